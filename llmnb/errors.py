@@ -1,0 +1,310 @@
+"""Every error of llmnb, sorted by whose fault it is.
+
+::
+
+    LLMNBError
+    ├── ConfigurationError          the caller can fix it; nothing was sent      never re-sent
+    │   ├── UnknownProvider
+    │   ├── UnknownModel
+    │   ├── MissingKey
+    │   ├── InvalidKey
+    │   ├── UnsafeURL
+    │   ├── RedirectRefused
+    │   ├── MissingExtra
+    │   ├── RealRequestForbidden
+    │   └── BudgetExceeded
+    ├── InputError                  the data handed in; nothing was sent         never re-sent
+    │   ├── UnknownField
+    │   ├── UnreadableFile
+    │   └── InvalidProjectName
+    ├── AccountError                the account; stops the target                never re-sent
+    │   ├── AuthenticationError
+    │   └── QuotaExhausted
+    ├── FlowControl                 pauses the target; costs no attempt          re-sent
+    │   ├── RateLimited
+    │   └── Overloaded
+    ├── Unsent                      provably never left this machine             up to max_attempts
+    ├── ProviderError               500, 502, 503, 529: nothing was bought       up to max_attempts
+    ├── MaybeBilled                 408, 504, or sent and the reply lost         once, few per run
+    │   └── TimedOut
+    ├── RequestRejected             the provider refuses this one request        never re-sent
+    │   └── ContextOverflow
+    ├── BadReply                    came, could not be read; raw bytes kept      never re-sent
+    │   ├── IncompleteReply
+    │   └── ReplyTooLarge
+    ├── NotGood                     an answer, but not a good one                policy
+    │   ├── Truncated
+    │   ├── Refused
+    │   └── Filtered
+    ├── SchemaMismatch              did not fit; raw text kept                   one repair
+    ├── StoreError                  an answer cannot be saved; stop buying       never re-sent
+    ├── LimiterError                the shared limiter is lost                   shrink
+    └── Stopped                     the person stopped                           on the next run
+
+Whether a request may be sent again is a matter of type, never of text.
+Errors pickle, carry what a program needs as attributes, and never hold an
+error of the HTTP library, whose repr shows headers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+MAX_MESSAGE_LINES = 10
+"""No message is longer than this many lines."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class ErrorDetails:
+    """What a program may want to know of an error, beside its text."""
+
+    status: int | None = None
+    """HTTP status of the reply, None when there was none."""
+
+    request_id: str | None = None
+    """The provider's own name for the request, for its support desk."""
+
+    body: str | None = None
+    """The reply as text, masked and cut to 2,000 characters."""
+
+    raw: bytes | None = None
+    """The reply's bytes where they must be kept (`BadReply`, `NotGood`)."""
+
+    provider: str | None = None
+    """Catalog name of the provider, such as ``"openai"``."""
+
+    model: str | None = None
+    """Model that was asked, as the provider spells it."""
+
+    row: int | None = None
+    """Position of the input in the caller's order, from 0."""
+
+    retry_after: float | None = None
+    """Seconds that the server asked to wait, already clamped to at least 0."""
+
+    attempts: int | None = None
+    """Requests sent for this row before giving up."""
+
+    history: tuple[str, ...] = ()
+    """Texts of the earlier attempts' errors, oldest first."""
+
+    maybe_billed: bool = False
+    """Whether money may have been spent on the request that failed."""
+
+
+class LLMNBError(Exception):
+    """Base of every error that llmnb raises on purpose.
+
+    Args:
+        message: What happened, what was kept, what to do next.
+        **details: The fields of `ErrorDetails`; each is an attribute too.
+
+    Example:
+        >>> error = RateLimited("openai refused (HTTP 429).", status=429, retry_after=2.0)
+        >>> error.status, error.retry_after
+        (429, 2.0)
+        >>> import pickle
+        >>> pickle.loads(pickle.dumps(error)).retry_after
+        2.0
+    """
+
+    def __init__(self, message: str, **details: Any) -> None:
+        lines = str(message).splitlines() or [""]
+        super().__init__("\n".join(lines[:MAX_MESSAGE_LINES]))
+        self.details = ErrorDetails(**details)
+
+    @property
+    def message(self) -> str:
+        """The text, at most ten lines, without any key."""
+        return str(self.args[0])
+
+    def __getattr__(self, name: str) -> Any:
+        # Only reached for names that are not set: the details' own fields.
+        if name in ErrorDetails.__slots__:
+            return getattr(self.details, name)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        details = {name: getattr(self.details, name) for name in ErrorDetails.__slots__}
+        return _rebuild, (type(self), self.message, details)
+
+    def with_details(self, **changes: Any) -> LLMNBError:
+        """Fill in details that a lower floor could not know; returns itself."""
+        self.details = dataclasses.replace(self.details, **changes)
+        return self
+
+
+def _rebuild(kind: type[LLMNBError], message: str, details: dict[str, Any]) -> LLMNBError:
+    return kind(message, **details)
+
+
+# ------------------------------------------------------------------ the caller
+
+
+class ConfigurationError(LLMNBError, ValueError):
+    """The caller can fix it; nothing was sent."""
+
+
+class UnknownProvider(ConfigurationError):
+    """No provider of that name stands in the catalog."""
+
+
+class UnknownModel(ConfigurationError):
+    """No single provider is known to have a model of that name."""
+
+
+class MissingKey(ConfigurationError):
+    """The provider needs an API key and none was found."""
+
+
+class InvalidKey(ConfigurationError):
+    """The key cannot travel in a header; the message names the position, never the value."""
+
+
+class UnsafeURL(ConfigurationError):
+    """The address would leak a key or reach what no model lives at."""
+
+
+class RedirectRefused(ConfigurationError):
+    """The server answered with a redirect; nothing was sent to the second origin."""
+
+
+class MissingExtra(ConfigurationError, ImportError):
+    """An optional package is not installed; the message gives the install command."""
+
+
+class RealRequestForbidden(ConfigurationError):
+    """`llmnb.testing.forbid_real_requests()` is on and the address is not loopback."""
+
+
+class BudgetExceeded(ConfigurationError):
+    """The next request could break `budget_usd`; it was not sent."""
+
+
+class InputError(LLMNBError, ValueError):
+    """The data handed in cannot be used; nothing was sent."""
+
+
+class UnknownField(InputError, KeyError):
+    """A template names a column that the table does not have."""
+
+    __str__ = Exception.__str__  # KeyError's own would quote the message
+
+
+class UnreadableFile(InputError):
+    """A file cannot be read as the table or list it should be."""
+
+
+class InvalidProjectName(InputError):
+    """A project's name is empty, too long or holds characters no name can."""
+
+
+# ----------------------------------------------------------------- the account
+
+
+class AccountError(LLMNBError):
+    """The account is refused; the target is stopped, finished rows are kept."""
+
+
+class AuthenticationError(AccountError):
+    """The key is not accepted (HTTP 401 or 403)."""
+
+
+class QuotaExhausted(AccountError):
+    """The account has no credit or its spend cap is reached (HTTP 402, insufficient_quota)."""
+
+
+# ---------------------------------------------------------------- the provider
+
+
+class FlowControl(LLMNBError):
+    """The server asks for a slower pace; the target pauses and no attempt is spent."""
+
+
+class RateLimited(FlowControl):
+    """HTTP 429."""
+
+
+class Overloaded(FlowControl):
+    """The provider says that it is overloaded and for how long (503 or 529 with a delay)."""
+
+
+class Unsent(LLMNBError):
+    """Provably never left this machine: unknown host, refused connection, failed TLS."""
+
+
+class ProviderError(LLMNBError):
+    """The server failed (500, 502, 503, 529) and nothing was bought."""
+
+
+class MaybeBilled(LLMNBError):
+    """The request was sent and its reply is lost: it may have been billed."""
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message, **{"maybe_billed": True, **details})
+
+
+class TimedOut(MaybeBilled):
+    """No reply, or no further byte of it, came in time."""
+
+
+class RequestRejected(LLMNBError):
+    """The provider refuses this one request (400, 404, 413, 422); the run goes on."""
+
+
+class ContextOverflow(RequestRejected):
+    """The prompt is longer than the model's context."""
+
+
+class BadReply(LLMNBError):
+    """A reply came and could not be read; its raw bytes are kept."""
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message, **{"maybe_billed": True, **details})
+
+
+class IncompleteReply(BadReply):
+    """The reply ended before its end: a stream without its finish marker, a short body."""
+
+
+class ReplyTooLarge(BadReply):
+    """The decoded reply passes the cap and was not read further."""
+
+
+class NotGood(LLMNBError):
+    """An answer came, but not a good one."""
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message, **{"maybe_billed": True, **details})
+
+
+class Truncated(NotGood):
+    """The answer was cut off before its end."""
+
+
+class Refused(NotGood):
+    """The model refused to answer."""
+
+
+class Filtered(NotGood):
+    """The provider's content filter withheld the answer."""
+
+
+class SchemaMismatch(LLMNBError):
+    """The answer does not fit the schema; its raw text is kept."""
+
+
+# ------------------------------------------------------------------- ourselves
+
+
+class StoreError(LLMNBError):
+    """Answers cannot be saved; nothing more is bought."""
+
+
+class LimiterError(LLMNBError):
+    """The shared limiter is lost; each process keeps to its share."""
+
+
+class Stopped(LLMNBError):
+    """The person stopped the run before this row was asked."""

@@ -1,0 +1,193 @@
+"""The values that travel between the floors: frozen, slotted, and able only to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from llmnb.errors import LLMNBError
+
+Quality = Literal["good", "truncated", "refused", "filtered"]
+"""What an answer is worth; only "good" ones are served from the store without a word."""
+
+Source = Literal["sent", "cached", "reused", "merged"]
+"""Where an answer came from: a request, the own project, another one, a twin in flight."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens one call consumed, as the provider billed them."""
+
+    prompt: int
+    """Input tokens; cached ones are counted here too."""
+
+    completion: int
+    """Output tokens; hidden reasoning is counted here too."""
+
+    cache_read: int = 0
+    """Input tokens that the provider served from its own prompt cache."""
+
+    cache_write: int = 0
+    """Input tokens that the provider wrote to its own prompt cache."""
+
+    reasoning: int = 0
+    """Output tokens of hidden reasoning."""
+
+    @property
+    def total(self) -> int:
+        """Input and output tokens together."""
+        return self.prompt + self.completion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """One function the model wants called, its arguments still text."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What one dialect read out of one raw reply."""
+
+    text: str
+    """The answer; empty when the model only called tools."""
+
+    finish_reason: str | None = None
+    """Why it ended, in the provider's word."""
+
+    quality: Quality = "good"
+    """What the answer is worth, judged from `finish_reason` and refusal fields."""
+
+    model: str | None = None
+    """Model the provider says has answered."""
+
+    response_id: str | None = None
+    """The provider's name for the reply."""
+
+    usage: Usage | None = None
+    """None when the reply does not say."""
+
+    texts: tuple[str, ...] = ()
+    """All answers where `n` asked for several; else empty."""
+
+    tool_calls: tuple[ToolCall, ...] = ()
+    reasoning: str | None = None
+    logprobs: Any = None
+    """Log-probabilities in the provider's own shape; None when not asked for."""
+
+    body: Mapping[str, Any] = field(default_factory=dict)
+    """The parsed raw reply."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """One piece of a streamed answer."""
+
+    text: str = ""
+    reasoning: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawReply:
+    """One HTTP reply, read whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+
+    body: bytes
+    """Decoded body; for a stream, the body that the same request unstreamed would have had."""
+
+    first_token_seconds: float | None = None
+    """Seconds from sending to the first token; None when not streamed."""
+
+    seconds: float = 0.0
+    """Seconds from sending to the last byte."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """Limits that a reply's headers told; None where they are silent."""
+
+    requests_per_minute: float | None = None
+    requests_remaining: int | None = None
+    requests_reset: float | None = None
+    """Seconds until the request limit is whole again."""
+
+    tokens_per_minute: float | None = None
+    tokens_remaining: int | None = None
+    tokens_reset: float | None = None
+    """Seconds until the token limit is whole again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one target may be asked; None is "not known"."""
+
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    concurrency: int | None = None
+    """Requests in flight at once."""
+
+    even: bool = False
+    """`max_rps=True`: a burst of one, evenly spaced."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What became of one input: an answer or a typed error, never neither."""
+
+    row: int
+    """Position of the input, from 0."""
+
+    reply: Reply | None = None
+    error: LLMNBError | None = None
+    key: str | None = None
+    """Key of the answer in the store; None when the input never became a request."""
+
+    provider: str | None = None
+    model: str | None = None
+    """Model that answered, as it was asked for."""
+
+    source: Source = "sent"
+    simulated: bool = False
+    """Whether `llmnb.testing` answered."""
+
+    usd: float | None = None
+    """What this row cost now: 0 when cached or merged; None when the price is unknown."""
+
+    saved_usd: float | None = None
+    """What a cached or merged row would have cost; None when unknown or sent."""
+
+    seconds: float | None = None
+    """From the row's first dispatch to its last byte; None when nothing was sent."""
+
+    first_token_seconds: float | None = None
+    attempts: int = 0
+    """Requests sent for this row."""
+
+    hedged: bool = False
+    metadata: Any = None
+    """Handed through untouched from the input."""
+
+    tag: Any = None
+    """The door's own mark on the input, handed through untouched."""
+
+    @property
+    def text(self) -> str | None:
+        """The answer, or None where the row failed."""
+        return None if self.reply is None or self.error is not None else self.reply.text
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether the row has an answer and no error."""
+        return self.reply is not None and self.error is None
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether nothing was sent for this row."""
+        return self.source != "sent"

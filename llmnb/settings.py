@@ -1,0 +1,214 @@
+"""What the person set, and the one order in which it is looked up.
+
+For every setting the first of these that says something wins:
+
+1. the argument of the call,
+2. `configure()` (and `%llm_config`, which calls it),
+3. the environment variable, then the same name in a ``.env`` file, searched
+   upwards from the working directory,
+4. the default.
+
+Keys have two more sources: `set_key()` stands where `configure()` does, and
+Colab's secrets are asked last. A key is held in memory only and appears in no
+repr, log or message.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from llmnb.errors import ConfigurationError
+
+DEFAULT_CACHE_DIR = ".cache/llmnb"
+DEFAULT_PROJECT = "default"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What `configure()` can set; None is "not set here"."""
+
+    model: str | None = None
+    """Model to ask when a call names none, such as ``"openai/gpt-4o-mini"``."""
+
+    project_name: str | None = None
+    """Project whose store keeps the answers."""
+
+    cache_dir: str | None = None
+    """Folder that holds all projects."""
+
+    max_requests_per_minute: float | None = None
+    max_tokens_per_minute: float | None = None
+    max_concurrent_requests: int | None = None
+    budget_usd: float | None = None
+
+    allow_http: bool = False
+    """Whether a key may travel over plain http to another machine."""
+
+
+_lock = threading.Lock()
+_current = Settings()
+_keys: dict[str, str] = {}
+
+
+def configure(**changes: Any) -> Settings:
+    """Set what later calls use when they are not told otherwise.
+
+    Args:
+        **changes: Fields of `Settings`; None takes a setting back.
+
+    Returns:
+        The settings now in force.
+
+    Raises:
+        ConfigurationError: If a name is not a setting.
+
+    Example:
+        >>> configure(project_name="tickets").project_name
+        'tickets'
+        >>> configure(project_name=None).project_name is None
+        True
+    """
+    global _current
+    names = [field.name for field in dataclasses.fields(Settings)]
+    for name in changes:
+        if name not in names:
+            raise ConfigurationError(
+                f"There is no setting {name!r}. Settings are: {', '.join(names)}."
+            )
+    if changes.get("allow_http", False) is None:
+        changes["allow_http"] = False
+    with _lock:
+        _current = dataclasses.replace(_current, **changes)
+        return _current
+
+
+def current() -> Settings:
+    """Return what `configure()` has set."""
+    return _current
+
+
+def set_key(provider: str, key: str | None) -> None:
+    """Keep a provider's API key in this process's memory, and nowhere else.
+
+    Args:
+        provider: Catalog name, such as ``"openai"``.
+        key: The key; None forgets it.
+    """
+    with _lock:
+        if key is None:
+            _keys.pop(provider.lower(), None)
+        else:
+            _keys[provider.lower()] = key
+
+
+def find_key(provider: str, variables: Sequence[str], argument: str | None = None) -> str | None:
+    """Return the key for a provider, or None where nobody gave one.
+
+    Args:
+        provider: Catalog name.
+        variables: Environment variables that may hold it, best first.
+        argument: The key given with the call; it wins.
+    """
+    if argument:
+        return argument
+    if key := _keys.get(provider.lower()):
+        return key
+    for variable in variables:
+        if key := environment(variable):
+            return key
+    for variable in variables:
+        if key := _colab_secret(variable):
+            return key
+    return None
+
+
+def environment(name: str) -> str | None:
+    """Return a variable of the environment, else of the nearest ``.env`` file."""
+    value = os.environ.get(name)
+    if value:
+        return value
+    return _dotenv().get(name) or None
+
+
+def model(argument: str | None = None) -> str | None:
+    """Return the model to ask, or None when nobody named one."""
+    return argument or _current.model or environment("LLMNB_MODEL")
+
+
+def project_name(argument: str | None = None) -> str:
+    """Return the project whose store keeps the answers.
+
+    Example:
+        >>> project_name("Maths")
+        'Maths'
+    """
+    if argument is not None:
+        return argument
+    return _current.project_name or environment("LLMNB_PROJECT") or DEFAULT_PROJECT
+
+
+def cache_dir(argument: str | os.PathLike[str] | None = None) -> Path:
+    """Return the folder that holds all projects, made absolute."""
+    chosen = argument or _current.cache_dir or environment("LLMNB_CACHE_DIR") or DEFAULT_CACHE_DIR
+    return Path(os.path.abspath(os.path.expanduser(os.fspath(chosen))))
+
+
+_dotenv_cache: tuple[tuple[str, float] | None, dict[str, str]] = (None, {})
+
+
+def _dotenv() -> dict[str, str]:
+    """Read the nearest ``.env`` upwards; read again only when the file has changed."""
+    global _dotenv_cache
+    path = _find_dotenv()
+    if path is None:
+        return {}
+    try:
+        stamp = (path, os.stat(path).st_mtime)
+    except OSError:
+        return {}
+    if _dotenv_cache[0] != stamp:
+        import dotenv
+
+        values = dotenv.dotenv_values(path, interpolate=False)
+        found = {name: value for name, value in values.items() if value is not None}
+        _dotenv_cache = (stamp, found)
+    return _dotenv_cache[1]
+
+
+def _find_dotenv() -> str | None:
+    try:
+        folder = Path.cwd()
+    except OSError:  # the working directory was deleted under us
+        return None
+    for candidate in (folder, *folder.parents):
+        path = candidate / ".env"
+        try:
+            if path.is_file():
+                return str(path)
+        except OSError:
+            continue
+    return None
+
+
+def _colab_secret(name: str) -> str | None:
+    # Asking opens a consent dialog, so it happens only inside Colab and only last.
+    userdata = sys.modules.get("google.colab") and _colab_userdata()
+    if not userdata:
+        return None
+    try:
+        value = userdata.get(name)
+    except (userdata.SecretNotFoundError, userdata.NotebookAccessError):
+        return None
+    return str(value) if value else None
+
+
+def _colab_userdata() -> Any:
+    from google.colab import userdata  # type: ignore[import-not-found, unused-ignore]
+
+    return userdata
