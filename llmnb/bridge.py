@@ -1,0 +1,184 @@
+"""The thread that owns the event loop, and the two doors into it: blocking and awaiting.
+
+A notebook's own loop is busy running cells, a script has none, and several
+threads may ask at once. So one background thread owns one loop for the whole
+process; everybody else hands it coroutines. The notebook's loop is never
+patched or nested.
+
+After a fork the child has no such thread; the first call there starts a new
+one, and everything kept `per_loop` starts empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import os
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from llmnb.errors import ConfigurationError
+
+T = TypeVar("T")
+
+SLICE_SECONDS = 0.1
+"""A waiting thread looks up this often, so that an interrupt is noticed on every platform."""
+
+
+class LoopThread:
+    """One event loop on one daemon thread, and what lives as long as it."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.loop = _new_loop()
+        self.kept: dict[str, Any] = {}
+        self.closers: list[Callable[[], Awaitable[None]]] = []
+        started = threading.Event()
+        self.thread = threading.Thread(
+            target=self._run, args=(started,), name="llmnb-loop", daemon=True
+        )
+        self.thread.start()
+        started.wait()
+
+    def _run(self, started: threading.Event) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.call_soon(started.set)
+        self.loop.run_forever()
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Close what lives on the loop, then stop it."""
+        if self.pid != os.getpid() or not self.thread.is_alive():
+            return
+        future = asyncio.run_coroutine_threadsafe(self._aclose(), self.loop)
+        try:
+            future.result(timeout)
+        except (TimeoutError, concurrent.futures.CancelledError):
+            future.cancel()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(timeout)
+        if not self.thread.is_alive():
+            self.loop.close()
+
+    async def _aclose(self) -> None:
+        for closer in reversed(self.closers):
+            await closer()
+        await self.loop.shutdown_default_executor()
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """Make the loop: uvloop's where it is installed, unless LLMNB_LOOP=asyncio."""
+    if os.environ.get("LLMNB_LOOP", "uvloop") == "uvloop":
+        try:
+            import uvloop
+        except ImportError:
+            pass
+        else:
+            return uvloop.new_event_loop()
+    return asyncio.new_event_loop()
+
+
+_lock = threading.Lock()
+_thread: LoopThread | None = None
+
+
+def loop_thread() -> LoopThread:
+    """Return this process's loop thread, started on first use."""
+    global _thread
+    with _lock:
+        if _thread is None or _thread.pid != os.getpid() or not _thread.thread.is_alive():
+            _thread = LoopThread()
+        return _thread
+
+
+def _forget_after_fork() -> None:
+    # The lock may have been held by a thread that the child does not have.
+    global _lock, _thread
+    _lock = threading.Lock()
+    _thread = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
+
+
+def per_loop(
+    name: str, make: Callable[[], T], close: Callable[[T], Awaitable[None]] | None = None
+) -> T:
+    """Return the one object of that name that lives on the loop, made on first use.
+
+    Call it on the loop thread.
+
+    Args:
+        name: Name of the object, such as ``"http"``.
+        make: Makes it.
+        close: Closes it when the process ends.
+    """
+    thread = loop_thread()
+    try:
+        kept: T = thread.kept[name]
+    except KeyError:
+        kept = thread.kept[name] = make()
+        if close is not None:
+            closing = close
+
+            async def closer() -> None:
+                await closing(kept)
+
+            thread.closers.append(closer)
+    return kept
+
+
+def is_loop_thread() -> bool:
+    """Whether the caller runs on llmnb's own loop thread."""
+    return _thread is not None and threading.current_thread() is _thread.thread
+
+
+def submit(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+    """Start a coroutine on the loop thread from any thread and return its future."""
+    return asyncio.run_coroutine_threadsafe(coroutine, loop_thread().loop)
+
+
+def call(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the loop thread and block until it is done.
+
+    Raises:
+        ConfigurationError: If called on the loop thread, which would wait for itself.
+
+    Example:
+        >>> async def answer():
+        ...     return 42
+        >>> call(answer())
+        42
+    """
+    if is_loop_thread():
+        coroutine.close()
+        raise ConfigurationError(
+            "A blocking llmnb call was made on llmnb's own loop thread, for instance inside a "
+            "callback: it would wait for itself. Await the form with a leading 'a' instead."
+        )
+    future = submit(coroutine)
+    try:
+        while True:
+            try:
+                return future.result(SLICE_SECONDS)
+            except TimeoutError:
+                if future.done():  # the coroutine's own TimeoutError, not ours
+                    return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+async def acall(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the loop thread and await it on the caller's loop."""
+    if is_loop_thread():
+        return await coroutine
+    return await asyncio.wrap_future(submit(coroutine))
+
+
+@atexit.register
+def _close_at_exit() -> None:
+    if _thread is not None:
+        _thread.close()
