@@ -1,0 +1,1 @@
+"""Decisions without waiting: every function here takes the time and the dice as arguments."""

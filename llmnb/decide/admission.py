@@ -1,0 +1,116 @@
+"""Whether the next request of a target may go now: concurrency and every limit together, or none.
+
+All limits are asked before any is touched, so a request never holds one of
+them while it waits for another.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from llmnb.decide.bucket import BURST_SECONDS, Bucket
+from llmnb.records import Limits
+
+Reason = Literal["", "concurrency", "requests", "tokens", "pause"]
+"""What holds the next request back; empty when nothing does."""
+
+DEFAULT_CONCURRENCY = 64
+"""Requests in flight when neither the person nor the provider names a number."""
+
+
+class Admission:
+    """The state of one target's limits.
+
+    Args:
+        limits: What is known of the limits.
+        now: The time, in seconds of a steady clock.
+
+    Example:
+        >>> admission = Admission(Limits(concurrency=1), now=0.0)
+        >>> admission.wait(tokens=10, now=0.0)
+        0.0
+        >>> admission.admit(tokens=10, now=0.0)
+        >>> admission.wait(tokens=10, now=5.0), admission.reason
+        (inf, 'concurrency')
+    """
+
+    __slots__ = (
+        "concurrency",
+        "in_flight",
+        "limits",
+        "paused_until",
+        "reason",
+        "requests",
+        "tokens",
+    )
+
+    def __init__(self, limits: Limits, *, now: float) -> None:
+        self.in_flight = 0
+        self.paused_until = -math.inf
+        self.reason: Reason = ""
+        self.requests: Bucket | None = None
+        self.tokens: Bucket | None = None
+        self.concurrency = DEFAULT_CONCURRENCY
+        self.limits = Limits()
+        self.change(limits, now=now)
+
+    def change(self, limits: Limits, *, now: float) -> None:
+        """Take other limits from now on; what was already let pass still counts."""
+        burst = 0.0 if limits.even else BURST_SECONDS
+        self.requests = _changed(self.requests, limits.requests_per_minute, burst, now)
+        self.tokens = _changed(self.tokens, limits.tokens_per_minute, BURST_SECONDS, now)
+        self.concurrency = limits.concurrency or DEFAULT_CONCURRENCY
+        self.limits = limits
+
+    def wait(self, tokens: float, now: float) -> float:
+        """Return the seconds until such a request may go: 0 is now, infinity is "when one ends"."""
+        if self.in_flight >= self.concurrency:
+            self.reason = "concurrency"
+            return math.inf
+        longest, reason = 0.0, ""
+        if now < self.paused_until:
+            longest, reason = self.paused_until - now, "pause"
+        if self.requests is not None and (delay := self.requests.wait(1.0, now)) > longest:
+            longest, reason = delay, "requests"
+        if self.tokens is not None and (delay := self.tokens.wait(tokens, now)) > longest:
+            longest, reason = delay, "tokens"
+        self.reason = reason  # type: ignore[assignment]
+        return longest
+
+    def admit(self, tokens: float, now: float) -> None:
+        """Let one request go; ask `wait` first."""
+        self.in_flight += 1
+        if self.requests is not None:
+            self.requests.take(1.0, now)
+        if self.tokens is not None:
+            self.tokens.take(tokens, now)
+
+    def release(self, *, reserved: float, used: float, was_sent: bool) -> None:
+        """Take back a request that has ended.
+
+        Args:
+            reserved: Tokens it was admitted with.
+            used: Tokens it turned out to use.
+            was_sent: Whether it left this machine; if not, the request limit gets its place back.
+        """
+        self.in_flight -= 1
+        if self.tokens is not None and reserved != used:
+            self.tokens.give_back(reserved - used)
+        if not was_sent and self.requests is not None:
+            self.requests.give_back(1.0)
+
+    def pause(self, until: float) -> None:
+        """Send nothing before `until`; a longer pause already set stays."""
+        self.paused_until = max(self.paused_until, until)
+
+
+def _changed(
+    bucket: Bucket | None, per_minute: float | None, burst: float, now: float
+) -> Bucket | None:
+    if per_minute is None:
+        return None
+    if bucket is None:
+        return Bucket(per_minute, burst_seconds=burst, now=now)
+    bucket.change_rate(per_minute, burst_seconds=burst, now=now)
+    return bucket

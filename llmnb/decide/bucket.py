@@ -1,0 +1,91 @@
+"""One rate limit as a bucket that refills steadily and may go into debt.
+
+The level rises by `rate` a second up to `capacity`. Something of a given cost
+may pass when the level holds it, or when the bucket is full and the cost is
+larger than the bucket: then it passes alone and leaves a debt that later ones
+wait for, so that nothing is too large to pass and the average still holds.
+What was reserved is corrected once the true cost is known.
+
+Nothing here depends on how many are waiting: every method is O(1).
+"""
+
+from __future__ import annotations
+
+import math
+
+BURST_SECONDS = 0.9
+"""A server whose own burst is one second never sees more than it allows, with room for jitter."""
+
+_EPSILON = 1e-9
+
+
+class Bucket:
+    """A limit of so many units a minute.
+
+    Args:
+        per_minute: Units that may pass in a minute; above 0.
+        burst_seconds: How many seconds' worth may pass at once.
+        smallest: Least capacity; a bucket for requests must hold one.
+        now: The time, in seconds of any steady clock.
+
+    Example:
+        >>> bucket = Bucket(60, now=0.0)
+        >>> bucket.take(1, now=0.0)
+        >>> bucket.wait(1, now=0.25)
+        0.75
+    """
+
+    __slots__ = ("capacity", "level", "rate", "updated")
+
+    def __init__(
+        self,
+        per_minute: float,
+        *,
+        burst_seconds: float = BURST_SECONDS,
+        smallest: float = 1.0,
+        now: float,
+    ) -> None:
+        if not per_minute > 0 or math.isinf(per_minute):
+            raise ValueError(f"a rate is a finite number above 0, got {per_minute}")
+        self.rate = per_minute / 60.0
+        self.capacity = max(smallest, self.rate * burst_seconds)
+        self.level = self.capacity
+        self.updated = now
+
+    def _advance(self, now: float) -> None:
+        # A clock that went backwards gives nothing and takes nothing.
+        if now > self.updated:
+            self.level = min(self.capacity, self.level + (now - self.updated) * self.rate)
+            self.updated = now
+
+    def wait(self, cost: float, now: float) -> float:
+        """Return the seconds until something of this cost may pass; 0 is now."""
+        self._advance(now)
+        missing = min(cost, self.capacity) - self.level
+        return 0.0 if missing <= _EPSILON else missing / self.rate
+
+    def take(self, cost: float, now: float) -> None:
+        """Let something of this cost pass; the level may fall below 0."""
+        self._advance(now)
+        self.level -= cost
+
+    def give_back(self, amount: float) -> None:
+        """Return what was taken too much; a negative amount takes the rest of what was used."""
+        self.level = min(self.capacity, self.level + amount)
+
+    def change_rate(
+        self,
+        per_minute: float,
+        *,
+        burst_seconds: float = BURST_SECONDS,
+        smallest: float = 1.0,
+        now: float,
+    ) -> None:
+        """Set another rate from now on; debts stay, a fuller level is cut to the new capacity."""
+        self._advance(now)
+        self.rate = per_minute / 60.0
+        self.capacity = max(smallest, self.rate * burst_seconds)
+        self.level = min(self.level, self.capacity)
+
+    def __repr__(self) -> str:
+        return f"<Bucket {self.rate * 60:g}/min, {self.level:.1f} of {self.capacity:.1f}>"

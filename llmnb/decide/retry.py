@@ -1,0 +1,146 @@
+"""Whether and when a failed request is sent again.
+
+What may be sent again is a matter of the error's type:
+
+- refused for pace (`FlowControl`): again after the pause, costing no attempt,
+  until the target has been without a success for `max_wait`;
+- never arrived or surely unbilled (`Unsent`, `ProviderError`): again, up to
+  `max_attempts` in all;
+- perhaps billed (`MaybeBilled`): once a row, and for few rows of a run;
+- everything else: never.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from llmnb.errors import FlowControl, LLMNBError, MaybeBilled, ProviderError, Unsent
+
+LONGEST_SERVER_WAIT = 120.0
+"""Seconds; a server that asks for more is not waited for, the person is told when to come back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How patient a run is."""
+
+    max_attempts: int = 3
+    """Requests for one row that were unsent or surely unbilled, the first included."""
+
+    max_wait: float = 600.0
+    """Seconds that a target may refuse without one success before its rows fail."""
+
+    base_seconds: float = 0.5
+    cap_seconds: float = 30.0
+
+
+@dataclass(slots=True)
+class Tries:
+    """What one row has been through."""
+
+    failures: int = 0
+    """Attempts spent."""
+
+    refusals: int = 0
+    """Refusals for pace in a row."""
+
+    is_resent: bool = False
+    """Whether its one re-send after a perhaps billed request is used."""
+
+
+def backoff(
+    failures: int,
+    *,
+    base: float = 0.5,
+    cap: float = 30.0,
+    rand: Callable[[], float] = random.random,
+) -> float:
+    """Return the seconds to wait after a run of failures.
+
+    The ceiling doubles from `base`; the wait is drawn anywhere below it, so
+    rows refused together do not come back together.
+
+    Args:
+        failures: Failures so far, from 1.
+        base: Ceiling after the first failure, in seconds.
+        cap: Longest ceiling, in seconds.
+        rand: Uniform numbers in [0, 1). Tests pass a constant.
+
+    Example:
+        >>> backoff(3, rand=lambda: 0.5)
+        1.0
+
+    Source:
+        "Full jitter" in M. Brooker, *Exponential Backoff And Jitter*, AWS
+        Architecture Blog, 2015.
+    """
+    if failures < 1:
+        raise ValueError(f"failures counts from 1, got {failures}")
+    # By 2**30 the cap has long won; a bare 2.0**1024 would overflow.
+    return rand() * min(cap, base * 2.0 ** min(failures - 1, 30))
+
+
+def next_wait(
+    error: LLMNBError,
+    tries: Tries,
+    policy: RetryPolicy,
+    *,
+    since_success: float,
+    can_resend: bool,
+    rand: Callable[[], float] = random.random,
+) -> float | None:
+    """Return the seconds until the row is sent again, or None when it has failed for good.
+
+    Counts the failure in `tries`.
+
+    Args:
+        error: What the attempt gave.
+        tries: The row's history.
+        policy: The run's patience.
+        since_success: Seconds for which the target has answered nothing well.
+        can_resend: Whether the run may still re-send after a perhaps billed request.
+        rand: Uniform numbers in [0, 1).
+
+    Example:
+        >>> error = ProviderError("HTTP 500", status=500)
+        >>> tries, policy = Tries(), RetryPolicy(max_attempts=2)
+        >>> next_wait(error, tries, policy, since_success=0, can_resend=True, rand=lambda: 0.5)
+        0.25
+        >>> next_wait(error, tries, policy, since_success=0, can_resend=True) is None
+        True
+    """
+    hint = error.details.retry_after
+    if hint is not None and hint > LONGEST_SERVER_WAIT:
+        return None
+    if isinstance(error, FlowControl):
+        tries.refusals += 1
+        if since_success + (hint or 0.0) > policy.max_wait:
+            return None
+        return hint if hint is not None else backoff_of(tries.refusals, policy, rand)
+    if isinstance(error, (Unsent, ProviderError)):
+        tries.failures += 1
+        if tries.failures >= policy.max_attempts:
+            return None
+        return max(hint or 0.0, backoff_of(tries.failures, policy, rand))
+    if isinstance(error, MaybeBilled) and can_resend and not tries.is_resent:
+        tries.is_resent = True
+        tries.failures += 1
+        return backoff_of(1, policy, rand)
+    return None
+
+
+def backoff_of(failures: int, policy: RetryPolicy, rand: Callable[[], float]) -> float:
+    """Return the full-jitter wait under a policy's base and cap."""
+    return backoff(failures, base=policy.base_seconds, cap=policy.cap_seconds, rand=rand)
+
+
+def resend_allowance(rows: int) -> int:
+    """Return for how many rows of a run a perhaps billed request may be sent again.
+
+    Example:
+        >>> resend_allowance(10), resend_allowance(1000)
+        (3, 20)
+    """
+    return max(3, rows * 2 // 100)
