@@ -1,0 +1,88 @@
+"""Identical requests in flight at once are one flight with several passengers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from llmnb.store.entry import Entry
+
+from llmnb.errors import LLMNBError
+from llmnb.records import Reply
+
+
+@dataclass(slots=True, eq=False)
+class Landing:
+    """How a flight ended: a reply, an error, or a reply that is not good enough and why."""
+
+    reply: Reply | None = None
+    error: LLMNBError | None = None
+    raw: bytes = b""
+    model: str = ""
+    provider: str = ""
+    usd: float | None = None
+    seconds: float | None = None
+    first_token_seconds: float | None = None
+    attempts: int = 0
+    simulated: bool = False
+    is_saved: bool = True
+    entry: Entry | None = None
+    """What was saved, so that a passenger of another project can save it too."""
+
+    store: object = None
+    """The store it was saved in."""
+
+
+Passenger = Callable[[Landing], None]
+"""Called once, on the loop thread, when the flight has landed."""
+
+
+class Flights:
+    """All flights of the process, by the key of what they ask; lives on the loop thread.
+
+    A flight that lands while somebody is still looking the store up is kept
+    until that look-up ends: the look-up may have begun before the commit, and
+    would otherwise buy the answer again.
+    """
+
+    def __init__(self) -> None:
+        self._flying: dict[str, list[Passenger]] = {}
+        self._landed: dict[str, Landing] = {}
+        self._lookups = 0
+
+    def __len__(self) -> int:
+        return len(self._flying)
+
+    @contextmanager
+    def lookup(self) -> Iterator[None]:
+        """Hold landings back for as long as a look-up in the store takes."""
+        self._lookups += 1
+        try:
+            yield
+        finally:
+            self._lookups -= 1
+            if not self._lookups:
+                self._landed.clear()
+
+    def board(self, key: str, passenger: Passenger) -> bool:
+        """Join a flight, or hear at once how it landed; False where there is none."""
+        if (passengers := self._flying.get(key)) is not None:
+            passengers.append(passenger)
+            return True
+        if (landing := self._landed.get(key)) is not None and landing.error is None:
+            passenger(landing)
+            return True
+        return False
+
+    def depart(self, key: str, passenger: Passenger) -> None:
+        """Open a flight that others can board."""
+        self._flying[key] = [passenger]
+
+    def land(self, key: str, landing: Landing) -> None:
+        """Close a flight and tell every passenger."""
+        passengers = self._flying.pop(key)
+        if self._lookups:
+            self._landed[key] = landing
+        for passenger in passengers:
+            passenger(landing)

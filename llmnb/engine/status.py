@@ -1,0 +1,166 @@
+"""What a run has done so far: the counters it keeps and the frozen picture it hands out."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+State = Literal["running", "paused", "stopping", "stopped", "finished"]
+
+
+@dataclasses.dataclass
+class StatusTracker:
+    """Counts of one run, kept on the loop thread; read `Run.status()` for a frozen copy.
+
+    Example:
+        >>> StatusTracker().num_tasks_started
+        0
+    """
+
+    num_tasks_started: int = 0
+    """Rows for which a request was needed; cached and merged rows are not among them."""
+
+    num_tasks_in_progress: int = 0
+    """Started rows without an outcome."""
+
+    num_tasks_succeeded: int = 0
+    """Started rows with an answer."""
+
+    num_tasks_failed: int = 0
+    """Rows that ended with an error."""
+
+    num_rate_limit_errors: int = 0
+    """Refusals for pace (HTTP 429, or overload with a delay)."""
+
+    num_api_errors: int = 0
+    """Other answers of the provider that were errors."""
+
+    num_other_errors: int = 0
+    """Everything else: network, unreadable replies, bad input."""
+
+    time_of_last_rate_limit_error: float = 0
+    """Seconds since the epoch; 0 when there was none."""
+
+    num_rows: int = 0
+    """Rows pulled so far."""
+
+    num_rows_done: int = 0
+    """Rows with an outcome."""
+
+    num_cached: int = 0
+    """Rows answered by the own project's store."""
+
+    num_reused: int = 0
+    """Rows answered by another project's store."""
+
+    num_merged: int = 0
+    """Rows answered by an identical one of the same run or in flight."""
+
+    num_requests: int = 0
+    """Requests sent, repeats included."""
+
+    num_retried: int = 0
+    """Requests that repeated an earlier one."""
+
+    num_hedged: int = 0
+    """Redundant requests."""
+
+    num_stopped: int = 0
+    """Rows not asked because the run was stopped."""
+
+    num_unsaved: int = 0
+    """Answers that could not be saved and are kept in memory."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    usd: float = 0.0
+    """Spent on finished replies of known price."""
+
+    saved_usd: float = 0.0
+    """What cached and merged rows would have cost."""
+
+    num_unpriced: int = 0
+    """Replies whose price is unknown; not part of `usd`."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StatusSnapshot:
+    """One frozen picture of a run; every surface reads this and nothing else."""
+
+    state: State
+    total: int | None
+    """Rows in all; None when the input is read lazily and its length is not known."""
+
+    launched: int
+    """Rows that are cached, merged or have been sent."""
+
+    completed: int
+    """Rows with an outcome."""
+
+    counts: StatusTracker
+    """A copy of the counters."""
+
+    failures: Mapping[str, int]
+    """Rows failed, by the kind of error."""
+
+    waiting_on: str
+    """Why the run is not faster, in words; empty when it is done."""
+
+    in_flight: int
+    """Requests on their way at this moment."""
+
+    seconds: float
+    """Since the start, until now or the end."""
+
+    project: str
+    models: Mapping[str, int]
+    """Rows answered by each model."""
+
+    simulated: bool
+    """Whether any answer came from the simulated provider."""
+
+    @property
+    def rows_per_second(self) -> float:
+        """Completed rows per second since the start."""
+        return self.completed / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def cost_text(self) -> str:
+        """Dollars spent as a person reads them: `$0`, `$0.0123`, `$3.21`, `unknown`."""
+        return usd_text(self.counts.usd, unknown=self.counts.num_unpriced > 0)
+
+
+def usd_text(usd: float | None, *, unknown: bool = False) -> str:
+    """Return dollars as text: four decimals below one dollar, two above.
+
+    Example:
+        >>> usd_text(0), usd_text(0.01234), usd_text(3.214), usd_text(None)
+        ('$0', '$0.0123', '$3.21', 'unknown')
+    """
+    if usd is None or (unknown and usd == 0):
+        return "unknown"
+    if usd == 0:
+        text = "$0"
+    elif usd < 0.0001:
+        text = "<$0.0001"
+    elif usd < 1:
+        text = f"${usd:.4f}"
+    else:
+        text = f"${usd:,.2f}"
+    return f"{text} + unknown" if unknown else text
+
+
+class Clock:
+    """The two clocks of a run, so that tests can hold them."""
+
+    monotonic = staticmethod(time.monotonic)
+    wall = staticmethod(time.time)
+
+
+def frozen(counts: Mapping[str, int]) -> Mapping[str, int]:
+    """Return a read-only copy."""
+    return MappingProxyType(dict(counts))

@@ -1,0 +1,99 @@
+"""What the engine knows of a model: a protocol, nothing of HTTP or of any provider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from llmnb.errors import LLMNBError
+from llmnb.records import Announced, Limits, RawReply, Reply, Usage
+
+
+class Target(Protocol):
+    """One model at one address under one account."""
+
+    @property
+    def provider(self) -> str:
+        """Catalog name of the provider."""
+
+    @property
+    def model(self) -> str:
+        """Model, as the provider spells it."""
+
+    @property
+    def pool(self) -> str:
+        """Name of what shares limits: address, account and model. Holds no key."""
+
+    @property
+    def dialect_name(self) -> str:
+        """Name of the wire dialect, part of an answer's key."""
+
+    @property
+    def endpoint(self) -> str:
+        """Where it answers, or what answers for an in-process model; part of an answer's key."""
+
+    @property
+    def limits(self) -> Limits:
+        """Limits that belong to the target itself, such as a local model's slots."""
+
+    async def send(self, body: bytes, *, timeout: float | None) -> RawReply:
+        """Send one request and read its reply whole, whatever its status."""
+
+    def judge(self, raw: RawReply) -> LLMNBError | None:
+        """Return the typed error that a reply means, or None for a good status."""
+
+    def read(self, raw: bytes) -> Reply:
+        """Read a good reply. Raises `BadReply`."""
+
+    def is_simulated(self, raw: RawReply) -> bool:
+        """Whether the simulated provider answered."""
+
+    def announced(self, raw: RawReply) -> Announced | None:
+        """Return the limits that the reply's headers told."""
+
+    def charge(self, call: Call) -> float:
+        """Return the tokens that the provider's limit counts before it has answered."""
+
+    def used(self, reserved: float, usage: Usage | None) -> float:
+        """Return the tokens that the provider's limit counts once it has answered."""
+
+    def price(self, usage: Usage | None, model: str | None) -> float | None:
+        """Return dollars, None when unknown."""
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One thing to ask of one target, ready to be sent."""
+
+    target: Target
+    body: Mapping[str, Any]
+    """Request body as given to the wire."""
+
+    canonical: bytes
+    """The part of the body that decides the answer."""
+
+    wire: bytes
+    """Bytes to send."""
+
+    key: str
+    """Key of the answer in the store."""
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """One input, prepared by the door that took it."""
+
+    call: Call | None
+    """None where the input never became a request."""
+
+    error: LLMNBError | None = None
+    """Why it did not."""
+
+    metadata: Any = None
+    tag: Any = None
+    limits: Limits | None = None
+
+
+Prepare = Callable[[Any, int], Row]
+"""How a door turns its n-th input into a row; it must not raise for bad input."""

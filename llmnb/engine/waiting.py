@@ -1,0 +1,56 @@
+"""Why a run is not faster, in words a person reads on its card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from llmnb.engine.gate import Gate
+from llmnb.engine.status import State
+
+
+def waiting_on(
+    state: State, gates: Iterable[tuple[str, Gate]], *, in_flight: int, now: float
+) -> str:
+    """Return the because line: one sentence, empty when the run is over.
+
+    Args:
+        state: What the run is doing.
+        gates: Provider's name and gate of each target in use.
+        in_flight: Requests on their way for this run.
+        now: The gates' clock.
+    """
+    if state == "paused":
+        return (
+            f"Waiting on you. {in_flight:,} requests in flight are still stored; "
+            "nothing new is sent."
+        )
+    if state == "stopping":
+        return f"Stopping: {in_flight:,} answers in flight are being stored."
+    if state != "running":
+        return ""
+    for provider, gate in gates:
+        if sentence := _sentence(provider, gate, now):
+            return sentence
+    return "Waiting on replies." if in_flight else "Looking up what is already answered."
+
+
+def _sentence(provider: str, gate: Gate, now: float) -> str:
+    admission = gate.admission
+    limits = admission.limits
+    match gate.reason:
+        case "pause" if not math.isinf(admission.paused_until):
+            left = max(0.0, admission.paused_until - now)
+            return f"Waiting on {provider}: it asked for a pause. {left:.0f} s left."
+        case "requests":
+            return (
+                f"Waiting on {provider}'s limit of {limits.requests_per_minute:,.0f} requests/min."
+            )
+        case "tokens":
+            return f"Waiting on {provider}'s limit of {limits.tokens_per_minute:,.0f} tokens/min."
+        case "concurrency":
+            places = admission.concurrency
+            noun = "the only place" if places == 1 else f"all {places:,} places"
+            return f"Waiting on replies: {noun} in flight {'is' if places == 1 else 'are'} taken."
+        case _:
+            return ""

@@ -1,0 +1,424 @@
+"""A run's walk on the loop thread: pull rows, look them up, launch flights, take outcomes, stop.
+
+The window bounds memory: a row is pulled only when fewer than `window` rows
+stand between being pulled and being released. Only those rows have a task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import functools
+from collections import Counter
+from collections.abc import AsyncIterable, Iterable
+from typing import Any
+
+from llmnb.store.entry import Entry
+
+from llmnb.decide.admission import DEFAULT_CONCURRENCY
+from llmnb.decide.quality import objection
+from llmnb.engine.call import Flight, Voyage, copied
+from llmnb.engine.coalesce import Landing
+from llmnb.engine.gate import Gate
+from llmnb.engine.handover import Handover, Kept, Streamed
+from llmnb.engine.options import RunOptions, Store
+from llmnb.engine.shared import DRAIN_SECONDS, engine
+from llmnb.engine.source import open_source
+from llmnb.engine.status import Clock, State, StatusTracker
+from llmnb.engine.target import Call, Prepare, Row
+from llmnb.errors import AccountError, LLMNBError, Stopped, StoreError
+from llmnb.records import Outcome, Source
+
+STOP_ANSWER_SECONDS = 0.8
+"""A stopped run hands its partial result over after this, at the latest."""
+
+
+class Walk:
+    """One run's state and steps; everything but reading plain counters happens on the loop.
+
+    Args:
+        inputs: Any iterable or async iterable; read lazily, never changed.
+        prepare: Turns an input into a row.
+        store: The project's store.
+        options: How the run behaves.
+        loop: llmnb's own loop.
+    """
+
+    def __init__(
+        self,
+        inputs: Iterable[Any] | AsyncIterable[Any],
+        prepare: Prepare,
+        store: Store,
+        options: RunOptions,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.source, self.total = open_source(inputs)
+        self.store = store
+        self.counts = StatusTracker()
+        self.state: State = "running"
+        self.kept = Kept()
+        self.streamed = Streamed() if options.streams else None
+        self.failures: Counter[str] = Counter()
+        self.models: Counter[str] = Counter()
+        self.simulated = False
+        self.first_error: LLMNBError | None = None
+        self.leading: dict[int, tuple[Flight, asyncio.Task[Landing]]] = {}
+        self.started = Clock.monotonic()
+        self.ended: float | None = None
+        self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._prepare = prepare
+        self._options = options
+        self._loop = loop
+        self._handover: Handover = self.streamed or self.kept
+        self._released = 0
+        self._answered: set[str] = set()
+
+    # -------------------------------------------------------------------- the walk
+
+    def begin(self) -> None:
+        self._engine = engine()
+        self._room = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._voyage = Voyage(
+            store=self.store,
+            policy=self._options.policy,
+            counts=self.counts,
+            gate_of=self._gate_of,
+            time_limit=self._options.time_limit,
+            on_dead=self._on_dead,
+        )
+        self._voyage.resumed.set()
+        self._gates: dict[str, Gate] = {}
+        self._driving = self._loop.create_task(self._drive())
+
+    async def _drive(self) -> None:
+        try:
+            self._pulling = asyncio.ensure_future(self._pull())
+            with contextlib.suppress(
+                asyncio.CancelledError
+            ):  # a stop does not wait for a slow source
+                await self._pulling
+            self._skip_the_rest()
+            await self._settled()
+        except BaseException as error:
+            self._end(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._end(None)
+
+    def _gate_of(self, call: Call) -> Gate:
+        gate = self._gates.get(call.target.pool)
+        if gate is None:
+            gate = self._gates[call.target.pool] = self._engine.gate_of(call)
+            gate.claim(self, self._options.limits)
+        return gate
+
+    @property
+    def _window(self) -> int:
+        if self._options.window is not None:
+            return self._options.window
+        places = self._options.limits.concurrency or DEFAULT_CONCURRENCY
+        return min(8192, max(512, 4 * places))
+
+    async def _pull(self) -> None:
+        """Take rows as long as there are any and there is room."""
+        counts = self.counts
+        while self._is_going and self._voyage.store_error is None:
+            room = self._window - (counts.num_rows - self._released)
+            if room <= 0 or self.state == "paused":
+                self._room.clear()
+                await self._room.wait()
+                continue
+            items = await self.source.take(room)
+            if not items:
+                self.total = counts.num_rows
+                return
+            first = counts.num_rows
+            counts.num_rows += len(items)
+            self._handover.open(len(items))
+            await self._take(first, items)
+
+    async def _take(self, first: int, items: list[Any]) -> None:
+        """Prepare a chunk, look it up, and launch what is not answered yet."""
+        with self._engine.flights.lookup():
+            rows = [self._prepare(item, first + offset) for offset, item in enumerate(items)]
+            found = await self._look_up(rows)
+            for offset, row in enumerate(rows):
+                number = first + offset
+                call = row.call
+                if call is None:
+                    self._fail(number, row, row.error or Stopped("Not asked."))
+                elif (entry := found.get(call.key)) is None or not self._serve(
+                    number, row, call, entry
+                ):
+                    self._launch(number, row, call)
+
+    async def _look_up(self, rows: list[Row]) -> dict[str, Entry]:
+        keys = [row.call.key for row in rows if row.call is not None]
+        if not self._options.use_cache:
+            keys = [key for key in keys if key in self._answered]
+        if not keys:
+            return {}
+        return await self._loop.run_in_executor(None, self.store.lookup, keys)
+
+    def _serve(self, number: int, row: Row, call: Call, entry: Entry) -> bool:
+        """Answer a row from the store; False when the entry is not a good answer."""
+        try:
+            reply = call.target.read(entry.raw)
+        except LLMNBError:
+            return False
+        if reply.quality != "good" and objection(reply, call.body, entry.raw) is not None:
+            return False
+        counts = self.counts
+        source: Source = "cached"
+        if entry.reused_from is not None:
+            source = "reused"
+            counts.num_reused += 1
+        else:
+            counts.num_cached += 1
+        counts.saved_usd += entry.usd or 0.0
+        self._finish(
+            Outcome(
+                row=number,
+                reply=reply,
+                key=call.key,
+                provider=call.target.provider,
+                model=call.target.model,
+                source=source,
+                simulated=entry.simulated,
+                usd=0.0,
+                saved_usd=entry.usd,
+                metadata=row.metadata,
+                tag=row.tag,
+            )
+        )
+        return True
+
+    # --------------------------------------------------------------------- flights
+
+    def _launch(self, number: int, row: Row, call: Call) -> None:
+        """Carry a row by a flight of its own, or let it board an identical one."""
+        if not self._is_going:
+            self._fail(number, row, _not_asked())
+            return
+        flights = self._engine.flights
+        merged = functools.partial(self._landed, number, row, call, True)
+        if flights.board(call.key, merged):
+            return
+        self.counts.num_tasks_started += 1
+        self.counts.num_tasks_in_progress += 1
+        flight = Flight(call, self._voyage)
+        flights.depart(call.key, functools.partial(self._landed, number, row, call, False))
+        task = self._loop.create_task(flight.run())
+        self.leading[number] = (flight, task)
+        self._engine.look_after(task)
+        task.add_done_callback(functools.partial(self._arrived, flight))
+
+    def _arrived(self, flight: Flight, task: asyncio.Task[Landing]) -> None:
+        # A task cancelled before its first step has run nothing of the flight.
+        landing = flight.stopped() if task.cancelled() else task.result()
+        self._engine.flights.land(flight.call.key, landing)
+
+    def _landed(self, number: int, row: Row, call: Call, is_merged: bool, landing: Landing) -> None:
+        """Turn a landing into the row's outcome."""
+        self.leading.pop(number, None)
+        if not self._handover.is_open(number):
+            return
+        if is_merged:
+            self._landed_with_another(number, row, call, landing)
+            return
+        counts = self.counts
+        counts.num_tasks_in_progress -= 1
+        if landing.error is None:
+            counts.num_tasks_succeeded += 1
+            if not self._options.use_cache:
+                self._answered.add(call.key)
+        self._finish(_outcome(number, row, call, landing, "sent"))
+
+    def _landed_with_another(self, number: int, row: Row, call: Call, landing: Landing) -> None:
+        """Take over the answer of an identical row, perhaps of another run or project."""
+        if isinstance(landing.error, (Stopped, AccountError, StoreError)) and self._is_going:
+            # Its run ended or its account is refused; ours may well go on.
+            self._launch(number, row, call)
+            return
+        self.counts.num_merged += 1
+        if landing.error is None:
+            self.counts.saved_usd += landing.usd or 0.0
+        outcome = _outcome(number, row, call, landing, "merged")
+        if landing.entry is None or landing.store is self.store:
+            self._finish(outcome)
+        else:
+            self._engine.look_after(self._loop.create_task(self._adopt(landing.entry, outcome)))
+
+    async def _adopt(self, entry: Entry, outcome: Outcome) -> None:
+        """Save another project's answer in ours before it is shown."""
+        try:
+            await self.store.aput(entry)
+        except StoreError as error:
+            self.counts.num_unsaved += 1
+            self._on_dead("", error)
+        if self._handover.is_open(outcome.row):
+            self._finish(outcome)
+
+    @property
+    def _is_going(self) -> bool:
+        return self.state in ("running", "paused")
+
+    # -------------------------------------------------------------------- outcomes
+
+    def _fail(self, number: int, row: Row, error: LLMNBError) -> None:
+        if not isinstance(error, Stopped):
+            self.counts.num_other_errors += 1
+        self._finish(
+            Outcome(
+                row=number,
+                error=error.with_details(row=number),
+                key=row.call.key if row.call is not None else None,
+                metadata=row.metadata,
+                tag=row.tag,
+            )
+        )
+
+    def _finish(self, outcome: Outcome) -> None:
+        """Give a row its outcome."""
+        counts = self.counts
+        counts.num_rows_done += 1
+        error = outcome.error
+        if error is None:
+            self.models[f"{outcome.provider}/{outcome.model}"] += 1
+            self.simulated = self.simulated or outcome.simulated
+        elif isinstance(error, Stopped):
+            counts.num_stopped += 1
+        else:
+            counts.num_tasks_failed += 1
+            self.failures[type(error).__name__] += 1
+        self.release(self._handover.put(outcome))
+        if counts.num_rows_done >= counts.num_rows:
+            self._idle.set()
+
+    def release(self, rows: int) -> None:
+        """Make room in the window."""
+        self._released += rows
+        self._room.set()
+
+    async def _settled(self) -> None:
+        """Wait until every pulled row has its outcome."""
+        while self.counts.num_rows_done < self.counts.num_rows:
+            self._idle.clear()
+            await self._idle.wait()
+
+    def _end(self, error: BaseException | None) -> None:
+        for gate in self._gates.values():
+            gate.release_claim(self)
+        self.ended = Clock.monotonic()
+        self.state = "stopped" if self.counts.num_stopped else "finished"
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
+        if self.streamed is not None:
+            self.streamed.wake()
+
+    # ------------------------------------------------------------- stop and go (loop)
+
+    def pause(self) -> None:
+        """Send nothing new."""
+        if self.state == "running":
+            self.state = "paused"
+            self._voyage.resumed.clear()
+
+    def resume(self) -> None:
+        """Go on."""
+        if self.state == "paused":
+            self.state = "running"
+            self._voyage.resumed.set()
+            self._room.set()
+
+    def stop(self) -> None:
+        """Send nothing new, and soon hand over what there is."""
+        if not self._is_going:
+            return
+        self.state = "stopping"
+        self._room.set()
+        self._voyage.resumed.set()
+        for flight, task in list(self.leading.values()):
+            if not flight.is_sending:
+                task.cancel()
+        self._loop.call_later(STOP_ANSWER_SECONDS, self._close_open_rows)
+        self._loop.call_later(DRAIN_SECONDS, self.cancel)
+
+    def _close_open_rows(self) -> None:
+        """Hand the partial result over; what is in flight goes on into the store."""
+        if self.done.done():
+            return
+        self._pulling.cancel()
+        self.counts.num_tasks_in_progress = 0
+        for number in self._handover.open_rows():
+            leading = self.leading.get(number)
+            is_sending = leading is not None and leading[0].is_sending
+            call = leading[0].call if leading is not None else None
+            self._fail(number, Row(call=call), _in_flight() if is_sending else _not_asked())
+
+    def cancel(self) -> None:
+        """Drop what is in flight at once."""
+        self.stop()
+        for _, task in list(self.leading.values()):
+            task.cancel()
+        if not self.done.done():
+            self._close_open_rows()
+
+    def _skip_the_rest(self) -> None:
+        """Give every row that was never pulled its outcome, where their number is known."""
+        if self.total is None or self.total == self.counts.num_rows:
+            return
+        first, self.counts.num_rows = self.counts.num_rows, self.total
+        self._handover.open(self.total - first)
+        error = self._voyage.store_error
+        for number in range(first, self.total):
+            self._fail(number, Row(call=None), copied(error) if error else _not_asked())
+
+    def _on_dead(self, pool: str, error: LLMNBError) -> None:
+        """Drop what waits for a refused account, or for anything once saving fails."""
+        if self.first_error is None:
+            self.first_error = error
+        for flight, task in list(self.leading.values()):
+            if not flight.is_sending and (not pool or flight.call.target.pool == pool):
+                task.cancel()
+
+
+def _outcome(number: int, row: Row, call: Call, landing: Landing, source: Source) -> Outcome:
+    is_merged = source == "merged"
+    error = landing.error
+    if error is not None:
+        error = (copied(error) if is_merged else error).with_details(row=number)
+    return Outcome(
+        row=number,
+        reply=landing.reply,
+        error=error,
+        key=call.key,
+        provider=landing.provider,
+        model=landing.model,
+        source=source,
+        simulated=landing.simulated,
+        usd=0.0 if is_merged else landing.usd,
+        saved_usd=landing.usd if is_merged else None,
+        seconds=landing.seconds,
+        first_token_seconds=landing.first_token_seconds,
+        attempts=0 if is_merged else landing.attempts,
+        metadata=row.metadata,
+        tag=row.tag,
+    )
+
+
+def _not_asked() -> Stopped:
+    return Stopped("Not asked: the run was stopped. Run again to ask what is missing.")
+
+
+def _in_flight() -> Stopped:
+    return Stopped(
+        "In flight when the run was stopped. Its answer goes to the store if it comes within "
+        f"{DRAIN_SECONDS:.0f} s: run again to have it.",
+        maybe_billed=True,
+    )

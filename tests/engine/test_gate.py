@@ -1,0 +1,182 @@
+"""Promises of the gate: strict order, nothing lost when a waiter leaves."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from llmnb.engine.gate import Gate
+from llmnb.records import Limits
+
+
+class HandClock:
+    """A clock moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.reads = 0
+
+    def __call__(self) -> float:
+        self.reads += 1
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return HandClock()
+
+
+async def settle():
+    """Let every task that can run do so."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_waiters_are_admitted_in_the_order_they_came(clock):
+    """
+    Strict first come, first served.
+    """
+    gate = Gate(Limits(concurrency=1), clock=clock)
+    await gate.admit(0)
+    order = []
+
+    async def wait(name):
+        await gate.admit(0)
+        order.append(name)
+
+    tasks = [asyncio.create_task(wait(name)) for name in "abc"]
+    await settle()
+    for _ in range(3):
+        gate.release(reserved=0, used=0, was_sent=True)
+        await settle()
+
+    assert order == ["a", "b", "c"]
+    await asyncio.gather(*tasks)
+
+
+async def test_a_refused_request_goes_before_those_who_never_went(clock):
+    """
+    It was first before, so it is first again.
+    """
+    gate = Gate(Limits(concurrency=1), clock=clock)
+    await gate.admit(0)
+    order = []
+
+    async def wait(name, is_first):
+        await gate.admit(0, is_first=is_first)
+        order.append(name)
+
+    tasks = [asyncio.create_task(wait("new", False))]
+    await settle()
+    tasks.append(asyncio.create_task(wait("refused", True)))
+    await settle()
+    for _ in range(2):
+        gate.release(reserved=0, used=0, was_sent=True)
+        await settle()
+
+    assert order == ["refused", "new"]
+    await asyncio.gather(*tasks)
+
+
+async def test_a_large_request_is_not_starved_by_small_ones(clock):
+    """
+    While it waits at the head, smaller ones behind it wait too.
+    """
+    gate = Gate(Limits(tokens_per_minute=600), clock=clock)
+    await gate.admit(9)
+    large = asyncio.create_task(gate.admit(9))
+    await settle()
+    small = asyncio.create_task(gate.admit(1))
+    await settle()
+    assert not small.done()
+
+    clock.now = 0.9
+    gate._advance()
+    await settle()
+
+    assert large.done()
+    assert not small.done()
+    small.cancel()
+    await asyncio.gather(small, return_exceptions=True)
+
+
+async def test_a_cancelled_waiter_leaves_no_hole(clock):
+    """
+    The next one takes its place, and no place is lost.
+    """
+    gate = Gate(Limits(concurrency=1), clock=clock)
+    await gate.admit(0)
+    leaving = asyncio.create_task(gate.admit(0))
+    staying = asyncio.create_task(gate.admit(0))
+    await settle()
+
+    leaving.cancel()
+    await settle()
+    gate.release(reserved=0, used=0, was_sent=True)
+    await settle()
+
+    assert staying.done()
+    assert gate.in_flight == 1
+
+
+async def test_a_waiter_cancelled_in_the_moment_of_its_turn_hands_it_back(clock):
+    """
+    Admitted and cancelled in one step: the place is free again.
+    """
+    gate = Gate(Limits(concurrency=1), clock=clock)
+    await gate.admit(0)
+    waiter = asyncio.create_task(gate.admit(0))
+    await settle()
+
+    gate.release(reserved=0, used=0, was_sent=True)  # gives the turn to the waiter …
+    waiter.cancel()  # … which is cancelled before it runs
+    await asyncio.gather(waiter, return_exceptions=True)
+
+    assert gate.in_flight == 0
+
+
+async def test_the_smallest_claim_of_all_runs_holds(clock):
+    """
+    Two runs on one account: the stricter limit binds both.
+    """
+    gate = Gate(Limits(), clock=clock)
+    gate.claim("a", Limits(requests_per_minute=60))
+    gate.claim("b", Limits(requests_per_minute=600))
+
+    assert gate.admission.limits.requests_per_minute == 60
+    gate.release_claim("a")
+    assert gate.admission.limits.requests_per_minute == 600
+
+
+async def test_a_second_run_gets_no_fresh_burst(clock):
+    """
+    The bucket outlives the run that emptied it.
+    """
+    gate = Gate(Limits(), clock=clock)
+    gate.claim("first", Limits(requests_per_minute=60))
+    await gate.admit(0)
+    gate.release(reserved=0, used=0, was_sent=True)
+    gate.release_claim("first")
+
+    gate.claim("second", Limits(requests_per_minute=60))
+
+    assert gate.admission.wait(0, clock.now) == pytest.approx(1.0)
+
+
+async def test_cost_of_admission_does_not_grow_with_the_queue(clock):
+    """
+    Admitting from a queue of ten thousand looks at its head only.
+    """
+    gate = Gate(Limits(concurrency=1), clock=clock)
+    await gate.admit(0)
+    waiters = [asyncio.create_task(gate.admit(0)) for _ in range(10_000)]
+    await settle()
+    clock.reads = 0
+
+    gate.release(reserved=0, used=0, was_sent=True)
+
+    assert clock.reads <= 2
+    for waiter in waiters:
+        waiter.cancel()
+    await asyncio.gather(*waiters, return_exceptions=True)
