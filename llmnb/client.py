@@ -1,0 +1,387 @@
+"""`AsyncLLM`: lists of request dictionaries to rows of answers, with projects, limits and a cache.
+
+It is a thin door: names and defaults are resolved here, everything else
+happens in the one engine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import logging
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from llmnb import bridge, progress, settings
+from llmnb.engine.run import Run
+from llmnb.errors import ConfigurationError
+from llmnb.models import listing
+from llmnb.models.asking import Asking, start
+from llmnb.models.resolve import choose
+from llmnb.records import Outcome
+from llmnb.store import clearing
+
+logger = logging.getLogger("llmnb")
+
+_CALLERS_FIELDS = frozenset(("metadata", "api_provider", "url", "api_key"))
+
+ResponseRow = list[Any]
+"""``[request, response]`` or ``[request, response, metadata]``."""
+
+
+class _Default(str):
+    """A default that can be told from the same word given by the caller."""
+
+    __slots__ = ()
+
+
+_OPENAI_BY_DEFAULT = _Default("openai")
+
+
+def task_id_generator() -> Iterator[int]:
+    """Yield 0, 1, 2, …: the ids that requests carry when the caller brings none.
+
+    Example:
+        >>> list(itertools.islice(task_id_generator(), 3))
+        [0, 1, 2]
+    """
+    return itertools.count()
+
+
+class AsyncLLM:
+    """Ask a model many things at once, within its limits, and never pay for an answer twice.
+
+    Args:
+        api_provider: Catalog name, such as ``"openai"`` or ``"groq"``. When neither it nor a
+            model is given, the model is chosen as for every other door: `llmnb.configure`,
+            ``LLMNB_MODEL``, the first provider whose key is found, the local model.
+        model: The provider's name for a model, or ``"provider/model"``; empty: its default.
+        api_key: API key; else `llmnb.set_key`, the environment, ``.env``, Colab's secrets.
+        url: Base (``https://host/v1``) or full endpoint; empty: the catalog's.
+        sampling_params: Fields of the request body, such as ``temperature`` or ``max_tokens``.
+        max_requests_per_minute: Requests a minute; None: what the provider allows.
+        max_tokens_per_minute: Tokens a minute, prompt and answer together.
+        max_concurrent_requests: Requests in flight at once.
+        max_rps: True sends evenly spaced requests, a burst of one.
+        max_attempts: Attempts for a request that was unsent or surely unbilled, the first included.
+        token_encoding_name: Encoding that counts tokens.
+        logging_level: Level of the logger ``llmnb``: 10 to 40, or its name.
+        gen_type: ``"chat"`` or ``"text"``.
+        project_name: Project whose store keeps the answers; None: ``LLMNB_PROJECT``, else
+            ``default``.
+        cache_dir: Folder of all projects; None: ``LLMNB_CACHE_DIR``, else ``.cache/llmnb``.
+
+    Raises:
+        ConfigurationError: If provider, model, key or address is wrong; nothing was sent.
+
+    Example:
+        >>> from llmnb.testing import SimulatedProvider
+        >>> with SimulatedProvider(reply="42") as sim:
+        ...     llm = AsyncLLM(model="m", api_key="k", url=sim.base_url)
+        ...     rows = llm.generate([{"prompt": "6 times 7?"}], progress=False)
+        >>> rows[0][1]["choices"][0]["message"]["content"]
+        '42'
+    """
+
+    def __init__(
+        self,
+        api_provider: str = _OPENAI_BY_DEFAULT,
+        model: str = "",
+        api_key: str | None = None,
+        url: str = "",
+        sampling_params: Mapping[str, Any] = {},
+        max_requests_per_minute: float | None = None,
+        max_tokens_per_minute: float | None = None,
+        max_concurrent_requests: int | None = None,
+        max_rps: bool = False,
+        max_attempts: int = 3,
+        token_encoding_name: str = "cl100k_base",
+        logging_level: int | str = logging.INFO,
+        gen_type: str = "chat",
+        project_name: str | None = None,
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        is_named = not isinstance(api_provider, _Default)
+        self.api_provider: str | None = str(api_provider) if is_named and api_provider else None
+        self.model = model
+        self.url = url
+        self.sampling_params = dict(sampling_params)
+        self.max_requests_per_minute = max_requests_per_minute
+        self.max_tokens_per_minute = max_tokens_per_minute
+        self.max_concurrent_requests = max_concurrent_requests
+        self.max_rps = max_rps
+        self.max_attempts = max_attempts
+        self.token_encoding_name = token_encoding_name
+        self.logging_level = logging_level
+        self.gen_type = gen_type
+        self.project_name = project_name
+        self.cache_dir = cache_dir
+        self.last_run: Run | None = None
+        self._api_key = api_key
+        self._asking = Asking(
+            model=model or None,
+            api_provider=self.api_provider,
+            api_key=api_key,
+            url=url or None,
+            gen_type=gen_type,
+            params=self.sampling_params,
+            encoding=token_encoding_name,
+        )
+        logger.setLevel(_level(logging_level))
+        if not url:
+            announcement = choose(
+                model or None, api_provider=self.api_provider, gen_type=gen_type
+            ).announcement
+            if announcement:
+                logger.warning(announcement)
+
+    def __repr__(self) -> str:
+        who = "/".join(part for part in (self.api_provider, self.model) if part) or "default model"
+        return f"<AsyncLLM {who}, project {settings.project_name(self.project_name)!r}>"
+
+    # ----------------------------------------------------------------- generating
+
+    def generate(
+        self,
+        request_list: Iterable[Mapping[str, Any]],
+        *,
+        project_name: str | None = None,
+        clear_project_cache: str | list[str] | None = None,
+        cache_vars: Mapping[str, Any] | None = None,
+        task_id_generator: Iterator[Any] | None = None,
+        use_cache: bool = True,
+        progress: bool | Literal["auto"] = "auto",
+        **limits: Any,
+    ) -> list[ResponseRow]:
+        """Return a row for every request, in the order of the requests.
+
+        Args:
+            request_list: Dictionaries with ``messages``, ``prompt`` or ``input``; ``model``,
+                ``api_provider``, ``url``, ``api_key`` and ``metadata`` are understood per
+                request, everything else is part of the body. Never changed.
+            project_name: Project for this call.
+            clear_project_cache: Project or projects to empty first; ``"full"``: all of them.
+            cache_vars: Further values that tell answers apart in the store.
+            task_id_generator: Yields an id for each request, used in log lines.
+            use_cache: False asks everything anew; the answers are stored all the same.
+            progress: Whether to show bars; ``"auto"``: on a terminal and in a notebook.
+            **limits: Any of this class's limits, for this call only.
+
+        Returns:
+            ``[request, response]``, or ``[request, response, metadata]`` where the request had
+            metadata. The response is the provider's JSON, or a list of error texts, one for each
+            attempt, where the request failed.
+
+        Raises:
+            ConfigurationError: Before anything is sent.
+            KeyboardInterrupt: In scripts, when the person interrupts: the answers so far are
+                saved, and `llmnb.last_run()` has them.
+        """
+        requests, run = self._begin(
+            request_list, project_name, clear_project_cache, cache_vars, use_cache, limits
+        )
+        _progress().attend(run, bars=progress)
+        return self._rows(requests, run, task_id_generator)
+
+    async def agenerate(
+        self,
+        request_list: Iterable[Mapping[str, Any]],
+        *,
+        project_name: str | None = None,
+        clear_project_cache: str | list[str] | None = None,
+        cache_vars: Mapping[str, Any] | None = None,
+        task_id_generator: Iterator[Any] | None = None,
+        use_cache: bool = True,
+        progress: bool | Literal["auto"] = "auto",
+        **limits: Any,
+    ) -> list[ResponseRow]:
+        """Await what `generate` returns; works on any running loop."""
+        requests, run = self._begin(
+            request_list, project_name, clear_project_cache, cache_vars, use_cache, limits
+        )
+        await _progress().aattend(run, bars=progress)
+        return self._rows(requests, run, task_id_generator)
+
+    def start(
+        self,
+        request_list: Iterable[Mapping[str, Any]],
+        *,
+        project_name: str | None = None,
+        clear_project_cache: str | list[str] | None = None,
+        cache_vars: Mapping[str, Any] | None = None,
+        use_cache: bool = True,
+        **limits: Any,
+    ) -> Run:
+        """Start `generate` in the background and return its run at once."""
+        return self._begin(
+            request_list, project_name, clear_project_cache, cache_vars, use_cache, limits
+        )[1]
+
+    async def process_api_requests(
+        self,
+        request_url: str | None = None,
+        api_key: str | None = None,
+        request_list: Iterable[Mapping[str, Any]] = (),
+        cache_filepath: str | None = None,
+        association_filepath: str | None = None,
+        project_name: str | None = None,
+        different_requests: bool = False,
+    ) -> list[ResponseRow]:
+        """Await the rows for a list of requests, at one address with one key.
+
+        Args:
+            request_url: Endpoint for requests that name none; None: this object's.
+            api_key: Key for them; None: this object's.
+            request_list: As for `generate`.
+            cache_filepath: Ignored: answers are kept in the project's store.
+            association_filepath: Ignored, for the same reason.
+            project_name: Project for this call.
+            different_requests: Ignored: every request may name its own provider.
+        """
+        where = {"url": request_url, "api_key": api_key}
+        named = {name: value for name, value in where.items() if value}
+        requests = [{**named, **request} for request in request_list]
+        return await self.agenerate(requests, project_name=project_name, progress=False)
+
+    # -------------------------------------------------------------------- looking
+
+    def check_model_exists(self, model: str | None = None, api_provider: str | None = None) -> bool:
+        """Ask the provider for its models and return whether it has this one.
+
+        Args:
+            model: Model; None: this object's.
+            api_provider: Provider; None: this object's.
+
+        Raises:
+            ConfigurationError: If the provider is unknown or its key is missing.
+            LLMNBError: If the provider does not answer.
+        """
+        asking = self._asking
+        if model:
+            is_full = "/" in model and not (api_provider or asking.api_provider)
+            asking = _replaced(
+                asking, model=model, api_provider=None if is_full else asking.api_provider
+            )
+        if api_provider:
+            asking = _replaced(asking, api_provider=api_provider)
+        return bridge.call(listing.has_model(asking))
+
+    # -------------------------------------------------------------------- the walk
+
+    def _begin(
+        self,
+        request_list: Iterable[Mapping[str, Any]],
+        project_name: str | None,
+        clear_project_cache: str | list[str] | None,
+        cache_vars: Mapping[str, Any] | None,
+        use_cache: bool,
+        limits: Mapping[str, Any],
+    ) -> tuple[list[Mapping[str, Any]], Run]:
+        if isinstance(request_list, (str, bytes, Mapping)):
+            raise ConfigurationError(
+                "generate() takes a list of requests, such as "
+                "[{'messages': [{'role': 'user', 'content': '…'}]}]."
+            )
+        requests = list(request_list)
+        if clear_project_cache:
+            _clear(clear_project_cache, settings.cache_dir(self.cache_dir))
+        chosen = {name: getattr(self, name) for name in _LIMITS}
+        unknown = set(limits) - set(_LIMITS) - {"max_wait", "time_limit", "share"}
+        if unknown:
+            raise TypeError(f"generate() has no argument {sorted(unknown)[0]!r}")
+        chosen.update(limits)
+        asking = _replaced(self._asking, cache_vars=cache_vars or {})
+        run = start(
+            requests,
+            asking,
+            project_name=project_name if project_name is not None else self.project_name,
+            cache_dir=self.cache_dir,
+            use_cache=use_cache,
+            **chosen,
+        )
+        self.last_run = run
+        return requests, run
+
+    def _rows(
+        self,
+        requests: list[Mapping[str, Any]],
+        run: Run,
+        ids: Iterator[Any] | None,
+    ) -> list[ResponseRow]:
+        outcomes = run.result()
+        task_ids = ids if ids is not None else task_id_generator()
+        for outcome, task_id in zip(outcomes, task_ids, strict=False):
+            if outcome.error is not None:
+                logger.debug("request %s failed: %s", task_id, outcome.error)
+        if run.error is not None:
+            logger.error("%s", run.error)
+        return [_row(request, one) for request, one in zip(requests, outcomes, strict=True)]
+
+
+_LIMITS = (
+    "max_requests_per_minute",
+    "max_tokens_per_minute",
+    "max_concurrent_requests",
+    "max_rps",
+    "max_attempts",
+)
+
+
+def _progress() -> Any:
+    """Return the module that the argument of the same name hides."""
+    return progress
+
+
+def _row(request: Mapping[str, Any], outcome: Outcome) -> ResponseRow:
+    shown: Any = request
+    if isinstance(request, Mapping):
+        shown = dict(request)
+        if not _CALLERS_FIELDS.isdisjoint(shown):
+            for name in _CALLERS_FIELDS:
+                shown.pop(name, None)
+    row = [shown, _response(outcome)]
+    if isinstance(request, Mapping) and request.get("metadata"):
+        row.append(request["metadata"])
+    return row
+
+
+def _response(outcome: Outcome) -> Any:
+    if outcome.error is None and outcome.reply is not None:
+        return outcome.reply.body
+    error = outcome.error
+    if error is None:
+        return ["no answer"]
+    history = list(error.details.history)
+    if not history or history[-1] not in error.message:
+        return [*history, error.message]
+    return [*history[:-1], error.message]
+
+
+def _clear(names: str | list[str], cache_dir: Path) -> None:
+    report = clearing.clear(names, cache_dir)
+    for unknown in report.unknown:
+        warnings.warn(
+            f"There is no project {unknown!r} in the cache; nothing was cleared for it.",
+            stacklevel=4,
+        )
+    for project, removed in report.removed.items():
+        logger.info("Cleared %d answers of project %r.", removed, project)
+
+
+def _replaced(asking: Asking, **changes: Any) -> Asking:
+    return dataclasses.replace(asking, **changes)
+
+
+def _level(level: int | str) -> int:
+    """Return a logging level from a number, ``"INFO"`` or ``"logging.INFO"``."""
+    if isinstance(level, int):
+        return level
+    number = logging.getLevelName(level.removeprefix("logging.").upper())
+    if isinstance(number, int):
+        return number
+    raise ConfigurationError(
+        f"logging_level={level!r} is no level: "
+        "use 10 (DEBUG), 20 (INFO), 30 (WARNING) or 40 (ERROR)."
+    )

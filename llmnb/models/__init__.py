@@ -1,0 +1,1 @@
+"""Which model answers: names turned into targets, and requests into rows of a run."""

@@ -1,0 +1,233 @@
+"""From names to a target: which provider, which model, which address, which key.
+
+Which model when none is named: `configure(model=…)`, then `LLMNB_MODEL`, then
+the first provider of the catalog whose key is found, with its default model;
+else the small model that runs inside this process. A choice that the person
+did not make is announced in one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llmnb.wire.catalog import (
+    Provider,
+    load_catalog,
+    provider,
+    provider_of_url,
+    providers_with_model,
+)
+from llmnb.wire.dialect import dialect
+from llmnb.wire.keys import check_key
+
+from llmnb import settings
+from llmnb.errors import ConfigurationError, MissingKey, UnknownModel
+from llmnb.models.target import HTTPTarget
+
+if TYPE_CHECKING:
+    from llmnb.models.local import LocalTarget
+
+LOCAL_DEFAULT = "smollm2"
+
+_NOT_CLOUD = ("local", "litellm", "sim")
+"""Providers that are never chosen because of a key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Who answers, by name."""
+
+    provider: str
+    model: str
+    announcement: str | None = None
+    """One line for the person, where the choice was made for them."""
+
+
+def choose(
+    model: str | None = None, *, api_provider: str | None = None, gen_type: str = "chat"
+) -> Choice:
+    """Return provider and model for what the caller named, which may be nothing.
+
+    Args:
+        model: ``"provider/model"``, a bare model name, or nothing.
+        api_provider: Catalog name of the provider; then `model` is the provider's own name.
+        gen_type: ``"chat"``, ``"text"`` or another kind of generation the catalog names.
+
+    Raises:
+        UnknownProvider: If the catalog has no such provider.
+        UnknownModel: If a bare name belongs to no provider, or to several.
+
+    Example:
+        >>> choose("openai/gpt-4o-mini").provider
+        'openai'
+    """
+    if api_provider:
+        row = provider(api_provider)
+        if model and model.startswith(row.name + "/"):
+            model = model[len(row.name) + 1 :]
+        return Choice(provider=row.name, model=model or default_model(row, gen_type))
+    model = settings.model(model)
+    if not model:
+        return _choose_for_the_person(gen_type)
+    head, slash, rest = model.partition("/")
+    if slash and (head == "sim" or head.lower() in load_catalog()):
+        return Choice(provider=head.lower(), model=rest)
+    if slash and not providers_with_model(model):
+        provider(head)  # raises, with suggestions
+    return Choice(provider=_only_provider(model), model=model)
+
+
+def default_model(row: Provider, gen_type: str) -> str:
+    """Return the model that a provider answers with when none is named."""
+    try:
+        return row.default_models[gen_type]
+    except KeyError:
+        raise ConfigurationError(
+            f"{row.name} has no default model for gen_type={gen_type!r}; name one with model=…"
+            if gen_type in row.paths
+            else f"{row.name} has no endpoint for gen_type={gen_type!r}. "
+            f"It has: {', '.join(sorted(row.paths)) or 'none'}."
+        ) from None
+
+
+def _only_provider(model: str) -> str:
+    owners = providers_with_model(model)
+    if len(owners) == 1:
+        return owners[0]
+    if owners:
+        names = ", ".join(f"{owner}/{model}" for owner in owners[:6])
+        raise UnknownModel(f"Several providers have a model {model!r}. Say which: {names}.")
+    known = [
+        name for row in load_catalog().values() for name in row.known_models if "*" not in name
+    ]
+    near = difflib.get_close_matches(model, known, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise UnknownModel(
+        f"No provider is known to have a model {model!r}.{hint} "
+        "Name it as provider/model, such as openai/gpt-4o-mini; `llmnb models` lists providers."
+    )
+
+
+def _choose_for_the_person(gen_type: str) -> Choice:
+    for row in load_catalog().values():
+        if row.name in _NOT_CLOUD or not row.key_env or gen_type not in row.default_models:
+            continue
+        if settings.find_key(row.name, row.key_env):
+            model = row.default_models[gen_type]
+            return Choice(
+                provider=row.name,
+                model=model,
+                announcement=f"No model named: asking {row.name}/{model}"
+                f"{_price_words(row, model)}, because a key for {row.name} was found. Choose with model=… or LLMNB_MODEL.",
+            )
+    return Choice(
+        provider="local",
+        model=LOCAL_DEFAULT,
+        announcement=f"No model named and no key found: asking local/{LOCAL_DEFAULT}, "
+        "a toy of 135M parameters that runs on this machine for nothing. Set a key, such as OPENAI_API_KEY, "
+        "for real answers.",
+    )
+
+
+def _price_words(row: Provider, model: str) -> str:
+    from llmnb.adapters import prices
+
+    into = prices.estimate(row.name, model, 1_000_000, 0)
+    out = prices.estimate(row.name, model, 0, 1_000_000)
+    if into is None or out is None:
+        return " (price unknown)"
+    return f" (${into:g} in, ${out:g} out per million tokens)"
+
+
+def resolve(
+    model: str | None = None,
+    *,
+    api_provider: str | None = None,
+    api_key: str | None = None,
+    url: str | None = None,
+    gen_type: str = "chat",
+    allow_http: bool = False,
+    encoding: str = "cl100k_base",
+) -> HTTPTarget | LocalTarget:
+    """Return the target for what the caller named.
+
+    Args:
+        model: As for `choose`.
+        api_provider: As for `choose`; with a `url` it may be left out.
+        api_key: Key; else `set_key`, the environment, ``.env``, Colab's secrets.
+        url: A base (``https://host/v1``) or a full endpoint; else environment, else catalog.
+        gen_type: Kind of generation.
+        allow_http: Whether a key may travel over plain http to another machine.
+        encoding: Name of the token encoding used to count.
+
+    Raises:
+        ConfigurationError: With what to do about it, before anything is sent.
+    """
+    if url and not api_provider and not (model and "/" in model):
+        api_provider = provider_of_url(url) or "openai"
+    choice = choose(model, api_provider=api_provider, gen_type=gen_type)
+    if choice.provider == "local" and not url:
+        from llmnb.models.local import local_target
+
+        return local_target(choice.model, gen_type)
+    if choice.provider == "sim":
+        from llmnb.models.simulated import simulated_target
+
+        return simulated_target(choice.model, gen_type)
+    row = provider(choice.provider)
+    address = endpoint_url(row, url, gen_type)
+    key = settings.find_key(row.name, row.key_env, api_key)
+    if key is None and row.key_env:
+        raise MissingKey(_missing_key_words(row))
+    if key is not None:
+        key = check_key(key, row.name)
+    return HTTPTarget(
+        row,
+        choice.model,
+        address,
+        key,
+        dialect(row.dialects[gen_type]),
+        allow_http=allow_http or settings.current().allow_http,
+        encoding=encoding,
+    )
+
+
+def endpoint_url(row: Provider, url: str | None, gen_type: str) -> str:
+    """Return the full address of an endpoint; `url` may be a base or already an endpoint.
+
+    Example:
+        >>> endpoint_url(provider("openai"), "http://127.0.0.1:8000/v1", "chat")
+        'http://127.0.0.1:8000/v1/chat/completions'
+    """
+    if gen_type not in row.paths:
+        default_model(row, gen_type)
+    path = row.paths[gen_type]
+    base = url or _base_from_environment(row) or row.base_url
+    if base is None:
+        names = " or ".join(row.base_url_env)
+        raise ConfigurationError(f"{row.name} has no fixed address: give url=… or set {names}.")
+    base = base.strip().rstrip("/")
+    if base.endswith(path) or any(base.endswith(other) for other in row.paths.values()):
+        return base
+    return base + path
+
+
+def _base_from_environment(row: Provider) -> str | None:
+    for name in row.base_url_env:
+        if value := settings.environment(name):
+            return value
+    return None
+
+
+def _missing_key_words(row: Provider) -> str:
+    variable = row.key_env[0]
+    return (
+        f"{row.name} needs an API key and none was found. Ways to give it:\n"
+        f"  export {variable}=…                      in the environment\n"
+        f"  {variable}=…                             in a .env file here or above\n"
+        f"  llmnb.set_key({row.name!r}, …)           in memory only\n"
+        f"  api_key=…                                with the call\n"
+        "Or answer without a key: model='local/smollm2'."
+    )
