@@ -47,7 +47,7 @@ class LoopThread:
         self.loop.call_soon(started.set)
         self.loop.run_forever()
 
-    def close(self, timeout: float = 5.0) -> None:
+    def close(self, timeout: float = 15.0) -> None:
         """Close what lives on the loop, then stop it."""
         if self.pid != os.getpid() or not self.thread.is_alive():
             return
@@ -62,7 +62,8 @@ class LoopThread:
             self.loop.close()
 
     async def _aclose(self) -> None:
-        for closer in reversed(self.closers):
+        # In the order they were made: the engine drains before the connections close.
+        for closer in self.closers:
             await closer()
         await self.loop.shutdown_default_executor()
 

@@ -317,7 +317,7 @@ class AsyncLLM:
                 logger.debug("request %s failed: %s", task_id, outcome.error)
         if run.error is not None:
             logger.error("%s", run.error)
-        return [_row(request, one) for request, one in zip(requests, outcomes, strict=True)]
+        return [response_row(request, one) for request, one in zip(requests, outcomes, strict=True)]
 
 
 _LIMITS = (
@@ -334,7 +334,8 @@ def _progress() -> Any:
     return progress
 
 
-def _row(request: Mapping[str, Any], outcome: Outcome) -> ResponseRow:
+def response_row(request: Mapping[str, Any], outcome: Outcome) -> ResponseRow:
+    """Return ``[request, response(, metadata)]`` without the address and the key."""
     shown: Any = request
     if isinstance(request, Mapping):
         shown = dict(request)

@@ -59,7 +59,7 @@ class Run:
         """Return a frozen picture of the run as it is now."""
         counts = dataclasses.replace(self._walk.counts)
         in_flight = sum(flight.is_sending for flight, _ in list(self._walk.leading.values()))
-        launched = counts.num_rows_done + in_flight
+        launched = min(counts.num_rows_done + in_flight, counts.num_rows)
         end = self._walk.ended if self._walk.ended is not None else Clock.monotonic()
         return StatusSnapshot(
             state=self._walk.state,

@@ -24,7 +24,7 @@ from llmnb.engine.gate import Gate
 from llmnb.engine.handover import Handover, Kept, Streamed
 from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.shared import DRAIN_SECONDS, engine
-from llmnb.engine.source import open_source
+from llmnb.engine.source import CHUNK_ROWS, open_source
 from llmnb.engine.status import Clock, State, StatusTracker
 from llmnb.engine.target import Call, Prepare, Row
 from llmnb.errors import AccountError, LLMNBError, Stopped, StoreError
@@ -73,10 +73,14 @@ class Walk:
         self._handover: Handover = self.streamed or self.kept
         self._released = 0
         self._answered: set[str] = set()
+        self._window = options.window or _window(options.limits.concurrency)
+        # Chunks are worth waiting for: one look-up answers them all.
+        self._enough_room = max(1, min(CHUNK_ROWS, self._window // 4))
 
     # -------------------------------------------------------------------- the walk
 
     def begin(self) -> None:
+        """Start walking."""
         self._engine = engine()
         self._room = asyncio.Event()
         self._idle = asyncio.Event()
@@ -90,14 +94,13 @@ class Walk:
         )
         self._voyage.resumed.set()
         self._gates: dict[str, Gate] = {}
+        self._pulling = self._loop.create_task(self._pull())
         self._driving = self._loop.create_task(self._drive())
 
     async def _drive(self) -> None:
         try:
-            self._pulling = asyncio.ensure_future(self._pull())
-            with contextlib.suppress(
-                asyncio.CancelledError
-            ):  # a stop does not wait for a slow source
+            # A stop does not wait for a slow source: it cancels the pulling.
+            with contextlib.suppress(asyncio.CancelledError):
                 await self._pulling
             self._skip_the_rest()
             await self._settled()
@@ -115,19 +118,12 @@ class Walk:
             gate.claim(self, self._options.limits)
         return gate
 
-    @property
-    def _window(self) -> int:
-        if self._options.window is not None:
-            return self._options.window
-        places = self._options.limits.concurrency or DEFAULT_CONCURRENCY
-        return min(8192, max(512, 4 * places))
-
     async def _pull(self) -> None:
         """Take rows as long as there are any and there is room."""
         counts = self.counts
         while self._is_going and self._voyage.store_error is None:
-            room = self._window - (counts.num_rows - self._released)
-            if room <= 0 or self.state == "paused":
+            room = self._room_left()
+            if room < self._enough_room or self.state == "paused":
                 self._room.clear()
                 await self._room.wait()
                 continue
@@ -139,6 +135,9 @@ class Walk:
             counts.num_rows += len(items)
             self._handover.open(len(items))
             await self._take(first, items)
+
+    def _room_left(self) -> int:
+        return self._window - (self.counts.num_rows - self._released)
 
     async def _take(self, first: int, items: list[Any]) -> None:
         """Prepare a chunk, look it up, and launch what is not answered yet."""
@@ -258,6 +257,7 @@ class Walk:
             await self.store.aput(entry)
         except StoreError as error:
             self.counts.num_unsaved += 1
+            self._voyage.store_error = error
             self._on_dead("", error)
         if self._handover.is_open(outcome.row):
             self._finish(outcome)
@@ -301,7 +301,8 @@ class Walk:
     def release(self, rows: int) -> None:
         """Make room in the window."""
         self._released += rows
-        self._room.set()
+        if self._room_left() >= self._enough_room:
+            self._room.set()
 
     async def _settled(self) -> None:
         """Wait until every pulled row has its outcome."""
@@ -386,6 +387,11 @@ class Walk:
         for flight, task in list(self.leading.values()):
             if not flight.is_sending and (not pool or flight.call.target.pool == pool):
                 task.cancel()
+
+
+def _window(concurrency: int | None) -> int:
+    """Return how many rows may be under way: enough to keep every place taken, not more."""
+    return min(8192, max(512, 4 * (concurrency or DEFAULT_CONCURRENCY)))
 
 
 def _outcome(number: int, row: Row, call: Call, landing: Landing, source: Source) -> Outcome:

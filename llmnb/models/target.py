@@ -50,7 +50,6 @@ class HTTPTarget:
         "_encoding",
         "_headers",
         "_key",
-        "endpoint",
         "limits",
         "model",
         "pool",
@@ -73,7 +72,6 @@ class HTTPTarget:
         self.row = row
         self.model = model
         self.url = url
-        self.endpoint = url
         self.limits = limits or Limits(even=row.even_pace)
         self._key = key
         self._dialect = dialect
@@ -86,6 +84,11 @@ class HTTPTarget:
     def provider(self) -> str:
         """Catalog name of the provider."""
         return self.row.name
+
+    @property
+    def endpoint(self) -> str:
+        """Where it answers, part of an answer's key."""
+        return self.url
 
     @property
     def dialect(self) -> Dialect:

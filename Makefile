@@ -1,0 +1,32 @@
+# One file of tasks. Each works alone, on a fresh clone, with no key.
+
+PYTHON := .venv/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow bench lint clean
+
+help: ## say what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: ## answer a real table with a real model, on this machine
+	@bash tools/bootstrap python
+	@.venv/bin/llmnb demo
+
+test: ## install what is needed, then lint, types, contracts and tests
+	@bash tools/bootstrap
+	@bash tools/check
+
+test-slow: ## the tests that take minutes
+	@bash tools/bootstrap
+	@$(PYTHON) -m pytest -m slow
+
+bench: ## what it costs, as ratios to bare aiohttp
+	@bash tools/bootstrap python
+	@$(PYTHON) -m benchmarks --write docs/benchmarks.md
+
+lint: ## ruff, mypy and the contracts of the floors
+	@bash tools/bootstrap python
+	@bash tools/check lint
+
+clean: ## remove everything that was made here, answers in .cache/ excepted
+	@rm -rf .venv .tools build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

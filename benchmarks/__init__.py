@@ -1,0 +1,1 @@
+"""What llmnb costs, as ratios to bare aiohttp (and to `import pandas`) in one run."""

@@ -1,0 +1,1 @@
+"""One file a dependency: the only places where the outside world is imported."""

@@ -1,0 +1,250 @@
+"""One project's database on diskcache, locked down: text keys, bytes values, nothing else.
+
+diskcache would drop rows above 1 GiB, keep large values in unsynced side
+files, and unpickle what it reads. None of that happens here: nothing is
+evicted, values stay inside the database, every commit is synced, pickle is
+refused on read. Writing goes through diskcache; reading many keys at once
+goes through a connection of our own to the same file, because one query for
+256 keys costs a fifth of 256 look-ups.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import diskcache
+
+from llmnb.errors import StoreError
+
+FILE_NAME = "cache.db"
+_QUERY_KEYS = 500
+_RAW = 1
+_HEADER = b"SQLite format 3\x00"
+_SETTINGS = {
+    "eviction_policy": "none",
+    "cull_limit": 0,
+    "size_limit": 2**62,
+    "disk_min_file_size": 2**62,
+    "disk_pickle_protocol": 0,
+    "statistics": 0,
+    "tag_index": 0,
+    "sqlite_synchronous": 2,  # FULL: what is acknowledged is on the disk
+    "sqlite_journal_mode": "wal",
+    "sqlite_mmap_size": 0,
+    "sqlite_cache_size": 256,  # pages of 4 KiB
+    "sqlite_auto_vacuum": 0,
+}
+
+
+class _BytesDisk(diskcache.Disk):  # type: ignore[misc]
+    """Stores text keys and bytes values inline; refuses to read anything else."""
+
+    def put(self, key: Any) -> tuple[str, bool]:
+        if type(key) is not str:
+            raise TypeError(f"keys are text, not {type(key).__name__}")
+        return key, True
+
+    def get(self, key: Any, raw: Any) -> str:
+        if not raw or type(key) is not str:
+            raise StoreError("A key of the store is not text; it is not read.")
+        return key
+
+    def store(
+        self, value: Any, read: bool, key: Any = diskcache.UNKNOWN
+    ) -> tuple[int, int, None, bytes]:
+        if type(value) is not bytes:
+            raise TypeError(f"values are bytes, not {type(value).__name__}")
+        return len(value), _RAW, None, value
+
+    def fetch(self, mode: Any, filename: Any, value: Any, read: bool) -> bytes:
+        if mode != _RAW or filename is not None or type(value) is not bytes:
+            raise StoreError("A value of the store is not plain bytes; it is not read.")
+        return value
+
+
+class Database:
+    """The answers of one project, as bytes by key.
+
+    Args:
+        folder: The project's folder; made with its parents where it is missing.
+
+    Raises:
+        StoreError: If it cannot be opened for writing.
+        Damaged: If the file is no database of ours.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / FILE_NAME
+        self._lock = threading.Lock()
+        try:
+            _make_private(folder, self.path)
+            if self.path.stat().st_size:
+                _check(self.path)
+            self._cache = diskcache.Cache(
+                str(folder), timeout=60, disk=_BytesDisk, **_SETTINGS
+            )
+            self._reader = sqlite3.connect(
+                self.path, timeout=60, check_same_thread=False, isolation_level=None
+            )
+            for pragma in ("query_only=1", "mmap_size=0", "cache_size=-1024"):
+                self._reader.execute(f"PRAGMA {pragma}")
+            self._identity = _identity(self.path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise _cannot(folder, error) from None
+            raise Damaged(f"{self.path} is damaged: {error}") from None
+        except OSError as error:
+            raise _cannot(folder, error) from None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the open file is still the one at its place: it was not cleared or removed."""
+        try:
+            return _identity(self.path) == self._identity
+        except OSError:
+            return False
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return the values of those keys that there are."""
+        found: dict[str, bytes] = {}
+        with self._lock:
+            try:
+                for start in range(0, len(keys), _QUERY_KEYS):
+                    some = keys[start : start + _QUERY_KEYS]
+                    marks = ",".join("?" * len(some))
+                    rows = self._reader.execute(
+                        "SELECT key, value FROM Cache WHERE raw = 1 AND mode = 1 "
+                        f"AND typeof(value) = 'blob' AND key IN ({marks})",
+                        some,
+                    )
+                    found.update(rows)
+            except sqlite3.Error as error:
+                raise StoreError(f"{self.path} cannot be read: {error}") from None
+        return found
+
+    def put_many(self, items: Iterable[tuple[str, bytes]]) -> None:
+        """Save all of them in one synced commit, or none.
+
+        Raises:
+            StoreError: If they cannot be saved.
+        """
+        try:
+            with self._cache.transact(retry=True):
+                for key, value in items:
+                    self._cache.set(key, value)
+        except (sqlite3.Error, diskcache.Timeout, OSError) as error:
+            raise _cannot(self.folder, error) from None
+
+    def delete_many(self, keys: Iterable[str]) -> int:
+        """Remove keys; returns how many there were."""
+        with self._cache.transact(retry=True):
+            return sum(bool(self._cache.delete(key)) for key in keys)
+
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        """Yield every key and value that is ours, oldest first."""
+        last = -1
+        while True:
+            with self._lock:
+                rows = self._reader.execute(
+                    "SELECT rowid, key, value FROM Cache WHERE rowid > ? AND raw = 1 AND mode = 1 "
+                    "AND typeof(value) = 'blob' AND typeof(key) = 'text' ORDER BY rowid LIMIT 200",
+                    (last,),
+                ).fetchall()
+            if not rows:
+                return
+            for last, key, value in rows:
+                yield key, value
+
+    def keys(self) -> list[str]:
+        """Return every key that is ours."""
+        with self._lock:
+            rows = self._reader.execute(
+                "SELECT key FROM Cache WHERE raw = 1 AND mode = 1 AND typeof(key) = 'text'"
+            ).fetchall()
+        return [key for (key,) in rows]
+
+    def count(self) -> int:
+        """Return how many answers there are."""
+        with self._lock:
+            return int(self._reader.execute("SELECT COUNT(*) FROM Cache").fetchone()[0])
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._lock:
+            self._reader.close()
+        self._cache.close()
+
+
+class Damaged(StoreError):
+    """A file that stands where a project's database should, and is none that can be read."""
+
+
+def salvage(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield what can still be read of a damaged database; the file is not changed."""
+    try:
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
+    except sqlite3.Error:
+        return
+    try:
+        (last,) = connection.execute("SELECT MAX(rowid) FROM Cache").fetchone()
+        for row in range(1, (last or 0) + 1):
+            try:
+                found = connection.execute(
+                    "SELECT key, value FROM Cache WHERE rowid = ? AND raw = 1 AND mode = 1 "
+                    "AND typeof(value) = 'blob' AND typeof(key) = 'text'",
+                    (row,),
+                ).fetchone()
+            except sqlite3.Error:
+                continue  # this page is lost; the next may not be
+            if found is not None:
+                yield found
+    except sqlite3.Error:
+        return
+    finally:
+        connection.close()
+
+
+def _make_private(folder: Path, path: Path) -> None:
+    """Make folder 0700 and file 0600; the database's own side files take after it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.is_symlink() or path.is_symlink():
+        raise StoreError(f"{folder} is, or holds, a link; answers are kept in real folders only.")
+    os.chmod(folder, 0o700)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    os.chmod(path, 0o600)
+
+
+def _check(path: Path) -> None:
+    """Refuse a file that is no database of ours before anything could change it."""
+    with path.open("rb") as file:
+        if file.read(len(_HEADER)) != _HEADER:
+            raise Damaged(f"{path} is no database.")
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    try:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        if not {"Settings", "Cache"} <= tables:
+            raise Damaged(f"{path} is a database, but not one of llmnb's.")
+        connection.execute("SELECT key, mode, filename FROM Cache LIMIT 1").fetchall()
+    finally:
+        connection.close()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = os.stat(path, follow_symlinks=False)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(f"{path} is no file")
+    return found.st_dev, found.st_ino
+
+
+def _cannot(folder: Path, error: Exception) -> StoreError:
+    return StoreError(
+        f"Answers cannot be saved in {folder}: {error}. Nothing more is bought; what was "
+        "answered stays in memory. Make room or give another cache_dir, then run again."
+    )

@@ -1,0 +1,177 @@
+"""Where a request may go: addresses that would leak a key or reach no model are refused.
+
+Tests set two switches here, through `llmnb.testing`: origins that are sent to
+a server on this machine instead, and a ban on every request that would leave it.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import warnings
+from collections.abc import Mapping
+from urllib.parse import urlsplit, urlunsplit
+
+from llmnb.errors import RealRequestForbidden, UnsafeURL
+
+_METADATA_HOSTS = frozenset(("metadata.google.internal", "metadata", "instance-data"))
+_METADATA_ADDRESSES = frozenset(("fd00:ec2::254", "100.100.100.200"))
+
+_redirects: dict[str, str] = {}
+_is_real_forbidden = False
+
+
+def set_redirects(origins: Mapping[str, str]) -> None:
+    """Send requests for these origins to other servers; for tests only.
+
+    Args:
+        origins: From ``https://api.openai.com`` to ``http://127.0.0.1:8000``; a path in the
+            target is ignored.
+    """
+    _redirects.clear()
+    for origin, server in origins.items():
+        _redirects[origin_of(origin)] = origin_of(server)
+    checked.cache_clear()
+
+
+def redirects() -> Mapping[str, str]:
+    """Return the redirects in force."""
+    return dict(_redirects)
+
+
+def forbid_real_requests(is_forbidden: bool) -> None:
+    """Forbid, or allow again, every request that would leave this machine."""
+    global _is_real_forbidden
+    _is_real_forbidden = is_forbidden
+    checked.cache_clear()
+
+
+def is_real_forbidden() -> bool:
+    """Whether requests that would leave this machine are forbidden."""
+    return _is_real_forbidden
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of an address.
+
+    Example:
+        >>> origin_of("https://API.OpenAI.com/v1/models")
+        'https://api.openai.com'
+    """
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        raise UnsafeURL(f"The address {_shown(url)} has no valid port.") from None
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.scheme}://{host}" + ("" if port in (None, default) else f":{port}")
+
+
+@functools.lru_cache(maxsize=1024)
+def checked(url: str, has_key: bool) -> str:
+    """Return the address to really ask, redirects of tests applied.
+
+    Args:
+        url: Address as configured.
+        has_key: Whether a key would travel that may not go over plain http.
+
+    Raises:
+        UnsafeURL: If it must not be asked; nothing was sent.
+        RealRequestForbidden: If tests forbid to leave this machine.
+    """
+    if (server := _redirects.get(origin_of(url))) is not None:
+        parts, target = urlsplit(url), urlsplit(server)
+        return urlunsplit((target.scheme, target.netloc, parts.path, parts.query, ""))
+    check_url(url, has_key=has_key)
+    if _is_real_forbidden and not is_loopback(urlsplit(url).hostname or ""):
+        raise RealRequestForbidden(
+            f"A request to {origin_of(url)} was about to leave this machine, and real requests "
+            "are forbidden. Nothing was sent: redirect that origin to a simulated provider."
+        )
+    return url
+
+
+def check_url(url: str, *, has_key: bool, allow_http: bool = False) -> None:
+    """Refuse an address that no model lives at, or that would leak a key.
+
+    Raises:
+        UnsafeURL: Saying what is wrong; nothing was sent.
+
+    Example:
+        >>> check_url("https://api.openai.com/v1", has_key=True)
+    """
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower().rstrip(".")
+    if parts.scheme not in ("http", "https"):
+        raise UnsafeURL(f"The address {_shown(url)} is not http or https. Nothing was sent.")
+    if not host:
+        raise UnsafeURL(f"The address {_shown(url)} names no host. Nothing was sent.")
+    if parts.username is not None or parts.password is not None:
+        raise UnsafeURL(
+            f"The address of {host} carries a user name or password. Nothing was sent: "
+            "give the key as api_key=… or in the environment."
+        )
+    if _is_metadata(host):
+        raise UnsafeURL(
+            f"{host} is an address of machine metadata, not of a model. Nothing was sent."
+        )
+    if parts.scheme == "http" and not is_loopback(host):
+        if has_key and not allow_http:
+            raise UnsafeURL(
+                f"The key would travel to {host} over plain http, readable on the way. Nothing "
+                "was sent: use https, or llmnb.configure(allow_http=True) on a trusted network."
+            )
+        _warn_once(host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine.
+
+    Example:
+        >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("10.0.0.1")
+        (True, True, False)
+    """
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_metadata(host: str) -> bool:
+    if host in _METADATA_HOSTS or host in _METADATA_ADDRESSES:
+        return True
+    address = _address(host)
+    if address is None:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_link_local
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address a host spells, also as the single number that resolvers accept."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        pass
+    try:
+        return ipaddress.IPv4Address(int(host, 0))
+    except ValueError:
+        return None
+
+
+@functools.cache
+def _warn_once(host: str) -> None:
+    warnings.warn(
+        f"Requests to {host} travel over plain http: prompts and answers can be read on the way.",
+        stacklevel=2,
+    )
+
+
+def _shown(url: str) -> str:
+    """Return an address without what may be secret in it."""
+    text = url.rpartition("@")[2] if "@" in url else url
+    return repr(text.partition("?")[0][:100])

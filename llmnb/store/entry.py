@@ -1,0 +1,115 @@
+"""One stored answer: the raw reply, the request it answers, and what is known of both.
+
+On disk an entry is one line of JSON, then the request's bytes, then the
+reply's. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from llmnb.errors import StoreError
+
+VERSION = 1
+
+
+class BadEntry(StoreError):
+    """A row of the store that llmnb has not written; it is never served."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One stored answer."""
+
+    key: str
+    request: bytes
+    """Canonical body."""
+
+    raw: bytes
+    """The reply as it came."""
+
+    dialect: str
+    provider: str
+    model: str
+    quality: str
+    """``good``, ``truncated``, ``refused``, ``filtered``, or ``bad`` where it could not be read."""
+
+    usd: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    seconds: float | None = None
+    created: float = 0.0
+    """Seconds since the epoch."""
+
+    simulated: bool = False
+    reused_from: str | None = None
+    """Project it was found in, when that is not the own one; not kept on disk."""
+
+
+def encode(entry: Entry) -> bytes:
+    """Return an entry as bytes."""
+    head = orjson.dumps(
+        {
+            "llmnb": VERSION,
+            "key": entry.key,
+            "request": len(entry.request),
+            "raw": len(entry.raw),
+            "dialect": entry.dialect,
+            "provider": entry.provider,
+            "model": entry.model,
+            "quality": entry.quality,
+            "usd": entry.usd,
+            "in": entry.prompt_tokens,
+            "out": entry.completion_tokens,
+            "seconds": entry.seconds,
+            "created": entry.created,
+            "simulated": entry.simulated,
+        }
+    )
+    return b"%b\n%b%b" % (head, entry.request, entry.raw)
+
+
+def decode(data: bytes, key: str, reused_from: str | None = None) -> Entry:
+    """Return an entry from its bytes.
+
+    Args:
+        data: What `encode` has made.
+        key: Key it was found under; an entry that says otherwise is not served.
+        reused_from: Project it was found in, when not the own one.
+
+    Raises:
+        BadEntry: If llmnb has not written them.
+    """
+    end = data.find(b"\n")
+    try:
+        head: dict[str, Any] = orjson.loads(data[:end])
+        length, size = head["request"], head["raw"]
+        start = end + 1
+        if (
+            end < 0
+            or head["llmnb"] != VERSION
+            or head["key"] != key
+            or len(data) != start + length + size
+        ):
+            raise BadEntry("An entry of the store is not whole.")
+        return Entry(
+            key=key,
+            request=data[start : start + length],
+            raw=data[start + length :],
+            dialect=head["dialect"],
+            provider=head["provider"],
+            model=head["model"],
+            quality=head["quality"],
+            usd=head["usd"],
+            prompt_tokens=head["in"],
+            completion_tokens=head["out"],
+            seconds=head["seconds"],
+            created=head["created"],
+            simulated=head["simulated"],
+            reused_from=reused_from,
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        raise BadEntry("An entry of the store was not written by llmnb.") from None

@@ -1,0 +1,45 @@
+"""The key of an answer: a hash of everything that changes it, and of nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+KEY_LENGTH = 40
+"""Hexadecimal digits: 160 bits, far beyond any accident."""
+
+
+def answer_key(
+    *,
+    dialect: str,
+    endpoint: str,
+    body: bytes,
+    headers: Mapping[str, str] | None = None,
+    sample: int = 0,
+    extra: bytes = b"",
+) -> str:
+    """Return the key of an answer.
+
+    API keys, timeouts and concurrency are not part of it.
+
+    Args:
+        dialect: How it is asked.
+        endpoint: Where it is asked, or what answers for an in-process model.
+        body: Canonical body.
+        headers: Request headers that change the answer; names in any case.
+        sample: Which of several samples of one prompt.
+        extra: Further bytes that tell answers apart.
+
+    Example:
+        >>> answer_key(dialect="openai.chat", endpoint="https://host/v1", body=b"{}")[:8]
+        'd8c3ae0c'
+    """
+    digest = hashlib.sha256(b"%d\0" % len(body))
+    digest.update(body)
+    digest.update(f"\0{dialect}\0{endpoint}\0{sample}\0".encode())
+    if headers:
+        for name in sorted(headers, key=str.lower):
+            digest.update(f"{name.lower()}\0{headers[name]}\0".encode())
+    if extra:
+        digest.update(b"\0extra\0" + extra)
+    return digest.hexdigest()[:KEY_LENGTH]

@@ -1,0 +1,308 @@
+"""One project's answers: looked up in its own database, then in its neighbours'.
+
+A hit in another project of the same cache folder is copied, so that clearing
+that project takes nothing away from this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from llmnb.adapters.diskcache import Damaged, Database, salvage
+from llmnb.adapters.file_lock import locked
+from llmnb.errors import StoreError
+from llmnb.store import hits, layout, names, spend
+from llmnb.store.entry import BadEntry, Entry, decode, encode
+from llmnb.store.layout import Place
+from llmnb.store.writer import Job, writer
+
+logger = logging.getLogger("llmnb")
+
+Share = bool | Sequence[str]
+"""Whose answers may be reused: everybody's, nobody's, or those of the projects named."""
+
+_NEIGHBOURS_SECONDS = 2.0
+"""How long the list of other projects is believed."""
+
+
+def open_project(name: str, cache_dir: Path, *, share: Share = True) -> ProjectStore:
+    """Return the store of a project; nothing is made until an answer is saved.
+
+    Args:
+        name: Any text.
+        cache_dir: Folder of all projects.
+        share: Whose answers may be reused.
+
+    Raises:
+        InvalidProjectName: If it cannot be a name.
+    """
+    return ProjectStore(layout.place_of(cache_dir, name), share)
+
+
+class ProjectStore:
+    """The answers of one project, as a run wants them.
+
+    Args:
+        place: Where it is kept.
+        share: Whose answers may be reused.
+    """
+
+    def __init__(self, place: Place, share: Share = True) -> None:
+        self.place = place
+        self._share = share
+        self._neighbours: tuple[float, list[Place]] = (0.0, [])
+        self._unsaved: list[Entry] = []
+        self._is_lookup_broken = False
+
+    @property
+    def name(self) -> str:
+        """Name of the project, as it was first spelled."""
+        return self.place.name
+
+    @property
+    def folder(self) -> Path:
+        """Where its answers lie."""
+        return self.place.folder
+
+    # --------------------------------------------------------------------- reading
+
+    def lookup(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """Return the entries of those keys that are answered, here or in a neighbour.
+
+        Args:
+            keys: Keys, in any order, repeated or not.
+        """
+        found: dict[str, Entry] = {}
+        own = databases.existing(self.place)
+        if own is not None:
+            self._read(own, keys, found, None)
+            hits.note(self.folder, found.values())
+        missing = [key for key in dict.fromkeys(keys) if key not in found]
+        if missing and self._share:
+            self._borrow(missing, found)
+        return found
+
+    def _read(
+        self, database: Database, keys: Sequence[str], found: dict[str, Entry], owner: str | None
+    ) -> None:
+        try:
+            rows = database.get_many(keys)
+        except StoreError as error:
+            self._warn(f"Answers of project {owner or self.name!r} cannot be read: {error}")
+            return
+        for key, data in rows.items():
+            try:
+                found[key] = decode(data, key, owner)
+            except BadEntry:
+                self._warn(
+                    f"Project {owner or self.name!r} holds an entry that llmnb did not write; "
+                    "it is not used."
+                )
+
+    def _borrow(self, missing: list[str], found: dict[str, Entry]) -> None:
+        for place in self._others():
+            database = databases.existing(place)
+            if database is None:
+                continue
+            borrowed: dict[str, Entry] = {}
+            self._read(database, missing, borrowed, place.name)
+            for entry in borrowed.values():
+                writer().put(Job(self, entry, is_bought=False))
+            found.update(borrowed)
+            missing = [key for key in missing if key not in borrowed]
+            if not missing:
+                return
+
+    def _others(self) -> list[Place]:
+        now = time.monotonic()
+        read, places = self._neighbours
+        if now - read > _NEIGHBOURS_SECONDS or not read:
+            places = [
+                place
+                for place in layout.places(self.place.root)
+                if place.folder != self.place.folder and self._may_use(place)
+            ]
+            self._neighbours = (now, places)
+        return places
+
+    def _may_use(self, place: Place) -> bool:
+        if isinstance(self._share, bool):
+            return self._share
+        return names.normal(place.name) in {names.normal(name) for name in self._share}
+
+    def _warn(self, words: str) -> None:
+        if not self._is_lookup_broken:
+            self._is_lookup_broken = True
+            logger.warning(words)
+
+    # --------------------------------------------------------------------- writing
+
+    async def aput(self, entry: Entry) -> None:
+        """Save an entry; returns once it is on disk.
+
+        Raises:
+            StoreError: If it cannot be saved; it is kept in memory for `retry_unsaved`.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        writer().put(Job(self, entry, loop=loop, future=future))
+        # Shielded from cancellation: what was paid for is saved though nobody waits.
+        await asyncio.shield(future)
+
+    def put(self, entry: Entry) -> None:
+        """Save an entry soon; `flush` waits for it."""
+        writer().put(Job(self, entry))
+
+    def commit(self, entries: Sequence[Entry], *, is_bought: bool = True) -> None:
+        """Save entries in one commit; called by the writer."""
+        try:
+            self._commit(entries, is_bought)
+        except StoreError:
+            if is_bought:
+                self._unsaved.extend(entries)
+            raise
+
+    def _commit(self, entries: Sequence[Entry], is_bought: bool) -> None:
+        try:
+            layout.make_root(self.place.root)
+        except OSError as error:
+            raise StoreError(
+                f"The cache folder {self.place.root} cannot be made: {error}. Nothing more is "
+                "bought; give another cache_dir or set LLMNB_CACHE_DIR."
+            ) from None
+        with locked(self.place.lock):
+            database = databases.open(self.place)
+            database.put_many((entry.key, encode(entry)) for entry in entries)
+        if is_bought:
+            try:
+                spend.append(self.place.spend, entries)
+            except OSError as error:
+                logger.warning("The spend log cannot be written: %s", error)
+
+    @property
+    def unsaved(self) -> int:
+        """Answers that could not be saved and are kept in memory."""
+        return len(self._unsaved)
+
+    def retry_unsaved(self) -> int:
+        """Try again to save what could not be saved; returns how many answers were.
+
+        Raises:
+            StoreError: If it still cannot be.
+        """
+        entries, self._unsaved = self._unsaved, []
+        if entries:
+            self.commit(entries)
+        return len(entries)
+
+    def flush(self, timeout: float = 30.0) -> bool:
+        """Wait until everything put so far is saved."""
+        return writer().flush(timeout)
+
+
+class Databases:
+    """The open databases of this process, one for each project's folder."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._open: dict[Path, Database] = {}
+        self._left: list[Database] = []
+
+    def existing(self, place: Place) -> Database | None:
+        """Return a project's database if it has one that can be read."""
+        with self._lock:
+            known = self._current(place)
+            if known is not None:
+                return known
+            if not (place.folder / "cache.db").exists():
+                return None
+            try:
+                return self.open(place)
+            except StoreError as error:
+                logger.warning("%s", error)
+                return None
+
+    def open(self, place: Place) -> Database:
+        """Return a project's database, made if it is missing and mended if it is damaged.
+
+        Raises:
+            StoreError: If there can be none.
+        """
+        with self._lock:
+            known = self._current(place)
+            if known is not None:
+                return known
+            try:
+                database = Database(place.folder)
+            except Damaged as error:
+                database = self._mended(place, error)
+            try:
+                layout.mark(place)
+            except OSError as error:
+                database.close()
+                raise StoreError(f"Project {place.name!r} cannot be marked: {error}") from None
+            self._open[place.folder] = database
+            return database
+
+    def _current(self, place: Place) -> Database | None:
+        known = self._open.get(place.folder)
+        if known is not None and not known.is_current:
+            known.close()
+            del self._open[place.folder]
+            return None
+        return known
+
+    def _mended(self, place: Place, error: Damaged) -> Database:
+        """Set a damaged file aside untouched and save what can be read of it anew."""
+        aside = _set_aside(place.folder)
+        database = Database(place.folder)
+        kept = 0
+        for key, data in salvage(aside):
+            try:
+                decode(data, key)
+            except BadEntry:
+                continue
+            database.put_many([(key, data)])
+            kept += 1
+        warnings.warn(
+            f"{error} It is set aside as {aside.name}; {kept:,} answers could be read and are kept.",
+            stacklevel=2,
+        )
+        return database
+
+    def forget(self, folder: Path) -> None:
+        """Close a project's database, because its folder is about to go."""
+        with self._lock:
+            known = self._open.pop(folder, None)
+            if known is not None:
+                known.close()
+
+    def after_fork(self) -> None:
+        """Start empty in a child; the parent's connections are neither used nor closed."""
+        self._left.extend(self._open.values())
+        self._lock = threading.RLock()
+        self._open = {}
+
+
+databases = Databases()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=databases.after_fork)
+
+
+def _set_aside(folder: Path) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    number = 0
+    while (aside := folder / f"cache.db.damaged-{stamp}-{number}").exists():
+        number += 1
+    for suffix in ("", "-wal", "-shm"):
+        path = folder / f"cache.db{suffix}"
+        if path.exists():
+            os.replace(path, folder / f"{aside.name}{suffix}")
+    return aside

@@ -1,0 +1,95 @@
+"""What was spent, appended line by line and never taken back: clearing answers leaves it alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from llmnb.store.entry import Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """Requests of one model, added up."""
+
+    provider: str
+    model: str
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float
+    unpriced: int
+    """Requests whose price is unknown; not part of `usd`."""
+
+
+def append(path: Path, entries: Iterable[Entry]) -> None:
+    """Add what these answers cost, one line for each model."""
+    sums: dict[tuple[str, str], dict[str, Any]] = {}
+    for entry in entries:
+        line = sums.setdefault(
+            (entry.provider, entry.model),
+            {
+                "time": entry.created,
+                "provider": entry.provider,
+                "model": entry.model,
+                "requests": 0,
+                "in": 0,
+                "out": 0,
+                "usd": 0.0,
+                "unpriced": 0,
+            },
+        )
+        line["requests"] += 1
+        line["in"] += entry.prompt_tokens or 0
+        line["out"] += entry.completion_tokens or 0
+        line["usd"] += entry.usd or 0.0
+        line["unpriced"] += entry.usd is None
+    if not sums:
+        return
+    data = b"".join(orjson.dumps(line) + b"\n" for line in sums.values())
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(descriptor, data)  # one write: lines of several processes do not mix
+    finally:
+        os.close(descriptor)
+
+
+def totals(path: Path) -> list[Spent]:
+    """Return what was spent by model, the dearest first."""
+    sums: dict[tuple[str, str], list[Any]] = {}
+    for line in _lines(path):
+        values = sums.setdefault((line["provider"], line["model"]), [0, 0, 0, 0.0, 0])
+        for place, name in enumerate(("requests", "in", "out", "usd", "unpriced")):
+            values[place] += line[name]
+    found = [
+        Spent(
+            provider=provider,
+            model=model,
+            requests=values[0],
+            prompt_tokens=values[1],
+            completion_tokens=values[2],
+            usd=values[3],
+            unpriced=values[4],
+        )
+        for (provider, model), values in sums.items()
+    ]
+    return sorted(found, key=lambda one: -one.usd)
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return
+    for line in data.splitlines():
+        try:
+            found = orjson.loads(line)
+            if {"provider", "model", "requests", "in", "out", "usd", "unpriced"} <= found.keys():
+                yield found
+        except (orjson.JSONDecodeError, AttributeError):
+            continue  # the last line of a killed process

@@ -1,0 +1,159 @@
+"""The one thread of a process that saves answers, many in one commit.
+
+Answers that come while a commit is under way wait for the next one. After a
+commit the thread lingers a few milliseconds when work is steady, so that a
+synced commit is shared by many; a single answer is saved at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from llmnb.errors import LLMNBError, StoreError
+from llmnb.store.entry import Entry
+
+logger = logging.getLogger("llmnb")
+
+LINGER_SECONDS = 0.008
+"""How long a busy writer gathers before it commits."""
+
+_BUSY_SECONDS = 0.05
+"""A commit that ended less than this ago means that work is steady."""
+
+_MOST_IN_ONE_COMMIT = 2000
+
+
+class Saves(Protocol):
+    """A store as its writer sees it."""
+
+    def commit(self, entries: Sequence[Entry], *, is_bought: bool) -> None:
+        """Save entries in one commit. Raises `StoreError`."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One entry to save, and whom to tell."""
+
+    store: Saves
+    entry: Entry
+    is_bought: bool = True
+    """False for copies from another project."""
+
+    loop: asyncio.AbstractEventLoop | None = None
+    future: asyncio.Future[None] | None = None
+
+
+class Writer:
+    """The writing thread of one process."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._jobs: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._unfinished = 0
+        self._last_commit = 0.0
+        self._thread = threading.Thread(target=self._run, name="llmnb-writer", daemon=True)
+        self._thread.start()
+
+    def put(self, job: Job) -> None:
+        """Take a job; never blocks."""
+        with self._changed:
+            self._jobs.append(job)
+            self._unfinished += 1
+            if len(self._jobs) == 1:
+                self._changed.notify_all()
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything taken so far is saved or has failed."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._unfinished == 0, timeout)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._jobs:
+                    self._changed.wait()
+            if time.monotonic() - self._last_commit < _BUSY_SECONDS:
+                time.sleep(LINGER_SECONDS)
+            jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), _MOST_IN_ONE_COMMIT))]
+            self._save(jobs)
+            self._last_commit = time.monotonic()
+            with self._changed:
+                self._unfinished -= len(jobs)
+                self._changed.notify_all()
+
+    def _save(self, jobs: list[Job]) -> None:
+        groups: dict[tuple[int, bool], list[Job]] = {}
+        for job in jobs:
+            groups.setdefault((id(job.store), job.is_bought), []).append(job)
+        for (_, is_bought), group in groups.items():
+            error: LLMNBError | None = None
+            try:
+                group[0].store.commit([job.entry for job in group], is_bought=is_bought)
+            except LLMNBError as caught:
+                error = caught
+            except Exception as caught:  # the thread must outlive a fault of ours
+                logger.exception("llmnb could not save answers; please report this")
+                error = StoreError(f"Answers could not be saved ({type(caught).__name__}).")
+            _tell(group, error)
+
+
+def _tell(jobs: list[Job], error: LLMNBError | None) -> None:
+    """Resolve the futures of a group, with one call into each loop."""
+    loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for job in jobs:
+        if job.loop is not None and job.future is not None:
+            loops.setdefault(job.loop, []).append(job.future)
+    for loop, futures in loops.items():
+        try:
+            loop.call_soon_threadsafe(_resolve, futures, error)
+        except RuntimeError:  # the loop was closed: nobody waits any more
+            logger.debug("a loop ended before its answers were saved")
+
+
+def _resolve(futures: list[asyncio.Future[None]], error: LLMNBError | None) -> None:
+    for future in futures:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(StoreError(error.message))
+
+
+_lock = threading.Lock()
+_writer: Writer | None = None
+
+
+def writer() -> Writer:
+    """Return this process's writer, started on first use and after a fork."""
+    global _writer
+    with _lock:
+        if _writer is None or _writer.pid != os.getpid():
+            _writer = Writer()
+        return _writer
+
+
+def _after_fork() -> None:
+    global _lock, _writer
+    _lock = threading.Lock()
+    _writer = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+@atexit.register
+def _flush_at_exit() -> None:
+    if _writer is not None and _writer.pid == os.getpid():
+        _writer.flush(30.0)

@@ -1,0 +1,95 @@
+"""Test without a provider: a simulated one with a ledger, scripted faults, and two switches.
+
+Names are loaded when they are first used::
+
+    from llmnb.testing import SimulatedProvider, faults
+
+    with SimulatedProvider(faults=[faults.status(500), None]) as sim:
+        ...
+        assert sim.ledger.totals().received == 2
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from llmnb.testing import faults
+    from llmnb.testing.clock import ManualClock
+    from llmnb.testing.fault_rules import (
+        after,
+        always,
+        at_numbers,
+        by_number,
+        first_of_each_prompt,
+        for_prompt,
+        outage,
+        share,
+    )
+    from llmnb.testing.latency import Fixed, LatencyModel, Lognormal, Saturating, Stragglers
+    from llmnb.testing.ledger import Ledger, LedgerRow, LedgerTotals, prompt_hash
+    from llmnb.testing.prices import Price
+    from llmnb.testing.request import SimulatedRequest
+    from llmnb.testing.simulated import SimulatedProvider, shared_provider
+    from llmnb.testing.spawned import SpawnedProvider
+    from llmnb.testing.switches import forbid_real_requests, redirect
+
+__all__ = [
+    "Fixed",
+    "LatencyModel",
+    "Ledger",
+    "LedgerRow",
+    "LedgerTotals",
+    "Lognormal",
+    "ManualClock",
+    "Price",
+    "Saturating",
+    "SimulatedProvider",
+    "SimulatedRequest",
+    "SpawnedProvider",
+    "Stragglers",
+    "after",
+    "always",
+    "at_numbers",
+    "by_number",
+    "faults",
+    "first_of_each_prompt",
+    "for_prompt",
+    "forbid_real_requests",
+    "outage",
+    "prompt_hash",
+    "redirect",
+    "share",
+    "shared_provider",
+]
+
+_HOMES = {
+    "clock": ("ManualClock",),
+    "fault_rules": (
+        "after", "always", "at_numbers", "by_number", "first_of_each_prompt", "for_prompt",
+        "outage", "share",
+    ),
+    "latency": ("Fixed", "LatencyModel", "Lognormal", "Saturating", "Stragglers"),
+    "ledger": ("Ledger", "LedgerRow", "LedgerTotals", "prompt_hash"),
+    "prices": ("Price",),
+    "request": ("SimulatedRequest",),
+    "simulated": ("SimulatedProvider", "shared_provider"),
+    "spawned": ("SpawnedProvider",),
+    "switches": ("forbid_real_requests", "redirect"),
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name == "faults":
+        return import_module("llmnb.testing.faults")
+    for home, names in _HOMES.items():
+        if name in names:
+            value = getattr(import_module(f"llmnb.testing.{home}"), name)
+            globals()[name] = value  # so that the next look-up does not come here
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,239 @@
+"""What the simulated provider answers: the same text to the same prompt, cut as asked.
+
+`Answer` knows nothing of any API's shape; the endpoints write it down.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from llmnb.errors import ConfigurationError
+from llmnb.testing.draws import mix, uniform
+from llmnb.testing.faults import Bend
+from llmnb.testing.request import (
+    CHARACTERS_PER_TOKEN,
+    SimulatedRequest,
+    count_tokens,
+    tokens_of,
+)
+
+Message = str | Mapping[str, Any]
+"""An answer's text, or the fields of the assistant's message: `content`,
+`tool_calls`, `refusal`, `reasoning_content`, and `finish_reason`."""
+
+Replier = Callable[[SimulatedRequest, str], Message]
+"""Makes the answer to one prompt of a request."""
+
+_WORDS = (
+    "amber", "basin", "cedar", "delta", "ember", "field", "glass", "harbor", "island", "jasper",
+    "kettle", "lantern", "meadow", "needle", "orchard", "paper", "quartz", "river", "signal",
+    "timber", "umber", "valley", "willow", "yellow", "anchor", "bridge", "candle", "dune",
+    "engine", "feather", "garden", "hollow", "iron", "journey", "kernel", "ladder", "marble",
+    "nest", "ocean", "pebble", "quiet", "ribbon", "silver", "thread", "unity", "velvet",
+    "window", "zephyr", "autumn", "beacon", "copper", "distant", "early", "forest", "gentle",
+    "humble", "inner", "jolly", "keen", "little", "mellow", "narrow", "open", "plain",
+)  # fmt: skip
+_LOGPROB = 4
+"""Purpose of the draws that make log-probabilities."""
+
+
+@dataclass(slots=True)
+class Choice:
+    """One answer to one prompt."""
+
+    text: str
+    finish_reason: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of the message, such as `tool_calls`."""
+
+    has_content: bool = True
+    """False: the content is null, whatever the text."""
+
+    @property
+    def tokens(self) -> int:
+        """Output tokens of this answer."""
+        spoken = count_tokens(self.text) if self.has_content else 0
+        return spoken + (sum(count_tokens(str(value)) for value in self.extra.values()))
+
+    @property
+    def pieces(self) -> list[str]:
+        """The text, token by token."""
+        return tokens_of(self.text) if self.has_content else []
+
+
+@dataclass(slots=True)
+class Answer:
+    """All that is to be written down as one reply."""
+
+    choices: list[Choice]
+    prompt_tokens: int
+    completion_tokens: int
+    has_usage: bool = True
+    """False: the usage is left out."""
+
+
+def default_reply(request: SimulatedRequest, prompt: str) -> str:
+    """Return a short sentence that depends on the seed and the prompt only.
+
+    Example:
+        >>> one = SimulatedRequest(
+        ...     endpoint="text", body={}, model="sim", prompt="Hi", identity="Hi"
+        ... )
+        >>> default_reply(one, "Hi") == default_reply(one, "Hi")
+        True
+    """
+    return _sentence(request.seed, request.digest, 0)
+
+
+def _sentence(seed: int, digest: int, sample: int) -> str:
+    bits = mix(digest ^ mix(seed ^ (sample << 32)))
+    first, second, third, fourth = (_WORDS[bits >> shift & 63] for shift in (0, 6, 12, 18))
+    more = f" {_WORDS[bits >> 24 & 63]} {_WORDS[bits >> 30 & 63]}" if bits >> 36 & 1 else ""
+    return f"{first.capitalize()} {second} {third} {fourth}{more}."
+
+
+def as_replier(reply: object) -> Replier | None:
+    """Return what `SimulatedProvider(reply=...)` was given as one kind of function.
+
+    Args:
+        reply: None for sentences of its own; a text for everybody; a mapping
+            from prompts to texts; or a function of the prompt, or of the
+            prompt and the `SimulatedRequest`.
+
+    Raises:
+        ConfigurationError: If it is none of these.
+
+    Example:
+        >>> one = SimulatedRequest(
+        ...     endpoint="text", body={}, model="sim", prompt="Hi", identity="Hi"
+        ... )
+        >>> as_replier(str.upper)(one, "Hi")
+        'HI'
+    """
+    if reply is None:
+        return None
+    if isinstance(reply, str):
+        return _Constant(reply)
+    if isinstance(reply, Mapping):
+        return _Lookup(reply)
+    if not callable(reply):
+        raise ConfigurationError(
+            f"reply is a text, a mapping from prompts to texts, or a function, got {reply!r}"
+        )
+    return _OfPromptAndRequest(reply) if _takes_two(reply) else _OfPrompt(reply)
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # some built-ins tell no signature: str.upper does, str doesn't
+        return False
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [one for one in parameters if one.kind in kinds and one.default is one.empty]
+    return len(needed) >= 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Constant:
+    text: str
+
+    def __call__(self, request: SimulatedRequest, prompt: str) -> Message:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    texts: Mapping[str, Message]
+
+    def __call__(self, request: SimulatedRequest, prompt: str) -> Message:
+        found = self.texts.get(prompt)
+        return default_reply(request, prompt) if found is None else found
+
+
+@dataclass(frozen=True, slots=True)
+class _OfPrompt:
+    function: Callable[[str], Message]
+
+    def __call__(self, request: SimulatedRequest, prompt: str) -> Message:
+        return self.function(prompt)
+
+
+@dataclass(frozen=True, slots=True)
+class _OfPromptAndRequest:
+    function: Callable[[str, SimulatedRequest], Message]
+
+    def __call__(self, request: SimulatedRequest, prompt: str) -> Message:
+        return self.function(prompt, request)
+
+
+def make_answer(
+    request: SimulatedRequest, replier: Replier | None, bend: Bend | None = None
+) -> Answer:
+    """Return the answer to a request.
+
+    Args:
+        request: What was asked.
+        replier: Makes the texts; None makes sentences.
+        bend: A scripted way in which the answer is not as it should be.
+    """
+    prompts = request.parts or (request.prompt,)
+    each = request.samples // len(prompts)
+    choices = []
+    for place, prompt in enumerate(prompts):
+        for sample in range(each):
+            if replier is None:
+                message: Message = _sentence(request.seed, request.digest + place, sample)
+            else:
+                message = replier(request, prompt)
+            choices.append(_choice(request, message))
+    answer = Answer(choices, request.prompt_tokens, 0)
+    if bend is not None:
+        _bend(answer, bend)
+    answer.completion_tokens = sum(choice.tokens for choice in answer.choices)
+    return answer
+
+
+def _choice(request: SimulatedRequest, message: Message) -> Choice:
+    if isinstance(message, str):
+        return Choice(*_cut(request, message))
+    extra = dict(message)
+    content = extra.pop("content", None)
+    reason = extra.pop("finish_reason", None)
+    text, cut_reason = _cut(request, content or "")
+    if reason is None:
+        reason = "tool_calls" if extra.get("tool_calls") else cut_reason
+    return Choice(text, reason, extra, has_content=content is not None)
+
+
+def _cut(request: SimulatedRequest, text: str) -> tuple[str, str]:
+    """Cut a text at its stop words and at the token limit, whichever comes first."""
+    for stop in request.stop:
+        place = text.find(stop) if stop else -1
+        if place >= 0:
+            text = text[:place]
+    if request.max_tokens is not None:
+        room = request.max_tokens * CHARACTERS_PER_TOKEN
+        if len(text) > room:
+            return text[:room], "length"
+    return text, "stop"
+
+
+def _bend(answer: Answer, bend: Bend) -> None:
+    answer.has_usage = bend.has_usage
+    if not bend.has_choices:
+        answer.choices = []
+    for choice in answer.choices:
+        if bend.finish_reason is not None:
+            choice.finish_reason = bend.finish_reason
+        if bend.refusal is not None:
+            choice.extra = {**choice.extra, "refusal": bend.refusal}
+        choice.has_content = choice.has_content and bend.has_content
+
+
+def logprob(request: SimulatedRequest, place: int, rank: int = 0) -> float:
+    """Return the log-probability of a token, or of its rank-th alternative."""
+    draw = uniform(request.seed, request.digest + place, _LOGPROB)
+    return round(-2.0 * draw - 1.5 * rank, 6)

@@ -1,0 +1,192 @@
+"""Carries a plan out on a wire: waits, streams, breaks off, falls silent.
+
+The one place where a plan becomes bytes, the same for both servers; a server
+brings a `Wire`, which is no more than what HTTP and a socket can do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from typing import Protocol
+
+from llmnb.testing.desk import Desk, Plan
+from llmnb.testing.events import made_awkward
+from llmnb.testing.faults import Break, Drip, Garble, Raw, stream_error_event
+from llmnb.testing.gate import Gate
+
+SIMULATED_HEADER = ("x-llmnb-simulated", "1")
+"""Stands on every reply, so that records can be marked."""
+
+
+class Wire(Protocol):
+    """What a server can do for one request."""
+
+    async def reply(self, plan: Plan, body: bytes) -> None:
+        """Send status, headers and a whole body."""
+
+    async def begin(self, plan: Plan, length: int | None) -> None:
+        """Send status and headers; None announces a body in chunks."""
+
+    async def write(self, data: bytes) -> None:
+        """Send a part of the body."""
+
+    async def end(self) -> None:
+        """End the body properly."""
+
+    def raw(self, data: bytes) -> None:
+        """Put literal bytes on the socket."""
+
+    def reset(self) -> None:
+        """Reset the connection."""
+
+    def hang_up(self) -> None:
+        """Close the connection once everything written has left."""
+
+
+async def play(plan: Plan, wire: Wire, desk: Desk, gate: Gate) -> None:
+    """Carry out a plan.
+
+    Args:
+        plan: What to do.
+        wire: Where to do it.
+        desk: Who enters in the ledger how it ended.
+        gate: What may hold the reply back.
+
+    Raises:
+        CancelledError: If the client left, once that is entered.
+    """
+    try:
+        if plan.holds and gate.is_closed and plan.request is not None:
+            await gate.passage(plan.request)
+        if plan.delay > 0:
+            await asyncio.sleep(plan.delay)
+        await _perform(plan, wire, desk)
+    except (asyncio.CancelledError, ConnectionError):
+        desk.leave(plan)
+        raise
+    except Exception as error:
+        # A function that the test gave (hold's `where`) failed: the test hears of it.
+        desk.errors.append(error)
+        desk.leave(plan)
+        wire.reset()
+        raise ConnectionResetError("the simulated provider failed") from error
+
+
+async def _perform(plan: Plan, wire: Wire, desk: Desk) -> None:
+    fault = plan.fault
+    if isinstance(fault, Raw):
+        wire.raw(fault.data)
+        await _part(wire, desk, plan, fault.then)
+    elif isinstance(fault, Break):
+        await _break_off(plan, wire, desk, fault)
+    elif isinstance(fault, Drip):
+        await _drip(plan, wire, desk, fault.seconds_per_byte)
+    elif isinstance(fault, Garble):
+        await _garbled(plan, wire, desk, fault)
+    elif plan.stream is not None:
+        await _stream(plan, wire, desk)
+    else:
+        desk.close(plan)
+        await wire.reply(plan, plan.body)
+
+
+async def _stream(plan: Plan, wire: Wire, desk: Desk) -> None:
+    """Send a stream at the pace that the provider is set to."""
+    stream = plan.stream
+    assert stream is not None
+    if desk.behaviour.tokens_per_second is None:
+        desk.close(plan)
+        await wire.begin(plan, None)
+        await wire.write(stream.whole())
+    else:
+        await wire.begin(plan, None)
+        plan.has_begun = True
+        await _tokens(plan, wire, desk, len(stream.pieces))
+        desk.close(plan)
+        await wire.write(stream.ending)
+    await wire.end()
+
+
+async def _tokens(plan: Plan, wire: Wire, desk: Desk, count: int) -> None:
+    """Send the opening and the first so many tokens, each when it is due."""
+    stream = plan.stream
+    assert stream is not None
+    pace = desk.behaviour.tokens_per_second
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+    await wire.write(stream.opening + b"".join(stream.pieces[:1] if count else ()))
+    plan.sent_tokens = min(1, count)
+    while plan.sent_tokens < count:
+        due = count
+        if pace is not None:
+            # Several at once where the loop was late, so that the pace holds on average.
+            due = min(count, 1 + int((clock() - begun) * pace))
+            if due <= plan.sent_tokens:
+                await asyncio.sleep(begun + plan.sent_tokens / pace - clock())
+                continue
+        await wire.write(b"".join(stream.pieces[plan.sent_tokens : due]))
+        plan.sent_tokens = due
+
+
+async def _break_off(plan: Plan, wire: Wire, desk: Desk, fault: Break) -> None:
+    if fault.at != "before":
+        await wire.begin(plan, None if plan.stream else len(plan.body))
+        plan.has_begun = True
+    if fault.at == "body":
+        if plan.stream is not None:
+            pieces = len(plan.stream.pieces)
+            after = pieces // 2 if fault.after is None else min(fault.after, pieces)
+            await _tokens(plan, wire, desk, after)
+        else:
+            await wire.write(plan.body[: len(plan.body) // 2])
+    then: str = fault.then
+    if then in ("end", "error") and (plan.stream is None or fault.at != "body"):
+        then = "close"  # a body of announced length cannot end properly before its end
+    await _part(wire, desk, plan, then)
+
+
+async def _part(wire: Wire, desk: Desk, plan: Plan, then: str) -> None:
+    """Do what follows where a reply breaks off."""
+    if then == "stall":
+        await asyncio.get_running_loop().create_future()  # until the client leaves
+    desk.close(plan)
+    if then == "reset":
+        wire.reset()
+    elif then == "close":
+        wire.hang_up()
+    else:
+        if then == "error":
+            await wire.write(stream_error_event())
+        await wire.end()
+
+
+async def _drip(plan: Plan, wire: Wire, desk: Desk, seconds_per_byte: float) -> None:
+    body = plan.body if plan.stream is None else plan.stream.whole()
+    await wire.begin(plan, len(body))
+    plan.has_begun = True
+    for place in range(len(body)):
+        if place == len(body) - 1:
+            desk.close(plan)
+        await wire.write(body[place : place + 1])
+        await asyncio.sleep(seconds_per_byte)
+    await wire.end()
+
+
+async def _garbled(plan: Plan, wire: Wire, desk: Desk, fault: Garble) -> None:
+    body = plan.body if plan.stream is None else plan.stream.whole()
+    desk.close(plan)
+    if fault.how == "awkward stream":
+        if plan.stream is None:
+            await wire.reply(plan, body)
+            return
+        await wire.begin(plan, None)
+        for byte in made_awkward(body):
+            await wire.write(bytes((byte,)))
+        await wire.end()
+    elif fault.how == "half gzip":
+        plan.headers["content-encoding"] = "gzip"
+        packed = gzip.compress(body, mtime=0)
+        await wire.reply(plan, packed[: len(packed) // 2])
+    else:
+        await wire.reply(plan, body[: len(body) // 2])

@@ -1,0 +1,135 @@
+"""How long the simulated provider takes: until the first token, then token by token.
+
+A latency is the wait until the first token. What follows is the business of
+`tokens_per_second`; without it the rest comes at once. Draws depend on the
+seed and the request's number only, so a repeated run meets the same waits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Protocol
+
+from llmnb.errors import ConfigurationError
+from llmnb.testing.draws import uniform
+
+_STANDARD_NORMAL = NormalDist()
+_BODY, _TAIL = 1, 2
+"""Purposes of draws: the ordinary wait, and who is a straggler."""
+
+
+class LatencyModel(Protocol):
+    """Anything that says how long one request waits for its first token."""
+
+    def seconds(self, number: int, *, seed: int, in_flight: int) -> float:
+        """Return the wait of a request.
+
+        Args:
+            number: The request's number, from 0.
+            seed: Seed of the simulation.
+            in_flight: Requests being served now, this one included.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The same wait every time."""
+
+    wait: float
+    """Seconds."""
+
+    def seconds(self, number: int, *, seed: int, in_flight: int) -> float:
+        """Return the wait; the arguments do not matter."""
+        return self.wait
+
+
+@dataclass(frozen=True, slots=True)
+class Lognormal:
+    """Waits spread as those of real services are: many near the median, some far above.
+
+    Example:
+        >>> waits = sorted(Lognormal(0.1).seconds(n, seed=0, in_flight=1) for n in range(999))
+        >>> round(waits[499], 1)
+        0.1
+    """
+
+    median: float
+    """Seconds that half of the requests stay below."""
+
+    sigma: float = 0.4
+    """Spread of the logarithm; 0.4 puts the 95th percentile at about twice the median."""
+
+    def seconds(self, number: int, *, seed: int, in_flight: int) -> float:
+        """Draw the wait of a request."""
+        draw = _STANDARD_NORMAL.inv_cdf(uniform(seed, number, _BODY))
+        return self.median * math.exp(self.sigma * draw)
+
+
+@dataclass(frozen=True, slots=True)
+class Stragglers:
+    """A few requests wait many times as long as the rest.
+
+    Example:
+        >>> slow = Stragglers(Fixed(0.1), share=0.02, factor=10)
+        >>> waits = [slow.seconds(n, seed=0, in_flight=1) for n in range(10_000)]
+        >>> 150 < sum(wait == 1.0 for wait in waits) < 250
+        True
+    """
+
+    base: LatencyModel
+    """The wait of everybody."""
+
+    share: float = 0.02
+    """Which part of the requests straggles, from 0 to 1."""
+
+    factor: float = 10.0
+    """How many times as long a straggler waits."""
+
+    def seconds(self, number: int, *, seed: int, in_flight: int) -> float:
+        """Draw the wait of a request."""
+        wait = self.base.seconds(number, seed=seed, in_flight=in_flight)
+        return wait * self.factor if uniform(seed, number, _TAIL) < self.share else wait
+
+
+@dataclass(frozen=True, slots=True)
+class Saturating:
+    """A server of so many places: beyond them everybody waits in proportion.
+
+    Example:
+        >>> Saturating(Fixed(0.1), places=8).seconds(0, seed=0, in_flight=16)
+        0.2
+    """
+
+    base: LatencyModel
+    """The wait on a server that is not full."""
+
+    places: int
+    """Requests that are served at full speed at once."""
+
+    def seconds(self, number: int, *, seed: int, in_flight: int) -> float:
+        """Return the wait, longer the fuller the server is."""
+        wait = self.base.seconds(number, seed=seed, in_flight=in_flight)
+        return wait * max(1.0, in_flight / self.places)
+
+
+def latency_model(latency: float | LatencyModel) -> LatencyModel:
+    """Return a model for seconds, or the model itself.
+
+    Raises:
+        ConfigurationError: If it is neither.
+
+    Example:
+        >>> latency_model(0.05)
+        Fixed(wait=0.05)
+    """
+    if isinstance(latency, int | float):
+        if not 0 <= latency < math.inf:
+            raise ConfigurationError(f"latency is a number of seconds from 0, got {latency!r}")
+        return Fixed(float(latency))
+    if hasattr(latency, "seconds"):
+        return latency
+    raise ConfigurationError(
+        f"latency is a number of seconds or a latency model such as Lognormal(0.2), got {latency!r}"
+    )

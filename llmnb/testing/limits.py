@@ -1,0 +1,220 @@
+"""The limits that the simulated provider enforces, as a provider enforces them.
+
+Two buckets, one of requests and one of tokens, refill steadily and hold
+`burst_seconds` worth. A request passes when both hold what it needs; what is
+larger than a whole bucket passes when that bucket is full and leaves a debt.
+Written apart from the client's own limiter on purpose: the judge shares no
+code with whom it judges.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from llmnb.errors import ConfigurationError
+
+RetryHint = Literal["seconds", "milliseconds", "both"]
+"""Whether a refusal carries ``retry-after``, ``retry-after-ms`` or both."""
+
+Charge = Literal["estimate", "actual"]
+"""Whether tokens are charged before the answer (OpenAI) or as they turn out (Anthropic)."""
+
+_EPSILON = 1e-9
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration as OpenAI's reset headers do, rounded up to the millisecond.
+
+    Example:
+        >>> duration_text(0.0201), duration_text(8.64), duration_text(360)
+        ('21ms', '8.64s', '6m0s')
+    """
+    milliseconds = math.ceil(seconds * 1000 - _EPSILON)
+    if milliseconds < 1000:
+        return f"{max(0, milliseconds)}ms"
+    minutes, rest = divmod(milliseconds, 60_000)
+    text = f"{rest / 1000:g}s"
+    return f"{minutes}m{text}" if minutes else text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSettings:
+    """Which limits stand, and how a refusal tells of them."""
+
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+
+    burst_seconds: float = 10.0
+    """How many seconds' worth may pass at once."""
+
+    concurrency: int | None = None
+    """Requests served at once; one more is refused."""
+
+    charge: Charge = "estimate"
+    """How tokens are counted before an answer is known."""
+
+    limit_headers: bool = True
+    """Whether replies carry the ``x-ratelimit-*`` headers."""
+
+    retry_hint: RetryHint | None = "both"
+    """How refusals say when to come back; None says it nowhere, in no header and no text."""
+
+    count_refused: bool = False
+    """Whether a refused request is counted against the limit of requests, too."""
+
+    def __post_init__(self) -> None:
+        for name in ("requests_per_minute", "tokens_per_minute", "burst_seconds", "concurrency"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigurationError(f"{name} is a number above 0, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why a request may not pass."""
+
+    kind: Literal["requests", "tokens", "concurrency"]
+    """The limit that refuses."""
+
+    limit: float
+    """That limit, per minute (or at once)."""
+
+    used: float
+    """How much of it is used now."""
+
+    requested: float
+    """What the request needs of it."""
+
+    wait: float
+    """Seconds until it would pass, if nothing else came."""
+
+
+@dataclass(slots=True)
+class _Bucket:
+    per_minute: float
+    capacity: float
+    level: float = field(init=False)
+    updated: float | None = None
+
+    def __post_init__(self) -> None:
+        self.level = self.capacity
+
+    def refill(self, now: float) -> None:
+        if self.updated is not None and now > self.updated:
+            gained = (now - self.updated) * self.per_minute / 60.0
+            self.level = min(self.capacity, self.level + gained)
+        self.updated = now
+
+    def wait(self, amount: float) -> float:
+        missing = min(amount, self.capacity) - self.level
+        return 0.0 if missing <= _EPSILON else missing * 60.0 / self.per_minute
+
+    def used(self) -> float:
+        return self.capacity - self.level
+
+    def reset(self) -> float:
+        return self.used() * 60.0 / self.per_minute
+
+
+class EnforcedLimits:
+    """The state of a provider's limits.
+
+    Args:
+        settings: Which limits stand.
+
+    Example:
+        >>> limits = EnforcedLimits(LimitSettings(requests_per_minute=60, burst_seconds=1))
+        >>> limits.admit(tokens=1, now=0.0, in_flight=1) is None
+        True
+        >>> limits.admit(tokens=1, now=0.25, in_flight=1).wait
+        0.75
+    """
+
+    def __init__(self, settings: LimitSettings) -> None:
+        self.settings = settings
+        burst = settings.burst_seconds
+        self._requests = _bucket(settings.requests_per_minute, burst)
+        self._tokens = _bucket(settings.tokens_per_minute, burst)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is limited, so that there is nothing to ask."""
+        return self._requests is None and self._tokens is None and not self.settings.concurrency
+
+    def admit(self, *, tokens: float, now: float, in_flight: int) -> Refusal | None:
+        """Take what a request needs from every limit, or nothing and say why.
+
+        Args:
+            tokens: What the request is charged before its answer is known.
+            now: The time.
+            in_flight: Requests being served, this one included.
+        """
+        need = tokens if self.settings.charge == "estimate" else 1.0
+        refusal = self._refusal(need, now, in_flight)
+        if refusal is None or self.settings.count_refused:
+            if self._requests:
+                self._requests.level -= 1.0
+            if self._tokens and refusal is None and self.settings.charge == "estimate":
+                self._tokens.level -= tokens
+        return refusal
+
+    def settle(self, tokens: float, *, now: float) -> None:
+        """Charge what an answer really used, where the provider counts that way."""
+        if self._tokens and self.settings.charge == "actual":
+            self._tokens.refill(now)
+            self._tokens.level -= tokens
+
+    def _refusal(self, tokens: float, now: float, in_flight: int) -> Refusal | None:
+        cap = self.settings.concurrency
+        if cap is not None and in_flight > cap:
+            return Refusal(kind="concurrency", limit=cap, used=in_flight - 1, requested=1, wait=0.0)
+        for bucket, amount in ((self._requests, 1.0), (self._tokens, tokens)):
+            if bucket is None:
+                continue
+            bucket.refill(now)
+            wait = bucket.wait(amount)
+            if wait > 0.0:
+                return Refusal(
+                    kind="requests" if bucket is self._requests else "tokens",
+                    limit=bucket.per_minute,
+                    used=bucket.used(),
+                    requested=amount,
+                    wait=wait,
+                )
+        return None
+
+    def headers(self, now: float) -> dict[str, str]:
+        """Return the ``x-ratelimit-*`` headers as OpenAI spells them.
+
+        Source:
+            "Rate limits in headers", OpenAI API guide on rate limits.
+        """
+        if not self.settings.limit_headers:
+            return {}
+        found: dict[str, str] = {}
+        for name, bucket in (("requests", self._requests), ("tokens", self._tokens)):
+            if bucket is not None:
+                bucket.refill(now)
+                found[f"x-ratelimit-limit-{name}"] = str(math.floor(bucket.per_minute))
+                found[f"x-ratelimit-remaining-{name}"] = str(max(0, math.floor(bucket.level)))
+                found[f"x-ratelimit-reset-{name}"] = duration_text(bucket.reset())
+        return found
+
+    def retry_headers(self, wait: float) -> dict[str, str]:
+        """Return the headers that tell when to come back, never too early."""
+        hint = self.settings.retry_hint
+        found: dict[str, str] = {}
+        if hint in ("seconds", "both"):
+            found["retry-after"] = str(math.ceil(wait))
+        if hint in ("milliseconds", "both"):
+            found["retry-after-ms"] = str(math.ceil(wait * 1000))
+        return found
+
+
+def _bucket(per_minute: float | None, burst_seconds: float) -> _Bucket | None:
+    if per_minute is None:
+        return None
+    # A bucket that cannot hold one request would never let one pass.
+    return _Bucket(per_minute, max(1.0, per_minute / 60.0 * burst_seconds))

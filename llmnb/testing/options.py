@@ -1,0 +1,90 @@
+"""What a simulated provider can be told, as keywords and as one value."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, TypedDict
+
+from llmnb.errors import ConfigurationError
+from llmnb.testing.fault_rules import Script
+from llmnb.testing.latency import LatencyModel
+from llmnb.testing.limits import Charge, LimitSettings, RetryHint
+from llmnb.testing.prices import DEFAULT_PRICE, Price
+
+
+class LimitOptions(TypedDict, total=False):
+    """Keywords about limits; `LimitSettings` has their defaults."""
+
+    requests_per_minute: float | None
+    tokens_per_minute: float | None
+    burst_seconds: float
+    concurrency: int | None
+    charge: Charge
+    limit_headers: bool
+    retry_hint: RetryHint | None
+    count_refused: bool
+
+
+class ProviderOptions(LimitOptions, total=False):
+    """Keywords of `SimulatedProvider`; `Behaviour` has their defaults."""
+
+    seed: int
+    latency: float | LatencyModel
+    tokens_per_second: float | None
+    faults: Script
+    api_key: str | bool | Collection[str] | None
+    reply: object
+    models: Collection[str] | None
+    prices: Price | Mapping[str, Price]
+    ledger: Literal["rows", "totals"]
+    clock: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """How a simulated provider behaves: its keywords as one value."""
+
+    seed: int = 0
+    latency: float | LatencyModel = 0.0
+    tokens_per_second: float | None = None
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    faults: Script = None
+    api_key: str | bool | Collection[str] | None = None
+    reply: object = None
+    models: Collection[str] | None = None
+    prices: Price | Mapping[str, Price] = DEFAULT_PRICE
+    ledger: Literal["rows", "totals"] = "rows"
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        if self.ledger not in ("rows", "totals"):
+            raise ConfigurationError(f"ledger is 'rows' or 'totals', got {self.ledger!r}")
+        if self.tokens_per_second is not None and not self.tokens_per_second > 0:
+            raise ConfigurationError(
+                f"tokens_per_second is above 0, or None for at once, got {self.tokens_per_second!r}"
+            )
+
+
+def behaviour(options: Mapping[str, Any]) -> Behaviour:
+    """Return the keywords of `SimulatedProvider` as one value.
+
+    Raises:
+        ConfigurationError: If a keyword is unknown; the message lists those that are known.
+
+    Example:
+        >>> behaviour({"seed": 3, "concurrency": 2}).limits.concurrency
+        2
+    """
+    of_limits = {each.name for each in fields(LimitSettings)}
+    known = of_limits | {each.name for each in fields(Behaviour)} - {"limits"}
+    unknown = sorted(options.keys() - known)
+    if unknown:
+        raise ConfigurationError(
+            f"SimulatedProvider knows no {', '.join(unknown)}. "
+            f"It knows: {', '.join(sorted(known))}."
+        )
+    limits = {name: value for name, value in options.items() if name in of_limits}
+    rest = {name: value for name, value in options.items() if name not in of_limits}
+    return Behaviour(limits=LimitSettings(**limits), **rest)

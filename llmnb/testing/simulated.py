@@ -1,0 +1,299 @@
+"""The simulated provider: an OpenAI-compatible server on this machine that keeps a ledger.
+
+It listens at 127.0.0.1 only, on a thread with a loop of its own, so that
+blocking and async tests use it alike. Same seed, same requests: same texts,
+same waits, same faults.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import threading
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Literal, Self, Unpack
+
+from llmnb.errors import ConfigurationError
+from llmnb.testing.desk import Desk
+from llmnb.testing.fault_rules import Script
+from llmnb.testing.gate import Gate, Where
+from llmnb.testing.latency import Lognormal
+from llmnb.testing.ledger import Ledger, LedgerTotals
+from llmnb.testing.options import LimitOptions, ProviderOptions, behaviour
+from llmnb.testing.sockets import HOST
+
+if TYPE_CHECKING:
+    from llmnb.testing.spawned import SpawnedProvider
+
+Transport = Literal["aiohttp", "fast"]
+"""Which server carries it: aiohttp's, or the bare one for benchmarks."""
+
+_Serve = Callable[[Desk, Gate, int, Callable[[int], object]], Awaitable[None]]
+
+
+class SimulatedProvider:
+    """A provider on this machine, for tests, benchmarks and notebooks without a key.
+
+    Args:
+        seed: Decides every text, wait and random fault.
+        latency: Seconds until the first token, or a model such as
+            `Lognormal(0.2)` or `Stragglers(Fixed(0.1))`.
+        tokens_per_second: Pace of the tokens after it; None sends all at once.
+        requests_per_minute: Limit that is enforced; None is no limit.
+        tokens_per_minute: Limit that is enforced; None is no limit.
+        burst_seconds: How many seconds' worth of a limit may come at once.
+        concurrency: Requests served at once; one more is refused.
+        charge: Whether tokens count before they are known (OpenAI) or after.
+        limit_headers: Whether replies carry ``x-ratelimit-*`` headers.
+        retry_hint: How a refusal says when to come back; None says nothing.
+        count_refused: Whether refused requests count against the limit, too.
+        faults: A script of faults; see `llmnb.testing.faults`.
+        api_key: Key, or keys, that are accepted; True accepts any but needs
+            one; None needs none.
+        reply: What to answer: a text, a mapping from prompts to texts, or a
+            function of the prompt (or of the prompt and the
+            `SimulatedRequest`). None answers short sentences. A function runs
+            on the server's thread, and what it raises is raised again when the
+            provider is closed.
+        models: Models that exist; None accepts every name.
+        prices: US dollars per token, for all models or by model.
+        ledger: Keep every request, or totals only (for millions).
+        clock: Time of limits, outages and ledger; latencies are real waits.
+        port: Port to listen at; 0 takes a free one.
+        transport: ``"fast"`` halves the server's cost per request.
+
+    Example:
+        >>> import json, urllib.request
+        >>> with SimulatedProvider(reply="Four.") as sim:
+        ...     body = json.dumps({"model": "any", "prompt": "2 + 2?"}).encode()
+        ...     with urllib.request.urlopen(f"{sim.base_url}/completions", body) as answer:
+        ...         text = json.load(answer)["choices"][0]["text"]
+        >>> text, sim.ledger.count("2 + 2?")
+        ('Four.', 1)
+    """
+
+    def __init__(
+        self, *, port: int = 0, transport: Transport = "aiohttp", **options: Unpack[ProviderOptions]
+    ) -> None:
+        self._behaviour = behaviour(options)
+        self._desk = Desk(self._behaviour)
+        self._gate = Gate()
+        self._wanted_port = port
+        self._transport: Transport = transport
+        self._port: int | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    # ------------------------------------------------------------- start and stop
+
+    def start(self) -> Self:
+        """Listen; returns when it does.
+
+        Raises:
+            ConfigurationError: If the port is taken, or it runs already.
+        """
+        if self._thread is not None:
+            raise ConfigurationError("This simulated provider runs already.")
+        serve = _server(self._transport)
+        is_ready = threading.Event()
+        failure: list[BaseException] = []
+        self._thread = threading.Thread(
+            target=self._run, args=(serve, is_ready, failure), name="llmnb-simulated", daemon=True
+        )
+        self._thread.start()
+        is_ready.wait()
+        if failure:
+            self._thread.join()
+            self._thread = None
+            raise ConfigurationError(
+                f"The simulated provider cannot listen at {HOST}:{self._wanted_port}: "
+                f"{failure[0]}. Nothing runs. Give another port, or 0 for a free one."
+            ) from failure[0]
+        return self
+
+    def _run(self, serve: _Serve, is_ready: threading.Event, failure: list[BaseException]) -> None:
+        async def main() -> None:
+            self._loop = asyncio.get_running_loop()
+            self._serving = asyncio.current_task()
+
+            def started(port: int) -> None:
+                self._port = port
+                is_ready.set()
+
+            await serve(self._desk, self._gate, self._wanted_port, started)
+
+        try:
+            asyncio.run(main())
+        except asyncio.CancelledError:
+            pass  # how `stop` ends it
+        except BaseException as error:
+            failure.append(error)
+        finally:
+            is_ready.set()
+
+    def stop(self) -> None:
+        """Stop listening and drop what is open; a second time does nothing."""
+        thread, loop, serving = self._thread, self._loop, self._serving
+        if thread is None or loop is None or serving is None:
+            return
+        self._thread = None
+        loop.call_soon_threadsafe(serving.cancel)
+        thread.join()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.stop()
+        if error is None and self._desk.errors:
+            # Otherwise a typo in a test's own `reply` would pass for a provider's 500.
+            raise self._desk.errors[0]
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        await asyncio.to_thread(self.__exit__, kind, error, trace)
+
+    @classmethod
+    def spawn(
+        cls, *, port: int = 0, transport: Transport = "fast", **options: Unpack[ProviderOptions]
+    ) -> SpawnedProvider:
+        """Start one in another process, so that it takes no time from a client that is measured.
+
+        Args:
+            port: Port to listen at; 0 takes a free one.
+            transport: Which server carries it.
+            **options: Keywords as for the class; functions among them must
+                stand in a module.
+        """
+        from llmnb.testing.spawned import SpawnedProvider
+
+        return SpawnedProvider(port=port, transport=transport, **options)
+
+    # ------------------------------------------------------------------- where it is
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port, such as ``"http://127.0.0.1:8000"``."""
+        if self._port is None:
+            raise ConfigurationError(
+                "The simulated provider has not been started: use it in a `with` block, "
+                "or call start() first."
+            )
+        return f"http://{HOST}:{self._port}"
+
+    @property
+    def base_url(self) -> str:
+        """What takes the place of ``https://api.openai.com/v1``."""
+        return f"{self.origin}/v1"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment variables that lead OpenAI's SDK and llmnb here."""
+        return {"OPENAI_BASE_URL": self.base_url, "OPENAI_API_KEY": self.api_key}
+
+    @property
+    def api_key(self) -> str:
+        """A key that it accepts."""
+        accepted = self._behaviour.api_key
+        if isinstance(accepted, str):
+            return accepted
+        if accepted is None or isinstance(accepted, bool):
+            return "simulated"
+        return next(iter(accepted))
+
+    # ------------------------------------------------------------------ what it knows
+
+    @property
+    def ledger(self) -> Ledger:
+        """Every request it received."""
+        return self._desk.ledger
+
+    @property
+    def errors(self) -> list[Exception]:
+        """What the test's own functions (`reply`, `faults`) raised."""
+        return self._desk.errors
+
+    def wait_until(self, is_met: Callable[[LedgerTotals], bool], timeout: float = 30.0) -> None:
+        """Block until the ledger's totals satisfy a condition. Raises `TimeoutError`."""
+        self.ledger.wait_until(is_met, timeout)
+
+    async def await_until(
+        self, is_met: Callable[[LedgerTotals], bool], timeout: float = 30.0
+    ) -> None:
+        """Wait as `wait_until` does, without blocking the running loop."""
+        await self.ledger.await_until(is_met, timeout)
+
+    def wait_received(self, requests: int, timeout: float = 30.0) -> None:
+        """Block until so many requests have come."""
+        self.wait_until(lambda totals: totals.received >= requests, timeout)
+
+    async def await_received(self, requests: int, timeout: float = 30.0) -> None:
+        """Wait until so many requests have come."""
+        await self.await_until(lambda totals: totals.received >= requests, timeout)
+
+    def wait_idle(self, timeout: float = 30.0) -> None:
+        """Block until nothing is in flight, so that cancelled requests are entered, too."""
+        self.wait_until(lambda totals: totals.in_flight == 0, timeout)
+
+    async def await_idle(self, timeout: float = 30.0) -> None:
+        """Wait until nothing is in flight."""
+        await self.await_until(lambda totals: totals.in_flight == 0, timeout)
+
+    # --------------------------------------------------------- changed while it runs
+
+    def hold(self, where: Where | None = None) -> None:
+        """Hold replies back from now on: all, or those to requests for which `where` is true.
+
+        Requests are received and entered in the ledger as ever. Refusals by
+        limits are not held.
+        """
+        self._gate.hold(where)
+
+    def release(self, replies: int | None = None) -> None:
+        """Let so many held replies go, in the order they came; None lets all go from now on."""
+        self._gate.release(replies)
+
+    def set_faults(self, script: Script) -> None:
+        """Replace the script of faults; a list begins with the next request."""
+        self._desk.set_faults(script)
+
+    def set_limits(self, **limits: Unpack[LimitOptions]) -> None:
+        """Replace all limits; those not given stand at their defaults again."""
+        self._desk.set_limits(behaviour(limits).limits)
+
+    def __repr__(self) -> str:
+        where = "stopped" if self._thread is None else f"at {self.base_url}"
+        return f"<SimulatedProvider {where}, {self.ledger.totals().summary()}>"
+
+
+_shared: SimulatedProvider | None = None
+_shared_lock = threading.Lock()
+
+
+def shared_provider() -> SimulatedProvider:
+    """Return this process's own simulated provider, started at first use; it stands for ``sim/…``.
+
+    It waits a lifelike fifth of a second or so before it answers, keeps totals
+    only, and runs until the process ends.
+    """
+    global _shared
+    with _shared_lock:
+        if _shared is None:
+            _shared = SimulatedProvider(latency=Lognormal(0.2), ledger="totals").start()
+            atexit.register(_shared.stop)
+        return _shared
+
+
+def _server(transport: Transport) -> _Serve:
+    if transport == "aiohttp":
+        from llmnb.testing import web_server
+
+        return web_server.serve
+    if transport == "fast":
+        from llmnb.testing import fast_server
+
+        return fast_server.serve
+    raise ConfigurationError(f"transport is 'aiohttp' or 'fast', got {transport!r}")

@@ -1,0 +1,105 @@
+"""What every test stands on: no key, no home, a cache of its own, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from aimock_server import Aimock
+from needs import (  # noqa: F401  pytest finds its hooks here
+    ROOT,
+    find_aimock,
+    find_weights,
+    pytest_collection_modifyitems,
+    pytest_report_header,
+    pytest_runtest_setup,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
+
+if TYPE_CHECKING:
+    from llmnb.testing import SimulatedProvider
+
+# Processes that a test starts see the tree under test, from whatever folder they run.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])
+)
+
+_PRIVATE_ENDINGS = ("_API_KEY", "_API_BASE", "_BASE_URL", "_ENDPOINT", "_API_VERSION", "_TOKEN")
+_PRIVATE = {"REDIS_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE"}
+# So that the suite can be run under either loop, and with weights kept elsewhere.
+_KEPT = {"LLMNB_LOOP", "LLMNB_DATA_DIR"}
+
+
+def _is_private(name: str) -> bool:
+    name = name.upper()
+    if name in _KEPT:
+        return False
+    return name.startswith("LLMNB_") or name.endswith(_PRIVATE_ENDINGS) or name in _PRIVATE
+
+
+@pytest.fixture(autouse=True)
+def isolated(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """
+    Take away the machine's keys, addresses, home and settings; give the new home.
+
+    A request that would leave this machine is an error, whatever a test gets wrong.
+
+    The weights of the local model stay where they were pulled: their folder is kept.
+    """
+    from llmnb import settings
+    from llmnb.adapters import egress
+
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        if _is_private(name):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_DATA_HOME", data)
+    monkeypatch.setenv("LLMNB_CACHE_DIR", str(home / "cache"))
+    monkeypatch.setattr(settings, "_current", settings.Settings())
+    monkeypatch.setattr(settings, "_keys", {})
+    # Nor is a .env found upwards of where the suite was started.
+    monkeypatch.chdir(home)
+    egress.forbid_real_requests(True)
+    yield home
+    egress.forbid_real_requests(False)
+
+
+@pytest.fixture
+def cache_dir(isolated: Path) -> Path:
+    """Return the folder of all projects, this test's own."""
+    return isolated / "cache"
+
+
+@pytest.fixture
+def provider() -> Iterator[SimulatedProvider]:
+    """Run a simulated provider that answers at once, with its ledger."""
+    from llmnb.testing import SimulatedProvider
+
+    with SimulatedProvider(latency=0) as simulated:
+        yield simulated
+
+
+@pytest.fixture(scope="session")
+def aimock() -> Iterator[Aimock]:
+    """Run aimock on the fixtures in ``tests/support/aimock_fixtures``."""
+    program = find_aimock()
+    assert program is not None, "mark the test with pytest.mark.aimock"
+    with Aimock(program, ROOT / "tests" / "support" / "aimock_fixtures") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def weights() -> Path:
+    """Return the file with the weights of smollm2."""
+    found = find_weights()
+    assert found is not None, "mark the test with pytest.mark.local_model"
+    return found

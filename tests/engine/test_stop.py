@@ -1,0 +1,133 @@
+"""Promises about the person's hand on a run: pause, stop, and what is kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+from asking import ask, kinds, questions, texts
+
+from llmnb.testing import SimulatedProvider
+
+
+def test_stop_sends_nothing_new_and_keeps_what_is_in_flight():
+    """
+    The partial result is aligned; the next run sends only what is missing.
+    """
+    with SimulatedProvider(reply=lambda prompt: prompt) as sim:
+        sim.hold()
+        run = ask(sim, questions(100), max_concurrent_requests=10)
+        sim.wait_received(10)
+        run.stop()
+        while run.status().state == "running":
+            run.wait(0.01)
+        sim.release()
+
+        found = texts(run)
+        assert len(found) == 100
+        assert [text for text in found if text] == [f"question {row}" for row in range(10)]
+        assert len(sim.ledger.received) == 10
+        assert run.status().state == "stopped"
+
+        assert texts(ask(sim, questions(100))) == [f"question {row}" for row in range(100)]
+        assert len(sim.ledger.received) == 100
+
+
+def test_answers_that_come_after_the_partial_result_are_stored():
+    """
+    Replies held back beyond the hand-over still go to the store: nothing is bought twice.
+    """
+    with SimulatedProvider() as sim:
+        sim.hold()
+        run = ask(sim, questions(20), max_concurrent_requests=5)
+        sim.wait_received(5)
+        run.stop()
+        assert set(kinds(run)) == {"Stopped"}
+
+        again = ask(sim, questions(20))
+        sim.release()
+        assert set(kinds(again)) == {""}
+        assert len(sim.ledger.received) == 20
+
+
+def test_pause_sends_nothing_and_resume_goes_on():
+    """
+    What is in flight is finished while paused.
+    """
+    with SimulatedProvider() as sim:
+        sim.hold()
+        run = ask(sim, questions(30), max_concurrent_requests=5)
+        sim.wait_received(5)
+        run.pause()
+        while run.status().state != "paused":
+            run.wait(0.01)
+        sim.release()
+        while run.status().completed < 5:
+            run.wait(0.01)
+        assert not run.wait(0.2)
+        assert len(sim.ledger.received) == 5
+        assert "Waiting on you" in run.status().waiting_on
+
+        run.resume()
+        assert set(kinds(run)) == {""}
+        assert len(sim.ledger.received) == 30
+
+
+def test_a_second_interrupt_drops_what_is_in_flight():
+    """
+    `cancel` ends the run at once though the server never answers.
+    """
+    with SimulatedProvider() as sim:
+        sim.hold()
+        run = ask(sim, questions(10), max_concurrent_requests=5)
+        sim.wait_received(5)
+        run.cancel()
+
+        assert set(kinds(run)) == {"Stopped"}
+        sim.release()
+
+
+SCRIPT = """
+import sys
+import llmnb
+from llmnb import AsyncLLM
+llm = AsyncLLM(model="m", api_key="k", url=sys.argv[1], max_concurrent_requests=4)
+requests = [{"prompt": f"question {row}"} for row in range(40)]
+try:
+    llm.generate(requests)
+except KeyboardInterrupt:
+    found = [one is not None and one.is_answer for one in llmnb.last_run().partial()]
+    print("kept", sum(found), "of", len(found), flush=True)
+    raise SystemExit(130)
+"""
+
+
+def test_ctrl_c_in_a_script_saves_and_raises(tmp_path):
+    """
+    The partial is on `llmnb.last_run()`, KeyboardInterrupt is raised again, what was in flight is stored.
+    """
+    with SimulatedProvider() as sim:
+        sim.hold()
+        child = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(SCRIPT), sim.base_url],
+            env={**os.environ, "LLMNB_CACHE_DIR": str(tmp_path / "cache")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        sim.wait_received(4)
+        child.send_signal(signal.SIGINT)
+        said = child.stdout.readline()
+        sim.release()
+        child.communicate(timeout=30)
+
+        assert said.split() == ["kept", "0", "of", "40"]
+        assert child.returncode == 130
+        assert len(sim.ledger.received) == 4
+
+        again = ask(sim, [{"prompt": f"question {row}"} for row in range(40)], cache_dir=tmp_path / "cache")
+        assert set(kinds(again)) == {""}
+        assert len(sim.ledger.received) == 40

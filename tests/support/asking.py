@@ -1,0 +1,45 @@
+"""Short ways to put questions to a simulated provider through the engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llmnb.engine.run import Run
+from llmnb.models.asking import Asking, start
+
+
+def questions(rows: int, *, first: int = 0) -> list[dict[str, Any]]:
+    """Return chat requests that all differ."""
+    return [
+        {"messages": [{"role": "user", "content": f"question {row}"}]}
+        for row in range(first, first + rows)
+    ]
+
+
+def ask(sim: Any, requests: Any, *, params: dict[str, Any] | None = None, **options: Any) -> Run:
+    """Start a run against a simulated provider."""
+    duplicates = options.pop("duplicates", "merge")
+    key = options.pop("api_key", "k")
+    cache_vars = options.pop("cache_vars", {})
+    asking = Asking(
+        model="m",
+        api_provider="openai",
+        api_key=key,
+        url=sim.base_url,
+        params=params or {},
+        duplicates=duplicates,
+        cache_vars=cache_vars,
+    )
+    return start(requests, asking, **options)
+
+
+def texts(run: Run) -> list[str | None]:
+    """Return the answers of a run, None where a row failed."""
+    return [outcome.text for outcome in run.result(60)]
+
+
+def kinds(run: Run) -> list[str]:
+    """Return the kind of each row's error, empty for an answer."""
+    return [
+        "" if outcome.error is None else type(outcome.error).__name__ for outcome in run.result(60)
+    ]

@@ -1,0 +1,46 @@
+"""The project's own files, as tests of the house read them."""
+
+from __future__ import annotations
+
+import subprocess
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "llmnb"
+
+
+@cache
+def project_file() -> dict[str, Any]:
+    """Return pyproject.toml."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def source_files() -> list[Path]:
+    """Return every Python file of the package, in order."""
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    """Return the dotted name under which a file of the package is imported."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def kept_files() -> tuple[Path, ...]:
+    """Return what git keeps, or would keep once added; without git, every file there is."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    if listing.returncode != 0:
+        hidden = (".venv", ".tools", ".git", "__pycache__")
+        found = (path for path in ROOT.rglob("*") if not set(hidden) & set(path.parts))
+    else:
+        found = (ROOT / name for name in listing.stdout.decode().split("\0") if name)
+    return tuple(sorted(path for path in found if path.is_file() and not path.is_symlink()))

@@ -1,0 +1,220 @@
+"""Promises of AsyncLLM beyond the documents it comes from."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+
+import llmnb
+from llmnb import AsyncLLM, errors
+from llmnb.testing import SimulatedProvider
+
+
+def say(text):
+    return {"messages": [{"role": "user", "content": text}]}
+
+
+@pytest.fixture
+def sim():
+    with SimulatedProvider(reply=lambda prompt: f"answer to {prompt}", api_key=True) as sim:
+        yield sim
+
+
+def make(sim, **changes):
+    return AsyncLLM(**{"model": "m", "api_key": "k", "url": sim.base_url, **changes})
+
+
+def content(row):
+    return row[1]["choices"][0]["message"]["content"]
+
+
+def test_a_failed_row_holds_the_texts_of_its_attempts():
+    """
+    A list of texts in place of a response, in the row's place.
+    """
+    with SimulatedProvider(faults=lambda request: 500 if request.prompt == "a" else None) as sim:
+        rows = make(sim).generate([say("a"), say("b")])
+
+    assert isinstance(rows[0][1], list)
+    assert len(rows[0][1]) == 3
+    assert all("500" in text for text in rows[0][1])
+    assert content(rows[1])
+
+
+def test_prompt_and_text_completions(sim):
+    """
+    `prompt` becomes a message for chat, and stays a prompt for `gen_type="text"`.
+    """
+    assert content(make(sim).generate([{"prompt": "hello"}])[0]) == "answer to hello"
+    row = make(sim, gen_type="text").generate([{"prompt": "hello"}])[0]
+    assert row[1]["choices"][0]["text"] == "answer to hello"
+
+
+def test_each_request_may_name_its_own_model_and_address(sim):
+    """
+    The row shows the request without address and key; the other server was asked.
+    """
+    with SimulatedProvider(reply="other") as other:
+        requests = [say("a"), {**say("a"), "url": other.base_url, "api_key": "x", "model": "m2"}]
+        rows = make(sim).generate(requests)
+
+        assert content(rows[0]) == "answer to a"
+        assert content(rows[1]) == "other"
+        assert rows[1][0] == {**say("a"), "model": "m2"}
+        assert len(other.ledger.finished) == 1
+
+
+def test_a_key_given_for_one_address_never_goes_to_another(sim, monkeypatch):
+    """
+    A request with an address of its own and no key of its own is an error, not a leak.
+    """
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with SimulatedProvider() as other:
+        rows = make(sim).generate([{**say("a"), "url": other.base_url}])
+
+        assert "needs an API key" in rows[0][1][-1]
+        assert len(other.ledger.received) == 0
+
+
+def test_body_fields_of_a_request_win_over_sampling_params():
+    """
+    `max_tokens` in the request holds, `temperature` comes from the object.
+    """
+    with SimulatedProvider(reply="one two three four five") as sim:
+        llm = make(sim, sampling_params={"max_tokens": 1, "temperature": 0.5})
+        rows = llm.generate([{**say("a"), "max_tokens": 3}])
+
+    assert rows[0][1]["usage"]["completion_tokens"] == 3
+
+
+async def test_it_works_inside_a_running_loop(sim):
+    """
+    Blocking and awaited, as in a notebook's cell.
+    """
+    llm = make(sim)
+
+    assert content((await llm.agenerate([say("a")]))[0]) == "answer to a"
+    assert content(llm.generate([say("b")])[0]) == "answer to b"
+    rows = await asyncio.gather(*(llm.agenerate([say(str(row))]) for row in range(20)))
+    assert [content(row) for (row,) in rows] == [f"answer to {row}" for row in range(20)]
+
+
+def test_it_works_under_uvloop(sim):
+    """
+    In a program whose own loop is uvloop's.
+    """
+    import uvloop
+
+    async def main():
+        llm = make(sim)
+        return (await llm.agenerate([say("a")])) + llm.generate([say("b")])
+
+    rows = uvloop.run(main())
+
+    assert [content(row) for row in rows] == ["answer to a", "answer to b"]
+
+
+def test_it_works_in_ipython(sim, tmp_path):
+    """
+    Blocking in a cell, awaited at top level.
+    """
+    code = (
+        "from llmnb import AsyncLLM\n"
+        f"llm = AsyncLLM(model='m', api_key='k', url={sim.base_url!r})\n"
+        "rows = llm.generate([{'prompt': 'a'}]) + await llm.agenerate([{'prompt': 'b'}])\n"
+        "print([row[1]['choices'][0]['message']['content'] for row in rows])\n"
+    )
+    script = tmp_path / "cell.ipy"
+    script.write_text(code)
+    done = subprocess.run(
+        [sys.executable, "-m", "IPython", "--quick", "--colors=NoColor", str(script)],
+        env={**os.environ, "LLMNB_CACHE_DIR": str(tmp_path / "cache"), "IPYTHONDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert "['answer to a', 'answer to b']" in done.stdout, done.stderr
+
+
+def test_check_model_exists_asks_the_provider():
+    """
+    True for a model it lists, False for another.
+    """
+    with SimulatedProvider(models=["m", "m2"]) as sim:
+        llm = make(sim)
+        assert llm.check_model_exists()
+        assert llm.check_model_exists("m2")
+        assert not llm.check_model_exists("m3")
+
+
+def test_a_task_id_generator_is_taken_as_it_comes(sim):
+    """
+    Ids 0, 3, 6, … name the rows in log lines; rows stay in order.
+    """
+
+    def threes():
+        number = 0
+        while True:
+            yield number
+            number += 3
+
+    rows = make(sim).generate([say("a"), say("b")], task_id_generator=threes())
+
+    assert [content(row) for row in rows] == ["answer to a", "answer to b"]
+
+
+def test_a_returned_object_may_be_changed(sim):
+    """
+    What a caller does to a response does not change the cache.
+    """
+    llm = make(sim)
+    llm.generate([say("a")])[0][1]["choices"].clear()
+
+    assert content(llm.generate([say("a")])[0]) == "answer to a"
+
+
+def test_wrong_arguments_are_errors_before_anything_is_sent(sim):
+    """
+    An unknown argument, a single dictionary, an unknown level.
+    """
+    llm = make(sim)
+    with pytest.raises(TypeError, match="max_request_per_minute"):
+        llm.generate([say("a")], max_request_per_minute=5)
+    with pytest.raises(errors.ConfigurationError, match="list of requests"):
+        llm.generate(say("a"))
+    with pytest.raises(errors.ConfigurationError, match="WARNING"):
+        make(sim, logging_level="loud")
+    with pytest.raises(errors.UnknownProvider):
+        AsyncLLM(api_provider="opnai")
+    assert len(sim.ledger.received) == 0
+
+
+def test_the_key_shows_nowhere(sim, tmp_path):
+    """
+    Not in the repr, not in the rows, not in any file of the cache.
+    """
+    secret = "sk-0123456789-very-secret"
+    llm = make(sim, api_key=secret, cache_dir=tmp_path / "cache")
+
+    rows = llm.generate([{**say("a"), "api_key": secret, "url": sim.base_url}])
+
+    assert secret not in repr(llm) + repr(rows) + repr(llm.last_run.status())
+    for path in (tmp_path / "cache").rglob("*"):
+        if path.is_file():
+            assert secret.encode() not in path.read_bytes()
+
+
+def test_limits_hold_and_the_last_run_is_at_hand(sim):
+    """
+    One hundred requests at 6,000 a minute take their time: no window has more than the limit.
+    """
+    make(sim).generate([say(str(row)) for row in range(100)], max_requests_per_minute=6000)
+
+    assert sim.ledger.allowed(6000)
+    assert llmnb.last_run().status().completed == 100

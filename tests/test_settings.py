@@ -1,0 +1,89 @@
+"""Promises of the settings: one order of precedence, keys in memory only."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmnb import settings
+from llmnb.errors import ConfigurationError
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch, tmp_path):
+    """No setting, no key, no .env of the machine."""
+    monkeypatch.setattr(settings, "_current", settings.Settings())
+    monkeypatch.setattr(settings, "_keys", {})
+    for name in ("LLMNB_MODEL", "LLMNB_PROJECT", "LLMNB_CACHE_DIR", "SOME_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_argument_then_configure_then_environment_then_dotenv_then_default(monkeypatch, tmp_path):
+    """
+    The first that says something wins, in the documented order.
+    """
+    assert settings.project_name() == "default"
+    (tmp_path / ".env").write_text("LLMNB_PROJECT=from-dotenv\n")
+    assert settings.project_name() == "from-dotenv"
+    monkeypatch.setenv("LLMNB_PROJECT", "from-environment")
+    assert settings.project_name() == "from-environment"
+    settings.configure(project_name="from-configure")
+    assert settings.project_name() == "from-configure"
+    assert settings.project_name("from-argument") == "from-argument"
+
+
+def test_dotenv_is_found_upwards_and_read_again_when_changed(monkeypatch, tmp_path):
+    """
+    A key written into .env after the import is found.
+    """
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert settings.find_key("some", ["SOME_KEY"]) is None
+
+    (tmp_path / ".env").write_text("SOME_KEY='one'\n")
+
+    assert settings.find_key("some", ["SOME_KEY"]) == "one"
+
+
+def test_dotenv_does_not_change_the_environment(tmp_path, monkeypatch):
+    """
+    Reading a file is no reason for other programs to see it.
+    """
+    import os
+
+    (tmp_path / ".env").write_text("SOME_KEY=one\n")
+
+    settings.find_key("some", ["SOME_KEY"])
+
+    assert "SOME_KEY" not in os.environ
+
+
+def test_keys_argument_then_memory_then_environment(monkeypatch):
+    """
+    A key given by hand wins over one lying about.
+    """
+    monkeypatch.setenv("SOME_KEY", "environment")
+    assert settings.find_key("some", ["SOME_KEY"]) == "environment"
+    settings.set_key("Some", "memory")
+    assert settings.find_key("some", ["SOME_KEY"]) == "memory"
+    assert settings.find_key("some", ["SOME_KEY"], "argument") == "argument"
+    settings.set_key("some", None)
+    assert settings.find_key("some", ["SOME_KEY"]) == "environment"
+
+
+def test_no_key_shows_in_what_is_set():
+    """
+    The repr of the settings holds no key.
+    """
+    settings.set_key("some", "sk-secret")
+
+    assert "sk-secret" not in repr(settings.current())
+
+
+def test_an_unknown_setting_is_an_error_that_lists_them():
+    """
+    A typing mistake is caught, not stored.
+    """
+    with pytest.raises(ConfigurationError, match="project_name"):
+        settings.configure(projekt="x")

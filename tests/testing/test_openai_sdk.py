@@ -1,0 +1,164 @@
+"""OpenAI's own SDK as a judge: it must take the simulated provider for the real one."""
+
+from __future__ import annotations
+
+import openai
+import pytest
+
+from llmnb.testing import faults
+
+
+@pytest.fixture
+def sdk(simulated):
+    """Opens OpenAI's client, its own retries off, on a provider with these options."""
+    opened = []
+
+    def sdk(**options):
+        sim = simulated(**options).start()
+        client = openai.OpenAI(
+            base_url=sim.base_url, api_key="simulated", max_retries=0, timeout=30.0
+        )
+        opened.append((client, sim))
+        return client
+
+    yield sdk
+    for client, sim in opened:
+        client.close()
+        sim.stop()
+
+
+CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+def test_it_reads_a_chat(sdk):
+    """
+    Every field that the SDK's own types promise is there.
+    """
+    reply = sdk(reply="Hello you").chat.completions.create(**CHAT, n=2, logprobs=True)
+
+    assert [choice.message.content for choice in reply.choices] == ["Hello you"] * 2
+    assert reply.choices[0].finish_reason == "stop"
+    assert reply.choices[0].logprobs.content[0].token == "Hell"
+    assert reply.usage.total_tokens == reply.usage.prompt_tokens + reply.usage.completion_tokens
+    assert type(reply).model_validate(reply.model_dump(), strict=True) == reply
+    assert reply._request_id.startswith("req_")
+
+
+def test_it_reads_a_stream(sdk):
+    """
+    Pieces, finish reason, usage, and the end of it.
+    """
+    chunks = list(
+        sdk(reply="Hello you", tokens_per_second=1e6).chat.completions.create(
+            **CHAT, stream=True, stream_options={"include_usage": True}
+        )
+    )
+
+    pieces = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices]
+    assert "".join(piece or "" for piece in pieces) == "Hello you"
+    assert chunks[-2].choices[0].finish_reason == "stop"
+    assert chunks[-1].usage.completion_tokens == 3
+    for chunk in chunks:
+        type(chunk).model_validate(chunk.model_dump(), strict=True)
+
+
+def test_it_reads_text_completions(sdk):
+    """
+    Whole and streamed.
+    """
+    client = sdk(reply="Hello you")
+    reply = client.completions.create(model="m", prompt=["a", "b"], logprobs=1)
+    stream = list(client.completions.create(model="m", prompt="a", stream=True))
+
+    assert [choice.text for choice in reply.choices] == ["Hello you"] * 2
+    assert type(reply).model_validate(reply.model_dump(), strict=True) == reply
+    assert "".join(chunk.choices[0].text for chunk in stream) == "Hello you"
+
+
+def test_it_reads_tool_calls(sdk):
+    """
+    A reply that calls a tool comes as one, streamed or not.
+    """
+    call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"x":1}'}}
+    client = sdk(reply=lambda prompt: {"tool_calls": [call]})
+    whole = client.chat.completions.create(**CHAT).choices[0]
+    chunks = list(client.chat.completions.create(**CHAT, stream=True))
+    deltas = [chunk.choices[0].delta.tool_calls for chunk in chunks]
+
+    assert whole.finish_reason == "tool_calls"
+    assert whole.message.tool_calls[0].function.arguments == '{"x":1}'
+    assert [one[0].function.name for one in deltas if one] == ["look"]
+
+
+def test_it_lists_models(sdk):
+    """
+    All of them, and one by its name.
+    """
+    client = sdk(models=["a", "b"])
+
+    assert [model.id for model in client.models.list()] == ["a", "b"]
+    assert client.models.retrieve("b").id == "b"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("c")
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (400, openai.BadRequestError),
+        (401, openai.AuthenticationError),
+        (403, openai.PermissionDeniedError),
+        (404, openai.NotFoundError),
+        (409, openai.ConflictError),
+        (422, openai.UnprocessableEntityError),
+        (429, openai.RateLimitError),
+        ("quota", openai.RateLimitError),
+        ("context_overflow", openai.BadRequestError),
+        (500, openai.InternalServerError),
+        (502, openai.InternalServerError),
+        (503, openai.InternalServerError),
+        (504, openai.InternalServerError),
+        (529, openai.InternalServerError),
+        (408, openai.APIStatusError),
+        ("reset", openai.APIConnectionError),
+        ("closed", openai.APIConnectionError),
+    ],
+)
+def test_errors_become_the_sdk_s_own(sdk, fault, error):
+    """
+    Each fault is the exception that the real provider's would be, body included.
+    """
+    client = sdk(faults=[fault])
+
+    with pytest.raises(error) as caught:
+        client.chat.completions.create(**CHAT)
+
+    if fault == "quota":
+        assert caught.value.code == "insufficient_quota"
+    if fault == "context_overflow":
+        assert caught.value.code == "context_length_exceeded"
+
+
+def test_an_error_in_a_stream_is_raised(sdk):
+    """
+    What comes as an error event ends the stream with an exception.
+    """
+    client = sdk(faults=[faults.stream_error(after=1)])
+
+    with pytest.raises(openai.APIError, match="server had an error"):
+        list(client.chat.completions.create(**CHAT, stream=True))
+
+
+def test_a_limit_is_told_in_the_headers_that_it_looks_at(sdk):
+    """
+    The refusal carries the wait in both headers, and answers carry the rest.
+    """
+    client = sdk(requests_per_minute=1, burst_seconds=1)
+    raw = client.chat.completions.with_raw_response.create(**CHAT)
+    with pytest.raises(openai.RateLimitError) as caught:
+        client.chat.completions.create(**CHAT)
+
+    assert raw.headers["x-ratelimit-remaining-requests"] == "0"
+    assert 0 < float(caught.value.response.headers["retry-after-ms"]) <= 60_000
+    assert 0 < float(caught.value.response.headers["retry-after"]) <= 60
+    assert caught.value.code == "rate_limit_exceeded"
