@@ -116,18 +116,19 @@ def per_loop(
         make: Makes it.
         close: Closes it when the process ends.
     """
+    running = _thread
+    if running is not None and name in running.kept:  # on its own thread it is surely alive
+        found: T = running.kept[name]
+        return found
     thread = loop_thread()
-    try:
-        kept: T = thread.kept[name]
-    except KeyError:
-        kept = thread.kept[name] = make()
-        if close is not None:
-            closing = close
+    kept = thread.kept[name] = make()
+    if close is not None:
+        closing = close
 
-            async def closer() -> None:
-                await closing(kept)
+        async def closer() -> None:
+            await closing(kept)
 
-            thread.closers.append(closer)
+        thread.closers.append(closer)
     return kept
 
 

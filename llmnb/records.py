@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import orjson
+
 from llmnb.errors import LLMNBError
 
 Quality = Literal["good", "truncated", "refused", "filtered"]
@@ -79,8 +81,18 @@ class Reply:
     logprobs: Any = None
     """Log-probabilities in the provider's own shape; None when not asked for."""
 
-    body: Mapping[str, Any] = field(default_factory=dict)
-    """The parsed raw reply."""
+    raw: bytes = field(default=b"", repr=False)
+    """The reply as it came."""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The whole reply, parsed anew each time.
+
+        A hundred thousand rows hold bytes instead of a million small objects,
+        and nobody's change reaches another row or the cache.
+        """
+        parsed: dict[str, Any] = orjson.loads(self.raw)
+        return parsed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,10 @@ _KEEP_ALIVE_SECONDS = 20.0
 """Idle connections are closed before most servers do it."""
 
 
+_WAY_SECONDS = 5.0
+"""How long the environment's word about proxies is believed."""
+
+
 class _Connector(aiohttp.TCPConnector):
     """Notes whether a request got a connection that was used before."""
 
@@ -79,6 +83,7 @@ class HttpClient:
         self._max_body = max_body
         self._session: aiohttp.ClientSession | None = None
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
+        self._ways: dict[str, tuple[float, dict[str, Any]]] = {}
         self._headers: dict[int, tuple[Mapping[str, str], CIMultiDict[str]]] = {}
 
     # ---------------------------------------------------------------------- asking
@@ -162,7 +167,7 @@ class HttpClient:
                 headers=self._prepared(headers),
                 allow_redirects=False,
                 timeout=self._timeout(total_timeout),
-                **_way(address),
+                **self._way(address),
             ) as response:
                 return await self._read(response, started, feed)
         except LLMNBError as error:
@@ -238,6 +243,16 @@ class HttpClient:
             headers={"user-agent": _user_agent(), "accept-encoding": ENCODINGS},
         )
         return self._session
+
+    def _way(self, address: str) -> dict[str, Any]:
+        """Return the proxy arguments for an address, looked up anew every few seconds."""
+        now = time.monotonic()
+        known = self._ways.get(address)
+        if known is None or now - known[0] > _WAY_SECONDS:
+            if len(self._ways) > 1000:
+                self._ways.clear()
+            known = self._ways[address] = (now, _way(address))
+        return known[1]
 
     def _timeout(self, total: float | None) -> aiohttp.ClientTimeout:
         timeout = self._timeouts.get(total)

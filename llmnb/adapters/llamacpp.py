@@ -213,6 +213,9 @@ def _start(path: str, load: LoadSettings, name: str) -> _Running:
         native = engine.Server(params)
     except RuntimeError as error:
         raise _cannot_load(path, load) from error
+    # It says "loaded" a moment before its loop runs, and a server stopped in that moment
+    # never ends. Its figures come from the loop: with them it is certain to be running.
+    native.handle_metrics()
     address = str(native.listening_address)
     if not _running:
         atexit.unregister(close_all)
@@ -244,6 +247,7 @@ def _params(engine: Any, path: str, load: LoadSettings, name: str, api_key: str)
     params.cache_prompt = True
     # Each slot keeps its own prefix anyway; the further cache may grow to 8 GiB.
     params.cache_ram_mib = 0
+    params.endpoint_metrics = True  # what `_start` asks once
     # Pages and other rows' prompts are nobody's to see.
     params.ui = False
     params.endpoint_slots = False

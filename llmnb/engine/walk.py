@@ -18,6 +18,7 @@ from llmnb.store.entry import Entry
 
 from llmnb.decide.admission import DEFAULT_CONCURRENCY
 from llmnb.decide.quality import objection
+from llmnb.engine import collector
 from llmnb.engine.call import Flight, Voyage, copied
 from llmnb.engine.coalesce import Landing
 from llmnb.engine.gate import Gate
@@ -81,6 +82,7 @@ class Walk:
 
     def begin(self) -> None:
         """Start walking."""
+        collector.calm()
         self._engine = engine()
         self._room = asyncio.Event()
         self._idle = asyncio.Event()
@@ -313,6 +315,7 @@ class Walk:
     def _end(self, error: BaseException | None) -> None:
         for gate in self._gates.values():
             gate.release_claim(self)
+        collector.as_before()
         self.ended = Clock.monotonic()
         self.state = "stopped" if self.counts.num_stopped else "finished"
         if error is None:

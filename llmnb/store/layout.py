@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ OWN_FILES = (MARK, HITS, "cache.db", "cache.db-wal", "cache.db-shm", "cache.db-j
 LOCKS, SPEND, TRASH = ".locks", ".spend", ".trash"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Place:
     """Where one project is kept."""
 
@@ -35,17 +36,17 @@ class Place:
     name: str
     """As it was first spelled."""
 
-    @property
+    @functools.cached_property
     def folder(self) -> Path:
         """The project's folder."""
         return self.root / names.folder(self.name)
 
-    @property
+    @functools.cached_property
     def lock(self) -> Path:
         """Its lock."""
         return self.root / LOCKS / f"{names.folder(self.name)}.lock"
 
-    @property
+    @functools.cached_property
     def spend(self) -> Path:
         """Its spend log."""
         return self.root / SPEND / f"{names.folder(self.name)}.jsonl"

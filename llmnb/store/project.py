@@ -60,6 +60,7 @@ class ProjectStore:
         self._neighbours: tuple[float, list[Place]] = (0.0, [])
         self._unsaved: list[Entry] = []
         self._is_lookup_broken = False
+        self._root_is_made = False
 
     @property
     def name(self) -> str:
@@ -153,8 +154,8 @@ class ProjectStore:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         writer().put(Job(self, entry, loop=loop, future=future))
-        # Shielded from cancellation: what was paid for is saved though nobody waits.
-        await asyncio.shield(future)
+        # A caller that is cancelled here leaves; the job stays, so what was paid for is saved.
+        await future
 
     def put(self, entry: Entry) -> None:
         """Save an entry soon; `flush` waits for it."""
@@ -170,13 +171,8 @@ class ProjectStore:
             raise
 
     def _commit(self, entries: Sequence[Entry], is_bought: bool) -> None:
-        try:
-            layout.make_root(self.place.root)
-        except OSError as error:
-            raise StoreError(
-                f"The cache folder {self.place.root} cannot be made: {error}. Nothing more is "
-                "bought; give another cache_dir or set LLMNB_CACHE_DIR."
-            ) from None
+        if not self._root_is_made or not self.place.lock.exists():
+            self._make_root()
         with locked(self.place.lock):
             database = databases.open(self.place)
             database.put_many((entry.key, encode(entry)) for entry in entries)
@@ -185,6 +181,16 @@ class ProjectStore:
                 spend.append(self.place.spend, entries)
             except OSError as error:
                 logger.warning("The spend log cannot be written: %s", error)
+
+    def _make_root(self) -> None:
+        try:
+            layout.make_root(self.place.root)
+        except OSError as error:
+            raise StoreError(
+                f"The cache folder {self.place.root} cannot be made: {error}. Nothing more is "
+                "bought; give another cache_dir or set LLMNB_CACHE_DIR."
+            ) from None
+        self._root_is_made = True
 
     @property
     def unsaved(self) -> int:

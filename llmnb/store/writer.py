@@ -23,7 +23,7 @@ from llmnb.store.entry import Entry
 
 logger = logging.getLogger("llmnb")
 
-LINGER_SECONDS = 0.008
+LINGER_SECONDS = 0.025
 """How long a busy writer gathers before it commits."""
 
 _BUSY_SECONDS = 0.05

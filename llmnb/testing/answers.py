@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from llmnb.errors import ConfigurationError
@@ -36,6 +37,7 @@ _WORDS = (
     "window", "zephyr", "autumn", "beacon", "copper", "distant", "early", "forest", "gentle",
     "humble", "inner", "jolly", "keen", "little", "mellow", "narrow", "open", "plain",
 )  # fmt: skip
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _LOGPROB = 4
 """Purpose of the draws that make log-probabilities."""
 
@@ -46,7 +48,7 @@ class Choice:
 
     text: str
     finish_reason: str
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any]
     """Further fields of the message, such as `tool_calls`."""
 
     has_content: bool = True
@@ -56,7 +58,9 @@ class Choice:
     def tokens(self) -> int:
         """Output tokens of this answer."""
         spoken = count_tokens(self.text) if self.has_content else 0
-        return spoken + (sum(count_tokens(str(value)) for value in self.extra.values()))
+        if not self.extra:
+            return spoken
+        return spoken + sum(count_tokens(str(value)) for value in self.extra.values())
 
     @property
     def pieces(self) -> list[str]:
@@ -90,9 +94,10 @@ def default_reply(request: SimulatedRequest, prompt: str) -> str:
 
 def _sentence(seed: int, digest: int, sample: int) -> str:
     bits = mix(digest ^ mix(seed ^ (sample << 32)))
-    first, second, third, fourth = (_WORDS[bits >> shift & 63] for shift in (0, 6, 12, 18))
-    more = f" {_WORDS[bits >> 24 & 63]} {_WORDS[bits >> 30 & 63]}" if bits >> 36 & 1 else ""
-    return f"{first.capitalize()} {second} {third} {fourth}{more}."
+    # Six bits choose one of 64 words.
+    first, second, third = _WORDS[bits & 63], _WORDS[bits >> 6 & 63], _WORDS[bits >> 12 & 63]
+    more = f" {_WORDS[bits >> 18 & 63]} {_WORDS[bits >> 24 & 63]}" if bits >> 30 & 1 else ""
+    return f"{first.capitalize()} {second} {third}{more}."
 
 
 def as_replier(reply: object) -> Replier | None:
@@ -179,9 +184,9 @@ def make_answer(
         replier: Makes the texts; None makes sentences.
         bend: A scripted way in which the answer is not as it should be.
     """
+    choices = []
     prompts = request.parts or (request.prompt,)
     each = request.samples // len(prompts)
-    choices = []
     for place, prompt in enumerate(prompts):
         for sample in range(each):
             if replier is None:
@@ -198,7 +203,8 @@ def make_answer(
 
 def _choice(request: SimulatedRequest, message: Message) -> Choice:
     if isinstance(message, str):
-        return Choice(*_cut(request, message))
+        text, reason = _cut(request, message)
+        return Choice(text, reason, _NOTHING)
     extra = dict(message)
     content = extra.pop("content", None)
     reason = extra.pop("finish_reason", None)

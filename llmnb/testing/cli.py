@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--require-key", action="store_true", help="refuse requests without an API key")
     add("--seed", type=int, default=0, help="decides texts, waits and faults (0)")
     add("--totals-only", action="store_true", help="keep sums only, for very many requests")
-    add("--fast", action="store_true", help="the server with half the cost per request")
+    add("--fast", action="store_true", help="a plainer server that costs less per request")
 
 
 def main(args: argparse.Namespace) -> int:

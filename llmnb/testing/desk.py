@@ -124,7 +124,6 @@ class Desk:
         self.set_faults(behaviour.faults)
         self._keys = _accepted_keys(behaviour.api_key)
         self._started: float | None = None
-        self._endpoints: dict[str, Endpoint | None] = {}
 
     def set_faults(self, script: Script) -> None:
         """Replace the script of faults; a list begins with the next request."""
@@ -147,17 +146,9 @@ class Desk:
             headers: The request's headers.
             raw: The body, read whole.
         """
-        path, _, query = path.partition("?")
-        if path == LEDGER_PATH:
-            return self._ledger_page(method, query)
-        if method == "GET":
-            return self._look_up(path, headers)
-        try:
-            endpoint = self._endpoints[path]
-        except KeyError:
-            endpoint = self._endpoints[path] = endpoint_of(path)
-        if endpoint is None or method != "POST":
-            return _error(404, error_bodies.error_reply(404)[0])
+        endpoint = endpoint_of(path) if method == "POST" else None
+        if endpoint is None:
+            return self._look_up(method, path, headers)
         try:
             return self._decide(endpoint, headers, raw)
         except Exception as error:
@@ -349,10 +340,13 @@ class Desk:
             return True
         return bool(key) and (not self._keys or key in self._keys)
 
-    def _look_up(self, path: str, headers: Headers) -> Plan:
-        """Answer a GET: the list of models, or one of them."""
+    def _look_up(self, method: str, path: str, headers: Headers) -> Plan:
+        """Answer what asks for no completion: the list of models, one of them, the ledger."""
+        path, _, query = path.partition("?")
+        if path == LEDGER_PATH:
+            return self._ledger_page(method, query)
         _, found, name = path.partition("/models")
-        if not found:
+        if not found or method != "GET":
             return _error(404, error_bodies.error_reply(404)[0])
         if not self._is_accepted(_key_of(headers)):
             return _error(401, error_bodies.error_reply(401)[0])

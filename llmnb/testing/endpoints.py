@@ -6,6 +6,7 @@ more module with one more `Endpoint` and one more line in `ENDPOINTS`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -35,13 +36,15 @@ ENDPOINTS: tuple[tuple[str, Endpoint], ...] = (
 """Endpoints by the end of their path; what stands before it differs from provider to provider."""
 
 
+@functools.lru_cache(maxsize=256)
 def endpoint_of(path: str) -> Endpoint | None:
-    """Return the endpoint that answers at a path, None where none does.
+    """Return the endpoint that answers at a path (its query is ignored), None where none does.
 
     Example:
         >>> endpoint_of("/openai/v1/chat/completions").__name__
         'llmnb.testing.openai_chat'
     """
+    path = path.partition("?")[0]
     for ending, endpoint in ENDPOINTS:
         if path.endswith(ending):
             return endpoint

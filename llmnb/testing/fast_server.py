@@ -1,4 +1,4 @@
-"""The simulated provider on bare asyncio: half the cost per request, for benchmarks.
+"""The simulated provider on bare asyncio: a third less cost per request, for benchmarks.
 
 It reads requests as HTTP clients send them (a content length, kept-alive
 connections, one after the other) and nothing rarer; `web_server` is the
@@ -195,9 +195,9 @@ class _Connection(asyncio.Protocol):
 
 def _head_bytes(plan: Plan, framing: str) -> bytes:
     line = _STATUS_LINES.get(plan.status) or f"HTTP/1.1 {plan.status} Unnamed"
-    lines = [line, f"content-type: {plan.content_type}", _MARK, framing]
-    lines += [f"{name}: {value}" for name, value in plan.headers.items()]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    more = "".join([f"{name}: {value}\r\n" for name, value in plan.headers.items()])
+    head = f"{line}\r\ncontent-type: {plan.content_type}\r\n{_MARK}\r\n{framing}\r\n{more}\r\n"
+    return head.encode("latin-1")
 
 
 class _FastWire:

@@ -358,7 +358,8 @@ class Ledger:
     @property
     def in_flight(self) -> int:
         """Requests received and not ended."""
-        return int(self._sums.in_flight)
+        in_flight: int = self._sums.in_flight
+        return in_flight
 
     @property
     def rows(self) -> list[LedgerRow]:

@@ -32,6 +32,8 @@ CREATED = 1_700_000_000
 _TOKENS_PER_MESSAGE = 3
 _TOKENS_PER_CONVERSATION = 3
 _MOST_SAMPLES = 128
+_PROMPT_DETAILS = {"cached_tokens": 0, "audio_tokens": 0}
+_COMPLETION_DETAILS = {"reasoning_tokens": 0, "audio_tokens": 0}
 
 
 def read(body: Mapping[str, Any]) -> SimulatedRequest:
@@ -39,22 +41,25 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise Rejected("Missing required parameter: 'messages'.", "messages")
-    texts = [_text(message, place) for place, message in enumerate(messages)]
+    prompt, prompt_tokens = "", _TOKENS_PER_CONVERSATION
+    for place, message in enumerate(messages):
+        text = _text(message, place)
+        prompt_tokens += _TOKENS_PER_MESSAGE + count_tokens(text)
+        if message["role"] == "user" or not prompt:
+            prompt = text
     is_streamed, wants_usage = stream_wishes(body)
     name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
     return SimulatedRequest(
         endpoint=NAME,
         body=body,
         model=body.get("model") or "",
-        prompt=_last_user_text(messages, texts),
+        prompt=prompt,
         identity=prompt_text(messages),
         messages=messages,
-        prompt_tokens=_TOKENS_PER_CONVERSATION
-        + _TOKENS_PER_MESSAGE * len(texts)
-        + sum(map(count_tokens, texts)),
+        prompt_tokens=prompt_tokens,
         max_tokens=whole_number(body, name),
         samples=min(whole_number(body, "n") or 1, _MOST_SAMPLES),
-        stop=stop_texts(body),
+        stop=stop_texts(body) if "stop" in body else (),
         is_streamed=is_streamed,
         wants_usage=wants_usage,
         top_logprobs=_top_logprobs(body),
@@ -62,26 +67,18 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
 
 
 def _text(message: object, place: int) -> str:
-    if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-        raise Rejected(f"Invalid value: 'messages[{place}]' has no role.", f"messages[{place}]")
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        texts = [part.get("text") for part in content if isinstance(part, dict)]
-        return "".join(text for text in texts if isinstance(text, str))
-    if content is None and message["role"] == "assistant":
-        return ""
-    raise Rejected(
-        f"Invalid value for 'content' of 'messages[{place}]'.", f"messages[{place}].content"
-    )
-
-
-def _last_user_text(messages: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> str:
-    for message, text in zip(reversed(messages), reversed(texts), strict=True):
-        if message["role"] == "user":
-            return text
-    return texts[-1]
+    if isinstance(message, dict) and isinstance(message.get("role"), str):
+        content = message.get("content")
+        if isinstance(content, str):
+            return content
+        if isinstance(content, list):
+            texts = [part.get("text") for part in content if isinstance(part, dict)]
+            return "".join(text for text in texts if isinstance(text, str))
+        if content is None and message["role"] == "assistant":
+            return ""  # it only called tools
+        name = f"messages[{place}].content"
+        raise Rejected(f"Invalid value for '{name}'.", name)
+    raise Rejected(f"Invalid value: 'messages[{place}]' has no role.", f"messages[{place}]")
 
 
 def _top_logprobs(body: Mapping[str, Any]) -> int | None:
@@ -185,8 +182,8 @@ def _usage(answer: Answer) -> dict[str, Any]:
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.completion_tokens,
         "total_tokens": answer.prompt_tokens + answer.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+        "prompt_tokens_details": _PROMPT_DETAILS,
+        "completion_tokens_details": _COMPLETION_DETAILS,
     }
 
 

@@ -111,8 +111,7 @@ def whole_number(body: Mapping[str, Any], name: str, *, least: int = 1) -> int |
     Raises:
         Rejected: If it is something else or too small.
     """
-    value = body.get(name)
-    if value is None:
+    if name not in body or (value := body[name]) is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise Rejected(f"Invalid value for '{name}': a whole number from {least} is wanted.", name)
@@ -142,8 +141,7 @@ def stream_wishes(body: Mapping[str, Any]) -> tuple[bool, bool]:
         Rejected: If options for a stream come without one.
     """
     is_streamed = body.get("stream") is True
-    options = body.get("stream_options")
-    if options is None:
+    if "stream_options" not in body or (options := body["stream_options"]) is None:
         return is_streamed, False
     if not is_streamed:
         raise Rejected(

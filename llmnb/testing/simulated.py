@@ -60,7 +60,7 @@ class SimulatedProvider:
         ledger: Keep every request, or totals only (for millions).
         clock: Time of limits, outages and ledger; latencies are real waits.
         port: Port to listen at; 0 takes a free one.
-        transport: ``"fast"`` halves the server's cost per request.
+        transport: ``"fast"`` costs the server a third less per request.
 
     Example:
         >>> import json, urllib.request

@@ -7,16 +7,14 @@ order, because there it can.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from llmnb.errors import InputError
+from llmnb.wire import json_bytes
 
 UNDECIDING = frozenset(("stream", "stream_options", "user"))
-"""Fields that change how an answer travels or is billed to, not the answer."""
+"""Fields that change how an answer travels or whom it is counted for, not the answer."""
 
 
 def canonical(body: Mapping[str, Any]) -> bytes:
@@ -29,18 +27,26 @@ def canonical(body: Mapping[str, Any]) -> bytes:
         >>> canonical({"model": "m", "messages": [], "user": "me"})
         b'{"messages":[],"model":"m"}'
     """
-    chosen = {name: body[name] for name in sorted(body) if name not in UNDECIDING}
     try:
-        return orjson.dumps(chosen)
-    except TypeError as error:
-        return _patiently(chosen, error)
+        names = sorted(body)
+    except TypeError:
+        raise _unwritable("a field's name is not text") from None
+    return encoded({name: body[name] for name in names if name not in UNDECIDING})
 
 
-def _patiently(body: dict[str, Any], cause: TypeError) -> bytes:
-    """Write what the fast writer refuses: lone surrogates, integers beyond 64 bits."""
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """Return a whole request body as bytes to send, its fields in their own order.
+
+    Raises:
+        InputError: If the body holds something that JSON cannot say.
+    """
     try:
-        return json.dumps(body, separators=(",", ":"), allow_nan=False).encode("ascii")
-    except (TypeError, ValueError, RecursionError):
-        raise InputError(
-            f"The request cannot be written as JSON: {cause}. Nothing was sent for this row."
-        ) from None
+        return json_bytes.write(body)
+    except json_bytes.NotJSON as error:
+        raise _unwritable(str(error)) from None
+
+
+def _unwritable(cause: str) -> InputError:
+    return InputError(
+        f"The request cannot be written as JSON: {cause}. Nothing was sent for this row."
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from llmnb.errors import ConfigurationError
@@ -14,13 +14,18 @@ class Assembler(Protocol):
     """Puts the pieces of one streamed reply together."""
 
     def feed(self, data: bytes) -> list[Delta]:
-        """Take bytes as they come; returns the pieces of text in them."""
+        """Take bytes as they come; returns what they bring of the answer.
+
+        A piece that is neither text nor reasoning, such as a part of a tool
+        call, is an empty `Delta`: the list tells that the answer has begun.
+        """
 
     def finish(self) -> bytes:
         """Return the body the same request would have had unstreamed.
 
         Raises:
             IncompleteReply: If the stream ended without its finish marker.
+            LLMNBError: Of another type, if the stream brought an error.
         """
 
 
@@ -34,10 +39,18 @@ class Dialect(Protocol):
     def body(
         self, request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Return a new request body; fields of the request win over `params`.
+        """Return a new request body.
+
+        Args:
+            request: ``messages``, ``prompt`` or ``input``, and any further
+                fields of the body; they win over `params`, and one that is
+                None takes a parameter back. Never changed; its lists are
+                shared, not copied.
+            model: Model, as the provider spells it.
+            params: Fields of the body where the request does not say otherwise.
 
         Raises:
-            InputError: If the request asks nothing.
+            InputError: If the request asks nothing, or nothing this dialect can ask.
         """
 
     def stream_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,10 +61,44 @@ class Dialect(Protocol):
 
         Raises:
             BadReply: If it cannot be read; its bytes are kept.
+            LLMNBError: Of another type, if it says what went wrong.
         """
 
-    def assembler(self) -> Assembler:
-        """Return what reads one streamed reply."""
+    def assembler(self, *, samples: int = 1) -> Assembler:
+        """Return what reads one streamed reply.
+
+        Args:
+            samples: Answers asked for in the one request (``n``); with fewer
+                the stream is not whole.
+        """
+
+
+def _openai_chat() -> Dialect:
+    from llmnb.wire.openai_chat import OpenAIChat
+
+    return OpenAIChat()
+
+
+def _openai_text() -> Dialect:
+    from llmnb.wire.openai_text import OpenAIText
+
+    return OpenAIText()
+
+
+_SPOKEN: dict[str, Callable[[], Dialect]] = {
+    "openai.chat": _openai_chat,
+    "openai.text": _openai_text,
+}
+
+
+def is_spoken(name: str) -> bool:
+    """Whether llmnb speaks a dialect that the catalog names.
+
+    Example:
+        >>> is_spoken("openai.chat"), is_spoken("gemini.generate")
+        (True, False)
+    """
+    return name in _SPOKEN
 
 
 @functools.cache
@@ -60,16 +107,16 @@ def dialect(name: str) -> Dialect:
 
     Raises:
         ConfigurationError: If llmnb does not speak it.
+
+    Example:
+        >>> dialect("openai.text").name
+        'openai.text'
     """
-    if name == "openai.chat":
-        from llmnb.wire.openai_chat import OpenAIChat
-
-        return OpenAIChat()
-    if name == "openai.text":
-        from llmnb.wire.openai_text import OpenAIText
-
-        return OpenAIText()
-    raise ConfigurationError(
-        f"llmnb does not speak {name!r} yet. Providers that speak OpenAI's protocol work; "
-        "many others can be reached through one of them, such as openrouter/…"
-    )
+    try:
+        return _SPOKEN[name]()
+    except KeyError:
+        raise ConfigurationError(
+            f"llmnb does not speak {name!r} yet; it speaks {' and '.join(_SPOKEN)}. "
+            "Nothing was sent. Models of other providers can be reached through one that speaks "
+            "OpenAI's protocol, such as openrouter/…"
+        ) from None

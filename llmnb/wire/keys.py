@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import re
-from urllib.parse import quote
+import unicodedata
+from urllib.parse import quote, quote_plus
 
 from llmnb.errors import InvalidKey
 from llmnb.wire.catalog import Provider
 
-_LOOKS_LIKE_A_KEY = re.compile(r"(?i)(bearer\s+)[\w.~+/=-]{6,}|\b(?:sk|gsk|xai|key)-[\w-]{8,}")
+HIDDEN = "***"
+"""What stands where a key stood."""
+
+_SHORTEST_SECRET = 4
+"""Shorter ones are stand-ins such as "x"; hiding them would only garble texts."""
+
+_LOOKS_LIKE_A_KEY = re.compile(
+    r"""(?ix)
+    (?P<name> \b bearer \s+ | \b api[-_]key ["']? \s* [:=] \s* ["']? )
+        (?=[\w.~+/=-]*\d) [\w.~+/=-]{6,}
+    | \b(?:sk|gsk|xai|csk|fw|hf|pplx|tgp|nvapi|r8) [-_] (?=[\w-]*\d) [\w-]{8,}
+    | \bAIza[\w-]{16,}
+    """
+)
 
 
 def check_key(key: str, provider: str) -> str:
     """Return the key if it can be sent.
+
+    Args:
+        key: As the person gave it; nothing is cut off or repaired in silence.
+        provider: Whose key it is, for the message.
 
     Raises:
         InvalidKey: Naming what is wrong and where, never the value.
@@ -21,32 +40,49 @@ def check_key(key: str, provider: str) -> str:
         >>> check_key("abc", "openai")
         'abc'
     """
-    if key[:7].lower() == "bearer ":
+    if not isinstance(key, str):
+        raise InvalidKey(f"The key for {provider} is {type(key).__name__}, not text.")
+    if not key.strip():
+        raise InvalidKey(f"The key for {provider} is empty. Nothing was sent.")
+    if re.match(r"\s*[\"']?(?:authorization:\s*)?bearer\s", key, re.IGNORECASE):
         raise InvalidKey(
-            f"The key for {provider} begins with 'Bearer ': leave that word out, llmnb adds it."
+            f"The key for {provider} has the word 'Bearer' at its start (position 1): "
+            "leave it out, llmnb adds it. Nothing was sent."
         )
     for position, character in enumerate(key, start=1):
-        if "!" <= character <= "~" and character not in "\"'":
+        if "!" <= character <= "~" and character not in "\"'`":
             continue
         raise InvalidKey(
-            f"The key for {provider} has {_name_of(character)} at position {position} of {len(key)}. "
-            "Nothing was sent: copy the key again, without quotes and line ends."
+            f"The key for {provider} has {_name_of(character)} at position {position} of "
+            f"{len(key)}. Nothing was sent: copy the key again, without quotes, spaces and line "
+            "ends."
         )
     return key
 
 
 def _name_of(character: str) -> str:
+    """Say what a character is without showing it."""
     if character in "\r\n":
         return "a line end"
-    if character in "\"'":
+    if character in "\"'`":
         return "a quote"
     if character in " \t":
         return "a space"
+    code = f"U+{ord(character):04X}"
+    if unicodedata.category(character) in ("Cc", "Cf", "Zs", "Zl", "Zp"):
+        return f"an invisible character ({code})"
+    # A visible one may be a part of the secret, so its code is not told.
     return "a character that is not plain ASCII"
 
 
 def auth_headers(row: Provider, key: str | None) -> dict[str, str]:
-    """Return the headers that carry a key to a provider, and those it always wants."""
+    """Return the headers that carry a key to a provider, and those it always wants.
+
+    Example:
+        >>> from llmnb.wire.catalog import provider
+        >>> auth_headers(provider("openai"), "abc")
+        {'authorization': 'Bearer abc'}
+    """
     found = dict(row.extra_headers)
     if key is not None:
         found[row.key_header] = f"Bearer {key}" if row.key_header == "authorization" else key
@@ -56,11 +92,20 @@ def auth_headers(row: Provider, key: str | None) -> dict[str, str]:
 def mask(text: str, secret: str | None) -> str:
     """Return a text in which no key can be read.
 
+    Args:
+        text: Anything a provider has sent.
+        secret: The key that was sent; hidden as it is, quoted for URLs or for
+            JSON, in any case. Whatever else looks like a key is hidden too.
+
     Example:
-        >>> mask("Incorrect API key provided: sk-abcdefghij", None)
+        >>> mask("Incorrect API key provided: sk-abcdefgh1j", None)
         'Incorrect API key provided: ***'
+        >>> mask("no such user: hunter42", "hunter42")
+        'no such user: ***'
     """
-    if secret:
-        for form in {secret, quote(secret, safe="")}:
-            text = text.replace(form, "***")
-    return _LOOKS_LIKE_A_KEY.sub(lambda match: f"{match[1] or ''}***", text)
+    if secret and len(secret) >= _SHORTEST_SECRET:
+        forms = {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
+        forms |= {form.replace("/", "\\/") for form in forms}
+        longest_first = sorted(forms, key=len, reverse=True)
+        text = re.sub("|".join(map(re.escape, longest_first)), HIDDEN, text, flags=re.IGNORECASE)
+    return _LOOKS_LIKE_A_KEY.sub(lambda match: f"{match['name'] or ''}{HIDDEN}", text)

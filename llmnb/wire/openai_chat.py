@@ -79,7 +79,7 @@ class OpenAIChat:
                 message.get("reasoning_content") or message.get("reasoning")
             ),
             logprobs=choice.get("logprobs"),
-            body=body,
+            raw=raw,
         )
 
     def assembler(self) -> StreamAssembler:

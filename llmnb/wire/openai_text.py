@@ -64,7 +64,7 @@ class OpenAIText:
             if len(choices) > 1
             else (),
             logprobs=choice.get("logprobs"),
-            body=body,
+            raw=raw,
         )
 
     def assembler(self) -> StreamAssembler:

@@ -1,15 +1,20 @@
 """Server-sent events out of bytes, however they are cut.
 
-Source: "Server-sent events", section 9.2 of the HTML Living Standard.
+Source: "Server-sent events", section 9.2 of the HTML Living Standard. One
+departure: what stands after the last blank line is not thrown away but handed
+out by `finish`, because some servers close without the blank line.
 """
 
 from __future__ import annotations
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class EventDecoder:
     r"""Turns chunks of bytes into the data of whole events.
 
-    Chunks may end anywhere, inside a UTF-8 character or between CR and LF.
+    Chunks may end anywhere, inside a UTF-8 character or between CR and LF. A
+    line of many chunks is joined once, when it ends.
 
     Example:
         >>> decoder = EventDecoder()
@@ -17,42 +22,59 @@ class EventDecoder:
         ([], [b'1'], [b'2'])
     """
 
-    __slots__ = ("_after_cr", "_data", "_rest", "_started")
+    __slots__ = ("_data", "_ended_in_cr", "_is_first_line", "_pieces")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._pieces: list[bytes] = []
         self._data: list[bytes] = []
-        self._after_cr = False
-        self._started = False
+        self._ended_in_cr = False
+        self._is_first_line = True
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the data of every event that this chunk completes."""
-        if self._after_cr and chunk:
+        if self._ended_in_cr and chunk:
+            self._ended_in_cr = False
             chunk = chunk.removeprefix(b"\n")
-            self._after_cr = False
-        if chunk.endswith(b"\r"):
-            self._after_cr = True
-        pending = self._rest + chunk
-        if not self._started and len(pending) >= 3:
-            pending = pending.removeprefix(b"\xef\xbb\xbf")
-            self._started = True
-        if b"\n" not in chunk and b"\r" not in chunk:
-            self._rest = pending  # a very long line: joined once per chunk, not once per byte
+        if not chunk:
             return []
-        *lines, self._rest = (
-            pending.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        )
-        return [event for line in lines if (event := self._line(line)) is not None]
+        # Of bytes, splitlines() knows CR, LF and CRLF only, as the standard does.
+        lines = chunk.splitlines()
+        if chunk[-1] not in b"\r\n":
+            unfinished = lines.pop()
+            if not lines:
+                self._pieces.append(unfinished)
+                return []
+        else:
+            unfinished = b""
+            self._ended_in_cr = chunk[-1] == 0x0D
+        if self._pieces:
+            lines[0] = b"".join((*self._pieces, lines[0]))
+        self._pieces = [unfinished] if unfinished else []
+        if self._is_first_line:
+            self._is_first_line = False
+            lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
+        return [event for line in lines if (event := self._event_after(line)) is not None]
 
-    def _line(self, line: bytes) -> bytes | None:
+    def finish(self) -> list[bytes]:
+        """Return the data of an event that the end of the stream cut off, if there is any."""
+        line = b"".join(self._pieces)
+        self._pieces.clear()
+        if line:
+            self._event_after(line)
+        event = self._event_after(b"")
+        return [] if event is None else [event]
+
+    def _event_after(self, line: bytes) -> bytes | None:
+        """Take one line; return the event that it ends, if it ends one."""
         if not line:
             if not self._data:
                 return None
-            event = b"\n".join(self._data)
+            event = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
             self._data.clear()
             return event
         if line.startswith(b"data:"):
-            self._data.append(line[5:].removeprefix(b" "))
+            self._data.append(line[6:] if line.startswith(b"data: ") else line[5:])
         elif line == b"data":
             self._data.append(b"")
+        # Comments and the fields event, id and retry say nothing that is needed here.
         return None

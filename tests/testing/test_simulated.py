@@ -237,6 +237,19 @@ async def test_a_refusal_can_say_nothing_of_when_to_come_back(simulated, ask, ch
     assert not [name for name in came.headers if name.startswith(("x-ratelimit", "retry"))]
 
 
+async def test_no_window_of_time_holds_more_answers_than_the_limit_allows(simulated, ask):
+    """
+    Whatever knocks at once, what is answered keeps to rate and burst in every window.
+    """
+    with simulated(requests_per_minute=600, burst_seconds=1.0) as sim:
+        came = await asyncio.gather(*[ask(sim, str(number)) for number in range(120)])
+
+        statuses = {one.status for one in came}
+        assert statuses == {200, 429}
+        assert sim.ledger.allowed(600, burst=1.0, of="finished")
+        assert sim.ledger.max_in_window(60.0) == 120
+
+
 async def test_limits_can_be_changed_while_it_runs(simulated, ask):
     """
     The new limits hold from the next request on, and begin full.
