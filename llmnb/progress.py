@@ -7,8 +7,10 @@ nothing. Waiting happens in slices, so that an interrupt is noticed at once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import warnings
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -217,3 +219,17 @@ def _in_notebook() -> bool:
 
 def _is_interactive() -> bool:
     return _in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
+
+
+@contextlib.contextmanager
+def byte_bar(total: int) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar of bytes; yields what to call with the bytes that have come and those expected."""
+    kind: Any = tqdm.auto.tqdm if _in_notebook() else tqdm.tqdm
+    with kind(total=total, unit="B", unit_scale=True, file=sys.stderr, leave=False) as bar:
+
+        def progress(come: int, expected: int) -> None:
+            bar.total = expected
+            bar.n = come
+            bar.refresh()
+
+        yield progress

@@ -6,7 +6,8 @@ native, and three things follow from that:
 
 * **Forking.** A child has the parent's memory but none of its threads. It
   forgets the parent's servers without destroying them (destroying would wait
-  for threads that are not there) and starts its own when it is asked to.
+  for threads that are not there), starts its own when it is asked to, and ends
+  without native clearing up.
 * **Closing.** The native destructor waits for requests in flight, and holds the
   interpreter lock while it does: were the client in this process too, both would
   wait for ever. Leaving it undestroyed while it computes is no way out, because
@@ -19,6 +20,7 @@ native, and three things follow from that:
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -107,6 +109,12 @@ class _Running:
 
 _lock = threading.Lock()
 _running: dict[tuple[str, LoadSettings, str], _Running] = {}
+_has_started = False
+"""Whether native threads were ever started in this process or one it was forked from."""
+
+_is_forked = False
+"""Whether that was before the fork. llama.cpp has threads for the whole process too (for
+its log, for streams): where they are lost, whoever joins them aborts."""
 
 
 def is_installed() -> bool:
@@ -204,11 +212,13 @@ def close_all() -> None:
 
 
 def _start(path: str, load: LoadSettings, name: str) -> _Running:
+    global _has_started
     engine = _import()
     # Read before loading, so that a file swapped meanwhile cannot get the other's answers.
     known_as = identity(path, load)
     api_key = secrets.token_urlsafe(32)
     params = _params(engine, path, load, name, api_key)
+    _has_started = True
     try:
         native = engine.Server(params)
     except RuntimeError as error:
@@ -302,7 +312,9 @@ def _import() -> Any:
 
 def _stop(running: _Running) -> None:
     _hang_up(running.port)
-    running.native = None  # the last reference: the destructor runs here
+    if _is_forked:
+        _keep_for_ever(running.native)
+    running.native = None  # else the last reference: the destructor runs here
 
 
 def _hang_up(port: int) -> None:
@@ -353,12 +365,29 @@ def _is_listening(one: socket.socket) -> bool:
 
 
 def _after_fork() -> None:
-    """Forget the parent's servers in the child, and keep their destructors from ever running."""
-    global _lock, _running
+    """Forget the parent's servers in the child, and keep every native destructor from running."""
+    global _is_forked, _lock, _running
+    if _has_started:
+        _is_forked = True
+        _leave_without_destructors()
     for running in _running.values():
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(running.native))
+        _keep_for_ever(running.native)
     _running = {}
     _lock = threading.Lock()
+
+
+def _keep_for_ever(native: Any) -> None:
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(native))
+
+
+def _leave_without_destructors() -> None:
+    """Have this process end, after Python has, before C++ clears up.
+
+    What is registered here runs before the destructors of the native log and its like.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # not the GNU library: nothing to do
+        library = ctypes.CDLL(None)
+        library.on_exit(library._exit, None)
 
 
 if hasattr(os, "register_at_fork"):

@@ -187,7 +187,9 @@ class HTTPTarget:
         """Return the tokens that the limit counts before the answer is known."""
         asked = next((call.body[name] for name in _UNSENT_FIELDS if call.body.get(name)), 0)
         prompt = tokens.fast_estimate(call.body)
-        return float(prompt + (asked if isinstance(asked, int) else 0))
+        answer = asked if isinstance(asked, int) else 0
+        # OpenAI counts the larger of the two before it answers; others what is really used.
+        return float(max(prompt, answer) if self.row.charge == "estimate" else prompt + answer)
 
     def used(self, reserved: float, usage: Usage | None) -> float:
         """Return the tokens that the limit counts once the answer is known."""

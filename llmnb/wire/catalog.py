@@ -1,4 +1,7 @@
-"""The providers: who they are, where they answer, which key they want. A data table, read once."""
+"""The providers: who they are, where they answer, which key they want. A data table, read once.
+
+The table is `catalog.toml`; its head says how a provider is added.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +17,61 @@ from urllib.parse import urlsplit
 
 from llmnb.errors import UnknownProvider
 
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_PORTS = {"https": 443, "http": 80}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """One row of the catalog; `catalog.toml` explains the fields."""
+    """One row of the catalog."""
 
     name: str
+
     base_url: str | None = None
+    """Address under which its paths lie, such as ``"https://api.openai.com/v1"``.
+
+    None where the person must say: a cloud resource of their own, or a model in this process.
+    """
+
+    hosts: tuple[str, ...] = ()
+    """Further hosts that are its own; ``*`` matches anything."""
+
     key_env: tuple[str, ...] = ()
+    """Variables that may hold its key, best first; empty where it needs none."""
+
     base_url_env: tuple[str, ...] = ()
+    """Variables that override `base_url`, ``LLMNB_<PROVIDER>_BASE_URL`` first."""
+
     dialects: Mapping[str, str] = field(default_factory=dict)
+    """Kind of generation to the name of its dialect."""
+
     paths: Mapping[str, str] = field(default_factory=dict)
+    """Kind of generation to the path of its endpoint."""
+
     default_models: Mapping[str, str] = field(default_factory=dict)
+    """Kind of generation to the model that is asked when none is named."""
+
     known_models: tuple[str, ...] = ()
+    """For bare names and suggestions; ``*`` matches anything."""
+
     key_header: str = "authorization"
+    """Header that carries the key; ``"authorization"`` carries it behind the word Bearer."""
+
     extra_headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers that every request has."""
+
     charge: str = "actual"
+    """How the token limit counts a request: ``"estimate"`` before it is answered, the larger of
+    `max_tokens` and the characters; ``"actual"`` by what it used."""
+
     limit_headers: str = "none"
+    """Which names its limit headers have; see `llmnb.wire.headers`."""
+
     is_local: bool = False
+    """Whether it runs on the person's own machine, at no price."""
+
     even_pace: bool = False
+    """Whether it wants evenly spaced requests."""
 
 
 @functools.cache
@@ -44,12 +83,12 @@ def load_catalog() -> Mapping[str, Provider]:
         ('OPENAI_API_KEY',)
     """
     text = resources.files("llmnb.wire").joinpath("catalog.toml").read_text(encoding="utf-8")
-    return {name: _provider(name, row) for name, row in tomllib.loads(text).items()}
+    return {name: _row(name, fields) for name, fields in tomllib.loads(text).items()}
 
 
-def _provider(name: str, row: Mapping[str, Any]) -> Provider:
+def _row(name: str, fields: Mapping[str, Any]) -> Provider:
     own = f"LLMNB_{name.upper()}_BASE_URL"
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    values = {key: tuple(one) if isinstance(one, list) else one for key, one in fields.items()}
     values["base_url_env"] = (own, *values.get("base_url_env", ()))
     return Provider(name=name, **values)
 
@@ -59,16 +98,20 @@ def provider(name: str) -> Provider:
 
     Raises:
         UnknownProvider: With the names that are nearest.
+
+    Example:
+        >>> provider("Groq").base_url
+        'https://api.groq.com/openai/v1'
     """
     catalog = load_catalog()
-    try:
-        return catalog[name.lower()]
-    except KeyError:
-        near = difflib.get_close_matches(name.lower(), catalog, n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(near)}? " if near else ""
-        raise UnknownProvider(
-            f"There is no provider {name!r}. {hint}Known are: {', '.join(catalog)}."
-        ) from None
+    wanted = name.strip().lower()
+    if wanted in catalog:
+        return catalog[wanted]
+    near = difflib.get_close_matches(wanted, catalog, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise UnknownProvider(
+        f"There is no provider {name[:60]!r}. {hint}Known are: {', '.join(catalog)}."
+    )
 
 
 def providers_with_model(model: str) -> list[str]:
@@ -82,6 +125,7 @@ def providers_with_model(model: str) -> list[str]:
         row.name
         for row in load_catalog().values()
         if any(fnmatchcase(model, known) for known in row.known_models)
+        or model in row.default_models.values()
     ]
 
 
@@ -91,9 +135,28 @@ def provider_of_url(url: str) -> str | None:
     Example:
         >>> provider_of_url("https://api.groq.com/openai/v1/chat/completions")
         'groq'
+        >>> provider_of_url("https://mine.openai.azure.com/openai/v1")
+        'azure'
     """
-    host = urlsplit(url).netloc.rpartition("@")[2].lower()
+    origin = _origin(url)
+    if origin is None:
+        return None
     for row in load_catalog().values():
-        if row.base_url is not None and urlsplit(row.base_url).netloc == host:
+        if row.base_url is not None and _origin(row.base_url) == origin:
+            return row.name
+        if any(fnmatchcase(origin[1], host) for host in row.hosts):
             return row.name
     return None
+
+
+def _origin(url: str) -> tuple[str, str, int] | None:
+    """Return scheme, host and port; all names of this machine are one."""
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").lower(), parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in _PORTS or not host:
+        return None
+    host = _LOOPBACK[0] if host in _LOOPBACK else host
+    return parts.scheme, host, _PORTS[parts.scheme] if port is None else port

@@ -1,164 +1,242 @@
-"""What reply headers say about waiting and limits, in all the ways providers write it."""
+"""What reply headers say about waiting and limits, in all the ways providers write it.
+
+Header names are expected in lower case, as `RawReply.headers` has them.
+"""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass
 
 from llmnb.records import Announced
+from llmnb.wire.durations import DURATION, duration_of, number_of, wait_of
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_BODY_DELAY = re.compile(
-    rb'"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"'
-    rb"|(?:try again|retry) (?:in|after) (\d+(?:\.\d+)?)\s?(ms|s|seconds?|m|minutes?)\b",
-    re.IGNORECASE,
+_BODY_READ_BYTES = 20_000
+"""How much of a body is searched for a delay."""
+
+_IN_WORDS = re.compile(rf"\b(?:again|retry|wait)(?: (?:in|after|for))? ({DURATION})", re.IGNORECASE)
+_AS_FIELD = re.compile(
+    r'"(retry[-_]?(?:delay|after)(?:_(?:ms|seconds))?)"\s*:\s*"?\s*([^",}\]]{1,40})', re.IGNORECASE
 )
-_RESETS = (
-    "x-ratelimit-reset-requests",
-    "x-ratelimit-reset-tokens",
-    "anthropic-ratelimit-requests-reset",
-    "anthropic-ratelimit-tokens-reset",
+_AS_MOMENT = re.compile(r'"x-ratelimit-reset"\s*:\s*"?(\d{10,13})\b', re.IGNORECASE)
+
+_WINDOWS = (
+    ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
+    ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
+    ("x-ratelimit-remaining-requests-day", "x-ratelimit-reset-requests-day"),
+    ("x-ratelimit-remaining-tokens-minute", "x-ratelimit-reset-tokens-minute"),
+    ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
+    ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
+    ("anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"),
+    ("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
+    ("x-ratelimit-remaining", "x-ratelimit-reset"),
+    ("ratelimit-remaining", "ratelimit-reset"),
 )
-
-
-def duration(text: str, *, now: float) -> float | None:
-    """Return the seconds that a header's value means, None where it means nothing.
-
-    Understands seconds, durations (``1m30s``, ``250ms``), HTTP dates and RFC 3339 times.
-
-    Example:
-        >>> duration("1m30s", now=0.0), duration("2.5", now=0.0), duration("soon", now=0.0)
-        (90.0, 2.5, None)
-    """
-    text = text.strip()
-    try:
-        seconds = float(text)
-    except ValueError:
-        pass
-    else:
-        return max(0.0, seconds) if math.isfinite(seconds) else None
-    parts = _DURATION.findall(text)
-    if parts and "".join(number + unit for number, unit in parts) == text:
-        return sum(float(number) * _UNITS[unit] for number, unit in parts)
-    return _until(text, now)
-
-
-def _until(text: str, now: float) -> float | None:
-    from datetime import datetime
-
-    try:
-        when = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
-        try:
-            when = datetime.fromisoformat(text)
-        except ValueError:
-            return None
-    try:
-        return max(0.0, when.timestamp() - now)
-    except (OverflowError, OSError, ValueError):
-        return None
 
 
 def retry_after(headers: Mapping[str, str], body: bytes, *, now: float) -> float | None:
     """Return the seconds a refusal asks to wait, None where it does not say.
 
+    The first that says something wins: ``retry-after-ms``, ``retry-after``, a
+    delay in the body, the reset of a window that is used up.
+
     Args:
-        headers: Names in lower case.
-        body: The reply; some providers write the delay there.
+        headers: Of the reply.
+        body: Of the reply; some providers write the delay there.
         now: Seconds since the epoch, for dates.
+
+    Returns:
+        At least 0, and as long as the server says: whether that is too long is
+        for the caller to judge.
 
     Example:
         >>> retry_after({"retry-after-ms": "250"}, b"", now=0.0)
         0.25
+        >>> retry_after({}, b'{"error": {"message": "Please try again in 6m0s."}}', now=0.0)
+        360.0
     """
+    wait = plain_retry_after(headers, now=now)
+    if wait is None:
+        wait = delay_in_body(body, now=now)
+    return _until_reset(headers, now) if wait is None else wait
+
+
+def plain_retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
+    """Return the seconds that the ``Retry-After`` headers alone ask to wait."""
     if (text := headers.get("retry-after-ms")) is not None:
-        milliseconds = duration(text, now=now)
+        milliseconds = number_of(text.strip())
         if milliseconds is not None:
-            return milliseconds / 1000
-    for name in ("retry-after", "llm_provider-retry-after"):
-        if (text := headers.get(name)) is not None and (
-            seconds := duration(text, now=now)
-        ) is not None:
-            return seconds
-    if (match := _BODY_DELAY.search(body[:20_000])) is not None:
-        if match[1] is not None:
-            return float(match[1])
-        unit = match[3].decode().lower()
-        return float(match[2]) * (0.001 if unit == "ms" else 60.0 if unit[0] == "m" else 1.0)
-    return _reset(headers, now)
+            return max(0.0, milliseconds / 1000)
+    if (text := headers.get("retry-after")) is not None:
+        return wait_of(text, now=now)
+    return None
 
 
-def _reset(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the wait until the limit that is used up is open again."""
+def delay_in_body(body: bytes, *, now: float | None = None) -> float | None:
+    """Return the seconds that a body asks to wait.
+
+    Args:
+        body: Of a refusal.
+        now: Seconds since the epoch; None leaves out what is written as a moment.
+    """
+    text = body[:_BODY_READ_BYTES].decode("utf-8", "replace")
+    for name, value in _AS_FIELD.findall(text):
+        number = number_of(value.strip())
+        if number is None:
+            wait = duration_of(value)
+        else:
+            wait = max(0.0, number / (1000 if name.lower().endswith("ms") else 1))
+        if wait is not None:
+            return wait
+    if (match := _IN_WORDS.search(text)) is not None:
+        return duration_of(match[1])
+    if now is not None and (match := _AS_MOMENT.search(text)) is not None:
+        return wait_of(match[1], now=now)
+    return None
+
+
+def _until_reset(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the wait until every window that is used up is open again."""
     waits = []
-    for name in _RESETS:
-        if (text := headers.get(name)) is None:
+    for remaining, reset in _WINDOWS:
+        if (text := headers.get(reset)) is None:
             continue
-        remaining = headers.get(name.replace("reset", "remaining"))
-        if remaining is not None and remaining.strip() not in ("0", "0.0"):
+        left = number_of(headers.get(remaining, "0").strip())
+        if left is not None and left > 0:
             continue
-        if (seconds := duration(text, now=now)) is not None:
+        if (seconds := wait_of(text, now=now)) is not None:
             waits.append(seconds)
     return max(waits) if waits else None
 
 
+# ---------------------------------------------------------------------------- limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Names:
+    """The six header names of one provider; "" where it sends none."""
+
+    request_limit: str
+    request_left: str
+    request_reset: str
+    token_limit: str
+    token_left: str
+    token_reset: str
+
+
+_OPENAI = _Names(
+    request_limit="x-ratelimit-limit-requests",
+    request_left="x-ratelimit-remaining-requests",
+    request_reset="x-ratelimit-reset-requests",
+    token_limit="x-ratelimit-limit-tokens",
+    token_left="x-ratelimit-remaining-tokens",
+    token_reset="x-ratelimit-reset-tokens",
+)
+
 _PROFILES = {
-    "openai": "x-ratelimit-{what}-{of}",
-    "azure": "x-ratelimit-{what}-{of}",
-    "groq": "x-ratelimit-{what}-{of}",
-    "anthropic": "anthropic-ratelimit-{of}-{what}",
+    "openai": _OPENAI,
+    "azure": _OPENAI,
+    # Groq's request figures are per day. A day's limit spread over its minutes would
+    # slow every short run down for nothing, so it is not told as a limit per minute.
+    "groq": _Names(
+        request_limit="",
+        request_left=_OPENAI.request_left,
+        request_reset=_OPENAI.request_reset,
+        token_limit=_OPENAI.token_limit,
+        token_left=_OPENAI.token_left,
+        token_reset=_OPENAI.token_reset,
+    ),
+    "cerebras": _Names(
+        request_limit="",
+        request_left="x-ratelimit-remaining-requests-day",
+        request_reset="x-ratelimit-reset-requests-day",
+        token_limit="x-ratelimit-limit-tokens-minute",
+        token_left="x-ratelimit-remaining-tokens-minute",
+        token_reset="x-ratelimit-reset-tokens-minute",
+    ),
+    "mistral": _Names(
+        request_limit="x-ratelimit-limit-req-minute",
+        request_left="x-ratelimit-remaining-req-minute",
+        request_reset="",
+        token_limit="x-ratelimit-limit-tokens-minute",
+        token_left="x-ratelimit-remaining-tokens-minute",
+        token_reset="",
+    ),
+    "anthropic": _Names(
+        request_limit="anthropic-ratelimit-requests-limit",
+        request_left="anthropic-ratelimit-requests-remaining",
+        request_reset="anthropic-ratelimit-requests-reset",
+        token_limit="anthropic-ratelimit-tokens-limit",
+        token_left="anthropic-ratelimit-tokens-remaining",
+        token_reset="anthropic-ratelimit-tokens-reset",
+    ),
 }
+
+PROFILES = frozenset(_PROFILES)
+"""Names for `limit_headers` in the catalog, beside ``"none"``."""
 
 
 def announced(headers: Mapping[str, str], profile: str, *, now: float) -> Announced | None:
     """Return the limits that a reply's headers told, None where they tell none.
 
     Args:
-        headers: Names in lower case.
-        profile: How the provider names them; Groq's request figures are per day.
-        now: Seconds since the epoch, for dates.
+        headers: Of any reply, good or bad.
+        profile: How the provider names them.
+        now: Seconds since the epoch, for resets that are written as dates.
 
     Example:
         >>> announced({"x-ratelimit-limit-requests": "500"}, "openai", now=0.0).requests_per_minute
         500.0
     """
-    pattern = _PROFILES.get(profile)
-    if pattern is None:
+    names = _PROFILES.get(profile)
+    if names is None:
         return None
-
-    def number(what: str, of: str) -> float | None:
-        text = headers.get(pattern.format(what=what, of=of))
-        try:
-            return None if text is None else float(text)
-        except ValueError:
-            return None
-
-    def seconds(of: str) -> float | None:
-        text = headers.get(pattern.format(what="reset", of=of))
-        return None if text is None else duration(text, now=now)
-
-    requests, tokens = number("limit", "requests"), number("limit", "tokens")
-    if requests is None and tokens is None:
+    limit, left = headers.get(names.request_limit), headers.get(names.request_left)
+    token_limit, token_left = headers.get(names.token_limit), headers.get(names.token_left)
+    if limit is None and left is None and token_limit is None and token_left is None:
         return None
-    if profile == "groq" and requests is not None:
-        requests /= 24 * 60
-    remaining, left = number("remaining", "requests"), number("remaining", "tokens")
+    reset, token_reset = headers.get(names.request_reset), headers.get(names.token_reset)
     return Announced(
-        requests_per_minute=requests,
-        requests_remaining=None if remaining is None else int(remaining),
-        requests_reset=seconds("requests"),
-        tokens_per_minute=tokens,
-        tokens_remaining=None if left is None else int(left),
-        tokens_reset=seconds("tokens"),
+        requests_per_minute=None if limit is None else _limit(limit),
+        requests_remaining=None if left is None else _count(left),
+        requests_reset=None if reset is None else wait_of(reset, now=now),
+        tokens_per_minute=None if token_limit is None else _limit(token_limit),
+        tokens_remaining=None if token_left is None else _count(token_left),
+        tokens_reset=None if token_reset is None else wait_of(token_reset, now=now),
     )
 
 
+def _limit(text: str) -> float | None:
+    # 0 and -1 are how Azure says that it does not know; taken at their word, nothing is ever sent.
+    number = number_of(text.strip())
+    return number if number is not None and number > 0 else None
+
+
+def _count(text: str) -> int | None:
+    number = number_of(text.strip())
+    return int(number) if number is not None and number >= 0 else None
+
+
+_REQUEST_IDS = (
+    "x-request-id",
+    "request-id",
+    "apim-request-id",
+    "x-ms-request-id",
+    "x-amzn-requestid",
+    "x-groq-request-id",
+    "cf-ray",
+)
+
+
 def request_id(headers: Mapping[str, str]) -> str | None:
-    """Return the provider's own name for a request."""
-    for name in ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "cf-ray"):
+    r"""Return the provider's own name for a request, for its support desk.
+
+    Example:
+        >>> request_id({"x-request-id": "req_1\x1b[2J"})
+        'req_1?[2J'
+    """
+    for name in _REQUEST_IDS:
         if value := headers.get(name):
-            return value[:200]
+            return "".join(one if one.isprintable() else "?" for one in value[:200])
     return None

@@ -1,0 +1,74 @@
+"""The command line: one file a command, and nothing imported before it is needed."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "demo": "answer a real table with a model, and see what it costs",
+    "run": "ask a model about every row of a table",
+    "plan": "say what a run would take and cost; sends nothing",
+    "cache": "list, show, clear, export and import kept answers",
+    "models": "list providers, whether a key is found, and their default models",
+    "pull": "fetch the weights of the small local model",
+    "doctor": "say what works here",
+    "simulate": "serve a simulated provider to try things against",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: Words after ``llmnb``; None takes those of the process.
+
+    Returns:
+        0 when all is well, 1 when rows failed, 2 for what the caller can fix, 130 when interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser(words[0] if words and words[0] in COMMANDS else None)
+    options = parser.parse_args(words)
+    if not hasattr(options, "command"):
+        parser.print_help()
+        return 0
+    from llmnb.errors import LLMNBError
+
+    try:
+        return int(options.act(options))
+    except LLMNBError as error:
+        print(f"llmnb: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def _parser(command: str | None) -> argparse.ArgumentParser:
+    """Return the parser; only the command that was named is imported."""
+    parser = argparse.ArgumentParser(
+        prog="llmnb",
+        description="Ask an LLM something about every row of a table: within the limits, "
+        "resumable, never paid for twice.",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and leave")
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+    for name, words in COMMANDS.items():
+        one = commands.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
+        if name == command:
+            module = importlib.import_module(f"llmnb.cli.{name}")
+            module.add_arguments(one)
+            one.set_defaults(command=name, act=module.act)
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import llmnb
+
+        print(f"llmnb {llmnb.__version__}")
+        parser.exit()

@@ -1,0 +1,197 @@
+"""`llmnb cache`: what is kept, in which project, what it is worth, and taking it away."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import orjson
+
+from llmnb import settings
+from llmnb.cli import text
+from llmnb.engine.status import usd_text
+from llmnb.errors import ConfigurationError
+from llmnb.store import clearing, projects, transfer
+from llmnb.store.entry import Entry
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    parser.add_argument("--cache-dir", type=Path, help="folder of all projects")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    one = actions.add_parser("list", help="projects, answers, what they cost")
+    one.set_defaults(do=_list)
+    one = actions.add_parser("show", help="prompts and answers of a project")
+    one.add_argument("project")
+    one.add_argument("--search", metavar="TEXT", help="only those that hold this text")
+    one.add_argument("--limit", type=int, default=20, metavar="N")
+    one.set_defaults(do=_show)
+    one = actions.add_parser("clear", help="take answers away; can be undone")
+    one.add_argument("projects", nargs="*", metavar="PROJECT")
+    one.add_argument("--all", action="store_true", help="every project")
+    one.add_argument("--now", action="store_true", help="delete at once, for good")
+    one.add_argument("--yes", action="store_true", help="do not ask")
+    one.set_defaults(do=_clear)
+    one = actions.add_parser("undo", help="bring back what was cleared last")
+    one.set_defaults(do=_undo)
+    one = actions.add_parser("export", help="write a project's answers to a JSONL file")
+    one.add_argument("project")
+    one.add_argument("file", type=Path)
+    one.set_defaults(do=_export)
+    one = actions.add_parser("import", help="read an export, or a folder of dataformer's cache")
+    one.add_argument("source", type=Path)
+    one.add_argument("--project", help="default: the project it was exported from")
+    one.add_argument("--model", help="for dataformer's requests that name none: provider/model")
+    one.set_defaults(do=_import)
+
+
+def act(options: argparse.Namespace) -> int:
+    """Run the command."""
+    return int(options.do(options, settings.cache_dir(options.cache_dir)))
+
+
+def _list(options: argparse.Namespace, root: Path) -> int:
+    found = projects.list_projects(root)
+    if not found:
+        print(f"No answers kept yet in {root}. They are kept as soon as a model has answered.")
+        return 0
+    rows = [
+        (
+            one.name,
+            f"{one.answers:,}",
+            text.size(one.size_bytes),
+            text.ago(one.last_used),
+            f"{one.hits:,}",
+            _usd(one.saved_usd),
+            _worth(one),
+        )
+        for one in found
+    ]
+    header = ("project", "answers", "size", "last used", "used again", "saved", "to buy again")
+    print(text.table(header, rows, right=(1, 2, 4, 5, 6)))
+    print(f"\nin {root}")
+    if trashed := clearing.trashed(root):
+        print(f"In the trash: {len(trashed):,}; `llmnb cache undo` brings the last one back.")
+    return 0
+
+
+def _worth(one: projects.ProjectSummary) -> str:
+    return "unknown" if one.unpriced == one.answers and one.answers else _usd(one.usd)
+
+
+def _usd(value: float) -> str:
+    return usd_text(value)
+
+
+def _show(options: argparse.Namespace, root: Path) -> int:
+    place = projects.find(options.project, root)
+    if place is None:
+        raise _no_such(options.project, root)
+    entries = projects.entries(place, search=options.search, limit=options.limit)
+    if not entries:
+        print("No answer holds that text." if options.search else "No answers kept yet.")
+        return 0
+    for entry in entries:
+        marks = [f"{entry.provider}/{entry.model}", text.ago(entry.created), usd_text(entry.usd)]
+        if entry.simulated:
+            marks.append("simulated")
+        if entry.quality != "good":
+            marks.append(entry.quality)
+        print(text.plain(" · ".join(marks)))
+        print("  asked     " + text.cut(text.plain(question_of(entry)), text.terminal_width() - 12))
+        print("  answered  " + text.cut(text.plain(answer_of(entry)), text.terminal_width() - 12))
+    return 0
+
+
+def question_of(entry: Entry) -> str:
+    """Return the last thing that was asked."""
+    try:
+        body = orjson.loads(entry.request)
+        if messages := body.get("messages"):
+            content = messages[-1]["content"]
+            return content if isinstance(content, str) else orjson.dumps(content).decode()
+        return str(body.get("prompt") or body.get("input") or "")
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, IndexError):
+        return "(not readable)"
+
+
+def answer_of(entry: Entry) -> str:
+    """Return the answer's text."""
+    from llmnb.errors import LLMNBError
+    from llmnb.wire.dialect import dialect
+
+    try:
+        return dialect(entry.dialect).parse(entry.raw).text
+    except LLMNBError:
+        return "(not readable)"
+
+
+def _clear(options: argparse.Namespace, root: Path) -> int:
+    if bool(options.projects) == options.all:
+        raise ConfigurationError("Name the projects to clear, or --all, not both.")
+    found = projects.list_projects(root)
+    wanted = found if options.all else []
+    for name in options.projects:
+        place = projects.find(name, root)
+        if place is None:
+            print(f"There is no project {text.plain(name)!r}; nothing is cleared for it.")
+        else:
+            wanted += [one for one in found if one.name == place.name]
+    if not wanted:
+        print("Nothing to clear.")
+        return 1 if options.projects else 0
+    answers = sum(one.answers for one in wanted)
+    worth = usd_text(sum(one.usd for one in wanted))
+    names = ", ".join(text.plain(one.name) for one in wanted)
+    if not options.yes:
+        print(f"Clear {answers:,} answers of {names}? Buying them again would cost {worth}.")
+        print("For good." if options.now else "`llmnb cache undo` brings them back.")
+        print("Type yes to clear: ", end="", flush=True)
+        if sys.stdin.readline().strip().lower() not in ("yes", "y"):
+            print("Kept.")
+            return 0
+    report = clearing.clear([one.name for one in wanted], root, to_trash=not options.now)
+    for name, count in report.removed.items():
+        print(f"Cleared {count:,} answers of {text.plain(name)}.")
+    if report.elsewhere:
+        print(f"{report.elsewhere:,} of them stand in other projects, too, and are still used.")
+    return 0
+
+
+def _undo(options: argparse.Namespace, root: Path) -> int:
+    trashed = clearing.trashed(root)
+    if not trashed:
+        print("There is nothing to undo.")
+        return 0
+    token, name = trashed[0]
+    print(f"Brought {clearing.undo(token, root):,} answers of {text.plain(name)} back.")
+    return 0
+
+
+def _export(options: argparse.Namespace, root: Path) -> int:
+    place = projects.find(options.project, root)
+    if place is None:
+        raise _no_such(options.project, root)
+    count = transfer.export_project(place, options.file)
+    print(f"Wrote {count:,} answers to {options.file}.")
+    return 0
+
+
+def _import(options: argparse.Namespace, root: Path) -> int:
+    if options.source.is_dir():
+        from llmnb.models.dataformer import key_parts
+
+        count, skipped = transfer.import_dataformer(
+            options.source, root, resolve=key_parts(options.model), project=options.project
+        )
+        print(f"Kept {count:,} answers; {skipped:,} lines were errors or could not be read.")
+        return 0
+    count, name = transfer.import_file(options.source, root, project=options.project)
+    print(f"Kept {count:,} answers in project {text.plain(name)}.")
+    return 0
+
+
+def _no_such(name: str, root: Path) -> ConfigurationError:
+    there = ", ".join(one.name for one in projects.list_projects(root)) or "none"
+    return ConfigurationError(f"There is no project {name!r} in {root}. There is: {there}.")

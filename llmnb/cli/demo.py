@@ -1,0 +1,165 @@
+"""`llmnb demo`: a real table, a real model, and everything a person wants to know at the end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import resources
+from pathlib import Path
+
+from llmnb.cli import text
+from llmnb.errors import ConfigurationError
+from llmnb.frames.tables import Row, open_table
+from llmnb.models.asking import Asking, start
+from llmnb.progress import attend
+from llmnb.records import Outcome
+
+PROJECT = "demo"
+SYSTEM = "Answer with one word: positive or negative."
+SHOTS = (
+    ("The battery died after two days.", "negative"),
+    ("Great food and friendly staff!", "positive"),
+    ("I would not buy this again, a waste of money.", "negative"),
+    ("Works perfectly, I love it.", "positive"),
+    ("Not worth the money.", "negative"),
+    ("A lovely place, we will be back.", "positive"),
+)
+"""Chosen on sentences that are not in the table; `examples/data/README.md` tells how."""
+
+_SHOWN = 8
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    parser.add_argument(
+        "--model", default="local/smollm2", help="default: local/smollm2, a small model that runs here"
+    )
+    parser.add_argument("--rows", type=int, metavar="N", help="the first N rows only")
+
+
+def act(options: argparse.Namespace) -> int:
+    """Run the command."""
+    rows = list(open_table(table_path()).rows())[: options.rows]
+    _fetch_weights(options.model)
+    print(
+        f"Asking {text.plain(options.model)} about {len(rows):,} sentences from reviews: "
+        "positive or negative?\n",
+        flush=True,
+    )
+    run = start(
+        [question(row["text"]) for row in rows],
+        Asking(model=options.model, params={"temperature": 0, "max_tokens": 4}),
+        project_name=PROJECT,
+    )
+    attend(run, bars=True)
+    outcomes = run.result()
+    print(_first_rows(rows, outcomes), end="\n\n")
+    print(_accuracy(rows, outcomes), end="\n\n")
+    print(text.receipt(run.status(), _failure(outcomes)), end="\n\n")
+    print(_next_steps(options.model, run.status().counts.num_requests))
+    if run.error is not None:
+        print(f"llmnb: {run.error}", file=sys.stderr)
+    return 1 if run.status().counts.num_tasks_failed else 0
+
+
+def table_path() -> Path:
+    """Return where the table is: inside the package, or in a checkout's examples."""
+    packaged = Path(str(resources.files("llmnb"))) / "data" / "reviews.csv"
+    checkout = Path(__file__).parents[2] / "examples" / "data" / "reviews.csv"
+    for path in (packaged, checkout):
+        if path.is_file():
+            return path
+    raise ConfigurationError("The demo's table is missing from this installation of llmnb.")
+
+
+def question(sentence: str) -> dict[str, object]:
+    """Return the few-shot question about one sentence."""
+    messages = [{"role": "system", "content": SYSTEM}]
+    for asked, answered in SHOTS:
+        messages.append({"role": "user", "content": asked})
+        messages.append({"role": "assistant", "content": answered})
+    return {"messages": [*messages, {"role": "user", "content": sentence}]}
+
+
+def _fetch_weights(model: str) -> None:
+    """Fetch the small model's weights with a bar, where they are needed and missing."""
+    from llmnb.adapters import llamacpp, weights
+
+    name = model.removeprefix("local/")
+    if name not in weights.KNOWN or not model.startswith("local/"):
+        return
+    if llamacpp.is_installed() and weights.find(name) is None:
+        from llmnb.cli.pull import pull
+
+        pull(name)
+
+
+def label_of(answer: str | None) -> str:
+    """Return the label an answer means, whatever its case and full stop; empty for neither."""
+    word = (answer or "").strip().strip(".!\"'").lower()
+    return word if word in ("positive", "negative") else ""
+
+
+def _first_rows(rows: list[Row], outcomes: list[Outcome]) -> str:
+    shown = [
+        (
+            row["text"],
+            row["label"],
+            one.text.strip() if one.text is not None else f"({type(one.error).__name__})",
+        )
+        for row, one in list(zip(rows, outcomes, strict=True))[:_SHOWN]
+    ]
+    rest = f"\n… {len(rows) - _SHOWN:,} more" if len(rows) > _SHOWN else ""
+    return text.table(("text", "a person said", "the model said"), shown) + rest
+
+
+def _accuracy(rows: list[Row], outcomes: list[Outcome]) -> str:
+    right = sum(
+        label_of(one.text) == row["label"] for row, one in zip(rows, outcomes, strict=True)
+    )
+    share = right / len(rows) if rows else 0.0
+    return f"The model agrees with the person on {right:,} of {len(rows):,} rows ({share:.1%})."
+
+
+def _failure(outcomes: list[Outcome]) -> list[tuple[int, str, str]]:
+    examples: dict[str, tuple[int, str, str]] = {}
+    for one in outcomes:
+        if one.error is not None:
+            kind = type(one.error).__name__
+            examples.setdefault(kind, (one.row, kind, one.error.message))
+    return list(examples.values())
+
+
+def _next_steps(model: str, requests: int) -> str:
+    from llmnb import settings
+    from llmnb.store.project import open_project
+
+    folder = open_project(PROJECT, settings.cache_dir()).folder
+    lines = [f"The answers lie in {_short(folder)}."]
+    if requests:
+        lines.append("Type `llmnb demo` again: it is instant and sends nothing.")
+    else:
+        lines.append("Nothing was sent: every answer was kept from the last time.")
+    if model.startswith("local/"):
+        lines.append(
+            "This was a model of 135M parameters, running inside this process. With a key it is "
+            "the same with a large one:\n  llmnb demo --model openai/gpt-4o-mini"
+        )
+    lines.append(
+        "\nIn a notebook:\n\n"
+        "  from llmnb import AsyncLLM\n"
+        f'  llm = AsyncLLM(model="{text.plain(model)}")\n'
+        '  rows = llm.generate([{"prompt": "Name a colour."}, {"prompt": "Name a planet."}])\n'
+        '  [response["choices"][0]["message"]["content"] for request, response in rows]\n\n'
+        "On a table of yours:\n\n"
+        '  llmnb run table.csv --prompt "Is this positive or negative? {text}" '
+        f"--model {text.plain(model)}"
+    )
+    return "\n".join(lines)
+
+
+def _short(path: Path) -> str:
+    try:
+        return f"./{path.relative_to(Path.cwd())}"
+    except ValueError:
+        return str(path)

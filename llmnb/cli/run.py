@@ -1,0 +1,138 @@
+"""`llmnb run`: a table in, the same table with answers out, resumable at any moment.
+
+Memory stays flat: only the rows between being asked and being written are
+held. What is answered is in the project's store before it is written, so the
+same command typed again sends only what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from llmnb.cli import asking as options_of
+from llmnb.cli import text
+from llmnb.client import response_row
+from llmnb.engine.run import Run
+from llmnb.frames.tables import Row, Writer, format_of
+from llmnb.models.asking import start
+from llmnb.progress import TwoBars
+from llmnb.records import Outcome
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    options_of.add_arguments(parser)
+    parser.add_argument("--into", default="response", metavar="COLUMN", help="column of the answers")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="default: INPUT.answers.…")
+    parser.add_argument("--max-attempts", type=int, default=3, metavar="N")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where a run ended; always so, and said here"
+    )
+    parser.add_argument(
+        "--raw", action="store_true", help="write answers as they are, formulas included"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no bars and no receipt")
+
+
+def act(options: argparse.Namespace) -> int:
+    """Run the command."""
+    questions = options_of.Questions(options)
+    out = options.out or options.input.with_suffix(f".answers{options.input.suffix}")
+    format_of(out)
+    job = _Job(questions, options.into)
+    options_of.announce(options.model, options.url)
+    run = start(
+        job.requests(),
+        options_of.asking(options),
+        project_name=options.project,
+        use_cache=not options.no_cache,
+        max_requests_per_minute=options.rpm,
+        max_tokens_per_minute=options.tpm,
+        max_concurrent_requests=options.concurrency,
+        max_attempts=options.max_attempts,
+        streams=True,
+    )
+    columns = [*questions.table.columns]
+    for name in (options.into, f"{options.into}_error"):
+        if name not in columns:
+            columns.append(name)
+    inert = () if options.raw else (options.into, f"{options.into}_error")
+    interrupted = False
+    with Writer(out, columns, inert=inert) as writer, TwoBars(run, not options.quiet and "auto") as bars:
+        try:
+            job.write(run, writer, bars)
+        except KeyboardInterrupt:
+            interrupted = True
+            run.stop()
+            writer.keep()
+            job.write(run, writer, bars)
+    status = run.status()
+    if not options.quiet:
+        print(text.receipt(status, job.examples))
+        print(f"\nanswers in {out}, column {text.plain(options.into)}")
+    if interrupted:
+        print(
+            f"Stopped: {status.completed - status.counts.num_stopped:,} rows have their outcome. "
+            "Type the same command again: only what is missing is asked.",
+            file=sys.stderr,
+        )
+        return 130
+    if run.error is not None:
+        print(f"llmnb: {run.error}", file=sys.stderr)
+    return 1 if status.counts.num_tasks_failed else 0
+
+
+class _Job:
+    """The rows under way, on their way from table to table."""
+
+    def __init__(self, questions: options_of.Questions, into: str) -> None:
+        self._questions = questions
+        self._into = into
+        self._waiting: deque[tuple[Row, bool]] = deque()
+        """Rows read and not yet written, and whether they were asked."""
+
+        self.examples: list[tuple[int, str, str]] = []
+        self._written = 0
+
+    def requests(self) -> Iterator[Any]:
+        """Yield the requests, remembering their rows."""
+        for row in self._questions.rows():
+            request = self._questions.request(row)
+            self._waiting.append((row, request is not None))
+            if request is not None:
+                yield request
+
+    def write(self, run: Run, writer: Writer, bars: TwoBars) -> None:
+        """Write every row with its outcome, in the order of the table."""
+        for outcome in run.outcomes(on_wait=bars.draw):
+            self._write_unasked(writer)
+            row, _ = self._waiting.popleft()
+            self._write_row(writer, row, outcome)
+        self._write_unasked(writer)
+
+    def _write_unasked(self, writer: Writer) -> None:
+        """Write rows about which there was nothing to ask, up to the next that was asked."""
+        while self._waiting and not self._waiting[0][1]:
+            self._write_row(writer, self._waiting.popleft()[0], None)
+
+    def _write_row(self, writer: Writer, row: Row, outcome: Outcome | None) -> None:
+        self._written += 1
+        error = outcome.error if outcome is not None else None
+        if error is not None:
+            kind = type(error).__name__
+            if kind not in {known for _, known, _ in self.examples}:
+                self.examples.append((self._written - 1, kind, error.message))
+        if self._questions.are_requests and outcome is not None:
+            writer.write(response_row(row, outcome))
+            return
+        filled = {
+            **row,
+            self._into: outcome.text if outcome is not None else None,
+            f"{self._into}_error": error.message if error is not None else None,
+        }
+        writer.write(filled)

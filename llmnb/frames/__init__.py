@@ -1,0 +1,1 @@
+"""Tables: read, turned into questions, and written with their answers."""

@@ -1,0 +1,343 @@
+"""Tables in files: CSV, JSONL and Parquet, read and written row by row with flat memory."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Protocol, Self
+
+import orjson
+
+from llmnb.errors import ConfigurationError, MissingExtra, UnreadableFile
+
+FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+Row = dict[str, Any]
+
+
+class Table(Protocol):
+    """A file that can be read row by row, more than once."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of the columns, in order."""
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows from the first."""
+
+
+def open_table(path: Path) -> Table:
+    """Return a table for a file, its columns already known.
+
+    Args:
+        path: A file whose name ends in .csv, .tsv, .jsonl, .ndjson or .parquet.
+
+    Raises:
+        UnreadableFile: If it is missing, no such table, or empty.
+        MissingExtra: If Parquet is asked for and pyarrow is not installed.
+    """
+    kind = format_of(path)
+    if path.is_dir():
+        raise UnreadableFile(f"{path} is a folder, not a table.")
+    if not path.exists():
+        raise UnreadableFile(f"There is no file {path}.")
+    try:
+        if kind == ".parquet":
+            return _ParquetTable(path)
+        if kind in (".csv", ".tsv"):
+            return _CSVTable(path, "\t" if kind == ".tsv" else ",")
+        return _JSONLTable(path)
+    except OSError as error:
+        raise UnreadableFile(f"{path} cannot be read: {error.strerror or error}.") from None
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, error) from None
+
+
+def format_of(path: Path) -> str:
+    """Return a file's format by its name.
+
+    Raises:
+        UnreadableFile: If it is none that is known.
+    """
+    kind = path.suffix.lower()
+    if kind not in FORMATS:
+        raise UnreadableFile(
+            f"{path.name} is no kind of table that is known here: {', '.join(FORMATS)}."
+        )
+    return kind
+
+
+class _CSVTable:
+    def __init__(self, path: Path, delimiter: str) -> None:
+        self._path, self._delimiter = path, delimiter
+        with self._open() as file:
+            header = next(csv.reader(file, delimiter=delimiter), None)
+        if not header:
+            raise UnreadableFile(f"{path} is empty: a table begins with the names of its columns.")
+        twice = {name for name in header if header.count(name) > 1}
+        if twice:
+            raise UnreadableFile(f"{path} has two columns named {sorted(twice)[0]!r}.")
+        self.columns: Sequence[str] = header
+
+    def _open(self) -> IO[str]:
+        return self._path.open(encoding="utf-8-sig", newline="")
+
+    def rows(self) -> Iterator[Row]:
+        csv.field_size_limit(2**31 - 1)  # cells of megabytes are cells
+        width = len(self.columns)
+        try:
+            with self._open() as file:
+                reader = csv.reader(file, delimiter=self._delimiter)
+                next(reader, None)
+                for cells in reader:
+                    if not cells:
+                        continue
+                    if len(cells) > width:
+                        raise UnreadableFile(
+                            f"{self._path}, line {reader.line_num}: {len(cells)} cells where the "
+                            f"table has {width} columns. Is a comma not quoted?"
+                        )
+                    cells += [""] * (width - len(cells))
+                    # An empty cell of a CSV file says nothing: it is missing.
+                    yield {
+                        name: cell or None
+                        for name, cell in zip(self.columns, cells, strict=True)
+                    }
+        except UnicodeDecodeError as error:
+            raise _not_utf8(self._path, error) from None
+        except csv.Error as error:
+            raise UnreadableFile(f"{self._path} is not a CSV file: {error}.") from None
+
+
+class _JSONLTable:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        first = next(self.rows(), None)
+        if first is None:
+            raise UnreadableFile(f"{path} is empty: it holds one JSON object a line.")
+        self.columns: Sequence[str] = list(first)
+
+    def rows(self) -> Iterator[Row]:
+        with self._path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    found = orjson.loads(line)
+                except orjson.JSONDecodeError as error:
+                    raise UnreadableFile(
+                        f"{self._path}, line {number} is not JSON: {error}."
+                    ) from None
+                if not isinstance(found, dict):
+                    raise UnreadableFile(
+                        f"{self._path}, line {number} is a JSON {type(found).__name__}, "
+                        "not an object."
+                    )
+                yield found
+
+
+class _ParquetTable:
+    def __init__(self, path: Path) -> None:
+        parquet = _pyarrow_parquet()
+        self._path = path
+        try:
+            with parquet.ParquetFile(path) as file:
+                self.columns: Sequence[str] = list(file.schema_arrow.names)
+        except (ValueError, OSError) as error:
+            raise UnreadableFile(
+                f"{path} is not a Parquet file: {str(error).splitlines()[0]}"
+            ) from None
+
+    def rows(self) -> Iterator[Row]:
+        with _pyarrow_parquet().ParquetFile(self._path) as file:
+            for batch in file.iter_batches(batch_size=1000):
+                yield from batch.to_pylist()
+
+
+def _pyarrow_parquet() -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtra(
+            'Parquet files need the extra "parquet": pip install "llmnb[parquet]".'
+        ) from None
+    return pyarrow.parquet
+
+
+def _not_utf8(path: Path, error: UnicodeDecodeError) -> UnreadableFile:
+    return UnreadableFile(
+        f"{path} is not UTF-8: byte {error.object[error.start]:#04x} cannot be read. "
+        "Save it as UTF-8 and try again."
+    )
+
+
+# -------------------------------------------------------------------------- writing
+
+
+class Writer:
+    """Writes a table beside its final place and moves it there when it is whole.
+
+    A context manager; when the block ends with an error the draft is removed,
+    unless `keep` was called.
+
+    Args:
+        path: Where it is to stand.
+        columns: Columns of the table, in order.
+        inert: Columns whose text may not become a formula in a spreadsheet.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], *, inert: Sequence[str] = ()) -> None:
+        self._path = path
+        self._columns = list(columns)
+        self._inert = frozenset(inert) & frozenset(columns)
+        self._kind = format_of(path)
+        if not path.parent.is_dir():
+            raise ConfigurationError(f"There is no folder {path.parent} to write {path.name} to.")
+        self._draft = _draft(path)
+        self._is_kept = False
+        if self._kind == ".parquet":
+            self._sink: _Sink = _ParquetSink(self._draft, self._columns)
+        elif self._kind in (".csv", ".tsv"):
+            self._sink = _CSVSink(self._draft, self._columns, "\t" if self._kind == ".tsv" else ",")
+        else:
+            self._sink = _JSONLSink(self._draft)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, row: Any) -> None:
+        """Add a row; for JSONL it may be any JSON value."""
+        if self._inert and self._kind in (".csv", ".tsv"):
+            row = {
+                name: inert(cell) if name in self._inert else cell for name, cell in row.items()
+            }
+        self._sink.write(row)
+
+    def keep(self) -> None:
+        """Move what was written to its place even when the block ends with an error."""
+        self._is_kept = True
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._sink.close()
+        if error is None or self._is_kept:
+            os.replace(self._draft, self._path)
+        else:
+            with contextlib.suppress(OSError):
+                self._draft.unlink()
+
+
+class _Sink(Protocol):
+    def write(self, row: Any) -> None: ...
+    def close(self) -> None: ...
+
+
+class _CSVSink:
+    def __init__(self, path: Path, columns: Sequence[str], delimiter: str) -> None:
+        self._file = path.open("w", encoding="utf-8", newline="")
+        self._columns = columns
+        self._writer = csv.writer(self._file, delimiter=delimiter)
+        self._writer.writerow(columns)
+
+    def write(self, row: Row) -> None:
+        self._writer.writerow([_cell(row.get(name)) for name in self._columns])
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _JSONLSink:
+    def __init__(self, path: Path) -> None:
+        self._file: io.BufferedWriter = path.open("wb")
+
+    def write(self, row: Any) -> None:
+        self._file.write(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _ParquetSink:
+    """Writes groups of rows; the first group decides the types."""
+
+    _GROUP = 10_000
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        _pyarrow_parquet()
+        self._path, self._columns = path, columns
+        self._rows: list[Row] = []
+        self._writer: Any = None
+
+    def write(self, row: Row) -> None:
+        self._rows.append({name: row.get(name) for name in self._columns})
+        if len(self._rows) >= self._GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow
+
+        schema = self._writer.schema if self._writer is not None else None
+        columns = {name: [row[name] for row in self._rows] for name in self._columns}
+        table = pyarrow.table(columns, schema=schema)
+        if schema is None:
+            # A first group without one answer must not make the column typeless.
+            fields = [
+                field.with_type(pyarrow.string()) if pyarrow.types.is_null(field.type) else field
+                for field in table.schema
+            ]
+            table = table.cast(pyarrow.schema(fields))
+            self._writer = _pyarrow_parquet().ParquetWriter(self._path, table.schema)
+        self._writer.write_table(table)
+        self._rows = []
+
+    def close(self) -> None:
+        if self._rows or self._writer is None:
+            self._flush()
+        self._writer.close()
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, (dict, list)):
+        return orjson.dumps(value, default=str).decode()
+    return value
+
+
+def inert(cell: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula; numbers stay numbers.
+
+    Example:
+        >>> inert("=HYPERLINK(1)"), inert("-5"), inert("fine")
+        ("'=HYPERLINK(1)", '-5', 'fine')
+    """
+    if isinstance(cell, str) and cell.startswith(_FORMULA):
+        try:
+            float(cell)
+        except ValueError:
+            return "'" + cell
+    return cell
+
+
+def _draft(path: Path) -> Path:
+    """Return the path of an empty file beside `path`, with the permissions a new file has."""
+    umask = os.umask(0)
+    os.umask(umask)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
+    os.fchmod(handle, 0o666 & ~umask)
+    os.close(handle)
+    return Path(name)

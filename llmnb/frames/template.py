@@ -1,0 +1,125 @@
+"""Prompts with column names in braces, filled in row by row.
+
+The text between braces is the exact name of a column, spaces included; two
+braces are one brace. Cells are data: what they hold is never expanded again,
+and nothing of them but their text is looked at.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from llmnb.errors import UnknownField
+
+_PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+
+
+class Template:
+    """A prompt compiled for the columns of one table.
+
+    Args:
+        text: A column's name, or a text with columns' names in braces.
+        columns: The table's columns.
+
+    Raises:
+        UnknownField: If a name in braces is no column; the message lists those there are.
+
+    Example:
+        >>> Template("{title}: {a b} {{sic}}", ["title", "a b"]).render({"title": "T", "a b": 7})
+        'T: 7 {sic}'
+        >>> Template("title", ["title"]).render({"title": "Just the cell {title}"})
+        'Just the cell {title}'
+    """
+
+    def __init__(self, text: str, columns: Sequence[str]) -> None:
+        self.text = text
+        self._parts: list[tuple[str, bool]] = []
+        """Literal texts, and names of columns marked True."""
+        if text in columns:
+            self._parts = [(text, True)]
+        else:
+            self._compile(text, columns)
+        self.fields = tuple(dict.fromkeys(part for part, is_field in self._parts if is_field))
+
+    def _compile(self, text: str, columns: Sequence[str]) -> None:
+        known = set(columns)
+        end = 0
+        literal = ""
+        for match in _PIECE.finditer(text):
+            literal += text[end : match.start()]
+            end = match.end()
+            found = match[0]
+            if found in ("{{", "}}"):
+                literal += found[0]
+            elif match[1] is None:
+                raise _lone_brace(text, match.start())
+            elif match[1] not in known:
+                raise _unknown(match[1], columns)
+            else:
+                if literal:
+                    self._parts.append((literal, False))
+                    literal = ""
+                self._parts.append((match[1], True))
+        literal += text[end:]
+        if literal:
+            self._parts.append((literal, False))
+
+    def render(self, row: Mapping[str, Any]) -> str | None:
+        """Return the prompt for a row, None where every field of it is missing.
+
+        A template without fields is the same prompt for every row.
+        """
+        texts = {field: cell_text(row.get(field)) for field in self.fields}
+        if texts and all(text is None for text in texts.values()):
+            return None
+        return "".join(
+            (texts[part] or "") if is_field else part for part, is_field in self._parts
+        )
+
+
+def cell_text(cell: Any) -> str | None:
+    """Return a cell as text, None where it is missing; dictionaries and lists as JSON.
+
+    Example:
+        >>> cell_text(1.5), cell_text({"a": [1]}), cell_text(float("nan"))
+        ('1.5', '{"a":[1]}', None)
+    """
+    if isinstance(cell, str):
+        return cell
+    if is_missing(cell):
+        return None
+    if isinstance(cell, (dict, list)):
+        try:
+            return orjson.dumps(cell).decode()
+        except TypeError:
+            return str(cell)
+    return str(cell)
+
+
+def is_missing(cell: Any) -> bool:
+    """Whether a cell holds nothing: None, NaN, NaT or pandas' NA."""
+    if cell is None:
+        return True
+    if isinstance(cell, float):
+        return math.isnan(cell)
+    return type(cell).__name__ in ("NAType", "NaTType")
+
+
+def _unknown(field: str, columns: Sequence[str]) -> UnknownField:
+    return UnknownField(
+        f"The table has no column {field!r}. It has: {', '.join(map(str, columns))[:600]}.\n"
+        "To write a brace itself, double it: {{ or }}. Nothing was sent."
+    )
+
+
+def _lone_brace(text: str, position: int) -> UnknownField:
+    return UnknownField(
+        f"The template has a single brace at character {position + 1}: "
+        f"{text[max(0, position - 15) : position + 15]!r}.\n"
+        "A column's name stands between { and }; a brace itself is doubled: {{ or }}."
+    )

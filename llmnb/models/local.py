@@ -1,0 +1,109 @@
+"""`local/…`: a model that runs inside this process, found, fetched and started on first use."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+from pathlib import Path
+
+from llmnb.adapters import llamacpp, weights
+from llmnb.errors import ConfigurationError
+from llmnb.models.target import HTTPTarget
+from llmnb.records import Limits, RawReply
+from llmnb.wire.catalog import provider
+from llmnb.wire.dialect import dialect
+
+logger = logging.getLogger("llmnb")
+
+
+@functools.lru_cache(maxsize=16)
+def local_target(model: str, gen_type: str) -> LocalTarget:
+    """Return the target for a local model's name, or for the path of a GGUF file.
+
+    Nothing is started yet: a run that is answered by the store never loads the
+    model. Weights that are missing are fetched here.
+
+    Raises:
+        MissingExtra: If the extra ``local`` is not installed.
+        ConfigurationError: If there is no such model or file.
+    """
+    path = _path_of(model)
+    row = provider("local")
+    if gen_type not in row.dialects:
+        raise ConfigurationError(
+            f"A local model does not do gen_type={gen_type!r}; it does: "
+            f"{', '.join(sorted(row.dialects))}."
+        )
+    return LocalTarget(path, _name_of(model), gen_type)
+
+
+def _path_of(model: str) -> Path:
+    if model.lower().endswith(".gguf"):
+        return Path(model).expanduser()
+    found = weights.find(model or weights.SMOLLM2.name)
+    if found is not None:
+        return found
+    logger.warning(weights.announcement(model))
+    return weights.pull(model)
+
+
+def _name_of(model: str) -> str:
+    """Return the name an answer is kept under; a path would carry somebody's folders."""
+    return Path(model).stem if model.lower().endswith(".gguf") else model.lower()
+
+
+class LocalTarget(HTTPTarget):
+    """A model behind llama.cpp's own server on a loopback port of this process.
+
+    Args:
+        path: The GGUF file.
+        name: Name it is shown and kept under.
+        gen_type: ``"chat"`` or ``"text"``.
+    """
+
+    __slots__ = ("_endpoint_path", "_path", "_pid", "_server", "identity")
+
+    def __init__(self, path: Path, name: str, gen_type: str) -> None:
+        row = provider("local")
+        load = llamacpp.LoadSettings()
+        self.identity = llamacpp.identity(path, load)
+        self._path = path
+        self._endpoint_path = row.paths[gen_type]
+        self._server: llamacpp.LocalServer | None = None
+        self._pid = 0
+        super().__init__(
+            row,
+            name,
+            row.paths[gen_type],  # the port is known once the server runs
+            None,
+            dialect(row.dialects[gen_type]),
+            # One more than there are slots: the next prompt waits inside, not on the way.
+            limits=Limits(concurrency=load.n_parallel + 1),
+        )
+
+    @property
+    def endpoint(self) -> str:
+        """Engine, weights and load settings: the port changes with every process."""
+        return self.identity
+
+    async def send(self, body: bytes, *, timeout: float | None) -> RawReply:
+        """Send one request; the first one loads the model."""
+        await self._started()
+        return await super().send(body, timeout=timeout)
+
+    async def list_models(self) -> list[str]:
+        """Return the one model there is."""
+        return [self.model]
+
+    async def _started(self) -> None:
+        if self._server is not None and self._pid == os.getpid():
+            return
+        loop = asyncio.get_running_loop()
+        serve = functools.partial(llamacpp.serve, self._path, name=self.model)
+        server = await loop.run_in_executor(None, serve)
+        if self._server is None or self._pid != os.getpid():
+            self.url = server.base_url + self._endpoint_path
+            self._headers = {**self._headers, "authorization": f"Bearer {server.api_key}"}
+            self._server, self._pid = server, os.getpid()

@@ -1,0 +1,159 @@
+"""Answers into files and out of them: our own JSONL, and the cache folders of dataformer."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from llmnb.errors import UnreadableFile
+from llmnb.store import layout, projects
+from llmnb.store.entry import Entry
+from llmnb.store.layout import Place
+from llmnb.store.project import ProjectStore
+
+FORMAT = "llmnb answers 1"
+
+Resolve = Callable[[dict[str, Any]], "Entry | None"]
+"""Turns a request into an entry without its reply: key, canonical request, who was asked."""
+
+
+def export_project(place: Place, path: Path) -> int:
+    """Write a project's answers to a file, one a line; returns how many.
+
+    Bytes that are not text travel as base64, so nothing is lost.
+    """
+    count = 0
+    with path.open("wb") as file:
+        file.write(orjson.dumps({"format": FORMAT, "project": place.name}) + b"\n")
+        for entry in projects.entries(place):
+            line = {
+                name: _plain(getattr(entry, name))
+                for name in Entry.__dataclass_fields__
+                if name != "reused_from"
+            }
+            file.write(orjson.dumps(line) + b"\n")
+            count += 1
+    return count
+
+
+def import_file(path: Path, cache_dir: Path, *, project: str | None = None) -> tuple[int, str]:
+    """Read an export into a project; returns how many answers and the project's name.
+
+    Raises:
+        UnreadableFile: If it is no export.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+        head = orjson.loads(lines[0])
+        if head["format"] != FORMAT:
+            raise KeyError
+        name = project or str(head["project"])
+        entries = [_entry(orjson.loads(line)) for line in lines[1:]]
+    except OSError as error:
+        raise UnreadableFile(f"{path} cannot be read: {error.strerror}.") from None
+    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, ValueError):
+        raise UnreadableFile(f"{path} is not an export of llmnb's.") from None
+    return _keep(entries, name, cache_dir), name
+
+
+def import_dataformer(
+    folder: Path, cache_dir: Path, *, resolve: Resolve, project: str | None = None
+) -> tuple[int, int]:
+    """Read a cache folder of dataformer's, so that nobody pays again on moving over.
+
+    Args:
+        folder: Holds ``association.jsonl`` and one JSONL file for each list of requests.
+        cache_dir: Folder of all projects.
+        resolve: Says under which key a request's answer is kept.
+        project: Project for all of them; None keeps dataformer's own.
+
+    Returns:
+        Answers kept, and lines that were errors or could not be read.
+    """
+    owners = _owners(folder)
+    kept: dict[str, list[Entry]] = {}
+    skipped = 0
+    for path in sorted(folder.glob("*.jsonl")):
+        if path.name == "association.jsonl":
+            continue
+        owner = project or owners.get(path.stem, "dataformer")
+        for request, response in _answers(path):
+            entry = None if request is None else resolve(request)
+            if entry is None or not isinstance(response, dict):
+                skipped += 1
+                continue
+            kept.setdefault(owner, []).append(_with_reply(entry, orjson.dumps(response)))
+    return sum(_keep(entries, name, cache_dir) for name, entries in kept.items()), skipped
+
+
+def _owners(folder: Path) -> dict[str, str]:
+    """Return the project of each file of requests."""
+    try:
+        found = orjson.loads((folder / "association.jsonl").read_bytes())
+        pairs = found["project_requests"].items()
+        return {str(name): str(project) for project, names in pairs for name in names}
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _answers(path: Path) -> Iterator[tuple[dict[str, Any] | None, Any]]:
+    """Yield request and response of each line; the request is None where it cannot be read."""
+    for line in path.read_bytes().splitlines():
+        try:
+            parts = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            yield None, None
+            continue
+        # [{hash: id}, request, response(, metadata)], or the same without its first part.
+        if not isinstance(parts, list):
+            yield None, None
+            continue
+        asks = [
+            place
+            for place, part in enumerate(parts)
+            if isinstance(part, dict) and not part.keys().isdisjoint(("messages", "prompt", "input"))
+        ]
+        if not asks or asks[0] + 1 >= len(parts):
+            yield None, None
+        else:
+            yield parts[asks[0]], parts[asks[0] + 1]
+
+
+def _with_reply(entry: Entry, raw: bytes) -> Entry:
+    return dataclasses.replace(entry, raw=raw, created=time.time())
+
+
+def _keep(entries: list[Entry], name: str, cache_dir: Path) -> int:
+    store = ProjectStore(layout.place_of(cache_dir, name), share=False)
+    known = store.lookup([entry.key for entry in entries])
+    new = [entry for entry in entries if entry.key not in known]
+    if new:
+        store.commit(new, is_bought=False)
+    return len(new)
+
+
+def _plain(value: Any) -> Any:
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(value).decode("ascii")}
+
+
+def _entry(line: dict[str, Any]) -> Entry:
+    values = {name: line[name] for name in Entry.__dataclass_fields__ if name in line}
+    for name in ("request", "raw"):
+        value = values[name]
+        values[name] = (
+            base64.b64decode(value["base64"]) if isinstance(value, dict) else value.encode("utf-8")
+        )
+    if not isinstance(values["key"], str):
+        raise ValueError("a key is text")
+    return Entry(**values)

@@ -1,0 +1,107 @@
+"""Waits as servers write them: seconds, durations, dates, moments."""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+_UNITS = {
+    **dict.fromkeys(("ns",), 1e-9),
+    **dict.fromkeys(("us", "µs", "μs"), 1e-6),  # the sign "micro" and the Greek letter
+    **dict.fromkeys(("ms", "millisecond", "milliseconds"), 1e-3),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+}
+_NUMBER = r"(?:\d{1,15}(?:\.\d{0,15})?|\.\d{1,15})"
+_UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
+_PART = re.compile(rf"({_NUMBER})\s*({_UNIT})(?![a-zµμ])\s*")
+DURATION = rf"(?:{_NUMBER}\s*(?:{_UNIT})(?![a-zµμ])\s*)+"
+"""Pattern of one duration, such as ``1m30s`` or ``20 seconds``."""
+
+_DAWN = 1_000_000_000
+"""Seconds since the epoch in 2001. A larger number is a moment, not a wait of thirty years."""
+
+
+def wait_of(text: str, *, now: float) -> float | None:
+    """Return the seconds to wait that a text means, None where it means nothing.
+
+    Args:
+        text: A number of seconds, a duration (``1m30s``, ``250ms``), an HTTP
+            date, an ISO time, or a moment in seconds or milliseconds since the
+            epoch. What is past or negative means 0; what is infinite, nothing.
+        now: Seconds since the epoch.
+
+    Example:
+        >>> wait_of("1m30s", now=0.0), wait_of("2.5", now=0.0), wait_of("soon", now=0.0)
+        (90.0, 2.5, None)
+        >>> wait_of("Thu, 01 Jan 1970 00:01:00 GMT", now=50.0)
+        10.0
+
+    Source:
+        RFC 9110, section 10.2.3 (seconds and HTTP dates); the rest as providers send it.
+    """
+    text = text.strip()[:100]
+    if text[-1:].isalpha() and (seconds := duration_of(text)) is not None:
+        return seconds
+    number = number_of(text)
+    if number is not None:
+        return max(0.0, _from_moment(number, now))
+    moment = _moment_of(text)
+    return None if moment is None else max(0.0, moment - now)
+
+
+def number_of(text: str) -> float | None:
+    """Return a finite number, None for anything else.
+
+    Example:
+        >>> number_of("12"), number_of("inf"), number_of("1_0")
+        (12.0, None, None)
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and "_" not in text else None
+
+
+def _from_moment(number: float, now: float) -> float:
+    if number >= _DAWN * 1000:
+        return number / 1000 - now
+    return number - now if number >= _DAWN else number
+
+
+@functools.lru_cache(maxsize=4096)
+def duration_of(text: str) -> float | None:
+    """Return the seconds of a duration with units, None where the text is none.
+
+    Example:
+        >>> duration_of("6m0s"), duration_of("1 minute 30 seconds"), duration_of("6 apples")
+        (360.0, 90.0, None)
+    """
+    text = text.strip().lower()
+    seconds, place = 0.0, 0
+    while place < len(text):
+        part = _PART.match(text, place)
+        if part is None:
+            return None
+        seconds += float(part[1]) * _UNITS[part[2]]
+        place = part.end()
+    return seconds if place else None
+
+
+def _moment_of(text: str) -> float | None:
+    """Return the seconds since the epoch that a date means; without a zone it is in UTC."""
+    for read in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            moment = read(text)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+            return moment.timestamp()
+        except (ValueError, TypeError, IndexError, OverflowError):
+            continue
+    return None
