@@ -120,8 +120,10 @@ def imports(rounds: int) -> list[Figure]:
     helped = seconds_of([sys.executable, "-m", "llmnb", "--help"], rounds) - nothing
     detail = "{:.0f} ms against {:.0f} ms, the interpreter's own start taken off"
     return [
-        Figure("import llmnb / import pandas", ours / pandas, 0.25, detail.format(ours * 1e3, pandas * 1e3)),
-        Figure("llmnb --help / import pandas", helped / pandas, 0.5, detail.format(helped * 1e3, pandas * 1e3)),
+        Figure(
+            f"{what} / import pandas", cost / pandas, bound, detail.format(cost * 1e3, pandas * 1e3)
+        )
+        for what, cost, bound in (("import llmnb", ours, 0.25), ("llmnb --help", helped, 0.5))
     ]
 
 
@@ -169,7 +171,8 @@ def write(path: pathlib.Path, figures: list[Figure]) -> None:
     today = datetime.date.today().isoformat()
     where = f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
     rows = "\n".join(line(figure) for figure in figures)
-    table = f"Measured on {today} ({where}).\n\n| what | ratio | bound | reached | detail |\n|---|---|---|---|---|\n{rows}\n"
+    header = "| what | ratio | bound | reached | detail |\n|---|---|---|---|---|"
+    table = f"Measured on {today} ({where}).\n\n{header}\n{rows}\n"
     path.write_text(f"{head}{start}\n{table}{end}{tail}", encoding="utf-8")
 
 

@@ -43,9 +43,7 @@ def test_eight_threads_share_one_loop():
     async def where():
         return threading.current_thread().name
 
-    threads = [
-        threading.Thread(target=lambda: seen.append(bridge.call(where()))) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: seen.append(bridge.call(where()))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -100,9 +100,7 @@ class Database:
             _make_private(folder, self.path)
             if self.path.stat().st_size:
                 _check(self.path)
-            self._cache = diskcache.Cache(
-                str(folder), timeout=60, disk=_BytesDisk, **_SETTINGS
-            )
+            self._cache = diskcache.Cache(str(folder), timeout=60, disk=_BytesDisk, **_SETTINGS)
             self._reader = self._connected("query_only=1", "cache_size=-1024")
             self._writer = self._connected(
                 "synchronous=FULL", "cache_size=-2048", "wal_autocheckpoint=4000"
@@ -187,7 +185,8 @@ class Database:
                 ).fetchall()
             if not rows:
                 return
-            for last, key, value in rows:
+            last = rows[-1][0]
+            for _, key, value in rows:
                 yield key, value
 
     def keys(self) -> list[str]:

@@ -52,7 +52,7 @@ class _Connector(aiohttp.TCPConnector):
 
     async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:
         connection = await super().connect(req, traces, timeout)
-        protocol = connection.protocol
+        protocol: Any = connection.protocol
         _is_reused.set(getattr(protocol, "llmnb_is_used", False))
         if protocol is not None:
             protocol.llmnb_is_used = True
@@ -157,7 +157,7 @@ class HttpClient:
     ) -> RawReply:
         address = egress.checked(url, origin_has_key)
         started = time.monotonic()
-        fault: LLMNBError
+        fault: LLMNBError | _Stale
         try:
             # aiohttp's errors hold the headers that were sent: ours are raised outside.
             async with (self._session or self._open()).request(
@@ -340,7 +340,7 @@ def _fault(error: Exception, address: str, seconds: float) -> LLMNBError | _Stal
         return IncompleteReply(
             f"The reply of {host} ended before its end. It may have been billed."
         )
-    if isinstance(error, (aiohttp.ClientResponseError, aiohttp.http_exceptions.HttpProcessingError)):
+    if isinstance(error, _NOT_HTTP):
         return BadReply(f"What {host} sent is not HTTP. The request may have been billed.")
     if isinstance(error, (aiohttp.InvalidURL, ValueError)):
         return ConfigurationError(f"The request to {host} cannot be made: {_reason(error)}.")
@@ -359,6 +359,9 @@ _UNSENT = (
     aiohttp.ClientSSLError,
     ssl.SSLError,
 )
+
+
+_NOT_HTTP = (aiohttp.ClientResponseError, aiohttp.http_exceptions.HttpProcessingError)
 
 
 def _lost(host: str) -> MaybeBilled:
@@ -397,4 +400,3 @@ def _redirect(response: aiohttp.ClientResponse) -> RedirectRefused:
         "followed, so the key went nowhere else: set url=… to the right address.",
         status=response.status,
     )
-

@@ -21,10 +21,11 @@ def proxy_for(url: str) -> tuple[str, tuple[str, str] | None] | None:
         url: Address that will be asked.
     """
     proxies = urllib.request.getproxies_environment()
+    is_bypassed = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
     parts = urlsplit(url)
     host = parts.hostname or ""
     proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or urllib.request.proxy_bypass_environment(host, proxies):
+    if not proxy or is_bypassed(host, proxies):
         return None
     if "://" not in proxy:
         proxy = f"http://{proxy}"

@@ -32,7 +32,7 @@ _SHOWN = 8
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument(
-        "--model", default="local/smollm2", help="default: local/smollm2, a small model that runs here"
+        "--model", default="local/smollm2", help="default: local/smollm2, which runs here"
     )
     parser.add_argument("--rows", type=int, metavar="N", help="the first N rows only")
 
@@ -114,9 +114,7 @@ def _first_rows(rows: list[Row], outcomes: list[Outcome]) -> str:
 
 
 def _accuracy(rows: list[Row], outcomes: list[Outcome]) -> str:
-    right = sum(
-        label_of(one.text) == row["label"] for row, one in zip(rows, outcomes, strict=True)
-    )
+    right = sum(label_of(one.text) == row["label"] for row, one in zip(rows, outcomes, strict=True))
     share = right / len(rows) if rows else 0.0
     return f"The model agrees with the person on {right:,} of {len(rows):,} rows ({share:.1%})."
 

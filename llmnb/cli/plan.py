@@ -12,6 +12,7 @@ from llmnb.cli import asking as options_of
 from llmnb.cli import text
 from llmnb.engine.status import usd_text
 from llmnb.models.asking import Preparer
+from llmnb.progress import short
 from llmnb.store.project import open_project
 
 _UNLIMITED_ANSWER = 256
@@ -81,8 +82,8 @@ def _show(sums: _Sums, preparer: Preparer, options: argparse.Namespace) -> None:
         ("  merged", f"{sums.merged:,}", "identical to another row"),
         ("  already kept", f"{sums.cached:,}", "cost nothing"),
         ("  to ask", f"{sums.asked:,}", ""),
-        ("tokens in", f"≈{text.short(sums.prompt_tokens)}", ""),
-        ("tokens out", f"≤{text.short(most)}", _answer_words(options)),
+        ("tokens in", f"≈{short(sums.prompt_tokens)}", ""),
+        ("tokens out", f"≤{short(most)}", _answer_words(options)),
         ("cost", _range(low, high), "prices of " + prices.prices_date()),
     ]
     if minutes := _minutes(sums, most, options):

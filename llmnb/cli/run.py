@@ -20,14 +20,14 @@ from llmnb.client import response_row
 from llmnb.engine.run import Run
 from llmnb.frames.tables import Row, Writer, format_of
 from llmnb.models.asking import start
-from llmnb.progress import TwoBars
+from llmnb.progress import Bars, TwoBars
 from llmnb.records import Outcome
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     options_of.add_arguments(parser)
-    parser.add_argument("--into", default="response", metavar="COLUMN", help="column of the answers")
+    parser.add_argument("--into", default="response", metavar="COLUMN", help="answers' column")
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: INPUT.answers.…")
     parser.add_argument("--max-attempts", type=int, default=3, metavar="N")
     parser.add_argument(
@@ -63,7 +63,8 @@ def act(options: argparse.Namespace) -> int:
             columns.append(name)
     inert = () if options.raw else (options.into, f"{options.into}_error")
     interrupted = False
-    with Writer(out, columns, inert=inert) as writer, TwoBars(run, not options.quiet and "auto") as bars:
+    shown: Bars = False if options.quiet else "auto"
+    with Writer(out, columns, inert=inert) as writer, TwoBars(run, shown) as bars:
         try:
             job.write(run, writer, bars)
         except KeyboardInterrupt:

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from llmnb.store.entry import Entry
-
 from llmnb.decide.quality import objection
 from llmnb.decide.retry import LONGEST_SERVER_WAIT, RetryPolicy, Tries, next_wait, resend_allowance
 from llmnb.engine.coalesce import Landing
@@ -33,6 +31,7 @@ from llmnb.errors import (
     Unsent,
 )
 from llmnb.records import RawReply, Reply
+from llmnb.store.entry import Entry
 
 logger = logging.getLogger("llmnb")
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from llmnb.store.entry import Entry
-
 from llmnb.errors import LLMNBError
 from llmnb.records import Reply
+from llmnb.store.entry import Entry
 
 
 @dataclass(slots=True, eq=False)

@@ -100,7 +100,7 @@ class Streamed:
     def read(
         self,
         done: concurrent.futures.Future[None],
-        release: Callable[[int], None],
+        release: Callable[[int], object],
         *,
         slice_seconds: float,
         on_wait: Callable[[], None] | None,

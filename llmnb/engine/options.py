@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from llmnb.store.entry import Entry
-
 from llmnb.decide.retry import RetryPolicy
 from llmnb.engine.call import Saves
 from llmnb.records import Limits
+from llmnb.store.entry import Entry
 
 
 class Store(Saves, Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence, Sized
 from typing import Any, Protocol
 
 CHUNK_ROWS = 256
@@ -28,7 +28,7 @@ def open_source(inputs: Iterable[Any] | AsyncIterable[Any]) -> tuple[Source, int
         return _AsyncSource(inputs), None
     if isinstance(inputs, Sequence):
         return _SequenceSource(inputs), len(inputs)
-    length = len(inputs) if hasattr(inputs, "__len__") else None
+    length = len(inputs) if isinstance(inputs, Sized) else None
     return _IteratorSource(iter(inputs)), length
 
 

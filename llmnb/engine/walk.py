@@ -14,8 +14,6 @@ from collections import Counter
 from collections.abc import AsyncIterable, Iterable
 from typing import Any
 
-from llmnb.store.entry import Entry
-
 from llmnb.decide.admission import DEFAULT_CONCURRENCY
 from llmnb.decide.quality import objection
 from llmnb.engine import collector
@@ -30,6 +28,7 @@ from llmnb.engine.status import Clock, State, StatusTracker
 from llmnb.engine.target import Call, Prepare, Row
 from llmnb.errors import AccountError, LLMNBError, Stopped, StoreError
 from llmnb.records import Outcome, Source
+from llmnb.store.entry import Entry
 
 STOP_ANSWER_SECONDS = 0.8
 """A stopped run hands its partial result over after this, at the latest."""

@@ -107,8 +107,7 @@ class _CSVTable:
                     cells += [""] * (width - len(cells))
                     # An empty cell of a CSV file says nothing: it is missing.
                     yield {
-                        name: cell or None
-                        for name, cell in zip(self.columns, cells, strict=True)
+                        name: cell or None for name, cell in zip(self.columns, cells, strict=True)
                     }
         except UnicodeDecodeError as error:
             raise _not_utf8(self._path, error) from None
@@ -215,9 +214,7 @@ class Writer:
     def write(self, row: Any) -> None:
         """Add a row; for JSONL it may be any JSON value."""
         if self._inert and self._kind in (".csv", ".tsv"):
-            row = {
-                name: inert(cell) if name in self._inert else cell for name, cell in row.items()
-            }
+            row = {name: inert(cell) if name in self._inert else cell for name, cell in row.items()}
         self._sink.write(row)
 
     def keep(self) -> None:

@@ -77,9 +77,7 @@ class Template:
         texts = {field: cell_text(row.get(field)) for field in self.fields}
         if texts and all(text is None for text in texts.values()):
             return None
-        return "".join(
-            (texts[part] or "") if is_field else part for part, is_field in self._parts
-        )
+        return "".join((texts[part] or "") if is_field else part for part, is_field in self._parts)
 
 
 def cell_text(cell: Any) -> str | None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import orjson
-from llmnb.store.project import open_project
 
 from llmnb import settings
 from llmnb.decide.retry import RetryPolicy
@@ -25,6 +24,7 @@ from llmnb.errors import InputError, LLMNBError
 from llmnb.models.resolve import resolve
 from llmnb.models.target import HTTPTarget
 from llmnb.records import Limits
+from llmnb.store.project import open_project
 
 _WHO = ("model", "api_provider", "url", "api_key")
 _NOT_BODY = frozenset((*_WHO, "metadata"))

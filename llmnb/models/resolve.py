@@ -12,6 +12,9 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llmnb import settings
+from llmnb.errors import ConfigurationError, MissingKey, UnknownModel
+from llmnb.models.target import HTTPTarget
 from llmnb.wire.catalog import (
     Provider,
     load_catalog,
@@ -21,10 +24,6 @@ from llmnb.wire.catalog import (
 )
 from llmnb.wire.dialect import dialect
 from llmnb.wire.keys import check_key
-
-from llmnb import settings
-from llmnb.errors import ConfigurationError, MissingKey, UnknownModel
-from llmnb.models.target import HTTPTarget
 
 if TYPE_CHECKING:
     from llmnb.models.local import LocalTarget
@@ -120,14 +119,15 @@ def _choose_for_the_person(gen_type: str) -> Choice:
                 provider=row.name,
                 model=model,
                 announcement=f"No model named: asking {row.name}/{model}"
-                f"{_price_words(row, model)}, because a key for {row.name} was found. Choose with model=… or LLMNB_MODEL.",
+                f"{_price_words(row, model)}, because a key for {row.name} "
+                "was found. Choose with model=… or LLMNB_MODEL.",
             )
     return Choice(
         provider="local",
         model=LOCAL_DEFAULT,
         announcement=f"No model named and no key found: asking local/{LOCAL_DEFAULT}, "
-        "a toy of 135M parameters that runs on this machine for nothing. Set a key, such as OPENAI_API_KEY, "
-        "for real answers.",
+        "a toy of 135M parameters that runs on this machine for nothing. "
+        "Set a key, such as OPENAI_API_KEY, for real answers.",
     )
 
 

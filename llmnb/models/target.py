@@ -9,18 +9,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
-from llmnb.adapters.http import HttpClient
-from llmnb.store.keys import answer_key
-from llmnb.wire.catalog import Provider
-from llmnb.wire.dialect import Dialect
-from llmnb.wire.keys import auth_headers
 
 from llmnb import bridge
 from llmnb.adapters import prices, tokens
+from llmnb.adapters.http import HttpClient
 from llmnb.engine.target import Call
 from llmnb.errors import BadReply, LLMNBError
 from llmnb.records import Announced, Limits, RawReply, Reply, Usage
+from llmnb.store.keys import answer_key
 from llmnb.wire import canonical, classify, headers
+from llmnb.wire.catalog import Provider
+from llmnb.wire.dialect import Dialect
+from llmnb.wire.keys import auth_headers
 
 _UNSENT_FIELDS = ("max_tokens", "max_completion_tokens")
 

@@ -1,1 +1,1 @@
-"""A project's answers: what is kept, under which key, for how long, and what clearing takes away."""
+"""A project's answers: what is kept, under which key, and what clearing takes away."""

@@ -63,9 +63,7 @@ def mark(place: Place) -> None:
     """Write the project's mark, unless it is there."""
     path = place.folder / MARK
     if not path.exists():
-        write_private(
-            path, orjson.dumps({"llmnb": 1, "name": place.name, "created": time.time()})
-        )
+        write_private(path, orjson.dumps({"llmnb": 1, "name": place.name, "created": time.time()}))
 
 
 def read_mark(folder: Path) -> dict[str, Any] | None:

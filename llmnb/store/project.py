@@ -278,7 +278,7 @@ class Databases:
             database.put_many([(key, data)])
             kept += 1
         warnings.warn(
-            f"{error} It is set aside as {aside.name}; {kept:,} answers could be read and are kept.",
+            f"{error} It is set aside as {aside.name}; {kept:,} answers were read and kept.",
             stacklevel=2,
         )
         return database

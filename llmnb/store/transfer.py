@@ -18,6 +18,7 @@ from llmnb.store.layout import Place
 from llmnb.store.project import ProjectStore
 
 FORMAT = "llmnb answers 1"
+_QUESTIONS = ("messages", "prompt", "input")
 
 Resolve = Callable[[dict[str, Any]], "Entry | None"]
 """Turns a request into an entry without its reply: key, canonical request, who was asked."""
@@ -117,7 +118,7 @@ def _answers(path: Path) -> Iterator[tuple[dict[str, Any] | None, Any]]:
         asks = [
             place
             for place, part in enumerate(parts)
-            if isinstance(part, dict) and not part.keys().isdisjoint(("messages", "prompt", "input"))
+            if isinstance(part, dict) and not part.keys().isdisjoint(_QUESTIONS)
         ]
         if not asks or asks[0] + 1 >= len(parts):
             yield None, None

@@ -1,19 +1,29 @@
 """OpenAI's chat completions: the protocol that most providers speak.
 
-Source: OpenAI API reference, "Chat completions".
+Source: OpenAI API reference, "Chat completions"; DeepSeek, vLLM and OpenRouter
+for the two names of the reasoning; Mistral for content in parts.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from llmnb.errors import BadReply, InputError
-from llmnb.records import Delta, Reply, ToolCall
-from llmnb.wire import openai_replies
+from llmnb.errors import InputError
+from llmnb.records import Reply, ToolCall
+from llmnb.wire import openai_replies, openai_requests
+from llmnb.wire.openai_chat_stream import ChatPieces
+from llmnb.wire.openai_content import reasoning_of, text_of
 from llmnb.wire.openai_stream import StreamAssembler
+
+_NEW_LENGTH_NAME = re.compile(r"(?:.*/)?(?:o\d|gpt-(?:[5-9]|[1-9]\d))(?:[-.:@]|$)")
+"""Models of OpenAI that refuse ``max_tokens`` and want ``max_completion_tokens``.
+
+Most who speak the protocol know the old name only, so it is changed for these alone.
+"""
 
 
 class OpenAIChat:
@@ -24,152 +34,123 @@ class OpenAIChat:
     def body(
         self, request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Return a new request body; ``prompt`` and ``input`` become one user message."""
-        body = openai_replies.merged(params, request, model)
-        messages = body.get("messages")
-        if messages is None:
-            question = body.pop("prompt", None)
-            if question is None:
-                question = body.pop("input", None)
-            if question is None:
-                raise openai_replies.nothing_to_ask(request)
+        """Return a new request body; ``prompt`` and ``input`` become one user message.
+
+        Raises:
+            InputError: If the request asks nothing, or asks it in a form chat does not have.
+
+        Example:
+            >>> OpenAIChat().body({"prompt": "Hi"}, model="m", params={"temperature": 0})
+            {'temperature': 0, 'model': 'm', 'messages': [{'role': 'user', 'content': 'Hi'}]}
+        """
+        body = openai_requests.merged(request, params, model)
+        name = openai_requests.question_in(body)
+        if name == "messages":
+            _check(body["messages"])
+        else:
+            question = body.pop(name)
             if not isinstance(question, str):
                 raise InputError(
-                    f"prompt is {type(question).__name__}, not text. For a conversation give "
-                    "messages=[{'role': …, 'content': …}, …]."
+                    f"{name} is {type(question).__name__}, not text. For a conversation give "
+                    "messages=[{'role': …, 'content': …}, …]. Nothing was sent for it."
                 )
             body["messages"] = [{"role": "user", "content": question}]
-        elif not isinstance(messages, (list, tuple)) or not messages:
-            raise InputError("messages must be a list with at least one message.")
+        if "max_tokens" in body and _NEW_LENGTH_NAME.match(model):
+            body.setdefault("max_completion_tokens", body.pop("max_tokens"))
         return body
 
     def stream_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the same body, asking for a stream that ends with the usage."""
-        return {**body, "stream": True, "stream_options": {"include_usage": True}}
+        return openai_requests.stream_body(body)
 
     def parse(self, raw: bytes) -> Reply:
-        """Read a reply."""
+        """Read a reply; one that was streamed against our wish is put together first.
+
+        Raises:
+            BadReply: If it cannot be read; its bytes are kept.
+            LLMNBError: Of another type, if it says what went wrong.
+        """
+        if raw.startswith(b"data:"):
+            raw = self.assembler().whole(raw)
         body = openai_replies.load(raw)
         choices = body["choices"]
-        choice = choices[0]
-        message = choice.get("message")
+        worst = choices[0] if len(choices) == 1 else _worst(choices)
+        message = choices[0].get("message")
         if not isinstance(message, dict):
-            raise BadReply(
-                "A reply came (HTTP 200) whose first choice has no message. It may have been "
-                "billed; its bytes are kept with the error.",
-                status=200,
-                raw=raw,
-            )
-        finish_reason = choice.get("finish_reason")
+            raise openai_replies.unusable(raw, "has a first choice without a message")
+        content = message.get("content")
         calls = message.get("tool_calls")
-        refusal = message.get("refusal")
-        text = content_text(message.get("content"))
-        if refusal and not text:
-            text = str(refusal)
+        text_or_none = openai_replies.text_or_none
         return Reply(
-            text=text,
-            finish_reason=openai_replies.text_or_none(finish_reason),
-            quality=openai_replies.quality(finish_reason, refusal),
-            model=openai_replies.text_or_none(body.get("model")),
-            response_id=openai_replies.text_or_none(body.get("id")),
+            text=content if type(content) is str and content else _text(message),
+            finish_reason=text_or_none(worst.get("finish_reason")),
+            quality=_quality(worst),
+            model=text_or_none(body.get("model")),
+            response_id=text_or_none(body.get("id")),
             usage=openai_replies.usage(body),
-            texts=_texts(choices) if len(choices) > 1 else (),
+            texts=tuple(map(_choice_text, choices)) if len(choices) > 1 else (),
             tool_calls=_tool_calls(calls) if calls else (),
-            reasoning=openai_replies.text_or_none(
-                message.get("reasoning_content") or message.get("reasoning")
-            ),
-            logprobs=choice.get("logprobs"),
-            raw=raw,
+            reasoning=reasoning_of(message),
+            logprobs=choices[0].get("logprobs"),
+            body=body,
         )
 
-    def assembler(self) -> StreamAssembler:
+    def assembler(self, *, samples: int = 1) -> StreamAssembler:
         """Return what reads one streamed reply."""
-        return StreamAssembler("chat.completion", add_piece, blank_choice)
+        return StreamAssembler("chat.completion", ChatPieces(), samples=samples)
 
 
-def content_text(content: Any) -> str:
-    """Return a message's content as text; parts that are not text are left out."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        return "".join(
-            part["text"]
-            for part in content
-            if isinstance(part, dict) and isinstance(part.get("text"), str)
+def _check(messages: Any) -> None:
+    if not isinstance(messages, (list, tuple)) or not messages:
+        raise InputError(
+            "messages must be a list with at least one message, such as "
+            "[{'role': 'user', 'content': 'Hello'}]. Nothing was sent for it."
         )
-    return ""
+    for place, message in enumerate(messages):
+        if not isinstance(message, Mapping) or "role" not in message:
+            raise InputError(
+                f"messages[{place}] is {type(message).__name__}"
+                f"{' without a role' if isinstance(message, Mapping) else ', not a dict'}: it must "
+                "look like {'role': 'user', 'content': 'Hello'}. Nothing was sent for it."
+            )
 
 
-def _texts(choices: list[Any]) -> tuple[str, ...]:
-    ordered = sorted(
-        (choice for choice in choices if isinstance(choice, dict)), key=lambda one: _index(one)
-    )
-    return tuple(content_text((one.get("message") or {}).get("content")) for one in ordered)
+def _message(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    message = choice.get("message")
+    return message if isinstance(message, dict) else {}
 
 
-def _index(choice: Mapping[str, Any]) -> int:
-    index = choice.get("index")
-    return index if isinstance(index, int) else 0
+def _text(message: Mapping[str, Any]) -> str:
+    """Return the text; a model that only refuses speaks in a field of its own."""
+    text = text_of(message.get("content"))
+    if not text and isinstance(refusal := message.get("refusal"), str):
+        return refusal
+    return text
+
+
+def _choice_text(choice: Mapping[str, Any]) -> str:
+    return _text(_message(choice))
+
+
+def _quality(choice: Mapping[str, Any]) -> Any:
+    return openai_replies.quality(choice.get("finish_reason"), _message(choice).get("refusal"))
+
+
+def _worst(choices: list[Mapping[str, Any]]) -> Mapping[str, Any]:
+    return choices[openai_replies.worst([_quality(choice) for choice in choices])]
 
 
 def _tool_calls(calls: Any) -> tuple[ToolCall, ...]:
     found = []
     for call in calls if isinstance(calls, list) else ():
         function = call.get("function") if isinstance(call, dict) else None
-        if isinstance(function, dict) and isinstance(function.get("name"), str):
-            arguments = function.get("arguments")
-            found.append(
-                ToolCall(
-                    id=str(call.get("id") or ""),
-                    name=function["name"],
-                    arguments=arguments
-                    if isinstance(arguments, str)
-                    else orjson.dumps(arguments).decode(),
-                )
-            )
-    return tuple(found)
-
-
-def blank_choice(index: int) -> dict[str, Any]:
-    """Return a choice before its first piece."""
-    return {"index": index, "message": {"role": "assistant", "content": ""}, "finish_reason": None}
-
-
-def add_piece(choice: dict[str, Any], piece: Mapping[str, Any]) -> Delta | None:
-    """Add one streamed piece to its choice; returns the text in it."""
-    delta = piece.get("delta")
-    if not isinstance(delta, dict):
-        return None
-    message = choice["message"]
-    if isinstance(role := delta.get("role"), str):
-        message["role"] = role
-    text = delta["content"] if isinstance(delta.get("content"), str) else ""
-    if text:
-        message["content"] += text
-    reasoning = ""
-    for name in ("reasoning_content", "reasoning"):
-        if isinstance(more := delta.get(name), str) and more:
-            message[name] = message.get(name, "") + more
-            reasoning = reasoning or more
-    if isinstance(refusal := delta.get("refusal"), str) and refusal:
-        message["refusal"] = (message.get("refusal") or "") + refusal
-    if isinstance(calls := delta.get("tool_calls"), list):
-        _add_calls(message.setdefault("tool_calls", []), calls)
-    return Delta(text=text, reasoning=reasoning) if text or reasoning else None
-
-
-def _add_calls(known: list[dict[str, Any]], pieces: list[Any]) -> None:
-    for piece in pieces:
-        if not isinstance(piece, dict):
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             continue
-        index = piece.get("index")
-        place = index if isinstance(index, int) and 0 <= index < 1024 else len(known)
-        while len(known) <= place:
-            known.append({"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
-        call, function = known[place], piece.get("function")
-        if isinstance(piece.get("id"), str):
-            call["id"] = piece["id"]
-        if isinstance(function, dict):
-            for name in ("name", "arguments"):
-                if isinstance(more := function.get(name), str):
-                    call["function"][name] += more
+        arguments = function.get("arguments")
+        if not isinstance(arguments, str):
+            # Some servers send the arguments parsed; the record's promise is text.
+            arguments = orjson.dumps(arguments or {}).decode()
+        found.append(
+            ToolCall(id=str(call.get("id") or ""), name=function["name"], arguments=arguments)
+        )
+    return tuple(found)

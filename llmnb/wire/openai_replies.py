@@ -5,77 +5,93 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
-from llmnb.errors import BadReply, InputError, LLMNBError, ProviderError, RateLimited
+from llmnb.errors import BadReply
 from llmnb.records import Quality, Usage
+from llmnb.wire import json_bytes
+from llmnb.wire.classify import error_inside, shown
+from llmnb.wire.problem import problem_of
 
-_OWN_NAMES = {"stop_tokens": "stop"}
-"""Names of `LLMParams` that OpenAI spells otherwise."""
+_LARGEST_COUNT = 2**53
+"""More tokens than this are a mistake, not a count."""
+
+_CUT_OFF = frozenset(("length", "max_tokens", "model_length", "insufficient_system_resource"))
+_WITHHELD = ("content_filter", "safety", "recitation", "prohibited_content")
+_WORST_FIRST: tuple[Quality, ...] = ("refused", "filtered", "truncated")
 
 
 def load(raw: bytes) -> dict[str, Any]:
-    """Return a reply's JSON object.
+    """Return a reply's JSON object, which then has at least one choice.
 
     Raises:
         BadReply: If it is no object, or has no choices.
-        ProviderError: If the object says that the provider failed.
-        RateLimited: If it says that the pace was too high.
+        LLMNBError: Of another type, if it says what went wrong.
     """
     try:
-        body = orjson.loads(raw)
-    except (orjson.JSONDecodeError, RecursionError):
-        raise BadReply(_words(raw, "is not JSON"), status=200, raw=raw, body=shown(raw)) from None
+        body = json_bytes.read(raw)
+    except json_bytes.NotJSON:
+        raise _unreadable(raw, "is not JSON") from None
     if not isinstance(body, dict):
-        raise BadReply(
-            _words(raw, f"is a JSON {type(body).__name__}, not an object"),
-            status=200,
-            raw=raw,
-            body=shown(raw),
-        )
+        raise _unreadable(raw, f"is a JSON {_KINDS.get(type(body), 'value')}, not an object")
     if body.get("error"):
-        raise _error_in(body["error"], raw)
+        raise error_inside(body, raw)
     choices = body.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise BadReply(_words(raw, "has no choices"), status=200, raw=raw, body=shown(raw))
+    if not isinstance(choices, list) or not choices:
+        if body.get("object") == "error":
+            raise error_inside(body, raw)
+        raise _unreadable(raw, "has no choices")
+    for choice in choices:
+        if not isinstance(choice, dict):
+            raise _unreadable(raw, "has a choice that is no object")
+        if choice.get("error") or choice.get("finish_reason") == "error":
+            raise error_inside(choice, raw)
+    if len(choices) > 1:
+        body["choices"] = sorted(choices, key=index_of)
     return body
 
 
-def _error_in(error: Any, raw: bytes) -> LLMNBError:
-    """Return the error that a 200 with an `error` object means."""
-    details = error if isinstance(error, dict) else {"message": error}
-    code = details.get("code") or details.get("status")
-    words = str(details.get("message") or details)[:300]
-    kept = {"status": 200, "body": shown(raw)}
-    if code in (429, "429", "rate_limit_exceeded"):
-        return RateLimited(f"The provider refused for pace, inside a 200: {words}", **kept)
-    if code in (500, 502, 503, 529, "500", "502", "503", "529"):
-        return ProviderError(f"The provider failed, inside a 200: {words}", **kept)
+_KINDS: dict[type, str] = {
+    type(None): "null",
+    list: "list",
+    str: "text",
+    bool: "truth value",
+    int: "number",
+    float: "number",
+}
+
+
+def unusable(raw: bytes, fault: str) -> BadReply:
+    """Return the error for a reply that lacks what an answer needs."""
     return BadReply(
-        f"The reply is an error inside a 200: {words}. Its bytes are kept with the error.",
+        f"A reply came (HTTP 200, {len(raw):,} bytes) that {fault}. It may have been billed; its "
+        "bytes are kept with the error, and it is not asked again in this run.",
+        status=200,
         raw=raw,
-        **kept,
+        body=shown(raw),
     )
 
 
-def _words(raw: bytes, fault: str) -> str:
+def _unreadable(raw: bytes, fault: str) -> BadReply:
     if not raw.strip():
-        fault = "is empty"
-    elif raw.lstrip()[:1] == b"<":
-        fault = "is a web page, not an answer: is the address right, or a login page in between?"
-    return (
-        f"A reply came (HTTP 200, {len(raw):,} bytes) and {fault}. It may have been billed; "
-        "its bytes are kept with the error, and it is not asked again in this run."
-    )
+        return unusable(raw, "is empty")
+    if raw.lstrip()[:1] == b"<":
+        said = shown(problem_of(raw).message.encode())[:200]
+        return unusable(raw, f"is {said}: is the address right, or does a login stand before it")
+    return unusable(raw, fault)
 
 
-def shown(raw: bytes) -> str:
-    """Return the beginning of a reply as text."""
-    return raw[:2000].decode("utf-8", "replace")
+def index_of(choice: Mapping[str, Any]) -> int:
+    """Return a choice's place among its siblings."""
+    index = choice.get("index")
+    return index if type(index) is int else 0
 
 
 def usage(body: Mapping[str, Any]) -> Usage | None:
-    """Return the tokens a reply says it used; None when it does not say."""
+    """Return the tokens a reply says it used; None when it does not say.
+
+    Example:
+        >>> usage({"usage": {"prompt_tokens": 3, "completion_tokens": 1}}).total
+        4
+    """
     found = body.get("usage")
     if not isinstance(found, dict):
         return None
@@ -86,7 +102,7 @@ def usage(body: Mapping[str, Any]) -> Usage | None:
     if isinstance(details := found.get("prompt_tokens_details"), dict):
         read = _count(details, "cached_tokens") or 0
         written = _count(details, "cache_write_tokens") or 0
-    elif "prompt_cache_hit_tokens" in found:
+    elif "prompt_cache_hit_tokens" in found:  # DeepSeek's name
         read = _count(found, "prompt_cache_hit_tokens") or 0
     if isinstance(details := found.get("completion_tokens_details"), dict):
         reasoning = _count(details, "reasoning_tokens") or 0
@@ -101,41 +117,43 @@ def usage(body: Mapping[str, Any]) -> Usage | None:
 
 def _count(found: Mapping[str, Any], name: str) -> int | None:
     value = found.get(name)
-    return value if type(value) is int and 0 <= value < 2**53 else None
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value < _LARGEST_COUNT else None
 
 
 def quality(finish_reason: Any, refusal: Any = None) -> Quality:
-    """Return what an answer is worth by its finish reason."""
+    """Return what an answer is worth.
+
+    Example:
+        >>> quality("stop"), quality("length"), quality("stop", refusal="I cannot.")
+        ('good', 'truncated', 'refused')
+    """
     if refusal:
         return "refused"
-    if finish_reason == "length":
+    if not isinstance(finish_reason, str) or finish_reason == "stop":
+        return "good"
+    reason = finish_reason.lower()
+    if reason in _CUT_OFF:
         return "truncated"
-    if finish_reason == "content_filter":
+    if reason.startswith(_WITHHELD):
         return "filtered"
-    return "good"
+    return "refused" if reason == "refusal" else "good"
+
+
+def worst(qualities: list[Quality]) -> int:
+    """Return which of several answers is the worst; a reply is no better than that.
+
+    Example:
+        >>> worst(["good", "truncated", "good"])
+        1
+    """
+    for kind in _WORST_FIRST:
+        if kind in qualities:
+            return qualities.index(kind)
+    return 0
 
 
 def text_or_none(value: Any) -> str | None:
     """Return a value if it is text."""
     return value if isinstance(value, str) else None
-
-
-def merged(
-    params: Mapping[str, Any], request: Mapping[str, Any], model: str
-) -> dict[str, Any]:
-    """Return a body of parameters and request fields; the request wins, names are OpenAI's."""
-    body: dict[str, Any] = {"model": model}
-    for source in (params, request):
-        for name, value in source.items():
-            if value is not None:
-                body[_OWN_NAMES.get(name, name)] = value
-    body["model"] = model
-    return body
-
-
-def nothing_to_ask(request: Mapping[str, Any]) -> InputError:
-    """Return the error for a request without a question."""
-    there = ", ".join(map(str, request)) or "nothing"
-    return InputError(
-        f"The request asks nothing: it needs one of messages, prompt, input; it has {there[:200]}."
-    )

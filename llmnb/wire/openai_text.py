@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmnb.errors import BadReply, InputError
+from llmnb.errors import InputError
 from llmnb.records import Delta, Reply
-from llmnb.wire import openai_replies
+from llmnb.wire import openai_replies, openai_requests
 from llmnb.wire.openai_stream import StreamAssembler
 
 
@@ -22,65 +22,85 @@ class OpenAIText:
     def body(
         self, request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Return a new request body with a ``prompt``."""
-        body = openai_replies.merged(params, request, model)
-        if "messages" in body:
+        """Return a new request body with a ``prompt``: text, or what else the endpoint takes.
+
+        Raises:
+            InputError: If the request asks nothing, or holds a conversation.
+
+        Example:
+            >>> OpenAIText().body({"input": "Once"}, model="m", params={"max_tokens": 5})
+            {'max_tokens': 5, 'model': 'm', 'prompt': 'Once'}
+        """
+        body = openai_requests.merged(request, params, model)
+        name = openai_requests.question_in(body)
+        if name == "messages":
             raise InputError(
-                "A text completion takes a prompt, not messages: give prompt=…, "
-                "or ask with gen_type='chat'."
+                "A text completion takes a prompt, not messages: give prompt=…, or ask with "
+                "gen_type='chat'. Nothing was sent for it."
             )
-        if "prompt" not in body:
-            if "input" not in body:
-                raise openai_replies.nothing_to_ask(request)
-            body["prompt"] = body.pop("input")
+        prompt = body.pop(name)
+        if not isinstance(prompt, str) and not (isinstance(prompt, (list, tuple)) and prompt):
+            raise InputError(
+                f"{name} is {type(prompt).__name__}; a text completion takes text, or a list of "
+                "texts or tokens. Nothing was sent for it."
+            )
+        body["prompt"] = prompt
         return body
 
     def stream_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the same body, asking for a stream that ends with the usage."""
-        return {**body, "stream": True, "stream_options": {"include_usage": True}}
+        return openai_requests.stream_body(body)
 
     def parse(self, raw: bytes) -> Reply:
-        """Read a reply."""
+        """Read a reply; one that was streamed against our wish is put together first.
+
+        Raises:
+            BadReply: If it cannot be read; its bytes are kept.
+            LLMNBError: Of another type, if it says what went wrong.
+        """
+        if raw.startswith(b"data:"):
+            raw = self.assembler().whole(raw)
         body = openai_replies.load(raw)
         choices = body["choices"]
-        choice = choices[0]
-        text = choice.get("text")
-        if not isinstance(text, str):
-            raise BadReply(
-                "A reply came (HTTP 200) whose first choice has no text. It may have been "
-                "billed; its bytes are kept with the error.",
-                status=200,
-                raw=raw,
-            )
-        finish_reason = choice.get("finish_reason")
+        texts = [choice.get("text") for choice in choices]
+        if not all(isinstance(text, str) for text in texts):
+            raise openai_replies.unusable(raw, "has a choice without a text")
+        qualities = [openai_replies.quality(choice.get("finish_reason")) for choice in choices]
+        worst = openai_replies.worst(qualities)
+        text_or_none = openai_replies.text_or_none
         return Reply(
-            text=text,
-            finish_reason=openai_replies.text_or_none(finish_reason),
-            quality=openai_replies.quality(finish_reason),
-            model=openai_replies.text_or_none(body.get("model")),
-            response_id=openai_replies.text_or_none(body.get("id")),
+            text=texts[0],
+            finish_reason=text_or_none(choices[worst].get("finish_reason")),
+            quality=qualities[worst],
+            model=text_or_none(body.get("model")),
+            response_id=text_or_none(body.get("id")),
             usage=openai_replies.usage(body),
-            texts=tuple(str(one.get("text", "")) for one in choices if isinstance(one, dict))
-            if len(choices) > 1
-            else (),
-            logprobs=choice.get("logprobs"),
-            raw=raw,
+            texts=tuple(texts) if len(texts) > 1 else (),
+            logprobs=choices[0].get("logprobs"),
+            body=body,
         )
 
-    def assembler(self) -> StreamAssembler:
+    def assembler(self, *, samples: int = 1) -> StreamAssembler:
         """Return what reads one streamed reply."""
-        return StreamAssembler("text_completion", add_piece, blank_choice)
+        return StreamAssembler("text_completion", _TextPieces(), samples=samples)
 
 
-def blank_choice(index: int) -> dict[str, Any]:
-    """Return a choice before its first piece."""
-    return {"index": index, "text": "", "finish_reason": None}
+class _TextPieces:
+    """Adds texts to texts."""
 
+    __slots__ = ()
 
-def add_piece(choice: dict[str, Any], piece: Mapping[str, Any]) -> Delta | None:
-    """Add one streamed piece to its choice; returns the text in it."""
-    text = piece.get("text")
-    if not isinstance(text, str) or not text:
-        return None
-    choice["text"] += text
-    return Delta(text=text)
+    def blank(self, index: int) -> dict[str, Any]:
+        """Return a choice before its first piece."""
+        return {"index": index, "text": "", "logprobs": None, "finish_reason": None}
+
+    def add(self, choice: dict[str, Any], piece: Mapping[str, Any]) -> Delta | None:
+        """Add one piece; returns its text."""
+        text = piece.get("text")
+        if not isinstance(text, str) or not text:
+            return None
+        choice["text"] += text
+        return Delta(text=text)
+
+    def finish(self, choice: dict[str, Any]) -> None:
+        """Leave the choice as it is: a text has nothing that only streams have."""

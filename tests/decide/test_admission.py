@@ -14,9 +14,7 @@ def test_waiting_for_one_limit_takes_nothing_from_another():
     """
     A request short of tokens leaves the request limit untouched.
     """
-    admission = Admission(
-        Limits(requests_per_minute=60, tokens_per_minute=60), now=0.0
-    )
+    admission = Admission(Limits(requests_per_minute=60, tokens_per_minute=60), now=0.0)
     admission.admit(tokens=50, now=0.0)
 
     assert admission.wait(tokens=1, now=1.0) > 0

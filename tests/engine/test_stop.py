@@ -107,7 +107,7 @@ except KeyboardInterrupt:
 
 def test_ctrl_c_in_a_script_saves_and_raises(tmp_path):
     """
-    The partial is on `llmnb.last_run()`, KeyboardInterrupt is raised again, what was in flight is stored.
+    `llmnb.last_run()` has the partial, KeyboardInterrupt is raised again, the rest is stored.
     """
     with SimulatedProvider() as sim:
         sim.hold()
@@ -128,6 +128,7 @@ def test_ctrl_c_in_a_script_saves_and_raises(tmp_path):
         assert child.returncode == 130
         assert len(sim.ledger.received) == 4
 
-        again = ask(sim, [{"prompt": f"question {row}"} for row in range(40)], cache_dir=tmp_path / "cache")
+        requests = [{"prompt": f"question {row}"} for row in range(40)]
+        again = ask(sim, requests, cache_dir=tmp_path / "cache")
         assert set(kinds(again)) == {""}
         assert len(sim.ledger.received) == 40

@@ -18,7 +18,7 @@ request_list = [
 ]
 
 DEPARTURES = {"cache_dir": None}
-"""Where the document says ``.cache/dataformer``; None is `LLMNB_CACHE_DIR`, else ``.cache/llmnb``."""
+"""The document says ``.cache/dataformer``; None is `LLMNB_CACHE_DIR`, else ``.cache/llmnb``."""
 
 
 def test_the_example_runs(tmp_path):

@@ -15,9 +15,7 @@ CLOUDS = {
     "api_provider": "together",
 }
 MEDALS = {
-    "messages": [
-        {"role": "user", "content": "Name people who have won medals at olympics 2024."}
-    ],
+    "messages": [{"role": "user", "content": "Name people who have won medals at olympics 2024."}],
     "api_provider": "together",
 }
 SUM = {"messages": [{"role": "user", "content": "What is 2+10/2?"}]}

@@ -1,0 +1,128 @@
+"""How the pieces of a streamed chat message add up to the message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmnb.records import Delta
+from llmnb.wire.openai_content import text_of, thinking_of
+
+_REASONING = ("reasoning_content", "reasoning")
+_GROWING = ("refusal", *_REASONING)
+_MOST_CALLS = 1024
+"""More tool calls in one message are a fault, not an answer."""
+
+
+class ChatPieces:
+    """Adds ``delta`` objects to messages."""
+
+    __slots__ = ()
+
+    def blank(self, index: int) -> dict[str, Any]:
+        """Return a choice before its first piece."""
+        message = {"role": "assistant", "content": None}
+        return {"index": index, "message": message, "logprobs": None, "finish_reason": None}
+
+    def add(self, choice: dict[str, Any], piece: Mapping[str, Any]) -> Delta | None:
+        """Add one piece; returns its text, or an empty `Delta` for a part of a tool call."""
+        delta = piece.get("delta")
+        if not isinstance(delta, dict):
+            return None
+        message = choice["message"]
+        text = reasoning = ""
+        is_progress = False
+        for name, value in delta.items():
+            if name == "content":
+                text = _add_content(message, value)
+                reasoning = reasoning or thinking_of(value)
+            elif name in _GROWING:
+                if isinstance(value, str) and value:
+                    message[name] = (message.get(name) or "") + value
+                    # Some send the same words under both names.
+                    reasoning = reasoning or (value if name in _REASONING else "")
+                    is_progress = True
+            elif name == "tool_calls":
+                is_progress = _add_calls(message, value) or is_progress
+            elif name == "function_call":
+                is_progress = _add_function(message.setdefault(name, {}), value) or is_progress
+            elif isinstance(value, list):
+                known = message.get(name)
+                message[name] = [*known, *value] if isinstance(known, list) else value
+            elif value is not None:
+                message[name] = value
+        return Delta(text=text, reasoning=reasoning) if text or reasoning or is_progress else None
+
+    def finish(self, choice: dict[str, Any]) -> None:
+        """Take out the places of tool calls, which only streams have."""
+        for call in choice["message"].get("tool_calls") or ():
+            call.pop("index", None)
+
+
+def _add_content(message: dict[str, Any], value: Any) -> str:
+    """Add text or parts to a message's content; returns the new text."""
+    known = message["content"]
+    if isinstance(value, str):
+        if isinstance(known, list):
+            known.append({"type": "text", "text": value})
+        else:
+            message["content"] = value if known is None else known + value
+        return value
+    if isinstance(value, list):
+        before = [{"type": "text", "text": known}] if isinstance(known, str) and known else known
+        message["content"] = [*(before or ()), *value]
+        return text_of(value)
+    return ""
+
+
+def _add_calls(message: dict[str, Any], pieces: Any) -> bool:
+    """Add pieces of tool calls; returns whether there were any."""
+    if not isinstance(pieces, list):
+        return False
+    known = message.get("tool_calls")
+    if not isinstance(known, list):
+        known = message["tool_calls"] = []
+    was_added = False
+    for piece in pieces:
+        if not isinstance(piece, dict) or len(known) >= _MOST_CALLS:
+            continue
+        call = _call_of(known, piece)
+        if isinstance(name := piece.get("id"), str) and name:
+            call["id"] = name
+        if isinstance(kind := piece.get("type"), str) and kind:
+            call["type"] = kind
+        _add_function(call["function"], piece.get("function"))
+        was_added = True
+    return was_added
+
+
+def _call_of(known: list[dict[str, Any]], piece: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the call that a piece belongs to, a new one if it belongs to none.
+
+    Pieces of one call share an ``index``. Some servers give every call the
+    index 0, or none at all; then a new ``id`` begins a new call.
+    """
+    index, name = piece.get("index"), piece.get("id")
+    for call in reversed(known):
+        if index is not None and call["index"] != index:
+            continue
+        if not name or not call["id"] or call["id"] == name:
+            return call
+        break
+    call = {"index": index, "id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+    known.append(call)
+    return call
+
+
+def _add_function(function: Any, piece: Any) -> bool:
+    """Add a piece of a function's name and arguments; returns whether there was one."""
+    if not isinstance(piece, dict) or not isinstance(function, dict):
+        return False
+    for name in ("name", "arguments"):
+        value = piece.get(name)
+        if isinstance(value, str):
+            before = function.get(name)
+            function[name] = (before if isinstance(before, str) else "") + value
+        elif value is not None:
+            function[name] = value
+    return True

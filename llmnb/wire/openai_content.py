@@ -1,0 +1,42 @@
+"""The content of an OpenAI message, which is text or a list of parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def text_of(content: Any) -> str:
+    """Return a content as text; parts that are not text are left out.
+
+    Example:
+        >>> text_of([{"type": "text", "text": "Hi"}, {"type": "thinking", "thinking": []}])
+        'Hi'
+    """
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        texts = (part.get("text") for part in content if isinstance(part, dict))
+        return "".join(text for text in texts if isinstance(text, str))
+    return ""
+
+
+def thinking_of(content: Any) -> str:
+    """Return the reasoning that Mistral puts among the parts of a content."""
+    if not isinstance(content, list):
+        return ""
+    return "".join(text_of(part.get("thinking")) for part in content if isinstance(part, dict))
+
+
+def reasoning_of(message: Mapping[str, Any]) -> str | None:
+    """Return the reasoning that a message shows, under whichever name; None where it shows none.
+
+    Example:
+        >>> reasoning_of({"content": "4", "reasoning_content": "2 + 2"})
+        '2 + 2'
+    """
+    for name in ("reasoning_content", "reasoning"):
+        if isinstance(found := message.get(name), str) and found:
+            return found
+    content = message.get("content")
+    return (thinking_of(content) or None) if type(content) is list else None

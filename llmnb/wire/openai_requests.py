@@ -1,0 +1,71 @@
+"""What OpenAI's chat and text requests have in common: parameters and request made into one body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmnb.errors import InputError
+
+_OWN_NAMES = {"stop_tokens": "stop"}
+"""Names of `LLMParams` that OpenAI spells otherwise."""
+
+_TRAVEL = ("stream", "stream_options")
+"""Fields that say how the answer travels; that is decided when it is sent, see `stream_body`."""
+
+QUESTIONS = ("messages", "prompt", "input")
+"""Fields that hold what is asked."""
+
+
+def merged(request: Mapping[str, Any], params: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """Return a new body of parameters and request; the request wins, the names are OpenAI's.
+
+    Example:
+        >>> merged({"prompt": "Hi", "top_p": None}, {"stop_tokens": ["."], "top_p": 1}, "m")
+        {'stop': ['.'], 'prompt': 'Hi', 'model': 'm'}
+    """
+    body = {**_renamed(params), **_renamed(request)}
+    for name in _TRAVEL:
+        if name in body:
+            del body[name]
+    for name in [name for name, value in body.items() if value is None]:
+        del body[name]
+    body["model"] = model
+    return body
+
+
+def _renamed(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    for theirs, ours in _OWN_NAMES.items():
+        if theirs in fields:
+            rest = {name: value for name, value in fields.items() if name != theirs}
+            return {ours: fields[theirs], **rest}
+    return fields
+
+
+def question_in(body: Mapping[str, Any]) -> str:
+    """Return the name of the field that holds what is asked.
+
+    Raises:
+        InputError: If there is none, or more than one.
+
+    Example:
+        >>> question_in({"prompt": "Hi", "model": "m"})
+        'prompt'
+    """
+    asked = [name for name in QUESTIONS if name in body]
+    if len(asked) == 1:
+        return asked[0]
+    if asked:
+        raise InputError(
+            f"The request has {' and '.join(asked)}; give one of them. Nothing was sent for it."
+        )
+    there = ", ".join(str(name) for name in body if name != "model") or "nothing else"
+    raise InputError(
+        f"The request asks nothing: it needs one of {', '.join(QUESTIONS)}; it has "
+        f"{there[:200]}. Nothing was sent for it."
+    )
+
+
+def stream_body(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same body, asking for a stream that ends with the usage."""
+    return {**body, "stream": True, "stream_options": {"include_usage": True}}
