@@ -55,6 +55,9 @@ _SETTINGS = {
 }
 
 
+SQLITE_VERSION = sqlite3.sqlite_version
+
+
 class _BytesDisk(diskcache.Disk):  # type: ignore[misc]
     """Stores text keys and bytes values inline; refuses to read anything else."""
 

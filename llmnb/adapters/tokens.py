@@ -122,10 +122,13 @@ def count_tokens(
     encoder = _encoder(known or encoding)
     pieces = _read(text_or_body)
     tokens = pieces.overhead
+    is_estimate = encoder is None or pieces.is_guess or (model is not None and known is None)
     for text in pieces.texts:
-        tokens += _estimate(text) if encoder is None else _count(encoder, text)
-    is_other = model is not None and known is None
-    return TokenCount(tokens, encoder is None or is_other or pieces.is_guess)
+        for piece in _cut(text):
+            counted = None if encoder is None else _count(encoder, piece)
+            tokens += _estimate(piece) if counted is None else counted
+            is_estimate = is_estimate or counted is None
+    return TokenCount(tokens, is_estimate)
 
 
 def upper_bound(text_or_body: str | Mapping[str, Any]) -> int:
@@ -211,13 +214,8 @@ def fetch_encoding(name: str = "cl100k_base", *, timeout: float = 60.0) -> bool:
 # -------------------------------------------------------------------- counting
 
 
-def _count(encoder: Any, text: str) -> int:
-    if len(text) <= LARGEST_PIECE:
-        return _count_piece(encoder, text)
-    return sum(_count_piece(encoder, piece) for piece in _cut(text))
-
-
-def _count_piece(encoder: Any, text: str) -> int:
+def _count(encoder: Any, text: str) -> int | None:
+    """Return the tokens of a piece, or None where the counting code breaks down."""
     try:
         # Unlike `encode` it takes "<|endoftext|>" in somebody's data for text.
         return len(encoder.encode_ordinary(text))
@@ -225,11 +223,14 @@ def _count_piece(encoder: Any, text: str) -> int:
         # Rust's panics arrive as a BaseException of a module that cannot be imported.
         if type(error).__name__ != "PanicException":
             raise
-        return _estimate(text)
+        return None
 
 
 def _cut(text: str) -> Iterator[str]:
     """Yield pieces of at most `LARGEST_PIECE` characters, cut before white space if near."""
+    if len(text) <= LARGEST_PIECE:
+        yield text
+        return
     start = 0
     while start < len(text):
         end = start + LARGEST_PIECE

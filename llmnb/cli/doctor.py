@@ -7,12 +7,12 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-import sqlite3
 import sys
 from collections.abc import Iterator
 
 from llmnb import settings
 from llmnb.adapters import llamacpp, weights
+from llmnb.adapters.diskcache import SQLITE_VERSION
 from llmnb.cli import text
 from llmnb.wire.catalog import load_catalog
 
@@ -52,7 +52,7 @@ def _findings() -> Iterator[tuple[str, str]]:
     yield "local model", _local_words()
     yield "answers", _folder_words()
     yield "event loop", _loop_words()
-    yield "SQLite", sqlite3.sqlite_version
+    yield "SQLite", SQLITE_VERSION
     yield "proxies", ", ".join(_proxies()) or "none"
 
 

@@ -32,7 +32,7 @@ def answer_key(
 
     Example:
         >>> answer_key(dialect="openai.chat", endpoint="https://host/v1", body=b"{}")[:8]
-        'd8c3ae0c'
+        'bfb433c6'
     """
     digest = hashlib.sha256(b"%d\0" % len(body))
     digest.update(body)

@@ -56,7 +56,7 @@ def folder(name: str) -> str:
 
     Example:
         >>> folder("../etc/passwd")
-        'etc-passwd-3cb57d2b3fbc'
+        'etc-passwd-7fef78f53440'
     """
     compared = normal(name)
     plain = unicodedata.normalize("NFKD", compared).encode("ascii", "ignore").decode()

@@ -88,7 +88,9 @@ def load_catalog() -> Mapping[str, Provider]:
 
 def _row(name: str, fields: Mapping[str, Any]) -> Provider:
     own = f"LLMNB_{name.upper()}_BASE_URL"
-    values = {key: tuple(one) if isinstance(one, list) else one for key, one in fields.items()}
+    values: dict[str, Any] = {
+        key: tuple(one) if isinstance(one, list) else one for key, one in fields.items()
+    }
     values["base_url_env"] = (own, *values.get("base_url_env", ()))
     return Provider(name=name, **values)
 

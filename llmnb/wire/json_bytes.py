@@ -12,6 +12,10 @@ class NotJSON(ValueError):
     """Bytes that are no JSON document, or a value that cannot be written as one."""
 
 
+_LONGEST_INTEGER = 300
+"""Digits beyond which an integer is no number that anybody meant; it is read as infinite."""
+
+
 def read(raw: bytes, *, mend: bool = True) -> Any:
     r"""Return the value that bytes hold.
 
@@ -36,7 +40,7 @@ def read(raw: bytes, *, mend: bool = True) -> Any:
         cause = str(error)
     try:
         text = raw.decode("utf-8-sig")
-        value = json.loads(text)
+        value = json.loads(text, parse_int=_integer)
         return _mended(value) if mend and "\\u" in text else value
     except (ValueError, RecursionError):
         raise NotJSON(cause) from None
@@ -45,6 +49,30 @@ def read(raw: bytes, *, mend: bool = True) -> Any:
 def _mended(value: Any) -> Any:
     text = json.dumps(value, ensure_ascii=False)
     return json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else float("inf")
+
+
+def read_with_bytes(raw: bytes) -> tuple[Any, bytes]:
+    """Return the value that bytes hold, and bytes of it that any reader of JSON understands.
+
+    These are the same bytes nearly always. Where patience was needed, they
+    are written anew.
+
+    Raises:
+        NotJSON: If they cannot be read.
+
+    Example:
+        >>> read_with_bytes(b'{"logprob": NaN}')[1]
+        b'{"logprob":null}'
+    """
+    try:
+        return orjson.loads(raw), raw
+    except orjson.JSONDecodeError:
+        value = read(raw)
+        return value, write(value, is_strict=False)
 
 
 def write(value: Any, *, is_strict: bool = True) -> bytes:

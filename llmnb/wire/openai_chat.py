@@ -72,7 +72,7 @@ class OpenAIChat:
         """
         if raw.startswith(b"data:"):
             raw = self.assembler().whole(raw)
-        body = openai_replies.load(raw)
+        body, readable = openai_replies.load(raw)
         choices = body["choices"]
         worst = choices[0] if len(choices) == 1 else _worst(choices)
         message = choices[0].get("message")
@@ -92,7 +92,7 @@ class OpenAIChat:
             tool_calls=_tool_calls(calls) if calls else (),
             reasoning=reasoning_of(message),
             logprobs=choices[0].get("logprobs"),
-            body=body,
+            raw=readable,
         )
 
     def assembler(self, *, samples: int = 1) -> StreamAssembler:

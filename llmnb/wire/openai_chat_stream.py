@@ -109,9 +109,10 @@ def _call_of(known: list[dict[str, Any]], piece: Mapping[str, Any]) -> dict[str,
         if not name or not call["id"] or call["id"] == name:
             return call
         break
-    call = {"index": index, "id": "", "type": "function", "function": {"name": "", "arguments": ""}}
-    known.append(call)
-    return call
+    function = {"name": "", "arguments": ""}
+    new: dict[str, Any] = {"index": index, "id": "", "type": "function", "function": function}
+    known.append(new)
+    return new
 
 
 def _add_function(function: Any, piece: Any) -> bool:

@@ -19,15 +19,15 @@ _WITHHELD = ("content_filter", "safety", "recitation", "prohibited_content")
 _WORST_FIRST: tuple[Quality, ...] = ("refused", "filtered", "truncated")
 
 
-def load(raw: bytes) -> dict[str, Any]:
-    """Return a reply's JSON object, which then has at least one choice.
+def load(raw: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return a reply's JSON object, which has at least one choice, and bytes that hold it.
 
     Raises:
         BadReply: If it is no object, or has no choices.
         LLMNBError: Of another type, if it says what went wrong.
     """
     try:
-        body = json_bytes.read(raw)
+        body, readable = json_bytes.read_with_bytes(raw)
     except json_bytes.NotJSON:
         raise _unreadable(raw, "is not JSON") from None
     if not isinstance(body, dict):
@@ -46,7 +46,7 @@ def load(raw: bytes) -> dict[str, Any]:
             raise error_inside(choice, raw)
     if len(choices) > 1:
         body["choices"] = sorted(choices, key=index_of)
-    return body
+    return body, readable
 
 
 _KINDS: dict[type, str] = {

@@ -1,4 +1,4 @@
-"""What OpenAI's chat and text requests have in common: parameters and request made into one body."""
+"""What OpenAI's chat and text requests have in common: parameters and request in one body."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ def merged(request: Mapping[str, Any], params: Mapping[str, Any], model: str) ->
     """
     body = {**_renamed(params), **_renamed(request)}
     for name in _TRAVEL:
-        if name in body:
-            del body[name]
+        body.pop(name, None)
     for name in [name for name, value in body.items() if value is None]:
         del body[name]
     body["model"] = model

@@ -43,7 +43,16 @@ class StreamAssembler:
         samples: Choices without which the stream is not whole.
     """
 
-    __slots__ = ("_body", "_choices", "_decoder", "_error", "_garbled", "_head", "_pieces", "_samples")
+    __slots__ = (
+        "_body",
+        "_choices",
+        "_decoder",
+        "_error",
+        "_garbled",
+        "_head",
+        "_pieces",
+        "_samples",
+    )
 
     def __init__(self, kind: str, pieces: Pieces, *, samples: int = 1) -> None:
         self._decoder = EventDecoder()

@@ -60,7 +60,7 @@ class OpenAIText:
         """
         if raw.startswith(b"data:"):
             raw = self.assembler().whole(raw)
-        body = openai_replies.load(raw)
+        body, readable = openai_replies.load(raw)
         choices = body["choices"]
         texts = [choice.get("text") for choice in choices]
         if not all(isinstance(text, str) for text in texts):
@@ -77,7 +77,7 @@ class OpenAIText:
             usage=openai_replies.usage(body),
             texts=tuple(texts) if len(texts) > 1 else (),
             logprobs=choices[0].get("logprobs"),
-            body=body,
+            raw=readable,
         )
 
     def assembler(self, *, samples: int = 1) -> StreamAssembler:

@@ -370,7 +370,7 @@ def test_an_unknown_name_lists_the_known_ones():
     """
     The error names what can be pulled, and that any file works by its path.
     """
-    with pytest.raises(ConfigurationError, match="smollm2.*GGUF file"):
+    with pytest.raises(ConfigurationError, match=r"smollm2.*GGUF file"):
         weights.pull("smollm3")
 
 

@@ -84,7 +84,7 @@ def test_an_unknown_bare_name_says_how_to_name_a_model():
     And suggests what may have been meant.
     """
     with pytest.raises(errors.UnknownModel, match="provider/model"):
-        choose("gpt-4o-minni-2")
+        choose("mystery-13b")
 
 
 def test_a_missing_key_is_one_error_with_the_ways_to_give_it():
