@@ -171,7 +171,7 @@ async def aattend(run: Run, *, bars: Bars = "auto", interrupt: Interrupt = "auto
             return
         except (asyncio.CancelledError, KeyboardInterrupt):
             run.stop()
-            while not run.is_done:
+            while not run.is_done:  # noqa: ASYNC110 - the run ends on another thread
                 await asyncio.sleep(0.02)
             if not _returns(interrupt):
                 raise

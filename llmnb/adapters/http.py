@@ -156,6 +156,10 @@ class HttpClient:
         total_timeout: float | None,
     ) -> RawReply:
         address = egress.checked(url, origin_has_key)
+        way = self._way(address)
+        sent = self._prepared(headers)
+        if "proxy_headers" in way and address.startswith("http:"):
+            sent = CIMultiDict((*sent.items(), *way["proxy_headers"].items()))
         started = time.monotonic()
         fault: LLMNBError | _Stale
         try:
@@ -164,10 +168,10 @@ class HttpClient:
                 method,
                 _url(address),
                 data=body,
-                headers=self._prepared(headers),
+                headers=sent,
                 allow_redirects=False,
                 timeout=self._timeout(total_timeout),
-                **self._way(address),
+                **way,
             ) as response:
                 return await self._read(response, started, feed)
         except LLMNBError as error:
@@ -287,8 +291,11 @@ def _way(address: str) -> dict[str, Any]:
     if proxy is None:
         return {}
     url, login = proxy
-    auth = None if login is None else aiohttp.encode_basic_auth(*login)
-    return {"proxy": url, "proxy_headers": {"Proxy-Authorization": auth} if auth else None}
+    if login is None:
+        return {"proxy": url}
+    # Over TLS the proxy hears its header with CONNECT; a plain request carries it itself.
+    header = {"Proxy-Authorization": aiohttp.encode_basic_auth(*login)}
+    return {"proxy": url, "proxy_headers": header}
 
 
 def _tls() -> ssl.SSLContext:

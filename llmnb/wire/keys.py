@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import unicodedata
@@ -104,8 +105,14 @@ def mask(text: str, secret: str | None) -> str:
         'no such user: ***'
     """
     if secret and len(secret) >= _SHORTEST_SECRET:
-        forms = {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
-        forms |= {form.replace("/", "\\/") for form in forms}
-        longest_first = sorted(forms, key=len, reverse=True)
-        text = re.sub("|".join(map(re.escape, longest_first)), HIDDEN, text, flags=re.IGNORECASE)
+        text = _forms_of(secret).sub(HIDDEN, text)
     return _LOOKS_LIKE_A_KEY.sub(lambda match: f"{match['name'] or ''}{HIDDEN}", text)
+
+
+@functools.lru_cache(maxsize=32)
+def _forms_of(secret: str) -> re.Pattern[str]:
+    """Return what finds a key however it was written into a text."""
+    forms = {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
+    forms |= {form.replace("/", "\\/") for form in forms}
+    longest_first = sorted(forms, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)

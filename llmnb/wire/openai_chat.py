@@ -78,15 +78,14 @@ class OpenAIChat:
         message = choices[0].get("message")
         if not isinstance(message, dict):
             raise openai_replies.unusable(raw, "has a first choice without a message")
-        content = message.get("content")
-        calls = message.get("tool_calls")
-        text_or_none = openai_replies.text_or_none
+        content, calls = message.get("content"), message.get("tool_calls")
+        model, name, reason = body.get("model"), body.get("id"), worst.get("finish_reason")
         return Reply(
             text=content if type(content) is str and content else _text(message),
-            finish_reason=text_or_none(worst.get("finish_reason")),
+            finish_reason=reason if type(reason) is str else None,
             quality=_quality(worst),
-            model=text_or_none(body.get("model")),
-            response_id=text_or_none(body.get("id")),
+            model=model if type(model) is str else None,
+            response_id=name if type(name) is str else None,
             usage=openai_replies.usage(body),
             texts=tuple(map(_choice_text, choices)) if len(choices) > 1 else (),
             tool_calls=_tool_calls(calls) if calls else (),

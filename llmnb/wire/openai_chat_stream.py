@@ -103,6 +103,7 @@ def _call_of(known: list[dict[str, Any]], piece: Mapping[str, Any]) -> dict[str,
     index 0, or none at all; then a new ``id`` begins a new call.
     """
     index, name = piece.get("index"), piece.get("id")
+    call: dict[str, Any]
     for call in reversed(known):
         if index is not None and call["index"] != index:
             continue
@@ -110,9 +111,9 @@ def _call_of(known: list[dict[str, Any]], piece: Mapping[str, Any]) -> dict[str,
             return call
         break
     function = {"name": "", "arguments": ""}
-    new: dict[str, Any] = {"index": index, "id": "", "type": "function", "function": function}
-    known.append(new)
-    return new
+    call = {"index": index, "id": "", "type": "function", "function": function}
+    known.append(call)
+    return call
 
 
 def _add_function(function: Any, piece: Any) -> bool:

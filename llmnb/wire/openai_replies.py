@@ -117,9 +117,11 @@ def usage(body: Mapping[str, Any]) -> Usage | None:
 
 def _count(found: Mapping[str, Any], name: str) -> int | None:
     value = found.get(name)
+    if type(value) is int:
+        return value if 0 <= value < _LARGEST_COUNT else None
     if type(value) is float and value.is_integer():
-        value = int(value)
-    return value if type(value) is int and 0 <= value < _LARGEST_COUNT else None
+        return _count({name: int(value)}, name)
+    return None
 
 
 def quality(finish_reason: Any, refusal: Any = None) -> Quality:

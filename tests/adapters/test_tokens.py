@@ -60,7 +60,6 @@ class Encoding:
     """An encoding that tiktoken finds as a plug-in, and whose table lies at an address of ours."""
 
     def __init__(self, folder: Path, port: int) -> None:
-        self.port = port
         self.cache = folder / "cache"
         self.cache.mkdir()
         address = f"http://127.0.0.1:{port}/small.tiktoken"

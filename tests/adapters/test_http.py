@@ -1,0 +1,360 @@
+"""What each thing that can happen on the wire gives: was it sent, may it be billed, is it whole."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import shlex
+import socket
+import subprocess
+import traceback
+import zlib
+
+import pytest
+from script_server import GOOD, ScriptServer, reply
+
+from llmnb import errors
+from llmnb.adapters import egress
+from llmnb.adapters.http import HttpClient
+
+SECRET = "sk-secret-0123456789abcdef"
+
+
+@pytest.fixture
+async def client():
+    client = HttpClient(total_timeout=5, idle_timeout=0.3, connect_timeout=2, max_body=2**20)
+    yield client
+    await client.close()
+
+
+async def ask(client, url, **options):
+    return await client.post(
+        url,
+        headers={"authorization": f"Bearer {SECRET}"},
+        body=b"{}",
+        origin_has_key=True,
+        **options,
+    )
+
+
+@pytest.fixture
+def may_leave():
+    """For names that lead nowhere, and for what goes to a proxy on this machine."""
+    egress.forbid_real_requests(False)
+    yield
+    egress.forbid_real_requests(True)
+
+
+async def fault(client, url, **options):
+    with pytest.raises(errors.LLMNBError) as caught:
+        await ask(client, url, **options)
+    told = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in told + repr(caught.value.details)
+    assert SECRET.encode() not in pickle.dumps(caught.value)
+    return caught.value
+
+
+async def test_a_good_reply_is_read_whole(client):
+    """
+    Status, lower-case headers, body, and the seconds it took.
+    """
+    with ScriptServer([reply(GOOD, "X-Request-ID: abc")]) as server:
+        raw = await ask(client, server.url)
+
+    assert (raw.status, raw.body, raw.headers["x-request-id"]) == (200, GOOD, "abc")
+    assert raw.seconds > 0
+
+
+async def test_an_unknown_host_is_unsent(client, may_leave):
+    """
+    No such name: nothing left this machine.
+    """
+    error = await fault(client, "https://no-such-host.invalid/v1")
+
+    assert type(error) is errors.Unsent
+    assert not error.maybe_billed
+
+
+async def test_a_refused_connection_is_unsent(client):
+    """
+    Nobody listens.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    assert type(await fault(client, f"http://127.0.0.1:{port}/v1")) is errors.Unsent
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 "
+        f"-addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {cert}"
+    )
+    subprocess.run(shlex.split(command), check=True, capture_output=True)
+    return str(cert), str(key)
+
+
+async def test_an_untrusted_certificate_is_unsent_and_never_accepted(client, certificate):
+    """
+    Verification is not dropped; the request stays here.
+    """
+    with ScriptServer([reply(GOOD)], tls=certificate) as server:
+        error = await fault(client, server.url)
+
+        assert type(error) is errors.Unsent
+        assert "certificate" in error.message
+        assert server.requests == []
+
+
+async def test_a_certificate_of_the_environment_is_honoured(certificate, monkeypatch):
+    """
+    SSL_CERT_FILE names a further authority.
+    """
+    monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
+    client = HttpClient()
+    try:
+        with ScriptServer([reply(GOOD)], tls=certificate) as server:
+            assert (await ask(client, server.url)).body == GOOD
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [["reset"], ["close"], [b"HTTP/1.1 200 OK\r\ncontent-le", "reset"]],
+    ids=["reset before the reply", "closed before the reply", "reset within the headers"],
+)
+async def test_a_connection_lost_after_sending_may_be_billed(client, script):
+    """
+    The request was on its way; nobody knows whether it was answered.
+    """
+    with ScriptServer(script) as server:
+        error = await fault(client, server.url)
+
+    assert isinstance(error, (errors.MaybeBilled, errors.BadReply))
+    assert error.maybe_billed
+
+
+async def test_a_stale_connection_is_replaced_once_for_free(client):
+    """
+    A kept-alive connection closed by the server: the request goes out again on a fresh one.
+    """
+    with ScriptServer([reply(GOOD), "keep"], [reply(GOOD)]) as server:
+        await ask(client, server.url)
+        assert (await ask(client, server.url)).body == GOOD
+        assert server.connections == 2
+
+
+async def test_a_fresh_connection_that_is_lost_is_not_tried_again(client):
+    """
+    The free re-send is for stale connections only.
+    """
+    with ScriptServer(["close"]) as server:
+        await fault(client, server.url)
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "script",
+    [["stall"], [reply(GOOD)[:-20], "stall"]],
+    ids=["headers never come", "the body stalls"],
+)
+async def test_silence_ends_with_a_timeout(client, script):
+    """
+    No byte for the idle time: timed out, perhaps billed.
+    """
+    with ScriptServer(script) as server:
+        error = await fault(client, server.url)
+
+    assert type(error) is errors.TimedOut
+    assert error.maybe_billed
+
+
+async def test_dripping_ends_with_the_total_timeout(client):
+    """
+    A byte now and then keeps the line busy, not the run.
+    """
+
+    def drip(connection):
+        import time
+
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+        for _ in range(100):
+            connection.sendall(b"x")
+            time.sleep(0.02)
+
+    with ScriptServer([drip]) as server:
+        error = await fault(client, server.url, total_timeout=0.2)
+
+    assert type(error) is errors.TimedOut
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        reply(GOOD, length=len(GOOD) + 10),
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nhe",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nhello",
+        reply(gzip.compress(GOOD)[:-12], "content-encoding: gzip"),
+        reply(zlib.compress(GOOD)[:-6], "content-encoding: deflate"),
+    ],
+    ids=["short body", "cut chunk", "broken chunk", "cut gzip", "cut deflate"],
+)
+async def test_a_reply_that_ends_early_is_incomplete(client, data):
+    """
+    Never taken for the model's bad JSON.
+    """
+    with ScriptServer([data]) as server:
+        error = await fault(client, server.url)
+
+    assert isinstance(error, errors.BadReply)
+    assert error.maybe_billed
+
+
+@pytest.mark.parametrize(
+    ("packed", "encoding"),
+    [
+        (gzip.compress(GOOD), "gzip"),
+        (zlib.compress(GOOD), "deflate"),
+        (zlib.compress(GOOD, wbits=-15), "deflate"),
+    ],
+    ids=["gzip", "deflate", "bare deflate"],
+)
+async def test_packed_replies_are_unpacked(client, packed, encoding):
+    """
+    Whichever of the ways servers pack in.
+    """
+    with ScriptServer([reply(packed, f"content-encoding: {encoding}")]) as server:
+        assert (await ask(client, server.url)).body == GOOD
+
+
+async def test_a_bomb_is_stopped_at_the_cap(client):
+    """
+    A kilobyte that unpacks to 64 MiB is not unpacked.
+    """
+    bomb = gzip.compress(b" " * 2**26)
+    with ScriptServer([reply(bomb, "content-encoding: gzip")]) as server:
+        assert type(await fault(client, server.url)) is errors.ReplyTooLarge
+
+
+async def test_a_huge_reply_is_stopped_at_the_cap(client):
+    """
+    Said or unsaid length: no further than a mebibyte here.
+    """
+    big = b" " * (2**20 + 100)
+    with ScriptServer([reply(big)]) as server:
+        assert type(await fault(client, server.url)) is errors.ReplyTooLarge
+
+
+async def test_what_is_not_http_is_a_bad_reply(client):
+    """
+    An SSH server at the wrong port, say.
+    """
+    with ScriptServer([b"SSH-2.0-OpenSSH_9.2\r\n"]) as server:
+        assert isinstance(await fault(client, server.url), errors.BadReply)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_refused_and_nothing_goes_to_the_second(client, status):
+    """
+    Both origins are named; the second server hears nothing.
+    """
+    with ScriptServer([reply(GOOD)]) as second:
+        location = f"location: http://127.0.0.1:{second.port}/v1"
+        with ScriptServer([reply(b"", location, status=f"{status} Moved")]) as first:
+            error = await fault(client, first.url)
+
+        assert type(error) is errors.RedirectRefused
+        assert str(first.port) in error.message
+        assert str(second.port) in error.message
+        assert second.requests == []
+
+
+async def test_a_stream_is_handed_on_as_it_comes(client):
+    """
+    Pieces go to the feed; the time of the first token is noted; the body is empty.
+    """
+    data = b"data: one\n\ndata: two\n\n"
+    pieces = []
+
+    def feed(piece):
+        pieces.append(piece)
+        return b"one" in piece
+
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+    with ScriptServer([head + data[:11], data[11:]]) as server:
+        raw = await ask(client, server.url, feed=feed)
+
+    assert b"".join(pieces) == data
+    assert raw.body == b""
+    assert raw.first_token_seconds is not None
+
+
+async def test_a_streamed_request_may_be_answered_in_one_piece(client):
+    """
+    Plain JSON is read whole, as if it had been asked for.
+    """
+    with ScriptServer([reply(GOOD)]) as server:
+        raw = await ask(client, server.url, feed=lambda piece: None)
+
+    assert raw.body == GOOD
+
+
+async def test_proxies_of_the_environment_are_honoured(client, monkeypatch, may_leave):
+    """
+    The request goes to the proxy with the proxy's own credentials, which the target never sees.
+    """
+    with ScriptServer([reply(GOOD)]) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://me:pass@127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("HTTP_PROXY", f"http://me:pass@127.0.0.1:{proxy.port}")
+        with pytest.warns(UserWarning, match="plain http"):
+            raw = await client.post(
+                "http://model.example/v1", headers={}, body=b"{}", origin_has_key=False
+            )
+
+        assert raw.body == GOOD
+        assert b"POST http://model.example/v1" in proxy.requests[0]
+        assert b"Proxy-Authorization: Basic" in proxy.requests[0]
+
+
+async def test_no_proxy_and_netrc_are_honoured_and_ignored(client, monkeypatch, tmp_path):
+    """
+    NO_PROXY keeps the way direct; the credentials of ~/.netrc are never sent.
+    """
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password netrc-secret\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with ScriptServer([reply(GOOD)]) as server:
+        await client.post(server.url, headers={}, body=b"{}", origin_has_key=False)
+
+        assert b"authorization" not in server.requests[0].lower()
+
+
+async def test_cookies_are_not_kept(client):
+    """
+    A server's cookie does not come back to it.
+    """
+    with ScriptServer([reply(GOOD, "set-cookie: id=1"), "keep", reply(GOOD)]) as server:
+        await ask(client, server.url)
+        await ask(client, server.url)
+
+        assert b"cookie" not in server.requests[1].lower()
+
+
+async def test_cancelling_closes_the_connection(client):
+    """
+    A dropped request does not linger on the line.
+    """
+    import asyncio
+
+    with ScriptServer(["stall"]) as server:
+        task = asyncio.create_task(ask(client, server.url))
+        await asyncio.to_thread(server.read_one.wait, 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task

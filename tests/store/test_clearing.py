@@ -1,0 +1,187 @@
+"""What clearing takes, what it leaves, and how it is undone."""
+
+from __future__ import annotations
+
+import pytest
+from entries import entry, key_of
+
+from llmnb.errors import StoreError
+from llmnb.store import clearing, layout, projects, spend
+from llmnb.store.project import open_project
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "cache"
+
+
+def save(root, name, *numbers):
+    store = open_project(name, root, share=False)
+    store.commit([entry(number) for number in numbers])
+    return store
+
+
+def names(root):
+    return [place.name for place in layout.places(root)]
+
+
+def test_one_project_goes_and_the_others_stay(root):
+    """
+    The count is reported, and how many of its answers stand elsewhere too.
+    """
+    save(root, "Questions", 1, 2, 3)
+    save(root, "Maths", 3, 4)
+
+    report = clearing.clear("Questions", root)
+
+    assert report.removed == {"Questions": 3}
+    assert report.elsewhere == 1
+    assert names(root) == ["Maths"]
+
+
+def test_several_go_whatever_their_spelling(root):
+    """
+    Compared after NFC and casefold.
+    """
+    save(root, "generate_Data", 1)
+    save(root, "Caf\u00e9", 2)
+    save(root, "Maths", 3)
+
+    report = clearing.clear(["Generate_data", "CAFE\u0301"], root)
+
+    assert report.removed == {"generate_Data": 1, "Caf\u00e9": 1}
+    assert names(root) == ["Maths"]
+
+
+def test_full_clears_all_and_a_project_called_full_by_a_list(root):
+    """
+    The word alone means everything; inside a list it is a name.
+    """
+    save(root, "full", 1)
+    save(root, "Maths", 2)
+
+    assert clearing.clear(["full"], root).removed == {"full": 1}
+    assert names(root) == ["Maths"]
+    assert clearing.clear("full", root).removed == {"Maths": 1}
+    assert names(root) == []
+
+
+def test_an_unknown_name_clears_nothing(root):
+    """
+    It is reported, and what was named rightly goes.
+    """
+    save(root, "Maths", 1)
+
+    report = clearing.clear(["Mahts", "Maths"], root)
+
+    assert report.unknown == ("Mahts",)
+    assert report.removed == {"Maths": 1}
+
+
+def test_a_strangers_file_stays(root):
+    """
+    Only llmnb's own files go, and with them no folder that holds something else.
+    """
+    store = save(root, "Maths", 1)
+    (store.folder / "thesis.txt").write_text("precious")
+    (root / "notes").mkdir()
+    (root / "notes" / "list.txt").write_text("milk")
+
+    clearing.clear("full", root)
+
+    assert (store.folder / "thesis.txt").read_text() == "precious"
+    assert (root / "notes" / "list.txt").read_text() == "milk"
+    assert names(root) == []
+
+
+def test_links_are_never_followed(root, tmp_path):
+    """
+    A link in a project's folder goes, what it points to stays.
+    """
+    store = save(root, "Maths", 1)
+    target = tmp_path / "elsewhere.db"
+    target.write_text("precious")
+    (store.folder / "hits.json").symlink_to(target)
+
+    clearing.clear("Maths", root)
+
+    assert target.read_text() == "precious"
+
+
+def test_a_linked_project_folder_is_no_project(root, tmp_path):
+    """
+    A link to a folder elsewhere is neither listed nor emptied.
+    """
+    elsewhere = save(tmp_path / "elsewhere", "Maths", 1)
+    root.mkdir()
+    (root / elsewhere.folder.name).symlink_to(elsewhere.folder)
+
+    assert clearing.clear("full", root).removed == {}
+    assert len(elsewhere.lookup([key_of(1)])) == 1
+
+
+def test_a_project_in_use_can_be_cleared(root):
+    """
+    Answers that come afterwards go to a fresh database.
+    """
+    store = save(root, "Maths", 1)
+
+    clearing.clear("Maths", root)
+    store.commit([entry(2)])
+
+    assert set(store.lookup([key_of(1), key_of(2)])) == {key_of(2)}
+
+
+def test_the_spend_log_survives(root):
+    """
+    Money spent stays spent.
+    """
+    store = save(root, "Maths", 1)
+
+    clearing.clear("full", root)
+
+    assert spend.totals(store.place.spend)[0].usd == 0.25
+
+
+def test_the_trash_gives_back(root):
+    """
+    Until it is emptied.
+    """
+    save(root, "Maths", 1, 2)
+
+    report = clearing.clear("Maths", root, to_trash=True)
+    assert names(root) == []
+    assert clearing.undo(report.tokens[0], root) == 2
+
+    assert len(open_project("Maths", root).lookup([key_of(1), key_of(2)])) == 2
+    clearing.clear("Maths", root, to_trash=True)
+    assert clearing.empty_trash(root) == 1
+    assert clearing.trashed(root) == []
+
+
+def test_undo_adds_to_a_project_made_anew(root):
+    """
+    What both have stays as the newer one has it.
+    """
+    save(root, "Maths", 1, 2)
+    report = clearing.clear("Maths", root, to_trash=True)
+    newer = open_project("Maths", root)
+    newer.commit([entry(2, raw=b"newer"), entry(3)])
+
+    assert clearing.undo(report.tokens[0], root) == 1
+
+    found = newer.lookup([key_of(number) for number in (1, 2, 3)])
+    assert len(found) == 3
+    assert found[key_of(2)].raw == b"newer"
+
+
+@pytest.mark.parametrize("token", ["nothing", "../../etc", ""])
+def test_undo_of_nothing_is_an_error(root, token):
+    """
+    A token that names no trashed project, or a path outside.
+    """
+    save(root, "Maths", 1)
+
+    with pytest.raises(StoreError, match="nothing to undo"):
+        clearing.undo(token, root)
+    assert len(projects.keys(layout.place_of(root, "Maths"))) == 1

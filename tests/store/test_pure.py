@@ -1,0 +1,168 @@
+"""Promises of names, keys and entries: any text is safe, nothing that matters is left out."""
+
+from __future__ import annotations
+
+import dataclasses
+import unicodedata
+
+import pytest
+from entries import entry
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmnb.errors import InvalidProjectName
+from llmnb.store import names
+from llmnb.store.entry import BadEntry, Entry, decode, encode
+from llmnb.store.keys import answer_key
+from llmnb.wire.canonical import canonical
+
+AWKWARD = [
+    "..",
+    "/etc/passwd",
+    "C:\\x",
+    "con",
+    "NUL.txt",
+    "a" * 200,
+    "\u202etxt",
+    "🙂",
+    ".",
+    "~",
+    " x ",
+]
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_awkward_names_stay_inside(name):
+    """
+    Dots, slashes, drives, reserved words, right-to-left, emoji: one plain folder each.
+    """
+    folder = names.folder(names.check(name))
+
+    assert folder.replace("-", "").isalnum()
+    assert folder.isascii()
+    assert len(folder) < 64
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\0b", "a\nb", "x" * 300, "\ud800", 7])
+def test_what_cannot_be_a_name_is_an_input_error(name):
+    """
+    Empty, too long, control characters, half a character, not text.
+    """
+    with pytest.raises(InvalidProjectName):
+        names.check(name)
+
+
+def test_names_are_compared_by_what_they_say():
+    """
+    NFC and NFD, upper and lower case: one project. Others: others.
+    """
+    assert names.folder("Café") == names.folder(unicodedata.normalize("NFD", "CAFÉ"))
+    assert names.folder("a/b") != names.folder("a b")
+
+
+@given(st.text(min_size=1, max_size=100), st.text(min_size=1, max_size=100))
+def test_two_names_share_a_folder_only_if_they_are_equal(one, other):
+    """
+    Whatever the texts.
+    """
+    assert (names.folder(one) == names.folder(other)) == (names.normal(one) == names.normal(other))
+
+
+KEY = {
+    "dialect": "openai.chat",
+    "endpoint": "https://host/v1/chat/completions",
+    "body": canonical({"model": "m", "messages": [{"role": "user", "content": "a"}]}),
+    "headers": {"openai-organization": "x"},
+    "sample": 0,
+    "extra": b"",
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dialect": "openai.text"},
+        {"endpoint": "https://other/v1/chat/completions"},
+        {"body": canonical({"model": "m2", "messages": [{"role": "user", "content": "a"}]})},
+        {"body": canonical({"model": "m", "messages": [{"role": "user", "content": "b"}]})},
+        {"body": canonical({"model": "m", "messages": [{"role": "system", "content": "a"}]})},
+        {"headers": {"openai-organization": "y"}},
+        {"headers": None},
+        {"sample": 1},
+        {"extra": b"1"},
+    ],
+)
+def test_everything_that_changes_the_answer_changes_the_key(change):
+    """
+    Field by field.
+    """
+    assert answer_key(**{**KEY, **change}) != answer_key(**KEY)
+
+
+@given(st.dictionaries(st.text(max_size=8), st.one_of(st.integers(0, 9), st.text(max_size=8))))
+def test_the_order_of_fields_changes_nothing_at_the_top(body):
+    """
+    And nothing else may be lost: equal bytes only for equal bodies.
+    """
+    turned = dict(reversed(body.items()))
+
+    assert canonical(body) == canonical(turned)
+
+
+def test_schema_properties_keep_their_order():
+    """
+    Models answer in the order they are asked in.
+    """
+    one = {"response_format": {"properties": {"a": 1, "b": 2}}}
+    other = {"response_format": {"properties": {"b": 2, "a": 1}}}
+
+    assert canonical(one) != canonical(other)
+
+
+def test_what_changes_no_answer_is_not_in_the_key():
+    """
+    Streaming and the user's name.
+    """
+    body = {"model": "m", "messages": []}
+    more = {**body, "stream": True, "stream_options": {"include_usage": True}, "user": "me"}
+
+    assert canonical(body) == canonical(more)
+
+
+@given(request=st.binary(max_size=300), raw=st.binary(max_size=300))
+def test_an_entry_survives_the_disk(request, raw):
+    """
+    Whatever bytes a provider sent.
+    """
+    made = entry(1, request=request, raw=raw)
+
+    assert decode(encode(made), made.key) == made
+
+
+@given(st.binary(max_size=200))
+def test_foreign_bytes_are_a_bad_entry(data):
+    """
+    Never anything else.
+    """
+    with pytest.raises(BadEntry):
+        decode(data, "k")
+
+
+def test_a_cut_entry_is_not_served():
+    """
+    Every proper beginning of an entry is refused.
+    """
+    data = encode(entry(1))
+
+    for length in range(len(data)):
+        with pytest.raises(BadEntry):
+            decode(data[:length], entry(1).key)
+
+
+def test_entries_cannot_be_changed():
+    """
+    What a caller holds is not what the cache holds.
+    """
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        entry(1).raw = b""
+    assert {field.name for field in dataclasses.fields(Entry)} >= {"key", "request", "raw"}
