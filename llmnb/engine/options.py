@@ -15,6 +15,9 @@ from llmnb.store.entry import Entry
 class Store(Saves, Protocol):
     """The part of a project's store that a run needs."""
 
+    enough: int
+    """Answers that are worth a commit of their own, however soon after the last."""
+
     @property
     def name(self) -> str:
         """Name of the project."""

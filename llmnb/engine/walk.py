@@ -94,6 +94,8 @@ class Walk:
             on_dead=self._on_dead,
         )
         self._voyage.resumed.set()
+        places = self._options.limits.concurrency or DEFAULT_CONCURRENCY
+        self.store.enough = places if places >= 32 else max(1, places // 2)
         self._gates: dict[str, Gate] = {}
         self._pulling = self._loop.create_task(self._pull())
         self._driving = self._loop.create_task(self._drive())

@@ -59,6 +59,7 @@ class ProjectStore:
         self._share = share
         self._neighbours: tuple[float, list[Place]] = (0.0, [])
         self._unsaved: list[Entry] = []
+        self.enough = 64
         self._is_lookup_broken = False
         self._root_is_made = False
 

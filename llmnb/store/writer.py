@@ -2,7 +2,9 @@
 
 Answers that come while a commit is under way wait for the next one. After a
 commit the thread lingers a few milliseconds when work is steady, so that a
-synced commit is shared by many; a single answer is saved at once.
+synced commit is shared by many, but never for more answers than there are
+requests in flight: what a killed process loses stays in proportion. A single
+answer is saved at once.
 """
 
 from __future__ import annotations
@@ -35,6 +37,9 @@ _MOST_IN_ONE_COMMIT = 2000
 class Saves(Protocol):
     """A store as its writer sees it."""
 
+    enough: int
+    """Answers that are worth a commit of their own, however soon after the last."""
+
     def commit(self, entries: Sequence[Entry], *, is_bought: bool) -> None:
         """Save entries in one commit. Raises `StoreError`."""
 
@@ -61,6 +66,7 @@ class Writer:
         self._changed = threading.Condition()
         self._unfinished = 0
         self._last_commit = 0.0
+        self._enough = 1
         self._thread = threading.Thread(target=self._run, name="llmnb-writer", daemon=True)
         self._thread.start()
 
@@ -69,7 +75,7 @@ class Writer:
         with self._changed:
             self._jobs.append(job)
             self._unfinished += 1
-            if len(self._jobs) == 1:
+            if len(self._jobs) in (1, self._enough):
                 self._changed.notify_all()
 
     def flush(self, timeout: float) -> bool:
@@ -82,8 +88,9 @@ class Writer:
             with self._changed:
                 while not self._jobs:
                     self._changed.wait()
-            if time.monotonic() - self._last_commit < _BUSY_SECONDS:
-                time.sleep(LINGER_SECONDS)
+                if time.monotonic() - self._last_commit < _BUSY_SECONDS:
+                    self._enough = self._jobs[0].store.enough
+                    self._changed.wait_for(lambda: len(self._jobs) >= self._enough, LINGER_SECONDS)
             jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), _MOST_IN_ONE_COMMIT))]
             self._save(jobs)
             self._last_commit = time.monotonic()

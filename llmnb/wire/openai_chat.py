@@ -74,23 +74,25 @@ class OpenAIChat:
             raw = self.assembler().whole(raw)
         body, readable = openai_replies.load(raw)
         choices = body["choices"]
-        worst = choices[0] if len(choices) == 1 else _worst(choices)
-        message = choices[0].get("message")
-        if not isinstance(message, dict):
-            raise openai_replies.unusable(raw, "has a first choice without a message")
+        for choice in choices:
+            if type(choice.get("message")) is not dict:
+                raise openai_replies.unusable(raw, "has a choice without a message")
+        choice = choices[0]
+        message = choice["message"]
         content, calls = message.get("content"), message.get("tool_calls")
-        model, name, reason = body.get("model"), body.get("id"), worst.get("finish_reason")
+        worst = choice if len(choices) == 1 else _worst(choices)
+        reason, model, name = worst.get("finish_reason"), body.get("model"), body.get("id")
         return Reply(
             text=content if type(content) is str and content else _text(message),
             finish_reason=reason if type(reason) is str else None,
-            quality=_quality(worst),
+            quality=openai_replies.quality(reason, worst["message"].get("refusal")),
             model=model if type(model) is str else None,
             response_id=name if type(name) is str else None,
             usage=openai_replies.usage(body),
             texts=tuple(map(_choice_text, choices)) if len(choices) > 1 else (),
             tool_calls=_tool_calls(calls) if calls else (),
             reasoning=reasoning_of(message),
-            logprobs=choices[0].get("logprobs"),
+            logprobs=choice.get("logprobs"),
             raw=readable,
         )
 
@@ -114,11 +116,6 @@ def _check(messages: Any) -> None:
             )
 
 
-def _message(choice: Mapping[str, Any]) -> Mapping[str, Any]:
-    message = choice.get("message")
-    return message if isinstance(message, dict) else {}
-
-
 def _text(message: Mapping[str, Any]) -> str:
     """Return the text; a model that only refuses speaks in a field of its own."""
     text = text_of(message.get("content"))
@@ -128,15 +125,16 @@ def _text(message: Mapping[str, Any]) -> str:
 
 
 def _choice_text(choice: Mapping[str, Any]) -> str:
-    return _text(_message(choice))
-
-
-def _quality(choice: Mapping[str, Any]) -> Any:
-    return openai_replies.quality(choice.get("finish_reason"), _message(choice).get("refusal"))
+    return _text(choice["message"])
 
 
 def _worst(choices: list[Mapping[str, Any]]) -> Mapping[str, Any]:
-    return choices[openai_replies.worst([_quality(choice) for choice in choices])]
+    """Return the choice that says what the reply is worth."""
+    qualities = [
+        openai_replies.quality(choice.get("finish_reason"), choice["message"].get("refusal"))
+        for choice in choices
+    ]
+    return choices[openai_replies.worst(qualities)]
 
 
 def _tool_calls(calls: Any) -> tuple[ToolCall, ...]:

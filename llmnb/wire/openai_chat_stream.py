@@ -7,6 +7,7 @@ from typing import Any
 
 from llmnb.records import Delta
 from llmnb.wire.openai_content import text_of, thinking_of
+from llmnb.wire.openai_stream import Growing
 
 _REASONING = ("reasoning_content", "reasoning")
 _GROWING = ("refusal", *_REASONING)
@@ -38,7 +39,7 @@ class ChatPieces:
                 reasoning = reasoning or thinking_of(value)
             elif name in _GROWING:
                 if isinstance(value, str) and value:
-                    message[name] = (message.get(name) or "") + value
+                    _grow(message, name, value)
                     # Some send the same words under both names.
                     reasoning = reasoning or (value if name in _REASONING else "")
                     is_progress = True
@@ -47,30 +48,58 @@ class ChatPieces:
             elif name == "function_call":
                 is_progress = _add_function(message.setdefault(name, {}), value) or is_progress
             elif isinstance(value, list):
-                known = message.get(name)
-                message[name] = [*known, *value] if isinstance(known, list) else value
+                _grow_list(message, name, value)
             elif value is not None:
                 message[name] = value
         return Delta(text=text, reasoning=reasoning) if text or reasoning or is_progress else None
 
     def finish(self, choice: dict[str, Any]) -> None:
-        """Take out the places of tool calls, which only streams have."""
-        for call in choice["message"].get("tool_calls") or ():
+        """Join the texts; take out the places of tool calls, which only streams have."""
+        message = choice["message"]
+        _join(message)
+        if isinstance(function := message.get("function_call"), dict):
+            _join(function)
+        for call in message.get("tool_calls") or ():
             call.pop("index", None)
+            _join(call["function"])
+
+
+def _grow(fields: dict[str, Any], name: str, text: str) -> None:
+    known = fields.get(name)
+    if isinstance(known, Growing):
+        known.append(text)
+    else:
+        fields[name] = Growing([known, text] if isinstance(known, str) else [text])
+
+
+def _grow_list(fields: dict[str, Any], name: str, values: list[Any]) -> None:
+    known = fields.get(name)
+    if type(known) is list:
+        known.extend(values)
+    else:
+        fields[name] = values
+
+
+def _join(fields: dict[str, Any]) -> None:
+    for name, value in fields.items():
+        if isinstance(value, Growing):
+            fields[name] = value.joined()
 
 
 def _add_content(message: dict[str, Any], value: Any) -> str:
     """Add text or parts to a message's content; returns the new text."""
     known = message["content"]
     if isinstance(value, str):
-        if isinstance(known, list):
+        if type(known) is list:
             known.append({"type": "text", "text": value})
         else:
-            message["content"] = value if known is None else known + value
+            _grow(message, "content", value)
         return value
     if isinstance(value, list):
-        before = [{"type": "text", "text": known}] if isinstance(known, str) and known else known
-        message["content"] = [*(before or ()), *value]
+        if isinstance(known, Growing):
+            text = known.joined()
+            message["content"] = [{"type": "text", "text": text}] if text else []
+        _grow_list(message, "content", value)
         return text_of(value)
     return ""
 
@@ -123,8 +152,7 @@ def _add_function(function: Any, piece: Any) -> bool:
     for name in ("name", "arguments"):
         value = piece.get(name)
         if isinstance(value, str):
-            before = function.get(name)
-            function[name] = (before if isinstance(before, str) else "") + value
+            _grow(function, name, value)
         elif value is not None:
             function[name] = value
     return True

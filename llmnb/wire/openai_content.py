@@ -35,8 +35,8 @@ def reasoning_of(message: Mapping[str, Any]) -> str | None:
         >>> reasoning_of({"content": "4", "reasoning_content": "2 + 2"})
         '2 + 2'
     """
-    for name in ("reasoning_content", "reasoning"):
-        if isinstance(found := message.get(name), str) and found:
-            return found
+    found = message.get("reasoning_content") or message.get("reasoning")
+    if found and isinstance(found, str):
+        return found
     content = message.get("content")
     return (thinking_of(content) or None) if type(content) is list else None

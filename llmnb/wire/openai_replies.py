@@ -40,9 +40,9 @@ def load(raw: bytes) -> tuple[dict[str, Any], bytes]:
             raise error_inside(body, raw)
         raise _unreadable(raw, "has no choices")
     for choice in choices:
-        if not isinstance(choice, dict):
+        if type(choice) is not dict:
             raise _unreadable(raw, "has a choice that is no object")
-        if choice.get("error") or choice.get("finish_reason") == "error":
+        if choice.get("finish_reason") == "error" or choice.get("error"):
             raise error_inside(choice, raw)
     if len(choices) > 1:
         body["choices"] = sorted(choices, key=index_of)
@@ -95,33 +95,31 @@ def usage(body: Mapping[str, Any]) -> Usage | None:
     found = body.get("usage")
     if not isinstance(found, dict):
         return None
-    prompt, completion = _count(found, "prompt_tokens"), _count(found, "completion_tokens")
+    prompt, completion = _count(found.get("prompt_tokens")), _count(found.get("completion_tokens"))
     if prompt is None and completion is None:
         return None
-    read = written = reasoning = 0
+    read = written = reasoning = None
     if isinstance(details := found.get("prompt_tokens_details"), dict):
-        read = _count(details, "cached_tokens") or 0
-        written = _count(details, "cache_write_tokens") or 0
+        # Most often 0 or absent: then there is nothing to check.
+        read = (value := details.get("cached_tokens")) and _count(value)
+        written = (value := details.get("cache_write_tokens")) and _count(value)
     elif "prompt_cache_hit_tokens" in found:  # DeepSeek's name
-        read = _count(found, "prompt_cache_hit_tokens") or 0
+        read = _count(found["prompt_cache_hit_tokens"])
     if isinstance(details := found.get("completion_tokens_details"), dict):
-        reasoning = _count(details, "reasoning_tokens") or 0
+        reasoning = (value := details.get("reasoning_tokens")) and _count(value)
     return Usage(
         prompt=prompt or 0,
         completion=completion or 0,
-        cache_read=read,
-        cache_write=written,
-        reasoning=reasoning,
+        cache_read=read or 0,
+        cache_write=written or 0,
+        reasoning=reasoning or 0,
     )
 
 
-def _count(found: Mapping[str, Any], name: str) -> int | None:
-    value = found.get(name)
-    if type(value) is int:
-        return value if 0 <= value < _LARGEST_COUNT else None
+def _count(value: Any) -> int | None:
     if type(value) is float and value.is_integer():
-        return _count({name: int(value)}, name)
-    return None
+        value = int(value)
+    return value if type(value) is int and 0 <= value < _LARGEST_COUNT else None
 
 
 def quality(finish_reason: Any, refusal: Any = None) -> Quality:

@@ -21,6 +21,16 @@ _NOT_OF_THE_WHOLE = frozenset(("choices", "error", "object"))
 _NOT_OF_A_CHOICE = frozenset(("index", "delta", "text", "logprobs"))
 
 
+class Growing(list[str]):
+    """A text that is still coming: joined once at the end, not copied with every piece."""
+
+    __slots__ = ()
+
+    def joined(self) -> str:
+        """Return the text so far."""
+        return "".join(self)
+
+
 class Pieces(Protocol):
     """How the pieces of one kind of choice add up."""
 
@@ -189,7 +199,10 @@ def _extend(choice: dict[str, Any], logprobs: Mapping[str, Any]) -> None:
     for name, values in logprobs.items():
         if isinstance(values, list):
             before = known.get(name)
-            known[name] = [*before, *values] if isinstance(before, list) else values
+            if isinstance(before, list):
+                before.extend(values)
+            else:
+                known[name] = values
         elif values is not None or name not in known:
             known[name] = values
 

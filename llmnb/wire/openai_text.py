@@ -11,7 +11,7 @@ from typing import Any
 from llmnb.errors import InputError
 from llmnb.records import Delta, Reply
 from llmnb.wire import openai_replies, openai_requests
-from llmnb.wire.openai_stream import StreamAssembler
+from llmnb.wire.openai_stream import Growing, StreamAssembler
 
 
 class OpenAIText:
@@ -92,15 +92,16 @@ class _TextPieces:
 
     def blank(self, index: int) -> dict[str, Any]:
         """Return a choice before its first piece."""
-        return {"index": index, "text": "", "logprobs": None, "finish_reason": None}
+        return {"index": index, "text": Growing(), "logprobs": None, "finish_reason": None}
 
     def add(self, choice: dict[str, Any], piece: Mapping[str, Any]) -> Delta | None:
         """Add one piece; returns its text."""
         text = piece.get("text")
         if not isinstance(text, str) or not text:
             return None
-        choice["text"] += text
+        choice["text"].append(text)
         return Delta(text=text)
 
     def finish(self, choice: dict[str, Any]) -> None:
-        """Leave the choice as it is: a text has nothing that only streams have."""
+        """Join the text."""
+        choice["text"] = choice["text"].joined()

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 import tiktoken
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmnb.adapters import tokens
@@ -396,6 +396,7 @@ def test_an_unknown_encoding_is_an_error_that_lists_them():
 # --------------------------------------------------------------------- estimates
 
 
+@settings(deadline=None)  # the first text may load a table
 @given(st.text(max_size=300))
 def test_the_upper_bound_holds_for_any_text(text):
     """
