@@ -23,6 +23,10 @@ _PART = re.compile(rf"({_NUMBER})\s*({_UNIT})(?![a-zµμ])\s*")
 DURATION = rf"(?:{_NUMBER}\s*(?:{_UNIT})(?![a-zµμ])\s*)+"
 """Pattern of one duration, such as ``1m30s`` or ``20 seconds``."""
 
+LONGEST = 366 * 86400.0
+"""Seconds beyond which no wait was meant: a garbled header, or one that means "never"."""
+
+_LONGEST_TEXT = 100
 _DAWN = 1_000_000_000
 """Seconds since the epoch in 2001. A larger number is a moment, not a wait of thirty years."""
 
@@ -33,7 +37,8 @@ def wait_of(text: str, *, now: float) -> float | None:
     Args:
         text: A number of seconds, a duration (``1m30s``, ``250ms``), an HTTP
             date, an ISO time, or a moment in seconds or milliseconds since the
-            epoch. What is past or negative means 0; what is infinite, nothing.
+            epoch. What is past or negative means 0; what is infinite, or more
+            than a year, nothing.
         now: Seconds since the epoch.
 
     Example:
@@ -45,14 +50,17 @@ def wait_of(text: str, *, now: float) -> float | None:
     Source:
         RFC 9110, section 10.2.3 (seconds and HTTP dates); the rest as providers send it.
     """
-    text = text.strip()[:100]
-    if text[-1:].isalpha() and (seconds := duration_of(text)) is not None:
-        return seconds
-    number = number_of(text)
-    if number is not None:
-        return max(0.0, _from_moment(number, now))
-    moment = _moment_of(text)
-    return None if moment is None else max(0.0, moment - now)
+    text = text.strip()
+    if len(text) > _LONGEST_TEXT:
+        return None
+    seconds = duration_of(text) if text[-1:].isalpha() else None
+    if seconds is None:
+        number = number_of(text)
+        if number is not None:
+            seconds = _from_moment(number, now)
+        elif (moment := _moment_of(text)) is not None:
+            seconds = moment - now
+    return None if seconds is None or seconds > LONGEST else max(0.0, seconds)
 
 
 def number_of(text: str) -> float | None:
@@ -66,7 +74,8 @@ def number_of(text: str) -> float | None:
         number = float(text)
     except ValueError:
         return None
-    return number if math.isfinite(number) and "_" not in text else None
+    # float() also reads 1_0 and the digits of every script; no server means those.
+    return number if math.isfinite(number) and "_" not in text and text.isascii() else None
 
 
 def _from_moment(number: float, now: float) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llmnb.records import Announced
-from llmnb.wire.durations import DURATION, duration_of, number_of, wait_of
+from llmnb.wire.durations import DURATION, LONGEST, duration_of, number_of, wait_of
 
 _BODY_READ_BYTES = 20_000
 """How much of a body is searched for a delay."""
@@ -66,7 +66,7 @@ def plain_retry_after(headers: Mapping[str, str], *, now: float) -> float | None
     """Return the seconds that the ``Retry-After`` headers alone ask to wait."""
     if (text := headers.get("retry-after-ms")) is not None:
         milliseconds = number_of(text.strip())
-        if milliseconds is not None:
+        if milliseconds is not None and milliseconds / 1000 <= LONGEST:
             return max(0.0, milliseconds / 1000)
     if (text := headers.get("retry-after")) is not None:
         return wait_of(text, now=now)
@@ -87,10 +87,11 @@ def delay_in_body(body: bytes, *, now: float | None = None) -> float | None:
             wait = duration_of(value)
         else:
             wait = max(0.0, number / (1000 if name.lower().endswith("ms") else 1))
-        if wait is not None:
+        if wait is not None and wait <= LONGEST:
             return wait
     if (match := _IN_WORDS.search(text)) is not None:
-        return duration_of(match[1])
+        wait = duration_of(match[1])
+        return wait if wait is not None and wait <= LONGEST else None
     if now is not None and (match := _AS_MOMENT.search(text)) is not None:
         return wait_of(match[1], now=now)
     return None

@@ -18,7 +18,7 @@ from llmnb.wire.sse import EventDecoder
 
 _HEAD_BYTES = 2000
 _NOT_OF_THE_WHOLE = frozenset(("choices", "error", "object"))
-_NOT_OF_A_CHOICE = frozenset(("index", "delta", "text", "logprobs"))
+_NOT_OF_A_CHOICE = frozenset(("index", "delta", "message", "text", "logprobs", "finish_reason"))
 
 
 class Growing(list[str]):
@@ -180,6 +180,8 @@ class StreamAssembler:
             choice = self._choices[index] = self._pieces.blank(index)
         if piece.get("error"):
             self._error = piece
+        if isinstance(reason := piece.get("finish_reason"), str) and reason:
+            choice["finish_reason"] = reason
         for name, value in piece.items():
             if name not in _NOT_OF_A_CHOICE and value not in (None, ""):
                 choice[name] = value

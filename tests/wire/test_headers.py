@@ -1,0 +1,321 @@
+"""Promises about headers: every way of writing a wait is understood, no value leads astray."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from llmnb.wire.durations import duration_of, number_of, wait_of
+from llmnb.wire.headers import announced, delay_in_body, request_id, retry_after
+
+NOW = 1_767_225_600.0
+"""2026-01-01T00:00:00Z, a Thursday."""
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("20", 20.0),
+        (" 20 ", 20.0),
+        ("1.5", 1.5),
+        ("+3", 3.0),
+        ("1e1", 10.0),
+        ("7200", 7200.0),
+        ("-5", 0.0),
+        ("-0.0", 0.0),
+        ("20s", 20.0),
+        ("250ms", 0.25),
+        ("1m30s", 90.0),
+        ("6m0s", 360.0),
+        ("1h2m3.5s", 3723.5),
+        ("2d", 172800.0),
+        ("500us", 0.0005),
+        ("500µs", 0.0005),
+        ("100ns", 1e-7),
+        (".5s", 0.5),
+        ("34.074824224s", 34.074824224),
+        ("20 seconds", 20.0),
+        ("1 minute 5 seconds", 65.0),
+        ("2 MINUTES", 120.0),
+        ("Thu, 01 Jan 2026 00:00:30 GMT", 30.0),
+        ("Thursday, 01-Jan-26 00:00:30 GMT", 30.0),
+        ("Thu Jan  1 00:00:30 2026", 30.0),
+        ("Thu, 01 Jan 2026 01:00:30 +0100", 30.0),
+        ("Wed, 31 Dec 2025 23:59:00 GMT", 0.0),
+        ("2026-01-01T00:00:30Z", 30.0),
+        ("2026-01-01T00:00:30", 30.0),
+        ("2026-01-01T02:00:30+02:00", 30.0),
+        ("1767225630", 30.0),
+        ("1767225630.5", 30.5),
+        ("1767225630000", 30.0),
+        ("1767225000", 0.0),
+    ],
+)
+def test_every_way_of_writing_a_wait_is_understood(text, seconds):
+    """
+    Seconds, durations, dates in all three forms of HTTP, moments.
+    """
+    assert wait_of(text, now=NOW) == pytest.approx(seconds)
+    assert retry_after({"retry-after": text}, b"", now=NOW) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "soon", "inf", "-inf", "nan", "Infinity", "1e999", "1_000", "0x10", "5 5"),
+        *("5m5", "5x", "s", "ms", "5 ducks", "1m30", "--5", "1,5", "12:30", "٣"),
+        *("Thu, 99 Jan 2026 00:00:00 GMT", "Thu, 01 Jan 99999 00:00:00 GMT", "2026-13-01"),
+        *("Thu, 01 Jan 2026 00:00:00 +9999999999", "x" * 100_000, "1" * 100_000),
+            *("\x00", "9" * 400, "1e300", "99999999s", "Sat, 01 Jan 2028 00:00:00 GMT", "9" * 15),
+    ],
+)
+def test_what_means_nothing_is_left_aside(text):
+    """
+    Infinite, absurd or foreign: as if the header were not there, so the engine's own wait holds.
+    """
+    assert retry_after({"retry-after": text}, b"", now=NOW) is None
+
+
+def test_hours_are_told_as_they_are():
+    """
+    Whether that is too long is for the engine to judge: it must say when to come back.
+    """
+    assert retry_after({"retry-after": "86400"}, b"", now=NOW) == 86400.0
+    assert retry_after({"retry-after": "Fri, 02 Jan 2026 00:00:00 GMT"}, b"", now=NOW) == 86400.0
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"retry-after-ms": "250.5", "retry-after": "1"}, 0.2505),
+        ({"retry-after-ms": "-250"}, 0.0),
+        ({"retry-after-ms": "nan", "retry-after": "1"}, 1.0),
+        ({"retry-after-ms": "inf", "retry-after": "1"}, 1.0),
+        ({"retry-after-ms": "soon", "retry-after": "1"}, 1.0),
+        ({"retry-after-ms": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_milliseconds_are_finer_and_win(headers, seconds):
+    """
+    Azure sends both; a broken one does not hide the good one.
+    """
+    assert retry_after(headers, b"", now=NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("body", "seconds"),
+    [
+        (b"Please try again in 20s.", 20.0),
+        (b"Please try again in 6m0s. Visit", 360.0),
+        (b"Please try again in 1h2m3.4s.", 3723.4),
+        (b"Please try again in 800ms.", 0.8),
+        (b"Please retry after 37 seconds.", 37.0),
+        (b"Try again in 86 seconds", 86.0),
+        (b"Please retry in 45.578569677s.", 45.578569677),
+        (b"please wait 2 minutes and", 120.0),
+        (b'{"retryDelay": "34.07s"}', 34.07),
+        (b'{"retry_after": 12}', 12.0),
+        (b'{"retry_after": "1m"}', 60.0),
+        (b'{"retry_after_ms": 1500}', 1.5),
+        (b'{"retry_after_seconds": 1.5}', 1.5),
+        (b'{"retry_after": -3}', 0.0),
+        (b'{"retry_after": NaN}', None),
+        (b'{"retry_after": "soon"}', None),
+        (b"Please try again later.", None),
+        (b"try again in 5 ducks", None),
+        (b"You wait 20 sheep", None),
+        (b"\xff\xfe", None),
+        (b"", None),
+    ],
+)
+def test_delays_in_bodies_are_found(body, seconds):
+    """
+    In words as OpenAI and Azure write them, in fields as Google does.
+    """
+    assert retry_after({}, body, now=NOW) == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_a_header_wins_over_words_and_words_over_resets():
+    """
+    The most deliberate statement counts.
+    """
+    resets = {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "3s"}
+
+    assert retry_after({"retry-after": "1", **resets}, b"try again in 2s", now=NOW) == 1.0
+    assert retry_after(resets, b"try again in 2s", now=NOW) == 2.0
+    assert retry_after(resets, b"", now=NOW) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        (
+            {
+                "x-ratelimit-remaining-requests": "0",
+                "x-ratelimit-reset-requests": "12s",
+                "x-ratelimit-remaining-tokens": "900",
+                "x-ratelimit-reset-tokens": "6m0s",
+            },
+            12.0,
+        ),
+        (
+            {
+                "x-ratelimit-remaining-requests": "0",
+                "x-ratelimit-reset-requests": "12s",
+                "x-ratelimit-remaining-tokens": "0",
+                "x-ratelimit-reset-tokens": "30s",
+            },
+            30.0,
+        ),
+        (
+            {
+                "anthropic-ratelimit-requests-remaining": "0",
+                "anthropic-ratelimit-requests-reset": "2026-01-01T00:00:09Z",
+            },
+            9.0,
+        ),
+        ({"x-ratelimit-reset-requests": "1s"}, 1.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1767225605"}, 5.0),
+        ({"x-ratelimit-remaining": "3", "x-ratelimit-reset": "5"}, None),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "inf"}, None),
+    ],
+)
+def test_only_a_window_that_is_used_up_must_open_again(headers, seconds):
+    """
+    The other window's reset would make the run wait for nothing.
+    """
+    assert retry_after(headers, b"", now=NOW) == seconds
+
+
+def test_a_prompt_far_down_a_large_body_is_not_searched():
+    """
+    A megabyte of somebody's text costs nothing and says nothing.
+    """
+    assert delay_in_body(b"x" * 1_000_000 + b" try again in 5s") is None
+
+
+OPENAI = {
+    "x-ratelimit-limit-requests": "500",
+    "x-ratelimit-limit-tokens": "30000",
+    "x-ratelimit-remaining-requests": "499",
+    "x-ratelimit-remaining-tokens": "29970",
+    "x-ratelimit-reset-requests": "120ms",
+    "x-ratelimit-reset-tokens": "1m0s",
+}
+
+
+def test_openais_limits_are_read():
+    """
+    Six headers, six values.
+    """
+    told = announced(OPENAI, "openai", now=NOW)
+
+    assert (told.requests_per_minute, told.tokens_per_minute) == (500.0, 30000.0)
+    assert (told.requests_remaining, told.tokens_remaining) == (499, 29970)
+    assert (told.requests_reset, told.tokens_reset) == (0.12, 60.0)
+
+
+def test_groqs_requests_per_day_are_not_told_as_per_minute():
+    """
+    14,400 a day would pass for 14,400 a minute, or for 10: both wrong.
+    """
+    told = announced(OPENAI | {"x-ratelimit-limit-requests": "14400"}, "groq", now=NOW)
+
+    assert told.requests_per_minute is None
+    assert told.requests_remaining == 499
+    assert told.tokens_per_minute == 30000.0
+
+
+def test_anthropics_limits_are_read():
+    """
+    Names in another order, resets as moments.
+    """
+    headers = {
+        "anthropic-ratelimit-requests-limit": "50",
+        "anthropic-ratelimit-requests-remaining": "49",
+        "anthropic-ratelimit-requests-reset": "2026-01-01T00:00:02Z",
+        "anthropic-ratelimit-tokens-limit": "40000",
+        "anthropic-ratelimit-tokens-remaining": "39000",
+        "anthropic-ratelimit-tokens-reset": "2026-01-01T00:01:00Z",
+    }
+
+    told = announced(headers, "anthropic", now=NOW)
+
+    assert (told.requests_per_minute, told.requests_reset) == (50.0, 2.0)
+    assert (told.tokens_remaining, told.tokens_reset) == (39000, 60.0)
+
+
+def test_mistral_and_cerebras_are_read():
+    """
+    Names with the window in them.
+    """
+    mistral = {
+        "x-ratelimit-limit-req-minute": "720",
+        "x-ratelimit-remaining-req-minute": "717",
+        "x-ratelimit-limit-tokens-minute": "5000000",
+    }
+    cerebras = {
+        "x-ratelimit-remaining-requests-day": "14390",
+        "x-ratelimit-reset-requests-day": "33011.4",
+        "x-ratelimit-limit-tokens-minute": "60000",
+    }
+
+    assert announced(mistral, "mistral", now=NOW).requests_per_minute == 720.0
+    assert announced(mistral, "mistral", now=NOW).tokens_per_minute == 5_000_000.0
+    assert announced(cerebras, "cerebras", now=NOW).requests_per_minute is None
+    assert announced(cerebras, "cerebras", now=NOW).requests_reset == 33011.4
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "inf", "nan", "", "many", "1e999", "1_0"])
+def test_a_limit_that_is_none_is_not_learned(value):
+    """
+    Azure says -1 and 0 where it does not know; a limit of 0 would stop everything for ever.
+    """
+    told = announced(
+        {"x-ratelimit-limit-requests": value, "x-ratelimit-remaining-tokens": "5"}, "azure", now=NOW
+    )
+
+    assert told.requests_per_minute is None
+    assert told.tokens_remaining == 5
+
+
+@pytest.mark.parametrize("value", ["-1", "inf", "nan", "", "many"])
+def test_a_remainder_that_is_none_is_not_believed(value):
+    """
+    Nor one that is no number.
+    """
+    told = announced(OPENAI | {"x-ratelimit-remaining-requests": value}, "openai", now=NOW)
+
+    assert told.requests_remaining is None
+
+
+def test_headers_that_tell_nothing_give_nothing():
+    """
+    And so does a provider of whom no names are known.
+    """
+    assert announced({"date": "x"}, "openai", now=NOW) is None
+    assert announced(OPENAI, "none", now=NOW) is None
+    assert announced(OPENAI, "unheard of", now=NOW) is None
+
+
+def test_a_request_id_is_short_and_harmless():
+    """
+    It is shown to people and sent to support desks.
+    """
+    assert request_id({}) is None
+    assert request_id({"x-request-id": ""}) is None
+    assert request_id({"x-request-id": "req_\x1b[2J" + "x" * 1000}) == "req_?[2J" + "x" * 192
+
+
+def test_parts_of_numbers_and_durations_are_not_taken_for_the_whole():
+    """
+    What is half understood is not understood.
+    """
+    assert duration_of("1m and a bit") is None
+    assert duration_of("") is None
+    assert number_of("1_0") is None
+    assert math.isclose(duration_of("1h 1 min 1sec"), 3661.0)
