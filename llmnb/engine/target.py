@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from llmnb.errors import LLMNBError
-from llmnb.records import Announced, Limits, RawReply, Reply, Usage
+from llmnb.records import Limits, RawReply, Reply, Usage
 
 
 class Target(Protocol):
@@ -48,9 +48,6 @@ class Target(Protocol):
 
     def is_simulated(self, raw: RawReply) -> bool:
         """Whether the simulated provider answered."""
-
-    def announced(self, raw: RawReply) -> Announced | None:
-        """Return the limits that the reply's headers told."""
 
     def charge(self, call: Call) -> float:
         """Return the tokens that the provider's limit counts before it has answered."""

@@ -8,6 +8,8 @@ belong to the caller (``metadata``); everything else is part of the body.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import threading
 from collections import Counter
 from collections.abc import AsyncIterable, Iterable, Mapping
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any, Literal
 import orjson
 
 from llmnb import settings
+from llmnb.adapters import prices
 from llmnb.decide.retry import RetryPolicy
 from llmnb.engine.options import RunOptions
 from llmnb.engine.run import Run
@@ -193,7 +196,7 @@ def start(
         )
     )
     if not is_elsewhere:
-        _ = preparer.default
+        _know_the_price(preparer.default)
     options = settings.current()
     return Run(
         requests,
@@ -215,6 +218,13 @@ def start(
             window=window,
         ),
     )
+
+
+def _know_the_price(target: HTTPTarget) -> None:
+    """Read the price table while the first requests are on their way, not when they come back."""
+    if not target.row.is_local:
+        look_up = functools.partial(prices.rates, target.provider, target.model)
+        threading.Thread(target=look_up, name="llmnb-prices", daemon=True).start()
 
 
 def _extra(cache_vars: Mapping[str, Any]) -> bytes:

@@ -15,9 +15,9 @@ from llmnb.adapters import prices, tokens
 from llmnb.adapters.http import HttpClient
 from llmnb.engine.target import Call
 from llmnb.errors import BadReply, LLMNBError
-from llmnb.records import Announced, Limits, RawReply, Reply, Usage
+from llmnb.records import Limits, RawReply, Reply, Usage
 from llmnb.store.keys import answer_key
-from llmnb.wire import canonical, classify, headers
+from llmnb.wire import canonical, classify
 from llmnb.wire.catalog import Provider
 from llmnb.wire.dialect import Dialect
 from llmnb.wire.keys import auth_headers
@@ -178,10 +178,6 @@ class HTTPTarget:
     def is_simulated(self, raw: RawReply) -> bool:
         """Whether the simulated provider answered."""
         return "x-llmnb-simulated" in raw.headers
-
-    def announced(self, raw: RawReply) -> Announced | None:
-        """Return the limits that the reply's headers told."""
-        return headers.announced(raw.headers, self.row.limit_headers, now=time.time())
 
     def charge(self, call: Call) -> float:
         """Return the tokens that the limit counts before the answer is known."""

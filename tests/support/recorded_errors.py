@@ -114,7 +114,11 @@ _OPENAI = [
     Recorded(
         "openai: hard limit of the account",
         400,
-        openai("Billing hard limit has been reached", "invalid_request_error", "billing_hard_limit_reached"),
+        openai(
+            "Billing hard limit has been reached",
+            "invalid_request_error",
+            "billing_hard_limit_reached",
+        ),
         errors.QuotaExhausted,
     ),
     Recorded(
@@ -219,9 +223,9 @@ _AZURE = [
             {
                 "error": {
                     "code": "429",
-                    "message": "Requests to the ChatCompletions_Create Operation under Azure OpenAI "
-                    "API version 2024-10-21 have exceeded token rate limit of your current OpenAI S0 "
-                    "pricing tier. Please retry after 37 seconds.",
+                    "message": "Requests to the ChatCompletions_Create Operation under Azure "
+                    "OpenAI API version 2024-10-21 have exceeded token rate limit of your current "
+                    "OpenAI S0 pricing tier. Please retry after 37 seconds.",
                 }
             }
         ),
@@ -233,7 +237,14 @@ _AZURE = [
     Recorded(
         "azure: pace, delay in words only",
         429,
-        dump({"error": {"code": "429", "message": "Rate limit is exceeded. Try again in 86 seconds."}}),
+        dump(
+            {
+                "error": {
+                    "code": "429",
+                    "message": "Rate limit is exceeded. Try again in 86 seconds.",
+                }
+            }
+        ),
         errors.RateLimited,
         "azure",
         wait=86.0,
@@ -508,8 +519,9 @@ _OTHERS = [
         "groq: tokens per minute",
         429,
         openai(
-            "Rate limit reached for model `llama-3.1-8b-instant` in organization `org_01` on tokens "
-            "per minute (TPM): Limit 6000, Used 5800, Requested 450. Please try again in 2.5s.",
+            "Rate limit reached for model `llama-3.1-8b-instant` in organization `org_01` on "
+            "tokens per minute (TPM): Limit 6000, Used 5800, Requested 450. Please try again in "
+            "2.5s.",
             "tokens",
             "rate_limit_exceeded",
         ),

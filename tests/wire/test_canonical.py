@@ -1,4 +1,4 @@
-"""Promises about the bytes that decide an answer, and about JSON that is written and read patiently."""
+"""Promises about JSON: the bytes that decide an answer, and patience in writing and reading it."""
 
 from __future__ import annotations
 

@@ -11,10 +11,11 @@ from llmnb.wire import headers
 from llmnb.wire.catalog import load_catalog, provider, provider_of_url, providers_with_model
 from llmnb.wire.dialect import dialect, is_spoken
 
-NAMES = (
-    "openai azure anthropic gemini groq together mistral deepseek openrouter fireworks deepinfra "
-    "cerebras xai monsterapi ollama lmstudio vllm llamacpp local litellm"
-).split()
+NAMES = [
+    *("openai", "azure", "anthropic", "gemini", "groq", "together", "mistral", "deepseek"),
+    *("openrouter", "fireworks", "deepinfra", "cerebras", "xai", "monsterapi"),
+    *("ollama", "lmstudio", "vllm", "llamacpp", "local", "litellm"),
+]
 
 UNPRICED = {"deepinfra", "monsterapi"}
 """Providers that no offline price list has; a run there shows its cost as unknown."""

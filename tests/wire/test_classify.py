@@ -37,7 +37,9 @@ def test_every_recorded_reply_is_understood(recorded):
     error = judge_recorded(recorded)
 
     assert type(error) is recorded.kind
-    assert error.retry_after == (pytest.approx(recorded.wait) if recorded.wait is not None else None)
+    assert error.retry_after == (
+        pytest.approx(recorded.wait) if recorded.wait is not None else None
+    )
 
 
 def test_every_error_says_who_and_what_and_carries_it(recorded):
@@ -89,7 +91,9 @@ def test_a_prompt_that_speaks_of_quotas_stops_nothing(status, prompt):
     Providers repeat what they refuse; a row's text never ends the run of the others.
     """
     bodies = [
-        openai(f"Invalid value for 'messages[0].content': '{prompt}'", "invalid_request_error", None),
+        openai(
+            f"Invalid value for 'messages[0].content': '{prompt}'", "invalid_request_error", None
+        ),
         orjson.dumps({"detail": [{"msg": "too odd", "type": "value_error", "input": prompt}]}),
         orjson.dumps({"error": {"message": "No.", "param": prompt, "failed_generation": prompt}}),
     ]

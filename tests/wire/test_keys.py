@@ -1,4 +1,4 @@
-"""Promises about keys: what cannot travel is named by its place, what travels goes in one header."""
+"""Promises about keys: what cannot travel is named by its place, what can goes in one header."""
 
 from __future__ import annotations
 

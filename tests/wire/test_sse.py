@@ -6,7 +6,6 @@ Cases follow section 9.2 of the HTML Living Standard.
 from __future__ import annotations
 
 import itertools
-import time
 
 import pytest
 
@@ -40,7 +39,10 @@ def events(*chunks: bytes) -> list[bytes]:
         (b" data: no\ndata: a\n\n", [b"a"]),
         (b"\xef\xbb\xbfdata: a\n\n", [b"a"]),
         (b"\n\n\xef\xbb\xbfdata: a\n\ndata: b\n\n", [b"b"]),
-        ("data: Grüße 🙂 \u2028 \x0b \x85 end\n\n".encode(), ["Grüße 🙂 \u2028 \x0b \x85 end".encode()]),
+        (
+            "data: Grüße 🙂 \u2028 \x0b \x85 end\n\n".encode(),
+            ["Grüße 🙂 \u2028 \x0b \x85 end".encode()],
+        ),
         (b"data: \x00\xff\n\n", [b"\x00\xff"]),
         (b"", []),
         (b"\n", []),

@@ -1,0 +1,380 @@
+"""Promises that hold for any bytes at all: what leaves this room is a value or one of our errors.
+
+The examples are drawn the same way in every run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from llmnb import errors
+from llmnb.records import Announced, Reply
+from llmnb.wire.canonical import canonical
+from llmnb.wire.classify import classify
+from llmnb.wire.dialect import dialect
+from llmnb.wire.headers import PROFILES, announced, request_id, retry_after
+from llmnb.wire.keys import check_key, mask
+from llmnb.wire.sse import EventDecoder
+
+DIALECTS = [dialect("openai.chat"), dialect("openai.text")]
+
+fuzzed = settings(
+    max_examples=200,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+# ------------------------------------------------------------------- bodies that nearly fit
+
+texts = st.text(max_size=12)
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**64 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+    texts,
+)
+WORDS = (
+    "choices message delta content text error code type status finish_reason index usage refusal "
+    "prompt_tokens completion_tokens prompt_tokens_details tool_calls function name arguments id "
+    "logprobs reasoning_content detail msg metadata raw object model stop length"
+)
+words = st.sampled_from(WORDS.split())
+anything = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(st.one_of(words, texts), inner, max_size=5)
+    ),
+    max_leaves=8,
+)
+
+
+def nearly(name, fits):
+    """Return what should stand at a place, or anything else, or nothing."""
+    return st.dictionaries(st.just(name), st.one_of(fits, fits, fits, anything), max_size=1)
+
+
+def together(*parts):
+    return st.tuples(*parts).map(lambda found: {k: v for one in found for k, v in one.items()})
+
+
+calls = st.lists(
+    together(
+        nearly("index", st.integers(0, 2)),
+        nearly("id", texts),
+        nearly("function", together(nearly("name", texts), nearly("arguments", texts))),
+    ),
+    max_size=3,
+)
+messages = together(
+    nearly("role", texts),
+    nearly("content", st.one_of(texts, st.lists(anything, max_size=2))),
+    nearly("refusal", st.none()),
+    nearly("reasoning_content", texts),
+    nearly("tool_calls", calls),
+)
+reasons = st.sampled_from(["stop", "length", "content_filter", "tool_calls", None])
+choices = together(
+    nearly("index", st.integers(0, 3)),
+    nearly("message", messages),
+    nearly("delta", messages),
+    nearly("text", texts),
+    nearly("finish_reason", reasons),
+    nearly("logprobs", st.dictionaries(words, st.lists(anything, max_size=2), max_size=2)),
+)
+bodies = together(
+    nearly("choices", st.lists(choices, min_size=1, max_size=3)),
+    nearly("usage", st.dictionaries(words, anything, max_size=4)),
+    nearly("model", texts),
+    st.one_of(st.just({}), st.dictionaries(st.just("error"), anything, max_size=1)),
+)
+raws = st.one_of(
+    st.binary(max_size=200),
+    anything.map(orjson.dumps),
+    bodies.map(orjson.dumps),
+    bodies.map(orjson.dumps).flatmap(
+        lambda raw: st.integers(0, len(raw)).map(lambda place: raw[:place])
+    ),
+)
+
+
+def value_or_our_error(call):
+    """Run a call; only a value or one of our errors may come out of it."""
+    try:
+        return call()
+    except errors.LLMNBError as error:
+        found = error
+    assert len(found.message.splitlines()) <= errors.MAX_MESSAGE_LINES
+    assert found.body is None or len(found.body) <= 2000
+    pickle.loads(pickle.dumps(found))
+    return found
+
+
+@pytest.mark.parametrize("one", DIALECTS, ids=lambda one: one.name)
+@fuzzed
+@given(raw=raws)
+def test_any_bytes_parse_to_a_reply_or_to_our_error(one, raw):
+    """
+    A reply's text can be shown and its body read again; a bad reply keeps its bytes.
+    """
+    found = value_or_our_error(lambda: one.parse(raw))
+
+    if isinstance(found, Reply):
+        found.text.encode()
+        assert isinstance(found.body, dict)
+    elif type(found) is errors.BadReply:
+        assert found.raw == raw
+
+
+streams = st.lists(
+    st.one_of(
+        st.binary(max_size=40),
+        bodies.map(lambda body: b"data: " + orjson.dumps(body) + b"\n\n"),
+        bodies.map(lambda body: b"data:" + orjson.dumps(body) + b"\r\n\r\n"),
+        st.sampled_from([b"data: [DONE]\n\n", b": ping\n\n", b"\r", b"\n"]),
+    ),
+    max_size=8,
+)
+
+
+@pytest.mark.parametrize("one", DIALECTS, ids=lambda one: one.name)
+@fuzzed
+@given(chunks=streams, size=st.integers(1, 50))
+def test_any_stream_is_put_together_or_is_our_error(one, chunks, size):
+    """
+    However it is cut; and what is put together is not torn down by the parser.
+    """
+    stream = b"".join(chunks)
+    found = []
+    for step in (size, len(stream) or 1):
+        assembler = one.assembler()
+        for place in range(0, len(stream), step):
+            for delta in assembler.feed(stream[place : place + step]):
+                (delta.text + delta.reasoning).encode()
+        found.append(value_or_our_error(assembler.finish))
+
+    if isinstance(found[0], bytes):
+        assert found[0] == found[1]
+        value_or_our_error(lambda: one.parse(found[0]))
+    else:
+        assert type(found[0]) is type(found[1])
+
+
+pieces = st.lists(st.text(max_size=5), max_size=6)
+
+
+@fuzzed
+@given(
+    answers=st.lists(st.tuples(pieces, reasons.filter(bool)), min_size=1, max_size=3),
+    reasoning=pieces,
+    arguments=pieces,
+    has_usage=st.booleans(),
+    size=st.integers(1, 99),
+)
+def test_streamed_and_unstreamed_read_the_same(answers, reasoning, arguments, has_usage, size):
+    """
+    Whatever the texts, the cuts and the number of answers.
+    """
+    chat = DIALECTS[0]
+    usage = {"prompt_tokens": 3, "completion_tokens": 5} if has_usage else None
+    events, whole = [], []
+    for index, (texts_, reason) in enumerate(answers):
+        message = {"role": "assistant", "content": "".join(texts_)}
+        deltas = [{"role": "assistant", "content": ""}, *({"content": one} for one in texts_)]
+        if "".join(reasoning):
+            message["reasoning_content"] = "".join(reasoning)
+            deltas += [{"reasoning_content": one} for one in reasoning]
+        if arguments:
+            function = {"name": "f", "arguments": "".join(arguments)}
+            message["tool_calls"] = [{"id": "c", "type": "function", "function": function}]
+            first = {"index": 0, "id": "c", "function": {"name": "f", "arguments": ""}}
+            rest = [{"index": 0, "function": {"arguments": one}} for one in arguments]
+            deltas += [{"tool_calls": [one]} for one in (first, *rest)]
+        events += [{"index": index, "delta": one, "finish_reason": None} for one in deltas]
+        events.append({"index": index, "delta": {}, "finish_reason": reason})
+        whole.append({"index": index, "message": message, "finish_reason": reason})
+    head = {"id": "x", "model": "m"}
+    stream = b"".join(
+        b"data: " + orjson.dumps({**head, "choices": [one], "usage": None}) + b"\n\n"
+        for one in events
+    ) + (b"data: " + orjson.dumps({**head, "choices": [], "usage": usage}) + b"\n\n")
+
+    assembler = chat.assembler(samples=len(answers))
+    for place in range(0, len(stream), size):
+        assembler.feed(stream[place : place + size])
+    streamed = chat.parse(assembler.finish())
+    unstreamed = chat.parse(orjson.dumps({**head, "choices": whole, "usage": usage}))
+
+    assert dataclasses.replace(streamed, raw=b"") == dataclasses.replace(unstreamed, raw=b"")
+
+
+values = st.one_of(
+    st.text(max_size=30),
+    st.from_regex(r"-?[0-9]{0,6}(\.[0-9]{0,3})?(ms|s|m|h)?", fullmatch=True),
+    st.floats().map(str),
+    st.integers().map(str),
+    st.datetimes().map(str),
+)
+names = st.sampled_from(
+    [
+        *("retry-after", "retry-after-ms", "x-request-id", "x-ratelimit-reset"),
+        *("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests"),
+        *("x-ratelimit-reset-requests", "x-ratelimit-limit-tokens", "x-ratelimit-reset-tokens"),
+        *("x-ratelimit-remaining-tokens", "anthropic-ratelimit-requests-limit"),
+        *("anthropic-ratelimit-requests-reset", "anthropic-ratelimit-tokens-remaining"),
+    ]
+)
+headers = st.dictionaries(names, values, max_size=6)
+moments = st.floats(0, 4e9)
+
+
+@fuzzed
+@given(headers=headers, body=raws, now=moments, profile=st.sampled_from([*PROFILES, "none"]))
+def test_any_headers_are_read_to_sane_values(headers, body, now, profile):
+    """
+    A wait is finite and never negative; a limit is above 0; a remainder is a whole number.
+    """
+    wait = retry_after(headers, body, now=now)
+    assert wait is None or 0 <= wait <= 366 * 86400
+    name = request_id(headers)
+    assert name is None or name.isprintable()
+    told = announced(headers, profile, now=now)
+    if told is not None:
+        assert isinstance(told, Announced)
+        for limit in (told.requests_per_minute, told.tokens_per_minute):
+            assert limit is None or 0 < limit < float("inf")
+        for left in (told.requests_remaining, told.tokens_remaining):
+            assert left is None or left >= 0
+        for reset in (told.requests_reset, told.tokens_reset):
+            assert reset is None or 0 <= reset <= 366 * 86400
+
+
+@fuzzed
+@given(
+    status=st.one_of(st.integers(100, 599), st.sampled_from([400, 401, 403, 429, 503])),
+    headers=headers,
+    body=raws,
+    now=moments,
+    secret=st.one_of(st.none(), st.from_regex(r"[!-~]{8,40}", fullmatch=True)),
+    place=st.integers(0, 100),
+)
+def test_any_refusal_becomes_an_error_without_the_key(status, headers, body, now, secret, place):
+    """
+    Never raised, always typed, never with the key, never with what a terminal would obey.
+    """
+    echoed = body[:place] + (secret or "").encode() + body[place:]
+
+    error = classify(status, headers, echoed, provider="openai", model="m", now=now, secret=secret)
+
+    assert isinstance(error, errors.LLMNBError)
+    assert len(error.body) <= 2000
+    assert error.message.isprintable()
+    assert all(one.isprintable() or one == "\n" for one in error.body)
+    if secret is not None:
+        assert secret not in error.message + error.body
+        assert secret.encode() not in (error.raw or b"")
+    pickle.loads(pickle.dumps(error))
+
+
+python_values = st.recursive(
+    st.one_of(
+        scalars,
+        st.floats(),
+        st.integers(),
+        st.text(alphabet=st.characters(codec=None), max_size=6),
+        st.binary(max_size=3),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.tuples(inner, inner),
+        st.sets(st.integers(), max_size=2),
+        st.dictionaries(st.one_of(texts, st.integers()), inner, max_size=3),
+    ),
+    max_leaves=10,
+)
+
+
+@fuzzed
+@given(body=st.dictionaries(st.one_of(texts, st.integers()), python_values, max_size=5))
+def test_any_body_is_written_or_is_an_input_error(body):
+    """
+    Written the same twice, whatever order the fields come in; or refused before it is sent.
+    """
+    found = value_or_our_error(lambda: canonical(body))
+
+    if isinstance(found, errors.LLMNBError):
+        assert type(found) is errors.InputError
+    else:
+        assert canonical(dict(reversed(body.items()))) == found
+
+
+@pytest.mark.parametrize("one", DIALECTS, ids=lambda one: one.name)
+@fuzzed
+@given(
+    request_=st.dictionaries(
+        st.one_of(st.sampled_from(["messages", "prompt", "input", "stream"]), texts),
+        python_values,
+        max_size=4,
+    ),
+    params=st.dictionaries(st.one_of(st.just("stop_tokens"), texts), python_values, max_size=3),
+)
+def test_any_request_becomes_a_body_or_an_input_error(one, request_, params):
+    """
+    The model is in it, the stream is not, and nothing that was given is changed.
+    """
+    before = repr((request_, params))
+
+    found = value_or_our_error(lambda: one.body(request_, model="m", params=params))
+
+    assert repr((request_, params)) == before
+    if isinstance(found, errors.LLMNBError):
+        assert type(found) is errors.InputError
+    else:
+        assert found["model"] == "m"
+        assert "stream" not in found
+        assert None not in list(map(type, found.values()))
+
+
+@fuzzed
+@given(chunks=st.lists(st.binary(max_size=20), max_size=10))
+def test_any_bytes_decode_to_the_same_events_however_cut(chunks):
+    """
+    Cuts carry no meaning.
+    """
+    together_, apart = EventDecoder(), EventDecoder()
+    whole = together_.feed(b"".join(chunks)) + together_.finish()
+
+    assert [one for chunk in chunks for one in apart.feed(chunk)] + apart.finish() == whole
+
+
+@fuzzed
+@given(key=st.text(max_size=20))
+def test_any_key_is_taken_as_it_is_or_refused(key):
+    """
+    What is taken fits into a header; what is refused is not told.
+    """
+    found = value_or_our_error(lambda: check_key(key, "openai"))
+
+    if isinstance(found, errors.LLMNBError):
+        assert type(found) is errors.InvalidKey
+    else:
+        assert found == key
+        key.encode("ascii")
+        assert not set(key) & set("\r\n \"'")
+
+
+@fuzzed
+@given(text=st.text(max_size=60), secret=st.text(min_size=4, max_size=10))
+def test_a_masked_text_never_holds_the_secret(text, secret):
+    """
+    Also where the secret holds characters that mean something to a search.
+    """
+    assert secret == "***" or secret not in mask(text + secret + text, secret).replace("***", "")

@@ -1,0 +1,145 @@
+"""Promises about text completions: a prompt goes in, a text comes out."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from llmnb import errors
+from llmnb.wire.dialect import dialect
+
+TEXT = dialect("openai.text")
+
+
+def body(request, **params):
+    return TEXT.body(request, model="m", params=params)
+
+
+def reply(*choices, **fields):
+    choices = choices or ({"text": " there", "index": 0, "finish_reason": "stop"},)
+    return orjson.dumps({"object": "text_completion", "choices": list(choices), **fields})
+
+
+@pytest.mark.parametrize("name", ["prompt", "input"])
+@pytest.mark.parametrize("prompt", ["Once", "", ["a", "b"], [1, 2, 3], [[1], [2]]])
+def test_a_prompt_goes_in_as_it_is(name, prompt):
+    """
+    Text, or the lists of texts and tokens that the endpoint takes.
+    """
+    assert body({name: prompt}, stop_tokens=["."]) == {
+        "model": "m",
+        "prompt": prompt,
+        "stop": ["."],
+    }
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {},
+        {"prompt": None},
+        {"prompt": 7},
+        {"prompt": []},
+        {"prompt": {"text": "Hi"}},
+        {"messages": [{"role": "user", "content": "Hi"}]},
+        {"messages": [{"role": "user", "content": "Hi"}], "prompt": "Hi"},
+        {"prompt": "Hi", "input": "Hi"},
+    ],
+)
+def test_what_is_no_prompt_is_an_input_error(request_):
+    """
+    A conversation is not flattened in silence.
+    """
+    with pytest.raises(errors.InputError, match="Nothing was sent"):
+        body(request_)
+
+
+def test_max_tokens_keeps_its_name():
+    """
+    This endpoint knows no other.
+    """
+    assert body({"prompt": "Hi", "max_tokens": 3})["max_tokens"] == 3
+
+
+def test_a_reply_is_read():
+    """
+    Text, reason, tokens, log-probabilities.
+    """
+    logprobs = {"tokens": [" there"], "token_logprobs": [-0.5]}
+    one = {"text": " there", "index": 0, "logprobs": logprobs, "finish_reason": "length"}
+    found = TEXT.parse(
+        reply(one, id="cmpl-1", model="m2", usage={"prompt_tokens": 1, "completion_tokens": 1})
+    )
+
+    assert (found.text, found.finish_reason, found.quality) == (" there", "length", "truncated")
+    assert (found.response_id, found.model, found.usage.total) == ("cmpl-1", "m2", 2)
+    assert found.logprobs == logprobs
+
+
+def test_several_texts_come_in_their_own_order_and_are_judged_together():
+    """
+    As for chat.
+    """
+    found = TEXT.parse(
+        reply(
+            {"text": "b", "index": 1, "finish_reason": "content_filter"},
+            {"text": "a", "index": 0, "finish_reason": "stop"},
+        )
+    )
+
+    assert (found.text, found.texts, found.quality) == ("a", ("a", "b"), "filtered")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b"<html>",
+        b'{"choices":[{}]}',
+        b'{"choices":[{"text":null}]}',
+        b'{"choices":[{"message":{"content":"a"}}]}',
+        b'{"choices":[{"text":"a"},{"text":7}]}',
+    ],
+)
+def test_what_is_no_answer_is_a_bad_reply_that_keeps_its_bytes(raw):
+    """
+    As for chat.
+    """
+    with pytest.raises(errors.BadReply) as caught:
+        TEXT.parse(raw)
+
+    assert caught.value.raw == raw
+
+
+def test_a_stream_gives_the_same_reply():
+    """
+    Texts and lists of log-probabilities grow piece by piece.
+    """
+    pieces = [
+        {"index": 0, "text": "Hel", "logprobs": {"tokens": ["Hel"], "text_offset": [0]}},
+        {"index": 1, "text": "Bye", "logprobs": None, "finish_reason": "stop"},
+        {"index": 0, "text": "lo", "logprobs": {"tokens": ["lo"], "text_offset": [3]}},
+        {"index": 0, "text": "", "finish_reason": "stop"},
+    ]
+    assembler = TEXT.assembler(samples=2)
+    deltas = [
+        delta.text
+        for piece in pieces
+        for delta in assembler.feed(b"data: " + orjson.dumps({"choices": [piece]}) + b"\n\n")
+    ]
+    found = TEXT.parse(assembler.finish())
+
+    assert deltas == ["Hel", "Bye", "lo"]
+    assert found.texts == ("Hello", "Bye")
+    assert found.logprobs == {"tokens": ["Hel", "lo"], "text_offset": [0, 3]}
+
+
+def test_a_stream_that_ends_too_early_is_incomplete():
+    """
+    As for chat.
+    """
+    with pytest.raises(errors.IncompleteReply):
+        TEXT.assembler().whole(b'data: {"choices":[{"index":0,"text":"Hel"}]}\n\ndata: [DONE]\n\n')
