@@ -38,7 +38,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 _PRIVATE_ENDINGS = ("_API_KEY", "_API_BASE", "_BASE_URL", "_ENDPOINT", "_API_VERSION", "_TOKEN")
 _PRIVATE = {"REDIS_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE"}
 # So that the suite can be run under either loop, and with weights kept elsewhere.
-_KEPT = {"LLMNB_LOOP", "LLMNB_DATA_DIR"}
+_KEPT = {"LLMNB_LOOP", "LLMNB_DATA_DIR", "LLMNB_LOCAL_THREADS"}
+
+# Several tests run at once: a model with a thread for every core would spin against them.
+os.environ.setdefault("LLMNB_LOCAL_THREADS", "1")
 
 
 def _is_private(name: str) -> bool:

@@ -48,6 +48,9 @@ QUIET = -1
 VERBOSITY_VARIABLE = "LLMNB_LOCAL_VERBOSITY"
 """Environment variable that lets llama.cpp's log through, for finding out why a file fails."""
 
+THREADS_VARIABLE = "LLMNB_LOCAL_THREADS"
+"""Environment variable that sets how many threads a local model uses."""
+
 MOST_THREADS = 16
 """Threads beyond this slow a small model down, and starve everything else on the machine."""
 
@@ -269,8 +272,13 @@ def usable_cores() -> int:
     """Return the cores this process may really use, at most `MOST_THREADS`.
 
     In a container the quota counts, not the machine's cores: threads beyond it
-    only spin against the quota.
+    only spin against the quota. Where other work shares the cores, fewer are
+    faster, since llama.cpp's threads wait for each other by spinning:
+    `LLMNB_LOCAL_THREADS` sets their number.
     """
+    chosen = settings.environment(THREADS_VARIABLE) or ""
+    if chosen.isdecimal() and int(chosen) > 0:
+        return min(int(chosen), MOST_THREADS)
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
