@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from dataclasses import dataclass
 from itertools import islice
 
@@ -39,7 +40,8 @@ def act(options: argparse.Namespace) -> int:
     """Run the command."""
     questions = options_of.Questions(options)
     options_of.announce(options.model, options.url)
-    preparer = Preparer(options_of.asking(options))
+    # A plan sends nothing, so it needs no key.
+    preparer = Preparer(dataclasses.replace(options_of.asking(options), api_key="none"))
     store = open_project(settings.project_name(options.project), settings.cache_dir())
     sums, seen = _Sums(), set[str]()
     rows = questions.rows()

@@ -223,11 +223,12 @@ def _base_from_environment(row: Provider) -> str | None:
 
 def _missing_key_words(row: Provider) -> str:
     variable = row.key_env[0]
-    return (
-        f"{row.name} needs an API key and none was found. Ways to give it:\n"
-        f"  export {variable}=…                      in the environment\n"
-        f"  {variable}=…                             in a .env file here or above\n"
-        f"  llmnb.set_key({row.name!r}, …)           in memory only\n"
-        f"  api_key=…                                with the call\n"
-        "Or answer without a key: model='local/smollm2'."
+    ways = (
+        (f"export {variable}=…", "in the environment"),
+        (f"{variable}=…", "in a .env file here or above"),
+        (f"llmnb.set_key({row.name!r}, …)", "in memory only"),
+        ("api_key=…", "with the call"),
     )
+    lines = [f"{row.name} needs an API key and none was found. Ways to give it:"]
+    lines += [f"  {way:<36} {where}" for way, where in ways]
+    return "\n".join([*lines, "Or answer without a key: model='local/smollm2'."])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llmnb.models.target import HTTPTarget
+from llmnb.records import Usage
 from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect
 
@@ -27,6 +28,10 @@ class SimulatedTarget(HTTPTarget):
     def provider(self) -> str:
         """`sim`, on every display."""
         return "sim"
+
+    def price(self, usage: Usage | None, model: str | None) -> float | None:
+        """Nobody is paid for invented texts."""
+        return 0.0
 
     @property
     def endpoint(self) -> str:

@@ -6,7 +6,7 @@ import functools
 import json
 import re
 import unicodedata
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 from llmnb.errors import InvalidKey
 from llmnb.wire.catalog import Provider
@@ -112,7 +112,7 @@ def mask(text: str, secret: str | None) -> str:
 @functools.lru_cache(maxsize=32)
 def _forms_of(secret: str) -> re.Pattern[str]:
     """Return what finds a key however it was written into a text."""
-    forms = {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
+    forms = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
     forms |= {form.replace("/", "\\/") for form in forms}
     longest_first = sorted(forms, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)

@@ -224,6 +224,35 @@ def test_its_log_can_be_let_through(weights, monkeypatch):
     assert "loading model" in run(QUIET, weights).stderr
 
 
+SPINS = """
+import os, sys
+from llmnb.adapters import llamacpp
+before = dict(os.environ)
+with llamacpp._short_spins():
+    print(os.environ.get("GOMP_SPINCOUNT"))
+llamacpp.serve(sys.argv[1], load=llamacpp.LoadSettings(n_parallel=1, n_ctx=128))
+assert dict(os.environ) == before
+"""
+
+
+@pytest.mark.local_model
+@pytest.mark.parametrize(
+    ("variable", "value", "seen"),
+    [("OTHER", "1", "200"), ("GOMP_SPINCOUNT", "7", "7"), ("OMP_WAIT_POLICY", "active", "None")],
+)
+def test_its_threads_wait_politely_unless_the_person_said_how(
+    weights, monkeypatch, variable, value, seen
+):
+    """
+    The setting is made for the one library, overrides nobody's and is not left behind.
+    """
+    monkeypatch.setenv(variable, value)
+
+    done = run(SPINS, weights)
+
+    assert (done.returncode, done.stdout.strip()) == (0, seen)
+
+
 IN_FLIGHT = """
 import http.client, json, sys, threading, urllib.request
 from llmnb.adapters import llamacpp

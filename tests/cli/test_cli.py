@@ -208,6 +208,24 @@ def test_a_plan_sends_nothing_and_says_what_a_run_would(sim, table, capsys):
     assert len(sim.ledger.received) == sent
 
 
+def test_a_plan_needs_no_key(table, capsys):
+    """
+    It sends nothing, so there is nothing to sign.
+    """
+    assert main(["plan", str(table), "--prompt", "text", "--model", "openai/gpt-4o-mini"]) == 0
+    assert "asked 30 questions" in capsys.readouterr().out
+
+
+def test_invented_answers_cost_nothing_and_say_so(table, capsys):
+    """
+    The name `sim/…` is answered by this process; the receipt calls it simulated.
+    """
+    words = ["run", str(table), "--prompt", "text", "--model", "sim/any"]
+
+    assert main(words) == 0
+    assert "for $0 (simulated)" in capsys.readouterr().out
+
+
 def test_the_cache_is_listed_shown_cleared_and_brought_back(sim, table, capsys, tmp_path):
     """
     Clearing asks first, says what it takes, and can be undone.

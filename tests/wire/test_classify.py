@@ -102,6 +102,16 @@ def test_a_prompt_that_speaks_of_quotas_stops_nothing(status, prompt):
         assert not isinstance(judge(status, body), errors.QuotaExhausted)
 
 
+def test_togethers_credit_limit_is_one_of_pace_whatever_it_says():
+    """
+    The name alone decides: with a 429 it never ends the run.
+    """
+    words = "Your spending limit tier allows 60 queries per minute."
+
+    assert type(judge(429, openai(words, "credit_limit", None))) is errors.RateLimited
+    assert type(judge(429, openai(words, "billing", None))) is errors.QuotaExhausted
+
+
 def test_a_known_status_wins_over_an_unreadable_body():
     """
     Nothing, a page, rubbish and deep nesting all leave the status its meaning.
@@ -139,7 +149,8 @@ def test_the_request_id_is_kept(name):
 
 @pytest.mark.parametrize(
     "key",
-    [SECRET, "abc/def+ghi=jkl", 'with"quote\\slash', "sk-proj-Ab1_Cd2-Ef3"],
+    [SECRET, "abc/def+ghi=jkl", 'with"quote\\slash', "sk-proj-Ab1_Cd2-Ef3", "k1" * 150],
+    ids=["plain", "for URLs", "for JSON", "shaped", "long"],
 )
 @pytest.mark.parametrize(
     "echo",
@@ -149,6 +160,7 @@ def test_the_request_id_is_kept(name):
         lambda key: orjson.dumps({"error": {"message": "No.", "code": key}}),
         lambda key: f'{{"headers": {{"Authorization": "Bearer {key}"}}}}'.encode(),
         lambda key: b"?key=" + quote(key, safe="").encode(),
+        lambda key: orjson.dumps({"message": key}).replace(b"/", b"\\/"),
         lambda key: key.upper().encode(),
         lambda key: (key * 3000).encode(),
         lambda key: b"x" * 19_990 + key.encode() * 4,
@@ -162,7 +174,9 @@ def test_a_key_that_comes_back_is_hidden_everywhere(key, echo):
         error = judge(status, echo(key), {"x-request-id": "r"}, secret=key)
         text = f"{error}{error!r}{error.body}".lower()
         assert key.lower() not in text
-        assert key.lower().replace('"', '\\"') not in text
+        assert quote(key, safe="").lower() not in text
+        assert orjson.dumps(key).decode()[1:-1].lower() not in text
+        assert key.lower().replace("/", "\\/") not in text
         if len(key) > 12:
             assert key[:12].lower() not in text
         assert key.encode() not in (error.raw or b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 
@@ -76,6 +77,21 @@ def test_what_means_nothing_is_left_aside(text):
     Infinite, absurd or foreign: as if the header were not there, so the engine's own wait holds.
     """
     assert retry_after({"retry-after": text}, b"", now=NOW) is None
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system has one zone per process")
+@pytest.mark.parametrize("text", ["Thu Jan  1 00:00:30 2026", "2026-01-01T00:00:30"])
+def test_a_date_without_a_zone_is_in_utc(monkeypatch, text):
+    """
+    Whatever the zone of the machine that reads it.
+    """
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert wait_of(text, now=NOW) == 30.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_hours_are_told_as_they_are():

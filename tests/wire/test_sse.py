@@ -28,6 +28,8 @@ def events(*chunks: bytes) -> list[bytes]:
         (b"data:a\n\n", [b"a"]),
         (b"data:  a \n\n", [b" a "]),
         (b"data: a\ndata: b\n\n", [b"a\nb"]),
+        (b"data: a\r\ndata: b\r\n\r\n", [b"a\nb"]),
+        (b"data: a\rdata: b\r\r", [b"a\nb"]),
         (b"data\n\n", [b""]),
         (b"data:\n\n", [b""]),
         (b"data: a\n\n\n\n\ndata: b\n\n", [b"a", b"b"]),
