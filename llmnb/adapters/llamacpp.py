@@ -54,6 +54,10 @@ THREADS_VARIABLE = "LLMNB_LOCAL_THREADS"
 MOST_THREADS = 16
 """Threads beyond this slow a small model down, and starve everything else on the machine."""
 
+SPIN_VARIABLE = "GOMP_SPINCOUNT"
+SHORT_SPINS = "200"
+"""Turns a waiting thread spins before it sleeps; the library's own default is 300,000."""
+
 LARGEST_CONTEXT = 1 << 20
 """Tokens a slot may be given; more would be a slip of the pen that takes the memory with it."""
 
@@ -305,7 +309,8 @@ def _import() -> Any:
     if not is_installed():
         raise _missing()
     try:
-        import xllamacpp
+        with _short_spins():
+            import xllamacpp
     except ImportError as error:
         raise MissingExtra(
             f"The package {PACKAGE} is installed but cannot be loaded: {error}.\n"
@@ -313,6 +318,26 @@ def _import() -> Any:
             "OPENAI_API_KEY, or run Ollama and name ollama/MODEL."
         ) from error
     return xllamacpp
+
+
+@contextlib.contextmanager
+def _short_spins() -> Iterator[None]:
+    """Let the OpenMP library that is loaded in here wait politely.
+
+    llama.cpp's threads meet hundreds of times a token. By default whoever comes
+    first spins for milliseconds, against the very core that the last one needs as
+    soon as anything else runs on the machine: with one busy program beside it two
+    threads become ten times slower. Short spins cost nothing on an idle machine. The
+    library reads its variables once, when it is loaded; what the person set stays.
+    """
+    if any(name in os.environ for name in (SPIN_VARIABLE, "OMP_WAIT_POLICY")):
+        yield
+        return
+    os.environ[SPIN_VARIABLE] = SHORT_SPINS
+    try:
+        yield
+    finally:
+        os.environ.pop(SPIN_VARIABLE, None)
 
 
 # -------------------------------------------------------------------- stopping
