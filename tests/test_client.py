@@ -70,14 +70,25 @@ def test_each_request_may_name_its_own_model_and_address(sim):
 
 def test_a_key_given_for_one_address_never_goes_to_another(sim, monkeypatch):
     """
-    A request with an address of its own and no key of its own is an error, not a leak.
+    Neither the object's key nor one lying in the environment: the other server gets none.
     """
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with SimulatedProvider() as other:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-environment")
+    with SimulatedProvider(api_key=True) as other:
         rows = make(sim).generate([{**say("a"), "url": other.base_url}])
 
-        assert "needs an API key" in rows[0][1][-1]
-        assert len(other.ledger.received) == 0
+        assert "401" in rows[0][1][-1]
+        assert [row.key_hash for row in other.ledger.received] == [""]
+
+
+def test_a_server_of_ones_own_needs_no_key(monkeypatch):
+    """
+    A stranger's address with a bare model name: asked without a key, none is demanded.
+    """
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with SimulatedProvider(reply="hello") as own:
+        rows = AsyncLLM(model="my-model", url=own.base_url).generate([say("a")])
+
+        assert content(rows[0]) == "hello"
 
 
 def test_body_fields_of_a_request_win_over_sampling_params():

@@ -17,12 +17,13 @@ from llmnb.errors import ConfigurationError, MissingKey, UnknownModel
 from llmnb.models.target import HTTPTarget
 from llmnb.wire.catalog import (
     Provider,
+    endpoint,
     load_catalog,
     provider,
     provider_of_url,
     providers_with_model,
 )
-from llmnb.wire.dialect import dialect
+from llmnb.wire.dialect import dialect, is_spoken
 from llmnb.wire.keys import check_key
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ def _choose_for_the_person(gen_type: str) -> Choice:
     for row in load_catalog().values():
         if row.name in _NOT_CLOUD or not row.key_env or gen_type not in row.default_models:
             continue
+        if not is_spoken(row.dialects[gen_type]):
+            continue
         if settings.find_key(row.name, row.key_env):
             model = row.default_models[gen_type]
             return Choice(
@@ -134,11 +137,10 @@ def _choose_for_the_person(gen_type: str) -> Choice:
 def _price_words(row: Provider, model: str) -> str:
     from llmnb.adapters import prices
 
-    into = prices.estimate(row.name, model, 1_000_000, 0)
-    out = prices.estimate(row.name, model, 0, 1_000_000)
-    if into is None or out is None:
+    rates = prices.rates(row.name, model)
+    if rates is None:
         return " (price unknown)"
-    return f" (${into:g} in, ${out:g} out per million tokens)"
+    return f" (${rates.input:g} in, ${rates.output:g} out per million tokens)"
 
 
 def resolve(
@@ -157,7 +159,9 @@ def resolve(
         model: As for `choose`.
         api_provider: As for `choose`; with a `url` it may be left out.
         api_key: Key; else `set_key`, the environment, ``.env``, Colab's secrets.
-        url: A base (``https://host/v1``) or a full endpoint; else environment, else catalog.
+        url: A base (``https://host/v1``) or a full endpoint; else environment, else catalog. Where
+            it belongs to no provider of the catalog and none is named, it is asked as OpenAI's
+            protocol says, with the key given here or with none.
         gen_type: Kind of generation.
         allow_http: Whether a key may travel over plain http to another machine.
         encoding: Name of the token encoding used to count.
@@ -165,8 +169,11 @@ def resolve(
     Raises:
         ConfigurationError: With what to do about it, before anything is sent.
     """
+    is_stranger = False
     if url and not api_provider and not (model and "/" in model):
-        api_provider = provider_of_url(url) or "openai"
+        owner = provider_of_url(url)
+        is_stranger = owner is None
+        api_provider = owner or "openai"
     choice = choose(model, api_provider=api_provider, gen_type=gen_type)
     if choice.provider == "local" and not url:
         from llmnb.models.local import local_target
@@ -178,8 +185,10 @@ def resolve(
         return simulated_target(choice.model, gen_type)
     row = provider(choice.provider)
     address = endpoint_url(row, url, gen_type)
-    key = settings.find_key(row.name, row.key_env, api_key)
-    if key is None and row.key_env:
+    # A key found for a provider goes to that provider; to a stranger's address only one that
+    # was given with it.
+    key = api_key if is_stranger else settings.find_key(row.name, row.key_env, api_key)
+    if key is None and row.key_env and not is_stranger:
         raise MissingKey(_missing_key_words(row))
     if key is not None:
         key = check_key(key, row.name)
@@ -203,15 +212,11 @@ def endpoint_url(row: Provider, url: str | None, gen_type: str) -> str:
     """
     if gen_type not in row.paths:
         default_model(row, gen_type)
-    path = row.paths[gen_type]
     base = url or _base_from_environment(row) or row.base_url
     if base is None:
         names = " or ".join(row.base_url_env)
         raise ConfigurationError(f"{row.name} has no fixed address: give url=… or set {names}.")
-    base = base.strip().rstrip("/")
-    if base.endswith(path) or any(base.endswith(other) for other in row.paths.values()):
-        return base
-    return base + path
+    return endpoint(row, base, gen_type)
 
 
 def _base_from_environment(row: Provider) -> str | None:

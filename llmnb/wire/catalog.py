@@ -151,6 +151,31 @@ def provider_of_url(url: str) -> str | None:
     return None
 
 
+def endpoint(row: Provider, base: str, gen_type: str) -> str:
+    """Return the full address of an endpoint.
+
+    Args:
+        row: The provider.
+        base: An address under which its paths lie, one that already holds the
+            beginning of the path, or a full endpoint; a query stays at the end.
+        gen_type: Kind of generation; the row must have a path for it.
+
+    Example:
+        >>> endpoint(provider("openai"), "http://127.0.0.1:8000/v1/", "chat")
+        'http://127.0.0.1:8000/v1/chat/completions'
+        >>> endpoint(provider("azure"), "https://mine.openai.azure.com/openai/v1", "chat")
+        'https://mine.openai.azure.com/openai/v1/chat/completions'
+    """
+    address, mark, query = base.strip().partition("?")
+    there = address.rstrip("/").split("/")
+    wanted = row.paths[gen_type].strip("/").split("/")
+    if there[-1] in {path.rpartition("/")[2] for path in row.paths.values()}:
+        return "/".join(there) + mark + query
+    counts = range(len(wanted) - 1, 0, -1)
+    shared = next((count for count in counts if there[-count:] == wanted[:count]), 0)
+    return "/".join((*there, *wanted[shared:])) + mark + query
+
+
 def _origin(url: str) -> tuple[str, str, int] | None:
     """Return scheme, host and port; all names of this machine are one."""
     try:

@@ -8,7 +8,13 @@ import pytest
 
 from llmnb import errors
 from llmnb.wire import headers
-from llmnb.wire.catalog import load_catalog, provider, provider_of_url, providers_with_model
+from llmnb.wire.catalog import (
+    endpoint,
+    load_catalog,
+    provider,
+    provider_of_url,
+    providers_with_model,
+)
 from llmnb.wire.dialect import dialect, is_spoken
 
 NAMES = [
@@ -192,3 +198,34 @@ def test_an_address_is_somebodys_only_by_its_whole_origin(url, name):
     Scheme, host and port; a look-alike is a stranger and gets nobody's key.
     """
     assert provider_of_url(url) == name
+
+
+CLASSIC = "https://x.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-10-21"
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "address"),
+    [
+        ("openai", "https://host/v1", "https://host/v1/chat/completions"),
+        ("openai", " https://host/v1// ", "https://host/v1/chat/completions"),
+        ("openai", "https://host", "https://host/chat/completions"),
+        ("openai", "https://host/v1/chat", "https://host/v1/chat/completions"),
+        ("openai", "https://host/v1?key=1", "https://host/v1/chat/completions?key=1"),
+        ("openai", "https://host/v1/chat/completions", "https://host/v1/chat/completions"),
+        ("openai", "https://host/v1/chat/completions/", "https://host/v1/chat/completions"),
+        ("openai", "https://host/v1/completions", "https://host/v1/completions"),
+        ("azure", "https://x.azure.com/", "https://x.azure.com/openai/v1/chat/completions"),
+        ("azure", "https://x.azure.com/openai", "https://x.azure.com/openai/v1/chat/completions"),
+        (
+            "azure",
+            "https://x.azure.com/openai/v1/",
+            "https://x.azure.com/openai/v1/chat/completions",
+        ),
+        ("azure", CLASSIC, CLASSIC),
+    ],
+)
+def test_an_address_may_be_a_base_a_half_or_an_endpoint(name, base, address):
+    """
+    Whichever a provider's page shows can be pasted.
+    """
+    assert endpoint(provider(name), base, "chat") == address
