@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from llmnb import bridge, progress, settings
+from llmnb.engine import collector
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
 from llmnb.models import listing
@@ -317,7 +318,9 @@ class AsyncLLM:
                 logger.debug("request %s failed: %s", task_id, outcome.error)
         if run.error is not None:
             logger.error("%s", run.error)
-        return [response_row(request, one) for request, one in zip(requests, outcomes, strict=True)]
+        pairs = zip(requests, outcomes, strict=True)
+        with collector.calmed():
+            return [response_row(request, one) for request, one in pairs]
 
 
 _LIMITS = (

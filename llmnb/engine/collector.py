@@ -4,17 +4,19 @@ A request in flight is some hundred small objects, none of them garbage yet.
 Python's collector looks through them after every 700 new ones, and through
 everything the process holds after every 70,000: a sixth of a run's CPU, for
 nothing, since answers form no cycles. While at least one run is under way the
-first threshold is raised, never lowered; afterwards it is put back, unless
-somebody else has changed it meanwhile.
+thresholds are raised, never lowered; afterwards they are put back, unless
+somebody else has changed them meanwhile.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
+from collections.abc import Iterator
 
-CALM_THRESHOLD = 10_000
-"""New objects between two passes; a few megabytes at most wait longer for their collection."""
+CALM = (50_000, 10, 100)
+"""Thresholds of the three generations; some ten megabytes at most wait longer."""
 
 _lock = threading.Lock()
 _runs = 0
@@ -27,9 +29,19 @@ def calm() -> None:
     with _lock:
         _runs += 1
         found = gc.get_threshold()
-        if _runs == 1 and 0 < found[0] < CALM_THRESHOLD:
+        if _runs == 1 and 0 < found[0] < CALM[0]:
             _before = found
-            gc.set_threshold(CALM_THRESHOLD, *found[1:])
+            gc.set_threshold(*CALM)
+
+
+@contextlib.contextmanager
+def calmed() -> Iterator[None]:
+    """Calm the collector for a block, such as one that makes a row for each of many outcomes."""
+    calm()
+    try:
+        yield
+    finally:
+        as_before()
 
 
 def as_before() -> None:
@@ -38,6 +50,6 @@ def as_before() -> None:
     with _lock:
         _runs -= 1
         if _runs == 0 and _before is not None:
-            if gc.get_threshold() == (CALM_THRESHOLD, *_before[1:]):
+            if gc.get_threshold() == CALM:
                 gc.set_threshold(*_before)
             _before = None

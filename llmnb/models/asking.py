@@ -30,6 +30,7 @@ from llmnb.records import Limits
 from llmnb.store.project import open_project
 
 _WHO = ("model", "api_provider", "url", "api_key")
+_SAYS_WHO = frozenset(_WHO)
 _NOT_BODY = frozenset((*_WHO, "metadata"))
 _QUESTIONS = ("messages", "prompt", "input")
 
@@ -116,6 +117,8 @@ class Preparer:
         return Row(call=call, metadata=metadata, tag=request)
 
     def _target(self, request: Mapping[str, Any]) -> HTTPTarget:
+        if _SAYS_WHO.isdisjoint(request):
+            return self._default or self.default
         named = tuple(request.get(name) or None for name in _WHO)
         if not any(named):
             return self.default

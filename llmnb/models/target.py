@@ -129,8 +129,8 @@ class HTTPTarget:
             sample=sample,
             extra=extra,
         )
-        # The canonical bytes are a good body themselves, unless fields were left out of them.
-        wire = orjson.dumps(body) if "user" in body or "stream" in body else decisive
+        # The canonical bytes are a good body themselves, unless a field was left out of them.
+        wire = canonical.encoded(body) if "user" in body else decisive
         return Call(target=self, body=body, canonical=decisive, wire=wire, key=key)
 
     async def send(self, body: bytes, *, timeout: float | None) -> RawReply:
