@@ -1,25 +1,29 @@
-"""The two bars of a run, launched over completed, and how a person interrupts a blocking call.
+"""The two bars of a run, launched over completed, and how a person interrupts the wait for it.
 
-Bars are drawn from frozen snapshots a few times a second: a row costs them
-nothing. Waiting happens in slices, so that an interrupt is noticed at once.
+Bars are drawn from frozen snapshots, at most ten times a second: a row costs
+them nothing. While the main thread waits, an interrupt does not break into
+whatever line happens to run: it is counted and tells the run to stop, so no
+interrupt, however many come, can lose a row or leave half a bar behind.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Any, Literal, Self
+from types import FrameType, TracebackType
+from typing import Any, Literal, Protocol, Self
 
 import tqdm
 import tqdm.auto
 
 from llmnb import bridge
 from llmnb.engine.run import Run
-from llmnb.engine.status import StatusSnapshot
+from llmnb.engine.status import Clock, StatusSnapshot
 
 Bars = bool | Literal["auto"]
 """True, False, or ``"auto"``: on a terminal and in a notebook."""
@@ -27,19 +31,36 @@ Bars = bool | Literal["auto"]
 Interrupt = Literal["auto", "raise", "return"]
 """What an interrupt does once the answers are safe: ``"auto"`` raises in scripts only."""
 
+DRAW_SECONDS = 0.1
+"""Bars are drawn no more often than this."""
+
+LINE_SECONDS = 10.0
+"""Where no bar can be drawn, a line is printed this often."""
+
+PATIENCE_SECONDS = 2.0
+"""A third interrupt this long after the second breaks the wait, whatever the run does."""
+
+
+# ------------------------------------------------------------------------------ bars
+
 
 class TwoBars:
     """Launched over completed, with rate, tokens and dollars; a context manager.
 
+    On a terminal and in a notebook two bars; where neither is and bars are asked
+    for, a plain line now and then. The last thing shown is the run's true state.
+
     Args:
         run: The run to watch.
         shown: Whether to draw anything.
+        total: Rows in all, where the run itself reads them lazily and cannot know.
     """
 
-    def __init__(self, run: Run, shown: Bars = "auto") -> None:
+    def __init__(self, run: Run, shown: Bars = "auto", *, total: int | None = None) -> None:
         self._run = run
-        self._is_shown = _is_interactive() if shown == "auto" else shown
-        self._bars: list[Any] = []
+        self._total = total
+        self._display = _display(shown)
+        self._drawn = float("-inf")
 
     def __enter__(self) -> Self:
         return self
@@ -50,47 +71,104 @@ class TwoBars:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bars:
-            self.draw()
-            for bar in reversed(self._bars):
-                bar.close()
-            self._bars = []
+        if self._display is not None:
+            status = self._run.status()
+            self._display.close(status, self._rows(status))
 
     def draw(self) -> None:
-        """Show the run as it is now."""
-        if not self._is_shown:
+        """Show the run as it is now; call it as often as you like."""
+        now = Clock.monotonic()
+        if self._display is None or now - self._drawn < DRAW_SECONDS:
             return
+        self._drawn = now
         status = self._run.status()
+        self._display.draw(status, self._rows(status))
+
+    def _rows(self, status: StatusSnapshot) -> int | None:
+        return status.total if self._total is None else self._total
+
+
+class _Display(Protocol):
+    def draw(self, status: StatusSnapshot, total: int | None) -> None: ...
+    def close(self, status: StatusSnapshot, total: int | None) -> None: ...
+
+
+def _display(shown: Bars) -> _Display | None:
+    can_draw = _is_interactive()
+    if shown == "auto":
+        shown = can_draw
+    if not shown or sys.stderr is None:
+        return None
+    return _TqdmBars() if can_draw else _Lines()
+
+
+class _TqdmBars:
+    """Two bars of tqdm, which knows terminals and notebooks alike."""
+
+    def __init__(self) -> None:
+        self._bars: list[Any] = []
+
+    def draw(self, status: StatusSnapshot, total: int | None) -> None:
         if not self._bars:
-            self._bars = _open_bars(status)
+            self._bars = self._open(total)
         launched, completed = self._bars
         for bar, count in ((launched, status.launched), (completed, status.completed)):
-            if status.total is not None:
-                bar.total = status.total
+            bar.total = total
             bar.n = count
+        launched.set_postfix_str(status.waiting_on, refresh=False)
         completed.set_postfix_str(figures(status), refresh=False)
         for bar in self._bars:
             bar.refresh()
 
+    def close(self, status: StatusSnapshot, total: int | None) -> None:
+        if not self._bars and status.completed == 0:
+            return  # it ended before anything could be seen
+        self.draw(status, total)
+        for bar in reversed(self._bars):
+            bar.close()
+        self._bars = []
 
-def _open_bars(status: StatusSnapshot) -> list[Any]:
-    kind: Any = tqdm.auto.tqdm if _in_notebook() else tqdm.tqdm
-    # The numbers stand before the bar, so that a narrow terminal cuts the words, not them.
-    shape = "{desc} {percentage:3.0f}% {bar:24} {n:,}/{total:,}{postfix}"
-    unknown = "{desc} {n:,}{postfix}"
-    return [
-        kind(
-            total=status.total,
-            desc=name,
-            position=place,
-            leave=True,
-            file=sys.stderr,
-            dynamic_ncols=True,
-            miniters=0,
-            bar_format=shape if status.total is not None else unknown,
-        )
-        for place, name in enumerate(("launched ", "completed"))
-    ]
+    def _open(self, total: int | None) -> list[Any]:
+        in_notebook = _in_notebook()
+        kind: Any = tqdm.auto.tqdm if in_notebook else tqdm.tqdm
+        # The numbers stand before the words, so that a narrow terminal cuts the words.
+        bar = "{bar}" if in_notebook else "{bar:24}"
+        shape = "{desc} {percentage:3.0f}% " + bar + " {n:,}/{total:,}{postfix}"
+        return [
+            kind(
+                total=total,
+                desc=name,
+                position=place,
+                leave=True,
+                file=sys.stderr,
+                dynamic_ncols=True,
+                miniters=0,
+                bar_format=shape if total is not None else "{desc} {n:,}{postfix}",
+            )
+            for place, name in enumerate(("launched ", "completed"))
+        ]
+
+
+class _Lines:
+    """A plain line now and then: for a log, or where output is piped away."""
+
+    def __init__(self) -> None:
+        self._said = Clock.monotonic()
+
+    def draw(self, status: StatusSnapshot, total: int | None) -> None:
+        now = Clock.monotonic()
+        if now - self._said >= LINE_SECONDS:
+            self._said = now
+            self._say(status, total)
+
+    def close(self, status: StatusSnapshot, total: int | None) -> None:
+        self._say(status, total)
+
+    def _say(self, status: StatusSnapshot, total: int | None) -> None:
+        of = f" of {total:,}" if total is not None else ""
+        words = f"launched {status.launched:,}{of}, completed {status.completed:,}{of}, "
+        because = f". {status.waiting_on}" if status.waiting_on else ""
+        print(words + figures(status) + because, file=sys.stderr, flush=True)
 
 
 def figures(status: StatusSnapshot) -> str:
@@ -125,7 +203,77 @@ def short(count: float) -> str:
     return f"{count:.0f}"
 
 
-# ------------------------------------------------------------------------- waiting
+@contextlib.contextmanager
+def byte_bar(total: int) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar of bytes; yields what to call with the bytes that have come and those expected."""
+    kind: Any = tqdm.auto.tqdm if _in_notebook() else tqdm.tqdm
+    with kind(
+        total=total,
+        unit="B",
+        unit_scale=True,
+        file=sys.stderr,
+        leave=False,
+        disable=not _is_interactive(),
+    ) as bar:
+
+        def progress(come: int, expected: int) -> None:
+            bar.total = expected
+            bar.n = come
+            bar.refresh()
+
+        yield progress
+
+
+# ------------------------------------------------------------------------- interrupts
+
+
+class Interrupts:
+    """Turns interrupts into words to a run, for as long as the block lasts.
+
+    The first stops the run: nothing new is sent, and answers in flight go to the
+    store. The second drops what is in flight. On the main thread Python's own
+    handler of SIGINT is replaced meanwhile; somebody else's handler is left alone.
+
+    Args:
+        run: The run.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._is_handling = False
+        self._second = 0.0
+        self.count = 0
+        """Interrupts so far."""
+
+    def __enter__(self) -> Self:
+        on_main_thread = threading.current_thread() is threading.main_thread()
+        if on_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._handle)
+            self._is_handling = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_handling:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._is_handling = False
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        self.press()
+
+    def press(self) -> None:
+        """Take one interrupt.
+
+        Raises:
+            KeyboardInterrupt: If two were not enough and seconds have passed.
+        """
+        self.count += 1
+        if self.count == 1:
+            self._run.stop()
+        elif self.count == 2:
+            self._second = Clock.monotonic()
+            self._run.cancel()
+        elif Clock.monotonic() - self._second > PATIENCE_SECONDS:
+            raise KeyboardInterrupt
 
 
 def attend(run: Run, *, bars: Bars = "auto", interrupt: Interrupt = "auto") -> None:
@@ -143,57 +291,63 @@ def attend(run: Run, *, bars: Bars = "auto", interrupt: Interrupt = "auto") -> N
     Raises:
         KeyboardInterrupt: In scripts, after an interrupt; `llmnb.last_run()` has the partial.
     """
-    with TwoBars(run, bars) as shown:
-        try:
-            while not run.wait(bridge.SLICE_SECONDS):
-                shown.draw()
-            return
-        except KeyboardInterrupt:
-            _stop(run)
-    _after_interrupt(run, interrupt)
+    with Interrupts(run) as interrupts, TwoBars(run, bars) as shown:
+        while True:
+            try:
+                while not run.wait(bridge.SLICE_SECONDS):
+                    shown.draw()
+                break
+            except KeyboardInterrupt:  # where the handler is not ours
+                interrupts.press()
+    if interrupts.count:
+        if not _returns(interrupt):
+            raise KeyboardInterrupt
+        _warn_of_stop(run)
 
 
 async def aattend(run: Run, *, bars: Bars = "auto", interrupt: Interrupt = "auto") -> None:
     """Await a run on the caller's loop, showing its bars.
 
-    A cancelled cell is an interrupt: stop and keep.
+    A cancelled task, which is what an interrupted cell is, stops and keeps.
+
+    Args:
+        run: The run.
+        bars: Whether to show bars.
+        interrupt: What an interrupt does once the answers are safe.
 
     Raises:
         CancelledError: In scripts, after an interrupt; `llmnb.last_run()` has the partial.
     """
+    done = asyncio.ensure_future(_done(run))
+    interrupts = Interrupts(run)
+    cancelled: asyncio.CancelledError | None = None
     with TwoBars(run, bars) as shown:
-        try:
-            while not run.is_done:
-                shown.draw()
-                # Short sleeps wake the loop, so that an interrupt of the cell is noticed.
-                await asyncio.sleep(0.02)
-            run.wait()  # raises what ended the run
-            return
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            run.stop()
-            while not run.is_done:  # noqa: ASYNC110 - the run ends on another thread
-                await asyncio.sleep(0.02)
-            if not _returns(interrupt):
-                raise
-    _after_interrupt(run, "return")
+        while not done.done():
+            shown.draw()
+            try:
+                # A short sleep wakes the loop, so that an interrupt of the cell is noticed.
+                await asyncio.wait({done}, timeout=bridge.SLICE_SECONDS)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                interrupts.press()
+    done.result()  # raises what ended the run
+    if cancelled is not None:
+        if not _returns(interrupt):
+            raise cancelled
+        task = asyncio.current_task()
+        for _ in range(interrupts.count if task is not None else 0):
+            task.uncancel()  # type: ignore[union-attr]
+        _warn_of_stop(run)
 
 
-def _stop(run: Run) -> None:
-    """Stop a run and wait for its partial result; a second interrupt drops what is in flight."""
-    run.stop()
-    try:
-        while not run.wait(bridge.SLICE_SECONDS):
-            pass
-    except KeyboardInterrupt:
-        run.cancel()
-        while not run.wait(bridge.SLICE_SECONDS):
-            pass
+async def _done(run: Run) -> None:
+    await run
 
 
-def _after_interrupt(run: Run, interrupt: Interrupt) -> None:
-    if not _returns(interrupt):
-        raise KeyboardInterrupt
+def _warn_of_stop(run: Run) -> None:
     status = run.status()
+    if not status.counts.num_stopped:
+        return  # it was done before it could be stopped
     warnings.warn(
         f"Stopped: {status.completed - status.counts.num_stopped:,} of {status.completed:,} rows "
         "have their outcome and are kept. Run the cell again: only what is missing is asked.",
@@ -205,31 +359,24 @@ def _returns(interrupt: Interrupt) -> bool:
     return _in_ipython() if interrupt == "auto" else interrupt == "return"
 
 
-def _in_ipython() -> bool:
+# ------------------------------------------------------------------------ where we are
+
+
+def _shell() -> Any:
+    """Return IPython's shell where there is one; never the one to import it."""
     ipython = sys.modules.get("IPython")
-    return ipython is not None and ipython.get_ipython() is not None
+    get = getattr(ipython, "get_ipython", None)
+    return get() if get is not None else None
+
+
+def _in_ipython() -> bool:
+    return _shell() is not None
 
 
 def _in_notebook() -> bool:
     """Whether a kernel, not a terminal, shows what is printed."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and hasattr(shell, "kernel")
+    return hasattr(_shell(), "kernel")
 
 
 def _is_interactive() -> bool:
     return _in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
-
-
-@contextlib.contextmanager
-def byte_bar(total: int) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar of bytes; yields what to call with the bytes that have come and those expected."""
-    kind: Any = tqdm.auto.tqdm if _in_notebook() else tqdm.tqdm
-    with kind(total=total, unit="B", unit_scale=True, file=sys.stderr, leave=False) as bar:
-
-        def progress(come: int, expected: int) -> None:
-            bar.total = expected
-            bar.n = come
-            bar.refresh()
-
-        yield progress

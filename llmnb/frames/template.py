@@ -7,6 +7,7 @@ and nothing of them but their text is looked at.
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -79,6 +80,11 @@ class Template:
             return None
         return "".join((texts[part] or "") if is_field else part for part, is_field in self._parts)
 
+    def asks(self, row: Mapping[str, Any]) -> bool:
+        """Whether there is anything to ask about a row: `render` gives a prompt for it."""
+        fields = self.fields
+        return not fields or not all(is_missing(row.get(field)) for field in fields)
+
 
 def cell_text(cell: Any) -> str | None:
     """Return a cell as text, None where it is missing; dictionaries and lists as JSON.
@@ -109,8 +115,11 @@ def is_missing(cell: Any) -> bool:
 
 
 def _unknown(field: str, columns: Sequence[str]) -> UnknownField:
+    near = difflib.get_close_matches(field, columns, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
     return UnknownField(
-        f"The table has no column {field!r}. It has: {', '.join(map(str, columns))[:600]}.\n"
+        f"The table has no column {field!r}.{hint} "
+        f"It has: {', '.join(map(repr, columns))[:600]}.\n"
         "To write a brace itself, double it: {{ or }}. Nothing was sent."
     )
 
