@@ -48,7 +48,7 @@ def act(options: argparse.Namespace) -> int:
     )
     run = start(
         [question(row["text"]) for row in rows],
-        Asking(model=options.model, params={"temperature": 0, "max_tokens": 4}),
+        Asking(model=options.model, params=_params(options.model)),
         project_name=PROJECT,
     )
     attend(run, bars=True)
@@ -60,6 +60,13 @@ def act(options: argparse.Namespace) -> int:
     if run.error is not None:
         print(f"llmnb: {run.error}", file=sys.stderr)
     return 1 if run.status().counts.num_tasks_failed else 0
+
+
+def _params(model: str) -> dict[str, object]:
+    """Return the parameters: strict for the small model, roomy for those that think first."""
+    if model.startswith("local/"):
+        return {"temperature": 0, "max_tokens": 4}
+    return {"max_tokens": 1000}
 
 
 def table_path() -> Path:
