@@ -175,6 +175,11 @@ class SimulatedProvider:
     # ------------------------------------------------------------------- where it is
 
     @property
+    def is_listening(self) -> bool:
+        """Whether it has been started, not stopped, and lives in this process."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
     def origin(self) -> str:
         """Scheme, host and port, such as ``"http://127.0.0.1:8000"``."""
         if self._port is None:
@@ -277,11 +282,12 @@ def shared_provider() -> SimulatedProvider:
     """Return this process's own simulated provider, started at first use; it stands for ``sim/…``.
 
     It waits a lifelike fifth of a second or so before it answers, keeps totals
-    only, and runs until the process ends.
+    only, and runs until the process ends. Where it was stopped, or does not
+    live on in a forked child, a new one is started.
     """
     global _shared
     with _shared_lock:
-        if _shared is None:
+        if _shared is None or not _shared.is_listening:
             _shared = SimulatedProvider(latency=Lognormal(0.2), ledger="totals").start()
             atexit.register(_shared.stop)
         return _shared

@@ -503,7 +503,7 @@ def test_it_listens_on_this_machine_only(simulated):
 
 def test_one_provider_stands_for_sim_in_a_process():
     """
-    It is started once and shared.
+    It is started once and shared; after a stop the next question finds a new one.
     """
     shared = shared_provider()
     try:
@@ -511,3 +511,5 @@ def test_one_provider_stands_for_sim_in_a_process():
         assert shared.base_url.endswith("/v1")
     finally:
         shared.stop()
+    assert not shared.is_listening
+    assert shared_provider().is_listening
