@@ -339,16 +339,16 @@ def _progress() -> Any:
 
 def response_row(request: Mapping[str, Any], outcome: Outcome) -> ResponseRow:
     """Return ``[request, response(, metadata)]`` without the address and the key."""
-    shown: Any = request
-    if isinstance(request, Mapping):
-        shown = dict(request)
-        if not _CALLERS_FIELDS.isdisjoint(shown):
-            for name in _CALLERS_FIELDS:
-                shown.pop(name, None)
+    if type(request) is not dict and not isinstance(request, Mapping):
+        return [request, _response(outcome)]
+    shown = dict(request)
+    if _CALLERS_FIELDS.isdisjoint(shown):
+        return [shown, _response(outcome)]
+    metadata = shown.get("metadata")
+    for name in _CALLERS_FIELDS:
+        shown.pop(name, None)
     row = [shown, _response(outcome)]
-    if isinstance(request, Mapping) and request.get("metadata"):
-        row.append(request["metadata"])
-    return row
+    return [*row, metadata] if metadata else row
 
 
 def _response(outcome: Outcome) -> Any:

@@ -15,7 +15,7 @@ import gc
 import threading
 from collections.abc import Iterator
 
-CALM = (50_000, 10, 100)
+CALM = (50_000, 50, 100)
 """Thresholds of the three generations; some ten megabytes at most wait longer."""
 
 _lock = threading.Lock()

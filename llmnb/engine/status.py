@@ -88,6 +88,82 @@ class StatusTracker:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PoolStatus:
+    """One target's limits and how much of them is used."""
+
+    provider: str
+    model: str
+    in_flight: int
+    """Requests on their way to it, those of other runs included."""
+
+    places: int
+    """Requests that may be in flight at once."""
+
+    is_adaptive: bool = False
+    """Whether `places` is found by trying, because nobody named a limit."""
+
+    requests_per_minute: float | None = None
+    """Limit in force; None where none is known."""
+
+    tokens_per_minute: float | None = None
+    learned: bool = False
+    """Whether the limits were read from the provider's headers."""
+
+    paused_seconds: float = 0.0
+    """Seconds until it may be asked again (`Retry-After`)."""
+
+    is_open: bool = False
+    """Whether its breaker is open: it failed too often and only a probe is sent now and then."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ModelShare:
+    """What one model has done in a run."""
+
+    name: str
+    """``provider/model``."""
+
+    rows: int
+    share: float
+    """Part of all rows answered by a request, from 0 to 1."""
+
+    p50: float | None
+    """Median seconds of its replies."""
+
+    usd: float | None
+    """None where its price is unknown."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FailureCause:
+    """Failed rows of one kind, with one example."""
+
+    kind: str
+    """Name of the error's class."""
+
+    words: str
+    """The cause in words, such as ``"refused by the model"``."""
+
+    rows: int
+    first_row: int
+    example: str
+    """First line of the first row's message; text, never markup."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Throughput in one slice of a run, for small charts."""
+
+    seconds: float
+    """End of the slice, in seconds since the run's start."""
+
+    requests_per_minute: float
+    tokens_per_minute: float
+    refusals: int
+    """Refusals for pace in the slice."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StatusSnapshot:
     """One frozen picture of a run; every surface reads this and nothing else."""
 
@@ -122,6 +198,63 @@ class StatusSnapshot:
 
     simulated: bool
     """Whether any answer came from the simulated provider."""
+
+    started_at: float = 0.0
+    """Seconds since the epoch."""
+
+    ended_at: float | None = None
+    """Seconds since the epoch; None while it goes on."""
+
+    pools: tuple[PoolStatus, ...] = ()
+    """Targets in use."""
+
+    shares: tuple[ModelShare, ...] = ()
+    """Models that answered requests, the largest share first."""
+
+    causes: tuple[FailureCause, ...] = ()
+    """Why rows failed, the most frequent first."""
+
+    samples: tuple[Sample, ...] = ()
+    """At most 120 slices, oldest first."""
+
+    latencies: tuple[float, ...] = ()
+    """Seconds of the last 150 replies, oldest first."""
+
+    p50: float | None = None
+    p95: float | None = None
+    """Quantiles of the replies' seconds; None before the first."""
+
+    requests_per_minute: float = 0.0
+    """Requests sent in the last minute, or since the start if that is shorter."""
+
+    tokens_per_minute: float = 0.0
+    budget_usd: float | None = None
+    hedge_usd: float = 0.0
+    """Upper bound of what dropped redundant requests may have cost; not part of `counts.usd`."""
+
+    saved_reused_usd: float = 0.0
+    """Part of `counts.saved_usd` that stored answers saved; the rest was saved by merging."""
+
+    waited_seconds: float = 0.0
+    """Seconds in which a provider's `Retry-After` held the run back."""
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Seconds until it is done at the pace so far; None while nobody can know."""
+        if self.total is None or self.state != "running" or self.seconds < 10:
+            return None
+        done = self.completed - self.counts.num_cached - self.counts.num_reused
+        left = self.total - self.completed
+        return left * self.seconds / done if done > 0 else None
+
+    @property
+    def projected_usd(self) -> float | None:
+        """Dollars in the end at the cost so far; None while nobody can know."""
+        sent = self.counts.num_tasks_succeeded
+        if self.total is None or sent == 0 or self.counts.num_unpriced:
+            return None
+        # Rows still to come are taken to need a request as often as those so far did.
+        return self.counts.usd * self.total / max(1, self.completed)
 
     @property
     def rows_per_second(self) -> float:

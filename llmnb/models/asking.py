@@ -94,7 +94,7 @@ class Preparer:
 
     def __call__(self, request: Any, number: int) -> Row:
         """Return the row for the request at position `number`; never raises for bad input."""
-        if not isinstance(request, Mapping):
+        if type(request) is not dict and not isinstance(request, Mapping):
             return Row(call=None, error=_not_a_request(request, number), tag=request)
         metadata = request.get("metadata")
         try:

@@ -20,9 +20,9 @@ class BadEntry(StoreError):
     """A row of the store that llmnb has not written; it is never served."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Entry:
-    """One stored answer."""
+    """One stored answer; never changed, though not frozen: that would make it dear to read."""
 
     key: str
     request: bytes

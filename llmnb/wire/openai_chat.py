@@ -6,6 +6,7 @@ for the two names of the reasoning; Mistral for content in parts.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -55,7 +56,7 @@ class OpenAIChat:
                     "messages=[{'role': …, 'content': …}, …]. Nothing was sent for it."
                 )
             body["messages"] = [{"role": "user", "content": question}]
-        if "max_tokens" in body and _NEW_LENGTH_NAME.match(model):
+        if "max_tokens" in body and _wants_new_name(model):
             body.setdefault("max_completion_tokens", body.pop("max_tokens"))
         return body
 
@@ -101,6 +102,11 @@ class OpenAIChat:
         return StreamAssembler("chat.completion", ChatPieces(), samples=samples)
 
 
+@functools.lru_cache(maxsize=256)
+def _wants_new_name(model: str) -> bool:
+    return _NEW_LENGTH_NAME.match(model) is not None
+
+
 def _check(messages: Any) -> None:
     if not isinstance(messages, (list, tuple)) or not messages:
         raise InputError(
@@ -108,10 +114,12 @@ def _check(messages: Any) -> None:
             "[{'role': 'user', 'content': 'Hello'}]. Nothing was sent for it."
         )
     for place, message in enumerate(messages):
-        if not isinstance(message, Mapping) or "role" not in message:
+        # The second test alone would do; asking an abstract class is slow.
+        is_mapping = type(message) is dict or isinstance(message, Mapping)
+        if not is_mapping or "role" not in message:
             raise InputError(
                 f"messages[{place}] is {type(message).__name__}"
-                f"{' without a role' if isinstance(message, Mapping) else ', not a dict'}: it must "
+                f"{' without a role' if is_mapping else ', not a dict'}: it must "
                 "look like {'role': 'user', 'content': 'Hello'}. Nothing was sent for it."
             )
 

@@ -7,9 +7,6 @@ from typing import Any
 
 from llmnb.errors import InputError
 
-_OWN_NAMES = {"stop_tokens": "stop"}
-"""Names of `LLMParams` that OpenAI spells otherwise."""
-
 _TRAVEL = ("stream", "stream_options")
 """Fields that say how the answer travels; that is decided when it is sent, see `stream_body`."""
 
@@ -34,11 +31,11 @@ def merged(request: Mapping[str, Any], params: Mapping[str, Any], model: str) ->
 
 
 def _renamed(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    for theirs, ours in _OWN_NAMES.items():
-        if theirs in fields:
-            rest = {name: value for name, value in fields.items() if name != theirs}
-            return {ours: fields[theirs], **rest}
-    return fields
+    """Return fields under OpenAI's names; one of `LLMParams` is spelled otherwise there."""
+    if "stop_tokens" not in fields:
+        return fields
+    rest = {name: value for name, value in fields.items() if name != "stop_tokens"}
+    return {"stop": fields["stop_tokens"], **rest}
 
 
 def question_in(body: Mapping[str, Any]) -> str:
@@ -51,6 +48,8 @@ def question_in(body: Mapping[str, Any]) -> str:
         >>> question_in({"prompt": "Hi", "model": "m"})
         'prompt'
     """
+    if "messages" in body and "prompt" not in body and "input" not in body:
+        return "messages"  # nearly always
     asked = [name for name in QUESTIONS if name in body]
     if len(asked) == 1:
         return asked[0]
