@@ -59,7 +59,7 @@ class TwoBars:
     def __init__(self, run: Run, shown: Bars = "auto", *, total: int | None = None) -> None:
         self._run = run
         self._total = total
-        self._display = _display(shown)
+        self._display = _display(shown, run, total)
         self._drawn = float("-inf")
 
     def __enter__(self) -> Self:
@@ -88,17 +88,24 @@ class TwoBars:
         return status.total if self._total is None else self._total
 
 
-class _Display(Protocol):
-    def draw(self, status: StatusSnapshot, total: int | None) -> None: ...
-    def close(self, status: StatusSnapshot, total: int | None) -> None: ...
+class Display(Protocol):
+    """What draws a run."""
+
+    def draw(self, status: StatusSnapshot, total: int | None) -> None:
+        """Show how far it is; `total` is the number of rows where it is known."""
+
+    def close(self, status: StatusSnapshot, total: int | None) -> None:
+        """Show how it ended."""
 
 
-def _display(shown: Bars) -> _Display | None:
+def _display(shown: Bars, run: Run, total: int | None) -> Display | None:
     can_draw = _is_interactive()
     if shown == "auto":
         shown = can_draw
     if not shown or sys.stderr is None:
         return None
+    if _hung is not None and (display := _hung(run, total)) is not None:
+        return display
     return _TqdmBars() if can_draw else _Lines()
 
 
@@ -124,7 +131,8 @@ class _TqdmBars:
         if not self._bars and status.completed == 0:
             return  # it ended before anything could be seen
         self.draw(status, total)
-        for bar in reversed(self._bars):
+        # The upper one first: tqdm writes a bar that ends on the line of the uppermost.
+        for bar in self._bars:
             bar.close()
         self._bars = []
 
@@ -132,7 +140,7 @@ class _TqdmBars:
         in_notebook = _in_notebook()
         kind: Any = tqdm.auto.tqdm if in_notebook else tqdm.tqdm
         # The numbers stand before the words, so that a narrow terminal cuts the words.
-        bar = "{bar}" if in_notebook else "{bar:24}"
+        bar = "{bar}" if in_notebook else "{bar:16}"
         shape = "{desc} {percentage:3.0f}% " + bar + " {n:,}/{total:,}{postfix}"
         return [
             kind(
@@ -201,6 +209,21 @@ def short(count: float) -> str:
             value = count / size
             return f"{value:.1f}{unit}" if value < 10 else f"{value:.0f}{unit}"
     return f"{count:.0f}"
+
+
+_hung: Callable[[Run, int | None], Display | None] | None = None
+
+
+def hang(factory: Callable[[Run, int | None], Display | None] | None) -> None:
+    """Hang up another display than the bars, such as a notebook's dashboard.
+
+    Args:
+        factory: Takes a run and the number of its rows where that is known, and
+            returns what draws it, or None to leave it to the bars; None takes the
+            present one down.
+    """
+    global _hung
+    _hung = factory
 
 
 @contextlib.contextmanager

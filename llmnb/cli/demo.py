@@ -53,7 +53,7 @@ def act(options: argparse.Namespace) -> int:
     )
     attend(run, bars=True)
     outcomes = run.result()
-    print(_first_rows(rows, outcomes), end="\n\n")
+    print("\n" + _first_rows(rows, outcomes), end="\n\n")
     print(_accuracy(rows, outcomes), end="\n\n")
     print(text.receipt(run.status(), _failure(outcomes)), end="\n\n")
     print(_next_steps(options.model, run.status().counts.num_requests))
@@ -147,8 +147,9 @@ def _next_steps(model: str, requests: int) -> str:
         lines.append("Nothing was sent: every answer was kept from the last time.")
     if model.startswith("local/"):
         lines.append(
-            "This was a model of 135M parameters, running inside this process. With a key it is "
-            "the same with a large one:\n  llmnb demo --model openai/gpt-4o-mini"
+            "This was a model of 135M parameters, running inside this process.\n"
+            "The same with a large one, once you have a key:\n"
+            "  llmnb demo --model openai/gpt-4o-mini"
         )
     lines.append(
         "\nIn a notebook:\n\n"

@@ -1,0 +1,142 @@
+"""Promises about the bars: what is shown where, that the end is true, and interrupts."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+
+import pytest
+from asking import ask, questions, texts
+from terminal import Terminal
+
+from llmnb import progress
+from llmnb.engine.status import StatusSnapshot
+from llmnb.testing import SimulatedProvider
+
+
+@pytest.fixture
+def stream(monkeypatch):
+    """Put another stream in the place of standard error."""
+
+    def put(one):
+        monkeypatch.setattr("sys.stderr", one)
+        return one
+
+    return put
+
+
+def test_a_terminal_ends_with_two_whole_bars_in_their_order(stream):
+    """
+    Launched above completed, each on its line, both at the end, with tokens and dollars.
+    """
+    terminal = stream(Terminal())
+    with SimulatedProvider() as sim:
+        progress.attend(ask(sim, questions(30)))
+
+    launched, completed, *rest = terminal.screen
+    assert launched.startswith("launched  100% ")
+    assert "30/30" in launched
+    assert completed.startswith("completed 100% ")
+    assert "30/30, " in completed
+    assert "tokens" in completed
+    assert not any(rest)
+
+
+def test_bars_that_are_piped_away_are_a_line_now_and_then(stream):
+    """
+    A log gets one plain line for a short run, not hundreds, and it is the last state.
+    """
+    log = stream(io.StringIO())
+    with SimulatedProvider() as sim:
+        progress.attend(ask(sim, questions(30)), bars=True)
+
+    (line,) = log.getvalue().splitlines()
+    assert line.startswith("launched 30 of 30, completed 30 of 30, ")
+
+
+def test_nothing_is_shown_where_nobody_looks(stream):
+    """
+    "auto" in a script whose output goes to a file writes nothing at all.
+    """
+    log = stream(io.StringIO())
+    with SimulatedProvider() as sim:
+        progress.attend(ask(sim, questions(3)))
+    assert log.getvalue() == ""
+
+
+class _Recorder:
+    def __init__(self) -> None:
+        self.closed: list[tuple[StatusSnapshot, int | None]] = []
+
+    def draw(self, status, total):
+        pass
+
+    def close(self, status, total):
+        self.closed.append((status, total))
+
+
+def test_another_display_can_be_hung_up(stream):
+    """
+    It takes the bars' place and is closed once, with the final state.
+    """
+    terminal, shown = stream(Terminal()), _Recorder()
+    progress.hang(lambda run, total: shown)
+    try:
+        with SimulatedProvider() as sim:
+            progress.attend(ask(sim, questions(3)))
+    finally:
+        progress.hang(None)
+
+    ((status, total),) = shown.closed
+    assert (status.state, status.completed, total) == ("finished", 3, 3)
+    assert terminal.getvalue() == ""
+
+
+def test_a_display_that_declines_leaves_it_to_the_bars(stream):
+    """
+    A notebook without widgets still shows something.
+    """
+    terminal = stream(Terminal())
+    progress.hang(lambda run, total: None)
+    try:
+        with SimulatedProvider() as sim:
+            progress.attend(ask(sim, questions(3)))
+    finally:
+        progress.hang(None)
+    assert "3/3" in terminal.screen[1]
+
+
+async def test_a_cancelled_wait_keeps_what_was_answered(stream):
+    """
+    An interrupted `await` cell gets the partial result and one warning; the task lives on.
+    """
+    stream(io.StringIO())
+    with SimulatedProvider(reply=lambda prompt: prompt) as sim:
+        run = ask(sim, questions(20), max_concurrent_requests=5)
+        sim.hold(lambda request: request.number >= 5)
+        waiting = asyncio.ensure_future(progress.aattend(run, interrupt="return"))
+        await sim.await_received(10)
+        waiting.cancel()
+        with pytest.warns(UserWarning, match="of 20 rows"):
+            await waiting
+        sim.release()
+
+    assert 0 < sum(text is not None for text in texts(run)) < 20
+    assert run.status().state == "stopped"
+
+
+async def test_a_cancelled_wait_in_a_script_is_raised_again(stream):
+    """
+    Outside IPython the cancellation goes on once the answers are safe.
+    """
+    stream(io.StringIO())
+    with SimulatedProvider() as sim:
+        sim.hold()
+        run = ask(sim, questions(20), max_concurrent_requests=5)
+        waiting = asyncio.ensure_future(progress.aattend(run))
+        await sim.await_received(5)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        sim.release()
+    assert run.is_done
