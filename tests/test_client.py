@@ -229,3 +229,17 @@ def test_limits_hold_and_the_last_run_is_at_hand(sim):
 
     assert sim.ledger.allowed(6000)
     assert llmnb.last_run().status().completed == 100
+
+
+def test_what_a_caller_does_to_an_answer_does_not_reach_the_cache(sim):
+    """
+    A changed row is changed for its owner only; the next run reads what came.
+    """
+    (row,) = make(sim).generate([say("a")])
+    before = content(row)
+    row[1]["choices"][0]["message"]["content"] = "changed"
+
+    (again,) = make(sim).generate([say("a")])
+
+    assert content(again) == before
+    assert len(sim.ledger.received) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import unicodedata
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmnb.errors import InvalidProjectName
 from llmnb.store import names
-from llmnb.store.entry import BadEntry, Entry, decode, encode
+from llmnb.store.entry import BadEntry, decode, encode
 from llmnb.store.keys import answer_key
 from llmnb.wire.canonical import canonical
 
@@ -157,12 +156,3 @@ def test_a_cut_entry_is_not_served():
     for length in range(len(data)):
         with pytest.raises(BadEntry):
             decode(data[:length], entry(1).key)
-
-
-def test_entries_cannot_be_changed():
-    """
-    What a caller holds is not what the cache holds.
-    """
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        entry(1).raw = b""
-    assert {field.name for field in dataclasses.fields(Entry)} >= {"key", "request", "raw"}
