@@ -36,7 +36,7 @@ def settings(tmp_path, url):
     }
 
 
-KILLS = [10, pytest.param(100, marks=pytest.mark.slow)]
+KILLS = [10, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
 
 
 @pytest.mark.parametrize("kills", KILLS)
