@@ -17,6 +17,20 @@ Source = Literal["sent", "cached", "reused", "merged"]
 """Where an answer came from: a request, the own project, another one, a twin in flight."""
 
 
+class UnchosenLength(int):
+    """A longest answer that llmnb filled in because the protocol demands one.
+
+    It travels like any number and says that the caller did not choose it: an
+    answer that ends there is cut off, not what was asked for.
+
+    Example:
+        >>> UnchosenLength(4096) + 0
+        4096
+    """
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Tokens one call consumed, as the provider billed them."""
@@ -80,6 +94,13 @@ class Reply:
     reasoning: str | None = None
     logprobs: Any = None
     """Log-probabilities in the provider's own shape; None when not asked for."""
+
+    vectors: tuple[bytes, ...] = field(default=(), repr=False)
+    """One vector for each text that was embedded: little-endian numbers of 32 bits.
+
+    That is a sixth of what a list of floats takes. `numpy.frombuffer(vector, "<f4")`
+    reads one without copying it; `llmnb.wire.openai_embeddings.numbers` without numpy.
+    """
 
     raw: bytes = field(default=b"", repr=False)
     """The reply as it came."""
@@ -183,6 +204,11 @@ class Outcome:
     """Requests sent for this row."""
 
     hedged: bool = False
+    """Whether redundant requests were sent for it."""
+
+    value: Any = None
+    """What a structured answer holds; None where no structure was asked for."""
+
     metadata: Any = None
     """Handed through untouched from the input."""
 

@@ -161,7 +161,7 @@ def fast_estimate(body: str | Mapping[str, Any]) -> int:
     if isinstance(body, str):
         return _quarters(len(body) + 3 * _beyond(body))
     messages = body.get("messages")
-    if messages is None or "tools" in body:
+    if messages is None or "tools" in body or "system" in body:
         return _slow_estimate(body)
     quarters = 0
     tokens = TOKENS_PER_REPLY
@@ -310,10 +310,11 @@ def _read(text_or_body: str | Mapping[str, Any]) -> _Pieces:
         pieces.overhead += TOKENS_PER_REPLY
         for message in _listed(body["messages"]):
             _read_message(message, pieces)
-    for field in ("prompt", "input"):
+    # The last three are what Anthropic and Gemini call the system's text and the conversation.
+    for field in ("prompt", "input", "system", "systemInstruction", "contents"):
         if field in body:
             _read_content(body[field], pieces)
-    for field in ("tools", "functions", "response_format"):
+    for field in ("tools", "functions", "response_format", "output_config"):
         if body.get(field):
             pieces.texts.append(_json(body[field]))
             pieces.is_guess = True
@@ -346,14 +347,20 @@ def _read_content(value: Any, pieces: _Pieces) -> None:
         pieces.texts.append(str(value))
 
 
+_MEDIA = frozenset(("image_url", "inlineData", "fileData"))
+"""Fields that hold an image, or something else whose bytes are no text."""
+
+
 def _read_part(part: Mapping[str, Any], pieces: _Pieces) -> None:
     if isinstance(part.get("text"), str):
         pieces.texts.append(part["text"])
-    elif "image" in str(part.get("type")) or "image_url" in part:
+    elif "image" in str(part.get("type")) or not _MEDIA.isdisjoint(part):
         pieces.overhead += TOKENS_PER_IMAGE
         pieces.is_guess = True
     elif "role" in part:
         _read_message(part, pieces)
+    elif "parts" in part:
+        _read_content(part["parts"], pieces)
     else:
         pieces.texts.append(_json(part))
         pieces.is_guess = True

@@ -13,17 +13,41 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnb.errors import Filtered, NotGood, Refused, Truncated
-from llmnb.records import Reply
+from llmnb.records import Reply, UnchosenLength
 
 _LENGTH_FIELDS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict")
+_GEMINI_LENGTH_FIELDS = ("maxOutputTokens", "max_output_tokens")
+
+_CUT_OFF_ELSEWHERE = frozenset(("model_context_window_exceeded", "pause_turn"))
+"""Reasons to end early that no chosen length explains."""
 
 
 def has_length_limit(body: Mapping[str, Any]) -> bool:
-    """Whether the request itself says how long the answer may be."""
-    for name in _LENGTH_FIELDS:  # noqa: SIM110 - a generator would cost more than the look
-        if body.get(name) is not None:
-            return True
-    return False
+    """Whether the caller said how long the answer may be.
+
+    Example:
+        >>> has_length_limit({"max_tokens": 5}), has_length_limit({"max_tokens": UnchosenLength(5)})
+        (True, False)
+    """
+    return chosen_length(body) is not None
+
+
+def chosen_length(body: Mapping[str, Any]) -> Any:
+    """Return how long the caller says that the answer may be; None where it does not say.
+
+    Example:
+        >>> chosen_length({"generationConfig": {"maxOutputTokens": 9}})
+        9
+    """
+    for name in _LENGTH_FIELDS:
+        length = body.get(name)
+        if length is not None and type(length) is not UnchosenLength:
+            return length
+    if isinstance(config := body.get("generationConfig"), Mapping):
+        for name in _GEMINI_LENGTH_FIELDS:
+            if config.get(name) is not None:
+                return config[name]
+    return None
 
 
 def objection(reply: Reply, body: Mapping[str, Any], raw: bytes) -> NotGood | None:
@@ -42,7 +66,7 @@ def objection(reply: Reply, body: Mapping[str, Any], raw: bytes) -> NotGood | No
         return None
     kept = {"raw": raw, "model": reply.model, "body": reply.text[:2000]}
     if reply.quality == "truncated":
-        if has_length_limit(body):
+        if has_length_limit(body) and reply.finish_reason not in _CUT_OFF_ELSEWHERE:
             return None
         return Truncated(
             f"The answer was cut off after {len(reply.text):,} characters "

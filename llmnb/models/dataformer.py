@@ -37,7 +37,7 @@ def _entry(request: Mapping[str, Any], model: str | None) -> Entry:
     target = HTTPTarget(
         row,
         choice.model,
-        endpoint_url(row, request.get("url"), gen_type),
+        endpoint_url(row, request.get("url"), gen_type, choice.model),
         None,
         dialect(row.dialects[gen_type]),
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from llmnb import settings
 from llmnb.errors import ConfigurationError, MissingKey, UnknownModel
 from llmnb.models.target import HTTPTarget
+from llmnb.wire import azure
 from llmnb.wire.catalog import (
     Provider,
     endpoint,
@@ -184,7 +185,7 @@ def resolve(
 
         return simulated_target(choice.model, gen_type)
     row = provider(choice.provider)
-    address = endpoint_url(row, url, gen_type)
+    address = endpoint_url(row, url, gen_type, choice.model)
     # A key found for a provider goes to that provider; to a stranger's address only one that
     # was given with it.
     key = api_key if is_stranger else settings.find_key(row.name, row.key_env, api_key)
@@ -203,7 +204,7 @@ def resolve(
     )
 
 
-def endpoint_url(row: Provider, url: str | None, gen_type: str) -> str:
+def endpoint_url(row: Provider, url: str | None, gen_type: str, model: str = "") -> str:
     """Return the full address of an endpoint; `url` may be a base or already an endpoint.
 
     Example:
@@ -216,7 +217,10 @@ def endpoint_url(row: Provider, url: str | None, gen_type: str) -> str:
     if base is None:
         names = " or ".join(row.base_url_env)
         raise ConfigurationError(f"{row.name} has no fixed address: give url=… or set {names}.")
-    return endpoint(row, base, gen_type)
+    if row.name == "azure":
+        version = settings.environment(azure.VERSION_ENV)
+        return azure.endpoint(row, base, gen_type, model, version)
+    return endpoint(row, base, gen_type, model)
 
 
 def _base_from_environment(row: Provider) -> str | None:

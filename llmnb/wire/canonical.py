@@ -13,7 +13,7 @@ from typing import Any
 from llmnb.errors import InputError
 from llmnb.wire import json_bytes
 
-UNDECIDING = frozenset(("stream", "stream_options", "user"))
+UNDECIDING = frozenset(("stream", "stream_options", "user", "metadata"))
 """Fields that change how an answer travels or whom it is counted for, not the answer."""
 
 

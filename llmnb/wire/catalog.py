@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib import resources
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from llmnb.errors import UnknownProvider
 
@@ -46,7 +46,7 @@ class Provider:
     """Kind of generation to the name of its dialect."""
 
     paths: Mapping[str, str] = field(default_factory=dict)
-    """Kind of generation to the path of its endpoint."""
+    """Kind of generation to the path of its endpoint; ``{model}`` stands for the model's name."""
 
     default_models: Mapping[str, str] = field(default_factory=dict)
     """Kind of generation to the model that is asked when none is named."""
@@ -69,6 +69,9 @@ class Provider:
 
     is_local: bool = False
     """Whether it runs on the person's own machine, at no price."""
+
+    has_schemas: bool = True
+    """Whether it takes a JSON schema for the answer; else the prompt asks for the form."""
 
     even_pace: bool = False
     """Whether it wants evenly spaced requests."""
@@ -151,7 +154,7 @@ def provider_of_url(url: str) -> str | None:
     return None
 
 
-def endpoint(row: Provider, base: str, gen_type: str) -> str:
+def endpoint(row: Provider, base: str, gen_type: str, model: str = "") -> str:
     """Return the full address of an endpoint.
 
     Args:
@@ -159,21 +162,83 @@ def endpoint(row: Provider, base: str, gen_type: str) -> str:
         base: An address under which its paths lie, one that already holds the
             beginning of the path, or a full endpoint; a query stays at the end.
         gen_type: Kind of generation; the row must have a path for it.
+        model: Model, for providers that have it in the path.
 
     Example:
         >>> endpoint(provider("openai"), "http://127.0.0.1:8000/v1/", "chat")
         'http://127.0.0.1:8000/v1/chat/completions'
         >>> endpoint(provider("azure"), "https://mine.openai.azure.com/openai/v1", "chat")
         'https://mine.openai.azure.com/openai/v1/chat/completions'
+        >>> endpoint(provider("gemini"), "http://127.0.0.1:8000/v1beta", "chat", "gemini-x")
+        'http://127.0.0.1:8000/v1beta/models/gemini-x:generateContent'
     """
-    address, mark, query = base.strip().partition("?")
+    address, mark, query = _unstreamed(base.strip()).partition("?")
     there = address.rstrip("/").split("/")
-    wanted = row.paths[gen_type].strip("/").split("/")
-    if there[-1] in {path.rpartition("/")[2] for path in row.paths.values()}:
+    # Google lists its models with their folder before the name.
+    name = quote(model.removeprefix("models/"), safe="")
+    wanted = row.paths[gen_type].replace(_MODEL, name).strip("/").split("/")
+    if any(_is_end(there[-1], path.rpartition("/")[2]) for path in row.paths.values()):
         return "/".join(there) + mark + query
     counts = range(len(wanted) - 1, 0, -1)
     shared = next((count for count in counts if there[-count:] == wanted[:count]), 0)
     return "/".join((*there, *wanted[shared:])) + mark + query
+
+
+_MODEL = "{model}"
+_WHOLE_VERB, _STREAM_VERB, _STREAM_MARK = ":generateContent", ":streamGenerateContent", "alt=sse"
+
+
+def streamed(url: str) -> str:
+    """Return the address at which the same request is answered by a stream.
+
+    Nearly everybody streams from the same one; Gemini has the verb in the path.
+
+    Example:
+        >>> streamed("https://api.openai.com/v1/chat/completions")
+        'https://api.openai.com/v1/chat/completions'
+        >>> streamed("https://host/v1beta/models/gemini-x:generateContent")
+        'https://host/v1beta/models/gemini-x:streamGenerateContent?alt=sse'
+    """
+    address, _, query = url.partition("?")
+    if not address.endswith(_WHOLE_VERB):
+        return url
+    query = "&".join(one for one in (query, _STREAM_MARK) if one)
+    return f"{address.removesuffix(_WHOLE_VERB)}{_STREAM_VERB}?{query}"
+
+
+def models_url(row: Provider, url: str) -> str:
+    """Return where a provider lists its models, beside one of its endpoints.
+
+    Example:
+        >>> models_url(provider("openai"), "https://host/v1/chat/completions")
+        'https://host/v1/models'
+        >>> models_url(provider("gemini"), "https://host/v1beta/models/gemini-x:generateContent")
+        'https://host/v1beta/models'
+    """
+    address, mark, query = url.partition("?")
+    for path in row.paths.values():
+        before, model, _ = path.partition(_MODEL)
+        if not model:
+            address = address.removesuffix(path)
+        elif before in address:
+            address = address[: address.rindex(before)]
+    return f"{address.rstrip('/')}/models{mark}{query}"
+
+
+def _unstreamed(url: str) -> str:
+    """Return the address of whole answers for a pasted one of streams."""
+    address, _, query = url.partition("?")
+    if not address.endswith(_STREAM_VERB):
+        return url
+    query = "&".join(one for one in query.split("&") if one and one != _STREAM_MARK)
+    return address.removesuffix(_STREAM_VERB) + _WHOLE_VERB + (f"?{query}" if query else "")
+
+
+def _is_end(there: str, wanted: str) -> bool:
+    """Whether an address already ends as a path does."""
+    if _MODEL in wanted:
+        return there.endswith(wanted.removeprefix(_MODEL))
+    return there == wanted
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:

@@ -58,10 +58,16 @@ _NO_CREDIT_WORDS = {
     ),
     # Anthropic's words. What else comes with a 400 may quote the prompt.
     400: re.compile(
-        r"\A(?:your credit balance is too low|you have reached your specified api usage limits)",
+        r"\A(?:your credit balance is too low"
+        r"|you have reached your specified (?:workspace )?api usage limits)",
         re.IGNORECASE,
     ),
 }
+_GOOGLE_NO_CREDIT = re.compile(
+    # "limit: 0" is what Google writes of a model that the account may not use at all.
+    r"prepayment credits? (?:is|are) depleted|spending cap|\blimit: 0\b",
+    re.IGNORECASE,
+)
 _FLAGGED = (
     "content_filter",
     "content_policy_violation",
@@ -81,14 +87,19 @@ _TOO_LONG = (
     "token_limit_exceeded",
 )
 _TOO_LONG_WORDS = re.compile(
-    _START + r"(?:maximum context length|context window|context length|context size"
+    _START + r"(?:maximum context length|context window|context length|context size|context limit"
     r"|prompt is too long|input is too long|too many (?:input )?tokens"
     r"|input token count.{0,40}exceeds|reduce the length of the (?:messages|prompt|input)"
     r"|tokens.{0,6} \+ .{0,3}max_new_tokens)",
     re.IGNORECASE | re.DOTALL,
 )
 _BAD_KEY = ("api_key_invalid", "invalid_api_key", "authentication_error")
-_BAD_KEY_WORDS = re.compile(r"\A(?:incorrect api key|api key not valid|invalid api key)", re.I)
+_BAD_KEY_WORDS = re.compile(
+    r"\A(?:incorrect api key|api key not valid|invalid api key|api key expired"
+    # What a whole account is told with a 400: by Anthropic, and by Google.
+    r"|this organization has been disabled|user location is not supported)",
+    re.IGNORECASE,
+)
 
 
 def classify(
@@ -271,8 +282,9 @@ def _is_out_of_credit(status: int, problem: Problem) -> bool:
     if status in (400, 403, 429) and problem.has(*_NO_CREDIT):
         return True
     if problem.has("resource_exhausted"):
-        # Google words every limit as a quota; only the one of a whole day ends the run.
-        return any("perday" in code for code in problem.codes)
+        # Google words every limit as a quota; only the one of a whole day, or money, ends the run.
+        is_of_the_day = any("perday" in code for code in problem.codes)
+        return is_of_the_day or _GOOGLE_NO_CREDIT.search(problem.message) is not None
     if problem.has("credit_limit"):  # Together's name for an ordinary limit of pace
         return False
     words = _NO_CREDIT_WORDS.get(status)
@@ -299,6 +311,7 @@ _STATUS_OF_CODE = {
     "authentication_error": 401,
     "context_length_exceeded": 400,
     "content_filter": 400,
+    "invalid_prompt": 400,
     "invalid_request_error": 400,
     "server_error": 500,
     "internal_error": 500,
@@ -306,7 +319,15 @@ _STATUS_OF_CODE = {
     "api_error": 500,
     "overloaded_error": 529,
     "service_unavailable": 503,
+    "unavailable": 503,
     "timeout": 504,
+    "timeout_error": 504,
+    "deadline_exceeded": 504,
+    "billing_error": 402,
+    "permission_error": 403,
+    "permission_denied": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
 }
 
 

@@ -85,17 +85,58 @@ def _openai_text() -> Dialect:
     return OpenAIText()
 
 
+def _anthropic_messages() -> Dialect:
+    from llmnb.wire.anthropic_messages import AnthropicMessages
+
+    return AnthropicMessages()
+
+
+def _gemini_generate() -> Dialect:
+    from llmnb.wire.gemini import GeminiGenerate
+
+    return GeminiGenerate()
+
+
+def _openai_responses() -> Dialect:
+    from llmnb.wire.openai_responses import OpenAIResponses
+
+    return OpenAIResponses()
+
+
+def _openai_embeddings() -> Dialect:
+    from llmnb.wire.openai_embeddings import OpenAIEmbeddings
+
+    return OpenAIEmbeddings()
+
+
 _SPOKEN: dict[str, Callable[[], Dialect]] = {
     "openai.chat": _openai_chat,
     "openai.text": _openai_text,
+    "openai.responses": _openai_responses,
+    "openai.embeddings": _openai_embeddings,
+    "anthropic.messages": _anthropic_messages,
+    "gemini.generate": _gemini_generate,
 }
+
+
+def samples_in(body: Mapping[str, Any]) -> int:
+    """Return how many answers a request body asks for, in whichever dialect.
+
+    Example:
+        >>> samples_in({"n": 3}), samples_in({"generationConfig": {"candidateCount": 2}})
+        (3, 2)
+    """
+    asked = body.get("n")
+    if asked is None and isinstance(config := body.get("generationConfig"), Mapping):
+        asked = config.get("candidateCount")
+    return asked if type(asked) is int and asked > 0 else 1
 
 
 def is_spoken(name: str) -> bool:
     """Whether llmnb speaks a dialect that the catalog names.
 
     Example:
-        >>> is_spoken("openai.chat"), is_spoken("gemini.generate")
+        >>> is_spoken("openai.chat"), is_spoken("klingon.chat")
         (True, False)
     """
     return name in _SPOKEN

@@ -17,7 +17,9 @@ _BODY_READ_BYTES = 20_000
 
 _IN_WORDS = re.compile(rf"\b(?:again|retry|wait)(?: (?:in|after|for))? ({DURATION})", re.IGNORECASE)
 _AS_FIELD = re.compile(
-    r'"(retry[-_]?(?:delay|after)(?:_(?:ms|seconds))?)"\s*:\s*"?\s*([^",}\]]{1,40})', re.IGNORECASE
+    # With backslashes where the whole error stands as a text in another.
+    r'"(retry[-_]?(?:delay|after)(?:_(?:ms|seconds))?)\\?"\s*:\s*\\?"?\s*([^",}\]\\]{1,40})',
+    re.IGNORECASE,
 )
 _AS_MOMENT = re.compile(r'"x-ratelimit-reset"\s*:\s*"?(\d{10,13})\b', re.IGNORECASE)
 

@@ -19,11 +19,11 @@ _WITHHELD = ("content_filter", "safety", "recitation", "prohibited_content")
 _WORST_FIRST: tuple[Quality, ...] = ("refused", "filtered", "truncated")
 
 
-def load(raw: bytes) -> tuple[dict[str, Any], bytes]:
-    """Return a reply's JSON object, which has at least one choice, and bytes that hold it.
+def load_object(raw: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return a reply's JSON object, which speaks of no error, and bytes that hold it.
 
     Raises:
-        BadReply: If it is no object, or has no choices.
+        BadReply: If it is no object.
         LLMNBError: Of another type, if it says what went wrong.
     """
     try:
@@ -34,6 +34,17 @@ def load(raw: bytes) -> tuple[dict[str, Any], bytes]:
         raise _unreadable(raw, f"is a JSON {_KINDS.get(type(body), 'value')}, not an object")
     if body.get("error"):
         raise error_inside(body, raw)
+    return body, readable
+
+
+def load(raw: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return a reply's JSON object, which has at least one choice, and bytes that hold it.
+
+    Raises:
+        BadReply: If it is no object, or has no choices.
+        LLMNBError: Of another type, if it says what went wrong.
+    """
+    body, readable = load_object(raw)
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices:
         if body.get("object") == "error":
@@ -95,18 +106,18 @@ def usage(body: Mapping[str, Any]) -> Usage | None:
     found = body.get("usage")
     if not isinstance(found, dict):
         return None
-    prompt, completion = _count(found.get("prompt_tokens")), _count(found.get("completion_tokens"))
+    prompt, completion = count(found.get("prompt_tokens")), count(found.get("completion_tokens"))
     if prompt is None and completion is None:
         return None
     read = written = reasoning = None
     if isinstance(details := found.get("prompt_tokens_details"), dict):
         # Most often 0 or absent: then there is nothing to check.
-        read = (value := details.get("cached_tokens")) and _count(value)
-        written = (value := details.get("cache_write_tokens")) and _count(value)
+        read = (value := details.get("cached_tokens")) and count(value)
+        written = (value := details.get("cache_write_tokens")) and count(value)
     elif "prompt_cache_hit_tokens" in found:  # DeepSeek's name
-        read = _count(found["prompt_cache_hit_tokens"])
+        read = count(found["prompt_cache_hit_tokens"])
     if isinstance(details := found.get("completion_tokens_details"), dict):
-        reasoning = (value := details.get("reasoning_tokens")) and _count(value)
+        reasoning = (value := details.get("reasoning_tokens")) and count(value)
     return Usage(
         prompt=prompt or 0,
         completion=completion or 0,
@@ -116,7 +127,8 @@ def usage(body: Mapping[str, Any]) -> Usage | None:
     )
 
 
-def _count(value: Any) -> int | None:
+def count(value: Any) -> int | None:
+    """Return a number of tokens, None for what is none."""
     if type(value) is float and value.is_integer():
         value = int(value)
     return value if type(value) is int and 0 <= value < _LARGEST_COUNT else None

@@ -92,8 +92,22 @@ def _parts(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
     elif isinstance(value, dict):
         yield value
         for name in _INNER:
-            if isinstance(inner := value.get(name), (dict, list)):
+            inner = value.get(name)
+            if isinstance(inner, str):
+                inner = _wrapped(inner)
+            if isinstance(inner, (dict, list)):
                 yield from _parts(inner, depth + 1)
+
+
+def _wrapped(text: str) -> dict[str, Any] | None:
+    """Return the whole error that a text is, as Google's are where two of its servers answer."""
+    if not text.lstrip().startswith("{") or '"error"' not in text:
+        return None
+    try:
+        value = json_bytes.read(text.encode("utf-8", "replace"))
+    except json_bytes.NotJSON:
+        return None
+    return value if isinstance(value, dict) and isinstance(value.get("error"), dict) else None
 
 
 def _status(said: Any) -> int | None:
@@ -109,7 +123,8 @@ def _sentence(value: Any, parts: list[Mapping[str, Any]]) -> str:
         for name in ("message", "error", "detail", "msg", "raw"):
             said = part.get(name)
             if isinstance(said, str) and said.strip() and said.strip() not in words:
-                words.append(said.strip())
+                if _wrapped(said) is None:  # its own words come with the parts
+                    words.append(said.strip())
                 break
     if not words and isinstance(value, str):
         return value

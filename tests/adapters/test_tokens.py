@@ -472,3 +472,28 @@ def test_the_fast_estimate_and_the_count_agree_about_prose():
     counted = count_tokens(body).tokens
 
     assert abs(fast_estimate(body) - counted) < counted / 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"system": "Be brief. " * 50, "messages": [{"role": "user", "content": "Hi"}]},
+        {"contents": [{"role": "user", "parts": [{"text": "Be brief. " * 50}]}]},
+        {"contents": [], "systemInstruction": {"parts": [{"text": "Be brief. " * 50}]}},
+    ],
+)
+def test_the_words_of_anthropic_and_gemini_are_counted_too(body):
+    """
+    The system's text and the conversation stand under other names there.
+    """
+    assert 100 < fast_estimate(body) < 200
+    assert 100 < count_tokens(body).tokens < 200
+
+
+def test_the_bytes_of_an_image_are_no_text():
+    """
+    A picture of a megabyte is not a quarter of a million tokens.
+    """
+    image = {"inlineData": {"mimeType": "image/png", "data": "a" * 1_000_000}}
+
+    assert fast_estimate({"contents": [{"role": "user", "parts": [image]}]}) < 10_000

@@ -365,6 +365,96 @@ _ANTHROPIC = [
         "anthropic",
     ),
     Recorded(
+        "anthropic: no room for the answer",
+        400,
+        anthropic(
+            "invalid_request_error",
+            "input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000, decrease "
+            "input length or `max_tokens` and try again",
+        ),
+        errors.ContextOverflow,
+        "anthropic",
+    ),
+    Recorded(
+        "anthropic: spend cap of a workspace, as a 400",
+        400,
+        anthropic(
+            "invalid_request_error",
+            "You have reached your specified workspace API usage limits. You will regain access on "
+            "2026-12-01 at 00:00 UTC.",
+        ),
+        errors.QuotaExhausted,
+        "anthropic",
+    ),
+    Recorded(
+        "anthropic: billing",
+        402,
+        anthropic("billing_error", "There is an issue with your billing."),
+        errors.QuotaExhausted,
+        "anthropic",
+    ),
+    Recorded(
+        "anthropic: account closed, as a 400",
+        400,
+        anthropic("invalid_request_error", "This organization has been disabled."),
+        errors.AuthenticationError,
+        "anthropic",
+    ),
+    Recorded(
+        "anthropic: key without permission",
+        403,
+        anthropic("permission_error", "Your API key does not have permission to use this model."),
+        errors.AuthenticationError,
+        "anthropic",
+    ),
+    Recorded(
+        "anthropic: no such model",
+        404,
+        anthropic("not_found_error", "model: claude-9"),
+        errors.RequestRejected,
+        "anthropic",
+        says="claude-9",
+    ),
+    Recorded(
+        "anthropic: a field it does not know",
+        400,
+        anthropic("invalid_request_error", "logprobs: Extra inputs are not permitted"),
+        errors.RequestRejected,
+        "anthropic",
+        says="logprobs",
+    ),
+    Recorded(
+        "anthropic: too many bytes",
+        413,
+        anthropic("request_too_large", "Request exceeds the maximum size"),
+        errors.RequestRejected,
+        "anthropic",
+    ),
+    Recorded(
+        "anthropic: pace of the account, no delay but the headers of a window",
+        429,
+        anthropic(
+            "rate_limit_error",
+            "This request would exceed your account's rate limit. Please try again later.",
+        ),
+        errors.RateLimited,
+        "anthropic",
+        headers={
+            "anthropic-ratelimit-requests-remaining": "0",
+            "anthropic-ratelimit-requests-reset": "2026-01-01T00:00:07Z",
+            "anthropic-ratelimit-tokens-remaining": "80000",
+            "anthropic-ratelimit-tokens-reset": "2026-01-01T00:01:00Z",
+        },
+        wait=7.0,
+    ),
+    Recorded(
+        "anthropic: a fault of the server",
+        500,
+        anthropic("api_error", "Internal server error"),
+        errors.ProviderError,
+        "anthropic",
+    ),
+    Recorded(
         "anthropic: wrong key",
         401,
         anthropic("authentication_error", "invalid x-api-key"),
@@ -448,6 +538,142 @@ _GEMINI = [
             "(1048576).",
         ),
         errors.ContextOverflow,
+        "gemini",
+    ),
+    Recorded(
+        "gemini: two limits at once, one of the day",
+        429,
+        google(
+            429,
+            "RESOURCE_EXHAUSTED",
+            _GOOGLE_WORDS,
+            quota(
+                "GenerateContentInputTokensPerModelPerMinute-FreeTier",
+                "GenerateRequestsPerDayPerProjectPerModel-FreeTier",
+            ),
+            retry_info("44s"),
+        ),
+        errors.QuotaExhausted,
+        "gemini",
+    ),
+    Recorded(
+        "gemini: a model that the account may not use",
+        429,
+        google(
+            429,
+            "RESOURCE_EXHAUSTED",
+            f"{_GOOGLE_WORDS}\n* Quota exceeded for metric: generate_content_free_tier_requests, "
+            "limit: 0, model: gemini-2.5-pro\nPlease retry in 11.767792953s.",
+            quota("GenerateRequestsPerMinutePerProjectPerModel-FreeTier"),
+            retry_info("11s"),
+        ),
+        errors.QuotaExhausted,
+        "gemini",
+        says="check your plan",
+    ),
+    Recorded(
+        "gemini: tokens per minute, delay in words only",
+        429,
+        google(
+            429,
+            "RESOURCE_EXHAUSTED",
+            f"{_GOOGLE_WORDS}\n* Quota exceeded for metric: paid_tier_input_tokens, "
+            "limit: 4000000, model: gemini-2.5-flash\nPlease retry in 9.5s.",
+        ),
+        errors.RateLimited,
+        "gemini",
+        wait=9.5,
+    ),
+    Recorded(
+        "gemini: no credit",
+        429,
+        google(
+            429,
+            "RESOURCE_EXHAUSTED",
+            "Your prepayment credits are depleted. Please go to AI Studio at "
+            "https://ai.studio/projects to manage your project and billing.",
+        ),
+        errors.QuotaExhausted,
+        "gemini",
+    ),
+    Recorded(
+        "gemini: an error as a text in another",
+        429,
+        dump(
+            {
+                "error": {
+                    "message": google(
+                        429,
+                        "RESOURCE_EXHAUSTED",
+                        "Resource has been exhausted (e.g. check quota).",
+                        retry_info("34s"),
+                    ).decode(),
+                    "code": 429,
+                    "status": "Too Many Requests",
+                }
+            }
+        ),
+        errors.RateLimited,
+        "gemini",
+        wait=34.0,
+        says="(HTTP 429): Resource has been exhausted",
+    ),
+    Recorded(
+        "gemini: country not served, as a 400",
+        400,
+        google(400, "FAILED_PRECONDITION", "User location is not supported for the API use."),
+        errors.AuthenticationError,
+        "gemini",
+    ),
+    Recorded(
+        "gemini: key taken out of service",
+        403,
+        google(
+            403,
+            "PERMISSION_DENIED",
+            "Your API key was reported as leaked. Please use another API key.",
+        ),
+        errors.AuthenticationError,
+        "gemini",
+    ),
+    Recorded(
+        "gemini: no such model",
+        404,
+        google(
+            404,
+            "NOT_FOUND",
+            "models/gemini-9 is not found for API version v1beta, or is not supported for "
+            "generateContent.",
+        ),
+        errors.RequestRejected,
+        "gemini",
+        says="gemini-9",
+    ),
+    Recorded(
+        "gemini: a field it does not know",
+        400,
+        google(
+            400,
+            "INVALID_ARGUMENT",
+            "Invalid JSON payload received. Unknown name \"min_p\" at 'generation_config': Cannot "
+            "find field.",
+        ),
+        errors.RequestRejected,
+        "gemini",
+        says="min_p",
+    ),
+    Recorded(
+        "gemini: gave up",
+        504,
+        google(504, "DEADLINE_EXCEEDED", "Deadline expired before operation could complete."),
+        errors.MaybeBilled,
+        "gemini",
+    ),
+    Recorded(
+        "gemini: a fault of the server",
+        500,
+        google(500, "INTERNAL", "An internal error has occurred. Please retry or report."),
+        errors.ProviderError,
         "gemini",
     ),
     Recorded(

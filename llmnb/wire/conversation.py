@@ -1,0 +1,376 @@
+"""Requests in OpenAI's words, taken apart for providers that have words of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from llmnb.errors import InputError
+from llmnb.wire import json_bytes, openai_requests
+
+_ANSWERLESS = ("store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
+"""Fields that change no answer and mean nothing to anybody but OpenAI."""
+
+_NEUTRAL: Mapping[str, Any] = {"n": 1, "best_of": 1, "modalities": ["text"]}
+"""Values beside False, 0 and emptiness with which a field asks for what everybody does anyway."""
+
+LENGTHS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+"""Names under which callers say how long an answer may be; the first one counts."""
+
+
+def refused(fault: str) -> InputError:
+    """Return the error for a request that cannot be put into a provider's words."""
+    return InputError(f"{fault} Nothing was sent for it.")
+
+
+# ------------------------------------------------------------------------- what is asked
+
+
+def fields_of(
+    request: Mapping[str, Any], params: Mapping[str, Any], model: str
+) -> tuple[dict[str, Any], list[Mapping[str, Any]]]:
+    """Return the fields of a request without what is asked, and what is asked as messages.
+
+    Raises:
+        InputError: If it asks nothing, or not in messages that can be read.
+
+    Example:
+        >>> fields_of({"prompt": "Hi"}, {"temperature": 0}, "m")
+        ({'temperature': 0, 'model': 'm'}, [{'role': 'user', 'content': 'Hi'}])
+    """
+    fields = openai_requests.merged(request, params, model)
+    name = openai_requests.question_in(fields)
+    question = fields.pop(name)
+    for one in _ANSWERLESS:
+        fields.pop(one, None)
+    if name == "messages":
+        return fields, _checked(question)
+    if not isinstance(question, str):
+        raise refused(
+            f"{name} is {type(question).__name__}, not text. For a conversation give "
+            "messages=[{'role': …, 'content': …}, …]."
+        )
+    return fields, [{"role": "user", "content": question}]
+
+
+def _checked(messages: Any) -> list[Mapping[str, Any]]:
+    if not isinstance(messages, (list, tuple)) or not messages:
+        raise refused(
+            "messages must be a list with at least one message, such as "
+            "[{'role': 'user', 'content': 'Hello'}]."
+        )
+    for place, message in enumerate(messages):
+        is_mapping = isinstance(message, Mapping)
+        if not is_mapping or not isinstance(message.get("role"), str):
+            raise refused(
+                f"messages[{place}] is {type(message).__name__}"
+                f"{' without a role' if is_mapping else ', not a dict'}: it must "
+                "look like {'role': 'user', 'content': 'Hello'}."
+            )
+    return list(messages)
+
+
+def only(message: Mapping[str, Any], place: int, known: frozenset[str], provider: str) -> None:
+    """Refuse a message that says more than a provider can be told.
+
+    Raises:
+        InputError: With the field that has no place there.
+    """
+    for name, value in message.items():
+        if name not in known and value not in (None, [], {}):
+            raise refused(
+                f"messages[{place}] has a field {str(name)[:40]!r}, which {provider} has no "
+                "place for: take it out, or say it in the text."
+            )
+
+
+def refuse(fields: dict[str, Any], names: Mapping[str, str], provider: str) -> None:
+    """Take fields out that ask for nothing, and refuse those that ask for what there is not.
+
+    Args:
+        fields: Of the request; changed.
+        names: Fields that the provider lacks, each with a word on what to do instead.
+        provider: Its name, for the text.
+
+    Raises:
+        InputError: With the first of them that is set.
+
+    Example:
+        >>> fields = {"n": 1, "logprobs": False}
+        >>> refuse(fields, {"n": "", "logprobs": ""}, "Anthropic")
+        >>> fields
+        {}
+    """
+    for name in [name for name in names if name in fields]:
+        value = fields.pop(name)
+        if value and value != _NEUTRAL.get(name):
+            raise refused(f"{provider} has no {name}. {names[name]}".rstrip())
+
+
+def length_in(fields: dict[str, Any]) -> Any:
+    """Take out how long the answer may be; None where the caller does not say."""
+    found = [fields.pop(name) for name in LENGTHS if name in fields]
+    return found[0] if found else None
+
+
+def stops_in(fields: dict[str, Any]) -> list[Any] | None:
+    """Take out the texts at which an answer ends, as a list.
+
+    Example:
+        >>> stops_in({"stop": "END"})
+        ['END']
+    """
+    stop = fields.pop("stop", None)
+    if stop is None:
+        return None
+    return [stop] if isinstance(stop, str) else list(stop)
+
+
+# ------------------------------------------------------------------------------- content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """An image, a document or a sound that stands in a message."""
+
+    kind: str = ""
+    """Media type, such as ``"image/png"``; empty where it is not known."""
+
+    data: str = ""
+    """In base64; empty where it lies elsewhere."""
+
+    url: str = ""
+    """Where it lies; empty where it is here."""
+
+
+_MEDIA_PARTS = ("image_url", "file", "input_audio")
+
+
+def media_of(part: Mapping[str, Any], place: int) -> Media | None:
+    """Return what one of OpenAI's parts holds beside text; None for any other part.
+
+    Raises:
+        InputError: If it names a file that lies with OpenAI, or cannot be read.
+
+    Example:
+        >>> media_of({"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}, 0)
+        Media(kind='image/png', data='aGk=', url='')
+    """
+    name = part.get("type")
+    if name not in _MEDIA_PARTS:
+        return None
+    inner = part.get(name)
+    if name == "image_url":
+        return _at(inner.get("url") if isinstance(inner, Mapping) else inner, place)
+    if not isinstance(inner, Mapping):
+        raise refused(f"messages[{place}] has a part {name!r} that cannot be read.")
+    if name == "input_audio":
+        sound = {"mp3": "mpeg"}.get(str(inner.get("format")), inner.get("format") or "wav")
+        return Media(kind=f"audio/{sound}", data=str(inner.get("data") or ""))
+    if not inner.get("file_data"):
+        raise refused(
+            f"messages[{place}] names a file that lies with OpenAI; give its bytes as file_data."
+        )
+    return _at(inner["file_data"], place)
+
+
+def _at(url: Any, place: int) -> Media:
+    if not isinstance(url, str) or not url:
+        raise refused(f"messages[{place}] has a part without an address.")
+    if not url.startswith("data:"):
+        return Media(kind=_KINDS.get(url.partition("?")[0].rpartition(".")[2].lower(), ""), url=url)
+    head, _, data = url.partition(",")
+    kind, *marks = head.removeprefix("data:").split(";")
+    if not kind or not data or "base64" not in marks:
+        raise refused(
+            f"messages[{place}] has a data: address that is not of the form "
+            "data:image/png;base64,…."
+        )
+    return Media(kind=kind, data=data)
+
+
+_KINDS = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "gif": "image/gif",
+    "webp": "image/webp",
+    "pdf": "application/pdf",
+}
+
+
+def parts_of(message: Mapping[str, Any], place: int) -> list[Mapping[str, Any]]:
+    """Return a message's content as parts; empty text is no part.
+
+    Raises:
+        InputError: If the content is neither text nor a list of parts.
+
+    Example:
+        >>> parts_of({"role": "user", "content": "Hi"}, 0)
+        [{'type': 'text', 'text': 'Hi'}]
+    """
+    content = message.get("content")
+    if content is None:
+        content = message.get("refusal") or ""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    if not isinstance(content, (list, tuple)):
+        raise refused(
+            f"The content of messages[{place}] is {type(content).__name__}, neither text nor a "
+            "list of parts."
+        )
+    for part in content:
+        if not isinstance(part, Mapping):
+            raise refused(
+                f"messages[{place}] has a part that is {type(part).__name__}, not a dict."
+            )
+    return list(content)
+
+
+def said(parts: list[Mapping[str, Any]], place: int) -> str:
+    """Return parts that must be text as one text.
+
+    Raises:
+        InputError: If one of them is not.
+    """
+    texts = [part.get("text") for part in parts]
+    if not all(isinstance(text, str) for text in texts):
+        raise refused(f"messages[{place}] has a part that is not text where only text can stand.")
+    return "\n\n".join(text for text in texts if isinstance(text, str))
+
+
+# --------------------------------------------------------------------------------- tools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """A function that the model may call, as OpenAI's words describe it."""
+
+    name: str
+    description: str | None
+    parameters: Mapping[str, Any] | None
+    is_strict: bool
+
+
+def function_of(tool: Any, place: int) -> Function | None:
+    """Return what a tool in OpenAI's words describes; None for one in the provider's own.
+
+    Raises:
+        InputError: If it is no tool.
+
+    Example:
+        >>> function_of({"type": "function", "function": {"name": "now"}}, 0).name
+        'now'
+        >>> function_of({"type": "web_search_20260318", "name": "web_search"}, 0) is None
+        True
+    """
+    if not isinstance(tool, Mapping):
+        raise refused(f"tools[{place}] is {type(tool).__name__}, not a dict.")
+    if tool.get("type") != "function":
+        return None
+    inner = tool.get("function")
+    found = inner if isinstance(inner, Mapping) else tool
+    if not isinstance(found.get("name"), str) or not found["name"]:
+        raise refused(f"tools[{place}] is a function without a name.")
+    return Function(
+        name=found["name"],
+        description=found.get("description"),
+        parameters=found.get("parameters"),
+        is_strict=bool(found.get("strict")),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Called:
+    """One call of a function that stands in a conversation."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any]
+    call: Mapping[str, Any]
+    """As the message has it."""
+
+
+def calls_of(message: Mapping[str, Any], place: int) -> list[Called]:
+    """Return the calls of functions that an assistant's message holds.
+
+    Raises:
+        InputError: If one has no name, or arguments that are no JSON object.
+    """
+    found = []
+    for call in message.get("tool_calls") or ():
+        function = call.get("function") if isinstance(call, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise refused(f"messages[{place}] has a tool call without a function's name.")
+        arguments = function.get("arguments") or {}
+        if isinstance(arguments, str):
+            arguments = _object_in(arguments)
+        if not isinstance(arguments, Mapping):
+            raise refused(
+                f"messages[{place}] calls {function['name'][:60]!r} with arguments that are no "
+                "JSON object."
+            )
+        name = str(call.get("id") or "")
+        found.append(Called(id=name, name=function["name"], arguments=arguments, call=call))
+    return found
+
+
+def _object_in(text: str) -> Any:
+    if not text.strip():
+        return {}
+    try:
+        return json_bytes.read(text.encode())
+    except (json_bytes.NotJSON, UnicodeEncodeError):
+        return None
+
+
+def wanted_function(choice: Any) -> str | None:
+    """Return the one function that a ``tool_choice`` in OpenAI's words demands.
+
+    Example:
+        >>> wanted_function({"type": "function", "function": {"name": "now"}})
+        'now'
+    """
+    if not isinstance(choice, Mapping) or choice.get("type") != "function":
+        return None
+    inner = choice.get("function")
+    name = inner.get("name") if isinstance(inner, Mapping) else choice.get("name")
+    if not isinstance(name, str) or not name:
+        raise refused("tool_choice demands a function and does not name it.")
+    return name
+
+
+# ----------------------------------------------------------------------- structured output
+
+
+def wanted_schema(fields: dict[str, Any]) -> Mapping[str, Any] | None:
+    """Take out which JSON the answer must be.
+
+    Returns:
+        A schema; ``{}`` for any JSON object; None where text is asked for.
+
+    Raises:
+        InputError: If it is of a kind that nobody knows.
+
+    Example:
+        >>> wanted_schema({"response_format": {"type": "json_object"}})
+        {}
+    """
+    wanted = fields.pop("response_format", None)
+    if wanted is None:
+        return None
+    kind = wanted.get("type") if isinstance(wanted, Mapping) else wanted
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return {}
+    if kind == "json_schema" and isinstance(wanted, Mapping):
+        inner = wanted.get("json_schema")
+        schema = inner.get("schema") if isinstance(inner, Mapping) else wanted.get("schema")
+        if isinstance(schema, Mapping) and schema:
+            return schema
+    raise refused(
+        "response_format must be {'type': 'json_schema', 'json_schema': {'schema': …}}, "
+        "{'type': 'json_object'} or {'type': 'text'}."
+    )

@@ -1,0 +1,177 @@
+"""OpenAI's Responses API: items go in, items come out.
+
+Source: OpenAI API reference, "The response object"; the guides "Reasoning models"
+(how an answer ends early) and "Structured outputs" (refusals).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from llmnb.records import Quality, Reply, ToolCall, Usage
+from llmnb.wire import openai_replies, openai_responses_requests
+from llmnb.wire.classify import error_inside
+from llmnb.wire.openai_replies import text_or_none
+from llmnb.wire.openai_responses_stream import ResponseAssembler
+
+_STREAM_STARTS = (b"event:", b"data:")
+
+_CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
+"""Kinds of items that call a tool, and where each has what it is called with."""
+
+_UNFINISHED: Mapping[str, Quality] = {"content_filter": "filtered"}
+"""What an incomplete answer is worth by its reason; cut off is what it is otherwise."""
+
+
+class OpenAIResponses:
+    """Dialect ``openai.responses``."""
+
+    name = "openai.responses"
+
+    def body(
+        self, request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return a new request body; see `llmnb.wire.openai_responses_requests`.
+
+        Raises:
+            InputError: If the request asks nothing, or what this API cannot be asked.
+
+        Example:
+            >>> OpenAIResponses().body({"prompt": "Hi"}, model="m", params={})
+            {'model': 'm', 'input': [{'role': 'user', 'content': 'Hi'}], 'store': False}
+        """
+        return openai_responses_requests.body(request, model=model, params=params)
+
+    def stream_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the same body, asking for a stream; its usage comes unasked."""
+        return {**body, "stream": True}
+
+    def parse(self, raw: bytes) -> Reply:
+        """Read a reply; one that was streamed against our wish is put together first.
+
+        Raises:
+            BadReply: If it cannot be read; its bytes are kept.
+            LLMNBError: Of another type, if it says what went wrong.
+        """
+        if raw.startswith(_STREAM_STARTS):
+            raw = self.assembler().whole(raw)
+        body, readable = openai_replies.load_object(raw)
+        output, status = body.get("output"), body.get("status")
+        if not isinstance(output, list) or not all(isinstance(item, dict) for item in output):
+            if body.get("object") == "error" or body.get("type") == "error":
+                raise error_inside(body, raw)
+            raise openai_replies.unusable(raw, "has no output that could be read")
+        if status not in ("completed", "incomplete", None):
+            raise openai_replies.unusable(raw, f"has the status {str(status)[:40]!r} and no answer")
+        if not output and status != "incomplete":
+            raise openai_replies.unusable(raw, "has nothing in its output")
+        parts = list(_parts(output))
+        refusal = _joined(parts, "refusal")
+        reason = _reason(body)
+        return Reply(
+            text=_joined(parts, "text") or refusal,
+            finish_reason=reason,
+            quality="refused" if refusal else _quality(status, reason),
+            model=text_or_none(body.get("model")),
+            response_id=text_or_none(body.get("id")),
+            usage=usage(body),
+            tool_calls=tuple(_tool_calls(output)),
+            reasoning="\n\n".join(_thoughts(output)) or None,
+            logprobs=_logprobs(parts),
+            raw=readable,
+        )
+
+    def assembler(self, *, samples: int = 1) -> ResponseAssembler:
+        """Return what reads one streamed reply; there is one answer in each."""
+        return ResponseAssembler()
+
+
+def _parts(output: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the parts of what the model says; what it says while it still works comes in alone."""
+    messages = [item for item in output if item.get("type") == "message"]
+    answers = [item for item in messages if item.get("phase") != "commentary"]
+    for item in answers or messages:
+        content = item.get("content")
+        for part in content if isinstance(content, list) else ():
+            if isinstance(part, dict):
+                yield part
+
+
+def _joined(parts: list[Mapping[str, Any]], name: str) -> str:
+    texts = (part.get(name) for part in parts)
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _logprobs(parts: list[Mapping[str, Any]]) -> list[Any] | None:
+    lists = (part.get("logprobs") for part in parts)
+    return [one for found in lists if isinstance(found, list) for one in found] or None
+
+
+def _thoughts(output: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the reasoning that is shown: a model's own, else summaries of it."""
+    for item in output:
+        if item.get("type") != "reasoning":
+            continue
+        found = list(_texts(item.get("content"))) or list(_texts(item.get("summary")))
+        yield from found
+
+
+def _texts(parts: Any) -> Iterator[str]:
+    for part in parts if isinstance(parts, list) else ():
+        text = part.get("text") if isinstance(part, dict) else None
+        if isinstance(text, str) and text:
+            yield text
+
+
+def _tool_calls(output: list[dict[str, Any]]) -> Iterator[ToolCall]:
+    for item in output:
+        field = _CALLS.get(str(item.get("type")))
+        if field is None or not isinstance(item.get("name"), str):
+            continue
+        name = item.get("call_id") or item.get("id") or ""
+        arguments = item.get(field)
+        yield ToolCall(
+            id=str(name),
+            name=item["name"],
+            arguments=arguments if isinstance(arguments, str) else "",
+        )
+
+
+def _reason(body: Mapping[str, Any]) -> str | None:
+    """Return why the answer ended: the reason where it ended early, else its status."""
+    details = body.get("incomplete_details")
+    reason = details.get("reason") if isinstance(details, dict) else None
+    return text_or_none(reason) or text_or_none(body.get("status"))
+
+
+def _quality(status: Any, reason: str | None) -> Quality:
+    if status != "incomplete":
+        return "good"
+    return _UNFINISHED.get(reason or "", "truncated")
+
+
+def usage(body: Mapping[str, Any]) -> Usage | None:
+    """Return the tokens a reply says it used; None when it does not say.
+
+    Example:
+        >>> usage({"usage": {"input_tokens": 3, "output_tokens": 1}}).total
+        4
+    """
+    found = body.get("usage")
+    if not isinstance(found, dict):
+        return None
+    count = openai_replies.count
+    prompt, completion = count(found.get("input_tokens")), count(found.get("output_tokens"))
+    if prompt is None and completion is None:
+        return None
+    inner, outer = found.get("input_tokens_details"), found.get("output_tokens_details")
+    inner = inner if isinstance(inner, dict) else {}
+    outer = outer if isinstance(outer, dict) else {}
+    return Usage(
+        prompt=prompt or 0,
+        completion=completion or 0,
+        cache_read=count(inner.get("cached_tokens")) or 0,
+        cache_write=count(inner.get("cache_write_tokens")) or 0,
+        reasoning=count(outer.get("reasoning_tokens")) or 0,
+    )

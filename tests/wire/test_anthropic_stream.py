@@ -1,0 +1,454 @@
+"""Promises about Anthropic's streams: together they are the unstreamed reply, or an error."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from llmnb import errors
+from llmnb.records import Reply
+from llmnb.wire.anthropic_requests import ANSWER_TOOL
+from llmnb.wire.dialect import dialect
+
+CLAUDE = dialect("anthropic.messages")
+HEAD = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude-haiku-4-5",
+    "content": [],
+    "stop_reason": None,
+    "stop_sequence": None,
+    "usage": {"input_tokens": 9, "cache_read_input_tokens": 4, "output_tokens": 1},
+}
+
+
+def event(kind, **fields) -> bytes:
+    data = orjson.dumps({"type": kind, **fields})
+    return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
+
+
+def start(**fields) -> bytes:
+    return event("message_start", message={**HEAD, **fields})
+
+
+def block(index, content_block, *deltas) -> bytes:
+    return (
+        event("content_block_start", index=index, content_block=content_block)
+        + b"".join(event("content_block_delta", index=index, delta=delta) for delta in deltas)
+        + event("content_block_stop", index=index)
+    )
+
+
+def said(index, *texts) -> bytes:
+    deltas = [{"type": "text_delta", "text": one} for one in texts]
+    return block(index, {"type": "text", "text": ""}, *deltas)
+
+
+def called(index, *pieces, name="now") -> bytes:
+    tool = {"type": "tool_use", "id": f"toolu_{index}", "name": name, "input": {}}
+    deltas = [{"type": "input_json_delta", "partial_json": one} for one in pieces]
+    return block(index, tool, *deltas)
+
+
+def end(reason="end_turn", **usage) -> bytes:
+    return (
+        event(
+            "message_delta",
+            delta={"stop_reason": reason, "stop_sequence": None},
+            usage={"output_tokens": 7, **usage},
+        )
+        + STOP
+    )
+
+
+PING = event("ping")
+STOP = event("message_stop")
+HELLO = start() + PING + said(0, "Grüße", " 🙂") + end()
+WHOLE_HELLO = {
+    **HEAD,
+    "content": [{"type": "text", "text": "Grüße 🙂"}],
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 9, "cache_read_input_tokens": 4, "output_tokens": 7},
+}
+
+
+def whole(stream: bytes) -> bytes:
+    return CLAUDE.assembler().whole(stream)
+
+
+def parsed(stream: bytes):
+    return CLAUDE.parse(whole(stream))
+
+
+# --------------------------------------------------------------- the same as unstreamed
+
+
+def test_a_stream_becomes_the_body_it_would_have_been():
+    """
+    Field by field.
+    """
+    assert orjson.loads(whole(HELLO)) == WHOLE_HELLO
+
+
+def test_it_reads_as_the_same_reply():
+    """
+    So both share one entry in the store.
+    """
+    streamed = dataclasses.replace(parsed(HELLO), raw=b"")
+
+    assert streamed == dataclasses.replace(CLAUDE.parse(orjson.dumps(WHOLE_HELLO)), raw=b"")
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+def test_however_it_is_cut_it_is_the_same(line_end):
+    """
+    Byte by byte, so also inside each character, for every kind of line end.
+    """
+    stream = HELLO.replace(b"\n", line_end)
+    for size in (1, 2, 3, 7, 64, 1000):
+        assembler = CLAUDE.assembler()
+        texts = [
+            delta.text
+            for place in range(0, len(stream), size)
+            for delta in assembler.feed(stream[place : place + size])
+        ]
+        assert texts == ["Grüße", " 🙂"]
+        assert orjson.loads(assembler.finish()) == WHOLE_HELLO
+
+
+def test_deltas_come_with_the_bytes_that_complete_them():
+    """
+    A display shows a token when it has come; the head of a message is none.
+    """
+    assembler = CLAUDE.assembler()
+
+    assert assembler.feed(start() + PING) == []
+    opening = event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+    assert assembler.feed(opening) == []
+    piece = event("content_block_delta", index=0, delta={"type": "text_delta", "text": "Hi"})
+    (delta,) = assembler.feed(piece)
+    assert (delta.text, delta.reasoning) == ("Hi", "")
+
+
+def test_thinking_is_streamed_and_kept_with_its_signature():
+    """
+    The signature is no word of it.
+    """
+    thoughts = [
+        {"type": "thinking_delta", "thinking": "2 "},
+        {"type": "thinking_delta", "thinking": "+ 2"},
+        {"type": "signature_delta", "signature": "c2ln"},
+    ]
+    stream = (
+        start()
+        + block(0, {"type": "thinking", "thinking": "", "signature": ""}, *thoughts)
+        + block(1, {"type": "redacted_thinking", "data": "b3BhcXVl"})
+        + said(2, "4")
+        + end()
+    )
+    assembler = CLAUDE.assembler()
+    deltas = assembler.feed(stream)
+    body = orjson.loads(assembler.finish())
+
+    assert "".join(delta.reasoning for delta in deltas) == "2 + 2"
+    assert "".join(delta.text for delta in deltas) == "4"
+    assert body["content"][:2] == [
+        {"type": "thinking", "thinking": "2 + 2", "signature": "c2ln"},
+        {"type": "redacted_thinking", "data": "b3BhcXVl"},
+    ]
+    assert CLAUDE.parse(orjson.dumps(body)).reasoning == "2 + 2"
+
+
+def test_tool_calls_grow_in_pieces():
+    """
+    Their input is text while it comes and an object at the end; each piece is progress.
+    """
+    stream = start() + said(0, "So:") + called(1, "", '{"zo', 'ne":"ü"}') + called(2)
+    assembler = CLAUDE.assembler()
+    deltas = assembler.feed(stream + end("tool_use"))
+    body = orjson.loads(assembler.finish())
+
+    assert [delta.text for delta in deltas if delta.text] == ["So:"]
+    assert len(deltas) > 4
+    assert body["content"][1:] == [
+        {"type": "tool_use", "id": "toolu_1", "name": "now", "input": {"zone": "ü"}},
+        {"type": "tool_use", "id": "toolu_2", "name": "now", "input": {}},
+    ]
+
+
+def test_an_answer_given_by_our_own_tool_is_streamed_as_text():
+    """
+    The caller waits for JSON, not for a tool.
+    """
+    stream = start() + called(0, '{"label"', ':"good"}', name=ANSWER_TOOL) + end("tool_use")
+    deltas = CLAUDE.assembler().feed(stream)
+
+    assert "".join(delta.text for delta in deltas) == '{"label":"good"}'
+    assert parsed(stream).text == '{"label":"good"}'
+
+
+def test_a_call_that_the_length_cut_off_is_kept_as_far_as_it_came():
+    """
+    It is no good answer, and its bytes were paid for.
+    """
+    found = parsed(start() + called(0, '{"zone": "Eur') + end("max_tokens"))
+
+    assert found.quality == "truncated"
+    assert found.tool_calls[0].arguments == '{"zone": "Eur'
+
+
+def test_citations_are_collected():
+    """
+    One after the other, in a list of their own.
+    """
+    cited = [{"type": "char_location", "start_char_index": place} for place in (0, 5)]
+    deltas = [{"type": "citations_delta", "citation": one} for one in cited]
+    stream = start() + block(0, {"type": "text", "text": ""}, *deltas) + end()
+
+    assert orjson.loads(whole(stream))["content"][0]["citations"] == cited
+
+
+def test_the_last_figures_of_the_usage_count():
+    """
+    Those of the start are kept where the end is silent.
+    """
+    found = parsed(
+        start()
+        + said(0, "x")
+        + end(input_tokens=11, output_tokens_details={"thinking_tokens": 3}, odd=None)
+    )
+
+    assert (found.usage.prompt, found.usage.completion) == (11 + 4, 7)
+    assert (found.usage.cache_read, found.usage.reasoning) == (4, 3)
+
+
+def test_what_the_end_says_is_part_of_the_message():
+    """
+    A refusal's explanation, the sequence that stopped it.
+    """
+    details = {"type": "refusal", "explanation": "Not this."}
+    stop = event(
+        "message_delta",
+        delta={"stop_reason": "refusal", "stop_details": details},
+        usage={"output_tokens": 1},
+    )
+    found = parsed(start() + stop + STOP)
+
+    assert (found.quality, found.text) == ("refused", "Not this.")
+
+
+def test_events_of_tomorrow_do_not_matter():
+    """
+    The protocol says that new kinds will come.
+    """
+    new = event("something_new", index=0, delta={"type": "x"})
+
+    assert orjson.loads(whole(new + HELLO.replace(PING, PING + new))) == WHOLE_HELLO
+
+
+def test_a_very_long_answer():
+    """
+    A megabyte in one event, and four megabytes in many.
+    """
+    long = "x" * 1_000_000
+
+    assert parsed(start() + said(0, long, "y") + end()).text == long + "y"
+    assert parsed(start() + said(0, *["z" * 1000] * 4000) + end()).text == "z" * 4_000_000
+
+
+def test_halves_of_a_character_are_joined():
+    """
+    A pair that was cut apart is whole in the answer, and can be shown at any time.
+    """
+    halves = start() + said(0, "@", "#").replace(b"@", b"\\ud83d").replace(b"#", b"\\ude00") + end()
+    deltas = CLAUDE.assembler().feed(halves)
+
+    assert parsed(halves).text == "\U0001f600"
+    "".join(delta.text for delta in deltas).encode()
+
+
+def test_an_answer_that_was_streamed_against_our_wish_is_read():
+    """
+    Some gateways stream whatever they were asked.
+    """
+    assert CLAUDE.parse(HELLO).text == "Grüße 🙂"
+    with pytest.raises(errors.IncompleteReply):
+        CLAUDE.parse(HELLO.removesuffix(STOP))
+
+
+# ---------------------------------------------------------------------------- not whole
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        HELLO.removesuffix(STOP),
+        start() + said(0, "Hi"),
+        start() + said(0, "Hi") + STOP,
+        start() + event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+        HELLO[: HELLO.index(b"message_delta")],
+        HELLO[:-40],
+    ],
+)
+def test_a_stream_without_its_end_is_no_answer(stream):
+    """
+    What came is kept with the error, for whoever paid for it.
+    """
+    with pytest.raises(errors.IncompleteReply, match="finish marker") as caught:
+        whole(stream)
+
+    assert orjson.loads(caught.value.raw)["id"] == "msg_1"
+    assert caught.value.maybe_billed
+
+
+@pytest.mark.parametrize("stream", [b"", b"\n\n", PING, start(), b": comment\n\n", start() + STOP])
+def test_a_stream_that_brings_nothing_says_so(stream):
+    """
+    The head of a message is nothing yet.
+    """
+    with pytest.raises(errors.IncompleteReply, match="no answer at all"):
+        whole(stream)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"data: {\n\n",
+        b"data: []\n\n",
+        event("content_block_delta", index=5, delta={"type": "text_delta", "text": "x"}),
+        event("content_block_delta", index=0, delta=None),
+        event("content_block_start", index=None, content_block={"type": "text"}),
+        event("content_block_start", index=1, content_block=None),
+        event("content_block_start", index=10**9, content_block={"type": "text", "text": ""}),
+    ],
+)
+def test_a_piece_that_cannot_be_read_makes_a_hole(broken):
+    """
+    An answer with holes is no answer.
+    """
+    with pytest.raises(errors.IncompleteReply, match="holes"):
+        whole(start() + said(0, "a") + broken + end())
+
+
+def test_a_call_that_is_no_json_is_a_hole():
+    """
+    The message says that the call is whole, and it is not.
+    """
+    with pytest.raises(errors.IncompleteReply, match="holes"):
+        whole(start() + called(0, '{"zone": ') + end("tool_use"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("overloaded_error", errors.ProviderError),
+        ("rate_limit_error", errors.RateLimited),
+        ("api_error", errors.ProviderError),
+        ("authentication_error", errors.AuthenticationError),
+        ("something_new", errors.BadReply),
+    ],
+)
+def test_an_error_before_any_answer_is_what_it_says(kind, error):
+    """
+    Nothing was bought, so it may be asked again where its kind may.
+    """
+    fault = event("error", error={"type": kind, "message": "Overloaded"})
+
+    for stream in (fault, start() + fault, start() + PING + fault):
+        with pytest.raises(errors.LLMNBError) as caught:
+            whole(stream)
+        assert type(caught.value) is error
+
+
+def test_an_error_in_mid_stream_is_no_answer():
+    """
+    Something was answered and may have been billed, so it is never asked again by itself.
+    """
+    fault = event("error", error={"type": "overloaded_error", "message": "Overloaded"})
+
+    with pytest.raises(errors.IncompleteReply, match="Overloaded") as caught:
+        whole(start() + said(0, "Once upon") + fault)
+
+    assert orjson.loads(caught.value.raw)["content"][0]["text"] == "Once upon"
+
+
+# --------------------------------------------------------------------------- anything
+
+fuzzed = settings(
+    max_examples=150,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+WORDS = (
+    "type index delta content_block message usage text thinking partial_json input name id "
+    "content stop_reason output_tokens error citation citations text_delta tool_use "
+    "content_block_start content_block_delta message_start message_delta message_stop"
+)
+words = st.sampled_from(WORDS.split())
+anything = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-3, 5), st.text(max_size=4), words),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.one_of(words), inner, max_size=5)
+    ),
+    max_leaves=8,
+)
+EVENTS = [
+    start(),
+    PING,
+    said(0, "a"),
+    called(1, '{"a":', "1}"),
+    called(1, "{"),
+    end(),
+    end("tool_use"),
+    STOP,
+]
+events = st.one_of(
+    st.sampled_from(EVENTS),
+    anything.map(lambda value: b"data: " + orjson.dumps(value) + b"\n\n"),
+    st.binary(max_size=30),
+)
+
+
+def value_or_our_error(call):
+    """Run a call; only a value or one of our errors may come out of it."""
+    try:
+        return call()
+    except errors.LLMNBError as error:
+        return error
+
+
+@fuzzed
+@given(st.lists(events, max_size=8))
+def test_any_stream_is_a_reply_or_one_of_our_errors(parts):
+    """
+    Whatever comes in whichever order.
+    """
+    assembler = CLAUDE.assembler()
+    for part in parts:
+        for delta in assembler.feed(part):
+            (delta.text + delta.reasoning).encode()
+    found = value_or_our_error(lambda: CLAUDE.parse(assembler.finish()))
+    if isinstance(found, Reply):
+        found.text.encode()
+        assert isinstance(found.body, dict)
+
+
+@fuzzed
+@given(anything)
+def test_any_body_is_a_reply_or_one_of_our_errors(value):
+    """
+    And so for what was not streamed.
+    """
+    full = {**copy.deepcopy(WHOLE_HELLO), **value} if isinstance(value, dict) else value
+    for one in (value, full):
+        found = value_or_our_error(functools.partial(CLAUDE.parse, orjson.dumps(one)))
+        assert isinstance(found.text if isinstance(found, Reply) else found.message, str)

@@ -1,0 +1,384 @@
+"""Promises about Gemini's streams: together they are the unstreamed reply, or an error."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from llmnb import errors
+from llmnb.records import Reply
+from llmnb.wire.dialect import dialect
+
+GEMINI = dialect("gemini.generate")
+
+
+def event(**fields) -> bytes:
+    return b"data: " + orjson.dumps(fields) + b"\r\n\r\n"
+
+
+def piece(*parts, reason=None, index=0, **fields):
+    made = {
+        "content": {
+            "role": "model",
+            "parts": [{"text": one} if isinstance(one, str) else one for one in parts],
+        },
+        "index": index,
+        **fields,
+    }
+    return made if reason is None else {**made, "finishReason": reason}
+
+
+def chunk(*pieces, **fields) -> bytes:
+    head = {"modelVersion": "gemini-2.5-flash", "responseId": "r-1"}
+    return event(candidates=list(pieces), **head, **fields)
+
+
+HELLO = (
+    chunk(piece("Grüße"), usageMetadata={"promptTokenCount": 9, "totalTokenCount": 9})
+    + chunk(piece(" 🙂"))
+    + chunk(piece(reason="STOP"), usageMetadata={"candidatesTokenCount": 2, "totalTokenCount": 11})
+)
+WHOLE_HELLO = {
+    "candidates": [
+        {
+            "content": {"role": "model", "parts": [{"text": "Grüße 🙂"}]},
+            "finishReason": "STOP",
+            "index": 0,
+        }
+    ],
+    "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 2, "totalTokenCount": 11},
+    "modelVersion": "gemini-2.5-flash",
+    "responseId": "r-1",
+}
+
+
+def whole(stream: bytes, **options) -> bytes:
+    return GEMINI.assembler(**options).whole(stream)
+
+
+def parsed(stream: bytes, **options):
+    return GEMINI.parse(whole(stream, **options))
+
+
+# --------------------------------------------------------------- the same as unstreamed
+
+
+def test_a_stream_becomes_the_body_it_would_have_been():
+    """
+    Field by field.
+    """
+    assert orjson.loads(whole(HELLO)) == WHOLE_HELLO
+
+
+def test_it_reads_as_the_same_reply():
+    """
+    So both share one entry in the store.
+    """
+    streamed = dataclasses.replace(parsed(HELLO), raw=b"")
+
+    assert streamed == dataclasses.replace(GEMINI.parse(orjson.dumps(WHOLE_HELLO)), raw=b"")
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+def test_however_it_is_cut_it_is_the_same(line_end):
+    """
+    Byte by byte, so also inside each character, for every kind of line end.
+    """
+    stream = HELLO.replace(b"\r\n", line_end)
+    for size in (1, 2, 3, 7, 64, 1000):
+        assembler = GEMINI.assembler()
+        texts = [
+            delta.text
+            for place in range(0, len(stream), size)
+            for delta in assembler.feed(stream[place : place + size])
+        ]
+        assert texts == ["Grüße", " 🙂"]
+        assert orjson.loads(assembler.finish()) == WHOLE_HELLO
+
+
+def test_a_stream_that_is_one_long_list_is_read():
+    """
+    So it comes where events were not asked for.
+    """
+    chunks = [line[6:] for line in HELLO.split(b"\r\n\r\n") if line]
+    raw = b"[" + b",\r\n".join(chunks) + b"]"
+
+    assert GEMINI.parse(raw).text == "Grüße 🙂"
+    assert GEMINI.parse(HELLO).text == "Grüße 🙂"
+    with pytest.raises(errors.IncompleteReply):
+        GEMINI.parse(b"[" + b",".join(chunks[:2]) + b"]")
+    with pytest.raises(errors.RateLimited):
+        GEMINI.parse(b'[{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}]')
+
+
+def test_thoughts_are_streamed_apart_and_signatures_kept():
+    """
+    Parts of one kind grow together; one that bears more than text stays for itself.
+    """
+    thoughts = [{"text": one, "thought": True} for one in ("2 ", "+ 2")]
+    signed = {"text": "", "thoughtSignature": "c2ln"}
+    stream = (
+        chunk(piece(thoughts[0]))
+        + chunk(piece(thoughts[1], "4"))
+        + chunk(piece("!"))
+        + chunk(piece(signed, reason="STOP"))
+    )
+    assembler = GEMINI.assembler()
+    deltas = assembler.feed(stream)
+    body = orjson.loads(assembler.finish())
+
+    assert [(delta.text, delta.reasoning) for delta in deltas] == [
+        ("", "2 "),
+        ("4", "+ 2"),
+        ("!", ""),
+    ]
+    assert body["candidates"][0]["content"]["parts"] == [
+        {"text": "2 + 2", "thought": True},
+        {"text": "4!"},
+        signed,
+    ]
+
+
+def test_tool_calls_come_whole():
+    """
+    A call is progress, though it is no text.
+    """
+    call = {"functionCall": {"name": "now", "args": {"zone": "ü"}}, "thoughtSignature": "c2ln"}
+    stream = chunk(piece("So:", call)) + chunk(piece(call, reason="STOP"))
+    assembler = GEMINI.assembler()
+    deltas = assembler.feed(stream)
+    body = orjson.loads(assembler.finish())
+
+    assert [delta.text for delta in deltas] == ["So:", ""]
+    assert body["candidates"][0]["content"]["parts"] == [{"text": "So:"}, call, call]
+    assert [one.name for one in parsed(stream).tool_calls] == ["now", "now"]
+
+
+def test_log_probabilities_and_sources_add_up():
+    """
+    List to list; of everything else the last word counts.
+    """
+
+    def result(token):
+        one = {"token": token, "logProbability": -0.5}
+        return {"chosenCandidates": [one], "topCandidates": [{"candidates": [one]}]}
+
+    stream = chunk(
+        piece("a", logprobsResult=result("a"), citationMetadata={"citationSources": [1]})
+    ) + chunk(
+        piece(
+            "b",
+            reason="STOP",
+            logprobsResult=result("b"),
+            citationMetadata={"citationSources": [2]},
+            avgLogprobs=-0.5,
+        )
+    )
+    found = parsed(stream)
+
+    assert [one["token"] for one in found.logprobs["chosenCandidates"]] == ["a", "b"]
+    assert len(found.logprobs["topCandidates"]) == 2
+    assert found.body["candidates"][0]["citationMetadata"] == {"citationSources": [1, 2]}
+    assert found.body["candidates"][0]["avgLogprobs"] == -0.5
+
+
+def test_several_answers_grow_side_by_side():
+    """
+    Pieces of several candidates come in any order, and all of them must come.
+    """
+    stream = (
+        chunk(piece("b1", index=1), piece("a1"))
+        + chunk(piece("a2", reason="STOP"))
+        + chunk(piece("b2", reason="MAX_TOKENS", index=1))
+    )
+    found = parsed(stream, samples=2)
+
+    assert found.texts == ("a1a2", "b1b2")
+    assert (found.quality, found.finish_reason) == ("truncated", "MAX_TOKENS")
+    with pytest.raises(errors.IncompleteReply):
+        whole(stream, samples=3)
+
+
+def test_a_prompt_that_was_blocked_is_a_filtered_answer():
+    """
+    It is whole, though no candidate came.
+    """
+    found = parsed(event(promptFeedback={"blockReason": "SAFETY"}))
+
+    assert (found.quality, found.finish_reason) == ("filtered", "SAFETY")
+
+
+def test_an_answer_that_was_withheld_in_mid_stream_is_filtered():
+    """
+    Its last event has a reason and no content.
+    """
+    found = parsed(chunk(piece("Once")) + event(candidates=[{"finishReason": "SAFETY"}]))
+
+    assert (found.quality, found.text) == ("filtered", "Once")
+
+
+def test_a_very_long_answer():
+    """
+    A megabyte in one event, and four megabytes in many.
+    """
+    long = "x" * 1_000_000
+
+    assert parsed(chunk(piece(long)) + chunk(piece("y", reason="STOP"))).text == long + "y"
+    many = chunk(piece("z" * 1000)) * 4000 + chunk(piece(reason="STOP"))
+    assert parsed(many).text == "z" * 4_000_000
+
+
+def test_halves_of_a_character_are_joined():
+    """
+    A pair that was cut apart is whole in the answer, and can be shown at any time.
+    """
+    stream = chunk(piece("@")) + chunk(piece("#", reason="STOP"))
+    halves = stream.replace(b"@", b"\\ud83d").replace(b"#", b"\\ude00")
+
+    assert parsed(halves).text == "\U0001f600"
+    "".join(delta.text for delta in GEMINI.assembler().feed(halves)).encode()
+
+
+# ---------------------------------------------------------------------------- not whole
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        chunk(piece("Hi")),
+        chunk(piece("Hi", reason="FINISH_REASON_UNSPECIFIED")),
+        chunk(piece("Hi", reason="")),
+        HELLO[: HELLO.rindex(b"data:")],
+        HELLO[:-60],
+        chunk(piece("a", reason="STOP"), piece("b", index=1)),
+    ],
+)
+def test_a_stream_without_its_end_is_no_answer(stream):
+    """
+    What came is kept with the error, for whoever paid for it.
+    """
+    with pytest.raises(errors.IncompleteReply, match="finish marker") as caught:
+        whole(stream)
+
+    assert orjson.loads(caught.value.raw)["candidates"]
+    assert caught.value.maybe_billed
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [b"", b"\n\n", event(usageMetadata={}), event(candidates=[]), event(promptFeedback={})],
+)
+def test_a_stream_that_brings_nothing_says_so(stream):
+    """
+    Figures alone are no answer.
+    """
+    with pytest.raises(errors.IncompleteReply, match="no answer at all"):
+        whole(stream)
+
+
+@pytest.mark.parametrize("broken", [b"data: {\n\n", b"data: []\n\n", b"data: Hello\n\n"])
+def test_a_piece_that_cannot_be_read_makes_a_hole(broken):
+    """
+    An answer with holes is no answer.
+    """
+    with pytest.raises(errors.IncompleteReply, match="holes"):
+        whole(chunk(piece("a")) + broken + chunk(piece("b", reason="STOP")))
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [
+        (429, "RESOURCE_EXHAUSTED", errors.RateLimited),
+        (503, "UNAVAILABLE", errors.ProviderError),
+        (None, "SOMETHING_NEW", errors.BadReply),
+    ],
+)
+def test_an_error_before_any_answer_is_what_it_says(code, status, error):
+    """
+    Nothing was bought, so it may be asked again where its kind may.
+    """
+    with pytest.raises(errors.LLMNBError) as caught:
+        whole(event(error={"code": code, "status": status, "message": "No."}))
+
+    assert type(caught.value) is error
+
+
+def test_an_error_in_mid_stream_is_no_answer():
+    """
+    Something was answered and may have been billed, so it is never asked again by itself.
+    """
+    fault = event(error={"code": 503, "status": "UNAVAILABLE", "message": "Overloaded."})
+
+    with pytest.raises(errors.IncompleteReply, match="Overloaded") as caught:
+        whole(chunk(piece("Once upon")) + fault)
+
+    assert b"Once upon" in caught.value.raw
+
+
+# --------------------------------------------------------------------------- anything
+
+fuzzed = settings(
+    max_examples=150,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+WORDS = (
+    "candidates content parts text thought role index finishReason functionCall name args id "
+    "usageMetadata promptTokenCount logprobsResult chosenCandidates citationMetadata error code "
+    "promptFeedback blockReason thoughtSignature STOP modelVersion"
+)
+words = st.sampled_from(WORDS.split())
+anything = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-3, 5), st.text(max_size=4), words),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(words, inner, max_size=5)),
+    max_leaves=10,
+)
+candidates = st.dictionaries(words, anything, max_size=4).map(lambda one: {**piece("a"), **one})
+events = st.one_of(
+    st.sampled_from([chunk(piece("a")), chunk(piece("b", reason="STOP"))]),
+    candidates.map(lambda one: chunk(one)),
+    anything.map(lambda value: b"data: " + orjson.dumps(value) + b"\n\n"),
+    st.binary(max_size=30),
+)
+
+
+def value_or_our_error(call):
+    """Run a call; only a value or one of our errors may come out of it."""
+    try:
+        return call()
+    except errors.LLMNBError as error:
+        return error
+
+
+@fuzzed
+@given(st.lists(events, max_size=8))
+def test_any_stream_is_a_reply_or_one_of_our_errors(parts):
+    """
+    Whatever comes in whichever order.
+    """
+    assembler = GEMINI.assembler()
+    for part in parts:
+        for delta in assembler.feed(part):
+            (delta.text + delta.reasoning).encode()
+    found = value_or_our_error(lambda: GEMINI.parse(assembler.finish()))
+    if isinstance(found, Reply):
+        found.text.encode()
+        assert isinstance(found.body, dict)
+
+
+@fuzzed
+@given(st.one_of(anything, candidates.map(lambda one: {"candidates": [one]})))
+def test_any_body_is_a_reply_or_one_of_our_errors(value):
+    """
+    And so for what was not streamed, in a list or out of it.
+    """
+    for one in (value, [value]):
+        found = value_or_our_error(functools.partial(GEMINI.parse, orjson.dumps(one)))
+        assert isinstance(found.text if isinstance(found, Reply) else found.message, str)
