@@ -25,7 +25,14 @@ if TYPE_CHECKING:
         outage,
         share,
     )
-    from llmnb.testing.latency import Fixed, LatencyModel, Lognormal, Saturating, Stragglers
+    from llmnb.testing.latency import (
+        FirstThenRest,
+        Fixed,
+        LatencyModel,
+        Lognormal,
+        Saturating,
+        Stragglers,
+    )
     from llmnb.testing.ledger import Ledger, LedgerRow, LedgerTotals, prompt_hash
     from llmnb.testing.prices import Price
     from llmnb.testing.request import SimulatedRequest
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
     from llmnb.testing.switches import forbid_real_requests, redirect
 
 __all__ = [
+    "FirstThenRest",
     "Fixed",
     "LatencyModel",
     "Ledger",
@@ -68,7 +76,9 @@ _HOMES = {
         "after", "always", "at_numbers", "by_number", "first_of_each_prompt", "for_prompt",
         "outage", "share",
     ),
-    "latency": ("Fixed", "LatencyModel", "Lognormal", "Saturating", "Stragglers"),
+    "latency": (
+        "FirstThenRest", "Fixed", "LatencyModel", "Lognormal", "Saturating", "Stragglers",
+    ),
     "ledger": ("Ledger", "LedgerRow", "LedgerTotals", "prompt_hash"),
     "prices": ("Price",),
     "request": ("SimulatedRequest",),

@@ -54,6 +54,9 @@ class Choice:
     has_content: bool = True
     """False: the content is null, whatever the text."""
 
+    stopped_at: str | None = None
+    """The stop word that it was cut at."""
+
     @property
     def tokens(self) -> int:
         """Output tokens of this answer."""
@@ -77,6 +80,9 @@ class Answer:
     completion_tokens: int
     has_usage: bool = True
     """False: the usage is left out."""
+
+    has_choices: bool = True
+    """False: what was answered is left out."""
 
 
 def default_reply(request: SimulatedRequest, prompt: str) -> str:
@@ -203,32 +209,34 @@ def make_answer(
 
 def _choice(request: SimulatedRequest, message: Message) -> Choice:
     if isinstance(message, str):
-        text, reason = _cut(request, message)
-        return Choice(text, reason, _NOTHING)
+        text, reason, stop = _cut(request, message)
+        return Choice(text, reason, _NOTHING, stopped_at=stop)
     extra = dict(message)
     content = extra.pop("content", None)
     reason = extra.pop("finish_reason", None)
-    text, cut_reason = _cut(request, content or "")
+    text, cut_reason, stop = _cut(request, content or "")
     if reason is None:
         reason = "tool_calls" if extra.get("tool_calls") else cut_reason
-    return Choice(text, reason, extra, has_content=content is not None)
+    return Choice(text, reason, extra, has_content=content is not None, stopped_at=stop)
 
 
-def _cut(request: SimulatedRequest, text: str) -> tuple[str, str]:
+def _cut(request: SimulatedRequest, text: str) -> tuple[str, str, str | None]:
     """Cut a text at its stop words and at the token limit, whichever comes first."""
+    stopped_at = None
     for stop in request.stop:
         place = text.find(stop) if stop else -1
         if place >= 0:
-            text = text[:place]
+            text, stopped_at = text[:place], stop
     if request.max_tokens is not None:
         room = request.max_tokens * CHARACTERS_PER_TOKEN
         if len(text) > room:
-            return text[:room], "length"
-    return text, "stop"
+            return text[:room], "length", None
+    return text, "stop", stopped_at
 
 
 def _bend(answer: Answer, bend: Bend) -> None:
     answer.has_usage = bend.has_usage
+    answer.has_choices = bend.has_choices
     if not bend.has_choices:
         answer.choices = []
     for choice in answer.choices:

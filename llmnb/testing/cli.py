@@ -130,6 +130,7 @@ The simulated provider listens at {sim.base_url} (this machine only; nothing cos
   in Python:
     AsyncLLM("openai", "gpt-4o-mini", url="{sim.base_url}", api_key="simulated")
     OpenAI(base_url="{sim.base_url}", api_key="simulated")
+  also as Anthropic ({sim.base_url}/messages) and as Gemini ({sim.gemini_url})
   what has come so far:
     curl {sim.origin}/__ledger__
 

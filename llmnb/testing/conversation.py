@@ -12,7 +12,7 @@ from typing import Protocol
 
 from llmnb.testing.desk import Desk, Plan
 from llmnb.testing.events import made_awkward
-from llmnb.testing.faults import Break, Drip, Garble, Raw, stream_error_event
+from llmnb.testing.faults import Break, Drip, Garble, Raw
 from llmnb.testing.gate import Gate
 
 SIMULATED_HEADER = ("x-llmnb-simulated", "1")
@@ -95,7 +95,7 @@ async def _stream(plan: Plan, wire: Wire, desk: Desk) -> None:
     """Send a stream at the pace that the provider is set to."""
     stream = plan.stream
     assert stream is not None
-    if desk.behaviour.tokens_per_second is None:
+    if plan.pace is None:
         desk.close(plan)
         await wire.begin(plan, None)
         await wire.write(stream.whole())
@@ -112,7 +112,7 @@ async def _tokens(plan: Plan, wire: Wire, desk: Desk, count: int) -> None:
     """Send the opening and the first so many tokens, each when it is due."""
     stream = plan.stream
     assert stream is not None
-    pace = desk.behaviour.tokens_per_second
+    pace = plan.pace
     clock = asyncio.get_running_loop().time
     begun = clock()
     await wire.write(stream.opening + b"".join(stream.pieces[:1] if count else ()))
@@ -157,7 +157,8 @@ async def _part(wire: Wire, desk: Desk, plan: Plan, then: str) -> None:
         wire.hang_up()
     else:
         if then == "error":
-            await wire.write(stream_error_event())
+            assert plan.stream is not None
+            await wire.write(plan.stream.error)
         await wire.end()
 
 

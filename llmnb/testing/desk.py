@@ -26,7 +26,8 @@ from llmnb.testing.endpoints import Endpoint, endpoint_of
 from llmnb.testing.events import Stream
 from llmnb.testing.fault_rules import Rule, Script, as_rule
 from llmnb.testing.faults import Bend, Break, Drip, EchoKey, Fault, Garble, Instead, Raw, as_fault
-from llmnb.testing.latency import latency_model
+from llmnb.testing.house import OPENAI, House, StatusAndBody
+from llmnb.testing.latency import latency_model, rest_of
 from llmnb.testing.ledger import End, Ledger, OpenRow
 from llmnb.testing.limits import EnforcedLimits, LimitSettings, Refusal
 from llmnb.testing.options import Behaviour
@@ -34,7 +35,6 @@ from llmnb.testing.prices import price_of
 from llmnb.testing.request import Rejected, SimulatedRequest
 
 JSON = "application/json"
-EVENTS = "text/event-stream; charset=utf-8"
 LEDGER_PATH = "/__ledger__"
 """Where the ledger can be read (GET; ``?rows`` for all rows) and begun anew (DELETE)."""
 
@@ -65,6 +65,9 @@ class Plan:
 
     stream: Stream | None = None
     """The body as events, where a stream was asked for."""
+
+    pace: float | None = None
+    """Tokens a second after the first; None sends the rest of a stream at once."""
 
     fault: Fault | None = None
     """What is to go wrong on the way; None where the reply is sent as it is."""
@@ -156,7 +159,7 @@ class Desk:
             # a 500; the test gets the exception itself when the provider is closed.
             self.errors.append(error)
             text = f"The simulated provider failed: {type(error).__name__}."
-            return _error(500, error_bodies.openai_error(text, "server_error"))
+            return _error(endpoint.HOUSE.failed(text))
 
     def _decide(self, endpoint: Endpoint, headers: Headers, raw: bytes) -> Plan:
         now = self._clock()
@@ -168,9 +171,9 @@ class Desk:
             request = endpoint.read(body)
         except orjson.JSONDecodeError:
             problem = Rejected("We could not parse the JSON body of your request.")
-            return self._enter_rejected(problem, now, key, raw)
+            return self._enter_rejected(endpoint.HOUSE, problem, now, key, raw)
         except Rejected as rejected:
-            return self._enter_rejected(rejected, now, key, raw)
+            return self._enter_rejected(endpoint.HOUSE, rejected, now, key, raw)
         row = self._enter(request, now, key, raw)
         try:
             plan = self._plan(endpoint, request, row, key, now)
@@ -178,7 +181,7 @@ class Desk:
             self.ledger.close(row, now=now, end="failed", status=500)
             raise
         plan.row, plan.request = row, request
-        plan.headers["x-request-id"] = f"req_sim_{row.number:08x}"
+        plan.headers[endpoint.HOUSE.request_id_header] = f"req_sim_{row.number:08x}"
         return plan
 
     def _enter(self, request: SimulatedRequest, now: float, key: str, raw: bytes) -> OpenRow:
@@ -202,23 +205,25 @@ class Desk:
         request.digest = int(row.prompt_hash[:16], 16)
         return row
 
-    def _enter_rejected(self, problem: Rejected, now: float, key: str, raw: bytes) -> Plan:
+    def _enter_rejected(
+        self, house: House, problem: Rejected, now: float, key: str, raw: bytes
+    ) -> Plan:
         row = self.ledger.open(now=now, endpoint="", model="", prompt="", body=raw, key=key)
         self.ledger.close(row, now=now, end="failed", status=400)
-        return _error(400, error_bodies.parameter_error(problem.message, problem.param))
+        return _error(house.malformed(problem.message, problem.param))
 
     # --------------------------------------------------------------- what it gets
 
     def _plan(
         self, endpoint: Endpoint, request: SimulatedRequest, row: OpenRow, key: str, now: float
     ) -> Plan:
+        house = endpoint.HOUSE
         if not self._is_accepted(key):
-            return _error(401, error_bodies.error_reply(401)[0])
+            return _error(house.wrong_key())
         if not request.model:
-            text = "You must provide a model parameter."
-            return _error(400, error_bodies.parameter_error(text, "model"))
+            return _error(house.malformed("You must provide a model parameter.", "model"))
         if self.behaviour.models is not None and request.model not in self.behaviour.models:
-            return _error(404, error_bodies.model_error(request.model))
+            return _error(house.unknown_model(request.model))
         fault = None if self._rule is None else as_fault(self._rule(request))
         if fault is not None:
             row.fault = fault.name
@@ -226,10 +231,10 @@ class Desk:
             refusal = self._refusal(request, now)
             if refusal is not None:
                 row.fault = None
-                return self._refused(refusal, request, now)
+                return self._refused(house, refusal, request, now)
         elif not _needs_answer(fault):
             plan = Plan(status=200, body=b"", end="failed", holds=True, delay=fault.delay or 0.0)
-            return _struck(plan, fault, key)
+            return _struck(plan, fault, key, house)
         return self._answered(endpoint, request, fault, key, now)
 
     def _refusal(self, request: SimulatedRequest, now: float) -> Refusal | None:
@@ -239,12 +244,14 @@ class Desk:
             tokens=request.charged_tokens, now=now, in_flight=self.ledger.in_flight
         )
 
-    def _refused(self, refusal: Refusal, request: SimulatedRequest, now: float) -> Plan:
+    def _refused(
+        self, house: House, refusal: Refusal, request: SimulatedRequest, now: float
+    ) -> Plan:
         tells_wait = self.limits.settings.retry_hint is not None and refusal.wait > 0
-        headers = self.limits.headers(now)
+        headers = house.limit_headers(self.limits, now)
         if tells_wait:
-            headers.update(self.limits.retry_headers(refusal.wait))
-        body = error_bodies.refusal_error(refusal, model=request.model, tells_wait=tells_wait)
+            headers.update(house.retry_headers(self.limits, refusal.wait))
+        body = house.refusal(refusal, model=request.model, tells_wait=tells_wait)
         return Plan(status=429, body=body, headers=headers, end="refused")
 
     def _answered(
@@ -261,33 +268,42 @@ class Desk:
         plan = Plan(
             status=200,
             body=b"",
-            headers={} if self.limits.is_open else self.limits.headers(now),
+            headers={} if self.limits.is_open else endpoint.HOUSE.limit_headers(self.limits, now),
             answer=answer,
             is_billed=fault is None or fault.billed,
             holds=True,
-            delay=self._wait(request, answer, fault),
         )
+        first, rest = self._waits(request)
         if request.is_streamed:
-            plan.content_type = EVENTS
             plan.stream = endpoint.stream(request, answer)
+            plan.content_type = plan.stream.content_type
+            plan.pace = self._pace(len(plan.stream.pieces), rest)
         else:
             plan.body = endpoint.write(request, answer)
+            # Not streamed, the first byte comes when the last token is made.
+            first += self._seconds(answer.completion_tokens, rest)
+        plan.delay = first if fault is None or fault.delay is None else fault.delay
         if fault is None or bend is not None:
             return plan
         plan.end = "finished" if _is_whole(fault) else "failed"
-        return _struck(plan, fault, key)
+        return _struck(plan, fault, key, endpoint.HOUSE)
 
-    def _wait(self, request: SimulatedRequest, answer: Answer, fault: Fault | None) -> float:
-        if fault is not None and fault.delay is not None:
-            return fault.delay
-        wait = self._latency.seconds(
-            request.number, seed=self.behaviour.seed, in_flight=self.ledger.in_flight
-        )
+    def _waits(self, request: SimulatedRequest) -> tuple[float, float | None]:
+        """Return the time to the first token, and from there to the last where a model says it."""
+        number, seed, busy = request.number, self.behaviour.seed, self.ledger.in_flight
+        first = self._latency.seconds(number, seed=seed, in_flight=busy)
+        return first, rest_of(self._latency, number, seed=seed, in_flight=busy)
+
+    def _pace(self, tokens: int, rest: float | None) -> float | None:
+        if rest is None:
+            return self.behaviour.tokens_per_second
+        return (tokens - 1) / rest if tokens > 1 and rest > 0 else None
+
+    def _seconds(self, tokens: int, rest: float | None) -> float:
         pace = self.behaviour.tokens_per_second
-        if pace is not None and not request.is_streamed:
-            # Not streamed, the first byte comes when the last token is made.
-            wait += answer.completion_tokens / pace
-        return wait
+        if rest is None:
+            return 0.0 if pace is None else tokens / pace
+        return rest if tokens > 1 else 0.0
 
     # -------------------------------------------------------------- how it ended
 
@@ -347,15 +363,15 @@ class Desk:
             return self._ledger_page(method, query)
         _, found, name = path.partition("/models")
         if not found or method != "GET":
-            return _error(404, error_bodies.error_reply(404)[0])
+            return _error((404, error_bodies.error_reply(404)[0]))
         if not self._is_accepted(_key_of(headers)):
-            return _error(401, error_bodies.error_reply(401)[0])
+            return _error(OPENAI.wrong_key())
         self.ledger.note_model_list()
         known = self.behaviour.models
         name = name.lstrip("/")
         if name:
             if known is not None and name not in known:
-                return _error(404, error_bodies.model_error(name))
+                return _error(OPENAI.unknown_model(name))
             return Plan(status=200, body=orjson.dumps(_model_card(name)))
         cards = [_model_card(one) for one in (DEFAULT_MODELS if known is None else known)]
         return Plan(status=200, body=orjson.dumps({"object": "list", "data": cards}))
@@ -369,7 +385,8 @@ class Desk:
         return Plan(status=200, body=orjson.dumps(book))
 
 
-def _error(status: int, body: bytes) -> Plan:
+def _error(error: StatusAndBody) -> Plan:
+    status, body = error
     return Plan(status=status, body=body, end="failed")
 
 
@@ -385,20 +402,21 @@ def _is_whole(fault: Fault) -> bool:
     return isinstance(fault, Drip) or (isinstance(fault, Garble) and fault.how == "awkward stream")
 
 
-def _struck(plan: Plan, fault: Fault, key: str) -> Plan:
+def _struck(plan: Plan, fault: Fault, key: str, house: House) -> Plan:
     """Let a fault befall a plan: another reply at once, anything else when it is played."""
     if not isinstance(fault, Instead | EchoKey):
         plan.fault = fault
         return plan
     plan.stream = None
-    plan.status = fault.status
     if isinstance(fault, Instead):
+        fault = house.worded(fault)
+        plan.status = fault.status
         plan.body = fault.body
         plan.content_type = fault.content_type
         plan.headers.update(fault.headers)
         return plan
-    text = f"Incorrect API key provided: {key}."
-    plan.body = error_bodies.openai_error(text, "invalid_request_error", code="invalid_api_key")
+    plan.status = fault.status
+    plan.body = house.echo_of(key)
     plan.content_type = JSON
     return plan
 

@@ -1,23 +1,37 @@
 """Which addresses the simulated provider answers at, and what an endpoint must be able to do.
 
-A new API (embeddings, Responses, another provider's messages, batches) is one
-more module with one more `Endpoint` and one more line in `ENDPOINTS`.
+A new API is one more module with one more `Endpoint` and one more line in
+`ENDPOINTS`; Gemini's is an object, because it has the model in its path.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
+from urllib.parse import unquote
 
-from llmnb.testing import openai_chat, openai_text
+from llmnb.testing import (
+    anthropic_messages,
+    openai_chat,
+    openai_embeddings,
+    openai_responses,
+    openai_text,
+)
 from llmnb.testing.answers import Answer
 from llmnb.testing.events import Stream
+from llmnb.testing.gemini import GeminiGenerate
+from llmnb.testing.house import House
 from llmnb.testing.request import SimulatedRequest
 
 
 class Endpoint(Protocol):
     """How one API reads its requests and writes its answers down."""
+
+    @property
+    def HOUSE(self) -> House:
+        """Whose manners it has."""
 
     def read(self, body: Mapping[str, Any]) -> SimulatedRequest:
         """Understand a body. Raises `Rejected`."""
@@ -32,20 +46,33 @@ class Endpoint(Protocol):
 ENDPOINTS: tuple[tuple[str, Endpoint], ...] = (
     ("/chat/completions", openai_chat),
     ("/completions", openai_text),
+    ("/responses", openai_responses),
+    ("/embeddings", openai_embeddings),
+    ("/messages", anthropic_messages),
 )
 """Endpoints by the end of their path; what stands before it differs from provider to provider."""
+
+_GEMINI = re.compile(r"/models/([^/]+):(generateContent|streamGenerateContent)\Z")
 
 
 @functools.lru_cache(maxsize=256)
 def endpoint_of(path: str) -> Endpoint | None:
-    """Return the endpoint that answers at a path (its query is ignored), None where none does.
+    """Return the endpoint that answers at a path, None where none does.
 
     Example:
         >>> endpoint_of("/openai/v1/chat/completions").__name__
         'llmnb.testing.openai_chat'
+        >>> endpoint_of("/v1beta/models/gemini-x:generateContent").model
+        'gemini-x'
     """
-    path = path.partition("?")[0]
+    path, _, query = path.partition("?")
     for ending, endpoint in ENDPOINTS:
         if path.endswith(ending):
             return endpoint
-    return None
+    if (found := _GEMINI.search(path)) is None:
+        return None
+    return GeminiGenerate(
+        model=unquote(found[1]),
+        is_streamed=found[2] == "streamGenerateContent",
+        has_events="alt=sse" in query.split("&"),
+    )

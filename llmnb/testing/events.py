@@ -11,6 +11,8 @@ import orjson
 DONE = b"data: [DONE]\n\n"
 """The finish marker of OpenAI's streams."""
 
+EVENTS = "text/event-stream; charset=utf-8"
+
 
 @dataclass(frozen=True, slots=True)
 class Stream:
@@ -25,9 +27,49 @@ class Stream:
     ending: bytes
     """What follows the last token, finish marker included."""
 
+    error: bytes
+    """What comes in place of the rest where a scripted error strikes."""
+
+    content_type: str = EVENTS
+
     def whole(self) -> bytes:
         """Return all events, one after the other."""
         return b"".join((self.opening, *self.pieces, self.ending))
+
+
+class StreamWriter:
+    """Builds a stream in the order in which it is told.
+
+    Example:
+        >>> writer = StreamWriter()
+        >>> writer.say(b"a")
+        >>> writer.token(b"b")
+        >>> writer.say(b"c")
+        >>> writer.finish(error=b"!").pieces
+        (b'b',)
+    """
+
+    def __init__(self) -> None:
+        self._opening: bytes | None = None
+        self._pieces: list[bytes] = []
+        self._said: list[bytes] = []
+
+    def say(self, data: bytes) -> None:
+        """Add what is no token; it leaves with the token that follows."""
+        self._said.append(data)
+
+    def token(self, data: bytes) -> None:
+        """Add a token's event."""
+        before = b"".join(self._said)
+        self._said.clear()
+        if self._opening is None:
+            self._opening, before = before, b""
+        self._pieces.append(before + data)
+
+    def finish(self, *, error: bytes, content_type: str = EVENTS) -> Stream:
+        """Return the whole stream; what was said after the last token ends it."""
+        rest = b"".join(self._said)
+        return Stream(self._opening or b"", tuple(self._pieces), rest, error, content_type)
 
 
 def event(data: Mapping[str, Any]) -> bytes:
@@ -40,6 +82,16 @@ def event(data: Mapping[str, Any]) -> bytes:
     return b"data: " + orjson.dumps(data) + b"\n\n"
 
 
+def named_event(data: Mapping[str, Any]) -> bytes:
+    r"""Return one event that carries JSON and is called as its type is.
+
+    Example:
+        >>> named_event({"type": "ping"}).strip()
+        b'event: ping\ndata: {"type":"ping"}'
+    """
+    return f"event: {data['type']}\n".encode() + event(data)
+
+
 def made_awkward(stream: bytes) -> bytes:
     """Write the same events as no careful server would, and as every client must read.
 
@@ -47,5 +99,10 @@ def made_awkward(stream: bytes) -> bytes:
         >>> made_awkward(DONE).splitlines()[-3:]
         [b'event: message', b'data: [DONE]', b'']
     """
-    lines = stream.replace(b"\n", b"\r\n").replace(b"data: ", b"event: message\r\ndata: ")
+    events = [
+        # Those that have a name of their own keep it.
+        b"event: message\n" + one if one.startswith(b"data: ") else one
+        for one in stream.split(b"\n\n")
+    ]
+    lines = b"\n\n".join(events).replace(b"\n", b"\r\n")
     return b": a comment\r\n\r\nretry: 10\r\n\r\n" + lines

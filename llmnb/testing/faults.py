@@ -19,8 +19,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-import orjson
-
 from llmnb.errors import ConfigurationError
 from llmnb.testing import error_bodies
 
@@ -30,6 +28,10 @@ reset one, silence for ever, or (in a stream) an error event."""
 
 Place = Literal["before", "head", "body"]
 """Where a reply breaks off: before its first byte, after its headers, in its body."""
+
+
+Meaning = Literal["exact", "status", "quota", "context", "error in 200"]
+"""What a reply in place of an answer means; each provider has its own words for all but "exact"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +59,13 @@ class Instead(Fault):
 
     status: int
     body: bytes = b""
+    """Where `meaning` says what it means, as OpenAI words it."""
+
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
+    meaning: Meaning = "exact"
+    figures: tuple[int, ...] = ()
+    """Numbers that its text names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +155,7 @@ def status(
         body=usual if body is None else body,
         content_type=content_type,
         headers=tuple(found.items()),
+        meaning="status" if body is None else "exact",
         # The gateway gave up waiting; the model behind it did not.
         billed=code in (408, 504, 524),
     )
@@ -162,12 +170,18 @@ def rate_limited(
 
 def quota() -> Fault:
     """Say that the account has no credit left."""
-    return status(429, body=error_bodies.quota_error()).but(name="quota")
+    return Instead(name="quota", status=429, body=error_bodies.quota_error(), meaning="quota")
 
 
 def context_overflow(limit: int = 8192, asked: int = 9000) -> Fault:
     """Refuse a prompt as too long."""
-    return status(400, body=error_bodies.context_error(limit, asked)).but(name="context_overflow")
+    return Instead(
+        name="context_overflow",
+        status=400,
+        body=error_bodies.context_error(limit, asked),
+        meaning="context",
+        figures=(limit, asked),
+    )
 
 
 def redirect(location: str, code: int = 307) -> Fault:
@@ -231,7 +245,8 @@ def garbage() -> Fault:
 
 def error_in_200() -> Fault:
     """Answer 200 with an error object in the body."""
-    return reply(200, error_bodies.error_reply(500)[0], name="error_in_200", billed=False)
+    body = error_bodies.error_reply(500)[0]
+    return Instead(name="error_in_200", status=200, body=body, meaning="error in 200")
 
 
 def deep(levels: int = 100_000) -> Fault:
@@ -407,8 +422,3 @@ def as_fault(value: FaultLike) -> Fault | None:
         f"{value!r} stands for no fault. Give a status code from 300 to 599, a Fault, None, "
         f"or one of: {', '.join(sorted(NAMED))}."
     )
-
-
-def stream_error_event() -> bytes:
-    """Return the event that a stream ends with where `stream_error` strikes."""
-    return b"data: " + orjson.dumps(orjson.loads(error_bodies.error_reply(500)[0])) + b"\n\n"

@@ -101,7 +101,7 @@ class LedgerRow:
     """Order of arrival, from 0."""
 
     endpoint: str
-    """What was asked for: ``"chat"``, ``"text"``."""
+    """What was asked for; see `SimulatedRequest.endpoint`."""
 
     model: str
     """Model asked; empty where the body names none."""

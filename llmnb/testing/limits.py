@@ -56,7 +56,7 @@ class LimitSettings:
     """How tokens are counted before an answer is known."""
 
     limit_headers: bool = True
-    """Whether replies carry the ``x-ratelimit-*`` headers."""
+    """Whether replies carry the headers that tell how the limits stand."""
 
     retry_hint: RetryHint | None = "both"
     """How refusals say when to come back; None says it nowhere, in no header and no text."""
@@ -89,6 +89,20 @@ class Refusal:
 
     wait: float
     """Seconds until it would pass, if nothing else came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How one limit stands."""
+
+    kind: Literal["requests", "tokens"]
+    per_minute: float
+
+    left: int
+    """What may still pass now."""
+
+    reset: float
+    """Seconds until it is whole again."""
 
 
 @dataclass(slots=True)
@@ -185,21 +199,35 @@ class EnforcedLimits:
                 )
         return None
 
+    def standings(self, now: float) -> list[Standing]:
+        """Return how the limits stand that replies are to tell of."""
+        found: list[Standing] = []
+        if not self.settings.limit_headers:
+            return found
+        for bucket in (self._requests, self._tokens):
+            if bucket is not None:
+                bucket.refill(now)
+                found.append(
+                    Standing(
+                        kind="requests" if bucket is self._requests else "tokens",
+                        per_minute=bucket.per_minute,
+                        left=max(0, math.floor(bucket.level)),
+                        reset=bucket.reset(),
+                    )
+                )
+        return found
+
     def headers(self, now: float) -> dict[str, str]:
         """Return the ``x-ratelimit-*`` headers as OpenAI spells them.
 
         Source:
             "Rate limits in headers", OpenAI API guide on rate limits.
         """
-        if not self.settings.limit_headers:
-            return {}
         found: dict[str, str] = {}
-        for name, bucket in (("requests", self._requests), ("tokens", self._tokens)):
-            if bucket is not None:
-                bucket.refill(now)
-                found[f"x-ratelimit-limit-{name}"] = str(math.floor(bucket.per_minute))
-                found[f"x-ratelimit-remaining-{name}"] = str(max(0, math.floor(bucket.level)))
-                found[f"x-ratelimit-reset-{name}"] = duration_text(bucket.reset())
+        for one in self.standings(now):
+            found[f"x-ratelimit-limit-{one.kind}"] = str(math.floor(one.per_minute))
+            found[f"x-ratelimit-remaining-{one.kind}"] = str(one.left)
+            found[f"x-ratelimit-reset-{one.kind}"] = duration_text(one.reset)
         return found
 
     def retry_headers(self, wait: float) -> dict[str, str]:

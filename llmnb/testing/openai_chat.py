@@ -14,6 +14,7 @@ import orjson
 
 from llmnb.testing.answers import Answer, Choice, logprob
 from llmnb.testing.events import DONE, Stream, event
+from llmnb.testing.house import OPENAI, STREAM_ERROR
 from llmnb.testing.ledger import prompt_text
 from llmnb.testing.request import (
     Rejected,
@@ -26,6 +27,7 @@ from llmnb.testing.request import (
 )
 
 NAME = "chat"
+HOUSE = OPENAI
 CREATED = 1_700_000_000
 """All replies are made at the same moment, so that equal questions get equal bytes."""
 
@@ -156,7 +158,7 @@ def stream(request: SimulatedRequest, answer: Answer) -> Stream:
     if request.wants_usage and answer.has_usage:
         ending.append(event({**chunk, "choices": [], "usage": _usage(answer)}))
     ending.append(DONE)
-    return Stream(b"".join(opening), tuple(pieces), b"".join(ending))
+    return Stream(b"".join(opening), tuple(pieces), b"".join(ending), STREAM_ERROR)
 
 
 def _extra_deltas(choice: Choice) -> list[dict[str, Any]]:

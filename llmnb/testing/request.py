@@ -29,7 +29,8 @@ class SimulatedRequest:
     """What rules of faults and replies may look at; nobody changes it."""
 
     endpoint: str
-    """What is asked for: ``"chat"``, ``"text"``."""
+    """What is asked for: ``"chat"``, ``"text"``, ``"responses"``, ``"embedding"``,
+    ``"messages"`` (Anthropic), ``"generate"`` (Gemini)."""
 
     body: Mapping[str, Any]
     """The whole body."""

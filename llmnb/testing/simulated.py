@@ -1,6 +1,8 @@
-"""The simulated provider: an OpenAI-compatible server on this machine that keeps a ledger.
+"""The simulated provider: a server on this machine that answers as providers do, with a ledger.
 
-It listens at 127.0.0.1 only, on a thread with a loop of its own, so that
+It speaks OpenAI's chat, text, Responses and embeddings, Anthropic's messages and
+Gemini's generateContent, each with its own errors and its own way to tell of
+limits. It listens at 127.0.0.1 only, on a thread with a loop of its own, so that
 blocking and async tests use it alike. Same seed, same requests: same texts,
 same waits, same faults.
 """
@@ -37,14 +39,16 @@ class SimulatedProvider:
     Args:
         seed: Decides every text, wait and random fault.
         latency: Seconds until the first token, or a model such as
-            `Lognormal(0.2)` or `Stragglers(Fixed(0.1))`.
+            `Lognormal(0.2)` or `Stragglers(Fixed(0.1))`; `FirstThenRest` sets
+            the time from there to the last token, too.
         tokens_per_second: Pace of the tokens after it; None sends all at once.
         requests_per_minute: Limit that is enforced; None is no limit.
         tokens_per_minute: Limit that is enforced; None is no limit.
         burst_seconds: How many seconds' worth of a limit may come at once.
         concurrency: Requests served at once; one more is refused.
         charge: Whether tokens count before they are known (OpenAI) or after.
-        limit_headers: Whether replies carry ``x-ratelimit-*`` headers.
+        limit_headers: Whether replies carry the headers that tell of limits
+            (``x-ratelimit-*``, ``anthropic-ratelimit-*``; Gemini has none).
         retry_hint: How a refusal says when to come back; None says nothing.
         count_refused: Whether refused requests count against the limit, too.
         faults: A script of faults; see `llmnb.testing.faults`.
@@ -193,6 +197,11 @@ class SimulatedProvider:
     def base_url(self) -> str:
         """What takes the place of ``https://api.openai.com/v1``."""
         return f"{self.origin}/v1"
+
+    @property
+    def gemini_url(self) -> str:
+        """What takes the place of ``https://generativelanguage.googleapis.com/v1beta``."""
+        return f"{self.origin}/v1beta"
 
     @property
     def environment(self) -> dict[str, str]:

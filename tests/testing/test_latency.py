@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing import Fixed, Lognormal, Saturating, Stragglers
-from llmnb.testing.latency import LatencyModel, latency_model
+from llmnb.testing import FirstThenRest, Fixed, Lognormal, Saturating, Stragglers
+from llmnb.testing.desk import Desk
+from llmnb.testing.latency import LatencyModel, latency_model, rest_of
+from llmnb.testing.options import behaviour
 
 
 def waits(model: LatencyModel, count: int = 10_000, seed: int = 0) -> list[float]:
@@ -66,3 +69,88 @@ def test_a_full_server_is_slower_in_proportion():
 
     assert model.seconds(0, seed=0, in_flight=10) == 0.1
     assert model.seconds(0, seed=0, in_flight=30) == pytest.approx(0.3)
+
+
+def test_the_rest_of_an_answer_is_drawn_apart_from_its_first_token():
+    """
+    A late first token says nothing about a late end.
+    """
+    model = FirstThenRest(Stragglers(Fixed(1.0), share=0.5), rest=Stragglers(Fixed(1.0), share=0.5))
+    firsts = waits(model)
+    rests = [model.rest_seconds(number, seed=0, in_flight=1) for number in range(10_000)]
+    both = sum(first > 1 and rest > 1 for first, rest in zip(firsts, rests, strict=True))
+
+    assert firsts == waits(model.first)
+    assert both == pytest.approx(2500, rel=0.1)
+
+
+def test_who_straggles_does_so_until_the_end():
+    """
+    Wrapped around both waits, stragglers take ten times as long for each.
+    """
+    model = Stragglers(FirstThenRest(Fixed(0.1), rest=Fixed(0.2)), share=0.1)
+    ratios = {
+        (first / 0.1, (rest_of(model, number, seed=0, in_flight=1) or 0) / 0.2)
+        for number, first in enumerate(waits(model, 200))
+    }
+
+    assert ratios == {(1.0, 1.0), (10.0, 10.0)}
+
+
+def test_a_full_server_makes_the_rest_longer_too():
+    """
+    In the same proportion.
+    """
+    model = Saturating(FirstThenRest(Fixed(0.1), rest=Fixed(0.2)), places=10)
+
+    assert rest_of(model, 0, seed=0, in_flight=30) == pytest.approx(0.6)
+
+
+def test_most_models_say_nothing_about_the_rest():
+    """
+    Then the pace of the tokens decides, or nothing does.
+    """
+    for model in (Fixed(1.0), Stragglers(Lognormal(1.0)), Saturating(Fixed(1.0), places=1)):
+        assert rest_of(model, 0, seed=0, in_flight=1) is None
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+def test_a_stream_spreads_the_rest_over_its_tokens(path):
+    """
+    Eleven tokens in one second: a tenth of a second between them. Unstreamed, all of it is a wait.
+    """
+    latency = FirstThenRest(Fixed(0.25), rest=Fixed(1.0))
+    desk = Desk(behaviour({"latency": latency, "reply": "four" * 11, "tokens_per_second": 1.0}))
+    field = "input" if path.endswith("responses") else "messages"
+    body = {"model": "m", field: [{"role": "user", "content": "Hi"}]}
+    whole = desk.receive("POST", path, {}, orjson.dumps(body))
+    stream = desk.receive("POST", path, {}, orjson.dumps({**body, "stream": True}))
+
+    assert (whole.delay, whole.pace) == (1.25, None)
+    assert (stream.delay, stream.pace) == (0.25, 10.0)
+
+
+def test_without_such_a_model_the_pace_is_everybodys():
+    """
+    So many tokens a second after the first, or all at once.
+    """
+    body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}],"stream":true}'
+    for pace in (None, 50.0):
+        desk = Desk(behaviour({"latency": 0.1, "tokens_per_second": pace}))
+        plan = desk.receive("POST", "/v1/chat/completions", {}, body)
+        assert (plan.delay, plan.pace) == (0.1, pace)
+
+
+def test_two_requests_for_the_same_thing_wait_independently():
+    """
+    A second try at a straggler is as likely to be quick as any other request.
+    """
+    model = Stragglers(Fixed(0.1), share=0.1)
+    drawn = waits(model)
+    pairs = list(zip(drawn[::2], drawn[1::2], strict=True))
+    slow_first = [second for first, second in pairs if first > 0.5]
+
+    assert 400 < len(slow_first) < 600
+    assert sum(second > 0.5 for second in slow_first) / len(slow_first) == pytest.approx(
+        0.1, abs=0.05
+    )

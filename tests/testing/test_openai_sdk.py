@@ -162,3 +162,66 @@ def test_a_limit_is_told_in_the_headers_that_it_looks_at(sdk):
     assert 0 < float(caught.value.response.headers["retry-after-ms"]) <= 60_000
     assert 0 < float(caught.value.response.headers["retry-after"]) <= 60
     assert caught.value.code == "rate_limit_exceeded"
+
+
+RESPONSE = {"model": "gpt-4o-mini", "input": "Hi"}
+TOOL_CALL = {"id": "c1", "type": "function", "function": {"name": "now", "arguments": '{"a": 1}'}}
+
+
+def test_it_reads_a_response(sdk):
+    """
+    Every field that the SDK's own types promise is there.
+    """
+    reply = sdk(reply="Hello you").responses.create(
+        **RESPONSE, include=["message.output_text.logprobs"]
+    )
+
+    assert (reply.output_text, reply.status) == ("Hello you", "completed")
+    assert reply.output[0].content[0].logprobs[0].token == "Hell"
+    assert reply.usage.total_tokens == reply.usage.input_tokens + reply.usage.output_tokens
+    assert reply._request_id.startswith("req_")
+
+
+def test_it_reads_a_streamed_response(sdk):
+    """
+    The SDK puts the events together itself, and trusts no event it does not know.
+    """
+    answer = {"content": "Hello you", "reasoning_content": "Hm.", "tool_calls": [TOOL_CALL]}
+    client = sdk(reply=lambda prompt: answer, tokens_per_second=1e6)
+    with client.responses.stream(**RESPONSE) as stream:
+        kinds = [event.type for event in stream]
+        final = stream.get_final_response()
+
+    assert final.output_text == "Hello you"
+    assert [item.type for item in final.output] == ["reasoning", "message", "function_call"]
+    assert (final.output[2].name, final.output[2].arguments) == ("now", '{"a": 1}')
+    assert kinds[0] == "response.created"
+    assert kinds[-1] == "response.completed"
+    assert kinds.count("response.output_text.delta") == 3
+
+
+def test_it_knows_the_error_that_ends_a_streamed_response(sdk):
+    """
+    By its type; the SDK hands it on as an event like any other.
+    """
+    client = sdk(reply="Hello you", faults=[faults.stream_error(1)])
+    events = list(client.responses.create(**RESPONSE, stream=True))
+
+    assert isinstance(events[-1], openai.types.responses.ResponseErrorEvent)
+    assert events[-1].code == "server_error"
+
+
+def test_it_reads_embeddings(sdk):
+    """
+    The SDK asks for base64 and unpacks it; numbers are the same.
+    """
+    client = sdk()
+    packed = client.embeddings.create(model="text-embedding-3-small", input=["a", "b"])
+    plain = client.embeddings.create(
+        model="text-embedding-3-small", input=["a", "b"], encoding_format="float"
+    )
+
+    assert [one.index for one in packed.data] == [0, 1]
+    assert [one.embedding for one in packed.data] == [one.embedding for one in plain.data]
+    assert len(packed.data[0].embedding) == 1536
+    assert packed.usage.prompt_tokens == 2

@@ -1,0 +1,189 @@
+"""Anthropic's Messages API as the simulated provider speaks it.
+
+Source:
+    Anthropic API reference, "Messages" and "Streaming messages".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from llmnb.testing.answers import Answer, Choice
+from llmnb.testing.anthropic_house import ANTHROPIC, STREAM_ERROR
+from llmnb.testing.events import Stream, StreamWriter, named_event
+from llmnb.testing.ledger import prompt_text
+from llmnb.testing.request import (
+    Rejected,
+    SimulatedRequest,
+    count_tokens,
+    tokens_of,
+    whole_number,
+)
+
+NAME = "messages"
+HOUSE = ANTHROPIC
+
+_TOKENS_PER_MESSAGE = 3
+_STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+
+
+def read(body: Mapping[str, Any]) -> SimulatedRequest:
+    """Understand the body of a request for a message."""
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise Rejected("Field required", "messages")
+    max_tokens = whole_number(body, "max_tokens")
+    if max_tokens is None:
+        raise Rejected("Field required", "max_tokens")
+    prompt, prompt_tokens = "", count_tokens(_text(body.get("system") or "", "system"))
+    for place, message in enumerate(messages):
+        role = message.get("role") if isinstance(message, dict) else None
+        if role not in ("user", "assistant"):
+            raise Rejected("Input should be 'user' or 'assistant'", f"messages.{place}.role")
+        text = _text(message.get("content"), f"messages.{place}.content")
+        prompt_tokens += _TOKENS_PER_MESSAGE + count_tokens(text)
+        if role == "user":
+            prompt = text
+    return SimulatedRequest(
+        endpoint=NAME,
+        body=body,
+        model=body.get("model") or "",
+        prompt=prompt,
+        identity=prompt_text(_all_messages(body)),
+        messages=messages,
+        prompt_tokens=prompt_tokens,
+        max_tokens=max_tokens,
+        stop=_stops(body.get("stop_sequences")),
+        is_streamed=body.get("stream") is True,
+        wants_usage=True,
+    )
+
+
+def _all_messages(body: Mapping[str, Any]) -> list[Any]:
+    """Return the conversation by which the ledger knows a prompt."""
+    system = body.get("system")
+    before = [{"role": "system", "content": system}] if system else []
+    return [*before, *body["messages"]]
+
+
+def _text(content: object, name: str) -> str:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise Rejected("Input should be a valid string or list", name)
+    texts = [block.get("text") for block in content if isinstance(block, dict)]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _stops(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return tuple(value)
+    raise Rejected("Input should be a valid list", "stop_sequences")
+
+
+def write(request: SimulatedRequest, answer: Answer) -> bytes:
+    """Return the body of a message."""
+    body = _head(request)
+    body["content"] = [block for choice in answer.choices for block in _blocks(choice)]
+    body.update(_ending(answer))
+    if answer.has_usage:
+        body["usage"] = _usage(answer, answer.completion_tokens)
+    return orjson.dumps(body)
+
+
+def _head(request: SimulatedRequest) -> dict[str, Any]:
+    return {
+        "id": f"msg_sim_{request.number:08x}",
+        "type": "message",
+        "role": "assistant",
+        "model": request.model,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+    }
+
+
+def _ending(answer: Answer) -> dict[str, Any]:
+    if not answer.choices:
+        return {"stop_reason": "end_turn", "stop_sequence": None}
+    choice = answer.choices[0]
+    reason = _STOP_REASONS.get(choice.finish_reason, "end_turn")
+    if choice.extra.get("refusal"):
+        reason = "refusal"
+    elif choice.finish_reason == "stop" and choice.stopped_at is not None:
+        reason = "stop_sequence"
+    return {"stop_reason": reason, "stop_sequence": choice.stopped_at}
+
+
+def _blocks(choice: Choice) -> list[dict[str, Any]]:
+    """Return the blocks of an answer: what was thought, said and called."""
+    blocks: list[dict[str, Any]] = []
+    if thought := choice.extra.get("reasoning_content"):
+        blocks.append({"type": "thinking", "thinking": thought, "signature": "simulated"})
+    said = choice.text if choice.has_content else choice.extra.get("refusal", "")
+    if said:
+        blocks.append({"type": "text", "text": said})
+    for call in choice.extra.get("tool_calls") or ():
+        arguments = orjson.loads(call["function"]["arguments"] or "{}")
+        name = call["function"]["name"]
+        blocks.append({"type": "tool_use", "id": call["id"], "name": name, "input": arguments})
+    return blocks
+
+
+def _usage(answer: Answer, output: int) -> dict[str, Any]:
+    return {
+        "input_tokens": answer.prompt_tokens,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "output_tokens": output,
+        "service_tier": "standard",
+    }
+
+
+def stream(request: SimulatedRequest, answer: Answer) -> Stream:
+    """Return a message as events: its head, its blocks piece by piece, why it ended, its end."""
+    writer = StreamWriter()
+    head = _head(request)
+    if answer.has_usage:
+        head["usage"] = _usage(answer, 1)
+    _say(writer, "message_start", message=head)
+    blocks = [block for choice in answer.choices for block in _blocks(choice)]
+    for index, block in enumerate(blocks):
+        _stream_block(writer, index, block)
+    ending: dict[str, Any] = {"delta": _ending(answer)}
+    if answer.has_usage:
+        ending["usage"] = {"output_tokens": answer.completion_tokens}
+    _say(writer, "message_delta", **ending)
+    _say(writer, "message_stop")
+    return writer.finish(error=STREAM_ERROR)
+
+
+def _say(writer: StreamWriter, kind: str, **fields: Any) -> None:
+    writer.say(named_event({"type": kind, **fields}))
+
+
+def _stream_block(writer: StreamWriter, index: int, block: dict[str, Any]) -> None:
+    kind = block["type"]
+    if kind == "tool_use":
+        blank, text = {**block, "input": {}}, orjson.dumps(block["input"]).decode()
+        delta, field = "input_json_delta", "partial_json"
+    else:
+        field = kind  # the text of a block is called as the block is
+        blank, text, delta = {**block, field: ""}, block[field], f"{kind}_delta"
+        if kind == "thinking":
+            blank["signature"] = ""
+    _say(writer, "content_block_start", index=index, content_block=blank)
+    if index == 0:
+        _say(writer, "ping")
+    for piece in tokens_of(text):
+        one = {"type": delta, field: piece}
+        writer.token(named_event({"type": "content_block_delta", "index": index, "delta": one}))
+    if kind == "thinking":
+        signature = {"type": "signature_delta", "signature": block["signature"]}
+        _say(writer, "content_block_delta", index=index, delta=signature)
+    _say(writer, "content_block_stop", index=index)

@@ -1,0 +1,136 @@
+"""OpenAI's embeddings as the simulated provider makes them: texts with the same words lie near.
+
+Each word sets a few places of the vector, the same ones in every process. So
+equal texts have equal vectors, texts that share words have a larger product
+the more they share, and those that share none are nearly at right angles.
+
+Source:
+    OpenAI API reference, "Embeddings": the embedding object. The places of
+    words: K. Weinberger et al., *Feature Hashing for Large Scale Multitask
+    Learning*, ICML 2009.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import re
+import struct
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from llmnb.testing.answers import Answer
+from llmnb.testing.draws import mix
+from llmnb.testing.events import Stream
+from llmnb.testing.house import OPENAI
+from llmnb.testing.request import Rejected, SimulatedRequest, count_tokens, whole_number
+
+NAME = "embedding"
+HOUSE = OPENAI
+
+_SIZES = {"text-embedding-3-large": 3072}
+_USUAL_SIZE = 1536
+_LARGEST_SIZE = 16_384
+_MOST_TEXTS = 2048
+_PLACES = 16
+"""How many places of a vector a word sets."""
+
+_WORD = re.compile(r"\w+")
+
+
+def read(body: Mapping[str, Any]) -> SimulatedRequest:
+    """Understand the body of a request for embeddings."""
+    parts = _texts(body.get("input"))
+    if body.get("encoding_format", "float") not in ("float", "base64"):
+        raise Rejected("Invalid value for 'encoding_format'.", "encoding_format")
+    if (whole_number(body, "dimensions") or 1) > _LARGEST_SIZE:
+        raise Rejected("Invalid value for 'dimensions': it is too large.", "dimensions")
+    identity = parts[0] if len(parts) == 1 else orjson.dumps(parts).decode()
+    return SimulatedRequest(
+        endpoint=NAME,
+        body=body,
+        model=body.get("model") or "",
+        prompt=parts[-1],
+        identity=identity,
+        parts=tuple(parts),
+        prompt_tokens=sum(count_tokens(part) for part in parts),
+        samples=0,  # nothing is said about them, so nothing is billed but the prompt
+    )
+
+
+def _texts(texts: object) -> list[str]:
+    if isinstance(texts, str):
+        texts = [texts]
+    if not isinstance(texts, list) or not texts:
+        raise Rejected("Missing required parameter: 'input'.", "input")
+    if all(isinstance(one, int) for one in texts):
+        texts = [texts]
+    if len(texts) > _MOST_TEXTS:
+        raise Rejected(f"'input' holds more than {_MOST_TEXTS} texts.", "input")
+    if all(isinstance(one, list) for one in texts):
+        # Four characters each, so that a list of tokens counts as that many.
+        texts = ["".join(f"{number!s:>4}"[-4:] for number in one) for one in texts]
+    found = [one for one in texts if isinstance(one, str)]
+    if len(found) < len(texts):
+        raise Rejected("'input' is a text, or a list of texts or tokens.", "input")
+    if not all(found):
+        raise Rejected("'input' cannot be an empty text.", "input")
+    return found
+
+
+def write(request: SimulatedRequest, answer: Answer) -> bytes:
+    """Return the body of a list of embeddings."""
+    size = request.body.get("dimensions") or _SIZES.get(request.model, _USUAL_SIZE)
+    is_packed = request.body.get("encoding_format") == "base64"
+    vectors = [vector(text, size) for text in request.parts] if answer.has_choices else []
+    body: dict[str, Any] = {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": index, "embedding": _base64(one) if is_packed else one}
+            for index, one in enumerate(vectors)
+        ],
+        "model": request.model,
+    }
+    if answer.has_usage:
+        tokens = answer.prompt_tokens
+        body["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return orjson.dumps(body)
+
+
+def stream(request: SimulatedRequest, answer: Answer) -> Stream:
+    """Embeddings are never streamed, and `read` asks for none."""
+    raise NotImplementedError("embeddings are never streamed")
+
+
+def vector(text: str, size: int) -> list[float]:
+    """Return the vector of a text; its length is 1.
+
+    Example:
+        >>> one, same = vector("a red fox", 64), vector("a red FOX!", 64)
+        >>> one == same, round(sum(number * number for number in one), 5)
+        (True, 1.0)
+    """
+    numbers = [0.0] * size
+    for word in _WORD.findall(text.lower()) or [text]:
+        for bits in _bits(word):
+            numbers[(bits >> 1) % size] += 1.0 if bits & 1 else -1.0
+    length = sum(number * number for number in numbers) ** 0.5
+    if not length:  # its words cancel each other out, in a very small vector
+        numbers[0] = length = 1.0
+    # In 32 bits, so that both ways of writing it down say the same.
+    packed = struct.pack(f"<{size}f", *(number / length for number in numbers))
+    return list(struct.unpack(f"<{size}f", packed))
+
+
+@functools.lru_cache(maxsize=65_536)
+def _bits(word: str) -> tuple[int, ...]:
+    digest = blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    start = int.from_bytes(digest, "little")
+    return tuple(mix(start + place) for place in range(_PLACES))
+
+
+def _base64(numbers: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
