@@ -1,0 +1,243 @@
+"""How many requests to keep in flight where nobody says.
+
+The limit is found as a congestion window is found in TCP, with a better
+memory. It begins small and doubles with every *round* (a window of
+completions) as long as all places are used and nobody complains. A refusal
+ends that: the limit is cut once for the whole *episode*, which is everything
+that had been sent before the cut. From then on there is a *wall*, the lowest
+level that was refused. The limit comes quickly back to just below it, stays,
+and knocks at the wall rarely: after 8 rounds, then 16, then 32. Each failed
+knock costs a request or two, and none of the throughput.
+
+How far to fall is known better than in TCP: a server that takes so many at
+once has refused exactly those that were too many, so what was in flight less
+what was refused is what it takes. A refusal at a level that had been safe says
+that the server takes less than before (or counts by time instead), and the cut
+is multiplicative.
+
+A server may also slow down instead of refusing; `decide.crowding` watches for
+that, and the limit does not grow, or falls, when it says so.
+
+Source:
+    Slow start and one cut an episode: V. Jacobson, *Congestion Avoidance and
+    Control*, SIGCOMM 1988, and RFC 6582. Remembering the level of the last
+    loss: S. Ha, I. Rhee and L. Xu, *CUBIC*, 2008.
+"""
+
+from __future__ import annotations
+
+import math
+
+from llmnb.decide.crowding import Crowding
+
+START = 8
+CEILING = 1000
+
+LEAST_ROUND = 8
+"""Completions that make a round, at least."""
+
+CUT = 0.8
+"""What remains of a level that had been safe and was refused."""
+
+CUT_AGAIN = 0.5
+"""The same, where not one calm round has passed since the last cut."""
+
+FIRST_PATIENCE = 8
+LONGEST_PATIENCE = 64
+"""Rounds at a safe level before the next knock at the wall."""
+
+STEP = 0.02
+"""Smallest step of growth, as a part of the level; at least one place."""
+
+BOLD, CAUTIOUS = 2, 8
+"""A step where nobody has been is the level divided by this, at most."""
+
+
+class Adaptive:
+    """The number of places of one target, found by trying.
+
+    Args:
+        start: Places to begin with.
+        ceiling: Most places.
+
+    Example:
+        >>> adaptive = Adaptive(start=8)
+        >>> def answer(places):
+        ...     sent = [adaptive.on_start(0.0) for _ in range(places)]
+        ...     for sequence in sent:
+        ...         adaptive.on_success(sequence, 1.0, places, 0.0)
+        >>> answer(8)
+        >>> adaptive.limit
+        16
+        >>> for sequence in [adaptive.on_start(0.0) for _ in range(16)][12:]:
+        ...     adaptive.on_refusal(sequence, 0.0)  # it takes twelve at once
+        >>> for places in (8, 8, 10, 11):
+        ...     answer(places)
+        >>> adaptive.limit
+        12
+    """
+
+    __slots__ = (
+        "_beyond",
+        "_boldness",
+        "_ceiling",
+        "_completions",
+        "_cut_at",
+        "_is_doubling",
+        "_is_settled",
+        "_next",
+        "_patience",
+        "_peak",
+        "_quiet",
+        "_refused",
+        "_round_began",
+        "_safe",
+        "_stride",
+        "_wall",
+        "_was_full",
+        "crowding",
+        "limit",
+    )
+
+    def __init__(self, *, start: int = START, ceiling: int = CEILING) -> None:
+        self.limit = start
+        """Requests that may be in flight now."""
+
+        self.crowding = Crowding()
+        self._ceiling = ceiling
+        self._next = 0
+        self._round_began = 0
+        self._completions = 0
+        self._was_full = False
+        self._is_settled = False
+        self._is_doubling = True
+        # The last episode: what was sent up to `_cut_at`, `_peak` at once, `_refused` of it.
+        self._cut_at = 0
+        self._peak = start
+        self._refused = 0
+        # What is known of the server: a level that held, and the lowest that did not.
+        self._safe = 1
+        self._wall = math.inf
+        self._beyond = math.inf  # the wall that was last knocked at
+        self._patience = FIRST_PATIENCE
+        self._quiet = 0
+        self._stride = 1
+        self._boldness = BOLD
+
+    # ------------------------------------------------------------------------ news
+
+    def on_start(self, now: float) -> int:
+        """Note a request that is sent; returns its number, for the calls below."""
+        self._next += 1
+        return self._next
+
+    def on_success(self, sequence: int, seconds: float, in_flight: int, now: float) -> None:
+        """Note an answer.
+
+        Args:
+            sequence: The request's number.
+            seconds: How long it took.
+            in_flight: Requests in flight, this one included.
+            now: The time.
+        """
+        if sequence < self._round_began:
+            return  # it was sent under another limit
+        self._completions += 1
+        self.crowding.add(seconds)
+        if in_flight >= self.limit:
+            self._was_full = True
+        if self._completions >= max(self.limit, LEAST_ROUND):
+            self._end_round()
+
+    def on_refusal(self, sequence: int, now: float) -> None:
+        """Note a refusal for pace; refusals of what was sent before the last cut do not cut."""
+        if sequence > self._cut_at:
+            self._begin_episode()
+        else:
+            self._refused += 1
+        # What was in flight less what was refused is what the server takes.
+        self._wall = max(self._safe, self._peak - self._refused) + 1
+
+    def _begin_episode(self) -> None:
+        self.crowding.end_trial()
+        self._cut_at = self._next
+        self._peak, self._refused = self.limit, 1
+        if self._is_doubling:
+            self._is_doubling = False
+            self._safe = max(1, self.limit // 2)
+            # It may count by time and have nothing left for a while: half as much again less.
+            self._move(self._safe // 2)
+        else:
+            if self.limit > self._safe:
+                self._patience = min(LONGEST_PATIENCE, 2 * self._patience)
+            else:
+                self._safe = max(1, int(self.limit * (CUT if self._quiet else CUT_AGAIN)))
+            self._move(self._safe)
+        self._quiet = 0
+
+    # ---------------------------------------------------------------------- rounds
+
+    def _end_round(self) -> None:
+        was_full, level = self._was_full, self.limit
+        self._completions = 0
+        self._was_full = False
+        if self._is_doubling:
+            level = self.crowding.judge_early(level)
+        elif self._is_settled:
+            level = self.crowding.judge(level)
+        else:
+            # Of what was sent since the limit changed the quickest have come first: too quick.
+            self._is_settled = True
+            self.crowding.forget_samples()
+        if level != self.limit:
+            self._is_doubling = False
+            self._stride = 1
+            self._boldness = CAUTIOUS if self.crowding.is_ours else BOLD
+            self._move(level)
+        elif self.crowding.is_slow:
+            self._is_doubling = False
+            self._stride = 1
+        elif was_full and level < self._ceiling:
+            self._grow()
+
+    def _grow(self) -> None:
+        """Go up after a round in which all places were used and nothing was refused."""
+        level, wall = self.limit, self._wall
+        self._quiet += 1
+        if self._is_doubling:
+            self._move(level * 2)
+        elif level + 1 < wall and wall < math.inf:
+            self._safe = level
+            self._move(level + (int(wall) - level) // 2)
+        elif level < wall < math.inf:
+            self._safe = level
+            if self._quiet >= self._patience:
+                self._knock(max(1, int(level * STEP)))
+        elif self._quiet >= max(1, self._patience // 8) and self.crowding.is_fresh:
+            self._safe = level
+            if level >= 2 * self._beyond:
+                self._patience = FIRST_PATIENCE  # nothing here is as it was
+            self._wall = math.inf
+            self._knock(min(2 * self._stride, max(1, level // self._boldness)))
+
+    def _knock(self, stride: int) -> None:
+        """Go where it was refused before, or nobody has been."""
+        if self._wall < math.inf:
+            self._beyond = self._wall
+        self._stride = stride
+        self._quiet = 0
+        self._move(self.limit + stride)
+
+    def _move(self, level: int) -> None:
+        """Set the limit; the round begins anew with what is sent from now on."""
+        level = max(1, min(self._ceiling, level))
+        if level != self.limit:
+            self.crowding.forget_samples()
+            self._is_settled = False
+        self.limit = level
+        self._round_began = self._next + 1
+        self._completions = 0
+        self._was_full = False
+
+    def __repr__(self) -> str:
+        return f"<Adaptive {self.limit}, safe {self._safe}, wall {self._wall:g}>"

@@ -1,0 +1,221 @@
+"""Promises of the breaker: a dead target costs few requests, and is asked again soon enough."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from llmnb.decide.breaker import Breaker
+
+
+def opened(*, rand=0.5, retry_after=None):
+    """Return a breaker that opened at second 0."""
+    breaker = Breaker(rand=lambda: rand)
+    for _ in range(5):
+        breaker.on_failure(0.0, retry_after)
+    return breaker
+
+
+def test_five_failures_in_a_row_open_it():
+    """
+    Four are bad luck, five are a pattern.
+    """
+    breaker = Breaker(rand=lambda: 0.5)
+
+    for _ in range(4):
+        breaker.on_failure(0.0)
+    assert breaker.may_send(0.0)
+    breaker.on_failure(0.0)
+
+    assert not breaker.may_send(0.0)
+    assert (breaker.state(0.0), breaker.failures, breaker.opened_at) == ("open", 5, 0.0)
+
+
+def test_a_success_between_failures_starts_the_count_anew():
+    """
+    What answers now and then is not dead.
+    """
+    breaker = Breaker()
+
+    for _ in range(4):
+        breaker.on_failure(0.0)
+    breaker.on_success(0.0)
+    for _ in range(4):
+        breaker.on_failure(0.0)
+
+    assert not breaker.is_open
+
+
+def test_half_of_the_last_results_failing_opens_it():
+    """
+    Every second request failing is as bad as five in a row, once ten results are known.
+    """
+    breaker = Breaker()
+
+    for pair in range(5):
+        assert not breaker.is_open, pair
+        breaker.on_success(0.0)
+        breaker.on_failure(0.0)
+
+    assert breaker.is_open
+
+
+def test_a_few_failures_among_many_answers_leave_it_closed():
+    """
+    One in four is a matter for retries.
+    """
+    breaker = Breaker()
+
+    for number in range(1000):
+        breaker.on_failure(0.0) if number % 4 == 0 else breaker.on_success(0.0)
+
+    assert not breaker.is_open
+
+
+def test_old_results_are_forgotten():
+    """
+    The share is taken from the last twenty results only.
+    """
+    breaker = Breaker()
+    for number in range(8):
+        breaker.on_failure(0.0) if number % 2 else breaker.on_success(0.0)
+    for _ in range(20):
+        breaker.on_success(0.0)
+
+    assert not breaker.is_troubled
+
+
+def test_while_nothing_failed_lately_successes_need_not_be_told():
+    """
+    A healthy target's breaker costs nothing per request.
+    """
+    breaker = Breaker()
+    assert not breaker.is_troubled
+
+    breaker.on_failure(0.0)
+
+    assert breaker.is_troubled
+
+
+def test_half_open_admits_one_probe_at_a_time():
+    """
+    The probe tells what a hundred requests would tell.
+    """
+    breaker = opened()
+
+    assert breaker.wait(0.0) == 2.5
+    assert not breaker.may_send(2.4)
+    assert breaker.may_send(2.5)
+    assert breaker.state(2.5) == "half-open"
+    assert not breaker.may_send(100.0)
+    assert breaker.wait(100.0) == math.inf
+
+
+def test_a_probe_that_is_answered_closes_it():
+    """
+    From then on everything goes, and the next failure is a first one.
+    """
+    breaker = opened()
+    breaker.may_send(2.5)
+
+    breaker.on_success(3.0)
+
+    assert (breaker.state(3.0), breaker.failures, breaker.wait(3.0)) == ("closed", 0, 0.0)
+
+
+def test_a_probe_that_was_cancelled_is_given_back():
+    """
+    It told nothing, so another may go at once.
+    """
+    breaker = opened()
+    breaker.may_send(2.5)
+
+    breaker.on_cancelled(3.0)
+
+    assert breaker.may_send(3.0)
+
+
+def test_the_back_off_doubles_up_to_a_minute():
+    """
+    Ceilings of 5, 10, 20, 40, 60, 60 seconds.
+    """
+    breaker, now, waits = opened(rand=0.999999), 0.0, []
+
+    for _ in range(6):
+        waits.append(round(breaker.wait(now)))
+        now += breaker.wait(now)
+        assert breaker.may_send(now)
+        breaker.on_failure(now)
+
+    assert waits == [5, 10, 20, 40, 60, 60]
+
+
+def test_no_probe_follows_at_once():
+    """
+    Full jitter may draw 0; a server that has just failed still gets a second.
+    """
+    assert opened(rand=0.0).wait(0.0) == 1.0
+
+
+@pytest.mark.parametrize(("asked", "waits"), [(30.0, 30.0), (1.0, 2.5), (86_400.0, 120.0)])
+def test_what_the_server_asks_for_is_honoured(asked, waits):
+    """
+    No probe goes sooner than Retry-After says; a day is not believed.
+    """
+    assert opened(retry_after=asked).wait(0.0) == waits
+
+
+def test_failures_of_earlier_requests_do_not_lengthen_the_back_off():
+    """
+    Sixty requests that were in flight when it opened are the same news sixty times.
+    """
+    breaker = opened()
+
+    for _ in range(60):
+        breaker.on_failure(1.0)
+
+    assert breaker.wait(1.0) == 1.5
+    assert breaker.failures == 65
+
+
+def test_an_answer_to_an_earlier_request_does_not_close_it():
+    """
+    It is older news than the failures that opened it.
+    """
+    breaker = opened()
+
+    breaker.on_success(1.0)
+
+    assert breaker.state(1.0) == "open"
+
+
+@pytest.mark.parametrize(("draw", "most"), [(0.5, 10), (0.999999, 6)])
+def test_a_dead_target_costs_few_requests(draw, most):
+    """
+    Three minutes of a target that never answers cost what was in flight and ten probes at most.
+    """
+    breaker, now, probes = Breaker(rand=lambda: draw), 0.0, 0
+    for _ in range(50):
+        breaker.on_failure(0.0)
+
+    while (now := now + breaker.wait(now)) < 180:
+        assert breaker.may_send(now)
+        probes += 1
+        breaker.on_failure(now)
+
+    assert probes <= most
+
+
+def test_an_outage_of_twenty_seconds_is_over_soon_after_its_end():
+    """
+    It is closed again within one back-off of the server's return.
+    """
+    for draw in (0.1, 0.5, 0.9):
+        breaker, now = opened(rand=draw), 0.0
+        while breaker.is_open:
+            now += breaker.wait(now)
+            assert breaker.may_send(now)
+            breaker.on_success(now) if now > 20 else breaker.on_failure(now)
+
+        assert now <= 60

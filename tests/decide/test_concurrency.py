@@ -1,0 +1,213 @@
+"""Promises of the adaptive limit: it finds what a server takes, and costs it little to be found."""
+
+from __future__ import annotations
+
+import pytest
+from load_simulation import Crowded, Fixed, Metered, Places, lognormal, simulate
+
+from llmnb.decide.concurrency import Adaptive
+
+ROUNDS = 200
+WARM_UP = 20
+
+
+def use_and_refused(server, best, **how):
+    """Return the share of the best static throughput after round 20, and of refusals in all."""
+    load = simulate(Adaptive(), server(), answers=ROUNDS * best, **how)
+    known = simulate(Fixed(best), server(), answers=ROUNDS * best, **how)
+    return load.rate(WARM_UP * best) / known.rate(WARM_UP * best), load.refused_share
+
+
+def half_a_second(dice):
+    """Draw a pause with full jitter."""
+    return dice.random() * 0.5
+
+
+@pytest.mark.parametrize("places", [5, 16, 50, 300])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"refusal_seconds": 1.0},
+        {"seconds": lognormal(1.0, 0.8)},
+        {"seconds": lognormal(1.0, 0.4), "pause": half_a_second},
+    ],
+    ids=["steady", "slow-to-refuse", "uneven", "paused"],
+)
+def test_a_hidden_number_of_places_is_found_and_kept(places, how):
+    """
+    At least 97 % of the best static throughput, at most 1 % of refusals over 200 rounds.
+    """
+    use, refused = use_and_refused(lambda: Places(places), places, **how)
+
+    assert use >= 0.97
+    assert refused <= 0.01
+
+
+@pytest.mark.parametrize("places", [5, 16, 50, 300])
+def test_a_server_that_slows_down_instead_is_not_run_over(places):
+    """
+    Throughput is whole, and no more than three times what it can work on is in flight.
+    """
+    for seconds in (lambda dice: 1.0, lognormal(1.0, 0.4)):
+        load = simulate(Adaptive(), Crowded(places), answers=ROUNDS * places, seconds=seconds)
+        known = simulate(Fixed(places), Crowded(places), answers=ROUNDS * places, seconds=seconds)
+
+        assert load.rate(WARM_UP * places) >= 0.9 * known.rate(WARM_UP * places)
+        late = load.limits[len(load.limits) // 4 :]
+        assert sum(late) / len(late) <= 3 * places
+
+
+@pytest.mark.parametrize("burst", [1, 10])
+@pytest.mark.parametrize(
+    "seconds", [lambda dice: 1.0, lognormal(0.92, 0.4)], ids=["even", "uneven"]
+)
+def test_a_server_that_counts_by_time_is_approached_by_places(burst, seconds):
+    """
+    Ten a second at a latency of a second are ten places, found with at most 2 % of refusals.
+    """
+    load = simulate(Adaptive(), Metered(600, burst), answers=2000, seconds=seconds)
+
+    assert load.refused_share <= 0.02
+    assert load.rate(200) >= 0.8 * 10
+    late = load.limits[1000:]
+    assert 7 <= sum(late) / len(late) <= 14
+
+
+@pytest.mark.parametrize("spread", [0.4, 0.8, 1.2])
+def test_answers_of_uneven_length_do_not_hold_an_open_server_back(spread):
+    """
+    Where nothing is refused and nothing slows down, all places come to be used.
+    """
+    for seed in range(3):
+        load = simulate(
+            Adaptive(), Places(10**6), answers=30_000, seconds=lognormal(1.0, spread), seed=seed
+        )
+        assert load.limits[10_000] == load.limits[-1] == 1000
+
+
+def test_slow_start_doubles_each_round():
+    """
+    From 8 to a hundred in four rounds.
+    """
+    adaptive, levels = Adaptive(ceiling=100), []
+    for _ in range(5):
+        levels.append(adaptive.limit)
+        sent = [adaptive.on_start(0.0) for _ in range(adaptive.limit)]
+        for sequence in sent:
+            adaptive.on_success(sequence, 1.0, len(sent), 0.0)
+
+    assert levels == [8, 16, 32, 64, 100]
+
+
+def test_one_episode_of_refusals_costs_one_cut():
+    """
+    What was sent before the cut tells nothing new.
+    """
+    adaptive = Adaptive(start=64)
+    sent = [adaptive.on_start(0.0) for _ in range(64)]
+
+    adaptive.on_refusal(sent[-1], 0.0)
+    after_one = adaptive.limit
+    for sequence in sent[30:-1]:
+        adaptive.on_refusal(sequence, 1.0)
+
+    assert adaptive.limit == after_one < 64
+
+
+def test_a_refusal_of_what_was_sent_after_the_cut_cuts_again():
+    """
+    It is a new episode.
+    """
+    adaptive = Adaptive(start=64)
+    adaptive.on_refusal(adaptive.on_start(0.0), 0.0)
+    before = adaptive.limit
+
+    adaptive.on_refusal(adaptive.on_start(1.0), 1.0)
+
+    assert adaptive.limit < before
+
+
+def test_places_that_are_not_used_do_not_grow():
+    """
+    Nothing is learned about 64 places from four requests in flight.
+    """
+    adaptive = Adaptive(start=64)
+    for _ in range(1000):
+        adaptive.on_success(adaptive.on_start(0.0), 1.0, 4, 0.0)
+
+    assert adaptive.limit == 64
+
+
+def test_it_never_goes_below_one_place():
+    """
+    However often it is refused.
+    """
+    adaptive = Adaptive()
+    for _ in range(100):
+        adaptive.on_refusal(adaptive.on_start(0.0), 0.0)
+
+    assert adaptive.limit == 1
+
+
+def test_the_ceiling_holds():
+    """
+    A server that takes everything gets no more than that.
+    """
+    load = simulate(Adaptive(ceiling=40), Places(10**6), answers=4000)
+
+    assert max(load.limits) == 40
+
+
+def test_a_server_that_comes_to_take_more_is_followed():
+    """
+    Where the wall is gone, growth is fast again.
+    """
+
+    def grow(answers, server):
+        if answers == 2000:
+            server.places = 200
+
+    load = simulate(Adaptive(), Places(20), answers=30_000, on_answer=grow)
+
+    assert load.limits[1999] <= 21
+    assert load.limits[-1] >= 190
+    assert load.refused_share <= 0.02
+
+
+def test_a_server_that_comes_to_take_less_is_followed():
+    """
+    What was safe is given up when it is refused.
+    """
+
+    def shrink(answers, server):
+        if answers == 5000:
+            server.places = 20
+
+    load = simulate(Adaptive(), Places(100), answers=12_000, on_answer=shrink)
+
+    assert load.limits[4999] >= 95
+    assert load.limits[-1] in (19, 20, 21)
+    assert load.refused_share <= 0.03
+
+
+def test_answers_that_become_longer_are_not_taken_for_crowding():
+    """
+    When a trial brings no relief, the places come back.
+    """
+    factor = [1.0]
+
+    def lengthen(answers, server):
+        if answers == 10_000:
+            factor[0] = 4.0
+
+    load = simulate(
+        Adaptive(ceiling=100),
+        Places(10**6),
+        answers=30_000,
+        seconds=lambda dice: factor[0] * dice.uniform(0.5, 1.5),
+        on_answer=lengthen,
+    )
+
+    assert load.limits[9_999] == 100
+    assert sum(load.limits[12_000:]) / 18_000 >= 95
