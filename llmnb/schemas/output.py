@@ -1,0 +1,208 @@
+"""What a form of answers is, and how an answer is read into it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from llmnb.errors import ConfigurationError
+from llmnb.schemas import columns, finding, shape
+from llmnb.schemas.columns import Field
+from llmnb.schemas.faults import Misfit, mismatch
+from llmnb.schemas.nulls import taken_back
+from llmnb.schemas.parts import Schema
+from llmnb.schemas.strict import strict_schema
+
+MAX_ANSWER = 1_000_000
+"""Characters beyond which an answer is not read: some 250,000 tokens."""
+
+_WRAPPED = {shape.WRAPPER}
+_STARTS_JSON = ("{", "[", '"', "```")
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+class Reader(Protocol):
+    """Knows one schema and reads what fits it."""
+
+    @property
+    def schema(self) -> Schema:
+        """The schema of what models are to write."""
+
+    @property
+    def plain_schema(self) -> Schema:
+        """The schema of what `plain` returns."""
+
+    def read(self, document: Any) -> Any:
+        """Return the value that a JSON document means; raises `Misfit`."""
+
+    def plain(self, value: Any) -> Any:
+        """Return a value as JSON has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Output:
+    """One form of answers. `output_of` makes them."""
+
+    kind: Any
+    """What it was made from."""
+
+    name: str
+    """A name that providers accept as a function's: letters, digits, ``_`` and ``-``."""
+
+    json_schema: Schema
+    """JSON Schema of what the model is to write; its root is an object."""
+
+    strict_schema: Schema | None
+    """The same in the part of JSON Schema that OpenAI enforces; None where it cannot be said."""
+
+    is_wrapped: bool
+    """Whether the value stands in ``{"value": …}``, being no object itself."""
+
+    fields: tuple[Field, ...]
+    """Columns that an answer fills, each with the name of its pandas dtype."""
+
+    has_fields: bool
+    """Whether each field fills a column; else the whole value fills one."""
+
+    reader: Reader
+    """Reads what fits."""
+
+    def __repr__(self) -> str:
+        inner = ", ".join(f"{name}: {kind}" for name, kind in self.fields)
+        return f"<Output {self.name} ({inner})>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return output_of, (self.kind,)
+
+    def validate(self, text: str) -> Any:
+        """Return the value that an answer means.
+
+        The JSON may stand in a fence or between words, and may lack its wrapper.
+
+        Raises:
+            SchemaMismatch: If there is none in it, or none that fits. Its text
+                is kept and the faults are named so that a model can mend them.
+
+        Example:
+            >>> output_of(list[int]).validate('Sure: {"value": [1, 2]}')
+            [1, 2]
+        """
+        if len(text) > MAX_ANSWER:
+            long = f"it has {len(text):,} characters; more than {MAX_ANSWER:,} are not read"
+            raise mismatch(self.name, text, [long])
+        first: Misfit | None = None
+        for document in self._meant(text):
+            try:
+                return self.reader.read(document)
+            except Misfit as misfit:
+                first = first or misfit
+        bare = finding.without_thoughts(text)
+        if self.is_wrapped and bare and not bare.startswith(_STARTS_JSON):
+            # A label, a date or a sentence needs no JSON to be understood.
+            try:
+                return self.reader.read(bare)
+            except Misfit:
+                pass  # what was wrong with the JSON is said below
+        faults = first.faults if first is not None else (finding.why_none(text),)
+        raise mismatch(self.name, text, faults) from None
+
+    def _meant(self, text: str) -> Iterator[Any]:
+        for document in finding.documents(text):
+            if self.is_wrapped and isinstance(document, dict) and document.keys() == _WRAPPED:
+                yield self._cleaned(document[shape.WRAPPER], text)
+            yield self._cleaned(document, text)
+
+    def _cleaned(self, document: Any, text: str) -> Any:
+        if "null" not in text:
+            return document
+        root = self.json_schema
+        return taken_back(
+            document, root, root["properties"][shape.WRAPPER] if self.is_wrapped else root
+        )
+
+    def as_mapping(self, value: Any) -> dict[str, Any]:
+        """Return what each column of `fields` holds for a value, None where it is missing.
+
+        Example:
+            >>> output_of(("good", "bad")).as_mapping("good")
+            {'value': 'good'}
+        """
+        plain = self.reader.plain(value)
+        if not self.has_fields or not isinstance(plain, dict):
+            return {shape.WRAPPER: plain}
+        return {name: plain.get(name) for name, _ in self.fields}
+
+
+def output_of(kind: Any) -> Output:
+    """Return the form of answers that something describes.
+
+    Args:
+        kind: A pydantic model, a dataclass, a TypedDict, any type that pydantic
+            knows (``int``, ``list[str]``, ``Literal[…]``, an enum, ``X | None``),
+            a tuple or list of labels, or a JSON schema as a dict.
+
+    Raises:
+        ConfigurationError: If it describes none.
+
+    Example:
+        >>> output = output_of({"type": "object", "properties": {"stars": {"type": "integer"}}})
+        >>> output.fields, output.validate('{"stars": 5}')
+        ((('stars', 'Int64'),), {'stars': 5})
+    """
+    if isinstance(kind, Output):
+        return kind
+    reader = _reader(kind)
+    root, plain = shape.at_root(reader.schema), shape.at_root(reader.plain_schema)
+    is_wrapped = not shape.is_object(root)
+    schema = shape.wrapped(root) if is_wrapped else root
+    return Output(
+        kind=kind,
+        name=_name(kind, root),
+        json_schema=schema,
+        strict_schema=strict_schema(schema),
+        is_wrapped=is_wrapped,
+        fields=columns.columns_of(plain),
+        has_fields=columns.has_fields(plain),
+        reader=reader,
+    )
+
+
+def _reader(kind: Any) -> Reader:
+    # Both packages take a while to import, so each is met only when it is needed.
+    if isinstance(kind, Mapping):
+        from llmnb.schemas.raw import Raw
+
+        return Raw(kind)
+    from llmnb.schemas.typed import Typed
+
+    if isinstance(kind, (tuple, list)):
+        return Typed(_one_of(kind))
+    if kind is None or isinstance(kind, (str, bytes, int, float)) or inspect.isroutine(kind):
+        raise ConfigurationError(
+            f"schema is {type(kind).__name__}, which describes no answer. Give a pydantic model, "
+            "a dataclass, a TypedDict, a type such as int or list[str], a tuple of labels or a "
+            "JSON schema. Nothing was sent."
+        )
+    return Typed(kind)
+
+
+def _one_of(labels: tuple[Any, ...] | list[Any]) -> Any:
+    if not labels or not all(isinstance(one, (str, int)) for one in labels):
+        raise ConfigurationError(
+            "Labels must be texts or whole numbers, at least one of them, such as "
+            "('good', 'bad'). Nothing was sent."
+        )
+    return Literal[tuple(labels)]
+
+
+def _name(kind: Any, root: Mapping[str, Any]) -> str:
+    if isinstance(kind, Mapping):
+        found = root.get("title")
+    else:
+        is_own = isinstance(kind, type) and kind.__module__ != "builtins"
+        found = kind.__name__ if is_own else None
+    text = _NO_NAME.sub("_", found if isinstance(found, str) else "").strip("_")
+    return text[:64] or "answer"

@@ -1,0 +1,182 @@
+"""The part of JSON Schema to which providers hold a model token by token.
+
+Every object is closed and all its fields are required; one that was optional
+may be null instead (`llmnb.schemas.nulls` takes such nulls back). Keywords that
+only narrow, such as ``minLength``, are left out: the answer is checked against
+the schema that was meant in any case. What changes the shape and cannot be said
+(free keys, tuples, conditions) makes the whole schema inexpressible.
+
+Source: OpenAI's guide "Structured Outputs", section "Supported schemas".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmnb.schemas import parts
+from llmnb.schemas.parts import Schema
+
+MAX_FIELDS = 5000
+MAX_LEVELS = 10
+MAX_CHOICES = 1000
+"""Limits of the guide: fields in all, objects and lists in each other, values of enums in all."""
+
+_KEPT = (
+    *("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+    *("minItems", "maxItems"),
+)
+_FORMATS = frozenset(
+    ("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid")
+)
+_BEYOND = frozenset(
+    (
+        *("not", "if", "then", "else", "patternProperties", "prefixItems", "dependentSchemas"),
+        *("unevaluatedProperties", "unevaluatedItems", "$dynamicRef", "$recursiveRef"),
+    )
+)
+_SHARED = ("$defs", "definitions")
+_SHAPE = frozenset(("type", "properties", "items", "enum", "const", *parts.ALTERNATIVES))
+
+
+class _Inexpressible(Exception):
+    """The schema says something that a strict one cannot say."""
+
+
+def strict_schema(root: Mapping[str, Any]) -> Schema | None:
+    """Return the strict form of a schema whose root is an object; None where there is none.
+
+    Example:
+        >>> schema = {"type": "object", "properties": {"a": {"type": "string", "minLength": 1}}}
+        >>> strict_schema(schema)["properties"]
+        {'a': {'anyOf': [{'type': 'string'}, {'type': 'null'}]}}
+        >>> strict_schema({"type": "object", "additionalProperties": {"type": "integer"}}) is None
+        True
+    """
+    try:
+        return _Strict(root).whole()
+    except (_Inexpressible, RecursionError):
+        return None
+
+
+class _Strict:
+    """One schema on its way; counts what the limits count."""
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self.root = root
+        self.fields = 0
+        self.choices = 0
+        self.shared: dict[str, Schema] = {}
+        self.wanted: list[str] = []
+
+    def whole(self) -> Schema:
+        made = self.node({k: v for k, v in self.root.items() if k not in _SHARED})
+        if made.get("type") != "object":
+            raise _Inexpressible
+        while self.wanted:
+            name = self.wanted.pop()
+            self.shared[name] = self.node(self.of_name(name))
+        if self.fields > MAX_FIELDS or self.choices > MAX_CHOICES:
+            raise _Inexpressible
+        return {**made, "$defs": dict(sorted(self.shared.items()))} if self.shared else made
+
+    def of_name(self, name: str) -> Any:
+        places = [self.root.get(place, {}) for place in _SHARED]
+        found = [place[name] for place in places if name in place]
+        if len(found) != 1:
+            raise _Inexpressible
+        return found[0]
+
+    def node(self, schema: Any, level: int = 0) -> Schema:
+        if not isinstance(schema, dict) or not _BEYOND.isdisjoint(schema) or level > MAX_LEVELS:
+            raise _Inexpressible
+        if len(schema.get("allOf", ())) == 1 and isinstance(schema["allOf"][0], dict):
+            rest = {name: value for name, value in schema.items() if name != "allOf"}
+            if not _SHAPE.isdisjoint(rest):
+                raise _Inexpressible
+            return self.node({**schema["allOf"][0], **rest}, level)
+        made = self.body(schema, level)
+        words = schema.get("description")
+        if not isinstance(words, str):
+            return made
+        # Beside a reference nothing may stand.
+        return {"anyOf": [made], "description": words} if "$ref" in made else _put(made, words)
+
+    def body(self, schema: Schema, level: int) -> Schema:
+        shape = _SHAPE.intersection(schema)
+        if "$ref" in schema:
+            if shape:
+                raise _Inexpressible
+            return {"$ref": self.reference(schema["$ref"])}
+        if not shape.isdisjoint(parts.ALTERNATIVES):
+            if shape not in ({"anyOf"}, {"oneOf"}):
+                raise _Inexpressible
+            branches = schema.get("anyOf") or schema.get("oneOf")
+            return {"anyOf": [self.node(one, level) for one in branches or ()]}
+        types = parts.types_of(schema) or _types_of_values(schema)
+        if not types:
+            raise _Inexpressible
+        made: Schema = {"type": types[0] if len(types) == 1 else list(types)}
+        if "enum" in schema or "const" in schema:
+            made["enum"] = schema["enum"] if "enum" in schema else [schema["const"]]
+            self.choices += len(made["enum"])
+            return made
+        if "object" in types:
+            made.update(self.object(schema, level))
+        if "array" in types:
+            made["items"] = self.node(schema.get("items"), level + 1)
+        made.update({name: schema[name] for name in _KEPT if name in schema})
+        made.update(_for_text(schema))
+        return made
+
+    def reference(self, reference: Any) -> str:
+        if reference == "#":
+            return "#"
+        place, _, name = str(reference).rpartition("/")
+        if place not in ("#/$defs", "#/definitions") or "~" in name:
+            raise _Inexpressible
+        if name not in self.shared:
+            self.shared[name] = {}  # its place; filled when its turn comes
+            self.wanted.append(name)
+        return f"#/$defs/{name}"
+
+    def object(self, schema: Schema, level: int) -> Schema:
+        fields = schema.get("properties")
+        required = schema.get("required", [])
+        is_open = schema.get("additionalProperties", False) is not False
+        if not isinstance(fields, dict) or is_open or not set(required) <= set(fields):
+            raise _Inexpressible
+        self.fields += len(fields)
+        made = {name: self.node(one, level + 1) for name, one in fields.items()}
+        for name in fields:
+            if name not in required and not parts.admits_null(fields[name], self.root):
+                made[name] = _nullable(made[name])
+        return {"properties": made, "required": list(fields), "additionalProperties": False}
+
+
+def _nullable(schema: Schema) -> Schema:
+    words = schema.pop("description", None)
+    inner = schema["anyOf"] if schema.keys() == {"anyOf"} else [schema]
+    made: Schema = {"anyOf": [*inner, {"type": "null"}]}
+    return made if words is None else _put(made, words)
+
+
+def _put(schema: Schema, words: str) -> Schema:
+    return {**schema, "description": words}
+
+
+def _types_of_values(schema: Schema) -> tuple[str, ...]:
+    values = schema["enum"] if "enum" in schema else [schema["const"]] if "const" in schema else []
+    names = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
+    found = [names.get(type(value), "") for value in values]
+    return () if "" in found else tuple(dict.fromkeys(found))
+
+
+def _for_text(schema: Schema) -> Schema:
+    made: Schema = {}
+    if schema.get("format") in _FORMATS:
+        made["format"] = schema["format"]
+    pattern = schema.get("pattern")
+    if isinstance(pattern, str) and "(?" not in pattern:  # looking around is not supported
+        made["pattern"] = pattern
+    return made
