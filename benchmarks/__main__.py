@@ -19,7 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 
-from benchmarks import tables
+from benchmarks import limits, tables
 from benchmarks.figure import Figure
 from llmnb.testing import SimulatedProvider
 
@@ -144,6 +144,7 @@ def main() -> int:
             "warm": lambda: warm(url, 100_000 // scale, rounds),
             "imports": lambda: imports(3 * rounds),
             "memory": lambda: tables.memory(url, 20_000 // scale),
+            "limits": lambda: limits.measure(scale),
         }
         for name, measure in measurements.items():
             if options.only and options.only not in name:

@@ -10,16 +10,17 @@ import dataclasses
 import itertools
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from llmnb import bridge, progress, settings
+from llmnb.adapters.rates import Rate
 from llmnb.engine import collector
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
 from llmnb.models import listing
-from llmnb.models.asking import Asking, start
+from llmnb.models.asking import Asking, Model, start
 from llmnb.models.resolve import choose
 from llmnb.records import Outcome
 from llmnb.store import clearing
@@ -58,13 +59,15 @@ class AsyncLLM:
         api_provider: Catalog name, such as ``"openai"`` or ``"groq"``. When neither it nor a
             model is given, the model is chosen as for every other door: `llmnb.configure`,
             ``LLMNB_MODEL``, the first provider whose key is found, the local model.
-        model: The provider's name for a model, or ``"provider/model"``; empty: its default.
+        model: The provider's name for a model, or ``"provider/model"``; empty: its default. A list
+            is the order of fallback.
         api_key: API key; else `llmnb.set_key`, the environment, ``.env``, Colab's secrets.
         url: Base (``https://host/v1``) or full endpoint; empty: the catalog's.
         sampling_params: Fields of the request body, such as ``temperature`` or ``max_tokens``.
-        max_requests_per_minute: Requests a minute; None: what the provider allows.
-        max_tokens_per_minute: Tokens a minute, prompt and answer together.
-        max_concurrent_requests: Requests in flight at once.
+        max_requests_per_minute: Requests a minute, as a number, ``"100/minute"``, ``"5 per
+            second"`` or a `limits.RateLimitItem`; None: what the provider allows.
+        max_tokens_per_minute: Tokens a minute, prompt and answer together, in the same forms.
+        max_concurrent_requests: Requests in flight at once; None: found by trying.
         max_rps: True sends evenly spaced requests, a burst of one.
         max_attempts: Attempts for a request that was unsent or surely unbilled, the first included.
         token_encoding_name: Encoding that counts tokens.
@@ -89,12 +92,12 @@ class AsyncLLM:
     def __init__(
         self,
         api_provider: str = _OPENAI_BY_DEFAULT,
-        model: str = "",
+        model: Model | Sequence[Model] = "",
         api_key: str | None = None,
         url: str = "",
         sampling_params: Mapping[str, Any] = {},
-        max_requests_per_minute: float | None = None,
-        max_tokens_per_minute: float | None = None,
+        max_requests_per_minute: Rate | None = None,
+        max_tokens_per_minute: Rate | None = None,
         max_concurrent_requests: int | None = None,
         max_rps: bool = False,
         max_attempts: int = 3,
@@ -131,7 +134,7 @@ class AsyncLLM:
             encoding=token_encoding_name,
         )
         logger.setLevel(_level(logging_level))
-        if not url:
+        if not url and isinstance(model, str):
             announcement = choose(
                 model or None, api_provider=self.api_provider, gen_type=gen_type
             ).announcement
@@ -139,7 +142,8 @@ class AsyncLLM:
                 logger.warning(announcement)
 
     def __repr__(self) -> str:
-        who = "/".join(part for part in (self.api_provider, self.model) if part) or "default model"
+        who = "/".join(str(part) for part in (self.api_provider, self.model) if part)
+        who = who or "default model"
         return f"<AsyncLLM {who}, project {settings.project_name(self.project_name)!r}>"
 
     # ----------------------------------------------------------------- generating
@@ -168,7 +172,8 @@ class AsyncLLM:
             task_id_generator: Yields an id for each request, used in log lines.
             use_cache: False asks everything anew; the answers are stored all the same.
             progress: Whether to show bars; ``"auto"``: on a terminal and in a notebook.
-            **limits: Any of this class's limits, for this call only.
+            **limits: Any of this class's limits, for this call only, and `max_wait`,
+                `time_limit`, `hedge_after`, `budget_usd`, `share` of `models.asking.start`.
 
         Returns:
             ``[request, response]``, or ``[request, response, metadata]`` where the request had
@@ -289,7 +294,7 @@ class AsyncLLM:
         if clear_project_cache:
             _clear(clear_project_cache, settings.cache_dir(self.cache_dir))
         chosen = {name: getattr(self, name) for name in _LIMITS}
-        unknown = set(limits) - set(_LIMITS) - {"max_wait", "time_limit", "share"}
+        unknown = set(limits) - set(_LIMITS) - _FOR_ONE_CALL
         if unknown:
             raise TypeError(f"generate() has no argument {sorted(unknown)[0]!r}")
         chosen.update(limits)
@@ -330,6 +335,10 @@ _LIMITS = (
     "max_rps",
     "max_attempts",
 )
+
+
+_FOR_ONE_CALL = frozenset(("max_wait", "time_limit", "share", "hedge_after", "budget_usd"))
+"""Further arguments that a call may have, see `models.asking.start`."""
 
 
 def _progress() -> Any:

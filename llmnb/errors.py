@@ -39,6 +39,7 @@
     ├── SchemaMismatch              did not fit; raw text kept                   one repair
     ├── StoreError                  an answer cannot be saved; stop buying       never re-sent
     ├── LimiterError                the shared limiter is lost                   shrink
+    ├── RowsFailed                  a table's rows, told as one at its end       on the next run
     └── Stopped                     the person stopped                           on the next run
 
 Whether a request may be sent again is a matter of type, never of text.
@@ -304,6 +305,21 @@ class StoreError(LLMNBError):
 
 class LimiterError(LLMNBError):
     """The shared limiter is lost; each process keeps to its share."""
+
+
+class RowsFailed(LLMNBError):
+    """Rows of a table failed, and the caller wished to be told by an error (`on_error="raise"`)."""
+
+    partial: Any = None
+    """The whole result, with the failed rows missing."""
+
+    def carrying(self, partial: Any) -> RowsFailed:
+        """Take the partial result along; returns itself."""
+        self.partial = partial
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (*super().__reduce__(), {"partial": self.partial})
 
 
 class Stopped(LLMNBError):

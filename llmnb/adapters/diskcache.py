@@ -177,15 +177,19 @@ class Database:
             return sum(bool(self._cache.delete(key)) for key in keys)
 
     def items(self) -> Iterator[tuple[str, bytes]]:
-        """Yield every key and value that is ours, oldest first."""
+        """Yield every key and value that is ours, oldest first.
+
+        Raises:
+            StoreError: If it cannot be read, or was cleared meanwhile.
+        """
         last = -1
         while True:
             with self._lock:
-                rows = self._reader.execute(
+                rows = self._rows(
                     "SELECT rowid, key, value FROM Cache WHERE rowid > ? AND raw = 1 AND mode = 1 "
                     "AND typeof(value) = 'blob' AND typeof(key) = 'text' ORDER BY rowid LIMIT 200",
-                    (last,),
-                ).fetchall()
+                    last,
+                )
             if not rows:
                 return
             last = rows[-1][0]
@@ -193,17 +197,24 @@ class Database:
                 yield key, value
 
     def keys(self) -> list[str]:
-        """Return every key that is ours."""
+        """Return every key that is ours, oldest first."""
         with self._lock:
-            rows = self._reader.execute(
-                "SELECT key FROM Cache WHERE raw = 1 AND mode = 1 AND typeof(key) = 'text'"
-            ).fetchall()
+            rows = self._rows(
+                "SELECT key FROM Cache WHERE raw = 1 AND mode = 1 AND typeof(key) = 'text' "
+                "ORDER BY rowid"
+            )
         return [key for (key,) in rows]
 
     def count(self) -> int:
         """Return how many answers there are."""
         with self._lock:
-            return int(self._reader.execute("SELECT COUNT(*) FROM Cache").fetchone()[0])
+            return int(self._rows("SELECT COUNT(*) FROM Cache")[0][0])
+
+    def _rows(self, query: str, *values: Any) -> list[Any]:
+        try:
+            return self._reader.execute(query, values).fetchall()
+        except sqlite3.Error as error:  # closed a moment ago by who clears it, or damaged
+            raise StoreError(f"{self.path} cannot be read: {error}") from None
 
     def close(self) -> None:
         """Close every connection."""

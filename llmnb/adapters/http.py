@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import io
+import os
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -38,6 +40,9 @@ Feed = Callable[[bytes], bool | None]
 
 _is_reused: contextvars.ContextVar[bool] = contextvars.ContextVar("is_reused", default=False)
 """Whether the connection of the present request has carried one before."""
+
+_LARGE_BODY_BYTES = 2**20
+"""From here on aiohttp warns of a body in one piece, which holds the loop up."""
 
 _KEEP_ALIVE_SECONDS = 20.0
 """Idle connections are closed before most servers do it."""
@@ -167,7 +172,7 @@ class HttpClient:
             async with (self._session or self._open()).request(
                 method,
                 _url(address),
-                data=body,
+                data=_payload(body),
                 headers=sent,
                 allow_redirects=False,
                 timeout=self._timeout(total_timeout),
@@ -237,7 +242,7 @@ class HttpClient:
             limit=0,  # the engine's own gate decides how many; a second one would hide from it
             ttl_dns_cache=300,
             keepalive_timeout=_KEEP_ALIVE_SECONDS,
-            ssl=_tls(),
+            ssl=tls(),
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -298,7 +303,19 @@ def _way(address: str) -> dict[str, Any]:
     return {"proxy": url, "proxy_headers": header}
 
 
-def _tls() -> ssl.SSLContext:
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    """Return a body as aiohttp wants it: a large one, such as a picture, in pieces."""
+    return io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY_BYTES else body
+
+
+def tls() -> ssl.SSLContext:
+    """Return the process's TLS context; reading the certificates takes some time once."""
+    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR")
+    return _tls_of(tuple(os.environ.get(name) for name in names))
+
+
+@functools.lru_cache(maxsize=4)
+def _tls_of(_environment: tuple[str | None, ...]) -> ssl.SSLContext:
     return network.tls_context()
 
 

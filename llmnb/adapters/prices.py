@@ -151,6 +151,15 @@ def rates(provider: str, model: str) -> Rates | None:
     return found[0] if found else None
 
 
+@functools.lru_cache(maxsize=1024)
+def context_window(provider: str, model: str) -> int | None:
+    """Return the tokens a model takes, or None where that is not known."""
+    if provider in LOCAL:
+        return None
+    found = _look_up(provider, model)
+    return None if found is None else found.model.context_window
+
+
 def set_price(
     model: str,
     input_per_million: float | None,

@@ -1,8 +1,9 @@
-"""One flight: attempts at one request until there is an answer, a typed error, or a stop.
+"""One row's flight: requests to one target after the other until there is an answer or an end.
 
 The flight reserves its place, sends, gives the place back the moment the
-reply is read, and only then saves, reads and prices. Whatever happens the
-reservation is settled.
+reply is read, and only then saves, checks and prices. Whatever happens the
+reservation is settled. A retry goes to the target it began with; when that
+one has nothing more to give, the next in the list is asked.
 """
 
 from __future__ import annotations
@@ -10,94 +11,141 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Sequence
 
-from llmnb.decide.quality import objection
 from llmnb.decide.retry import LONGEST_SERVER_WAIT, RetryPolicy, Tries, next_wait, resend_allowance
+from llmnb.engine.attempt import Answered, Attempt, Rival
 from llmnb.engine.coalesce import Landing
-from llmnb.engine.gate import Gate
+from llmnb.engine.gate import PATIENCE_SECONDS, Gate, Held, Ticket
+from llmnb.engine.keeping import Keeper
+from llmnb.engine.race import Race
 from llmnb.engine.status import Clock, StatusTracker
 from llmnb.engine.target import Call
+from llmnb.engine.voyage import Voyage
 from llmnb.errors import (
     AccountError,
     BadReply,
+    BudgetExceeded,
+    ConfigurationError,
     FlowControl,
+    InputError,
     LLMNBError,
     MaybeBilled,
+    ProviderError,
+    SchemaMismatch,
     Stopped,
     StoreError,
+    TimedOut,
     Unsent,
 )
-from llmnb.records import RawReply, Reply
-from llmnb.store.entry import Entry
+from llmnb.records import Delta
 
 logger = logging.getLogger("llmnb")
 
-
-class Saves(Protocol):
-    """The part of a project's store that a flight needs."""
-
-    async def aput(self, entry: Entry) -> None:
-        """Save an entry; returns once it is on disk. Raises `StoreError`."""
-
-
-@dataclass(slots=True, eq=False)
-class Voyage:
-    """What all flights of one run share."""
-
-    store: Saves
-    policy: RetryPolicy
-    counts: StatusTracker
-    gate_of: Callable[[Call], Gate]
-    time_limit: float | None = None
-    dead: dict[str, LLMNBError] = field(default_factory=dict)
-    """Pools whose account is refused, or everything once answers cannot be saved."""
-
-    store_error: StoreError | None = None
-    resent: int = 0
-    """Requests sent again after a perhaps billed one."""
-
-    resumed: asyncio.Event = field(default_factory=asyncio.Event)
-    """Cleared while the person has paused the run."""
-
-    on_dead: Callable[[str, LLMNBError], None] = lambda pool, error: None
-    """Told once when a pool dies, so that the run can drop what waits for it."""
-
-    def why_dead(self, pool: str) -> LLMNBError | None:
-        """Return why nothing more may be sent to a pool."""
-        return self.store_error or self.dead.get(pool)
+_FINAL = (Stopped, StoreError, ConfigurationError, InputError, SchemaMismatch, TimedOut)
+"""Errors after which no other target is asked."""
 
 
 class Flight:
-    """One request's life; `run` is a task of its own."""
+    """One row's life; `run` is a task of its own.
 
-    __slots__ = ("attempts", "call", "gate", "history", "is_sending", "started", "tries", "voyage")
+    Args:
+        calls: The row's question to each target, the first choice first.
+        voyage: The run.
+        row: Position of the row.
+        known: An answer from the store that only needs to be mended.
+    """
 
-    def __init__(self, call: Call, voyage: Voyage) -> None:
-        self.call = call
+    __slots__ = (
+        "_answering",
+        "_asked_all",
+        "_deadline",
+        "_has_hedge",
+        "_is_late",
+        "_left",
+        "_waits_on",
+        "attempts",
+        "call",
+        "hedged",
+        "history",
+        "is_sending",
+        "key",
+        "known",
+        "row",
+        "started",
+        "tries",
+        "voyage",
+    )
+
+    def __init__(
+        self, calls: Sequence[Call], voyage: Voyage, row: int, *, known: Answered | None = None
+    ) -> None:
+        self.key = calls[0].key
+        self.call = calls[0]
+        """What is asked at present."""
+
+        self.row = row
         self.voyage = voyage
-        self.gate = voyage.gate_of(call)
+        self.known = known
         self.tries = Tries()
         self.attempts = 0
+        self.hedged = False
         self.history: list[str] = []
         self.started: float | None = None
         self.is_sending = False
         """Whether a request is on its way or its reply is being saved: it will be finished."""
 
+        self._left = list(calls)
+        self._waits_on: asyncio.Future[Ticket] | asyncio.Future[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._is_late = False
+        self._has_hedge = False
+        self._asked_all = False
+        self._answering = False
+
+    # ------------------------------------------------------------------ the whole
+
     async def run(self) -> Landing:
         """Fly to the end. Never raises anything but what ends the process."""
         try:
-            raw, reply = await self._ask()
-            return await self._save(raw, reply)
+            return await self._fly()
         except LLMNBError as error:
             return self._failed(error)
         except asyncio.CancelledError:
-            return self.stopped()
+            return self._failed(self._out_of_time()) if self._is_late else self.stopped()
         except Exception as error:  # a fault of ours: the row still gets its outcome
             logger.exception("llmnb failed on a row; please report this")
             return self._failed(_unexpected(error))
+        finally:
+            if self._deadline is not None:
+                self._deadline.cancel()
+
+    async def _fly(self) -> Landing:
+        """Ask one target after the other until one gives a good answer."""
+        while True:
+            landing: Landing | None = None
+            try:
+                landing = await self._keep(self.known or await self._ask())
+                error = landing.error
+            except LLMNBError as failure:
+                error = failure
+            if error is None or not self._has_another(error):
+                if landing is None:
+                    raise error  # type: ignore[misc]  # there is an error where nothing landed
+                return landing
+            if landing is not None:  # otherwise it is there already
+                self.history.append(error.message)
+            self.known = None
+            self._answering = False
+            self.voyage.counts.num_fallbacks += 1
+
+    def _has_another(self, error: LLMNBError) -> bool:
+        """Strike the present target off; whether there is another to ask."""
+        if self.call in self._left:
+            self._left.remove(self.call)
+        if isinstance(error, _FINAL) or not self._left or self.voyage.end is not None:
+            return False
+        return any(self.voyage.why_dead(one.target.pool) is None for one in self._left)
 
     def stopped(self) -> Landing:
         """Land because the task was cancelled."""
@@ -114,168 +162,314 @@ class Flight:
             )
         )
 
-    # ------------------------------------------------------------------- attempts
+    def wake(self, error: LLMNBError) -> None:
+        """End the wait for a turn or a retry, if there is one, with an error."""
+        if self._waits_on is not None and not self._waits_on.done():
+            self._waits_on.set_exception(error)
 
-    async def _ask(self) -> tuple[RawReply, Reply]:
-        target, counts = self.call.target, self.voyage.counts
-        reserved = target.charge(self.call)
+    # ------------------------------------------------------------- asking one target
+
+    async def _ask(self) -> Answered:
+        """Ask until there is an answer, an error that ends it, or another target is better."""
+        self.tries = Tries()
         is_first = False
         while True:
-            await self._admitted(reserved, is_first)
-            outcome = await self._attempt(reserved)
-            if not isinstance(outcome, LLMNBError):
-                self.gate.on_success()
+            chosen = self._chosen()
+            if chosen is not self.call:
+                self.call, self.tries = chosen, Tries()
+            try:
+                outcome, ticket, gate = await self._once(is_first)
+            except Held:
+                continue
+            if isinstance(outcome, Answered):
                 return outcome
-            _count(outcome, counts)
+            if isinstance(outcome, BadReply):
+                await self._keeper().keep_unread(self.call, outcome)
+            self._count(outcome)
             self.history.append(outcome.message)
-            await self._wait_after(outcome)
+            await self._wait_after(outcome, ticket, gate)
             is_first = True
-            counts.num_retried += 1
+            self.voyage.counts.num_retried += 1
 
-    async def _admitted(self, reserved: float, is_first: bool) -> None:
+    def _chosen(self) -> Call:
+        """Return the call to the first target that will answer soon."""
+        left = self._left
+        if len(left) == 1:
+            return left[0]
+        has_begun = bool(self.tries.failures or self.tries.refusals) and self.call in left
+        if has_begun and not self.voyage.gate_of(self.call).breaker.is_open:
+            return self.call
+        alive = [one for one in left if self.voyage.why_dead(one.target.pool) is None]
+        fitting = [one for one in alive if one.target.fits(one)] or alive
+        if not fitting:
+            return left[0]
+        waits = [(self.voyage.gate_of(one).held_seconds(), one) for one in fitting]
+        for seconds, one in waits:
+            if seconds <= PATIENCE_SECONDS:
+                return one
+        return min(waits, key=lambda pair: pair[0])[1]
+
+    async def _once(self, is_first: bool) -> tuple[Answered | LLMNBError, Ticket, Gate]:
+        """Send one request, reserved in dollars, tokens and places, settled in every case."""
+        call, voyage, budget = self.call, self.voyage, self.voyage.budget
+        await voyage.ready()
+        if budget is None:
+            return await self._admitted_and_sent(call, is_first)
+        most = call.target.highest_price(call) or 0.0
+        try:
+            await budget.reserve(most)
+        except BudgetExceeded as error:
+            voyage.kill("", error)
+            raise
+        spent = 0.0
+        try:
+            result = await self._admitted_and_sent(call, is_first)
+            spent = _spent(result[0], most)
+            return result
+        except asyncio.CancelledError:
+            spent = most if self.is_sending else 0.0
+            raise
+        finally:
+            budget.settle(reserved=most, spent=spent)
+
+    async def _admitted_and_sent(
+        self, call: Call, is_first: bool
+    ) -> tuple[Answered | LLMNBError, Ticket, Gate]:
+        gate = self.voyage.gate_of(call)
+        ticket = await self._admitted(gate, call.target.charge(call), is_first)
+        return await self._send(gate, ticket), ticket, gate
+
+    async def _admitted(self, gate: Gate, reserved: float, is_first: bool) -> Ticket:
         """Wait for a turn; not while paused, never once the target is dead."""
-        voyage = self.voyage
+        voyage, pool = self.voyage, self.call.target.pool
         while True:
             self._raise_if_dead()
             if not voyage.resumed.is_set():
                 await voyage.resumed.wait()
-            await self.gate.admit(reserved, is_first=is_first)
-            if voyage.resumed.is_set() and voyage.why_dead(self.call.target.pool) is None:
-                return
-            self.gate.release(reserved=reserved, used=0.0, was_sent=False)
+            ticket = await gate.admit(
+                reserved,
+                is_first=is_first,
+                is_movable=len(self._left) > 1,
+                on_wait=self._wait_on,
+            )
+            if voyage.resumed.is_set() and voyage.why_dead(pool) is None:
+                return ticket
+            gate.release(ticket, used=0.0, was_sent=False)
+
+    def _wait_on(self, future: asyncio.Future[Ticket]) -> None:
+        self._waits_on = future
 
     def _raise_if_dead(self) -> None:
         error = self.voyage.why_dead(self.call.target.pool)
         if error is not None:
             raise copied(error)
 
-    async def _attempt(self, reserved: float) -> tuple[RawReply, Reply] | LLMNBError:
-        """Send once, and settle what was reserved whatever happens."""
-        target, voyage = self.call.target, self.voyage
+    # -------------------------------------------------------------------- sending
+
+    async def _send(self, gate: Gate, ticket: Ticket) -> Answered | LLMNBError:
+        voyage = self.voyage
+        self._depart()
+        attempt = Attempt(self.call, gate, ticket, on_delta=self._on_delta())
+        if voyage.hedger is None and voyage.time_limit is None:
+            return await attempt.fly()
+        sent_at = gate.clock()
+        race = Race(
+            attempt,
+            due=lambda: self._due(gate, sent_at),
+            launch=lambda: self._rivals(gate),
+            dropped=self._dropped,
+        )
+        result = await race.result()
+        if isinstance(result, Answered):
+            self.call = result.call
+            if voyage.hedger is not None:
+                voyage.hedger.on_first_token(race.first_token_at(gate.clock()) - sent_at)
+        return result
+
+    def _depart(self) -> None:
+        """Count a request that is about to be sent."""
+        voyage = self.voyage
         self.attempts += 1
         voyage.counts.num_requests += 1
+        voyage.stats.on_request()
         self.is_sending = True
-        used, was_sent = reserved, True
         if self.started is None:
-            self.started = self.gate.clock()
-        try:
-            raw = await target.send(self.call.wire, timeout=voyage.time_limit)
-            error = target.judge(raw)
-            if error is not None:
-                used = 0.0
-                return error
-            reply = target.read(raw.body)
-            used = target.used(reserved, reply.usage)
-            return raw, reply
-        except Unsent as error:
-            used, was_sent = 0.0, False
-            return error
-        except BadReply as error:
-            await self._keep_unread(error)
-            return error
-        except LLMNBError as error:
-            return error
-        finally:
-            self.gate.release(reserved=reserved, used=used, was_sent=was_sent)
+            self.started = Clock.monotonic()
+            if voyage.time_limit is not None:
+                self._deadline = asyncio.get_running_loop().call_later(
+                    voyage.time_limit, self._expire, asyncio.current_task()
+                )
 
-    async def _wait_after(self, error: LLMNBError) -> None:
-        """Sleep until the next attempt, or raise the error that ends the row."""
-        voyage = self.voyage
+    def _expire(self, task: asyncio.Task[Landing] | None) -> None:
+        if not self._answering and task is not None:
+            self._is_late = True
+            task.cancel()
+
+    def _on_delta(self) -> _Forward | None:
+        if not self.voyage.streams:
+            return None
+        return _Forward(self.row, self.voyage)
+
+    def _due(self, gate: Gate, sent_at: float) -> float | None:
+        """Return the seconds until redundant requests should go; None for never."""
+        hedger, now = self.voyage.hedger, gate.clock()
+        moments = []
+        if (half := self._half_time()) is not None and not self._asked_all:
+            moments.append(half)
+        if hedger is not None and not self._has_hedge:
+            delay = hedger.delay(now, gate.is_throttled, now - sent_at)
+            if delay is not None:
+                moments.append(sent_at + delay)
+        return max(0.0, min(moments) - now) if moments else None
+
+    def _half_time(self) -> float | None:
+        limit = self.voyage.time_limit
+        return None if limit is None or self.started is None else self.started + limit / 2
+
+    def _rivals(self, gate: Gate) -> list[Attempt]:
+        """Return redundant requests: one to hedge, or at half time one to every further model."""
+        hedger = self.voyage.hedger
+        others = [one for one in self._left if one is not self.call] or [self.call]
+        half = self._half_time()
+        if half is not None and gate.clock() >= half and not self._asked_all:
+            self._asked_all = True
+        elif hedger is not None and not self._has_hedge and hedger.may_spend():
+            self._has_hedge = True
+            others = others[:1]
+        else:
+            return []
+        return [
+            Rival(call, other, on_sent=self._hedge, on_delta=self._on_delta())
+            for call in others
+            if self.voyage.why_dead(call.target.pool) is None
+            and not (other := self.voyage.gate_of(call)).is_throttled
+        ]
+
+    def _hedge(self) -> None:
+        """Count a redundant request that is about to be sent."""
+        self._depart()
+        self.hedged = True
+        self.voyage.counts.num_hedged += 1
+        if self.voyage.hedger is not None:
+            self.voyage.hedger.on_hedged()
+
+    def _dropped(self, attempt: Attempt) -> None:
+        """Account for a request that was cancelled because another one came first."""
+        most = attempt.call.target.highest_price(attempt.call)
+        if most is None:
+            self.voyage.counts.num_unpriced += 1
+        else:
+            self.voyage.counts.hedge_usd += most
+            if self.voyage.budget is not None:
+                self.voyage.budget.settle(reserved=0.0, spent=most)
+
+    # -------------------------------------------------------------------- waiting
+
+    async def _wait_after(self, error: LLMNBError, ticket: Ticket, gate: Gate) -> None:
+        """Sleep until the next attempt, or raise the error that ends the asking."""
+        voyage, pool = self.voyage, self.call.target.pool
         self.is_sending = False
         if isinstance(error, AccountError):
-            self._kill_target(error)
+            voyage.kill(pool, error)
             raise error
-        is_flow = isinstance(error, FlowControl)
-        since_success = self.gate.on_refusal() if is_flow else 0.0
+        barren = gate.barren_seconds
+        if ticket.is_probe and isinstance(error, (ProviderError, Unsent, MaybeBilled)):
+            # It waits with the others for the next probe, and has spent no attempt.
+            if len(self._left) > 1:
+                raise error
+            if barren <= voyage.policy.max_wait:
+                return
+            final = _final(error, self.tries, voyage.policy, barren, is_parked=True)
+            voyage.kill(pool, final)
+            raise final
         can_resend = voyage.resent < resend_allowance(voyage.counts.num_rows)
         wait = next_wait(
-            error, self.tries, voyage.policy, since_success=since_success, can_resend=can_resend
+            error, self.tries, voyage.policy, since_success=barren, can_resend=can_resend
         )
         if wait is None:
-            raise _final(error, self.tries, voyage.policy, since_success)
+            raise _final(error, self.tries, voyage.policy, barren)
         if isinstance(error, MaybeBilled):
             voyage.resent += 1
-        if is_flow:
-            self.gate.pause(wait)
-        elif wait > 0:
-            await asyncio.sleep(wait)
+        if isinstance(error, FlowControl):
+            gate.pause(gate.shortened(wait, error.details.retry_after))
+        elif wait > 0 and not gate.breaker.is_open:
+            await self._nap(wait)
 
-    def _kill_target(self, error: LLMNBError) -> None:
-        pool = self.call.target.pool
-        if pool not in self.voyage.dead:
-            self.voyage.dead[pool] = error
-            self.voyage.on_dead(pool, error)
+    async def _nap(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._waits_on = done
+
+        def wake() -> None:
+            if not done.done():
+                done.set_result(None)
+
+        timer = loop.call_later(seconds, wake)
+        try:
+            await done
+        finally:
+            timer.cancel()
+
+    def _count(self, error: LLMNBError) -> None:
+        counts: StatusTracker = self.voyage.counts
+        if isinstance(error, FlowControl):
+            counts.num_rate_limit_errors += 1
+            counts.time_of_last_rate_limit_error = Clock.wall()
+            self.voyage.stats.on_refusal()
+        elif error.details.status is not None:
+            counts.num_api_errors += 1
+        else:
+            counts.num_other_errors += 1
 
     # -------------------------------------------------------------------- landing
 
-    async def _save(self, raw: RawReply, reply: Reply) -> Landing:
-        """Commit the raw reply, then hand the answer out."""
-        call, counts = self.call, self.voyage.counts
-        target = call.target
-        usd = target.price(reply.usage, reply.model)
-        landing = Landing(
-            reply=reply,
-            raw=raw.body,
-            model=target.model,
-            provider=target.provider,
-            usd=usd,
-            seconds=None if self.started is None else self.gate.clock() - self.started,
-            first_token_seconds=raw.first_token_seconds,
-            attempts=self.attempts,
-            simulated=target.is_simulated(raw),
-            store=self.voyage.store,
-        )
-        if reply.usage is not None:
-            counts.prompt_tokens += reply.usage.prompt
-            counts.completion_tokens += reply.usage.completion
-        if usd is None:
-            counts.num_unpriced += 1
-        else:
-            counts.usd += usd
-        landing.entry = self._entry(raw.body, reply, landing)
-        landing.is_saved = await self._put(landing.entry)
-        landing.error = objection(reply, call.body, raw.body)
+    def _keeper(self) -> Keeper:
+        return Keeper(self.voyage, self.started, self.attempts, hedged=self.hedged)
+
+    async def _keep(self, answered: Answered) -> Landing:
+        """Save the answer before it is shown; mend one that does not fit its schema, once."""
+        self._answering = True
+        keeper = self._keeper()
+        landing = await keeper.keep(answered, is_known=answered is self.known)
+        call = answered.call
+        if landing.error is None and landing.reply is not None and call.check is not None:
+            try:
+                landing.value = call.check(landing.reply)
+            except SchemaMismatch as error:
+                landing = await self._mended(landing, call, error)
         if landing.error is not None:
             self._describe(landing.error)
         return landing
 
-    async def _keep_unread(self, error: BadReply) -> None:
-        """Save bytes that could not be read: a better reader may read them for nothing."""
-        raw = error.details.raw
-        if raw:
-            call = self.call
-            landing = Landing(model=call.target.model, provider=call.target.provider)
-            await self._put(self._entry(raw, None, landing))
+    async def _mended(self, landing: Landing, call: Call, error: SchemaMismatch) -> Landing:
+        """Ask once for a mended answer; a second misfit is the row's error."""
+        if call.repair is None or landing.reply is None or call.check is None:
+            landing.error = error
+            return landing
+        self.call = call.repair(landing.reply, error)
+        self._left = [self.call]
+        self._answering = False
+        self.voyage.counts.num_repaired += 1
+        known = await self._stored(self.call)
+        again = await self._keeper().keep(known or await self._ask(), is_known=known is not None)
+        again.usd = _sum(landing.usd, again.usd)
+        again.seconds = landing.seconds if known is not None else again.seconds
+        self._answering = True
+        if again.error is None and again.reply is not None:
+            try:
+                again.value = call.check(again.reply)
+            except SchemaMismatch as second:
+                again.error = second
+        return again
 
-    async def _put(self, entry: Entry) -> bool:
-        try:
-            await self.voyage.store.aput(entry)
-        except StoreError as error:
-            self.voyage.counts.num_unsaved += 1
-            if self.voyage.store_error is None:
-                self.voyage.store_error = error
-                self.voyage.on_dead("", error)
-            return False
-        return True
-
-    def _entry(self, raw: bytes, reply: Reply | None, landing: Landing) -> Entry:
-        usage = reply.usage if reply is not None else None
-        call = self.call
-        return Entry(
-            key=call.key,
-            request=call.canonical,
-            raw=raw,
-            dialect=call.target.dialect_name,
-            provider=call.target.provider,
-            model=call.target.model,
-            quality="bad" if reply is None else reply.quality,
-            usd=landing.usd,
-            prompt_tokens=usage.prompt if usage is not None else None,
-            completion_tokens=usage.completion if usage is not None else None,
-            seconds=landing.seconds,
-            created=Clock.wall(),
-            simulated=landing.simulated,
-        )
+    async def _stored(self, call: Call) -> Answered | None:
+        """Return a mended answer that was bought in an earlier run."""
+        if not self.voyage.use_cache:
+            return None
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(None, self.voyage.store.lookup, [call.key])
+        entry = found.get(call.key)
+        return None if entry is None else Keeper.reread(call, entry)
 
     def _failed(self, error: LLMNBError) -> Landing:
         self._describe(error)
@@ -284,8 +478,9 @@ class Flight:
             error=error,
             model=target.model,
             provider=target.provider,
-            seconds=None if self.started is None else self.gate.clock() - self.started,
+            seconds=None if self.started is None else Clock.monotonic() - self.started,
             attempts=self.attempts,
+            hedged=self.hedged,
         )
 
     def _describe(self, error: LLMNBError) -> None:
@@ -297,15 +492,38 @@ class Flight:
             history=tuple(self.history),
         )
 
+    def _out_of_time(self) -> LLMNBError:
+        limit = self.voyage.time_limit or 0.0
+        return TimedOut(
+            f"No answer within the time limit of {limit:g} s ({self.attempts} requests sent). It "
+            "may have been billed. Run again to ask it anew, or allow more time with time_limit."
+        )
 
-def _count(error: LLMNBError, counts: StatusTracker) -> None:
-    if isinstance(error, FlowControl):
-        counts.num_rate_limit_errors += 1
-        counts.time_of_last_rate_limit_error = Clock.wall()
-    elif error.details.status is not None:
-        counts.num_api_errors += 1
-    else:
-        counts.num_other_errors += 1
+
+class _Forward:
+    """Hands the pieces of one row's answer on to whoever watches."""
+
+    __slots__ = ("_row", "_voyage")
+
+    def __init__(self, row: int, voyage: Voyage) -> None:
+        self._row = row
+        self._voyage = voyage
+
+    def __call__(self, delta: Delta) -> None:
+        if self._voyage.on_delta is not None:
+            self._voyage.on_delta(self._row, delta)
+
+
+def _spent(outcome: Answered | LLMNBError, most: float) -> float:
+    """Return the dollars to count for a request; the bound where nobody can know."""
+    if isinstance(outcome, Answered):
+        usd = outcome.call.target.price(outcome.reply.usage, outcome.reply.model)
+        return most if usd is None else usd
+    return most if outcome.details.maybe_billed else 0.0
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
 
 
 def _unexpected(cause: Exception) -> LLMNBError:
@@ -326,7 +544,12 @@ def copied(error: LLMNBError) -> LLMNBError:
 
 
 def _final(
-    error: LLMNBError, tries: Tries, policy: RetryPolicy, since_success: float
+    error: LLMNBError,
+    tries: Tries,
+    policy: RetryPolicy,
+    since_success: float,
+    *,
+    is_parked: bool = False,
 ) -> LLMNBError:
     """Say why nothing more is tried, where the error itself cannot know."""
     hint = error.details.retry_after
@@ -334,9 +557,10 @@ def _final(
     if hint is not None and hint > LONGEST_SERVER_WAIT:
         when = Clock.wall() + hint
         text += f"\nIt asks to come back in {_span(hint)}, at {_time_of_day(when)}; run again then."
-    elif isinstance(error, FlowControl):
+    elif isinstance(error, FlowControl) or is_parked:
+        did = "failed" if is_parked else "refused"
         text += (
-            f"\nIt has refused for {_span(since_success)} without one answer. Finished rows are "
+            f"\nIt has {did} for {_span(since_success)} without one answer. Finished rows are "
             f"kept: run again later, or allow longer waits with max_wait={policy.max_wait * 2:.0f}."
         )
     elif tries.failures >= policy.max_attempts > 1:

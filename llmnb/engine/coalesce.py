@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from llmnb.errors import LLMNBError
 from llmnb.records import Reply
@@ -24,6 +25,13 @@ class Landing:
     seconds: float | None = None
     first_token_seconds: float | None = None
     attempts: int = 0
+    hedged: bool = False
+    key: str | None = None
+    """Key of the answer; another target's or a mended answer's is not the row's own."""
+
+    value: Any = None
+    """What a structured answer holds."""
+
     simulated: bool = False
     is_saved: bool = True
     entry: Entry | None = None

@@ -1,4 +1,9 @@
-"""The queue in front of one target: strict first come, first served, one timer for all who wait."""
+"""The queue in front of one target: strict first come, first served, one timer for all who wait.
+
+A request passes when concurrency and every limit allow it, the provider has
+not asked for a pause, and the target's breaker is closed. While it is open
+everybody waits here and spends no attempt; now and then one goes as a probe.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +11,51 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from llmnb.decide.admission import Admission, Reason
-from llmnb.records import Limits
+from llmnb.decide.breaker import Breaker
+from llmnb.decide.concurrency import Adaptive
+from llmnb.decide.learned import Learned
+from llmnb.errors import LLMNBError
+from llmnb.records import Announced, Limits
+
+Holding = Reason | Literal["breaker"]
+"""What holds the first in the queue back."""
+
+PATIENCE_SECONDS = 2.0
+"""A target that is held for longer is passed over where there is another one to ask."""
+
+START_WITH_LIMIT = 64
+"""Places to begin with where a rate is known: it keeps the pace, not the places."""
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One admitted request."""
+
+    reserved: float
+    """Tokens it was admitted with."""
+
+    sequence: int = 0
+    began: float = 0.0
+    is_probe: bool = False
+    """Whether it is the one that tries whether a failing target has recovered."""
+
+    is_told: bool = False
+    """Whether the breaker knows how it ended."""
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    future: asyncio.Future[Ticket]
+    tokens: float
+    is_movable: bool
+
+
+class Held(LLMNBError):
+    """Told to those who wait and may as well ask another target; never seen by a person."""
 
 
 class Gate:
@@ -24,13 +70,19 @@ class Gate:
         self.clock = clock
         self.own = own
         self.admission = Admission(own, now=clock())
-        self.refusals = 0
-        """Refusals for pace since the last success."""
-        self.first_refusal: float | None = None
-        """When the present time without a success began; None while all is well."""
+        self.breaker = Breaker()
+        self.learned = Learned()
+        self.adaptive: Adaptive | None = None
+        """Finds the number of places where nobody names one."""
+
+        self.waited = 0.0
+        """Seconds of pauses that the provider has asked for."""
+
+        self._barren_since: float | None = None
         self._claims: dict[object, Limits] = {}
-        self._waiting: deque[tuple[asyncio.Future[None], float]] = deque()
+        self._waiting: deque[_Turn] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._apply()
 
     # ------------------------------------------------------------- who wants what
 
@@ -47,16 +99,27 @@ class Gate:
         # account does not start with a fresh burst; a new claim replaces them.
 
     def _apply(self) -> None:
-        claims = [self.own, *self._claims.values()]
+        given = [self.own, *self._claims.values()]
+        told = self.learned.limits()
+        places = (
+            _least_count(claim.concurrency for claim in self._claims.values())
+            or self.own.concurrency
+        )
         chosen = replace(
             self.own,
-            requests_per_minute=_least(claim.requests_per_minute for claim in claims),
-            tokens_per_minute=_least(claim.tokens_per_minute for claim in claims),
-            concurrency=_least_count(claim.concurrency for claim in self._claims.values())
-            or self.own.concurrency,
-            even=any(claim.even for claim in claims),
+            requests_per_minute=_least(one.requests_per_minute for one in (*given, told)),
+            tokens_per_minute=_least(one.tokens_per_minute for one in (*given, told)),
+            concurrency=places,
+            even=any(claim.even for claim in given),
         )
         self.admission.change(chosen, now=self.clock())
+        if places is not None:
+            self.adaptive = None
+        elif self.adaptive is None:
+            has_pace = chosen.requests_per_minute is not None
+            self.adaptive = Adaptive(start=START_WITH_LIMIT) if has_pace else Adaptive()
+        if self.adaptive is not None:
+            self.admission.concurrency = self.adaptive.limit
         self._advance()
 
     # ------------------------------------------------------------------ admission
@@ -67,47 +130,114 @@ class Gate:
         return self.admission.in_flight
 
     @property
-    def reason(self) -> Reason:
-        """What holds the first in the queue back; empty when nobody waits."""
-        return self.admission.reason if self._waiting else ""
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return len(self._waiting)
 
-    async def admit(self, tokens: float, *, is_first: bool = False) -> None:
+    @property
+    def reason(self) -> Holding:
+        """What holds the first in the queue back; empty when nobody waits."""
+        if not self._waiting:
+            return ""
+        return "breaker" if self.breaker.is_open else self.admission.reason
+
+    def held_seconds(self) -> float:
+        """Return the seconds until something may go again, as far as can be told."""
+        now = self.clock()
+        pause = self.admission.paused_until - now
+        probe = self.breaker.wait(now) if self.breaker.is_open else 0.0
+        return max(0.0, pause, probe)
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether more than a free place is missing: a limit, a pause, or the target itself."""
+        return self.breaker.is_open or self.reason in ("requests", "tokens", "pause")
+
+    async def admit(
+        self,
+        tokens: float,
+        *,
+        is_first: bool = False,
+        is_movable: bool = False,
+        on_wait: Callable[[asyncio.Future[Ticket]], None] | None = None,
+    ) -> Ticket:
         """Wait for a turn and take it.
 
         Args:
             tokens: Tokens to reserve.
             is_first: Whether it goes before all who wait: it was refused before them.
+            is_movable: Whether it may ask another target; then a long pause ends its wait.
+            on_wait: Told what it waits on; an exception set there ends the wait.
         """
         if not self._waiting:
             now = self.clock()
-            if self.admission.wait(tokens, now) <= 0:
-                self.admission.admit(tokens, now)
-                return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            if self._delay(tokens, now) <= 0:
+                return self._enter(tokens, now)
+        future: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
+        turn = _Turn(future, tokens, is_movable)
         if is_first:
-            self._waiting.appendleft((turn, tokens))
+            self._waiting.appendleft(turn)
         else:
-            self._waiting.append((turn, tokens))
+            self._waiting.append(turn)
         self._advance()
+        if on_wait is not None:
+            on_wait(future)
         try:
-            await turn
+            return await future
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if future.done() and not future.cancelled() and future.exception() is None:
                 # Admitted in the same moment: hand the turn back.
-                self.release(reserved=tokens, used=0.0, was_sent=False)
+                self.release(future.result(), used=0.0, was_sent=False)
             else:
                 self._advance()  # drops the cancelled turn if it stands at the head
             raise
+        except LLMNBError:
+            self._advance()
+            raise
 
-    def release(self, *, reserved: float, used: float, was_sent: bool) -> None:
+    def _delay(self, tokens: float, now: float) -> float:
+        """Return the seconds until such a request may go; infinity is "when something ends"."""
+        delay = self.admission.wait(tokens, now)
+        if delay > 0 or not self.breaker.is_open:
+            return delay
+        return self.breaker.wait(now)
+
+    def _enter(self, tokens: float, now: float) -> Ticket:
+        """Take a place; whoever calls it knows that there is one."""
+        is_probe = self.breaker.is_open
+        if is_probe:
+            self.breaker.may_send(now)  # takes the one probe there is
+        self.admission.admit(tokens, now)
+        self.learned.on_sent(tokens, now)
+        sequence = self.adaptive.on_start(now) if self.adaptive is not None else 0
+        return Ticket(tokens, sequence, now, is_probe)
+
+    def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
         """Give a place back; the next in the queue is admitted at once."""
-        self.admission.release(reserved=reserved, used=used, was_sent=was_sent)
+        self.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
+        if ticket.is_probe and not ticket.is_told:
+            self.breaker.on_cancelled(self.clock())
         if self._waiting:
             self._advance()
 
+    def shortened(self, wait: float, retry_after: float | None) -> float:
+        """Return how long to pause after a refusal for which `wait` was drawn.
+
+        Where the number of places is found by trying, the cut has slowed everybody already: a
+        pause longer than an answer takes would only leave places empty.
+        """
+        if self.adaptive is None or retry_after is not None:
+            return wait
+        usual = self.adaptive.crowding.usual
+        return wait if usual is None else min(wait, math.exp(usual))
+
     def pause(self, seconds: float) -> None:
         """Admit nobody for so many seconds."""
-        self.admission.pause(self.clock() + seconds)
+        now = self.clock()
+        before = max(now, self.admission.paused_until)
+        self.admission.pause(now + seconds)
+        self.waited += max(0.0, self.admission.paused_until - before)
+        self._move_on()
         self._advance()
 
     def _advance(self) -> None:
@@ -115,14 +245,14 @@ class Gate:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        waiting, admission = self._waiting, self.admission
+        waiting = self._waiting
         while waiting:
-            turn, tokens = waiting[0]
-            if turn.done():  # cancelled, and its owner has not run yet
+            turn = waiting[0]
+            if turn.future.done():  # cancelled or moved on, and its owner has not run yet
                 waiting.popleft()
                 continue
             now = self.clock()
-            delay = admission.wait(tokens, now)
+            delay = self._delay(turn.tokens, now)
             if delay > 0:
                 if delay != math.inf:
                     loop = asyncio.get_running_loop()
@@ -130,23 +260,58 @@ class Gate:
                     self._timer = loop.call_later(min(delay, 1.0), self._advance)
                 return
             waiting.popleft()
-            admission.admit(tokens, now)
-            turn.set_result(None)
+            turn.future.set_result(self._enter(turn.tokens, now))
 
     # --------------------------------------------------------------------- health
 
-    def on_success(self) -> None:
-        """Note that the target has answered."""
-        self.refusals = 0
-        self.first_refusal = None
+    def on_headers(self, announced: Announced, ticket: Ticket) -> None:
+        """Take the limits that a reply's headers told."""
+        before = self.learned.limits()
+        self.learned.on_headers(announced, ticket.began, self.clock())
+        if self.learned.limits() != before:
+            self._apply()
+        self.learned.reconcile(self.admission, self.clock())
 
-    def on_refusal(self) -> float:
-        """Note a refusal; returns the seconds since the target last answered well."""
-        self.refusals += 1
+    def on_success(self, ticket: Ticket, seconds: float) -> None:
+        """Note that the target has answered."""
+        self._barren_since = None
         now = self.clock()
-        if self.first_refusal is None:
-            self.first_refusal = now
-        return now - self.first_refusal
+        if self.breaker.is_troubled:
+            ticket.is_told = True
+            self.breaker.on_success(now)
+        if self.adaptive is not None:
+            self.adaptive.on_success(ticket.sequence, seconds, self.in_flight, now)
+            self.admission.concurrency = self.adaptive.limit
+
+    def on_refusal(self, ticket: Ticket) -> None:
+        """Note a refusal for pace."""
+        now = self.clock()
+        if self.adaptive is not None:
+            self.adaptive.on_refusal(ticket.sequence, now)
+            self.admission.concurrency = self.adaptive.limit
+        self._barren_since = now if self._barren_since is None else self._barren_since
+
+    def on_failure(self, ticket: Ticket, retry_after: float | None) -> None:
+        """Note that the target failed."""
+        now = self.clock()
+        ticket.is_told = True
+        self.breaker.on_failure(now, retry_after)
+        self._barren_since = now if self._barren_since is None else self._barren_since
+        self._move_on()
+        self._advance()
+
+    @property
+    def barren_seconds(self) -> float:
+        """Seconds since the first refusal or failure after which nothing was answered well."""
+        return 0.0 if self._barren_since is None else self.clock() - self._barren_since
+
+    def _move_on(self) -> None:
+        """Send those who may ask another target there, if this one will not answer soon."""
+        if self.held_seconds() <= PATIENCE_SECONDS:
+            return
+        for turn in self._waiting:
+            if turn.is_movable and not turn.future.done():
+                turn.future.set_exception(Held("The target is held; another one is asked."))
 
 
 def _least(values: Iterable[float | None]) -> float | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from llmnb.decide.retry import RetryPolicy
-from llmnb.engine.call import Saves
-from llmnb.records import Limits
-from llmnb.store.entry import Entry
+from llmnb.engine.voyage import Saves
+from llmnb.records import Delta, Limits
 
 
 class Store(Saves, Protocol):
@@ -21,9 +20,6 @@ class Store(Saves, Protocol):
     @property
     def name(self) -> str:
         """Name of the project."""
-
-    def lookup(self, keys: Sequence[str]) -> dict[str, Entry]:
-        """Return what is already answered; may block, so it is called on a thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +37,20 @@ class RunOptions:
     """Rows between being pulled and being released; None: from the concurrency."""
 
     time_limit: float | None = None
-    """Seconds from a request's sending to its end."""
+    """Seconds from a row's first dispatch to its end."""
+
+    hedge_after: float | Literal["p95"] | None = None
+    """When a redundant request is sent for a row without a first token: seconds, or the run's
+    own 95th percentile; None: never."""
+
+    budget_usd: float | None = None
+    """Dollars that are not overshot beyond what is in flight."""
+
+    prepare: Callable[[], None] | None = None
+    """Called once on a thread before the first request; requests wait for its end."""
+
+    on_delta: Callable[[int, Delta], None] | None = None
+    """Gets the pieces of every row's answer as they come, on the loop thread."""
 
     streams: bool = False
     """Whether outcomes are handed over in order and forgotten, instead of kept for `result()`."""

@@ -12,15 +12,24 @@ from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterat
 from typing import Any
 
 from llmnb import bridge
+from llmnb.engine.gate import Gate
 from llmnb.engine.options import RunOptions, Store
-from llmnb.engine.status import Clock, StatusSnapshot, frozen
-from llmnb.engine.target import Prepare
+from llmnb.engine.status import Clock, PoolStatus, StatusSnapshot, frozen
+from llmnb.engine.target import Prepare, Target
 from llmnb.engine.waiting import waiting_on
 from llmnb.engine.walk import Walk
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.records import Outcome
 
 _last_run: Run | None = None
+
+
+class Unchanged:
+    """The type of `UNCHANGED`."""
+
+
+UNCHANGED = Unchanged()
+"""An argument that was left out, where None means something."""
 
 
 def last_run() -> Run | None:
@@ -49,7 +58,10 @@ class Run:
     ) -> None:
         global _last_run
         self._loop = bridge.loop_thread().loop
+        self._prepare = prepare
+        self._store = store
         self._walk = Walk(inputs, prepare, store, options, self._loop)
+        self._mended_by: Run | None = None
         _last_run = self
         self._loop.call_soon_threadsafe(self._walk.begin)
 
@@ -57,33 +69,56 @@ class Run:
 
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of the run as it is now."""
-        counts = dataclasses.replace(self._walk.counts)
-        in_flight = sum(flight.is_sending for flight, _ in list(self._walk.leading.values()))
+        walk = self._walk
+        counts = dataclasses.replace(walk.counts)
+        in_flight = sum(flight.is_sending for flight, _ in list(walk.leading.values()))
         launched = min(counts.num_rows_done + in_flight, counts.num_rows)
-        end = self._walk.ended if self._walk.ended is not None else Clock.monotonic()
+        now = Clock.monotonic()
+        end = walk.ended if walk.ended is not None else now
+        gates = list(walk.gates.values())
+        p50, p95 = walk.stats.quantiles()
+        requests, tokens = walk.stats.pace(end)
         return StatusSnapshot(
-            state=self._walk.state,
-            total=self._walk.total,
+            state=walk.state,
+            total=walk.total,
             launched=launched,
             completed=counts.num_rows_done,
             counts=counts,
-            failures=frozen(self._walk.failures),
-            waiting_on=self._because(in_flight),
+            failures=frozen(walk.failures),
+            waiting_on=waiting_on(walk.state, gates, in_flight=in_flight, now=now),
             in_flight=in_flight,
-            seconds=end - self._walk.started,
-            project=self._walk.store.name,
-            models=frozen(self._walk.models),
-            simulated=self._walk.simulated,
+            seconds=end - walk.started,
+            project=walk.store.name,
+            models=frozen(walk.models),
+            simulated=walk.simulated,
+            started_at=walk.started_at,
+            ended_at=walk.ended_at,
+            pools=tuple(_pool(target, gate, now) for target, gate in gates),
+            shares=walk.stats.shares(),
+            causes=walk.stats.causes(),
+            samples=walk.stats.samples(end),
+            latencies=walk.stats.latest(),
+            p50=p50,
+            p95=p95,
+            requests_per_minute=requests,
+            tokens_per_minute=tokens,
+            budget_usd=walk.options.budget_usd,
+            waited_seconds=walk.waited_seconds(),
         )
 
-    def _because(self, in_flight: int) -> str:
-        gates = {
-            flight.call.target.pool: (flight.call.target.provider, flight.gate)
-            for flight, _ in list(self._walk.leading.values())
-        }
-        return waiting_on(
-            self._walk.state, gates.values(), in_flight=in_flight, now=Clock.monotonic()
-        )
+    @property
+    def project(self) -> str:
+        """Name of the project that keeps the answers."""
+        return self._walk.store.name
+
+    @property
+    def asked(self) -> str:
+        """The models in words, such as ``"openai/gpt-5-mini, then 2 more"``; empty at first."""
+        targets = [target for target, _ in list(self._walk.gates.values())]
+        names = list(dict.fromkeys(f"{one.provider}/{one.model}" for one in targets))
+        if not names:
+            return ""
+        return names[0] + (f", then {len(names) - 1} more" if len(names) > 1 else "")
 
     def partial(self) -> list[Outcome | None]:
         """Return the outcomes so far in input order, None where there is none yet."""
@@ -158,6 +193,63 @@ class Run:
 
     # ----------------------------------------------------- from any thread: acting
 
+    def set_limits(
+        self,
+        *,
+        max_requests_per_minute: float | Unchanged | None = UNCHANGED,
+        max_tokens_per_minute: float | Unchanged | None = UNCHANGED,
+        max_concurrent_requests: int | Unchanged | None = UNCHANGED,
+    ) -> None:
+        """Hold the run to other limits from now on; what is left out stays as it is.
+
+        Args:
+            max_requests_per_minute: Requests a minute for each target; None: what the
+                provider allows.
+            max_tokens_per_minute: Tokens a minute; None: what the provider allows.
+            max_concurrent_requests: Requests in flight at once; None: found by trying.
+
+        Raises:
+            ConfigurationError: If a limit is not above 0.
+        """
+        given = {
+            "requests_per_minute": max_requests_per_minute,
+            "tokens_per_minute": max_tokens_per_minute,
+            "concurrency": max_concurrent_requests,
+        }
+        changes = {name: value for name, value in given.items() if value is not UNCHANGED}
+        for name, value in changes.items():
+            if value is not None and not value > 0:  # type: ignore[operator]
+                raise ConfigurationError(f"The limit {name} must be above 0, got {value!r}.")
+        limits = dataclasses.replace(self._walk.options.limits, **changes)  # type: ignore[arg-type]
+        # Known at once to the next change, whichever thread makes it.
+        self._walk.options = dataclasses.replace(self._walk.options, limits=limits)
+        self._loop.call_soon_threadsafe(self._walk.set_limits, limits)
+
+    def retry_failed(self) -> Run:
+        """Ask the failed rows again in the background, those that were stopped included.
+
+        The new outcomes take the place of the failed ones in this run's `result()`.
+
+        Returns:
+            The run over the failed rows alone.
+
+        Raises:
+            ConfigurationError: If this run goes on, or hands its outcomes on and forgets them.
+        """
+        if self._walk.streamed is not None:
+            raise ConfigurationError("This run forgets its outcomes: run it again instead.")
+        if not self.is_done:
+            raise ConfigurationError("The run goes on: wait for its end, or stop it first.")
+        if self._mended_by is not None and not self._mended_by.is_done:
+            return self._mended_by
+        rows = [one.row for one in self.failures()]
+        kept = self._walk.kept.outcomes
+        inputs = [one.tag for one in kept if one is not None and one.error is not None]
+        again = Run(inputs, self._prepare, self._store, self._walk.options)
+        again._walk.on_outcome = lambda outcome: self._walk.mend(rows[outcome.row], outcome)
+        self._mended_by = again
+        return again
+
     def pause(self) -> None:
         """Send nothing new; what is in flight is finished and stored."""
         self._loop.call_soon_threadsafe(self._walk.pause)
@@ -173,3 +265,21 @@ class Run:
     def cancel(self) -> None:
         """Stop, and drop what is in flight at once; it may be billed and lost."""
         self._loop.call_soon_threadsafe(self._walk.cancel)
+
+
+def _pool(target: Target, gate: Gate, now: float) -> PoolStatus:
+    admission = gate.admission
+    limits, told = admission.limits, gate.learned.limits()
+    return PoolStatus(
+        provider=target.provider,
+        model=target.model,
+        in_flight=gate.in_flight,
+        places=admission.concurrency,
+        is_adaptive=gate.adaptive is not None,
+        requests_per_minute=limits.requests_per_minute,
+        tokens_per_minute=limits.tokens_per_minute,
+        learned=limits.requests_per_minute is not None
+        and limits.requests_per_minute == told.requests_per_minute,
+        paused_seconds=max(0.0, admission.paused_until - now),
+        is_open=gate.breaker.is_open,
+    )

@@ -68,6 +68,12 @@ class StatusTracker:
     num_hedged: int = 0
     """Redundant requests."""
 
+    num_fallbacks: int = 0
+    """Times that a row went on to another model."""
+
+    num_repaired: int = 0
+    """Structured answers that did not fit and were asked to be mended."""
+
     num_stopped: int = 0
     """Rows not asked because the run was stopped."""
 
@@ -85,6 +91,12 @@ class StatusTracker:
 
     num_unpriced: int = 0
     """Replies whose price is unknown; not part of `usd`."""
+
+    hedge_usd: float = 0.0
+    """Upper bound of what dropped redundant requests may have cost; not part of `usd`."""
+
+    saved_reused_usd: float = 0.0
+    """Part of `saved_usd` that stored answers saved; the rest was saved by merging."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,12 +241,6 @@ class StatusSnapshot:
 
     tokens_per_minute: float = 0.0
     budget_usd: float | None = None
-    hedge_usd: float = 0.0
-    """Upper bound of what dropped redundant requests may have cost; not part of `counts.usd`."""
-
-    saved_reused_usd: float = 0.0
-    """Part of `counts.saved_usd` that stored answers saved; the rest was saved by merging."""
-
     waited_seconds: float = 0.0
     """Seconds in which a provider's `Retry-After` held the run back."""
 

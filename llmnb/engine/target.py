@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from llmnb.errors import LLMNBError
-from llmnb.records import Limits, RawReply, Reply, Usage
+from llmnb.records import Announced, Delta, Limits, RawReply, Reply, Usage
 
 
 class Target(Protocol):
@@ -37,14 +37,22 @@ class Target(Protocol):
     def limits(self) -> Limits:
         """Limits that belong to the target itself, such as a local model's slots."""
 
-    async def send(self, body: bytes, *, timeout: float | None) -> RawReply:
-        """Send one request and read its reply whole, whatever its status."""
+    async def send(self, call: Call, *, on_delta: OnDelta | None) -> RawReply:
+        """Send one request and read its reply whole, whatever its status.
+
+        Args:
+            call: What to ask.
+            on_delta: Gets the pieces of the answer as they come; None asks for it in one piece.
+        """
 
     def judge(self, raw: RawReply) -> LLMNBError | None:
         """Return the typed error that a reply means, or None for a good status."""
 
     def read(self, raw: bytes) -> Reply:
         """Read a good reply. Raises `BadReply`."""
+
+    def announced(self, raw: RawReply) -> Announced | None:
+        """Return the limits that a reply's headers tell; None where they tell nothing."""
 
     def is_simulated(self, raw: RawReply) -> bool:
         """Whether the simulated provider answered."""
@@ -57,6 +65,12 @@ class Target(Protocol):
 
     def price(self, usage: Usage | None, model: str | None) -> float | None:
         """Return dollars, None when unknown."""
+
+    def highest_price(self, call: Call) -> float | None:
+        """Return what a request may cost at most, as far as can be told; None when unknown."""
+
+    def fits(self, call: Call) -> bool:
+        """Whether the prompt fits the model's context, as far as is known."""
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +90,12 @@ class Call:
     key: str
     """Key of the answer in the store."""
 
+    check: Check | None = None
+    """Makes a value of a structured answer, or says why that cannot be done."""
+
+    repair: Repair | None = None
+    """Makes the one further call that may mend an answer which does not fit."""
+
 
 @dataclass(slots=True, eq=False)
 class Row:
@@ -89,8 +109,19 @@ class Row:
 
     metadata: Any = None
     tag: Any = None
-    limits: Limits | None = None
 
+    further: tuple[Call, ...] = ()
+    """The same question to the models to fall back to, in order."""
+
+
+OnDelta = Callable[[Delta], None]
+"""Called on the loop thread with each piece of an answer."""
+
+Check = Callable[[Reply], Any]
+"""Returns the value that a reply holds. Raises `SchemaMismatch`."""
+
+Repair = Callable[[Reply, LLMNBError], Call]
+"""Returns the call that asks for a mended answer."""
 
 Prepare = Callable[[Any, int], Row]
 """How a door turns its n-th input into a row; it must not raise for bad input."""

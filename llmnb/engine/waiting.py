@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable
 
 from llmnb.engine.gate import Gate
-from llmnb.engine.status import State
+from llmnb.engine.status import Clock, State
+from llmnb.engine.target import Target
 
 
 def waiting_on(
-    state: State, gates: Iterable[tuple[str, Gate]], *, in_flight: int, now: float
+    state: State, gates: Iterable[tuple[Target, Gate]], *, in_flight: int, now: float
 ) -> str:
     """Return the because line: one sentence, empty when the run is over.
 
     Args:
         state: What the run is doing.
-        gates: Provider's name and gate of each target in use.
+        gates: Target and gate of each pool in use.
         in_flight: Requests on their way for this run.
         now: The gates' clock.
     """
@@ -29,10 +31,15 @@ def waiting_on(
         return f"Stopping: {in_flight:,} answers in flight are being stored."
     if state != "running":
         return ""
-    for provider, gate in gates:
-        if sentence := _sentence(provider, gate, now):
+    for target, gate in gates:
+        if sentence := _sentence(target.provider, gate, now):
             return sentence
     return "Waiting on replies." if in_flight else "Looking up what is already answered."
+
+
+def _clock(seconds: float) -> str:
+    """Return the time of day so many seconds from now."""
+    return time.strftime("%H:%M:%S", time.localtime(Clock.wall() + seconds))
 
 
 def _sentence(provider: str, gate: Gate, now: float) -> str:
@@ -41,13 +48,22 @@ def _sentence(provider: str, gate: Gate, now: float) -> str:
     match gate.reason:
         case "pause" if not math.isinf(admission.paused_until):
             left = max(0.0, admission.paused_until - now)
-            return f"Waiting on {provider}: it asked for a pause. {left:.0f} s left."
+            return (
+                f"Waiting on {provider}: it asked for a pause (Retry-After). "
+                f"{left:.0f} s left, then sending at {_clock(left)}."
+            )
+        case "breaker":
+            failures = gate.breaker.failures
+            wait = gate.breaker.wait(now)
+            probe = "a probe is out" if math.isinf(wait) else f"one probe at {_clock(wait)}"
+            last = f"{failures:,} failures in a row" if failures > 1 else "it keeps failing"
+            return f"Waiting on {provider}: {last}, {probe}."
         case "requests":
             return (
-                f"Waiting on {provider}'s limit of {limits.requests_per_minute:,.0f} requests/min."
+                f"Waiting on {provider}’s limit of {limits.requests_per_minute:,.0f} requests/min."
             )
         case "tokens":
-            return f"Waiting on {provider}'s limit of {limits.tokens_per_minute:,.0f} tokens/min."
+            return f"Waiting on {provider}’s limit of {limits.tokens_per_minute:,.0f} tokens/min."
         case "concurrency":
             places = admission.concurrency
             noun = "the only place" if places == 1 else f"all {places:,} places"

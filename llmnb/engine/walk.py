@@ -9,25 +9,38 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import dataclasses
 import functools
 from collections import Counter
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any
 
 from llmnb.decide.admission import DEFAULT_CONCURRENCY
-from llmnb.decide.quality import objection
+from llmnb.decide.hedge import Hedger
 from llmnb.engine import collector
-from llmnb.engine.call import Flight, Voyage, copied
+from llmnb.engine.attempt import Answered
+from llmnb.engine.budget import Budget
+from llmnb.engine.call import Flight, copied
 from llmnb.engine.coalesce import Landing
 from llmnb.engine.gate import Gate
 from llmnb.engine.handover import Handover, Kept, Streamed
+from llmnb.engine.keeping import Keeper
 from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.shared import DRAIN_SECONDS, engine
 from llmnb.engine.source import CHUNK_ROWS, open_source
+from llmnb.engine.stats import Stats
 from llmnb.engine.status import Clock, State, StatusTracker
-from llmnb.engine.target import Call, Prepare, Row
-from llmnb.errors import AccountError, LLMNBError, Stopped, StoreError
-from llmnb.records import Outcome, Source
+from llmnb.engine.target import Call, Prepare, Row, Target
+from llmnb.engine.voyage import Voyage
+from llmnb.errors import (
+    AccountError,
+    BudgetExceeded,
+    LLMNBError,
+    SchemaMismatch,
+    Stopped,
+    StoreError,
+)
+from llmnb.records import Limits, Outcome, Source
 from llmnb.store.entry import Entry
 
 STOP_ANSWER_SECONDS = 0.8
@@ -61,17 +74,26 @@ class Walk:
         self.streamed = Streamed() if options.streams else None
         self.failures: Counter[str] = Counter()
         self.models: Counter[str] = Counter()
+        self.gates: dict[str, tuple[Target, Gate]] = {}
+        """Targets in use, by pool."""
         self.simulated = False
         self.first_error: LLMNBError | None = None
         self.leading: dict[int, tuple[Flight, asyncio.Task[Landing]]] = {}
         self.started = Clock.monotonic()
+        self.started_at = Clock.wall()
         self.ended: float | None = None
+        self.ended_at: float | None = None
+        self.stats = Stats(self.started)
+        self.on_outcome: Callable[[Outcome], None] | None = None
+        """Told of every outcome, on the loop thread."""
+
         self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._prepare = prepare
-        self._options = options
+        self.options = options
         self._loop = loop
         self._handover: Handover = self.streamed or self.kept
         self._released = 0
+        self._waited: dict[str, tuple[float, Gate]] = {}
         self._answered: set[str] = set()
         self._window = options.window or _window(options.limits.concurrency)
         # Chunks are worth waiting for: one look-up answers them all.
@@ -81,22 +103,28 @@ class Walk:
 
     def begin(self) -> None:
         """Start walking."""
+        options = self.options
         collector.calm()
         self._engine = engine()
         self._room = asyncio.Event()
         self._idle = asyncio.Event()
         self._voyage = Voyage(
             store=self.store,
-            policy=self._options.policy,
+            policy=options.policy,
             counts=self.counts,
+            stats=self.stats,
             gate_of=self._gate_of,
-            time_limit=self._options.time_limit,
+            time_limit=options.time_limit,
+            hedger=None if options.hedge_after is None else Hedger(options.hedge_after),
+            budget=None if options.budget_usd is None else Budget(options.budget_usd),
+            on_delta=options.on_delta,
+            prepare=options.prepare,
+            use_cache=options.use_cache,
             on_dead=self._on_dead,
         )
         self._voyage.resumed.set()
-        places = self._options.limits.concurrency or DEFAULT_CONCURRENCY
+        places = options.limits.concurrency or DEFAULT_CONCURRENCY
         self.store.enough = places if places >= 32 else max(1, places // 2)
-        self._gates: dict[str, Gate] = {}
         self._pulling = self._loop.create_task(self._pull())
         self._driving = self._loop.create_task(self._drive())
 
@@ -115,16 +143,27 @@ class Walk:
             self._end(None)
 
     def _gate_of(self, call: Call) -> Gate:
-        gate = self._gates.get(call.target.pool)
-        if gate is None:
-            gate = self._gates[call.target.pool] = self._engine.gate_of(call)
-            gate.claim(self, self._options.limits)
+        known = self.gates.get(call.target.pool)
+        if known is not None:
+            return known[1]
+        gate = self._engine.gate_of(call)
+        self.gates[call.target.pool] = (call.target, gate)
+        self._waited[call.target.pool] = (gate.waited, gate)
+        gate.claim(self, self.options.limits)
         return gate
+
+    def set_limits(self, limits: Limits) -> None:
+        """Hold every target to other limits from now on."""
+        self.options = dataclasses.replace(self.options, limits=limits)
+        for _, gate in self.gates.values():
+            gate.claim(self, limits)
+        self._window = max(self._window, _window(limits.concurrency))
+        self._room.set()
 
     async def _pull(self) -> None:
         """Take rows as long as there are any and there is room."""
         counts = self.counts
-        while self._is_going and self._voyage.store_error is None:
+        while self._is_going and self._voyage.end is None:
             room = self._room_left()
             if room < self._enough_room or self.state == "paused":
                 self._room.clear()
@@ -152,27 +191,42 @@ class Walk:
                 call = row.call
                 if call is None:
                     self._fail(number, row, row.error or Stopped("Not asked."))
-                elif (entry := found.get(call.key)) is None or not self._serve(
-                    number, row, call, entry
-                ):
+                elif not found or not self._answer(number, row, call, found):
                     self._launch(number, row, call)
 
     async def _look_up(self, rows: list[Row]) -> dict[str, Entry]:
         keys = [row.call.key for row in rows if row.call is not None]
-        if not self._options.use_cache:
+        keys += [call.key for row in rows for call in row.further]
+        if not self.options.use_cache:
             keys = [key for key in keys if key in self._answered]
         if not keys:
             return {}
         return await self._loop.run_in_executor(None, self.store.lookup, keys)
 
+    def _answer(self, number: int, row: Row, call: Call, found: dict[str, Entry]) -> bool:
+        """Answer a row from the store if any of its targets has answered it there."""
+        entry = found.get(call.key)
+        if entry is not None and self._serve(number, row, call, entry):
+            return True
+        for other in row.further:
+            entry = found.get(other.key)
+            if entry is not None and self._serve(number, row, other, entry):
+                return True
+        return False
+
     def _serve(self, number: int, row: Row, call: Call, entry: Entry) -> bool:
-        """Answer a row from the store; False when the entry is not a good answer."""
-        try:
-            reply = call.target.read(entry.raw)
-        except LLMNBError:
+        """Answer a row with an entry; False when that is not a good answer."""
+        known = Keeper.reread(call, entry)
+        if known is None:
             return False
-        if reply.quality != "good" and objection(reply, call.body, entry.raw) is not None:
-            return False
+        value = None
+        if call.check is not None:
+            try:
+                value = call.check(known.reply)
+            except SchemaMismatch:
+                # What was bought is mended, not bought anew.
+                self._launch(number, row, call, known)
+                return True
         counts = self.counts
         source: Source = "cached"
         if entry.reused_from is not None:
@@ -180,11 +234,14 @@ class Walk:
             counts.num_reused += 1
         else:
             counts.num_cached += 1
-        counts.saved_usd += entry.usd or 0.0
+        saved = entry.usd or 0.0
+        counts.saved_usd += saved
+        counts.saved_reused_usd += saved
         self._finish(
             Outcome(
                 row=number,
-                reply=reply,
+                reply=known.reply,
+                value=value,
                 key=call.key,
                 provider=call.target.provider,
                 model=call.target.model,
@@ -200,7 +257,7 @@ class Walk:
 
     # --------------------------------------------------------------------- flights
 
-    def _launch(self, number: int, row: Row, call: Call) -> None:
+    def _launch(self, number: int, row: Row, call: Call, known: Answered | None = None) -> None:
         """Carry a row by a flight of its own, or let it board an identical one."""
         if not self._is_going:
             self._fail(number, row, _not_asked())
@@ -211,7 +268,7 @@ class Walk:
             return
         self.counts.num_tasks_started += 1
         self.counts.num_tasks_in_progress += 1
-        flight = Flight(call, self._voyage)
+        flight = Flight((call, *row.further), self._voyage, number, known=known)
         flights.depart(call.key, functools.partial(self._landed, number, row, call, False))
         task = self._loop.create_task(flight.run())
         self.leading[number] = (flight, task)
@@ -221,7 +278,7 @@ class Walk:
     def _arrived(self, flight: Flight, task: asyncio.Task[Landing]) -> None:
         # A task cancelled before its first step has run nothing of the flight.
         landing = flight.stopped() if task.cancelled() else task.result()
-        self._engine.flights.land(flight.call.key, landing)
+        self._engine.flights.land(flight.key, landing)
 
     def _landed(self, number: int, row: Row, call: Call, is_merged: bool, landing: Landing) -> None:
         """Turn a landing into the row's outcome."""
@@ -235,14 +292,14 @@ class Walk:
         counts.num_tasks_in_progress -= 1
         if landing.error is None:
             counts.num_tasks_succeeded += 1
-            if not self._options.use_cache:
+            if not self.options.use_cache:
                 self._answered.add(call.key)
         self._finish(_outcome(number, row, call, landing, "sent"))
 
     def _landed_with_another(self, number: int, row: Row, call: Call, landing: Landing) -> None:
         """Take over the answer of an identical row, perhaps of another run or project."""
-        if isinstance(landing.error, (Stopped, AccountError, StoreError)) and self._is_going:
-            # Its run ended or its account is refused; ours may well go on.
+        if isinstance(landing.error, _ANOTHER_RUNS) and self._is_going:
+            # Its run ended, or its account or budget; ours may well go on.
             self._launch(number, row, call)
             return
         self.counts.num_merged += 1
@@ -260,8 +317,7 @@ class Walk:
             await self.store.aput(entry)
         except StoreError as error:
             self.counts.num_unsaved += 1
-            self._voyage.store_error = error
-            self._on_dead("", error)
+            self._voyage.kill("", error)
         if self._handover.is_open(outcome.row):
             self._finish(outcome)
 
@@ -297,6 +353,9 @@ class Walk:
         else:
             counts.num_tasks_failed += 1
             self.failures[type(error).__name__] += 1
+            self.stats.on_failed_row(outcome.row, error)
+        if self.on_outcome is not None:
+            self.on_outcome(outcome)
         self.release(self._handover.put(outcome))
         if counts.num_rows_done >= counts.num_rows:
             self._idle.set()
@@ -314,10 +373,10 @@ class Walk:
             await self._idle.wait()
 
     def _end(self, error: BaseException | None) -> None:
-        for gate in self._gates.values():
+        for _, gate in self.gates.values():
             gate.release_claim(self)
         collector.as_before()
-        self.ended = Clock.monotonic()
+        self.ended, self.ended_at = Clock.monotonic(), Clock.wall()
         self.state = "stopped" if self.counts.num_stopped else "finished"
         if error is None:
             self.done.set_result(None)
@@ -325,6 +384,29 @@ class Walk:
             self.done.set_exception(error)
         if self.streamed is not None:
             self.streamed.wake()
+
+    def mend(self, row: int, outcome: Outcome) -> None:
+        """Put a later answer in a failed row's place, and count it."""
+        before = self.kept.outcomes[row]
+        if before is None or before.error is None or outcome.error is not None:
+            return
+        self.kept.outcomes[row] = dataclasses.replace(outcome, row=row)
+        counts, kind = self.counts, type(before.error).__name__
+        if isinstance(before.error, Stopped):
+            counts.num_stopped -= 1
+        else:
+            counts.num_tasks_failed -= 1
+            self.failures[kind] -= 1
+            self.failures += Counter()  # drops what is 0
+            self.stats.on_mended_row(before.error)
+        if outcome.source == "sent":
+            counts.num_tasks_succeeded += 1
+        counts.usd += outcome.usd or 0.0
+        self.models[f"{outcome.provider}/{outcome.model}"] += 1
+
+    def waited_seconds(self) -> float:
+        """Return for how many seconds providers have asked this run to wait."""
+        return sum(gate.waited - before for before, gate in self._waited.values())
 
     # ------------------------------------------------------------- stop and go (loop)
 
@@ -380,7 +462,7 @@ class Walk:
             return
         first, self.counts.num_rows = self.counts.num_rows, self.total
         self._handover.open(self.total - first)
-        error = self._voyage.store_error
+        error = self._voyage.end
         for number in range(first, self.total):
             self._fail(number, Row(call=None), copied(error) if error else _not_asked())
 
@@ -388,14 +470,20 @@ class Walk:
         """Drop what waits for a refused account, or for anything once saving fails."""
         if self.first_error is None:
             self.first_error = error
-        for flight, task in list(self.leading.values()):
+        for flight, _ in list(self.leading.values()):
             if not flight.is_sending and (not pool or flight.call.target.pool == pool):
-                task.cancel()
+                flight.wake(copied(error))
+
+
+_ANOTHER_RUNS = (Stopped, AccountError, StoreError, BudgetExceeded)
+"""Errors of a flight that are no reason for a passenger of another run to give up."""
 
 
 def _window(concurrency: int | None) -> int:
     """Return how many rows may be under way: enough to keep every place taken, not more."""
-    return min(8192, max(512, 4 * (concurrency or DEFAULT_CONCURRENCY)))
+    if concurrency is None:
+        return 2048  # places are found by trying, and may become many
+    return min(8192, max(512, 4 * concurrency))
 
 
 def _outcome(number: int, row: Row, call: Call, landing: Landing, source: Source) -> Outcome:
@@ -407,7 +495,8 @@ def _outcome(number: int, row: Row, call: Call, landing: Landing, source: Source
         row=number,
         reply=landing.reply,
         error=error,
-        key=call.key,
+        value=landing.value,
+        key=landing.key or call.key,
         provider=landing.provider,
         model=landing.model,
         source=source,
@@ -417,6 +506,7 @@ def _outcome(number: int, row: Row, call: Call, landing: Landing, source: Source
         seconds=landing.seconds,
         first_token_seconds=landing.first_token_seconds,
         attempts=0 if is_merged else landing.attempts,
+        hedged=landing.hedged and not is_merged,
         metadata=row.metadata,
         tag=row.tag,
     )

@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import threading
 from collections import Counter
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import orjson
 
 from llmnb import settings
 from llmnb.adapters import prices
+from llmnb.adapters.http import tls
+from llmnb.adapters.rates import Rate, per_minute
 from llmnb.decide.retry import RetryPolicy
 from llmnb.engine.options import RunOptions
 from llmnb.engine.run import Run
-from llmnb.engine.target import Row
-from llmnb.errors import InputError, LLMNBError
+from llmnb.engine.target import Call, Row
+from llmnb.errors import ConfigurationError, InputError, LLMNBError
 from llmnb.models.resolve import resolve
+from llmnb.models.structured import structured_call
 from llmnb.models.target import HTTPTarget
-from llmnb.records import Limits
+from llmnb.records import Delta, Limits, Usage
+from llmnb.schemas import Output
 from llmnb.store.project import open_project
 
 _WHO = ("model", "api_provider", "url", "api_key")
@@ -37,11 +40,31 @@ _QUESTIONS = ("messages", "prompt", "input")
 Duplicates = Literal["merge", "sample"]
 
 
+@runtime_checkable
+class Endpoint(Protocol):
+    """A model as an object that knows where it is, such as `LLM`."""
+
+    url: str
+    api_key: str | None
+    model: str
+    api_provider: str | None
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Fields of the body that belong to it."""
+
+
+Model = str | Endpoint
+"""How a model may be named."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Asking:
     """Who is asked, and how, where a request does not say otherwise."""
 
-    model: str | None = None
+    model: Model | Sequence[Model] | None = None
+    """One model, or several: the order of fallback."""
+
     api_provider: str | None = None
     api_key: str | None = dataclasses.field(default=None, repr=False)
     url: str | None = None
@@ -57,6 +80,23 @@ class Asking:
 
     allow_http: bool = False
     encoding: str = "cl100k_base"
+    output: Output | None = None
+    """The form that answers must have; None: any text."""
+
+    @property
+    def models(self) -> tuple[Model | None, ...]:
+        """The models in order; one None where none is named."""
+        if self.model is None or isinstance(self.model, str | Endpoint):
+            return (self.model,)
+        return tuple(self.model)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sampled:
+    """The k-th of several samples of one request."""
+
+    request: Mapping[str, Any]
+    k: int
 
 
 class Preparer:
@@ -74,54 +114,112 @@ class Preparer:
         self._extra = _extra(asking.cache_vars)
         self._targets: dict[tuple[Any, ...], HTTPTarget | LLMNBError] = {}
         self._samples: Counter[str] = Counter()
-        self._default: HTTPTarget | None = None
+        self._defaults: tuple[HTTPTarget, ...] = ()
+        self._params: dict[tuple[str, str], Mapping[str, Any]] = {}
 
     @property
     def default(self) -> HTTPTarget:
-        """The target of requests that do not name their own."""
-        if self._default is None:
-            asking = self._asking
-            self._default = resolve(
-                asking.model,
-                api_provider=asking.api_provider,
-                api_key=asking.api_key,
-                url=asking.url,
+        """The first target of requests that do not name their own."""
+        return self.defaults[0]
+
+    @property
+    def defaults(self) -> tuple[HTTPTarget, ...]:
+        """The targets of requests that do not name their own, in the order of fallback."""
+        if not self._defaults:
+            models = self._asking.models
+            if not models:
+                raise ConfigurationError("The list of models is empty: name at least one.")
+            self._defaults = tuple(self._target_of(model) for model in models)
+        return self._defaults
+
+    def _target_of(self, model: Model | None) -> HTTPTarget:
+        asking = self._asking
+        if isinstance(model, Endpoint):
+            target = resolve(
+                model.model or None,
+                api_provider=model.api_provider,
+                api_key=model.api_key,
+                url=model.url or None,
                 gen_type=asking.gen_type,
                 allow_http=asking.allow_http,
                 encoding=asking.encoding,
             )
-        return self._default
+            # What belongs to the model gives way to what belongs to the call.
+            self._params[target.pool, target.model] = {**model.params, **asking.params}
+            return target
+        # Among several models an address and a key are for those of their own provider.
+        is_elsewhere = (
+            len(asking.models) > 1
+            and model is not None
+            and "/" in model
+            and model.partition("/")[0] != asking.api_provider
+            and not (asking.url and asking.api_provider is None)
+        )
+        return resolve(
+            model,
+            api_provider=None if is_elsewhere else asking.api_provider,
+            api_key=None if is_elsewhere else asking.api_key,
+            url=None if is_elsewhere else asking.url,
+            gen_type=asking.gen_type,
+            allow_http=asking.allow_http,
+            encoding=asking.encoding,
+        )
 
     def __call__(self, request: Any, number: int) -> Row:
         """Return the row for the request at position `number`; never raises for bad input."""
+        tag, sample = request, 0
+        if type(request) is Sampled:
+            request, sample = request.request, request.k
         if type(request) is not dict and not isinstance(request, Mapping):
-            return Row(call=None, error=_not_a_request(request, number), tag=request)
+            return Row(call=None, error=_not_a_request(request, number), tag=tag)
         metadata = request.get("metadata")
         try:
-            target = self._target(request)
+            targets = self._targets_of(request)
             question = (
                 {name: value for name, value in request.items() if name not in _NOT_BODY}
                 if not _NOT_BODY.isdisjoint(request)
                 else request
             )
-            call = target.call(question, self._asking.params, extra=self._extra)
+            call = self._call(targets[0], question, sample)
             if self._asking.duplicates == "sample":
                 earlier = self._samples[call.key]
                 self._samples[call.key] += 1
                 if earlier:
-                    call = target.call(
-                        question, self._asking.params, sample=earlier, extra=self._extra
-                    )
+                    sample += earlier
+                    call = self._call(targets[0], question, sample)
+            further = (
+                tuple(self._call(target, question, sample) for target in targets[1:])
+                if len(targets) > 1
+                else ()
+            )
         except LLMNBError as error:
-            return Row(call=None, error=error, metadata=metadata, tag=request)
-        return Row(call=call, metadata=metadata, tag=request)
+            return Row(call=None, error=error, metadata=metadata, tag=tag)
+        return Row(call=call, metadata=metadata, tag=tag, further=further)
+
+    def _call(self, target: HTTPTarget, question: Mapping[str, Any], sample: int) -> Call:
+        params = self._asking.params
+        if self._params:
+            params = self._params.get((target.pool, target.model), params)
+        if self._asking.output is None:
+            return target.call(question, params, sample=sample, extra=self._extra)
+        return structured_call(
+            target,
+            question,
+            params,
+            self._asking.output,
+            sample=sample,
+            extra=self._extra,
+        )
+
+    def _targets_of(self, request: Mapping[str, Any]) -> tuple[HTTPTarget, ...]:
+        if _SAYS_WHO.isdisjoint(request):
+            return self._defaults or self.defaults
+        if not any(request.get(name) for name in _WHO):
+            return self.defaults
+        return (self._target(request),)
 
     def _target(self, request: Mapping[str, Any]) -> HTTPTarget:
-        if _SAYS_WHO.isdisjoint(request):
-            return self._default or self.default
         named = tuple(request.get(name) or None for name in _WHO)
-        if not any(named):
-            return self.default
         known = self._targets.get(named)
         if known is None:
             known = self._targets[named] = self._resolved(*named)
@@ -137,7 +235,7 @@ class Preparer:
         same = not names_other or api_provider == asking.api_provider
         try:
             return resolve(
-                model or (asking.model if same else None),
+                model or (_name_of(asking.models[0]) if same else None),
                 api_provider=api_provider or (None if names_other else asking.api_provider),
                 # A key or an address given for one provider never goes to another.
                 api_key=api_key or (asking.api_key if same and not url else None),
@@ -158,13 +256,16 @@ def start(
     cache_dir: str | Path | None = None,
     share: bool | list[str] = True,
     use_cache: bool = True,
-    max_requests_per_minute: float | None = None,
-    max_tokens_per_minute: float | None = None,
+    max_requests_per_minute: Rate | None = None,
+    max_tokens_per_minute: Rate | None = None,
     max_concurrent_requests: int | None = None,
     max_rps: bool = False,
     max_attempts: int = 3,
     max_wait: float = 600.0,
     time_limit: float | None = None,
+    hedge_after: float | Literal["p95"] | None = None,
+    budget_usd: float | None = None,
+    on_delta: Callable[[int, Delta], None] | None = None,
     streams: bool = False,
     window: int | None = None,
 ) -> Run:
@@ -177,13 +278,19 @@ def start(
         cache_dir: Folder of all projects; None: `LLMNB_CACHE_DIR`, else ``.cache/llmnb``.
         share: Whether other projects' answers are used: True, False, or the projects' names.
         use_cache: False skips reading what is stored; answers are stored all the same.
-        max_requests_per_minute: Requests a minute for each target.
-        max_tokens_per_minute: Tokens a minute for each target.
-        max_concurrent_requests: Requests in flight at once for each target.
+        max_requests_per_minute: Requests a minute for each target: a number, ``"100/minute"``,
+            ``"5 per second"``, or a `limits.RateLimitItem`; None: what the provider allows.
+        max_tokens_per_minute: Tokens a minute for each target, in the same forms.
+        max_concurrent_requests: Requests in flight at once for each target; None: found by trying.
         max_rps: A burst of one: requests evenly spaced.
         max_attempts: Attempts for a row that were unsent or surely unbilled.
         max_wait: Seconds a target may refuse for pace without one success.
-        time_limit: Seconds for one request.
+        time_limit: Seconds for a row from its first dispatch; at half of it, without a first
+            token, one request goes to each further model.
+        hedge_after: Seconds without a first token, or ``"p95"``, after which one redundant
+            request goes to the next model.
+        budget_usd: Dollars that are not overshot beyond what is in flight.
+        on_delta: Called on the loop thread with a row's position and each piece of its answer.
         streams: Hand outcomes over in order and forget them (`Run.outcomes`).
         window: Rows between being pulled and being handed over.
 
@@ -198,9 +305,12 @@ def start(
             isinstance(one, Mapping) and any(one.get(name) for name in _WHO) for one in requests
         )
     )
-    if not is_elsewhere:
-        _know_the_price(preparer.default)
     options = settings.current()
+    budget = budget_usd if budget_usd is not None else options.budget_usd
+    targets = () if is_elsewhere else preparer.defaults
+    if budget is not None:
+        for target in targets:
+            _need_the_price(target)
     return Run(
         requests,
         preparer,
@@ -210,24 +320,45 @@ def start(
         RunOptions(
             policy=RetryPolicy(max_attempts=max(1, max_attempts), max_wait=max_wait),
             limits=Limits(
-                requests_per_minute=max_requests_per_minute or options.max_requests_per_minute,
-                tokens_per_minute=max_tokens_per_minute or options.max_tokens_per_minute,
+                requests_per_minute=per_minute(max_requests_per_minute)
+                or options.max_requests_per_minute,
+                tokens_per_minute=per_minute(max_tokens_per_minute)
+                or options.max_tokens_per_minute,
                 concurrency=max_concurrent_requests or options.max_concurrent_requests,
                 even=max_rps,
             ),
             use_cache=use_cache,
             time_limit=time_limit,
+            hedge_after=hedge_after,
+            budget_usd=budget,
+            on_delta=on_delta,
+            prepare=functools.partial(_get_ready, targets),
             streams=streams,
             window=window,
         ),
     )
 
 
-def _know_the_price(target: HTTPTarget) -> None:
-    """Read the price table while the first requests are on their way, not when they come back."""
-    if not target.row.is_local:
-        look_up = functools.partial(prices.rates, target.provider, target.model)
-        threading.Thread(target=look_up, name="llmnb-prices", daemon=True).start()
+def _get_ready(targets: Sequence[HTTPTarget]) -> None:
+    """Read certificates and prices before the first request is sent.
+
+    Reading the price table holds the whole process up for half a second. In the
+    midst of a run that would delay requests that have left the gate, and a provider
+    would get those of half a second at once.
+    """
+    tls()
+    for target in targets:
+        if not target.row.is_local:
+            prices.rates(target.provider, target.model)
+
+
+def _need_the_price(target: HTTPTarget) -> None:
+    if target.price(Usage(prompt=1, completion=1), target.model) is None:
+        raise ConfigurationError(
+            f"budget_usd cannot be kept: the price of {target.provider}/{target.model} is not "
+            "known. Say it with llmnb.set_price(model, input_per_million, output_per_million), "
+            "or leave the budget out. Nothing was sent."
+        )
 
 
 def _extra(cache_vars: Mapping[str, Any]) -> bytes:
@@ -237,6 +368,10 @@ def _extra(cache_vars: Mapping[str, Any]) -> bytes:
         return orjson.dumps(dict(cache_vars), option=orjson.OPT_SORT_KEYS)
     except TypeError as error:
         raise InputError(f"cache_vars must be JSON values: {error}.") from None
+
+
+def _name_of(model: Model | None) -> str | None:
+    return model.model if isinstance(model, Endpoint) else model
 
 
 def _not_a_request(request: Any, number: int) -> InputError:

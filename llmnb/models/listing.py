@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from llmnb.models.asking import Asking
-from llmnb.models.resolve import resolve
+from llmnb.models.asking import Asking, Preparer
 
 
 async def has_model(asking: Asking) -> bool:
@@ -13,12 +12,5 @@ async def has_model(asking: Asking) -> bool:
         ConfigurationError: If the provider is unknown or its key is missing.
         LLMNBError: If the provider does not answer.
     """
-    target = resolve(
-        asking.model,
-        api_provider=asking.api_provider,
-        api_key=asking.api_key,
-        url=asking.url,
-        gen_type=asking.gen_type,
-        allow_http=asking.allow_http,
-    )
+    target = Preparer(asking).default
     return target.model in await target.list_models()

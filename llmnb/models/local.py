@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from llmnb.adapters import llamacpp, weights
+from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import ConfigurationError
 from llmnb.models.target import HTTPTarget
 from llmnb.records import Limits, RawReply
@@ -88,10 +89,10 @@ class LocalTarget(HTTPTarget):
         """Engine, weights and load settings: the port changes with every process."""
         return self.identity
 
-    async def send(self, body: bytes, *, timeout: float | None) -> RawReply:
+    async def send(self, call: Call, *, on_delta: OnDelta | None) -> RawReply:
         """Send one request; the first one loads the model."""
         await self._started()
-        return await super().send(body, timeout=timeout)
+        return await super().send(call, on_delta=on_delta)
 
     async def list_models(self) -> list[str]:
         """Return the one model there is."""

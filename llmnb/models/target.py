@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
 from collections.abc import Mapping
@@ -13,16 +14,18 @@ import orjson
 from llmnb import bridge
 from llmnb.adapters import prices, tokens
 from llmnb.adapters.http import HttpClient
-from llmnb.engine.target import Call
+from llmnb.decide.quality import chosen_length
+from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import BadReply, LLMNBError
-from llmnb.records import Limits, RawReply, Reply, Usage
+from llmnb.records import Announced, Limits, RawReply, Reply, Usage
 from llmnb.store.keys import answer_key
-from llmnb.wire import canonical, classify
-from llmnb.wire.catalog import Provider
-from llmnb.wire.dialect import Dialect
+from llmnb.wire import canonical, classify, headers
+from llmnb.wire.catalog import Provider, models_url, streamed
+from llmnb.wire.dialect import Dialect, samples_in
 from llmnb.wire.keys import auth_headers
 
-_UNSENT_FIELDS = ("max_tokens", "max_completion_tokens")
+UNLIMITED_ANSWER = 4096
+"""Tokens that an answer is reckoned with against a budget where nothing limits it."""
 
 
 def http_client() -> HttpClient:
@@ -96,6 +99,11 @@ class HTTPTarget:
         return self._dialect
 
     @property
+    def speaks_messages(self) -> bool:
+        """Whether it takes a conversation, not only one text."""
+        return self._dialect.name != "openai.text"
+
+    @property
     def dialect_name(self) -> str:
         """Name of the dialect, part of an answer's key."""
         return self._dialect.name
@@ -130,26 +138,56 @@ class HTTPTarget:
             extra=extra,
         )
         # The canonical bytes are a good body themselves, unless a field was left out of them.
-        wire = canonical.encoded(body) if "user" in body else decisive
+        is_partial = not canonical.UNDECIDING.isdisjoint(body)
+        wire = canonical.encoded(body) if is_partial else decisive
         return Call(target=self, body=body, canonical=decisive, wire=wire, key=key)
 
-    async def send(self, body: bytes, *, timeout: float | None) -> RawReply:
+    async def send(self, call: Call, *, on_delta: OnDelta | None) -> RawReply:
         """Send one request and read its reply whole."""
+        if on_delta is not None:
+            return await self._stream(call, on_delta)
         return await http_client().post(
             self.url,
             headers=self._headers,
-            body=body,
+            body=call.wire,
             origin_has_key=self._key is not None and not self._allow_http,
-            total_timeout=timeout,
         )
+
+    async def _stream(self, call: Call, on_delta: OnDelta) -> RawReply:
+        """Ask for the answer in pieces; the reply is the one it would have been in one piece."""
+        assembler = self._dialect.assembler(samples=samples_in(call.body))
+        is_stream = False
+
+        def feed(piece: bytes) -> bool:
+            nonlocal is_stream
+            is_stream = True
+            deltas = assembler.feed(piece)
+            for delta in deltas:
+                on_delta(delta)
+            return bool(deltas)
+
+        raw = await http_client().post(
+            self._stream_url,
+            headers=self._headers,
+            body=canonical.encoded(self._dialect.stream_body(call.body)),
+            origin_has_key=self._key is not None and not self._allow_http,
+            feed=feed,
+        )
+        return dataclasses.replace(raw, body=assembler.finish()) if is_stream else raw
+
+    @property
+    def _stream_url(self) -> str:
+        """Where a stream is asked for."""
+        return streamed(self.url)
+
+    def announced(self, raw: RawReply) -> Announced | None:
+        """Return the limits that a reply's headers tell; None where they tell nothing."""
+        return headers.announced(raw.headers, self.row.limit_headers, now=time.time())
 
     async def list_models(self) -> list[str]:
         """Return the ids of the models that the provider lists; call it on the loop thread."""
-        base = self.url
-        for path in self.row.paths.values():
-            base = base.removesuffix(path)
         raw = await http_client().get_json(
-            base + "/models",
+            models_url(self.row, self.url),
             headers=self._headers,
             origin_has_key=self._key is not None and not self._allow_http,
         )
@@ -181,7 +219,7 @@ class HTTPTarget:
 
     def charge(self, call: Call) -> float:
         """Return the tokens that the limit counts before the answer is known."""
-        asked = next((call.body[name] for name in _UNSENT_FIELDS if call.body.get(name)), 0)
+        asked = chosen_length(call.body)
         prompt = tokens.fast_estimate(call.body)
         answer = asked if isinstance(asked, int) else 0
         # OpenAI counts the larger of the two before it answers; others what is really used.
@@ -201,6 +239,21 @@ class HTTPTarget:
             return None
         return prices.price(self.row.name, self.model, usage)
 
+    def highest_price(self, call: Call) -> float | None:
+        """Return what a request may cost at most, as far as can be told; None when unknown."""
+        if self.row.is_local:
+            return 0.0
+        asked = chosen_length(call.body) or call.body.get("max_tokens")
+        answer = asked if isinstance(asked, int) and asked else UNLIMITED_ANSWER
+        # Every token is at least one byte, so the bytes bound the prompt from above.
+        usage = Usage(prompt=len(call.wire), completion=answer * samples_in(call.body))
+        return self.price(usage, self.model)
+
+    def fits(self, call: Call) -> bool:
+        """Whether the prompt fits the model's context, as far as is known."""
+        room = prices.context_window(self.row.name, self.model)
+        return room is None or tokens.fast_estimate(call.body) <= room
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.row.name}/{self.model} at {_origin(self.url)}>"
 
@@ -213,9 +266,13 @@ def model_ids(body: bytes, provider: str) -> list[str]:
         ['a', 'b']
         >>> model_ids(b'[{"id": "c"}]', "together")
         ['c']
+        >>> model_ids(b'{"models": [{"name": "models/d"}]}', "gemini")
+        ['d']
     """
     try:
         parsed = orjson.loads(body)
+        if isinstance(parsed, dict) and "models" in parsed:
+            return [str(row["name"]).removeprefix("models/") for row in parsed["models"]]
         rows = parsed["data"] if isinstance(parsed, dict) else parsed
         return [str(row["id"]) for row in rows]
     except (orjson.JSONDecodeError, KeyError, TypeError):

@@ -10,7 +10,10 @@ from llmnb.engine import collector
 
 
 @pytest.fixture(autouse=True)
-def usual():
+def usual(monkeypatch):
+    # Whatever other tests of this process have left under way is not counted here.
+    monkeypatch.setattr(collector, "_runs", 0)
+    monkeypatch.setattr(collector, "_before", None)
     before = gc.get_threshold()
     gc.set_threshold(700, 10, 10)
     yield

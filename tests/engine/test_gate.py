@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from llmnb.engine.gate import Gate
+from llmnb.engine.gate import Gate, Ticket
 from llmnb.records import Limits
 
 
@@ -25,6 +25,11 @@ class HandClock:
 @pytest.fixture
 def clock():
     return HandClock()
+
+
+def leave(gate):
+    """End a request that reserved no tokens."""
+    gate.release(Ticket(0), used=0, was_sent=True)
 
 
 async def settle():
@@ -48,7 +53,7 @@ async def test_waiters_are_admitted_in_the_order_they_came(clock):
     tasks = [asyncio.create_task(wait(name)) for name in "abc"]
     await settle()
     for _ in range(3):
-        gate.release(reserved=0, used=0, was_sent=True)
+        leave(gate)
         await settle()
 
     assert order == ["a", "b", "c"]
@@ -72,7 +77,7 @@ async def test_a_refused_request_goes_before_those_who_never_went(clock):
     tasks.append(asyncio.create_task(wait("refused", True)))
     await settle()
     for _ in range(2):
-        gate.release(reserved=0, used=0, was_sent=True)
+        leave(gate)
         await settle()
 
     assert order == ["refused", "new"]
@@ -113,7 +118,7 @@ async def test_a_cancelled_waiter_leaves_no_hole(clock):
 
     leaving.cancel()
     await settle()
-    gate.release(reserved=0, used=0, was_sent=True)
+    leave(gate)
     await settle()
 
     assert staying.done()
@@ -129,7 +134,7 @@ async def test_a_waiter_cancelled_in_the_moment_of_its_turn_hands_it_back(clock)
     waiter = asyncio.create_task(gate.admit(0))
     await settle()
 
-    gate.release(reserved=0, used=0, was_sent=True)  # gives the turn to the waiter …
+    leave(gate)  # gives the turn to the waiter …
     waiter.cancel()  # … which is cancelled before it runs
     await asyncio.gather(waiter, return_exceptions=True)
 
@@ -156,7 +161,7 @@ async def test_a_second_run_gets_no_fresh_burst(clock):
     gate = Gate(Limits(), clock=clock)
     gate.claim("first", Limits(requests_per_minute=60))
     await gate.admit(0)
-    gate.release(reserved=0, used=0, was_sent=True)
+    leave(gate)
     gate.release_claim("first")
 
     gate.claim("second", Limits(requests_per_minute=60))
@@ -174,7 +179,7 @@ async def test_cost_of_admission_does_not_grow_with_the_queue(clock):
     await settle()
     clock.reads = 0
 
-    gate.release(reserved=0, used=0, was_sent=True)
+    leave(gate)
 
     assert clock.reads <= 2
     for waiter in waiters:

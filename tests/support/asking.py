@@ -21,6 +21,8 @@ def ask(sim: Any, requests: Any, *, params: dict[str, Any] | None = None, **opti
     duplicates = options.pop("duplicates", "merge")
     key = options.pop("api_key", "k")
     cache_vars = options.pop("cache_vars", {})
+    # Places enough at once: a test of how they are found says None.
+    options.setdefault("max_concurrent_requests", 64)
     asking = Asking(
         model="m",
         api_provider="openai",

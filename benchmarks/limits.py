@@ -1,0 +1,112 @@
+"""How much of a provider's limit is used, and how rarely it is broken; and what hedging gains.
+
+The simulated provider enforces the limit and keeps the ledger. A figure is the
+reciprocal of what is wanted where more is better, so that every line of the
+table reads "at most".
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+
+from benchmarks.figure import Figure
+from llmnb.models.asking import Asking, start
+from llmnb.models.llm import LLM
+from llmnb.testing import Fixed, SimulatedProvider, Stragglers
+
+PER_MINUTE = 600
+SECONDS = 30.0
+
+
+def use_of_limit(burst: float, *, is_told: bool, seconds: float = SECONDS) -> list[Figure]:
+    """Ask for so many seconds and compare with what the limit allows in them.
+
+    Args:
+        burst: Seconds' worth that the server lets pass at once.
+        is_told: Whether the client is told the limit; else it reads the headers.
+        seconds: Length of the measurement, its first second included.
+    """
+    allowed = PER_MINUTE / 60 * (seconds + 1)
+    rows = int(allowed * 2)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        SimulatedProvider.spawn(
+            transport="aiohttp",
+            requests_per_minute=PER_MINUTE,
+            burst_seconds=burst,
+            latency=0.2,
+            limit_headers=not is_told,
+        ) as sim,
+    ):
+        run = start(
+            ({"prompt": f"question {row}"} for row in range(rows)),
+            Asking(model=LLM(url=sim.base_url, api_key="k", model="m")),
+            cache_dir=folder,
+            max_requests_per_minute=PER_MINUTE if is_told else None,
+        )
+        run.wait(seconds)
+        totals = sim.ledger.totals()
+        run.cancel()
+        run.wait()
+        worst = sim.ledger.worst_window(PER_MINUTE)
+    sent = totals.received - totals.refused
+    how = "told" if is_told else "from headers"
+    name = f"{PER_MINUTE}/min {how}, server's burst {burst:g} s"
+    detail = (
+        f"{sent} of {allowed:.0f} in {seconds:g} s, {totals.refused} refused of {totals.received}; "
+        f"worst window holds {worst.amount / worst.allowed:.2f} of what it may"
+        if worst is not None
+        else "nothing was received"
+    )
+    return [
+        Figure(f"unused part of {name}", 1 - sent / allowed, 0.03, detail),
+        Figure(f"refused part at {name}", totals.refused / max(1, totals.received), 0.001, detail),
+    ]
+
+
+def tail(rows: int) -> list[Figure]:
+    """Compare the p99 of rows with and without hedging, against independent stragglers."""
+    seconds: dict[bool, list[float]] = {}
+    sent = {}
+    for is_hedged in (False, True):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            SimulatedProvider.spawn(
+                transport="aiohttp",
+                latency=Stragglers(Fixed(0.05), share=0.02, factor=10),
+                ledger="totals",
+                seed=7,
+            ) as sim,
+        ):
+            run = start(
+                ({"prompt": f"question {row}"} for row in range(rows)),
+                Asking(model=LLM(url=sim.base_url, api_key="k", model="m")),
+                cache_dir=folder,
+                max_concurrent_requests=64,
+                hedge_after="p95" if is_hedged else None,
+            )
+            outcomes = run.result()
+            seconds[is_hedged] = [one.seconds or 0.0 for one in outcomes]
+            sent[is_hedged] = sim.ledger.totals().received
+    plain, hedged = (statistics.quantiles(seconds[which], n=100)[98] for which in (False, True))
+    extra = sent[True] / rows - 1
+    detail = (
+        f"p99 {hedged * 1e3:.0f} ms against {plain * 1e3:.0f} ms, {rows:,} rows, 2 % stragglers at "
+        f"ten times, {extra:.1%} more requests"
+    )
+    return [
+        Figure("p99 hedged / unhedged", hedged / plain, 1 / 3, detail),
+        Figure("requests more for hedging", extra, 0.05, detail),
+    ]
+
+
+def measure(scale: int) -> list[Figure]:
+    """Run all of them."""
+    figures = []
+    for burst in (1.0, 10.0):
+        for is_told in (True, False):
+            figures += use_of_limit(burst, is_told=is_told, seconds=SECONDS / min(scale, 3))
+            time.sleep(0.1)  # sockets of the last server close
+    return figures + tail(10_000 // scale)

@@ -1,0 +1,137 @@
+"""One request: sent, read, judged, settled, whatever happens to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from llmnb.engine.gate import Gate, Ticket
+from llmnb.engine.target import Call, OnDelta
+from llmnb.errors import (
+    BadReply,
+    FlowControl,
+    LLMNBError,
+    MaybeBilled,
+    ProviderError,
+    Unsent,
+)
+from llmnb.records import Delta, RawReply, Reply
+
+
+@dataclass(slots=True, eq=False)
+class Answered:
+    """A reply that was read."""
+
+    call: Call
+    raw: RawReply
+    reply: Reply
+    gate: Gate | None = None
+
+
+class Attempt:
+    """One admitted request; `fly` sends it and settles its place in every case.
+
+    Args:
+        call: What to ask.
+        gate: Where it was admitted.
+        ticket: With what.
+        on_delta: Gets the pieces of the answer; None asks for it in one piece.
+    """
+
+    __slots__ = (
+        "began",
+        "call",
+        "first_token",
+        "gate",
+        "is_sent",
+        "on_delta",
+        "on_first",
+        "ticket",
+    )
+
+    def __init__(
+        self, call: Call, gate: Gate, ticket: Ticket, *, on_delta: OnDelta | None = None
+    ) -> None:
+        self.call = call
+        self.gate = gate
+        self.ticket = ticket
+        self.is_sent = True
+        self.on_delta = on_delta
+        self.on_first: Callable[[], bool] | None = None
+        """Asked with each piece whether this request is the one that is kept."""
+
+        self.began = gate.clock()
+        self.first_token: float | None = None
+        """Seconds from sending to the first token."""
+
+    async def fly(self) -> Answered | LLMNBError:
+        """Return what was read, or the error that came instead."""
+        target, gate, ticket = self.call.target, self.gate, self.ticket
+        used, was_sent = ticket.reserved, True
+        try:
+            raw = await target.send(self.call, on_delta=self._on_delta if self.on_delta else None)
+            told = target.announced(raw)
+            if told is not None:
+                gate.on_headers(told, ticket)
+            error = target.judge(raw)
+            if error is not None:
+                used = 0.0
+                return self._failed(error)
+            reply = target.read(raw.body)
+            used = target.used(ticket.reserved, reply.usage)
+            gate.on_success(ticket, gate.clock() - self.began)
+            return Answered(self.call, raw, reply, gate)
+        except Unsent as error:
+            used, was_sent = 0.0, False
+            return self._failed(error)
+        except LLMNBError as error:
+            return self._failed(error)
+        finally:
+            gate.release(ticket, used=used, was_sent=was_sent)
+
+    def _failed(self, error: LLMNBError) -> LLMNBError:
+        """Tell the gate how it went."""
+        if isinstance(error, FlowControl):
+            self.gate.on_refusal(self.ticket)
+        elif isinstance(error, (ProviderError, Unsent, MaybeBilled)):
+            self.gate.on_failure(self.ticket, error.details.retry_after)
+        elif not isinstance(error, BadReply) and self.gate.breaker.is_troubled:
+            # It refuses this request or this account, but it is there.
+            self.ticket.is_told = True
+            self.gate.breaker.on_success(self.gate.clock())
+        return error
+
+    def _on_delta(self, delta: Delta) -> None:
+        if self.first_token is None:
+            self.first_token = self.gate.clock() - self.began
+        is_kept = self.on_first is None or self.on_first()
+        if is_kept and self.on_delta is not None:
+            self.on_delta(delta)
+
+
+class Rival(Attempt):
+    """A redundant request: it takes the next free place, and may be dropped before it has one.
+
+    Args:
+        call: What to ask.
+        gate: Where it is to be admitted.
+        on_sent: Told when it is sent.
+        on_delta: Gets the pieces of the answer.
+    """
+
+    __slots__ = ("_on_sent",)
+
+    def __init__(
+        self, call: Call, gate: Gate, *, on_sent: Callable[[], None], on_delta: OnDelta | None
+    ) -> None:
+        super().__init__(call, gate, Ticket(call.target.charge(call)), on_delta=on_delta)
+        self.is_sent = False
+        self._on_sent = on_sent
+
+    async def fly(self) -> Answered | LLMNBError:
+        """Wait for a place before all who wait for theirs, then send."""
+        self.ticket = await self.gate.admit(self.ticket.reserved, is_first=True)
+        self.is_sent = True
+        self.began = self.gate.clock()
+        self._on_sent()
+        return await super().fly()

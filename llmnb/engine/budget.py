@@ -1,0 +1,69 @@
+"""Dollars that a run may spend: reserved before a request is sent, settled when it has ended."""
+
+from __future__ import annotations
+
+import asyncio
+
+from llmnb.engine.status import usd_text
+from llmnb.errors import BudgetExceeded
+
+_SLACK = 1e-9
+
+
+class Budget:
+    """What is spent, what is reserved for requests on their way, and what is left.
+
+    A request that might break the budget waits for those on their way, because
+    most cost less than was reserved for them. When nothing is on its way and it
+    still does not fit, buying ends.
+
+    Args:
+        limit: Dollars.
+
+    Example:
+        >>> budget = Budget(1.0)
+        >>> budget.try_reserve(0.75), budget.try_reserve(0.75)
+        (True, False)
+        >>> budget.settle(reserved=0.75, spent=0.25)
+        >>> budget.try_reserve(0.75)
+        True
+    """
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.spent = 0.0
+        self.reserved = 0.0
+        self._freed = asyncio.Event()
+
+    def try_reserve(self, usd: float) -> bool:
+        """Reserve dollars if they are there."""
+        if self.spent + self.reserved + usd > self.limit + _SLACK:
+            return False
+        self.reserved += usd
+        return True
+
+    async def reserve(self, usd: float) -> None:
+        """Reserve dollars, waiting for requests on their way where that may help.
+
+        Raises:
+            BudgetExceeded: If it cannot.
+        """
+        while not self.try_reserve(usd):
+            if self.reserved <= _SLACK:
+                raise self.exceeded(usd)
+            self._freed.clear()
+            await self._freed.wait()
+
+    def settle(self, *, reserved: float, spent: float) -> None:
+        """Turn a reservation into what was really spent."""
+        self.reserved = max(0.0, self.reserved - reserved)
+        self.spent += spent
+        self._freed.set()
+
+    def exceeded(self, usd: float) -> BudgetExceeded:
+        """Return the error that ends the buying."""
+        return BudgetExceeded(
+            f"The budget of {usd_text(self.limit)} is reached: {usd_text(self.spent)} are spent, "
+            f"and the next request may cost up to {usd_text(usd)}. It was not sent; everything "
+            "answered is kept. Raise budget_usd and run again to ask what is missing."
+        )

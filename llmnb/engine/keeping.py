@@ -1,0 +1,129 @@
+"""What happens to a reply once it is there: committed, priced, judged. Saved before shown."""
+
+from __future__ import annotations
+
+from llmnb.decide.quality import objection
+from llmnb.engine.attempt import Answered
+from llmnb.engine.coalesce import Landing
+from llmnb.engine.status import Clock
+from llmnb.engine.target import Call
+from llmnb.engine.voyage import Voyage
+from llmnb.errors import BadReply, LLMNBError, StoreError
+from llmnb.records import RawReply, Reply
+from llmnb.store.entry import Entry
+
+
+class Keeper:
+    """Saves one row's replies and makes landings of them.
+
+    Args:
+        voyage: The run.
+        started: When the row's first request was sent.
+        attempts: Requests sent for the row.
+        hedged: Whether redundant requests were among them.
+    """
+
+    __slots__ = ("_attempts", "_hedged", "_started", "_voyage")
+
+    def __init__(
+        self, voyage: Voyage, started: float | None, attempts: int, *, hedged: bool = False
+    ) -> None:
+        self._voyage = voyage
+        self._started = started
+        self._attempts = attempts
+        self._hedged = hedged
+
+    async def keep(self, answered: Answered, *, is_known: bool = False) -> Landing:
+        """Commit a raw reply, price it, and judge whether it is a good answer.
+
+        Args:
+            answered: What came.
+            is_known: Whether it comes from the store: then it costs nothing and stands there.
+        """
+        call, raw, reply = answered.call, answered.raw, answered.reply
+        target = call.target
+        usd = 0.0 if is_known else target.price(reply.usage, reply.model)
+        landing = Landing(
+            reply=reply,
+            raw=raw.body,
+            model=target.model,
+            provider=target.provider,
+            key=call.key,
+            usd=usd,
+            seconds=self._seconds(),
+            first_token_seconds=raw.first_token_seconds,
+            attempts=self._attempts,
+            hedged=self._hedged,
+            simulated=target.is_simulated(raw),
+            store=self._voyage.store,
+        )
+        if not is_known:
+            self._count(answered, usd)
+            landing.entry = _entry(call, raw.body, reply, landing)
+            landing.is_saved = await self._put(landing.entry)
+        landing.error = objection(reply, call.body, raw.body)
+        return landing
+
+    def _count(self, answered: Answered, usd: float | None) -> None:
+        counts, usage = self._voyage.counts, answered.reply.usage
+        tokens = 0
+        if usage is not None:
+            counts.prompt_tokens += usage.prompt
+            counts.completion_tokens += usage.completion
+            tokens = usage.total
+        if usd is None:
+            counts.num_unpriced += 1
+        else:
+            counts.usd += usd
+        target = answered.call.target
+        name = f"{target.provider}/{target.model}"
+        self._voyage.stats.on_answer(name, answered.raw.seconds, tokens, usd)
+
+    async def keep_unread(self, call: Call, error: BadReply) -> None:
+        """Save bytes that could not be read: a better reader may read them for nothing."""
+        raw = error.details.raw
+        if raw:
+            landing = Landing(model=call.target.model, provider=call.target.provider)
+            await self._put(_entry(call, raw, None, landing))
+
+    async def _put(self, entry: Entry) -> bool:
+        try:
+            await self._voyage.store.aput(entry)
+        except StoreError as error:
+            self._voyage.counts.num_unsaved += 1
+            self._voyage.kill("", error)
+            return False
+        return True
+
+    def _seconds(self) -> float | None:
+        return None if self._started is None else Clock.monotonic() - self._started
+
+    @staticmethod
+    def reread(call: Call, entry: Entry) -> Answered | None:
+        """Return a stored answer as if it had just come; None where it is not a good one."""
+        try:
+            reply = call.target.read(entry.raw)
+        except LLMNBError:
+            return None
+        if reply.quality != "good" and objection(reply, call.body, entry.raw) is not None:
+            return None
+        return Answered(call, RawReply(status=200, headers={}, body=entry.raw), reply)
+
+
+def _entry(call: Call, raw: bytes, reply: Reply | None, landing: Landing) -> Entry:
+    usage = reply.usage if reply is not None else None
+    return Entry(
+        key=call.key,
+        request=call.canonical,
+        raw=raw,
+        dialect=call.target.dialect_name,
+        provider=call.target.provider,
+        model=call.target.model,
+        quality="bad" if reply is None else reply.quality,
+        usd=landing.usd,
+        prompt_tokens=usage.prompt if usage is not None else None,
+        completion_tokens=usage.completion if usage is not None else None,
+        seconds=landing.seconds,
+        created=Clock.wall(),
+        simulated=landing.simulated,
+    )

@@ -1,0 +1,105 @@
+"""What all flights of one run share: the store, patience, counters, limits, and why to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from llmnb.decide.hedge import Hedger
+from llmnb.decide.retry import RetryPolicy
+from llmnb.engine.budget import Budget
+from llmnb.engine.gate import Gate
+from llmnb.engine.stats import Stats
+from llmnb.engine.status import StatusTracker
+from llmnb.engine.target import Call
+from llmnb.errors import LLMNBError, StoreError
+from llmnb.records import Delta
+from llmnb.store.entry import Entry
+
+
+class Saves(Protocol):
+    """The part of a project's store that a flight needs."""
+
+    async def aput(self, entry: Entry) -> None:
+        """Save an entry; returns once it is on disk. Raises `StoreError`."""
+
+    def lookup(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """Return what is already answered; may block, so it is called on a thread."""
+
+
+@dataclass(slots=True, eq=False)
+class Voyage:
+    """What all flights of one run share."""
+
+    store: Saves
+    policy: RetryPolicy
+    counts: StatusTracker
+    stats: Stats
+    gate_of: Callable[[Call], Gate]
+    time_limit: float | None = None
+    """Seconds from a row's first dispatch to its end."""
+
+    hedger: Hedger | None = None
+    """Decides when a redundant request is worth it; None: never."""
+
+    budget: Budget | None = None
+    on_delta: Callable[[int, Delta], None] | None = None
+    """Gets the pieces of every row's answer as they come."""
+
+    use_cache: bool = True
+    dead: dict[str, LLMNBError] = field(default_factory=dict)
+    """Pools that are asked nothing more in this run."""
+
+    end: LLMNBError | None = None
+    """Why nothing at all is sent any more: answers cannot be saved, or the budget is reached."""
+
+    resent: int = 0
+    """Requests sent again after a perhaps billed one."""
+
+    resumed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Cleared while the person has paused the run."""
+
+    prepare: Callable[[], None] | None = None
+    """Called once on a thread before the first request."""
+
+    _ready: asyncio.Future[None] | None = None
+    on_dead: Callable[[str, LLMNBError], None] = lambda pool, error: None
+    """Told once when a pool, or with "" everything, dies."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether answers are asked for piece by piece."""
+        return self.on_delta is not None or self.hedger is not None or self.time_limit is not None
+
+    async def ready(self) -> None:
+        """Wait until everything that requests need is there."""
+        if self.prepare is None:
+            return
+        if self._ready is None:
+            loop = asyncio.get_running_loop()
+            self._ready = loop.run_in_executor(None, self.prepare)
+        if not self._ready.done():
+            await asyncio.shield(self._ready)
+
+    @property
+    def store_error(self) -> StoreError | None:
+        """Why answers cannot be saved."""
+        return self.end if isinstance(self.end, StoreError) else None
+
+    def why_dead(self, pool: str) -> LLMNBError | None:
+        """Return why nothing more may be sent to a pool."""
+        return self.end or self.dead.get(pool)
+
+    def kill(self, pool: str, error: LLMNBError) -> None:
+        """Send nothing more to a pool; "" is all of them. Only the first reason counts."""
+        if not pool:
+            if self.end is not None:
+                return
+            self.end = error
+        elif pool in self.dead:
+            return
+        else:
+            self.dead[pool] = error
+        self.on_dead(pool, error)

@@ -1,0 +1,184 @@
+"""One endpoint as an object: where it is, which model, which parameters, whose session."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any
+
+from llmnb import bridge
+from llmnb.engine.run import Run
+from llmnb.errors import ConfigurationError, LLMNBError
+from llmnb.models.asking import Asking, start
+from llmnb.records import Outcome
+
+Prompt = str | Sequence[Mapping[str, Any]]
+"""A text, or a conversation as a list of messages."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LLMParams:
+    """What changes a model's sampling; None is the provider's own default.
+
+    Example:
+        >>> LLMParams(max_tokens=8, stop_tokens=["."], extra={"seed": 1}).body()
+        {'max_tokens': 8, 'stop_tokens': ['.'], 'seed': 1}
+    """
+
+    max_tokens: int | None = None
+    """Longest answer."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop_tokens: Sequence[str] | None = None
+    """Texts at which the answer ends; each dialect has its own name for it."""
+
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    n: int | None = None
+    """Answers to one request."""
+
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Further fields of the body, handed through."""
+
+    def body(self) -> dict[str, Any]:
+        """Return those that are set, as fields of a request."""
+        named = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "extra"
+        }
+        return {name: value for name, value in named.items() if value is not None} | dict(
+            self.extra
+        )
+
+
+class LLM:
+    """One model at one address under one key.
+
+    Wherever a model is named by a string, such an object is accepted too, also in a
+    list of fallbacks.
+
+    Args:
+        url: Base (``https://host/v1``) or full endpoint; empty: the provider's own.
+        api_key: Key; else `llmnb.set_key`, the environment, ``.env``, Colab's secrets.
+        model: The provider's name for it, or ``"provider/model"``.
+        llm_params: An `LLMParams` or a mapping of body fields.
+        session: A session whose loop is the caller's: with one, `generate` returns an
+            awaitable. The requests go through llmnb's own session all the same.
+        api_provider: Catalog name, where neither `model` nor `url` tells.
+        project_name: Project that keeps the answers.
+
+    Example:
+        >>> from llmnb.testing import SimulatedProvider
+        >>> with SimulatedProvider(reply="42") as sim:
+        ...     LLM(url=sim.base_url, api_key="k", model="m").generate("6 times 7?")
+        '42'
+    """
+
+    def __init__(
+        self,
+        url: str = "",
+        api_key: str | None = None,
+        model: str = "",
+        llm_params: LLMParams | Mapping[str, Any] | None = None,
+        session: Any = None,
+        *,
+        api_provider: str | None = None,
+        project_name: str | None = None,
+    ) -> None:
+        self.url = url
+        self.api_key = api_key
+        self.model = model
+        self.llm_params = llm_params
+        self.session = session
+        self.api_provider = api_provider
+        self.project_name = project_name
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters as fields of a request."""
+        given = self.llm_params
+        return given.body() if isinstance(given, LLMParams) else dict(given or {})
+
+    def set_session(self, session: Any) -> None:
+        """Take a session, or None to block again."""
+        self.session = session
+
+    def generate(self, prompt: Prompt, **params: Any) -> str | Awaitable[str]:
+        """Return the answer to one prompt, or with a session an awaitable of it.
+
+        Args:
+            prompt: A text or messages.
+            **params: Fields of the body for this call.
+
+        Raises:
+            LLMNBError: What the answer failed with, once retries are used up.
+        """
+        if self.session is None:
+            return self._generate(prompt, **params)
+        return self._agenerate(prompt, **params)
+
+    def _generate(self, prompt: Prompt, **params: Any) -> str:
+        """Block for the answer."""
+        run = self._start(prompt, params)
+        while not run.wait(bridge.SLICE_SECONDS):
+            pass
+        return _text(run.result()[0])
+
+    async def _agenerate(self, prompt: Prompt, **params: Any) -> str:
+        """Await the answer."""
+        (outcome,) = await self._start(prompt, params)
+        return _text(outcome)
+
+    def _start(self, prompt: Prompt, params: Mapping[str, Any]) -> Run:
+        asking = Asking(model=self, params=params)
+        return start([request_of(prompt)], asking, project_name=self.project_name)
+
+    def __repr__(self) -> str:
+        return f"<LLM {self.model or 'default model'}{' at ' + self.url if self.url else ''}>"
+
+
+def request_of(prompt: Prompt) -> dict[str, Any]:
+    """Return the request dictionary of a text or a list of messages.
+
+    Example:
+        >>> request_of("Hi")
+        {'prompt': 'Hi'}
+    """
+    if isinstance(prompt, str):
+        return {"prompt": prompt}
+    if isinstance(prompt, Sequence):
+        return {"messages": list(prompt)}
+    raise ConfigurationError(f"A prompt is a text or a list of messages, not {type(prompt)}.")
+
+
+def _text(outcome: Outcome) -> str:
+    if outcome.error is not None:
+        raise outcome.error
+    if outcome.text is None:
+        raise LLMNBError("The row has neither an answer nor an error; please report this.")
+    return outcome.text
+
+
+def redundant_llms(
+    *, llm_params: LLMParams | Mapping[str, Any] | None = None, session: Any = None
+) -> list[LLM]:
+    """Return two providers with two models each, alternating, for `GenerationMaster`.
+
+    Mixtral and Llama at Together, GPT-3.5 and GPT-4 at OpenAI; the keys are looked for
+    as ever. A failing provider is passed over by the next in the list.
+
+    Example:
+        >>> [one.model for one in redundant_llms()][:2]
+        ['together/mistralai/Mixtral-8x7B-Instruct-v0.1', 'openai/gpt-3.5-turbo']
+    """
+    names = (
+        "together/mistralai/Mixtral-8x7B-Instruct-v0.1",
+        "openai/gpt-3.5-turbo",
+        "together/meta-llama/Llama-3.3-70B-Instruct-Turbo",
+        "openai/gpt-4",
+    )
+    return [LLM(model=name, llm_params=llm_params, session=session) for name in names]
