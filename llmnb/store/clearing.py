@@ -12,12 +12,13 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from llmnb.adapters.diskcache import Database
 from llmnb.adapters.file_lock import locked
 from llmnb.errors import StoreError
-from llmnb.store import layout, names, projects
+from llmnb.store import hits, layout, names, projects
 from llmnb.store.layout import Place
 from llmnb.store.project import databases
 
@@ -39,6 +40,47 @@ class ClearReport:
     """What `undo` takes, for projects that went to the trash."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """What clearing would take away."""
+
+    answers: int
+    usd: float
+    """What buying them again would cost, as far as prices are known."""
+
+    unpriced: int
+    """Answers whose price is unknown."""
+
+    elsewhere: int
+    """Answers that stand in projects that stay, too."""
+
+    others: tuple[str, ...]
+    """Those projects, the one with the most of them first."""
+
+    last_written: float
+    """When an answer was kept last, in seconds since the epoch; 0 where there is none."""
+
+
+def weigh(place: Place) -> Weight:
+    """Return what clearing a project would take away; nothing is changed."""
+    one = projects.summary(place)
+    mine = projects.keys(place)
+    shared: dict[str, int] = {}
+    elsewhere: set[str] = set()
+    for other in layout.places(place.root):
+        if other.folder != place.folder and (both := mine & projects.keys(other)):
+            shared[other.name] = len(both)
+            elsewhere |= both
+    return Weight(
+        answers=one.answers,
+        usd=one.usd,
+        unpriced=one.unpriced,
+        elsewhere=len(elsewhere),
+        others=tuple(sorted(shared, key=lambda name: -shared[name])),
+        last_written=one.last_written,
+    )
+
+
 def clear(what: str | Iterable[str], cache_dir: Path, *, to_trash: bool = False) -> ClearReport:
     """Remove the answers of projects.
 
@@ -52,6 +94,7 @@ def clear(what: str | Iterable[str], cache_dir: Path, *, to_trash: bool = False)
         StoreError: If a project cannot be removed.
     """
     wanted, unknown = _wanted(what, cache_dir)
+    hits.save()  # so that what was counted goes along, and can come back
     gone: set[str] = set()
     removed: dict[str, int] = {}
     tokens: list[str] = []
@@ -139,13 +182,49 @@ def undo(token: str, cache_dir: Path) -> int:
     place = layout.place_of(cache_dir, known["name"])
     with locked(place.lock):
         source = Database(folder)
-        target = databases.open(place)
-        there = set(target.keys())
-        items = [(key, data) for key, data in source.items() if key not in there]
-        target.put_many(items)
-        source.close()
+        try:
+            count = _bring_back(source, databases.open(place))
+        finally:
+            source.close()
+    hits.add(place.folder, hits.stored(folder))
     _remove(folder)
-    return len(items)
+    return count
+
+
+_AT_ONCE = 500
+
+
+def _bring_back(source: Database, target: Database) -> int:
+    """Copy what the target lacks, some hundred answers in one commit; returns how many."""
+    there = set(target.keys())
+    items = ((key, data) for key, data in source.items() if key not in there)
+    count = 0
+    while some := list(islice(items, _AT_ONCE)):
+        target.put_many(some)
+        count += len(some)
+    return count
+
+
+def forget(place: Place, key: str) -> bool:
+    """Delete one answer for good; returns whether there was one.
+
+    Raises:
+        StoreError: If it cannot be deleted.
+    """
+    with locked(place.lock):
+        database = databases.existing(place)
+        return database is not None and database.delete_many([key]) > 0
+
+
+def discard(token: str, cache_dir: Path) -> None:
+    """Delete one project that lies in the trash, for good; nothing where it does not.
+
+    Raises:
+        StoreError: If it cannot be deleted.
+    """
+    folder = cache_dir / layout.TRASH / Path(token).name
+    if layout.read_mark(folder) is not None:
+        _remove(folder)
 
 
 def trashed(cache_dir: Path) -> list[tuple[str, str]]:

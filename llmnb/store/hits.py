@@ -51,15 +51,27 @@ def note(folder: Path, entries: Iterable[Entry]) -> None:
 def read(folder: Path) -> Hits:
     """Return the uses of a project's answers, those of this process included."""
     save()
-    return _stored(folder)
+    return stored(folder)
 
 
-def _stored(folder: Path) -> Hits:
+def stored(folder: Path) -> Hits:
+    """Return the uses that a folder's file tells of."""
     try:
         found = orjson.loads((folder / layout.HITS).read_bytes())
         return Hits(int(found["hits"]), float(found["usd"]), float(found["last"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Hits()
+
+
+def add(folder: Path, more: Hits) -> None:
+    """Add uses that were counted elsewhere, such as those of a project that comes back."""
+    if more.count:
+        with _lock:
+            pending = _pending.setdefault(folder, Hits())
+            pending.count += more.count
+            pending.usd += more.usd
+            pending.last = max(pending.last, more.last)
+    save()
 
 
 def save() -> None:
@@ -69,8 +81,10 @@ def save() -> None:
         _pending.clear()
         for folder, more in pending.items():
             if layout.read_mark(folder) is None:
+                if not folder.exists():  # its first answer, a borrowed one, is still being saved
+                    keep[folder] = more
                 continue
-            known = _stored(folder)
+            known = stored(folder)
             data = {
                 "hits": known.count + more.count,
                 "usd": known.usd + more.usd,

@@ -81,11 +81,24 @@ class ProjectStore:
         Args:
             keys: Keys, in any order, repeated or not.
         """
+        found = self.peek(keys)
+        if found:
+            hits.note(self.folder, found.values())
+        for entry in found.values():
+            if entry.reused_from is not None:
+                writer().put(Job(self, entry, is_bought=False))
+        return found
+
+    def peek(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """Return what `lookup` would, for a plan: nothing is counted as used or copied.
+
+        Args:
+            keys: Keys, in any order, repeated or not.
+        """
         found: dict[str, Entry] = {}
         own = databases.existing(self.place)
         if own is not None:
             self._read(own, keys, found, None)
-            hits.note(self.folder, found.values())
         missing = [key for key in dict.fromkeys(keys) if key not in found]
         if missing and self._share:
             self._borrow(missing, found)
@@ -115,8 +128,6 @@ class ProjectStore:
                 continue
             borrowed: dict[str, Entry] = {}
             self._read(database, missing, borrowed, place.name)
-            for entry in borrowed.values():
-                writer().put(Job(self, entry, is_bought=False))
             found.update(borrowed)
             missing = [key for key in missing if key not in borrowed]
             if not missing:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from llmnb.errors import StoreError
@@ -10,6 +13,8 @@ from llmnb.store import hits, layout, names, spend
 from llmnb.store.entry import BadEntry, Entry, decode
 from llmnb.store.layout import Place
 from llmnb.store.project import databases
+
+logger = logging.getLogger("llmnb")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +28,12 @@ class ProjectSummary:
     created: float
     """Seconds since the epoch of the oldest answer; 0 where there is none."""
 
+    last_written: float
+    """When an answer was kept last; 0 where there is none."""
+
     last_used: float
+    """When an answer was kept or used again last."""
+
     usd: float
     """What buying its answers again would cost, as far as prices are known."""
 
@@ -36,6 +46,17 @@ class ProjectSummary:
     saved_usd: float
     spent: tuple[spend.Spent, ...]
     """What was spent in this project, cleared answers included."""
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Part of its rows that kept answers have answered, 0 to 1; None where there were none."""
+        rows = self.hits + self.answers
+        return self.hits / rows if rows else None
+
+    @property
+    def worth_usd(self) -> float | None:
+        """What buying its answers again would cost; None where no price is known."""
+        return None if self.answers and self.unpriced == self.answers else self.usd
 
 
 def list_projects(cache_dir: Path) -> list[ProjectSummary]:
@@ -54,22 +75,82 @@ def find(name: str, cache_dir: Path) -> Place | None:
 
 def summary(place: Place) -> ProjectSummary:
     """Return what there is to know of one project."""
-    answers = entries(place)
+    figures = _figures(place)
     used = hits.read(place.folder)
-    created = [entry.created for entry in answers if entry.created]
     return ProjectSummary(
         name=place.name,
         folder=place.folder,
-        answers=len(answers),
+        answers=figures.answers,
         size_bytes=_size(place.folder),
-        created=min(created, default=0.0),
-        last_used=max(used.last, max(created, default=0.0)),
-        usd=sum(entry.usd or 0.0 for entry in answers),
-        unpriced=sum(entry.usd is None for entry in answers),
+        created=figures.oldest,
+        last_written=figures.newest,
+        last_used=max(used.last, figures.newest),
+        usd=figures.usd,
+        unpriced=figures.unpriced,
         hits=used.count,
         saved_usd=used.usd,
         spent=tuple(spend.totals(place.spend)),
     )
+
+
+@dataclass(slots=True)
+class _Figures:
+    """What is added up over all answers of a project."""
+
+    answers: int = 0
+    usd: float = 0.0
+    unpriced: int = 0
+    oldest: float = 0.0
+    newest: float = 0.0
+
+
+_known: dict[Path, tuple[tuple[tuple[int, ...], ...], _Figures]] = {}
+"""Figures of projects, with what their files looked like then: adding up reads every answer."""
+
+
+def _figures(place: Place) -> _Figures:
+    before = _look(place.folder)
+    known = _known.get(place.folder)
+    if known is not None and known[0] == before:
+        return known[1]
+    figures = _Figures()
+    for entry in each(place):
+        figures.answers += 1
+        figures.usd += entry.usd or 0.0
+        figures.unpriced += entry.usd is None
+        if entry.created:
+            figures.oldest = min(figures.oldest or entry.created, entry.created)
+            figures.newest = max(figures.newest, entry.created)
+    if before and before == _look(place.folder):  # nobody has written meanwhile
+        _known[place.folder] = (before, figures)
+    return figures
+
+
+def _look(folder: Path) -> tuple[tuple[int, ...], ...]:
+    found = []
+    for name in ("cache.db", "cache.db-wal"):
+        try:
+            one = (folder / name).stat()
+        except OSError:
+            continue
+        found.append((one.st_ino, one.st_size, one.st_mtime_ns))
+    return tuple(found)
+
+
+def each(place: Place) -> Iterator[Entry]:
+    """Yield a project's answers one by one, oldest first; what is not llmnb's is passed over."""
+    database = databases.existing(place)
+    if database is None:
+        return
+    try:
+        for key, data in database.items():
+            try:
+                entry = decode(data, key)
+            except BadEntry:
+                continue
+            yield entry
+    except StoreError as error:  # cleared or gone while it was read
+        logger.debug("reading %s ended early: %s", place.name, error)
 
 
 def entries(
@@ -83,28 +164,9 @@ def entries(
         limit: Most answers to return; None: all.
         offset: Answers to pass over first.
     """
-    database = databases.existing(place)
-    if database is None:
-        return []
     wanted = search.casefold() if search else None
-    found: list[Entry] = []
-    try:
-        for key, data in database.items():
-            try:
-                entry = decode(data, key)
-            except BadEntry:
-                continue
-            if wanted is not None and wanted not in _text(entry).casefold():
-                continue
-            if offset > 0:
-                offset -= 1
-                continue
-            found.append(entry)
-            if limit is not None and len(found) >= limit:
-                break
-    except StoreError:
-        return found
-    return found
+    chosen = (entry for entry in each(place) if wanted is None or wanted in _text(entry).casefold())
+    return list(islice(chosen, offset, None if limit is None else offset + limit))
 
 
 def keys(place: Place) -> set[str]:

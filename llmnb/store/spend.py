@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,11 @@ class Spent:
     usd: float
     unpriced: int
     """Requests whose price is unknown; not part of `usd`."""
+
+
+_here: dict[Path, dict[tuple[str, str], list[Any]]] = {}
+_lock = threading.Lock()
+_FIELDS = ("requests", "in", "out", "usd", "unpriced")
 
 
 def append(path: Path, entries: Iterable[Entry]) -> None:
@@ -51,6 +57,9 @@ def append(path: Path, entries: Iterable[Entry]) -> None:
         line["unpriced"] += entry.usd is None
     if not sums:
         return
+    with _lock:
+        for line in sums.values():
+            _add(_here.setdefault(path, {}), line)
     data = b"".join(orjson.dumps(line) + b"\n" for line in sums.values())
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
@@ -63,9 +72,23 @@ def totals(path: Path) -> list[Spent]:
     """Return what was spent by model, the dearest first."""
     sums: dict[tuple[str, str], list[Any]] = {}
     for line in _lines(path):
-        values = sums.setdefault((line["provider"], line["model"]), [0, 0, 0, 0.0, 0])
-        for place, name in enumerate(("requests", "in", "out", "usd", "unpriced")):
-            values[place] += line[name]
+        _add(sums, line)
+    return _spent(sums)
+
+
+def in_this_process(path: Path) -> list[Spent]:
+    """Return what this process has spent by model, the dearest first."""
+    with _lock:
+        return _spent(_here.get(path, {}))
+
+
+def _add(sums: dict[tuple[str, str], list[Any]], line: dict[str, Any]) -> None:
+    values = sums.setdefault((line["provider"], line["model"]), [0, 0, 0, 0.0, 0])
+    for place, name in enumerate(_FIELDS):
+        values[place] += line[name]
+
+
+def _spent(sums: dict[tuple[str, str], list[Any]]) -> list[Spent]:
     found = [
         Spent(
             provider=provider,

@@ -1,18 +1,23 @@
-"""Answers into files and out of them: our own JSONL, and the cache folders of dataformer."""
+"""Answers into files and out of them: JSONL, CSV, and the cache folders of dataformer."""
 
 from __future__ import annotations
 
 import base64
+import csv
 import dataclasses
+import os
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from llmnb.errors import UnreadableFile
-from llmnb.store import layout, projects
+from llmnb.store import layout, projects, reading
 from llmnb.store.entry import Entry
 from llmnb.store.layout import Place
 from llmnb.store.project import ProjectStore
@@ -27,12 +32,14 @@ Resolve = Callable[[dict[str, Any]], "Entry | None"]
 def export_project(place: Place, path: Path) -> int:
     """Write a project's answers to a file, one a line; returns how many.
 
-    Bytes that are not text travel as base64, so nothing is lost.
+    Bytes that are not text travel as base64, so nothing is lost: `import_file`
+    makes the project anew from it. A file that stands there is replaced once
+    the new one is whole.
     """
     count = 0
-    with path.open("wb") as file:
+    with _draft(path) as draft, draft.open("wb") as file:
         file.write(orjson.dumps({"format": FORMAT, "project": place.name}) + b"\n")
-        for entry in projects.entries(place):
+        for entry in projects.each(place):
             line = {
                 name: _plain(getattr(entry, name))
                 for name in Entry.__dataclass_fields__
@@ -41,6 +48,77 @@ def export_project(place: Place, path: Path) -> int:
             file.write(orjson.dumps(line) + b"\n")
             count += 1
     return count
+
+
+_COLUMNS = (
+    *("question", "answer", "provider", "model", "quality", "usd", "prompt_tokens"),
+    *("completion_tokens", "seconds", "created", "simulated", "key"),
+)
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+"""What a spreadsheet takes for the beginning of a formula, or passes over before one."""
+
+
+def export_csv(place: Place, path: Path, *, lossless: bool = False) -> int:
+    """Write a project's questions and answers to a CSV file; returns how many.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe before
+    it, and control characters of a terminal are taken out.
+
+    Args:
+        place: The project.
+        path: Replaced once the new file is whole.
+        lossless: Leave every text as it is, for programs that read it as data only.
+    """
+    count = 0
+    with _draft(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
+        writer.writerow(_COLUMNS)
+        for entry in projects.each(place):
+            cells = (_cell(entry, name) for name in _COLUMNS)
+            writer.writerow([one if lossless else inert(one) for one in cells])
+            count += 1
+    return count
+
+
+def _cell(entry: Entry, column: str) -> Any:
+    match column:
+        case "question":
+            return _encodable(reading.question(entry))
+        case "answer":
+            return _encodable(reading.answer(entry))
+        case "created":
+            return datetime.fromtimestamp(entry.created, UTC).isoformat(timespec="seconds")
+        case "simulated":
+            return "yes" if entry.simulated else ""
+    return getattr(entry, column)
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def inert(cell: Any) -> Any:
+    r"""Return a cell that no spreadsheet takes for a formula; numbers stay numbers.
+
+    Example:
+        >>> inert("=1+1"), inert("  @SUM(A1)"), inert(-5), inert("a" + chr(27) + "[1m")
+        ("'=1+1", "'  @SUM(A1)", -5, 'a[1m')
+    """
+    if not isinstance(cell, str):
+        return cell
+    text = "".join(one for one in cell if one in "\t\r\n" or unicodedata.category(one) != "Cc")
+    return "'" + text if text.lstrip(" \u00a0").startswith(_FORMULA) else text
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    """Give a place beside a path to write to; it is moved there only when it is whole."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield draft
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def import_file(path: Path, cache_dir: Path, *, project: str | None = None) -> tuple[int, str]:

@@ -6,7 +6,7 @@ import pytest
 from entries import entry, key_of
 
 from llmnb.errors import StoreError
-from llmnb.store import clearing, layout, projects, spend
+from llmnb.store import clearing, hits, layout, projects, spend
 from llmnb.store.project import open_project
 
 
@@ -185,3 +185,87 @@ def test_undo_of_nothing_is_an_error(root, token):
     with pytest.raises(StoreError, match="nothing to undo"):
         clearing.undo(token, root)
     assert len(projects.keys(layout.place_of(root, "Maths"))) == 1
+
+
+def test_what_clearing_would_take_is_told_beforehand(root):
+    """
+    Answers, dollars, and in which projects how many of them stand as well; nothing is changed.
+    """
+    save(root, "Questions", 1, 2, 3)
+    save(root, "Maths", 2, 3, 4)
+    save(root, "Physics", 3)
+    place = projects.find("questions", root)
+
+    weight = clearing.weigh(place)
+
+    assert (weight.answers, weight.usd, weight.unpriced) == (3, 0.75, 0)
+    assert (weight.elsewhere, weight.others) == (2, ("Maths", "Physics"))
+    assert projects.keys(place) == {key_of(1), key_of(2), key_of(3)}
+
+
+def test_undoing_brings_the_uses_back_too(root):
+    """
+    What was saved before and after the clearing is added up.
+    """
+    save(root, "p", 1).lookup([key_of(1)])
+    token = clearing.clear("p", root, to_trash=True).tokens[0]
+    assert projects.list_projects(root) == []
+    save(root, "p", 2).lookup([key_of(2)])
+
+    clearing.undo(token, root)
+
+    (one,) = projects.list_projects(root)
+    assert (one.answers, one.hits, one.saved_usd) == (2, 2, 0.5)
+    assert hits.read(one.folder).count == 2
+
+
+def test_a_run_that_is_under_way_keeps_its_next_answers_anew(root):
+    """
+    Its store goes on after the clearing; undoing puts both together.
+    """
+    store = save(root, "p", 1, 2)
+
+    token = clearing.clear("p", root, to_trash=True).tokens[0]
+    assert store.lookup([key_of(1)]) == {}
+    store.commit([entry(3)])
+
+    assert projects.keys(store.place) == {key_of(3)}
+    assert clearing.undo(token, root) == 2
+    assert projects.keys(store.place) == {key_of(1), key_of(2), key_of(3)}
+
+
+def test_thousands_come_back(root):
+    """
+    Some hundred in one commit.
+    """
+    save(root, "p", *range(1234))
+    token = clearing.clear("p", root, to_trash=True).tokens[0]
+
+    assert clearing.undo(token, root) == 1234
+    assert not (root / layout.TRASH / token).exists()
+
+
+def test_one_answer_is_forgotten_and_no_other(root):
+    """
+    For good; a second time there is nothing to forget.
+    """
+    place = save(root, "p", 1, 2).place
+
+    assert clearing.forget(place, key_of(1)) is True
+    assert clearing.forget(place, key_of(1)) is False
+    assert projects.keys(place) == {key_of(2)}
+
+
+def test_one_piece_of_the_trash_is_emptied_and_no_other(root):
+    """
+    A token that names a path leads nowhere.
+    """
+    save(root, "p", 1)
+    save(root, "q", 2)
+    first, second = clearing.clear("full", root, to_trash=True).tokens
+
+    clearing.discard(first, root)
+    clearing.discard("../../" + second + "/..", root)
+    clearing.discard("nothing", root)
+
+    assert [token for token, _ in clearing.trashed(root)] == [second]

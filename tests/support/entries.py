@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+import orjson
+
 from llmnb.store.entry import Entry
 
 
@@ -28,3 +30,12 @@ def entry(number: int, **changes: object) -> Entry:
         "created": 1_700_000_000.0 + number,
     }
     return Entry(**{**values, **changes})
+
+
+def chat(number: int, asked: str, answered: str, **changes: object) -> Entry:
+    """Return an entry with a question and an answer of the chat dialect."""
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": asked}]
+    message = {"role": "assistant", "content": answered}
+    reply = {"choices": [{"message": message, "finish_reason": "stop"}]}
+    whole = {"request": orjson.dumps({"messages": messages}), "raw": orjson.dumps(reply)}
+    return entry(number, **{**whole, **changes})

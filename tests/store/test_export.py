@@ -1,0 +1,119 @@
+"""What leaves the store as a file, and what such a file does to who opens it."""
+
+from __future__ import annotations
+
+import csv
+import os
+
+import orjson
+import pytest
+from entries import chat, entry, key_of
+
+from llmnb.store import projects, transfer
+from llmnb.store.project import open_project
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "cache"
+
+
+def filled(root, *entries, name="p"):
+    store = open_project(name, root, share=False)
+    store.commit(entries)
+    return store.place
+
+
+def rows(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+FORMULAS = (
+    *("=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "\u00a0=1", "＝1", "＋1"),
+    '=HYPERLINK("https://evil.test","x")',
+    "=cmd|' /C calc'!A0",
+)
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_cell_of_a_csv_file_is_a_formula(root, tmp_path, text):
+    """
+    Neither what was asked, nor what was answered, nor a model's name.
+    """
+    place = filled(root, chat(1, text, text, model=text, provider=text))
+
+    assert transfer.export_csv(place, tmp_path / "out.csv") == 1
+
+    (row,) = rows(tmp_path / "out.csv")
+    for name in ("question", "answer", "model", "provider"):
+        assert row[name] == "'" + text
+
+
+def test_a_lossless_csv_file_holds_every_text_as_it_is(root, tmp_path):
+    """
+    For programs that read it as data.
+    """
+    place = filled(root, *(chat(place, text, text) for place, text in enumerate(FORMULAS)))
+
+    transfer.export_csv(place, tmp_path / "out.csv", lossless=True)
+
+    assert [row["answer"] for row in rows(tmp_path / "out.csv")] == list(FORMULAS)
+
+
+def test_numbers_stay_numbers_and_terminal_escapes_go(root, tmp_path):
+    """
+    Quotes tell text from figures.
+    """
+    place = filled(root, chat(1, "a\x1b[31mb\x00", 'ü 🎈, "x"\nz', usd=0.25))
+
+    transfer.export_csv(place, tmp_path / "out.csv")
+
+    (row,) = rows(tmp_path / "out.csv")
+    assert row["question"] == "a[31mb"
+    assert row["answer"] == 'ü 🎈, "x"\nz'
+    assert ",0.25," in (tmp_path / "out.csv").read_text(encoding="utf-8")
+
+
+def test_an_export_comes_back_byte_for_byte(root, tmp_path):
+    """
+    Bytes that are no text included.
+    """
+    place = filled(root, entry(1, raw=b"\xff\x00\r\n"), entry(2, usd=None, simulated=True))
+
+    assert transfer.export_project(place, tmp_path / "out.jsonl") == 2
+    transfer.import_file(tmp_path / "out.jsonl", tmp_path / "other", project="q")
+
+    there = open_project("q", tmp_path / "other").lookup([key_of(1), key_of(2)])
+    assert list(there.values()) == projects.entries(place)
+
+
+def test_a_file_is_replaced_only_by_a_whole_one(root, tmp_path, monkeypatch):
+    """
+    An export that fails leaves what stood there, and no draft.
+    """
+    path = tmp_path / "out.jsonl"
+    path.write_text("before")
+    place = filled(root, entry(1))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError):
+        transfer.export_project(place, path)
+
+    assert path.read_text() == "before"
+    assert sorted(os.listdir(tmp_path)) == ["cache", "out.jsonl"]
+
+
+def test_a_project_of_the_other_kind_of_question_is_exported_too(root, tmp_path):
+    """
+    What cannot be read is named so.
+    """
+    place = filled(root, entry(1, request=orjson.dumps({"prompt": "Hi"}), raw=b"?"))
+
+    transfer.export_csv(place, tmp_path / "out.csv")
+
+    (row,) = rows(tmp_path / "out.csv")
+    assert (row["question"], row["answer"]) == ("Hi", "(not readable)")

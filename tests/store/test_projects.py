@@ -1,0 +1,92 @@
+"""What a person is told of a project."""
+
+from __future__ import annotations
+
+import pytest
+from entries import entry, key_of
+
+from llmnb.store import projects
+from llmnb.store.project import open_project
+from llmnb.store.writer import writer
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "cache"
+
+
+def save(root, name, *entries, share=False):
+    store = open_project(name, root, share=share)
+    store.commit(entries)
+    return store
+
+
+def test_a_project_tells_its_worth_its_age_and_how_often_it_was_used(root):
+    """
+    Answers of unknown price are counted apart; the hit rate is uses among all its rows.
+    """
+    store = save(root, "p", entry(1), entry(2), entry(3, usd=None))
+    store.lookup([key_of(1)])
+
+    (one,) = projects.list_projects(root)
+
+    assert (one.answers, one.usd, one.unpriced, one.worth_usd) == (3, 0.5, 1, 0.5)
+    assert (one.hits, one.saved_usd, one.hit_rate) == (1, 0.25, 0.25)
+    assert (one.created, one.last_written) == (1_700_000_001.0, 1_700_000_003.0)
+    assert one.last_used > one.last_written
+
+
+def test_what_is_new_is_told_at_once(root):
+    """
+    Sums are remembered only while nothing changes.
+    """
+    store = save(root, "p", entry(1))
+    assert projects.summary(store.place).answers == 1
+
+    store.commit([entry(2)])
+
+    assert projects.summary(store.place).answers == 2
+    assert projects.summary(store.place).usd == 0.5
+
+
+def test_no_price_at_all_is_unknown_and_not_nothing(root):
+    """
+    An empty project is worth nothing.
+    """
+    store = save(root, "p", entry(1, usd=None))
+
+    assert projects.summary(store.place).worth_usd is None
+
+
+def test_a_plan_counts_nothing_as_used_and_copies_nothing(root):
+    """
+    Looking is not using.
+    """
+    save(root, "other", entry(1))
+    store = save(root, "p", entry(2), share=True)
+
+    found = store.peek([key_of(1), key_of(2), key_of(3)])
+    writer().flush(5)
+
+    assert {key: one.reused_from for key, one in found.items()} == {
+        key_of(1): "other",
+        key_of(2): None,
+    }
+    assert [(one.answers, one.hits) for one in projects.list_projects(root)] == [(1, 0), (1, 0)]
+
+
+def test_an_answer_of_another_project_counts_as_used_here(root):
+    """
+    Where it is used, not where it came from; even in a project that has no folder yet.
+    """
+    save(root, "other", entry(1))
+    store = open_project("p", root)
+
+    assert store.lookup([key_of(1)])
+    assert projects.summary(store.place).answers in (0, 1)  # it may still be on its way
+    assert store.flush(5)
+
+    assert [(one.name, one.answers, one.hits) for one in projects.list_projects(root)] == [
+        ("other", 1, 0),
+        ("p", 1, 1),
+    ]
