@@ -11,6 +11,7 @@ import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import orjson
@@ -80,6 +81,11 @@ class Template:
             return None
         return "".join((texts[part] or "") if is_field else part for part, is_field in self._parts)
 
+    @property
+    def parts(self) -> Sequence[tuple[str, bool]]:
+        """Literal texts, and names of columns marked True, in order."""
+        return tuple(self._parts)
+
     def asks(self, row: Mapping[str, Any]) -> bool:
         """Whether there is anything to ask about a row: `render` gives a prompt for it."""
         fields = self.fields
@@ -111,6 +117,8 @@ def is_missing(cell: Any) -> bool:
         return True
     if isinstance(cell, float):
         return math.isnan(cell)
+    if isinstance(cell, Real):  # a float of numpy's other than float64
+        return cell != cell  # only NaN differs from itself
     return type(cell).__name__ in ("NAType", "NaTType")
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, assert_type
 
+import pandas as pd
+
 import llmnb
 from llmnb import APIRequest, AsyncLLM, StatusTracker, errors
 from llmnb.engine.run import Run
+from llmnb.frames.accessors import DataFrameLLM, SeriesLLM
+from llmnb.frames.comparing import Comparison
+from llmnb.models.planning import Plan
 
 assert_type(llmnb.__version__, str)
 
@@ -42,3 +47,15 @@ except errors.RateLimited as error:
     assert_type(error.details.retry_after, float | None)
 except llmnb.errors.LLMNBError:
     raise
+
+frames = DataFrameLLM(pd.DataFrame({"text": ["a"]}))
+frames.generate("text", model=["openai/a", "groq/b"], n=2, max_requests_per_minute="5 per second")
+frames.generate("text", on_error="ignore")  # type: ignore[arg-type]
+assert_type(frames.plan("text", budget_usd=1.0), Plan)
+assert_type(frames.preview("text", n=5, schema=int), pd.DataFrame)
+assert_type(frames.compare("text", ["openai/a", "groq/b"]), Comparison)
+assert_type(frames.start("text").status().completed, int)
+frames.start("text", max_rpm=5)  # type: ignore[call-arg]
+frames.classify("text", {"good": "happy", "bad": "sad"}, into="mood")
+SeriesLLM(pd.Series(["a"])).extract(dict, use_cache=False)
+llmnb.register_accessor("other")

@@ -1,0 +1,263 @@
+"""Several models over the same rows: answers side by side, and where they disagree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+import pandas as pd
+
+from llmnb.errors import ConfigurationError
+from llmnb.frames.answers import Outcomes, column
+from llmnb.frames.job import Job, asking, questions
+from llmnb.frames.options import Options
+from llmnb.models.asking import Endpoint, Model
+from llmnb.records import Outcome
+from llmnb.schemas import Output, output_of
+
+AGREEMENT = "agreement"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """What several models answered."""
+
+    answers: pd.DataFrame
+    """A column for each model and `agreement`: the share of the answers that are the most
+    frequent one. Rows on which they agree least stand first; the index tells which they are."""
+
+    models: pd.DataFrame
+    """A row for each model: answered, failed, how often it is with the majority, dollars,
+    seconds and tokens."""
+
+    def __repr__(self) -> str:
+        with pd.option_context("display.width", 100, "display.max_columns", 20):
+            return f"{self.models}\n\n{self.answers}"
+
+    def _repr_html_(self) -> str:
+        # Answers are text: no markup of theirs is live, and no formula is typeset.
+        with pd.option_context("display.html.use_mathjax", False):
+            return f"{self.models.to_html()}{self.answers.to_html(max_rows=20)}"
+
+
+def comparison(
+    table: pd.DataFrame | pd.Series[Any],
+    prompt: Hashable,
+    models: Sequence[Model],
+    options: Options,
+) -> Job:
+    """Return the job that asks every model about every row, in one run.
+
+    Raises:
+        ConfigurationError: If fewer than two models are named, one is named twice, or an
+            option makes no sense here.
+    """
+    names = [_name(model) for model in _listed(models)]
+    _check(names, options)
+    ways = [_way(model, options.body) for model in models]
+    asked = questions(table, prompt, options, ways)
+    output = None if options.schema is None else output_of(options.schema)
+    side = _SideBySide(
+        index=table.index,
+        names=names,
+        positions=asked.positions,
+        output=output,
+        with_errors=options.on_error == "column",
+    )
+    return Job(
+        questions=asked,
+        # The first one is the default, so that no other has to be found.
+        asking=asking(replace(options, model=models[0]), output),
+        options=options,
+        shape=side.comparison,
+    )
+
+
+def _listed(models: Sequence[Model]) -> Sequence[Model]:
+    if isinstance(models, (str, Endpoint)):
+        raise ConfigurationError("compare() takes a list of models, at least two.")
+    return models
+
+
+def _name(model: Model) -> str:
+    if isinstance(model, str):
+        return model
+    if not isinstance(model, Endpoint):
+        raise ConfigurationError(
+            f"A model is named by text or an LLM, not {type(model).__name__}: compare() takes no "
+            "list of fallbacks in place of one model."
+        )
+    has_provider = model.api_provider and not model.model.startswith(f"{model.api_provider}/")
+    return f"{model.api_provider}/{model.model}" if has_provider else model.model
+
+
+def _check(names: Sequence[str], options: Options) -> None:
+    if len(names) < 2:
+        raise ConfigurationError("compare() takes at least two models. Nothing was sent.")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ConfigurationError(f"{twice[0]!r} is named twice. Nothing was sent.")
+    given = {
+        "model": options.model is not None,
+        "into": options.into is not None,
+        "details": options.details,
+        "n": options.n != 1,
+    }
+    if wrong := [name for name, is_given in given.items() if is_given]:
+        raise ConfigurationError(
+            f"compare() has a form of its own: leave out {' and '.join(wrong)}. Nothing was sent."
+        )
+
+
+class _Key(str):
+    """An API key that no repr shows: requests are kept beside their outcomes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'…'"
+
+
+def _way(model: Model, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request that ask one model."""
+    if not isinstance(model, Endpoint):
+        return {"model": model}
+    named = {
+        "model": model.model,
+        "url": model.url,
+        "api_key": _Key(model.api_key) if model.api_key else None,
+        "api_provider": model.api_provider,
+    }
+    # What belongs to the model gives way to what belongs to the call.
+    own = {name: value for name, value in model.params.items() if name not in body}
+    return {**own, **{name: value for name, value in named.items() if value}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SideBySide:
+    index: pd.Index[Any]
+    names: Sequence[str]
+    positions: Sequence[int]
+    output: Output | None
+    with_errors: bool
+
+    def comparison(self, outcomes: Outcomes) -> Comparison:
+        """Return the comparison as it is with these outcomes."""
+        every = {name: outcomes[place :: len(self.names)] for place, name in enumerate(self.names)}
+        values = {name: [self._value(one) for one in mine] for name, mine in every.items()}
+        compared = [
+            [None if value is None else _compared(value) for value in row]
+            for row in zip(*values.values(), strict=True)
+        ]
+        majorities = [_majority(row) for row in compared]
+        agreement = [share for _, share in majorities]
+        answers = {name: self._column(values[name]) for name in self.names}
+        if self.with_errors:
+            for name, mine in every.items():
+                messages = [one.error.message if one and one.error else None for one in mine]
+                answers[f"{name}_error"] = self._placed(messages, "string")
+        answers[AGREEMENT] = self._placed(agreement, "Float64")
+        frame = pd.DataFrame({name: one.array for name, one in answers.items()}, index=self.index)
+        ordered = frame.sort_values(AGREEMENT, kind="stable", na_position="last")
+        rows = [
+            _figures(mine, [row[place] for row in compared], majorities)
+            for place, mine in enumerate(every.values())
+        ]
+        return Comparison(ordered, _models(self.names, rows))
+
+    def _value(self, outcome: Outcome | None) -> Any:
+        if outcome is None or not outcome.is_answer:
+            return None
+        if self.output is None:
+            return outcome.text
+        found = self.output.as_mapping(outcome.value)
+        return found["value"] if self.output.is_wrapped else found
+
+    def _column(self, values: Sequence[Any]) -> pd.Series[Any]:
+        if self.output is None:
+            return self._placed(values, "string")
+        kind = self.output.fields[0][1] if self.output.is_wrapped else "object"
+        # Categories of several columns side by side would only be in the way.
+        return self._placed(values, "string" if kind == "category" else kind)
+
+    def _placed(self, values: Sequence[Any], kind: str) -> pd.Series[Any]:
+        placed: list[Any] = [None] * len(self.index)
+        for position, value in zip(self.positions, values, strict=True):
+            placed[position] = value
+        return column(placed, kind, self.index, None)
+
+
+def _compared(value: Any) -> str:
+    """Return what is compared of an answer: capitals and outer blanks do not count."""
+    if isinstance(value, str):
+        return value.strip().casefold()
+    return orjson.dumps(value, default=str, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _majority(answers: Sequence[str | None]) -> tuple[str | None, float | None]:
+    """Return the most frequent answer and its share; None where fewer than two answered."""
+    known = [one for one in answers if one is not None]
+    if len(known) < 2:
+        return None, None
+    (first, count), *_ = Counter(known).most_common(1)
+    return (first if count > 1 else None), count / len(known)
+
+
+def _figures(
+    outcomes: Outcomes,
+    answers: Sequence[str | None],
+    majorities: Sequence[tuple[str | None, float | None]],
+) -> dict[str, Any]:
+    mine = [one for one in outcomes if one is not None]
+    answered = [one for one in mine if one.is_answer]
+    judged = [
+        own == most
+        for own, (most, _) in zip(answers, majorities, strict=True)
+        if own is not None and most is not None
+    ]
+    seconds = pd.Series([one.seconds for one in answered if one.seconds is not None], dtype=float)
+    prices = [
+        (one.usd or 0.0) + (one.saved_usd or 0.0)
+        for one in answered
+        if one.usd is not None and not (one.is_cached and one.saved_usd is None)
+    ]
+    spent = [one.usd for one in answered if one.usd is not None]
+    usages = [one.reply.usage for one in answered if one.reply is not None and one.reply.usage]
+    return {
+        "answered": len(answered),
+        "failed": len(mine) - len(answered),
+        "with_majority": sum(judged) / len(judged) if judged else None,
+        "usd": None if len(spent) < len(answered) else sum(spent),
+        "usd_per_answer": sum(prices) / len(prices) if prices else None,
+        "seconds_p50": seconds.quantile(0.5) if len(seconds) else None,
+        "seconds_p95": seconds.quantile(0.95) if len(seconds) else None,
+        "prompt_tokens": sum(one.prompt for one in usages),
+        "completion_tokens": sum(one.completion for one in usages),
+        "cached": sum(one.is_cached for one in answered),
+    }
+
+
+_KINDS = {
+    "answered": "Int64",
+    "failed": "Int64",
+    "with_majority": "Float64",
+    "usd": "Float64",
+    "usd_per_answer": "Float64",
+    "seconds_p50": "Float64",
+    "seconds_p95": "Float64",
+    "prompt_tokens": "Int64",
+    "completion_tokens": "Int64",
+    "cached": "Int64",
+}
+
+
+def _models(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    index = pd.Index(list(names), name="model")
+    columns = {
+        name: column([row[name] for row in rows], kind, index, name)
+        for name, kind in _KINDS.items()
+    }
+    return pd.DataFrame(columns, index=index)

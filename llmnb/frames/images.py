@@ -1,0 +1,181 @@
+"""Pictures in cells: paths, addresses and bytes as what a message can carry.
+
+A picture is read when its request is prepared, not when the run begins, so that
+no more of them are in memory than are on their way.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from llmnb.errors import InputError
+from llmnb.frames.template import is_missing
+from llmnb.models.figures import visible
+
+LARGEST_BYTES = 20 * 2**20
+"""No picture is larger; providers refuse larger ones anyway."""
+
+MOST_IN_HAND = 64
+"""Rows with pictures that are under way at once."""
+
+_WEB = ("http://", "https://")
+
+
+class Pictured(Mapping[str, Any]):
+    """A request whose pictures are read each time that it is looked at.
+
+    Args:
+        before: Messages before the question.
+        text: The question; may be empty.
+        cells: Pictures: paths, addresses or bytes.
+        fields: Further fields of the request.
+    """
+
+    __slots__ = ("_before", "_cells", "_fields", "_text")
+
+    def __init__(
+        self,
+        before: Sequence[Mapping[str, Any]],
+        text: str,
+        cells: Sequence[Any],
+        fields: Mapping[str, Any],
+    ) -> None:
+        self._before = before
+        self._text = text
+        self._cells = cells
+        self._fields = fields
+
+    def __getitem__(self, name: str) -> Any:
+        if name == "messages":
+            return self._messages()
+        return self._fields[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._fields
+        yield "messages"
+
+    def __len__(self) -> int:
+        return len(self._fields) + 1
+
+    def _messages(self) -> list[Mapping[str, Any]]:
+        parts: list[dict[str, Any]] = [{"type": "text", "text": self._text}] if self._text else []
+        parts += [{"type": "image_url", "image_url": {"url": address(one)}} for one in self._cells]
+        return [*self._before, {"role": "user", "content": parts}]
+
+
+def pictures_in(cell: Any) -> list[Any]:
+    """Return the pictures that a cell holds: none, one, or a list of them.
+
+    Example:
+        >>> pictures_in(None), pictures_in("a.png"), pictures_in(["a.png", None])
+        ([], ['a.png'], ['a.png'])
+    """
+    if isinstance(cell, (list, tuple)):
+        return [one for one in cell if not is_missing(one)]
+    return [] if is_missing(cell) else [cell]
+
+
+def address(picture: Any) -> str:
+    """Return a picture's address: its own on the web, or all of it in a ``data:`` address.
+
+    Args:
+        picture: A path, an address (``https:``, ``http:``, ``data:``) or bytes.
+
+    Raises:
+        InputError: If it cannot be read, is too large, or is no picture that models take.
+
+    Example:
+        >>> address("https://example.org/cat.png")
+        'https://example.org/cat.png'
+        >>> address(bytes.fromhex("89504e470d0a1a0a"))
+        'data:image/png;base64,iVBORw0KGgo='
+    """
+    if isinstance(picture, (bytes, bytearray, memoryview)):
+        return _data(bytes(picture), f"A cell of {len(picture):,} bytes")
+    if isinstance(picture, str):
+        head = picture[:8].lower()
+        if head.startswith(_WEB):
+            return picture
+        if head.startswith("data:"):
+            return _checked(picture)
+        if "://" in picture[:32]:
+            raise InputError(
+                f"{_shown(picture)} is no picture that can be sent: give a path, an http or https "
+                "address, or bytes. Nothing was sent for it."
+            )
+    if isinstance(picture, (str, os.PathLike)):
+        return _data(_read(picture), _shown(picture))
+    raise InputError(
+        f"A picture is a path, an address or bytes, not {type(picture).__name__}. "
+        "Nothing was sent for it."
+    )
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    place = os.path.expanduser(os.fspath(path))
+    try:
+        # A pipe or a device would keep us waiting, or never end.
+        found = os.stat(place)
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{_shown(path)} is no file. Nothing was sent for it.")
+        if found.st_size > LARGEST_BYTES:
+            raise _too_large(_shown(path), found.st_size)
+        with open(place, "rb") as file:
+            return file.read(LARGEST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"The picture {_shown(path)} cannot be read: {reason}. Nothing was sent for it."
+        ) from None
+
+
+def _data(content: bytes, name: str) -> str:
+    if len(content) > LARGEST_BYTES:
+        raise _too_large(name, len(content))
+    kind = _kind(content)
+    if kind is None:
+        raise InputError(
+            f"{name} is no PNG, JPEG, GIF or WebP, which are the pictures that models take. "
+            "Nothing was sent for it."
+        )
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _kind(content: bytes) -> str | None:
+    """Return a picture's media type by its first bytes."""
+    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if content.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if content.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return "image/webp"
+    return None
+
+
+def _checked(url: str) -> str:
+    if len(url) > LARGEST_BYTES * 4 // 3 + 100:
+        raise _too_large("A data: address", len(url))
+    if not url[:11].lower().startswith("data:image/"):
+        raise InputError(
+            "A data: address holds something else than a picture. Nothing was sent for it."
+        )
+    return url
+
+
+def _too_large(name: str, size: int) -> InputError:
+    return InputError(
+        f"{name} has {size / 2**20:,.1f} MiB; a picture may have {LARGEST_BYTES >> 20} MiB. "
+        "Make it smaller. Nothing was sent for it."
+    )
+
+
+def _shown(path: str | os.PathLike[str]) -> str:
+    return repr(visible(os.fspath(path), longest=120))

@@ -1,0 +1,168 @@
+"""One thing to do with a table, made up of its questions, who is asked, and the form of answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import logging
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from llmnb.frames.answers import Form, Outcomes, check_place, suffixed
+from llmnb.frames.columns import Columns
+from llmnb.frames.images import MOST_IN_HAND
+from llmnb.frames.options import Options
+from llmnb.frames.questions import Questions
+from llmnb.frames.run import TableRun
+from llmnb.models.asking import Asking, start
+from llmnb.models.planning import Plan, plan
+from llmnb.models.resolve import choose
+from llmnb.schemas import Output, output_of
+
+logger = logging.getLogger("llmnb")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A run that can be started, or only planned."""
+
+    questions: Questions
+    asking: Asking
+    options: Options
+    shape: Callable[[Outcomes], Any]
+    """Makes of outcomes what the caller gets back."""
+
+    def start(self) -> TableRun[Any]:
+        """Start it and return at once.
+
+        Raises:
+            ConfigurationError: Before anything is sent.
+        """
+        _announce(self.asking)
+        run = start(
+            self.questions,
+            self.asking,
+            # Pictures are large: no more of them are in memory than are on their way.
+            window=MOST_IN_HAND if self.questions.has_pictures else None,
+            **self.options.limits(),
+        )
+        return TableRun(run, self.questions, self.shape, on_error=self.options.on_error)
+
+    def plan(self) -> Plan:
+        """Reckon what it would take; nothing is sent."""
+        empty = self.questions.rows - len(self.questions.positions)
+        found = plan(
+            itertools.chain(self.questions, itertools.repeat(None, empty)),
+            self.asking,
+            **self.options.for_plan(),
+        )
+        return dataclasses.replace(
+            found,
+            rows=self.questions.rows,
+            samples=self.questions.group,
+            begin=self._begin,
+        )
+
+    def _begin(self, rows: int | None = None) -> TableRun[Any]:
+        return self.start() if rows is None else self.first(rows).start()
+
+    def first(self, rows: int) -> Job:
+        """Return the same for the first so many rows that ask something."""
+        questions = self.questions.first(rows)
+        shape = self.shape
+        form = getattr(shape, "__self__", None)
+        if isinstance(form, Form):
+            shape = dataclasses.replace(form, positions=questions.positions).table
+        return dataclasses.replace(self, questions=questions, shape=shape)
+
+
+def job(
+    table: pd.DataFrame | pd.Series[Any],
+    prompt: Hashable,
+    options: Options,
+    *,
+    labels: Sequence[Any] | None = None,
+) -> Job:
+    """Return what `generate` does with a table.
+
+    Args:
+        table: A frame, or a series whose values are what is asked about.
+        prompt: A column's name, or a text with names in braces.
+        options: The keywords.
+        labels: Categories of the answers, in order.
+
+    Raises:
+        InputError: If the prompt, an example or a column cannot be used; nothing was sent.
+    """
+    asked = questions(table, prompt, options)
+    output = None if options.schema is None else output_of(options.schema)
+    is_into_frame = options.into is not None and isinstance(table, pd.DataFrame)
+    form = Form(
+        index=table.index,
+        options=options,
+        positions=asked.positions,
+        output=output,
+        frame=_copy(table, options, output) if is_into_frame else None,
+        labels=labels,
+    )
+    return Job(
+        questions=asked,
+        asking=asking(options, output),
+        options=options,
+        shape=form.table,
+    )
+
+
+def questions(
+    table: pd.DataFrame | pd.Series[Any],
+    prompt: Hashable,
+    options: Options,
+    ways: Sequence[Mapping[str, Any]] = ({},),
+) -> Questions:
+    """Return what is asked of a table."""
+    return Questions(
+        Columns.of(table),
+        prompt,
+        system=options.system,
+        examples=options.examples,
+        images=options.images,
+        samples=options.n,
+        ways=ways,
+    )
+
+
+def asking(options: Options, output: Output | None) -> Asking:
+    """Return who is asked, and how."""
+    return Asking(
+        model=options.model,
+        params=options.body,
+        duplicates=options.duplicates,
+        output=output,
+    )
+
+
+def _copy(table: Any, options: Options, output: Output | None) -> pd.DataFrame:
+    """Return the frame as it is now, for the answers to be put into."""
+    frame: pd.DataFrame = table
+    names: list[Hashable] = [options.name]
+    if output is not None and not output.is_wrapped:
+        names = [suffixed(options.name, field) for field, _ in output.fields]
+    if options.on_error == "column":
+        names.append(suffixed(options.name, "error"))
+    for name in names:
+        check_place(frame, name)
+    return frame.copy()
+
+
+def _announce(asking: Asking) -> None:
+    """Say who is asked where the person did not, once."""
+    if asking.model is None and (words := choose(None).announcement):
+        _say_once(words)
+
+
+@functools.lru_cache(maxsize=64)
+def _say_once(words: str) -> None:
+    logger.warning(words)

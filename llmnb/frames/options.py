@@ -1,0 +1,214 @@
+"""What can be said about a run over a table, beside the prompt; one list for every door."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypedDict, get_args
+
+from llmnb.adapters.rates import Rate
+from llmnb.errors import ConfigurationError
+from llmnb.frames.questions import Example
+from llmnb.models.asking import Duplicates, Model
+from llmnb.progress import Bars
+
+OnError = Literal["null", "column", "raise"]
+"""What becomes of rows that fail."""
+
+
+class SharedOptions(TypedDict, total=False):
+    """Keywords of every door, for type checkers; described in `Options`."""
+
+    model: Model | Sequence[Model] | None
+    into: Hashable | None
+    system: str | None
+    examples: Sequence[Example] | None
+    params: Any
+    images: Hashable | None
+    project_name: str | None
+    use_cache: bool
+    share: bool | list[str]
+    duplicates: Duplicates
+    details: bool
+    on_error: OnError
+    max_requests_per_minute: Rate | None
+    max_tokens_per_minute: Rate | None
+    max_concurrent_requests: int | None
+    max_attempts: int
+    budget_usd: float | None
+    time_limit: float | None
+    hedge_after: float | Literal["p95"] | None
+    mode: str
+    progress: Bars
+
+
+class PreviewOptions(SharedOptions, total=False):
+    """Keywords of what asks every row once."""
+
+    schema: Any
+
+
+class ExtractOptions(SharedOptions, total=False):
+    """Keywords of what brings a schema of its own."""
+
+    n: int
+
+
+class GenerateOptions(PreviewOptions, ExtractOptions, total=False):
+    """Keywords of `generate`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Keywords of `generate`, checked.
+
+    Raises:
+        ConfigurationError: If two of them exclude each other, or one has no such value.
+    """
+
+    model: Model | Sequence[Model] | None = None
+    """One model, or several in the order of fallback; None: the configured one."""
+
+    into: Hashable | None = None
+    """Column for the answers, in a copy of the frame."""
+
+    system: str | None = None
+    """A system message before every question."""
+
+    examples: Sequence[Example] | None = None
+    """Few-shot turns: pairs of an input and its answer."""
+
+    params: Any = None
+    """Fields of the request's body, such as ``temperature``: a mapping or an `LLMParams`."""
+
+    schema: Any = None
+    """Form of the answers: a pydantic model, a dataclass, a type, labels or a JSON schema."""
+
+    images: Hashable | None = None
+    """Column of pictures: paths, addresses or bytes."""
+
+    n: int = 1
+    """Answers to every row; above 1 a cell holds the list of them."""
+
+    project_name: str | None = None
+    """Project that keeps the answers."""
+
+    use_cache: bool = True
+    """False asks anew what is kept; answers are kept all the same."""
+
+    share: bool | list[str] = True
+    """Whether other projects' answers are used: True, False or the projects' names."""
+
+    duplicates: Duplicates = "merge"
+    """Identical rows are asked once, or each for itself."""
+
+    details: bool = False
+    """A frame that also tells model, tokens, dollars, seconds and more."""
+
+    on_error: OnError = "null"
+    """Failed rows: missing with one warning, told in a further column, or raised at the end."""
+
+    max_requests_per_minute: Rate | None = None
+    max_tokens_per_minute: Rate | None = None
+    max_concurrent_requests: int | None = None
+    max_attempts: int = 3
+    """Attempts for a row that were unsent or surely unbilled."""
+
+    budget_usd: float | None = None
+    """Dollars that are not overshot beyond what is in flight."""
+
+    time_limit: float | None = None
+    """Seconds for a row from its first dispatch."""
+
+    hedge_after: float | Literal["p95"] | None = None
+    """Seconds without a first token after which the next model is asked as well."""
+
+    mode: str = "live"
+    progress: Bars = "auto"
+    """Whether to show how far it is; ``"auto"``: on a terminal and in a notebook."""
+
+    def __post_init__(self) -> None:
+        if self.mode != "live":
+            raise ConfigurationError(
+                f"mode={self.mode!r} is not there: mode='live' asks now and waits for the answers. "
+                "Nothing was sent."
+            )
+        for name, known in (("on_error", OnError), ("duplicates", Duplicates)):
+            value = getattr(self, name)
+            if value not in get_args(known):
+                raise ConfigurationError(
+                    f"{name}={value!r} is not there; it is one of "
+                    f"{', '.join(map(repr, get_args(known)))}. Nothing was sent."
+                )
+        if self.details and self.into is not None:
+            raise ConfigurationError(
+                "details=True gives a frame of its own, so it does not go with into=…: leave one "
+                "of them out. Nothing was sent."
+            )
+        if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1:
+            raise ConfigurationError(
+                f"n is the number of answers to every row, at least 1, not {self.n!r}. "
+                "Nothing was sent."
+            )
+
+    @property
+    def name(self) -> Hashable:
+        """What the answers are called."""
+        return "response" if self.into is None else self.into
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The fields of the request's body."""
+        if self.params is None:
+            return {}
+        given = self.params.body() if hasattr(self.params, "body") else self.params
+        if not isinstance(given, Mapping):
+            raise ConfigurationError(
+                f"params is {type(given).__name__}; it is a mapping such as {{'max_tokens': 100}}, "
+                "or an LLMParams. Nothing was sent."
+            )
+        return given
+
+    def limits(self) -> dict[str, Any]:
+        """Return what `start` is told beside who is asked."""
+        return {name: getattr(self, name) for name in _FOR_START}
+
+    def for_plan(self) -> dict[str, Any]:
+        """Return what `plan` is told beside who is asked."""
+        return {name: getattr(self, name) for name in _FOR_PLAN}
+
+
+_FOR_PLAN = (
+    "project_name",
+    "share",
+    "use_cache",
+    "max_requests_per_minute",
+    "max_tokens_per_minute",
+    "max_concurrent_requests",
+    "budget_usd",
+)
+_FOR_START = (*_FOR_PLAN, "max_attempts", "time_limit", "hedge_after")
+
+_NAMES = tuple(field.name for field in fields(Options))
+
+
+def options_of(given: Mapping[str, Any]) -> Options:
+    """Return the options that keywords describe.
+
+    Raises:
+        TypeError: If there is no such keyword; the message names the nearest.
+
+    Example:
+        >>> options_of({"n": 2}).n
+        2
+        >>> options_of({"max_rpm": 5})
+        Traceback (most recent call last):
+        TypeError: there is no keyword 'max_rpm'...
+    """
+    for name in given:
+        if name not in _NAMES:
+            near = difflib.get_close_matches(name, _NAMES, n=2, cutoff=0.5)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise TypeError(f"there is no keyword {name!r}{hint} There are: {', '.join(_NAMES)}")
+    return Options(**given)

@@ -1,0 +1,129 @@
+"""What the accessors do; loaded when one is first used, because it brings the engine along."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+import pandas as pd
+
+from llmnb import progress
+from llmnb.errors import ConfigurationError
+from llmnb.frames.answers import Table, column
+from llmnb.frames.comparing import Comparison, comparison
+from llmnb.frames.job import Job, job, questions
+from llmnb.frames.options import options_of
+from llmnb.frames.run import TableRun
+from llmnb.models.planning import Plan
+
+Source = pd.DataFrame | pd.Series
+"""What is asked about."""
+
+Given = Mapping[str, Any]
+"""Keywords as they were given."""
+
+Labels = Sequence[Any] | Mapping[Any, str] | type[Enum]
+"""Labels, labels with what they mean, or an enumeration."""
+
+_EXTRACT = (
+    "Take what the schema asks for from the text. Invent nothing: what the text does not say "
+    "is null, or empty where null cannot be."
+)
+
+
+def generate(table: Source, prompt: Hashable, given: Given) -> Table:
+    """Block for the answers."""
+    return finish(job(table, prompt, options_of(given)))
+
+
+async def agenerate(table: Source, prompt: Hashable, given: Given) -> Table:
+    """Await the answers on the caller's loop."""
+    what = job(table, prompt, options_of(given))
+    run = what.start()
+    await progress.aattend(run.run, bars=what.options.progress)
+    return run.result()
+
+
+def start(table: Source, prompt: Hashable, given: Given) -> TableRun[Table]:
+    """Start in the background."""
+    return job(table, prompt, options_of(given)).start()
+
+
+def plan(table: Source, prompt: Hashable, given: Given) -> Plan:
+    """Reckon; nothing is sent."""
+    return job(table, prompt, options_of(given)).plan()
+
+
+def preview(table: Source, prompt: Hashable, rows: int, given: Given) -> pd.DataFrame:
+    """Ask about the first rows only, and show prompts beside answers."""
+    options = options_of({"on_error": "column", **given})
+    if options.into is not None or options.details:
+        raise ConfigurationError("preview() has a form of its own: leave out into and details.")
+    asked = questions(table, prompt, options)
+    positions = list(asked.positions[:rows])
+    few = table.iloc[positions]
+    answers: pd.DataFrame = finish(job(few, prompt, options))
+    prompts = column([asked.text(row) for row in positions], "string", few.index, "prompt")
+    answers.insert(0, "prompt", prompts.array)
+    error = f"{options.name}_error"
+    return answers if answers[error].notna().any() else answers.drop(columns=error)
+
+
+def extract(table: Source, prompt: Hashable, schema: Any, given: Given) -> Table:
+    """Fill typed columns from texts."""
+    return generate(table, prompt, _told(_EXTRACT, {**_without_schema(given), "schema": schema}))
+
+
+def classify(table: Source, prompt: Hashable, labels: Labels, given: Given) -> Table:
+    """Give every text one of the labels."""
+    known, meanings = _labels(labels)
+    options = options_of(
+        _told(_classifying(known, meanings), {**_without_schema(given), "schema": tuple(known)})
+    )
+    return finish(job(table, prompt, options, labels=known))
+
+
+def compare(table: Source, prompt: Hashable, models: Sequence[Any], given: Given) -> Comparison:
+    """Ask several models the same."""
+    found: Comparison = finish(comparison(table, prompt, models, options_of(given)))
+    return found
+
+
+def finish(what: Job) -> Any:
+    """Block until a job is done, showing how far it is, and return what it gives.
+
+    An interrupt stops it: in IPython the partial result comes back, in a script the
+    interrupt is raised again once the answers are safe.
+    """
+    run = what.start()
+    progress.attend(run.run, bars=what.options.progress)
+    return run.result()
+
+
+def _without_schema(given: Given) -> Given:
+    if "schema" in given:
+        raise TypeError("the schema is given by position here, not as a keyword")
+    return given
+
+
+def _told(words: str, given: Given) -> Given:
+    """Put words of our own after the caller's system message."""
+    system = given.get("system")
+    return {**given, "system": f"{system}\n\n{words}" if system else words}
+
+
+def _labels(labels: Labels) -> tuple[list[Any], Mapping[Any, str]]:
+    if isinstance(labels, type) and issubclass(labels, Enum):
+        return [one.value for one in labels], {}
+    if isinstance(labels, str):
+        raise ConfigurationError(
+            f"labels is one text, {labels[:60]!r}; give a list of them. Nothing was sent."
+        )
+    known = list(dict.fromkeys(labels))
+    return known, labels if isinstance(labels, Mapping) else {}
+
+
+def _classifying(labels: Sequence[Any], meanings: Mapping[Any, str]) -> str:
+    lines = [f"- {one}: {meanings[one]}" if one in meanings else f"- {one}" for one in labels]
+    return "\n".join(["Give the text the one label that fits best. The labels are:", *lines])

@@ -1,0 +1,97 @@
+"""Promises about rows that fail: the others are there, and the reasons are told once."""
+
+from __future__ import annotations
+
+import pickle
+
+import pandas as pd
+import pytest
+
+from llmnb import errors
+from llmnb.models.llm import LLM
+from llmnb.testing import SimulatedProvider
+
+
+@pytest.fixture
+def frame():
+    return pd.DataFrame({"text": ["a", None, "fail 1", "b", "fail 2"]}, index=list("vwxyz"))
+
+
+def test_failed_rows_are_missing_with_one_warning(sim, frame):
+    """
+    It counts them, groups the causes and names the first row of each.
+    """
+    with pytest.warns(UserWarning, match="2 of 4 rows failed and are NA") as caught:
+        answers = frame.llm.generate("text")
+
+    assert answers.fillna("?").tolist() == ["> a", "?", "?", "> b", "?"]
+    (one,) = caught
+    said = str(one.message)
+    assert "2 RequestRejected" in said
+    assert "first row 2" in said
+    assert one.filename == __file__
+
+
+def test_the_reasons_can_stand_in_a_column(sim, frame):
+    """
+    Beside the answers, without a warning.
+    """
+    found = frame.llm.generate("text", on_error="column")
+    filled = frame.llm.generate("text", into="said", on_error="column")
+
+    assert list(found.columns) == ["response", "response_error"]
+    assert found["response_error"].isna().tolist() == [True, True, False, True, False]
+    assert list(filled.columns) == ["text", "said", "said_error"]
+    assert "400" in filled["said_error"].iloc[2]
+
+
+def test_failures_can_be_raised_when_every_row_is_done(sim, frame):
+    """
+    The error carries the partial result, also to another process.
+    """
+    with pytest.raises(errors.RowsFailed, match="2 of 4 rows failed") as caught:
+        frame.llm.generate("text", on_error="raise")
+
+    for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+        assert error.partial.fillna("?").tolist() == ["> a", "?", "?", "> b", "?"]
+    assert len(caught.value.message.splitlines()) <= errors.MAX_MESSAGE_LINES
+
+
+def test_where_nothing_fails_nothing_is_raised(sim):
+    """
+    With any `on_error`.
+    """
+    frame = pd.DataFrame({"text": ["a"]})
+
+    assert frame.llm.generate("text", on_error="raise").tolist() == ["> a"]
+    assert frame.llm.generate("text", on_error="column")["response_error"].isna().all()
+
+
+def test_what_a_provider_writes_does_nothing_to_the_terminal(monkeypatch):
+    """
+    Escapes in its messages are written out.
+    """
+    evil = "\x1b[2J\u202eevil\r"
+    with SimulatedProvider(faults=lambda request: 400) as sim:
+        frame = pd.DataFrame({"text": [evil]})
+        monkeypatch.setattr(errors.RequestRejected, "message", property(lambda self: evil))
+        with pytest.warns(UserWarning, match="1 of 1 rows failed") as caught:
+            frame.llm.generate("text", model=LLM(url=sim.base_url, api_key="k", model="m"))
+
+    said = str(caught[0].message)
+    assert "\x1b" not in said
+    assert "\u202e" not in said
+    assert r"\x1b[2J" in said
+
+
+def test_a_refused_account_is_told_once(frame):
+    """
+    Not once a row.
+    """
+    with SimulatedProvider(api_key="right") as locked:
+        model = LLM(url=locked.base_url, api_key="wrong", model="m")
+        with pytest.warns(UserWarning, match="AuthenticationError") as caught:
+            answers = frame.llm.generate("text", model=model)
+
+    assert answers.isna().all()
+    assert len(caught) == 1

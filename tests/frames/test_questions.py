@@ -1,0 +1,102 @@
+"""Promises about requests made from rows: lazily, in order, each with its row."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from llmnb.frames.columns import Columns
+from llmnb.frames.questions import Questions
+from llmnb.frames.template import Template, cell_text
+from llmnb.models.asking import Sampled
+
+
+def questions(cells, prompt="{text}", **options):
+    return Questions(Columns.of(pd.DataFrame({"text": cells})), prompt, **options)
+
+
+def said(request):
+    return request["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize("cells", [["a", "b"], ["a", None, "b"], []])
+@pytest.mark.parametrize(
+    "options", [{}, {"samples": 2}, {"ways": ({"model": "x"}, {"model": "y"})}]
+)
+def test_it_is_a_sequence(cells, options):
+    """
+    Reading it one by one, by place, from the end, or in slices gives the same requests.
+    """
+    asked = questions(cells, **options)
+
+    everything = list(asked)
+    assert len(everything) == len(asked)
+    assert [asked[place] for place in range(len(asked))] == everything
+    assert [asked[place - len(asked)] for place in range(len(asked))] == everything
+    assert asked[1:] == everything[1:]
+    with pytest.raises(IndexError):
+        asked[len(asked)]
+
+
+def test_every_request_knows_its_row():
+    """
+    Rows that ask nothing are left out; ways and samples stand together.
+    """
+    asked = questions(["a", None, "b"], samples=2, ways=({"model": "x"}, {"model": "y"}))
+
+    assert [asked.row_of(place) for place in range(len(asked))] == [0] * 4 + [2] * 4
+    assert [(one.request["model"], one.k) for one in asked[:4]] == [
+        ("x", 0),
+        ("x", 1),
+        ("y", 0),
+        ("y", 1),
+    ]
+    assert isinstance(asked[0], Sampled)
+
+
+def test_the_first_rows_are_those_that_ask_something():
+    """
+    As a preview wants them.
+    """
+    few = questions([None, "a", "b", "c"]).first(2)
+
+    assert [said(one) for one in few] == ["a", "b"]
+    assert few.row_of(1) == 2
+
+
+def test_nothing_is_made_before_it_is_pulled():
+    """
+    A hundred thousand rows are a hundred thousand cells, not as many requests.
+    """
+    asked = questions([f"row {n}" for n in range(1000)], "Say {text}")
+
+    before = set(vars(asked))
+    assert said(next(iter(asked))) == "Say row 0"
+    assert set(vars(asked)) == before
+
+
+@pytest.mark.parametrize("prompt", ["text", "{text}", "a {text} b {text}", "{text}{more}", "no"])
+def test_a_row_is_rendered_as_a_template_renders_it(prompt):
+    """
+    By columns and by rows comes to the same.
+    """
+    frame = pd.DataFrame({"text": ["x", None, 1.5], "more": [None, None, {"k": 1}]})
+    asked = Questions(Columns.of(frame), prompt)
+    template = Template(prompt, ["text", "more"])
+    rows = frame.to_dict("records")
+
+    assert [said(one) for one in asked] == [
+        text for row in rows if (text := template.render(row)) is not None
+    ]
+
+
+def test_numbers_that_are_none_are_missing():
+    """
+    Of Python and of numpy.
+    """
+    numpy = pytest.importorskip("numpy")
+
+    for cell in (None, float("nan"), numpy.float32("nan"), pd.NA, pd.NaT):
+        assert cell_text(cell) is None
+    assert cell_text(numpy.float32(1.5)) == "1.5"
+    assert cell_text(True) == "True"

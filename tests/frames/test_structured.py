@@ -1,0 +1,229 @@
+"""Promises about answers with a form: typed columns, labels, and the raw text where it fails."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import Literal, TypedDict
+
+import pandas as pd
+import pydantic
+import pytest
+
+from llmnb import errors
+from llmnb.models.llm import LLM
+from llmnb.testing import SimulatedProvider
+
+
+class Review(pydantic.BaseModel):
+    stars: int
+    mood: Literal["good", "bad"]
+    price: float | None
+    is_short: bool
+    words: list[str]
+
+
+@dataclasses.dataclass
+class AsDataclass:
+    stars: int
+    mood: str
+
+
+class AsTypedDict(TypedDict):
+    stars: int
+    mood: str
+
+
+AS_SCHEMA = {
+    "type": "object",
+    "properties": {"stars": {"type": "integer"}, "mood": {"type": "string"}},
+    "required": ["stars", "mood"],
+}
+
+ANSWER = '{"stars": 5, "mood": "good", "price": null, "is_short": true, "words": ["a", "b"]}'
+
+
+@pytest.fixture
+def answering():
+    """Return a model that gives these answers by prompt, and what it was asked."""
+
+    def reply(prompt):
+        # Asked to mend it, the model insists.
+        return REPLIES["broken"] if "cannot be used" in prompt else REPLIES.get(prompt, ANSWER)
+
+    with SimulatedProvider(reply=reply) as sim:
+        yield LLM(url=sim.base_url, api_key="k", model="m")
+
+
+REPLIES = {
+    "broken": "five stars, I think",
+    "negative": "bad",
+    "positive": '{"value": "good"}',
+    "number": '{"value": 7}',
+}
+
+
+@pytest.fixture
+def frame():
+    return pd.DataFrame({"text": ["fine", None, "well"]}, index=[4, 4, 2])
+
+
+def test_a_schema_gives_typed_columns(answering, frame):
+    """
+    One for each field, in its order, missing where nothing was asked.
+    """
+    found = frame.llm.generate("text", schema=Review, model=answering)
+
+    assert {name: str(kind) for name, kind in found.dtypes.items()} == {
+        "stars": "Int64",
+        "mood": "category",
+        "price": "Float64",
+        "is_short": "boolean",
+        "words": "object",
+    }
+    assert found.index.equals(frame.index)
+    assert found["stars"].tolist() == [5, pd.NA, 5]
+    assert found["words"].tolist()[0] == ["a", "b"]
+    assert list(found["mood"].cat.categories) == ["good", "bad"]
+    assert found.iloc[1].isna().all()
+
+
+@pytest.mark.parametrize("schema", [AsDataclass, AsTypedDict, AS_SCHEMA], ids=lambda one: "")
+def test_every_kind_of_schema(answering, frame, schema):
+    """
+    A dataclass, a TypedDict, a JSON schema.
+    """
+    with SimulatedProvider(reply='{"stars": 4, "mood": "so so"}') as sim:
+        model = LLM(url=sim.base_url, api_key="k", model="m")
+        found = frame.llm.generate("text", schema=schema, model=model)
+
+    assert list(found.columns) == ["stars", "mood"]
+    assert found["stars"].dtype == "Int64"
+    assert found["mood"].tolist() == ["so so", pd.NA, "so so"]
+
+
+def test_into_names_the_columns_and_keeps_the_frame(answering, frame):
+    """
+    `<into>_<field>`, in a copy.
+    """
+    found = frame.llm.generate("text", schema=Review, into="r", model=answering)
+
+    assert list(found.columns) == ["text", *(f"r_{name}" for name in Review.model_fields)]
+    assert list(frame.columns) == ["text"]
+
+
+def test_details_have_the_raw_text_and_the_typed_columns(answering, frame):
+    """
+    The fields stand after the figures.
+    """
+    found = frame.llm.generate("text", schema=Review, details=True, model=answering)
+
+    assert found["response"].tolist()[0] == ANSWER
+    assert found["response_stars"].tolist() == [5, pd.NA, 5]
+    assert list(found.columns)[:2] == ["response", "error"]
+
+
+def test_an_answer_that_is_one_value_is_one_column(answering):
+    """
+    A type that is no object gives a Series of its own dtype.
+    """
+    found = pd.Series(["number", None]).llm.generate(schema=int, model=answering)
+
+    assert found.dtype == "Int64"
+    assert found.tolist() == [7, pd.NA]
+    assert found.name == "response"
+
+
+def test_what_does_not_fit_keeps_its_raw_text(answering):
+    """
+    After one attempt at mending it; the row is missing, the others are not.
+    """
+    frame = pd.DataFrame({"text": ["broken", "fine"]})
+
+    with pytest.warns(UserWarning, match="1 of 2 rows failed"):
+        found = frame.llm.generate("text", schema=Review, details=True, model=answering)
+
+    assert found["response"].tolist()[0] == "five stars, I think"
+    assert found["response_stars"].isna().tolist() == [True, False]
+    assert found["error"].isna().tolist() == [False, True]
+
+
+def test_several_samples_fill_every_column_with_lists(answering):
+    """
+    A cell holds the values of all of them.
+    """
+    found = pd.Series(["fine"]).llm.generate(schema=Review, n=2, model=answering)
+
+    assert found["stars"].tolist() == [[5, 5]]
+
+
+def test_extract_fills_columns_from_a_text(answering, frame):
+    """
+    The texts are the questions; what to do with them stands in the system message.
+    """
+    found = frame.llm.extract("text", Review, model=answering)
+    same = frame["text"].llm.extract(Review, model=answering)
+
+    assert found["stars"].tolist() == [5, pd.NA, 5]
+    pd.testing.assert_frame_equal(found, same)
+
+
+class Mood(enum.Enum):
+    UP = "good"
+    DOWN = "bad"
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["good", "bad"], ("good", "bad"), {"good": "happy", "bad": "unhappy"}, Mood],
+    ids=["list", "tuple", "mapping", "enum"],
+)
+def test_classify_gives_categories_in_the_order_of_the_labels(answering, labels):
+    """
+    Missing where nothing was asked; whatever else the model says is no label.
+    """
+    texts = pd.Series(["positive", None, "negative", "broken"])
+
+    with pytest.warns(UserWarning, match="1 of 3 rows failed"):
+        found = texts.llm.classify(labels, model=answering)
+
+    assert found.dtype == pd.CategoricalDtype(["good", "bad"])
+    assert [None if pd.isna(one) else one for one in found] == ["good", None, "bad", None]
+
+
+def test_the_meaning_of_labels_is_told(sim, asked, frame):
+    """
+    After what the caller says.
+    """
+    with pytest.warns(UserWarning, match="rows failed"):
+        frame.llm.classify("text", {"good": "happy", "bad": "sad"}, system="Be kind.")
+
+    system = asked[0]["messages"][0]["content"]
+    assert system.startswith("Be kind.")
+    assert "- good: happy" in system
+
+
+def test_wrong_labels_and_schemas_are_said_before_anything_is_sent(sim, frame):
+    """
+    Labels are several; a schema is given once.
+    """
+    with pytest.raises(errors.ConfigurationError):
+        frame.llm.classify("text", "good")
+    with pytest.raises(errors.ConfigurationError):
+        frame.llm.classify("text", [])
+    with pytest.raises(errors.ConfigurationError):
+        frame.llm.generate("text", schema=5)
+    with pytest.raises(TypeError, match="schema"):
+        frame.llm.extract("text", Review, **{"schema": Review})
+    assert len(sim.ledger.received) == 0
+
+
+def test_numbers_too_large_for_a_column_of_numbers(answering):
+    """
+    The column holds objects instead of losing them.
+    """
+    with SimulatedProvider(reply=f'{{"stars": {2**80}, "mood": "x"}}') as sim:
+        model = LLM(url=sim.base_url, api_key="k", model="m")
+        found = pd.Series(["a"]).llm.generate(schema=AS_SCHEMA, model=model)
+
+    assert found["stars"].tolist() == [2**80]
