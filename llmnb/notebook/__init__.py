@@ -1,0 +1,1 @@
+"""The notebook: dashboards, receipts, cards and magics, on runs and their snapshots."""

@@ -1,0 +1,385 @@
+"""The run card as text and numbers: what its page shows, made from one frozen snapshot.
+
+The page lays out and never computes; so every word and figure of the card can
+be tested without one. A sentence with stressed pieces is a list: plain,
+stressed, plain, and so on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from llmnb.engine.status import FailureCause, ModelShare, StatusSnapshot
+from llmnb.notebook import words
+from llmnb.notebook.charts import charts
+from llmnb.notebook.tally import Tally, tally
+
+View = Literal["running", "waiting", "paused", "stopping", "stopped", "finished", "empty"]
+"""States of a run as the card tells them apart: one that sends nothing is waiting."""
+
+_TITLES: dict[View, str] = {
+    "running": "Running",
+    "waiting": "Waiting",
+    "paused": "Paused",
+    "stopping": "Stopping",
+    "stopped": "Stopped",
+    "finished": "Finished",
+    "empty": "Nothing to send",
+}
+
+ESTIMATING_SECONDS = 10.0
+"""No time left is named before this."""
+
+MODELS_SHOWN = 10
+CAUSES_SHOWN = 8
+EXAMPLE_LENGTH = 200
+
+
+def card(
+    status: StatusSnapshot,
+    now: float,
+    *,
+    total: int | None = None,
+    asked: str = "",
+    since: float | None = None,
+    holds_kernel: bool = False,
+    retries: bool = False,
+    drawn: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return what the run card shows.
+
+    Args:
+        status: The run.
+        now: Seconds since the epoch.
+        total: Rows in all, where the run itself reads them lazily.
+        asked: Who is asked, such as ``"openai/gpt-5-mini, then 2 more"``.
+        since: When the state it is in began, in seconds since the epoch.
+        holds_kernel: Whether a cell keeps the kernel from hearing the card's buttons.
+        retries: Whether the failed rows will be asked again when the run is done.
+        drawn: The charts, where they were made a moment ago: they cost most of a card.
+    """
+    if total is not None and status.total is None:
+        status = dataclasses.replace(status, total=total)
+    rows = tally(status)
+    view = view_of(status)
+    shown: dict[str, Any] = {
+        "view": view,
+        "title": _TITLES[view],
+        "subject": _subject(status, asked),
+        "region": f"Run of project {words.visible(status.project, longest=80)}",
+        "simulated": int(status.simulated),
+        "says": _spoken(status, rows),
+    }
+    if view == "empty":
+        sentence = "There are no rows to ask about; no request was sent."
+        return {**shown, "because": {"glyph": "", "tone": "", "parts": [sentence], "saved": ""}}
+    return {
+        **shown,
+        # A pulse: a page that hears nothing for long knows that the kernel is gone.
+        "pulse": 0 if is_over(view) else int(now) // 5,
+        "seen": words.clock(now - now % 5),
+        "buttons": _buttons(view, holds_kernel),
+        "hero": _hero(status, rows, view, 0.0 if since is None else now - since),
+        "legend": [f"{rows.reused:,} reused", f"{rows.merged:,} merged"],
+        "rail": _rail(status, rows),
+        "ledger": _ledger(status, now, is_over(view)),
+        "because": _because(status, rows, view, holds_kernel),
+        **(drawn or charts(status)),
+        "models": _models(status.shares),
+        "extra": _extra(status),
+        "fails": [cause_line(one) for one in status.causes[:CAUSES_SHOWN]],
+        "retry": _retry(rows, view, holds_kernel, retries),
+    }
+
+
+def view_of(status: StatusSnapshot) -> View:
+    """Return the state that the card shows."""
+    if status.total == 0:
+        return "empty"
+    if status.state == "running" and not status.in_flight and _is_held_back(status):
+        return "waiting"
+    return status.state
+
+
+def is_over(view: View) -> bool:
+    """Whether nothing will change any more."""
+    return view in ("stopped", "finished", "empty")
+
+
+def _is_held_back(status: StatusSnapshot) -> bool:
+    """Whether something other than replies or the person keeps the run waiting."""
+    return status.waiting_on.startswith("Waiting on") and not status.waiting_on.startswith(
+        ("Waiting on replies", "Waiting on you")
+    )
+
+
+def _subject(status: StatusSnapshot, asked: str) -> str:
+    asked = asked or ", ".join(status.models)
+    project = words.visible(status.project, longest=60)
+    return f"{project} · {words.visible(asked, longest=120)}" if asked else project
+
+
+def _spoken(status: StatusSnapshot, rows: Tally) -> str:
+    """Return the card in a breath, for a screen reader."""
+    if rows.total is None:
+        said = [words.counted(rows.completed, "row")]
+    else:
+        is_done = rows.completed >= rows.total
+        said = [f"{words.percent(rows.completed, rows.total, done=is_done)} %"]
+    if rows.failed:
+        said.append(f"{rows.failed:,} failed")
+    if (eta := status.eta_seconds) is not None:
+        said.append(words.spoken(eta))
+    return ", ".join(said)
+
+
+def _buttons(view: View, holds_kernel: bool) -> dict[str, Any]:
+    if is_over(view):
+        return {"shown": 0, "first": "", "acts": 0}
+    return {
+        "shown": 1,
+        "first": "resume" if view == "paused" else "pause",
+        "acts": int(view != "stopping" and not holds_kernel),
+    }
+
+
+# ---------------------------------------------------------------------------- hero
+
+
+def _hero(status: StatusSnapshot, rows: Tally, view: View, since: float) -> dict[str, Any]:
+    over = is_over(view)
+    if rows.total is None:
+        far, unit, of = words.count(rows.completed), "", ["", "rows", " so far"]
+    else:
+        far = words.percent(rows.completed, rows.total, done=over and not rows.not_sent)
+        unit = " %"
+        of = ["", words.count(rows.completed), f" of {words.counted(rows.total, 'row')}"]
+    if over:
+        minutes = status.seconds / 60
+        pace = status.counts.num_requests / minutes if minutes > 0 else 0.0
+        speed = [words.rate(pace), "requests/min", f"for {words.span(status.seconds)}"]
+    else:
+        speed = [
+            words.rate(status.requests_per_minute),
+            "requests/min",
+            f"{words.rate(status.tokens_per_minute)} tokens/min",
+        ]
+    return {
+        "far": far,
+        "unit": unit,
+        "of": of,
+        "left": _left(status, rows, view, since),
+        "speed": speed,
+        "money": _money(status, over),
+    }
+
+
+def _left(status: StatusSnapshot, rows: Tally, view: View, since: float) -> list[str]:
+    match view:
+        case "waiting":
+            return ["nothing sent for ", words.elapsed(since)]
+        case "paused":
+            return [f"paused for {words.elapsed(since)}"]
+        case "stopping":
+            return ["storing what is in flight"]
+        case "stopped":
+            return [f"{rows.not_sent:,} not sent"]
+        case "finished":
+            return [f"in {words.span(status.seconds)}"]
+    if (eta := status.eta_seconds) is not None:
+        return ["about ", words.remaining(eta), " left"]
+    if rows.total is None:
+        return [f"for {words.elapsed(status.seconds)}"]
+    is_early = status.seconds < ESTIMATING_SECONDS
+    return ["estimating time left" if is_early else "time left unknown"]
+
+
+def _money(status: StatusSnapshot, over: bool) -> list[str]:
+    counts = status.counts
+    unpriced = counts.num_unpriced
+    spent = "unknown" if unpriced and not counts.usd else words.usd(counts.usd)
+    if spent == "unknown":
+        first = "no price known"
+    elif unpriced:
+        first = f"+ {unpriced:,} unpriced"
+    elif over:
+        first = "spent"
+    elif (projected := status.projected_usd) is not None:
+        first = f"of about {words.usd(projected)}"
+    else:
+        first = "so far"
+    budget = status.budget_usd
+    second = "no budget set" if budget is None else f"budget {words.usd(budget)}"
+    return [spent, first, second]
+
+
+# ------------------------------------------------------------------- rail and ledger
+
+
+def _rail(status: StatusSnapshot, rows: Tally) -> dict[str, Any]:
+    whole = max(1, rows.total if rows.total is not None else status.counts.num_rows)
+    return {
+        "whole": whole,
+        "launched": rows.launched,
+        "completed": rows.completed,
+        "parts": [
+            round(100 * part / whole, 2)
+            for part in (rows.reused, rows.merged, rows.answered, rows.failed)
+        ],
+    }
+
+
+def _ledger(status: StatusSnapshot, now: float, over: bool) -> dict[str, Any]:
+    counts = status.counts
+    last = counts.time_of_last_rate_limit_error
+    return {
+        "counts": [
+            words.count(number)
+            for number in (
+                counts.num_tasks_started,
+                counts.num_tasks_in_progress,
+                counts.num_tasks_succeeded,
+                counts.num_tasks_failed,
+                counts.num_rate_limit_errors,
+                counts.num_api_errors,
+                counts.num_other_errors,
+            )
+        ],
+        "last": words.clock(last) if last else "none",
+        "ago": words.ago(now - last) if last and not over else "",
+    }
+
+
+# ------------------------------------------------------------------------- because
+
+
+def _because(status: StatusSnapshot, rows: Tally, view: View, holds_kernel: bool) -> dict[str, Any]:
+    saved = status.counts.saved_usd
+    said = {"glyph": "arrow", "tone": "", "saved": f"saved {words.usd(saved)}" if saved else ""}
+    text = words.visible(status.waiting_on, longest=400)
+    match view:
+        case "stopped":
+            return {**said, "glyph": "stop", "saved": "", "parts": [_stopped(status, rows)]}
+        case "finished":
+            glyph = "alert" if rows.failed else "check"
+            return {**said, "glyph": glyph, "parts": [_finished(rows)]}
+        case "paused":
+            said["glyph"] = "pause"
+        case "stopping":
+            said["glyph"] = "stop"
+        case _ if _is_held_back(status):
+            said["glyph"] = "clock"
+            # A limit that is reached is how a run should go; being refused is not.
+            said["tone"] = "" if "limit of" in text else "wait"
+    text = text or "Looking up what is already answered."
+    if holds_kernel and view != "stopping":
+        text = "Waiting on replies." if text.startswith("Waiting on replies") else text
+        said["saved"] = ""
+        text += (
+            " This cell holds the kernel: press ■ in the toolbar to stop and keep "
+            f"{words.counted(rows.good, 'row')}."
+        )
+    return {**said, "parts": words.parts(text)}
+
+
+def _stopped(status: StatusSnapshot, rows: Tally) -> str:
+    when = f" at {words.clock(status.ended_at)}" if status.ended_at is not None else ""
+    return f"Stopped{when}. {again(rows)}"
+
+
+def again(rows: Tally) -> str:
+    """Return what to do after a stop."""
+    missing = f"{words.counted(rows.not_sent, 'row')} not sent"
+    if not rows.failed:
+        return f"Run the cell again: only the {missing} {_is_are(rows.not_sent)} asked."
+    return f"Run the cell again: only the {missing} and the {rows.failed:,} failed are asked."
+
+
+def _is_are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _finished(rows: Tally) -> str:
+    if rows.is_whole:
+        return f"All {words.counted(rows.good, 'row')} answered."
+    return (
+        f"{rows.good:,} of {words.counted(rows.completed, 'row')} answered; {rows.failed:,} failed."
+    )
+
+
+# ------------------------------------------------------------------------- details
+
+
+def _models(shares: tuple[ModelShare, ...]) -> list[list[Any]]:
+    """Return name, width of the bar, share, rows, median and cost of each model."""
+    shown = shares
+    rest: tuple[ModelShare, ...] = ()
+    if len(shares) > MODELS_SHOWN:
+        shown, rest = shares[: MODELS_SHOWN - 1], shares[MODELS_SHOWN - 1 :]
+    # Few models are drawn against the whole, many against the largest of them.
+    widest = shares[0].share if len(shares) >= 5 and shares[0].share > 0 else 1.0
+    rows: list[list[Any]] = [
+        [
+            words.visible(one.name, longest=120),
+            round(100 * one.share / widest, 1),
+            words.share(one.share),
+            words.count(one.rows),
+            words.latency(one.p50),
+            words.usd(one.usd),
+        ]
+        for one in shown
+    ]
+    if rest:
+        part = sum(one.share for one in rest)
+        prices = [one.usd for one in rest]
+        cost = None if None in prices else sum(one for one in prices if one is not None)
+        rows.append(
+            [
+                words.counted(len(rest), "other"),
+                round(min(100.0, 100 * part / widest), 1),
+                words.share(part),
+                words.count(sum(one.rows for one in rest)),
+                "–",
+                words.usd(cost),
+            ]
+        )
+    return rows
+
+
+def _extra(status: StatusSnapshot) -> str:
+    counts = status.counts
+    said = []
+    if counts.num_retried:
+        said.append(f"{counts.num_retried:,} retried")
+    if counts.num_hedged:
+        bound = (
+            f", at most {words.usd(status.counts.hedge_usd)} for replies not kept"
+            if status.counts.hedge_usd
+            else ""
+        )
+        said.append(f"{counts.num_hedged:,} hedged{bound}")
+    if counts.num_unsaved:
+        said.append(f"{words.counted(counts.num_unsaved, 'answer')} not saved, kept in memory")
+    return " · ".join(said)
+
+
+def _retry(rows: Tally, view: View, holds_kernel: bool, retries: bool) -> dict[str, Any]:
+    """Return the button under the causes; failed rows are asked again when the others are done."""
+    if is_over(view) or not rows.failed:
+        return {"label": "", "acts": 0}
+    if retries:
+        return {"label": "Asked again at the end", "acts": 0}
+    label = f"Retry these {rows.failed:,} at the end" if rows.failed > 1 else "Retry it at the end"
+    return {"label": label, "acts": int(view != "stopping" and not holds_kernel)}
+
+
+def cause_line(one: FailureCause) -> list[str]:
+    """Return the count, the cause in words and the example of one cause."""
+    cause = words.visible(one.words, longest=60)
+    return [words.count(one.rows), cause[:1].upper() + cause[1:], example(one)]
+
+
+def example(one: FailureCause) -> str:
+    """Return the first row that failed for a cause, and what its error said."""
+    return f"row {one.first_row:,}: {words.visible(one.example, longest=EXAMPLE_LENGTH)}"

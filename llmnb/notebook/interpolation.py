@@ -1,0 +1,80 @@
+"""References to variables in the body of a magic, filled in without running anything in braces.
+
+Only ``{name}``, ``{name.attribute}`` and ``{name[0]}`` or ``{name["key"]}`` are references,
+and only where a variable of that name exists. Every other brace is part of the prompt,
+so JSON and code can be pasted as they are. A name in two braces, ``{{name}}``, stays so.
+What was filled in is data: it is never looked through for further references.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from llmnb.errors import InputError
+from llmnb.frames.template import cell_text
+
+_REFERENCE = re.compile(
+    r"""\{
+    (?P<name> [^\W\d]\w* )
+    (?: \. (?P<attribute> [^\W\d]\w* )
+      | \[ (?P<index> -?\d+ | '[^'\\\n]*' | "[^"\\\n]*" ) \]
+    )?
+    \}""",
+    re.VERBOSE,
+)
+
+
+def fill(text: str, variables: Mapping[str, Any]) -> str:
+    """Return the text with its references replaced by what they refer to.
+
+    Args:
+        text: A prompt.
+        variables: What may be referred to.
+
+    Raises:
+        InputError: If a variable exists and has no such attribute or item.
+
+    Example:
+        >>> fill('{who}: {"a": {b}} {{who}} {facts["x"]}', {"who": "{b}", "facts": {"x": 1}})
+        '{b}: {"a": {b}} {{who}} 1'
+    """
+
+    def replaced(found: re.Match[str]) -> str:
+        if found["name"] not in variables or _is_doubled(text, found):
+            return found[0]
+        if (found["attribute"] or "").startswith("__"):
+            return found[0]
+        return _text(_value(variables[found["name"]], found))
+
+    return _REFERENCE.sub(replaced, text)
+
+
+def _is_doubled(text: str, found: re.Match[str]) -> bool:
+    start, end = found.span()
+    return text[start - 1 : start] == "{" and text[end : end + 1] == "}"
+
+
+def _value(variable: Any, found: re.Match[str]) -> Any:
+    try:
+        if (attribute := found["attribute"]) is not None:
+            return getattr(variable, attribute)
+        if (index := found["index"]) is not None:
+            return variable[index[1:-1] if index[0] in "'\"" else int(index)]
+    except (AttributeError, LookupError, TypeError) as error:
+        raise InputError(
+            f"{found[0]} cannot be filled in: {type(error).__name__}: {str(error)[:200]}.\n"
+            f"The variable {found['name']!r} exists and is {_kind(variable)}. Nothing was sent."
+        ) from None
+    return variable
+
+
+def _kind(variable: Any) -> str:
+    name = type(variable).__name__
+    return f"an {name}" if name[:1].lower() in "aeiou" else f"a {name}"
+
+
+def _text(value: Any) -> str:
+    # Dictionaries and lists as they are in a table's cells: as JSON.
+    return (cell_text(value) or "") if isinstance(value, (dict, list)) else str(value)

@@ -1,0 +1,188 @@
+"""`%llm_config` and `%llm_key`: what is used when nothing else is said, and the keys."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Any
+
+from IPython.core.error import StdinNotImplementedError, UsageError
+from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+
+from llmnb import settings
+from llmnb.errors import ConfigurationError, UnknownProvider
+from llmnb.notebook import choices
+from llmnb.notebook.forms import Table
+from llmnb.notebook.magics_ask import LLMMagics
+from llmnb.notebook.options import split_words
+from llmnb.notebook.plain_errors import plain_errors
+from llmnb.notebook.report import Report
+from llmnb.wire.catalog import Provider, load_catalog
+from llmnb.wire.keys import check_key
+
+
+@magics_class
+class SettingsMagics(Magics):
+    """Setting what holds for the whole kernel.
+
+    Args:
+        shell: IPython's shell.
+        asking: The magics that ask, whose options are shown and set here, too.
+    """
+
+    def __init__(self, shell: Any, asking: LLMMagics) -> None:
+        super().__init__(shell)
+        self._asking = asking
+
+    @no_var_expand
+    @line_magic
+    @plain_errors
+    def llm_config(self, line: str) -> Report | None:
+        """Show or set what is used when nothing else is said.
+
+        ::
+
+            %llm_config
+            %llm_config model=openai/gpt-4o-mini project=Reviews
+            %llm_config rpm=500 tpm=200000 concurrency=20 budget=2.50
+            %llm_config system="Answer in one sentence." stream=off
+            %llm_config model=none
+
+        Model, project, limits and budget hold for every door of this kernel: %llm, frames,
+        AsyncLLM. `system`, `format` and `stream` are options of %llm alone.
+        """
+        given = _pairs(line)
+        if not given:
+            return self._report()
+        # Everything is read before anything is set.
+        wanted = {name: choices.value_of(name, text) for name, text in given.items()}
+        for name in choices.OPTIONS:
+            if name in wanted:
+                self._set_option(name, wanted.pop(name))
+        settings.configure(**wanted)
+        self._let_through(wanted)
+        return None
+
+    def _set_option(self, name: str, value: Any) -> None:
+        trait = self._asking.traits()[name]
+        if value is None:
+            value = trait.default_value
+        if name == "format" and value not in trait.values:  # type: ignore[attr-defined]
+            raise ConfigurationError(
+                f"{value!r} is no format. Formats are: {', '.join(trait.values)}."  # type: ignore[attr-defined]
+            )
+        setattr(self._asking, name, value)
+
+    def _let_through(self, wanted: dict[str, Any]) -> None:
+        """Take back what an option of %llm would hide; what was said last holds."""
+        asking = self._asking
+        if "model" in wanted:
+            asking.model = ""
+        if "project_name" in wanted:
+            asking.project_name = ""
+        if "budget_usd" in wanted:
+            asking.budget = None
+        asking.limits = {name: value for name, value in asking.limits.items() if name not in wanted}
+
+    def _report(self) -> Report:
+        now, asking = settings.current(), self._asking
+        own = {
+            "model": asking.model,
+            "project_name": asking.project_name,
+            "budget_usd": asking.budget,
+            **asking.limits,
+        }
+        rows = [
+            ("model", settings.model() or "not set: the first provider whose key is found"),
+            ("project_name", settings.project_name()),
+            ("cache_dir", str(settings.cache_dir())),
+            *((name, _limit(getattr(now, name))) for name in choices.LIMITS),
+            ("budget_usd", "none" if now.budget_usd is None else f"${now.budget_usd:,.2f}"),
+        ]
+        shown = [
+            (name, f"{own[name]} for %llm; else {value}" if own.get(name) else value)
+            for name, value in rows
+        ]
+        shown += [
+            ("system", asking.system or "none"),
+            ("format", asking.format),
+            ("stream", "on" if asking.stream else "off"),
+        ]
+        table = Table(("setting", "value"), tuple(shown))
+        return Report("", table, notes=("Set one with %llm_config model=openai/gpt-4o-mini",))
+
+    @no_var_expand
+    @line_magic
+    @plain_errors
+    def llm_key(self, line: str) -> None:
+        """Ask for a provider's API key and keep it in memory, nowhere else.
+
+        ::
+
+            %llm_key openai
+            %llm_key openai --forget
+        """
+        names = [word for word in split_words(line) if word != "--forget"]
+        if len(names) != 1:
+            raise UsageError(_key_words(len(names)))
+        row = _provider(names[0])
+        if "--forget" in line.split():
+            settings.set_key(row.name, None)
+            print(f"The key for {row.name} is forgotten.")
+            return
+        if not row.key_env:
+            raise UsageError(f"{row.name} needs no key.")
+        key = _asked_for(row.name, row.key_env[0]).strip()
+        settings.set_key(row.name, check_key(key, row.name))
+        print(f"The key for {row.name} is kept in memory, until this kernel ends.")
+
+
+def _pairs(line: str) -> dict[str, str]:
+    """Return names and texts of ``name=value`` words, which may be quoted."""
+    found: dict[str, str] = {}
+    for word in split_words(line):
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise UsageError(
+                f"{word[:40]!r} is not name=value. Such as: "
+                '%llm_config model=openai/gpt-4o-mini rpm=500 system="Be brief."'
+            )
+        found[choices.full_name(name.strip())] = value
+    return found
+
+
+def _provider(name: str) -> Provider:
+    catalog = load_catalog()
+    try:
+        return catalog[name.lower()]
+    except KeyError:
+        # What was typed is not repeated: it may be a key.
+        raise UnknownProvider(
+            f"That is no provider. Providers are: {', '.join(catalog)}.\n{_KEYS_ELSEWHERE}"
+        ) from None
+
+
+def _limit(value: float | None) -> str:
+    return "what the provider allows" if value is None else f"{value:,.10g}"
+
+
+def _key_words(count: int) -> str:
+    if not count:
+        return "Which provider? Such as: %llm_key openai"
+    return f"%llm_key takes a provider's name and nothing else.\n{_KEYS_ELSEWHERE}"
+
+
+_KEYS_ELSEWHERE = (
+    "The key is asked for, never written on this line, where it would be saved with the notebook "
+    "and in IPython's history. If one stood there, take it out and make a new one."
+)
+
+
+def _asked_for(name: str, variable: str) -> str:
+    try:
+        # Nothing that is typed here is shown, sent back or written to the history.
+        return getpass.getpass(f"API key for {name}: ")
+    except (StdinNotImplementedError, EOFError):
+        raise ConfigurationError(
+            f"Nobody can be asked for a key here: no input is possible. Set {variable} in the "
+            "environment or in a .env file, or call llmnb.set_key."
+        ) from None

@@ -1,0 +1,146 @@
+"""The words behind a magic: how options are declared, read off a line, and looked up."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from IPython.core import magic_arguments
+from IPython.core.error import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_declaring: Any = magic_arguments  # it carries no types
+
+
+def arguments() -> Callable[[F], F]:
+    """Declare a magic that takes arguments; stands above those of `argument`."""
+    return _declaring.magic_arguments()  # type: ignore[no-any-return]
+
+
+def argument(*names: str, **described: Any) -> Callable[[F], F]:
+    """Declare one argument of a magic, as `argparse` describes it."""
+    return _declaring.argument(*names, **described)  # type: ignore[no-any-return]
+
+
+def split_words(line: str) -> list[str]:
+    """Return the words of a line; quotes hold words together, backslashes are letters.
+
+    Raises:
+        UsageError: If a quotation mark is not closed.
+
+    Example:
+        >>> split_words("clear Reviews 'My questions'")
+        ['clear', 'Reviews', 'My questions']
+    """
+    lexer = shlex.shlex(line, posix=True)
+    lexer.whitespace_split = True
+    lexer.commenters = lexer.escape = ""
+    try:
+        return list(lexer)
+    except ValueError:
+        raise UsageError("A quotation mark is not closed on this line.") from None
+
+
+VALUED = frozenset(("-m", "--model", "-o", "--output", "-s", "--system", "-f", "--format"))
+"""Options of a line magic that are followed by a value."""
+
+SWITCHES = frozenset(("--no-cache", "--stream", "--no-stream"))
+
+_WORD = re.compile(r"""\s*(?:"[^"]*"|'[^']*'|\S)+""")
+
+
+def split_line(line: str) -> tuple[str, str]:
+    r"""Return the options at the front of a line, and the prompt behind them as it stands.
+
+    A lone ``--`` ends the options.
+
+    Raises:
+        UsageError: If the line begins with an option that there is not.
+
+    Example:
+        >>> split_line('-m openai/gpt-5-mini -s "Be brief." What\'s -m for?')
+        ('-m openai/gpt-5-mini -s "Be brief."', "What's -m for?")
+    """
+    place = 0
+    while (word := _WORD.match(line, place)) is not None:
+        name = word[0].strip()
+        if name == "--":
+            return line[:place].strip(), line[word.end() :].strip()
+        if not re.match(r"--?[A-Za-z]", name):
+            break
+        if name in VALUED:
+            value = _WORD.match(line, word.end())
+            if value is None:
+                raise UsageError(f"{name} needs a value, such as {name} {_EXAMPLES[name]}.")
+            place = value.end()
+        elif name in SWITCHES or name.partition("=")[0] in VALUED:
+            place = word.end()
+        else:
+            raise UsageError(
+                f"%llm has no option {name}. It has {', '.join(sorted(VALUED | SWITCHES))}; "
+                "%%llm has more, see %%llm?.\n"
+                "A prompt that begins with a dash stands behind two: %llm -- -5 + 3 = ?"
+            )
+    return line[:place].strip(), line[place:].strip()
+
+
+def parsed(magics: object, name: str, line: str) -> argparse.Namespace:
+    """Return the arguments of a magic as they stand on a line.
+
+    Args:
+        magics: The magics that it belongs to.
+        name: Its name.
+        line: Its arguments.
+
+    Raises:
+        UsageError: If they are not such as it takes.
+    """
+    parser: argparse.ArgumentParser = getattr(magics, name).parser
+    args, rest = parser.parse_known_args(split_words(line))
+    if rest:
+        raise UsageError(
+            f"{' '.join(rest)[:80]!r} is no argument of this magic; %{name}? lists them."
+            + _HINTS.get(name, "")
+        )
+    return args
+
+
+_HINTS = {
+    "llm": "\nA model is named with -m MODEL, and a prompt stands in the lines below.",
+}
+
+_EXAMPLES = {
+    **dict.fromkeys(("-m", "--model"), "openai/gpt-4o-mini"),
+    **dict.fromkeys(("-o", "--output"), "answer"),
+    **dict.fromkeys(("-s", "--system"), '"Be brief."'),
+    **dict.fromkeys(("-f", "--format"), "json"),
+}
+
+
+def variable_name(name: str, option: str) -> str:
+    """Return a name that can be bound.
+
+    Raises:
+        UsageError: If it cannot.
+    """
+    if not name.isidentifier():
+        raise UsageError(f"{option} {name}: {name!r} cannot be the name of a variable.")
+    return name
+
+
+def variable(namespace: Mapping[str, Any], name: str, option: str) -> Any:
+    """Return the value of a variable that an option names.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    try:
+        return namespace[name]
+    except KeyError:
+        raise UsageError(
+            f"{option} {name}: there is no variable {name!r}. Nothing was sent."
+        ) from None

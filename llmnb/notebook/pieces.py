@@ -1,0 +1,91 @@
+"""Small pieces that several texts and pages of the magics are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from llmnb.notebook import markdown, words
+from llmnb.notebook.forms import Table
+
+ROWS_SHOWN = 200
+"""Rows of a table on a page; all of them are in its value."""
+
+_FOOT = "font-size:12px;opacity:.7;margin-top:6px"
+
+
+def foot_html(foot: str) -> str:
+    """Return the small line under an answer."""
+    return f'<div style="{_FOOT}">{words.escaped(foot)}</div>'
+
+
+def pretty_json(value: Any) -> str:
+    """Return a value as JSON with its parts on lines of their own."""
+    return orjson.dumps(value, default=_plain, option=_PRETTY).decode()
+
+
+_PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+
+
+def _plain(value: Any) -> Any:
+    dump = getattr(value, "model_dump", None)
+    return dump(mode="json") if callable(dump) else str(value)
+
+
+def table_html(table: Table, *, right: Sequence[int] = ()) -> str:
+    """Return a table as HTML, every cell as text.
+
+    Args:
+        table: The table.
+        right: Columns that hold figures.
+    """
+    style = [' style="text-align:right"' if place in right else _LEFT for place in _places(table)]
+    head = "".join(
+        f"<th{style[place]}>{cell_html(name)}</th>" for place, name in enumerate(table.columns)
+    )
+    rows = "".join(
+        "<tr>"
+        + "".join(f"<td{style[place]}>{cell_html(cell)}</td>" for place, cell in enumerate(row))
+        + "</tr>"
+        for row in table.rows[:ROWS_SHOWN]
+    )
+    more = len(table.rows) - ROWS_SHOWN
+    rest = f"<p>… {words.counted(more, 'further row')}</p>" if more > 0 else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{rest}"
+
+
+_LEFT = ' style="text-align:left"'
+
+
+def _places(table: Table) -> range:
+    return range(len(table.columns))
+
+
+def cell_html(cell: Any) -> str:
+    """Return a cell as text of a page."""
+    return markdown.inert("" if cell is None else str(cell))
+
+
+def table_text(table: Table, *, right: Sequence[int] = ()) -> str:
+    """Return a table as aligned columns.
+
+    Example:
+        >>> print(table_text(Table(("name", "rows"), (("a", "12"), ("bcd", "3"))), right=(1,)))
+        name  rows
+        a       12
+        bcd      3
+    """
+    cells = [
+        [words.visible("" if cell is None else cell, longest=60) for cell in row]
+        for row in (table.columns, *table.rows)
+    ]
+    widths = [max(len(row[place]) for row in cells) for place in _places(table)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    )

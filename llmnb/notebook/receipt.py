@@ -1,0 +1,138 @@
+"""The receipt of a run: what stays in a notebook when the dashboard is gone.
+
+As text here, for terminals and logs; as HTML in `receipt_html`. Whatever a
+model, a provider or a person wrote is escaped, and what would hide in it is
+made visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llmnb.engine.status import StatusSnapshot
+from llmnb.notebook import receipt_words as told
+from llmnb.notebook import words
+from llmnb.notebook.card import again
+from llmnb.notebook.receipt_html import html
+from llmnb.notebook.tally import Tally, tally
+
+__all__ = ["html", "line", "text"]
+
+WIDEST = 90
+"""Columns of the text at most."""
+
+
+def line(status: StatusSnapshot) -> str:
+    """Return a run in one line: for a terminal, and until the page shows more."""
+    rows = tally(status)
+    project = words.visible(status.project, longest=60)
+    if status.state in ("finished", "stopped"):
+        end = f"{told.headline(status, rows)} in {told.span(status)} for {told.spent(status)}"
+        return f"llmnb run · {project} · {end}"
+    of = "" if rows.total is None else f" of {rows.total:,}"
+    because = words.visible(status.waiting_on, longest=200)
+    far = f"{rows.completed:,}{of} rows, {told.spent(status)}"
+    return f"llmnb run · {project} · {far}. {because}".rstrip()
+
+
+def text(status: StatusSnapshot, *, ended: float, prices_of: str = "") -> str:
+    """Return the receipt as text, at most 90 columns wide.
+
+    Args:
+        status: The run at its end.
+        ended: When that was, in seconds since the epoch.
+        prices_of: Day of the price table; empty leaves it out.
+    """
+    rows = tally(status)
+    project = words.visible(status.project, longest=40)
+    simulated = " · simulated" if status.simulated else ""
+    lines = [f"llmnb receipt · {project} · {words.moment(ended)}{simulated}", ""]
+    if rows.total == 0:
+        return "\n".join([*lines, "Nothing to send: there were no rows."])
+    lines.append(f"{told.headline(status, rows)} in {told.span(status)} for {told.spent(status)}")
+    lines += _section(_row_lines(status, rows))
+    lines += _section(_request_lines(status))
+    lines += _section(_figure_lines(status))
+    if status.shares:
+        lines += _section(
+            _columns([("model", "rows", "share", "p50", "cost"), *told.models(status)])
+        )
+    if causes := told.causes(status):
+        lines += _section(["failed rows"])
+        first, second = (max(len(one[place]) for one in causes) for place in (0, 1))
+        lines += [f"    {one[0]:>{first}}  {one[1]:<{second}}   {one[2]}" for one in causes]
+    lines += ["", *_steps(status, rows, prices_of)]
+    return "\n".join(_cut(one) for one in lines)
+
+
+def _section(lines: Sequence[str]) -> list[str]:
+    return ["", *(f"  {one}" for one in lines)] if lines else []
+
+
+def _cut(one: str) -> str:
+    return one if len(one) <= WIDEST else one[: WIDEST - 1] + "…"
+
+
+def _dotted(name: str, value: str, note: str = "") -> str:
+    dots = "." * (20 - len(name))
+    return f"{name} {dots} {value:>5}{'   ' + note if note else ''}"
+
+
+def _row_lines(status: StatusSnapshot, rows: Tally) -> list[str]:
+    reused = status.counts.saved_reused_usd
+    merged = status.counts.saved_usd - reused
+    lines = [_dotted("rows", words.count(rows.total or rows.completed))]
+    for name, number, saved in (
+        ("answered", rows.answered, 0.0),
+        ("reused", rows.reused, reused),
+        ("merged", rows.merged, merged),
+        ("failed", rows.failed, 0.0),
+        ("not sent", rows.not_sent, 0.0),
+    ):
+        if number or name in ("answered", "failed"):
+            note = f"saved {words.usd(saved)}" if saved > 1e-9 else ""
+            lines.append(_dotted(f"  {name}", words.count(number), note))
+    return lines
+
+
+def _request_lines(status: StatusSnapshot) -> list[str]:
+    started, in_progress, succeeded, failed, limits, api, other, last = told.counters(status)
+    note = f"in progress {in_progress}, succeeded {succeeded}, failed {failed}"
+    return [
+        _dotted("requests started", started, note),
+        _dotted("rate limit errors", limits, f"last at {last}" if last != "none" else ""),
+        _dotted("API errors", api),
+        _dotted("other errors", other),
+    ]
+
+
+def _figure_lines(status: StatusSnapshot) -> list[str]:
+    pairs = (
+        ("tokens", told.tokens(status)),
+        ("latency", told.quantiles(status)),
+        ("repeated", told.repeated(status)),
+        ("waited", told.waited(status)),
+    )
+    return [_dotted(name, value) for name, value in pairs if value]
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return columns: the first to the left, figures to the right."""
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    widths[0] = min(widths[0], 48)
+    return [
+        f"{row[0][: widths[0]]:<{widths[0]}}   "
+        + "   ".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
+        for row in rows
+    ]
+
+
+def _steps(status: StatusSnapshot, rows: Tally, prices_of: str) -> list[str]:
+    lines = []
+    if status.state == "stopped":
+        lines.append(again(rows))
+    elif rows.failed:
+        lines.append("Retry the failed rows: run.retry_failed()")
+    if prices_of:
+        lines.append(f"Prices of {prices_of}.")
+    return lines

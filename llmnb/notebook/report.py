@@ -1,0 +1,51 @@
+"""What the looking magics hand back: a table that shows itself on a page and in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llmnb.notebook import markdown, words
+from llmnb.notebook.forms import Table
+from llmnb.notebook.pieces import table_html, table_text
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """A titled table with notes under it; all of it text, whatever it holds.
+
+    Example:
+        >>> Report("Models", Table(("name",), (("m",),)), notes=("One.",))
+        Models
+        <BLANKLINE>
+        name
+        m
+        <BLANKLINE>
+        One.
+    """
+
+    title: str
+    table: Table | None = None
+    right: Sequence[int] = ()
+    """Columns that hold figures."""
+
+    notes: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        parts = [words.visible(self.title)] if self.title else []
+        if self.table is not None:
+            parts.append(table_text(self.table, right=self.right))
+        if self.notes:
+            parts.append("\n".join(map(words.visible, self.notes)))
+        return "\n\n".join(parts)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        html = [f"<div><strong>{words.escaped(self.title)}</strong></div>"] if self.title else []
+        if self.table is not None:
+            html.append(table_html(self.table, right=self.right))
+        html += [f'<div style="opacity:.8">{words.escaped(note)}</div>' for note in self.notes]
+        return {
+            "text/html": f'<div class="{markdown.INERT}">{"".join(html)}</div>',
+            "text/plain": repr(self),
+        }

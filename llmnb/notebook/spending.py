@@ -1,0 +1,63 @@
+"""Tokens and dollars by project and model, as the spend logs have them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from llmnb.notebook import words
+from llmnb.notebook.forms import Table
+from llmnb.notebook.report import Report
+from llmnb.store import layout, spend
+from llmnb.store.spend import Spent
+
+_COLUMNS = ("", "project", "model", "requests", "tokens in", "tokens out", "spent")
+
+
+def report(root: Path) -> Report:
+    """Return what was spent under a cache folder, by this process and by all."""
+    logs = _logs(root)
+    here = _rows("this kernel", logs, spend.in_this_process)
+    ever = _rows("in all", logs, spend.totals)
+    if not ever:
+        return Report("Nothing was spent yet.")
+    notes = ["Answers from the cache cost nothing. Clearing answers does not lower these sums."]
+    if not here:
+        notes.insert(0, "This kernel has spent nothing.")
+    return Report("", Table(_COLUMNS, tuple(here + ever)), right=(3, 4, 5, 6), notes=notes)
+
+
+def _logs(root: Path) -> list[tuple[str, Path]]:
+    """Return names and logs of projects, those that were cleared included."""
+    names = {place.spend: place.name for place in layout.places(root)}
+    found = sorted((root / layout.SPEND).glob("*.jsonl"))
+    # A cleared project's folder name is all that is left of its name.
+    return [(names.get(path, path.stem.rpartition("-")[0] or path.stem), path) for path in found]
+
+
+def _rows(
+    whose: str, logs: list[tuple[str, Path]], read: Callable[[Path], list[Spent]]
+) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    every: list[Spent] = []
+    for name, path in logs:
+        for one in read(path):
+            every.append(one)
+            rows.append(("", name, f"{one.provider}/{one.model}", *_figures([one])))
+    if rows:
+        rows.insert(0, (whose, "", "", *_figures(every)))
+    return rows
+
+
+def _figures(spent: list[Spent]) -> tuple[str, str, str, str]:
+    requests = sum(one.requests for one in spent)
+    unpriced = sum(one.unpriced for one in spent)
+    usd = words.usd(sum(one.usd for one in spent))
+    if unpriced:
+        usd = "unknown" if unpriced == requests else f"{usd} + unknown"
+    return (
+        words.count(requests),
+        words.count(sum(one.prompt_tokens for one in spent)),
+        words.count(sum(one.completion_tokens for one in spent)),
+        usd,
+    )

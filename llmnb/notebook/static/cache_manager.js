@@ -1,0 +1,560 @@
+// The cache manager: a list of projects, and one project's answers; parts.js stands before it.
+//
+// What all pages share (the projects, what can be undone) comes as the widget's
+// snapshot. What one page has asked for (a page of answers, what clearing would
+// take) comes as a message that carries the turn it was asked with: so prompts
+// and answers are never part of the widget's state, nor of a saved notebook.
+
+const COLUMNS = [["answers", "answers", ""], ["size", "size", "opt3"], ["age", "age", "opt2 opt"], ["used", "last use", "opt2"], ["rate", "hit rate", "opt2"], ["saved", "saved", ""]];
+const SEARCH_PAUSE_MS = 250;
+
+// --------------------------------------------------------------------------- asking
+
+/** What is asked in the kernel, and who waits for the answer. */
+function makeAsker(model, onBusy) {
+  const page = uniqueId();
+  let count = 0;
+  const waiting = new Map();
+  const settle = (turn) => {
+    clearTimeout(waiting.get(turn)?.timer);
+    waiting.delete(turn);
+    onBusy(false);
+  };
+  const ask = (wish, answers = {}) => {
+    const turn = `${page}#${count += 1}`;
+    // A search that was overtaken is dropped in the kernel, and never answered.
+    if (wish.do === "open") for (const [old, one] of waiting) if (one.wish.do === "open") settle(old);
+    // Nobody has asked for a look; so nobody waits for it.
+    const timer = wish.do === "look" ? 0 : setTimeout(() => onBusy(true), BUSY_AFTER_MS);
+    waiting.set(turn, { wish, answers, timer });
+    model.send({ ...wish, turn });
+  };
+  const onMessage = (message) => {
+    const one = waiting.get(message?.turn);
+    if (!one) return;
+    one.answers[message.kind]?.(message);
+    if (message.kind === "done" || message.kind === "fault") settle(message.turn);
+  };
+  model.on("msg:custom", onMessage);
+  return {
+    ask,
+    end() {
+      model.off("msg:custom", onMessage);
+      for (const turn of [...waiting.keys()]) settle(turn);
+    },
+  };
+}
+
+// ----------------------------------------------------------------- asked once more
+
+/** A question in its row, with what answers it; focus goes to the answer that changes nothing. */
+function makePanel({ label, isCalm = false, onKeep }) {
+  const text = make("p", { id: uniqueId() });
+  const keep = makeButton(isCalm ? "Cancel" : "Keep", () => onKeep(true));
+  const buttons = make("span", { class: "btns" }, keep);
+  const node = make("div", { class: "q", role: isCalm ? "group" : "alertdialog", "aria-label": label, "aria-describedby": text.id }, text, buttons);
+  node.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.preventDefault();
+    event.stopPropagation();
+    onKeep(true);
+  });
+  return {
+    node,
+    keep,
+    add(...more) { buttons.append(...more); },
+    say(parts) { writeParts(text, parts); },
+  };
+}
+
+/** The two questions of a project, or of all: before clearing, and how to export. */
+function makeQuestions(asker, tell, onClosed) {
+  let open = null; // { project, what, node, panel, back }
+  const close = (returnsFocus) => {
+    if (!open) return;
+    const { node, back, row } = open;
+    const hadFocus = node.contains(document.activeElement);
+    open = null;
+    node.remove();
+    row?.classList.remove("asked", "calm");
+    if (returnsFocus || hadFocus) back?.focus();
+    onClosed();
+  };
+  const place = (spot, panel, isCalm) => {
+    if (spot.row) {
+      const cell = make("td", { colspan: COLUMNS.length + 2, class: "askcell" }, panel.node);
+      const node = make("tr", { class: isCalm ? "ask calm" : "ask" }, cell);
+      spot.row.classList.add("asked");
+      spot.row.classList.toggle("calm", isCalm);
+      spot.row.after(node);
+      return node;
+    }
+    const node = make("div", { class: isCalm ? "ask bar calm" : "ask bar" }, panel.node);
+    spot.after.after(node);
+    return node;
+  };
+  const show = (spot, label, isCalm) => {
+    close(false);
+    const panel = makePanel({ label, isCalm, onKeep: close });
+    open = { panel, back: spot.back, row: spot.row, node: null };
+    open.node = place(spot, panel, isCalm);
+    return panel;
+  };
+  const clear = (project, label, spot) => {
+    const panel = show(spot, `Clear ${label}`, false);
+    const mine = open;
+    const yes = makeButton("Clear", () => {
+      enable(yes, false);
+      asker.ask({ do: "clear", project }, {
+        done: () => { if (open === mine) close(true); spot.onCleared?.(); },
+        fault: (message) => { if (open === mine) close(true); tell(message.text, true); },
+      });
+    }, "danger");
+    enable(yes, false);
+    panel.add(yes);
+    panel.say(["", `Clear ${label}?`, " Counting what that would take away…"]);
+    panel.keep.focus();
+    asker.ask({ do: "weigh", project }, {
+      weighed: ({ question }) => { panel.say(question.parts); write(yes, question.yes); enable(yes, true); },
+      fault: (message) => { if (open === mine) close(true); tell(message.text, true); },
+    });
+  };
+  const exporting = (project, label, spot) => {
+    const panel = show(spot, `Export ${label}`, true);
+    const mine = open;
+    const to = (format) => () => {
+      asker.ask({ do: "export", project, format }, {
+        exported: (message) => tell(message.parts, false),
+        fault: (message) => tell(message.text, true),
+      });
+      if (open === mine) close(true);
+    };
+    panel.add(makeButton("JSONL", to("jsonl")), makeButton("CSV", to("csv")));
+    panel.say(["", `Export ${label} to a file?`, " JSONL keeps everything and can be imported again. CSV opens in a spreadsheet, its formulas made inert."]);
+    panel.keep.focus();
+  };
+  return { clear, export: exporting, close, get row() { return open?.row ?? null; }, get node() { return open?.node ?? null; } };
+}
+
+// --------------------------------------------------------------------------- the list
+
+function makeHead(onBack) {
+  const glyph = makeGlyph();
+  glyph.draw("box");
+  const back = makeButton("‹ Cache", onBack, "link");
+  const title = make("span", { class: "title" });
+  const subject = make("span", { class: "subject" });
+  const exportButton = makeButton("", () => {}, "bare");
+  const clearButton = makeButton("", () => {}, "bare");
+  const buttons = make("span", { class: "btns" }, exportButton, clearButton);
+  const node = make("div", { class: "head" }, make("span", { class: "state" }, glyph.node, back, title), subject, buttons);
+  return { node, back, title, subject, exportButton, clearButton, buttons };
+}
+
+function makeFigure(className = "") {
+  const big = make("span", { class: "big" });
+  const first = make("span");
+  const second = make("span");
+  const node = make("div", { class: `fig ${className}` }, big, make("span", { class: "sub" }, first, second));
+  return { node, big, first, second };
+}
+
+function makeHero() {
+  const kept = makeFigure();
+  const saved = makeFigure("money");
+  const share = document.createTextNode("");
+  saved.second.append(makeSwatch("reused"), share);
+  write(saved.first, "saved so far");
+  const segment = make("i", { class: "s-reused" });
+  const rail = make("div", { class: "rail", role: "img" }, make("span", { class: "seg", "aria-hidden": "true" }, segment));
+  const node = make("div", {}, make("div", { class: "hero" }, kept.node, make("div", { class: "fig speed" }), saved.node), rail);
+  const patch = (hero) => {
+    write(kept.big, hero.answers);
+    write(kept.first, hero.kept);
+    write(kept.second, hero.about);
+    write(saved.big, hero.saved);
+    write(share, hero.share);
+    assign(rail, "aria-label", hero.says);
+    segment.style.width = `${100 * hero.part}%`;
+    show(segment, hero.part > 0);
+  };
+  return { node, patch };
+}
+
+function makeRow({ onOpen, onExport, onClear, onUndo }) {
+  const name = makeButton("", () => { if (!state.gone) onOpen(state); }, "name bare");
+  const cells = COLUMNS.map(([, , className]) => make("td", { class: className }));
+  const exportButton = makeButton("Export", () => onExport(state, { row: node, back: exportButton }), "bare exp");
+  const clearButton = makeButton("Clear…", () => onClear(state, { row: node, back: clearButton }), "bare");
+  const undoButton = makeButton("Undo", () => onUndo([state.gone]), "bare");
+  const node = make("tr", {}, make("td", {}, name), ...cells, make("td", {}, make("span", { class: "btns" }, exportButton, clearButton, undoButton)));
+  let state = null;
+  const patch = (row) => {
+    state = row;
+    write(name, row.label);
+    assign(name, "title", row.label);
+    enable(name, !row.gone);
+    COLUMNS.forEach(([field], place) => write(cells[place], row[field]));
+    node.classList.toggle("gone", row.gone > 0);
+    for (const button of [exportButton, clearButton]) show(button, !row.gone);
+    show(undoButton, row.gone > 0);
+    assign(exportButton, "aria-label", `Export ${row.label}`);
+    assign(clearButton, "aria-label", `Clear ${row.label}…`);
+    assign(undoButton, "aria-label", `Undo clearing ${row.label}`);
+  };
+  return { node, patch, name, undoButton, get state() { return state; } };
+}
+
+function makeList(acts) {
+  const hero = makeHero();
+  const heads = ["Project", ...COLUMNS.map((one) => one[1])];
+  const head = make("tr", {}, ...heads.map((text, place) => make("th", { scope: "col", class: place ? COLUMNS[place - 1][2] : "" }, text)), make("th", {}, make("span", { class: "vh" }, "actions")));
+  const body = make("tbody");
+  const table = make("div", { class: "list" }, make("table", { class: "projects" }, make("thead", {}, head), body));
+  const node = make("div", {}, hero.node, table);
+  const rows = new Map();
+  const patch = (state, questions) => {
+    hero.patch(state.hero);
+    const wanted = new Set();
+    let last = null;
+    for (const one of state.projects) {
+      const id = `${one.gone}:${one.name}`;
+      wanted.add(id);
+      let row = rows.get(id);
+      if (!row) rows.set(id, row = makeRow(acts));
+      row.patch(one);
+      if ((last ? last.nextSibling : body.firstChild) !== row.node) last ? last.after(row.node) : body.prepend(row.node);
+      last = row.node;
+      if (questions.row === row.node) { // its question stays under it
+        if (row.node.nextSibling !== questions.node) row.node.after(questions.node);
+        last = questions.node;
+      }
+    }
+    for (const [id, row] of rows) {
+      if (wanted.has(id)) continue;
+      if (questions.row === row.node) questions.close(false);
+      row.node.remove();
+      rows.delete(id);
+    }
+  };
+  const find = (test) => [...rows.values()].find((row) => test(row.state));
+  return { node, patch, find, hero };
+}
+
+// ------------------------------------------------------------------------- one project
+
+function makeHit({ asker, tell, project, onForgotten }) {
+  let state = null;
+  const asked = make("span", { class: "p" });
+  const answered = make("span", { class: "a" });
+  const who = make("span", { class: "m" });
+  const cost = make("span", { class: "m" });
+  const code = make("code");
+  const copy = (text, button) => {
+    const said = button.dataset.says;
+    putOnClipboard(text).then((done) => {
+      write(button, done ? "Copied" : "Not allowed here");
+      setTimeout(() => write(button, said), 1500);
+    });
+  };
+  const copyAnswer = makeButton("Copy answer", () => {
+    asker.ask({ do: "answer", project: project(), key: state.key }, {
+      answer: (message) => copy(message.text, copyAnswer),
+      fault: (message) => tell(message.text, true),
+    });
+  }, "link");
+  const copyKey = makeButton("Copy key", () => copy(state.key, copyKey), "link");
+  const forget = makeButton("Forget this answer…", () => askToForget(), "link");
+  for (const button of [copyAnswer, copyKey]) button.dataset.says = button.textContent;
+  const key = make("span", { class: "key", hidden: "", id: uniqueId() }, code, copyAnswer, copyKey, forget);
+  const more = make("button", { type: "button", class: "more vh", "aria-expanded": "false", "aria-controls": key.id });
+  const node = make("li", { class: "hit" }, more, asked, who, answered, cost, key);
+  const toggle = () => {
+    const isOpen = more.getAttribute("aria-expanded") !== "true";
+    assign(more, "aria-expanded", isOpen);
+    node.classList.toggle("open", isOpen);
+    show(key, isOpen);
+    showTexts();
+    if (!isOpen) node.querySelector(".ask")?.remove();
+    label();
+  };
+  /** A closed row begins near the word that was found, an open one at the start. */
+  const showTexts = () => {
+    const isOpen = node.classList.contains("open");
+    for (const [span, { parts, skip }] of [[asked, state.asked], [answered, state.answered]]) {
+      writeParts(span, isOpen || !skip ? parts : [`… ${parts[0].slice(skip)}`, ...parts.slice(1)], "mark");
+    }
+  };
+  const label = () => write(more, more.getAttribute("aria-expanded") === "true" ? "Show less of this answer" : "Show all of this answer");
+  more.addEventListener("click", (event) => { event.stopPropagation(); toggle(); });
+  node.addEventListener("click", (event) => {
+    if (event.target.closest("button, .key, .ask") || String(getSelection())) return;
+    toggle();
+  });
+  const askToForget = () => {
+    node.querySelector(".ask")?.remove();
+    const keep = (returnsFocus) => { bar.remove(); if (returnsFocus) forget.focus(); };
+    const panel = makePanel({ label: "Forget this answer", onKeep: keep });
+    const bar = make("div", { class: "ask bar" }, panel.node);
+    const yes = makeButton("Forget this answer", () => {
+      enable(yes, false);
+      asker.ask({ do: "forget", project: project(), key: state.key }, {
+        forgotten: () => onForgotten(),
+        fault: (message) => { keep(true); tell(message.text, true); },
+      });
+    }, "danger");
+    panel.add(yes);
+    panel.say(["", "Forget this answer?", ` ${state.question}`]);
+    node.append(bar);
+    panel.keep.focus();
+  };
+  const patch = (hit) => {
+    const isOther = state?.key !== hit.key;
+    state = hit;
+    if (isOther && node.classList.contains("open")) toggle();
+    showTexts();
+    write(who, hit.who);
+    write(cost, hit.cost);
+    write(code, hit.short);
+    label();
+  };
+  return { node, patch, more };
+}
+
+async function putOnClipboard(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // Pages without https have no clipboard: a field that is copied from does as well.
+    const field = make("textarea", { class: "vh", "aria-hidden": "true", tabindex: "-1" });
+    const focused = document.activeElement;
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    const isDone = document.execCommand("copy");
+    field.remove();
+    focused?.focus();
+    return isDone;
+  }
+}
+
+function makeShelfOf({ asker, tell }) {
+  let project = null;
+  let number = 0;
+  let shown = [];
+  const input = make("input", { type: "search", "aria-label": "Search prompts and answers", placeholder: "Search prompts and answers", autocomplete: "off", spellcheck: "false", maxlength: "200" });
+  const count = make("span", { class: "cnt", role: "status" });
+  const find = make("div", { class: "find" }, input, count);
+  const hits = make("ol");
+  const range = make("span", { class: "why mut" });
+  const before = makeButton("Previous", () => turnTo(number - 1));
+  const after = makeButton("Next", () => turnTo(number + 1));
+  const pager = make("span", { class: "btns" }, before, after);
+  const foot = make("div", { class: "because" }, range, pager);
+  const node = make("div", {}, find, hits, foot);
+  const load = () => {
+    const wanted = project;
+    asker.ask({ do: "open", project, search: input.value, page: number }, {
+      page: ({ page }) => { if (wanted === project) patch(page); },
+      fault: (message) => tell(message.text, true),
+    });
+  };
+  const turnTo = (wanted) => { number = wanted; load(); };
+  const searching = afterPause(() => { number = 0; load(); }, SEARCH_PAUSE_MS);
+  input.addEventListener("input", searching.later);
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.isComposing) { event.preventDefault(); searching.now(); }
+  });
+  const patch = (page) => {
+    number = page.page;
+    write(count, page.count);
+    while (shown.length > page.hits.length) shown.pop().node.remove();
+    page.hits.forEach((hit, place) => {
+      if (!shown[place]) {
+        shown.push(makeHit({ asker, tell, project: () => project, onForgotten: () => { input.focus(); load(); } }));
+        hits.append(shown[place].node);
+      }
+      shown[place].patch(hit);
+    });
+    write(range, page.nothing || page.range);
+    show(pager, !page.nothing);
+    enable(before, page.before);
+    enable(after, page.after);
+    show(foot, true);
+  };
+  return {
+    node,
+    find,
+    open(name) {
+      project = name;
+      number = 0;
+      input.value = "";
+      write(count, "");
+      for (const one of shown) one.node.remove();
+      shown = [];
+      show(foot, false);
+      load();
+      input.focus();
+    },
+    close() { searching.never(); project = null; },
+  };
+}
+
+// ------------------------------------------------------------------------------- foot
+
+function makeFoot(onUndo, onClose) {
+  const glyph = makeGlyph();
+  const text = make("span");
+  const close = makeButton("Close", onClose, "bare");
+  const undo = makeButton("Undo", () => onUndo(gone));
+  const node = make("div", { class: "because", hidden: "" }, make("span", { class: "why" }, glyph.node, text), make("span", { class: "btns" }, close, undo));
+  close.title = "Deletes for good what was cleared";
+  let gone = [];
+  let told = null; // { parts, isBad }: what happened last, until something else does
+  let isBusy = false;
+  let state = null;
+  const patch = () => {
+    const foot = state?.foot ?? null;
+    const parts = isBusy ? [BUSY_WORDS] : told?.parts ?? foot?.parts ?? null;
+    gone = foot?.gone ?? [];
+    show(node, parts !== null);
+    if (parts === null) return;
+    glyph.draw(isBusy ? "clock" : told?.isBad ? "alert" : "check");
+    node.classList.toggle("bad", Boolean(told?.isBad) && !isBusy);
+    writeParts(text, parts);
+    for (const button of [undo, close]) show(button, gone.length > 0);
+    write(undo, foot?.undo ?? "Undo");
+  };
+  return {
+    node,
+    take(newState) {
+      const before = JSON.stringify(state?.foot ?? null);
+      state = newState;
+      if (JSON.stringify(state.foot) !== before) told = null;
+      patch();
+    },
+    tell(parts, isBad) { told = { parts: Array.isArray(parts) ? parts : [parts], isBad }; patch(); },
+    busy(newBusy) { if (newBusy !== isBusy) { isBusy = newBusy; patch(); } },
+    get said() { return text.textContent; },
+    undo,
+  };
+}
+
+// ----------------------------------------------------------------------------- render
+
+function render({ model, el }) {
+  const root = make("div", { class: "llmnb" });
+  const state = () => model.get("snapshot") ?? {};
+  let opened = null; // the name of the project that is looked into
+  let focusNext = null; // what shall have the focus once the list is new
+
+  const speaker = makeSpeaker();
+  const foot = makeFoot((gone) => undo(gone), () => asker.ask({ do: "close" }));
+  const tell = (parts, isBad) => { foot.tell(parts, isBad); speaker.say(foot.said); };
+  const asker = makeAsker(model, (isBusy) => { foot.busy(isBusy); if (isBusy) speaker.say(foot.said); });
+  const questions = makeQuestions(asker, tell, () => {});
+
+  const open = (row) => { questions.close(false); opened = row.name; patch(); project.open(row.name); };
+  const back = () => {
+    const name = opened;
+    questions.close(false);
+    opened = null;
+    project.close();
+    asker.ask({ do: "look" });
+    patch();
+    list.find((row) => row.name === name && !row.gone)?.name.focus();
+  };
+  const undo = (gone) => {
+    const names = state().projects.filter((row) => gone.includes(row.gone)).map((row) => row.name);
+    focusNext = () => list.find((row) => row.name === names[0] && !row.gone)?.name;
+    asker.ask({ do: "undo", gone }, { fault: (message) => tell(message.text, true) });
+  };
+  const countOf = (row) => `the ${row.answers} ${row.answers === "1" ? "answer" : "answers"} of ${row.label}`;
+  const cleared = (name) => () => {
+    if (opened !== null) { opened = null; project.close(); patch(); }
+    const target = () => list.find((row) => row.gone > 0 && (name === null || row.name === name))?.undoButton;
+    focusNext = target;
+    settleFocus();
+  };
+  const settleFocus = () => {
+    const target = focusNext?.();
+    if (target) { focusNext = null; target.focus(); }
+  };
+
+  const head = makeHead(back);
+  const list = makeList({
+    onOpen: open,
+    onExport: (row, spot) => questions.export(row.name, countOf(row), spot),
+    onClear: (row, spot) => questions.clear(row.name, countOf(row), { ...spot, onCleared: cleared(row.name) }),
+    onUndo: undo,
+  });
+  const project = makeShelfOf({ asker, tell });
+  const blankTitle = make("p", { class: "t" });
+  const blankText = make("p");
+  const blank = make("div", { class: "blank" }, blankTitle, blankText);
+  const card = make("div", { class: "card cache", role: "region" }, head.node, list.node, project.node, blank, foot.node, speaker.node);
+  root.append(card);
+
+  // Both buttons of the head speak of what is looked at: one project, or all.
+  const here = () => state().projects?.find((row) => row.name === opened && !row.gone);
+  const spot = (button) => opened === null ? { after: list.hero.node, back: button } : { after: project.find, back: button };
+  head.exportButton.addEventListener("click", () => {
+    const row = here();
+    if (row) questions.export(row.name, countOf(row), spot(head.exportButton));
+    else questions.export(null, "all answers, one file for each project,", spot(head.exportButton));
+  });
+  head.clearButton.addEventListener("click", () => {
+    const row = here();
+    const name = row ? row.name : null;
+    questions.clear(name, row ? countOf(row) : "all answers", { ...spot(head.clearButton), onCleared: cleared(name) });
+  });
+
+  function patch() {
+    const now = state();
+    const isList = now.view === "list";
+    const row = here();
+    if (opened !== null && !row) { opened = null; project.close(); }
+    const isInside = opened !== null;
+    show(head.back, isInside);
+    write(head.title, isInside ? `/ ${row.label}` : "Cache");
+    write(head.subject, isInside ? row.about : now.where ?? "");
+    assign(head.subject, "title", head.subject.textContent);
+    assign(card, "aria-label", isInside ? `Cache manager, project ${row.label}` : "Cache manager");
+    const live = isList && now.projects.some((one) => !one.gone);
+    show(head.buttons, live);
+    write(head.exportButton, isInside ? "Export" : "Export all");
+    write(head.clearButton, isInside ? "Clear…" : "Clear all…");
+    show(list.node, isList && !isInside);
+    show(project.node, isInside);
+    show(blank, now.view === "empty" || now.view === "looking");
+    if (isList) list.patch(now, questions);
+    else {
+      write(blankTitle, now.view === "looking" ? "Adding up what is kept…" : now.blank?.[0] ?? "");
+      write(blankText, now.view === "looking" ? "" : now.blank?.[1] ?? "");
+    }
+    const before = foot.said;
+    foot.take(now);
+    if (now.foot && foot.said !== before) speaker.say(foot.said);
+    settleFocus();
+  }
+
+  keepKeys(root);
+  const unfollow = followScheme(root);
+  el.append(root);
+  const onVisible = () => { if (!document.hidden) asker.ask({ do: "look" }); };
+  document.addEventListener("visibilitychange", onVisible);
+  model.on("change:snapshot", patch);
+  patch();
+  asker.ask({ do: "look" });
+  return () => {
+    model.off("change:snapshot", patch);
+    document.removeEventListener("visibilitychange", onVisible);
+    project.close();
+    asker.end();
+    unfollow();
+    root.remove();
+  };
+}
+
+export default { render };

@@ -1,0 +1,161 @@
+// What every widget is made of; stands before its script.
+//
+// Each node is made once and patched afterwards, so that focus survives every
+// message. Whatever comes from outside is set as textContent: never as markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+const GLYPHS = {
+  box: [["path", { d: "M1.8 2.2h8.4v2.6H1.8zM2.6 4.8v5h6.8v-5M4.8 7h2.4", fill: "none", stroke: "currentColor", "stroke-width": 1.2 }]],
+  lines: [["path", { d: "M2 3h8M2 6h8M2 9h5", stroke: "currentColor", "stroke-width": 1.4 }]],
+  check: [["path", { d: "M1.8 6.4 4.8 9.4 10.4 2.8", fill: "none", stroke: "currentColor", "stroke-width": 1.7 }]],
+  alert: [["path", { d: "M6 1.3 11.2 10.4H.8z", fill: "none", stroke: "currentColor", "stroke-width": 1.3, "stroke-linejoin": "round" }],
+    ["path", { d: "M6 4.6v2.9M6 8.3v1.1", stroke: "currentColor", "stroke-width": 1.3 }]],
+  arrow: [["path", { d: "M2 6h7M6.2 3 9.2 6 6.2 9", fill: "none", stroke: "currentColor", "stroke-width": 1.4 }]],
+  clock: [["circle", { cx: 6, cy: 6, r: 4.7, fill: "none", stroke: "currentColor", "stroke-width": 1.4 }],
+    ["path", { d: "M6 3.2V6l2 1.3", fill: "none", stroke: "currentColor", "stroke-width": 1.4 }]],
+};
+const GLYPH_TONE = { clock: "g-wait", alert: "g-bad", check: "g-good" };
+
+// ------------------------------------------------------------------------- nodes
+
+function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function makeSvg(tag, attributes = {}, ...children) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function assign(node, name, value) {
+  if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+}
+
+function show(node, isShown) {
+  if (node.hidden === isShown) node.hidden = !isShown;
+}
+
+/** Write a sentence of plain and stressed pieces, in turn. */
+function writeParts(node, parts, tag = "b") {
+  while (node.childNodes.length > parts.length) node.lastChild.remove();
+  parts.forEach((part, place) => {
+    const old = node.childNodes[place];
+    if (old === undefined) {
+      node.append(place % 2 ? make(tag) : document.createTextNode(""));
+    }
+    write(node.childNodes[place], part);
+  });
+}
+
+function makeGlyph() {
+  const node = makeSvg("svg", { class: "glyph", viewBox: "0 0 12 12", "aria-hidden": "true" });
+  let drawn = null;
+  const draw = (name, tone = GLYPH_TONE[name] ?? "mut") => {
+    const wanted = `${name} ${tone}`;
+    if (drawn === wanted) return;
+    drawn = wanted;
+    assign(node, "class", `glyph ${tone}`);
+    node.replaceChildren(...(GLYPHS[name] ?? []).map(([tag, attributes]) => makeSvg(tag, attributes)));
+    node.style.display = GLYPHS[name] ? "" : "none";
+  };
+  return { node, draw };
+}
+
+function makeSwatch(kind) {
+  return make("i", { class: `sw s-${kind}`, "aria-hidden": "true" });
+}
+
+function makeButton(text, act, className = "") {
+  const node = make("button", { type: "button", class: className }, text);
+  node.addEventListener("click", () => {
+    if (node.getAttribute("aria-disabled") !== "true") act();
+  });
+  return node;
+}
+
+/** A button that may not act keeps its focus; so it is told, not taken away. */
+function enable(button, isEnabled) {
+  assign(button, "aria-disabled", isEnabled ? "false" : "true");
+}
+
+const uniqueId = () => `llmnb-${Math.random().toString(36).slice(2, 10)}`;
+
+// ------------------------------------------------------------------ light and dark
+
+/** The host's own ink where it has one; the fallback is a colour that no host uses. */
+const HOST_INK = "var(--vscode-foreground, var(--colab-primary-text-color, var(--jp-ui-font-color1, rgba(1, 2, 3, 0.04))))";
+
+function rgba(text) {
+  const numbers = (text.match(/-?[\d.]+(?:e-?\d+)?%?/g) ?? []).map((one) => one.endsWith("%") ? parseFloat(one) / 100 : parseFloat(one));
+  if (numbers.length < 3) return null;
+  const scale = text.startsWith("color(") ? 255 : 1;
+  const [red, green, blue] = numbers.slice(0, 3).map((one) => one * scale);
+  return { red, green, blue, alpha: numbers[3] ?? 1 };
+}
+
+const luminance = ({ red, green, blue }) => (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255;
+
+function isDark(root, probe) {
+  const ink = rgba(getComputedStyle(probe).color);
+  if (ink && !(ink.red === 1 && ink.green === 2 && ink.blue === 3)) return luminance(ink) > 0.5;
+  for (let node = root.parentElement; node; node = node.parentElement) {
+    const ground = rgba(getComputedStyle(node).backgroundColor);
+    if (ground && ground.alpha > 0.5) return luminance(ground) < 0.5;
+  }
+  return false;
+}
+
+/** Keep `data-scheme` true to the host's theme; returns what ends it. */
+function followScheme(root) {
+  const probe = make("span", { hidden: "" });
+  probe.style.color = HOST_INK;
+  root.append(probe);
+  const look = () => assign(root, "data-scheme", isDark(root, probe) ? "dark" : "light");
+  // A theme's style sheet may arrive a little after the attribute that names it.
+  let later = 0;
+  const lookTwice = () => { look(); clearTimeout(later); later = setTimeout(look, 400); };
+  const observer = new MutationObserver(lookTwice);
+  for (const node of [document.documentElement, document.body]) observer.observe(node, { attributes: true });
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  system.addEventListener("change", lookTwice);
+  lookTwice();
+  requestAnimationFrame(look); // the root stands in the page only now
+  return () => { observer.disconnect(); system.removeEventListener("change", lookTwice); clearTimeout(later); };
+}
+
+/** Keep the notebook's own keys, such as D D, away from our buttons and fields. */
+function keepKeys(root) {
+  // JupyterLab looks for this on the focused element itself. Ctrl+S and its like
+  // still belong to the notebook, so the mark is gone while such a key is held.
+  const mark = (event) => event.target.toggleAttribute("data-lm-suppress-shortcuts", !event.ctrlKey && !event.metaKey);
+  for (const name of ["focusin", "keydown", "keyup"]) root.addEventListener(name, mark);
+}
+
+/** One polite line for who listens instead of looking; what was said last is not said again. */
+function makeSpeaker() {
+  const node = make("span", { class: "vh", role: "status", "aria-live": "polite" });
+  return { node, say(text) { write(node, text); } };
+}
+
+/** Call `act` once nothing has been asked for a moment; `at once` skips the wait. */
+function afterPause(act, pauseMs) {
+  let timer = 0;
+  const later = () => { clearTimeout(timer); timer = setTimeout(act, pauseMs); };
+  const now = () => { clearTimeout(timer); act(); };
+  const never = () => clearTimeout(timer);
+  return { later, now, never };
+}
+
+/** Say so when the kernel does not answer: it is busy with a cell, and does it afterwards. */
+const BUSY_AFTER_MS = 1500;
+const BUSY_WORDS = "The kernel is busy with a cell: it does this as soon as that is done.";

@@ -1,0 +1,145 @@
+// The plan card: figures of a run that has not begun; parts.js stands before it.
+
+const SEGMENTS = ["reused", "merged", "send", "beyond", "failed", "skip"];
+
+function makeFigure(className = "") {
+  const number = document.createTextNode("");
+  const unit = make("small");
+  const big = make("span", { class: "big" }, number, unit);
+  const first = make("span");
+  const second = make("span");
+  const node = make("div", { class: `fig ${className}` }, big, make("span", { class: "sub" }, first, second));
+  const patch = (figure, small, above, below) => {
+    write(number, figure);
+    write(unit, small && ` ${small}`);
+    show(unit, small !== "");
+    write(first, above);
+    write(second, below);
+  };
+  return { node, second, patch };
+}
+
+function makeHero() {
+  const sent = makeFigure();
+  const time = makeFigure("speed");
+  const money = makeFigure("money");
+  const node = make("div", { class: "hero" }, sent.node, time.node, money.node);
+  const patch = (hero) => {
+    sent.patch(hero.count, "to send", hero.of, hero.note);
+    time.patch(hero.time[0] ?? "", hero.time[1] ?? "", hero.pace[0], hero.pace[1]);
+    money.patch(hero.money, "", hero.budget, "");
+    writeParts(money.second, hero.over ? ["", hero.fits] : [hero.fits]);
+  };
+  return { node, patch };
+}
+
+function makeRail() {
+  const segments = SEGMENTS.map((name) => make("i", { class: `s-${name}` }));
+  const node = make("div", { class: "rail", role: "img" }, make("span", { class: "seg", "aria-hidden": "true" }, ...segments));
+  const patch = ({ parts, says }) => {
+    assign(node, "aria-label", says);
+    segments.forEach((segment, place) => {
+      const part = parts[place][1];
+      segment.style.width = `${100 * part}%`;
+      show(segment, part > 0);
+    });
+  };
+  return { node, patch };
+}
+
+function makeLedger() {
+  const counters = Array.from({ length: 8 }, () => {
+    const swatch = make("i", { class: "sw", "aria-hidden": "true" });
+    const name = document.createTextNode("");
+    const figure = make("dd");
+    return { swatch, name, figure, node: make("div", {}, make("dt", {}, swatch, name), figure) };
+  });
+  const node = make("dl", { class: "ledger" }, ...counters.map((one) => one.node));
+  const patch = (ledger) => counters.forEach(({ swatch, name, figure }, place) => {
+    const [label, pattern, text] = ledger[place];
+    write(name, label);
+    show(swatch, pattern !== "");
+    assign(swatch, "class", pattern ? `sw s-${pattern}` : "sw");
+    write(figure, text);
+    assign(figure, "class", text === "0" ? "zero" : pattern === "failed" ? "bad" : "");
+  });
+  return { node, patch };
+}
+
+function render({ model, el }) {
+  const root = make("div", { class: "llmnb" });
+  const state = () => model.get("snapshot") ?? {};
+  let clicked = null; // what was seen when a button was pressed, until the kernel answers
+  let timer = 0;
+
+  const heading = makeGlyph();
+  heading.draw("lines");
+  const title = make("span");
+  const subject = make("span", { class: "subject" });
+  const hero = makeHero();
+  const rail = makeRail();
+  const ledger = makeLedger();
+  const glyph = makeGlyph();
+  const why = make("span");
+  const speaker = makeSpeaker();
+  const send = (name) => () => {
+    clicked = state();
+    model.send({ do: name });
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (clicked === null) return;
+      glyph.draw("clock");
+      writeParts(why, [BUSY_WORDS]);
+      speaker.say(BUSY_WORDS);
+    }, BUSY_AFTER_MS);
+    patch();
+  };
+  const cancel = makeButton("Cancel", send("cancel"), "bare");
+  const few = makeButton("", send("few"));
+  const run = makeButton("", send("run"), "go");
+  const foot = make("div", { class: "foot" }, make("span", { class: "why" }, glyph.node, why), make("span", { class: "btns" }, cancel, few, run));
+  const card = make("div", { class: "card plan", role: "region" },
+    make("div", { class: "head" }, make("span", { class: "state" }, heading.node, title), subject),
+    hero.node, rail.node, ledger.node, foot, speaker.node);
+  root.append(card);
+
+  function patch() {
+    const now = state();
+    if (!now.hero) return;
+    if (clicked !== null && now !== clicked) clicked = null;
+    assign(card, "aria-label", now.region);
+    write(title, now.title);
+    write(subject, now.subject);
+    assign(subject, "title", now.subject);
+    hero.patch(now.hero);
+    rail.patch(now.rail);
+    ledger.patch(now.ledger);
+    foot.classList.toggle("bad", now.why.tone === "bad");
+    glyph.draw(now.why.glyph);
+    writeParts(why, now.why.parts);
+    const acts = Boolean(now.buttons.acts) && clicked === null;
+    const hadFocus = [cancel, few, run].includes(document.activeElement);
+    for (const [button, text] of [[cancel, now.buttons.cancel], [few, now.buttons.few], [run, now.buttons.run]]) {
+      show(button, Boolean(text));
+      write(button, text ?? "");
+    }
+    for (const button of [few, run]) enable(button, acts);
+    enable(cancel, clicked === null);
+    if (hadFocus && document.activeElement?.hidden) (run.hidden ? null : run)?.focus();
+  }
+
+  keepKeys(root);
+  const unfollow = followScheme(root);
+  el.append(root);
+  const onChange = () => { patch(); speaker.say(why.textContent); };
+  model.on("change:snapshot", onChange);
+  patch();
+  return () => {
+    model.off("change:snapshot", onChange);
+    clearTimeout(timer);
+    unfollow();
+    root.remove();
+  };
+}
+
+export default { render };

@@ -1,0 +1,484 @@
+// The run card, and the strip that stands under a receipt where rows failed; parts.js stands before it.
+//
+// Each node is made once and patched afterwards, so that focus and open details
+// survive every message. Whatever comes from outside is set as textContent, as a
+// number, or as a path made by the kernel's own charts: never as markup.
+
+Object.assign(GLYPHS, {
+  running: [["path", { d: "M3 1.8v8.4L10.2 6z", fill: "currentColor" }]],
+  pause: [["path", { d: "M3 2h2.2v8H3zM6.8 2H9v8H6.8z", fill: "currentColor" }]],
+  stop: [["path", { d: "M2.5 2.5h7v7h-7z", fill: "currentColor" }]],
+  empty: [["circle", { cx: 6, cy: 6, r: 4.7, fill: "none", stroke: "currentColor", "stroke-width": 1.4, "stroke-dasharray": "2 1.7" }]],
+});
+GLYPH_TONE.running = "g-run";
+const STATE_GLYPH = { running: "running", waiting: "clock", paused: "pause", stopping: "stop", stopped: "stop", finished: "check", empty: "empty" };
+
+const SPOKEN_EVERY_MS = 5000;
+const GONE_AFTER_MS = 30000;
+
+function makeChevron(controlled) {
+  const node = make("button", { type: "button", class: "bare chev", "aria-expanded": "false", "aria-label": "Details", title: "Details", "aria-controls": controlled.id },
+    makeSvg("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" },
+      makeSvg("path", { d: "M1.5 3.2 5 6.8 8.5 3.2", fill: "none", stroke: "currentColor", "stroke-width": 1.5 })));
+  return node;
+}
+
+/** One polite line: at most every five seconds, a change of state at once. */
+function makeRareSpeaker() {
+  const node = make("span", { class: "vh", role: "status", "aria-live": "polite" });
+  let spokenAt = -Infinity;
+  let topic = null;
+  const say = (newTopic, text) => {
+    const now = Date.now();
+    if (newTopic === topic && now - spokenAt < SPOKEN_EVERY_MS) return;
+    const whole = newTopic === topic ? text : `${newTopic}. ${text}`;
+    topic = newTopic;
+    spokenAt = now;
+    write(node, whole);
+  };
+  return { node, say };
+}
+
+// ------------------------------------------------------------------------- details
+
+/** Read `500`, `1,200`, `500k` or `1.2M`; null for an empty field, NaN for anything else. */
+function readAmount(text) {
+  const trimmed = text.trim().replace(/[,_\s]/g, "");
+  if (trimmed === "") return null;
+  const found = /^(\d+(?:\.\d+)?)([kKmM]?)$/.exec(trimmed);
+  if (!found) return NaN;
+  const number = parseFloat(found[1]) * ({ k: 1e3, m: 1e6 }[found[2].toLowerCase()] ?? 1);
+  return number > 0 ? number : NaN;
+}
+
+function makeLimit(label, name, emptyWord, send) {
+  const id = uniqueId();
+  const input = make("input", { id, inputmode: "numeric", autocomplete: "off", placeholder: emptyWord, title: `Enter applies, Esc restores, empty means ${emptyWord}` });
+  const bar = make("i");
+  const used = make("span", { class: "now" });
+  const node = make("p", { class: "limit" },
+    make("label", { for: id }, label, make("span", { class: "vh" }, ` of ${name}`)),
+    make("span", { class: "mini", "aria-hidden": "true" }, bar), used, input);
+  let known = "";
+  const restore = () => { input.value = known; input.removeAttribute("aria-invalid"); };
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") { restore(); event.stopPropagation(); return; }
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    const amount = readAmount(input.value);
+    const isWrong = Number.isNaN(amount) || (name === "requests in flight" && amount !== null && amount < 1);
+    if (isWrong) { input.setAttribute("aria-invalid", "true"); return; }
+    input.removeAttribute("aria-invalid");
+    if (input.value.trim() !== known) send({ do: "limit", name, amount });
+    known = input.value.trim();
+  });
+  input.addEventListener("input", () => input.removeAttribute("aria-invalid"));
+  input.addEventListener("blur", restore);
+  const patch = (state) => {
+    bar.style.width = `${state.used}%`;
+    show(bar, state.used > 0);
+    write(used, state.used_text);
+    node.classList.toggle("binds", Boolean(state.binds));
+    // While a person types, the field is theirs.
+    if (document.activeElement !== input && input.getRootNode().activeElement !== input) {
+      known = state.field;
+      if (input.value !== known) input.value = known;
+    }
+  };
+  return { node, patch };
+}
+
+function makeChart(...children) {
+  return makeSvg("svg", { class: "chart", viewBox: "0 0 100 46", preserveAspectRatio: "none", role: "img" }, ...children);
+}
+
+function makeThroughput(title, name, send) {
+  const [area, limit, hits] = ["area", "lim", "hit"].map((kind) => makeSvg("path", { class: kind }));
+  const line = makeSvg("polyline", { class: "line" });
+  const chart = makeChart(area, limit, line, makeSvg("path", { class: "base", d: "M0 46H100" }), hits);
+  const now = make("b");
+  const axis = make("span");
+  const dash = make("i", { class: "dash" });
+  const gauge = makeLimit("limit", name, "learned", send);
+  const node = make("div", {},
+    make("p", { class: "cap" }, make("span", {}, title), now), chart,
+    make("p", { class: "axis", "aria-hidden": "true" }, make("span", {}, dash, axis), make("span", { class: "r" }, "now")),
+    gauge.node);
+  const patch = (state) => {
+    write(now, state.now);
+    assign(line, "points", state.line);
+    assign(area, "d", state.line ? `M${state.line.split(" ", 1)[0].split(",")[0]} 46L${state.line}L100 46Z` : "");
+    assign(limit, "d", state.limit ? `M0 ${state.limit}H100` : "");
+    assign(hits, "d", state.hits);
+    assign(chart, "aria-label", state.label);
+    write(axis, state.axis);
+    dash.style.display = state.limit ? "" : "none";
+    gauge.patch(state);
+  };
+  return { node, patch };
+}
+
+function patchLabels(box, labels, className) {
+  while (box.children.length > labels.length) box.lastChild.remove();
+  labels.forEach(([where, text], place) => {
+    const label = box.children[place] ?? box.appendChild(make("span", { class: className }));
+    label.style.left = `${where}%`;
+    write(label, text);
+  });
+}
+
+function makeLatency(send) {
+  const [ticks, marks] = ["tick", "pct"].map((kind) => makeSvg("path", { class: kind }));
+  const chart = makeChart(ticks, marks, makeSvg("path", { class: "base", d: "M0 46H100" }));
+  const now = make("b");
+  const labels = make("div", { "aria-hidden": "true" });
+  const axis = make("p", { class: "axis", "aria-hidden": "true" });
+  const gauge = makeLimit("in flight", "requests in flight", "adaptive", send);
+  const node = make("div", {},
+    make("p", { class: "cap" }, make("span", {}, "Latency"), now),
+    make("div", { class: "plot" }, chart, labels), axis, gauge.node);
+  const patch = (state) => {
+    write(now, state.now);
+    assign(ticks, "d", state.ticks);
+    assign(marks, "d", state.marks);
+    assign(chart, "aria-label", state.label);
+    patchLabels(labels, state.labels, "lab");
+    patchLabels(axis, state.axis, "m");
+    gauge.patch(state);
+  };
+  return { node, patch };
+}
+
+const MODEL_COLUMNS = ["Model", "", "share", "rows", "p50", "cost"];
+const ROWS_COLUMN = 3;
+
+function makeModelTable() {
+  const heads = MODEL_COLUMNS.map((name) => make("th", { scope: "col", ...(name === "p50" ? { class: "opt2" } : {}) }, name));
+  const body = make("tbody");
+  const node = make("table", { class: "share" }, make("thead", {}, make("tr", {}, ...heads)), body);
+  const makeRow = () => {
+    const row = make("tr", {}, ...MODEL_COLUMNS.map((name) => make("td", name === "p50" ? { class: "opt2" } : {})));
+    row.children[1].className = "barcell";
+    row.children[1].append(make("span", { class: "mini", "aria-hidden": "true" }, make("i")));
+    return row;
+  };
+  const patch = (models, hasRows) => {
+    while (body.children.length > models.length) body.lastChild.remove();
+    show(heads[ROWS_COLUMN], hasRows);
+    models.forEach(([name, width, ...figures], place) => {
+      const row = body.children[place] ?? body.appendChild(makeRow());
+      write(row.children[0], name);
+      assign(row.children[0], "title", name);
+      row.children[1].firstChild.firstChild.style.width = `${width}%`;
+      figures.forEach((figure, column) => write(row.children[column + 2], figure));
+      show(row.children[ROWS_COLUMN], hasRows);
+    });
+  };
+  return { node, patch };
+}
+
+function makeModels() {
+  const tables = [makeModelTable(), makeModelTable()];
+  const halves = tables.map((table) => make("div", {}, table.node));
+  const extra = make("p", { class: "extra" });
+  const columns = make("div", {}, ...halves);
+  const node = make("div", { class: "row" }, make("div", {}, columns, extra));
+  const patch = (models, extraText) => {
+    show(node, models.length > 0 || extraText !== "");
+    const isWide = models.length >= 5;
+    columns.className = isWide ? "two" : "";
+    const half = isWide ? Math.ceil(models.length / 2) : models.length;
+    show(columns, models.length > 0);
+    show(halves[1], isWide);
+    tables[0].patch(models.slice(0, half), !isWide);
+    tables[1].patch(models.slice(half), !isWide);
+    write(extra, extraText);
+    show(extra, extraText !== "");
+  };
+  return { node, patch };
+}
+
+/** The failed rows by cause, one example each; `retry` asks them all again. */
+function makeFails(retry) {
+  const list = make("ul");
+  const again = makeButton("", () => retry(), "link");
+  const node = make("div", { class: "fails" }, make("h3", { class: "vh" }, "Failed rows by cause"), list);
+  if (retry) node.append(again);
+  const makeItem = () => make("li", {}, make("span", { class: "n" }), make("span", { class: "nw" }), make("span", { class: "ex" }));
+  const patch = (fails, againText = "", acts = false) => {
+    show(node, fails.length > 0);
+    while (list.children.length > fails.length) list.lastChild.remove();
+    fails.forEach((texts, place) => {
+      const item = list.children[place] ?? list.appendChild(makeItem());
+      texts.forEach((text, column) => write(item.children[column], text));
+      assign(item.children[2], "title", texts[2]);
+    });
+    write(again, againText);
+    show(again, againText !== "");
+    enable(again, acts);
+  };
+  return { node, patch };
+}
+
+// ---------------------------------------------------------------------------- card
+
+function makeHero() {
+  const [far, unit, of, left] = [make("span"), make("small"), make("span"), make("span")];
+  const legend = ["reused", "merged"].map((kind) => make("span", {}, makeSwatch(kind), document.createTextNode("")));
+  const [pace, paceUnit, paceTokens, spent, first, second] = Array.from({ length: 6 }, () => make("span"));
+  pace.className = "big";
+  spent.className = "big";
+  const node = make("div", { class: "hero" },
+    make("div", { class: "fig" }, make("span", { class: "big" }, far, unit),
+      make("span", { class: "sub" }, of, left), make("span", { class: "sub legend" }, ...legend)),
+    make("div", { class: "fig speed" }, pace, make("span", { class: "sub" }, paceUnit, paceTokens)),
+    make("div", { class: "fig money" }, spent, make("span", { class: "sub" }, first, second)));
+  const patch = (hero, legendTexts) => {
+    write(far, hero.far);
+    write(unit, hero.unit);
+    writeParts(of, hero.of);
+    writeParts(left, hero.left);
+    legendTexts.forEach((text, place) => write(legend[place].lastChild, text));
+    [pace, paceUnit, paceTokens].forEach((field, place) => write(field, hero.speed[place]));
+    [spent, first, second].forEach((field, place) => write(field, hero.money[place]));
+    spent.classList.toggle("long", hero.money[0].length > 7 || !hero.money[0].includes("$"));
+  };
+  return { node, patch };
+}
+
+function makeRail() {
+  const launched = make("progress", { class: "launched", "aria-label": "Launched" });
+  const completed = make("progress", { class: "completed", "aria-label": "Completed" });
+  const parts = ["reused", "merged", "done", "failed"].map((kind) => make("i", { class: `s-${kind}` }));
+  const node = make("div", { class: "rail" }, launched, completed, make("span", { class: "seg", "aria-hidden": "true" }, ...parts));
+  const patch = (rail) => {
+    for (const [bar, value] of [[launched, rail.launched], [completed, rail.completed]]) {
+      assign(bar, "max", rail.whole);
+      assign(bar, "value", value);
+      write(bar, `${value} of ${rail.whole}`);
+    }
+    rail.parts.forEach((width, place) => {
+      parts[place].style.width = `${width}%`;
+      show(parts[place], width > 0);
+    });
+  };
+  return { node, patch };
+}
+
+const LEDGER = [["started"], ["in progress", "flight"], ["succeeded", "done"], ["failed", "failed"], ["rate limit errors"], ["API errors"], ["other errors"]];
+
+function makeLedger() {
+  const counts = LEDGER.map(() => make("dd"));
+  const last = make("span");
+  const ago = make("small", { class: "opt" });
+  const node = make("dl", { class: "ledger parted" },
+    ...LEDGER.map(([name, kind], place) => make("div", {}, make("dt", {}, ...(kind ? [makeSwatch(kind)] : []), name), counts[place])),
+    make("div", {}, make("dt", {}, "last rate limit error"), make("dd", {}, last, ago)));
+  const patch = (ledger) => {
+    ledger.counts.forEach((text, place) => {
+      write(counts[place], text);
+      assign(counts[place], "class", text === "0" ? "zero" : LEDGER[place][0] === "failed" ? "bad" : "");
+    });
+    write(last, ledger.last);
+    assign(last.parentElement, "class", ledger.last === "none" ? "zero" : "");
+    write(ago, ledger.ago);
+    show(ago, ledger.ago !== "");
+  };
+  return { node, patch };
+}
+
+function makeBecause() {
+  const glyph = makeGlyph();
+  const text = make("span");
+  const wide = make("span", { class: "saved wide" });
+  const tightSaved = make("span");
+  const tightLegend = ["reused", "merged"].map((kind) => make("span", {}, makeSwatch(kind), document.createTextNode("")));
+  const tight = make("span", { class: "saved tight" }, tightSaved, ...tightLegend);
+  const node = make("div", { class: "because" }, make("span", { class: "why" }, glyph.node, text), wide, tight);
+  const patch = (because, legendTexts, hasLegend) => {
+    assign(node, "class", `because ${because.tone}`);
+    glyph.draw(because.glyph, because.tone === "wait" ? "g-wait" : because.glyph === "alert" ? "g-bad" : "mut");
+    writeParts(text, because.parts);
+    write(wide, because.saved);
+    show(wide, because.saved !== "");
+    write(tightSaved, because.saved);
+    (legendTexts ?? []).forEach((one, place) => write(tightLegend[place].lastChild, one));
+    show(tight, because.saved !== "" || hasLegend);
+  };
+  return { node, patch };
+}
+
+function makeRunCard(send) {
+  const glyph = makeGlyph();
+  const title = make("span");
+  const tag = make("span", { class: "tag" }, "simulated");
+  const subject = make("span", { class: "subject" });
+  let view = null;
+  let asked = null; // what a click has asked for, until the run's state answers it
+  let state = null;
+  let heardAt = Date.now();
+
+  const details = make("div", { id: uniqueId(), hidden: "" });
+  const act = (name) => {
+    asked = { view, at: Date.now() };
+    send({ do: name });
+    setTimeout(() => patch(), BUSY_AFTER_MS + 50);
+  };
+  const first = makeButton("Pause", () => act(first.dataset.do));
+  const stop = makeButton("Stop", () => act("stop"));
+  const chevron = makeChevron(details);
+  const hero = makeHero();
+  const rail = makeRail();
+  const ledger = makeLedger();
+  const because = makeBecause();
+  const speaker = makeRareSpeaker();
+  const charts = {
+    requests: makeThroughput("Requests/min", "requests per minute", send),
+    tokens: makeThroughput("Tokens/min", "tokens per minute", send),
+    latency: makeLatency(send),
+  };
+  const models = makeModels();
+  const fails = makeFails(() => send({ do: "retry" }));
+  details.append(make("div", { class: "row c3" }, ...Object.values(charts).map((chart) => chart.node)), models.node, fails.node);
+
+  const buttons = make("span", { class: "btns" }, first, stop, chevron);
+  const card = make("div", { class: "card", role: "region" },
+    make("div", { class: "head" }, make("span", { class: "state" }, glyph.node, title), tag, subject, buttons),
+    hero.node, rail.node, ledger.node, because.node, details, speaker.node);
+
+  chevron.addEventListener("click", () => {
+    const isOpen = chevron.getAttribute("aria-expanded") !== "true";
+    assign(chevron, "aria-expanded", isOpen);
+    show(details, isOpen);
+    patch();
+  });
+
+  const isOver = () => ["stopped", "finished", "empty"].includes(state.view);
+  const isGone = () => !isOver() && Date.now() - heardAt > GONE_AFTER_MS;
+
+  const patchButtons = (gone) => {
+    const { shown, first: firstDoes, acts } = state.buttons ?? { shown: 0 };
+    for (const button of [first, stop]) {
+      show(button, Boolean(shown));
+      enable(button, Boolean(acts) && !gone);
+    }
+    if (firstDoes) {
+      first.dataset.do = firstDoes;
+      write(first, firstDoes === "resume" ? "Resume" : "Pause");
+    }
+    show(chevron, state.view !== "empty");
+  };
+
+  /** What the card itself knows better than the last word it heard. */
+  const ownBecause = (gone) => {
+    if (gone) return { glyph: "alert", tone: "bad", parts: [`The kernel is gone, last seen ${state.seen}. Answers are kept.`], saved: "" };
+    if (asked && asked.view === state.view && Date.now() - asked.at > BUSY_AFTER_MS) {
+      return { ...state.because, parts: [BUSY_WORDS] };
+    }
+    return state.because;
+  };
+
+  function patch() {
+    if (state === null) return;
+    const gone = isGone();
+    const isEmpty = state.view === "empty";
+    const heading = gone ? "Kernel gone" : state.title;
+    if (state.view !== view) asked = null;
+    view = state.view;
+    assign(card, "class", `card ${{ paused: "paused", stopped: "still", finished: "still" }[view] ?? ""}`.trim());
+    assign(card, "aria-label", state.region);
+    const shape = gone ? "alert" : STATE_GLYPH[view];
+    glyph.draw(shape, GLYPH_TONE[shape] ?? "");
+    write(title, heading);
+    write(subject, state.subject);
+    assign(subject, "title", state.subject);
+    show(tag, Boolean(state.simulated));
+    patchButtons(gone);
+    for (const part of [hero, rail, ledger]) show(part.node, !isEmpty);
+    const hasLegend = !isEmpty && state.rail.parts[0] + state.rail.parts[1] > 0;
+    because.patch(ownBecause(gone), state.legend, hasLegend);
+    because.node.classList.toggle("alone", isEmpty);
+    if (!isEmpty) {
+      hero.patch(state.hero, state.legend);
+      rail.patch(state.rail);
+      ledger.patch(state.ledger);
+      if (!details.hidden) {
+        for (const [name, chart] of Object.entries(charts)) chart.patch(state[name]);
+        models.patch(state.models, state.extra);
+        fails.patch(state.fails, state.retry.label, Boolean(state.retry.acts) && !gone);
+      }
+    }
+    speaker.say(heading, state.says);
+  }
+
+  const clock = setInterval(patch, 2000);
+  return {
+    node: card,
+    take(newState) { state = newState; heardAt = Date.now(); patch(); },
+    end() { clearInterval(clock); },
+  };
+}
+
+// --------------------------------------------------------------------------- strip
+
+function makeStrip(send) {
+  const glyph = makeGlyph();
+  const headline = make("b");
+  const rest = make("span", { class: "mut" });
+  const fails = makeFails(null);
+  fails.node.id = uniqueId();
+  fails.node.hidden = true;
+  const reveal = makeButton("Show", () => {
+    const isOpen = reveal.getAttribute("aria-expanded") !== "true";
+    assign(reveal, "aria-expanded", isOpen);
+    patch();
+  });
+  reveal.setAttribute("aria-expanded", "false");
+  reveal.setAttribute("aria-controls", fails.node.id);
+  const retry = makeButton("Retry these", () => send({ do: retry.dataset.do }));
+  const speaker = makeRareSpeaker();
+  const line = make("div", { class: "strip" }, glyph.node, make("span", { class: "why" }, headline, " ", rest), make("span", { class: "btns" }, reveal, retry));
+  const box = make("div", { class: "stripbox", role: "region", "aria-label": "Failed rows" }, line, fails.node, speaker.node);
+  let state = null;
+  function patch() {
+    if (state === null) return;
+    glyph.draw(state.glyph);
+    write(headline, state.headline);
+    write(rest, state.rest);
+    const isOpen = reveal.getAttribute("aria-expanded") === "true";
+    write(reveal, isOpen ? "Hide" : "Show");
+    show(reveal, state.fails.length > 0);
+    fails.patch(state.fails);
+    show(fails.node, isOpen && state.fails.length > 0);
+    show(retry, state.action !== "");
+    if (state.action) { retry.dataset.do = state.action; write(retry, state.label); }
+    speaker.say(state.headline, state.rest);
+  }
+  return { node: box, take(newState) { state = newState; patch(); }, end() {} };
+}
+
+// -------------------------------------------------------------------------- render
+
+function render({ model, el }) {
+  const root = make("div", { class: "llmnb" });
+  const send = (message) => model.send(message);
+  const state = () => model.get("snapshot") ?? {};
+  const surface = state().kind === "strip" ? makeStrip(send) : makeRunCard(send);
+  root.append(surface.node);
+  el.append(root);
+  keepKeys(root);
+  const unfollow = followScheme(root);
+  const onChange = () => { if (Object.keys(state()).length) surface.take(state()); };
+  model.on("change:snapshot", onChange);
+  onChange();
+  // The kernel learns that it can be heard, and so that the buttons will act.
+  send({ do: "hello" });
+  return () => {
+    model.off("change:snapshot", onChange);
+    surface.end();
+    unfollow();
+    root.remove();
+  };
+}
+
+export default { render };

@@ -1,0 +1,61 @@
+"""A kernel of each version to be tried, and a provider that it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from kernels import Kernel, new_kernel, pythons
+
+from llmnb.testing import SimulatedProvider
+from llmnb.testing.ledger import prompt_hash
+
+FRAME = "import pandas as pd\ndf = pd.DataFrame({'text': [f'%s {n}' for n in range(%d)]})"
+
+
+class Bench:
+    """A kernel with the extension, and the provider that its models are.
+
+    Args:
+        kernel: The kernel.
+        sim: The provider.
+    """
+
+    def __init__(self, kernel: Kernel, sim: SimulatedProvider) -> None:
+        self.kernel = kernel
+        self.sim = sim
+        self.run = kernel.run
+
+    def frame(self, name: str, rows: int) -> None:
+        """Make a frame whose prompts begin with a name, and let its project be of that name."""
+        told = self.run(f"{FRAME % (name, rows)}\n%llm_config project={name}")
+        assert told.status == "ok", told.text
+
+    def asked(self, name: str) -> int:
+        """Return the requests that came for the rows of a frame, or for a prompt."""
+        prompts = {prompt_hash(name)} | {prompt_hash(f"{name} {row}") for row in range(500)}
+        return sum(row.prompt_hash in prompts for row in self.sim.ledger.rows)
+
+    def wait_for_more(self, requests: int) -> None:
+        """Block until so many requests have come for the cell that was begun just now."""
+        self.sim.wait_received(self._before + requests, timeout=60)
+
+    def begin(self, code: str) -> str:
+        """Start a cell."""
+        self._before = self.sim.ledger.totals().received
+        return self.kernel.begin(code)
+
+
+@pytest.fixture(scope="module", params=[pytest.param(one, id=one[1]) for one in pythons()])
+def bench(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bench]:
+    """Start a kernel with the extension for the tests of a file."""
+    folder = tmp_path_factory.mktemp("kernel")
+    python, _version = request.param
+    sim = SimulatedProvider(latency=0, reply=lambda prompt: f"**{prompt}**")
+    with sim, new_kernel(python, folder, LLMNB_MODEL="openai/m", **sim.environment) as kernel:
+        one = Bench(kernel, sim)
+        told = one.run("%load_ext llmnb")
+        assert (told.status, told.text, told.shown) == ("ok", "", [])
+        yield one

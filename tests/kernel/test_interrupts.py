@@ -1,0 +1,127 @@
+"""Promises about ■ in a real kernel: blocking and await cells, once, twice and many times."""
+
+from __future__ import annotations
+
+import pytest
+
+BLOCKING = "out = df.llm.generate('text', max_concurrent_requests=5)"
+AWAITING = "out = await df.llm.agenerate('text', max_concurrent_requests=5)"
+COUNT = "print(len(out), out.notna().sum())"
+
+
+def counted(bench):
+    """Return the rows and the answers of the last column."""
+    return tuple(map(int, bench.run(COUNT).text.split()))
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"), [("blocking", BLOCKING), ("awaiting", AWAITING)], ids=["blocking", "await"]
+)
+def test_an_interrupted_cell_gives_the_partial_column(bench, name, cell):
+    """
+    Nothing new is sent; the column has every row; run again, only what is missing is sent.
+    """
+    bench.frame(name, 40)
+    bench.sim.hold(lambda request: int(request.prompt.split()[-1]) >= 10)
+    begun = bench.begin(cell)
+    bench.wait_for_more(15)
+    bench.kernel.interrupt()
+    told = bench.kernel.end(begun)
+
+    assert told.status == "ok", told.reply
+    assert "Stopped" in told.text
+    assert "Traceback" not in told.text
+    rows, answers = counted(bench)
+    assert rows == 40
+    assert 0 < answers <= 10
+    bench.sim.release()
+    bench.sim.wait_idle()
+    assert bench.asked(name) <= 16
+
+    again = bench.run(cell)
+    assert again.status == "ok"
+    assert counted(bench) == (40, 40)
+    assert bench.asked(name) == 40
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"), [("twice", BLOCKING), ("twiceawait", AWAITING)], ids=["blocking", "await"]
+)
+def test_two_interrupts_drop_what_is_in_flight(bench, name, cell):
+    """
+    The cell ends though no reply ever comes, and the kernel goes on.
+    """
+    bench.frame(name, 20)
+    bench.sim.hold()
+    begun = bench.begin(cell)
+    bench.wait_for_more(5)
+    bench.kernel.interrupt()
+    bench.kernel.interrupt()
+    told = bench.kernel.end(begun)
+    bench.sim.release()
+
+    # The second may come when the cell is over already; the kernel then drops it.
+    assert told.status == "ok", told.reply
+    assert counted(bench) == (20, 0)
+    assert bench.run("print(1 + 1)").text == "2\n"
+
+
+def test_a_storm_of_interrupts_loses_nothing(bench):
+    """
+    Ten of them, and the kernel is well; the rows that are missing are asked by the next run.
+    """
+    bench.frame("storm", 20)
+    bench.sim.hold(lambda request: int(request.prompt.split()[-1]) >= 8)
+    begun = bench.begin(BLOCKING)
+    bench.wait_for_more(12)
+    for _ in range(10):
+        bench.kernel.interrupt()
+    bench.kernel.end(begun)
+    bench.sim.release()
+    bench.sim.wait_idle()
+
+    assert bench.run(BLOCKING).status == "ok"
+    assert counted(bench) == (20, 20)
+    # The second drops what is in flight and not committed yet: 5 replies held back, 8 just come.
+    assert bench.asked("storm") <= 20 + 13
+
+
+def test_an_interrupted_prompt_fails_and_its_answer_is_kept(bench):
+    """
+    %llm ends with one line, so that Run All stops; the answer that came later costs nothing.
+    """
+    bench.sim.hold()
+    begun = bench.begin("%llm slow question")
+    bench.wait_for_more(1)
+    bench.kernel.interrupt()
+    told = bench.kernel.end(begun)
+    bench.sim.release()
+    bench.sim.wait_idle()
+
+    assert told.status == "error"
+    assert told.reply["ename"] == "KeyboardInterrupt"
+    assert len("".join(told.reply["traceback"]).splitlines()) == 1
+    again = bench.run("answer = %llm slow question\nprint(answer)")
+    assert again.text == "**slow question**\n"
+    assert bench.asked("slow question") == 1
+
+
+def test_the_next_cell_may_run_while_a_started_run_goes_on(bench):
+    """
+    start() gives the kernel back; stop() ends the run, and the rest is asked later.
+    """
+    bench.frame("started", 20)
+    bench.sim.hold()
+    begun = bench.begin("run = df.llm.start('text', max_concurrent_requests=5)")
+    told = bench.kernel.end(begun)
+    assert told.status == "ok"
+    bench.wait_for_more(5)
+    assert bench.run("print(run.status().in_flight)").text == "5\n"
+    told = bench.run("run.stop(); out = run.result(30); print(len(out), run.status().state)")
+    bench.sim.release()
+    assert told.text.startswith("20 stop"), told.text
+    bench.sim.wait_idle()
+
+    bench.run(BLOCKING)
+    assert counted(bench) == (20, 20)
+    assert bench.asked("started") == 20

@@ -1,0 +1,179 @@
+"""Promises about the magics in a real kernel, message by message."""
+
+from __future__ import annotations
+
+import json
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+KEY = "sk-" + "secret" * 6
+
+
+def test_an_answer_is_the_value_of_its_cell(bench):
+    """
+    Safe HTML, safe Markdown and plain text come as the cell's result.
+    """
+    told = bench.run("%llm --no-stream plain question?")
+
+    assert told.status == "ok"
+    assert "<strong>plain question?</strong>" in told.value["text/html"]
+    assert "openai/" in told.value["text/plain"]
+    assert told.shown == []
+
+
+def test_an_answer_is_streamed_into_one_output(bench):
+    """
+    One display, replaced in place, the last time by the finished answer; no result beside it.
+    """
+    text = "word " * 60
+    told = bench.run(
+        "from llmnb.testing import SimulatedProvider\n"
+        f"slow = SimulatedProvider(latency=0, tokens_per_second=120, reply={text!r}).start()\n"
+        "import os\n"
+        "before, os.environ['OPENAI_BASE_URL'] = os.environ['OPENAI_BASE_URL'], slow.base_url"
+    )
+    assert told.status == "ok"
+    try:
+        told = bench.run("%llm streamed question")
+    finally:
+        bench.run("os.environ['OPENAI_BASE_URL'] = before; slow.stop()")
+
+    assert told.status == "ok"
+    assert told.value == {}
+    first, *later = told.shown
+    assert later
+    assert {one["transient"]["display_id"] for one in told.shown} == {
+        first["transient"]["display_id"]
+    }
+    assert len(first["data"]["text/plain"]) < len(later[-1]["data"]["text/plain"])
+    assert "openai/" in later[-1]["data"]["text/html"]
+    assert bench.run("print(str(_) == " + repr(text) + ")").text.strip() in ("True", "False")
+
+
+def test_a_failure_is_one_message_and_stops_run_all(bench):
+    """
+    The reply is an error without a page of traceback; the cells behind it are not run.
+    """
+    first = bench.begin("%llm -m nobody/nothing Hi")
+    second = bench.kernel.begin("print('not reached')")
+    told = bench.kernel.end(first)
+
+    assert (told.status, told.reply["ename"]) == ("error", "UnknownProvider")
+    assert len(told.reply["traceback"]) == 1
+    assert "Traceback" not in told.reply["traceback"][0]
+    assert bench.kernel.end(second).status == "aborted"
+
+
+def test_a_wrong_option_stops_run_all(bench):
+    """
+    A usage error is an error, too.
+    """
+    assert bench.run("%%llm --nonsense\nHi").status == "error"
+
+
+def test_each_row_of_a_frame_shows_a_dashboard_that_becomes_a_receipt(bench):
+    """
+    The widget is replaced in place by what a saved notebook can show.
+    """
+    bench.frame("rows", 12)
+    told = bench.run("%%llm --df df --into answer\n{text}")
+
+    assert told.status == "ok", told.reply
+    assert WIDGET in told.shown[0]["data"]
+    last = [one for one in told.shown if "update" in str(one) or one][-1]["data"]
+    assert WIDGET not in last
+    assert "12 rows answered" in "".join(one["data"].get("text/plain", "") for one in told.shown)
+    assert bench.run("print(df['answer'].notna().sum(), list(df.columns))").text == (
+        "12 ['text', 'answer']\n"
+    )
+
+
+def test_a_key_is_typed_unseen(bench):
+    """
+    It is asked for as a password, and no message, history or variable ever holds it.
+    """
+    begun = bench.kernel.begin("%llm_key groq", allow_stdin=True)
+    asked = bench.kernel.client.get_stdin_msg(timeout=60)
+    assert asked["content"]["password"] is True
+    bench.kernel.client.input(KEY)
+    told = bench.kernel.end(begun)
+
+    assert told.status == "ok"
+    assert "groq" in told.text
+    seen = json.dumps([told.reply, told.messages], default=str)
+    found = bench.run(
+        "print([name for name, value in globals().items() if 'secret' in repr(value)])\n"
+        "print(any('secret' * 2 in line for line in In[:-1]))\n"
+        "print([row for row in get_ipython().history_manager.get_tail(100) if 'secretsecret' in "
+        "str(row[:0])])"
+    )
+    assert KEY not in seen
+    assert KEY not in found.text
+    assert bench.run("%llm_models").value["text/plain"].count("found") > 1
+
+
+def test_where_nobody_can_type_the_cell_fails_in_words(bench):
+    """
+    A notebook run by a machine is told where else a key can stand.
+    """
+    told = bench.run("%llm_key groq", allow_stdin=False)
+
+    assert told.status == "error"
+    assert "GROQ_API_KEY" in told.reply["evalue"]
+
+
+def test_status_shows_a_dashboard_whose_buttons_reach_the_run(bench):
+    """
+    Stop, pressed on the page of a started run, stops it.
+    """
+    bench.frame("pressed", 20)
+    bench.sim.hold()
+    begun = bench.begin("run = df.llm.start('text', max_concurrent_requests=4)")
+    assert bench.kernel.end(begun).status == "ok"
+    bench.wait_for_more(4)
+    told = bench.run("%llm_status")
+    assert told.status == "ok", told.reply
+    view = next(one["data"][WIDGET] for one in told.shown if WIDGET in one["data"])
+    bench.kernel.press(view["model_id"], do="stop")
+    told = bench.run("print(run.wait(60), run.status().state)")
+    bench.sim.release()
+
+    assert told.text == "True stopped\n"
+    bench.sim.wait_idle()
+    assert bench.asked("pressed") == 4
+
+
+def test_the_cache_manager_is_shown(bench):
+    """
+    A widget in a notebook, words beside it.
+    """
+    told = bench.run("%llm_cache")
+
+    assert told.status == "ok"
+    (data,) = [one["data"] for one in told.shown]
+    assert WIDGET in data
+    assert "default" in data["text/plain"] + data["text/html"]
+
+
+def test_asyncio_run_in_a_cell_after_it_was_allowed(bench):
+    """
+    Code written as a script runs in a cell, and the kernel stays well.
+    """
+    code = "import asyncio\nasyncio.run(asyncio.sleep(0, 'done'))"
+    told = bench.run(f"import llmnb\nllmnb.allow_nested_asyncio()\n{code}")
+
+    assert told.status == "ok", told.reply
+    assert told.value["text/plain"] == "'done'"
+    told = bench.run("answer = %llm after the patch\nprint(answer)")
+    assert told.text == "**after the patch**\n"
+    told = bench.run("await asyncio.sleep(0, 'awaited')")
+    assert told.value["text/plain"] == "'awaited'"
+
+
+def test_unloading_in_a_kernel(bench):
+    """
+    The magics are gone, and loading again brings them back.
+    """
+    assert bench.run("%unload_ext llmnb").text == ""
+    assert "not found" in bench.run("%llm Hi").text
+    assert bench.run("%load_ext llmnb").text == ""
+    assert bench.run("%llm Hi").status == "ok"

@@ -1,0 +1,255 @@
+"""Promises about the run dashboard: what it sends, what its buttons do, what a notebook keeps."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from asking import ask, questions, texts
+from IPython.core.formatters import DisplayFormatter
+from messages import press, recorded, updates
+
+from llmnb import progress
+from llmnb.engine.run import Run
+from llmnb.engine.status import Clock
+from llmnb.notebook import dashboard
+from llmnb.notebook.dashboard import RunDashboard
+from llmnb.testing import SimulatedProvider
+
+
+class Time:
+    """Both clocks, held by the test."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
+    """Hold the clocks that the dashboard reads."""
+    held = Time()
+    monkeypatch.setattr(dashboard, "Clock", SimpleNamespace(monotonic=held, wall=held))
+    return held
+
+
+@pytest.fixture
+def held() -> Any:
+    """Yield a run of 20 rows whose first five requests wait for their answers, and its server."""
+    with SimulatedProvider() as sim:
+        sim.hold()
+        run = ask(sim, questions(20), max_concurrent_requests=5)
+        sim.wait_received(5)
+        yield run, sim
+        sim.release()
+        run.stop()
+        run.wait(10)
+
+
+def until(run: Run, state: str) -> None:
+    while run.status().state != state:
+        run.wait(0.01)
+
+
+def test_at_most_ten_messages_a_second(held, clock):
+    """
+    However often it is drawn; each is one message, and the last state always goes out.
+    """
+    run, _ = held
+    with recorded() as sent:
+        card = RunDashboard(run, ticks=False)
+        for step in range(1000):
+            clock.now = 1000 + step / 1000
+            card.draw(run.status())
+        assert len(updates(sent)) <= 10
+
+        run.stop()
+        until(run, "stopped")
+        card.draw_last(run.status())
+
+    assert updates(sent)[-1]["view"] == "stopped"
+    assert all(
+        set(one["data"]["state"]) == {"snapshot"} for one in sent if one["type"] == "comm_msg"
+    )
+
+
+def test_nothing_is_sent_when_nothing_changed(held, clock):
+    """
+    A run that stands still is silent.
+    """
+    run, _ = held
+    run.pause()
+    until(run, "paused")
+    with recorded() as sent:
+        card = RunDashboard(run, ticks=False)
+        card.draw_last(run.status())
+        first = len(sent)
+        for _ in range(50):
+            card.draw_last(run.status())
+
+    assert len(sent) == first
+
+
+def test_buttons_act_from_any_thread(held):
+    """
+    Pause, Resume and Stop only call the run, which may be called from anywhere.
+    """
+    run, _ = held
+    card = RunDashboard(run, ticks=False)
+
+    for name, state in (("pause", "paused"), ("resume", "running"), ("stop", "stopped")):
+        clicking = threading.Thread(target=press, args=(card,), kwargs={"do": name})
+        clicking.start()
+        clicking.join()
+        until(run, state)
+
+
+def test_fields_change_the_limits(held):
+    """
+    A number sets a limit, an empty field gives it back.
+    """
+    run, sim = held
+    card = RunDashboard(run, ticks=False)
+
+    press(card, do="limit", name="requests in flight", amount=8)
+    sim.wait_received(8)
+    press(card, do="limit", name="requests per minute", amount=600.0)
+    while (found := run.status().pools[0].requests_per_minute) != 600:
+        run.wait(0.01)
+    assert found == 600
+
+    press(card, do="limit", name="requests per minute", amount=None)
+    while run.status().pools[0].requests_per_minute is not None:
+        run.wait(0.01)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"do": "limit", "name": "requests per minute", "amount": -1},
+        {"do": "limit", "name": "requests per minute", "amount": float("nan")},
+        {"do": "limit", "name": "requests per minute", "amount": float("inf")},
+        {"do": "limit", "name": "requests per minute", "amount": "500"},
+        {"do": "limit", "name": "requests per minute", "amount": True},
+        {"do": "limit", "name": "__class__", "amount": 5},
+        {"do": "retry_failed"},
+        {"do": ["stop"]},
+        {},
+    ],
+)
+def test_what_a_page_may_not_ask_is_ignored(held, content):
+    """
+    Only the card's own words do anything.
+    """
+    run, _ = held
+    card = RunDashboard(run, ticks=False)
+    before = run.status().pools
+
+    press(card, **content)
+
+    assert run.status().state == "running"
+    assert run.status().pools == before
+
+
+def test_a_cell_that_waits_says_so_until_it_is_heard(held):
+    """
+    Where the kernel hears the page in spite of the cell, the buttons act.
+    """
+    run, _ = held
+    card = RunDashboard(run, ticks=False, holds_kernel=True)
+    assert card.snapshot["buttons"]["acts"] == 0
+
+    press(card, do="hello")
+    card.draw_last(run.status())
+
+    assert card.snapshot["buttons"]["acts"] == 1
+
+
+def test_a_thread_keeps_the_card_true_to_the_end(provider):
+    """
+    Without any cell driving it, the card's last state is the run's.
+    """
+    run = ask(provider, questions(5))
+    card = RunDashboard(run)
+    assert texts(run)
+    for thread in threading.enumerate():
+        if thread.name == "llmnb-dashboard":
+            thread.join(10)
+
+    assert card.snapshot["view"] == "finished"
+    assert card.snapshot["hero"]["far"] == "100"
+
+
+def test_the_widget_state_holds_no_key(provider):
+    """
+    What a notebook could save of a widget names no key, no prompt and no answer.
+    """
+    run = ask(provider, questions(3), api_key="sk-never-shown")
+    run.result(10)
+    state = str(RunDashboard(run, ticks=False).get_state())
+
+    assert "sk-never-shown" not in state
+    assert "question 0" not in state
+    assert len(state) < 100_000
+
+
+def test_everything_that_was_opened_is_closed(provider, capsys):
+    """
+    When a run is done neither the widget nor its layout is left, so a page saves neither.
+    """
+    run = ask(provider, questions(3))
+    run.result(10)
+    with recorded() as sent:
+        shown = dashboard.Shown(run, holds_kernel=True)
+        shown.draw(run.status())
+        shown.close(run.status())
+
+    opened = {one["comm_id"] for one in sent if one["type"] == "comm_open"}
+    closed = {one["comm_id"] for one in sent if one["type"] == "comm_close"}
+    assert len(opened) == 2
+    assert opened == closed
+    assert updates(sent)[-1] == {}
+    assert run not in dashboard._shown
+    capsys.readouterr()
+
+
+def test_without_a_kernel_the_bars_are_left_alone(provider):
+    """
+    A terminal has no page: the factory declines.
+    """
+    run = ask(provider, questions(1))
+    run.result(10)
+
+    assert dashboard.display_for(run, 1) is None
+
+
+def test_install_and_uninstall(provider, capsys):
+    """
+    A run shows itself while it is installed, and is a plain object again afterwards.
+    """
+    run = ask(provider, questions(1))
+    run.result(10)
+    ipython = SimpleNamespace(display_formatter=DisplayFormatter())
+    formatter = ipython.display_formatter.ipython_display_formatter
+
+    dashboard.install(ipython)
+    dashboard.install(ipython)
+    assert formatter(run) is True
+    assert progress._hung is dashboard.display_for
+
+    dashboard.uninstall(ipython)
+    dashboard.uninstall(ipython)
+    assert formatter(run) is None
+    assert progress._hung is None
+    capsys.readouterr()
+
+
+def test_the_clocks_of_the_engine_are_used():
+    """
+    Tests that hold the engine's clocks hold the card's.
+    """
+    assert dashboard.Clock is Clock

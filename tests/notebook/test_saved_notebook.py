@@ -1,0 +1,167 @@
+"""Promises about what a notebook keeps of a run, executed by a real kernel."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from markup import Census
+from nbclient import NotebookClient
+
+SUPPORT = Path(__file__).parents[1] / "support"
+
+BEGIN = f"""
+import sys, threading
+sys.path.insert(0, {str(SUPPORT)!r})
+from asking import ask, questions
+from llmnb import progress
+from llmnb.notebook import dashboard
+from llmnb.testing import SimulatedProvider, at_numbers, faults
+dashboard.install(get_ipython())
+KEY = "sk-" + "never" * 9
+
+def wait_for_the_card():
+    for thread in threading.enumerate():
+        if thread.name == "llmnb-dashboard":
+            thread.join(30)
+"""
+
+
+def executed(*cells: str) -> Any:
+    """Run cells in a fresh kernel and return the notebook as it would be saved."""
+    sources = [BEGIN, *cells]
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(textwrap.dedent(one)) for one in sources],
+        metadata={"kernelspec": {"name": "python3", "display_name": "", "language": "python"}},
+    )
+    NotebookClient(notebook, timeout=100, store_widget_state=True).execute()
+    return notebook
+
+
+def outputs(cell: Any) -> list[dict[str, str]]:
+    return [dict(one["data"]) for one in cell["outputs"] if "data" in one]
+
+
+def widget_models(notebook: Any) -> list[dict[str, Any]]:
+    """Return the states of what is left of widgets.
+
+    Unlike a page, nbclient keeps the last state of models that were closed; ours
+    are emptied first.
+    """
+    saved = notebook["metadata"].get("widgets", {})
+    models = saved.get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
+    return [one["state"] for one in models.values() if one["state"].get("snapshot")]
+
+
+@pytest.fixture(scope="module")
+def big() -> Any:
+    """Execute a run of 5,000 rows that a cell waits for."""
+    return executed(
+        """
+        with SimulatedProvider(latency=0) as sim:
+            progress.attend(ask(sim, questions(5000), api_key=KEY))
+        """
+    )
+
+
+def test_five_thousand_rows_are_a_small_receipt(big):
+    """
+    In the dashboard's place stands one output, HTML and text, of less than 200 kB.
+    """
+    (output,) = outputs(big["cells"][1])
+
+    assert set(output) == {"text/html", "text/plain"}
+    assert "All 5,000 rows answered" in Census(output["text/html"]).text
+    assert "All 5,000 rows answered" in output["text/plain"]
+    assert len(json.dumps(big["cells"][1])) < 200_000
+
+
+def test_neither_widget_state_nor_a_key_is_kept(big):
+    """
+    The widget is gone with the run: no model, no layout, no script, nothing secret.
+    """
+    assert widget_models(big) == []
+    assert "never" * 9 not in json.dumps(big["cells"][1]) + json.dumps(big["metadata"])
+    assert "question 17" not in json.dumps(big["cells"][1])
+
+
+def test_a_started_run_becomes_its_receipt_in_its_own_cell():
+    """
+    The cell that showed the run keeps the receipt, though another cell runs when it ends.
+    """
+    notebook = executed(
+        """
+        sim = SimulatedProvider(latency=0).start()
+        sim.hold()
+        run = ask(sim, questions(30))
+        run
+        """,
+        "run",
+        "sim.release(); len(run.result(60)); wait_for_the_card(); sim.stop()",
+        "run",
+    )
+    _, first, second, last, after = notebook["cells"]
+
+    for cell in (first, second, after):
+        assert "All 30 rows answered" in Census(outputs(cell)[0]["text/html"]).text
+    assert outputs(last) == []
+    assert widget_models(notebook) == []
+
+
+def test_failed_rows_leave_a_strip_in_an_output_of_its_own():
+    """
+    The receipt stays whatever becomes of the strip; text names the call that the button makes.
+    """
+    notebook = executed(
+        """
+        sim = SimulatedProvider(latency=0, faults=at_numbers([3, 5], faults.refusal())).start()
+        run = ask(sim, questions(10), api_key=KEY)
+        progress.attend(run)
+        """,
+        """
+        again = run.retry_failed()
+        [one.text is not None for one in run.result(60)], sim.stop()
+        """,
+    )
+    told, strip = outputs(notebook["cells"][1])
+
+    assert "8 of 10 rows answered" in Census(told["text/html"]).text
+    assert "application/vnd.jupyter.widget-view+json" in strip
+    assert "2 rows failed." in strip["text/plain"]
+    assert "run.retry_failed()" in strip["text/plain"]
+    assert len(widget_models(notebook)) == 1  # the strip
+    assert "never" * 9 not in json.dumps(widget_models(notebook))
+    assert len(json.dumps(widget_models(notebook))) < 100_000
+
+
+def test_the_strip_asks_the_failed_rows_again():
+    """
+    Its button sends only them; when all are answered a sentence takes its place.
+    """
+    notebook = executed(
+        """
+        from messages import press
+        sim = SimulatedProvider(latency=0, faults=at_numbers([3, 5], faults.refusal())).start()
+        run = ask(sim, questions(10))
+        progress.attend(run)
+        """,
+        """
+        from ipywidgets.widgets.widget import _instances
+        from llmnb.notebook.strip import FailedStrip
+        strip, = (one for one in _instances.values() if isinstance(one, FailedStrip))
+        press(strip, do="retry"); press(strip, do="retry")
+        wait_for_the_card()
+        print(len(sim.ledger.received), sum(one.is_answer for one in run.result(60))); sim.stop()
+        """,
+    )
+    _, asking, retrying = notebook["cells"]
+
+    assert retrying["outputs"][0]["text"].split()[:2] == ["12", "10"]
+    told, sentence = outputs(asking)
+    assert "8 of 10 rows answered" in Census(told["text/html"]).text
+    assert "All 2 rows that failed are answered now" in sentence["text/plain"]
+    assert widget_models(notebook) == []

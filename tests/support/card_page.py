@@ -1,0 +1,78 @@
+"""A page with one widget of a run on it, in a real browser and without a kernel."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from needs import find_chromium
+
+from llmnb.notebook.surface import static_text
+
+ADDRESS = "http://card.test/"
+
+HTML = """<!doctype html><html><head><meta charset="utf-8"><style>%(css)s</style></head>
+<body><div id="host"></div><script type="module">
+import widget from "/run_dashboard.js";
+const listeners = [];
+window.sent = [];
+window.alarms = 0;
+window.alert = () => { window.alarms += 1; };
+let state = %(state)s;
+const model = {
+  get: () => state, on: (name, heard) => listeners.push(heard), off: () => {},
+  send: (message) => window.sent.push(message),
+};
+window.take = (next) => { state = next; for (const heard of listeners) heard(); };
+window.end = await widget.render({ model, el: document.getElementById("host") });
+window.ready = true;
+</script></body></html>"""
+
+
+class CardPage:
+    """A browser's page; `requests` holds every address that it asked for.
+
+    Args:
+        page: A page of Playwright.
+        state: The first snapshot.
+        style: Style sheet of the host around the widget.
+    """
+
+    def __init__(self, page: Any, state: dict[str, Any], *, style: str = "") -> None:
+        self.page = page
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+        css = style + static_text("tokens.css", "run_dashboard.css")
+        self._html = HTML % {"css": css, "state": json.dumps(state).replace("<", "\\u003c")}
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.route("**/*", self._answer)
+        page.goto(ADDRESS)
+        page.wait_for_function("window.ready")
+
+    def _answer(self, route: Any) -> None:
+        name = route.request.url.removeprefix(ADDRESS)
+        if name == "":
+            route.fulfill(body=self._html, content_type="text/html; charset=utf-8")
+        elif name == "run_dashboard.js":
+            body = static_text("parts.js", name)
+            route.fulfill(body=body, content_type="text/javascript; charset=utf-8")
+        else:
+            route.abort()
+
+    def take(self, state: dict[str, Any]) -> None:
+        """Deliver a snapshot."""
+        self.page.evaluate("state => window.take(state)", state)
+
+    def sent(self) -> list[dict[str, Any]]:
+        """Return what the page has sent, and forget it."""
+        return list(self.page.evaluate("() => window.sent.splice(0)"))
+
+
+def launch(playwright: Any) -> Any:
+    """Start the browser."""
+    program = find_chromium()
+    assert program is not None, "mark the test with pytest.mark.browser"
+    return playwright.chromium.launch(
+        executable_path=str(program), headless=True, args=["--no-sandbox"]
+    )

@@ -1,0 +1,154 @@
+"""A real kernel, spoken to over the Jupyter protocol as a notebook's page does."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import KernelManager
+
+PATIENCE_SECONDS = 60.0
+
+PYTHONS = [one for one in os.environ.get("LLMNB_TEST_KERNELS", "").split(os.pathsep) if one]
+"""Interpreters with llmnb's dependencies and some ipykernel; the tests' own where none is named."""
+
+
+def pythons() -> list[tuple[str, str]]:
+    """Return interpreters to try, and the version of ipykernel of each."""
+    if not PYTHONS:
+        return [(sys.executable, metadata.version("ipykernel"))]
+    ask = "from importlib import metadata; print(metadata.version('ipykernel'))"
+    return [
+        (one, subprocess.run([one, "-c", ask], capture_output=True, text=True).stdout.strip())
+        for one in PYTHONS
+    ]
+
+
+@dataclass
+class Told:
+    """What a kernel told about one cell."""
+
+    reply: dict[str, Any] = field(default_factory=dict)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        """``ok``, ``error`` or ``aborted``."""
+        return str(self.reply.get("status"))
+
+    def of(self, *kinds: str) -> list[dict[str, Any]]:
+        """Return the contents of messages of some kinds."""
+        return [one["content"] for one in self.messages if one["msg_type"] in kinds]
+
+    @property
+    def text(self) -> str:
+        """What was printed, on both streams."""
+        return "".join(one["text"] for one in self.of("stream"))
+
+    @property
+    def shown(self) -> list[dict[str, Any]]:
+        """Displays and their updates, in order."""
+        return self.of("display_data", "update_display_data")
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """The cell's value by media type."""
+        found = self.of("execute_result")
+        return found[0]["data"] if found else {}
+
+
+class Kernel:
+    """A kernel that runs.
+
+    Args:
+        manager: Its manager.
+    """
+
+    def __init__(self, manager: KernelManager) -> None:
+        self.manager = manager
+        self.client = manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=PATIENCE_SECONDS)
+
+    def run(self, code: str, **options: Any) -> Told:
+        """Run a cell and wait for its end."""
+        return self.end(self.begin(code, **options))
+
+    def begin(self, code: str, **options: Any) -> str:
+        """Start a cell; returns what `end` takes."""
+        return str(self.client.execute(code, **options))
+
+    def end(self, cell: str) -> Told:
+        """Wait for the end of a cell that was begun."""
+        told = Told()
+        is_idle = False
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not (is_idle and told.reply):
+            if time.monotonic() > until:
+                raise TimeoutError(f"no end of the cell: {told}")
+            with contextlib.suppress(queue.Empty):
+                message = self.client.get_iopub_msg(timeout=0.05)
+                if message["parent_header"].get("msg_id") == cell:
+                    told.messages.append(message)
+                    is_idle = is_idle or message["content"].get("execution_state") == "idle"
+            while not told.reply and self.client.shell_channel.msg_ready():
+                message = self.client.get_shell_msg(timeout=1)
+                if message["parent_header"].get("msg_id") == cell:
+                    told.reply = message["content"]
+        return told
+
+    def interrupt(self) -> None:
+        """Press ■."""
+        self.manager.interrupt_kernel()
+
+    def press(self, comm: str, **content: Any) -> None:
+        """Send what a widget's page sends when a button is pressed."""
+        data = {"method": "custom", "content": content}
+        message = self.client.session.msg("comm_msg", {"comm_id": comm, "data": data})
+        self.client.shell_channel.send(message)
+
+    def stop(self) -> None:
+        """End the kernel."""
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+
+@contextlib.contextmanager
+def new_kernel(python: str, folder: Path, **environment: str) -> Iterator[Kernel]:
+    """Start a kernel in an empty folder.
+
+    Args:
+        python: Its interpreter.
+        folder: Its home, working directory, and the place of everything it writes.
+        **environment: Further variables.
+    """
+    spec = folder / "kernels" / "tried"
+    spec.mkdir(parents=True)
+    argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    text = json.dumps({"argv": argv, "display_name": "tried", "language": "python"})
+    (spec / "kernel.json").write_text(text)
+    manager = KernelManager(
+        kernel_name="tried",
+        kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(folder / "kernels")]),
+        connection_file=str(folder / "connection.json"),
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LLMNB_")}
+    own = {"HOME": str(folder), "IPYTHONDIR": str(folder / "ipython")}
+    own |= {"LLMNB_CACHE_DIR": str(folder / "cache"), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    manager.start_kernel(env={**kept, **own, **environment}, cwd=str(folder))
+    kernel = Kernel(manager)
+    try:
+        yield kernel
+    finally:
+        kernel.stop()

@@ -1,0 +1,161 @@
+"""A widget in a real browser: the Python half in this process, its page in headless Chromium.
+
+The page gets a model as anywidget would give it. What the page sends reaches
+the widget as a message; what the widget sends or sets reaches the page when
+the test waits. No kernel, no server, no network.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from needs import find_chromium
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+HOST = """<!doctype html><html><head><meta charset="utf-8"><style>
+:root { --jp-layout-color0: #fff; --jp-ui-font-color1: rgba(0,0,0,.87); --jp-brand-color1: #1976d2;
+  --jp-warn-color1: #f57c00; --jp-error-color1: #d32f2f; --jp-success-color1: #388e3c;
+  --jp-ui-font-family: "Segoe UI", Inter, system-ui, sans-serif; }
+:root[data-theme="dark"] { --jp-layout-color0: #111; --jp-ui-font-color1: rgba(255,255,255,.87);
+  --jp-brand-color1: #2196f3; --jp-warn-color1: #ff9800; --jp-error-color1: #f44336;
+  --jp-success-color1: #4caf50; color-scheme: dark; }
+body { margin: 20px; background: var(--jp-layout-color0); color: var(--jp-ui-font-color1);
+  font: 13px/1.45 var(--jp-ui-font-family); }
+</style></head><body></body></html>"""
+
+RENDER = """async ({ id, esm, css, state, width }) => {
+  const style = document.createElement("style");
+  style.textContent = css;
+  document.head.append(style);
+  const el = document.createElement("div");
+  el.id = id;
+  el.style.width = `${width}px`;
+  document.body.append(el);
+  const listeners = {};
+  const model = {
+    get: (name) => state[name],
+    send: (content) => window.widgetSends(id, content),
+    on: (name, act) => (listeners[name] ??= []).push(act),
+    off: (name, act) => { listeners[name] = (listeners[name] ?? []).filter((one) => one !== act); },
+  };
+  (window.widgets ??= {})[id] = {
+    set(name, value) {
+      state[name] = value;
+      for (const act of listeners[`change:${name}`] ?? []) act();
+    },
+    receive(message) { for (const act of listeners["msg:custom"] ?? []) act(message); },
+  };
+  const url = URL.createObjectURL(new Blob([esm], { type: "text/javascript" }));
+  const widget = await import(url);
+  window.widgets[id].end = await widget.default.render({ model, el });
+}"""
+
+CENSUS = """() => {
+  const found = { tags: new Set(), attributes: new Set() };
+  for (const node of document.body.querySelectorAll("*")) {
+    found.tags.add(node.localName);
+    for (const one of node.attributes) found.attributes.add(one.name);
+  }
+  return { tags: [...found.tags].sort(), attributes: [...found.attributes].sort() };
+}"""
+
+
+class WidgetPage:
+    """One page with widgets in it.
+
+    Args:
+        page: A page of Playwright's.
+    """
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+        self._widgets: dict[str, Any] = {}
+        self._news: queue.Queue[tuple[str, str, Any]] = queue.Queue()
+        page.set_content(HOST)
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("dialog", lambda dialog: (self.errors.append(dialog.message), dialog.dismiss()))
+        page.expose_function("widgetSends", self._on_send)
+
+    def _on_send(self, name: str, content: Any) -> None:
+        widget = self._widgets[name]
+        widget._handle_custom_msg(content, [])
+
+    def show(self, widget: Any, *, name: str = "widget", width: int = 760) -> Any:
+        """Render a widget; returns where it stands."""
+        self._widgets[name] = widget
+        widget.send = lambda content, buffers=None: self._news.put((name, "receive", content))
+        widget.observe(
+            lambda change: self._news.put((name, "set", change["new"])), names="snapshot"
+        )
+        state = {"snapshot": widget.snapshot}
+        given = {"id": name, "esm": text_of(widget, "_esm"), "css": text_of(widget, "_css")}
+        self.page.evaluate(RENDER, {**given, "state": state, "width": width})
+        return self.page.locator(f"#{name}")
+
+    def until(self, is_so: Callable[[], Any], *, seconds: float = 30.0) -> None:
+        """Carry messages to and fro until something is so."""
+        end = time.monotonic() + seconds
+        while True:
+            self._carry()
+            if is_so():
+                return
+            assert time.monotonic() < end, "this did not come about in the page"
+            self.page.wait_for_timeout(15)
+
+    def _carry(self) -> None:
+        while True:
+            try:
+                name, way, content = self._news.get_nowait()
+            except queue.Empty:
+                return
+            if way == "set":
+                self.page.evaluate(
+                    "([id, value]) => widgets[id].set('snapshot', value)", [name, content]
+                )
+            else:
+                self.page.evaluate("([id, value]) => widgets[id].receive(value)", [name, content])
+
+    def census(self) -> tuple[set[str], set[str]]:
+        """Return the elements and the attributes that stand in the page."""
+        found = self.page.evaluate(CENSUS)
+        return set(found["tags"]), set(found["attributes"])
+
+    def strangers(self) -> list[str]:
+        """Return what was asked of anybody outside the page."""
+        return [url for url in self.requests if not url.startswith(("blob:", "data:", "about:"))]
+
+
+def text_of(widget: Any, name: str) -> str:
+    """Return a widget's script or style sheet."""
+    return str(getattr(widget, name))
+
+
+@contextmanager
+def browser_page(**options: Any) -> Iterator[WidgetPage]:
+    """Start Chromium, open a page, and close both at the end."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(find_chromium()), headless=True, args=ARGUMENTS
+        )
+        try:
+            yield WidgetPage(browser.new_page(**options))
+        finally:
+            browser.close()
