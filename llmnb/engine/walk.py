@@ -43,6 +43,9 @@ from llmnb.errors import (
 from llmnb.records import Limits, Outcome, Source
 from llmnb.store.entry import Entry
 
+READ_WHAT_CAME_SECONDS = 0.05
+"""A cancelled run still reads for so long what has come already."""
+
 STOP_ANSWER_SECONDS = 0.8
 """A stopped run hands its partial result over after this, at the latest."""
 
@@ -451,8 +454,9 @@ class Walk:
     def cancel(self) -> None:
         """Drop what is in flight at once."""
         self.stop()
-        for _, task in list(self.leading.values()):
-            task.cancel()
+        tasks = [task for _, task in self.leading.values()]
+        # Replies that are there already are read and kept; what is still coming is dropped.
+        self._loop.call_later(READ_WHAT_CAME_SECONDS, _cancel_all, tasks)
         if not self.done.done():
             self._close_open_rows()
 
@@ -477,6 +481,11 @@ class Walk:
 
 _ANOTHER_RUNS = (Stopped, AccountError, StoreError, BudgetExceeded)
 """Errors of a flight that are no reason for a passenger of another run to give up."""
+
+
+def _cancel_all(tasks: list[asyncio.Task[Landing]]) -> None:
+    for task in tasks:
+        task.cancel()
 
 
 def _window(concurrency: int | None) -> int:

@@ -149,8 +149,8 @@ def test_the_cache_manager_is_shown(bench):
     told = bench.run("%llm_cache")
 
     assert told.status == "ok"
-    (data,) = [one["data"] for one in told.shown]
-    assert WIDGET in data
+    # The end of an earlier run may be shown in its place at the same time.
+    (data,) = [one["data"] for one in told.shown if WIDGET in one["data"]]
     assert "default" in data["text/plain"] + data["text/html"]
 
 

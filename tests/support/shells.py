@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import io
 from collections.abc import Iterator
@@ -81,6 +82,8 @@ def new_shell(*, has_kernel: bool = False) -> Iterator[Shell]:
         has_kernel: Whether it looks as if a notebook's page were behind it.
     """
     InteractiveShell.clear_instance()
+    # A doctest run before leaves `_` there, and IPython then sets none of its own.
+    vars(builtins).pop("_", None)
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"
