@@ -75,7 +75,7 @@ def tail(rows: int) -> list[Figure]:
             tempfile.TemporaryDirectory() as folder,
             SimulatedProvider.spawn(
                 transport="aiohttp",
-                latency=Stragglers(Fixed(0.05), share=0.02, factor=10),
+                latency=Stragglers(Fixed(0.2), share=0.02, factor=10),
                 ledger="totals",
                 seed=7,
             ) as sim,

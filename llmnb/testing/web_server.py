@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 
 from llmnb.testing.conversation import SIMULATED_HEADER, play
 from llmnb.testing.desk import Desk, Plan
@@ -67,6 +68,15 @@ def _response(plan: Plan, body: bytes) -> web.Response:
     return web.Response(status=plan.status, headers=_headers(plan), body=body)
 
 
+@contextlib.contextmanager
+def _leaving() -> Iterator[None]:
+    """Say in the standard library's word that the client has left; aiohttp logs its own aloud."""
+    try:
+        yield
+    except ClientConnectionResetError:
+        raise ConnectionResetError("the client has left") from None
+
+
 class _WebWire:
     """One request of aiohttp's server as a `Wire`."""
 
@@ -92,10 +102,12 @@ class _WebWire:
         await self.response.prepare(self._request)
 
     async def write(self, data: bytes) -> None:
-        await self.response.write(data)
+        with _leaving():
+            await self.response.write(data)
 
     async def end(self) -> None:
-        await self.response.write_eof()
+        with _leaving():
+            await self.response.write_eof()
 
     def raw(self, data: bytes) -> None:
         self._transport.write(data)
