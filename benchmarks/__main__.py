@@ -19,7 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 
-from benchmarks import limits, tables
+from benchmarks import frames, limits, tables
 from benchmarks.figure import Figure
 from llmnb.testing import SimulatedProvider
 
@@ -145,6 +145,7 @@ def main() -> int:
             "imports": lambda: imports(3 * rounds),
             "memory": lambda: tables.memory(url, 20_000 // scale),
             "limits": lambda: limits.measure(scale),
+            "frames": lambda: frames.figures(url, 100_000 // scale, rounds),
         }
         for name, measure in measurements.items():
             if options.only and options.only not in name:

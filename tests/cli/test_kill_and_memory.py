@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import textwrap
@@ -33,10 +34,14 @@ def settings(tmp_path, url):
         "OPENAI_API_KEY": "k",
         "OPENAI_BASE_URL": url,
         "LLMNB_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONFAULTHANDLER": "1",
     }
 
 
-KILLS = [10, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
+KILLS = [
+    pytest.param(10, marks=pytest.mark.timeout(400)),
+    pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
+]
 
 
 @pytest.mark.parametrize("kills", KILLS)
@@ -56,7 +61,14 @@ def test_kill_minus_nine_and_again_until_the_table_is_whole(tmp_path, kills):
             before = len(sim.ledger.finished)
             child = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE)
             wanted = before + dice.randint(1, 30)
-            sim.ledger.wait_until(lambda totals, wanted=wanted: totals.finished >= wanted)
+            try:
+                # A start takes a second or two, and on a busy machine much longer.
+                sim.ledger.wait_until(
+                    lambda totals, wanted=wanted: totals.finished >= wanted, timeout=90
+                )
+            except TimeoutError:
+                child.send_signal(signal.SIGABRT)  # it tells where each of its threads is
+                pytest.fail(f"the command hangs or has ended: {child.communicate()[1].decode()}")
             child.kill()
             child.communicate()
         subprocess.run(words, env=environment, check=True, capture_output=True)
