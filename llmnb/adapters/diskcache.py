@@ -14,8 +14,10 @@ group of answers a third of as many `set` calls.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -54,6 +56,9 @@ _SETTINGS = {
     "sqlite_auto_vacuum": 0,
 }
 
+_DRAFT = ".making-"
+_DRAFT_SECONDS = 3600.0
+"""A draft that is older was left by a process that was killed."""
 
 SQLITE_VERSION = sqlite3.sqlite_version
 
@@ -87,23 +92,33 @@ class _BytesDisk(diskcache.Disk):  # type: ignore[misc]
 class Database:
     """The answers of one project, as bytes by key.
 
+    Where there is none, one is made elsewhere and moved into place whole: a
+    process killed in the middle leaves no half of one, and nobody sees one.
+    Whoever may make it holds the project's lock.
+
     Args:
         folder: The project's folder; made with its parents where it is missing.
+        may_make: Whether a database is made where there is none.
 
     Raises:
-        StoreError: If it cannot be opened for writing.
+        StoreError: If it cannot be opened for writing, or there is none and none may be made.
         Damaged: If the file is no database of ours.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, may_make: bool = True) -> None:
         self.folder = folder
         self.path = folder / FILE_NAME
         self._lock = threading.Lock()
         try:
-            _make_private(folder, self.path)
-            if self.path.stat().st_size:
+            if not _is_missing(self.path):
+                _make_private(folder, self.path)
                 _check(self.path)
-            self._cache = diskcache.Cache(str(folder), timeout=60, disk=_BytesDisk, **_SETTINGS)
+            elif may_make:
+                _make_private(folder, self.path)
+                _make(self.path)
+            else:
+                raise StoreError(f"{self.path} is gone.")
+            self._cache = _cache(folder)
             self._reader = self._connected("query_only=1", "cache_size=-1024")
             self._writer = self._connected(
                 "synchronous=FULL", "cache_size=-2048", "wal_autocheckpoint=4000"
@@ -253,14 +268,55 @@ def salvage(path: Path) -> Iterator[tuple[str, bytes]]:
         connection.close()
 
 
+def _cache(folder: Path) -> Any:
+    return diskcache.Cache(str(folder), timeout=60, disk=_BytesDisk, **_SETTINGS)
+
+
 def _make_private(folder: Path, path: Path) -> None:
     """Make folder 0700 and file 0600; the database's own side files take after it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.is_symlink() or path.is_symlink():
         raise StoreError(f"{folder} is, or holds, a link; answers are kept in real folders only.")
     os.chmod(folder, 0o700)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    os.chmod(path, 0o600)
+    if path.exists():
+        os.chmod(path, 0o600)
+
+
+def _is_missing(path: Path) -> bool:
+    """Say whether there is nothing yet. Raises `Damaged` where only a journal is left."""
+    if path.exists() and path.stat().st_size:
+        return False
+    if any(journal.stat().st_size for journal in _journals(path)):
+        raise Damaged(f"{path} is gone or empty, and its journal is not.")
+    return True
+
+
+def _journals(path: Path) -> list[Path]:
+    names = [path.with_name(f"{path.name}-{kind}") for kind in ("wal", "journal")]
+    return [name for name in names if name.exists()]
+
+
+def _make(path: Path) -> None:
+    """Make an empty database beside the folder, whole and synced, and move it into place."""
+    root = path.parent.parent
+    _sweep(root)
+    draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=root))
+    try:
+        _cache(draft).close()  # the last connection to close leaves one file, without journals
+        made = draft / FILE_NAME
+        os.chmod(made, 0o600)
+        for stale in (*_journals(path), path.with_name(f"{path.name}-shm")):
+            stale.unlink(missing_ok=True)  # they would be taken for the new file's own
+        os.replace(made, path)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _sweep(root: Path) -> None:
+    """Remove the drafts of processes that were killed."""
+    for left in root.glob(f"{_DRAFT}*"):
+        if time.time() - left.stat().st_mtime > _DRAFT_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _check(path: Path) -> None:

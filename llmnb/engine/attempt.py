@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from llmnb.engine.backlog import Backlog
 from llmnb.engine.gate import Gate, Ticket
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import (
@@ -35,10 +37,12 @@ class Attempt:
         call: What to ask.
         gate: Where it was admitted.
         ticket: With what.
+        backlog: Answers on their way to the disk: while they are many, places are kept.
         on_delta: Gets the pieces of the answer; None asks for it in one piece.
     """
 
     __slots__ = (
+        "backlog",
         "began",
         "call",
         "first_token",
@@ -50,11 +54,18 @@ class Attempt:
     )
 
     def __init__(
-        self, call: Call, gate: Gate, ticket: Ticket, *, on_delta: OnDelta | None = None
+        self,
+        call: Call,
+        gate: Gate,
+        ticket: Ticket,
+        backlog: Backlog,
+        *,
+        on_delta: OnDelta | None = None,
     ) -> None:
         self.call = call
         self.gate = gate
         self.ticket = ticket
+        self.backlog = backlog
         self.is_sent = True
         self.on_delta = on_delta
         self.on_first: Callable[[], bool] | None = None
@@ -87,7 +98,8 @@ class Attempt:
         except LLMNBError as error:
             return self._failed(error)
         finally:
-            gate.release(ticket, used=used, was_sent=was_sent)
+            release = functools.partial(gate.release, ticket, used=used, was_sent=was_sent)
+            self.backlog.after(release)
 
     def _failed(self, error: LLMNBError) -> LLMNBError:
         """Tell the gate how it went."""
@@ -115,6 +127,7 @@ class Rival(Attempt):
     Args:
         call: What to ask.
         gate: Where it is to be admitted.
+        backlog: Answers on their way to the disk: while they are many, places are kept.
         on_sent: Told when it is sent.
         on_delta: Gets the pieces of the answer.
     """
@@ -122,9 +135,15 @@ class Rival(Attempt):
     __slots__ = ("_on_sent",)
 
     def __init__(
-        self, call: Call, gate: Gate, *, on_sent: Callable[[], None], on_delta: OnDelta | None
+        self,
+        call: Call,
+        gate: Gate,
+        backlog: Backlog,
+        *,
+        on_sent: Callable[[], None],
+        on_delta: OnDelta | None,
     ) -> None:
-        super().__init__(call, gate, Ticket(call.target.charge(call)), on_delta=on_delta)
+        super().__init__(call, gate, Ticket(call.target.charge(call)), backlog, on_delta=on_delta)
         self.is_sent = False
         self._on_sent = on_sent
 

@@ -269,7 +269,7 @@ class Flight:
     async def _send(self, gate: Gate, ticket: Ticket) -> Answered | LLMNBError:
         voyage = self.voyage
         self._depart()
-        attempt = Attempt(self.call, gate, ticket, on_delta=self._on_delta())
+        attempt = Attempt(self.call, gate, ticket, voyage.backlog, on_delta=self._on_delta())
         if voyage.hedger is None and voyage.time_limit is None:
             return await attempt.fly()
         sent_at = gate.clock()
@@ -339,7 +339,7 @@ class Flight:
         else:
             return []
         return [
-            Rival(call, other, on_sent=self._hedge, on_delta=self._on_delta())
+            Rival(call, other, self.voyage.backlog, on_sent=self._hedge, on_delta=self._on_delta())
             for call in others
             if self.voyage.why_dead(call.target.pool) is None
             and not (other := self.voyage.gate_of(call)).is_throttled

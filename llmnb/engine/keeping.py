@@ -87,12 +87,16 @@ class Keeper:
             await self._put(_entry(call, raw, None, landing))
 
     async def _put(self, entry: Entry) -> bool:
+        backlog = self._voyage.backlog
+        backlog.enter()
         try:
             await self._voyage.store.aput(entry)
         except StoreError as error:
             self._voyage.counts.num_unsaved += 1
             self._voyage.kill("", error)
             return False
+        finally:
+            backlog.leave()
         return True
 
     def _seconds(self) -> float | None:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from llmnb.decide.hedge import Hedger
 from llmnb.decide.retry import RetryPolicy
+from llmnb.engine.backlog import Backlog
 from llmnb.engine.budget import Budget
 from llmnb.engine.gate import Gate
 from llmnb.engine.stats import Stats
@@ -38,6 +39,7 @@ class Voyage:
     counts: StatusTracker
     stats: Stats
     gate_of: Callable[[Call], Gate]
+    backlog: Backlog
     time_limit: float | None = None
     """Seconds from a row's first dispatch to its end."""
 

@@ -19,6 +19,7 @@ from llmnb.decide.admission import DEFAULT_CONCURRENCY
 from llmnb.decide.hedge import Hedger
 from llmnb.engine import collector
 from llmnb.engine.attempt import Answered
+from llmnb.engine.backlog import Backlog
 from llmnb.engine.budget import Budget
 from llmnb.engine.call import Flight, copied
 from llmnb.engine.coalesce import Landing
@@ -117,6 +118,7 @@ class Walk:
             counts=self.counts,
             stats=self.stats,
             gate_of=self._gate_of,
+            backlog=Backlog(0),
             time_limit=options.time_limit,
             hedger=None if options.hedge_after is None else Hedger(options.hedge_after),
             budget=None if options.budget_usd is None else Budget(options.budget_usd),
@@ -126,8 +128,7 @@ class Walk:
             on_dead=self._on_dead,
         )
         self._voyage.resumed.set()
-        places = options.limits.concurrency or DEFAULT_CONCURRENCY
-        self.store.enough = places if places >= 32 else max(1, places // 2)
+        self._share_commits()
         self._pulling = self._loop.create_task(self._pull())
         self._driving = self._loop.create_task(self._drive())
 
@@ -162,6 +163,13 @@ class Walk:
             gate.claim(self, limits)
         self._window = max(self._window, _window(limits.concurrency))
         self._room.set()
+        self._share_commits()
+
+    def _share_commits(self) -> None:
+        """Let what a killed process loses stay in proportion to what is in flight."""
+        places = self.options.limits.concurrency or DEFAULT_CONCURRENCY
+        self.store.enough = places if places >= 32 else max(1, places // 2)
+        self._voyage.backlog.most = places
 
     async def _pull(self) -> None:
         """Take rows as long as there are any and there is room."""

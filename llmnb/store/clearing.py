@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from llmnb.adapters.diskcache import Database
+from llmnb.adapters.diskcache import FILE_NAME, Database
 from llmnb.adapters.file_lock import locked
 from llmnb.errors import StoreError
 from llmnb.store import hits, layout, names, projects
@@ -212,8 +212,9 @@ def forget(place: Place, key: str) -> bool:
         StoreError: If it cannot be deleted.
     """
     with locked(place.lock):
-        database = databases.existing(place)
-        return database is not None and database.delete_many([key]) > 0
+        if not (place.folder / FILE_NAME).exists():
+            return False
+        return databases.open(place).delete_many([key]) > 0
 
 
 def discard(token: str, cache_dir: Path) -> None:

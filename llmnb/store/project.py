@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from llmnb.adapters.diskcache import Damaged, Database, salvage
+from llmnb.adapters.diskcache import FILE_NAME, Damaged, Database, salvage
 from llmnb.adapters.file_lock import locked
 from llmnb.errors import StoreError
 from llmnb.store import hits, layout, names, spend
@@ -239,16 +239,27 @@ class Databases:
             known = self._current(place)
             if known is not None:
                 return known
-            if not (place.folder / "cache.db").exists():
+            if not (place.folder / FILE_NAME).exists():
                 return None
             try:
-                return self.open(place)
+                return self._opened(place, Database(place.folder, may_make=False))
+            except Damaged:
+                pass
             except StoreError as error:
                 logger.warning("%s", error)
                 return None
+        try:
+            # Two processes must not mend it at once. The lock is taken before ours, as everywhere.
+            with locked(place.lock):
+                return self.open(place)
+        except StoreError as error:
+            logger.warning("%s", error)
+            return None
 
     def open(self, place: Place) -> Database:
         """Return a project's database, made if it is missing and mended if it is damaged.
+
+        Whoever calls this holds the project's lock.
 
         Raises:
             StoreError: If there can be none.
@@ -261,13 +272,16 @@ class Databases:
                 database = Database(place.folder)
             except Damaged as error:
                 database = self._mended(place, error)
-            try:
-                layout.mark(place)
-            except OSError as error:
-                database.close()
-                raise StoreError(f"Project {place.name!r} cannot be marked: {error}") from None
-            self._open[place.folder] = database
-            return database
+            return self._opened(place, database)
+
+    def _opened(self, place: Place, database: Database) -> Database:
+        try:
+            layout.mark(place)
+        except OSError as error:
+            database.close()
+            raise StoreError(f"Project {place.name!r} cannot be marked: {error}") from None
+        self._open[place.folder] = database
+        return database
 
     def _current(self, place: Place) -> Database | None:
         known = self._open.get(place.folder)
@@ -317,10 +331,10 @@ if hasattr(os, "register_at_fork"):
 def _set_aside(folder: Path) -> Path:
     stamp = time.strftime("%Y%m%d-%H%M%S")
     number = 0
-    while (aside := folder / f"cache.db.damaged-{stamp}-{number}").exists():
+    while (aside := folder / f"{FILE_NAME}.damaged-{stamp}-{number}").exists():
         number += 1
     for suffix in ("", "-wal", "-shm"):
-        path = folder / f"cache.db{suffix}"
+        path = folder / f"{FILE_NAME}{suffix}"
         if path.exists():
             os.replace(path, folder / f"{aside.name}{suffix}")
     return aside

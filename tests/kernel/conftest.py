@@ -40,6 +40,15 @@ class Bench:
         """Block until so many requests have come for the cell that was begun just now."""
         self.sim.wait_received(self._before + requests, timeout=60)
 
+    def drop_cells_for(self, seconds: float) -> None:
+        """Let the kernel drop cells that come within so many seconds of a failed one; 0 is usual.
+
+        Blocks until it takes cells at all.
+        """
+        code = f"get_ipython().kernel.stop_on_error_timeout = {seconds}"
+        while self.run(code).status == "aborted":
+            pass
+
     def begin(self, code: str) -> str:
         """Start a cell."""
         self._before = self.sim.ledger.totals().received

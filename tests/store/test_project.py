@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import threading
+import warnings
 
 import diskcache
 import pytest
@@ -298,8 +299,6 @@ def test_a_damaged_database_is_set_aside_and_what_can_be_read_is_kept(root, dama
     damaged = damage(path.read_bytes())
     path.write_bytes(damaged)
 
-    import warnings
-
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         save(store, 100)
@@ -312,6 +311,69 @@ def test_a_damaged_database_is_set_aside_and_what_can_be_read_is_kept(root, dama
         (aside,) = store.folder.glob("cache.db.damaged-*-0")
         assert aside.read_bytes() == damaged
         assert any("set aside" in str(one.message) for one in said)
+
+
+def test_a_process_killed_while_it_makes_a_database_leaves_none(root):
+    """
+    Killed with `kill -9` a moment before it is in place: the next one starts as if nothing was.
+    """
+    code = """
+import os, signal
+from llmnb.adapters import diskcache
+diskcache.os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
+open_project("p", root).commit([entry(1)])
+"""
+    with child(code, root) as killed:
+        assert killed.wait(60) == -signal.SIGKILL
+    store = open_project("p", root)
+    assert not (store.folder / "cache.db").exists()
+    drafts = list(root.glob(".making-*"))
+    assert len(drafts) == 1
+    os.utime(drafts[0], (0, 0))
+
+    save(store, 2)
+
+    assert set(store.lookup([key_of(1), key_of(2)])) == {key_of(2)}
+    assert not list(root.glob(".making-*"))
+
+
+def test_killed_at_any_moment_of_its_first_save_a_project_opens_again(root):
+    """
+    No half of a database is ever seen, neither by the next process nor by a neighbour.
+    """
+    dice = random.Random(3)
+    code = """
+print(flush=True)
+open_project(sys.argv[3], root).commit([entry(1)])
+print(flush=True)
+"""
+    for number in range(12):
+        one = child(code, root, f"p{number}")
+        one.stdout.readline()
+        threading.Event().wait(dice.uniform(0, 0.03))
+        one.kill()
+        has_saved = bool(one.communicate()[0])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            store = open_project(f"p{number}", root, share=False)
+            assert len(store.lookup([key_of(1)])) >= has_saved
+            save(store, 2)
+
+
+def test_a_journal_without_its_database_is_set_aside(root):
+    """
+    It is neither thrown away nor taken for the new database's own.
+    """
+    store = open_project("p", root)
+    store.folder.mkdir(parents=True)
+    (store.folder / "cache.db-wal").write_bytes(b"w" * 100)
+
+    with pytest.warns(UserWarning, match="set aside"):
+        save(store, 1)
+
+    (aside,) = store.folder.glob("cache.db.damaged-*-0-wal")
+    assert aside.read_bytes() == b"w" * 100
+    assert store.lookup([key_of(1)])
 
 
 def test_another_programs_database_is_set_aside_untouched(root):

@@ -1,0 +1,51 @@
+"""What a killed process would lose stays in proportion to what is in flight."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmnb.engine.backlog import Backlog
+
+
+@pytest.fixture
+def given_back():
+    return []
+
+
+def test_a_place_is_given_back_at_once_while_few_answers_are_on_their_way(given_back):
+    """
+    A quick disk slows nothing down.
+    """
+    backlog = Backlog(most=2)
+    backlog.enter()
+    backlog.after(lambda: given_back.append(1))
+
+    assert given_back == [1]
+
+
+def test_places_are_kept_while_the_disk_is_behind_and_given_back_in_order(given_back):
+    """
+    As many places are kept as answers are on their way beyond the most.
+    """
+    backlog = Backlog(most=2)
+    for number in range(5):
+        backlog.after(lambda number=number: given_back.append(number))
+        backlog.enter()
+    assert given_back == [0, 1]
+
+    for saved in range(5):
+        backlog.leave()
+        assert len(given_back) == min(5, 2 + saved + 1)
+    assert given_back == [0, 1, 2, 3, 4]
+
+
+def test_a_kept_place_whose_answer_was_never_handed_over_is_given_back(given_back):
+    """
+    An answer that lost a race is not saved; its place does not stay taken for that.
+    """
+    backlog = Backlog(most=1)
+    backlog.enter()
+    backlog.after(lambda: given_back.append("loser"))
+    backlog.leave()
+
+    assert given_back == ["loser"]
