@@ -13,6 +13,7 @@ group of answers a third of as many `set` calls.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import sqlite3
@@ -33,12 +34,17 @@ _QUERY_KEYS = 500
 _RAW = 1
 _PUT = (
     "INSERT INTO Cache (key, raw, store_time, expire_time, access_time, access_count, tag, size,"
-    " mode, filename, value) VALUES (?, 1, ?, NULL, ?, 0, NULL, ?, 1, NULL, ?)"
+    " mode, filename, value) VALUES {rows}"
     " ON CONFLICT (key, raw) DO UPDATE SET store_time = excluded.store_time,"
     " access_time = excluded.access_time, size = excluded.size, mode = 1, filename = NULL,"
     " value = excluded.value"
 )
+_PUT_ROW = "(?, 1, ?, NULL, ?, 0, NULL, ?, 1, NULL, ?)"
 """diskcache's own row for a value kept inline."""
+
+_AT_ONCE = 64
+"""Most rows in one statement. Python's lock is given up once a statement: with a statement a row
+the writing thread would have to win it back a thousand times a second from a busy loop."""
 
 _HEADER = b"SQLite format 3\x00"
 _SETTINGS = {
@@ -177,7 +183,8 @@ class Database:
         try:
             writer.execute("BEGIN IMMEDIATE")
             try:
-                writer.executemany(_PUT, rows)
+                for some in _in_powers_of_two(rows):
+                    writer.execute(_put(len(some)), [cell for row in some for cell in row])
                 writer.execute("COMMIT")
             except BaseException:
                 if writer.in_transaction:
@@ -237,6 +244,21 @@ class Database:
             self._reader.close()
         self._writer.close()
         self._cache.close()
+
+
+@functools.cache
+def _put(rows: int) -> str:
+    """Return the statement that saves so many rows."""
+    return _PUT.format(rows=", ".join([_PUT_ROW] * rows))
+
+
+def _in_powers_of_two(rows: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield all rows in pieces of few different sizes, so that few statements are prepared."""
+    start = 0
+    while (left := len(rows) - start) > 0:
+        size = min(_AT_ONCE, 1 << (left.bit_length() - 1))
+        yield rows[start : start + size]
+        start += size
 
 
 class Damaged(StoreError):

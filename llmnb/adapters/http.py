@@ -121,17 +121,18 @@ class HttpClient:
             UnsafeURL: If the address must not be asked.
             RedirectRefused: If the server answers with a redirect.
         """
-        arguments = (url, headers, body, origin_has_key, feed, total_timeout)
-        try:
-            return await self._once("POST", *arguments)
-        except _Stale:
-            # The server closed a kept-alive connection as the request set out; it has read
-            # nothing of it, so one further try on a fresh connection buys nothing twice.
-            pass
-        try:
-            return await self._once("POST", *arguments)
-        except _Stale as error:
-            raise error.as_lost() from None
+        is_again = False
+        while True:
+            try:
+                return await self._once(
+                    "POST", url, headers, body, origin_has_key, feed, total_timeout
+                )
+            except _Stale as error:
+                # The server closed a kept-alive connection as the request set out; it has read
+                # nothing of it, so one further try on a fresh connection buys nothing twice.
+                if is_again:
+                    raise error.as_lost() from None
+                is_again = True
 
     async def get_json(
         self, url: str, *, headers: Mapping[str, str], origin_has_key: bool

@@ -98,8 +98,11 @@ class Attempt:
         except LLMNBError as error:
             return self._failed(error)
         finally:
-            release = functools.partial(gate.release, ticket, used=used, was_sent=was_sent)
-            self.backlog.after(release)
+            if self.backlog.is_full:
+                release = functools.partial(gate.release, ticket, used=used, was_sent=was_sent)
+                self.backlog.hold(release)
+            else:
+                gate.release(ticket, used=used, was_sent=was_sent)
 
     def _failed(self, error: LLMNBError) -> LLMNBError:
         """Tell the gate how it went."""

@@ -20,7 +20,8 @@ class Backlog:
     Example:
         >>> backlog = Backlog(most=1)
         >>> backlog.enter()
-        >>> backlog.after(lambda: print("a place is free"))
+        >>> if backlog.is_full:
+        ...     backlog.hold(lambda: print("a place is free"))
         >>> backlog.leave()
         a place is free
     """
@@ -32,12 +33,14 @@ class Backlog:
         self._count = 0
         self._held: deque[Callable[[], None]] = deque()
 
-    def after(self, release: Callable[[], None]) -> None:
+    @property
+    def is_full(self) -> bool:
+        """Whether an answered request keeps its place for now."""
+        return self._count >= self.most
+
+    def hold(self, release: Callable[[], None]) -> None:
         """Call `release`, which gives an answered request's place back, once there is room."""
-        if self._count < self.most:
-            release()
-        else:
-            self._held.append(release)
+        self._held.append(release)
 
     def enter(self) -> None:
         """Count an answer that is handed to the store."""
@@ -46,5 +49,6 @@ class Backlog:
     def leave(self) -> None:
         """Count one that is saved, or cannot be."""
         self._count -= 1
-        while len(self._held) > max(0, self._count - self.most):
-            self._held.popleft()()
+        if self._held:
+            while len(self._held) > max(0, self._count - self.most):
+                self._held.popleft()()

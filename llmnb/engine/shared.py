@@ -21,7 +21,8 @@ class Engine:
     def __init__(self) -> None:
         self.flights = Flights()
         self.gates: dict[str, Gate] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
+        """What is under way; whoever adds a task sees to it that it leaves at its end."""
 
     def gate_of(self, call: Call) -> Gate:
         """Return the gate of the pool that a call draws on."""
@@ -33,14 +34,14 @@ class Engine:
 
     def look_after(self, task: asyncio.Task[Any]) -> None:
         """Keep a task alive until it is done."""
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     async def drain(self) -> None:
         """Give what is in flight its ten seconds before the process ends."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
-        for task in self._tasks:
+        if self.tasks:
+            await asyncio.wait(self.tasks, timeout=DRAIN_SECONDS)
+        for task in self.tasks:
             task.cancel()
 
 

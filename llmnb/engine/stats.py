@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from llmnb.engine.status import Clock, FailureCause, ModelShare, Sample
 from llmnb.errors import LLMNBError
@@ -45,6 +48,9 @@ _FIRST_SLICE = 1.0
 class Quantiles:
     """A uniform sample of all values, from which quantiles are read.
 
+    Several samples are read as one by `quantiles`, each value with the weight of
+    those that it stands for.
+
     Source: J. S. Vitter, *Random Sampling with a Reservoir*, ACM TOMS 11 (1985),
     algorithm R.
     """
@@ -63,13 +69,29 @@ class Quantiles:
         elif (place := int(random.random() * self._seen)) < _KEPT:
             self._kept[place] = value
 
-    def at(self, *parts: float) -> list[float | None]:
-        """Return quantiles; None before the first value."""
-        ordered = sorted(self._kept)
-        if not ordered:
-            return [None] * len(parts)
-        last = len(ordered) - 1
-        return [ordered[min(last, int(part * len(ordered)))] for part in parts]
+    def weighed(self) -> list[tuple[float, float]]:
+        """Return the values that were kept, each with the number that it stands for."""
+        kept = list(self._kept)
+        return [(value, self._seen / len(kept)) for value in kept]
+
+
+def quantiles(samples: Iterable[Quantiles], *parts: float) -> list[float | None]:
+    """Return quantiles of all samples together; None before the first value.
+
+    Example:
+        >>> one, other = Quantiles(), Quantiles()
+        >>> for value in range(10):
+        ...     one.add(value), other.add(100 + value)  # doctest: +ELLIPSIS
+        (None, None)...
+        >>> quantiles([one, other], 0.25, 0.75)
+        [5, 105]
+    """
+    weighed = sorted(pair for one in samples for pair in one.weighed())
+    if not weighed:
+        return [None] * len(parts)
+    ends = list(accumulate(weight for _, weight in weighed))
+    last = len(weighed) - 1
+    return [weighed[min(last, bisect_right(ends, part * ends[-1]))][0] for part in parts]
 
 
 @dataclass(slots=True)
@@ -99,7 +121,6 @@ class Stats:
         self._started = now
         self._models: dict[str, _Model] = {}
         self._causes: dict[str, _Cause] = {}
-        self._seconds = Quantiles()
         self._latest: deque[float] = deque(maxlen=LATENCIES_SHOWN)
         self._slice = _FIRST_SLICE
         self._slices: list[list[float]] = [[0.0, 0.0, 0.0]]
@@ -119,7 +140,6 @@ class Stats:
         """Count an answer."""
         self._present()[1] += tokens
         self._latest.append(seconds)
-        self._seconds.add(seconds)
         known = self._models.get(model)
         if known is None:
             known = self._models[model] = _Model()
@@ -176,7 +196,7 @@ class Stats:
 
     def quantiles(self) -> tuple[float | None, float | None]:
         """Return p50 and p95 of the replies' seconds."""
-        middle, late = self._seconds.at(0.5, 0.95)
+        middle, late = quantiles((one.seconds for one in list(self._models.values())), 0.5, 0.95)
         return middle, late
 
     def latest(self) -> tuple[float, ...]:
@@ -192,7 +212,7 @@ class Stats:
                 name=name,
                 rows=one.rows,
                 share=one.rows / rows,
-                p50=one.seconds.at(0.5)[0],
+                p50=quantiles([one.seconds], 0.5)[0],
                 usd=None if one.unpriced == one.rows else one.usd,
             )
             for name, one in models

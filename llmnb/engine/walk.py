@@ -283,11 +283,12 @@ class Walk:
         flights.depart(call.key, functools.partial(self._landed, number, row, call, False))
         task = self._loop.create_task(flight.run())
         self.leading[number] = (flight, task)
-        self._engine.look_after(task)
+        self._engine.tasks.add(task)
         task.add_done_callback(functools.partial(self._arrived, flight))
 
     def _arrived(self, flight: Flight, task: asyncio.Task[Landing]) -> None:
         # A task cancelled before its first step has run nothing of the flight.
+        self._engine.tasks.discard(task)
         landing = flight.stopped() if task.cancelled() else task.result()
         self._engine.flights.land(flight.key, landing)
 

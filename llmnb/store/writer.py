@@ -64,39 +64,46 @@ class Writer:
         self.pid = os.getpid()
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
-        self._unfinished = 0
+        self._is_saving = False
         self._last_commit = 0.0
-        self._enough = 1
+        self._awaited = 0
+        """At so many jobs the thread wants to be woken; 0 while it is not asleep."""
+
         self._thread = threading.Thread(target=self._run, name="llmnb-writer", daemon=True)
         self._thread.start()
 
     def put(self, job: Job) -> None:
         """Take a job; never blocks."""
-        with self._changed:
-            self._jobs.append(job)
-            self._unfinished += 1
-            if len(self._jobs) in (1, self._enough):
+        self._jobs.append(job)
+        # Most jobs come while the thread is at work: they cost no lock. It says what it waits
+        # for before it looks at the jobs a last time, so that none is overlooked.
+        if self._awaited and len(self._jobs) >= self._awaited:
+            with self._changed:
                 self._changed.notify_all()
 
     def flush(self, timeout: float) -> bool:
         """Wait until everything taken so far is saved or has failed."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._unfinished == 0, timeout)
+            return self._changed.wait_for(lambda: not (self._jobs or self._is_saving), timeout)
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._jobs:
-                    self._changed.wait()
+                self._sleep_until(1, None)
                 if time.monotonic() - self._last_commit < _BUSY_SECONDS:
-                    self._enough = self._jobs[0].store.enough
-                    self._changed.wait_for(lambda: len(self._jobs) >= self._enough, LINGER_SECONDS)
+                    self._sleep_until(self._jobs[0].store.enough, LINGER_SECONDS)
+                self._is_saving = True
             jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), _MOST_IN_ONE_COMMIT))]
             self._save(jobs)
             self._last_commit = time.monotonic()
             with self._changed:
-                self._unfinished -= len(jobs)
+                self._is_saving = False
                 self._changed.notify_all()
+
+    def _sleep_until(self, jobs: int, seconds: float | None) -> None:
+        self._awaited = jobs
+        self._changed.wait_for(lambda: len(self._jobs) >= jobs, seconds)
+        self._awaited = 0
 
     def _save(self, jobs: list[Job]) -> None:
         groups: dict[tuple[int, bool], list[Job]] = {}
@@ -139,11 +146,15 @@ def _resolve(futures: list[asyncio.Future[None]], error: LLMNBError | None) -> N
 
 _lock = threading.Lock()
 _writer: Writer | None = None
+_MUST_LOOK = not hasattr(os, "register_at_fork")
+"""Whether nobody tells of a fork: then every look compares the process's number."""
 
 
 def writer() -> Writer:
     """Return this process's writer, started on first use and after a fork."""
     global _writer
+    if _writer is not None and not _MUST_LOOK:
+        return _writer
     with _lock:
         if _writer is None or _writer.pid != os.getpid():
             _writer = Writer()
