@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -225,6 +225,62 @@ class AsyncLLM:
             request_list, project_name, clear_project_cache, cache_vars, use_cache, limits
         )[1]
 
+    def iterate(
+        self,
+        requests: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        in_order: bool = True,
+        project_name: str | None = None,
+        cache_vars: Mapping[str, Any] | None = None,
+        use_cache: bool = True,
+        **limits: Any,
+    ) -> Iterator[Outcome]:
+        """Yield the outcome of every request while others are still asked.
+
+        Memory does not grow with the number of requests: they are read as they are needed,
+        no further ahead of the reader than a window, and outcomes are not kept. Whoever leaves
+        the loop stops the run; what was in flight goes into the store.
+
+        Args:
+            requests: As for `generate`; any iterable or async iterable.
+            in_order: In the order of the requests; False: each as soon as it is there.
+            project_name: Project for this call.
+            cache_vars: Further values that tell answers apart in the store.
+            use_cache: False asks everything anew; the answers are stored all the same.
+            **limits: As for `generate`.
+
+        Example:
+            >>> from llmnb.testing import SimulatedProvider
+            >>> with SimulatedProvider(reply="yes") as sim:
+            ...     llm = AsyncLLM(model="m", url=sim.base_url, api_key="k")
+            ...     asked = ({"prompt": f"Is {n} a number?"} for n in range(3))
+            ...     [(one.row, one.text) for one in llm.iterate(asked)]
+            [(0, 'yes'), (1, 'yes'), (2, 'yes')]
+        """
+        run = self._stream(requests, in_order, project_name, cache_vars, use_cache, limits)
+        try:
+            yield from run.outcomes()
+        finally:
+            run.stop()
+
+    async def aiterate(
+        self,
+        requests: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        in_order: bool = True,
+        project_name: str | None = None,
+        cache_vars: Mapping[str, Any] | None = None,
+        use_cache: bool = True,
+        **limits: Any,
+    ) -> AsyncIterator[Outcome]:
+        """Yield what `iterate` does, on any running loop."""
+        run = self._stream(requests, in_order, project_name, cache_vars, use_cache, limits)
+        try:
+            async for outcome in run.aoutcomes():
+                yield outcome
+        finally:
+            run.stop()
+
     async def process_api_requests(
         self,
         request_url: str | None = None,
@@ -293,22 +349,44 @@ class AsyncLLM:
         requests = list(request_list)
         if clear_project_cache:
             _clear(clear_project_cache, settings.cache_dir(self.cache_dir))
+        return requests, self._started(requests, project_name, cache_vars, use_cache, limits)
+
+    def _stream(
+        self,
+        requests: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        in_order: bool,
+        project_name: str | None,
+        cache_vars: Mapping[str, Any] | None,
+        use_cache: bool,
+        limits: Mapping[str, Any],
+    ) -> Run:
+        how = {"streams": True, "in_order": in_order}
+        return self._started(requests, project_name, cache_vars, use_cache, limits, **how)
+
+    def _started(
+        self,
+        requests: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        project_name: str | None,
+        cache_vars: Mapping[str, Any] | None,
+        use_cache: bool,
+        limits: Mapping[str, Any],
+        **how: Any,
+    ) -> Run:
         chosen = {name: getattr(self, name) for name in _LIMITS}
         unknown = set(limits) - set(_LIMITS) - _FOR_ONE_CALL
         if unknown:
             raise TypeError(f"generate() has no argument {sorted(unknown)[0]!r}")
         chosen.update(limits)
-        asking = _replaced(self._asking, cache_vars=cache_vars or {})
-        run = start(
+        self.last_run = start(
             requests,
-            asking,
+            _replaced(self._asking, cache_vars=cache_vars or {}),
             project_name=project_name if project_name is not None else self.project_name,
             cache_dir=self.cache_dir,
             use_cache=use_cache,
             **chosen,
+            **how,
         )
-        self.last_run = run
-        return requests, run
+        return self.last_run
 
     def _rows(
         self,

@@ -53,4 +53,7 @@ class RunOptions:
     """Gets the pieces of every row's answer as they come, on the loop thread."""
 
     streams: bool = False
-    """Whether outcomes are handed over in order and forgotten, instead of kept for `result()`."""
+    """Whether outcomes are handed over and forgotten, instead of kept for `result()`."""
+
+    in_order: bool = True
+    """Whether outcomes that are handed over come in the order of the rows, or as they are ready."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from llmnb import bridge
 from llmnb.engine.gate import Gate
+from llmnb.engine.handover import Streamed
 from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.status import Clock, PoolStatus, StatusSnapshot, frozen
 from llmnb.engine.target import Prepare, Target
@@ -174,22 +175,30 @@ class Run:
         return [one for one in self._walk.kept.outcomes if one is not None]
 
     def outcomes(self, on_wait: Callable[[], None] | None = None) -> Iterator[Outcome]:
-        """Yield outcomes in input order as they are ready, and forget them.
+        """Yield outcomes in input order, or as they are ready, and forget them.
 
-        Only for a run with `RunOptions(streams=True)`. The run goes no further
-        ahead of the reader than its window.
+        Only for a run with `RunOptions(streams=True)`; `RunOptions.in_order` says which. The
+        run goes no further ahead of the reader than its window.
 
         Args:
             on_wait: Called about ten times a second while waiting, such as to draw bars.
         """
+        return self._streamed.read(
+            self._walk.done, self._release, slice_seconds=bridge.SLICE_SECONDS, on_wait=on_wait
+        )
+
+    def aoutcomes(self) -> AsyncIterator[Outcome]:
+        """Yield what `outcomes` does, to a task of any loop."""
+        return self._streamed.aread(self._walk.done, self._release)
+
+    @property
+    def _streamed(self) -> Streamed:
         if self._walk.streamed is None:
             raise ConfigurationError("This run keeps its outcomes: read them with result().")
-        return self._walk.streamed.read(
-            self._walk.done,
-            lambda rows: self._loop.call_soon_threadsafe(self._walk.release, rows),
-            slice_seconds=bridge.SLICE_SECONDS,
-            on_wait=on_wait,
-        )
+        return self._walk.streamed
+
+    def _release(self, rows: int) -> None:
+        self._loop.call_soon_threadsafe(self._walk.release, rows)
 
     # ----------------------------------------------------- from any thread: acting
 

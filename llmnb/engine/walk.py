@@ -75,7 +75,7 @@ class Walk:
         self.counts = StatusTracker()
         self.state: State = "running"
         self.kept = Kept()
-        self.streamed = Streamed() if options.streams else None
+        self.streamed = Streamed(in_order=options.in_order) if options.streams else None
         self.failures: Counter[str] = Counter()
         self.models: Counter[str] = Counter()
         self.gates: dict[str, tuple[Target, Gate]] = {}

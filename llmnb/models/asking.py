@@ -267,6 +267,7 @@ def start(
     budget_usd: float | None = None,
     on_delta: Callable[[int, Delta], None] | None = None,
     streams: bool = False,
+    in_order: bool = True,
     window: int | None = None,
 ) -> Run:
     """Start a run over request dictionaries and return it at once.
@@ -291,7 +292,8 @@ def start(
             request goes to the next model.
         budget_usd: Dollars that are not overshot beyond what is in flight.
         on_delta: Called on the loop thread with a row's position and each piece of its answer.
-        streams: Hand outcomes over in order and forget them (`Run.outcomes`).
+        streams: Hand outcomes over and forget them (`Run.outcomes`).
+        in_order: Hand them over in the order of the requests, or else as they are ready.
         window: Rows between being pulled and being handed over.
 
     Raises:
@@ -334,6 +336,7 @@ def start(
             on_delta=on_delta,
             prepare=functools.partial(_get_ready, targets),
             streams=streams,
+            in_order=in_order,
             window=window,
         ),
     )

@@ -8,7 +8,7 @@ import threading
 
 from asking import ask, kinds, questions, texts
 
-from llmnb.testing import SimulatedProvider
+from llmnb.testing import SimulatedProvider, faults
 
 
 def echo(prompt):
@@ -199,6 +199,59 @@ def test_streamed_outcomes_come_in_order_and_wait_for_their_reader():
 
     assert [one.row for one in rows] == list(range(100))
     assert [one.text for one in rows] == [f"answer to question {row}" for row in range(100)]
+
+
+def test_outcomes_that_are_ready_come_first_where_order_is_not_wanted():
+    """
+    A slow first row holds nobody up, and every row comes once.
+    """
+
+    def slow_first(request):
+        return faults.slow(20.0) if request.prompt == "question 0" else None
+
+    with SimulatedProvider(reply=echo, faults=slow_first) as sim:
+        run = ask(sim, questions(30), streams=True, in_order=False)
+        reader = run.outcomes()
+        first = [next(reader).row for _ in range(29)]
+        run.cancel()
+        rest = [one.row for one in reader]
+
+    assert sorted(first) == list(range(1, 30))
+    assert rest == [0]
+
+
+async def test_a_task_of_another_loop_reads_outcomes_as_they_come():
+    """
+    `async for`, in order, nothing missing, and the run no further ahead than its window.
+    """
+    with SimulatedProvider(reply=echo) as sim:
+        run = ask(sim, questions(100), streams=True, window=10)
+        rows = [(one.row, one.text) async for one in run.aoutcomes()]
+
+    assert rows == [(row, f"answer to question {row}") for row in range(100)]
+
+
+def test_whoever_leaves_the_loop_stops_the_run(tmp_path):
+    """
+    Nothing further is asked, and requests are read no further than the window.
+    """
+    from llmnb import AsyncLLM
+
+    pulled = []
+
+    def source():
+        for one in questions(100_000):
+            pulled.append(1)
+            yield one
+
+    with SimulatedProvider(reply=echo) as sim:
+        llm = AsyncLLM(model="m", url=sim.base_url, api_key="k", max_concurrent_requests=4)
+        for outcome in llm.iterate(source()):
+            assert outcome.row == 0
+            break
+        assert llm.last_run.wait(30)
+
+    assert len(pulled) < 2000
 
 
 def test_eight_threads_run_at_once():
