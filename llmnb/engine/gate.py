@@ -16,8 +16,8 @@ from typing import Literal
 
 from llmnb.decide.admission import Admission, Reason
 from llmnb.decide.breaker import Breaker
-from llmnb.decide.concurrency import Adaptive
 from llmnb.decide.learned import Learned
+from llmnb.decide.pace import PLACES, Finding
 from llmnb.errors import LLMNBError
 from llmnb.records import Announced, Limits
 
@@ -26,9 +26,6 @@ Holding = Reason | Literal["breaker"]
 
 PATIENCE_SECONDS = 2.0
 """A target that is held for longer is passed over where there is another one to ask."""
-
-START_WITH_LIMIT = 64
-"""Places to begin with where a rate is known: it keeps the pace, not the places."""
 
 
 @dataclass(slots=True, eq=False)
@@ -72,12 +69,13 @@ class Gate:
         self.admission = Admission(own, now=clock())
         self.breaker = Breaker()
         self.learned = Learned()
-        self.adaptive: Adaptive | None = None
-        """Finds the number of places where nobody names one."""
+        self.finding: Finding | None = None
+        """Finds the number of places where nobody names one, and perhaps a pace."""
 
         self.waited = 0.0
         """Seconds of pauses that the provider has asked for."""
 
+        self._found: float | None = None
         self._barren_since: float | None = None
         self._claims: dict[object, Limits] = {}
         self._waiting: deque[_Turn] = deque()
@@ -101,25 +99,30 @@ class Gate:
     def _apply(self) -> None:
         given = [self.own, *self._claims.values()]
         told = self.learned.limits()
+        found = self.finding.per_minute if self.finding is not None else None
         places = (
             _least_count(claim.concurrency for claim in self._claims.values())
             or self.own.concurrency
         )
         chosen = replace(
             self.own,
-            requests_per_minute=_least(one.requests_per_minute for one in (*given, told)),
+            requests_per_minute=_least(
+                (found, *(one.requests_per_minute for one in (*given, told)))
+            ),
             tokens_per_minute=_least(one.tokens_per_minute for one in (*given, told)),
             concurrency=places,
             even=any(claim.even for claim in given),
         )
         self.admission.change(chosen, now=self.clock())
         if places is not None:
-            self.adaptive = None
-        elif self.adaptive is None:
+            self.finding = None
+        elif self.finding is None:
+            # A pace that is known keeps the limit; places need not be found from below.
             has_pace = chosen.requests_per_minute is not None
-            self.adaptive = Adaptive(start=START_WITH_LIMIT) if has_pace else Adaptive()
-        if self.adaptive is not None:
-            self.admission.concurrency = self.adaptive.limit
+            self.finding = Finding(start=PLACES) if has_pace else Finding()
+        if self.finding is not None:
+            self.admission.concurrency = self.finding.limit
+        self._found = found
         self._advance()
 
     # ------------------------------------------------------------------ admission
@@ -147,6 +150,11 @@ class Gate:
         pause = self.admission.paused_until - now
         probe = self.breaker.wait(now) if self.breaker.is_open else 0.0
         return max(0.0, pause, probe)
+
+    @property
+    def found_pace(self) -> float | None:
+        """The requests a minute that were found by trying; None where nothing was."""
+        return self._found
 
     @property
     def is_throttled(self) -> bool:
@@ -209,12 +217,15 @@ class Gate:
             self.breaker.may_send(now)  # takes the one probe there is
         self.admission.admit(tokens, now)
         self.learned.on_sent(tokens, now)
-        sequence = self.adaptive.on_start(now) if self.adaptive is not None else 0
+        finding = self.finding
+        sequence = finding.on_start(self.in_flight, now) if finding is not None else 0
         return Ticket(tokens, sequence, now, is_probe)
 
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
         """Give a place back; the next in the queue is admitted at once."""
         self.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
+        if self.finding is not None:
+            self.finding.on_end(ticket.sequence)
         if ticket.is_probe and not ticket.is_told:
             self.breaker.on_cancelled(self.clock())
         if self._waiting:
@@ -226,10 +237,10 @@ class Gate:
         Where the number of places is found by trying, the cut has slowed everybody already: a
         pause longer than an answer takes would only leave places empty.
         """
-        if self.adaptive is None or retry_after is not None:
+        if self.finding is None or retry_after is not None:
             return wait
-        usual = self.adaptive.crowding.usual
-        return wait if usual is None else min(wait, math.exp(usual))
+        usual = self.finding.usual_seconds
+        return wait if usual is None else min(wait, usual)
 
     def pause(self, seconds: float) -> None:
         """Admit nobody for so many seconds."""
@@ -279,17 +290,23 @@ class Gate:
         if self.breaker.is_troubled:
             ticket.is_told = True
             self.breaker.on_success(now)
-        if self.adaptive is not None:
-            self.adaptive.on_success(ticket.sequence, seconds, self.in_flight, now)
-            self.admission.concurrency = self.adaptive.limit
+        if self.finding is not None:
+            self.finding.on_success(ticket.sequence, seconds, self.in_flight, now)
+            self._take_over(self.finding)
 
     def on_refusal(self, ticket: Ticket) -> None:
         """Note a refusal for pace."""
         now = self.clock()
-        if self.adaptive is not None:
-            self.adaptive.on_refusal(ticket.sequence, now)
-            self.admission.concurrency = self.adaptive.limit
+        if self.finding is not None:
+            self.finding.on_refusal(ticket.sequence, ticket.began, now)
+            self._take_over(self.finding)
         self._barren_since = now if self._barren_since is None else self._barren_since
+
+    def _take_over(self, finding: Finding) -> None:
+        """Keep to what was found."""
+        self.admission.concurrency = finding.limit
+        if finding.per_minute != self._found:
+            self._apply()
 
     def on_failure(self, ticket: Ticket, retry_after: float | None) -> None:
         """Note that the target failed."""

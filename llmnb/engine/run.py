@@ -284,11 +284,11 @@ def _pool(target: Target, gate: Gate, now: float) -> PoolStatus:
         model=target.model,
         in_flight=gate.in_flight,
         places=admission.concurrency,
-        is_adaptive=gate.adaptive is not None,
+        is_adaptive=gate.finding is not None,
         requests_per_minute=limits.requests_per_minute,
         tokens_per_minute=limits.tokens_per_minute,
         learned=limits.requests_per_minute is not None
-        and limits.requests_per_minute == told.requests_per_minute,
+        and limits.requests_per_minute in (told.requests_per_minute, gate.found_pace),
         paused_seconds=max(0.0, admission.paused_until - now),
         is_open=gate.breaker.is_open,
     )

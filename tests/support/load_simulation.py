@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from llmnb.decide.bucket import Bucket
+
 
 class Server(Protocol):
     """What a request meets."""
@@ -81,13 +83,13 @@ class Fixed:
     def __init__(self, limit: int) -> None:
         self.limit = limit
 
-    def on_start(self, now: float) -> int:
+    def on_start(self, in_flight: int, now: float) -> int:
         return 0
 
     def on_success(self, sequence: int, seconds: float, in_flight: int, now: float) -> None:
         pass
 
-    def on_refusal(self, sequence: int, now: float) -> None:
+    def on_refusal(self, sequence: int, sent_at: float, now: float) -> None:
         pass
 
 
@@ -139,8 +141,9 @@ def simulate(
         on_answer: Called with the number of answers; it may change the server.
     """
     dice, load = random.Random(seed), Load()
+    bucket: Bucket | None = None
     events: list[tuple[float, int, str, int, float]] = []
-    now = paused_until = 0.0
+    now = paused_until = due = 0.0
     in_flight = serving = count = 0
 
     def push(time: float, kind: str, sequence: int = 0, began: float = 0.0) -> None:
@@ -148,11 +151,29 @@ def simulate(
         count += 1
         heapq.heappush(events, (time, count, kind, sequence, began))
 
+    def delay() -> float:
+        """Return how long the controller's pace holds the next request back."""
+        nonlocal bucket
+        pace = getattr(controller, "per_minute", None)
+        if pace is None:
+            return 0.0
+        if bucket is None:
+            bucket = Bucket(pace, now=now)
+        bucket.change_rate(pace, now=now)
+        return bucket.wait(1.0, now)
+
     def fill() -> None:
-        nonlocal in_flight, serving
+        nonlocal in_flight, serving, due
         while now >= paused_until and in_flight < controller.limit:
+            if (wait := delay()) > 0:
+                if not now < due < now + wait + 1e-9:
+                    due = now + wait
+                    push(due, "go on")
+                return
+            if bucket is not None:
+                bucket.take(1.0, now)
             in_flight += 1
-            sequence = controller.on_start(now)
+            sequence = controller.on_start(in_flight, now)
             if server.admits(now, serving):
                 serving += 1
                 push(now + seconds(dice) * server.slowdown(serving), "answer", sequence, now)
@@ -171,7 +192,7 @@ def simulate(
             if on_answer is not None:
                 on_answer(len(load.answered), server)
         elif kind == "refusal":
-            controller.on_refusal(sequence, now)
+            controller.on_refusal(sequence, began, now)
             in_flight -= 1
             load.refused.append(now)
             wait = pause(dice)
