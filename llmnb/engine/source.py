@@ -21,6 +21,9 @@ class Source(Protocol):
     async def take(self, room: int) -> list[Any]:
         """Return between 1 and `room` inputs; none at the end."""
 
+    def rest(self) -> list[Any]:
+        """Return the inputs that were not taken, where that takes no time; else none."""
+
 
 def open_source(inputs: Iterable[Any] | AsyncIterable[Any]) -> tuple[Source, int | None]:
     """Return a source over the inputs and their number, where it is known."""
@@ -41,6 +44,9 @@ class _SequenceSource:
     async def take(self, room: int) -> list[Any]:
         return list(itertools.islice(self._inputs, min(room, CHUNK_ROWS)))
 
+    def rest(self) -> list[Any]:
+        return list(self._inputs)
+
 
 class _IteratorSource:
     """Any other iterable: reading may block, so it is done on a thread."""
@@ -51,6 +57,9 @@ class _IteratorSource:
     async def take(self, room: int) -> list[Any]:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(None, self._read, min(room, CHUNK_ROWS))
+
+    def rest(self) -> list[Any]:
+        return []
 
     def _read(self, room: int) -> list[Any]:
         taken: list[Any] = []
@@ -76,3 +85,6 @@ class _AsyncSource:
             if len(taken) >= min(room, CHUNK_ROWS) or time.monotonic() > until:
                 break
         return taken
+
+    def rest(self) -> list[Any]:
+        return []

@@ -96,6 +96,9 @@ class Walk:
         self.options = options
         self._loop = loop
         self._handover: Handover = self.streamed or self.kept
+        self._items: dict[int, Any] = {}
+        """Inputs whose outcome is not there yet."""
+
         self._released = 0
         self._waited: dict[str, tuple[float, Gate]] = {}
         self._answered: set[str] = set()
@@ -187,6 +190,7 @@ class Walk:
             first = counts.num_rows
             counts.num_rows += len(items)
             self._handover.open(len(items))
+            self._items.update(enumerate(items, first))
             await self._take(first, items)
 
     def _room_left(self) -> int:
@@ -356,6 +360,7 @@ class Walk:
         """Give a row its outcome."""
         counts = self.counts
         counts.num_rows_done += 1
+        self._items.pop(outcome.row, None)
         error = outcome.error
         if error is None:
             self.models[f"{outcome.provider}/{outcome.model}"] += 1
@@ -457,8 +462,8 @@ class Walk:
         for number in self._handover.open_rows():
             leading = self.leading.get(number)
             is_sending = leading is not None and leading[0].is_sending
-            call = leading[0].call if leading is not None else None
-            self._fail(number, Row(call=call), _in_flight() if is_sending else _not_asked())
+            row = self._prepare(self._items[number], number)
+            self._fail(number, row, _in_flight() if is_sending else _not_asked())
 
     def cancel(self) -> None:
         """Drop what is in flight at once."""
@@ -475,9 +480,10 @@ class Walk:
             return
         first, self.counts.num_rows = self.counts.num_rows, self.total
         self._handover.open(self.total - first)
-        error = self._voyage.end
+        error, items = self._voyage.end, iter(self.source.rest())
         for number in range(first, self.total):
-            self._fail(number, Row(call=None), copied(error) if error else _not_asked())
+            row = Row(call=None, tag=next(items, None))
+            self._fail(number, row, copied(error) if error else _not_asked())
 
     def _on_dead(self, pool: str, error: LLMNBError) -> None:
         """Drop what waits for a refused account, or for anything once saving fails."""

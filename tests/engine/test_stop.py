@@ -53,6 +53,27 @@ def test_answers_that_come_after_the_partial_result_are_stored():
         assert len(sim.ledger.received) == 20
 
 
+def test_every_stopped_row_can_be_asked_again_by_its_own_run():
+    """
+    In flight, waiting, or not even read from the list: each keeps its input and metadata.
+    """
+    asked = [{**one, "metadata": {"row": row}} for row, one in enumerate(questions(5000))]
+    with SimulatedProvider(reply=lambda prompt: prompt) as sim:
+        sim.hold()
+        run = ask(sim, asked, max_concurrent_requests=5)
+        sim.wait_received(5)
+        run.cancel()
+        stopped = run.result(60)
+        sim.release()
+        assert set(kinds(run)) == {"Stopped"}
+        assert [one.tag for one in stopped] == asked
+        assert [one.metadata for one in stopped[:100]] == [one["metadata"] for one in asked[:100]]
+
+        run.retry_failed().result(60)
+
+    assert texts(run) == [f"question {row}" for row in range(5000)]
+
+
 def test_pause_sends_nothing_and_resume_goes_on():
     """
     What is in flight is finished while paused.
