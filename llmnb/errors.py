@@ -39,6 +39,7 @@
     ├── SchemaMismatch              did not fit; raw text kept                   one repair
     ├── StoreError                  an answer cannot be saved; stop buying       never re-sent
     ├── LimiterError                the shared limiter is lost                   shrink
+    │   └── LimiterTimeout          no permission in the caller's time           the caller's choice
     ├── RowsFailed                  a table's rows, told as one at its end       on the next run
     └── Stopped                     the person stopped                           on the next run
 
@@ -305,6 +306,10 @@ class StoreError(LLMNBError):
 
 class LimiterError(LLMNBError):
     """The shared limiter is lost; each process keeps to its share."""
+
+
+class LimiterTimeout(LimiterError, TimeoutError):
+    """A limit gave no permission within the time that the caller would wait; nothing was used."""
 
 
 class RowsFailed(LLMNBError):

@@ -18,6 +18,9 @@ BURST_SECONDS = 0.9
 
 _EPSILON = 1e-9
 
+_CLOCK_STEP = 1.0
+"""Seconds; a time that lies further back than this means that the clock was set."""
+
 
 class Bucket:
     """A limit of so many units a minute.
@@ -53,9 +56,12 @@ class Bucket:
         self.updated = now
 
     def _advance(self, now: float) -> None:
-        # A clock that went backwards gives nothing and takes nothing.
-        if now > self.updated:
-            self.level = min(self.capacity, self.level + (now - self.updated) * self.rate)
+        elapsed = now - self.updated
+        if elapsed > 0:
+            self.level = min(self.capacity, self.level + elapsed * self.rate)
+            self.updated = now
+        elif elapsed < -_CLOCK_STEP:
+            # A clock that was set back gives nothing and takes nothing; it counts from there.
             self.updated = now
 
     def wait(self, cost: float, now: float) -> float:

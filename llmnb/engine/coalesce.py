@@ -54,7 +54,7 @@ class Flights:
     """
 
     def __init__(self) -> None:
-        self._flying: dict[str, list[Passenger]] = {}
+        self._flying: dict[str, list[tuple[Passenger, object]]] = {}
         self._landed: dict[str, Landing] = {}
         self._lookups = 0
 
@@ -72,24 +72,34 @@ class Flights:
             if not self._lookups:
                 self._landed.clear()
 
-    def board(self, key: str, passenger: Passenger) -> bool:
-        """Join a flight, or hear at once how it landed; False where there is none."""
+    def board(self, key: str, passenger: Passenger, run: object) -> bool:
+        """Join a flight, or hear at once how it landed; False where there is none.
+
+        Args:
+            key: Of what is asked.
+            passenger: Told of the landing.
+            run: Whose passenger it is.
+        """
         if (passengers := self._flying.get(key)) is not None:
-            passengers.append(passenger)
+            passengers.append((passenger, run))
             return True
         if (landing := self._landed.get(key)) is not None and landing.error is None:
             passenger(landing)
             return True
         return False
 
-    def depart(self, key: str, passenger: Passenger) -> None:
+    def depart(self, key: str, passenger: Passenger, run: object) -> None:
         """Open a flight that others can board."""
-        self._flying[key] = [passenger]
+        self._flying[key] = [(passenger, run)]
+
+    def is_shared(self, key: str, run: object) -> bool:
+        """Whether somebody else's passengers are on a flight, too."""
+        return any(other is not run for _, other in self._flying.get(key, ()))
 
     def land(self, key: str, landing: Landing) -> None:
         """Close a flight and tell every passenger."""
         passengers = self._flying.pop(key)
         if self._lookups:
             self._landed[key] = landing
-        for passenger in passengers:
+        for passenger, _ in passengers:
             passenger(landing)

@@ -171,7 +171,7 @@ class Stats:
                 del self._causes[kind]
 
     def _present(self) -> list[float]:
-        place = int((Clock.monotonic() - self._started) / self._slice)
+        place = max(0, int((Clock.monotonic() - self._started) / self._slice))
         slices = self._slices
         if place >= MOST_SAMPLES:
             place = self._halve(place)

@@ -57,6 +57,10 @@ class Voyage:
     end: LLMNBError | None = None
     """Why nothing at all is sent any more: answers cannot be saved, or the budget is reached."""
 
+    is_stopped: bool = False
+    """Whether the person has stopped the run: what is on its way is finished, nothing is sent
+    again."""
+
     resent: int = 0
     """Requests sent again after a perhaps billed one."""
 

@@ -66,6 +66,10 @@ class MessageAssembler(EventAssembler):
         """Whether the message came to its end."""
         return self._is_over and bool(self._message.get("stop_reason"))
 
+    def has_ended(self) -> bool:
+        """Whether the message is said to be over."""
+        return self._is_over
+
     # ------------------------------------------------------------------------- events
 
     def _begin(self, message: Any) -> None:

@@ -20,6 +20,9 @@ class Assembler(Protocol):
         call, is an empty `Delta`: the list tells that the answer has begun.
         """
 
+    def has_ended(self) -> bool:
+        """Whether the mark has come after which nothing of the answer follows."""
+
     def finish(self) -> bytes:
         """Return the body the same request would have had unstreamed.
 

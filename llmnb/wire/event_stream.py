@@ -17,13 +17,14 @@ _HEAD_BYTES = 2000
 class EventAssembler:
     """Reads one streamed reply; a dialect says what its events mean."""
 
-    __slots__ = ("_decoder", "_error", "_garbled", "_head")
+    __slots__ = ("_decoder", "_error", "_garbled", "_head", "_is_done")
 
     def __init__(self) -> None:
         self._decoder = EventDecoder()
         self._error: Mapping[str, Any] | None = None
         self._garbled = 0
         self._head = b""
+        self._is_done = False
 
     # ------------------------------------------------------------ what a dialect says
 
@@ -42,6 +43,10 @@ class EventAssembler:
     def is_whole(self) -> bool:
         """Whether the answer came to its end."""
         raise NotImplementedError
+
+    def has_ended(self) -> bool:
+        """Whether the mark has come after which nothing of the answer follows."""
+        return self._is_done
 
     # ------------------------------------------------------------------------- reading
 
@@ -86,7 +91,10 @@ class EventAssembler:
         self._garbled += 1
 
     def _take_event(self, event: bytes) -> list[Delta]:
-        if event.strip() == b"[DONE]" or not event:
+        if self._is_done or not event:
+            return []
+        if event.strip() == b"[DONE]":
+            self._is_done = True
             return []
         try:
             chunk = json_bytes.read(event, mend=False)

@@ -186,7 +186,8 @@ def _tool_calls(parts: list[dict[str, Any]]) -> tuple[ToolCall, ...]:
         # Models before Gemini 3 give their calls no ids; results are matched by them.
         name = openai_replies.text_or_none(call.get("id")) or f"call_{len(found)}"
         arguments = json_bytes.write(call.get("args") or {}, is_strict=False).decode()
-        found.append(ToolCall(id=name, name=call["name"], arguments=arguments))
+        signature = openai_replies.text_or_none(part.get("thoughtSignature"))
+        found.append(ToolCall(id=name, name=call["name"], arguments=arguments, signature=signature))
     return tuple(found)
 
 

@@ -81,6 +81,10 @@ class CandidateAssembler(EventAssembler):
             candidate.get("finishReason") for candidate in candidates
         )
 
+    def has_ended(self) -> bool:
+        """Whether the answer came to its end; no event marks that of the stream."""
+        return self.is_whole()
+
     def _is_blocked(self) -> bool:
         feedback = self._body.get("promptFeedback")
         return isinstance(feedback, dict) and bool(feedback.get("blockReason"))

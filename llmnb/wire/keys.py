@@ -8,7 +8,7 @@ import re
 import unicodedata
 from urllib.parse import quote
 
-from llmnb.errors import InvalidKey
+from llmnb.errors import InvalidKey, LLMNBError
 from llmnb.wire.catalog import Provider
 
 HIDDEN = "***"
@@ -107,6 +107,27 @@ def mask(text: str, secret: str | None) -> str:
     if secret and len(secret) >= _SHORTEST_SECRET:
         text = _forms_of(secret).sub(HIDDEN, text)
     return _LOOKS_LIKE_A_KEY.sub(lambda match: f"{match['name'] or ''}{HIDDEN}", text)
+
+
+def masked(error: LLMNBError, secret: str | None) -> LLMNBError:
+    """Return an error, itself, in which a key that came back cannot be read.
+
+    Args:
+        error: What a reply that could not be used has given.
+        secret: The key that was sent.
+
+    Example:
+        >>> masked(LLMNBError("no such user: hunter42", raw=b"hunter42"), "hunter42").raw
+        b'***'
+    """
+    if not secret or len(secret) < _SHORTEST_SECRET:
+        return error
+    raw, body = error.details.raw, error.details.body
+    error.args = (mask(error.message, secret),)
+    return error.with_details(
+        raw=None if raw is None else raw.replace(secret.encode(), HIDDEN.encode()),
+        body=None if body is None else mask(body, secret),
+    )
 
 
 @functools.lru_cache(maxsize=32)

@@ -83,6 +83,10 @@ class ResponseAssembler(EventAssembler):
         """Whether the response came to its end."""
         return self._has_ended
 
+    def has_ended(self) -> bool:
+        """Whether the event came that carries the whole response."""
+        return self._has_ended
+
     # ------------------------------------------------------------------------- events
 
     def _set_response(self, chunk: Mapping[str, Any], *, has_ended: bool) -> None:

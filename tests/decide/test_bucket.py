@@ -68,6 +68,17 @@ def test_a_clock_that_goes_back_changes_nothing():
     assert bucket.wait(1, now=40.0) == pytest.approx(1.0)
 
 
+def test_a_clock_set_back_by_an_hour_stops_nothing():
+    """
+    The bucket goes on filling from the new time, not from when the old one comes round again.
+    """
+    bucket = Bucket(60, now=3600.0)
+    bucket.take(1, now=3600.0)
+
+    assert bucket.wait(1, now=0.0) == pytest.approx(1.0)
+    assert bucket.wait(1, now=1.0) == 0
+
+
 @pytest.mark.parametrize("rate", [0, -1, float("inf"), float("nan")])
 def test_a_rate_must_be_a_number_above_zero(rate):
     """

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from asking import ask, kinds, questions, texts
 
-from llmnb.testing import SimulatedProvider
+from llmnb.errors import ConfigurationError
+from llmnb.testing import SimulatedProvider, faults
 
 
 def test_limits_change_while_it_runs():
@@ -76,6 +77,57 @@ def test_failed_rows_are_asked_again_and_take_their_places():
         status = run.status()
         assert (status.counts.num_tasks_failed, status.causes) == (0, ())
         assert [outcome.row for outcome in run.result(1)] == list(range(10))
+
+
+def test_the_rows_of_one_cause_are_asked_again_alone():
+    """
+    Only they are sent; a row that fails again is told with its new cause.
+    """
+    broken = {2: faults.refusal(), 4: faults.content_filter(), 6: faults.content_filter()}
+
+    def fault(request):
+        return broken.get(request.number)
+
+    with SimulatedProvider(faults=fault) as sim:
+        run = ask(sim, questions(8), max_concurrent_requests=1)
+        before = kinds(run)
+        assert sorted(filter(None, before)) == ["Filtered", "Filtered", "Refused"]
+
+        with pytest.raises(ConfigurationError, match="No row failed for TimedOut"):
+            run.retry_failed("TimedOut")
+        broken[9] = faults.refusal()
+        run.retry_failed(["Filtered"]).result(60)
+        assert len(sim.ledger.received) == 10
+        assert sorted(filter(None, kinds(run))) == ["Refused", "Refused"]
+        assert [(one.kind, one.rows) for one in run.status().causes] == [("Refused", 2)]
+        assert run.status().failures == {"Refused": 2}
+        assert run.status().counts.num_tasks_failed == 2
+
+        run.retry_failed("Refused").result(60)
+        assert kinds(run) == [""] * 8
+        assert len(sim.ledger.received) == 12
+
+
+def test_two_retries_at_once_share_no_row():
+    """
+    Rows that an earlier retry is still asking are left to it; asked for alone, it is returned.
+    """
+    broken = {1: faults.refusal(), 2: faults.content_filter()}
+
+    with SimulatedProvider(faults=lambda request: broken.get(request.number)) as sim:
+        run = ask(sim, questions(3), max_concurrent_requests=1)
+        assert sorted(kinds(run)) == ["", "Filtered", "Refused"]
+
+        sim.hold()
+        first = run.retry_failed("Refused")
+        assert run.retry_failed("Refused") is first
+        rest = run.retry_failed()
+        assert rest is not first
+        sim.release()
+        assert len(rest.result(60)) == 1
+        assert len(first.result(60)) == 1
+        assert kinds(run) == ["", "", ""]
+        assert len(sim.ledger.received) == 5
 
 
 def test_a_status_tells_what_a_dashboard_shows():

@@ -36,6 +36,24 @@ def test_stop_sends_nothing_new_and_keeps_what_is_in_flight():
         assert len(sim.ledger.received) == 100
 
 
+def test_a_request_that_fails_after_the_stop_is_not_sent_again():
+    """
+    Nothing new goes out, repeats included; the row says what had happened to it.
+    """
+    with SimulatedProvider(faults=lambda request: 500) as sim:
+        sim.hold()
+        run = ask(sim, questions(30), max_concurrent_requests=5, max_attempts=9)
+        sim.wait_received(5)
+        run.stop()
+        while run.status().state == "running":
+            run.wait(0.01)
+        sim.release()
+
+        assert set(kinds(run)) == {"Stopped"}
+        sim.wait_idle()
+        assert len(sim.ledger.received) == 5
+
+
 def test_answers_that_come_after_the_partial_result_are_stored():
     """
     Replies held back beyond the hand-over still go to the store: nothing is bought twice.

@@ -18,10 +18,17 @@ class ScriptServer:
     Args:
         scripts: What each connection does after a request was read.
         tls: Certificate and key, to speak TLS.
+        greeting: Bytes to say to whoever comes, before anything is read; then it hangs up.
     """
 
-    def __init__(self, *scripts: Sequence[Step], tls: tuple[str, str] | None = None) -> None:
-        self._scripts = list(scripts)
+    def __init__(
+        self,
+        *scripts: Sequence[Step],
+        tls: tuple[str, str] | None = None,
+        greeting: bytes | None = None,
+    ) -> None:
+        self._scripts = list(scripts) or [()]
+        self._greeting = greeting
         self._tls: ssl.SSLContext | None = None
         if tls is not None:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -79,6 +86,10 @@ class ScriptServer:
     def _talk(self, connection: socket.socket, script: Sequence[Step]) -> None:
         try:
             connection.settimeout(10)
+            if self._greeting is not None:
+                connection.sendall(self._greeting)
+                connection.recv(65536)
+                return
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True)
                 self._open.append(connection)

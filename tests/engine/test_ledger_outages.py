@@ -1,0 +1,171 @@
+"""What outages cost, by the provider's own ledger (fault 11; a primary that dies in mid-run)."""
+
+from __future__ import annotations
+
+import pytest
+from asking import ask, kinds, questions, texts
+
+import llmnb.decide.breaker
+import llmnb.engine.call
+import llmnb.engine.gate
+import llmnb.models.asking
+from llmnb.decide.retry import RetryPolicy
+from llmnb.engine.gate import PATIENCE_SECONDS
+from llmnb.models.asking import Asking, start
+from llmnb.models.llm import LLM
+from llmnb.testing import SimulatedProvider
+from llmnb.testing.fault_rules import outage
+
+PLACES = 16
+
+
+def scaled(monkeypatch, factor):
+    """Let every wait of ours be `factor` times as short, as the outage is."""
+    for name in ("FIRST_BACK_OFF", "LONGEST_BACK_OFF", "SHORTEST_BACK_OFF"):
+        seconds = getattr(llmnb.decide.breaker, name)
+        monkeypatch.setattr(llmnb.decide.breaker, name, seconds / factor)
+    for module in (llmnb.engine.gate, llmnb.engine.call):
+        monkeypatch.setattr(module, "PATIENCE_SECONDS", PATIENCE_SECONDS / factor)
+
+    def policy(**given):
+        return RetryPolicy(**given, base_seconds=0.5 / factor, cap_seconds=30.0 / factor)
+
+    monkeypatch.setattr(llmnb.models.asking, "RetryPolicy", policy)
+
+
+@pytest.mark.parametrize("fault", [503, 500])
+def test_an_outage_costs_a_tenth_at_most_and_no_row(monkeypatch, fault):
+    """
+    20 s of it in the midst of a run, all times ten times shorter: every row is answered.
+    """
+    scaled(monkeypatch, 10)
+    rows = 600
+    faults = [outage(0.4, 2.0, fault)]
+    with SimulatedProvider(latency=0.02, faults=faults, reply=lambda prompt: prompt) as sim:
+        run = ask(sim, questions(rows), max_concurrent_requests=PLACES)
+
+        assert texts(run) == [f"question {row}" for row in range(rows)]
+        assert len(sim.ledger.finished) == rows
+        assert len(sim.ledger.received) <= rows * 1.10
+
+
+@pytest.mark.parametrize("fault", ["reset", "closed"])
+def test_of_an_outage_without_a_word_only_those_in_flight_may_be_lost(monkeypatch, fault):
+    """
+    Nobody knows whether they were billed: few are sent again, the others say so; no more is spent.
+    """
+    scaled(monkeypatch, 10)
+    rows = 400
+    with SimulatedProvider(latency=0.02, faults=[outage(0.4, 1.0, fault)]) as sim:
+        run = ask(sim, questions(rows), max_concurrent_requests=PLACES)
+
+        lost = [one for one in run.result(60) if one.error is not None]
+        assert len(lost) <= PLACES
+        assert all(one.error.maybe_billed for one in lost)
+        assert len(sim.ledger.received) <= rows * 1.10
+
+
+def test_a_server_that_is_away_for_a_while_is_waited_for(monkeypatch):
+    """
+    Nobody listens: nothing is sent, so nothing is lost but what was on its way as it went.
+    """
+    scaled(monkeypatch, 10)
+    rows = 300
+    with SimulatedProvider(latency=0.02) as first:
+        port = int(first.base_url.rsplit(":", 1)[1].split("/")[0])
+        run = ask(first, questions(rows), max_concurrent_requests=PLACES)
+        first.wait_received(100)
+    while not run.status().pools[0].is_open:
+        assert not run.wait(0.01)
+    with SimulatedProvider(latency=0.02, port=port) as second:
+        lost = [one for one in run.result(60) if one.error is not None]
+
+        assert len(lost) <= PLACES
+        assert all(one.error.maybe_billed for one in lost)
+        assert len(first.ledger.finished) + len(second.ledger.finished) == rows - len(lost)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_real_outage_of_twenty_seconds_costs_a_tenth_at_most():
+    """
+    The same in real seconds: 503 to everybody for 20 s, 2,000 rows.
+    """
+    rows = 2000
+    with SimulatedProvider(latency=0.05, faults=[outage(1.0, 20.0, 503)]) as sim:
+        run = ask(sim, questions(rows), max_concurrent_requests=PLACES)
+
+        assert all(one.error is None for one in run.result(240))
+        assert len(sim.ledger.received) <= rows * 1.10
+
+
+def test_no_burst_follows_an_outage(monkeypatch):
+    """
+    Whoever waited for its end goes at the pace of the places, and one probe goes first.
+    """
+    scaled(monkeypatch, 10)
+    faults = [outage(0.1, 1.0, 503)]
+    with SimulatedProvider(latency=0.02, faults=faults) as sim:
+        assert set(kinds(ask(sim, questions(200), max_concurrent_requests=PLACES))) == {""}
+
+        assert sim.ledger.totals().max_in_flight <= PLACES
+        rows = sim.ledger.rows
+        began = rows[0].received
+        late = [row for row in rows if row.fault and row.received - began > 0.3]
+        # Each of them was a probe: it went alone.
+        for one in late:
+            others = [row for row in rows if row is not one and row.finished is not None]
+            assert not any(row.received < one.received < row.finished for row in others)
+
+
+def test_a_primary_that_dies_in_mid_run_wastes_little_and_gets_its_rows_back(monkeypatch):
+    """
+    Ten and the places are wasted at most; the fallback is used to the full; two probes end it.
+    """
+    scaled(monkeypatch, 10)
+    with (
+        SimulatedProvider(reply="from a", latency=0.02) as a,
+        SimulatedProvider(reply="from b", latency=0.05) as b,
+    ):
+        models = [
+            LLM(url=a.base_url, api_key="k", model="a"),
+            LLM(url=b.base_url, api_key="k", model="b"),
+        ]
+        run = start(questions(600), Asking(model=models), max_concurrent_requests=PLACES)
+        a.wait_received(100)
+        b.hold()
+        a.set_faults(lambda request: 500)
+        b.wait_received(PLACES)  # every place at the fallback is taken, though the primary is dead
+        b.release()
+        b.wait_received(150)
+        wasted = [row for row in a.ledger.rows if row.fault]
+        probes = len(wasted)
+        a.set_faults(None)
+        assert set(kinds(run)) == {""}
+
+        assert len(wasted) <= 10 + PLACES
+        # It is back: of the probes that went after its recovery the first succeeded.
+        assert len([row for row in a.ledger.rows if row.fault]) <= probes + 1
+        assert len(a.ledger.finished) > 110
+        assert len(a.ledger.finished) + len(b.ledger.finished) == 600
+
+
+@pytest.mark.slow
+def test_beside_a_dead_primary_the_fallback_is_as_fast_as_alone():
+    """
+    At least nine tenths of the rows a second that it answers alone.
+    """
+    rows = 2000
+
+    def seconds(has_primary):
+        dead = SimulatedProvider(faults=lambda request: 500)
+        with dead as a, SimulatedProvider(latency=0.1, ledger="totals") as b:
+            models = [LLM(url=b.base_url, api_key="k", model="b")]
+            if has_primary:
+                models.insert(0, LLM(url=a.base_url, api_key="k", model="a"))
+            run = start(questions(rows), Asking(model=models), max_concurrent_requests=PLACES)
+            assert set(kinds(run)) == {""}
+            totals = b.ledger.totals()
+            return totals.last_received - totals.first_received
+
+    assert seconds(False) / seconds(True) >= 0.9

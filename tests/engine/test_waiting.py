@@ -1,0 +1,31 @@
+"""Promises about the sentence that says why a run is not faster."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmnb.engine.waiting import waiting_on
+
+
+@pytest.mark.parametrize(
+    ("state", "in_flight", "words"),
+    [
+        ("paused", 0, "Waiting on you. Nothing is sent."),
+        ("paused", 1, "Waiting on you. 1 request in flight is still stored; nothing new is sent."),
+        (
+            "paused",
+            3,
+            "Waiting on you. 3 requests in flight are still stored; nothing new is sent.",
+        ),
+        ("stopping", 1, "Stopping: 1 answer in flight is being stored."),
+        ("stopping", 12, "Stopping: 12 answers in flight are being stored."),
+        ("running", 0, "Looking up what is already answered."),
+        ("running", 2, "Waiting on replies."),
+        ("finished", 0, ""),
+    ],
+)
+def test_one_is_not_said_as_several_are(state, in_flight, words):
+    """
+    Nothing in flight, one, and several each have their own sentence.
+    """
+    assert waiting_on(state, [], in_flight=in_flight, now=0.0) == words
