@@ -23,6 +23,8 @@ from needs import (  # noqa: F401  pytest finds its hooks here
 )
 
 if TYPE_CHECKING:
+    from redis_server import RedisServer
+
     from llmnb.testing import SimulatedProvider
 
 # Processes that a test starts see the tree under test, from whatever folder they run.
@@ -104,6 +106,23 @@ def aimock() -> Iterator[Aimock]:
     assert program is not None, "mark the test with pytest.mark.aimock"
     with Aimock(program, ROOT / "tests" / "support" / "aimock_fixtures") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_process() -> Iterator[RedisServer]:
+    """Run a Redis that every test of this worker may use; it is not to be killed."""
+    from redis_server import RedisServer
+
+    with RedisServer() as server:
+        server.settle()
+        yield server
+
+
+@pytest.fixture
+def redis(redis_process: RedisServer) -> RedisServer:
+    """Return a Redis that holds nothing; mark the test with pytest.mark.redis."""
+    redis_process.call("FLUSHALL")
+    return redis_process
 
 
 @pytest.fixture(scope="session")

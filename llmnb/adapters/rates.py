@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from llmnb.errors import ConfigurationError
@@ -25,6 +26,22 @@ class RateItem(Protocol):
 
 Rate: TypeAlias = float | str | RateItem
 """A number a minute, a text such as ``"5 per second"``, or a `limits.RateLimitItem`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """A rate as it was written: so many in such a period."""
+
+    amount: float
+    seconds: float
+    period: str
+    """Name of the period's unit, such as ``"minute"``."""
+
+    @property
+    def per_minute(self) -> float:
+        """The rate as a number a minute."""
+        return self.amount * 60.0 / self.seconds
+
 
 _ACCEPTED = (
     'A rate is a number a minute (600), a text such as "600", "100/minute", "5 per second" or '
@@ -51,8 +68,25 @@ def per_minute(rate: Rate | None) -> float | None:
         >>> per_minute("100/minute; 1000/hour")
         16.666666666666668
     """
-    if rate is None:
-        return None
+    return None if rate is None else allowance(rate).per_minute
+
+
+def allowance(rate: Rate) -> Allowance:
+    """Return a rate as an amount and its period.
+
+    Args:
+        rate: In any of the accepted forms; of several in one text the smallest rate. A plain
+            number is for a minute.
+
+    Raises:
+        ConfigurationError: If it is in none of them, or is not above 0.
+
+    Example:
+        >>> allowance("1000 per 2 hours")
+        Allowance(amount=1000.0, seconds=7200.0, period='hour')
+        >>> allowance(600)
+        Allowance(amount=600.0, seconds=60.0, period='minute')
+    """
     if isinstance(rate, str):
         found = _of_text(rate)
     elif isinstance(rate, RateItem):
@@ -60,17 +94,17 @@ def per_minute(rate: Rate | None) -> float | None:
     elif isinstance(rate, bool) or not isinstance(rate, int | float):
         raise ConfigurationError(f"A {type(rate).__name__} is not a rate. {_ACCEPTED}")
     else:
-        found = float(rate)
-    if not 0 < found < math.inf:
+        found = Allowance(float(rate), 60.0, "minute")
+    if not (0 < found.amount < math.inf and found.seconds > 0):
         raise ConfigurationError(
             f"A rate is finite and above 0, got {_short(rate)}. {_ACCEPTED} Leave it out for none."
         )
     return found
 
 
-def _of_text(text: str) -> float:
+def _of_text(text: str) -> Allowance:
     try:
-        return float(text.replace(",", "").replace("_", ""))
+        return Allowance(float(text.replace(",", "").replace("_", "")), 60.0, "minute")
     except ValueError:
         pass  # no plain number: read as a rate below
     import limits  # a third of a second, and most rates are numbers
@@ -79,11 +113,12 @@ def _of_text(text: str) -> float:
         items = limits.parse_many(_UNIT.sub(lambda unit: _SHORT[unit[1].lower()], text))
     except ValueError:
         raise ConfigurationError(f"{_short(text)} cannot be read as a rate. {_ACCEPTED}") from None
-    return min(_of_item(item) for item in items)
+    return min((_of_item(item) for item in items), key=lambda one: one.per_minute)
 
 
-def _of_item(item: RateItem) -> float:
-    return item.amount * 60.0 / item.get_expiry()
+def _of_item(item: RateItem) -> Allowance:
+    unit = getattr(getattr(item, "GRANULARITY", None), "name", "") or "period"
+    return Allowance(float(item.amount), float(item.get_expiry()), unit)
 
 
 def _short(value: object) -> str:

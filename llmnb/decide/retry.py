@@ -35,6 +35,9 @@ class RetryPolicy:
     base_seconds: float = 0.5
     cap_seconds: float = 30.0
 
+    cooldown: float | None = None
+    """Seconds of pause after a refusal that does not say how long; None: drawn, and growing."""
+
 
 @dataclass(slots=True)
 class Tries:
@@ -118,6 +121,8 @@ def next_wait(
         tries.refusals += 1
         if since_success + (hint or 0.0) > policy.max_wait:
             return None
+        if hint is None:
+            hint = policy.cooldown
         return hint if hint is not None else backoff_of(tries.refusals, policy, rand)
     if isinstance(error, (Unsent, ProviderError)):
         tries.failures += 1

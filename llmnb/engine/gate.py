@@ -15,9 +15,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from llmnb.decide.admission import Admission, Reason
+from llmnb.decide.bound import Bound, rebound
 from llmnb.decide.breaker import Breaker
 from llmnb.decide.learned import Learned
 from llmnb.decide.pace import PLACES, Finding
+from llmnb.decide.retry import LONGEST_SERVER_WAIT
 from llmnb.errors import LLMNBError
 from llmnb.records import Announced, Limits
 
@@ -76,7 +78,8 @@ class Gate:
         """Seconds of pauses that the provider has asked for."""
 
         self._found: float | None = None
-        self._barren_since: float | None = None
+        self._barren: float | None = None
+        self._barren_seen = 0.0
         self._claims: dict[object, Limits] = {}
         self._waiting: deque[_Turn] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -118,12 +121,22 @@ class Gate:
             self.finding = None
         elif self.finding is None:
             # A pace that is known keeps the limit; places need not be found from below.
-            has_pace = chosen.requests_per_minute is not None
+            has_pace = self.admission.limits.requests_per_minute is not None
             self.finding = Finding(start=PLACES) if has_pace else Finding()
         if self.finding is not None:
             self.admission.concurrency = self.finding.limit
         self._found = found
         self._advance()
+
+    def bind(self, bound: Bound | None) -> None:
+        """Take the limits that bind this pool beside its own, such as `GLOBAL_LIMITER`'s."""
+        self.admission = rebound(self.admission, bound, now=self.clock())
+        self._apply()
+
+    def advance(self) -> None:
+        """Look again: something outside may have made room."""
+        if self._waiting:
+            self._advance()
 
     # ------------------------------------------------------------------ admission
 
@@ -285,7 +298,7 @@ class Gate:
 
     def on_success(self, ticket: Ticket, seconds: float) -> None:
         """Note that the target has answered."""
-        self._barren_since = None
+        self._barren = None
         now = self.clock()
         if self.breaker.is_troubled:
             ticket.is_told = True
@@ -300,7 +313,7 @@ class Gate:
         if self.finding is not None:
             self.finding.on_refusal(ticket.sequence, ticket.began, now)
             self._take_over(self.finding)
-        self._barren_since = now if self._barren_since is None else self._barren_since
+        self._note_barren(now)
 
     def _take_over(self, finding: Finding) -> None:
         """Keep to what was found."""
@@ -313,14 +326,20 @@ class Gate:
         now = self.clock()
         ticket.is_told = True
         self.breaker.on_failure(now, retry_after)
-        self._barren_since = now if self._barren_since is None else self._barren_since
+        self._note_barren(now)
         self._move_on()
         self._advance()
 
     @property
     def barren_seconds(self) -> float:
         """Seconds since the first refusal or failure after which nothing was answered well."""
-        return 0.0 if self._barren_since is None else self.clock() - self._barren_since
+        if self._barren is None:
+            return 0.0
+        return self._barren + _awake(self.clock() - self._barren_seen)
+
+    def _note_barren(self, now: float) -> None:
+        since = 0.0 if self._barren is None else self._barren + _awake(now - self._barren_seen)
+        self._barren, self._barren_seen = since, now
 
     def _move_on(self) -> None:
         """Send those who may ask another target there, if this one will not answer soon."""
@@ -329,6 +348,11 @@ class Gate:
         for turn in self._waiting:
             if turn.is_movable and not turn.future.done():
                 turn.future.set_exception(Held("The target is held; another one is asked."))
+
+
+def _awake(seconds: float) -> float:
+    """Return how much of the time between two replies counts: a machine asleep asked nothing."""
+    return min(max(0.0, seconds), LONGEST_SERVER_WAIT)
 
 
 def _least(values: Iterable[float | None]) -> float | None:

@@ -1,0 +1,232 @@
+"""The conversation with one Redis: draws, heartbeats, and what holds while it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import time
+import uuid
+from collections.abc import Callable, Sequence
+
+from llmnb.adapters.redis import SharedStore, address
+from llmnb.errors import LimiterError
+from llmnb.rate_limiter.rules import Rule
+from llmnb.rate_limiter.shared import SharedLimit
+
+BEAT_SECONDS = 1.0
+"""A process that uses limits speaks at least this often."""
+
+PROBE_SECONDS = 0.5
+"""A lost Redis is asked this often whether it is back."""
+
+QUIET_SECONDS = 60.0
+"""A process that has used nothing for so long says goodbye and falls silent."""
+
+_LIFETIME = 6_000_000
+"""Microseconds without a word after which a process is not counted any more."""
+
+_GAP = 2_000_000
+"""Silence of everybody that long means that Redis was away, and shares may be in use."""
+
+_PAUSE = 1_500_000
+"""So long nothing is given when Redis is back: until every process has noticed."""
+
+_BLOCK = 50_000
+_HORIZON = (200_000, 1_000_000)
+"""How far ahead is given out: a block for each process, within these bounds."""
+
+_UNWANTED_SECONDS = 1.5
+"""What is held ahead is handed back when nobody has asked for it that long."""
+
+_JOIN, _LOOK, _LEAVE = "1", "0", "-1"
+
+log = logging.getLogger("llmnb")
+
+Limits = tuple[SharedLimit, ...]
+
+
+class Link:
+    """One Redis and the limits shared through it; lives on the loop thread.
+
+    Args:
+        url: Where it is.
+
+    Raises:
+        ConfigurationError: If the address is none, or the extra is missing.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._store = SharedStore(address(url))
+        self.place = self._store.place
+        self.limits: dict[str, SharedLimit] = {}
+        self.listeners: dict[object, Callable[[], None]] = {}
+        """Told when something may have become possible."""
+
+        self.lost: LimiterError | None = None
+        """Why Redis cannot be asked; None: it can."""
+
+        self.calls = 0
+        """Round trips so far."""
+
+        self._member = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._round_trip = 0.0
+        self._again: dict[Limits, float] = {}
+        """When it is worth asking again for what was not given."""
+
+        self._beat: asyncio.Task[None] | None = None
+        self._draws: set[asyncio.Task[None]] = set()
+
+    def limit(self, rule: Rule) -> SharedLimit:
+        """Return the limit of a rule."""
+        found = self.limits.get(rule.name)
+        if found is None:
+            found = self.limits[rule.name] = SharedLimit(rule)
+            if self.lost is not None:
+                found.keep_to_share(time.monotonic())
+        else:
+            found.change(rule, time.monotonic())
+        return found
+
+    def draw(self, limits: Limits, amounts: Sequence[float], now: float) -> float:
+        """Have what is missing drawn; return the seconds until it is worth asking again.
+
+        Args:
+            limits: All that bind one request; all of it is given, or nothing.
+            amounts: What is to go through each.
+            now: The time.
+
+        Returns:
+            Seconds; infinity: the listeners are told.
+        """
+        self._keep_beating()
+        if self.lost is not None or any(limit.is_asking for limit in limits):
+            return math.inf
+        again = self._again.get(limits, -math.inf) - now
+        if again > 0:
+            return again
+        asked = [
+            limit.to_draw(amount, now, self._round_trip)
+            for limit, amount in zip(limits, amounts, strict=True)
+        ]
+        for limit in limits:
+            limit.is_asking = True
+        task = asyncio.get_running_loop().create_task(self._drawn(limits, asked))
+        self._draws.add(task)
+        task.add_done_callback(self._draws.discard)
+        return math.inf
+
+    async def _drawn(self, limits: Limits, asked: Sequence[float]) -> None:
+        try:
+            wait = await self._say(limits, asked)
+            self._again[limits] = time.monotonic() + wait
+        except LimiterError as error:
+            self._lose(error)
+        finally:
+            for limit in limits:
+                limit.is_asking = False
+        self._tell()
+
+    async def _say(self, limits: Limits, asked: Sequence[float], mode: str = _JOIN) -> float:
+        """Say one word to Redis; return the seconds to wait, 0 where all was given."""
+        most = max((limit.alive for limit in limits), default=1) * _BLOCK
+        horizon = min(max(most, _HORIZON[0]), _HORIZON[1])
+        is_back = "1" if self.lost is not None else "0"
+        numbers = (horizon, _LIFETIME, _GAP, _PAUSE)
+        arguments = [mode, self._member, *(str(one) for one in numbers), is_back]
+        keys: list[str] = []
+        for limit, amount in zip(limits, asked, strict=True):
+            keys += limit.keys
+            arguments += limit.words(amount, self._round_trip)
+        sent = time.monotonic()
+        self.calls += 1
+        server, wait, *rest = await self._store.run(keys, arguments)
+        now = time.monotonic()
+        self._round_trip = 0.8 * self._round_trip + 0.2 * (now - sent)
+        for position, limit in enumerate(limits):
+            answer = rest[position * 4 : position * 4 + 4]
+            limit.hear(answer, server=server, is_given=wait <= 0, sent=sent, now=now)
+        return wait / 1_000_000
+
+    def _tell(self) -> None:
+        for listener in list(self.listeners.values()):
+            listener()
+
+    # ----------------------------------------------------------------- heartbeats
+
+    def _keep_beating(self) -> None:
+        if self._beat is None or self._beat.done():
+            self._beat = asyncio.get_running_loop().create_task(self._beating())
+
+    async def _beating(self) -> None:
+        while True:
+            is_lost, is_quiet = self.lost is not None, self._is_quiet()
+            await asyncio.sleep(PROBE_SECONDS if is_lost and not is_quiet else BEAT_SECONDS)
+            is_quiet = self._is_quiet()
+            await self._beat_once(_LEAVE if is_quiet else _JOIN)
+            if is_quiet and self.lost is None:
+                return
+
+    async def _beat_once(self, mode: str) -> None:
+        # A draw under way speaks for its limits; two words at once would mix their sums.
+        limits = tuple(limit for limit in self.limits.values() if not limit.is_asking)
+        now = time.monotonic()
+        for limit in limits:
+            limit.is_asking = True
+        try:
+            await self._say(limits, [-self._unwanted(limit, now) for limit in limits], mode)
+            self._find()
+        except LimiterError as error:
+            self._lose(error)
+        finally:
+            for limit in limits:
+                limit.is_asking = False
+        self._tell()
+
+    def _is_quiet(self) -> bool:
+        wanted = max((limit.wanted_at for limit in self.limits.values()), default=-math.inf)
+        return time.monotonic() - wanted > QUIET_SECONDS
+
+    def _unwanted(self, limit: SharedLimit, now: float) -> float:
+        if now - limit.wanted_at < _UNWANTED_SECONDS:
+            return 0.0
+        return limit.lease.drop_ahead(now) * limit.rule.per_minute / 60.0
+
+    def _lose(self, error: LimiterError) -> None:
+        if self.lost is None:
+            log.warning(
+                "%s Each process keeps to its share of the limits until it is back; nothing "
+                "else changes.",
+                error.message,
+            )
+        self.lost = error
+        now = time.monotonic()
+        for limit in self.limits.values():
+            limit.keep_to_share(now)
+
+    def _find(self) -> None:
+        if self.lost is not None:
+            log.warning("The Redis at %s is back: limits are shared again.", self.place)
+            self.lost = None
+
+    async def refresh(self) -> None:
+        """Tell Redis what was used and hear what all have used; where it is lost, nothing."""
+        while self._draws:
+            await asyncio.wait(self._draws)
+        is_member = self._beat is not None and not self._beat.done()
+        await self._beat_once(_JOIN if is_member else _LOOK)
+
+    async def close(self) -> None:
+        """Say goodbye, with what was used last."""
+        if self._beat is not None:
+            self._beat.cancel()
+        for task in list(self._draws):
+            task.cancel()
+        try:
+            if self.lost is None and self._beat is not None:
+                limits = tuple(self.limits.values())
+                await self._say(limits, [0.0] * len(limits), _LEAVE)
+        except LimiterError:
+            pass  # it forgets us in six seconds
+        await self._store.close()

@@ -1,0 +1,144 @@
+"""What a person allows: rates by key, checked when written, and who is told of a change."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from llmnb.adapters.rates import Allowance, Rate, allowance
+from llmnb.errors import ConfigurationError
+
+Key: TypeAlias = tuple[str, str]
+"""What is limited: ``("client", model)`` its tokens, ``("client|request", model)`` its requests."""
+
+TOKENS = "client"
+REQUESTS = "client|request"
+
+Counts = Literal["tokens", "requests"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One limit: of what, and how much."""
+
+    key: Key
+    allowance: Allowance
+    machine: int = 0
+    """Limits of other numbers are limits of their own."""
+
+    @property
+    def per_minute(self) -> float:
+        """The rate as a number a minute."""
+        return self.allowance.per_minute
+
+    @property
+    def counts(self) -> Counts:
+        """What the engine counts against it."""
+        return "requests" if self.key[0] == REQUESTS else "tokens"
+
+    @property
+    def name(self) -> str:
+        """Name of it that all processes agree on."""
+        return ":".join((*self.key, str(self.machine))) if self.machine else ":".join(self.key)
+
+
+def checked_key(key: Any) -> Key:
+    """Return a key if it is one.
+
+    Raises:
+        ConfigurationError: If it is not a pair of texts.
+    """
+    is_pair = isinstance(key, tuple) and len(key) == 2
+    if not is_pair or not all(isinstance(part, str) and part for part in key):
+        raise ConfigurationError(
+            f"{str(key)[:60]!r} is no key of a limit: it is a pair of texts, such as "
+            f'("{TOKENS}", "gpt-4") for tokens or ("{REQUESTS}", "gpt-4") for requests.'
+        )
+    return key[0], key[1]
+
+
+class RateConfig(MutableMapping[Key, Rate]):
+    """Rates by key; a wrong one is an error where it is written.
+
+    Args:
+        given: Rates to begin with.
+
+    Example:
+        >>> config = RateConfig()
+        >>> config["client", "gpt-4"] = "100/minute"
+        >>> config
+        RateConfig({('client', 'gpt-4'): '100/minute'})
+    """
+
+    def __init__(self, given: Mapping[Key, Rate] | None = None) -> None:
+        self._rates: dict[Key, tuple[Rate, Rule]] = {}
+        self._listeners: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self.update(given or {})
+
+    def __getitem__(self, key: Key) -> Rate:
+        return self._rates[key][0]
+
+    def __setitem__(self, key: Key, rate: Rate) -> None:
+        key = checked_key(key)
+        rule = Rule(key, allowance(rate))
+        with self._lock:
+            self._rates = {**self._rates, key: (rate, rule)}  # readers see the old or the new one
+        self._tell()
+
+    def __delitem__(self, key: Key) -> None:
+        with self._lock:
+            rates = dict(self._rates)
+            del rates[key]
+            self._rates = rates
+        self._tell()
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._rates)
+
+    def __len__(self) -> int:
+        return len(self._rates)
+
+    def __repr__(self) -> str:
+        return f"RateConfig({dict(self)})"
+
+    def replace(self, rates: Mapping[Key, Rate]) -> None:
+        """Take these rates in place of all there were."""
+        checked = RateConfig(rates)
+        with self._lock:
+            self._rates = checked._rates
+        self._tell()
+
+    def rule(self, key: Key) -> Rule | None:
+        """Return the rule of a key, None where there is none."""
+        found = self._rates.get(key)
+        return None if found is None else found[1]
+
+    def rules(self) -> list[Rule]:
+        """Return all rules."""
+        return [rule for _, rule in self._rates.values()]
+
+    def rules_for(self, provider: str, model: str) -> list[Rule]:
+        """Return the rules that bind a model: its bare name counts at any provider."""
+        rates = self._rates
+        if not rates:
+            return []
+        keys = [
+            (kind, name) for kind in (REQUESTS, TOKENS) for name in (model, f"{provider}/{model}")
+        ]
+        return [rates[key][1] for key in keys if key in rates]
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call back after every change, on the thread that made it; returns what ends that."""
+        self._listeners = [*self._listeners, listener]
+
+        def stop() -> None:
+            self._listeners = [one for one in self._listeners if one is not listener]
+
+        return stop
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
