@@ -63,6 +63,8 @@ class ToolCall:
     id: str
     name: str
     arguments: str
+    signature: str | None = field(default=None, repr=False)
+    """Gemini's sealed thoughts before the call, to be handed back with it; else None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +124,9 @@ class Delta:
 
     text: str = ""
     reasoning: str = ""
+
+    attempt: int = 1
+    """Which of the row's requests it belongs to: a new number begins the answer anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

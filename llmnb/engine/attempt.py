@@ -89,6 +89,8 @@ class Attempt:
                 used = 0.0
                 return self._failed(error)
             reply = target.read(raw.body)
+            if self.call.verify is not None:
+                reply = self.call.verify(reply)
             used = target.used(ticket.reserved, reply.usage)
             gate.on_success(ticket, gate.clock() - self.began)
             return Answered(self.call, raw, reply, gate)

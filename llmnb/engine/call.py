@@ -9,11 +9,13 @@ one has nothing more to give, the next in the list is asked.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import time
 from collections.abc import Sequence
 
 from llmnb.decide.retry import LONGEST_SERVER_WAIT, RetryPolicy, Tries, next_wait, resend_allowance
+from llmnb.engine import paying, telling
 from llmnb.engine.attempt import Answered, Attempt, Rival
 from llmnb.engine.coalesce import Landing
 from llmnb.engine.gate import PATIENCE_SECONDS, Gate, Held, Ticket
@@ -186,6 +188,7 @@ class Flight:
             if isinstance(outcome, BadReply):
                 await self._keeper().keep_unread(self.call, outcome)
             self._count(outcome)
+            telling.troubled(self.row, self.attempts, outcome)
             self.history.append(outcome.message)
             await self._wait_after(outcome, ticket, gate)
             is_first = True
@@ -252,9 +255,25 @@ class Flight:
                 is_movable=len(self._left) > 1,
                 on_wait=self._wait_on,
             )
-            if voyage.resumed.is_set() and voyage.why_dead(pool) is None:
+            may_go = voyage.resumed.is_set() and voyage.why_dead(pool) is None
+            if may_go and not self._is_wanted_back():
                 return ticket
             gate.release(ticket, used=0.0, was_sent=False)
+            if may_go:
+                raise Held("A target that comes before this one answers again.")
+
+    def _is_wanted_back(self) -> bool:
+        """Whether a target that comes before this one in the list is there again by now.
+
+        Rows that went to another target while the first was held stand in a long queue there;
+        without this they would never come back, and hardly anybody would probe the first.
+        """
+        left, tries = self._left, self.tries
+        if left[0] is self.call or tries.failures or tries.refusals or self.call not in left:
+            return False
+        chosen = self._chosen()
+        is_before = left.index(chosen) < left.index(self.call)
+        return is_before and self.voyage.gate_of(chosen).held_seconds() <= 0
 
     def _wait_on(self, future: asyncio.Future[Ticket]) -> None:
         self._waits_on = future
@@ -290,11 +309,14 @@ class Flight:
         """Count a request that is about to be sent."""
         voyage = self.voyage
         self.attempts += 1
+        telling.starting(self.row, self.attempts)
         voyage.counts.num_requests += 1
         voyage.stats.on_request()
         self.is_sending = True
         if self.started is None:
             self.started = Clock.monotonic()
+            voyage.counts.num_tasks_started += 1
+            voyage.counts.num_tasks_in_progress += 1
             if voyage.time_limit is not None:
                 self._deadline = asyncio.get_running_loop().call_later(
                     voyage.time_limit, self._expire, asyncio.current_task()
@@ -308,7 +330,7 @@ class Flight:
     def _on_delta(self) -> _Forward | None:
         if not self.voyage.streams:
             return None
-        return _Forward(self.row, self.voyage)
+        return _Forward(self.row, self.voyage, self.attempts)
 
     def _due(self, gate: Gate, sent_at: float) -> float | None:
         """Return the seconds until redundant requests should go; None for never."""
@@ -355,7 +377,12 @@ class Flight:
 
     def _dropped(self, attempt: Attempt) -> None:
         """Account for a request that was cancelled because another one came first."""
-        most = attempt.call.target.highest_price(attempt.call)
+        target = attempt.call.target
+        most = target.highest_price(attempt.call)
+        if paying.listeners:
+            paying.tell(
+                paying.Paid(provider=target.provider, model=target.model, usd=most, is_bound=True)
+            )
         if most is None:
             self.voyage.counts.num_unpriced += 1
         else:
@@ -372,6 +399,8 @@ class Flight:
         if isinstance(error, AccountError):
             voyage.kill(pool, error)
             raise error
+        if voyage.is_stopped:
+            raise _not_again(error)
         barren = gate.barren_seconds
         if ticket.is_probe and isinstance(error, (ProviderError, Unsent, MaybeBilled)):
             # It waits with the others for the next probe, and has spent no attempt.
@@ -391,7 +420,8 @@ class Flight:
         if isinstance(error, MaybeBilled):
             voyage.resent += 1
         if isinstance(error, FlowControl):
-            gate.pause(gate.shortened(wait, error.details.retry_after))
+            hint = error.details.retry_after if voyage.policy.cooldown is None else wait
+            gate.pause(gate.shortened(wait, hint))
         elif wait > 0 and not gate.breaker.is_open:
             await self._nap(wait)
 
@@ -503,14 +533,17 @@ class Flight:
 class _Forward:
     """Hands the pieces of one row's answer on to whoever watches."""
 
-    __slots__ = ("_row", "_voyage")
+    __slots__ = ("_attempt", "_row", "_voyage")
 
-    def __init__(self, row: int, voyage: Voyage) -> None:
+    def __init__(self, row: int, voyage: Voyage, attempt: int) -> None:
         self._row = row
         self._voyage = voyage
+        self._attempt = attempt
 
     def __call__(self, delta: Delta) -> None:
         if self._voyage.on_delta is not None:
+            if self._attempt != delta.attempt:
+                delta = dataclasses.replace(delta, attempt=self._attempt)
             self._voyage.on_delta(self._row, delta)
 
 
@@ -534,6 +567,15 @@ def _unexpected(cause: Exception) -> LLMNBError:
     )
     error.__cause__ = cause
     return error
+
+
+def _not_again(error: LLMNBError) -> LLMNBError:
+    """Return what a row gets that would have been sent again, had the run not been stopped."""
+    return Stopped(
+        f"Stopped before it was sent again. Before that: {error.message}\n"
+        "Run again to ask what is missing.",
+        maybe_billed=error.details.maybe_billed,
+    )
 
 
 def copied(error: LLMNBError) -> LLMNBError:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from llmnb.decide.quality import objection
+from llmnb.engine import paying
 from llmnb.engine.attempt import Answered
 from llmnb.engine.coalesce import Landing
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
 from llmnb.engine.voyage import Voyage
-from llmnb.errors import BadReply, LLMNBError, StoreError
+from llmnb.errors import BadReply, IncompleteReply, LLMNBError, StoreError
 from llmnb.records import RawReply, Reply
 from llmnb.store.entry import Entry
 
@@ -78,11 +79,25 @@ class Keeper:
         target = answered.call.target
         name = f"{target.provider}/{target.model}"
         self._voyage.stats.on_answer(name, answered.raw.seconds, tokens, usd)
+        if paying.listeners:
+            paying.tell(
+                paying.Paid(
+                    provider=target.provider,
+                    model=target.model,
+                    usd=usd,
+                    usage=usage,
+                    project=getattr(self._voyage.store, "name", ""),
+                    simulated=target.is_simulated(answered.raw),
+                )
+            )
 
     async def keep_unread(self, call: Call, error: BadReply) -> None:
-        """Save bytes that could not be read: a better reader may read them for nothing."""
+        """Save bytes that could not be read: a better reader may read them for nothing.
+
+        Not those of a reply that lacks its end: half an answer might be read as a whole one.
+        """
         raw = error.details.raw
-        if raw:
+        if raw and not isinstance(error, IncompleteReply):
             landing = Landing(model=call.target.model, provider=call.target.provider)
             await self._put(_entry(call, raw, None, landing))
 
@@ -107,6 +122,8 @@ class Keeper:
         """Return a stored answer as if it had just come; None where it is not a good one."""
         try:
             reply = call.target.read(entry.raw)
+            if call.verify is not None:
+                reply = call.verify(reply)
         except LLMNBError:
             return None
         if reply.quality != "good" and objection(reply, call.body, entry.raw) is not None:

@@ -48,6 +48,7 @@ class Run:
         prepare: Turns an input into a row.
         store: The project's store.
         options: How the run behaves.
+        on_outcome: Called on the loop thread with each outcome.
     """
 
     def __init__(
@@ -56,13 +57,17 @@ class Run:
         prepare: Prepare,
         store: Store,
         options: RunOptions,
+        on_outcome: Callable[[Outcome], None] | None = None,
     ) -> None:
         global _last_run
         self._loop = bridge.loop_thread().loop
         self._prepare = prepare
         self._store = store
         self._walk = Walk(inputs, prepare, store, options, self._loop)
-        self._mended_by: Run | None = None
+        self._walk.on_outcome = on_outcome
+        self._mending: list[tuple[frozenset[int], Run]] = []
+        """Runs that ask failed rows of this one again, and which rows those are."""
+
         _last_run = self
         self._loop.call_soon_threadsafe(self._walk.begin)
 
@@ -234,30 +239,44 @@ class Run:
         self._walk.options = dataclasses.replace(self._walk.options, limits=limits)
         self._loop.call_soon_threadsafe(self._walk.set_limits, limits)
 
-    def retry_failed(self) -> Run:
+    def retry_failed(self, causes: str | Iterable[str] | None = None) -> Run:
         """Ask the failed rows again in the background, those that were stopped included.
 
         The new outcomes take the place of the failed ones in this run's `result()`.
+        Rows that an earlier retry is still asking are left to it.
+
+        Args:
+            causes: Only rows that failed for these: names of error classes, such as
+                ``"Refused"``, as `FailureCause.kind` and `status().failures` tell them;
+                None: all of them.
 
         Returns:
-            The run over the failed rows alone.
+            The run over those rows alone.
 
         Raises:
-            ConfigurationError: If this run goes on, or hands its outcomes on and forgets them.
+            ConfigurationError: If this run goes on, hands its outcomes on and forgets them, or
+                no row failed for a cause that is named.
         """
         if self._walk.streamed is not None:
             raise ConfigurationError("This run forgets its outcomes: run it again instead.")
         if not self.is_done:
             raise ConfigurationError("The run goes on: wait for its end, or stop it first.")
-        if self._mended_by is not None and not self._mended_by.is_done:
-            return self._mended_by
-        rows = [one.row for one in self.failures()]
-        kept = self._walk.kept.outcomes
-        inputs = [one.tag for one in kept if one is not None and one.error is not None]
-        again = Run(inputs, self._prepare, self._store, self._walk.options)
-        again._walk.on_outcome = lambda outcome: self._walk.mend(rows[outcome.row], outcome)
-        self._mended_by = again
-        return again
+        failed = _only(self.failures(), causes)
+        self._mending = [(rows, run) for rows, run in self._mending if not run.is_done]
+        asked = frozenset[int]().union(*(rows for rows, _ in self._mending))
+        again = [one for one in failed if one.row not in asked]
+        if not again and self._mending:
+            return self._mending[-1][1]
+        rows = [one.row for one in again]
+        run = Run(
+            [one.tag for one in again],
+            self._prepare,
+            self._store,
+            self._walk.options,
+            lambda outcome: self._walk.mend(rows[outcome.row], outcome),
+        )
+        self._mending.append((frozenset(rows), run))
+        return run
 
     def pause(self) -> None:
         """Send nothing new; what is in flight is finished and stored."""
@@ -274,6 +293,18 @@ class Run:
     def cancel(self) -> None:
         """Stop, and drop what is in flight at once; it may be billed and lost."""
         self._loop.call_soon_threadsafe(self._walk.cancel)
+
+
+def _only(failed: list[Outcome], causes: str | Iterable[str] | None) -> list[Outcome]:
+    """Return the outcomes that failed for one of the causes; None: all."""
+    if causes is None:
+        return failed
+    wanted = {causes} if isinstance(causes, str) else set(causes)
+    there = {type(one.error).__name__ for one in failed}
+    if unknown := sorted(wanted - there):
+        known = f"rows failed for {', '.join(sorted(there))}" if there else "no row failed"
+        raise ConfigurationError(f"No row failed for {', '.join(unknown)}: {known}.")
+    return [one for one in failed if type(one.error).__name__ in wanted]
 
 
 def _pool(target: Target, gate: Gate, now: float) -> PoolStatus:

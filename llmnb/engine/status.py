@@ -21,7 +21,7 @@ class StatusTracker:
     """
 
     num_tasks_started: int = 0
-    """Rows for which a request was needed; cached and merged rows are not among them."""
+    """Rows for which a request was sent; cached and merged rows are not among them."""
 
     num_tasks_in_progress: int = 0
     """Started rows without an outcome."""

@@ -90,6 +90,9 @@ class Call:
     key: str
     """Key of the answer in the store."""
 
+    verify: Verify | None = None
+    """Refuses a reply that can be read and is no answer to this call."""
+
     check: Check | None = None
     """Makes a value of a structured answer, or says why that cannot be done."""
 
@@ -116,6 +119,9 @@ class Row:
 
 OnDelta = Callable[[Delta], None]
 """Called on the loop thread with each piece of an answer."""
+
+Verify = Callable[[Reply], Reply]
+"""Returns the reply. Raises `BadReply`."""
 
 Check = Callable[[Reply], Any]
 """Returns the value that a reply holds. Raises `SchemaMismatch`."""

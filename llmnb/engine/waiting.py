@@ -23,12 +23,15 @@ def waiting_on(
         now: The gates' clock.
     """
     if state == "paused":
-        return (
-            f"Waiting on you. {in_flight:,} requests in flight are still stored; "
-            "nothing new is sent."
+        if not in_flight:
+            return "Waiting on you. Nothing is sent."
+        what = (
+            "1 request in flight is" if in_flight == 1 else f"{in_flight:,} requests in flight are"
         )
+        return f"Waiting on you. {what} still stored; nothing new is sent."
     if state == "stopping":
-        return f"Stopping: {in_flight:,} answers in flight are being stored."
+        what = "1 answer in flight is" if in_flight == 1 else f"{in_flight:,} answers in flight are"
+        return f"Stopping: {what} being stored."
     if state != "running":
         return ""
     for target, gate in gates:

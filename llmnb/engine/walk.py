@@ -17,7 +17,7 @@ from typing import Any
 
 from llmnb.decide.admission import DEFAULT_CONCURRENCY
 from llmnb.decide.hedge import Hedger
-from llmnb.engine import collector
+from llmnb.engine import collector, telling
 from llmnb.engine.attempt import Answered
 from llmnb.engine.backlog import Backlog
 from llmnb.engine.budget import Budget
@@ -279,12 +279,10 @@ class Walk:
             return
         flights = self._engine.flights
         merged = functools.partial(self._landed, number, row, call, True)
-        if flights.board(call.key, merged):
+        if flights.board(call.key, merged, self):
             return
-        self.counts.num_tasks_started += 1
-        self.counts.num_tasks_in_progress += 1
         flight = Flight((call, *row.further), self._voyage, number, known=known)
-        flights.depart(call.key, functools.partial(self._landed, number, row, call, False))
+        flights.depart(call.key, functools.partial(self._landed, number, row, call, False), self)
         task = self._loop.create_task(flight.run())
         self.leading[number] = (flight, task)
         self._engine.tasks.add(task)
@@ -298,14 +296,15 @@ class Walk:
 
     def _landed(self, number: int, row: Row, call: Call, is_merged: bool, landing: Landing) -> None:
         """Turn a landing into the row's outcome."""
-        self.leading.pop(number, None)
+        leading = self.leading.pop(number, None)
         if not self._handover.is_open(number):
             return
         if is_merged:
             self._landed_with_another(number, row, call, landing)
             return
         counts = self.counts
-        counts.num_tasks_in_progress -= 1
+        if leading is not None and leading[0].started is not None:
+            counts.num_tasks_in_progress -= 1
         if landing.error is None:
             counts.num_tasks_succeeded += 1
             if not self.options.use_cache:
@@ -371,6 +370,7 @@ class Walk:
             counts.num_tasks_failed += 1
             self.failures[type(error).__name__] += 1
             self.stats.on_failed_row(outcome.row, error)
+        telling.finished(outcome)
         if self.on_outcome is not None:
             self.on_outcome(outcome)
         self.release(self._handover.put(outcome))
@@ -403,9 +403,9 @@ class Walk:
             self.streamed.wake()
 
     def mend(self, row: int, outcome: Outcome) -> None:
-        """Put a later answer in a failed row's place, and count it."""
+        """Put a later outcome in a failed row's place, and count it."""
         before = self.kept.outcomes[row]
-        if before is None or before.error is None or outcome.error is not None:
+        if before is None or before.error is None or isinstance(outcome.error, Stopped):
             return
         self.kept.outcomes[row] = dataclasses.replace(outcome, row=row)
         counts, kind = self.counts, type(before.error).__name__
@@ -416,9 +416,14 @@ class Walk:
             self.failures[kind] -= 1
             self.failures += Counter()  # drops what is 0
             self.stats.on_mended_row(before.error)
+        counts.usd += outcome.usd or 0.0
+        if outcome.error is not None:  # it failed again, maybe for another cause
+            counts.num_tasks_failed += 1
+            self.failures[type(outcome.error).__name__] += 1
+            self.stats.on_failed_row(row, outcome.error)
+            return
         if outcome.source == "sent":
             counts.num_tasks_succeeded += 1
-        counts.usd += outcome.usd or 0.0
         self.models[f"{outcome.provider}/{outcome.model}"] += 1
 
     def waited_seconds(self) -> float:
@@ -445,6 +450,7 @@ class Walk:
         if not self._is_going:
             return
         self.state = "stopping"
+        self._voyage.is_stopped = True
         self._room.set()
         self._voyage.resumed.set()
         for flight, task in list(self.leading.values()):
@@ -468,11 +474,17 @@ class Walk:
     def cancel(self) -> None:
         """Drop what is in flight at once."""
         self.stop()
-        tasks = [task for _, task in self.leading.values()]
         # Replies that are there already are read and kept; what is still coming is dropped.
-        self._loop.call_later(READ_WHAT_CAME_SECONDS, _cancel_all, tasks)
+        self._loop.call_later(READ_WHAT_CAME_SECONDS, self._drop, list(self.leading.values()))
         if not self.done.done():
             self._close_open_rows()
+
+    def _drop(self, leading: list[tuple[Flight, asyncio.Task[Landing]]]) -> None:
+        """Cancel flights, but not those that other runs wait for, too."""
+        flights = self._engine.flights
+        for flight, task in leading:
+            if not flights.is_shared(flight.key, self):
+                task.cancel()
 
     def _skip_the_rest(self) -> None:
         """Give every row that was never pulled its outcome, where their number is known."""
@@ -496,11 +508,6 @@ class Walk:
 
 _ANOTHER_RUNS = (Stopped, AccountError, StoreError, BudgetExceeded)
 """Errors of a flight that are no reason for a passenger of another run to give up."""
-
-
-def _cancel_all(tasks: list[asyncio.Task[Landing]]) -> None:
-    for task in tasks:
-        task.cancel()
 
 
 def _window(concurrency: int | None) -> int:

@@ -10,6 +10,7 @@ from llmnb import bridge
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.models.asking import Asking, start
+from llmnb.models.engine_model import EngineModel
 from llmnb.records import Outcome
 
 Prompt = str | Sequence[Mapping[str, Any]]
@@ -55,11 +56,12 @@ class LLMParams:
         )
 
 
-class LLM:
+class LLM(EngineModel):
     """One model at one address under one key.
 
-    Wherever a model is named by a string, such an object is accepted too, also in a
-    list of fallbacks.
+    `generate` gives texts; `call`, `call_single` and the other methods of `LLMModel` give
+    results with their figures. Wherever a model is named by a string, such an object is
+    accepted too, also in a list of fallbacks.
 
     Args:
         url: Base (``https://host/v1``) or full endpoint; empty: the provider's own.
@@ -102,6 +104,20 @@ class LLM:
         """The parameters as fields of a request."""
         given = self.llm_params
         return given.body() if isinstance(given, LLMParams) else dict(given or {})
+
+    @property
+    def name(self) -> str:
+        """Name of the model, as it was given."""
+        return self.model
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The parameters; never the key."""
+        return self.params
+
+    def _defaults(self) -> Mapping[str, Any]:
+        own = {"n": self.params.get("n"), "project_name": self.project_name}
+        return {name: value for name, value in own.items() if value is not None}
 
     def set_session(self, session: Any) -> None:
         """Take a session, or None to block again."""

@@ -76,6 +76,8 @@ def _call(
 
 
 def _value(output: Output, reply: Reply) -> Any:
+    if reply.tool_calls and not reply.text.strip():
+        return None  # it asks for a tool first; the answer comes in a later turn
     return output.validate(reply.text)
 
 

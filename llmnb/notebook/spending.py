@@ -24,7 +24,22 @@ def report(root: Path) -> Report:
     notes = ["Answers from the cache cost nothing. Clearing answers does not lower these sums."]
     if not here:
         notes.insert(0, "This kernel has spent nothing.")
+    notes += _tracked()
     return Report("", Table(_COLUMNS, tuple(here + ever)), right=(3, 4, 5, 6), notes=notes)
+
+
+def _tracked() -> list[str]:
+    """Say what the cost tracker has added up, where somebody has switched it on."""
+    from llmnb.cost import GLOBAL_COST_TRACKER as tracker
+
+    if not (tracker.enabled or tracker.num_requests):
+        return []
+    said = f"The cost tracker counts {words.usd(tracker.lifetime_cost_usd)} here"
+    if tracker.num_unpriced:
+        said += f" and {words.counted(tracker.num_unpriced, 'request')} of unknown price"
+    if tracker.upper_bound_usd:
+        said += f"; dropped requests may have cost up to {words.usd(tracker.upper_bound_usd)} more"
+    return [said + "."]
 
 
 def _logs(root: Path) -> list[tuple[str, Path]]:

@@ -1,0 +1,249 @@
+"""What this process spends, added up while it is spent, seen from every thread and cell.
+
+Off until it is switched on. Answers from the store cost nothing and are not counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import math
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from llmnb.engine import paying
+from llmnb.engine.paying import Paid
+from llmnb.errors import ConfigurationError
+
+logger = logging.getLogger("llmnb")
+
+CostCallback = Callable[[Paid], Any]
+"""Gets each request that was paid for; it may be a coroutine function."""
+
+
+class CostTracker:
+    """Adds up what requests cost, while it is enabled.
+
+    Example:
+        >>> tracker = CostTracker()
+        >>> tracker.enabled = True
+        >>> tracker.record(Paid(provider="openai", model="gpt-4o", usd=0.25))
+        >>> tracker.lifetime_cost_usd, tracker.by_model
+        (0.25, {'openai/gpt-4o': 0.25})
+    """
+
+    def __init__(self, report_every_usd: float | None = 1.0) -> None:
+        self._lock = threading.Lock()
+        self._callbacks: list[CostCallback] = []
+        self._is_on = False
+        self._contexts: list[tuple[object, bool]] = []
+        self._tasks: set[asyncio.Future[Any]] = set()
+        self._report_every = report_every_usd
+        self._clear()
+
+    def _clear(self) -> None:
+        self._costs: list[float] = []
+        self._by_model: dict[str, float] = {}
+        self._upper_bound = 0.0
+        self._requests = 0
+        self._unpriced = 0
+        self._reported = 0.0
+
+    # ---------------------------------------------------------------------- reading
+
+    @property
+    def lifetime_cost_usd(self) -> float:
+        """Dollars for finished replies of known price."""
+        with self._lock:
+            return self._total()
+
+    @property
+    def upper_bound_usd(self) -> float:
+        """Dollars that dropped redundant requests may have cost at most; not part of the rest."""
+        return self._upper_bound
+
+    @property
+    def by_model(self) -> dict[str, float]:
+        """Dollars for each ``provider/model``."""
+        with self._lock:
+            return dict(self._by_model)
+
+    @property
+    def num_requests(self) -> int:
+        """Replies that were paid for."""
+        return self._requests
+
+    @property
+    def num_unpriced(self) -> int:
+        """Replies among them whose price is not known; `lifetime_cost_usd` lacks them."""
+        return self._unpriced
+
+    def _total(self) -> float:
+        # Exact sums of floats, kept short: rounding never adds up over a million requests.
+        if len(self._costs) > 256:
+            self._costs = _partials(self._costs)
+        return math.fsum(self._costs)
+
+    # --------------------------------------------------------------------- steering
+
+    @property
+    def enabled(self) -> bool:
+        """Whether costs are added up now; the innermost `cost_tracking_ctx` decides."""
+        with self._lock:
+            return self._contexts[-1][1] if self._contexts else self._is_on
+
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        self._is_on = bool(value)
+        self._listen()
+
+    @property
+    def report_every_usd(self) -> float | None:
+        """Dollars after which a line goes to the log ``llmnb`` (level INFO); None: never."""
+        return self._report_every
+
+    @report_every_usd.setter
+    def report_every_usd(self, value: float | None) -> None:
+        if value is not None and not value > 0:
+            raise ConfigurationError(f"report_every_usd must be above 0 or None, got {value!r}.")
+        self._report_every = value
+
+    def add_callback(self, callback: CostCallback) -> None:
+        """Have a function called with every `Paid`, on llmnb's loop thread: keep it short."""
+        self._callbacks.append(callback)
+
+    def remove_callback(self, callback: CostCallback) -> None:
+        """Take a function back; one that is not there is no error."""
+        if callback in self._callbacks:
+            self._callbacks.remove(callback)
+
+    def reset(self) -> None:
+        """Begin again at 0; callbacks and switches stay."""
+        with self._lock:
+            self._clear()
+
+    @contextlib.contextmanager
+    def within(self, enabled: bool) -> Iterator[CostTracker]:
+        """Have it enabled, or not, until the block ends."""
+        mark = (object(), enabled)
+        with self._lock:
+            self._contexts.append(mark)
+        self._listen()
+        try:
+            yield self
+        finally:
+            with self._lock:
+                self._contexts.remove(mark)  # maybe not the last: blocks of threads overlap
+
+    def _listen(self) -> None:
+        """Have the engine tell, from the first time that anybody wants to know."""
+        with self._lock:
+            if self._hear not in paying.listeners:
+                paying.listeners.append(self._hear)
+
+    # -------------------------------------------------------------------- recording
+
+    def _hear(self, paid: Paid) -> None:
+        if self.enabled:
+            self.record(paid)
+
+    def record(self, paid: Paid) -> None:
+        """Add one request."""
+        with self._lock:
+            self._add(paid)
+            line = self._line()
+        if line:
+            logger.info("%s", line)
+        for callback in tuple(self._callbacks):
+            self._call(callback, paid)
+
+    def _add(self, paid: Paid) -> None:
+        if paid.is_bound:
+            self._upper_bound += paid.usd or 0.0
+            return
+        self._requests += 1
+        if paid.usd is None:
+            self._unpriced += 1
+            return
+        self._costs.append(paid.usd)
+        name = f"{paid.provider}/{paid.model}"
+        self._by_model[name] = self._by_model.get(name, 0.0) + paid.usd
+
+    def _line(self) -> str:
+        """Return what to report, and note it; empty where it is not time yet."""
+        if self._report_every is None:
+            return ""
+        total = self._total()
+        if total - self._reported < self._report_every:
+            return ""
+        self._reported = total
+        return f"Spent so far: ${total:,.2f} on {self._requests:,} requests."
+
+    def _call(self, callback: CostCallback, paid: Paid) -> None:
+        told = callback(paid)
+        if inspect.isawaitable(told):
+            task = asyncio.ensure_future(told)
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Future[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("A cost callback failed: %s", error)
+
+    def __repr__(self) -> str:
+        state = "enabled" if self.enabled else "disabled"
+        return f"<CostTracker ${self.lifetime_cost_usd:.6f}, {state}>"
+
+
+def _partials(values: list[float]) -> list[float]:
+    """Return few numbers with exactly the same sum.
+
+    Source: J. R. Shewchuk, *Adaptive Precision Floating-Point Arithmetic and Fast Robust
+    Geometric Predicates*, Discrete & Computational Geometry 18 (1997): grow-expansion.
+    """
+    found: list[float] = []
+    for value in values:
+        kept = []
+        for other in found:
+            big, small = (value, other) if abs(value) >= abs(other) else (other, value)
+            value = big + small
+            if rest := small - (value - big):
+                kept.append(rest)
+        found = [*kept, value]
+    return found
+
+
+GLOBAL_COST_TRACKER = CostTracker()
+"""What this process spends: one object for all threads, cells, models and tables."""
+
+
+def enable_cost_tracking(enabled: bool = True) -> None:
+    """Switch `GLOBAL_COST_TRACKER` on, or off, for the whole process.
+
+    Example:
+        >>> enable_cost_tracking()
+        >>> GLOBAL_COST_TRACKER.enabled
+        True
+        >>> enable_cost_tracking(False)
+    """
+    GLOBAL_COST_TRACKER.enabled = enabled
+
+
+@contextlib.contextmanager
+def cost_tracking_ctx(enabled: bool = True) -> Iterator[CostTracker]:
+    """Switch `GLOBAL_COST_TRACKER` on, or off, for a block; gives the tracker.
+
+    It holds for the whole process, threads and tasks of others included: what they spend
+    meanwhile is counted, too.
+
+    Example:
+        >>> with cost_tracking_ctx() as tracker:
+        ...     tracker.enabled
+        True
+    """
+    with GLOBAL_COST_TRACKER.within(enabled) as tracker:
+        yield tracker

@@ -1,0 +1,57 @@
+"""What the engine says of single requests in the log `llmnb.requests`, silent unless asked.
+
+Its level is the reader's choice: 40 tells of requests that have failed for good, 30 of
+every refusal and failure on the way too, 20 of every start and end, 10 of the details.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from llmnb.errors import LLMNBError, Stopped
+from llmnb.records import Outcome
+
+SILENT = logging.CRITICAL + 1
+
+requests_log = logging.getLogger("llmnb.requests")
+requests_log.setLevel(SILENT)
+
+
+def starting(row: int, attempt: int) -> None:
+    """Say that a request is about to be sent."""
+    if requests_log.isEnabledFor(logging.INFO):
+        again = f", attempt {attempt}" if attempt > 1 else ""
+        requests_log.info("Starting request #%d%s", row, again)
+
+
+def troubled(row: int, attempt: int, error: LLMNBError) -> None:
+    """Say that an attempt was refused or has failed; there may be another."""
+    if requests_log.isEnabledFor(logging.WARNING):
+        kind, words = type(error).__name__, _one_line(error)
+        requests_log.warning("Request #%d, attempt %d: %s: %s", row, attempt, kind, words)
+
+
+def finished(outcome: Outcome) -> None:
+    """Say what became of a row."""
+    error = outcome.error
+    if error is None:
+        if requests_log.isEnabledFor(logging.INFO):
+            where = "" if outcome.source == "sent" else f" ({outcome.source})"
+            requests_log.info("Request #%d completed%s", outcome.row, where)
+            requests_log.debug("Request #%d: %s", outcome.row, _details(outcome))
+    elif requests_log.isEnabledFor(logging.ERROR) and not isinstance(error, Stopped):
+        attempts = error.details.attempts or 0
+        after = f" after {attempts} attempts" if attempts > 1 else ""
+        requests_log.error("Request #%d failed%s: %s", outcome.row, after, _one_line(error))
+
+
+def _details(outcome: Outcome) -> str:
+    usage = outcome.reply.usage if outcome.reply is not None else None
+    tokens = "" if usage is None else f", {usage.prompt} + {usage.completion} tokens"
+    seconds = "" if outcome.seconds is None else f", {outcome.seconds:.3f} s"
+    who = f"{outcome.provider}/{outcome.model}"
+    return f"{who}, {outcome.attempts} requests{tokens}{seconds}, key {outcome.key}"
+
+
+def _one_line(error: LLMNBError) -> str:
+    return " ".join(error.message.split())

@@ -1,0 +1,262 @@
+"""What every model can do, given the two methods that ask it.
+
+`LLMModel` knows no provider. A subclass brings `acompletion`, which returns whole answers,
+and `acompletion_iter`, which yields an answer in pieces; calls, callbacks, forms of
+answers, tools and blocking twins are made of these.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import inspect
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from llmnb.errors import ConfigurationError, LLMNBError, SchemaMismatch
+from llmnb.models.blocking import blocking
+from llmnb.models.messages import Conversation, Message, messages_of
+from llmnb.models.results import LLMResult
+from llmnb.models.tools import ToolChoice, Tools, choice_body, tool_bodies
+from llmnb.schemas import Output, output_of, response_format
+
+if TYPE_CHECKING:
+    from llmnb.models.run_tools import ToolRun
+
+Callback: TypeAlias = Callable[[str], Any]
+"""Gets each piece of an answer's text as it comes; it may be a coroutine function."""
+
+
+class LLMModel(abc.ABC):
+    """A model that can be asked; subclasses say how.
+
+    Example:
+        >>> class Echo(LLMModel):
+        ...     async def acompletion(self, messages, **kw):
+        ...         return [LLMResult(text=messages[-1].text)]
+        ...     async def acompletion_iter(self, messages, **kw):
+        ...         for word in messages[-1].text.split():
+        ...             yield LLMResult(text=word)
+        >>> pieces = []
+        >>> Echo().call_single_sync("Hello there", callbacks=[pieces.append]).text, pieces
+        ('Hellothere', ['Hello', 'there'])
+    """
+
+    takes_output_type = False
+    """Whether `acompletion` itself reads answers into an ``output_type``; else it is given
+    ``response_format``, and what it returns is checked here."""
+
+    @abc.abstractmethod
+    async def acompletion(self, messages: list[Message], **kw: Any) -> list[LLMResult]:
+        """Return the answers to a conversation.
+
+        Args:
+            messages: The turns.
+            **kw: Fields of the request in OpenAI's words, such as ``temperature``, ``n``,
+                ``tools``, ``tool_choice``, ``response_format``.
+        """
+
+    @abc.abstractmethod
+    def acompletion_iter(
+        self, messages: list[Message], **kw: Any
+    ) -> AsyncIterable[LLMResult] | Awaitable[AsyncIterable[LLMResult]]:
+        """Yield one answer in pieces, as they come.
+
+        The texts of the results, joined, are the answer. The last result carries the
+        figures (tokens, cost, why it ended) and in its `messages` the whole answer.
+        """
+
+    # -------------------------------------------------------------------- awaiting
+
+    async def call(
+        self,
+        messages: Conversation,
+        callbacks: Iterable[Callback] | None = None,
+        name: str | None = None,
+        output_type: Any = None,
+        tools: Tools | None = None,
+        tool_choice: ToolChoice = "auto",
+        **kw: Any,
+    ) -> list[LLMResult]:
+        """Await the answers to a conversation.
+
+        Args:
+            messages: A text or turns.
+            callbacks: Functions, plain or coroutine functions, that get each piece of the text
+                as it comes. An answer that comes whole, such as a stored one, is one piece.
+                After a broken stream the answer may begin anew.
+            name: A mark that the results bear.
+            output_type: The form answers must have: a JSON schema, a pydantic model, or any
+                type that pydantic knows. `LLMResult.value` holds what they mean.
+            tools: Python functions, or tools as JSON; the model may ask to have them called.
+            tool_choice: ``"none"``, ``"auto"``, ``"required"``, or the one that must be called:
+                its name, the function itself, or OpenAI's own dictionary.
+            **kw: Further fields of the request, such as ``temperature`` or ``n``.
+
+        Returns:
+            As many results as were asked for (``n``, else 1); one that failed has its `error`.
+
+        Raises:
+            LLMNBError: If there is no good answer among them.
+        """
+        turns = messages_of(messages)
+        output = None if output_type is None else output_of(output_type)
+        asked = self._fields(output, tools, tool_choice, kw)
+        listeners = tuple(callbacks or ())
+        if listeners:
+            if (asked.get("n") or 1) != 1:
+                raise ConfigurationError(
+                    "Callbacks follow one answer; leave n out, or the callbacks. Nothing was sent."
+                )
+            found = [await self._streamed(turns, listeners, asked)]
+        else:
+            found = await self.acompletion(turns, **asked)
+        results = [_finished(self._read(one, output), turns, name) for one in found]
+        if results and all(one.error is not None for one in results):
+            raise results[0].error or LLMNBError("No answer; please report this.")
+        return results
+
+    async def call_single(
+        self,
+        messages: Conversation,
+        callbacks: Iterable[Callback] | None = None,
+        name: str | None = None,
+        output_type: Any = None,
+        tools: Tools | None = None,
+        tool_choice: ToolChoice = "auto",
+        **kw: Any,
+    ) -> LLMResult:
+        """Await the one answer to a conversation; arguments as for `call`, n is 1.
+
+        Raises:
+            LLMNBError: If there is no good answer.
+        """
+        if (kw.get("n") or 1) != 1:
+            raise ConfigurationError("call_single gives one answer; call gives n. Nothing sent.")
+        kw["n"] = 1
+        results = await self.call(messages, callbacks, name, output_type, tools, tool_choice, **kw)
+        if not results:
+            raise LLMNBError(f"{type(self).__name__}.acompletion returned no result.")
+        return results[0]
+
+    async def run_tools(
+        self, messages: Conversation, tools: Tools, *, max_rounds: int = 8, **options: Any
+    ) -> ToolRun:
+        """Await an answer, calling the tools that the model asks for on the way.
+
+        Args:
+            messages: A text or turns.
+            tools: Python functions; only these are ever called.
+            max_rounds: Requests to the model at most; in the last one it must answer.
+            **options: See `llmnb.models.run_tools.run_tools`.
+        """
+        from llmnb.models.run_tools import run_tools
+
+        return await run_tools(self, messages, tools, max_rounds=max_rounds, **options)
+
+    # -------------------------------------------------------------------- blocking
+
+    def call_sync(self, messages: Conversation, *args: Any, **kw: Any) -> list[LLMResult]:
+        """Block for what `call` returns."""
+        return blocking(lambda: self.call(messages, *args, **kw))
+
+    def call_single_sync(self, messages: Conversation, *args: Any, **kw: Any) -> LLMResult:
+        """Block for what `call_single` returns."""
+        return blocking(lambda: self.call_single(messages, *args, **kw))
+
+    def run_tools_sync(self, messages: Conversation, tools: Tools, **options: Any) -> ToolRun:
+        """Block for what `run_tools` returns."""
+        return blocking(lambda: self.run_tools(messages, tools, **options))
+
+    def acompletion_sync(self, messages: Conversation, **kw: Any) -> list[LLMResult]:
+        """Block for what `acompletion` returns."""
+        return blocking(lambda: self.acompletion(messages_of(messages), **kw))
+
+    # -------------------------------------------------------------------- the parts
+
+    def _fields(
+        self,
+        output: Output | None,
+        tools: Tools | None,
+        tool_choice: ToolChoice,
+        given: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Return what `acompletion` is given beside the messages."""
+        asked = dict(given)
+        if tools:
+            asked["tools"] = tool_bodies(tools)
+            asked["tool_choice"] = choice_body(tool_choice, asked["tools"])
+        elif tool_choice not in ("auto", "none", None):
+            raise ConfigurationError("tool_choice demands a tool, and there are no tools.")
+        if output is not None:
+            if self.takes_output_type:
+                asked["output_type"] = output
+            else:
+                asked["response_format"] = response_format(output)
+        return asked
+
+    async def _streamed(
+        self, turns: list[Message], callbacks: tuple[Callback, ...], asked: Mapping[str, Any]
+    ) -> LLMResult:
+        """Return the whole answer, having told the callbacks of each piece."""
+        began = time.monotonic()
+        first: float | None = None
+        texts: list[str] = []
+        last = LLMResult()
+        async for last in pieces_of(self.acompletion_iter(turns, **asked)):
+            if last.restarted:
+                texts.clear()
+            if not last.text:
+                continue
+            if first is None:
+                first = time.monotonic() - began
+            texts.append(last.text)
+            for callback in callbacks:
+                told = callback(last.text)
+                if inspect.isawaitable(told):
+                    await told
+        text = last.messages[-1].text if last.messages else "".join(texts)
+        whole = dataclasses.replace(
+            last, text=text if last.messages or texts else last.text, restarted=False
+        )
+        if last.cached:
+            return whole
+        return dataclasses.replace(
+            whole,
+            seconds_to_first_token=_known(last.seconds_to_first_token, first),
+            seconds_to_last_token=_known(last.seconds_to_last_token, time.monotonic() - began),
+        )
+
+    def _read(self, result: LLMResult, output: Output | None) -> LLMResult:
+        """Read an answer into its form, where the subclass has not done so."""
+        if output is None or self.takes_output_type or result.error or result.tool_calls:
+            return result
+        try:
+            return dataclasses.replace(result, value=output.validate(result.text or ""))
+        except SchemaMismatch as error:
+            return dataclasses.replace(result, error=error)
+
+
+async def pieces_of(
+    source: AsyncIterable[LLMResult] | Awaitable[AsyncIterable[LLMResult]],
+) -> AsyncIterator[LLMResult]:
+    """Yield what `acompletion_iter` gives, be it an async generator or a coroutine for one."""
+    found = await source if inspect.isawaitable(source) else source
+    assert not inspect.isawaitable(found)
+    async for piece in found:
+        yield piece
+
+
+def _finished(result: LLMResult, turns: list[Message], name: str | None) -> LLMResult:
+    """Fill in what the base class knows and a subclass may have left out."""
+    said = result.messages
+    if not said and (result.text is not None or result.tool_calls):
+        said = (Message(content=result.text, role="assistant", tool_calls=result.tool_calls),)
+    return dataclasses.replace(
+        result, prompt=result.prompt or tuple(turns), messages=said, name=name or result.name
+    )
+
+
+def _known(value: float | None, otherwise: float | None) -> float | None:
+    return otherwise if value is None else value

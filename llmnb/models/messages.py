@@ -1,0 +1,146 @@
+"""One turn of a conversation as a value, in whichever form the caller has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from llmnb.errors import ConfigurationError
+from llmnb.records import ToolCall
+
+_NAMED = frozenset(("content", "role", "name", "tool_call_id", "tool_calls"))
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn: what was said, and by whom.
+
+    Example:
+        >>> Message(content="What is the meaning of life?").body()
+        {'role': 'user', 'content': 'What is the meaning of life?'}
+    """
+
+    content: str | Sequence[Mapping[str, Any]] | None = None
+    """A text, or parts as OpenAI's protocol has them (texts, images, sounds, files)."""
+
+    role: str = "user"
+    """``"system"``, ``"user"``, ``"assistant"`` or ``"tool"``."""
+
+    name: str | None = field(default=None, kw_only=True)
+    """Who speaks, where a provider cares; of a tool's result the tool's name."""
+
+    tool_call_id: str | None = field(default=None, kw_only=True)
+    """The call that this is the result of."""
+
+    tool_calls: tuple[ToolCall, ...] = field(default=(), kw_only=True)
+    """What the assistant wants called."""
+
+    extra: Mapping[str, Any] = field(default_factory=dict, kw_only=True, repr=False)
+    """Further fields of the turn, handed through."""
+
+    @classmethod
+    def of(cls, message: Message | Mapping[str, Any] | str) -> Message:
+        """Return a message from itself, a text of the user, or a dictionary.
+
+        Raises:
+            ConfigurationError: If it is none of these.
+
+        Example:
+            >>> Message.of({"role": "system", "content": "Be brief."}).role
+            'system'
+        """
+        if isinstance(message, Message):
+            return message
+        if isinstance(message, str):
+            return cls(content=message)
+        if not isinstance(message, Mapping):
+            raise ConfigurationError(
+                f"A message is a Message, a text or a dictionary, not {type(message).__name__}. "
+                "Nothing was sent."
+            )
+        return cls(
+            content=message.get("content"),
+            role=str(message.get("role") or "user"),
+            name=message.get("name"),
+            tool_call_id=message.get("tool_call_id"),
+            tool_calls=tuple(_call_of(one) for one in message.get("tool_calls") or ()),
+            extra={name: value for name, value in message.items() if name not in _NAMED},
+        )
+
+    def body(self) -> dict[str, Any]:
+        """Return it as OpenAI's protocol writes it."""
+        made: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.name is not None:
+            made["name"] = self.name
+        if self.tool_call_id is not None:
+            made["tool_call_id"] = self.tool_call_id
+        if self.tool_calls:
+            made["tool_calls"] = [_call_body(call) for call in self.tool_calls]
+        return {**made, **self.extra}
+
+    @property
+    def text(self) -> str:
+        """What is said, without images and sounds."""
+        if self.content is None or isinstance(self.content, str):
+            return self.content or ""
+        parts = (part.get("text") for part in self.content if isinstance(part, Mapping))
+        return "".join(part for part in parts if isinstance(part, str))
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Conversation: TypeAlias = str | Message | Sequence[Message | Mapping[str, Any] | str]
+"""One text or message, or several turns."""
+
+
+def messages_of(conversation: Conversation | Mapping[str, Any]) -> list[Message]:
+    """Return the turns of a conversation, however it was given.
+
+    Raises:
+        ConfigurationError: If it holds none, or something else.
+
+    Example:
+        >>> [one.role for one in messages_of("Hi")]
+        ['user']
+    """
+    if isinstance(conversation, (str, Message, Mapping)):
+        return [Message.of(conversation)]
+    if not isinstance(conversation, Sequence) or isinstance(conversation, (bytes, bytearray)):
+        raise ConfigurationError(
+            "A conversation is a text or a list of messages, not "
+            f"{type(conversation).__name__}. Nothing was sent."
+        )
+    if not conversation:
+        raise ConfigurationError("The list of messages is empty. Nothing was sent.")
+    return [Message.of(one) for one in conversation]
+
+
+def _call_of(call: ToolCall | Mapping[str, Any]) -> ToolCall:
+    if isinstance(call, ToolCall):
+        return call
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        raise ConfigurationError("A tool call needs a function with a name. Nothing was sent.")
+    extra = call.get("extra_content")
+    google = extra.get("google") if isinstance(extra, Mapping) else None
+    signature = google.get("thought_signature") if isinstance(google, Mapping) else None
+    return ToolCall(
+        id=str(call.get("id") or ""),
+        name=function["name"],
+        arguments=str(function.get("arguments") or ""),
+        signature=signature if isinstance(signature, str) else None,
+    )
+
+
+def _call_body(call: ToolCall) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }
+    if call.signature is not None:
+        # As Google's own OpenAI interface carries it; Gemini's dialect reads it there.
+        made["extra_content"] = {"google": {"thought_signature": call.signature}}
+    return made

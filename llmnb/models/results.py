@@ -1,0 +1,231 @@
+"""What came of one question to a model: the answer, its figures, or a typed error."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from llmnb.errors import LLMNBError
+from llmnb.models import logprobs
+from llmnb.models.logprobs import TokenLogprobs
+from llmnb.models.messages import Message
+from llmnb.records import Outcome, Reply, ToolCall, Usage
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+_MAX_SHOWN = 500
+"""Characters of an answer in a repr."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class LLMResult:
+    """One answer; ``str()`` is its text.
+
+    Of `LLMModel.acompletion_iter` each result but the last is a piece: its text is what has
+    just come. The last has no text of its own; its `messages` hold the whole answer.
+
+    Example:
+        >>> result = LLMResult(text="42", provider="openai", model="gpt-4o", prompt_count=9,
+        ...                    completion_count=1, cost=0.25)
+        >>> str(result), result
+        ('42', <LLMResult '42', openai/gpt-4o, 9 + 1 tokens, $0.25>)
+    """
+
+    id: str = dataclasses.field(default_factory=lambda: str(uuid.uuid4()))
+    """A name of its own, made here."""
+
+    name: str | None = None
+    """The caller's mark, as given to `LLMModel.call`."""
+
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+    """How the model is set; never a key."""
+
+    prompt: tuple[Message, ...] = dataclasses.field(default=(), repr=False)
+    """What was asked."""
+
+    text: str | None = None
+    """The answer; None where there is none."""
+
+    messages: tuple[Message, ...] = dataclasses.field(default=(), repr=False)
+    """The answer as turns that can be added to the conversation."""
+
+    prompt_count: int | None = None
+    """Input tokens, as billed; None where the provider does not say."""
+
+    completion_count: int | None = None
+    """Output tokens, as billed, hidden reasoning included."""
+
+    model: str | None = None
+    """Model that answered, as it was asked for."""
+
+    provider: str | None = None
+    """Catalog name of who answered."""
+
+    date: str = dataclasses.field(default_factory=_now)
+    """When it came, in ISO 8601 and UTC."""
+
+    cache_read_tokens: int | None = None
+    """Input tokens that the provider served from its own prompt cache."""
+
+    cache_creation_tokens: int | None = None
+    """Input tokens that it wrote there."""
+
+    cost: float | None = None
+    """US dollars paid now: 0.0 from llmnb's own store, None when the price is not known."""
+
+    seconds_to_first_token: float | None = None
+    """None where the answer was not streamed."""
+
+    seconds_to_last_token: float | None = None
+    """None where nothing was sent."""
+
+    logprob: float | None = None
+    """Log-probability of the whole answer, where it was asked for."""
+
+    top_logprobs: TokenLogprobs | None = None
+    """The likeliest tokens at each place, where they were asked for."""
+
+    reasoning_content: str | None = None
+    """What the model thought aloud before it answered."""
+
+    finish_reason: str | None = None
+    """Why it ended, in the provider's word."""
+
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What the model wants called."""
+
+    response_id: str | None = None
+    """The provider's name for the reply."""
+
+    error: LLMNBError | None = None
+    """Why there is no good answer."""
+
+    value: Any = None
+    """What a structured answer holds; None where no structure was asked for."""
+
+    key: str | None = None
+    """Key of the answer in the project's store."""
+
+    cached: bool = False
+    """Whether nothing was sent for it."""
+
+    simulated: bool = False
+    """Whether `llmnb.testing` answered."""
+
+    restarted: bool = False
+    """Of a piece: what came before it belongs to an answer that broke off, and is void."""
+
+    def __str__(self) -> str:
+        return self.text or ""
+
+    def __repr__(self) -> str:
+        text = self.text or ""
+        said = repr(text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…")
+        parts = ["no answer" if self.text is None else said]
+        if self.tool_calls:
+            parts.append(f"calls {', '.join(repr(one.name)[1:-1] for one in self.tool_calls)}")
+        if self.error is not None:
+            parts.append(type(self.error).__name__)
+        if self.model:
+            parts.append(f"{self.provider}/{self.model}" if self.provider else self.model)
+        if self.prompt_count is not None and self.completion_count is not None:
+            parts.append(f"{self.prompt_count:,} + {self.completion_count:,} tokens")
+        if self.cached:
+            parts.append("from the store")
+        elif self.cost is not None:
+            parts.append(f"${self.cost:.2g}")
+        if self.simulated:
+            parts.append("simulated")
+        return f"<LLMResult {', '.join(parts)}>"
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether there is a good answer."""
+        return self.error is None
+
+
+def result_of(
+    outcome: Outcome,
+    *,
+    prompt: tuple[Message, ...] = (),
+    name: str | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> LLMResult:
+    """Return an outcome of a run as a result.
+
+    Args:
+        outcome: What became of the row.
+        prompt: What was asked.
+        name: The caller's mark.
+        config: How the model is set; fields that hold keys are left out.
+
+    Example:
+        >>> from llmnb.records import Reply
+        >>> result_of(Outcome(row=0, reply=Reply(text="Four.")), name="sum").name
+        'sum'
+    """
+    reply = outcome.reply or Reply(text="")
+    usage = reply.usage or (Usage(prompt=0, completion=0) if outcome.is_cached else None)
+    has_reply = outcome.reply is not None
+    said = Message(content=reply.text or None, role="assistant", tool_calls=reply.tool_calls)
+    return LLMResult(
+        name=name,
+        config=without_keys(config or {}),
+        prompt=prompt,
+        text=reply.text if has_reply else None,
+        messages=(said,) if has_reply else (),
+        prompt_count=usage.prompt if usage is not None and has_reply else None,
+        completion_count=usage.completion if usage is not None and has_reply else None,
+        model=outcome.model,
+        provider=outcome.provider,
+        cache_read_tokens=usage.cache_read if usage is not None and has_reply else None,
+        cache_creation_tokens=usage.cache_write if usage is not None and has_reply else None,
+        cost=outcome.usd,
+        seconds_to_first_token=outcome.first_token_seconds,
+        seconds_to_last_token=outcome.seconds,
+        logprob=logprobs.total(reply.logprobs),
+        top_logprobs=logprobs.likeliest(reply.logprobs),
+        reasoning_content=reply.reasoning,
+        finish_reason=reply.finish_reason,
+        tool_calls=reply.tool_calls,
+        response_id=reply.response_id,
+        error=outcome.error,
+        value=outcome.value,
+        key=outcome.key,
+        cached=outcome.is_cached,
+        simulated=outcome.simulated,
+    )
+
+
+_SECRETS = ("api_key", "key", "token", "password", "secret", "authorization", "headers")
+
+
+def without_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without what may be or hold a key, however deep it stands.
+
+    Example:
+        >>> without_keys({"temperature": 0, "api_key": "k", "inner": [{"aws_secret": "s"}]})
+        {'temperature': 0, 'inner': [{}]}
+    """
+    return {name: _cleaned(value) for name, value in config.items() if not _is_secret(name)}
+
+
+def _is_secret(name: Any) -> bool:
+    words = str(name).lower()
+    if words in ("max_tokens", "max_token", "stop_tokens"):
+        return False
+    return any(words.endswith(one) or words.startswith("aws_") for one in _SECRETS)
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return without_keys(value)
+    if isinstance(value, (list, tuple)):
+        return [_cleaned(one) for one in value]
+    return value

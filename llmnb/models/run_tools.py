@@ -1,0 +1,303 @@
+"""The loop in which a model calls tools: only those allowed, only so often, only so much.
+
+What a model says is data. A call is made only where its name is on the allow-list and its
+arguments fit the function's signature; everything else is answered to the model as an
+error, for it to do better. What a tool returns is cut to a bound before the model reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from llmnb.errors import ConfigurationError, SchemaMismatch
+from llmnb.models.messages import Conversation, Message, messages_of
+from llmnb.models.results import LLMResult
+from llmnb.models.tools import Tool, ToolChoice, Tools, name_of, tool_body
+from llmnb.records import ToolCall
+from llmnb.schemas.functions import arguments
+
+if TYPE_CHECKING:
+    from llmnb.models.llm_model import LLMModel
+
+MAX_RESULT_CHARACTERS = 20_000
+"""Longer results are cut: some 5,000 tokens, bought again in every further round."""
+
+MAX_CALLS_A_ROUND = 16
+"""Calls of one round that are made; further ones are answered with an error."""
+
+_MAX_SHOWN = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolUse:
+    """One call of a tool: what was asked, and what came of it."""
+
+    call: ToolCall
+    """As the model asked for it."""
+
+    result: str = field(repr=False)
+    """What the model was told."""
+
+    error: str | None = None
+    """Why nothing came of it; None where the tool returned."""
+
+    round: int = 1
+    """In which request's answer it was asked for, from 1."""
+
+    def __str__(self) -> str:
+        outcome = f"failed: {_short(self.error)}" if self.error else _short(self.result)
+        return f"{_plain(self.call.name)}({_short(self.call.arguments)}) → {outcome}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ToolRun:
+    """A conversation that tools took part in."""
+
+    result: LLMResult
+    """The last answer."""
+
+    messages: tuple[Message, ...] = field(repr=False)
+    """Every turn, the last answer included: a conversation to go on with."""
+
+    uses: tuple[ToolUse, ...] = ()
+    """The calls that were made or refused, in order."""
+
+    results: tuple[LLMResult, ...] = field(default=(), repr=False)
+    """The answer of every round."""
+
+    pending: tuple[ToolCall, ...] = ()
+    """Calls of the last answer that were not made: of tools given as JSON, or past the bounds."""
+
+    @property
+    def text(self) -> str:
+        """The last answer's text."""
+        return self.result.text or ""
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars for all rounds; None when a price is not known."""
+        costs = [one.cost for one in self.results]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) if len(known) == len(costs) else None
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        rounds, calls = len(self.results), len(self.uses)
+        return f"<ToolRun of {rounds} requests and {calls} calls: {self.result!r}>"
+
+
+OnUse = Callable[[ToolUse], Any]
+"""Told of every call once it has come to its end; it may be a coroutine function."""
+
+
+async def run_tools(
+    model: LLMModel,
+    messages: Conversation,
+    tools: Tools,
+    *,
+    max_rounds: int = 8,
+    allow: Iterable[str] | None = None,
+    tool_choice: ToolChoice = "auto",
+    max_calls: int = MAX_CALLS_A_ROUND,
+    max_result_characters: int = MAX_RESULT_CHARACTERS,
+    tool_timeout: float | None = None,
+    on_use: OnUse | Literal["auto"] | None = "auto",
+    **kw: Any,
+) -> ToolRun:
+    """Await an answer, calling the tools that the model asks for on the way.
+
+    Args:
+        model: Who is asked.
+        messages: A text or turns.
+        tools: Python functions, plain or async. Tools as JSON are shown to the model, too;
+            where it calls one of these the loop ends, and the call is in `ToolRun.pending`.
+        max_rounds: Requests to the model at most; in the last one it may call nothing.
+        allow: Names of the functions that may be called; None: all that were given.
+        tool_choice: What the first request demands; the later ones leave it to the model.
+        max_calls: Calls of one round that are made, all at once.
+        max_result_characters: Longer results are cut, and the model is told.
+        tool_timeout: Seconds that a tool may take; None: as long as it takes.
+        on_use: Told of every call, such as ``print``; ``"auto"``: a line for each in a notebook
+            and in IPython, nothing elsewhere.
+        **kw: As for `LLMModel.call`: ``callbacks``, ``temperature``, ``use_cache``, …
+
+    Raises:
+        ConfigurationError: If a bound is below 1, or `allow` names what is not there.
+        LLMNBError: What a request failed with; tools that fail are told to the model instead.
+
+    Example:
+        >>> import asyncio
+        >>> from llmnb.models.llm_model import LLMModel
+        >>> class Asks(LLMModel):
+        ...     async def acompletion(self, messages, **kw):
+        ...         if messages[-1].role == "tool":
+        ...             return [LLMResult(text="It is " + messages[-1].text)]
+        ...         return [LLMResult(tool_calls=(ToolCall(id="1", name="now", arguments="{}"),))]
+        ...     async def acompletion_iter(self, messages, **kw):
+        ...         yield LLMResult()
+        >>> def now() -> str:
+        ...     return "noon"
+        >>> asyncio.run(run_tools(Asks(), "What time is it?", [now])).text
+        'It is noon'
+    """
+    _check(max_rounds=max_rounds, max_calls=max_calls, max_result_characters=max_result_characters)
+    given = list(tools)
+    box = _Box(
+        functions=_allowed(given, allow),
+        max_calls=max_calls,
+        max_characters=max_result_characters,
+        timeout=tool_timeout,
+        on_use=_shown_here() if on_use == "auto" else on_use,
+    )
+    turns = messages_of(messages)
+    results: list[LLMResult] = []
+    uses: list[ToolUse] = []
+    bodies = [tool_body(tool) for tool in given]
+    own = {name_of(body) for body in bodies} - {_name(one) for one in given if callable(one)}
+    for round_ in range(1, max_rounds + 1):
+        choice: ToolChoice = "none" if round_ == max_rounds and round_ > 1 else tool_choice
+        result = await model.call_single(turns, tools=bodies, tool_choice=choice, **kw)
+        results.append(result)
+        turns = [*turns, *result.messages]
+        is_last = round_ == max_rounds
+        if not result.tool_calls or is_last or any(one.name in own for one in result.tool_calls):
+            break
+        used = await box.use(result.tool_calls, round_)
+        uses += used
+        turns += [_told(one) for one in used]
+        tool_choice = "auto"  # a demand that stands would never let it answer
+    return ToolRun(
+        result=results[-1],
+        messages=tuple(turns),
+        uses=tuple(uses),
+        results=tuple(results),
+        pending=results[-1].tool_calls,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Box:
+    """The tools that may be used, and within which bounds."""
+
+    functions: Mapping[str, Callable[..., Any]]
+    max_calls: int
+    max_characters: int
+    timeout: float | None
+    on_use: OnUse | None
+
+    async def use(self, calls: Sequence[ToolCall], round_: int) -> list[ToolUse]:
+        """Make the calls of one round, all at once; returns what came of each, in order."""
+        made = [self._use(call, place, round_) for place, call in enumerate(calls)]
+        return list(await asyncio.gather(*made))
+
+    async def _use(self, call: ToolCall, place: int, round_: int) -> ToolUse:
+        error: str | None
+        if place >= self.max_calls:
+            result, error = "", f"only {self.max_calls} calls at once are made"
+        else:
+            result, error = await self._outcome(call)
+        told = result if error is None else f"Error: {error}"
+        use = ToolUse(call=call, result=self._cut(told), error=error, round=round_)
+        if self.on_use is not None and inspect.isawaitable(heard := self.on_use(use)):
+            await heard
+        return use
+
+    async def _outcome(self, call: ToolCall) -> tuple[str, str | None]:
+        function = self.functions.get(call.name)
+        if function is None:
+            there = ", ".join(self.functions) or "none"
+            return "", f"there is no tool {call.name[:80]!r} that may be called; there is: {there}"
+        try:
+            given = arguments(function, call.arguments)
+        except SchemaMismatch as misfit:
+            return "", misfit.message
+        try:
+            async with asyncio.timeout(self.timeout):
+                return _written(await _called(function, given)), None
+        except TimeoutError:
+            return "", f"it took longer than {self.timeout:g} s" if self.timeout else "timed out"
+        except Exception as fault:  # the model is told, and may try otherwise
+            return "", f"{type(fault).__name__}: {fault}"[:2000]
+
+    def _cut(self, text: str) -> str:
+        if len(text) <= self.max_characters:
+            return text
+        left = len(text) - self.max_characters
+        return f"{text[: self.max_characters]}\n[cut: {left:,} further characters]"
+
+
+async def _called(function: Callable[..., Any], given: Mapping[str, Any]) -> Any:
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
+    ):
+        return await function(**given)
+    found = await asyncio.to_thread(function, **given)
+    return await found if inspect.isawaitable(found) else found
+
+
+def _written(value: Any) -> str:
+    """Return what a tool returned as the model reads it."""
+    if isinstance(value, str):
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    elif hasattr(value, "model_dump"):
+        value = value.model_dump(mode="json")
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except (TypeError, ValueError, RecursionError):
+        return str(value)
+
+
+def _told(use: ToolUse) -> Message:
+    return Message(content=use.result, role="tool", tool_call_id=use.call.id)
+
+
+def _allowed(tools: Sequence[Tool], allow: Iterable[str] | None) -> dict[str, Callable[..., Any]]:
+    functions = {_name(tool): tool for tool in tools if callable(tool)}
+    if allow is None:
+        return functions
+    names = {allow} if isinstance(allow, str) else set(allow)
+    if unknown := sorted(names - functions.keys()):
+        raise ConfigurationError(
+            f"allow names {unknown[0]!r}, and the functions given are: "
+            f"{', '.join(functions) or 'none'}. Nothing was sent."
+        )
+    return {name: tool for name, tool in functions.items() if name in names}
+
+
+def _name(tool: Callable[..., Any]) -> str:
+    return name_of(tool_body(tool)) or ""
+
+
+def _check(**bounds: int) -> None:
+    for name, value in bounds.items():
+        if value < 1:
+            raise ConfigurationError(f"{name} must be at least 1, got {value!r}. Nothing was sent.")
+
+
+def _shown_here() -> OnUse | None:
+    """Return what shows a call where a person looks on: in IPython and in notebooks."""
+    shell = sys.modules.get("IPython")  # looked at only where somebody else has imported it
+    is_interactive = shell is not None and shell.get_ipython() is not None
+    return print if is_interactive else None
+
+
+def _short(text: str) -> str:
+    plain = _plain(text)
+    return plain if len(plain) <= _MAX_SHOWN else plain[: _MAX_SHOWN - 1] + "…"
+
+
+def _plain(text: str) -> str:
+    """Return text on one line in which nothing can move a cursor or hide."""
+    shown = (one if one.isprintable() else repr(one)[1:-1] for one in text[: 2 * _MAX_SHOWN])
+    return "".join(shown)

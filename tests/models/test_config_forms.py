@@ -1,0 +1,268 @@
+"""Promises of `config`: every form that people write means what it evidently means."""
+
+from __future__ import annotations
+
+import pytest
+from limits import RateLimitItemPerMinute, RateLimitItemPerSecond
+
+from llmnb.errors import ConfigurationError
+from llmnb.models.config_forms import read_config
+from llmnb.models.deployments import LiteLLMDeployment, deployment, who
+
+
+def read(config=None, name=None):
+    return read_config(name, config, default="gpt-4o-mini")
+
+
+def test_nothing_at_all_is_the_default_model():
+    """
+    `LiteLLMModel()` works.
+    """
+    found = read()
+
+    assert (found.name, found.n, dict(found.options)) == ("gpt-4o-mini", None, {})
+    assert [one.model for one in found.deployments] == ["openai/gpt-4o-mini"]
+
+
+def test_the_model_list_of_the_document():
+    """
+    LiteLLM's own form: parameters, key and n stand in `litellm_params`.
+    """
+    found = read(
+        {
+            "model_list": [
+                {
+                    "model_name": "gpt-4o",
+                    "litellm_params": {
+                        "api_key": "not-a-key",
+                        "frequency_penalty": 1.5,
+                        "top_p": 0.9,
+                        "max_tokens": 512,
+                        "temperature": 0.1,
+                        "n": 5,
+                    },
+                }
+            ]
+        },
+        name="gpt-4o",
+    )
+
+    (one,) = found.deployments
+    assert (one.model, one.api_key, found.n) == ("openai/gpt-4o", "not-a-key", 5)
+    assert dict(one.params) == {
+        "frequency_penalty": 1.5,
+        "top_p": 0.9,
+        "max_tokens": 512,
+        "temperature": 0.1,
+    }
+    assert "not-a-key" not in repr(found)
+
+
+def test_the_short_form_of_the_document():
+    """
+    The fields themselves; `max_token`, as the document has it in one place, is `max_tokens`.
+    """
+    found = read({"name": "gpt-4o", "temperature": 0.1, "max_token": 512, "n": 5})
+
+    assert (found.name, found.n) == ("gpt-4o", 5)
+    assert dict(found.deployments[0].params) == {"temperature": 0.1, "max_tokens": 512}
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        ({"gpt-4": "100/minute"}, 100.0),
+        ({"openai/gpt-4": "100/minute"}, 100.0),
+        ({("client", "gpt-4"): "100/minute"}, 100.0),
+        ({"gpt-3.5-turbo": "100/minute"}, None),
+        ("100/minute", "100/minute"),
+        (RateLimitItemPerSecond(30, 1), RateLimitItemPerSecond(30, 1)),
+        ({"gpt-4": RateLimitItemPerMinute(1000, 1)}, 1000.0),
+    ],
+)
+def test_a_rate_limit_counts_tokens_and_a_request_limit_requests(limit, expected):
+    """
+    A text, an item of limits, or a mapping from models to these.
+    """
+    tokens = read({"rate_limit": limit}, name="gpt-4").options
+    requests = read({"request_limit": limit}, name="gpt-4").options
+
+    assert tokens.get("max_tokens_per_minute") == expected
+    assert requests.get("max_requests_per_minute") == expected
+    assert "max_requests_per_minute" not in tokens
+
+
+def test_limits_are_told_by_model_for_the_shared_limiter():
+    """
+    Each model of a fallback list has its own, under the limiter's keys.
+    """
+    found = read(
+        {
+            "name": "gpt-4",
+            "fallbacks": ["gpt-4o"],
+            "rate_limit": {"gpt-4": "100/minute", "gpt-4o": "200/minute"},
+            "request_limit": "5/second",
+        }
+    )
+
+    assert dict(found.rates) == {
+        ("client", "gpt-4"): 100.0,
+        ("client", "gpt-4o"): 200.0,
+        ("client|request", "gpt-4"): "5/second",
+        ("client|request", "gpt-4o"): "5/second",
+    }
+
+
+@pytest.mark.parametrize(
+    "fallbacks",
+    [
+        {"fallbacks": ["claude-haiku-5-5"]},
+        {"fallbacks": [{"gpt-4o": ["claude-haiku-5-5"]}]},
+        {"router_kwargs": {"fallbacks": [{"gpt-4o": ["claude-haiku-5-5"]}]}},
+        {"default_fallbacks": ["claude-haiku-5-5"]},
+    ],
+)
+def test_fallbacks_in_litellms_forms_and_as_a_list(fallbacks):
+    """
+    They are asked in order, without the first one's address and key.
+    """
+    found = read({"name": "gpt-4o", "api_key": "K", "temperature": 0, **fallbacks})
+
+    assert [one.model for one in found.deployments] == [
+        "openai/gpt-4o",
+        "anthropic/claude-haiku-5-5",
+    ]
+    assert [one.api_key for one in found.deployments] == ["K", None]
+    assert found.deployments[1].params == {"temperature": 0}
+
+
+def test_several_entries_of_one_name_are_alternatives_in_order():
+    """
+    And a fallback that the list describes brings its own parameters.
+    """
+    entries = [
+        {"model_name": "a", "litellm_params": {"model": "openai/x", "api_base": "http://1.x/v1"}},
+        {"model_name": "a", "litellm_params": {"model": "openai/x", "api_base": "http://2.x/v1"}},
+        {"model_name": "b", "litellm_params": {"model": "groq/y", "temperature": 1}},
+        {"model_name": "c", "litellm_params": {"model": "groq/z"}},
+    ]
+
+    found = read({"model_list": entries, "fallbacks": [{"a": ["b"]}]}, name="a")
+
+    assert [(one.model, one.url) for one in found.deployments] == [
+        ("openai/x", "http://1.x/v1"),
+        ("openai/x", "http://2.x/v1"),
+        ("groq/y", ""),
+    ]
+    assert read({"model_list": entries}).name == "a"
+
+
+def test_attempts_limits_and_other_options_go_to_the_run():
+    """
+    LiteLLM's own names for them are understood; none of them is sent as a parameter.
+    """
+    found = read(
+        {
+            "name": "gpt-4o",
+            "num_retries": 4,
+            "timeout": 30,
+            "rpm": 60,
+            "tpm": 6000,
+            "max_parallel_requests": 3,
+            "use_cache": False,
+            "project_name": "Mine",
+            "kwargs": {"temperature": 0},
+        }
+    )
+
+    assert dict(found.options) == {
+        "max_attempts": 5,
+        "max_requests_per_minute": 60,
+        "max_tokens_per_minute": 6000,
+        "max_concurrent_requests": 3,
+        "use_cache": False,
+        "project_name": "Mine",
+    }
+    assert dict(found.deployments[0].params) == {"temperature": 0}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        [{"name": "gpt-4o"}],
+        {"model_list": {"model_name": "a"}},
+        {"model_list": ["gpt-4o"]},
+        {"model_list": [{"model_name": "other"}], "name": "gpt-4o"},
+        {"rate_limit": "often"},
+        {"rate_limit": {"gpt-4o-mini": "often"}},
+        {"n": 0},
+        {"n": "five"},
+    ],
+)
+def test_what_cannot_be_read_is_told_at_once(config):
+    """
+    A configuration error where the model is made, not at the first request.
+    """
+    with pytest.raises(ConfigurationError):
+        read(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("gpt-4o", ("openai", "gpt-4o")),
+        ("openai/gpt-4o", ("openai", "gpt-4o")),
+        ("claude-haiku-5-5", ("anthropic", "claude-haiku-5-5")),
+        ("together_ai/meta-llama/x", ("together", "meta-llama/x")),
+        ("fireworks_ai/x", ("fireworks", "x")),
+        ("hosted_vllm/tiny", ("vllm", "tiny")),
+        ("ollama_chat/llama3", ("ollama", "llama3")),
+        ("azure/mine", ("azure", "mine")),
+        ("bedrock/anthropic.claude-3", ("litellm", "bedrock/anthropic.claude-3")),
+        ("vertex_ai/gemini-pro", ("litellm", "vertex_ai/gemini-pro")),
+        ("litellm/openai/gpt-4o", ("litellm", "openai/gpt-4o")),
+        ("nobody-knows-it", ("litellm", "nobody-knows-it")),
+    ],
+)
+def test_litellms_names_mean_the_catalogs_providers_or_litellm_itself(name, expected):
+    """
+    What the catalog knows is asked directly.
+    """
+    assert who(name) == expected
+
+
+def test_addresses_as_litellm_writes_them():
+    """
+    Bare hosts get the path that the provider's own address has; Azure's version goes along.
+    """
+    claude = deployment("anthropic/claude-x", url="http://127.0.0.1:1")
+    ollama = deployment("ollama/x", url="http://127.0.0.1:11434/")
+    azure = deployment(
+        "azure/d", url="https://mine.openai.azure.com", connection={"api_version": "2024-10-21"}
+    )
+    own = deployment("my-own", url="http://127.0.0.1:8000/v1")
+
+    assert claude.url == "http://127.0.0.1:1/v1"
+    assert ollama.url == "http://127.0.0.1:11434/v1"
+    assert azure.url == "https://mine.openai.azure.com?api-version=2024-10-21"
+    assert own.model == "openai/my-own"
+
+
+def test_what_only_litellm_needs_never_becomes_a_part_of_the_request():
+    """
+    Regions, accounts and headers travel beside the body, and show in no repr.
+    """
+    found = read(
+        {
+            "name": "bedrock/x",
+            "aws_secret_access_key": "S3CRET",
+            "aws_region_name": "eu",
+            "top_p": 1,
+        }
+    )
+
+    (one,) = found.deployments
+    assert isinstance(one, LiteLLMDeployment)
+    assert dict(one.params) == {"top_p": 1}
+    assert one.connection["aws_region_name"] == "eu"
+    assert "S3CRET" not in repr(found)
