@@ -1,0 +1,1 @@
+"""Texts as vectors: models that make them, and how batches keep to the one engine."""

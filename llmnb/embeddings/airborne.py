@@ -1,0 +1,96 @@
+"""Texts on their way at this moment: whoever wants one of them waits instead of buying it too.
+
+Everything here happens on the loop thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from llmnb import bridge
+from llmnb.engine.shared import DRAIN_SECONDS
+
+DROP_SECONDS = 0.5
+"""A dropped request's texts may be asked for again after this: what had come is saved by then."""
+
+
+class Airborne:
+    """The keys of all texts that some embedding of this process is asking for."""
+
+    def __init__(self) -> None:
+        self._flying: dict[str, asyncio.Event] = {}
+
+    def __len__(self) -> int:
+        return len(self._flying)
+
+    def take_off(self, key: str) -> bool:
+        """Claim a text; False where somebody else is asking for it."""
+        if key in self._flying:
+            return False
+        self._flying[key] = asyncio.Event()
+        return True
+
+    def land(self, key: str) -> None:
+        """Give a text up, bought and kept or not."""
+        if (event := self._flying.pop(key, None)) is not None:
+            event.set()
+
+    async def landed(self, keys: Iterable[str]) -> None:
+        """Wait until nobody asks for any of these texts."""
+        for event in [self._flying[key] for key in keys if key in self._flying]:
+            await event.wait()
+
+
+def airborne() -> Airborne:
+    """Return this process's; call it on the loop thread."""
+    return bridge.per_loop("texts to embed", Airborne)
+
+
+class Claims:
+    """The texts that one embedding is asking for; what is not its own it never gives back."""
+
+    def __init__(self) -> None:
+        self._held: set[str] = set()
+        self._flying: set[str] = set()
+        """Those whose request was in flight at a stop."""
+
+        self._is_dropped = False
+
+    def take(self, key: str) -> bool:
+        """Claim a text; False where somebody else is asking for it."""
+        if not airborne().take_off(key):
+            return False
+        self._held.add(key)
+        return True
+
+    def give_back(self, key: str) -> None:
+        """Let others ask for a text: it is kept, or was not to be had."""
+        for mine in (self._held, self._flying):
+            if key in mine:
+                mine.remove(key)
+                airborne().land(key)
+
+    def give_all_back(self) -> None:
+        """Let others ask for everything that is not in flight."""
+        self._land(self._held)
+
+    def leave_flying(self, keys: Iterable[str]) -> None:
+        """Hold texts as long as the answer to a request in flight may still come."""
+        flying = self._held.intersection(keys)
+        self._held -= flying
+        self._flying |= flying
+        self._let_go(DROP_SECONDS if self._is_dropped else DRAIN_SECONDS)
+
+    def drop(self) -> None:
+        """Hold nothing any longer: what is in flight is dropped."""
+        self._is_dropped = True
+        self._let_go(DROP_SECONDS)
+
+    def _let_go(self, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self._land, self._flying)
+
+    def _land(self, keys: set[str]) -> None:
+        for key in keys:
+            airborne().land(key)
+        keys.clear()

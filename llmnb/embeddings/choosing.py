@@ -1,0 +1,67 @@
+"""Which model makes the vectors where nobody names one."""
+
+from __future__ import annotations
+
+from llmnb import settings
+from llmnb.errors import LLMNBError
+from llmnb.models.asking import Model
+from llmnb.models.resolve import LOCAL_DEFAULT, choose
+from llmnb.wire.catalog import load_catalog
+from llmnb.wire.dialect import is_spoken
+
+VARIABLE = "LLMNB_EMBEDDING_MODEL"
+"""Environment variable that names the model."""
+
+
+def chosen(model: Model | None) -> tuple[Model, str | None]:
+    """Return the model, and one line for the person where the choice was made for them.
+
+    Named; else `LLMNB_EMBEDDING_MODEL`; else the embedding model of the provider whose chat
+    model is configured; else that of the first provider whose key is found; else the small
+    model that runs inside this process.
+
+    Args:
+        model: What the caller named.
+
+    Example:
+        >>> chosen("ollama/all-minilm")
+        ('ollama/all-minilm', None)
+    """
+    named = model or settings.environment(VARIABLE)
+    if named:
+        return named, None
+    provider = _configured() or _with_a_key()
+    name = f"local/{LOCAL_DEFAULT}"
+    if provider is not None:
+        name = f"{provider}/{load_catalog()[provider].default_models['embedding']}"
+    return name, (f"No embedding model named: asking {name}. Choose with model=… or {VARIABLE}.")
+
+
+def _configured() -> str | None:
+    if not (name := settings.model(None)):
+        return None
+    try:
+        provider = choose(name).provider
+    except LLMNBError:
+        return None
+    if provider == "sim":
+        return "openai" if _has_key("openai") else None
+    return provider if _embeds(provider) else None
+
+
+def _with_a_key() -> str | None:
+    return next((name for name in load_catalog() if _embeds(name) and _has_key(name)), None)
+
+
+def _embeds(provider: str) -> bool:
+    row = load_catalog().get(provider)
+    return (
+        row is not None
+        and "embedding" in row.default_models
+        and is_spoken(row.dialects["embedding"])
+    )
+
+
+def _has_key(provider: str) -> bool:
+    row = load_catalog()[provider]
+    return bool(row.key_env) and settings.find_key(row.name, row.key_env) is not None

@@ -1,0 +1,91 @@
+"""What is to be embedded and how, as a model or an accessor orders it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from llmnb.embeddings import known
+from llmnb.errors import ConfigurationError
+from llmnb.models.asking import Asking, Model
+
+EMBEDS = "embedding"
+"""The catalog's name for this kind of generation."""
+
+BATCH_SIZE = 128
+"""Texts of one request, where nobody says otherwise."""
+
+MOST_BATCH_TOKENS = 100_000
+"""Tokens of one request, counted roughly: a third of what OpenAI accepts.
+
+Source:
+    OpenAI API reference, "Create embeddings": at most 300,000 tokens and 2,048 texts.
+"""
+
+PACKED = frozenset(("openai", "azure", "vllm", "local", "lmstudio", "llamacpp"))
+"""Providers that are known to send vectors as base64 where that is asked for: a quarter of
+the bytes, read many times as fast."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Who makes the vectors, in which batches, within which limits."""
+
+    asking: Asking
+    batch_size: int = BATCH_SIZE
+    most_tokens: int | None = None
+    """Tokens of one text; longer ones are cut. None: what is known of the model."""
+
+    prefix: str = ""
+    """What is put before every text, as some models want it."""
+
+    project_name: str | None = None
+    cache_dir: str | Path | None = None
+    share: bool | list[str] = True
+    use_cache: bool = True
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Limits, patience and budget, as `llmnb.models.asking.start` takes them."""
+
+    def __post_init__(self) -> None:
+        size = self.batch_size
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ConfigurationError(
+                f"batch_size is the number of texts of one request, at least 1, not {size!r}."
+            )
+        if len(self.asking.models) > 1:
+            raise ConfigurationError(
+                "Vectors of different models cannot be compared, so there is no falling back "
+                "from one to another: name one model. Nothing was sent."
+            )
+
+    @property
+    def ndim(self) -> int | None:
+        """Numbers in a vector, as far as can be told beforehand."""
+        size = self.asking.params.get("dimensions")
+        if isinstance(size, int):
+            return size
+        (model,) = self.asking.models
+        name = model if isinstance(model, str) else getattr(model, "model", None)
+        found = known.of(name) if name else None
+        return None if found is None else found.ndim
+
+
+def asking_for(
+    model: Model | None,
+    *,
+    params: Mapping[str, Any],
+    api_key: str | None = None,
+    url: str | None = None,
+    api_provider: str | None = None,
+) -> Asking:
+    """Return who is asked for vectors."""
+    return Asking(
+        model=model,
+        api_provider=api_provider,
+        api_key=api_key,
+        url=url,
+        gen_type=EMBEDS,
+        params=params,
+    )

@@ -1,0 +1,103 @@
+"""What became of each text: its vector or its error, in its place, told and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from llmnb.embeddings.batches import Text
+from llmnb.embeddings.tally import Tally
+from llmnb.engine.call import copied
+from llmnb.engine.target import Target
+from llmnb.errors import BadReply, LLMNBError
+from llmnb.records import Outcome
+from llmnb.store.entry import Entry
+
+OnText = Callable[[int, bytes | LLMNBError], None]
+"""Told of each text's vector or error, with its position."""
+
+
+class Results:
+    """Vectors and errors by position; written on the loop thread.
+
+    Args:
+        texts: The texts; None is one that is not there and gets nothing.
+        on_text: Told of each text's vector or error.
+    """
+
+    def __init__(self, texts: Sequence[str | None], on_text: OnText | None = None) -> None:
+        self.texts = texts
+        self.vectors: list[bytes | None] = [None] * len(texts)
+        self.errors: dict[int, LLMNBError] = {}
+        self.truncated: dict[int, int] = {}
+        """Texts that were cut, by position, and the tokens they had."""
+
+        self.tally = Tally(sum(text is not None for text in texts))
+        self.length: int | None = None
+        """Bytes of a vector; None before the first."""
+
+        self._on_text = on_text
+
+    def found(
+        self, text: Text, entry: Entry, vector: bytes, target: Target, *, is_merged: bool
+    ) -> None:
+        """Give a text the vector that was kept of it."""
+        if self._answer(text, vector):
+            self.tally.found(text, entry, target, is_merged=is_merged)
+
+    def answered(self, text: Text, vector: bytes, outcome: Outcome) -> None:
+        """Give a text the vector that was sent for it."""
+        if self._answer(text, vector):
+            self.tally.answered(text, outcome)
+
+    def _answer(self, text: Text, vector: bytes) -> bool:
+        """Put a vector wherever its text stands; False where it does not fit the others."""
+        if self.length is None:
+            self.length = len(vector)
+        elif self.length != len(vector):
+            self.failed(text.positions, _other_length(len(vector) // 4, self.length // 4))
+            return False
+        self._put(text.positions, vector)
+        return True
+
+    def empty(self, positions: Sequence[int], vector: bytes) -> None:
+        """Give texts in which nothing stands their vector."""
+        self._put(positions, vector)
+        self.tally.empty(len(positions))
+
+    def failed(self, positions: Iterable[int], error: LLMNBError) -> None:
+        """Give texts an error, each one of its own."""
+        for position in positions:
+            own = copied(error).with_details(row=position)
+            self.errors[position] = own
+            self.tally.failed(position, own)
+            if self._on_text is not None:
+                self._on_text(position, own)
+
+    def mend(self, position: int, result: bytes | LLMNBError) -> None:
+        """Put what a later attempt has given in a failed text's place."""
+        before = self.errors.get(position)
+        if before is not None and not isinstance(result, LLMNBError):
+            del self.errors[position]
+            self.vectors[position] = result
+            self.tally.mended(before)
+
+    def missing(self) -> list[int]:
+        """Return the texts that have neither a vector nor an error."""
+        return [
+            position
+            for position, text in enumerate(self.texts)
+            if text is not None and self.vectors[position] is None and position not in self.errors
+        ]
+
+    def _put(self, positions: Sequence[int], vector: bytes) -> None:
+        for position in positions:
+            self.vectors[position] = vector
+            if self._on_text is not None:
+                self._on_text(position, vector)
+
+
+def _other_length(has: int, others: int) -> BadReply:
+    return BadReply(
+        f"The vector has {has:,} numbers and the others have {others:,}: they cannot be compared. "
+        "Embed all texts with one model; clear the project if the model behind the name changed."
+    )

@@ -1,0 +1,200 @@
+"""An embedding as its owner holds it: look at it, steer it, wait for it, from any thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any
+
+from llmnb import bridge
+from llmnb.embeddings.job import Job
+from llmnb.embeddings.order import Order
+from llmnb.embeddings.results import OnText
+from llmnb.engine.status import Clock, StatusSnapshot
+from llmnb.errors import ConfigurationError, LLMNBError
+from llmnb.records import Outcome
+
+
+class EmbeddingRun:
+    """Texts on their way to as many vectors, counted in texts.
+
+    It can be looked at and steered as a `llmnb.engine.run.Run` can, so bars and
+    dashboards show it too.
+
+    Args:
+        texts: The texts; None is one that is not there and gets nothing.
+        order: Who makes the vectors, and how.
+        on_text: Told on the loop thread of each text's vector or error.
+
+    Raises:
+        ConfigurationError: If the order cannot be carried out; nothing was sent.
+    """
+
+    def __init__(
+        self, texts: Sequence[str | None], order: Order, on_text: OnText | None = None
+    ) -> None:
+        self._job = Job(texts, order, on_text)
+        self._job.begin()
+        self._done = bridge.submit(self._drive())
+
+    async def _drive(self) -> None:
+        try:
+            await self._job.finish()
+        finally:
+            self._job.results.tally.end()
+
+    # -------------------------------------------------------------------- looking
+
+    def status(self) -> StatusSnapshot:
+        """Return a frozen picture of it as it is now; rows are texts."""
+        job = self._job
+        results = job.results
+        batch = min(job.order.batch_size, len(results.texts))
+        return results.tally.snapshot(job.runs, is_stopping=job.is_stopping, batch=batch)
+
+    @property
+    def vectors(self) -> list[bytes | None]:
+        """The vectors so far, in the texts' order: little-endian numbers of 32 bits."""
+        return list(self._job.results.vectors)
+
+    @property
+    def errors(self) -> dict[int, LLMNBError]:
+        """What texts have failed with, by position."""
+        return dict(sorted(self._job.results.errors.items()))
+
+    @property
+    def truncated(self) -> dict[int, int]:
+        """Texts of which only the beginning was sent, by position, and the tokens they had."""
+        return dict(sorted(self._job.results.truncated.items()))
+
+    @property
+    def ndim(self) -> int | None:
+        """Numbers in a vector; None while nobody knows."""
+        found = next((one for one in self._job.results.vectors if one is not None), None)
+        return self._job.order.ndim if found is None else len(found) // 4
+
+    @property
+    def model(self) -> str:
+        """Who makes the vectors, as ``provider/model``."""
+        return self.asked
+
+    @property
+    def asked(self) -> str:
+        """The same, under the name that displays look for."""
+        return f"{self._job.target.provider}/{self._job.target.model}"
+
+    @property
+    def project(self) -> str:
+        """Name of the project that keeps the vectors."""
+        return self._job.shelf.name
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every text has its vector or its error."""
+        return self._done.done()
+
+    @property
+    def error(self) -> LLMNBError | None:
+        """What stopped the model or the buying, None where all went well."""
+        return next((run.error for run in self._job.runs if run.error is not None), None)
+
+    def failures(self) -> list[Outcome]:
+        """Return what failed; an outcome's `row` is the text's position."""
+        return [
+            Outcome(row=position, error=error, tag=self._job.results.texts[position])
+            for position, error in self.errors.items()
+        ]
+
+    # -------------------------------------------------------------------- waiting
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until every text has its vector or error; False if the time was not enough."""
+        try:
+            self._done.result(timeout)
+        except TimeoutError:
+            if not self._done.done():
+                return False
+            raise
+        return True
+
+    def result(self, timeout: float | None = None) -> list[bytes | None]:
+        """Block for the vectors, in the texts' order; None where one failed.
+
+        Args:
+            timeout: Seconds to wait; None waits as long as it takes.
+
+        Raises:
+            TimeoutError: If it takes longer; it goes on.
+        """
+        until = None if timeout is None else Clock.monotonic() + timeout
+        while not self.wait(bridge.SLICE_SECONDS):
+            if until is not None and Clock.monotonic() >= until:
+                raise TimeoutError(f"The embedding is not done after {timeout:g} s; it goes on.")
+        return self.vectors
+
+    def __await__(self) -> Generator[Any, None, list[bytes | None]]:
+        # Shielded: an awaiting task that is cancelled must not cancel the work's end.
+        yield from asyncio.shield(asyncio.wrap_future(self._done)).__await__()
+        return self.vectors
+
+    # -------------------------------------------------------------------- steering
+
+    def pause(self) -> None:
+        """Send nothing new; what is in flight is finished and kept."""
+        self._job.is_paused = True
+        self._job.runs[-1].pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._job.is_paused = False
+        self._job.runs[-1].resume()
+
+    def stop(self) -> None:
+        """Send nothing new; what there is is there at once, the next time asks for the rest."""
+        self._job.is_stopping = True
+        self._job.runs[-1].stop()
+
+    def cancel(self) -> None:
+        """Stop, and drop what is in flight at once; it may be billed and lost."""
+        self._job.is_stopping = True
+        self._job.runs[-1].cancel()
+        bridge.loop_thread().loop.call_soon_threadsafe(self._job.claims.drop)
+
+    def set_limits(self, **limits: Any) -> None:
+        """Hold it to other limits from now on, as `Run.set_limits` does."""
+        self._job.limits.update(limits)
+        self._job.runs[-1].set_limits(**limits)
+
+    def retry_failed(self, causes: str | Iterable[str] | None = None) -> EmbeddingRun:
+        """Ask again for what failed, in the background; this one's vectors are filled in.
+
+        Args:
+            causes: Only texts that failed for these: names of error classes; None: all.
+
+        Raises:
+            ConfigurationError: If it goes on, or no text failed for a cause that is named.
+        """
+        if not self.is_done:
+            raise ConfigurationError("It goes on: wait for its end, or stop it first.")
+        wanted = {causes} if isinstance(causes, str) else None if causes is None else set(causes)
+        errors = self.errors
+        if unknown := sorted((wanted or set()) - {type(one).__name__ for one in errors.values()}):
+            raise ConfigurationError(f"No text failed for {', '.join(unknown)}.")
+        positions = [
+            position
+            for position, error in errors.items()
+            if wanted is None or type(error).__name__ in wanted
+        ]
+        job = self._job
+        return EmbeddingRun(
+            [job.results.texts[position] for position in positions],
+            job.order,
+            lambda place, result: job.results.mend(positions[place], result),
+        )
+
+    def __repr__(self) -> str:
+        status = self.status()
+        return (
+            f"<EmbeddingRun {status.completed:,} of {status.total:,} texts, {status.state}, "
+            f"{self.asked}, project {self.project!r}>"
+        )

@@ -1,0 +1,243 @@
+"""What `embed` does; loaded when it is first used."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, TypedDict, cast
+
+import numpy as np
+import pandas as pd
+
+from llmnb import progress
+from llmnb.adapters.rates import Rate
+from llmnb.embeddings.choosing import chosen
+from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel, warn_of_truncated
+from llmnb.embeddings.model import EmbeddingModel
+from llmnb.embeddings.order import Order
+from llmnb.embeddings.run import EmbeddingRun
+from llmnb.engine.run import Run
+from llmnb.errors import ConfigurationError
+from llmnb.frames import failures
+from llmnb.frames.answers import check_place, column, label, suffixed
+from llmnb.frames.columns import WHOLE, Columns, name_of
+from llmnb.frames.foreign import Foreign
+from llmnb.frames.options import OnError
+from llmnb.models.asking import Model
+from llmnb.progress import Bars
+
+logger = logging.getLogger("llmnb")
+
+__all__ = ["WHOLE", "aembed", "embed"]
+
+Table = pd.DataFrame | pd.Series | Foreign
+Given = Mapping[str, Any]
+
+EMBEDDING = "embedding"
+"""What a column of vectors is called where nobody names it."""
+
+_STRENGTH = (
+    "max_requests_per_minute",
+    "max_tokens_per_minute",
+    "max_concurrent_requests",
+    "max_attempts",
+    "budget_usd",
+)
+_KEEPING = ("project_name", "use_cache", "share", "batch_size")
+MAKING = ("model", "params", "max_tokens", "project_name")
+"""Keywords that say who makes vectors."""
+
+_SHOWING = ("on_error", "progress")
+KEYWORDS = (*MAKING, *_KEEPING, *_STRENGTH, *_SHOWING)
+"""Every keyword of `embed` but the column's own."""
+
+
+class MakingOptions(TypedDict, total=False):
+    """Who makes vectors; for type checkers."""
+
+    model: Model | EmbeddingModel | None
+    params: Mapping[str, Any] | None
+    max_tokens: int | None
+    project_name: str | None
+
+
+class NearestOptions(MakingOptions, total=False):
+    """Keywords of `nearest`."""
+
+    into: Hashable
+
+
+class EmbedOptions(MakingOptions, total=False):
+    """Keywords of `embed`."""
+
+    batch_size: int | None
+    use_cache: bool
+    share: bool | list[str]
+    on_error: OnError
+    max_requests_per_minute: Rate | None
+    max_tokens_per_minute: Rate | None
+    max_concurrent_requests: int | None
+    max_attempts: int
+    budget_usd: float | None
+    progress: Bars
+
+
+# ------------------------------------------------------------------------------ embed
+
+
+def embed(table: Table, name: Hashable, into: Hashable | None, given: Given) -> Any:
+    """Block for a column of vectors."""
+    work = Embedding(table, name, into, given)
+    if work.run is None:
+        return work.table(work.model.packed_vectors_sync(work.present))
+    progress.attend(cast(Run, work.run), bars=given.get("progress", "auto"))
+    return work.finished()
+
+
+async def aembed(table: Table, name: Hashable, into: Hashable | None, given: Given) -> Any:
+    """Await a column of vectors on the caller's loop."""
+    work = Embedding(table, name, into, given)
+    if work.run is None:
+        return work.table(await work.model.packed_vectors(work.present))
+    await progress.aattend(cast(Run, work.run), bars=given.get("progress", "auto"))
+    return work.finished()
+
+
+class Embedding:
+    """One column on its way to vectors; a model behind the engine starts at once.
+
+    Args:
+        table: The frame or series.
+        name: The column.
+        into: Column for the vectors.
+        given: Keywords.
+
+    Raises:
+        InputError: If there is no such column; nothing was sent.
+        ConfigurationError: If a keyword cannot be used; nothing was sent.
+    """
+
+    def __init__(self, table: Table, name: Hashable, into: Hashable | None, given: Given) -> None:
+        check_keywords(given, KEYWORDS)
+        self._index = table.index
+        self._on_error = given.get("on_error", "null")
+        if self._on_error not in ("null", "column", "raise"):
+            raise ConfigurationError(
+                f"on_error={self._on_error!r} is not there; it is one of 'null', 'column', "
+                "'raise'. Nothing was sent."
+            )
+        self._is_into = into is not None
+        self._name: Hashable = EMBEDDING if into is None else into
+        self._frame: pd.DataFrame | None = None
+        self.texts = Columns.of(table).texts("" if name == WHOLE else name_of(name))
+        self._foreign = table if isinstance(table, Foreign) else None
+        if self._foreign is not None:
+            self._foreign.check_name(into)
+        elif into is not None and isinstance(table, pd.DataFrame):
+            check_place(table, into)
+            self._frame = table.copy()
+        self.model = model_of(given)
+        self.run: EmbeddingRun | None = None
+        if isinstance(self.model, LiteLLMEmbeddingModel):
+            self.run = EmbeddingRun(self.texts, _order(self.model, given))
+
+    @property
+    def present(self) -> list[str]:
+        """The texts that are there."""
+        return [text for text in self.texts if text is not None]
+
+    def finished(self) -> Any:
+        """Return the table of a finished run, and say what failed or was cut."""
+        run = self.run
+        assert run is not None
+        warn_of_truncated(run, len(self.texts))
+        table = self._table(run.result(), {row: one.message for row, one in run.errors.items()})
+        failures.tell(cast(Run, run), cast(Any, _Texts(len(self.texts))), self._on_error, table)
+        return table
+
+    def table(self, vectors: Sequence[bytes]) -> Any:
+        """Return the table for the vectors of the texts that are there."""
+        waiting = iter(vectors)
+        return self._table([None if text is None else next(waiting) for text in self.texts], {})
+
+    def _table(self, vectors: Sequence[bytes | None], errors: Mapping[int, str]) -> Any:
+        columns = {self._name: _column(vectors, self._index, self._name)}
+        if self._on_error == "column":
+            messages = [errors.get(row) for row in range(len(vectors))]
+            name = suffixed(self._name, "error")
+            columns[name] = column(messages, "string", self._index, name)
+        if self._foreign is not None:
+            return self._foreign.filled(columns, into=self._is_into)
+        if self._frame is not None:
+            for name, one in columns.items():
+                self._frame[label(self._frame, name)] = one.array
+            return self._frame
+        if len(columns) == 1:
+            return columns[self._name]
+        return pd.DataFrame({name: one.array for name, one in columns.items()}, index=self._index)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Texts:
+    """The rows as those who speak of failures want them: each is asked once, in its place."""
+
+    rows: int
+    group: int = 1
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def row_of(self, request: int) -> int:
+        return request
+
+
+def _column(
+    vectors: Sequence[bytes | None], index: pd.Index[Any], name: Hashable
+) -> pd.Series[Any]:
+    cells = np.empty(len(vectors), dtype=object)
+    for row, vector in enumerate(vectors):
+        # A copy in the machine's own order, which its owner may change.
+        cells[row] = pd.NA if vector is None else np.frombuffer(vector, "<f4").astype(np.float32)
+    return pd.Series(cells, index=index, name=name, dtype="object")
+
+
+# ----------------------------------------------------------------------------- making
+
+
+def model_of(given: Given) -> EmbeddingModel:
+    """Return the model that keywords name, or the one that is chosen where they name none."""
+    model = given.get("model")
+    if isinstance(model, EmbeddingModel):
+        if given.get("params"):
+            raise ConfigurationError("params= belong into the config of the model that is given.")
+        return model
+    name, words = chosen(model)
+    if words is not None:
+        _say_once(words)
+    return LiteLLMEmbeddingModel(
+        name,
+        config={"kwargs": dict(given.get("params") or {}), "max_tokens": given.get("max_tokens")},
+        project_name=given.get("project_name"),
+    )
+
+
+def _order(model: LiteLLMEmbeddingModel, given: Given) -> Order:
+    """Return what the model orders, with what the keywords say otherwise."""
+    order = model.order()
+    changes = {name: given[name] for name in _KEEPING if given.get(name) is not None}
+    limits = {name: given[name] for name in _STRENGTH if given.get(name) is not None}
+    return dataclasses.replace(order, **changes, options={**order.options, **limits})
+
+
+def check_keywords(given: Given, known: Sequence[str]) -> None:
+    """Refuse keywords that are not there."""
+    for name in given:
+        if name not in known:
+            raise TypeError(f"there is no keyword {name!r}. There are: {', '.join(known)}")
+
+
+@functools.lru_cache(maxsize=64)
+def _say_once(words: str) -> None:
+    logger.warning(words)

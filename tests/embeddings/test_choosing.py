@@ -1,0 +1,35 @@
+"""Promises about which model makes vectors where nobody names one."""
+
+from __future__ import annotations
+
+import llmnb
+from llmnb.embeddings.choosing import chosen
+
+
+def test_the_variable_comes_first(monkeypatch):
+    """
+    Unless a model is named in the call.
+    """
+    monkeypatch.setenv("LLMNB_EMBEDDING_MODEL", "ollama/all-minilm")
+    assert chosen(None) == ("ollama/all-minilm", None)
+    assert chosen("mistral/mistral-embed") == ("mistral/mistral-embed", None)
+
+
+def test_the_configured_providers_own_is_next():
+    """
+    A chat model is never asked for vectors.
+    """
+    llmnb.configure(model="mistral/mistral-small-latest")
+    assert chosen(None)[0] == "mistral/mistral-embed"
+
+
+def test_then_the_first_whose_key_is_found(monkeypatch):
+    """
+    Also where the configured provider has no vectors.
+    """
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    llmnb.configure(model="anthropic/claude-sonnet-4-5")
+    name, words = chosen(None)
+
+    assert name == "openai/text-embedding-3-small"
+    assert name in words

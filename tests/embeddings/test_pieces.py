@@ -1,0 +1,68 @@
+"""Promises of the parts that compute: batches, portions, cuts."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmnb.adapters.tokens import count_tokens
+from llmnb.embeddings.batches import Packer, Text
+from llmnb.embeddings.shelf import portions
+from llmnb.embeddings.truncating import cut
+
+sizes = st.lists(st.integers(0, 50), max_size=40)
+
+
+@given(sizes, st.integers(1, 7), st.integers(1, 60))
+def test_batches_hold_every_text_once_in_order_within_the_bounds(tokens, most, most_tokens):
+    """
+    No batch is larger than allowed, unless one text alone is.
+    """
+    packer = Packer(most, most_tokens)
+    texts = [Text(str(place), [place], tokens=size) for place, size in enumerate(tokens)]
+
+    batches = [batch for text in texts if (batch := packer.add(text))] + [packer.rest()]
+
+    assert [text for batch in batches for text in batch] == texts
+    for batch in batches:
+        assert len(batch) <= most
+        assert len(batch) <= 1 or sum(text.tokens for text in batch) <= most_tokens
+
+
+@given(st.integers(0, 10_000), st.lists(st.integers(0, 100), min_size=1, max_size=30))
+def test_portions_add_up(total, weights):
+    """
+    Nothing of a request's tokens is lost or invented when texts share them.
+    """
+    found = portions(total, weights)
+
+    assert sum(found) == total
+    assert min(found) >= 0
+
+
+@settings(deadline=None)  # the first one reads the table of tokens
+@given(st.text(min_size=20, max_size=400), st.integers(1, 12))
+def test_a_cut_text_is_a_beginning_that_fits(text, most):
+    """
+    Whatever the text is made of, and the same cut every time.
+    """
+    found = cut(text, most)
+
+    if found is None:
+        assert count_tokens(text).tokens <= most
+        return
+    beginning, had = found
+    assert had > most
+    assert text.startswith(beginning)
+    assert cut(text, most) == found
+    assert len(beginning) == 1 or count_tokens(beginning).tokens <= most
+
+
+def test_a_cut_keeps_nearly_all_that_fits():
+    """
+    At least nine tenths of what the model reads, also where the end is denser than the start.
+    """
+    text = "word " * 3000 + "ĸøþ€" * 3000
+    beginning, _ = cut(text, 4000)
+
+    assert 3600 <= count_tokens(beginning).tokens <= 4000

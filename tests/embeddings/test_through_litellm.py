@@ -1,0 +1,47 @@
+"""Promises of models that are reached through LiteLLM: the same engine, LiteLLM as transport."""
+
+from __future__ import annotations
+
+import pytest
+from embedding import SIZE, right
+
+from llmnb import LiteLLMEmbeddingModel
+from llmnb.embeddings.config import EmbeddingConfig
+from llmnb.testing import SimulatedProvider
+from llmnb.wire.openai_embeddings import numbers
+
+
+def test_names_say_who_is_asked():
+    """
+    The catalog's own providers directly, the others through LiteLLM, in either's spelling.
+    """
+    plain = EmbeddingConfig.of({})
+
+    assert plain.endpoint("text-embedding-3-small").model == "openai/text-embedding-3-small"
+    assert plain.endpoint("together_ai/some/model").model == "together/some/model"
+    assert plain.endpoint("cohere/embed-v4").model == "litellm/cohere/embed-v4"
+    assert plain.endpoint("gemini/some-embedding").model == "litellm/gemini/some-embedding"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # LiteLLM's own, of which there are many
+def test_litellm_is_a_transport_like_another(asked):
+    """
+    Real LiteLLM: batches, one vector a text, nothing bought twice, retries by the engine alone.
+    """
+
+    def faults(request):
+        asked(request)
+        return 500 if len(asked) == 1 else None
+
+    with SimulatedProvider(faults=faults) as sim:
+        fields = {"api_key": "k", "api_base": sim.base_url, "dimensions": SIZE}
+        model = LiteLLMEmbeddingModel(
+            "litellm/openai/text-embedding-3-small", batch_size=2, config={"kwargs": fields}
+        )
+        found = model.embed_documents_sync(["a", "b", "", "c"])
+        model.embed_documents_sync(["c", "b", "a"])
+
+    assert found == [numbers(right("a")), numbers(right("b")), [0.0] * SIZE, numbers(right("c"))]
+    assert len(asked) == 3
+    assert sorted(asked.texts) in (["a", "a", "b", "b", "c"], ["a", "b", "c", "c"])
