@@ -34,7 +34,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from llmnb import settings
 from llmnb.errors import ConfigurationError, MissingExtra
@@ -61,6 +61,10 @@ SHORT_SPINS = "200"
 LARGEST_CONTEXT = 1 << 20
 """Tokens a slot may be given; more would be a slip of the pen that takes the memory with it."""
 
+Pooling = Literal["mean", "last", "cls"]
+"""How the vectors of a text's tokens become one vector: their mean, the last token's, or that
+of the first, which some models are trained to use so."""
+
 _MAGIC = b"GGUF"
 
 
@@ -82,6 +86,13 @@ class LoadSettings:
 
     n_threads: int | None = None
     """None: every core this process may use, at most `MOST_THREADS`."""
+
+    pooling: Pooling | None = None
+    """With one the server gives embeddings, one vector for a text; None: it writes answers.
+
+    By itself llama.cpp gives one vector for each token of a model that was made to
+    write, and its OpenAI endpoint refuses to hand those out.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +163,8 @@ def identity(path: str | os.PathLike[str], load: LoadSettings | None = None) -> 
     except importlib.metadata.PackageNotFoundError:
         raise _missing() from None
     digest = weights_sha256(_checked(path))
-    return f"{PACKAGE}/{version} sha256:{digest} n_ctx={load.n_ctx}"
+    pooled = f" pooling={load.pooling}" if load.pooling else ""
+    return f"{PACKAGE}/{version} sha256:{digest} n_ctx={load.n_ctx}{pooled}"
 
 
 def weights_sha256(path: str | os.PathLike[str]) -> str:
@@ -190,7 +202,7 @@ def serve(
         ConfigurationError: If the file is no GGUF file or llama.cpp cannot load it.
     """
     load = load or LoadSettings()
-    _check(load)
+    check(load)
     place = os.path.realpath(_checked(path))
     name = name or Path(place).stem
     with _lock:
@@ -269,6 +281,12 @@ def _params(engine: Any, path: str, load: LoadSettings, name: str, api_key: str)
     params.ui = False
     params.endpoint_slots = False
     params.verbosity = _verbosity()
+    if load.pooling is not None:
+        params.embedding = True
+        kinds = engine.llama_pooling_type
+        params.pooling_type = getattr(kinds, f"LLAMA_POOLING_TYPE_{load.pooling.upper()}")
+        # A text is embedded in one go: a smaller batch would refuse what the context admits.
+        params.n_batch = params.n_ubatch = load.n_ctx
     return params
 
 
@@ -448,13 +466,21 @@ def _checked(path: str | os.PathLike[str]) -> str:
     return place
 
 
-def _check(load: LoadSettings) -> None:
+def check(load: LoadSettings) -> None:
+    """Refuse load settings that make no sense.
+
+    Raises:
+        ConfigurationError: Saying which.
+    """
     if not 1 <= load.n_parallel <= 64:
         raise ConfigurationError(f"n_parallel must be 1 to 64, got {load.n_parallel}.")
     if not 16 <= load.n_ctx <= LARGEST_CONTEXT:
         raise ConfigurationError(f"n_ctx must be 16 to {LARGEST_CONTEXT}, got {load.n_ctx}.")
     if load.n_threads is not None and load.n_threads < 1:
         raise ConfigurationError(f"n_threads must be at least 1, got {load.n_threads}.")
+    if load.pooling not in (None, *get_args(Pooling)):
+        known = ", ".join(get_args(Pooling))
+        raise ConfigurationError(f"pooling must be one of {known}, or None, got {load.pooling!r}.")
 
 
 def _cannot_load(path: str, load: LoadSettings) -> ConfigurationError:

@@ -19,7 +19,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -33,6 +33,9 @@ DATA_VARIABLE = "LLMNB_DATA_DIR"
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that have come and the bytes expected."""
+
+Bar = Callable[[int], AbstractContextManager[Progress]]
+"""Given the bytes expected, a bar for as long as a block lasts."""
 
 _POLL_SECONDS = 0.1
 _STALE_SECONDS = 86_400.0
@@ -125,6 +128,29 @@ def find(name: str = "smollm2") -> Path | None:
         if path is not None and _has_size(path, wanted.size_bytes):
             return path
     return None
+
+
+_bar: Bar | None = None
+
+
+def show_with(bar: Bar) -> None:
+    """Have a bar shown while weights are fetched that nobody asked to fetch."""
+    global _bar
+    _bar = bar
+
+
+@contextmanager
+def bar(expected: int) -> Iterator[Progress | None]:
+    """Show the bar that a surface has hung up here; None where there is none.
+
+    Args:
+        expected: Bytes, 0 where that is told later.
+    """
+    if _bar is None:
+        yield None
+        return
+    with _bar(expected) as progress:
+        yield progress
 
 
 def announcement(name: str = "smollm2") -> str:

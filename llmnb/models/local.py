@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
+import hashlib
 import logging
 import os
 from pathlib import Path
 
-from llmnb.adapters import llamacpp, weights
+from llmnb.adapters import gguf_files, llamacpp, weights
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import ConfigurationError
 from llmnb.models.target import HTTPTarget
@@ -19,39 +21,68 @@ from llmnb.wire.dialect import dialect
 logger = logging.getLogger("llmnb")
 
 
+EMBEDS = "embedding"
+"""The kind of generation that gives vectors instead of words."""
+
+
 @functools.lru_cache(maxsize=16)
-def local_target(model: str, gen_type: str) -> LocalTarget:
-    """Return the target for a local model's name, or for the path of a GGUF file.
+def local_target(
+    model: str, gen_type: str, load: llamacpp.LoadSettings | None = None
+) -> LocalTarget:
+    """Return the target for a local model's name, or for the path or address of a GGUF file.
 
     Nothing is started yet: a run that is answered by the store never loads the
     model. Weights that are missing are fetched here.
 
+    Args:
+        model: A name such as ``"smollm2"``, the path of a GGUF file, or where one is to be
+            fetched from.
+        gen_type: ``"chat"``, ``"text"`` or ``"embedding"``.
+        load: How the model is loaded; None is the default.
+
     Raises:
         MissingExtra: If the extra ``local`` is not installed.
-        ConfigurationError: If there is no such model or file.
+        ConfigurationError: If there is no such model or file, or it cannot be fetched.
     """
-    path = _path_of(model)
     row = provider("local")
     if gen_type not in row.dialects:
         raise ConfigurationError(
             f"A local model does not do gen_type={gen_type!r}; it does: "
             f"{', '.join(sorted(row.dialects))}."
         )
-    return LocalTarget(path, _name_of(model), gen_type)
+    load = load or llamacpp.LoadSettings()
+    if gen_type == EMBEDS and load.pooling is None:
+        load = dataclasses.replace(load, pooling="mean")
+    elif gen_type != EMBEDS and load.pooling is not None:
+        load = dataclasses.replace(load, pooling=None)
+    return LocalTarget(_path_of(model), _name_of(model), gen_type, load)
 
 
 def _path_of(model: str) -> Path:
+    if gguf_files.is_address(model):
+        return _fetched(model)
     if model.lower().endswith(".gguf"):
         return Path(model).expanduser()
     found = weights.find(model or weights.SMOLLM2.name)
     if found is not None:
         return found
-    logger.warning(weights.announcement(model))
-    return weights.pull(model)
+    name = model or weights.SMOLLM2.name
+    logger.warning(weights.announcement(name))
+    with weights.bar(weights.known(name).download_bytes) as progress:
+        return weights.pull(name, progress=progress)
+
+
+def _fetched(url: str) -> Path:
+    if not gguf_files.place_of(url).is_file():
+        logger.warning("local/%s: fetching it once.", gguf_files.name_of(url))
+    with weights.bar(0) as progress:
+        return gguf_files.fetch(url, progress=progress)
 
 
 def _name_of(model: str) -> str:
     """Return the name an answer is kept under; a path would carry somebody's folders."""
+    if gguf_files.is_address(model):
+        return gguf_files.name_of(model)
     return Path(model).stem if model.lower().endswith(".gguf") else model.lower()
 
 
@@ -61,16 +92,20 @@ class LocalTarget(HTTPTarget):
     Args:
         path: The GGUF file.
         name: Name it is shown and kept under.
-        gen_type: ``"chat"`` or ``"text"``.
+        gen_type: ``"chat"``, ``"text"`` or ``"embedding"``.
+        load: How it is loaded; None is the default.
     """
 
-    __slots__ = ("_endpoint_path", "_path", "_pid", "_server", "identity")
+    __slots__ = ("_endpoint_path", "_load", "_path", "_pid", "_server", "identity")
 
-    def __init__(self, path: Path, name: str, gen_type: str) -> None:
+    def __init__(
+        self, path: Path, name: str, gen_type: str, load: llamacpp.LoadSettings | None = None
+    ) -> None:
         row = provider("local")
-        load = llamacpp.LoadSettings()
+        load = load or llamacpp.LoadSettings()
         self.identity = llamacpp.identity(path, load)
         self._path = path
+        self._load = load
         self._endpoint_path = row.paths[gen_type]
         self._server: llamacpp.LocalServer | None = None
         self._pid = 0
@@ -83,6 +118,14 @@ class LocalTarget(HTTPTarget):
             # One more than there are slots: the next prompt waits inside, not on the way.
             limits=Limits(concurrency=load.n_parallel + 1),
         )
+        # Servers that are loaded otherwise have slots of their own.
+        digest = hashlib.sha256(f"{self.identity} n_parallel={load.n_parallel}".encode())
+        self.pool = f"{self.pool}|{digest.hexdigest()[:12]}"
+
+    @property
+    def path(self) -> Path:
+        """The GGUF file."""
+        return self._path
 
     @property
     def endpoint(self) -> str:
@@ -98,11 +141,17 @@ class LocalTarget(HTTPTarget):
         """Return the one model there is."""
         return [self.model]
 
+    def close(self) -> None:
+        """Stop the server where it runs; the next request starts it anew."""
+        server, self._server = self._server, None
+        if server is not None and self._pid == os.getpid():
+            llamacpp.close(server)
+
     async def _started(self) -> None:
         if self._server is not None and self._pid == os.getpid():
             return
         loop = asyncio.get_running_loop()
-        serve = functools.partial(llamacpp.serve, self._path, name=self.model)
+        serve = functools.partial(llamacpp.serve, self._path, name=self.model, load=self._load)
         server = await loop.run_in_executor(None, serve)
         if self._server is None or self._pid != os.getpid():
             self.url = server.base_url + self._endpoint_path

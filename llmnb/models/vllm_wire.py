@@ -1,0 +1,228 @@
+"""OpenAI's bodies as vLLM's engine takes them, and its outputs as OpenAI's bodies. Pure.
+
+So an engine of this process is read, kept and looked up like any server.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from llmnb.errors import InputError
+from llmnb.wire.openai_content import text_of
+
+_AS_THEY_ARE = (
+    "n",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "seed",
+    "stop",
+    "stop_token_ids",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+    "min_tokens",
+    "ignore_eos",
+    "include_stop_str_in_output",
+    "skip_special_tokens",
+    "prompt_logprobs",
+    "structured_outputs",
+    "logit_bias",
+)
+"""Fields that vLLM's own server takes, and its engine by the same name."""
+
+_LENGTHS = ("max_completion_tokens", "max_tokens")
+_READ_APART = (*_LENGTHS, "model", "messages", "prompt", "logprobs", "top_logprobs")
+_UNDERSTOOD = {*_AS_THEY_ARE, *_READ_APART, "response_format", "user", "chat_template_kwargs"}
+
+
+def sampling_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of sampling that a request's body asks for.
+
+    ``max_tokens`` is among them only where the body names it.
+
+    Raises:
+        InputError: If the engine cannot do what the body asks for.
+
+    Example:
+        >>> sampling_fields({"messages": [], "max_tokens": 5, "logprobs": True, "stop": ["."]})
+        {'stop': ['.'], 'max_tokens': 5, 'logprobs': 0}
+    """
+    unknown = sorted(set(body) - _UNDERSTOOD)
+    if unknown:
+        raise InputError(
+            f"A vLLM engine in this process does not take {', '.join(unknown[:5])}; nothing was "
+            "sent for it. Leave it out, or ask a vLLM server: model='vllm/NAME', url=…"
+        )
+    fields = {name: body[name] for name in _AS_THEY_ARE if name in body}
+    if isinstance(bias := fields.get("logit_bias"), Mapping):
+        fields["logit_bias"] = {int(token): float(value) for token, value in bias.items()}
+    length = next((body[name] for name in _LENGTHS if name in body), None)
+    if length is not None:
+        fields["max_tokens"] = length
+    if (alternatives := _alternatives(body)) is not None:
+        fields["logprobs"] = alternatives
+    if (schema := _schema(body.get("response_format"))) is not None:
+        fields["structured_outputs"] = schema
+    return fields
+
+
+def _alternatives(body: Mapping[str, Any]) -> int | None:
+    """Return for how many alternatives a log-probability is wanted; None for none at all."""
+    asked = body.get("logprobs")
+    if isinstance(asked, bool):  # the conversation's way of asking
+        return int(body.get("top_logprobs") or 0) if asked else None
+    return asked if isinstance(asked, int) else None
+
+
+def _schema(wanted: Any) -> dict[str, Any] | None:
+    if not isinstance(wanted, Mapping) or wanted.get("type") == "text":
+        return None
+    if wanted.get("type") == "json_object":
+        return {"json_object": True}
+    named = wanted.get("json_schema")
+    schema = named.get("schema") if isinstance(named, Mapping) else None
+    if isinstance(schema, Mapping):
+        return {"json": dict(schema)}
+    raise InputError(
+        "response_format must be text, json_object, or a json_schema with a schema in it; "
+        "nothing was sent for it."
+    )
+
+
+def turns(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return a conversation as a chat template takes it: roles and texts.
+
+    Raises:
+        InputError: If a message holds more than text.
+
+    Example:
+        >>> turns([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}])
+        [{'role': 'user', 'content': 'Hi'}]
+    """
+    return [
+        {"role": str(message["role"]), "content": _only_text(message.get("content"), place)}
+        for place, message in enumerate(messages)
+    ]
+
+
+def _only_text(content: Any, place: int) -> str:
+    parts = content if isinstance(content, list) else ()
+    for part in parts:
+        if not isinstance(part, Mapping) or part.get("type") not in ("text", "input_text"):
+            raise InputError(
+                f"messages[{place}] holds more than text, and a vLLM engine in this process "
+                "takes text only; nothing was sent for it. A vLLM server takes pictures."
+            )
+    return text_of(content)
+
+
+# --------------------------------------------------------------------------- replies
+
+
+def reply_body(
+    outputs: Mapping[int, Any],
+    first: Any,
+    *,
+    model: str,
+    name: str,
+    is_chat: bool,
+    alternatives: int = 0,
+) -> bytes:
+    """Return what a server would have answered.
+
+    Args:
+        outputs: vLLM's finished answers by their index.
+        first: An output of the request, which knows the prompt.
+        model: Name to answer under.
+        name: The request's name.
+        is_chat: Whether a conversation was asked, or a text.
+        alternatives: How many of the likeliest tokens are told beside each that was written.
+    """
+    of = _chat_choice if is_chat else _text_choice
+    prompt = len(first.prompt_token_ids or ())
+    written = sum(len(one.token_ids) for one in outputs.values())
+    body: dict[str, Any] = {
+        "id": f"{'chatcmpl' if is_chat else 'cmpl'}-{name}",
+        "object": "chat.completion" if is_chat else "text_completion",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [of(index, outputs[index], alternatives) for index in sorted(outputs)],
+        "usage": {
+            "prompt_tokens": prompt,
+            "completion_tokens": written,
+            "total_tokens": prompt + written,
+            "prompt_tokens_details": {"cached_tokens": int(first.num_cached_tokens or 0)},
+        },
+    }
+    if first.prompt_logprobs is not None:
+        body["prompt_logprobs"] = [_candidates(one) for one in first.prompt_logprobs]
+    return orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _chat_choice(index: int, output: Any, alternatives: int) -> dict[str, Any]:
+    logprobs = None
+    if output.logprobs is not None:
+        logprobs = {"content": _told(output, alternatives)}
+    return {
+        "index": index,
+        "message": {"role": "assistant", "content": output.text},
+        "logprobs": logprobs,
+        "finish_reason": output.finish_reason,
+        "stop_reason": output.stop_reason,
+    }
+
+
+def _text_choice(index: int, output: Any, alternatives: int) -> dict[str, Any]:
+    logprobs = None
+    if output.logprobs is not None:
+        told = _told(output, alternatives)
+        logprobs = {
+            "tokens": [one["token"] for one in told],
+            "token_logprobs": [one["logprob"] for one in told],
+            "top_logprobs": [
+                {top["token"]: top["logprob"] for top in one["top_logprobs"]} for one in told
+            ],
+        }
+    return {
+        "index": index,
+        "text": output.text,
+        "logprobs": logprobs,
+        "finish_reason": output.finish_reason,
+        "stop_reason": output.stop_reason,
+    }
+
+
+def _told(output: Any, alternatives: int) -> list[dict[str, Any]]:
+    """Return each token's log-probability and its alternatives', likeliest first."""
+    told = []
+    for token, candidates in zip(output.token_ids, output.logprobs, strict=True):
+        # The chosen one is always there; among the alternatives only if it is one of them.
+        likely = [one for one in candidates.values() if one.rank and one.rank <= alternatives]
+        likely.sort(key=lambda one: int(one.rank))
+        tops = [_token(one) for one in likely]
+        told.append({**_token(candidates[token]), "top_logprobs": tops})
+    return told
+
+
+def _token(one: Any) -> dict[str, Any]:
+    text = one.decoded_token or ""
+    return {"token": text, "logprob": one.logprob, "bytes": list(text.encode())}
+
+
+def _candidates(position: Mapping[int, Any] | None) -> dict[str, Any] | None:
+    if position is None:
+        return None
+    return {
+        str(token): {
+            "logprob": one.logprob,
+            "rank": one.rank,
+            "decoded_token": one.decoded_token,
+        }
+        for token, one in position.items()
+    }

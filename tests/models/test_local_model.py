@@ -1,0 +1,259 @@
+"""Promises of `LocalModel`, kept with the real engine and the real weights."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import llmnb
+from llmnb.adapters import llamacpp
+from llmnb.adapters import weights as weight_files
+from llmnb.errors import ConfigurationError, LLMNBError
+from llmnb.models.asking import Asking, start
+from llmnb.models.local_model import LocalModel
+from llmnb.wire.openai_embeddings import numbers
+
+FORM = {
+    "type": "object",
+    "properties": {"label": {"enum": ["positive", "negative"]}},
+    "required": ["label"],
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[LocalModel]:
+    one = LocalModel(n_parallel=2, n_ctx=512)
+    yield one
+    one.close()
+
+
+@pytest.mark.local_model
+def test_it_answers_in_every_place_where_a_model_is_named(model):
+    """
+    As an object and by its name: `generate`, `AsyncLLM`, a frame.
+    """
+    frame = pd.DataFrame({"text": ["one", "two"]})
+    asked = {"model": model, "params": {"max_tokens": 3, "temperature": 0}}
+
+    alone = model.generate("Say one", max_tokens=3, temperature=0)
+    rows = frame.llm.generate("Say {text}", **asked, progress=False)
+    named = llmnb.AsyncLLM(model=model.model).generate(
+        [{"prompt": "Say one", "max_tokens": 3, "temperature": 0}], progress=False
+    )
+
+    assert rows[0] == alone == named[0][1]["choices"][0]["message"]["content"]
+
+
+@pytest.mark.local_model
+def test_log_probabilities_come_with_their_alternatives(model):
+    """
+    As many as tokens were written, each with the likeliest ones beside it.
+    """
+    ((_, reply),) = llmnb.AsyncLLM(model=model).generate(
+        [{"prompt": "Hello", "temperature": 0, "logprobs": True, "top_logprobs": 3}],
+        progress=False,
+    )
+
+    told = reply["choices"][0]["logprobs"]["content"]
+    # The token that ends an answer is counted and not told.
+    assert 0 <= reply["usage"]["completion_tokens"] - len(told) <= 1
+    assert all(one["logprob"] <= 0 and len(one["top_logprobs"]) == 3 for one in told)
+
+
+@pytest.mark.local_model
+async def test_it_is_an_llm_model_like_any(model):
+    """
+    `call_single` gives a result with its figures, and its deltas come one by one.
+    """
+    pieces: list[str] = []
+
+    result = await model.call_single("Say yes.", callbacks=[pieces.append], max_tokens=4)
+
+    assert str(result) == result.text
+    assert result.completion_count
+    assert result.cost == 0
+    assert pieces
+
+
+@pytest.mark.local_model
+def test_a_schema_is_obeyed(model):
+    """
+    The model can write nothing else.
+    """
+    frame = pd.DataFrame({"text": ["I love it.", "I hate it."]})
+
+    found = frame.llm.generate("Judge: {text}", model=model, schema=FORM, progress=False)
+
+    assert set(found["label"]) <= {"positive", "negative"}
+
+
+@pytest.mark.local_model
+def test_its_answers_stream(model):
+    """
+    The pieces come one by one and are the answer together.
+    """
+    pieces: list[str] = []
+    run = start(
+        [{"prompt": "Count to five.", "max_tokens": 12, "temperature": 0}],
+        Asking(model=model),
+        on_delta=lambda row, delta: pieces.append(delta.text),
+    )
+
+    (outcome,) = run.result(60)
+
+    assert len(pieces) > 3
+    assert "".join(pieces) == outcome.text
+
+
+@pytest.mark.local_model
+def test_it_embeds_with_one_vector_for_each_text(model):
+    """
+    What means the same lies nearer than what does not, and the order is the texts'.
+    """
+    texts = ["The cat sleeps on the sofa.", "A cat is asleep on a couch.", "Shares fell sharply."]
+    run = start([{"input": texts}], Asking(model=model, gen_type="embedding"))
+
+    (outcome,) = run.result(60)
+
+    assert outcome.reply is not None
+    same, alike, other = (list(numbers(one)) for one in outcome.reply.vectors)
+    assert len(same) == len(alike) == len(other) == 576
+    assert _cosine(same, alike) > _cosine(same, other)
+
+
+def _cosine(left: list[float], right: list[float]) -> float:
+    dot = sum(a * b for a, b in zip(left, right, strict=True))
+    return float(dot / (sum(a * a for a in left) * sum(b * b for b in right)) ** 0.5)
+
+
+@pytest.mark.local_model
+def test_any_gguf_file_goes_by_its_path_and_keeps_no_folder(weights, tmp_path, isolated):
+    """
+    The answer is kept under the file's name; the same weights elsewhere need not be asked again.
+    """
+    first, second = tmp_path / "somebody" / "tiny.gguf", tmp_path / "other" / "tiny.gguf"
+    for place in (first, second):
+        place.parent.mkdir()
+        shutil.copy(weights, place)
+    hi = [{"prompt": "Hi", "max_tokens": 2}]
+
+    (sent,) = start(hi, Asking(model=LocalModel(first))).result(60)
+    (kept,) = start(hi, Asking(model=LocalModel(second))).result(60)
+
+    assert sent.model == kept.model == "tiny"
+    assert "somebody" not in str(sent.reply.body)
+    assert kept.is_cached
+    assert repr(LocalModel(first)) == "<LocalModel local/tiny, 4 slots of 2048 tokens>"
+    LocalModel(first).close()
+
+
+@pytest.mark.local_model
+def test_it_can_be_closed_and_asked_again():
+    """
+    After `close` the next request loads it anew.
+    """
+    one = LocalModel(n_parallel=1, n_ctx=512)
+    first = one.generate("Hi", max_tokens=2, temperature=0)
+    one.close()
+
+    assert one.generate("Hi there", max_tokens=2, temperature=0)
+    assert first
+    one.close()
+
+
+@pytest.mark.local_model
+def test_other_load_settings_are_another_model():
+    """
+    A prompt beyond a small context is refused there, whatever the default would do.
+    """
+    small, prompt = LocalModel(n_parallel=1, n_ctx=256), "word " * 400
+
+    with pytest.raises(LLMNBError):
+        small.generate(prompt, max_tokens=2)
+
+    assert small.model != LocalModel().model == "local/smollm2"
+    small.close()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"n_parallel": 0}, {"n_ctx": 1}, {"n_threads": 0}, {"pooling": "sum"}]
+)
+def test_load_settings_that_make_no_sense_are_refused_at_once(wrong):
+    """
+    Before anything is loaded, by name.
+    """
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        LocalModel(**wrong)
+
+
+def test_an_address_is_fetched_when_it_is_first_asked_for(monkeypatch, isolated):
+    """
+    Where it cannot be fetched the error says what to do without a network; no key is shown.
+    """
+    monkeypatch.setenv("LLMNB_DATA_DIR", str(isolated / "data"))
+    model = LocalModel("http://127.0.0.1:9/some/tiny.gguf?token=secret")
+
+    with pytest.raises(ConfigurationError, match="could not be fetched") as caught:
+        model.generate("Hi")
+
+    assert "secret" not in str(caught.value)
+    assert "secret" not in repr(model)
+
+
+def test_a_bar_is_shown_while_weights_are_fetched(monkeypatch, isolated):
+    """
+    Where a surface has hung one up, a model's first use moves it.
+    """
+    seen: list[tuple[int, int]] = []
+    monkeypatch.setenv("LLMNB_DATA_DIR", str(isolated / "data"))
+    monkeypatch.setattr(weight_files, "find", lambda name: None)
+
+    def pull(name: str, *, progress: weight_files.Progress | None = None) -> Path:
+        assert progress is not None
+        progress(1, 2)
+        raise ConfigurationError("no network here")
+
+    class Bar:
+        def __init__(self, expected: int) -> None:
+            self.expected = expected
+
+        def __enter__(self) -> weight_files.Progress:
+            return lambda come, all_: seen.append((come, all_))
+
+        def __exit__(self, *_: object) -> None:
+            seen.append((-1, self.expected))
+
+    monkeypatch.setattr(weight_files, "pull", pull)
+    monkeypatch.setattr(weight_files, "_bar", Bar)
+
+    with pytest.raises(ConfigurationError):
+        LocalModel("smollm2").target("chat")
+
+    assert seen == [(1, 2), (-1, weight_files.SMOLLM2.download_bytes)]
+
+
+def test_the_bar_of_the_surfaces_is_hung_up():
+    """
+    Whoever imports a surface gets the bar of `llmnb pull`.
+    """
+    from llmnb import progress
+
+    assert weight_files._bar is progress.byte_bar
+
+
+@pytest.mark.local_model
+def test_pooling_is_part_of_what_a_model_is(weights):
+    """
+    Vectors that were pooled otherwise are other vectors; answers keep the keys they had.
+    """
+    settings = llamacpp.LoadSettings
+
+    plain = llamacpp.identity(weights, settings())
+    kinds = [llamacpp.identity(weights, settings(pooling=one)) for one in ("mean", "last")]
+
+    assert plain.endswith("n_ctx=2048")
+    assert len({plain, *kinds}) == 3
