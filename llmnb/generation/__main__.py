@@ -1,0 +1,80 @@
+"""``python -m llmnb.generation``: a file of requests to a file of answers, in cookbook words."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from llmnb.errors import LLMNBError
+from llmnb.generation.api_request_parallel_processor import (
+    FileReport,
+    process_api_requests_from_file_sync,
+)
+from llmnb.generation.parallel import MAX_ATTEMPTS
+
+
+def main(words: list[str] | None = None) -> int:
+    """Do what the words say; returns the exit code."""
+    options = _parser().parse_args(words)
+    arguments = vars(options)
+    if options.truncate == "no":
+        arguments["truncate"] = None
+    try:
+        report = process_api_requests_from_file_sync(**arguments)
+    except LLMNBError as error:
+        print(f"llmnb.generation: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            "Stopped; every answer that came is kept. Type the same command again: only what is "
+            "missing is asked.",
+            file=sys.stderr,
+        )
+        return 130
+    _say(report)
+    return 1 if report.failed or not report.is_whole else 0
+
+
+def _say(report: FileReport) -> None:
+    counts = report.status.counts
+    kept = counts.num_cached + counts.num_reused
+    parts = [f"{report.rows:,} rows in {report.save_filepath}"]
+    if kept:
+        parts.append(f"{kept:,} answered before")
+    if counts.num_merged:
+        parts.append(f"{counts.num_merged:,} the same as another")
+    if report.cut:
+        parts.append(f"{report.cut:,} cut to the model's window")
+    parts.append(report.status.cost_text)
+    print(", ".join(parts))
+    if report.error is not None:
+        print(f"llmnb.generation: {report.error}", file=sys.stderr)
+    if report.failed:
+        print(
+            f"{report.failed:,} of {report.rows:,} requests failed; their rows hold the errors. "
+            "Type the same command again: only they are asked.",
+            file=sys.stderr,
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m llmnb.generation", description=__doc__)
+    add = parser.add_argument
+    add("--requests_filepath", required=True, metavar="FILE", help="one JSON object a line")
+    add("--save_filepath", metavar="FILE", help="default: the input's name with _results")
+    add("--request_url", metavar="URL", help="a base or a full endpoint; default: by the model")
+    add("--api_key", metavar="KEY", help="better in OPENAI_API_KEY: others see a command's words")
+    add("--max_requests_per_minute", type=float, metavar="N", help="default: the model's")
+    add("--max_tokens_per_minute", type=float, metavar="N", help="default: the model's")
+    add("--token_encoding_name", default="cl100k_base", metavar="NAME")
+    add("--max_attempts", type=int, default=MAX_ATTEMPTS, metavar="N")
+    add("--logging_level", default="30", metavar="N", help="40, 30, 20 or 10: errors … details")
+    add("--max_concurrent_requests", type=int, metavar="N", help="default: found by trying")
+    add("--truncate", choices=["end", "start", "no"], default="end", help="what long prompts lose")
+    add("--duplicates", choices=["merge", "sample"], default="merge")
+    add("--project_name", metavar="NAME", help="project that keeps the answers")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

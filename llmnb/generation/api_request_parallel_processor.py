@@ -1,0 +1,201 @@
+"""A file of requests to a file of answers: in order, within the limits, resumable at any moment.
+
+Every answer is in the project's store before it is written, so the same call
+made again asks only what is missing, whatever became of the first; a line
+that was changed is another question and is asked anew. Memory stays flat: only
+the rows between being read and being written are held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llmnb import progress
+from llmnb.engine.run import Run
+from llmnb.engine.status import StatusSnapshot
+from llmnb.errors import LLMNBError
+from llmnb.generation.asked import asking_for, limits_for
+from llmnb.generation.lines import Line, RequestLines
+from llmnb.generation.logs import told
+from llmnb.generation.parallel import COOLDOWN_SECONDS, MAX_ATTEMPTS, Cuts
+from llmnb.generation.results import Pump, Results
+from llmnb.generation.window import Fitter, Side
+from llmnb.models.asking import start
+from llmnb.progress import Bars
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReport:
+    """How a file of requests ended."""
+
+    save_filepath: Path
+    """The results, or what there is of them where the run was stopped (``….part``)."""
+
+    is_whole: bool
+    """Whether every line has its row."""
+
+    rows: int
+    """Rows written."""
+
+    failed: int
+    """Those of them with an error in place of an answer."""
+
+    cut: int
+    """Requests that were cut to their model's window."""
+
+    status: StatusSnapshot
+    """The run's own figures."""
+
+    error: LLMNBError | None = None
+    """What stopped the asking, such as a refused key; None where all went well."""
+
+
+async def process_api_requests_from_file(
+    requests_filepath: str | Path,
+    save_filepath: str | Path | None = None,
+    request_url: str | None = None,
+    api_key: str | None = None,
+    max_requests_per_minute: float | None = None,
+    max_tokens_per_minute: float | None = None,
+    token_encoding_name: str = "cl100k_base",
+    max_attempts: int = MAX_ATTEMPTS,
+    logging_level: int | str = 30,
+    **options: Any,
+) -> FileReport:
+    """Answer every line of a file of requests, and await the end.
+
+    Args:
+        requests_filepath: JSON Lines: one request's body a line, with its ``model``; a
+            ``metadata`` field is not sent and stands behind the answer.
+        save_filepath: JSON Lines of ``[request, response]`` or ``[request, response, metadata]``
+            in the order of the requests; the response of a failed one is a list of error
+            texts. None: the input's name with ``_results``. Until every row is there the file
+            is called ``….part``.
+        request_url: A base or a full endpoint; None: `requests_url_dict`, else the provider's
+            own, as the first request's model says.
+        api_key: Key for that address; else looked for as ever.
+        max_requests_per_minute: Requests a minute, never scaled; None: `requests_limits_dict`
+            for the first request's model, else what the provider allows.
+        max_tokens_per_minute: Tokens a minute, likewise.
+        token_encoding_name: Encoding that counts tokens.
+        max_attempts: Attempts for a request that was unsent or surely unbilled.
+        logging_level: 40 tells of failures after all attempts, 30 of refusals and errors on the
+            way too, 20 of every start and end, 10 of the details.
+        **options: `max_concurrent_requests`, `cooldown` (seconds of pause after a refusal that
+            does not say how long: 15), `truncate` (``"end"``: what is left out of a prompt
+            longer than its model takes; ``"start"``; None: nothing), `duplicates` (``"merge"``:
+            identical lines are asked once; ``"sample"``: each for itself), `project_name`,
+            `cache_dir`, `use_cache`, `api_provider`, `max_wait`, `budget_usd`, `progress`.
+
+    Raises:
+        ConfigurationError: Before anything is sent.
+        StoreError: If the results cannot be written; what was answered is kept.
+        CancelledError: After an interrupt, in scripts; answers and ``….part`` are kept.
+    """
+    job = _Job(requests_filepath, save_filepath, request_url, api_key, token_encoding_name, options)
+    limits = limits_for(job.first, max_requests_per_minute, max_tokens_per_minute)
+    with job.running(limits, max_attempts, logging_level) as (run, pump):
+        try:
+            await progress.aattend(run, bars=job.bars)
+        finally:
+            pump.join()
+    return job.report(run)
+
+
+def process_api_requests_from_file_sync(
+    requests_filepath: str | Path,
+    save_filepath: str | Path | None = None,
+    request_url: str | None = None,
+    api_key: str | None = None,
+    max_requests_per_minute: float | None = None,
+    max_tokens_per_minute: float | None = None,
+    token_encoding_name: str = "cl100k_base",
+    max_attempts: int = MAX_ATTEMPTS,
+    logging_level: int | str = 30,
+    **options: Any,
+) -> FileReport:
+    """Block until every line of a file has its row; see `process_api_requests_from_file`.
+
+    Raises:
+        KeyboardInterrupt: After an interrupt, in scripts; answers and ``….part`` are kept.
+    """
+    job = _Job(requests_filepath, save_filepath, request_url, api_key, token_encoding_name, options)
+    limits = limits_for(job.first, max_requests_per_minute, max_tokens_per_minute)
+    with job.running(limits, max_attempts, logging_level) as (run, pump):
+        try:
+            progress.attend(run, bars=job.bars)
+        finally:
+            pump.join()
+    return job.report(run)
+
+
+class _Job:
+    """One file on its way; nothing is sent until `running`."""
+
+    def __init__(
+        self,
+        requests_filepath: str | Path,
+        save_filepath: str | Path | None,
+        request_url: str | None,
+        api_key: str | None,
+        encoding: str,
+        options: dict[str, Any],
+    ) -> None:
+        source = Path(requests_filepath)
+        self._lines = RequestLines(source)
+        self._options = dict(options)
+        self.bars: Bars = self._options.pop("progress", "auto")
+        self.first: Line = self._lines.first()
+        self._results = Results(
+            Path(save_filepath)
+            if save_filepath is not None
+            else source.with_name(f"{source.stem}_results{source.suffix}")
+        )
+        self._side: Side | None = self._options.pop("truncate", "end")
+        self._asking = asking_for(
+            self.first,
+            request_url=request_url,
+            api_key=api_key,
+            api_provider=self._options.pop("api_provider", None),
+            token_encoding_name=encoding,
+            duplicates=self._options.pop("duplicates", "merge"),
+        )
+        fitter = None
+        if self._side is not None:
+            fitter = Fitter(self._asking, self._side, encoding=encoding)
+        self._cuts = Cuts(self._lines, fitter)
+
+    @contextlib.contextmanager
+    def running(
+        self, limits: tuple[float | None, float | None], max_attempts: int, level: int | str
+    ) -> Iterator[tuple[Run, Pump]]:
+        """Start; the file is open and the log is heard while the block lasts."""
+        options = {"cooldown": COOLDOWN_SECONDS, **self._options}
+        with told(level), self._results:
+            run = start(
+                self._cuts,
+                self._asking,
+                max_requests_per_minute=limits[0],
+                max_tokens_per_minute=limits[1],
+                max_attempts=max_attempts,
+                streams=True,
+                **options,
+            )
+            yield run, Pump(run, self._results)
+
+    def report(self, run: Run) -> FileReport:
+        """Say how it ended."""
+        results = self._results
+        return FileReport(
+            save_filepath=results.path if results.is_whole else results.part,
+            is_whole=results.is_whole,
+            rows=results.rows,
+            failed=results.failed,
+            cut=self._cuts.count,
+            status=run.status(),
+            error=run.error,
+        )

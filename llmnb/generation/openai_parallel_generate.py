@@ -1,0 +1,73 @@
+"""The function of the same name, and ``python -m`` this file: a check of the whole path.
+
+The check asks the simulated provider on this machine, so it needs no key, sends
+nothing anywhere and costs nothing; ``--model openai/gpt-4o-mini`` asks a real one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import inspect
+import sys
+import tempfile
+import types
+from typing import Any
+
+from llmnb.generation.parallel import openai_parallel_generate, openai_parallel_generate_sync
+
+__all__ = ["openai_parallel_generate", "openai_parallel_generate_sync"]
+
+
+class _CallableModule(types.ModuleType):
+    """This module, which stands where the function stood in the package once it is imported."""
+
+    __signature__ = inspect.signature(openai_parallel_generate)
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Do what the function of the same name does."""
+        return openai_parallel_generate(*arguments, **options)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Ask a few things twice, and say whether all is as it should be."""
+    parser = argparse.ArgumentParser(
+        prog="python -m llmnb.generation.openai_parallel_generate", description=__doc__
+    )
+    parser.add_argument("--model", default="sim/check", help="whom to ask (default: %(default)s)")
+    options = parser.parse_args(words)
+    topics = ("Tell me a story", "Explain quantum physics", "Name a colour", "Name a planet")
+    requests: list[dict[str, Any]] = [
+        {
+            "model": options.model,
+            "messages": [{"role": "user", "content": topic}],
+            "metadata": {"number": number},
+        }
+        for number, topic in enumerate(topics)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        first = asyncio.run(openai_parallel_generate(requests, cache_dir=folder))
+        again = asyncio.run(openai_parallel_generate(requests, cache_dir=folder, progress=False))
+    for request, response, *_ in first:
+        print(f"{request['messages'][0]['content']}: {_text(response)[:60]!r}")
+    checks = {
+        "every request has its answer": all(isinstance(row[1], dict) for row in first),
+        "rows are in the order of the requests": [row[2]["number"] for row in first]
+        == [0, 1, 2, 3],
+        "asked again, the answers are the same": first == again,
+    }
+    for what, is_so in checks.items():
+        print(f"{'ok  ' if is_so else 'FAIL'} {what}")
+    return 0 if all(checks.values()) else 1
+
+
+def _text(response: Any) -> str:
+    if isinstance(response, list):
+        return str(response[-1])
+    return str(response["choices"][0]["message"]["content"])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
+
+sys.modules[__name__].__class__ = _CallableModule

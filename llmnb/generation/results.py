@@ -1,0 +1,164 @@
+"""A file of results that grows in order, and has its own name only when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from llmnb.adapters.file_lock import locked
+from llmnb.engine.run import Run
+from llmnb.errors import ConfigurationError, LLMNBError, Stopped, StoreError
+from llmnb.generation.rows import line
+from llmnb.records import Outcome
+
+FLUSH_BYTES = 1 << 16
+
+FLUSH_SECONDS = 0.5
+"""Others see what has come so far within this time."""
+
+GATHER_SECONDS = 0.005
+"""A run's outcomes are taken this often at most; its window is far wider than that."""
+
+_LOCK_SECONDS = 1.0
+
+
+class Results:
+    """Rows on their way into a file: ``NAME.part`` until all are there, then ``NAME``.
+
+    A context manager; while it is open no other process writes the same file.
+
+    Args:
+        path: Where the results are to stand.
+
+    Raises:
+        ConfigurationError: If there is no such folder, or another process writes there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if path.is_dir():
+            raise ConfigurationError(f"{path} is a folder; name a file for the results.")
+        if not path.parent.is_dir():
+            raise ConfigurationError(f"There is no folder {path.parent} to write {path.name} to.")
+        self.path = path
+        self.part = path.with_name(path.name + ".part")
+        self._lock_path = path.with_name(f".{path.name}.lock")
+        self.rows = 0
+        """Rows in the file: every one up to the first that was stopped."""
+
+        self.failed = 0
+        self.is_whole = False
+        self._is_cut_short = False
+
+    def __enter__(self) -> Self:
+        self._lock = locked(self._lock_path, timeout=_LOCK_SECONDS)
+        try:
+            self._lock.__enter__()
+        except StoreError:
+            raise ConfigurationError(
+                f"{self.path} cannot be written: another process is writing it, or its folder may "
+                "not be written to. Wait for that one's end, or name another file."
+            ) from None
+        try:
+            self._file = self.part.open("wb", buffering=FLUSH_BYTES)
+        except OSError as error:
+            self._lock.__exit__(None, None, None)
+            raise ConfigurationError(
+                f"{self.part} cannot be written: {error.strerror or error}."
+            ) from None
+        return self
+
+    def take(self, outcome: Outcome) -> None:
+        """Add a row; what comes behind one that was stopped waits for the next run."""
+        if self._is_cut_short or isinstance(outcome.error, Stopped):
+            self._is_cut_short = True
+            return
+        self._file.write(line(outcome))
+        self.rows += 1
+        self.failed += outcome.error is not None
+
+    def flush(self) -> None:
+        """Let others see what has come so far."""
+        self._file.flush()
+
+    def finish(self) -> None:
+        """Give the file its name, where every row is in it."""
+        self._file.close()
+        if not self._is_cut_short:
+            os.replace(self.part, self.path)
+            self.is_whole = True
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._file.close()
+        except OSError:
+            pass  # the pump has met it before, and tells of it
+        finally:
+            with contextlib.suppress(OSError):  # some systems keep what is open
+                self._lock_path.unlink()
+            self._lock.__exit__(None, None, None)
+
+
+class Pump:
+    """A thread that takes a run's outcomes in order and puts them where they belong.
+
+    Args:
+        run: A run that hands its outcomes over and forgets them.
+        results: Where they go. When it cannot take them the run is stopped.
+    """
+
+    def __init__(self, run: Run, results: Results) -> None:
+        self._run = run
+        self._results = results
+        self._error: BaseException | None = None
+        self._flushed = time.monotonic()
+        self._thread = threading.Thread(target=self._pump, name="llmnb-results", daemon=True)
+        self._thread.start()
+
+    def _pump(self) -> None:
+        try:
+            for outcome in self._run.outcomes(on_wait=self._rest):
+                self._results.take(outcome)
+            self._results.finish()
+        except BaseException as error:
+            self._error = error
+            self._run.stop()
+
+    def _rest(self) -> None:
+        """Let a handful of outcomes gather: to wake up for each costs more than to write it."""
+        now = time.monotonic()
+        if now - self._flushed >= FLUSH_SECONDS:
+            self._flushed = now
+            self._results.flush()
+        if not self._run.is_done:
+            time.sleep(GATHER_SECONDS)
+
+    def join(self) -> None:
+        """Wait until everything is written.
+
+        Raises:
+            StoreError: If the results cannot be written; the answers are in the project.
+            LLMNBError: What ended the run.
+        """
+        self._thread.join()
+        error = self._error
+        if error is None or isinstance(error, LLMNBError):
+            if error is not None:
+                raise error
+            return
+        if isinstance(error, OSError):
+            raise StoreError(
+                f"{self._results.part} cannot be written: {error.strerror or error}. What was "
+                f"answered is kept in project {self._run.project!r}; make room and run again: "
+                "only what is missing is asked."
+            ) from error
+        raise error

@@ -1,0 +1,74 @@
+"""Outcomes as rows: ``[request, response]``, with metadata behind where the request has any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from llmnb.errors import LLMNBError, UnreadableFile
+from llmnb.generation.lines import Line
+from llmnb.records import Outcome
+
+CALLERS_FIELDS = frozenset(("metadata", "api_provider", "url", "api_key"))
+"""What a request may say to llmnb alone; addresses and keys are in no row."""
+
+
+def row(outcome: Outcome, request: Any) -> list[Any]:
+    """Return a row as values.
+
+    Args:
+        outcome: What became of the request.
+        request: The request, where the outcome does not carry it.
+    """
+    asked = outcome.tag if outcome.tag is not None else request
+    response = _response(outcome)
+    if not isinstance(asked, Mapping):
+        return [asked, response]
+    shown = {name: value for name, value in asked.items() if name not in CALLERS_FIELDS}
+    metadata = asked.get("metadata")
+    return [shown, response, metadata] if metadata else [shown, response]
+
+
+def line(outcome: Outcome) -> bytes:
+    """Return a row as a line of JSON, the request as it was written and the reply as it came."""
+    asked, reply = outcome.tag, outcome.reply
+    if outcome.error is None and reply is not None:
+        # A line break in JSON is white space, or it would not have been read as JSON.
+        response = reply.raw.replace(b"\n", b" ").replace(b"\r", b" ")
+    else:
+        response = orjson.dumps(error_texts(outcome.error))
+    metadata = asked.get("metadata") if isinstance(asked, Mapping) else None
+    parts = [_request(asked), response]
+    if metadata:
+        parts.append(orjson.dumps(metadata))
+    return b"[" + b", ".join(parts) + b"]\n"
+
+
+def error_texts(error: LLMNBError | None) -> list[str]:
+    """Return what a failed row has in place of a response: a text for each attempt."""
+    if error is None:
+        return ["no answer"]
+    history = list(error.details.history)
+    if not history or history[-1] not in error.message:
+        return [*history, error.message]
+    return [*history[:-1], error.message]
+
+
+def _request(asked: Any) -> bytes:
+    if isinstance(asked, Line):
+        if asked.written is not None and CALLERS_FIELDS.isdisjoint(asked):
+            return asked.written
+    elif isinstance(asked, UnreadableFile):
+        return orjson.dumps((asked.details.raw or b"").decode("utf-8", "replace"))
+    if not isinstance(asked, Mapping):
+        return orjson.dumps(asked, default=str)
+    shown = {name: value for name, value in asked.items() if name not in CALLERS_FIELDS}
+    return orjson.dumps(shown, default=str)
+
+
+def _response(outcome: Outcome) -> Any:
+    if outcome.error is None and outcome.reply is not None:
+        return outcome.reply.body
+    return error_texts(outcome.error)

@@ -1,0 +1,196 @@
+"""Requests cut to what their model takes, and words that say what was left out.
+
+Only texts are cut: the longest message of a conversation, or each text of a
+prompt or an input for itself. Room is kept for the answer. The caller's own
+request is never changed; a cut one is a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from llmnb.adapters import prices
+from llmnb.adapters.tokens import count_tokens, upper_bound
+from llmnb.generation.asked import provider_for
+from llmnb.generation.lines import Line
+from llmnb.models.asking import Asking
+
+Side = Literal["end", "start"]
+"""Which end of a text is left out."""
+
+ANSWER_TOKENS = 1024
+"""Tokens kept for the answer where the request does not say how long it may be, or a quarter
+of the window where that is less."""
+
+WINDOWS: dict[tuple[str, str], int] = {("openai", "gpt-3.5-turbo-instruct"): 4096}
+"""Windows that the table of prices has wrong.
+
+Source:
+    OpenAI's page of the model: a context window of 4,096 tokens.
+"""
+
+_LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A request that fits, and what was left out of it."""
+
+    request: Mapping[str, Any]
+    words: str | None = None
+    """One sentence; None where nothing was cut."""
+
+
+class Fitter:
+    """Cuts requests to the window of the model that each is for.
+
+    Args:
+        asking: Who is asked where a request does not say.
+        side: Which end of a text is left out.
+        encoding: Encoding that counts tokens of models it has no better one for.
+    """
+
+    def __init__(
+        self, asking: Asking, side: Side = "end", *, encoding: str = "cl100k_base"
+    ) -> None:
+        self._asking = asking
+        self._side: Side = side
+        self._encoding = encoding
+        self._windows: dict[tuple[Any, ...], tuple[tuple[str, str], int | None]] = {}
+
+    def fit(self, request: Mapping[str, Any]) -> Fitted:
+        """Return the request, cut where it is longer than its model takes."""
+        who, window = self._window(request)
+        if window is None:
+            return Fitted(request)
+        room = window - self._answer(request, window)
+        # No encoding makes more tokens than there are bytes: most need not be counted.
+        written = request.written if isinstance(request, Line) else None
+        bytes_at_most = upper_bound(request) if written is None else len(written)
+        if bytes_at_most <= room:
+            return Fitted(request)
+        cutter = _Cutter(who, self._side, self._encoding)
+        if "messages" in request:
+            fitted = cutter.conversation(request, room)
+        else:
+            fitted = cutter.texts(request, room)
+        if not cutter.cuts:
+            return Fitted(request)
+        kept = "" if room == window else f" with {window - room:,} kept for the answer"
+        return Fitted(
+            fitted, f"{'/'.join(who)} takes {window:,} tokens{kept}: {'; '.join(cutter.cuts)}."
+        )
+
+    def _window(self, request: Mapping[str, Any]) -> tuple[tuple[str, str], int | None]:
+        """Return who is asked and how many tokens that takes; None where it is not known."""
+        says = tuple(str(request.get(name) or "") for name in ("model", "api_provider", "url"))
+        known = self._windows.get(says)
+        if known is None:
+            who = provider_for(request, self._asking)
+            known = who, WINDOWS.get(who) or prices.context_window(*who)
+            self._windows[says] = known
+        return known
+
+    def _answer(self, request: Mapping[str, Any], window: int) -> int:
+        if self._asking.gen_type == "embedding":
+            return 0
+        for name in _LENGTHS:
+            asked = request.get(name)
+            if isinstance(asked, int) and 0 < asked < window:
+                return asked
+        return min(ANSWER_TOKENS, window // 4)
+
+
+class _Cutter:
+    """Cuts the texts of one request."""
+
+    def __init__(self, who: tuple[str, str], side: Side, encoding: str) -> None:
+        self._model = who[1]
+        self._side = side
+        self._encoding = encoding
+        self.cuts: list[str] = []
+        """What was left out, in words."""
+
+    def count(self, what: str | Mapping[str, Any]) -> int:
+        """Return the tokens of a text or a request; an estimate is taken a tenth higher."""
+        counted = count_tokens(what, self._encoding, self._model)
+        return counted.tokens * 11 // 10 if counted.is_estimate else counted.tokens
+
+    def conversation(self, request: Mapping[str, Any], room: int) -> Mapping[str, Any]:
+        """Cut the longest messages until the conversation fits."""
+        messages = request["messages"]
+        if not isinstance(messages, list):
+            return request
+        over = self.count(request) - room
+        texts = {
+            place: message["content"]
+            for place, message in enumerate(messages)
+            if isinstance(message, Mapping) and isinstance(message.get("content"), str)
+        }
+        changed = list(messages)
+        for place in sorted(texts, key=lambda one: -len(texts[one])):
+            if over <= 0:
+                break
+            tokens = self.count(texts[place])
+            name = f"message {place + 1} ({messages[place].get('role', 'no role')})"
+            text = self.text(texts[place], max(0, tokens - over), tokens, name)
+            changed[place] = {**messages[place], "content": text}
+            over -= tokens - self.count(text)
+        return {**request, "messages": changed}
+
+    def texts(self, request: Mapping[str, Any], room: int) -> Mapping[str, Any]:
+        """Cut each text of a prompt or an input for itself."""
+        for field in ("prompt", "input"):
+            found = request.get(field)
+            if isinstance(found, str):
+                return {**request, field: self._fitted(found, room, f"the {field}")}
+            if isinstance(found, list) and all(isinstance(one, str) for one in found):
+                texts = [
+                    self._fitted(text, room, f"text {place + 1}")
+                    for place, text in enumerate(found)
+                ]
+                return {**request, field: texts}
+        return request
+
+    def _fitted(self, text: str, room: int, name: str) -> str:
+        tokens = self.count(text)
+        return text if tokens <= room else self.text(text, room, tokens, name)
+
+    def text(self, text: str, room: int, tokens: int, name: str) -> str:
+        """Return the longest part of a text from its one end that fits."""
+        keeps = _from_start if self._side == "end" else _from_end
+        kept = keeps(text, _most(len(text), lambda some: self.count(keeps(text, some)) <= room))
+        end = "last" if self._side == "end" else "first"
+        left_out = tokens - self.count(kept)
+        self.cuts.append(
+            f"the {end} {left_out:,} tokens ({len(text) - len(kept):,} characters) of {name} "
+            "were left out"
+        )
+        return kept
+
+
+def _from_start(text: str, characters: int) -> str:
+    return text[:characters]
+
+
+def _from_end(text: str, characters: int) -> str:
+    return text[len(text) - characters :]
+
+
+def _most(top: int, fits: Callable[[int], bool]) -> int:
+    """Return the largest number up to `top` that fits, by halving.
+
+    Example:
+        >>> _most(100, lambda number: number <= 37)
+        37
+    """
+    low, high = 0, top
+    while low < high:
+        middle = (low + high + 1) // 2
+        if fits(middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
