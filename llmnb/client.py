@@ -12,10 +12,11 @@ import logging
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from llmnb import bridge, progress, settings
 from llmnb.adapters.rates import Rate
+from llmnb.batches.start import start_batch
 from llmnb.engine import collector
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
@@ -173,7 +174,8 @@ class AsyncLLM:
             use_cache: False asks everything anew; the answers are stored all the same.
             progress: Whether to show bars; ``"auto"``: on a terminal and in a notebook.
             **limits: Any of this class's limits, for this call only, and `max_wait`,
-                `time_limit`, `hedge_after`, `budget_usd`, `share` of `models.asking.start`.
+                `time_limit`, `hedge_after`, `budget_usd`, `share` of `models.asking.start`;
+                ``mode="batch"`` asks through the provider's batch API, for half the price.
 
         Returns:
             ``[request, response]``, or ``[request, response, metadata]`` where the request had
@@ -377,10 +379,32 @@ class AsyncLLM:
         if unknown:
             raise TypeError(f"generate() has no argument {sorted(unknown)[0]!r}")
         chosen.update(limits)
+        mode = chosen.pop("mode", "live")
+        asking = _replaced(self._asking, cache_vars=cache_vars or {})
+        project = project_name if project_name is not None else self.project_name
+        if mode == "batch":
+            _check_batch(limits, how)
+            self.last_run = cast(
+                "Run",  # it offers what a live run does
+                start_batch(
+                    cast("Iterable[Any]", requests),
+                    asking,
+                    project_name=project,
+                    cache_dir=self.cache_dir,
+                    share=chosen.get("share", True),
+                    use_cache=use_cache,
+                    budget_usd=chosen.get("budget_usd"),
+                ),
+            )
+            return self.last_run
+        if mode != "live":
+            raise ConfigurationError(
+                f"mode={mode!r} is not there; it is 'live' or 'batch'. Nothing was sent."
+            )
         self.last_run = start(
             requests,
-            _replaced(self._asking, cache_vars=cache_vars or {}),
-            project_name=project_name if project_name is not None else self.project_name,
+            asking,
+            project_name=project,
             cache_dir=self.cache_dir,
             use_cache=use_cache,
             **chosen,
@@ -406,6 +430,17 @@ class AsyncLLM:
             return [response_row(request, one) for request, one in pairs]
 
 
+def _check_batch(limits: Mapping[str, Any], how: Mapping[str, Any]) -> None:
+    """Refuse what a batch cannot do."""
+    given = [name for name in ("time_limit", "hedge_after") if limits.get(name) is not None]
+    if how:
+        given.append("iterate")
+    if given:
+        raise ConfigurationError(
+            f"{given[0]} does not go with mode='batch', which takes up to a day. Nothing was sent."
+        )
+
+
 _LIMITS = (
     "max_requests_per_minute",
     "max_tokens_per_minute",
@@ -415,7 +450,7 @@ _LIMITS = (
 )
 
 
-_FOR_ONE_CALL = frozenset(("max_wait", "time_limit", "share", "hedge_after", "budget_usd"))
+_FOR_ONE_CALL = frozenset(("max_wait", "time_limit", "share", "hedge_after", "budget_usd", "mode"))
 """Further arguments that a call may have, see `models.asking.start`."""
 
 

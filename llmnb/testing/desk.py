@@ -22,6 +22,7 @@ import orjson
 
 from llmnb.testing import error_bodies
 from llmnb.testing.answers import Answer, Replier, as_replier, make_answer
+from llmnb.testing.batches import Batches
 from llmnb.testing.endpoints import Endpoint, endpoint_of
 from llmnb.testing.events import Stream
 from llmnb.testing.fault_rules import Rule, Script, as_rule
@@ -127,6 +128,7 @@ class Desk:
         self.set_faults(behaviour.faults)
         self._keys = _accepted_keys(behaviour.api_key)
         self._started: float | None = None
+        self.batches = Batches(self)
 
     def set_faults(self, script: Script) -> None:
         """Replace the script of faults; a list begins with the next request."""
@@ -151,7 +153,8 @@ class Desk:
         """
         endpoint = endpoint_of(path) if method == "POST" else None
         if endpoint is None:
-            return self._look_up(method, path, headers)
+            about_batches = self.batches.receive(method, path, headers, raw)
+            return about_batches or self._look_up(method, path, headers)
         try:
             return self._decide(endpoint, headers, raw)
         except Exception as error:
@@ -307,11 +310,11 @@ class Desk:
 
     # -------------------------------------------------------------- how it ended
 
-    def close(self, plan: Plan) -> None:
+    def close(self, plan: Plan, *, price_factor: float = 1.0) -> None:
         """Enter that a plan was carried out; called before its last bytes leave."""
         completion = 0 if plan.answer is None else plan.answer.completion_tokens
         end: End = "refused" if plan.status == 429 else plan.end
-        self._enter_end(plan, end, completion, status=_status_sent(plan))
+        self._enter_end(plan, end, completion, status=_status_sent(plan), price_factor=price_factor)
 
     def leave(self, plan: Plan) -> None:
         """Enter that the client left before the reply was whole.
@@ -325,7 +328,15 @@ class Desk:
         status = plan.status if plan.has_begun else None
         self._enter_end(plan, "cancelled", completion, status=status)
 
-    def _enter_end(self, plan: Plan, end: End, completion: int, *, status: int | None) -> None:
+    def _enter_end(
+        self,
+        plan: Plan,
+        end: End,
+        completion: int,
+        *,
+        status: int | None,
+        price_factor: float = 1.0,
+    ) -> None:
         row = plan.row
         if row is None or row.end != "open":
             return
@@ -333,7 +344,7 @@ class Desk:
         usd = 0.0
         if plan.is_billed:
             self.limits.settle(row.prompt_tokens + completion, now=now)
-            usd = self._usd(row, completion)
+            usd = self._usd(row, completion) * price_factor
         self.ledger.close(
             row,
             now=now,
@@ -350,6 +361,19 @@ class Desk:
         return price.of(row.prompt_tokens, completion_tokens)
 
     # --------------------------------------------------------------- other pages
+
+    def is_accepted(self, headers: Headers) -> bool:
+        """Whether a request bears a key that is good here."""
+        return self._is_accepted(_key_of(headers))
+
+    def page(self, status: int, body: bytes) -> Plan:
+        """Return a plan for what asks for no completion."""
+        return Plan(status=status, body=body, end="finished" if status == 200 else "failed")
+
+    def lost(self, plan: Plan) -> Plan:
+        """Let the connection break before a reply leaves."""
+        plan.fault = Break(name="lost reply", at="before")
+        return plan
 
     def _is_accepted(self, key: str) -> bool:
         if self._keys is None:

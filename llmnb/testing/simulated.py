@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Literal, Self, Unpack
 
 from llmnb.errors import ConfigurationError
+from llmnb.testing.batches import Batches
 from llmnb.testing.desk import Desk
 from llmnb.testing.fault_rules import Script
 from llmnb.testing.gate import Gate, Where
@@ -229,6 +230,11 @@ class SimulatedProvider:
     def errors(self) -> list[Exception]:
         """What the test's own functions (`reply`, `faults`) raised."""
         return self._desk.errors
+
+    @property
+    def batches(self) -> Batches:
+        """Its batches and files; `batches.script` says what goes wrong with them."""
+        return self._desk.batches
 
     def wait_until(self, is_met: Callable[[LedgerTotals], bool], timeout: float = 30.0) -> None:
         """Block until the ledger's totals satisfy a condition. Raises `TimeoutError`."""

@@ -1,0 +1,1 @@
+"""Providers' batch APIs: half price, answers within a day, runs that outlive the kernel."""

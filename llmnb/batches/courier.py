@@ -1,0 +1,321 @@
+"""One part on its way: submitted once, asked after gently, its results saved.
+
+A courier lives on the loop thread; all runs of the process that wait for the same
+part share one. Every step is written down before it is taken, so that another
+process, or this one tomorrow, goes on where it ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+from llmnb import bridge
+from llmnb.adapters.file_lock import locked
+from llmnb.batches import pace, records
+from llmnb.batches.keeping import PartKeeper
+from llmnb.batches.records import Failed, Part, Record
+from llmnb.batches.service import Service
+from llmnb.engine.status import Clock
+from llmnb.errors import (
+    BadReply,
+    FlowControl,
+    LLMNBError,
+    MaybeBilled,
+    ProviderError,
+    StoreError,
+    Unsent,
+)
+from llmnb.models.target import HTTPTarget
+from llmnb.store.project import ProjectStore
+from llmnb.wire import batches as wire
+from llmnb.wire.batches import Standing
+
+logger = logging.getLogger("llmnb")
+
+T = TypeVar("T")
+
+_LONGEST_KEPT = 7 * 86400.0
+"""Seconds after which a batch that the provider does not know is taken for deleted."""
+
+ATTEMPTS = 5
+"""Attempts to submit a part whose fate is known each time."""
+
+_DOUBTFUL = (MaybeBilled, ProviderError, BadReply)
+"""Errors after which a batch may have been made all the same."""
+
+_PASSING = (Unsent, MaybeBilled, ProviderError, FlowControl, BadReply)
+"""Errors of a question that is asked again."""
+
+
+class Courier:
+    """Carries one part through.
+
+    Args:
+        part: The part.
+        record: Its run.
+        target: Who is asked.
+        service: The provider's batch API.
+        store: Where answers go.
+    """
+
+    def __init__(
+        self, part: Part, record: Record, target: HTTPTarget, service: Service, store: ProjectStore
+    ) -> None:
+        self.part = part
+        self.record = record
+        self._target = target
+        self._service = service
+        self._store = store
+        self._left = asyncio.Event()
+        self._waiting = 0
+        self._task: asyncio.Task[None] | None = None
+        self.done = 0
+        """Requests that the provider says are over."""
+
+        self.error: LLMNBError | None = None
+        """What keeps it from going on, where that is not the provider's last word."""
+
+        self.on_change: list[Callable[[], None]] = []
+
+    # ------------------------------------------------------------------- its guests
+
+    async def wait(self) -> None:
+        """Return when nothing more will come, or it cannot go on; `leave` ends it earlier."""
+        self._waiting += 1
+        self._left.clear()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._carry(), name="llmnb-batch")
+        try:
+            await asyncio.shield(self._task)
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._left.set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, so that whoever wants to go on needs a new one."""
+        return self._task is not None and self._task.done()
+
+    async def close(self) -> None:
+        """End it after the step it is at, for the process ends."""
+        self._left.set()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def withdraw(self) -> None:
+        """Ask the provider to stop the batch."""
+        if self.part.standing.batch is not None and self.part.is_open:
+            await self._service.withdraw(self.part.standing.batch)
+
+    # --------------------------------------------------------------------- the way
+
+    async def _carry(self) -> None:
+        try:
+            self.error = None
+            if self.part.standing.state in ("prepared", "submitting"):
+                await self._submit()
+            if self.part.standing.state == "submitted":
+                await self._follow()
+        except LLMNBError as error:
+            if self._is_gone(error):
+                self._refused(_gone(self.part))
+            else:
+                self.error = error
+            logger.warning("Batch %s: %s", self.part.name, self.error)
+        finally:
+            self._changed()
+
+    async def _submit(self) -> None:
+        """Submit the part, unless somebody has: only one at a time may try."""
+        async with self._alone():
+            self.part.load()
+            if self.part.standing.state == "submitting":
+                # Whoever submitted it may have died a moment ago: lists are not at once up to date.
+                await pace.rest(pace.FIRST_SECONDS, self._left)
+                if await self._found():
+                    return
+            if self.part.standing.state not in ("prepared", "submitting"):
+                return
+            for attempt in range(ATTEMPTS):
+                if self._left.is_set():
+                    return
+                error = await self._try()
+                if error is None or await self._settled(error, attempt):
+                    return
+                if attempt == ATTEMPTS - 1:
+                    raise error
+
+    async def _try(self) -> LLMNBError | None:
+        """Submit once; returns the error where it did not succeed."""
+        self.part.save(state="submitting", since=Clock.wall())
+        try:
+            made = await self._service.create(self.part)
+        except StoreError:
+            raise
+        except LLMNBError as error:
+            return error
+        self._submitted(made)
+        return None
+
+    async def _settled(self, error: LLMNBError, attempt: int) -> bool:
+        """Decide about a submission that failed; returns True where nothing is left to do."""
+        if isinstance(error, _DOUBTFUL):
+            # It may have arrived: it is looked for, after a while, before it is sent again.
+            await pace.rest(pace.wait_before(attempt, error.details.retry_after), self._left)
+            return await self._found()
+        self.part.save(state="prepared")
+        if isinstance(error, (FlowControl, Unsent)):
+            await pace.rest(pace.wait_before(attempt, error.details.retry_after), self._left)
+            return False
+        self._refused(error)
+        return True
+
+    async def _found(self) -> bool:
+        """Look for the part among the provider's batches."""
+        taken = await asyncio.to_thread(_names_of_others, self.part)
+        found = await self._patiently(lambda: self._service.find(self.part, taken))
+        if found is not None:
+            self._submitted(found)
+        return found is not None
+
+    def _submitted(self, made: Standing) -> None:
+        self.part.save(state="submitted", batch=made.name)
+        logger.info("Batch %s is submitted as %s.", self.part.name, made.name)
+        self._changed()
+
+    async def _follow(self) -> None:
+        """Ask how far it is until it is over; then save what came."""
+        batch = self.part.standing.batch or ""
+        poll = 0
+        while not self._left.is_set():
+            standing = await self._patiently(lambda: self._service.look(batch))
+            if standing is None:
+                return
+            self.done = standing.done
+            self._changed()
+            if standing.state == "refused":
+                self._refused(
+                    ProviderError(
+                        f"The provider refused the batch {batch}: "
+                        f"{standing.words or 'it does not say why'}. Nothing was billed; run "
+                        "again to submit it anew."
+                    )
+                )
+                return
+            if standing.state == "ended":
+                await self._keep(standing)
+                return
+            await pace.rest(pace.wait_before(poll), self._left)
+            poll += 1
+
+    async def _keep(self, standing: Standing) -> None:
+        keeper = PartKeeper(self.part, self.record, self._target, self._store)
+        self.part.load()
+        if not self.part.is_open:  # another process was quicker
+            return
+        await asyncio.to_thread(keeper.read_requests)
+
+        async def fetch() -> bool:
+            async for raw, results in self._service.results(standing):
+                await keeper.take(raw, results)
+            return True
+
+        if await self._patiently(fetch) is None:
+            return
+        if not keeper.is_ours:
+            others = [*self.part.standing.strangers, standing.name]
+            self.part.save(state="submitting", batch=None, strangers=others)
+            raise ProviderError(
+                f"The results of batch {standing.name} bear none of our ids, so it is not ours. "
+                "Attach to the run again to look for the right one."
+            )
+        kept = keeper.finish()
+        self.part.close("kept", kept.failed, words=standing.words)
+        logger.info(
+            "Batch %s: %d answers kept, %d requests without one.",
+            self.part.name,
+            kept.answered,
+            len(kept.failed),
+        )
+
+    def _is_gone(self, error: LLMNBError) -> bool:
+        """Whether the provider has forgotten the batch; a young one is another account's."""
+        standing = self.part.standing
+        is_old = Clock.wall() - standing.since > _LONGEST_KEPT
+        return standing.state == "submitted" and error.details.status == 404 and is_old
+
+    def _refused(self, error: LLMNBError) -> None:
+        self.error = error
+        keys = [wire.key_of(str(one.get("custom_id"))) for one in wire.lines(self.part.content())]
+        kind = type(error).__name__
+        failed = [Failed(key, kind, error.message) for key in keys]
+        self.part.close("refused", failed, words=error.message, kind=kind)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T | None:
+        """Ask until there is an answer; None where everybody has left."""
+        poll = 0
+        while not self._left.is_set():
+            try:
+                found = await ask()
+                self.error = None
+                return found
+            except _PASSING as error:
+                self.error = error
+                await pace.rest(pace.wait_before(poll, error.details.retry_after), self._left)
+                poll += 1
+        return None
+
+    @contextlib.asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Hold the part's lock, so that no other process submits it at the same time."""
+        path = self.part.path("lock")
+        with contextlib.ExitStack() as stack:
+            poll = 0
+            while True:
+                try:
+                    await asyncio.to_thread(stack.enter_context, locked(path, timeout=0))
+                    break
+                except StoreError:
+                    if self._left.is_set():
+                        raise
+                    await pace.rest(pace.wait_before(poll), self._left)
+                    poll += 1
+            yield
+
+    def _changed(self) -> None:
+        for told in tuple(self.on_change):
+            told()
+
+
+def _gone(part: Part) -> LLMNBError:
+    return ProviderError(
+        f"The provider has no batch {part.standing.batch} any more, so its results are lost: they "
+        "are kept there for about a month. Run again to ask what is missing; that is paid for anew."
+    )
+
+
+def _names_of_others(part: Part) -> set[str]:
+    """Return the provider's names of all batches that other parts are known by."""
+    found = set(part.standing.strangers)
+    for folder, record in records.all_records(part.folder.parent):
+        for other in records.parts_of(folder, record):
+            if other.name != part.name and other.standing.batch:
+                found.add(other.standing.batch)
+    return found
+
+
+def couriers() -> dict[str, Courier]:
+    """Return the couriers of this process by the name of their part; call it on the loop."""
+
+    async def close(known: dict[str, Courier]) -> None:
+        for courier in list(known.values()):
+            await courier.close()
+
+    return bridge.per_loop("batches.couriers", dict[str, Courier], close)

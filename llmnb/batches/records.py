@@ -1,0 +1,333 @@
+"""What is written down of a batch run before anything is sent, so that nothing is sent twice.
+
+::
+
+    <cache_dir>/.batches/
+        .lock                          held while a new run looks which requests are under way
+        batch-20261121-101500-3f9a2c/  a run
+            record.json                who is asked; written last, never changed, holds no key
+            rows.jsonl                 for each row its answer's key, and which part asks it
+            part-0000.jsonl            the requests of a part, until their results are kept
+            part-0000.json             how far the part is
+            part-0000.errors.json      requests without an answer, and why
+            part-0000.lock             held by whoever submits it
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from llmnb.errors import ConfigurationError, StoreError
+from llmnb.store import layout
+
+FOLDER = ".batches"
+RECORD, ROWS, LOCK = "record.json", "rows.jsonl", ".lock"
+
+PartState = Literal["prepared", "submitting", "submitted", "kept", "refused"]
+"""Not sent; perhaps sent; at the provider; its results are saved; no results will come."""
+
+OPEN: frozenset[str] = frozenset(("prepared", "submitting", "submitted"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """Who is asked by a run, and where its answers go."""
+
+    run_id: str
+    project: str
+    share: bool | list[str]
+    provider: str
+    """Catalog name, or ``sim``."""
+
+    model: str
+    url: str
+    """The endpoint that the requests name; without the key."""
+
+    gen_type: str
+    dialect: str
+    rows: int
+    parts: int
+    created: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowNote:
+    """One row of a run."""
+
+    key: str | None
+    """None where the row never became a request."""
+
+    part: int | None = None
+    """Part of this run that asks it; None where nothing had to be asked."""
+
+    elsewhere: str | None = None
+    """``run_id/part`` of an earlier run that asks it already."""
+
+    is_length_chosen: bool = True
+    """Whether the caller said how long the answer may be."""
+
+    error: tuple[str, str] | None = None
+    """Kind and message of the error, where there is no key."""
+
+
+@dataclass(slots=True, kw_only=True)
+class PartStanding:
+    """How far a part is."""
+
+    state: PartState = "prepared"
+    requests: int = 0
+    tag: str = ""
+    """Our mark on the batch at the provider."""
+
+    batch: str | None = None
+    """The provider's name for the batch."""
+
+    since: float = 0.0
+    """When it was submitted, in seconds since the epoch."""
+
+    strangers: list[str] = field(default_factory=list)
+    """Batches that were taken for it and were not."""
+
+    words: str = ""
+    """Why it was refused."""
+
+    kind: str = ""
+    """Kind of error of a refused part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A request that got no answer."""
+
+    key: str
+    kind: str
+    message: str
+
+
+@dataclass(slots=True)
+class Part:
+    """One batch of a run, on disk."""
+
+    folder: Path
+    number: int
+    standing: PartStanding = field(default_factory=PartStanding)
+
+    @property
+    def name(self) -> str:
+        """Run and part."""
+        return f"{self.folder.name}/{self.number}"
+
+    def path(self, ending: str) -> Path:
+        """Return where something of it is kept."""
+        return self.folder / f"part-{self.number:04d}.{ending}"
+
+    def load(self) -> Part:
+        """Read from disk how far it is; returns itself."""
+        found = _object(self.path("json"))
+        known = {one.name for one in fields(PartStanding)}
+        self.standing = PartStanding(**{name: found[name] for name in found if name in known})
+        return self
+
+    def save(self, **changes: Any) -> None:
+        """Write down how far it is.
+
+        Raises:
+            StoreError: If it cannot be written; then nothing must be sent.
+        """
+        for name, value in changes.items():
+            setattr(self.standing, name, value)
+        write(self.path("json"), orjson.dumps(asdict(self.standing)))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether results may still come."""
+        return self.standing.state in OPEN
+
+    def content(self) -> bytes:
+        """Return its requests as lines."""
+        try:
+            return self.path("jsonl").read_bytes()
+        except OSError as error:
+            raise StoreError(f"The requests of batch {self.name} cannot be read: {error}") from None
+
+    def failures(self) -> list[Failed]:
+        """Return the requests without an answer."""
+        path = self.path("errors.json")
+        return [Failed(*one) for one in orjson.loads(path.read_bytes())] if path.exists() else []
+
+    def close(self, state: PartState, failed: Sequence[Failed], **changes: Any) -> None:
+        """Write down that nothing more will come of it; its requests' texts are removed."""
+        if failed:
+            rows = [(one.key, one.kind, one.message) for one in failed]
+            write(self.path("errors.json"), orjson.dumps(rows))
+        self.save(state=state, **changes)
+        self.path("jsonl").unlink(missing_ok=True)
+
+
+def root(cache_dir: Path) -> Path:
+    """Return the folder of all records, made if it is missing."""
+    folder = cache_dir / FOLDER
+    try:
+        layout.make_root(cache_dir)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"The cache folder {cache_dir} cannot be made: {error}. Nothing was submitted; give "
+            "another cache_dir or set LLMNB_CACHE_DIR."
+        ) from None
+    return folder
+
+
+def new_id(now: float) -> str:
+    """Return a name for a run."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+    return f"batch-{stamp}-{secrets.token_hex(3)}"
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a small file whole or not at all."""
+    try:
+        layout.write_private(path, data)
+    except OSError as error:
+        raise StoreError(
+            f"The record of the batch run cannot be written: {error}. What is submitted already "
+            "goes on at the provider; nothing more is submitted."
+        ) from None
+
+
+def write_lines(path: Path, rows: Iterable[bytes]) -> None:
+    """Write a large file, readable by its owner only."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.writelines(rows)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StoreError(
+            f"The requests of the batch cannot be written: {error}. Nothing was submitted."
+        ) from None
+
+
+def write_run(
+    folder: Path, record: Record, rows: Sequence[RowNote], parts: Sequence[Sequence[bytes]]
+) -> list[Part]:
+    """Write a run down whole: its record is the last thing written.
+
+    Args:
+        folder: The run's own folder, not there yet.
+        record: Who is asked.
+        rows: Its rows.
+        parts: The lines of each batch.
+
+    Raises:
+        StoreError: If it cannot be written; then nothing is left of it.
+    """
+    made = []
+    try:
+        folder.mkdir(mode=0o700)
+        for number, lines in enumerate(parts):
+            part = Part(folder, number)
+            write_lines(part.path("jsonl"), lines)
+            part.save(requests=len(lines), tag=f"{record.run_id}-{number}")
+            made.append(part)
+        notes = (orjson.dumps(_packed(one)) + b"\n" for one in rows)
+        write_lines(folder / ROWS, notes)
+        write(folder / RECORD, orjson.dumps({"llmnb": 1, **asdict(record)}))
+    except (OSError, StoreError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(f"The batch run cannot be written down: {error}.") from None
+    return made
+
+
+def read_record(folder: Path) -> Record:
+    """Return the record of a run.
+
+    Raises:
+        ConfigurationError: If there is none.
+    """
+    try:
+        found = _object(folder / RECORD)
+        return Record(**{one.name: found[one.name] for one in fields(Record)})
+    except (StoreError, KeyError, TypeError):
+        raise ConfigurationError(
+            f"There is no batch run {folder.name!r} in {folder.parent}; llmnb.runs() lists those "
+            "there are. Another cache_dir may hold it."
+        ) from None
+
+
+def read_rows(folder: Path) -> list[RowNote]:
+    """Return the rows of a run."""
+    lines = (folder / ROWS).read_bytes().splitlines()
+    found = []
+    for line in lines:
+        key, part, elsewhere, is_chosen, error = orjson.loads(line)
+        found.append(RowNote(key, part, elsewhere, is_chosen, tuple(error) if error else None))
+    return found
+
+
+def parts_of(folder: Path, record: Record) -> list[Part]:
+    """Return the parts of a run as they are on disk."""
+    return [Part(folder, number).load() for number in range(record.parts)]
+
+
+def part_named(folder: Path, name: str) -> Part:
+    """Return a part by ``run_id/part``."""
+    run_id, _, number = name.partition("/")
+    return Part(folder / Path(run_id).name, int(number)).load()
+
+
+def all_records(folder: Path) -> Iterator[tuple[Path, Record]]:
+    """Yield every run that is written down whole, the oldest first."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    except OSError:
+        return
+    for name in names:
+        try:
+            yield folder / name, read_record(folder / name)
+        except ConfigurationError:
+            continue
+
+
+def under_way(folder: Path) -> Iterator[tuple[Record, Part, set[str]]]:
+    """Yield every part that results may still come from, with the keys it asks."""
+    for place, record in all_records(folder):
+        try:
+            waiting = {part.number: part for part in parts_of(place, record) if part.is_open}
+            if not waiting:
+                continue
+            keys: dict[int, set[str]] = {number: set() for number in waiting}
+            for row in read_rows(place):
+                if row.key is not None and row.part in keys:
+                    keys[row.part].add(row.key)
+        except (OSError, StoreError, ValueError):
+            continue  # another process is clearing it
+        for number, part in waiting.items():
+            yield record, part, keys[number]
+
+
+def _packed(row: RowNote) -> list[Any]:
+    return [row.key, row.part, row.elsewhere, row.is_length_chosen, row.error]
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        found = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise StoreError(f"{path.name} of a batch run cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise StoreError(f"{path.name} of a batch run was not written by llmnb.")
+    return found

@@ -1,0 +1,363 @@
+"""A batch run as its owner holds it: looked at and waited for like a live one, from any thread."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import Any
+
+from llmnb import bridge
+from llmnb.batches import rows as outcomes_of
+from llmnb.batches.card import card
+from llmnb.batches.courier import Courier
+from llmnb.batches.records import Failed, Record
+from llmnb.batches.rows import BatchRow
+from llmnb.batches.tally import Tally
+from llmnb.engine.run import UNCHANGED, Unchanged
+from llmnb.engine.status import Clock, State, StatusSnapshot, frozen, usd_text
+from llmnb.errors import ConfigurationError, LLMNBError, Stopped, StoreError
+from llmnb.models.target import HTTPTarget
+from llmnb.records import Outcome
+from llmnb.store.project import ProjectStore
+
+Again = Callable[[list[BatchRow], Callable[[Outcome], None]], "BatchRun"]
+"""Starts a run over rows; what it is given takes each outcome."""
+
+_AT_ONCE = 500
+"""Keys looked up in one query."""
+
+
+class BatchRun:
+    """Rows whose answers come from a provider's batches.
+
+    It offers what a live run does; `run_id` is the name by which `llmnb.attach` finds it
+    again. `stop` leaves the batches at the provider, `withdraw` stops them there.
+
+    Args:
+        record: Who is asked.
+        target: The same, ready to be asked.
+        store: Where answers go.
+        rows: Every row.
+        couriers: What carries the parts that are waited for, by their name.
+        known: Outcomes that are known already, by row.
+        again: Starts a run over rows that failed; None where the requests are not at hand.
+        on_outcome: Called on the loop thread with each outcome.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        target: HTTPTarget,
+        store: ProjectStore,
+        rows: list[BatchRow],
+        couriers: dict[str, Courier],
+        *,
+        known: Mapping[int, Outcome] | None = None,
+        again: Again | None = None,
+        on_outcome: Callable[[Outcome], None] | None = None,
+    ) -> None:
+        self._record = record
+        self._target = target
+        self._store = store
+        self._rows = rows
+        self._couriers = couriers
+        self._known = known or {}
+        self._again = again
+        self._on_outcome = on_outcome
+        self._outcomes: list[Outcome | None] = [None] * len(rows)
+        self._started = Clock.monotonic()
+        self._started_at = Clock.wall()
+        self._ended: float | None = None
+        self._ended_at: float | None = None
+        self._tally = Tally(len(rows), self._started)
+        self._is_stopping = False
+        self._waits: list[asyncio.Task[None]] = []
+        self._first_error: LLMNBError | None = None
+        self._done = bridge.submit(self._walk())
+
+    # --------------------------------------------------------------------- reading
+
+    @property
+    def run_id(self) -> str:
+        """Name by which `llmnb.attach` finds it; empty where nothing had to be submitted."""
+        return self._record.run_id
+
+    @property
+    def project(self) -> str:
+        """Name of the project that keeps the answers."""
+        return self._store.name
+
+    @property
+    def asked(self) -> str:
+        """The model in words."""
+        return f"{self._record.provider}/{self._record.model}"
+
+    @property
+    def error(self) -> LLMNBError | None:
+        """What kept a whole batch from being answered, None where all went well."""
+        return self._first_error
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every row has its outcome."""
+        return self._done.done()
+
+    def status(self) -> StatusSnapshot:
+        """Return a frozen picture of the run as it is now."""
+        counts = dataclasses.replace(self._tally.counts)
+        couriers = list(self._couriers.values())
+        waiting = [one for one in couriers if one.part.is_open]
+        sent = sum(
+            one.part.standing.requests - one.done
+            for one in waiting
+            if one.part.standing.state == "submitted"
+        )
+        end = self._ended if self._ended is not None else Clock.monotonic()
+        return StatusSnapshot(
+            state=self._state(),
+            total=len(self._rows),
+            launched=min(len(self._rows), counts.num_rows_done + max(0, sent)),
+            completed=counts.num_rows_done,
+            counts=counts,
+            failures=frozen(self._tally.failures),
+            waiting_on=self._waiting_words(waiting),
+            in_flight=max(0, sent),
+            seconds=end - self._started,
+            project=self.project,
+            models=frozen({self.asked: counts.num_tasks_succeeded}),
+            simulated=self._tally.is_simulated,
+            started_at=self._started_at,
+            ended_at=self._ended_at,
+            causes=self._tally.stats.causes(),
+        )
+
+    def partial(self) -> list[Outcome | None]:
+        """Return the outcomes so far in input order, None where there is none yet."""
+        return list(self._outcomes)
+
+    def failures(self) -> list[Outcome]:
+        """Return the outcomes that are errors."""
+        return [one for one in self._outcomes if one is not None and one.error is not None]
+
+    def _state(self) -> State:
+        if self._done.done():
+            return "stopped" if self._tally.counts.num_stopped else "finished"
+        return "stopping" if self._is_stopping else "running"
+
+    def _waiting_words(self, waiting: list[Courier]) -> str:
+        if self.is_done or not waiting:
+            return ""
+        troubled = next((one.error for one in waiting if one.error is not None), None)
+        if troubled is not None:
+            return troubled.message.partition("\n")[0][:200]
+        sent = [one for one in waiting if one.part.standing.state == "submitted"]
+        if len(sent) < len(waiting):
+            return "the batch to be submitted"
+        done = sum(one.done for one in sent)
+        total = sum(one.part.standing.requests for one in sent)
+        what = "batch" if len(sent) == 1 else f"{len(sent)} batches"
+        return f"the provider's {what}: {done:,} of {total:,} done"
+
+    # --------------------------------------------------------------------- waiting
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until every row has its outcome; False if `timeout` seconds were not enough."""
+        try:
+            self._done.result(timeout)
+        except TimeoutError:
+            if not self._done.done():
+                return False
+            raise
+        return True
+
+    def result(self, timeout: float | None = None) -> list[Outcome]:
+        """Block for the outcomes, one for each row, in their order.
+
+        Args:
+            timeout: Seconds to wait; None waits as long as it takes, a day perhaps.
+
+        Raises:
+            TimeoutError: If the run takes longer; it goes on.
+        """
+        until = None if timeout is None else Clock.monotonic() + timeout
+        while not self.wait(bridge.SLICE_SECONDS):
+            if until is not None and Clock.monotonic() >= until:
+                raise TimeoutError(f"The batch run is not done after {timeout:g} s; it goes on.")
+        return [one for one in self._outcomes if one is not None]
+
+    def __await__(self) -> Generator[Any, None, list[Outcome]]:
+        yield from asyncio.shield(asyncio.wrap_future(self._done)).__await__()
+        return [one for one in self._outcomes if one is not None]
+
+    # -------------------------------------------------------------------- steering
+
+    def stop(self) -> None:
+        """Wait no longer; the batches go on at the provider, and `llmnb.attach` finds them."""
+        self._is_stopping = True
+        bridge.loop_thread().loop.call_soon_threadsafe(self._leave)
+
+    def cancel(self) -> None:
+        """Do what `stop` does: what is submitted is paid for, so it is not dropped."""
+        self.stop()
+
+    def pause(self) -> None:
+        """Change nothing: a batch is in the provider's hands."""
+
+    def resume(self) -> None:
+        """Change nothing."""
+
+    def set_limits(
+        self,
+        *,
+        max_requests_per_minute: float | Unchanged | None = UNCHANGED,
+        max_tokens_per_minute: float | Unchanged | None = UNCHANGED,
+        max_concurrent_requests: int | Unchanged | None = UNCHANGED,
+    ) -> None:
+        """Change nothing: no limit per minute holds for batches."""
+
+    def withdraw(self) -> None:
+        """Ask the provider to stop the batches; what it has finished is still kept and billed."""
+        for courier in self._couriers.values():
+            bridge.call(courier.withdraw())
+
+    def retry_failed(self, causes: str | Iterable[str] | None = None) -> BatchRun:
+        """Submit the failed rows anew; their outcomes take the failed ones' places.
+
+        Args:
+            causes: Only rows that failed for these kinds of errors; None: all of them.
+
+        Raises:
+            ConfigurationError: If the run goes on, no row failed for the cause, or it is one that
+                was attached to, whose requests are not at hand.
+        """
+        if not self.is_done:
+            raise ConfigurationError("The batch run goes on: wait for its end, or stop it first.")
+        if self._again is None:
+            raise ConfigurationError(
+                "This run was attached to, so its requests are not at hand: run the same cell "
+                "again, which asks only what is missing."
+            )
+        wanted = None if causes is None else {causes} if isinstance(causes, str) else set(causes)
+        numbers = [
+            one.row
+            for one in self.failures()
+            if wanted is None or type(one.error).__name__ in wanted
+        ]
+        if not numbers:
+            raise ConfigurationError("No row of this run failed for that.")
+        return self._again(
+            [self._rows[number] for number in numbers],
+            lambda outcome: self._mend(numbers[outcome.row], outcome),
+        )
+
+    def _mend(self, number: int, outcome: Outcome) -> None:
+        """Put a retried row's outcome in the place of the failed one."""
+        failed = self._outcomes[number]
+        if failed is not None:
+            self._tally.take_back(failed)
+        self._finish(dataclasses.replace(outcome, row=number))
+
+    def _leave(self) -> None:
+        for one in self._waits:
+            one.cancel()
+
+    # -------------------------------------------------------------- on the loop: work
+
+    async def _walk(self) -> None:
+        """Give every row its outcome: what is known at once, the rest part by part."""
+        try:
+            for number, row in enumerate(self._rows):
+                if row.key is None:
+                    self._finish(outcomes_of.unasked(number, row))
+            for outcome in self._known.values():
+                self._finish(outcome)
+            if self._again is None:
+                await self._collect(None, {})
+            await asyncio.gather(*(self._part(name) for name in self._couriers))
+        except StoreError as error:
+            self._first_error = self._first_error or error
+        finally:
+            for number, row in enumerate(self._rows):
+                if self._outcomes[number] is None:
+                    self._finish(outcomes_of.failed(number, row, self._missing(row)))
+            self._ended, self._ended_at = Clock.monotonic(), Clock.wall()
+
+    async def _part(self, name: str) -> None:
+        """Wait for one part and give its rows their outcomes."""
+        courier = self._couriers[name]
+        if courier.part.is_open:
+            waiting = asyncio.create_task(courier.wait())
+            self._waits.append(waiting)
+            if self._is_stopping:
+                waiting.cancel()
+            await asyncio.wait([waiting])
+        if courier.part.is_open:
+            if courier.error is not None:
+                self._first_error = self._first_error or courier.error
+            return
+        if courier.part.standing.state == "refused":
+            self._first_error = self._first_error or outcomes_of.error_of(
+                courier.part.standing.kind, courier.part.standing.words
+            )
+        failed = await asyncio.to_thread(courier.part.failures)
+        await self._collect(name, {one.key: one for one in failed})
+
+    async def _collect(self, part: str | None, failed: dict[str, Failed]) -> None:
+        """Give the rows of a part their outcomes; None: those that the store had before."""
+        numbers = [
+            number
+            for number, row in enumerate(self._rows)
+            if row.key is not None and row.part == part
+        ]
+        is_own = part is not None and part.startswith(f"{self.run_id}/")
+        look = self._store.peek if is_own else self._store.lookup
+        for first in range(0, len(numbers), _AT_ONCE):
+            some = numbers[first : first + _AT_ONCE]
+            keys = [key for number in some if (key := self._rows[number].key) is not None]
+            found = await asyncio.to_thread(look, keys)
+            for number in some:
+                row = self._rows[number]
+                key = row.key or ""
+                if key in failed:
+                    self._finish(outcomes_of.failed_as(number, row, failed[key]))
+                elif (entry := found.get(key)) is not None:
+                    outcome = outcomes_of.answered(number, row, entry, self._target)
+                    if outcome is not None:
+                        self._finish(outcome)
+
+    def _missing(self, row: BatchRow) -> LLMNBError:
+        """Return why a row that is waited for has no outcome."""
+        courier = self._couriers.get(row.part or "")
+        if courier is not None and courier.error is not None:
+            return outcomes_of.error_of(type(courier.error).__name__, courier.error.message)
+        if courier is not None and courier.part.is_open:
+            return Stopped(
+                "Nobody waits for this batch any longer; it goes on at the provider. "
+                f"llmnb.attach({courier.part.folder.name!r}) or the same call again goes on."
+            )
+        return StoreError(
+            "The store has no answer for this row any more; run again to ask what is missing."
+        )
+
+    def _finish(self, outcome: Outcome) -> None:
+        """Enter what became of a row."""
+        self._outcomes[outcome.row] = outcome
+        self._tally.enter(outcome)
+        if self._on_outcome is not None:
+            self._on_outcome(outcome)
+
+    # -------------------------------------------------------------------- on show
+
+    def __repr__(self) -> str:
+        status = self.status()
+        waits = f", waiting on {status.waiting_on}" if status.waiting_on else ""
+        return (
+            f"<BatchRun {self.run_id or '(all cached)'}: {status.completed:,} of "
+            f"{len(self._rows):,} rows, {status.state}{waits}, "
+            f"{usd_text(status.counts.usd, unknown=status.counts.num_unpriced > 0)}, "
+            f"project {self.project!r}>"
+        )
+
+    def _repr_html_(self) -> str:
+        return card(self.run_id, self.asked, self.status())

@@ -1,0 +1,125 @@
+"""Promises about `mode="batch"` of the doors: the accessor and AsyncLLM."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+import llmnb
+from llmnb import AsyncLLM
+from llmnb.errors import ConfigurationError
+
+openai_only = pytest.mark.parametrize("provider", ["openai"], indirect=True)
+"""The doors do not know the protocol."""
+
+
+@pytest.fixture
+def model(asking) -> str:
+    """Return the model's name; each test runs in both protocols."""
+    return str(asking.model)
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    """Return a frame with a row that asks nothing."""
+    return pd.DataFrame({"text": ["a", None, "b", "a"]}, index=[7, 7, 8, 9])
+
+
+def test_generate_gives_the_same_as_live(frame, model, sim):
+    """A batch fills the same rows of the same column, and a live run then sends nothing."""
+    params = {"max_tokens": 50}
+    batch = frame.llm.generate("text", model=model, params=params, mode="batch")
+    received = sim.ledger.totals().received
+    live = frame.llm.generate("text", model=model, params=params)
+    pd.testing.assert_series_equal(batch, live)
+    assert batch.tolist() == ["> a", pd.NA, "> b", "> a"]
+    assert sim.ledger.totals().received == received == 2
+
+
+@openai_only
+def test_start_gives_a_run_to_look_at_and_steer(frame, model, sim):
+    """The run of a table tells how far it is, and gives what there is when it is stopped."""
+    sim.batches.script.polls = 10**9
+    run = frame.llm.start("text", model=model, mode="batch", params={"max_tokens": 50})
+    while not sim.batches.polls:
+        run.wait(0.01)
+    assert "done" in run.status().waiting_on
+    assert run.status().total == 3
+    assert run.partial().isna().all()
+    run.stop()
+    assert run.result(30).isna().all()
+    assert llmnb.runs()[0].run_id == run.run.run_id
+
+
+@openai_only
+async def test_it_can_be_awaited(frame, model):
+    """The awaited twin works on the caller's loop."""
+    found = await frame.llm.agenerate(
+        "text", model=model, params={"max_tokens": 50}, mode="batch", progress=False
+    )
+    assert found.tolist() == ["> a", pd.NA, "> b", "> a"]
+
+
+def test_structured_answers_are_checked(model):
+    """Labels come back as categories; what fits none is a failed row, its text kept."""
+    series = pd.Series(["label: yes", "label: perhaps"])
+    with pytest.warns(UserWarning, match="SchemaMismatch"):
+        found = series.llm.classify(["yes", "no"], model=model, mode="batch")
+    assert found.dtype == "category"
+    assert found.tolist()[0] == "yes"
+    assert pd.isna(found[1])
+
+
+@openai_only
+def test_several_answers_a_row(frame, model):
+    """With n above 1 every sample is a request of its own."""
+    found = frame.llm.generate("text", model=model, params={"max_tokens": 9}, n=2, mode="batch")
+    assert found.tolist()[0] == ["> a", "> a"]
+
+
+@openai_only
+def test_a_plan_is_at_half_the_price(frame, model):
+    """What a batch would cost is half of what a live run would."""
+    live = frame.llm.plan("text", model=model, params={"max_tokens": 50})
+    batch = frame.llm.plan("text", model=model, params={"max_tokens": 50}, mode="batch")
+    assert batch.usd_high == pytest.approx(live.usd_high / 2)
+
+
+@openai_only
+@pytest.mark.parametrize(
+    "options", [{"time_limit": 5}, {"hedge_after": 1}, {"mode": "later"}], ids=str
+)
+def test_what_a_batch_cannot_do_is_refused(frame, model, sim, options):
+    """Options that promise seconds do not go with a batch, and there is no third mode."""
+    with pytest.raises(ConfigurationError, match="Nothing was sent"):
+        frame.llm.generate("text", model=model, **{"mode": "batch", **options})
+    with pytest.raises(ConfigurationError, match="Nothing was sent"):
+        AsyncLLM(model=model).generate([{"prompt": "a"}], **{"mode": "batch", **options})
+    assert sim.ledger.totals().received == 0
+
+
+@openai_only
+def test_comparing_is_live(frame, model):
+    """Several models are compared by asking now."""
+    with pytest.raises(ConfigurationError, match="mode"):
+        frame.llm.compare("text", [model, "openai/other"], mode="batch")
+
+
+@openai_only
+def test_async_llm_gives_its_rows(model, sim):
+    """AsyncLLM's rows are as ever, metadata included."""
+    llm = AsyncLLM(model=model, sampling_params={"max_tokens": 50})
+    requests = [{"prompt": "a", "metadata": 1}, {"prompt": "fail b"}]
+    rows = llm.generate(requests, mode="batch", progress=False)
+    assert len(rows[0]) == 3
+    assert "> a" in str(rows[0][1])
+    assert isinstance(rows[1][1], list)
+    again = llm.start([{"prompt": "a"}], mode="batch")
+    assert again.result(30)[0].source == "cached"
+
+
+@openai_only
+def test_async_llm_does_not_iterate_over_a_batch(model):
+    """What is streamed is asked now."""
+    with pytest.raises(ConfigurationError, match="iterate"):
+        next(AsyncLLM(model=model).iterate([{"prompt": "a"}], mode="batch"))

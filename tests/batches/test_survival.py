@@ -1,0 +1,240 @@
+"""Promises about batches that outlive whoever submitted them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import llmnb
+from llmnb import bridge
+from llmnb.batches import attaching, records
+from llmnb.batches.courier import couriers
+from llmnb.batches.start import start_batch
+from llmnb.errors import ConfigurationError
+
+_SUBMIT = """
+import os, sys, llmnb
+from llmnb.batches.start import start_batch
+from llmnb.models.asking import Asking
+asking = Asking(model=sys.argv[1], params={"max_tokens": 50})
+run = start_batch([{"prompt": one} for one in ("a", "b", "c")], asking)
+print(run.run_id, flush=True)
+run.wait()
+"""
+
+
+def texts(run):
+    return [one.text for one in run.result(30)]
+
+
+def forget_couriers():
+    """Do as a new process would: nothing in memory knows of any batch."""
+
+    async def clear():
+        known = couriers()
+        for one in list(known.values()):
+            await one.close()
+        known.clear()
+
+    bridge.call(clear())
+
+
+def until_polled(sim, run):
+    while not sim.batches.polls:
+        run.wait(0.01)
+
+
+def test_a_killed_process_loses_nothing(asking, sim, cache):
+    """Killed while the provider works, the run is found, attached to and complete; one batch."""
+    sim.batches.script.polls = 10**9
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SUBMIT, asking.model],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "LLMNB_CACHE_DIR": str(cache)},
+    )
+    assert process.stdout is not None
+    run_id = process.stdout.readline().strip()
+    while not sim.batches.polls:
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    process.stdout.close()
+    sim.batches.script.polls = 0
+    [note] = llmnb.runs()
+    assert (note.run_id, note.state, note.requests) == (run_id, "under way", 3)
+    run = llmnb.attach(run_id)
+    assert texts(run) == ["> a", "> b", "> c"]
+    assert len(sim.batches.batches) == 1
+    assert llmnb.runs()[0].state == "finished"
+    assert all(one.usd > 0 for one in run.result())
+
+
+def test_the_same_call_again_waits_for_the_same_batch(start, sim):
+    """Stopped and run again, a cell submits only what no batch under way asks."""
+    sim.batches.script.polls = 10**9
+    first = start("a", "b")
+    until_polled(sim, first)
+    first.stop()
+    assert [type(one.error).__name__ for one in first.result(30)] == ["Stopped", "Stopped"]
+    assert first.run_id in first.failures()[0].error.message
+    assert first.status().state == "stopped"
+    forget_couriers()
+    second = start("b", "a", "c")
+    sim.batches.script.polls = 0
+    assert texts(second) == ["> b", "> a", "> c"]
+    assert [len(one.requests) for one in sim.batches.batches.values()] == [2, 1]
+
+
+def test_two_runs_of_one_process_share_a_batch(start, sim):
+    """Two runs that ask the same at once submit it once and both have the answers."""
+    sim.batches.script.polls = 3
+    first, second = start("a", "b"), start("a", "b")
+    assert texts(first) == texts(second) == ["> a", "> b"]
+    assert len(sim.batches.batches) == 1
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_process_that_died_while_it_submitted(start, sim, moment):
+    """Whether the batch was made or not, attaching ends with exactly one."""
+    sim.batches.script.polls = 10**9
+    run = start("a", "b")
+    until_polled(sim, run)
+    run.stop()
+    run.wait(30)
+    forget_couriers()
+    folder = records.root(Path(os.environ["LLMNB_CACHE_DIR"])) / run.run_id
+    part = records.part_named(folder.parent, f"{run.run_id}/0")
+    part.save(state="submitting", batch=None)
+    if moment == "before":
+        sim.batches.batches.clear()
+    sim.batches.script.polls = 0
+    assert texts(llmnb.attach(run.run_id)) == ["> a", "> b"]
+    assert len(sim.batches.batches) == 1
+
+
+def test_an_attached_run_knows_cached_failed_and_wrong_rows(start, asking, sim):
+    """Every row has its outcome again: from the store, from the batch, or why it has none."""
+    start("a").result(30)
+    rows = [{"prompt": "a"}, {"prompt": "fail b"}, {"nothing": 1}, {"prompt": "c"}]
+    run = start_batch(rows, asking)
+    run.result(30)
+    forget_couriers()
+    attached = llmnb.attach(run.run_id)
+    again = attached.result(30)
+    assert [one.text for one in again] == ["> a", None, None, "> c"]
+    assert again[0].source == "cached"
+    assert [type(one.error).__name__ for one in again[1:3]] == ["RequestRejected", "InputError"]
+    with pytest.raises(ConfigurationError, match="same cell"):
+        attached.retry_failed()
+
+
+def test_no_key_is_written_down_and_no_prompt_stays(start, sim, cache, monkeypatch, provider):
+    """Records hold no key; the requests' texts go once the results are kept; files are private."""
+    secret = "sk-very-secret-1234567890"
+    monkeypatch.setenv(f"{provider.upper()}_API_KEY", secret)
+    run = start("a prompt of mine")
+    run.result(30)
+    files = [path for path in (cache / records.FOLDER).rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        content = path.read_bytes()
+        assert secret.encode() not in content
+        assert b"prompt of mine" not in content or path.suffix == ".jsonl"
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_strangers_batch_is_not_taken_for_ours_twice(start, sim, cache):
+    """A batch of as many requests that bears other ids is set aside; then the run is asked."""
+    sim.batches.script.polls = 10**9
+    run = start("a")
+    until_polled(sim, run)
+    run.stop()
+    run.wait(30)
+    forget_couriers()
+    part = records.part_named(cache / records.FOLDER, f"{run.run_id}/0")
+    [batch] = sim.batches.batches.values()
+    batch.requests = [("somebody-else", *batch.requests[0][1:])]
+    part.save(state="submitted", batch=batch.name)
+    sim.batches.script.polls = 0
+    assert "not ours" in str(llmnb.attach(run.run_id).result(30)[0].error)
+    forget_couriers()
+    batch.metadata = None
+    assert texts(llmnb.attach(run.run_id)) == ["> a"]
+    assert len(sim.batches.batches) == 2
+
+
+def test_a_name_is_no_path(cache):
+    """Names that lead elsewhere, and names of nothing, are refused with what to do."""
+    for name in ("../other", "no-such-run", "/etc"):
+        with pytest.raises(ConfigurationError, match=r"llmnb\.runs"):
+            llmnb.attach(name)
+
+
+def test_a_finished_run_can_be_forgotten(start, sim):
+    """Its record goes, its answers stay; one that is under way is not forgotten."""
+    sim.batches.script.polls = 10**9
+    run = start("a")
+    with pytest.raises(ConfigurationError, match="under way"):
+        attaching.forget(run.run_id)
+    sim.batches.script.polls = 0
+    assert texts(run) == ["> a"]
+    attaching.forget(run.run_id)
+    assert list(llmnb.runs()) == []
+    assert start("a").result(30)[0].source == "cached"
+
+
+@pytest.mark.parametrize("days", [1, 40])
+def test_a_batch_that_the_provider_does_not_know(start, sim, cache, days):
+    """A young one may be another account's, so it stays; an old one is gone and asked anew."""
+    sim.batches.script.polls = 10**9
+    run = start("a")
+    until_polled(sim, run)
+    run.stop()
+    run.wait(30)
+    forget_couriers()
+    part = records.part_named(cache / records.FOLDER, f"{run.run_id}/0")
+    part.save(since=part.standing.since - days * 86400)
+    sim.batches.batches.clear()
+    sim.batches.script.polls = 0
+    again = start("a").result(30)
+    assert again[0].error is not None
+    is_open = llmnb.runs()[0].state == "under way"
+    assert is_open == (days == 1)
+    if is_open:
+        attaching.forget(run.run_id, even_if_open=True)
+        forget_couriers()
+    assert texts(start("a")) == ["> a"]
+
+
+def test_runs_lists_without_asking_anybody(start, sim, cache):
+    """`runs` reads what is written down; it says so where there is nothing."""
+    assert repr(llmnb.runs()) == "no batch runs"
+    run = start("a")
+    run.result(30)
+    polls = len(sim.batches.polls)
+    assert run.run_id in repr(llmnb.runs())
+    assert len(sim.batches.polls) == polls
+
+
+def test_the_key_of_a_provider_never_goes_to_a_strangers_address(asking, sim, cache, monkeypatch):
+    """Attached where the address is no longer the provider's, no key is found for it."""
+    sim.batches.script.polls = 10**9
+    run = start_batch([{"prompt": "a"}], asking)
+    until_polled(sim, run)
+    run.stop()
+    run.wait(30)
+    forget_couriers()
+    for name in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    sim.batches.script.polls = 0
+    if asking.model.startswith("openai"):
+        again = llmnb.attach(run.run_id)
+        assert type(again.result(30)[0].error).__name__ == "AuthenticationError"
+        forget_couriers()
+    assert texts(llmnb.attach(run.run_id, api_key="k-1")) == ["> a"]
