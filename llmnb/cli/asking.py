@@ -17,7 +17,7 @@ _QUESTIONS = ("messages", "prompt", "input")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument("input", type=Path, help="table: CSV, TSV, JSONL or Parquet")
+    parser.add_argument("input", type=Path, help="table: CSV, TSV, JSONL, Parquet or Arrow")
     parser.add_argument(
         "--prompt",
         metavar="TEXT",

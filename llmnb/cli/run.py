@@ -16,6 +16,7 @@ from typing import Any
 
 from llmnb.cli import asking as options_of
 from llmnb.cli import text
+from llmnb.cli.groups import GroupJob, goes_by_groups
 from llmnb.client import response_row
 from llmnb.engine.run import Run
 from llmnb.frames.tables import Row, Writer, format_of
@@ -44,7 +45,8 @@ def act(options: argparse.Namespace) -> int:
     questions = options_of.Questions(options)
     out = options.out or options.input.with_suffix(f".answers{options.input.suffix}")
     format_of(out)
-    job = _Job(questions, options.into)
+    by_groups = goes_by_groups(questions, out)
+    job = (GroupJob if by_groups else _Job)(questions, options.into)
     options_of.announce(options.model, options.url)
     run = start(
         job.requests(),

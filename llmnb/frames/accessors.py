@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from llmnb.frames.awaited import AwaitedFrame, AwaitedSeries
+from llmnb.frames.embedding import EmbeddingFrame, EmbeddingSeries
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
     from typing import Unpack
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from llmnb.progress import Bars
 
 
-class DataFrameLLM:
+class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
     """Questions about the rows of a frame.
 
     In a prompt the text between braces is the exact name of a column, spaces included;
@@ -114,7 +117,8 @@ class DataFrameLLM:
             time_limit: Seconds for a row from its first dispatch.
             hedge_after: Seconds without a first token, or ``"p95"``, after which the next model
                 is asked as well.
-            mode: ``"live"``.
+            mode: ``"live"`` asks now; ``"batch"`` through the provider's batch API: half the price,
+                within a day.
             progress: Whether to show how far it is; ``"auto"``: on a terminal and in a notebook.
 
         Returns:
@@ -132,12 +136,6 @@ class DataFrameLLM:
         from llmnb.frames import verbs
 
         return verbs.generate(self._frame, prompt, given)
-
-    async def agenerate(self, prompt: Hashable, **options: Unpack[GenerateOptions]) -> Table:
-        """Await what `generate` returns; works on any running loop."""
-        from llmnb.frames import verbs
-
-        return await verbs.agenerate(self._frame, prompt, options)
 
     def start(self, prompt: Hashable, **options: Unpack[GenerateOptions]) -> TableRun[Table]:
         """Start `generate` in the background and return its run at once."""
@@ -214,7 +212,7 @@ class DataFrameLLM:
         return verbs.compare(self._frame, prompt, models, options)
 
 
-class SeriesLLM:
+class SeriesLLM(AwaitedSeries, EmbeddingSeries):
     """Questions about the values of a series; in a prompt ``{}`` is the value.
 
     Args:
@@ -247,12 +245,6 @@ class SeriesLLM:
         from llmnb.frames import verbs
 
         return verbs.generate(self._series, prompt, options)
-
-    async def agenerate(self, prompt: str = "{}", **options: Unpack[GenerateOptions]) -> Table:
-        """Await what `generate` returns; works on any running loop."""
-        from llmnb.frames import verbs
-
-        return await verbs.agenerate(self._series, prompt, options)
 
     def start(self, prompt: str = "{}", **options: Unpack[GenerateOptions]) -> TableRun[Table]:
         """Start `generate` in the background and return its run at once."""

@@ -160,13 +160,17 @@ class Form:
         name: Hashable,
         categories: Sequence[Any] | None = None,
     ) -> pd.Series[Any]:
+        return column(self._spread(values), kind, self.index, name, categories)
+
+    def _spread(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Return the values of the rows that ask something in their rows, None in the others."""
         rows = len(self.index)
-        if len(values) != rows:
-            spread: list[Any] = [None] * rows
-            for position, value in zip(self.positions, values, strict=True):
-                spread[position] = value
-            values = spread
-        return column(values, kind, self.index, name, categories)
+        if len(values) == rows:
+            return values
+        spread: list[Any] = [None] * rows
+        for position, value in zip(self.positions, values, strict=True):
+            spread[position] = value
+        return spread
 
     def _frame(self, columns: Mapping[Hashable, pd.Series[Any]]) -> pd.DataFrame:
         arrays = {name: one.array for name, one in columns.items()}

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from llmnb.errors import InputError, UnknownField
+from llmnb.frames.foreign import Foreign
 from llmnb.frames.template import cell_text
 
 WHOLE = "{}"
@@ -37,8 +38,10 @@ class Columns:
     """Every name with what reads its cells; a name may stand there twice."""
 
     @classmethod
-    def of(cls, table: pd.DataFrame | pd.Series[Any]) -> Columns:
+    def of(cls, table: pd.DataFrame | pd.Series[Any] | Foreign) -> Columns:
         """Return the columns of a frame, or those under which a series' values are known."""
+        if isinstance(table, Foreign):
+            return table.columns()
         if isinstance(table, pd.DataFrame):
             return cls(
                 len(table),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,9 +12,11 @@ import pandas as pd
 
 from llmnb.errors import ConfigurationError
 from llmnb.frames.answers import Outcomes, column
+from llmnb.frames.foreign import Foreign
 from llmnb.frames.job import Job, asking, questions
 from llmnb.frames.options import Options
 from llmnb.models.asking import Endpoint, Model
+from llmnb.models.figures import visible
 from llmnb.records import Outcome
 from llmnb.schemas import Output, output_of
 
@@ -35,7 +37,9 @@ class Comparison:
 
     def __repr__(self) -> str:
         with pd.option_context("display.width", 100, "display.max_columns", 20):
-            return f"{self.models}\n\n{self.answers}"
+            shown = f"{self.models}\n\n{self.answers}"
+        # pandas lets terminal escapes of an answer through.
+        return "\n".join(map(visible, shown.split("\n")))
 
     def _repr_html_(self) -> str:
         # Answers are text: no markup of theirs is live, and no formula is typeset.
@@ -44,7 +48,7 @@ class Comparison:
 
 
 def comparison(
-    table: pd.DataFrame | pd.Series[Any],
+    table: pd.DataFrame | pd.Series[Any] | Foreign,
     prompt: Hashable,
     models: Sequence[Model],
     options: Options,
@@ -72,8 +76,13 @@ def comparison(
         # The first one is the default, so that no other has to be found.
         asking=asking(replace(options, model=models[0]), output),
         options=options,
-        shape=side.comparison,
+        shape=_own(table, side.comparison),
     )
+
+
+def _own(table: Any, shape: Callable[[Outcomes], Comparison]) -> Callable[[Outcomes], Any]:
+    """Return what makes a comparison in tables of the library that was asked about."""
+    return (lambda outcomes: table.back(shape(outcomes))) if isinstance(table, Foreign) else shape
 
 
 def _listed(models: Sequence[Model]) -> Sequence[Model]:
@@ -105,6 +114,7 @@ def _check(names: Sequence[str], options: Options) -> None:
         "into": options.into is not None,
         "details": options.details,
         "n": options.n != 1,
+        "mode": options.mode != "live",
     }
     if wrong := [name for name, is_given in given.items() if is_given]:
         raise ConfigurationError(

@@ -7,12 +7,14 @@ import functools
 import itertools
 import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
+from llmnb.engine.run import Run
 from llmnb.frames.answers import Form, Outcomes, check_place, suffixed
 from llmnb.frames.columns import Columns
+from llmnb.frames.foreign import Foreign
 from llmnb.frames.images import MOST_IN_HAND
 from llmnb.frames.options import Options
 from llmnb.frames.questions import Questions
@@ -21,6 +23,7 @@ from llmnb.models.asking import Asking, start
 from llmnb.models.planning import Plan, plan
 from llmnb.models.resolve import choose
 from llmnb.schemas import Output, output_of
+from llmnb.wire.batches import PRICE_FACTOR
 
 logger = logging.getLogger("llmnb")
 
@@ -42,14 +45,23 @@ class Job:
             ConfigurationError: Before anything is sent.
         """
         _announce(self.asking)
-        run = start(
-            self.questions,
-            self.asking,
-            # Pictures are large: no more of them are in memory than are on their way.
-            window=MOST_IN_HAND if self.questions.has_pictures else None,
-            **self.options.limits(),
-        )
+        if self.options.mode == "batch":
+            run = self._batch()
+        else:
+            run = start(
+                self.questions,
+                self.asking,
+                # Pictures are large: no more of them are in memory than are on their way.
+                window=MOST_IN_HAND if self.questions.has_pictures else None,
+                **self.options.limits(),
+            )
         return TableRun(run, self.questions, self.shape, on_error=self.options.on_error)
+
+    def _batch(self) -> Run:
+        from llmnb.batches.start import start_batch
+
+        # It offers what a live run does.
+        return cast("Run", start_batch(self.questions, self.asking, **self.options.for_batch()))
 
     def plan(self) -> Plan:
         """Reckon what it would take; nothing is sent."""
@@ -59,6 +71,8 @@ class Job:
             self.asking,
             **self.options.for_plan(),
         )
+        if self.options.mode == "batch":
+            found = _at_batch_price(found)
         return dataclasses.replace(
             found,
             rows=self.questions.rows,
@@ -79,8 +93,19 @@ class Job:
         return dataclasses.replace(self, questions=questions, shape=shape)
 
 
+def _at_batch_price(found: Plan) -> Plan:
+    """Return a plan at the price of batches; how long one takes is the provider's to say."""
+    low, high = found.usd_low, found.usd_high
+    return dataclasses.replace(
+        found,
+        usd_low=None if low is None else low * PRICE_FACTOR,
+        usd_high=None if high is None else high * PRICE_FACTOR,
+        minutes=None,
+    )
+
+
 def job(
-    table: pd.DataFrame | pd.Series[Any],
+    table: pd.DataFrame | pd.Series[Any] | Foreign,
     prompt: Hashable,
     options: Options,
     *,
@@ -89,7 +114,7 @@ def job(
     """Return what `generate` does with a table.
 
     Args:
-        table: A frame, or a series whose values are what is asked about.
+        table: A frame, or a series whose values are what is asked about; or another library's.
         prompt: A column's name, or a text with names in braces.
         options: The keywords.
         labels: Categories of the answers, in order.
@@ -100,7 +125,7 @@ def job(
     asked = questions(table, prompt, options)
     output = None if options.schema is None else output_of(options.schema)
     is_into_frame = options.into is not None and isinstance(table, pd.DataFrame)
-    form = Form(
+    form = (table.form if isinstance(table, Foreign) else Form)(
         index=table.index,
         options=options,
         positions=asked.positions,
@@ -117,7 +142,7 @@ def job(
 
 
 def questions(
-    table: pd.DataFrame | pd.Series[Any],
+    table: pd.DataFrame | pd.Series[Any] | Foreign,
     prompt: Hashable,
     options: Options,
     ways: Sequence[Mapping[str, Any]] = ({},),

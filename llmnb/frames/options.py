@@ -125,15 +125,24 @@ class Options:
     """Seconds without a first token after which the next model is asked as well."""
 
     mode: str = "live"
+    """``"live"`` asks now; ``"batch"`` through the provider's batch API, for half the price."""
+
     progress: Bars = "auto"
     """Whether to show how far it is; ``"auto"``: on a terminal and in a notebook."""
 
     def __post_init__(self) -> None:
-        if self.mode != "live":
+        if self.mode not in ("live", "batch"):
             raise ConfigurationError(
-                f"mode={self.mode!r} is not there: mode='live' asks now and waits for the answers. "
-                "Nothing was sent."
+                f"mode={self.mode!r} is not there: mode='live' asks now and waits for the answers, "
+                "mode='batch' asks for half the price within a day. Nothing was sent."
             )
+        if self.mode == "batch":
+            for name in ("time_limit", "hedge_after"):
+                if getattr(self, name) is not None:
+                    raise ConfigurationError(
+                        f"{name} does not go with mode='batch', which takes up to a day: leave one "
+                        "of them out. Nothing was sent."
+                    )
         for name, known in (("on_error", OnError), ("duplicates", Duplicates)):
             value = getattr(self, name)
             if value not in get_args(known):
@@ -174,6 +183,10 @@ class Options:
         """Return what `start` is told beside who is asked."""
         return {name: getattr(self, name) for name in _FOR_START}
 
+    def for_batch(self) -> dict[str, Any]:
+        """Return what `start_batch` is told beside who is asked."""
+        return {name: getattr(self, name) for name in _FOR_BATCH}
+
     def for_plan(self) -> dict[str, Any]:
         """Return what `plan` is told beside who is asked."""
         return {name: getattr(self, name) for name in _FOR_PLAN}
@@ -189,6 +202,8 @@ _FOR_PLAN = (
     "budget_usd",
 )
 _FOR_START = (*_FOR_PLAN, "max_attempts", "time_limit", "hedge_after")
+
+_FOR_BATCH = ("project_name", "share", "use_cache", "budget_usd")
 
 _NAMES = tuple(field.name for field in fields(Options))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import sys
 import warnings
 from typing import Any
 
@@ -56,6 +57,9 @@ def register_accessor(name: str) -> None:
         raise ConfigurationError(
             f".{name} of pandas' frames belongs to {owner}: choose another name."
         )
+    polars = sys.modules.get("llmnb.frames.polars")
+    if polars is not None:
+        polars.register(name)
     _register(name)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, Generic, TypeVar
 
 from llmnb.engine.run import UNCHANGED, Run, Unchanged
@@ -154,17 +154,22 @@ class TableRun(Generic[T]):
             max_concurrent_requests=max_concurrent_requests,
         )
 
-    def retry_failed(self) -> TableRun[T]:
+    def retry_failed(self, causes: str | Iterable[str] | None = None) -> TableRun[T]:
         """Ask the failed rows again in the background, those that were stopped included.
+
+        Args:
+            causes: Only rows that failed for these, such as ``"Refused"`` or
+                ``["TimedOut", "Unsent"]``, as the warning and the dashboard name them; None:
+                all of them.
 
         Returns:
             A run whose result is the whole table, the new answers in their rows; this one's
             `partial()` shows them too.
 
         Raises:
-            ConfigurationError: If this run goes on.
+            ConfigurationError: If this run goes on, or no row failed for a cause that is named.
         """
-        again = self.run.retry_failed()
+        again = self.run.retry_failed(causes)
         return TableRun(
             self.run, self._questions, self._shape, on_error=self._on_error, awaited=again
         )

@@ -1,4 +1,4 @@
-"""Tables in files: CSV, JSONL and Parquet, read and written row by row with flat memory."""
+"""Tables in files: CSV, JSONL, Parquet and Arrow, read and written row by row with flat memory."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import csv
 import io
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
 import orjson
 
-from llmnb.errors import ConfigurationError, MissingExtra, UnreadableFile
+from llmnb.errors import ConfigurationError, UnreadableFile
+from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowSink, ArrowTable, Group
 
-FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", *ARROW_FORMATS)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Row = dict[str, Any]
@@ -37,11 +38,11 @@ def open_table(path: Path) -> Table:
     """Return a table for a file, its columns already known.
 
     Args:
-        path: A file whose name ends in .csv, .tsv, .jsonl, .ndjson or .parquet.
+        path: A file whose name ends in .csv, .tsv, .jsonl, .ndjson, .parquet, .arrow or .feather.
 
     Raises:
         UnreadableFile: If it is missing, no such table, or empty.
-        MissingExtra: If Parquet is asked for and pyarrow is not installed.
+        MissingExtra: If Parquet or Arrow is asked for and pyarrow is not installed.
     """
     kind = format_of(path)
     if path.is_dir():
@@ -49,8 +50,8 @@ def open_table(path: Path) -> Table:
     if not path.exists():
         raise UnreadableFile(f"There is no file {path}.")
     try:
-        if kind == ".parquet":
-            return _ParquetTable(path)
+        if kind in ARROW_FORMATS:
+            return ArrowTable(path)
         if kind in (".csv", ".tsv"):
             return _CSVTable(path, "\t" if kind == ".tsv" else ",")
         return _JSONLTable(path)
@@ -142,34 +143,6 @@ class _JSONLTable:
                 yield found
 
 
-class _ParquetTable:
-    def __init__(self, path: Path) -> None:
-        parquet = _pyarrow_parquet()
-        self._path = path
-        try:
-            with parquet.ParquetFile(path) as file:
-                self.columns: Sequence[str] = list(file.schema_arrow.names)
-        except (ValueError, OSError) as error:
-            raise UnreadableFile(
-                f"{path} is not a Parquet file: {str(error).splitlines()[0]}"
-            ) from None
-
-    def rows(self) -> Iterator[Row]:
-        with _pyarrow_parquet().ParquetFile(self._path) as file:
-            for batch in file.iter_batches(batch_size=1000):
-                yield from batch.to_pylist()
-
-
-def _pyarrow_parquet() -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtra(
-            'Parquet files need the extra "parquet": pip install "llmnb[parquet]".'
-        ) from None
-    return pyarrow.parquet
-
-
 def _not_utf8(path: Path, error: UnicodeDecodeError) -> UnreadableFile:
     return UnreadableFile(
         f"{path} is not UTF-8: byte {error.object[error.start]:#04x} cannot be read. "
@@ -201,8 +174,8 @@ class Writer:
             raise ConfigurationError(f"There is no folder {path.parent} to write {path.name} to.")
         self._draft = _draft(path)
         self._is_kept = False
-        if self._kind == ".parquet":
-            self._sink: _Sink = _ParquetSink(self._draft, self._columns)
+        if self._kind in ARROW_FORMATS:
+            self._sink: _Sink = ArrowSink(self._draft, self._columns, self._kind)
         elif self._kind in (".csv", ".tsv"):
             self._sink = _CSVSink(self._draft, self._columns, "\t" if self._kind == ".tsv" else ",")
         else:
@@ -216,6 +189,16 @@ class Writer:
         if self._inert and self._kind in (".csv", ".tsv"):
             row = {name: inert(cell) if name in self._inert else cell for name, cell in row.items()}
         self._sink.write(row)
+
+    def write_group(self, group: Group, answers: Mapping[str, Sequence[str | None]]) -> None:
+        """Add rows of a Parquet or Arrow table as they were read, with columns of answers.
+
+        Args:
+            group: The rows.
+            answers: Columns of text, put in or put behind.
+        """
+        assert isinstance(self._sink, ArrowSink), "only Arrow's formats take groups"
+        self._sink.write_group(group, answers)
 
     def keep(self) -> None:
         """Move what was written to its place even when the block ends with an error."""
@@ -263,45 +246,6 @@ class _JSONLSink:
 
     def close(self) -> None:
         self._file.close()
-
-
-class _ParquetSink:
-    """Writes groups of rows; the first group decides the types."""
-
-    _GROUP = 10_000
-
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        _pyarrow_parquet()
-        self._path, self._columns = path, columns
-        self._rows: list[Row] = []
-        self._writer: Any = None
-
-    def write(self, row: Row) -> None:
-        self._rows.append({name: row.get(name) for name in self._columns})
-        if len(self._rows) >= self._GROUP:
-            self._flush()
-
-    def _flush(self) -> None:
-        import pyarrow
-
-        schema = self._writer.schema if self._writer is not None else None
-        columns = {name: [row[name] for row in self._rows] for name in self._columns}
-        table = pyarrow.table(columns, schema=schema)
-        if schema is None:
-            # A first group without one answer must not make the column typeless.
-            fields = [
-                field.with_type(pyarrow.string()) if pyarrow.types.is_null(field.type) else field
-                for field in table.schema
-            ]
-            table = table.cast(pyarrow.schema(fields))
-            self._writer = _pyarrow_parquet().ParquetWriter(self._path, table.schema)
-        self._writer.write_table(table)
-        self._rows = []
-
-    def close(self) -> None:
-        if self._rows or self._writer is None:
-            self._flush()
-        self._writer.close()
 
 
 def _cell(value: Any) -> Any:

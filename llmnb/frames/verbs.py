@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Hashable, Mapping, Sequence
 from enum import Enum
 from typing import Any
@@ -10,14 +11,15 @@ import pandas as pd
 
 from llmnb import progress
 from llmnb.errors import ConfigurationError
-from llmnb.frames.answers import Table, column
+from llmnb.frames.answers import Outcomes, Table, column
 from llmnb.frames.comparing import Comparison, comparison
+from llmnb.frames.foreign import Foreign
 from llmnb.frames.job import Job, job, questions
 from llmnb.frames.options import options_of
 from llmnb.frames.run import TableRun
 from llmnb.models.planning import Plan
 
-Source = pd.DataFrame | pd.Series
+Source = pd.DataFrame | pd.Series | Foreign
 """What is asked about."""
 
 Given = Mapping[str, Any]
@@ -39,10 +41,7 @@ def generate(table: Source, prompt: Hashable, given: Given) -> Table:
 
 async def agenerate(table: Source, prompt: Hashable, given: Given) -> Table:
     """Await the answers on the caller's loop."""
-    what = job(table, prompt, options_of(given))
-    run = what.start()
-    await progress.aattend(run.run, bars=what.options.progress)
-    return run.result()
+    return await afinish(job(table, prompt, options_of(given)))
 
 
 def start(table: Source, prompt: Hashable, given: Given) -> TableRun[Table]:
@@ -57,36 +56,83 @@ def plan(table: Source, prompt: Hashable, given: Given) -> Plan:
 
 def preview(table: Source, prompt: Hashable, rows: int, given: Given) -> pd.DataFrame:
     """Ask about the first rows only, and show prompts beside answers."""
+    shown: pd.DataFrame = finish(_previewing(table, prompt, rows, given))
+    return shown
+
+
+async def apreview(table: Source, prompt: Hashable, rows: int, given: Given) -> pd.DataFrame:
+    """Await what `preview` returns."""
+    shown: pd.DataFrame = await afinish(_previewing(table, prompt, rows, given))
+    return shown
+
+
+def _previewing(table: Source, prompt: Hashable, rows: int, given: Given) -> Job:
     options = options_of({"on_error": "column", **given})
     if options.into is not None or options.details:
         raise ConfigurationError("preview() has a form of its own: leave out into and details.")
     asked = questions(table, prompt, options)
     positions = list(asked.positions[:rows])
-    few = table.iloc[positions]
-    answers: pd.DataFrame = finish(job(few, prompt, options))
+    few = table.few(positions) if isinstance(table, Foreign) else table.iloc[positions]
     prompts = column([asked.text(row) for row in positions], "string", few.index, "prompt")
-    answers.insert(0, "prompt", prompts.array)
+    what = job(few, prompt, options)
     error = f"{options.name}_error"
-    return answers if answers[error].notna().any() else answers.drop(columns=error)
+
+    def shown(outcomes: Outcomes) -> Any:
+        found = what.shape(outcomes)
+        # A series, where failed rows are only missing or raised.
+        answers: pd.DataFrame = found.to_frame() if isinstance(found, pd.Series) else found
+        answers.insert(0, "prompt", prompts.array)
+        is_told = error in answers and answers[error].notna().any()
+        told = answers if is_told else answers.drop(columns=error, errors="ignore")
+        return table.back(told) if isinstance(table, Foreign) else told
+
+    return dataclasses.replace(what, shape=shown)
 
 
 def extract(table: Source, prompt: Hashable, schema: Any, given: Given) -> Table:
     """Fill typed columns from texts."""
-    return generate(table, prompt, _told(_EXTRACT, {**_without_schema(given), "schema": schema}))
+    return finish(extracting(table, prompt, schema, given))
+
+
+async def aextract(table: Source, prompt: Hashable, schema: Any, given: Given) -> Table:
+    """Await what `extract` returns."""
+    return await afinish(extracting(table, prompt, schema, given))
+
+
+def extracting(table: Source, prompt: Hashable, schema: Any, given: Given) -> Job:
+    """Return what `extract` does."""
+    told = _told(_EXTRACT, {**_without_schema(given), "schema": schema})
+    return job(table, prompt, options_of(told))
 
 
 def classify(table: Source, prompt: Hashable, labels: Labels, given: Given) -> Table:
     """Give every text one of the labels."""
+    return finish(sorting(table, prompt, labels, given))
+
+
+async def aclassify(table: Source, prompt: Hashable, labels: Labels, given: Given) -> Table:
+    """Await what `classify` returns."""
+    return await afinish(sorting(table, prompt, labels, given))
+
+
+def sorting(table: Source, prompt: Hashable, labels: Labels, given: Given) -> Job:
+    """Return what `classify` does."""
     known, meanings = _labels(labels)
-    options = options_of(
-        _told(_classifying(known, meanings), {**_without_schema(given), "schema": tuple(known)})
-    )
-    return finish(job(table, prompt, options, labels=known))
+    told = _told(_classifying(known, meanings), {**_without_schema(given), "schema": tuple(known)})
+    return job(table, prompt, options_of(told), labels=known)
 
 
 def compare(table: Source, prompt: Hashable, models: Sequence[Any], given: Given) -> Comparison:
     """Ask several models the same."""
     found: Comparison = finish(comparison(table, prompt, models, options_of(given)))
+    return found
+
+
+async def acompare(
+    table: Source, prompt: Hashable, models: Sequence[Any], given: Given
+) -> Comparison:
+    """Await what `compare` returns."""
+    found: Comparison = await afinish(comparison(table, prompt, models, options_of(given)))
     return found
 
 
@@ -98,6 +144,13 @@ def finish(what: Job) -> Any:
     """
     run = what.start()
     progress.attend(run.run, bars=what.options.progress)
+    return run.result()
+
+
+async def afinish(what: Job) -> Any:
+    """Await a job on the caller's loop, showing how far it is, and return what it gives."""
+    run = what.start()
+    await progress.aattend(run.run, bars=what.options.progress)
     return run.result()
 
 

@@ -116,6 +116,20 @@ def test_markup_in_answers_is_text(split):
     assert evil in repr(found)
 
 
+def test_what_a_model_writes_does_nothing_to_the_terminal(split):
+    """
+    Escapes, directions and carriage returns are written out; the lines of the table stay.
+    """
+    evil = "\x1b[2J\u202eevil\r"
+    with SimulatedProvider(reply=evil) as sim:
+        models = [LLM(url=sim.base_url, api_key="k", model=name) for name in ("a", evil)]
+        found = pd.Series(["q"]).llm.compare(models=models)
+
+    assert not set(repr(found)) & set("\x1b\u202e\r")
+    assert r"\x1b[2J" in repr(found)
+    assert "\n\n" in repr(found)
+
+
 @pytest.mark.parametrize(
     ("models", "options"),
     [

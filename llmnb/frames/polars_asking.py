@@ -1,0 +1,222 @@
+"""What `llm` of lazy frames and expressions does; loaded when one is first used.
+
+A question is one expression over a struct of the columns that the prompt
+needs, marked as depending on the whole column: one run answers it, so that
+limits, budget and bars are those of one run however Polars cuts its work.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from llmnb.frames import vectors, verbs
+from llmnb.frames.columns import WHOLE, Columns
+from llmnb.frames.job import Job, job
+from llmnb.frames.options import options_of
+from llmnb.frames.polars import PolarsFrameLLM
+from llmnb.frames.polars_columns import VECTOR
+from llmnb.frames.polars_form import as_one
+from llmnb.frames.polars_source import PolarsSource
+
+Given = Mapping[str, Any]
+
+Maker = Callable[[Any, str], Job]
+"""Makes the job for a table and a prompt."""
+
+_ASIDE = "llmnb answers"
+"""What the column of structs is called between the answers and their own columns."""
+
+
+def _generating(given: Given) -> Maker:
+    return lambda table, prompt: job(table, prompt, options_of(given))
+
+
+def _extracting(schema: Any, given: Given) -> Maker:
+    return lambda table, prompt: verbs.extracting(table, prompt, schema, given)
+
+
+def _sorting(labels: Any, given: Given) -> Maker:
+    return lambda table, prompt: verbs.sorting(table, prompt, labels, given)
+
+
+# ------------------------------------------------------------------------ expressions
+
+
+def generate(expr: pl.Expr, prompt: str, given: Given) -> pl.Expr:
+    """Ask about every value."""
+    return _of_values(expr, prompt, _generating(given), given)
+
+
+def extract(expr: pl.Expr, schema: Any, given: Given) -> pl.Expr:
+    """Fill typed columns from every value."""
+    return _of_values(expr, WHOLE, _extracting(schema, given), given)
+
+
+def classify(expr: pl.Expr, labels: Any, given: Given) -> pl.Expr:
+    """Give every value one of the labels."""
+    return _of_values(expr, WHOLE, _sorting(labels, given), given)
+
+
+def embed(expr: pl.Expr, into: str | None, given: Given) -> pl.Expr:
+    """Make a vector of every value."""
+    return _vectors(expr, into, given).alias(into or vectors.EMBEDDING)
+
+
+def _of_values(expr: pl.Expr, prompt: str, make: Maker, given: Given) -> pl.Expr:
+    # The prompt's names are met with the values; what can be wrong with the options is said now.
+    images = given.get("images")
+    dry = make(
+        _empty([WHOLE] if images is None else [str(images)]),
+        "…{{}}" if images is None else str(images),
+    )
+    kind = as_one(dry.shape([])).dtype
+
+    def answered(values: pl.Series) -> pl.Series:
+        is_table = isinstance(values.dtype, pl.Struct) and prompt != WHOLE
+        table = values.struct.unnest() if is_table else values
+        return _answers(make(_lent(table), prompt), kind)
+
+    return _over(expr, answered, kind).alias(str(dry.options.name))
+
+
+def _answers(what: Job, kind: pl.DataType) -> pl.Series:
+    return _fitting(as_one(verbs.finish(what)), kind)
+
+
+def _over(expr: pl.Expr, answered: Callable[[pl.Series], pl.Series], kind: pl.DataType) -> pl.Expr:
+    return expr.map_batches(answered, return_dtype=kind, is_elementwise=False)
+
+
+def _vectors(expr: pl.Expr, into: str | None, given: Given) -> pl.Expr:
+    vectors.check_keywords(given, vectors.KEYWORDS)
+    name = into or vectors.EMBEDDING
+    kind: pl.DataType = VECTOR
+    if given.get("on_error") == "column":
+        kind = pl.Struct({name: VECTOR, f"{name}_error": pl.String()})
+
+    def embedded(values: pl.Series) -> pl.Series:
+        return as_one(vectors.embed(_lent(values), WHOLE, into, given))
+
+    return _over(expr, embedded, kind)
+
+
+def _fitting(answers: pl.Series, kind: pl.DataType) -> pl.Series:
+    """Return answers as the column that the lazy frame was told of."""
+    if answers.dtype == kind:
+        return answers
+    fitting = answers.cast(kind, strict=False)
+    if lost := fitting.null_count() - answers.null_count():
+        warnings.warn(
+            f"{lost:,} answers do not fit a column of {kind} and are null. Ask the collected frame "
+            "to have them as text: they are kept.",
+            stacklevel=2,
+        )
+    return fitting
+
+
+def _lent(table: pl.DataFrame | pl.Series) -> PolarsSource:
+    return PolarsSource(table, answers_only=True)
+
+
+def _empty(names: Sequence[str]) -> PolarsSource:
+    return _lent(pl.DataFrame(schema=dict.fromkeys(names, pl.String())))
+
+
+# ------------------------------------------------------------------------ lazy frames
+
+
+def generated(lazy: pl.LazyFrame, prompt: str, given: Given) -> pl.LazyFrame:
+    """Ask about every row."""
+    return _of_rows(lazy, prompt, _generating(given))
+
+
+def extracted(lazy: pl.LazyFrame, prompt: str, schema: Any, given: Given) -> pl.LazyFrame:
+    """Fill typed columns from every row."""
+    return _of_rows(lazy, prompt, _extracting(schema, given))
+
+
+def classified(lazy: pl.LazyFrame, prompt: str, labels: Any, given: Given) -> pl.LazyFrame:
+    """Give every row one of the labels."""
+    return _of_rows(lazy, prompt, _sorting(labels, given))
+
+
+def embedded(lazy: pl.LazyFrame, column: str, into: str | None, given: Given) -> pl.LazyFrame:
+    """Make a vector of every text."""
+    names = lazy.collect_schema().names()
+    Columns(0, [(name, list) for name in names]).cells(column)  # refuses what is no column
+    one = _vectors(pl.col(column), into, given)
+    is_several = given.get("on_error") == "column"
+    return _placed(
+        lazy, one, into or vectors.EMBEDDING, into is not None, _errors(into, is_several)
+    )
+
+
+def _errors(into: str | None, is_several: bool) -> Sequence[str]:
+    name = into or vectors.EMBEDDING
+    return [name, f"{name}_error"] if is_several else []
+
+
+def collected(lazy: pl.LazyFrame, prompt: str, given: Given) -> PolarsFrameLLM:
+    """Return the accessor of the collected frame, of the columns that are needed."""
+    if given.get("into") is not None:
+        return PolarsFrameLLM(lazy.collect())
+    images = given.get("images")
+    few = {"images": images, "examples": given.get("examples")}
+    needed = _Noting(lazy.collect_schema().names())
+    _generating({name: one for name, one in few.items() if one is not None})(needed, prompt)
+    return PolarsFrameLLM(lazy.select(needed.fields).collect())
+
+
+def _of_rows(lazy: pl.LazyFrame, prompt: str, make: Maker) -> pl.LazyFrame:
+    noting = _Noting(lazy.collect_schema().names())
+    dry = make(noting, prompt)  # what is wrong with the prompt or the options is said now
+    found = dry.shape([])
+    kind = as_one(found).dtype
+
+    def answered(values: pl.Series) -> pl.Series:
+        return _answers(make(_lent(values.struct.unnest()), prompt), kind)
+
+    asked = _over(pl.struct(noting.fields), answered, kind)
+    fields = found.columns if isinstance(found, pl.DataFrame) else []
+    name, is_into = str(dry.options.name), dry.options.into is not None
+    return _placed(lazy, asked, name, is_into, fields)
+
+
+def _placed(
+    lazy: pl.LazyFrame, asked: pl.Expr, name: str, is_into: bool, fields: Sequence[str]
+) -> pl.LazyFrame:
+    """Return the answers, or with `is_into` the frame with them."""
+    put = lazy.with_columns if is_into else lazy.select
+    if not fields:
+        return put(asked.alias(name))
+    # A column of its own, so that the fields of one answer are not asked for one by one.
+    aside = put(asked.alias(_ASIDE))
+    filled = aside.with_columns(pl.col(_ASIDE).struct.field(field) for field in fields)
+    return filled.drop(_ASIDE)
+
+
+class _Noting(PolarsSource):
+    """An empty table that notes which columns a question reads."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(pl.DataFrame(schema=dict.fromkeys(names, pl.String())), answers_only=True)
+        self._names = names
+        self._read: list[str] = []
+
+    def columns(self) -> Columns:
+        """Return the columns."""
+        return Columns(0, [(name, functools.partial(self._note, name)) for name in self._names])
+
+    def _note(self, name: str) -> list[Any]:
+        self._read.append(name)
+        return []
+
+    @property
+    def fields(self) -> list[str]:
+        """The columns that were read; for a question without any, one that tells how many rows."""
+        return list(dict.fromkeys(self._read)) or list(self._names[:1])
