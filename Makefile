@@ -2,7 +2,7 @@
 
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow bench lint clean
+.PHONY: help demo test test-slow bench bench-peers lint clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,10 @@ test-slow: ## the tests that take minutes
 bench: ## what it costs, as ratios to bare aiohttp
 	@bash tools/bootstrap python
 	@$(PYTHON) -m benchmarks --write docs/benchmarks.md
+
+bench-peers: ## the same work done by llmnb and by its peers, each in its own environment
+	@bash tools/bootstrap python
+	@$(PYTHON) -m benchmarks.peers --write docs/benchmarks.md
 
 lint: ## ruff, mypy and the contracts of the floors
 	@bash tools/bootstrap python

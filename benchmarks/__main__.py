@@ -19,7 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 
-from benchmarks import frames, limits, tables
+from benchmarks import embeddings, frames, generation, limits, polars, tables
 from benchmarks.figure import Figure
 from llmnb.testing import SimulatedProvider
 
@@ -145,7 +145,10 @@ def main() -> int:
             "imports": lambda: imports(3 * rounds),
             "memory": lambda: tables.memory(url, 20_000 // scale),
             "limits": lambda: limits.measure(scale),
+            "generation": lambda: generation.figures(url, 200_000 // scale, min(rounds, 3)),
             "frames": lambda: frames.figures(url, 100_000 // scale, rounds),
+            "polars": lambda: polars.figures(url, 100_000 // scale),
+            "embeddings": lambda: embeddings.figures(url, 10_000 // scale, min(rounds, 3)),
         }
         for name, measure in measurements.items():
             if options.only and options.only not in name:
