@@ -22,6 +22,7 @@ import tqdm
 import tqdm.auto
 
 from llmnb import bridge
+from llmnb.adapters import weights
 from llmnb.engine.run import Run
 from llmnb.engine.status import Clock, StatusSnapshot
 
@@ -226,6 +227,12 @@ def hang(factory: Callable[[Run, int | None], Display | None] | None) -> None:
     _hung = factory
 
 
+def say(line: str) -> None:
+    """Print a line to where the bars are drawn, above them."""
+    if sys.stderr is not None:
+        tqdm.tqdm.write(line, file=sys.stderr)
+
+
 @contextlib.contextmanager
 def byte_bar(total: int) -> Iterator[Callable[[int, int], None]]:
     """Show a bar of bytes; yields what to call with the bytes that have come and those expected."""
@@ -245,6 +252,10 @@ def byte_bar(total: int) -> Iterator[Callable[[int, int], None]]:
             bar.refresh()
 
         yield progress
+
+
+# Weights are also fetched below this floor, at a model's first use: this is their bar.
+weights.show_with(byte_bar)
 
 
 # ------------------------------------------------------------------------- interrupts
@@ -379,7 +390,7 @@ def _warn_of_stop(run: Run) -> None:
 
 
 def _returns(interrupt: Interrupt) -> bool:
-    return _in_ipython() if interrupt == "auto" else interrupt == "return"
+    return _in_ipython() or _in_marimo() if interrupt == "auto" else interrupt == "return"
 
 
 # ------------------------------------------------------------------------ where we are
@@ -398,7 +409,12 @@ def _in_ipython() -> bool:
 
 def _in_notebook() -> bool:
     """Whether a kernel, not a terminal, shows what is printed."""
-    return hasattr(_shell(), "kernel")
+    return hasattr(_shell(), "kernel") or _in_marimo()
+
+
+def _in_marimo() -> bool:
+    marimo = sys.modules.get("marimo")
+    return marimo is not None and bool(marimo.running_in_notebook())
 
 
 def _is_interactive() -> bool:

@@ -199,9 +199,11 @@ class Plan:
         )
         who = html.escape(visible(self.model)), html.escape(visible(self.project))
         return (
+            # Else two dollar signs are a formula to the page's typesetter.
+            '<div class="tex2jax_ignore mathjax_ignore">'
             f"<p><b>{self.to_ask:,} to send</b> to {who[0]}, project {who[1]}</p>"
             f'<table style="font-variant-numeric:tabular-nums">{rows}</table>'
-            "<p>Nothing was sent.</p>"
+            "<p>Nothing was sent.</p></div>"
         )
 
 

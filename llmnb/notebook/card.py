@@ -8,6 +8,7 @@ stressed, plain, and so on.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any, Literal
 
 from llmnb.engine.status import FailureCause, ModelShare, StatusSnapshot
@@ -44,7 +45,7 @@ def card(
     asked: str = "",
     since: float | None = None,
     holds_kernel: bool = False,
-    retries: bool = False,
+    retries: Collection[str] = (),
     drawn: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return what the run card shows.
@@ -56,7 +57,7 @@ def card(
         asked: Who is asked, such as ``"openai/gpt-5-mini, then 2 more"``.
         since: When the state it is in began, in seconds since the epoch.
         holds_kernel: Whether a cell keeps the kernel from hearing the card's buttons.
-        retries: Whether the failed rows will be asked again when the run is done.
+        retries: Causes whose rows will be asked again when the run is done.
         drawn: The charts, where they were made a moment ago: they cost most of a card.
     """
     if total is not None and status.total is None:
@@ -88,8 +89,7 @@ def card(
         **(drawn or charts(status)),
         "models": _models(status.shares),
         "extra": _extra(status),
-        "fails": [cause_line(one) for one in status.causes[:CAUSES_SHOWN]],
-        "retry": _retry(rows, view, holds_kernel, retries),
+        **_fails(status, view, holds_kernel, retries),
     }
 
 
@@ -159,6 +159,8 @@ def _hero(status: StatusSnapshot, rows: Tally, view: View, since: float) -> dict
         minutes = status.seconds / 60
         pace = status.counts.num_requests / minutes if minutes > 0 else 0.0
         speed = [words.rate(pace), "requests/min", f"for {words.span(status.seconds)}"]
+    elif view in ("paused", "waiting") and not status.in_flight:
+        speed = ["0", "requests/min", "0 tokens/min"]  # whatever the last minute's mean says
     else:
         speed = [
             words.rate(status.requests_per_minute),
@@ -364,20 +366,38 @@ def _extra(status: StatusSnapshot) -> str:
     return " · ".join(said)
 
 
-def _retry(rows: Tally, view: View, holds_kernel: bool, retries: bool) -> dict[str, Any]:
-    """Return the button under the causes; failed rows are asked again when the others are done."""
-    if is_over(view) or not rows.failed:
-        return {"label": "", "acts": 0}
-    if retries:
-        return {"label": "Asked again at the end", "acts": 0}
-    label = f"Retry these {rows.failed:,} at the end" if rows.failed > 1 else "Retry it at the end"
-    return {"label": label, "acts": int(view != "stopping" and not holds_kernel)}
+def _fails(
+    status: StatusSnapshot, view: View, holds_kernel: bool, retries: Collection[str]
+) -> dict[str, Any]:
+    """Return the causes with a button each; their rows are asked again when the others are done."""
+    label = "" if is_over(view) else "Retry at the end"
+    return {
+        "fails": [
+            cause_line(one, label, is_chosen=one.kind in retries)
+            for one in status.causes[:CAUSES_SHOWN]
+        ],
+        "can_retry": int(view != "stopping" and not holds_kernel),
+    }
 
 
-def cause_line(one: FailureCause) -> list[str]:
-    """Return the count, the cause in words and the example of one cause."""
+def cause_line(one: FailureCause, label: str, *, is_chosen: bool | None = None) -> dict[str, Any]:
+    """Return one cause: its count, words and example, and the button that retries its rows.
+
+    Args:
+        one: The cause.
+        label: What the button says; empty for none.
+        is_chosen: Whether a button that can be taken back was pressed; None for one that acts
+            at once.
+    """
     cause = words.visible(one.words, longest=60)
-    return [words.count(one.rows), cause[:1].upper() + cause[1:], example(one)]
+    rows = f"the {one.rows:,} rows" if one.rows != 1 else "the row"
+    return {
+        "texts": [words.count(one.rows), cause[:1].upper() + cause[1:], example(one)],
+        "cause": words.visible(one.kind, longest=80),
+        "label": label,
+        "says": f"{label}: {rows} failed for “{cause}”" if label else "",
+        "chosen": -1 if is_chosen is None else int(is_chosen),
+    }
 
 
 def example(one: FailureCause) -> str:

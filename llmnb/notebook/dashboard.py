@@ -11,6 +11,7 @@ import functools
 import math
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from llmnb import progress
@@ -34,7 +35,7 @@ class RunDashboard(Surface):
     from any thread: messages arrive on whichever thread the kernel chooses.
 
     Args:
-        run: The run.
+        run: The run; None: nothing is seen before `follow`.
         total: Rows in all, where the run itself reads them lazily.
         holds_kernel: Whether a cell waits for the run, so that the kernel may not
             hear the buttons. The card says so until it has been heard once.
@@ -42,24 +43,46 @@ class RunDashboard(Surface):
     """
 
     def __init__(
-        self, run: Run, *, total: int | None = None, holds_kernel: bool = False, ticks: bool = True
+        self,
+        run: Run | None,
+        *,
+        total: int | None = None,
+        holds_kernel: bool = False,
+        ticks: bool = True,
     ) -> None:
         self._run = run
         self._total = total
         self._holds_kernel = holds_kernel
         self._lock = threading.Lock()
         self._drawn = -math.inf
-        self.retries = False
-        """Whether the failed rows shall be asked again when the run is done."""
+        self.retries: set[str] = set()
+        """Causes whose rows shall be asked again when the run is done."""
 
         self._charts: dict[str, Any] = {}
         self._charts_at = -math.inf
         self._view = ""
         self._since = 0.0
-        super().__init__(snapshot=self._card(run.status()))
+        super().__init__(snapshot=self._card(run, run.status()) if run is not None else {})
         self.on_msg(self._on_message)
-        if ticks:
+        if ticks and run is not None:
             watch(run, self.draw, self.draw_last)
+
+    def follow(self, run: Run, close: Callable[[StatusSnapshot], None]) -> None:
+        """Show this run from now on, whatever was shown before; `close` is called at its end."""
+        with self._lock:
+            self._run, self._view = run, ""
+
+        def draw(status: StatusSnapshot) -> None:
+            if self._run is run:
+                self.draw(status)
+
+        def end(status: StatusSnapshot) -> None:
+            if self._run is run:
+                self.draw_last(status)
+                close(status)
+
+        self.draw_last(run.status())
+        watch(run, draw, end)
 
     def draw(self, status: StatusSnapshot) -> None:
         """Show the run as it is; call it as often as you like."""
@@ -71,9 +94,10 @@ class RunDashboard(Surface):
     def draw_last(self, status: StatusSnapshot) -> None:
         """Show the run as it is, however short ago it was shown."""
         with self._lock:
-            self.snapshot = self._card(status)
+            if self._run is not None:
+                self.snapshot = self._card(self._run, status)
 
-    def _card(self, status: StatusSnapshot) -> dict[str, Any]:
+    def _card(self, run: Run, status: StatusSnapshot) -> dict[str, Any]:
         now = Clock.wall()
         if (view := view_of(status)) != self._view:
             self._view, self._since, self._charts_at = view, now, -math.inf
@@ -83,42 +107,52 @@ class RunDashboard(Surface):
             status,
             now,
             total=self._total,
-            asked=self._run.asked,
+            asked=run.asked,
             since=self._since,
             holds_kernel=self._holds_kernel,
-            retries=self.retries,
+            retries=frozenset(self.retries),
             drawn=self._charts,
         )
 
     # --------------------------------------------------------------------- the page
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        run = self._run
         match content:
             case {"do": "hello"}:
                 self._holds_kernel = False  # whatever runs, the kernel hears us
+            case _ if run is None:
+                pass
             case {"do": "pause"}:
-                self._run.pause()
+                run.pause()
             case {"do": "resume"}:
-                self._run.resume()
+                run.resume()
             case {"do": "stop"}:
-                self._run.stop()
-            case {"do": "retry"}:
-                self.retries = True
+                run.stop()
+            case {"do": "retry", "cause": str(cause)}:
+                self._choose(run.status(), cause)
             case {"do": "limit", "name": str(name), "amount": amount}:
-                self._set_limit(name, amount)
+                _set_limit(run, name, amount)
 
-    def _set_limit(self, name: str, amount: Any) -> None:
-        is_number = type(amount) in (int, float) and math.isfinite(amount) and amount > 0
-        if amount is not None and not is_number:
-            return
-        match name:
-            case "requests per minute":
-                self._run.set_limits(max_requests_per_minute=amount)
-            case "tokens per minute":
-                self._run.set_limits(max_tokens_per_minute=amount)
-            case "requests in flight":
-                places = None if amount is None else max(1, int(amount))
-                self._run.set_limits(max_concurrent_requests=places)
+    def _choose(self, status: StatusSnapshot, cause: str) -> None:
+        """Ask the rows of a cause again at the end, or leave them after all."""
+        if cause in status.failures:
+            self.retries ^= {cause}
+            self.draw_last(status)
+
+
+def _set_limit(run: Run, name: str, amount: Any) -> None:
+    is_number = type(amount) in (int, float) and math.isfinite(amount) and amount > 0
+    if amount is not None and not is_number:
+        return
+    match name:
+        case "requests per minute":
+            run.set_limits(max_requests_per_minute=amount)
+        case "tokens per minute":
+            run.set_limits(max_tokens_per_minute=amount)
+        case "requests in flight":
+            places = None if amount is None else max(1, int(amount))
+            run.set_limits(max_concurrent_requests=places)
 
 
 # ------------------------------------------------------------------------- on show
@@ -178,7 +212,7 @@ class Shown:
         if status.counts.num_tasks_failed and status.state == "finished":
             strip = show_strip(self._run, status, self._strip_place)
             if self._dashboard.retries:
-                strip.ask_again()
+                strip.ask_again(self._dashboard.retries)
 
 
 def receipt_bundle(status: StatusSnapshot) -> Bundle:
@@ -235,13 +269,27 @@ def show(run: Run) -> None:
         Place(receipt_bundle(run.status()))
 
 
+_PLAN = "llmnb.models.planning.Plan"
+
+
 def install(ipython: Any) -> None:
-    """Let cells that wait show the dashboard, and a run that ends a cell show itself."""
+    """Let cells that wait show the dashboard, and a run or a plan that ends a cell show itself."""
     progress.hang(display_for)
-    ipython.display_formatter.ipython_display_formatter.for_type(Run, show)
+    formatter = ipython.display_formatter.ipython_display_formatter
+    formatter.for_type(Run, show)
+    # By its name: what plans are made of is loaded with the first of them.
+    formatter.for_type_by_name(*_PLAN.rsplit(".", 1), _show_plan)
+
+
+def _show_plan(plan: Any) -> None:
+    from llmnb.notebook import plan_card
+
+    plan_card.show(plan)
 
 
 def uninstall(ipython: Any) -> None:
     """Undo `install`."""
     progress.hang(None)
-    ipython.display_formatter.ipython_display_formatter.type_printers.pop(Run, None)
+    formatter = ipython.display_formatter.ipython_display_formatter
+    formatter.type_printers.pop(Run, None)
+    formatter.pop(_PLAN, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from llmnb.notebook import words
+from llmnb.notebook.markdown import INERT
 
 FAINT = "opacity:.74"
 RULE = "border-top:1px solid rgba(128,128,128,.32)"
@@ -12,7 +13,7 @@ ACCENT = "var(--jp-brand-color1,#2080e0)"
 BAD = "var(--jp-error-color1,#d93a3a)"
 PATTERNS = {
     "reused": f"repeating-linear-gradient(135deg,{ACCENT} 0 1.5px,transparent 1.5px 5px)",
-    "merged": f"repeating-linear-gradient(90deg,{ACCENT} 0 1px,transparent 1px 4px)",
+    "merged": f"repeating-linear-gradient(90deg,{ACCENT} 0 2px,transparent 2px 6px)",
     "send": ACCENT,
     "failed": f"repeating-linear-gradient(45deg,{BAD} 0 2px,transparent 2px 4px)",
     "rest": "rgba(128,128,128,.22)",
@@ -27,7 +28,9 @@ _TABLE = "border-collapse:collapse;border:0;width:auto;table-layout:auto;font-si
 
 def box(*parts: str) -> str:
     """Return parts of HTML as one piece."""
-    return f'<div style="max-width:900px;font-size:13px;line-height:1.45">{"".join(parts)}</div>'
+    # Two dollar signs in a line would be a formula to the page's typesetter.
+    style = "max-width:900px;font-size:13px;line-height:1.45"
+    return f'<div class="{INERT}" style="{style}">{"".join(parts)}</div>'
 
 
 def line(text: str, style: str = "") -> str:

@@ -23,9 +23,9 @@ OnRun = Callable[[int | None], Any]
 class PlanCard(Surface):
     """A plan's figures with *Run*, *Run 10* and *Cancel*; nothing is sent before a click.
 
-    Where the card was displayed, the run that a click began takes its place with
-    its dashboard, and at the end with its receipt; the first few rows are shown
-    under the card, which stays for the full run.
+    It is how a notebook shows a `Plan`. Where the card was displayed, the run that a
+    click began takes its place with its dashboard, and at the end with its receipt; the
+    first few rows are shown under the card, which stays for the full run.
 
     Args:
         plan: The plan.
@@ -104,6 +104,7 @@ class PlanCard(Surface):
             self._is_over = True
         try:
             begun = self._on_run(rows)
+            begun = getattr(begun, "run", begun)  # a table's run holds the engine's
         except Exception as error:
             self._is_over = False
             self._tell(error)
@@ -150,6 +151,18 @@ class PlanCard(Surface):
         self.snapshot = {**self.snapshot, "why": why, "tries": self.snapshot.get("tries", 0) + 1}
 
 
+def show(plan: Plan) -> None:
+    """Show a plan where this is called: as a card, or in words where none can be."""
+    from llmnb.notebook.dashboard import can_show
+
+    if not can_show():
+        print(plan.text())
+    elif plan.begin is None:
+        Place({"text/html": plan_figures.html(plan), "text/plain": plan.text()})
+    else:
+        PlanCard(plan)._ipython_display_()
+
+
 def show_in(run: Run, place: Place, strip_place: Place) -> None:
     """Show a run's dashboard in an output that stands already, and its receipt at the end."""
     from llmnb.notebook import receipt
@@ -166,6 +179,6 @@ def show_in(run: Run, place: Place, strip_place: Place) -> None:
         if status.counts.num_tasks_failed and status.state == "finished":
             strip = show_strip(run, status, strip_place)
             if dashboard.retries:
-                strip.ask_again()
+                strip.ask_again(dashboard.retries)
 
     watch(run, dashboard.draw, close)

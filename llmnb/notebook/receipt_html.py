@@ -8,6 +8,7 @@ from llmnb.engine.status import StatusSnapshot
 from llmnb.notebook import receipt_words as told
 from llmnb.notebook import words
 from llmnb.notebook.card import again
+from llmnb.notebook.markdown import INERT
 from llmnb.notebook.tally import Tally, tally
 
 _CELL = (
@@ -43,7 +44,8 @@ def html(status: StatusSnapshot, *, ended: float, prices_of: str = "") -> str:
         parts += [_counter_table(status), _two_tables(status), _failed_table(status)]
     parts.append(_foot(status, rows, ended, prices_of))
     return (
-        '<div class="llmnb-receipt" style="max-width:760px;'
+        # Two dollar signs in a line would be a formula to the page's typesetter.
+        f'<div class="llmnb-receipt {INERT}" style="max-width:760px;'
         "font:13px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);"
         f'font-variant-numeric:tabular-nums;color:inherit">{"".join(parts)}</div>'
     )

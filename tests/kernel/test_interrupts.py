@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 BLOCKING = "out = df.llm.generate('text', max_concurrent_requests=5)"
@@ -72,11 +74,13 @@ def test_a_storm_of_interrupts_loses_nothing(bench):
     """
     bench.frame("storm", 20)
     bench.sim.hold(lambda request: int(request.prompt.split()[-1]) >= 8)
-    begun = bench.begin(BLOCKING)
+    bench.begin(BLOCKING)
     bench.wait_for_more(12)
     for _ in range(10):
         bench.kernel.interrupt()
-    bench.kernel.end(begun)
+    # One may strike while the kernel replies; that reply is lost, and its next one is not.
+    while bench.run("pass").status != "ok":
+        pass
     bench.sim.release()
     bench.sim.wait_idle()
 
@@ -125,3 +129,62 @@ def test_the_next_cell_may_run_while_a_started_run_goes_on(bench):
     bench.run(BLOCKING)
     assert counted(bench) == (20, 20)
     assert bench.asked("started") == 20
+
+
+def test_ten_interrupts_a_second_leave_the_kernel_well(bench):
+    """
+    They hit the cell, its end and the idle kernel alike; what they cost is asked by the next run.
+    """
+    bench.frame("tenfold", 20)
+    bench.sim.hold(lambda request: int(request.prompt.split()[-1]) >= 8)
+    begun = bench.begin(BLOCKING)
+    bench.wait_for_more(12)
+    pace = threading.Event()
+    for _ in range(20):
+        bench.kernel.interrupt()
+        pace.wait(0.1)  # the pace is the subject
+    bench.kernel.end(begun)
+    bench.sim.release()
+    bench.sim.wait_idle()
+
+    assert bench.run(BLOCKING).status == "ok"
+    assert counted(bench) == (20, 20)
+    assert bench.asked("tenfold") <= 20 + 13
+
+
+def test_a_cell_that_is_run_again_while_it_runs_buys_nothing_twice(bench):
+    """
+    The second waits its turn; interrupted, the first gives what it has and the second the rest.
+    """
+    bench.frame("twofold", 20)
+    bench.sim.hold(lambda request: int(request.prompt.split()[-1]) >= 10)
+    first = bench.begin(BLOCKING)
+    second = bench.kernel.begin(BLOCKING)
+    bench.wait_for_more(15)
+    bench.kernel.interrupt()
+    told = bench.kernel.end(first)
+    assert (told.status, "Stopped" in told.text) == ("ok", True)
+    bench.sim.release()
+
+    assert bench.kernel.end(second).status == "ok"
+    assert counted(bench) == (20, 20)
+    assert bench.asked("twofold") == 20
+
+
+def test_a_started_run_that_is_started_again_buys_nothing_twice(bench):
+    """
+    Both runs have every row; so has one begun in the moment that another was stopped.
+    """
+    start = "run = df.llm.start('text', max_concurrent_requests=5)"
+    bench.frame("anew", 20)
+    bench.sim.hold()
+    bench.kernel.end(bench.begin(f"{start}\nfirst = run"))
+    bench.wait_for_more(5)
+    bench.run(f"{start}\nsecond = run")
+    bench.run(f"second.stop()\n{start}")
+    bench.sim.release()
+
+    told = bench.run("print([int(one.result(60).notna().sum()) for one in (first, run)])")
+    assert told.text == "[20, 20]\n", told.text
+    bench.sim.wait_idle()
+    assert bench.asked("anew") == 20

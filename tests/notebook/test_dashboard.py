@@ -6,6 +6,7 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
+import pandas
 import pytest
 from asking import ask, questions, texts
 from IPython.core.formatters import DisplayFormatter
@@ -137,6 +138,7 @@ def test_fields_change_the_limits(held):
         {"do": "limit", "name": "requests per minute", "amount": True},
         {"do": "limit", "name": "__class__", "amount": 5},
         {"do": "retry_failed"},
+        {"do": "retry", "cause": "Refused"},  # for which no row has failed
         {"do": ["stop"]},
         {},
     ],
@@ -151,6 +153,7 @@ def test_what_a_page_may_not_ask_is_ignored(held, content):
 
     press(card, **content)
 
+    assert card.retries == set()
     assert run.status().state == "running"
     assert run.status().pools == before
 
@@ -229,21 +232,26 @@ def test_without_a_kernel_the_bars_are_left_alone(provider):
 
 def test_install_and_uninstall(provider, capsys):
     """
-    A run shows itself while it is installed, and is a plain object again afterwards.
+    Runs and plans show themselves while it is installed, and are plain objects again afterwards.
     """
     run = ask(provider, questions(1))
     run.result(10)
     ipython = SimpleNamespace(display_formatter=DisplayFormatter())
     formatter = ipython.display_formatter.ipython_display_formatter
 
+    plan = pandas.DataFrame({"text": ["a"]}).llm.plan("text", model="openai/m")
+
     dashboard.install(ipython)
     dashboard.install(ipython)
     assert formatter(run) is True
+    assert formatter(plan) is True
+    assert "Nothing was sent." in capsys.readouterr().out  # words, where no card can be
     assert progress._hung is dashboard.display_for
 
     dashboard.uninstall(ipython)
     dashboard.uninstall(ipython)
     assert formatter(run) is None
+    assert formatter(plan) is None
     assert progress._hung is None
     capsys.readouterr()
 

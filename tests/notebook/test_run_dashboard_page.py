@@ -128,7 +128,7 @@ def test_markup_from_outside_never_comes_alive(open_card):
             name.startswith("on") or name in ("href", "src") for name in found["attributes"]
         )
         assert state["subject"] in found["text"]
-        assert state["fails"][0][2] in found["text"]
+        assert state["fails"][0]["texts"][2] in found["text"]
 
         causes = (FailureCause(kind="x", words=payload, rows=1, first_row=0, example=payload),)
         strip.take(failed_card(finished(causes=causes)))
@@ -215,7 +215,7 @@ def test_a_field_refuses_what_is_no_number(open_card, typed):
     """
     page = open_card(running())
     page.page.get_by_role("button", name="Details").click()
-    field = page.page.get_by_label("in flight of requests in flight")
+    field = page.page.get_by_label("in flight requests at once, at most")
     field.fill(typed)
     field.press("Enter")
 
@@ -268,18 +268,41 @@ def test_buttons_that_cannot_act_send_nothing(open_card):
     assert page.sent() == []
 
 
-def test_failed_rows_can_be_asked_again(open_card):
+def test_failed_rows_can_be_asked_again_cause_by_cause(open_card):
     """
-    While the run goes on the button promises it for the end; on the strip it acts at once.
+    While the run goes on a cause's button promises it for the end, and can be taken back.
     """
     page = open_card(running())
     page.page.get_by_role("button", name="Details").click()
-    page.page.get_by_role("button", name="Retry these 9 at the end").click()
-    assert page.sent() == [{"do": "retry"}]
+    button = page.page.get_by_role(
+        "button", name="Retry at the end: the 3 rows failed for “Refused"
+    )
+    button.click()
+    assert page.sent() == [{"do": "retry", "cause": "Refused"}]
 
+    page.take(card(snapshot(), NOW, retries={"Refused"}))
+    assert button.get_attribute("aria-pressed") == "true"
+    others = page.page.get_by_role("button", name="Retry at the end", pressed=False)
+    assert others.count() == 2
+    page.take(card(snapshot(), NOW, holds_kernel=True))
+    button.click(force=True)
+    assert page.sent() == []
+
+
+def test_the_strip_asks_all_or_those_of_one_cause(open_card):
+    """
+    Its own button means every failed row; behind Show each cause has one.
+    """
     strip = open_card(failed_card(finished()))
     strip.page.get_by_role("button", name="Retry these 9").click()
     assert strip.sent() == [{"do": "retry"}]
+
+    strip.page.get_by_role("button", name="Show").click()
+    strip.page.get_by_role("button", name="Retry this row: the row failed for “No answer").click()
+    assert strip.sent() == [{"do": "retry", "cause": "TimedOut"}]
+
+    strip.take(failed_card(finished(causes=CAUSES[:1])))
+    assert strip.page.get_by_role("button").all_inner_texts() == ["Hide", "Retry these 9"]
 
 
 # --------------------------------------------------------------------- words, themes

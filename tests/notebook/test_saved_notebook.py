@@ -165,3 +165,38 @@ def test_the_strip_asks_the_failed_rows_again():
     assert "8 of 10 rows answered" in Census(told["text/html"]).text
     assert "All 2 rows that failed are answered now" in sentence["text/plain"]
     assert widget_models(notebook) == []
+
+
+def test_the_strip_asks_the_rows_of_one_cause_alone():
+    """
+    What the dashboard was told is asked at the end, the rest stays on the strip until it is asked.
+    """
+    notebook = executed(
+        """
+        from messages import press
+        from llmnb.notebook.strip import FailedStrip
+        from ipywidgets.widgets.widget import _instances
+        broken = {3: faults.refusal(), 5: faults.content_filter(), 7: faults.refusal()}
+        sim = SimulatedProvider(latency=0, faults=lambda request: broken.get(request.number))
+        sim.start()
+        run = ask(sim, questions(10))
+        shown = dashboard.Shown(run, holds_kernel=True)
+        run.wait(60)
+        press(shown._dashboard, do="retry", cause="Filtered")
+        shown.close(run.status())
+        wait_for_the_card()
+        strip, = (one for one in _instances.values() if isinstance(one, FailedStrip))
+        print(len(sim.ledger.received), strip.snapshot["headline"], strip.snapshot["rest"])
+        press(strip, do="retry", cause="Filtered")  # nothing failed for it any more
+        press(strip, do="retry", cause="Refused")
+        wait_for_the_card()
+        print(len(sim.ledger.received), sum(one.is_answer for one in run.result(60))); sim.stop()
+        """
+    )
+    printed = "".join(one["text"] for one in notebook["cells"][1]["outputs"] if "text" in one)
+
+    assert printed.splitlines() == ["11 2 rows still fail. 2 refused by the model", "13 10"]
+    told, sentence = outputs(notebook["cells"][1])
+    assert "7 of 10 rows answered" in Census(told["text/html"]).text
+    assert "All 3 rows that failed are answered now" in sentence["text/plain"]
+    assert widget_models(notebook) == []

@@ -43,6 +43,12 @@ class Told:
     messages: list[dict[str, Any]] = field(default_factory=list)
 
     @property
+    def is_over(self) -> bool:
+        """Whether the cell has its reply and all its messages have come."""
+        states = [one.get("execution_state") for one in self.of("status")]
+        return bool(self.reply) and "idle" in states
+
+    @property
     def status(self) -> str:
         """``ok``, ``error`` or ``aborted``."""
         return str(self.reply.get("status"))
@@ -77,6 +83,7 @@ class Kernel:
 
     def __init__(self, manager: KernelManager) -> None:
         self.manager = manager
+        self._told: dict[str, Told] = {}
         self.client = manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=PATIENCE_SECONDS)
@@ -91,22 +98,27 @@ class Kernel:
 
     def end(self, cell: str) -> Told:
         """Wait for the end of a cell that was begun."""
-        told = Told()
-        is_idle = False
         until = time.monotonic() + PATIENCE_SECONDS
-        while not (is_idle and told.reply):
+        while not (told := self._told_about(cell)).is_over:
             if time.monotonic() > until:
                 raise TimeoutError(f"no end of the cell: {told}")
-            with contextlib.suppress(queue.Empty):
-                message = self.client.get_iopub_msg(timeout=0.05)
-                if message["parent_header"].get("msg_id") == cell:
-                    told.messages.append(message)
-                    is_idle = is_idle or message["content"].get("execution_state") == "idle"
-            while not told.reply and self.client.shell_channel.msg_ready():
-                message = self.client.get_shell_msg(timeout=1)
-                if message["parent_header"].get("msg_id") == cell:
-                    told.reply = message["content"]
-        return told
+            self._listen()
+        return self._told.pop(cell)
+
+    def _listen(self) -> None:
+        """Take what has come, whichever cell it is about."""
+        with contextlib.suppress(queue.Empty):
+            message = self.client.get_iopub_msg(timeout=0.05)
+            self._about(message).messages.append(message)
+        while self.client.shell_channel.msg_ready():
+            message = self.client.get_shell_msg(timeout=1)
+            self._about(message).reply = message["content"]
+
+    def _about(self, message: dict[str, Any]) -> Told:
+        return self._told_about(str(message["parent_header"].get("msg_id")))
+
+    def _told_about(self, cell: str) -> Told:
+        return self._told.setdefault(cell, Told())
 
     def interrupt(self) -> None:
         """Press ■."""

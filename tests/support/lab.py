@@ -43,14 +43,18 @@ WAIT = 60_000
 
 
 class Lab:
-    """A running JupyterLab over a folder.
+    """A running JupyterLab or Notebook over a folder.
 
     Args:
         folder: Where its notebooks and private settings lie.
         environment: Further variables of its kernels.
+        program: ``"jupyterlab"``, or ``"notebook"`` for Notebook 7.
     """
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, environment: dict[str, str], *, program: str = "jupyterlab"
+    ) -> None:
+        self._program = program
         self.notebooks = folder / "notebooks"
         self.notebooks.mkdir()
         with socket.socket() as probe:
@@ -72,7 +76,7 @@ class Lab:
             path.write_text(json.dumps(value))
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+                *(sys.executable, "-m", program, "--no-browser", "--allow-root"),
                 *("--ip=127.0.0.1", f"--port={self.port}", "--ServerApp.port_retries=0"),
                 *(f"--IdentityProvider.token={self._token}",),
                 *(f"--ServerApp.root_dir={self.notebooks}",),
@@ -118,13 +122,15 @@ class Lab:
             viewport={"width": 1280, "height": 1000},
             color_scheme="dark" if dark else "light",
         )
+        door = "notebooks" if self._program == "notebook" else "lab/tree"
         page.goto(
-            f"http://127.0.0.1:{self.port}/lab/tree/{name}?token={self._token}",
+            f"http://127.0.0.1:{self.port}/{door}/{name}?token={self._token}",
             wait_until="domcontentloaded",
         )
         page.locator(".jp-NotebookPanel:visible").wait_for(timeout=WAIT)
         self._wait_until(self._has_idle_kernel)
-        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=WAIT)
+        if self._program == "jupyterlab":
+            expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=WAIT)
         return Notebook(page, path)
 
     def _has_idle_kernel(self) -> bool:

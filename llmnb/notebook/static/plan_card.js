@@ -118,14 +118,15 @@ function render({ model, el }) {
     glyph.draw(now.why.glyph);
     writeParts(why, now.why.parts);
     const acts = Boolean(now.buttons.acts) && clicked === null;
-    const hadFocus = [cancel, few, run].includes(document.activeElement);
+    const focused = [cancel, few, run].find((button) => button === document.activeElement);
     for (const [button, text] of [[cancel, now.buttons.cancel], [few, now.buttons.few], [run, now.buttons.run]]) {
       show(button, Boolean(text));
       write(button, text ?? "");
     }
     for (const button of [few, run]) enable(button, acts);
     enable(cancel, clicked === null);
-    if (hadFocus && document.activeElement?.hidden) (run.hidden ? null : run)?.focus();
+    // A button that goes gives its focus to the one that costs more, never to the page.
+    if (focused?.hidden && !run.hidden) run.focus();
   }
 
   keepKeys(root);

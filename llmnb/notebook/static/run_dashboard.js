@@ -51,13 +51,13 @@ function readAmount(text) {
   return number > 0 ? number : NaN;
 }
 
-function makeLimit(label, name, emptyWord, send) {
+function makeLimit(label, name, emptyWord, send, spoken = ` of ${name}`) {
   const id = uniqueId();
   const input = make("input", { id, inputmode: "numeric", autocomplete: "off", placeholder: emptyWord, title: `Enter applies, Esc restores, empty means ${emptyWord}` });
   const bar = make("i");
   const used = make("span", { class: "now" });
   const node = make("p", { class: "limit" },
-    make("label", { for: id }, label, make("span", { class: "vh" }, ` of ${name}`)),
+    make("label", { for: id }, label, make("span", { class: "vh" }, spoken)),
     make("span", { class: "mini", "aria-hidden": "true" }, bar), used, input);
   let known = "";
   const restore = () => { input.value = known; input.removeAttribute("aria-invalid"); };
@@ -133,7 +133,7 @@ function makeLatency(send) {
   const now = make("b");
   const labels = make("div", { "aria-hidden": "true" });
   const axis = make("p", { class: "axis", "aria-hidden": "true" });
-  const gauge = makeLimit("in flight", "requests in flight", "adaptive", send);
+  const gauge = makeLimit("in flight", "requests in flight", "adaptive", send, " requests at once, at most");
   const node = make("div", {},
     make("p", { class: "cap" }, make("span", {}, "Latency"), now),
     make("div", { class: "plot" }, chart, labels), axis, gauge.node);
@@ -198,24 +198,30 @@ function makeModels() {
   return { node, patch };
 }
 
-/** The failed rows by cause, one example each; `retry` asks them all again. */
+/** The failed rows by cause, one example each; `retry` asks a cause's rows again. */
 function makeFails(retry) {
   const list = make("ul");
-  const again = makeButton("", () => retry(), "link");
   const node = make("div", { class: "fails" }, make("h3", { class: "vh" }, "Failed rows by cause"), list);
-  if (retry) node.append(again);
-  const makeItem = () => make("li", {}, make("span", { class: "n" }), make("span", { class: "nw" }), make("span", { class: "ex" }));
-  const patch = (fails, againText = "", acts = false) => {
+  const makeItem = () => {
+    const item = make("li", {}, make("span", { class: "n" }), make("span", { class: "nw" }), make("span", { class: "ex" }));
+    item.append(makeButton("", () => retry(item.cause), "link"));
+    return item;
+  };
+  const patch = (fails, acts) => {
     show(node, fails.length > 0);
     while (list.children.length > fails.length) list.lastChild.remove();
-    fails.forEach((texts, place) => {
+    fails.forEach(({ texts, cause, label, says, chosen }, place) => {
       const item = list.children[place] ?? list.appendChild(makeItem());
+      const button = item.lastChild;
+      item.cause = cause;
       texts.forEach((text, column) => write(item.children[column], text));
       assign(item.children[2], "title", texts[2]);
+      write(button, label);
+      show(button, label !== "");
+      assign(button, "aria-label", says);
+      if (chosen >= 0) assign(button, "aria-pressed", chosen > 0);
+      enable(button, acts);
     });
-    write(again, againText);
-    show(again, againText !== "");
-    enable(again, acts);
   };
   return { node, patch };
 }
@@ -338,11 +344,11 @@ function makeRunCard(send) {
     latency: makeLatency(send),
   };
   const models = makeModels();
-  const fails = makeFails(() => send({ do: "retry" }));
+  const fails = makeFails((cause) => send({ do: "retry", cause }));
   details.append(make("div", { class: "row c3" }, ...Object.values(charts).map((chart) => chart.node)), models.node, fails.node);
 
   const buttons = make("span", { class: "btns" }, first, stop, chevron);
-  const card = make("div", { class: "card", role: "region" },
+  const card = make("div", { class: "card", role: "region", hidden: "" },
     make("div", { class: "head" }, make("span", { class: "state" }, glyph.node, title), tag, subject, buttons),
     hero.node, rail.node, ledger.node, because.node, details, speaker.node);
 
@@ -380,6 +386,7 @@ function makeRunCard(send) {
 
   function patch() {
     if (state === null) return;
+    show(card, true);
     const gone = isGone();
     const isEmpty = state.view === "empty";
     const heading = gone ? "Kernel gone" : state.title;
@@ -405,7 +412,7 @@ function makeRunCard(send) {
       if (!details.hidden) {
         for (const [name, chart] of Object.entries(charts)) chart.patch(state[name]);
         models.patch(state.models, state.extra);
-        fails.patch(state.fails, state.retry.label, Boolean(state.retry.acts) && !gone);
+        fails.patch(state.fails, Boolean(state.can_retry) && !gone);
       }
     }
     speaker.say(heading, state.says);
@@ -425,7 +432,7 @@ function makeStrip(send) {
   const glyph = makeGlyph();
   const headline = make("b");
   const rest = make("span", { class: "mut" });
-  const fails = makeFails(null);
+  const fails = makeFails((cause) => send({ do: "retry", cause }));
   fails.node.id = uniqueId();
   fails.node.hidden = true;
   const reveal = makeButton("Show", () => {
@@ -441,18 +448,19 @@ function makeStrip(send) {
   const box = make("div", { class: "stripbox", role: "region", "aria-label": "Failed rows" }, line, fails.node, speaker.node);
   let state = null;
   function patch() {
-    if (state === null) return;
+    show(box, Boolean(state?.headline));
+    if (!state?.headline) return;
     glyph.draw(state.glyph);
     write(headline, state.headline);
     write(rest, state.rest);
     const isOpen = reveal.getAttribute("aria-expanded") === "true";
     write(reveal, isOpen ? "Hide" : "Show");
     show(reveal, state.fails.length > 0);
-    fails.patch(state.fails);
+    fails.patch(state.fails, Boolean(state.can_retry));
     show(fails.node, isOpen && state.fails.length > 0);
     show(retry, state.action !== "");
     if (state.action) { retry.dataset.do = state.action; write(retry, state.label); }
-    speaker.say(state.headline, state.rest);
+    speaker.say(state.headline.replace(/\.$/, ""), state.rest);
   }
   return { node: box, take(newState) { state = newState; patch(); }, end() {} };
 }

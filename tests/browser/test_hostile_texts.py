@@ -1,0 +1,109 @@
+"""What models, tables and providers write, on a page of JupyterLab: text, and nothing else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from lab import WAIT, Lab, chromium
+from markup import PAYLOADS
+from playwright.sync_api import expect
+
+from llmnb.testing import SimulatedProvider
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+LOAD = """\
+%load_ext llmnb
+import json, pathlib, warnings
+import pandas as pd
+import llmnb
+from llmnb import LLM
+warnings.simplefilter("ignore")
+payloads = json.loads(pathlib.Path("payloads.json").read_text())
+df = pd.DataFrame({"<b>{text}": payloads, "text": payloads})
+model = LLM(model="<img src=x onerror=alert(1)>", api_provider="openai")
+options = {"model": model, "project_name": "<svg onload=alert(1)>"}
+pd.set_option("display.max_rows", 200, "display.max_colwidth", None)
+"""
+CELLS = [
+    "run = df.llm.start('text', **options)\nrun",  # dashboard, receipt, strip
+    "df.llm.plan('Ask {text}', **options)",
+    "df.head(20).llm.compare('{text}', models=[model, 'openai/m'], progress=False)",
+    "llmnb.configure(model='openai/m')\n%llm say <script>alert(1)</script>",
+    "%llm_cache",
+    "%llm_cost",
+    "%llm_models openai",
+    "df.llm.generate('text', details=True, **options)[['response', 'error']].head(3)",
+    "%llm_status",
+]
+
+LIVE = """(output) => {
+  const found = [];
+  for (const node of output.querySelectorAll("*")) {
+    const name = node.localName;
+    const ours = node.closest(".llmnb") || name === "svg" || node.closest("svg");
+    if (name.startsWith("mjx-")) found.push(name);
+    if (["script", "iframe", "object", "embed", "img", "form", "link", "meta", "base", "video",
+         "audio", "math", "template", "details", "marquee"].includes(name)) found.push(name);
+    if (name === "svg" && !node.closest(".llmnb, [data-icon]")) found.push(node.outerHTML);
+    if (name === "a" && !node.getAttribute("href")?.startsWith("http://127.0.0.1")) found.push("a");
+    const isOfPandas = node.textContent.trim().startsWith(".dataframe");
+    if (name === "style" && !ours && !isOfPandas) found.push(node.outerHTML);
+    for (const one of node.attributes) {
+      if (one.name.startsWith("on") || /javascript:/i.test(one.value) && one.name !== "title"
+          && !one.name.startsWith("aria-")) found.push(`${name} ${one.name}`);
+    }
+  }
+  return found;
+}"""
+
+
+@pytest.fixture
+def provider():
+    """A provider that repeats what it is told, and every fifth time as an error."""
+
+    def fault(request):
+        return 400 if request.number % 5 == 0 else None
+
+    with SimulatedProvider(reply=lambda prompt: prompt, faults=fault, latency=0) as sim:
+        yield sim
+
+
+def test_nothing_that_was_written_outside_is_live_on_a_page(tmp_path, provider):
+    """
+    Dashboard, strip, receipt, plan, comparison, answer, cache manager and reports: no script runs,
+    no node of theirs stands in the page, nothing is typeset, no request leaves this machine.
+    """
+    environment = {**provider.environment, "LLMNB_CACHE_DIR": str(tmp_path / "cache")}
+    lab = Lab(tmp_path, environment)
+    (lab.notebooks / "payloads.json").write_text(json.dumps(PAYLOADS))
+    try:
+        with chromium() as browser:
+            notebook = lab.open(browser, "hostile.ipynb", [LOAD, *CELLS])
+            alarms, strangers = [], []
+            notebook.page.on("dialog", lambda one: (alarms.append(one.message), one.dismiss()))
+            notebook.page.on("request", lambda one: strangers.append(one.url))
+            notebook.done(0)
+            expect(notebook.done(1)).to_contain_text("rows answered", timeout=WAIT)
+            for number in range(2, len(CELLS) + 1):
+                notebook.done(number)
+            strip = notebook.output(1).get_by_role("region", name="Failed rows")
+            strip.get_by_role("button", name="Show").click()
+            manager = notebook.output(5).get_by_role("region", name="Cache manager")
+            manager.get_by_role("button", name="<svg onload=alert(1)>", exact=True).click()
+            expect(manager).to_contain_text("answers, newest first", timeout=WAIT)
+
+            for number in range(1, len(CELLS) + 1):
+                found = notebook.output(number).evaluate(LIVE)
+                assert found == [], (CELLS[number - 1], found)
+            assert alarms == []
+            ours = (
+                f"http://127.0.0.1:{lab.port}/",
+                f"ws://127.0.0.1:{lab.port}/",
+                "data:",
+                "blob:",
+            )
+            assert [one for one in strangers if not one.startswith(ours)] == []
+    finally:
+        lab.close()

@@ -1,0 +1,62 @@
+"""What a person does in Notebook 7: the same cards, the same buttons, the same receipt."""
+
+from __future__ import annotations
+
+import pytest
+from lab import WAIT, Lab, chromium
+from playwright.sync_api import expect
+
+from llmnb.testing import SimulatedProvider
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+LOAD = """\
+%load_ext llmnb
+import pandas as pd
+df = pd.DataFrame({"text": [f"row {number}" for number in range(20)]})
+options = {"model": "openai/gpt-4o-mini", "project_name": "tickets", "max_concurrent_requests": 4}
+"""
+
+
+def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(tmp_path):
+    """
+    The dashboard acts at once; a plan shows its card, the cache manager its projects.
+    """
+    with SimulatedProvider(reply=lambda prompt: prompt.upper()) as provider:
+        provider.hold()
+        environment = {**provider.environment, "LLMNB_CACHE_DIR": str(tmp_path / "cache")}
+        lab = Lab(tmp_path, environment, program="notebook")
+        try:
+            with chromium() as browser:
+                notebook = lab.open(
+                    browser,
+                    "seven.ipynb",
+                    [
+                        LOAD,
+                        "run = df.llm.start('Say {text}', **options)\nrun",
+                        "df.llm.plan('Ask {text}', **options)",
+                        "%llm_cache",
+                    ],
+                )
+                notebook.done(0)
+                card = notebook.done(1).get_by_role("region", name="Run of project tickets")
+                expect(card).to_contain_text("Running", timeout=WAIT)
+                provider.wait_received(4)
+                provider.release(4)
+                expect(card).to_contain_text("4 of 20 rows", timeout=WAIT)
+                card.get_by_role("button", name="Pause").click()
+                expect(card).to_contain_text("Waiting on you", timeout=WAIT)
+                card.get_by_role("button", name="Resume").click()
+                provider.release()
+                output = notebook.output(1)
+                expect(output).to_contain_text("All 20 rows answered", timeout=WAIT)
+                expect(card).to_have_count(0)
+
+                plan = notebook.done(2).get_by_role("region", name="Plan for project tickets")
+                expect(plan).to_contain_text("20 to send", timeout=WAIT)
+                manager = notebook.done(3).get_by_role("region", name="Cache manager")
+                expect(manager.get_by_role("button", name="Clear tickets…")).to_be_visible(
+                    timeout=WAIT
+                )
+        finally:
+            lab.close()

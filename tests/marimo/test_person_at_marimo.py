@@ -1,0 +1,116 @@
+"""What a user does in marimo: the same cards as elsewhere, though it has no magics."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from lab import WAIT, chromium
+from marimo_notebook import Marimo, output
+from playwright.sync_api import expect
+
+import llmnb
+from llmnb.errors import ConfigurationError
+from llmnb.testing import SimulatedProvider
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+LOAD = """
+import pandas as pd
+import llmnb
+llmnb.load_marimo_extension()
+df = pd.DataFrame({"text": [f"row {number}" for number in range(40)]})
+options = {"model": "openai/gpt-4o-mini", "project_name": "tickets", "max_concurrent_requests": 4}
+"""
+START = "run = df.llm.start('Say {text}', **options)\nrun"
+PLAN = "df.llm.plan('Ask {text}', **options)"
+WAITS = "answers = df.head(8).llm.generate('Wait {text}', **options)"
+CACHE = "from llmnb.notebook.cache_manager import CacheManager\nCacheManager()"
+
+
+@pytest.fixture
+def provider():
+    failing = {"Say row 7": 400, "Say row 9": 422}
+    with SimulatedProvider(
+        reply=lambda prompt: prompt.upper(),
+        faults=lambda request: failing.pop(request.prompt, None),
+    ) as sim:
+        yield sim
+
+
+@pytest.fixture
+def notebook(tmp_path, provider):
+    """A notebook whose second cell waits, and whose others follow it."""
+    running = Marimo(
+        tmp_path,
+        {**provider.environment, "LLMNB_CACHE_DIR": str(tmp_path / "cache")},
+        [
+            ("", LOAD, "df, options"),
+            ("df, options", WAITS, "answers"),
+            ("df, options, answers", f"answers\n{START}", "run"),
+            ("df, options, run", f"run\n{PLAN}", ""),
+            ("answers", f"answers\n{CACHE}", ""),
+        ],
+    )
+    yield running
+    running.close()
+
+
+def test_the_cards_of_a_notebook_are_live(notebook, provider):
+    """
+    A waiting cell shows its dashboard; a started run is paused, resumed, and its failed rows asked
+    again; a plan begins ten rows, then all; the cache manager searches, clears and undoes.
+    """
+    provider.hold()
+    with chromium() as browser:
+        page = notebook.open(browser)
+        runs = re.compile("Run of project tickets")
+
+        waiting = output(page, 1).get_by_role("region", name=runs)
+        expect(waiting).to_contain_text("This cell holds the kernel", timeout=WAIT)
+        provider.wait_received(4, timeout=60)
+        provider.release(8)
+        expect(waiting).to_contain_text("All 8 rows answered", timeout=WAIT)
+
+        card = output(page, 2).get_by_role("region", name=runs)
+        expect(card).to_contain_text("Running", timeout=WAIT)
+        provider.wait_received(12, timeout=60)
+        provider.release(4)
+        expect(card).to_contain_text("4 of 40 rows", timeout=WAIT)
+        card.get_by_role("button", name="Pause").click()
+        expect(card).to_contain_text("Waiting on you", timeout=WAIT)
+        card.get_by_role("button", name="Resume").click()
+        provider.release()
+        expect(card).to_contain_text("38 of 40 rows answered", timeout=WAIT)
+        strip = output(page, 2).get_by_role("region", name="Failed rows")
+        expect(strip).to_contain_text("2 rows failed.", timeout=WAIT)
+        strip.get_by_role("button", name="Retry these 2").click()
+        expect(strip).to_contain_text("All 2 rows that failed are answered now.", timeout=WAIT)
+        assert len(provider.ledger.received) == 8 + 42
+
+        plan = output(page, 3).get_by_role("region", name="Plan for project tickets")
+        expect(plan).to_contain_text("40 to send", timeout=WAIT)
+        begun = output(page, 3).get_by_role("region", name=runs)
+        plan.get_by_role("button", name="Run 10").click()
+        expect(begun).to_contain_text("All 10 rows answered", timeout=WAIT)
+        plan.get_by_role("button", name="Run 40").click()
+        expect(begun).to_contain_text("All 40 rows answered", timeout=WAIT)
+        assert len(provider.ledger.received) == 8 + 42 + 40
+
+        manager = output(page, 4).get_by_role("region", name="Cache manager")
+        manager.get_by_role("button", name="tickets", exact=True).click(timeout=WAIT)
+        manager.get_by_role("searchbox").fill("Wait row 5")
+        expect(manager).to_contain_text("1 of 88 answers", timeout=WAIT)
+        manager.get_by_role("button", name="‹ Cache").click()
+        manager.get_by_role("button", name="Clear tickets…").click()
+        manager.get_by_role("button", name="Clear 88 answers").click()
+        manager.get_by_role("button", name="Undo clearing tickets").click(timeout=WAIT)
+        expect(manager.get_by_role("button", name="Clear tickets…")).to_be_visible(timeout=WAIT)
+
+
+def test_elsewhere_it_says_what_to_do():
+    """
+    Outside marimo nothing is loaded.
+    """
+    with pytest.raises(ConfigurationError, match="%load_ext llmnb"):
+        llmnb.load_marimo_extension()
