@@ -15,16 +15,31 @@ if TYPE_CHECKING:
     import types
     import typing
 
-    from llmnb import errors, testing
+    from llmnb import errors, generation, rate_limiter, testing
     from llmnb.adapters.prices import set_price
     from llmnb.api_request import APIRequest
+    from llmnb.batches.attaching import attach, runs
     from llmnb.client import AsyncLLM, task_id_generator
+    from llmnb.cost import GLOBAL_COST_TRACKER, cost_tracking_ctx, enable_cost_tracking
+    from llmnb.embeddings.factory import embedding_model_factory
+    from llmnb.embeddings.hybrid import HybridEmbeddingModel
+    from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
+    from llmnb.embeddings.model import EmbeddingModel, EmbeddingModes
+    from llmnb.embeddings.sentence_transformer import SentenceTransformerEmbeddingModel
+    from llmnb.embeddings.sparse import SparseEmbeddingModel
     from llmnb.engine.run import last_run
     from llmnb.engine.status import StatusTracker
     from llmnb.frames.registration import register_accessor
     from llmnb.master import GenerationMaster
+    from llmnb.models.litellm_model import LiteLLMModel
     from llmnb.models.llm import LLM, LLMParams, redundant_llms
+    from llmnb.models.llm_model import LLMModel
+    from llmnb.models.local_model import LocalModel
+    from llmnb.models.messages import Message
+    from llmnb.models.results import LLMResult
+    from llmnb.models.vllm_model import VLLMModel
     from llmnb.notebook.extension import load_ipython_extension, unload_ipython_extension
+    from llmnb.notebook.marimo_extension import load_marimo_extension
     from llmnb.notebook.nested import allow_nested_asyncio
     from llmnb.settings import configure, set_key
 
@@ -33,18 +48,39 @@ __version__ = "0.1.0"
 __all__ = [  # noqa: RUF022 - sorted as a person sorts
     "APIRequest",
     "AsyncLLM",
+    "EmbeddingModel",
+    "EmbeddingModes",
+    "GLOBAL_COST_TRACKER",
     "GenerationMaster",
+    "HybridEmbeddingModel",
     "LLM",
+    "LLMModel",
     "LLMParams",
+    "LLMResult",
+    "LiteLLMEmbeddingModel",
+    "LiteLLMModel",
+    "LocalModel",
+    "Message",
+    "SentenceTransformerEmbeddingModel",
+    "SparseEmbeddingModel",
     "StatusTracker",
+    "VLLMModel",
     "__version__",
     "allow_nested_asyncio",
+    "attach",
     "configure",
+    "cost_tracking_ctx",
+    "embedding_model_factory",
+    "enable_cost_tracking",
     "errors",
+    "generation",
     "last_run",
     "load_ipython_extension",
+    "load_marimo_extension",
+    "rate_limiter",
     "redundant_llms",
     "register_accessor",
+    "runs",
     "set_key",
     "set_price",
     "task_id_generator",
@@ -55,17 +91,38 @@ __all__ = [  # noqa: RUF022 - sorted as a person sorts
 _HOMES = {
     "APIRequest": "llmnb.api_request",
     "AsyncLLM": "llmnb.client",
+    "EmbeddingModel": "llmnb.embeddings.model",
+    "EmbeddingModes": "llmnb.embeddings.model",
+    "GLOBAL_COST_TRACKER": "llmnb.cost",
     "GenerationMaster": "llmnb.master",
+    "HybridEmbeddingModel": "llmnb.embeddings.hybrid",
     "LLM": "llmnb.models.llm",
+    "LLMModel": "llmnb.models.llm_model",
     "LLMParams": "llmnb.models.llm",
+    "LLMResult": "llmnb.models.results",
+    "LiteLLMEmbeddingModel": "llmnb.embeddings.litellm_model",
+    "LiteLLMModel": "llmnb.models.litellm_model",
+    "LocalModel": "llmnb.models.local_model",
+    "Message": "llmnb.models.messages",
+    "SentenceTransformerEmbeddingModel": "llmnb.embeddings.sentence_transformer",
+    "SparseEmbeddingModel": "llmnb.embeddings.sparse",
     "StatusTracker": "llmnb.engine.status",
+    "VLLMModel": "llmnb.models.vllm_model",
     "allow_nested_asyncio": "llmnb.notebook.nested",
+    "attach": "llmnb.batches.attaching",
     "configure": "llmnb.settings",
+    "cost_tracking_ctx": "llmnb.cost",
+    "embedding_model_factory": "llmnb.embeddings.factory",
+    "enable_cost_tracking": "llmnb.cost",
     "errors": None,
+    "generation": None,
     "last_run": "llmnb.engine.run",
     "load_ipython_extension": "llmnb.notebook.extension",
+    "load_marimo_extension": "llmnb.notebook.marimo_extension",
+    "rate_limiter": None,
     "redundant_llms": "llmnb.models.llm",
     "register_accessor": "llmnb.frames.registration",
+    "runs": "llmnb.batches.attaching",
     "set_key": "llmnb.settings",
     "set_price": "llmnb.adapters.prices",
     "task_id_generator": "llmnb.client",
@@ -93,37 +150,45 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-# ------------------------------------------------------------------- pandas' accessors
+# ----------------------------------------------------------------- the frames' accessors
+
+_ROOMS = {"pandas": "llmnb.frames.registration", "polars": "llmnb.frames.polars"}
+"""Libraries whose frames get an ``.llm``, and who registers it."""
 
 
-class _PandasFinder:
-    """Finds pandas where it is found anyway, to be told when it has been imported."""
+class _Finder:
+    """Finds a library where it is found anyway, to be told when it has been imported."""
 
-    is_llmnbs = True
-    """By this a finder of an earlier import of this file is known."""
+    def __init__(self, library: str) -> None:
+        self.llmnb_awaits = library
+        """By this a finder of an earlier import of this file is known."""
 
     def find_spec(
         self, name: str, path: typing.Any = None, target: typing.Any = None
     ) -> machinery.ModuleSpec | None:
         """Return what the other finders say, with a loader that tells when it is done."""
-        if name != "pandas":
+        if name != self.llmnb_awaits:
             return None
         for finder in list(sys.meta_path):
-            if getattr(finder, "is_llmnbs", False) or not hasattr(finder, "find_spec"):
+            if _awaits(finder, name) or not hasattr(finder, "find_spec"):
                 continue
             spec = finder.find_spec(name, path, target)
             if spec is None:
                 continue
             if hasattr(spec.loader, "exec_module"):
-                spec.loader = _PandasLoader(spec.loader)  # type: ignore[assignment]
+                spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
             return spec
         return None
 
 
-class _PandasLoader:
-    """Loads pandas by its own loader, and then registers the accessors.
+def _awaits(finder: object, library: str) -> bool:
+    return getattr(finder, "llmnb_awaits", None) == library
 
-    Where pandas cannot be imported the finder stays, for the next attempt.
+
+class _Loader:
+    """Loads a library by its own loader, and then registers the accessors.
+
+    Where the library cannot be imported the finder stays, for the next attempt.
     """
 
     def __init__(self, own: typing.Any) -> None:
@@ -140,33 +205,34 @@ class _PandasLoader:
         return module
 
     def exec_module(self, module: types.ModuleType) -> None:
-        """Run pandas, which sees nothing but its own loader."""
+        """Run the library, which sees nothing but its own loader."""
         module.__loader__ = self._own
         if module.__spec__ is not None:
             module.__spec__.loader = self._own
         self._own.exec_module(module)
         for finder in list(sys.meta_path):
-            if getattr(finder, "is_llmnbs", False):
+            if _awaits(finder, module.__name__):
                 sys.meta_path.remove(finder)
-        _attach()
+        _attach(module.__name__)
 
 
-def _attach() -> None:
-    """Give frames and series their `llm`; whatever is wrong with that, pandas is imported."""
+def _attach(library: str = "pandas") -> None:
+    """Give frames and series their `llm`; whatever is wrong with that, they are imported."""
     from importlib import import_module
 
     for name, module in list(sys.modules.items()):
         if name.startswith("llmnb.frames.") and getattr(module.__spec__, "_initializing", False):
-            return  # it is our own room that imports pandas: who asked for it attaches them
+            return  # it is our own room that imports them: who asked for it attaches them
     try:
-        import_module("llmnb.frames.registration").attach()
+        import_module(_ROOMS[library]).attach()
     except Exception:
         import logging
 
-        logging.getLogger("llmnb").warning("pandas' frames have no .llm:", exc_info=True)
+        logging.getLogger("llmnb").warning("%s' frames have no .llm:", library, exc_info=True)
 
 
-if sys.modules.get("pandas") is not None:
-    _attach()
-elif not any(getattr(finder, "is_llmnbs", False) for finder in sys.meta_path):
-    sys.meta_path.insert(0, _PandasFinder())
+for _library in _ROOMS:
+    if sys.modules.get(_library) is not None:
+        _attach(_library)
+    elif not any(_awaits(finder, _library) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder(_library))

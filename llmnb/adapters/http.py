@@ -38,15 +38,23 @@ from llmnb.records import RawReply
 Feed = Callable[[bytes], bool | None]
 """Takes a piece of a streamed body; returns True when it holds the first token."""
 
+HasEnded = Callable[[], bool]
+"""Whether what was fed holds the whole answer."""
+
 _is_reused: contextvars.ContextVar[bool] = contextvars.ContextVar("is_reused", default=False)
 """Whether the connection of the present request has carried one before."""
 
 _LARGE_BODY_BYTES = 2**20
 """From here on aiohttp warns of a body in one piece, which holds the loop up."""
 
+_SMALL_BODY_BYTES = 2**20
+"""Replies that say to be no larger are read in one go."""
+
 _KEEP_ALIVE_SECONDS = 20.0
 """Idle connections are closed before most servers do it."""
 
+_END_SECONDS = 1.0
+"""How long a stream whose answer has ended is read on, so that its connection can be kept."""
 
 _WAY_SECONDS = 5.0
 """How long the environment's word about proxies is believed."""
@@ -101,7 +109,9 @@ class HttpClient:
         body: bytes,
         origin_has_key: bool,
         feed: Feed | None = None,
+        has_ended: HasEnded | None = None,
         total_timeout: float | None = None,
+        is_repeatable: bool = True,
     ) -> RawReply:
         """Send a request and read its reply whole, whatever its status.
 
@@ -111,7 +121,11 @@ class HttpClient:
             body: Bytes to send.
             origin_has_key: Whether a key travels that may not go over plain http.
             feed: Gets the pieces of a streamed body; the reply's own body is then empty.
+            has_ended: Asked after each piece whether the answer is over: then whatever else
+                befalls the connection does not matter any more.
             total_timeout: Seconds for this request.
+            is_repeatable: Whether it may be sent again where a kept-alive connection closed under
+                it; False leaves it to the caller to look whether it arrived.
 
         Raises:
             Unsent: If it provably never left this machine.
@@ -125,21 +139,28 @@ class HttpClient:
         while True:
             try:
                 return await self._once(
-                    "POST", url, headers, body, origin_has_key, feed, total_timeout
+                    "POST", url, headers, body, origin_has_key, feed, has_ended, total_timeout
                 )
             except _Stale as error:
                 # The server closed a kept-alive connection as the request set out; it has read
                 # nothing of it, so one further try on a fresh connection buys nothing twice.
-                if is_again:
+                if is_again or not is_repeatable:
                     raise error.as_lost() from None
                 is_again = True
 
     async def get_json(
-        self, url: str, *, headers: Mapping[str, str], origin_has_key: bool
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        origin_has_key: bool,
+        total_timeout: float = 60.0,
     ) -> RawReply:
-        """Fetch a small document, such as a list of models."""
+        """Fetch a document, such as a list of models."""
         try:
-            return await self._once("GET", url, headers, None, origin_has_key, None, 60.0)
+            return await self._once(
+                "GET", url, headers, None, origin_has_key, None, None, total_timeout
+            )
         except _Stale as error:
             raise error.as_lost() from None
 
@@ -159,6 +180,7 @@ class HttpClient:
         body: bytes | None,
         origin_has_key: bool,
         feed: Feed | None,
+        has_ended: HasEnded | None,
         total_timeout: float | None,
     ) -> RawReply:
         address = egress.checked(url, origin_has_key)
@@ -179,7 +201,7 @@ class HttpClient:
                 timeout=self._timeout(total_timeout),
                 **way,
             ) as response:
-                return await self._read(response, started, feed)
+                return await self._read(response, started, feed, has_ended)
         except LLMNBError as error:
             fault = error
         except asyncio.CancelledError:
@@ -189,7 +211,11 @@ class HttpClient:
         raise fault from None
 
     async def _read(
-        self, response: aiohttp.ClientResponse, started: float, feed: Feed | None
+        self,
+        response: aiohttp.ClientResponse,
+        started: float,
+        feed: Feed | None,
+        has_ended: HasEnded | None,
     ) -> RawReply:
         status = response.status
         received = response.headers
@@ -203,9 +229,9 @@ class HttpClient:
         )
         first_token: float | None = None
         if is_stream and feed is not None:
-            first_token = await self._stream(response, encoding, started, feed)
+            first_token = await self._stream(response, encoding, started, feed, has_ended)
             body = b""
-        elif not encoding and (response.content_length or self._max_body) <= 1 << 20:
+        elif not encoding and self._is_small(response):
             body = await response.read()
         else:
             body = await self._bounded(response, encoding)
@@ -217,6 +243,13 @@ class HttpClient:
             seconds=time.monotonic() - started,
         )
 
+    def _is_small(self, response: aiohttp.ClientResponse) -> bool:
+        """Whether the body cannot pass the cap, so that it may be read in one go."""
+        length = response.content_length
+        if length is None or "transfer-encoding" in response.headers:
+            return False
+        return length <= min(self._max_body, _SMALL_BODY_BYTES)
+
     async def _bounded(self, response: aiohttp.ClientResponse, encoding: str) -> bytes:
         """Read a body of unknown or large size, never past the cap."""
         unpacker = Unpacker(_known(encoding), self._max_body)
@@ -225,15 +258,28 @@ class HttpClient:
         return b"".join(pieces)
 
     async def _stream(
-        self, response: aiohttp.ClientResponse, encoding: str, started: float, feed: Feed
+        self,
+        response: aiohttp.ClientResponse,
+        encoding: str,
+        started: float,
+        feed: Feed,
+        has_ended: HasEnded | None,
     ) -> float | None:
         """Hand a streamed body on as it comes; returns when its first token came."""
         unpacker = Unpacker(_known(encoding), self._max_body)
         first_token: float | None = None
-        async for piece in response.content.iter_any():
-            if feed(unpacker.feed(piece)) and first_token is None:
-                first_token = time.monotonic() - started
-        unpacker.finish()
+        try:
+            async with asyncio.timeout(None) as patience:
+                async for piece in response.content.iter_any():
+                    if feed(unpacker.feed(piece)) and first_token is None:
+                        first_token = time.monotonic() - started
+                    if has_ended is not None and patience.when() is None and has_ended():
+                        patience.reschedule(asyncio.get_running_loop().time() + _END_SECONDS)
+                unpacker.finish()
+        except (TimeoutError, OSError, aiohttp.ClientError, LLMNBError):
+            # Some servers leave the line open, or break it, once they have said all.
+            if has_ended is None or not has_ended():
+                raise
         return first_token
 
     # -------------------------------------------------------------------- settings

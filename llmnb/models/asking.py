@@ -21,14 +21,15 @@ from llmnb.adapters import prices
 from llmnb.adapters.http import tls
 from llmnb.adapters.rates import Rate, per_minute
 from llmnb.decide.retry import RetryPolicy
-from llmnb.engine.options import RunOptions
+from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.run import Run
 from llmnb.engine.target import Call, Row
 from llmnb.errors import ConfigurationError, InputError, LLMNBError
 from llmnb.models.resolve import resolve
 from llmnb.models.structured import structured_call
 from llmnb.models.target import HTTPTarget
-from llmnb.records import Delta, Limits, Usage
+from llmnb.rate_limiter import GLOBAL_LIMITER
+from llmnb.records import Delta, Limits, Outcome, Usage
 from llmnb.schemas import Output
 from llmnb.store.project import open_project
 
@@ -44,10 +45,21 @@ Duplicates = Literal["merge", "sample"]
 class Endpoint(Protocol):
     """A model as an object that knows where it is, such as `LLM`."""
 
-    url: str
-    api_key: str | None
-    model: str
-    api_provider: str | None
+    @property
+    def url(self) -> str:
+        """Base or full endpoint; empty: the provider's own."""
+
+    @property
+    def api_key(self) -> str | None:
+        """Key, where it brings its own."""
+
+    @property
+    def model(self) -> str:
+        """The provider's name for it, or ``"provider/model"``."""
+
+    @property
+    def api_provider(self) -> str | None:
+        """Catalog name, where neither model nor address tells."""
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -87,8 +99,14 @@ class Asking:
     def models(self) -> tuple[Model | None, ...]:
         """The models in order; one None where none is named."""
         if self.model is None or isinstance(self.model, str | Endpoint):
-            return (self.model,)
-        return tuple(self.model)
+            return _endpoints(self.model)
+        return tuple(one for model in self.model for one in _endpoints(model))
+
+
+def _endpoints(model: Model | None) -> tuple[Model | None, ...]:
+    """Return the endpoints of a model that has several of its own, such as `LiteLLMModel`."""
+    own: tuple[Model, ...] = getattr(model, "endpoints", ())
+    return own or (model,)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -135,14 +153,20 @@ class Preparer:
     def _target_of(self, model: Model | None) -> HTTPTarget:
         asking = self._asking
         if isinstance(model, Endpoint):
-            target = resolve(
-                model.model or None,
-                api_provider=model.api_provider,
-                api_key=model.api_key,
-                url=model.url or None,
-                gen_type=asking.gen_type,
-                allow_http=asking.allow_http,
-                encoding=asking.encoding,
+            # Some know themselves how they are reached, such as through LiteLLM.
+            own = getattr(model, "target", None)
+            target = (
+                own(asking.gen_type)
+                if own is not None
+                else resolve(
+                    model.model or None,
+                    api_provider=model.api_provider,
+                    api_key=model.api_key,
+                    url=model.url or None,
+                    gen_type=asking.gen_type,
+                    allow_http=asking.allow_http,
+                    encoding=asking.encoding,
+                )
             )
             # What belongs to the model gives way to what belongs to the call.
             self._params[target.pool, target.model] = {**model.params, **asking.params}
@@ -171,6 +195,8 @@ class Preparer:
         if type(request) is Sampled:
             request, sample = request.request, request.k
         if type(request) is not dict and not isinstance(request, Mapping):
+            if isinstance(request, LLMNBError):  # a door that could not make a request of it
+                return Row(call=None, error=request, tag=tag)
             return Row(call=None, error=_not_a_request(request, number), tag=tag)
         metadata = request.get("metadata")
         try:
@@ -262,6 +288,7 @@ def start(
     max_rps: bool = False,
     max_attempts: int = 3,
     max_wait: float = 600.0,
+    cooldown: float | None = None,
     time_limit: float | None = None,
     hedge_after: float | Literal["p95"] | None = None,
     budget_usd: float | None = None,
@@ -269,6 +296,8 @@ def start(
     streams: bool = False,
     in_order: bool = True,
     window: int | None = None,
+    store: Store | None = None,
+    on_outcome: Callable[[Outcome], None] | None = None,
 ) -> Run:
     """Start a run over request dictionaries and return it at once.
 
@@ -286,6 +315,8 @@ def start(
         max_rps: A burst of one: requests evenly spaced.
         max_attempts: Attempts for a row that were unsent or surely unbilled.
         max_wait: Seconds a target may refuse for pace without one success.
+        cooldown: Seconds of pause after a refusal that does not say how long; None: drawn, and
+            growing with each.
         time_limit: Seconds for a row from its first dispatch; at half of it, without a first
             token, one request goes to each further model.
         hedge_after: Seconds without a first token, or ``"p95"``, after which one redundant
@@ -295,11 +326,14 @@ def start(
         streams: Hand outcomes over and forget them (`Run.outcomes`).
         in_order: Hand them over in the order of the requests, or else as they are ready.
         window: Rows between being pulled and being handed over.
+        store: What keeps the answers, in place of the project's own store.
+        on_outcome: Called on the loop thread with each outcome, before anybody else sees it.
 
     Raises:
         ConfigurationError: Before anything is sent.
     """
     preparer = Preparer(asking)
+    GLOBAL_LIMITER.check()
     is_elsewhere = (
         isinstance(requests, list)
         and bool(requests)
@@ -316,11 +350,14 @@ def start(
     return Run(
         requests,
         preparer,
-        open_project(
+        store
+        or open_project(
             settings.project_name(project_name), settings.cache_dir(cache_dir), share=share
         ),
         RunOptions(
-            policy=RetryPolicy(max_attempts=max(1, max_attempts), max_wait=max_wait),
+            policy=RetryPolicy(
+                max_attempts=max(1, max_attempts), max_wait=max_wait, cooldown=cooldown
+            ),
             limits=Limits(
                 requests_per_minute=per_minute(max_requests_per_minute)
                 or options.max_requests_per_minute,
@@ -339,6 +376,7 @@ def start(
             in_order=in_order,
             window=window,
         ),
+        on_outcome,
     )
 
 
@@ -351,6 +389,7 @@ def _get_ready(targets: Sequence[HTTPTarget]) -> None:
     """
     tls()
     for target in targets:
+        target.get_ready()
         if not target.row.is_local:
             prices.rates(target.provider, target.model)
 

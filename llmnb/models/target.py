@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import time
 from collections.abc import Mapping
@@ -22,7 +23,8 @@ from llmnb.store.keys import answer_key
 from llmnb.wire import canonical, classify, headers
 from llmnb.wire.catalog import Provider, models_url, streamed
 from llmnb.wire.dialect import Dialect, samples_in
-from llmnb.wire.keys import auth_headers
+from llmnb.wire.keys import auth_headers, masked
+from llmnb.wire.openai_embeddings import checked, inputs_in
 
 UNLIMITED_ANSWER = 4096
 """Tokens that an answer is reckoned with against a budget where nothing limits it."""
@@ -140,7 +142,23 @@ class HTTPTarget:
         # The canonical bytes are a good body themselves, unless a field was left out of them.
         is_partial = not canonical.UNDECIDING.isdisjoint(body)
         wire = canonical.encoded(body) if is_partial else decisive
-        return Call(target=self, body=body, canonical=decisive, wire=wire, key=key)
+        call = Call(target=self, body=body, canonical=decisive, wire=wire, key=key)
+        if self._dialect.name == "openai.embeddings":
+            call.verify = functools.partial(checked, inputs=inputs_in(body))
+        return call
+
+    @property
+    def sent_headers(self) -> Mapping[str, str]:
+        """Headers of every request, the key among them."""
+        return self._headers
+
+    @property
+    def guards_key(self) -> bool:
+        """Whether a key travels that may not go over plain http to another machine."""
+        return self._key is not None and not self._allow_http
+
+    def get_ready(self) -> None:
+        """Do on a thread what would hold up the first request; by default nothing."""
 
     async def send(self, call: Call, *, on_delta: OnDelta | None) -> RawReply:
         """Send one request and read its reply whole."""
@@ -172,8 +190,14 @@ class HTTPTarget:
             body=canonical.encoded(self._dialect.stream_body(call.body)),
             origin_has_key=self._key is not None and not self._allow_http,
             feed=feed,
+            has_ended=assembler.has_ended,
         )
-        return dataclasses.replace(raw, body=assembler.finish()) if is_stream else raw
+        if not is_stream:
+            return raw
+        try:
+            return dataclasses.replace(raw, body=assembler.finish())
+        except LLMNBError as error:
+            raise masked(error, self._key) from None
 
     @property
     def _stream_url(self) -> str:
@@ -211,7 +235,10 @@ class HTTPTarget:
 
     def read(self, raw: bytes) -> Reply:
         """Read a good reply."""
-        return self._dialect.parse(raw)
+        try:
+            return self._dialect.parse(raw)
+        except LLMNBError as error:
+            raise masked(error, self._key) from None
 
     def is_simulated(self, raw: RawReply) -> bool:
         """Whether the simulated provider answered."""

@@ -57,5 +57,15 @@ assert_type(frames.compare("text", ["openai/a", "groq/b"]), Comparison)
 assert_type(frames.start("text").status().completed, int)
 frames.start("text", max_rpm=5)  # type: ignore[call-arg]
 frames.classify("text", {"good": "happy", "bad": "sad"}, into="mood")
+
+
+async def awaited_frames() -> None:
+    """Await what tables give."""
+    assert_type(await frames.apreview("text", n=5), pd.DataFrame)
+    assert_type(await frames.acompare("text", ["openai/a", "groq/b"]), Comparison)
+    await frames.aclassify("text", ["good", "bad"], into="mood", max_rpm=5)  # type: ignore[call-arg]
+    await SeriesLLM(pd.Series(["a"])).aextract(dict, use_cache=False)
+
+
 SeriesLLM(pd.Series(["a"])).extract(dict, use_cache=False)
 llmnb.register_accessor("other")
