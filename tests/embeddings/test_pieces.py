@@ -60,9 +60,11 @@ def test_a_cut_text_is_a_beginning_that_fits(text, most):
 
 def test_a_cut_keeps_nearly_all_that_fits():
     """
-    At least nine tenths of what the model reads, also where the end is denser than the start.
+    Nine tenths of what the model reads, also where the end is denser than the start; a tenth less
+    where tokens can only be estimated.
     """
     text = "word " * 3000 + "ĸøþ€" * 3000
     beginning, _ = cut(text, 4000)
 
-    assert 3600 <= count_tokens(beginning).tokens <= 4000
+    kept = count_tokens(beginning)
+    assert (3500 if kept.is_estimate else 3600) <= kept.tokens <= 4000
