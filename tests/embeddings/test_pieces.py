@@ -52,7 +52,8 @@ def test_a_cut_text_is_a_beginning_that_fits(text, most):
         assert count_tokens(text).tokens <= most
         return
     beginning, had = found
-    assert had > most
+    # Where tokens can only be estimated, a tenth is kept in reserve.
+    assert had > (int(0.9 * most) if count_tokens(text).is_estimate else most)
     assert text.startswith(beginning)
     assert cut(text, most) == found
     assert len(beginning) == 1 or count_tokens(beginning).tokens <= most
