@@ -14,6 +14,7 @@ from llmnb.batches.courier import Courier
 from llmnb.batches.records import Failed, Record
 from llmnb.batches.rows import BatchRow
 from llmnb.batches.tally import Tally
+from llmnb.engine import ending
 from llmnb.engine.run import UNCHANGED, Unchanged
 from llmnb.engine.status import Clock, State, StatusSnapshot, frozen, usd_text
 from llmnb.errors import ConfigurationError, LLMNBError, Stopped, StoreError
@@ -163,13 +164,7 @@ class BatchRun:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until every row has its outcome; False if `timeout` seconds were not enough."""
-        try:
-            self._done.result(timeout)
-        except TimeoutError:
-            if not self._done.done():
-                return False
-            raise
-        return True
+        return ending.is_over(self._done, timeout)
 
     def result(self, timeout: float | None = None) -> list[Outcome]:
         """Block for the outcomes, one for each row, in their order.
@@ -180,14 +175,11 @@ class BatchRun:
         Raises:
             TimeoutError: If the run takes longer; it goes on.
         """
-        until = None if timeout is None else Clock.monotonic() + timeout
-        while not self.wait(bridge.SLICE_SECONDS):
-            if until is not None and Clock.monotonic() >= until:
-                raise TimeoutError(f"The batch run is not done after {timeout:g} s; it goes on.")
+        ending.block(self._done, timeout, "The batch run")
         return [one for one in self._outcomes if one is not None]
 
     def __await__(self) -> Generator[Any, None, list[Outcome]]:
-        yield from asyncio.shield(asyncio.wrap_future(self._done)).__await__()
+        yield from ending.until(self._done)
         return [one for one in self._outcomes if one is not None]
 
     # -------------------------------------------------------------------- steering

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
@@ -10,7 +9,8 @@ from llmnb import bridge
 from llmnb.embeddings.job import Job
 from llmnb.embeddings.order import Order
 from llmnb.embeddings.results import OnText
-from llmnb.engine.status import Clock, StatusSnapshot
+from llmnb.engine import ending
+from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.records import Outcome
 
@@ -109,13 +109,7 @@ class EmbeddingRun:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until every text has its vector or error; False if the time was not enough."""
-        try:
-            self._done.result(timeout)
-        except TimeoutError:
-            if not self._done.done():
-                return False
-            raise
-        return True
+        return ending.is_over(self._done, timeout)
 
     def result(self, timeout: float | None = None) -> list[bytes | None]:
         """Block for the vectors, in the texts' order; None where one failed.
@@ -126,15 +120,11 @@ class EmbeddingRun:
         Raises:
             TimeoutError: If it takes longer; it goes on.
         """
-        until = None if timeout is None else Clock.monotonic() + timeout
-        while not self.wait(bridge.SLICE_SECONDS):
-            if until is not None and Clock.monotonic() >= until:
-                raise TimeoutError(f"The embedding is not done after {timeout:g} s; it goes on.")
+        ending.block(self._done, timeout, "The embedding")
         return self.vectors
 
     def __await__(self) -> Generator[Any, None, list[bytes | None]]:
-        # Shielded: an awaiting task that is cancelled must not cancel the work's end.
-        yield from asyncio.shield(asyncio.wrap_future(self._done)).__await__()
+        yield from ending.until(self._done)
         return self.vectors
 
     # -------------------------------------------------------------------- steering

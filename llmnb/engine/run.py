@@ -6,12 +6,12 @@ counters, or hands a call over to the loop.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from llmnb import bridge
+from llmnb.engine import ending
 from llmnb.engine.gate import Gate
 from llmnb.engine.handover import Streamed
 from llmnb.engine.options import RunOptions, Store
@@ -151,13 +151,7 @@ class Run:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until every input has its outcome; False if `timeout` seconds were not enough."""
-        try:
-            self._walk.done.result(timeout)
-        except TimeoutError:
-            if not self._walk.done.done():
-                return False
-            raise
-        return True
+        return ending.is_over(self._walk.done, timeout)
 
     def result(self, timeout: float | None = None) -> list[Outcome]:
         """Block for the outcomes, one for each input, in input order.
@@ -168,15 +162,11 @@ class Run:
         Raises:
             TimeoutError: If the run takes longer; it goes on.
         """
-        until = None if timeout is None else Clock.monotonic() + timeout
-        while not self.wait(bridge.SLICE_SECONDS):
-            if until is not None and Clock.monotonic() >= until:
-                raise TimeoutError(f"The run is not done after {timeout:g} s; it goes on.")
+        ending.block(self._walk.done, timeout, "The run")
         return [one for one in self._walk.kept.outcomes if one is not None]
 
     def __await__(self) -> Generator[Any, None, list[Outcome]]:
-        # Shielded: an awaiting task that is cancelled must not cancel the run's end.
-        yield from asyncio.shield(asyncio.wrap_future(self._walk.done)).__await__()
+        yield from ending.until(self._walk.done)
         return [one for one in self._walk.kept.outcomes if one is not None]
 
     def outcomes(self, on_wait: Callable[[], None] | None = None) -> Iterator[Outcome]:
