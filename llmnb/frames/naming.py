@@ -1,0 +1,79 @@
+"""The name `llm` on the classes of other libraries: given where it is free, else left alone."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from llmnb.errors import ConfigurationError
+
+NAME = "llm"
+
+Kind = tuple[Any, Callable[[str], Callable[[Any], Any]], type]
+"""A class, the library's own way of giving it an accessor, and the accessor."""
+
+
+@dataclass(slots=True)
+class Naming:
+    """Gives the classes of one library their accessors.
+
+    Args:
+        library: As a sentence names it, such as ``"pandas"``.
+        kinds: Its classes, and what each is given.
+    """
+
+    library: str
+    kinds: tuple[Kind, ...]
+    _is_told: bool = field(default=False, init=False)
+
+    def attach(self) -> None:
+        """Register the accessors; where somebody else has the name, say so once."""
+        owner = self.foreign_owner(NAME)
+        if owner is None:
+            self._enter(NAME)
+        elif not self._is_told:
+            self._is_told = True
+            warnings.warn(
+                f".{NAME} of {self.library} frames belongs to {owner}, and llmnb leaves it alone. "
+                'Use another name: llmnb.register_accessor("other"), then df.other.generate(…).',
+                stacklevel=3,
+            )
+
+    def register(self, name: str) -> None:
+        """Register the accessors under a name.
+
+        Raises:
+            ConfigurationError: If one of the classes has something else of it.
+        """
+        self.require_free(name)
+        self._enter(name)
+
+    def require_free(self, name: str) -> None:
+        """Refuse a name that somebody else has.
+
+        Raises:
+            ConfigurationError: If one of the classes has something else of it.
+        """
+        if owner := self.foreign_owner(name):
+            raise ConfigurationError(
+                f".{name} of {self.library} frames belongs to {owner}: choose another name."
+            )
+
+    def foreign_owner(self, name: str) -> str | None:
+        """Return who has the name, None where nobody else has."""
+        for kind, _, accessor in self.kinds:
+            found = getattr(kind, name, None)
+            if found is None:
+                continue
+            home = getattr(found, "__module__", None) or type(found).__module__
+            if home != accessor.__module__:
+                return f"{home}.{getattr(found, '__qualname__', type(found).__qualname__)}"
+        return None
+
+    def _enter(self, name: str) -> None:
+        for kind, enter, accessor in self.kinds:
+            if name in vars(kind):  # our own, of an earlier import; libraries would warn of it
+                delattr(kind, name)
+            enter(name)(accessor)
