@@ -25,6 +25,7 @@ from llmnb import bridge
 from llmnb.adapters import weights
 from llmnb.engine.run import Run
 from llmnb.engine.status import Clock, StatusSnapshot
+from llmnb.models.figures import short
 
 Bars = bool | Literal["auto"]
 """True, False, or ``"auto"``: on a terminal and in a notebook."""
@@ -194,22 +195,6 @@ def figures(status: StatusSnapshot) -> str:
     if status.simulated:
         parts.append("simulated")
     return ", ".join(parts)
-
-
-def short(count: float) -> str:
-    """Return a count as a person reads it.
-
-    Example:
-        >>> short(950), short(1_240), short(331_000), short(1_200_000)
-        ('950', '1.2k', '331k', '1.2M')
-    """
-    if count < 1000:
-        return f"{count:.0f}"
-    for limit, unit, size in ((999_500, "k", 1e3), (999.5e6, "M", 1e6), (float("inf"), "B", 1e9)):
-        if count < limit:
-            value = count / size
-            return f"{value:.1f}{unit}" if value < 10 else f"{value:.0f}{unit}"
-    return f"{count:.0f}"
 
 
 _hung: Callable[[Run, int | None], Display | None] | None = None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import time
-import unicodedata
 from collections.abc import Sequence
 
 from llmnb.engine.status import StatusSnapshot
-from llmnb.progress import short
+from llmnb.models.figures import DIRECTIONS, short, span, written_out
 
-_DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+_UNSAFE = frozenset(("Cc", "Cs"))
 
 
 def plain(text: object) -> str:
@@ -20,12 +19,7 @@ def plain(text: object) -> str:
         >>> plain("red\x1b[31m" + chr(0x202e))
         'red\\x1b[31m\\u202e'
     """
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in ("Cc", "Cs") or character in _DIRECTIONS
-        else character
-        for character in str(text)
-    )
+    return written_out(text, _UNSAFE, also=DIRECTIONS)
 
 
 def cut(text: str, width: int) -> str:
@@ -62,20 +56,6 @@ def table(
 def terminal_width() -> int:
     """Return the columns of the terminal, 100 where there is none."""
     return min(120, shutil.get_terminal_size((100, 24)).columns)
-
-
-def span(seconds: float) -> str:
-    """Return a time as a person reads it.
-
-    Example:
-        >>> span(0.42), span(11.24), span(200), span(7500)
-        ('0.4 s', '11.2 s', '3 min 20 s', '2 h 5 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
-    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
 
 
 def ago(when: float) -> str:

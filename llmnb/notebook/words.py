@@ -6,9 +6,8 @@ import html
 import math
 import re
 import time
-import unicodedata
 
-from llmnb.progress import short
+from llmnb.models.figures import short, written_out
 
 _JOINERS = frozenset("\u200c\u200d\u00ad")
 # Letters of Indic scripts and emoji need the joiners; a soft hyphen does nothing to a line.
@@ -27,17 +26,7 @@ def visible(text: object, *, longest: int | None = None) -> str:
         >>> visible("red\x1b[31m" + chr(0x202e)), visible("a line too long", longest=6)
         ('red\\x1b[31m\\u202e', 'a lin…')
     """
-    whole = str(text)
-    if longest is not None and len(whole) > longest:
-        whole = whole[: longest - 1] + "…"
-    if whole.isascii() and whole.isprintable():
-        return whole
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in _HIDDEN and character not in _JOINERS
-        else character
-        for character in whole
-    )
+    return written_out(text, _HIDDEN, but=_JOINERS, longest=longest)
 
 
 def escaped(text: object, *, longest: int | None = None) -> str:
