@@ -13,7 +13,6 @@ group of answers a third of as many `set` calls.
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 import sqlite3
@@ -26,25 +25,32 @@ from pathlib import Path
 from typing import Any
 
 import diskcache
+import orjson
 
 from llmnb.errors import StoreError
 
 FILE_NAME = "cache.db"
 _QUERY_KEYS = 500
 _RAW = 1
-_PUT = (
-    "INSERT INTO Cache (key, raw, store_time, expire_time, access_time, access_count, tag, size,"
-    " mode, filename, value) VALUES {rows}"
-    " ON CONFLICT (key, raw) DO UPDATE SET store_time = excluded.store_time,"
-    " access_time = excluded.access_time, size = excluded.size, mode = 1, filename = NULL,"
-    " value = excluded.value"
-)
-_PUT_ROW = "(?, 1, ?, NULL, ?, 0, NULL, ?, 1, NULL, ?)"
-"""diskcache's own row for a value kept inline."""
+_PUT = """
+INSERT INTO Cache (key, raw, store_time, expire_time, access_time, access_count, tag, size, mode,
+                   filename, value)
+SELECT json_extract(value, '$[0]'), 1, ?1, NULL, ?1, 0, NULL, json_extract(value, '$[2]'), 1,
+       NULL, substr(?2, json_extract(value, '$[1]'), json_extract(value, '$[2]'))
+FROM json_each(?3) WHERE true
+ON CONFLICT (key, raw) DO UPDATE SET store_time = excluded.store_time,
+    access_time = excluded.access_time, size = excluded.size, mode = 1, filename = NULL,
+    value = excluded.value
+"""
+"""Saves a group, given as one blob and a list of ``[key, start, length]``, as diskcache keeps a
+value inline.
 
-_AT_ONCE = 64
-"""Most rows in one statement. Python's lock is given up once a statement: with a statement a row
-the writing thread would have to win it back a thousand times a second from a busy loop."""
+Python's lock is given up once a statement, and the writing thread has to win it back from a busy
+loop each time: one statement for a group, and a commit of its own, costs one turn.
+"""
+
+_PUT_BYTES = 16 * 2**20
+"""Most bytes in one statement; a larger group takes several, in one transaction."""
 
 _HEADER = b"SQLite format 3\x00"
 _SETTINGS = {
@@ -177,14 +183,16 @@ class Database:
         Raises:
             StoreError: If they cannot be saved.
         """
-        now = time.time()
-        rows = [(key, now, now, len(value), value) for key, value in items]
-        writer = self._writer
+        now, writer = time.time(), self._writer
+        groups = [(now, blob, index) for blob, index in _packed(items)]
         try:
+            if len(groups) == 1:
+                writer.execute(_PUT, groups[0])  # outside a transaction it is one
+                return
             writer.execute("BEGIN IMMEDIATE")
             try:
-                for some in _in_powers_of_two(rows):
-                    writer.execute(_put(len(some)), [cell for row in some for cell in row])
+                for group in groups:
+                    writer.execute(_PUT, group)
                 writer.execute("COMMIT")
             except BaseException:
                 if writer.in_transaction:
@@ -246,19 +254,20 @@ class Database:
         self._cache.close()
 
 
-@functools.cache
-def _put(rows: int) -> str:
-    """Return the statement that saves so many rows."""
-    return _PUT.format(rows=", ".join([_PUT_ROW] * rows))
-
-
-def _in_powers_of_two(rows: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield all rows in pieces of few different sizes, so that few statements are prepared."""
-    start = 0
-    while (left := len(rows) - start) > 0:
-        size = min(_AT_ONCE, 1 << (left.bit_length() - 1))
-        yield rows[start : start + size]
-        start += size
+def _packed(items: Iterable[tuple[str, bytes]]) -> Iterator[tuple[bytes, str]]:
+    """Yield the values in few blobs, each with the JSON that says where which one lies."""
+    index: list[tuple[str, int, int]] = []
+    values: list[bytes] = []
+    size = 0
+    for key, value in items:
+        if size + len(value) > _PUT_BYTES and values:
+            yield b"".join(values), orjson.dumps(index).decode()
+            index, values, size = [], [], 0
+        index.append((key, size + 1, len(value)))
+        values.append(value)
+        size += len(value)
+    if values:
+        yield b"".join(values), orjson.dumps(index).decode()
 
 
 class Damaged(StoreError):
