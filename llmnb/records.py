@@ -135,7 +135,7 @@ class RawReply:
 
     status: int
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """To be looked up by names in lower case."""
 
     body: bytes
     """Decoded body; for a stream, the body that the same request unstreamed would have had."""

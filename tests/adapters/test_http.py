@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import pickle
 import shlex
@@ -15,13 +16,16 @@ from script_server import GOOD, ScriptServer, reply
 
 from llmnb import errors
 from llmnb.adapters import egress
-from llmnb.adapters.http import HttpClient
+from llmnb.adapters.http import HttpClient, exchange
 
 SECRET = "sk-secret-0123456789abcdef"
 
 
-@pytest.fixture
-async def client():
+@pytest.fixture(params=["by itself", "by the session"])
+async def client(request, monkeypatch):
+    """Both ways of asking: what holds for one holds for the other."""
+    assert exchange.IS_POSSIBLE
+    monkeypatch.setattr(exchange, "IS_POSSIBLE", request.param == "by itself")
     client = HttpClient(total_timeout=5, idle_timeout=0.3, connect_timeout=2, max_body=2**20)
     yield client
     await client.close()
@@ -41,6 +45,7 @@ async def ask(client, url, **options):
 def may_leave():
     """For names that lead nowhere, and for what goes to a proxy on this machine."""
     egress.forbid_real_requests(False)
+    egress._warn_once.cache_clear()
     yield
     egress.forbid_real_requests(True)
 
@@ -157,20 +162,123 @@ async def test_a_fresh_connection_that_is_lost_is_not_tried_again(client):
         assert server.connections == 1
 
 
-@pytest.mark.parametrize(
+SILENT = pytest.mark.parametrize(
     "script",
     [["stall"], [reply(GOOD)[:-20], "stall"]],
     ids=["headers never come", "the body stalls"],
 )
-async def test_silence_ends_with_a_timeout(client, script):
+
+
+@SILENT
+async def test_a_silent_stream_ends_after_the_idle_time(client, script):
     """
     No byte for the idle time: timed out, perhaps billed.
     """
     with ScriptServer(script) as server:
-        error = await fault(client, server.url)
+        error = await fault(client, server.url, feed=lambda piece: True, total_timeout=60)
 
     assert type(error) is errors.TimedOut
     assert error.maybe_billed
+
+
+@SILENT
+async def test_a_silent_reply_ends_after_the_whole_time(client, script):
+    """
+    A reply in one piece may come late, not never: timed out, perhaps billed.
+    """
+    with ScriptServer(script) as server:
+        error = await fault(client, server.url, total_timeout=0.3)
+
+    assert type(error) is errors.TimedOut
+    assert error.maybe_billed
+
+
+async def test_a_reply_in_one_piece_may_take_longer_than_the_idle_time(client):
+    """
+    A model that thinks says nothing meanwhile; its answer is not given up and bought again.
+    """
+    with ScriptServer([0.6, reply(GOOD)]) as server:
+        assert (await ask(client, server.url)).body == GOOD
+        assert len(server.requests) == 1
+
+
+async def test_what_nobody_asked_for_is_never_the_next_answer(client):
+    """
+    A server that answers again later: what came is dropped with its connection.
+    """
+    other = reply(GOOD.replace(b"fine", b"else"))
+    with ScriptServer([reply(GOOD), 0.05, other, "keep", "stall"], [reply(GOOD)]) as server:
+        first = await ask(client, server.url)
+        async with asyncio.timeout(5):
+            while not any(one.should_close for one, _ in _idle(client)):
+                await asyncio.sleep(0.01)
+        second = await ask(client, server.url)
+
+    assert (first.body, second.body) == (GOOD, GOOD)
+    assert server.connections == 2
+
+
+def _idle(client):
+    """Return the connections in the pool that nobody uses."""
+    return [one for kept in client._pool._conns.values() for one in kept]
+
+
+async def test_the_leave_to_go_on_is_not_the_reply(client):
+    """
+    1xx heads before the reply, which some gateways send, are passed over.
+    """
+    with ScriptServer([b"HTTP/1.1 102 Processing\r\n\r\n" + reply(GOOD)]) as server:
+        assert (await ask(client, server.url)).body == GOOD
+
+
+@pytest.mark.parametrize("size", [2, exchange.MOST_BYTES, exchange.MOST_BYTES + 1, 3 * 2**20])
+async def test_every_body_arrives_whole(client, size):
+    """
+    However large: what arrives is what was sent, and its length is told.
+    """
+    body = b"x" * size
+    with ScriptServer([reply(GOOD)]) as server:
+        await client.post(server.url, headers={}, body=body, origin_has_key=False)
+        head, _, arrived = server.requests[0].partition(b"\r\n\r\n")
+
+    assert arrived == body
+    assert b"\r\ncontent-length: %d" % size in head.lower()
+
+
+async def test_both_ways_say_the_same(monkeypatch):
+    """
+    Method, path, headers and body are those that a session would send.
+    """
+    heads = []
+    for is_possible in (True, False):
+        monkeypatch.setattr(exchange, "IS_POSSIBLE", is_possible)
+        client = HttpClient()
+        with ScriptServer([reply(GOOD)]) as server:
+            url = f"{server.url}/a%20b?api-version=1&x=%2F"
+            await client.post(
+                url,
+                headers={"x-größe": "ä", "content-type": "application/json"},
+                body=b"{}",
+                origin_has_key=False,
+            )
+            head = server.requests[0].replace(b"%d" % server.port, b"PORT")
+            first, *rest = head.split(b"\r\n")
+            heads.append((first, sorted(line.lower() for line in rest)))
+        await client.close()
+
+    assert heads[0] == heads[1]
+
+
+async def test_a_header_that_breaks_its_line_is_refused(client):
+    """
+    Nothing is sent: it would be read as a header of its own.
+    """
+    with ScriptServer([reply(GOOD)]) as server:
+        with pytest.raises(errors.ConfigurationError):
+            await client.post(
+                server.url, headers={"x-a": "b\r\nx-c: d"}, body=b"{}", origin_has_key=False
+            )
+        assert server.requests == []
 
 
 async def test_dripping_ends_with_the_total_timeout(client):

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 Step = bytes | str | float | Callable[[socket.socket], None]
-"""Bytes to send, or ``"close"``, ``"reset"``, ``"stall"``, ``"keep"`` (read the next request)."""
+"""Bytes to send, seconds to wait, or ``"close"``, ``"reset"``, ``"stall"``, ``"keep"`` (read the next request)."""
 
 
 class ScriptServer:
@@ -101,6 +101,8 @@ class ScriptServer:
                     self._read(connection)
                 elif step == "stall":
                     self._end.wait(30)
+                elif isinstance(step, float):
+                    self._end.wait(step)
                 elif step == "reset":
                     connection.setsockopt(
                         socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)

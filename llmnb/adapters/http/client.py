@@ -1,0 +1,286 @@
+"""The client that every request goes through: one session, and one pool, on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import io
+import os
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from llmnb.adapters import egress, network
+from llmnb.adapters.bounded_body import CAP_BYTES, ENCODINGS
+from llmnb.adapters.http import exchange, faults
+from llmnb.adapters.http.exchange import Received
+from llmnb.adapters.http.faults import Stale
+from llmnb.adapters.http.pool import Pool, is_reused
+from llmnb.adapters.http.reading import Feed, HasEnded, Reading
+from llmnb.errors import LLMNBError
+from llmnb.records import RawReply
+
+_LARGE_BODY_BYTES = 2**20
+"""From here on aiohttp warns of a body in one piece, which holds the loop up."""
+
+_WAY_SECONDS = 5.0
+"""How long the environment's word about proxies is believed."""
+
+
+class HttpClient:
+    """One session on one event loop.
+
+    Args:
+        total_timeout: Seconds for a whole request.
+        idle_timeout: Seconds without a byte of a stream. A reply that comes in one piece may
+            take its time: a model that thinks for minutes says nothing meanwhile.
+        connect_timeout: Seconds to reach the server.
+        max_body: Most bytes a decoded reply may have.
+    """
+
+    def __init__(
+        self,
+        *,
+        total_timeout: float = 600.0,
+        idle_timeout: float = 120.0,
+        connect_timeout: float = 15.0,
+        max_body: int = CAP_BYTES,
+    ) -> None:
+        self._total = total_timeout
+        self._idle = idle_timeout
+        self._connect = connect_timeout
+        self._max_body = max_body
+        self._session: aiohttp.ClientSession | None = None
+        self._pool: Pool | None = None
+        self._timeouts: dict[tuple[float | None, bool], aiohttp.ClientTimeout] = {}
+        self._ways: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._letterheads: dict[
+            tuple[str, int], tuple[Mapping[str, str], exchange.Letterhead | None]
+        ] = {}
+
+    # ---------------------------------------------------------------------- asking
+
+    async def post(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        origin_has_key: bool,
+        feed: Feed | None = None,
+        has_ended: HasEnded | None = None,
+        total_timeout: float | None = None,
+        is_repeatable: bool = True,
+    ) -> RawReply:
+        """Send a request and read its reply whole, whatever its status.
+
+        Args:
+            url: Full address.
+            headers: Headers to send; the same mapping may be given again and is not copied.
+            body: Bytes to send.
+            origin_has_key: Whether a key travels that may not go over plain http.
+            feed: Gets the pieces of a streamed body; the reply's own body is then empty.
+            has_ended: Asked after each piece whether the answer is over: then whatever else
+                befalls the connection does not matter any more.
+            total_timeout: Seconds for this request.
+            is_repeatable: Whether it may be sent again where a kept-alive connection closed under
+                it; False leaves it to the caller to look whether it arrived.
+
+        Raises:
+            Unsent: If it provably never left this machine.
+            MaybeBilled: If it was sent and its reply is lost.
+            TimedOut: If no reply, or no further byte, came in time.
+            BadReply: If what came is not HTTP, ends early, or passes the cap.
+            UnsafeURL: If the address must not be asked.
+            RedirectRefused: If the server answers with a redirect.
+        """
+        address = egress.checked(url, origin_has_key)
+        timeout = self._timeout(total_timeout, feed is not None)
+        is_again = False
+        while True:
+            reading = Reading(address, self._max_body, feed, has_ended)
+            try:
+                return await self._once("POST", address, headers, body, timeout, reading)
+            except Stale as error:
+                # The server closed a kept-alive connection as the request set out; it has read
+                # nothing of it, so one further try on a fresh connection buys nothing twice.
+                if is_again or not is_repeatable:
+                    raise error.as_lost() from None
+                is_again = True
+
+    async def get_json(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        origin_has_key: bool,
+        total_timeout: float = 60.0,
+    ) -> RawReply:
+        """Fetch a document, such as a list of models."""
+        address = egress.checked(url, origin_has_key)
+        timeout = self._timeout(total_timeout, False)
+        reading = Reading(address, self._max_body, None, None)
+        try:
+            return await self._once("GET", address, headers, None, timeout, reading)
+        except Stale as error:
+            raise error.as_lost() from None
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = self._pool = None
+            self._letterheads.clear()
+
+    # ------------------------------------------------------------------ one attempt
+
+    async def _once(
+        self,
+        method: str,
+        address: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout: aiohttp.ClientTimeout,
+        reading: Reading,
+    ) -> RawReply:
+        fault: LLMNBError | Stale
+        try:
+            # aiohttp's errors hold the headers that were sent: ours are raised outside.
+            way = self._way(address)
+            pool = self._pool or self._open()
+            if exchange.IS_POSSIBLE and body is not None and not way:
+                letterhead = self._letterhead(address, headers)
+                if letterhead is not None and len(body) <= exchange.MOST_BYTES:
+                    return await exchange.exchange(
+                        pool, letterhead, body, timeout=timeout, read=reading.read
+                    )
+            return await self._by_session(method, address, headers, body, timeout, way, reading)
+        except LLMNBError as error:
+            fault = error
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            seconds = time.monotonic() - reading.started
+            host = _url(address).host or address
+            fault = faults.fault(error, host, seconds, is_reused=is_reused.get())
+        raise fault from None
+
+    async def _by_session(
+        self,
+        method: str,
+        address: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout: aiohttp.ClientTimeout,
+        way: dict[str, Any],
+        reading: Reading,
+    ) -> RawReply:
+        sent = CIMultiDict(headers)
+        if "proxy_headers" in way and address.startswith("http:"):
+            sent.extend(way["proxy_headers"])
+        assert self._session is not None
+        async with self._session.request(
+            method,
+            _url(address),
+            data=_payload(body),
+            headers=sent,
+            allow_redirects=False,
+            timeout=timeout,
+            **way,
+        ) as response:
+            return await reading.read(Received(response.status, response.headers, response.content))
+
+    # -------------------------------------------------------------------- settings
+
+    def _open(self) -> Pool:
+        pool = self._pool = Pool(tls())
+        self._session = aiohttp.ClientSession(
+            connector=pool,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            headers={"user-agent": _user_agent(), "accept-encoding": ENCODINGS},
+        )
+        return pool
+
+    def _way(self, address: str) -> dict[str, Any]:
+        """Return the proxy arguments for an address, looked up anew every few seconds."""
+        now = time.monotonic()
+        known = self._ways.get(address)
+        if known is None or now - known[0] > _WAY_SECONDS:
+            if len(self._ways) > 1000:
+                self._ways.clear()
+            known = self._ways[address] = (now, _way(address))
+        return known[1]
+
+    def _timeout(self, total: float | None, is_stream: bool) -> aiohttp.ClientTimeout:
+        timeout = self._timeouts.get((total, is_stream))
+        if timeout is None:
+            total_seconds = self._total if total is None else total
+            timeout = self._timeouts[(total, is_stream)] = aiohttp.ClientTimeout(
+                total=total_seconds,
+                connect=total_seconds,
+                sock_connect=self._connect,
+                sock_read=self._idle if is_stream else None,
+            )
+        return timeout
+
+    def _letterhead(self, address: str, headers: Mapping[str, str]) -> exchange.Letterhead | None:
+        """Return what such requests have in common, made once per address and mapping."""
+        known = self._letterheads.get((address, id(headers)))
+        if known is None or known[0] is not headers:
+            if len(self._letterheads) > 1000:
+                self._letterheads.clear()
+            assert self._session is not None
+            every = {"Accept": "*/*", **self._session.headers, **headers}
+            made = exchange.letterhead(_url(address), every, self._session)
+            known = self._letterheads[(address, id(headers))] = (headers, made)
+        return known[1]
+
+
+@functools.lru_cache(maxsize=1024)
+def _url(address: str) -> URL:
+    return URL(address)
+
+
+def _way(address: str) -> dict[str, Any]:
+    """Return the proxy arguments for an address; none for most."""
+    if egress.is_loopback(_url(address).host or ""):
+        return {}
+    proxy = network.proxy_for(address)
+    if proxy is None:
+        return {}
+    url, login = proxy
+    if login is None:
+        return {"proxy": url}
+    # Over TLS the proxy hears its header with CONNECT; a plain request carries it itself.
+    header = {"Proxy-Authorization": aiohttp.encode_basic_auth(*login)}
+    return {"proxy": url, "proxy_headers": header}
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    """Return a body as aiohttp wants it: a large one, such as a picture, in pieces."""
+    return io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY_BYTES else body
+
+
+def tls() -> ssl.SSLContext:
+    """Return the process's TLS context; reading the certificates takes some time once."""
+    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR")
+    return _tls_of(tuple(os.environ.get(name) for name in names))
+
+
+@functools.lru_cache(maxsize=4)
+def _tls_of(_environment: tuple[str | None, ...]) -> ssl.SSLContext:
+    return network.tls_context()
+
+
+@functools.cache
+def _user_agent() -> str:
+    import llmnb
+
+    return f"llmnb/{llmnb.__version__}"

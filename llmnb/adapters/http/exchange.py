@@ -1,0 +1,171 @@
+"""One request and its reply on a pooled connection: written in one piece, read by aiohttp's parser.
+
+A session does more for each request than llmnb wants: it merges headers and
+cookies, may follow redirects, calls middleware, and writes the body in a task
+of its own. That is more than half of what a request costs here. Where a
+request is small and no proxy stands between, this file asks the session's own
+pool for a connection and does the rest itself; connections, TLS, parsing and
+timeouts of the connection stay aiohttp's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from yarl import URL
+
+from llmnb.adapters.http.pool import Pool
+
+T = TypeVar("T")
+
+MOST_BYTES = 2**16
+"""Larger bodies are left to the session, which waits where a connection is slow to take them."""
+
+_READ_BYTES = 2**16
+_UNSAFE = re.compile(r"[\r\n\0]")
+
+_NEEDED = frozenset(("timer", "read_until_eof", "auto_decompress", "read_timeout", "read_bufsize"))
+IS_POSSIBLE = inspect.signature(
+    ResponseHandler.set_response_params
+).parameters.keys() >= _NEEDED and {"req", "traces", "timeout"} <= (
+    inspect.signature(aiohttp.BaseConnector.connect).parameters.keys()
+)
+"""Whether this release of aiohttp lets its connections be used so; else the session is asked."""
+
+
+@dataclass(slots=True, eq=False)
+class Received:
+    """A reply whose head has come."""
+
+    status: int
+    headers: Mapping[str, str]
+    """By name in any case."""
+
+    content: aiohttp.StreamReader
+
+
+class _Address(aiohttp.ClientRequest):
+    """What the pool wants to know of a request to find a connection: only where it goes."""
+
+    @functools.cached_property
+    def connection_key(self) -> Any:
+        """Under which the pool keeps its connections."""
+        return super().connection_key
+
+
+@dataclass(frozen=True, slots=True)
+class Letterhead:
+    """All that requests to one address with the same headers have in common."""
+
+    address: _Address
+    head: bytes
+    """The request's head, up to the length of its body."""
+
+
+def letterhead(
+    url: URL, headers: Mapping[str, str], session: aiohttp.ClientSession
+) -> Letterhead | None:
+    """Return what requests have in common; None where a session should look at the headers.
+
+    Args:
+        url: Full address.
+        headers: All headers but the length.
+        session: Whose pool is asked for connections.
+    """
+    lines = [f"POST {url.raw_path_qs} HTTP/1.1", f"Host: {url.host_port_subcomponent}"]
+    for name, value in headers.items():
+        if _UNSAFE.search(name) or _UNSAFE.search(value) or name.lower() == "host":
+            return None
+        lines.append(f"{name}: {value}")
+    lines.append("Content-Length: ")
+    loop = asyncio.get_running_loop()
+    address = _Address("POST", url, loop=loop, session=session)
+    return Letterhead(address, "\r\n".join(lines).encode())
+
+
+async def exchange(
+    pool: Pool,
+    letterhead: Letterhead,
+    body: bytes,
+    *,
+    timeout: aiohttp.ClientTimeout,
+    read: Callable[[Received], Awaitable[T]],
+) -> T:
+    """Send a request and return what `read` makes of its reply.
+
+    The connection goes back to the pool if it can carry another request, and
+    is closed whatever else happens, cancellation included.
+
+    Args:
+        pool: Where connections come from.
+        letterhead: Address and headers.
+        body: What to send.
+        timeout: Seconds to connect, between two pieces of the reply, and for the whole.
+        read: Reads the body.
+
+    Raises:
+        aiohttp.ClientError: Of the kinds that a session raises.
+        TimeoutError: If the reply, or its next piece, does not come in time.
+    """
+    loop = asyncio.get_running_loop()
+    until = None if timeout.total is None else loop.time() + timeout.total
+    try:
+        connection = await pool.connect(letterhead.address, [], timeout)
+    except TimeoutError as error:
+        raise aiohttp.ConnectionTimeoutError("no connection in time") from error
+    protocol, timer = connection.protocol, None
+    try:
+        transport = protocol.transport
+        if transport is None or transport.is_closing():
+            raise aiohttp.ClientConnectionResetError("the connection was closed")
+        protocol.set_response_params(
+            read_until_eof=True,
+            auto_decompress=False,
+            read_timeout=timeout.sock_read,
+            read_bufsize=_READ_BYTES,
+        )
+        transport.write(b"%b%d\r\n\r\n%b" % (letterhead.head, len(body), body))
+        if timeout.sock_read is not None:
+            protocol.start_timeout()
+        patience = _Patience(protocol)
+        if until is not None:
+            timer = loop.call_at(until, patience.end)
+        message, content = await protocol.read()
+        while message.code < 200 and message.code != 101:  # "go on", which nobody asked for
+            message, content = await protocol.read()
+        patience.content = content
+        result = await read(Received(message.code, message.headers, content))
+        if transport.get_write_buffer_size():
+            connection.close()  # it was answered before it was asked: no more on this line
+        return result
+    except BaseException:
+        connection.close()
+        raise
+    finally:
+        if timer is not None:
+            timer.cancel()
+        connection.release()
+
+
+class _Patience:
+    """Wakes whoever waits for a reply when its time is over."""
+
+    __slots__ = ("content", "protocol")
+
+    def __init__(self, protocol: ResponseHandler) -> None:
+        self.protocol = protocol
+        self.content: aiohttp.StreamReader | None = None
+
+    def end(self) -> None:
+        error = aiohttp.ServerTimeoutError("no reply in time")
+        self.protocol.set_exception(error)
+        if self.content is not None:
+            self.content.set_exception(error)

@@ -1,0 +1,116 @@
+"""What goes wrong between two machines, as our own errors: unsent, perhaps billed, unreadable."""
+
+from __future__ import annotations
+
+import ssl
+
+import aiohttp
+from yarl import URL
+
+from llmnb.adapters import egress
+from llmnb.errors import (
+    BadReply,
+    ConfigurationError,
+    IncompleteReply,
+    LLMNBError,
+    MaybeBilled,
+    RedirectRefused,
+    TimedOut,
+    Unsent,
+)
+
+
+class Stale(Exception):
+    """A connection that had been used before was closed before any byte of the reply."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(host)
+        self.host = host
+
+    def as_lost(self) -> MaybeBilled:
+        """Return the error for a request that may not be sent again."""
+        return _lost(self.host)
+
+
+def fault(error: Exception, host: str, seconds: float, *, is_reused: bool) -> LLMNBError | Stale:
+    """Return our own error for one of the library's.
+
+    Args:
+        error: What aiohttp, or what lies under it, has raised.
+        host: Who was asked.
+        seconds: Since when.
+        is_reused: Whether the connection had carried a request before.
+    """
+    if isinstance(error, _UNSENT):
+        return Unsent(
+            f"{host} could not be reached: {_reason(error)}. Nothing was sent and nothing spent."
+        )
+    if isinstance(error, TimeoutError):
+        return TimedOut(
+            f"{host} gave no answer, or no further byte of it, in {seconds:.0f} s. "
+            "The request was sent and may have been billed."
+        )
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return IncompleteReply(
+            f"The reply of {host} ended before its end. It may have been billed."
+        )
+    if isinstance(error, _NOT_HTTP):
+        return BadReply(f"What {host} sent is not HTTP. The request may have been billed.")
+    if isinstance(error, (aiohttp.InvalidURL, ValueError)):
+        return ConfigurationError(f"The request to {host} cannot be made: {_reason(error)}.")
+    if isinstance(error, (aiohttp.ClientConnectionError, OSError)):
+        return Stale(host) if is_reused else _lost(host)
+    return MaybeBilled(
+        f"The request to {host} failed ({type(error).__name__}). It may have been billed."
+    )
+
+
+_UNSENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientProxyConnectionError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientSSLError,
+    ssl.SSLError,
+)
+
+
+_NOT_HTTP = (aiohttp.ClientResponseError, aiohttp.http_exceptions.HttpProcessingError)
+
+
+def _lost(host: str) -> MaybeBilled:
+    return MaybeBilled(
+        f"{host} closed the connection before its reply. The request was sent and may have "
+        "been billed."
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Return why, without anything the library remembers of the request."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy refused (HTTP {error.status})"
+    if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
+        return "its certificate is not valid for it, or not trusted here"
+    if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
+        return "no encrypted connection could be agreed on"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "no such host is known here"
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return "it did not answer the knock in time"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return (error.os_error.strerror or "the connection was refused").lower()
+    return type(error).__name__
+
+
+def redirect(address: str, status: int, location: str) -> RedirectRefused:
+    """Return the error for a reply that sends the request elsewhere."""
+    here = egress.origin_of(address)
+    try:
+        there = egress.origin_of(str(URL(address).join(URL(location))))
+    except (ValueError, LLMNBError):
+        there = "an address that cannot be read"
+    return RedirectRefused(
+        f"{here} answered with a redirect (HTTP {status}) to {there}. It was not "
+        "followed, so the key went nowhere else: set url=… to the right address.",
+        status=status,
+    )

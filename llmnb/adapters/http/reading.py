@@ -1,0 +1,124 @@
+"""Reading one reply whole, within the cap: in one go, in pieces, or as a stream handed on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import aiohttp
+
+from llmnb.adapters.bounded_body import Unpacker
+from llmnb.adapters.http.exchange import Received
+from llmnb.adapters.http.faults import redirect
+from llmnb.errors import BadReply, LLMNBError
+from llmnb.records import RawReply
+
+Feed = Callable[[bytes], bool | None]
+"""Takes a piece of a streamed body; returns True when it holds the first token."""
+
+HasEnded = Callable[[], bool]
+"""Whether what was fed holds the whole answer."""
+
+_SMALL_BODY_BYTES = 2**20
+"""Replies that say to be no larger are read in one go."""
+
+_END_SECONDS = 1.0
+"""How long a stream whose answer has ended is read on, so that its connection can be kept."""
+
+
+class Reading:
+    """How one request's reply is to be read.
+
+    Args:
+        address: Where the request goes.
+        most: Most bytes a decoded reply may have.
+        feed: Gets the pieces of a streamed body; the reply's own body is then empty.
+        has_ended: Asked after each piece whether the answer is over.
+    """
+
+    __slots__ = ("_address", "_feed", "_has_ended", "_most", "started")
+
+    def __init__(
+        self, address: str, most: int, feed: Feed | None, has_ended: HasEnded | None
+    ) -> None:
+        self.started = time.monotonic()
+        self._address = address
+        self._most = most
+        self._feed = feed
+        self._has_ended = has_ended
+
+    async def read(self, received: Received) -> RawReply:
+        """Return the reply, whatever its status.
+
+        Raises:
+            RedirectRefused: If it sends the request elsewhere.
+            BadReply: If it passes the cap, or is packed in an unknown way.
+        """
+        status, headers, content = received.status, received.headers, received.content
+        if 300 <= status < 400:
+            raise redirect(self._address, status, headers.get("location", ""))
+        encoding = headers.get("content-encoding")
+        first_token: float | None = None
+        if self._feed is not None and status == 200 and _is_stream(received):
+            first_token = await self._stream(content, _known(encoding), self._feed)
+            body = b""
+        elif encoding is None and self._is_small(received):
+            body = await content.read()
+        else:
+            body = await self._bounded(content, _known(encoding))
+        return RawReply(
+            status=status,
+            headers=headers,
+            body=body,
+            first_token_seconds=first_token,
+            seconds=time.monotonic() - self.started,
+        )
+
+    def _is_small(self, received: Received) -> bool:
+        """Whether the body cannot pass the cap, so that it may be read in one go."""
+        length = received.headers.get("content-length")
+        if length is None or not length.isdecimal() or "transfer-encoding" in received.headers:
+            return False
+        return int(length) <= min(self._most, _SMALL_BODY_BYTES)
+
+    async def _bounded(self, content: aiohttp.StreamReader, encoding: str) -> bytes:
+        """Read a body of unknown or large size, never past the cap."""
+        unpacker = Unpacker(encoding, self._most)
+        pieces = [unpacker.feed(piece) async for piece in content.iter_any()]
+        unpacker.finish()
+        return b"".join(pieces)
+
+    async def _stream(
+        self, content: aiohttp.StreamReader, encoding: str, feed: Feed
+    ) -> float | None:
+        """Hand a streamed body on as it comes; returns when its first token came."""
+        unpacker, has_ended = Unpacker(encoding, self._most), self._has_ended
+        first_token: float | None = None
+        try:
+            async with asyncio.timeout(None) as patience:
+                async for piece in content.iter_any():
+                    if feed(unpacker.feed(piece)) and first_token is None:
+                        first_token = time.monotonic() - self.started
+                    if has_ended is not None and patience.when() is None and has_ended():
+                        patience.reschedule(asyncio.get_running_loop().time() + _END_SECONDS)
+                unpacker.finish()
+        except (TimeoutError, OSError, aiohttp.ClientError, LLMNBError):
+            # Some servers leave the line open, or break it, once they have said all.
+            if has_ended is None or not has_ended():
+                raise
+        return first_token
+
+
+def _is_stream(received: Received) -> bool:
+    kind = received.headers.get("content-type", "")
+    return kind.lower().startswith("text/event-stream")
+
+
+def _known(encoding: str | None) -> str:
+    name = (encoding or "").lower()
+    if name in ("", "identity"):
+        return ""
+    if name in ("gzip", "x-gzip", "deflate"):
+        return name
+    raise BadReply(f"The reply is packed in a way llmnb did not ask for ({name[:40]!r}).")
