@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Model
+from llmnb.models.asking import Named
 from llmnb.models.deployments import deployment, who
 from llmnb.wire.catalog import load_catalog
 
@@ -95,7 +95,7 @@ class EmbeddingConfig:
             mode_params={mode: dict(given.get(f"{mode}_kwargs") or {}) for mode in _MODES},
         )
 
-    def endpoint(self, name: str) -> Model:
+    def endpoint(self, name: str) -> Named:
         """Return where a name's model is: at a provider of the catalog, or behind LiteLLM."""
         provider, _ = who(name, provider_name=self.api_provider, has_url=bool(self.url))
         row = load_catalog().get(provider)
