@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, cast, runtime_c
 
 import orjson
 
-from llmnb import settings
+from llmnb import bridge, settings
 from llmnb.adapters import prices
 from llmnb.adapters.http import tls
 from llmnb.adapters.rates import Rate, per_minute
@@ -425,7 +425,7 @@ def start(
     if budget is not None:
         for target in targets:
             _need_the_price(target)
-    return Run(
+    run = Run(
         requests,
         preparer,
         store
@@ -457,6 +457,8 @@ def start(
         ),
         on_outcome,
     )
+    GLOBAL_LIMITER.attend(run)
+    return run
 
 
 def _share_rates(asking: Asking) -> None:
@@ -472,13 +474,15 @@ def _share_rates(asking: Asking) -> None:
 
 
 def _get_ready(targets: Sequence[HTTPTarget]) -> None:
-    """Read certificates and prices before the first request is sent.
+    """Read certificates and prices before the first request is sent, and hear who sets limits.
 
     Reading the price table holds the whole process up for half a second. In the
     midst of a run that would delay requests that have left the gate, and a provider
     would get those of half a second at once.
     """
     tls()
+    if GLOBAL_LIMITER.url:
+        bridge.call(GLOBAL_LIMITER.hear())
     for target in targets:
         target.get_ready()
         if not target.row.is_local:
