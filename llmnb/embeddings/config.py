@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from llmnb.adapters.rates import per_minute
 from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Named
 from llmnb.models.deployments import deployment, who
@@ -75,6 +76,8 @@ class EmbeddingConfig:
             )
         fields = dict(given.get("kwargs") or {})
         limits: dict[str, Any] = {}
+        for rate in ("rate_limit", "request_limit"):
+            per_minute(given.get(rate))  # a wrong one is told here, not at the first request
         if given.get("rate_limit") is not None:
             limits["max_tokens_per_minute"] = given["rate_limit"]
         if given.get("request_limit") is not None:
