@@ -207,9 +207,17 @@ def identity(model: LLMModel) -> str:
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
     if model.identity:
         return f"{kind}/{model.identity}"
-    told = json.dumps(vars(model), default=_kind_of, sort_keys=True, skipkeys=True)
+    told = "\n".join(f"{name}={_told(value)}" for name, value in sorted(vars(model).items()))
     state = hashlib.sha256(told.encode(errors="surrogatepass")).hexdigest()[:16]
     return f"{kind}/{_serial(model)}/{state}"
+
+
+def _told(value: Any) -> str:
+    """Return a value as text where it is plain, else only what kind it is."""
+    try:
+        return json.dumps(value, default=_kind_of)
+    except (TypeError, ValueError, RecursionError):  # keys of odd kinds, circles
+        return _kind_of(value)
 
 
 def _kind_of(value: Any) -> str:

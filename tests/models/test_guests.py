@@ -129,6 +129,19 @@ def test_a_changed_attribute_is_another_model():
     assert len(Upper.asked) == 2
 
 
+def test_attributes_of_every_kind_are_borne():
+    """
+    Circles, odd keys, lone surrogates, locks: what cannot be written down is known by its kind.
+    """
+    circle: list[object] = []
+    circle.append(circle)
+    odd = {(1, 2): 3, "a": b"b", 4: None}
+
+    model = Upper(circle=circle, odd=odd, text="\ud800", lock=threading.Lock(), at=pd)
+
+    assert ask(model, "a").tolist() == ["A"]
+
+
 def test_with_an_identity_answers_are_kept_for_good():
     """
     The author's word for what decides the answers: other objects of that identity share them.
