@@ -15,9 +15,9 @@ test: ## install what is needed, then lint, types, contracts and tests
 	@bash tools/bootstrap
 	@bash tools/check
 
-test-slow: ## the tests that take minutes
-	@bash tools/bootstrap
-	@$(PYTHON) -m pytest -m slow
+test-slow: ## install what only they need, then run the tests that take minutes
+	@bash tools/bootstrap slow
+	@bash tools/check slow
 
 bench: ## what it costs, as ratios to bare aiohttp
 	@bash tools/bootstrap python

@@ -28,17 +28,19 @@ SLICE_SECONDS = 0.1
 
 
 class LoopThread:
-    """One event loop on one daemon thread, and what lives as long as it."""
+    """One event loop on one daemon thread, and what lives as long as it.
 
-    def __init__(self) -> None:
+    Args:
+        name: Name of the thread.
+    """
+
+    def __init__(self, name: str = "llmnb-loop") -> None:
         self.pid = os.getpid()
         self.loop = _new_loop()
         self.kept: dict[str, Any] = {}
         self.closers: list[Callable[[], Awaitable[None]]] = []
         started = threading.Event()
-        self.thread = threading.Thread(
-            target=self._run, args=(started,), name="llmnb-loop", daemon=True
-        )
+        self.thread = threading.Thread(target=self._run, args=(started,), name=name, daemon=True)
         self.thread.start()
         started.wait()
 
@@ -82,6 +84,8 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 _lock = threading.Lock()
 _thread: LoopThread | None = None
+_aside: LoopThread | None = None
+"""A second one, for code that is not ours."""
 
 
 def loop_thread() -> LoopThread:
@@ -93,11 +97,29 @@ def loop_thread() -> LoopThread:
         return _thread
 
 
+def _aside_thread() -> LoopThread:
+    global _aside
+    with _lock:
+        if _aside is None or _aside.pid != os.getpid() or not _aside.thread.is_alive():
+            _aside = LoopThread("llmnb-aside")
+        return _aside
+
+
+async def aside(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Await a coroutine that runs on a loop and a thread of its own, beside llmnb's.
+
+    Code that is not ours may hold its loop up, or block for an answer of ours: there it holds
+    up nobody else, and may. Cancelling this cancels it.
+    """
+    future = asyncio.run_coroutine_threadsafe(coroutine, _aside_thread().loop)
+    return await asyncio.wrap_future(future)
+
+
 def _forget_after_fork() -> None:
     # The lock may have been held by a thread that the child does not have.
-    global _lock, _thread
+    global _lock, _thread, _aside
     _lock = threading.Lock()
-    _thread = None
+    _thread = _aside = None
 
 
 if hasattr(os, "register_at_fork"):
@@ -184,3 +206,5 @@ async def acall(coroutine: Coroutine[Any, Any, T]) -> T:
 def _close_at_exit() -> None:
     if _thread is not None:
         _thread.close()
+    if _aside is not None:
+        _aside.close(1.0)

@@ -133,6 +133,7 @@ class AsyncLLM:
             gen_type=gen_type,
             params=self.sampling_params,
             encoding=token_encoding_name,
+            takes_several=True,
         )
         logger.setLevel(_level(logging_level))
         if not url and isinstance(model, str):

@@ -10,14 +10,17 @@ from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Asking, start
 from llmnb.models.llm import LLM, Prompt, request_of
+from llmnb.models.messages import messages_of
+from llmnb.models.results import LLMResult, result_of
 from llmnb.records import Outcome
 
 
 class GenerationMaster:
     """Asks every text of a list, falling back and hedging over several models.
 
-    The parts of the engine under the names of the design they come from: `_todo` is
-    the run's window, `_responses` its outcomes, `_pbar` its bars.
+    `run` gives the texts, `outcomes` the results with their figures, `last_run` the run
+    itself. The parts of the engine stand under the names of the design they come from:
+    `_todo` is what the run has not finished, `_responses` its texts, `_pbar` its bars.
 
     Args:
         llms: Models in the order of fallback; see `redundant_llms`.
@@ -66,28 +69,37 @@ class GenerationMaster:
         self.project_name = project_name
         self.last_run: Run | None = None
         self._bars = bars
-        self._outcomes: list[Outcome | None] = [None] * len(self.input_text_list)
 
     async def run(self) -> list[str | None]:
         """Return the texts in the order of the inputs, None where a row failed."""
         self.last_run = self._start(self.input_text_list)
         await progress.aattend(self.last_run, bars=self._bars)
-        self._outcomes = list(self.last_run.partial())
         return self._responses
 
     @property
-    def outcomes(self) -> list[Outcome | None]:
-        """Everything known of each text: answer or error, model, cost, seconds."""
-        return list(self.last_run.partial() if self.last_run is not None else self._outcomes)
+    def outcomes(self) -> list[LLMResult | None]:
+        """What is known of each text, in the order of the inputs, also while they are asked.
+
+        Each is an answer or an error with its model, cost, tokens and seconds; None where
+        there is neither yet.
+        """
+        pairs = zip(self.input_text_list, self._records, strict=True)
+        return [None if one is None else _result(text, one) for text, one in pairs]
+
+    @property
+    def _records(self) -> list[Outcome | None]:
+        """The engine's own outcomes; while it reads the inputs it knows only the first ones."""
+        found = [] if self.last_run is None else list(self.last_run.partial())
+        return [*found, *([None] * (len(self.input_text_list) - len(found)))]
 
     @property
     def _responses(self) -> list[str | None]:
-        return [None if one is None else one.text for one in self.outcomes]
+        return [None if one is None else one.text for one in self._records]
 
     @property
     def _todo(self) -> list[int]:
         """Positions that have no outcome yet."""
-        return [row for row, one in enumerate(self.outcomes) if one is None]
+        return [row for row, one in enumerate(self._records) if one is None]
 
     @property
     def _pbar(self) -> progress.TwoBars | None:
@@ -98,10 +110,10 @@ class GenerationMaster:
         if self.last_run is not None:
             await self.last_run
 
-    async def _process_one(self, text: Prompt) -> Outcome:
+    async def _process_one(self, text: Prompt) -> LLMResult:
         """Ask one text with every retry and fallback."""
         (outcome,) = await self._start([text])
-        return outcome
+        return _result(text, outcome)
 
     def _start(self, texts: Sequence[Prompt]) -> Run:
         return start(
@@ -113,3 +125,7 @@ class GenerationMaster:
             time_limit=self.time_limit,
             hedge_after=self.hedge_after,
         )
+
+
+def _result(text: Prompt, outcome: Outcome) -> LLMResult:
+    return result_of(outcome, prompt=tuple(messages_of(text)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import orjson
 
@@ -177,6 +177,29 @@ class Limits:
 
     even: bool = False
     """`max_rps=True`: a burst of one, evenly spaced."""
+
+    def within(self, other: Limits) -> Limits:
+        """Return what both allow.
+
+        Example:
+            >>> Limits(requests_per_minute=60).within(Limits(requests_per_minute=6, concurrency=2))
+            Limits(requests_per_minute=6, tokens_per_minute=None, concurrency=2, even=False)
+        """
+        return Limits(
+            requests_per_minute=_least(self.requests_per_minute, other.requests_per_minute),
+            tokens_per_minute=_least(self.tokens_per_minute, other.tokens_per_minute),
+            concurrency=_least(self.concurrency, other.concurrency),
+            even=self.even or other.even,
+        )
+
+
+Number = TypeVar("Number", int, float)
+
+
+def _least(one: Number | None, other: Number | None) -> Number | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 @dataclass(slots=True, kw_only=True)

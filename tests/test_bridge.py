@@ -115,3 +115,31 @@ def test_a_forked_child_gets_a_loop_of_its_own():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stdout.strip() == "0"
+
+
+def test_code_that_is_not_ours_has_a_loop_and_a_thread_of_its_own():
+    """
+    There it may block, also for an answer of llmnb's own loop; cancelled here it ends there.
+    """
+    ended = threading.Event()
+
+    async def blocks():
+        assert not bridge.is_loop_thread()
+        return bridge.call(answer())
+
+    async def lasts():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def both():
+        found = await bridge.aside(blocks())
+        task = asyncio.create_task(bridge.aside(lasts()))
+        await bridge.aside(answer())
+        task.cancel()
+        await asyncio.wait([task])
+        return found
+
+    assert bridge.call(both()) == 42
+    assert ended.wait(30)

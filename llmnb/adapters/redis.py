@@ -1,4 +1,4 @@
-"""The door to Redis, where processes share limits: one script, one connection, short patience.
+"""The door to Redis, where processes share limits: two scripts, one connection, short patience.
 
 The client's own defaults would take a minute to notice a frozen server, and
 ask again on their own. Here a call has less than a second, and whatever goes
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from llmnb.errors import ConfigurationError, LimiterError, MissingExtra
@@ -20,21 +20,30 @@ from llmnb.errors import ConfigurationError, LimiterError, MissingExtra
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+T = TypeVar("T")
+
 PATIENCE_SECONDS = 0.9
 """A call that takes longer has failed: a frozen server is noticed within two seconds."""
 
 _SCHEMES = ("redis", "rediss", "unix")
 
 
-@cache
-def script() -> str:
-    """Return the script that all calls run."""
-    return Path(__file__).with_name("redis_limits.lua").read_text(encoding="utf-8")
+LIMITS = "redis_limits.lua"
+"""Draws from limits, and says what was used."""
+
+RULES = "redis_rules.lua"
+"""States which limits there are, and hears what others state."""
 
 
 @cache
-def _digest() -> str:
-    return hashlib.sha1(script().encode(), usedforsecurity=False).hexdigest()
+def script(name: str = LIMITS) -> str:
+    """Return a script that calls run."""
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+@cache
+def _digest(name: str) -> str:
+    return hashlib.sha1(script(name).encode(), usedforsecurity=False).hexdigest()
 
 
 def address(text: str) -> str:
@@ -88,7 +97,7 @@ def _missing() -> MissingExtra:
 
 
 class SharedStore:
-    """One Redis, asked by the limiter's script only.
+    """One Redis, asked by the limiter's scripts only.
 
     Args:
         url: Where it is, as `address` returns it.
@@ -127,7 +136,7 @@ class SharedStore:
             ) from None
 
     async def run(self, keys: Sequence[str], arguments: Sequence[str]) -> list[int]:
-        """Run the script and return its numbers.
+        """Draw from limits; returns the script's numbers.
 
         Args:
             keys: Three for each limit.
@@ -136,11 +145,32 @@ class SharedStore:
         Raises:
             LimiterError: If Redis is gone, frozen, read-only, or answers with an error.
         """
+        return await self._answer(LIMITS, keys, arguments, int)
+
+    async def agree(self, keys: Sequence[str], arguments: Sequence[str]) -> list[str]:
+        """State limits; returns the lines that others state.
+
+        Args:
+            keys: Where statements are kept.
+            arguments: As the script's head says.
+
+        Raises:
+            LimiterError: If Redis is gone, frozen, read-only, or answers with an error.
+        """
+        return await self._answer(RULES, keys, arguments, _text)
+
+    async def _answer(
+        self,
+        name: str,
+        keys: Sequence[str],
+        arguments: Sequence[str],
+        read: Callable[[Any], T],
+    ) -> list[T]:
         failure = ""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                reply = await self._evaluated(keys, arguments)
-            return [int(number) for number in reply]
+                reply = await self._evaluated(name, keys, arguments)
+            return [read(one) for one in reply]
         except self._failures as error:
             failure = _short(error)
         except (ValueError, TypeError):
@@ -149,15 +179,21 @@ class SharedStore:
             f"The Redis at {self.place} that shares the limits does not answer: {failure}."
         )
 
-    async def _evaluated(self, keys: Sequence[str], arguments: Sequence[str]) -> Any:
+    async def _evaluated(self, name: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
         try:
-            return await self._client.evalsha(_digest(), len(keys), *keys, *arguments)
+            return await self._client.evalsha(_digest(name), len(keys), *keys, *arguments)
         except self._no_script:
-            return await self._client.eval(script(), len(keys), *keys, *arguments)
+            return await self._client.eval(script(name), len(keys), *keys, *arguments)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, bytes):
+        raise TypeError("no text")
+    return value.decode()
 
 
 def _short(error: Exception) -> str:

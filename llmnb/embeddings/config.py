@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from llmnb.adapters.rates import per_minute
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Model
+from llmnb.models.asking import Named
 from llmnb.models.deployments import deployment, who
 from llmnb.wire.catalog import load_catalog
 
@@ -75,6 +76,8 @@ class EmbeddingConfig:
             )
         fields = dict(given.get("kwargs") or {})
         limits: dict[str, Any] = {}
+        for rate in ("rate_limit", "request_limit"):
+            per_minute(given.get(rate))  # a wrong one is told here, not at the first request
         if given.get("rate_limit") is not None:
             limits["max_tokens_per_minute"] = given["rate_limit"]
         if given.get("request_limit") is not None:
@@ -95,7 +98,7 @@ class EmbeddingConfig:
             mode_params={mode: dict(given.get(f"{mode}_kwargs") or {}) for mode in _MODES},
         )
 
-    def endpoint(self, name: str) -> Model:
+    def endpoint(self, name: str) -> Named:
         """Return where a name's model is: at a provider of the catalog, or behind LiteLLM."""
         provider, _ = who(name, provider_name=self.api_provider, has_url=bool(self.url))
         row = load_catalog().get(provider)

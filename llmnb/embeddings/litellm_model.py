@@ -13,7 +13,7 @@ from llmnb.embeddings.order import BATCH_SIZE, Order, asking_for
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.engine.call import copied
 from llmnb.errors import LLMNBError
-from llmnb.models.asking import Model
+from llmnb.models.asking import Named
 
 DEFAULT = "text-embedding-3-small"
 
@@ -51,7 +51,7 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
 
     def __init__(
         self,
-        name: Model = DEFAULT,
+        name: Named = DEFAULT,
         batch_size: int | None = None,
         config: Mapping[str, Any] | None = None,
         *,

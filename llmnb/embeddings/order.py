@@ -9,7 +9,7 @@ from typing import Any
 
 from llmnb.embeddings import known
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Asking, Model
+from llmnb.models.asking import Asking, Named
 
 EMBEDS = "embedding"
 """The catalog's name for this kind of generation."""
@@ -73,7 +73,7 @@ class Order:
 
 
 def asking_for(
-    model: Model | None,
+    model: Named | None,
     *,
     params: Mapping[str, Any],
     api_key: str | None = None,

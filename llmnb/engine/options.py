@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -29,6 +29,9 @@ class RunOptions:
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     limits: Limits = field(default_factory=Limits)
     """The person's limits, for every target of the run."""
+
+    pool_limits: Mapping[str, Limits] = field(default_factory=dict)
+    """Further limits by pool, such as those that a model's own config sets."""
 
     use_cache: bool = True
     """False skips reading what is stored; answers are stored all the same."""

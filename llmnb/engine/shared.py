@@ -69,7 +69,7 @@ class Engine:
             else:
                 loop.call_soon_threadsafe(rebind)
 
-        stop = GLOBAL_LIMITER.rate_config.listen(on_change)
+        stop = GLOBAL_LIMITER.follow(on_change)
 
     def look_after(self, task: asyncio.Task[Any]) -> None:
         """Keep a task alive until it is done."""

@@ -156,21 +156,28 @@ class Walk:
         gate = self._engine.gate_of(call)
         self.gates[call.target.pool] = (call.target, gate)
         self._waited[call.target.pool] = (gate.waited, gate)
-        gate.claim(self, self.options.limits)
+        self._claim(call.target.pool, gate)
         return gate
+
+    def _claim(self, pool: str, gate: Gate) -> None:
+        """Hold a pool to the run's limits and to those of the model that was named."""
+        further = self.options.pool_limits.get(pool)
+        limits = self.options.limits
+        gate.claim(self, limits if further is None else limits.within(further))
 
     def set_limits(self, limits: Limits) -> None:
         """Hold every target to other limits from now on."""
         self.options = dataclasses.replace(self.options, limits=limits)
-        for _, gate in self.gates.values():
-            gate.claim(self, limits)
+        for pool, (_, gate) in self.gates.items():
+            self._claim(pool, gate)
         self._window = max(self._window, _window(limits.concurrency))
         self._room.set()
         self._share_commits()
 
     def _share_commits(self) -> None:
         """Let what a killed process loses stay in proportion to what is in flight."""
-        places = self.options.limits.concurrency or DEFAULT_CONCURRENCY
+        named = [one.concurrency or 0 for one in self.options.pool_limits.values()]
+        places = self.options.limits.concurrency or max(named, default=0) or DEFAULT_CONCURRENCY
         self.store.enough = places if places >= 32 else max(1, places // 2)
         self._voyage.backlog.most = places
 

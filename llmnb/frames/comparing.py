@@ -15,8 +15,10 @@ from llmnb.frames.answers import Outcomes, column
 from llmnb.frames.foreign import Foreign
 from llmnb.frames.job import Job, asking, questions
 from llmnb.frames.options import Options
-from llmnb.models.asking import Endpoint, Model
+from llmnb.models.asking import Endpoint, Model, is_model
 from llmnb.models.figures import visible
+from llmnb.models.guests import Guest
+from llmnb.models.llm_model import LLMModel
 from llmnb.records import Outcome
 from llmnb.schemas import Output, output_of
 
@@ -61,7 +63,7 @@ def comparison(
     """
     names = [_name(model) for model in _listed(models)]
     _check(names, options)
-    ways = [_way(model, options.body) for model in models]
+    ways = [{"model": model} for model in models]
     asked = questions(table, prompt, options, ways)
     output = None if options.schema is None else output_of(options.schema)
     side = _SideBySide(
@@ -86,7 +88,7 @@ def _own(table: Any, shape: Callable[[Outcomes], Comparison]) -> Callable[[Outco
 
 
 def _listed(models: Sequence[Model]) -> Sequence[Model]:
-    if isinstance(models, (str, Endpoint)):
+    if is_model(models):
         raise ConfigurationError("compare() takes a list of models, at least two.")
     return models
 
@@ -94,11 +96,14 @@ def _listed(models: Sequence[Model]) -> Sequence[Model]:
 def _name(model: Model) -> str:
     if isinstance(model, str):
         return model
-    if not isinstance(model, Endpoint):
+    if not is_model(model):
         raise ConfigurationError(
             f"A model is named by text or an LLM, not {type(model).__name__}: compare() takes no "
             "list of fallbacks in place of one model."
         )
+    if isinstance(model, LLMModel) and not model.is_asked_by_engine:
+        return Guest(model).model
+    assert isinstance(model, Endpoint)
     has_provider = model.api_provider and not model.model.startswith(f"{model.api_provider}/")
     return f"{model.api_provider}/{model.model}" if has_provider else model.model
 
@@ -120,30 +125,6 @@ def _check(names: Sequence[str], options: Options) -> None:
         raise ConfigurationError(
             f"compare() has a form of its own: leave out {' and '.join(wrong)}. Nothing was sent."
         )
-
-
-class _Key(str):
-    """An API key that no repr shows: requests are kept beside their outcomes."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'…'"
-
-
-def _way(model: Model, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a request that ask one model."""
-    if not isinstance(model, Endpoint):
-        return {"model": model}
-    named = {
-        "model": model.model,
-        "url": model.url,
-        "api_key": _Key(model.api_key) if model.api_key else None,
-        "api_provider": model.api_provider,
-    }
-    # What belongs to the model gives way to what belongs to the call.
-    own = {name: value for name, value in model.params.items() if name not in body}
-    return {**own, **{name: value for name, value in named.items() if value}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

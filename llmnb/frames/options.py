@@ -161,6 +161,13 @@ class Options:
                 "Nothing was sent."
             )
 
+        if self.body.get("n", 1) != 1:
+            n = self.body["n"]
+            raise ConfigurationError(
+                f"A cell has room for one answer: write n={n!r} beside params, and not in it, for "
+                "a list of them in each. Nothing was sent."
+            )
+
     @property
     def name(self) -> Hashable:
         """What the answers are called."""

@@ -25,7 +25,7 @@ from llmnb.frames.answers import check_place, column, label, suffixed
 from llmnb.frames.columns import WHOLE, Columns, name_of
 from llmnb.frames.foreign import Foreign
 from llmnb.frames.options import OnError
-from llmnb.models.asking import Model
+from llmnb.models.asking import Endpoint, Named
 from llmnb.progress import Bars
 
 logger = logging.getLogger("llmnb")
@@ -57,7 +57,7 @@ KEYWORDS = (*MAKING, *_KEEPING, *_STRENGTH, *_SHOWING)
 class MakingOptions(TypedDict, total=False):
     """Who makes vectors; for type checkers."""
 
-    model: Model | EmbeddingModel | None
+    model: Named | EmbeddingModel | None
     params: Mapping[str, Any] | None
     max_tokens: int | None
     project_name: str | None
@@ -213,6 +213,11 @@ def model_of(given: Given) -> EmbeddingModel:
         if given.get("params"):
             raise ConfigurationError("params= belong into the config of the model that is given.")
         return model
+    if not (model is None or isinstance(model, str | Endpoint)):
+        raise ConfigurationError(
+            f"{type(model).__name__} makes no vectors: give the name of a model that does, an LLM, "
+            "or an EmbeddingModel. Nothing was sent."
+        )
     name, words = chosen(model)
     if words is not None:
         _say_once(words)

@@ -12,11 +12,11 @@ import functools
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
 
 import orjson
 
-from llmnb import settings
+from llmnb import bridge, settings
 from llmnb.adapters import prices
 from llmnb.adapters.http import tls
 from llmnb.adapters.rates import Rate, per_minute
@@ -25,10 +25,12 @@ from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.run import Run
 from llmnb.engine.target import Call, Row
 from llmnb.errors import ConfigurationError, InputError, LLMNBError
+from llmnb.models.guests import Guest
+from llmnb.models.llm_model import LLMModel
 from llmnb.models.resolve import resolve
 from llmnb.models.structured import structured_call
 from llmnb.models.target import HTTPTarget
-from llmnb.rate_limiter import GLOBAL_LIMITER
+from llmnb.rate_limiter import GLOBAL_LIMITER, Key
 from llmnb.records import Delta, Limits, Outcome, Usage
 from llmnb.schemas import Output
 from llmnb.store.project import open_project
@@ -66,8 +68,23 @@ class Endpoint(Protocol):
         """Fields of the body that belong to it."""
 
 
-Model = str | Endpoint
-"""How a model may be named."""
+Named: TypeAlias = str | Endpoint
+"""How a model may be named whose place is known."""
+
+Model: TypeAlias = Named | LLMModel
+"""How a model may be named: by a text, or as an object, one's own included."""
+
+
+class Limited(Protocol):
+    """A model as an object that brings limits of its own."""
+
+    @property
+    def limits(self) -> Limits:
+        """What binds every request to it, beside the limits of the run."""
+
+    @property
+    def rates(self) -> Mapping[Key, Rate]:
+        """The part of them that is shared where a Redis shares limits, in the limiter's keys."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,18 +112,48 @@ class Asking:
     output: Output | None = None
     """The form that answers must have; None: any text."""
 
+    takes_several: bool = False
+    """Whether the caller gets whole replies, and so the several answers in one that ``n`` among a
+    model's own parameters asks for. Elsewhere all but the first would be bought for nothing."""
+
     @property
-    def models(self) -> tuple[Model | None, ...]:
+    def models(self) -> tuple[Named | None, ...]:
         """The models in order; one None where none is named."""
-        if self.model is None or isinstance(self.model, str | Endpoint):
-            return _endpoints(self.model)
-        return tuple(one for model in self.model for one in _endpoints(model))
+        given = self.model
+        if given is None or is_model(given):
+            return _endpoints(given)
+        listed = cast("Sequence[Model]", given)
+        return tuple(one for model in listed for one in _endpoints(model))
 
 
-def _endpoints(model: Model | None) -> tuple[Model | None, ...]:
-    """Return the endpoints of a model that has several of its own, such as `LiteLLMModel`."""
-    own: tuple[Model, ...] = getattr(model, "endpoints", ())
-    return own or (model,)
+def is_model(given: Any) -> TypeGuard[Model]:
+    """Return whether something names one model, and not a list of them."""
+    return isinstance(given, str | LLMModel | Endpoint)
+
+
+def _endpoints(model: Model | None) -> tuple[Named | None, ...]:
+    """Return who is asked: the object itself, or the endpoints that it has of its own."""
+    if model is None or isinstance(model, str):
+        return (model,)
+    if isinstance(model, LLMModel) and not model.is_asked_by_engine:
+        return (Guest(model),)
+    own: tuple[Endpoint, ...] = getattr(model, "endpoints", ())
+    if own:
+        return own
+    if not isinstance(model, Endpoint):
+        raise ConfigurationError(
+            f"A model is named by a text or an object such as LLM, not {type(model).__name__}. "
+            "Nothing was sent."
+        )
+    return (model,)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Asked:
+    """One target, and the fields of the body for every request to it."""
+
+    target: HTTPTarget
+    params: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -130,10 +177,14 @@ class Preparer:
     def __init__(self, asking: Asking) -> None:
         self._asking = asking
         self._extra = _extra(asking.cache_vars)
-        self._targets: dict[tuple[Any, ...], HTTPTarget | LLMNBError] = {}
+        self._named: dict[tuple[Any, ...], tuple[_Asked, ...] | LLMNBError] = {}
+        self._objects: list[Any] = []
+        """Models that requests brought as objects, so that no other one gets their id."""
+
         self._samples: Counter[str] = Counter()
-        self._defaults: tuple[HTTPTarget, ...] = ()
-        self._params: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self._chosen: tuple[_Asked, ...] = ()
+        self.limits: dict[str, Limits] = {}
+        """What models that were given as objects allow themselves, by pool."""
 
     @property
     def default(self) -> HTTPTarget:
@@ -143,34 +194,50 @@ class Preparer:
     @property
     def defaults(self) -> tuple[HTTPTarget, ...]:
         """The targets of requests that do not name their own, in the order of fallback."""
-        if not self._defaults:
+        return tuple(one.target for one in self._default())
+
+    def _default(self) -> tuple[_Asked, ...]:
+        if not self._chosen:
             models = self._asking.models
             if not models:
                 raise ConfigurationError("The list of models is empty: name at least one.")
-            self._defaults = tuple(self._target_of(model) for model in models)
-        return self._defaults
+            self._chosen = tuple(self._asked(model) for model in models)
+        return self._chosen
 
-    def _target_of(self, model: Model | None) -> HTTPTarget:
+    def _asked(self, model: Named | None) -> _Asked:
+        if model is None or isinstance(model, str):
+            return _Asked(self._by_name(model), self._asking.params)
+        return self._endpoint(model)
+
+    def _endpoint(self, model: Endpoint) -> _Asked:
         asking = self._asking
-        if isinstance(model, Endpoint):
-            # Some know themselves how they are reached, such as through LiteLLM.
-            own = getattr(model, "target", None)
-            target = (
-                own(asking.gen_type)
-                if own is not None
-                else resolve(
-                    model.model or None,
-                    api_provider=model.api_provider,
-                    api_key=model.api_key,
-                    url=model.url or None,
-                    gen_type=asking.gen_type,
-                    allow_http=asking.allow_http,
-                    encoding=asking.encoding,
-                )
+        # Some know themselves how they are reached, such as through LiteLLM.
+        own = getattr(model, "target", None)
+        target: HTTPTarget = (
+            own(asking.gen_type)
+            if own is not None
+            else resolve(
+                model.model or None,
+                api_provider=model.api_provider,
+                api_key=model.api_key,
+                url=model.url or None,
+                gen_type=asking.gen_type,
+                allow_http=asking.allow_http,
+                encoding=asking.encoding,
             )
-            # What belongs to the model gives way to what belongs to the call.
-            self._params[target.pool, target.model] = {**model.params, **asking.params}
-            return target
+        )
+        limits: Limits | None = getattr(model, "limits", None)
+        if limits is not None:
+            known = self.limits.get(target.pool, limits)
+            self.limits[target.pool] = limits.within(known)
+        # What belongs to the model gives way to what belongs to the call.
+        params = {**model.params, **asking.params}
+        if not asking.takes_several and "n" not in asking.params:
+            params.pop("n", None)
+        return _Asked(target, params)
+
+    def _by_name(self, model: str | None) -> HTTPTarget:
+        asking = self._asking
         # Among several models an address and a key are for those of their own provider.
         is_elsewhere = (
             len(asking.models) > 1
@@ -200,78 +267,88 @@ class Preparer:
             return Row(call=None, error=_not_a_request(request, number), tag=tag)
         metadata = request.get("metadata")
         try:
-            targets = self._targets_of(request)
+            asked = self._asked_of(request)
             question = (
                 {name: value for name, value in request.items() if name not in _NOT_BODY}
                 if not _NOT_BODY.isdisjoint(request)
                 else request
             )
-            call = self._call(targets[0], question, sample)
+            call = self._call(asked[0], question, sample)
             if self._asking.duplicates == "sample":
                 earlier = self._samples[call.key]
                 self._samples[call.key] += 1
                 if earlier:
                     sample += earlier
-                    call = self._call(targets[0], question, sample)
+                    call = self._call(asked[0], question, sample)
             further = (
-                tuple(self._call(target, question, sample) for target in targets[1:])
-                if len(targets) > 1
+                tuple(self._call(one, question, sample) for one in asked[1:])
+                if len(asked) > 1
                 else ()
             )
         except LLMNBError as error:
             return Row(call=None, error=error, metadata=metadata, tag=tag)
         return Row(call=call, metadata=metadata, tag=tag, further=further)
 
-    def _call(self, target: HTTPTarget, question: Mapping[str, Any], sample: int) -> Call:
-        params = self._asking.params
-        if self._params:
-            params = self._params.get((target.pool, target.model), params)
+    def _call(self, asked: _Asked, question: Mapping[str, Any], sample: int) -> Call:
         if self._asking.output is None:
-            return target.call(question, params, sample=sample, extra=self._extra)
+            return asked.target.call(question, asked.params, sample=sample, extra=self._extra)
         return structured_call(
-            target,
+            asked.target,
             question,
-            params,
+            asked.params,
             self._asking.output,
             sample=sample,
             extra=self._extra,
         )
 
-    def _targets_of(self, request: Mapping[str, Any]) -> tuple[HTTPTarget, ...]:
+    def _asked_of(self, request: Mapping[str, Any]) -> tuple[_Asked, ...]:
         if _SAYS_WHO.isdisjoint(request):
-            return self._defaults or self.defaults
-        if not any(request.get(name) for name in _WHO):
-            return self.defaults
-        return (self._target(request),)
-
-    def _target(self, request: Mapping[str, Any]) -> HTTPTarget:
+            return self._chosen or self._default()
         named = tuple(request.get(name) or None for name in _WHO)
-        known = self._targets.get(named)
+        if named == (None,) * len(_WHO):
+            return self._default()
+        model = named[0]
+        if model is not None and not isinstance(model, str):
+            named = (id(model),)
+        known = self._named.get(named)
         if known is None:
-            known = self._targets[named] = self._resolved(*named)
+            known = self._named[named] = self._found(request)
+            self._objects.append(model)
         if isinstance(known, LLMNBError):
             raise type(known)(known.message)
         return known
 
+    def _found(self, request: Mapping[str, Any]) -> tuple[_Asked, ...] | LLMNBError:
+        """Return who is asked by a request that says so itself."""
+        model, *rest = (request.get(name) or None for name in _WHO)
+        try:
+            if model is None or isinstance(model, str):
+                return (_Asked(self._resolved(model, *rest), self._asking.params),)
+            if is_model(model):
+                return tuple(self._asked(one) for one in _endpoints(model))
+        except LLMNBError as error:
+            return error
+        return InputError(
+            f"model is a {type(model).__name__}; name it by a text, or give an object such as LLM. "
+            "Nothing was sent for it."
+        )
+
     def _resolved(
         self, model: str | None, api_provider: str | None, url: str | None, api_key: str | None
-    ) -> HTTPTarget | LLMNBError:
+    ) -> HTTPTarget:
         asking = self._asking
         names_other = bool(api_provider or (model and "/" in model and not asking.api_provider))
         same = not names_other or api_provider == asking.api_provider
-        try:
-            return resolve(
-                model or (_name_of(asking.models[0]) if same else None),
-                api_provider=api_provider or (None if names_other else asking.api_provider),
-                # A key or an address given for one provider never goes to another.
-                api_key=api_key or (asking.api_key if same and not url else None),
-                url=url or (asking.url if same else None),
-                gen_type=asking.gen_type,
-                allow_http=asking.allow_http,
-                encoding=asking.encoding,
-            )
-        except LLMNBError as error:
-            return error
+        return resolve(
+            model or (_name_of(asking.models[0]) if same else None),
+            api_provider=api_provider or (None if names_other else asking.api_provider),
+            # A key or an address given for one provider never goes to another.
+            api_key=api_key or (asking.api_key if same and not url else None),
+            url=url or (asking.url if same else None),
+            gen_type=asking.gen_type,
+            allow_http=asking.allow_http,
+            encoding=asking.encoding,
+        )
 
 
 def start(
@@ -344,10 +421,11 @@ def start(
     options = settings.current()
     budget = budget_usd if budget_usd is not None else options.budget_usd
     targets = () if is_elsewhere else preparer.defaults
+    _share_rates(asking)
     if budget is not None:
         for target in targets:
             _need_the_price(target)
-    return Run(
+    run = Run(
         requests,
         preparer,
         store
@@ -358,6 +436,7 @@ def start(
             policy=RetryPolicy(
                 max_attempts=max(1, max_attempts), max_wait=max_wait, cooldown=cooldown
             ),
+            pool_limits=preparer.limits,
             limits=Limits(
                 requests_per_minute=per_minute(max_requests_per_minute)
                 or options.max_requests_per_minute,
@@ -378,16 +457,32 @@ def start(
         ),
         on_outcome,
     )
+    GLOBAL_LIMITER.attend(run)
+    return run
+
+
+def _share_rates(asking: Asking) -> None:
+    """Give the limits of models to everybody where a Redis shares limits; else they bind the run.
+
+    What `GLOBAL_LIMITER` says already is not touched.
+    """
+    if GLOBAL_LIMITER.url:
+        for model in asking.models:
+            rates: Mapping[Key, Rate] = getattr(model, "rates", {})
+            for key, rate in rates.items():
+                GLOBAL_LIMITER.rate_config.setdefault(key, rate)
 
 
 def _get_ready(targets: Sequence[HTTPTarget]) -> None:
-    """Read certificates and prices before the first request is sent.
+    """Read certificates and prices before the first request is sent, and hear who sets limits.
 
     Reading the price table holds the whole process up for half a second. In the
     midst of a run that would delay requests that have left the gate, and a provider
     would get those of half a second at once.
     """
     tls()
+    if GLOBAL_LIMITER.url:
+        bridge.call(GLOBAL_LIMITER.hear())
     for target in targets:
         target.get_ready()
         if not target.row.is_local:
@@ -412,8 +507,8 @@ def _extra(cache_vars: Mapping[str, Any]) -> bytes:
         raise InputError(f"cache_vars must be JSON values: {error}.") from None
 
 
-def _name_of(model: Model | None) -> str | None:
-    return model.model if isinstance(model, Endpoint) else model
+def _name_of(model: Named | None) -> str | None:
+    return model if model is None or isinstance(model, str) else model.model
 
 
 def _not_a_request(request: Any, number: int) -> InputError:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from llmnb.adapters.rates import Rate, per_minute
 from llmnb.errors import ConfigurationError
+from llmnb.models.config_limits import LIMITS, limited
 from llmnb.models.deployments import Deployment, deployment
 
 logger = logging.getLogger("llmnb")
@@ -31,12 +31,10 @@ _OF_THE_CONNECTION = frozenset(
 )
 _ATTEMPTS = ("num_retries", "max_retries")
 _TIMES = ("timeout", "request_timeout", "stream_timeout")
-_RATES = {"tpm": "max_tokens_per_minute", "rpm": "max_requests_per_minute"}
 _OPTIONS = frozenset(
     (
-        *("project_name", "cache_dir", "share", "use_cache", "max_requests_per_minute"),
-        *("max_tokens_per_minute", "max_concurrent_requests", "max_rps", "max_attempts"),
-        *("max_wait", "cooldown", "time_limit", "hedge_after", "budget_usd"),
+        *("project_name", "cache_dir", "share", "use_cache", "max_attempts", "max_wait"),
+        *("cooldown", "time_limit", "hedge_after", "budget_usd"),
     )
 )
 _RENAMED = {"max_token": "max_tokens", "max_parallel_requests": "max_concurrent_requests"}
@@ -53,13 +51,10 @@ class ModelConfig:
     """Who is asked, in the order of fallback; at least one."""
 
     options: Mapping[str, Any]
-    """Options of runs, such as limits."""
+    """Options of runs, such as attempts; limits stand with the deployments they bind."""
 
     n: int | None = None
     """Answers to one question."""
-
-    rates: Mapping[tuple[str, str], Rate] = field(default_factory=dict)
-    """The config's limits by model, in the keys of `llmnb.rate_limiter`."""
 
 
 def read_config(name: str | None, config: Mapping[str, Any] | None, *, default: str) -> ModelConfig:
@@ -86,18 +81,14 @@ def read_config(name: str | None, config: Mapping[str, Any] | None, *, default: 
     name = name or _text(given.get("name")) or _first_name(entries)
     name = name or _text(given.get("model")) or default
     found = _deployments(name, given, entries)
-    params = [read[1] for read in found]
+    first = found[0][1]
     return ModelConfig(
         name=name,
-        deployments=tuple(read[0] for read in found),
-        options=_options(given, params, [name, *(read[0].model for read in found)]),
-        n=_n(params[0].get("n", given.get("n"))),
-        rates={
-            (kind, model): rate
-            for kind, limit in (("client", "rate_limit"), ("client|request", "request_limit"))
-            for model in dict.fromkeys(read[0].model.partition("/")[2] for read in found)
-            if (rate := _rate_of(given.get(limit), model, name)) is not None
-        },
+        deployments=tuple(
+            limited(made, name=name, given=given, own=fields) for made, fields in found
+        ),
+        options=_options(given, first),
+        n=_n(first.get("n", given.get("n"))),
     )
 
 
@@ -160,56 +151,20 @@ def _is_param(key: str) -> bool:
         or key in _OPTIONS
         or key in _ATTEMPTS
         or key in _TIMES
-        or key in _RATES
+        or key in LIMITS
     )
 
 
-def _options(
-    given: Mapping[str, Any], params: Sequence[Mapping[str, Any]], names: Sequence[str]
-) -> dict[str, Any]:
+def _options(given: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of runs that a config sets."""
-    every = {**given, **params[0]}
+    every = {**given, **first}
     options = {key: every[key] for key in _OPTIONS if every.get(key) is not None}
     for key in _ATTEMPTS:
         if isinstance(every.get(key), int):
             options.setdefault("max_attempts", every[key] + 1)
     if ignored := [key for key in _TIMES if every.get(key) is not None]:
         logger.info("%s is left to the engine's own time-outs; see time_limit.", ignored[0])
-    for key, option in _RATES.items():
-        if every.get(key) is not None:
-            options.setdefault(option, every[key])
-    tokens, requests = (
-        _rate(given.get("rate_limit"), names),
-        _rate(given.get("request_limit"), names),
-    )
-    if tokens is not None:
-        options["max_tokens_per_minute"] = tokens
-    if requests is not None:
-        options["max_requests_per_minute"] = requests
     return options
-
-
-def _rate(limit: Any, names: Sequence[str]) -> Rate | None:
-    """Return the rate that holds for one of these names; the smallest where several do."""
-    if limit is None:
-        return None
-    if not isinstance(limit, Mapping):
-        per_minute(limit)  # wrong ones are told here, not at the first request
-        rate: Rate = limit
-        return rate
-    bare = {one.rpartition("/")[2] for one in names} | set(names)
-    rates = [per_minute(rate) for name, rate in limit.items() if _plain(name) in bare]
-    return min((rate for rate in rates if rate is not None), default=None)
-
-
-def _rate_of(limit: Any, model: str, name: str) -> Rate | None:
-    """Return the rate of one model, else that of the name it is asked for under."""
-    rate = _rate(limit, [model])
-    return _rate(limit, [name]) if rate is None else rate
-
-
-def _plain(name: Any) -> str:
-    return str(name[-1] if isinstance(name, tuple) else name)
 
 
 def _fallbacks(name: str, given: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from llmnb.adapters import litellm
+from llmnb.adapters.rates import Rate
 from llmnb.models.litellm_target import LiteLLMTarget
+from llmnb.rate_limiter import Key
+from llmnb.records import Limits
 from llmnb.wire.catalog import load_catalog, provider, providers_with_model
 
 _ALIASES = {
@@ -39,6 +42,12 @@ class Deployment:
     api_provider: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the body that belong to it."""
+
+    limits: Limits = field(default_factory=Limits)
+    """What its config allows."""
+
+    rates: Mapping[Key, Rate] = field(default_factory=dict)
+    """The config's ``rate_limit`` and ``request_limit``, in the keys of `llmnb.rate_limiter`."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.model}{' at ' + self.url if self.url else ''}>"

@@ -20,6 +20,7 @@ from llmnb.models.llm_model import LLMModel
 from llmnb.models.messages import Message, messages_of
 from llmnb.models.pieces import Pieces
 from llmnb.models.results import LLMResult, result_of
+from llmnb.models.tools import choice_body, tool_bodies
 from llmnb.records import Delta, Outcome
 from llmnb.schemas import output_of
 
@@ -28,6 +29,7 @@ class EngineModel(LLMModel):
     """A model that llmnb's engine asks."""
 
     takes_output_type = True
+    is_asked_by_engine = True
 
     @property
     @abc.abstractmethod
@@ -48,9 +50,6 @@ class EngineModel(LLMModel):
     def _defaults(self) -> Mapping[str, Any]:
         """Return fields of requests and options of runs where a call does not say otherwise."""
         return {}
-
-    def _get_ready(self) -> None:
-        """Do what must be done before a run; by default nothing."""
 
     async def acompletion(self, messages: Sequence[Message], **kw: Any) -> list[LLMResult]:
         """Await the answers to a conversation, as many as ``n`` says.
@@ -108,9 +107,11 @@ class EngineModel(LLMModel):
         given: Mapping[str, Any],
         on_delta: Callable[[int, Delta], None] | None,
     ) -> Run:
-        self._get_ready()
         fields = {**self._defaults(), **given}
         options = {name: fields.pop(name) for name in _options() if name in fields}
+        if fields.get("tools"):
+            fields["tools"] = tool_bodies(fields["tools"])
+            fields["tool_choice"] = choice_body(fields.get("tool_choice"), fields["tools"])
         output = fields.pop("output_type", None)
         samples = _count(fields.pop("n", None))
         asking = Asking(

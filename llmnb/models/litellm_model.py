@@ -9,7 +9,6 @@ from llmnb.models.asking import Endpoint
 from llmnb.models.config_forms import read_config
 from llmnb.models.engine_model import EngineModel
 from llmnb.models.results import without_keys
-from llmnb.rate_limiter import GLOBAL_LIMITER
 
 DEFAULT_NAME = "gpt-4o-mini"
 """The model where neither `name` nor `config` says one."""
@@ -47,8 +46,8 @@ class LiteLLMModel(EngineModel):
     """
 
     def __init__(self, name: str | None = None, config: Mapping[str, Any] | None = None) -> None:
-        self._given = dict(config or {})
         self._settings = read_config(name, config, default=DEFAULT_NAME)
+        self._given = dict(config or {})
 
     @property
     def name(self) -> str:
@@ -95,12 +94,6 @@ class LiteLLMModel(EngineModel):
     def _defaults(self) -> Mapping[str, Any]:
         n = {} if self._settings.n is None else {"n": self._settings.n}
         return {**self._settings.options, **n}
-
-    def _get_ready(self) -> None:
-        """Share the config's limits where a Redis shares limits; else they bind each run."""
-        if self._settings.rates and GLOBAL_LIMITER.url:
-            for key, rate in self._settings.rates.items():
-                GLOBAL_LIMITER.rate_config.setdefault(key, rate)
 
     def __repr__(self) -> str:
         further = len(self.endpoints) - 1

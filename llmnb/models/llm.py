@@ -150,6 +150,8 @@ class LLM(EngineModel):
         return _text(outcome)
 
     def _start(self, prompt: Prompt, params: Mapping[str, Any]) -> Run:
+        if (params.get("n") or 1) != 1:
+            raise ConfigurationError("generate gives one text; call gives n. Nothing was sent.")
         asking = Asking(model=self, params=params)
         return start([request_of(prompt)], asking, project_name=self.project_name)
 

@@ -1,7 +1,7 @@
 """What every model can do, given the two methods that ask it.
 
 `LLMModel` knows no provider. A subclass brings `acompletion`, which returns whole answers,
-and `acompletion_iter`, which yields an answer in pieces; calls, callbacks, forms of
+and `acompletion_iter` where it can yield an answer in pieces; calls, callbacks, forms of
 answers, tools and blocking twins are made of these.
 """
 
@@ -43,6 +43,13 @@ class LLMModel(abc.ABC):
         ('Hellothere', ['Hello', 'there'])
     """
 
+    is_asked_by_engine = False
+    """Whether llmnb's engine knows where the model is; else it calls `acompletion`."""
+
+    identity: str | None = None
+    """What decides its answers, where the engine asks it, such as ``"echo, 2nd version"``: with
+    it they are kept for good. None: as long as the object lives and its attributes stay."""
+
     takes_output_type = False
     """Whether `acompletion` itself reads answers into an ``output_type``; else it is given
     ``response_format``, and what it returns is checked here."""
@@ -57,22 +64,22 @@ class LLMModel(abc.ABC):
                 ``tools``, ``tool_choice``, ``response_format``.
         """
 
-    @abc.abstractmethod
     def acompletion_iter(
         self, messages: list[Message], **kw: Any
     ) -> AsyncIterable[LLMResult] | Awaitable[AsyncIterable[LLMResult]]:
-        """Yield one answer in pieces, as they come.
+        """Yield one answer in pieces, as they come; where a subclass does not say how, in one.
 
         The texts of the results, joined, are the answer. The last result carries the
         figures (tokens, cost, why it ended) and in its `messages` the whole answer.
         """
+        return _in_one_piece(self.acompletion(messages, **kw))
 
     # -------------------------------------------------------------------- awaiting
 
     async def call(
         self,
         messages: Conversation,
-        callbacks: Iterable[Callback] | None = None,
+        callbacks: Callback | Iterable[Callback] | None = None,
         name: str | None = None,
         output_type: Any = None,
         tools: Tools | None = None,
@@ -83,8 +90,8 @@ class LLMModel(abc.ABC):
 
         Args:
             messages: A text or turns.
-            callbacks: Functions, plain or coroutine functions, that get each piece of the text
-                as it comes. An answer that comes whole, such as a stored one, is one piece.
+            callbacks: Functions, plain or coroutine functions, or one, that get each piece of the
+                text as it comes. An answer that comes whole, such as a stored one, is one piece.
                 After a broken stream the answer may begin anew.
             name: A mark that the results bear.
             output_type: The form answers must have: a JSON schema, a pydantic model, or any
@@ -103,13 +110,13 @@ class LLMModel(abc.ABC):
         turns = messages_of(messages)
         output = None if output_type is None else output_of(output_type)
         asked = self._fields(output, tools, tool_choice, kw)
-        listeners = tuple(callbacks or ())
+        listeners = (callbacks,) if callable(callbacks) else tuple(callbacks or ())
         if listeners:
             if (asked.get("n") or 1) != 1:
                 raise ConfigurationError(
                     "Callbacks follow one answer; leave n out, or the callbacks. Nothing was sent."
                 )
-            found = [await self._streamed(turns, listeners, asked)]
+            found = [await self.streamed(turns, listeners, asked)]
         else:
             found = await self.acompletion(turns, **asked)
         results = [_finished(self._read(one, output), turns, name) for one in found]
@@ -120,7 +127,7 @@ class LLMModel(abc.ABC):
     async def call_single(
         self,
         messages: Conversation,
-        callbacks: Iterable[Callback] | None = None,
+        callbacks: Callback | Iterable[Callback] | None = None,
         name: str | None = None,
         output_type: Any = None,
         tools: Tools | None = None,
@@ -196,10 +203,16 @@ class LLMModel(abc.ABC):
                 asked["response_format"] = response_format(output)
         return asked
 
-    async def _streamed(
+    async def streamed(
         self, turns: list[Message], callbacks: tuple[Callback, ...], asked: Mapping[str, Any]
     ) -> LLMResult:
-        """Return the whole answer, having told the callbacks of each piece."""
+        """Return the whole answer of `acompletion_iter`, having told the callbacks of each piece.
+
+        Args:
+            turns: The conversation.
+            callbacks: As for `call`.
+            asked: Fields of the request.
+        """
         began = time.monotonic()
         first: float | None = None
         texts: list[str] = []
@@ -236,6 +249,11 @@ class LLMModel(abc.ABC):
             return dataclasses.replace(result, value=output.validate(result.text or ""))
         except SchemaMismatch as error:
             return dataclasses.replace(result, error=error)
+
+
+async def _in_one_piece(asked: Awaitable[list[LLMResult]]) -> AsyncIterator[LLMResult]:
+    for result in (await asked)[:1]:
+        yield result
 
 
 async def pieces_of(

@@ -16,7 +16,7 @@ from llmnb.engine.status import usd_text
 from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Asking, Duplicates, Endpoint, Model, Preparer
 from llmnb.models.figures import leader, short, span, visible
-from llmnb.records import Usage
+from llmnb.records import Limits, Usage
 from llmnb.store.entry import Entry
 from llmnb.store.project import ProjectStore, open_project
 
@@ -253,6 +253,15 @@ def plan(
     bound = sums.to_ask * (limit or UNLIMITED_ANSWER)
     low, high = _usd(preparer, sums.prompt_tokens, sums.to_ask, bound)
     options = settings.current()
+    own = preparer.limits.get(first.pool, Limits())
+    limits = own.within(
+        Limits(
+            requests_per_minute=per_minute(max_requests_per_minute)
+            or options.max_requests_per_minute,
+            tokens_per_minute=per_minute(max_tokens_per_minute) or options.max_tokens_per_minute,
+            concurrency=max_concurrent_requests or options.max_concurrent_requests,
+        )
+    )
     found = Plan(
         model=_names(preparer),
         project=store.name,
@@ -270,12 +279,9 @@ def plan(
         usd_high=high,
         saved_usd=sums.saved_usd,
         minutes=None,
-        max_requests_per_minute=per_minute(max_requests_per_minute)
-        or options.max_requests_per_minute,
-        max_tokens_per_minute=per_minute(max_tokens_per_minute) or options.max_tokens_per_minute,
-        max_concurrent_requests=max_concurrent_requests
-        or options.max_concurrent_requests
-        or first.limits.concurrency,
+        max_requests_per_minute=limits.requests_per_minute,
+        max_tokens_per_minute=limits.tokens_per_minute,
+        max_concurrent_requests=limits.concurrency or first.limits.concurrency,
         budget_usd=budget_usd if budget_usd is not None else options.budget_usd,
         prices_date=prices.prices_date(),
         duplicates=asking.duplicates,
@@ -366,27 +372,31 @@ class _Unsigned:
     api_key: str | None = dataclasses.field(default="none", repr=False)
     api_provider: str | None = None
     params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    limits: Limits | None = None
 
 
 def _unsigned(asking: Asking) -> Asking:
     """Return the same question to the same models, for which no key has to be found."""
     models = asking.models
-    if len(models) == 1 and not isinstance(models[0], Endpoint):
+    if len(models) == 1 and (models[0] is None or isinstance(models[0], str)):
         return dataclasses.replace(asking, api_key=asking.api_key or "none")
-    named: list[Model] = [one if one is not None else "" for one in models]
+    named = [one if one is not None else "" for one in models]
     return dataclasses.replace(
         asking, api_key=asking.api_key or "none", model=[_of(one, asking) for one in named]
     )
 
 
-def _of(model: Model, asking: Asking) -> Model:
-    if isinstance(model, Endpoint):
+def _of(model: str | Endpoint, asking: Asking) -> Model:
+    if not isinstance(model, str):
+        if hasattr(model, "target"):  # it knows itself how it is reached
+            return model
         return _Unsigned(
             model=model.model,
             url=model.url,
             api_key=model.api_key or "none",
             api_provider=model.api_provider,
             params=model.params,
+            limits=getattr(model, "limits", None),
         )
     if asking.url or asking.api_provider:
         return model

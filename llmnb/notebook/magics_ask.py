@@ -6,7 +6,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 from IPython.core.error import UsageError
@@ -24,6 +24,9 @@ from llmnb.notebook.options import (
     variable_name,
 )
 from llmnb.notebook.plain_errors import plain_errors
+
+if TYPE_CHECKING:
+    from llmnb.models.asking import Model
 
 _EMPTY = (
     "There is no prompt. Write one:\n"
@@ -72,7 +75,8 @@ class LLMMagics(Magics):
         "--model",
         metavar="MODEL",
         action="append",
-        help="model to ask, such as openai/gpt-4o-mini; several times: whom to ask where one fails",
+        help="model to ask, such as openai/gpt-4o-mini, or a variable that holds one as an object; "
+        "several times: whom to ask where one fails",
     )
     @argument("-o", "--output", metavar="NAME", help="variable that the answer is bound to as well")
     @argument("-s", "--system", metavar="SYSTEM", help="system message, in quotes")
@@ -158,9 +162,17 @@ class LLMMagics(Magics):
             answer.stands_in(shell.execution_count)  # type: ignore[union-attr]
         return answer
 
-    def _model(self, args: argparse.Namespace) -> str | list[str] | None:
+    def _model(self, args: argparse.Namespace) -> Model | list[Model] | None:
         named: list[str] = args.model or [self.model]
-        return named if len(named) > 1 else named[0] or None
+        found = [self._object_or_name(name) for name in named]
+        return found if len(found) > 1 else found[0] or None
+
+    def _object_or_name(self, name: str) -> Model:
+        """Return the model that a variable of this name holds, else the name."""
+        from llmnb.models.asking import is_model
+
+        found = self._namespace.get(name)
+        return name if isinstance(found, str) or not is_model(found) else found
 
     def _output(self, args: argparse.Namespace) -> Any:
         if args.schema is None:

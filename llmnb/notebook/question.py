@@ -10,7 +10,7 @@ from typing import Any
 from llmnb import bridge
 from llmnb.engine.run import Run
 from llmnb.errors import LLMNBError
-from llmnb.models.asking import Asking, start
+from llmnb.models.asking import Asking, Model, start
 from llmnb.models.resolve import choose
 from llmnb.notebook import forms
 from llmnb.notebook.answer import Answer
@@ -27,7 +27,7 @@ class Question:
 
     prompt: str
     system: str = ""
-    model: str | list[str] | None = None
+    model: Model | list[Model] | None = None
     """One, or several in the order of fallback; None: the configured one, else one is chosen."""
 
     project_name: str | None = None
@@ -42,7 +42,7 @@ class Question:
 _announced: set[str] = set()
 
 
-def announce(model: str | list[str] | None) -> None:
+def announce(model: Model | list[Model] | None) -> None:
     """Say once in this kernel who is asked, where nobody named a model."""
     words = None if model else choose().announcement
     if words and words not in _announced:

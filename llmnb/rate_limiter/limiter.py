@@ -6,15 +6,17 @@ import asyncio
 import itertools
 import logging
 import math
+import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from llmnb import bridge, settings
 from llmnb.adapters.rates import Rate, allowance
 from llmnb.adapters.redis import check
 from llmnb.errors import ConfigurationError, LimiterError, LimiterTimeout
+from llmnb.rate_limiter.agreement import smallest
 from llmnb.rate_limiter.group import Binding, EngineBound
-from llmnb.rate_limiter.rules import Key, RateConfig, Rule, checked_key
+from llmnb.rate_limiter.rules import Key, RateConfig, Rule, checked_key, keys_of
 from llmnb.rate_limiter.state import State
 
 DEFAULT_TIMEOUT = 60.0
@@ -22,7 +24,28 @@ DEFAULT_TIMEOUT = 60.0
 
 log = logging.getLogger("llmnb")
 
+T = TypeVar("T")
+
 _serial = itertools.count()
+
+
+class Run(Protocol):
+    """A run, as far as it matters here."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it needs no limits any more."""
+
+
+def _weakly(method: Callable[..., T], otherwise: T) -> Callable[..., T]:
+    """Return a function that does what a method does as long as its object lives."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*arguments: Any) -> T:
+        living = reference()
+        return otherwise if living is None else living(*arguments)
+
+    return call
 
 
 class GlobalRateLimiter:
@@ -53,11 +76,23 @@ class GlobalRateLimiter:
         self._is_ready = False
         """Whether the client of Redis has been imported."""
 
+        self._heard: dict[str, Mapping[Key, Rule]] = {}
+        """What other processes state at a Redis, by its address."""
+
+        self._followers: list[Callable[[], None]] = []
+
+        self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
         self._trouble: Callable[[], LimiterError | None] = lambda: None
+        # What outlives this object holds it weakly: nobody states limits that nobody has.
+        self._config.listen(_weakly(self._on_stated, None))
 
     @property
     def rate_config(self) -> RateConfig:
-        """Rates by key; a change holds at once, for runs under way, too."""
+        """Rates by key, as this process states them.
+
+        A change holds at once, for runs under way, too. Where a Redis shares limits, smaller
+        ones that others state there hold besides.
+        """
         return self._config
 
     @rate_config.setter
@@ -88,7 +123,8 @@ class GlobalRateLimiter:
 
         Args:
             key: What is used, such as ``("client", "gpt-4")``.
-            rate_limit: The rate; None: the one in `rate_config`.
+            rate_limit: The rate; None: the one in `rate_config`, or what others state who share
+                the Redis.
             machine_id: Limits of other numbers are limits of their own.
             acquire_timeout: Most seconds to wait; None: ``RATE_LIMITER_TIMEOUT``, else 60.
             weight: How much, such as a request's tokens. More than the limit gives in a
@@ -102,6 +138,8 @@ class GlobalRateLimiter:
         if isinstance(weight, bool) or not 0 < weight < math.inf:
             raise ConfigurationError(f"weight is a number above 0, got {weight!r}.")
         patience = timeout() if acquire_timeout is None else float(acquire_timeout)
+        if rate_limit is None:
+            await self.hear()
         rule = self._rule(key, rate_limit, machine_id)
         if rule is not None:
             await self._make_ready()
@@ -121,13 +159,19 @@ class GlobalRateLimiter:
     def _rule(self, key: Key, rate: Rate | None, machine: int) -> Rule | None:
         if rate is not None:
             return Rule(key, allowance(rate), machine)
-        found = self._config.rule(key)
+        found = self._holding().get(key)
         return None if found is None else Rule(key, found.allowance, machine)
+
+    def _holding(self) -> Mapping[Key, Rule]:
+        """Return what holds now, by key."""
+        own = self._config.rules()
+        heard = self._heard.get(self.url or "") if self._heard else None
+        return smallest([*own, *heard.values()] if heard else own)
 
     async def _acquired(self, rule: Rule, weight: float, patience: float) -> None:
         try:
             async with asyncio.timeout(patience):
-                known = self._config.rule(rule.key) == rule
+                known = self._holding().get(rule.key) == rule
                 await self._state().acquire(rule, self.url, weight, is_configured=known)
         except TimeoutError:
             raise LimiterTimeout(
@@ -143,6 +187,7 @@ class GlobalRateLimiter:
         limits, it counts what all processes have used. Keys used under another ``machine_id``
         carry it as a third part.
         """
+        await self.hear()
         await self._make_ready()
         return await bridge.acall(self._status())
 
@@ -156,7 +201,7 @@ class GlobalRateLimiter:
             self._is_ready = True
 
     async def _status(self) -> dict[tuple[Any, ...], dict[str, Any]]:
-        used = await self._state().used(self._config.rules(), self.url)
+        used = await self._state().used(list(self._holding().values()), self.url)
         return {
             (*rule.key, rule.machine) if rule.machine else rule.key: {
                 "period_start": int(began),
@@ -177,8 +222,11 @@ class GlobalRateLimiter:
             provider: Catalog name of its provider.
             model: Its name there.
         """
-        rules = self._config.rules_for(provider, model)
-        return Binding(tuple(rules), self.url) if rules else None
+        if not self._config and not self._heard:
+            return None
+        holding = self._holding()
+        rules = tuple(holding[key] for key in keys_of(provider, model) if key in holding)
+        return Binding(rules, self.url) if rules else None
 
     def bind(self, binding: Binding, wake: Callable[[], None]) -> EngineBound:
         """Return the limits of a binding; call it on the loop thread.
@@ -197,6 +245,69 @@ class GlobalRateLimiter:
         group.listen(wake)
         return EngineBound(group, binding)
 
+    async def hear(self) -> None:
+        """See that it is known which limits hold where a Redis shares them.
+
+        Where it cannot be asked, this process's own limits and those heard last hold.
+        """
+        url = self.url
+        if url is None:
+            return
+        try:
+            await self._make_ready()
+            await bridge.acall(self._hear(url))
+        except ConfigurationError as error:
+            if self._config:
+                raise
+            log.info("%s No limits are set here.", error.message)
+
+    async def _hear(self, url: str) -> None:
+        await self._state().hear(url)
+
+    def attend(self, run: Run) -> None:
+        """Have a run's limits heard of as long as it is under way."""
+        if self.url is not None:
+            self._runs.add(run)
+
+    def follow(self, follower: Callable[[], None]) -> Callable[[], None]:
+        """Call back whenever other limits may hold, on any thread; returns what ends that."""
+        self._followers = [*self._followers, follower]
+
+        def stop() -> None:
+            self._followers = [one for one in self._followers if one is not follower]
+
+        return stop
+
+    def _on_stated(self) -> None:
+        """Tell the Redis of what is stated now; nobody waits for it."""
+        if self.url is not None:
+            bridge.submit(self._stated_there(self.url))
+        self._tell()
+
+    def _tell(self) -> None:
+        for follower in self._followers:
+            follower()
+
+    async def _stated_there(self, url: str) -> None:
+        try:
+            await self._make_ready()
+            await self._state().state(url)
+        except ConfigurationError as error:
+            log.debug("%s", error.message)  # told when the limits are used
+
+    def _take(self, url: str, rules: Mapping[Key, Rule]) -> None:
+        """Keep to what others state now."""
+        before = self._holding()
+        self._heard = {**self._heard, url: rules}
+        for key, rule in self._holding().items():
+            if rule != before.get(key) and rule == rules.get(key):
+                log.info(
+                    "Another process keeps %s to %g a minute; so does this one.",
+                    key,
+                    rule.per_minute,
+                )
+        self._tell()
+
     def check(self) -> None:
         """See that the limits can be kept as they are meant, before anything is sent.
 
@@ -207,7 +318,7 @@ class GlobalRateLimiter:
             check(url)
 
     def _state(self) -> State:
-        state = bridge.per_loop(self._name, State, State.close)
+        state = bridge.per_loop(self._name, self._new_state, State.close)
 
         def trouble() -> LimiterError | None:
             link = state.link(self.url)
@@ -215,6 +326,16 @@ class GlobalRateLimiter:
 
         self._trouble = trouble
         return state
+
+    def _new_state(self) -> State:
+        return State(
+            _weakly(self._config.rules, ()),
+            _weakly(self._take, None),
+            _weakly(self._is_busy, False),
+        )
+
+    def _is_busy(self) -> bool:
+        return any(not run.is_done for run in self._runs)
 
     def __repr__(self) -> str:
         where = "in memory" if self.url is None else "shared through Redis"

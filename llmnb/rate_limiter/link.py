@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import os
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from llmnb.adapters.redis import SharedStore, address
 from llmnb.errors import LimiterError
+from llmnb.rate_limiter.agreement import Agreement, Heard, Stated
 from llmnb.rate_limiter.rules import Rule
 from llmnb.rate_limiter.shared import SharedLimit
 
@@ -22,7 +24,11 @@ PROBE_SECONDS = 0.5
 """A lost Redis is asked this often whether it is back."""
 
 QUIET_SECONDS = 60.0
-"""A process that has used nothing for so long says goodbye and falls silent."""
+"""A process that has used nothing for so long says goodbye and falls silent; one that states
+limits goes on stating them."""
+
+UPHOLD_SECONDS = 20.0
+"""A quiet process states its limits this often: three times before they would be forgotten."""
 
 _LIFETIME = 6_000_000
 """Microseconds without a word after which a process is not counted any more."""
@@ -52,12 +58,21 @@ class Link:
 
     Args:
         url: Where it is.
+        stated: Returns the limits that this process states.
+        on_heard: Told of those that others state, whenever they change.
+        is_busy: Whether somebody may be in need of them though none was wanted lately.
 
     Raises:
         ConfigurationError: If the address is none, or the extra is missing.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        stated: Stated = tuple,
+        on_heard: Heard = lambda rules: None,
+        is_busy: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._store = SharedStore(address(url))
         self.place = self._store.place
         self.limits: dict[str, SharedLimit] = {}
@@ -67,16 +82,27 @@ class Link:
         self.lost: LimiterError | None = None
         """Why Redis cannot be asked; None: it can."""
 
-        self.calls = 0
-        """Round trips so far."""
-
+        self._calls = 0
         self._member = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._agreement = Agreement(self._store, self._member, stated, on_heard)
+        self._is_busy = is_busy
+        self._stirred = asyncio.Event()
+        """Set when a quiet link is wanted again."""
+
+        self._asked_at = -math.inf
+        """When somebody last asked which limits hold."""
+
         self._round_trip = 0.0
         self._again: dict[Limits, float] = {}
         """When it is worth asking again for what was not given."""
 
         self._beat: asyncio.Task[None] | None = None
         self._draws: set[asyncio.Task[None]] = set()
+
+    @property
+    def calls(self) -> int:
+        """Round trips so far."""
+        return self._calls + self._agreement.calls
 
     def limit(self, rule: Rule) -> SharedLimit:
         """Return the limit of a rule."""
@@ -140,7 +166,7 @@ class Link:
             keys += limit.keys
             arguments += limit.words(amount, self._round_trip)
         sent = time.monotonic()
-        self.calls += 1
+        self._calls += 1
         server, wait, *rest = await self._store.run(keys, arguments)
         now = time.monotonic()
         self._round_trip = 0.8 * self._round_trip + 0.2 * (now - sent)
@@ -158,15 +184,22 @@ class Link:
     def _keep_beating(self) -> None:
         if self._beat is None or self._beat.done():
             self._beat = asyncio.get_running_loop().create_task(self._beating())
+        self._stirred.set()
 
     async def _beating(self) -> None:
+        is_quiet = False
         while True:
-            is_lost, is_quiet = self.lost is not None, self._is_quiet()
-            await asyncio.sleep(PROBE_SECONDS if is_lost and not is_quiet else BEAT_SECONDS)
+            if is_quiet and self.lost is None:
+                if not self._agreement.has_words:
+                    return
+                self._stirred.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stirred.wait(), UPHOLD_SECONDS)
+            else:
+                is_probing = self.lost is not None and not is_quiet
+                await asyncio.sleep(PROBE_SECONDS if is_probing else BEAT_SECONDS)
             is_quiet = self._is_quiet()
             await self._beat_once(_LEAVE if is_quiet else _JOIN)
-            if is_quiet and self.lost is None:
-                return
 
     async def _beat_once(self, mode: str) -> None:
         # A draw under way speaks for its limits; two words at once would mix their sums.
@@ -175,7 +208,9 @@ class Link:
         for limit in limits:
             limit.is_asking = True
         try:
-            await self._say(limits, [-self._unwanted(limit, now) for limit in limits], mode)
+            await self._agreement.speak()
+            if limits:
+                await self._say(limits, [-self._unwanted(limit, now) for limit in limits], mode)
             self._find()
         except LimiterError as error:
             self._lose(error)
@@ -186,7 +221,8 @@ class Link:
 
     def _is_quiet(self) -> bool:
         wanted = max((limit.wanted_at for limit in self.limits.values()), default=-math.inf)
-        return time.monotonic() - wanted > QUIET_SECONDS
+        lately = max(wanted, self._asked_at)
+        return time.monotonic() - lately > QUIET_SECONDS and not self._is_busy()
 
     def _unwanted(self, limit: SharedLimit, now: float) -> float:
         if now - limit.wanted_at < _UNWANTED_SECONDS:
@@ -210,12 +246,33 @@ class Link:
             log.warning("The Redis at %s is back: limits are shared again.", self.place)
             self.lost = None
 
+    async def hear(self) -> None:
+        """See that what holds is known, unless it was heard just now; then keep hearing it.
+
+        Where Redis is lost, what was heard last holds.
+        """
+        self._asked_at = time.monotonic()
+        if self._agreement.is_fresh or (self.lost is not None and self._is_beating):
+            return
+        await self.state()
+
+    async def state(self) -> None:
+        """Say at once what this process states, and hear the others."""
+        try:
+            await self._agreement.speak()
+        except LimiterError as error:
+            self._lose(error)
+        self._keep_beating()
+
+    @property
+    def _is_beating(self) -> bool:
+        return self._beat is not None and not self._beat.done()
+
     async def refresh(self) -> None:
         """Tell Redis what was used and hear what all have used; where it is lost, nothing."""
         while self._draws:
             await asyncio.wait(self._draws)
-        is_member = self._beat is not None and not self._beat.done()
-        await self._beat_once(_JOIN if is_member else _LOOK)
+        await self._beat_once(_JOIN if self._is_beating else _LOOK)
 
     async def close(self) -> None:
         """Say goodbye, with what was used last."""
@@ -225,8 +282,9 @@ class Link:
             task.cancel()
         try:
             if self.lost is None and self._beat is not None:
+                await self._agreement.leave()
                 limits = tuple(self.limits.values())
                 await self._say(limits, [0.0] * len(limits), _LEAVE)
         except LimiterError:
-            pass  # it forgets us in six seconds
+            pass  # it forgets us in six seconds, and what we stated in a minute
         await self._store.close()

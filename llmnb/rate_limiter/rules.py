@@ -59,6 +59,16 @@ def checked_key(key: Any) -> Key:
     return key[0], key[1]
 
 
+def keys_of(provider: str, model: str) -> list[Key]:
+    """Return the keys that bind a model: its bare name counts at any provider.
+
+    Example:
+        >>> keys_of("openai", "gpt-4")[:2]
+        [('client|request', 'gpt-4'), ('client|request', 'openai/gpt-4')]
+    """
+    return [(kind, name) for kind in (REQUESTS, TOKENS) for name in (model, f"{provider}/{model}")]
+
+
 class RateConfig(MutableMapping[Key, Rate]):
     """Rates by key; a wrong one is an error where it is written.
 
@@ -119,16 +129,6 @@ class RateConfig(MutableMapping[Key, Rate]):
     def rules(self) -> list[Rule]:
         """Return all rules."""
         return [rule for _, rule in self._rates.values()]
-
-    def rules_for(self, provider: str, model: str) -> list[Rule]:
-        """Return the rules that bind a model: its bare name counts at any provider."""
-        rates = self._rates
-        if not rates:
-            return []
-        keys = [
-            (kind, name) for kind in (REQUESTS, TOKENS) for name in (model, f"{provider}/{model}")
-        ]
-        return [rates[key][1] for key in keys if key in rates]
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call back after every change, on the thread that made it; returns what ends that."""

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from llmnb.rate_limiter.agreement import Stated
 from llmnb.rate_limiter.group import Group, Limit
 from llmnb.rate_limiter.link import Link
 from llmnb.rate_limiter.own import OwnLimit
-from llmnb.rate_limiter.rules import Rule
+from llmnb.rate_limiter.rules import Key, Rule
 
 
 class State:
-    """The limits of one limiter."""
+    """The limits of one limiter.
 
-    def __init__(self) -> None:
+    Args:
+        stated: Returns the limits that this process states.
+        on_heard: Told of an address and of what others state there, when that has changed.
+        is_busy: Whether a run is under way.
+    """
+
+    def __init__(
+        self,
+        stated: Stated = tuple,
+        on_heard: Callable[[str, Mapping[Key, Rule]], None] = lambda url, rules: None,
+        is_busy: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._stated = stated
+        self._on_heard = on_heard
+        self._is_busy = is_busy
         self._own: dict[str, OwnLimit] = {}
         self._links: dict[str, Link] = {}
         self._queues: dict[tuple[str | None, str], asyncio.Lock] = {}
@@ -41,11 +57,21 @@ class State:
         """Return the conversation with a Redis, if there is one."""
         return self._links.get(url) if url else None
 
+    async def hear(self, url: str) -> None:
+        """See that it is known which limits hold at a Redis."""
+        await self._linked(url).hear()
+
+    async def state(self, url: str) -> None:
+        """Tell a Redis what this process states now."""
+        await self._linked(url).state()
+
     def _link(self, url: str | None) -> Link | None:
-        if url is None:
-            return None
+        return None if url is None else self._linked(url)
+
+    def _linked(self, url: str) -> Link:
         if url not in self._links:
-            self._links[url] = Link(url)
+            heard = functools.partial(self._on_heard, url)
+            self._links[url] = Link(url, self._stated, heard, self._is_busy)
         return self._links[url]
 
     def _own_limit(self, rule: Rule) -> OwnLimit:

@@ -102,8 +102,14 @@ def _name(function: Any) -> str:
 def _docstring(function: Any) -> str | None:
     while isinstance(function, functools.partial):
         function = function.func
-    is_plain = inspect.isroutine(function) or inspect.isclass(function)
-    return inspect.getdoc(function if is_plain else type(function).__call__)
+    if inspect.isroutine(function):
+        return inspect.getdoc(function)
+    # Their own words: of a base class or of `object` they would describe something else.
+    if inspect.isclass(function):
+        own = function.__dict__.get("__doc__")
+    else:
+        own = type(function).__call__.__doc__ or type(function).__dict__.get("__doc__")
+    return inspect.cleandoc(own) if isinstance(own, str) else None
 
 
 def _reader(function: Callable[..., Any]) -> Typed:
@@ -122,7 +128,7 @@ def _as_typed_dict(function: Callable[..., Any]) -> Any:
 
     name = _name(function)
     hints = _hints(function, name)
-    words = described(_docstring(function)).arguments
+    words = {**described(_docstring(function)).arguments, **_field_words(function)}
     fields = {}
     for one in _parameters(function, name):
         is_required = one.default is one.empty
@@ -162,6 +168,14 @@ def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Paramet
 def _hints(function: Any, name: str) -> dict[str, Any]:
     while isinstance(function, functools.partial):
         function = function.func
+    if found := _fields_of(function):
+        # Bounds that stand in the field are part of its hint.
+        return {
+            one: typing.Annotated[(field.annotation, *field.metadata)]
+            if field.metadata
+            else field.annotation
+            for one, field in found.items()
+        }
     if inspect.isclass(function):
         function = function.__init__
     elif not inspect.isroutine(function):
@@ -173,6 +187,19 @@ def _hints(function: Any, name: str) -> dict[str, Any]:
             f"The type hints of {name} cannot be read: {error}. Use types that stand at the top "
             "of its module. Nothing was sent."
         ) from error
+
+
+def _fields_of(function: Any) -> dict[str, Any]:
+    """Return the fields of a pydantic model by the names that it is called with."""
+    if not inspect.isclass(function):
+        return {}
+    fields = getattr(function, "__pydantic_fields__", {})
+    return {field.alias or name: field for name, field in fields.items()}
+
+
+def _field_words(function: Any) -> dict[str, str]:
+    fields = _fields_of(function)
+    return {name: one.description for name, one in fields.items() if one.description}
 
 
 def _is_plain(value: Any) -> bool:

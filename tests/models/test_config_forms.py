@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from limits import RateLimitItemPerMinute, RateLimitItemPerSecond
 
+from llmnb import LiteLLMModel
 from llmnb.errors import ConfigurationError
 from llmnb.models.config_forms import read_config
 from llmnb.models.deployments import LiteLLMDeployment, deployment, who
+from llmnb.records import Limits
 
 
 def read(config=None, name=None):
@@ -75,8 +77,8 @@ def test_the_short_form_of_the_document():
         ({"openai/gpt-4": "100/minute"}, 100.0),
         ({("client", "gpt-4"): "100/minute"}, 100.0),
         ({"gpt-3.5-turbo": "100/minute"}, None),
-        ("100/minute", "100/minute"),
-        (RateLimitItemPerSecond(30, 1), RateLimitItemPerSecond(30, 1)),
+        ("100/minute", 100.0),
+        (RateLimitItemPerSecond(30, 1), 1800.0),
         ({"gpt-4": RateLimitItemPerMinute(1000, 1)}, 1000.0),
     ],
 )
@@ -84,12 +86,11 @@ def test_a_rate_limit_counts_tokens_and_a_request_limit_requests(limit, expected
     """
     A text, an item of limits, or a mapping from models to these.
     """
-    tokens = read({"rate_limit": limit}, name="gpt-4").options
-    requests = read({"request_limit": limit}, name="gpt-4").options
+    (tokens,) = read({"rate_limit": limit}, name="gpt-4").deployments
+    (requests,) = read({"request_limit": limit}, name="gpt-4").deployments
 
-    assert tokens.get("max_tokens_per_minute") == expected
-    assert requests.get("max_requests_per_minute") == expected
-    assert "max_requests_per_minute" not in tokens
+    assert tokens.limits == Limits(tokens_per_minute=expected)
+    assert requests.limits == Limits(requests_per_minute=expected)
 
 
 def test_limits_are_told_by_model_for_the_shared_limiter():
@@ -105,12 +106,30 @@ def test_limits_are_told_by_model_for_the_shared_limiter():
         }
     )
 
-    assert dict(found.rates) == {
-        ("client", "gpt-4"): 100.0,
-        ("client", "gpt-4o"): 200.0,
-        ("client|request", "gpt-4"): "5/second",
-        ("client|request", "gpt-4o"): "5/second",
-    }
+    assert [dict(one.rates) for one in found.deployments] == [
+        {("client", "gpt-4"): "100/minute", ("client|request", "gpt-4"): "5/second"},
+        {("client", "gpt-4o"): "200/minute", ("client|request", "gpt-4o"): "5/second"},
+    ]
+    assert [one.limits.tokens_per_minute for one in found.deployments] == [100.0, 200.0]
+    assert [one.limits.requests_per_minute for one in found.deployments] == [300.0, 300.0]
+
+
+def test_each_entry_of_a_model_list_has_its_own_limits():
+    """
+    `rpm`, `tpm` and places beside an entry's parameters bind that entry alone.
+    """
+    entries = [
+        {"model_name": "a", "litellm_params": {"model": "openai/x", "rpm": 60, "tpm": 500}},
+        {"model_name": "b", "litellm_params": {"model": "groq/y", "max_parallel_requests": 2}},
+    ]
+
+    found = read({"model_list": entries, "fallbacks": ["b"]}, name="a")
+
+    assert [one.limits for one in found.deployments] == [
+        Limits(requests_per_minute=60, tokens_per_minute=500),
+        Limits(concurrency=2),
+    ]
+    assert [dict(one.params) for one in found.deployments] == [{}, {}]
 
 
 @pytest.mark.parametrize(
@@ -177,12 +196,12 @@ def test_attempts_limits_and_other_options_go_to_the_run():
 
     assert dict(found.options) == {
         "max_attempts": 5,
-        "max_requests_per_minute": 60,
-        "max_tokens_per_minute": 6000,
-        "max_concurrent_requests": 3,
         "use_cache": False,
         "project_name": "Mine",
     }
+    assert found.deployments[0].limits == Limits(
+        requests_per_minute=60, tokens_per_minute=6000, concurrency=3
+    )
     assert dict(found.deployments[0].params) == {"temperature": 0}
 
 
@@ -190,12 +209,14 @@ def test_attempts_limits_and_other_options_go_to_the_run():
     "config",
     [
         [{"name": "gpt-4o"}],
+        {"gpt-4o"},
         {"model_list": {"model_name": "a"}},
         {"model_list": ["gpt-4o"]},
         {"model_list": [{"model_name": "other"}], "name": "gpt-4o"},
         {"rate_limit": "often"},
         {"rate_limit": {"gpt-4o-mini": "often"}},
         {"n": 0},
+        {"max_parallel_requests": 0},
         {"n": "five"},
     ],
 )
@@ -205,6 +226,8 @@ def test_what_cannot_be_read_is_told_at_once(config):
     """
     with pytest.raises(ConfigurationError):
         read(config)
+    with pytest.raises(ConfigurationError):
+        LiteLLMModel(config=config)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ import importlib.util
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from llmnb import AsyncLLM, LiteLLMModel, LLMModel, Message, last_run
 from llmnb.adapters import litellm
 from llmnb.errors import AuthenticationError, MissingExtra, Unsent
-from llmnb.models import litellm_model
 from llmnb.models.asking import Asking, start
+from llmnb.rate_limiter import GLOBAL_LIMITER
 from llmnb.testing import SimulatedProvider
 
 KEY = "not-a-key-at-all"
@@ -87,25 +88,24 @@ def test_limits_of_the_config_hold_the_run():
     )
 
 
-def test_limits_of_the_config_are_shared_where_a_redis_shares_limits(monkeypatch):
+def test_limits_of_the_config_are_shared_where_a_redis_shares_limits(monkeypatch, redis):
     """
     Under the limiter's keys, and never against what was said there already.
     """
-    shared = {("client", "gpt-4o-mini"): "1/minute"}
+    monkeypatch.setenv("REDIS_URL", redis.url)
+    rates = GLOBAL_LIMITER.rate_config
+    try:
+        rates["client", "gpt-4o-mini"] = "100000/minute"
+        with SimulatedProvider(latency=0) as sim:
+            llm = at(sim, rate_limit="90000/minute", request_limit="50/second")
+            pd.Series(["a"]).llm.generate(model=llm, progress=False)
 
-    class Limiter:
-        url = "redis://127.0.0.1:1"
-        rate_config = shared
-
-    monkeypatch.setattr(litellm_model, "GLOBAL_LIMITER", Limiter)
-    LiteLLMModel(
-        "gpt-4o-mini", {"rate_limit": "9/minute", "request_limit": "5/second"}
-    )._get_ready()
-
-    assert shared == {
-        ("client", "gpt-4o-mini"): "1/minute",
-        ("client|request", "gpt-4o-mini"): "5/second",
-    }
+        assert dict(rates) == {
+            ("client", "gpt-4o-mini"): "100000/minute",
+            ("client|request", "gpt-4o-mini"): "50/second",
+        }
+    finally:
+        rates.clear()
 
 
 def test_without_litellm_the_error_names_three_ways_out(monkeypatch):

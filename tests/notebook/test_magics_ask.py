@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 from inert import check_inert
 from markup import PAYLOADS
 
+from llmnb import LLMModel, LLMResult
 from llmnb.errors import MissingKey, SchemaMismatch, UnknownModel
 from llmnb.notebook.answer import Answer
 from llmnb.testing import always
@@ -140,6 +142,24 @@ def test_several_models_are_the_order_of_fallback(shell, desk):
     answer = shell.run("%llm -m openai/first -m openai/second Hi").value
 
     assert answer.model == "openai/second"
+
+
+def test_a_variable_may_name_a_model_that_is_an_object(shell, desk):
+    """
+    `-m NAME` asks the model that the variable holds, for one prompt and for a frame's rows.
+    """
+
+    class Upper(LLMModel):
+        async def acompletion(self, messages, **kw):
+            return [LLMResult(text=messages[-1].text.upper())]
+
+    shell.names["mine"] = Upper()
+    shell.names["df"] = pd.DataFrame({"text": ["a", "b"]})
+
+    assert str(shell.run("%llm -m mine -f text hello").value) == "HELLO"
+    shell.run("%%llm -m mine --df df --into answer\n{text}")
+    assert shell.names["df"]["answer"].tolist() == ["A", "B"]
+    assert desk.prompts == []
 
 
 def test_a_model_that_nobody_named_is_announced_once(shell, desk, monkeypatch):

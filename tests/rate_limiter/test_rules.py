@@ -47,18 +47,23 @@ def test_a_bare_name_binds_the_model_at_any_provider():
     """
     A name with its provider binds it there only, and both hold together.
     """
-    config = RateConfig(
+    limiter = GlobalRateLimiter(
         {
             ("client", "gpt-4"): 100,
             ("client|request", "openai/gpt-4"): 5,
             ("client", "openai/gpt-4"): 50,
             ("client", "gpt-4o"): 7,
-        }
+        },
+        use_in_memory=True,
     )
 
-    assert [rule.key for rule in config.rules_for("azure", "gpt-4")] == [("client", "gpt-4")]
-    assert {rule.per_minute for rule in config.rules_for("openai", "gpt-4")} == {100, 50, 5}
-    assert config.rules_for("openai", "gpt-3.5") == []
+    def bound(provider, model):
+        binding = limiter.binding(provider, model)
+        return set() if binding is None else {rule.per_minute for rule in binding.rules}
+
+    assert bound("azure", "gpt-4") == {100}
+    assert bound("openai", "gpt-4") == {100, 50, 5}
+    assert bound("openai", "gpt-3.5") == set()
 
 
 def test_every_change_is_told():

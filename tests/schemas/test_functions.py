@@ -242,6 +242,47 @@ def test_methods_callables_and_partial_functions_are_functions():
     assert "place" not in partial["parameters"]["properties"]
 
 
+def test_a_pydantic_model_is_a_tool_that_makes_one():
+    """
+    Types, bounds, descriptions and aliases of its fields; its own words and not pydantic's.
+    """
+
+    class Trip(pydantic.BaseModel):
+        city: str = pydantic.Field(description="Where to.")
+        days: int = pydantic.Field(3, ge=1, alias="numberOfDays")
+
+    class Told(Trip):
+        """Plan a trip."""
+
+    tool = function_schema(Trip)["function"]
+    assert "description" not in tool
+    assert function_schema(Told)["function"]["description"] == "Plan a trip."
+    assert tool["parameters"]["properties"] == {
+        "city": {"type": "string", "description": "Where to."},
+        "numberOfDays": {"type": "integer", "minimum": 1, "default": 3},
+    }
+    assert tool["parameters"]["required"] == ["city"]
+    assert Trip(**arguments(Trip, '{"city": "Kyiv", "numberOfDays": 2}')).days == 2
+    with pytest.raises(SchemaMismatch, match="numberOfDays"):
+        arguments(Trip, '{"city": "Kyiv", "numberOfDays": 0}')
+
+
+def test_an_object_without_words_of_its_own_has_no_description():
+    """
+    What Python says of every callable is no description of a tool.
+    """
+
+    class Bare:
+        def __call__(self, a: int) -> int:
+            return a
+
+    class Told(Bare):
+        """Add one."""
+
+    assert "description" not in function_schema(Bare())["function"]
+    assert function_schema(Told())["function"]["description"] == "Add one."
+
+
 def test_a_function_without_arguments_is_a_tool():
     """
     Models send nothing, or an empty object.

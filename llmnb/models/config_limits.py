@@ -1,0 +1,89 @@
+"""The limits in a model's `config`: which rates bind which of its deployments."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from llmnb.adapters.rates import Rate, per_minute
+from llmnb.errors import ConfigurationError
+from llmnb.models.deployments import Deployment
+from llmnb.rate_limiter import Key
+from llmnb.records import Limits
+
+_TOKENS = ("rate_limit", "client", ("max_tokens_per_minute", "tpm"))
+_REQUESTS = ("request_limit", "client|request", ("max_requests_per_minute", "rpm"))
+_PLACES = "max_concurrent_requests"
+_EVEN = "max_rps"
+
+LIMITS = frozenset((*_TOKENS[2], *_REQUESTS[2], _PLACES, _EVEN))
+"""Fields that may stand beside a deployment's parameters and are limits."""
+
+
+def limited(
+    made: Deployment, *, name: str, given: Mapping[str, Any], own: Mapping[str, Any]
+) -> Deployment:
+    """Return a deployment with the limits that a config sets it.
+
+    ``rate_limit`` and ``request_limit`` may be one rate for each of the models, or a mapping
+    from models to rates; what stands beside a deployment's own parameters is its own.
+
+    Args:
+        made: The deployment.
+        name: The name under which the whole model is asked for.
+        given: The config.
+        own: The fields that the deployment was made from.
+
+    Raises:
+        ConfigurationError: If a rate is none.
+    """
+    model = made.model.partition("/")[2]
+    rates: dict[Key, Rate] = {}
+    least: list[float | None] = []
+    for field, kind, others in (_TOKENS, _REQUESTS):
+        shared = _rate_of(given.get(field), made.model, name)
+        if shared is not None:
+            rates[kind, model] = shared
+        found = [per_minute(rate) for rate in (shared, *map(own.get, others)) if rate is not None]
+        least.append(min((rate for rate in found if rate is not None), default=None))
+    limits = Limits(
+        tokens_per_minute=least[0],
+        requests_per_minute=least[1],
+        concurrency=_places(own.get(_PLACES)),
+        even=bool(own.get(_EVEN)),
+    )
+    return dataclasses.replace(made, limits=limits, rates=rates)
+
+
+def _places(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(
+            f"{_PLACES} is a number of requests, got {value!r}. Nothing was sent."
+        )
+    return value
+
+
+def _rate_of(limit: Any, model: str, name: str) -> Rate | None:
+    """Return the rate of one model, else that of the name it is asked for under."""
+    rate = _rate(limit, model)
+    return _rate(limit, name) if rate is None else rate
+
+
+def _rate(limit: Any, name: str) -> Rate | None:
+    """Return the rate that holds for a name; the smallest where several do."""
+    if limit is None:
+        return None
+    if not isinstance(limit, Mapping):
+        per_minute(limit)  # wrong ones are told here, not at the first request
+        rate: Rate = limit
+        return rate
+    names = {name, name.rpartition("/")[2], name.partition("/")[2]}
+    rates = [rate for named, rate in limit.items() if _plain(named) in names]
+    return min(rates, key=lambda rate: per_minute(rate) or 0.0, default=None)
+
+
+def _plain(name: Any) -> str:
+    return str(name[-1] if isinstance(name, tuple) else name)

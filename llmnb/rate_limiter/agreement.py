@@ -1,0 +1,140 @@
+"""What the processes at one Redis state about limits: each says its own, the smallest holds.
+
+Nobody's limit is exceeded because another process states a larger one, or none at all. A
+statement stands as long as the process that made it, and is forgotten a minute after the
+last word of one that was killed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from llmnb.adapters.rates import Allowance
+from llmnb.adapters.redis import SharedStore
+from llmnb.errors import ConfigurationError
+from llmnb.rate_limiter.rules import Key, Rule, checked_key
+
+LIFETIME_SECONDS = 60.0
+"""A process that was not heard of for so long states nothing any more."""
+
+FRESH_SECONDS = 1.5
+"""What was heard so lately need not be asked again."""
+
+_HASH = "{llmnb}:rules"
+
+Stated = Callable[[], Sequence[Rule]]
+"""Returns what this process states."""
+
+Heard = Callable[[Mapping[Key, Rule]], None]
+"""Told of the smallest limits that others state, whenever those have changed."""
+
+
+class Agreement:
+    """What all processes at one Redis state; lives on the loop thread.
+
+    Args:
+        store: The Redis.
+        member: This process's name there.
+        stated: Returns what this process states.
+        on_heard: Told when others state something else.
+    """
+
+    def __init__(self, store: SharedStore, member: str, stated: Stated, on_heard: Heard) -> None:
+        self._store = store
+        self._member = member
+        self._stated = stated
+        self._on_heard = on_heard
+        self._heard: dict[Key, Rule] = {}
+        self._heard_at = -math.inf
+        self.calls = 0
+        """Round trips so far."""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether everybody was heard lately."""
+        return time.monotonic() - self._heard_at < FRESH_SECONDS
+
+    @property
+    def has_words(self) -> bool:
+        """Whether this process has something to uphold."""
+        return bool(self._stated())
+
+    async def speak(self) -> None:
+        """State what this process states, and hear the others.
+
+        Raises:
+            LimiterError: If Redis does not answer; what was heard last holds until it does.
+        """
+        await self._say([words_of(rule) for rule in self._stated()])
+
+    async def leave(self) -> None:
+        """Take back what this process states.
+
+        Raises:
+            LimiterError: If Redis does not answer; it forgets in a minute.
+        """
+        await self._say([])
+
+    async def _say(self, words: Sequence[str]) -> None:
+        lifetime = f"{LIFETIME_SECONDS * 1_000_000:.0f}"
+        self.calls += 1
+        heard = await self._store.agree([_HASH], [self._member, lifetime, *words])
+        self._heard_at = time.monotonic()
+        rules = smallest(rule for line in heard if (rule := rule_of(line)) is not None)
+        if rules != self._heard:
+            self._heard = rules
+            self._on_heard(rules)
+
+
+def words_of(rule: Rule) -> str:
+    """Return a rule as one line.
+
+    Example:
+        >>> words_of(Rule(("client", "gpt-4"), Allowance(100.0, 60.0, "minute")))
+        '["client","gpt-4",100.0,60.0,"minute"]'
+    """
+    one = rule.allowance
+    return json.dumps([*rule.key, one.amount, one.seconds, one.period], separators=(",", ":"))
+
+
+def rule_of(line: str) -> Rule | None:
+    """Return the rule of a line, None for a line that is none.
+
+    Example:
+        >>> rule_of('["client","gpt-4",100.0,60.0,"minute"]').per_minute
+        100.0
+        >>> rule_of('["client","gpt-4",-1,60.0,"minute"]') is None
+        True
+    """
+    try:
+        kind, name, amount, seconds, period = json.loads(line)
+        key = checked_key((kind, name))
+        made = Allowance(float(amount), float(seconds), str(period))
+    except (ValueError, TypeError, ConfigurationError):
+        return None
+    is_rate = 0 < made.amount < math.inf and 0 < made.seconds < math.inf
+    return Rule(key, made) if is_rate else None
+
+
+def smallest(rules: Iterable[Rule]) -> dict[Key, Rule]:
+    """Return the smallest rule of each key.
+
+    Example:
+        >>> rates = [Allowance(9.0, 60.0, "minute"), Allowance(5.0, 60.0, "minute")]
+        >>> found = smallest(Rule(("client", "gpt-4"), rate) for rate in rates)
+        >>> found["client", "gpt-4"].per_minute
+        5.0
+    """
+    found: dict[Key, Rule] = {}
+    for rule in rules:
+        known = found.get(rule.key)
+        if known is None or _size(rule) < _size(known):
+            found[rule.key] = rule
+    return found
+
+
+def _size(rule: Rule) -> tuple[float, float]:
+    return rule.per_minute, rule.allowance.seconds

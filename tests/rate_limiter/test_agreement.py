@@ -1,0 +1,228 @@
+"""Promises of limits that one process states and all who share its Redis keep."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import threading
+
+import pytest
+from limited_process import LimitedProcess
+
+from llmnb import bridge
+from llmnb.errors import LimiterTimeout
+from llmnb.rate_limiter import GlobalRateLimiter
+from llmnb.testing import SimulatedProvider
+
+pytestmark = pytest.mark.redis
+
+KEY = ("client|request", "m")
+
+
+@pytest.fixture
+def limiter(redis):
+    """Make limiters that act as processes of their own; each is ended."""
+    made = []
+
+    def make(rates=None, url=redis.url):
+        made.append(GlobalRateLimiter(rates, redis_url=url))
+        return made[-1]
+
+    yield make
+    for one in made:
+        end(one)
+
+
+def end(limiter):
+    """End a limiter as the end of its process would."""
+
+    async def close():
+        await limiter._state().close()
+
+    bridge.call(close())
+    limiter.rate_config = {}
+
+
+async def lost(limiter):
+    """Wait until a limiter has noticed that its Redis is gone."""
+    while limiter.trouble is None:
+        await limiter.hear()
+        await asyncio.sleep(0.02)
+
+
+async def heard(limiter, rate):
+    """Wait until a limiter keeps to a rate; None: to none."""
+    while True:
+        binding = limiter.binding("any", "m")
+        if (None if binding is None else binding.rules[0].per_minute) == rate:
+            return
+        await limiter.hear()
+        await asyncio.sleep(0.02)
+
+
+def test_a_limit_of_one_process_binds_the_engine_of_another(global_limiter, redis, tmp_path):
+    """
+    A process that was told of no limit keeps to the one that this process sets while it runs.
+    """
+    with SimulatedProvider.spawn(latency=0, limit_headers=False) as sim:
+        other = LimitedProcess(
+            redis.url,
+            url=sim.base_url,
+            model="m",
+            rows=1_000_000,
+            rates=[],
+            cache_dir=str(tmp_path),
+            concurrency=4,
+        )
+        try:
+            other.ready()
+            other.go()
+            assert _comes_to(sim, lambda passed: passed > 20)
+            one = GlobalRateLimiter(redis_url=redis.url)
+            one.rate_config[KEY] = "60/minute"
+            assert _comes_to(sim, lambda passed: passed <= 2)
+            del one.rate_config[KEY]
+            assert _comes_to(sim, lambda passed: passed > 20)
+            other.go()
+            assert other.result()["failed"] == 0
+        finally:
+            other.kill()
+
+
+def _comes_to(sim, is_there):
+    """Wait until the requests of one second are as expected; False if they never are."""
+    for _ in range(30):
+        before = sim.ledger.totals().received
+        threading.Event().wait(1.0)
+        if is_there(sim.ledger.totals().received - before):
+            return True
+    return False
+
+
+async def test_the_smallest_that_anybody_states_holds_for_all(limiter):
+    """
+    Whoever states more, or nothing, keeps to the least; what a process says of itself stays.
+    """
+    small, large, silent = limiter({KEY: 60}), limiter({KEY: 600}), limiter()
+    for one in (small, large, silent):
+        await one.hear()
+
+    for one in (small, large, silent):
+        await asyncio.wait_for(heard(one, 60.0), 10)
+    assert large.rate_config[KEY] == 600
+    assert not silent.rate_config
+    status = await silent.rate_limit_status()
+    assert status[KEY]["period_cap"] == 60
+
+
+async def test_a_limit_that_is_taken_back_binds_nobody_any_more(limiter):
+    """
+    Deleted, or stated by a process that has ended.
+    """
+    one, other = limiter({KEY: 60}), limiter()
+    await one.hear()
+    await asyncio.wait_for(heard(other, 60.0), 10)
+
+    del one.rate_config[KEY]
+    await asyncio.wait_for(heard(other, None), 10)
+
+    one.rate_config[KEY] = 30
+    await asyncio.wait_for(heard(other, 30.0), 10)
+    await asyncio.to_thread(end, one)
+    await asyncio.wait_for(heard(other, None), 10)
+
+
+async def test_by_hand_a_limit_of_others_holds_too(limiter):
+    """
+    `try_acquire` on a key that only another process limits waits its turn.
+    """
+    one, other = limiter({KEY: "1/hour"}), limiter()
+    await one.hear()
+
+    with pytest.raises(LimiterTimeout):
+        await other.try_acquire(KEY, acquire_timeout=0.3)
+
+
+async def test_what_was_heard_holds_while_redis_is_lost(limiter, redis_of_its_own):
+    """
+    A limit of others does not end because nobody can be heard; one's own change holds at once.
+    """
+    redis = redis_of_its_own
+    one, other = limiter({KEY: 60}, redis.url), limiter({KEY: 600}, redis.url)
+    await one.hear()
+    await asyncio.wait_for(heard(other, 60.0), 10)
+    redis.kill()
+    await asyncio.wait_for(lost(other), 10)
+
+    await heard(other, 60.0)
+    other.rate_config[KEY] = 6
+    await heard(other, 6.0)
+
+
+async def test_a_limiter_that_nobody_has_states_nothing(limiter):
+    """
+    What is gone from memory binds nobody for longer than a second or two.
+    """
+    one, other = GlobalRateLimiter({KEY: 60}, redis_url=limiter().url), limiter()
+    await one.hear()
+    await asyncio.wait_for(heard(other, 60.0), 10)
+
+    del one
+    gc.collect()
+    await asyncio.wait_for(heard(other, None), 10)
+
+
+async def test_a_killed_process_is_forgotten(limiter, redis):
+    """
+    A statement older than a minute stands no more; a clock that went back makes none older.
+    """
+    other = limiter()
+    old, young = (redis.call("TIME")[0] + "000000" for _ in range(2))
+    line = json.dumps(["client|request", "m", 60.0, 60.0, "minute"])
+    redis.call("HSET", "{llmnb}:rules", "dead", f"{int(old) - 61_000_000}\n{line}")
+    await other.hear()
+    assert other.binding("any", "m") is None
+
+    redis.call("HSET", "{llmnb}:rules", "alive", f"{int(young) - 50_000_000}\n{line}")
+    await asyncio.wait_for(heard(other, 60.0), 10)
+
+
+async def test_what_is_no_statement_is_passed_over(limiter, redis):
+    """
+    Whatever stands in the place of statements, nothing breaks and nothing is limited by it.
+    """
+    now = redis.call("TIME")[0] + "000000"
+    lines = [
+        "",
+        "no json",
+        "[]",
+        '["a","b",-1,60,"x"]',
+        '["a","b",1e999,60,"x"]',
+        "{}",
+        "[1,2,3,4,5]",
+    ]
+    redis.call("HSET", "{llmnb}:rules", "odd", "\n".join([now, *lines]), "odder", "x")
+    other = limiter()
+
+    await other.hear()
+
+    assert other.binding("any", "m") is None
+    assert other.trouble is None
+
+
+async def test_without_the_extra_nothing_changes_for_who_sets_no_limit(limiter, monkeypatch):
+    """
+    A `REDIS_URL` that is meant for others stops nobody.
+    """
+    monkeypatch.setattr("llmnb.rate_limiter.limiter.check", _missing)
+    other = limiter()
+
+    await other.hear()
+    await other.try_acquire(KEY)
+
+
+def _missing(url):
+    from llmnb.errors import MissingExtra
+
+    raise MissingExtra("not installed")

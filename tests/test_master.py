@@ -1,0 +1,99 @@
+"""What `GenerationMaster` gives of many texts over a list of models."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+
+import pytest
+
+from llmnb import LLM, GenerationMaster, LLMResult
+from llmnb.errors import ConfigurationError, RequestRejected
+from llmnb.testing import SimulatedProvider
+
+
+@pytest.fixture
+def sim():
+    def refused(request):
+        return 400 if request.prompt == "bad" else None
+
+    with SimulatedProvider(reply=lambda prompt: prompt.upper(), faults=refused) as sim:
+        yield sim
+
+
+def master(sim, texts, **options):
+    llms = [LLM(url=sim.base_url, api_key="k", model="gpt-4o-mini")]
+    return GenerationMaster(llms, texts, bars=False, **options)
+
+
+def test_a_failed_row_is_none_among_the_texts_and_an_error_among_the_outcomes(sim):
+    """
+    n texts in order; every outcome is an `LLMResult`, with the answer or the error.
+    """
+    work = master(sim, ["one", "bad", "two"])
+
+    assert asyncio.run(work.run()) == ["ONE", None, "TWO"]
+    assert all(isinstance(one, LLMResult) for one in work.outcomes)
+    assert [one.text for one in work.outcomes] == ["ONE", None, "TWO"]
+    assert isinstance(work.outcomes[1].error, RequestRejected)
+
+
+def test_an_outcome_has_the_figures_of_its_row(sim):
+    """
+    Question, model, tokens, cost and key stand in the result; it pickles.
+    """
+    work = master(sim, ["one"])
+    asyncio.run(work.run())
+
+    (one,) = pickle.loads(pickle.dumps(work.outcomes))
+    assert [turn.text for turn in one.prompt] == ["one"]
+    assert (one.provider, one.model) == ("openai", "gpt-4o-mini")
+    assert min(one.prompt_count, one.completion_count, one.cost) > 0
+    assert one.key is not None
+    assert str(one) == "ONE"
+
+
+def test_conversations_are_texts_too(sim):
+    """
+    A list of messages may stand where a text may.
+    """
+    turns = [{"role": "system", "content": "Be loud."}, {"role": "user", "content": "hi"}]
+    work = master(sim, [turns])
+
+    assert asyncio.run(work.run()) == ["HI"]
+    assert [turn.role for turn in work.outcomes[0].prompt] == ["system", "user"]
+
+
+def test_before_it_runs_everything_is_left_to_do(sim):
+    """
+    The names of the design tell where the work stands: before, and at its end.
+    """
+    work = master(sim, ["one", "two"])
+
+    assert work.outcomes == [None, None]
+    assert (work._todo, work._responses, work._pbar) == ([0, 1], [None, None], None)
+
+    asyncio.run(work.run())
+
+    assert (work._todo, work._responses) == ([], ["ONE", "TWO"])
+    assert work._pbar is not None
+    assert asyncio.run(work._worker()) is None
+
+
+def test_one_text_can_be_asked_alone(sim):
+    """
+    `_process_one` asks one text with every retry and gives its result.
+    """
+    found = asyncio.run(master(sim, []).run()), asyncio.run(master(sim, [])._process_one("one"))
+
+    assert found[0] == []
+    assert isinstance(found[1], LLMResult)
+    assert found[1].text == "ONE"
+
+
+def test_no_model_at_all_is_an_error_before_anything_is_sent():
+    """
+    An empty list of models is told where it is given.
+    """
+    with pytest.raises(ConfigurationError, match="at least one model"):
+        GenerationMaster([], ["one"])
