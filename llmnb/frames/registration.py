@@ -57,9 +57,10 @@ def register_accessor(name: str) -> None:
         raise ConfigurationError(
             f".{name} of pandas' frames belongs to {owner}: choose another name."
         )
-    polars = sys.modules.get("llmnb.frames.polars")
-    if polars is not None:
-        polars.register(name)
+    for library in ("polars", "dask"):
+        others = sys.modules.get(f"llmnb.frames.{library}")
+        if others is not None:
+            others.register(name)
     _register(name)
 
 

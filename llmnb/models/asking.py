@@ -99,11 +99,11 @@ class Asking:
     def models(self) -> tuple[Model | None, ...]:
         """The models in order; one None where none is named."""
         if self.model is None or isinstance(self.model, str | Endpoint):
-            return _endpoints(self.model)
-        return tuple(one for model in self.model for one in _endpoints(model))
+            return endpoints_of(self.model)
+        return tuple(one for model in self.model for one in endpoints_of(model))
 
 
-def _endpoints(model: Model | None) -> tuple[Model | None, ...]:
+def endpoints_of(model: Model | None) -> tuple[Model | None, ...]:
     """Return the endpoints of a model that has several of its own, such as `LiteLLMModel`."""
     own: tuple[Model, ...] = getattr(model, "endpoints", ())
     return own or (model,)
