@@ -126,7 +126,7 @@ def _asked(table: Any, verb: Verb, prompt: Hashable, more: Any, given: Given) ->
     own, found = _form(what.shape)
     question = dataclasses.replace(question, meta=settled(found, own), own=own)
     work = packed(question, table.npartitions)
-    _expect(work, what.options)
+    _expect(work, options_of(given))
     needed = _needed(table, fields, is_whole=what.options.into is not None)
     return needed.map_partitions(answered, work, meta=question.meta, token=f"llm-{verb}")
 
