@@ -332,7 +332,8 @@ def wait(timeout: float) -> None:
 
 
 @atexit.register
-def _close_all() -> None:
+def close() -> None:
+    """End every display, whatever is still under way."""
     for run, thread in list(_runs.values()):
         run.close()
         if thread.is_alive():

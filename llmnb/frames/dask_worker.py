@@ -11,7 +11,7 @@ from llmnb import bridge, settings
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
 from llmnb.engine.status import Clock
 from llmnb.errors import Stopped
-from llmnb.frames import dask_cluster, dask_watching, failures, vectors, verbs
+from llmnb.frames import dask_cluster, dask_status, dask_watching, failures, vectors, verbs
 from llmnb.frames.dask_columns import fitting
 from llmnb.frames.dask_limits import Part, Terms, wishes
 from llmnb.frames.dask_work import Question, Work
@@ -41,6 +41,9 @@ def answered(partition: Any, work: Work) -> Any:
     """
     question = work.question
     if not len(partition):
+        project = str(question.given.get("project_name"))
+        nothing = dask_status.empty(project)
+        dask_watching.tell(work.id, uuid.uuid4().hex, nothing, "", is_done=True)
         return question.meta
     flight = _Flight(work, question)
     asked = flight.embedded if question.verb == "embed" else flight.asked
@@ -221,7 +224,7 @@ class _Flight:
             raise
         finally:
             _flights.pop(self._name, None)
-            self._tell(is_done=run.is_done)
+            self._tell(is_done=True)
         if self._is_unwanted:
             raise dask_cluster.put_back()
         if self.is_stopped:

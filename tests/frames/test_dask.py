@@ -29,7 +29,7 @@ def alone():
     """Compute in this thread; the display of a test ends with it."""
     with dask.config.set(scheduler="synchronous"):
         yield
-    dask_watching.wait(10)
+    dask_watching.close()
 
 
 @pytest.fixture

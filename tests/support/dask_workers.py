@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -38,25 +37,3 @@ def set_variable(name: str, value: str | None) -> None:
         os.environ.pop(name, None)
     else:
         os.environ[name] = value
-
-
-def die() -> None:
-    """Kill this process as the system's killer of memory eaters does."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def cpu_seconds() -> float:
-    """Return the CPU time of this process."""
-    import time
-
-    return time.process_time()
-
-
-def counts() -> dict[str, Any]:
-    """Return what this worker's last run has done."""
-    import dataclasses
-
-    import llmnb
-
-    run = llmnb.last_run()
-    return {} if run is None else dataclasses.asdict(run.status().counts)
