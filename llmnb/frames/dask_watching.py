@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import logging
+import os
 import threading
 from collections.abc import Mapping
 from typing import Any, cast
@@ -63,6 +64,9 @@ class ClusterRun:
         self._samples: list[Sample] = []
         self._is_stopped = False
         self._is_closed = False
+        self.can_retry = False
+        """Whether failed rows can be asked again from here: the next compute does it."""
+
         self.asked = ""
         """The models in words."""
 
@@ -232,6 +236,8 @@ class _Wish:
     partitions: int
     bars: Bars
     is_telling: bool
+    process: int
+    """The process that put the question; a fork of it is another one."""
 
 
 _wishes: dict[str, _Wish] = {}
@@ -242,19 +248,20 @@ _lock = threading.Lock()
 
 def expect(work: str, partitions: int, *, bars: Bars, is_telling: bool) -> None:
     """Show what is computed of a question from now on, and hear the workers that do it."""
-    _wishes[work] = _Wish(partitions, bars, is_telling)
+    _wishes[work] = _Wish(partitions, bars, is_telling, os.getpid())
     if (client := dask_cluster.client()) is not None:
         dask_cluster.listen(client, _hear)
 
 
 def is_expected(work: str) -> bool:
     """Whether a question was put in this process."""
-    return work in _wishes
+    wish = _wishes.get(work)
+    return wish is not None and wish.process == os.getpid()
 
 
 def tell(work: str, part: str, status: StatusSnapshot, asked: str, *, is_done: bool) -> None:
     """Say how far a partition is: to this process's display, or to those that listen."""
-    if work in _wishes:
+    if is_expected(work):
         _take(work, part, status, asked, is_done)
     elif (worker := dask_cluster.worker()) is not None:
         told = dask_status.plain(status)

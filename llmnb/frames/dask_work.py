@@ -202,13 +202,9 @@ def _of(model: Any, gen_type: str) -> list[Any]:
     without_key(getattr(model, "connection", None), "The model")
     if hasattr(model, "target"):  # it knows itself how it is reached, wherever it is
         return [model]
-    if model.model and not model.url:
-        choose(model.model, api_provider=model.api_provider, gen_type=gen_type)
-    return [
-        Address(
-            model=model.model,
-            url=model.url,
-            api_provider=model.api_provider,
-            params=dict(model.params),
-        )
-    ]
+    name, provider = model.model, model.api_provider
+    if not model.url:
+        found = choose(name or None, api_provider=provider, gen_type=gen_type)
+        name, provider = f"{found.provider}/{found.model}", None
+    address = Address(model=name, url=model.url, api_provider=provider, params=dict(model.params))
+    return [address]

@@ -19,7 +19,6 @@ from llmnb.frames.job import Job, job
 from llmnb.frames.options import options_of
 from llmnb.models.asking import Asking, Preparer
 from llmnb.models.planning import Plan
-from llmnb.rate_limiter import GLOBAL_LIMITER
 
 TELL_SECONDS = 0.5
 """A partition says how far it is this often, and at its end."""
@@ -177,7 +176,6 @@ class _Flight:
             self._worker,
             is_client=dask_watching.is_expected(self.work.id),
         )
-        GLOBAL_LIMITER.check()
         part = self._terms.part()
         if part.divided_by > 1:
             dask_watching.say_once(
@@ -227,7 +225,7 @@ class _Flight:
             self._tell(is_done=True)
         if self._is_unwanted:
             raise dask_cluster.put_back()
-        if self.is_stopped:
+        if self.is_stopped or run.status().counts.num_stopped:
             raise Stopped(
                 "The run was stopped. What was answered is kept: compute it again to ask only "
                 "what is missing."

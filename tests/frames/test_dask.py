@@ -150,7 +150,7 @@ def test_what_does_not_fit_the_meta_is_missing_and_said(sim, ddf, says, caplog):
     """
     A number too large for any column of numbers does not change the partition's type.
     """
-    with says('{"text": "x", "size": %d, "kind": null}' % 2**80):
+    with says(f'{{"text": "x", "size": {2**80}, "kind": null}}'):
         answers = ddf.llm.extract("t", Word).compute()
 
     assert answers["size"].dtype == "Int64"

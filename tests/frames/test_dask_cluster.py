@@ -168,6 +168,29 @@ def test_two_workers_keep_one_limit_through_redis(client, server, redis):
     assert set(client.run(rates).values()) == {0}
 
 
+@pytest.mark.slow
+@pytest.mark.redis
+@pytest.mark.parametrize("count", [2, 4])
+def test_many_workers_keep_one_limit_for_long(redis, count):
+    """
+    Requests and tokens, through many partitions.
+    """
+    with (
+        SimulatedProvider.spawn(latency=0.2, limit_headers=False) as sim,
+        workers(count, OPENAI_BASE_URL=sim.base_url, REDIS_URL=redis.url),
+    ):
+        asked = table(3_000, 24).llm.generate(
+            "{t}",
+            model="openai/m",
+            max_requests_per_minute=f"{PER_SECOND} per second",
+            max_tokens_per_minute=100_000_000,
+        )
+        assert asked.compute().notna().all()
+        is_within, used = within(sim)
+    assert is_within
+    assert used >= 0.95
+
+
 def rates():
     return len(GLOBAL_LIMITER.rate_config)
 
