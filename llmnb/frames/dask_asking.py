@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import dask
 import pandas as pd
+from dask.callbacks import Callback
 
 from llmnb import settings
 from llmnb.adapters.rates import per_minute
@@ -21,13 +23,14 @@ from llmnb.frames.answers import Form, check_place, column, label, suffixed
 from llmnb.frames.columns import WHOLE, Columns, name_of
 from llmnb.frames.dask_columns import settled
 from llmnb.frames.dask_work import Question, Verb, Work, packed, travelling, without_key
-from llmnb.frames.dask_worker import answered, made, planned, previewed
+from llmnb.frames.dask_worker import answered, made, planned, previewed, steer
 from llmnb.frames.job import say_once
 from llmnb.frames.options import Options, options_of
 from llmnb.frames.questions import Questions
 from llmnb.models.asking import endpoints_of
 from llmnb.models.planning import Plan
 from llmnb.models.resolve import choose
+from llmnb.progress import Bars
 from llmnb.rate_limiter import GLOBAL_LIMITER
 
 _dask: Any = dask  # its own types leave these out
@@ -106,12 +109,7 @@ def embed(table: Any, name: Hashable, into: Hashable | None, given: Given) -> An
     meta, own = _vectors(table._meta, into, is_several=on_error == "column")
     question = dataclasses.replace(question, meta=meta, own=own)
     work = packed(question, table.npartitions)
-    dask_watching.expect(
-        work.id,
-        work.partitions,
-        bars=given.get("progress", "auto"),
-        is_telling=on_error == "null",
-    )
+    _heed(work, given.get("progress", "auto"), on_error)
     needed = _needed(table, [str(name)], is_whole=into is not None)
     return needed.map_partitions(answered, work, meta=meta, token="llm-embed")
 
@@ -132,12 +130,27 @@ def _asked(table: Any, verb: Verb, prompt: Hashable, more: Any, given: Given) ->
 
 
 def _expect(work: Work, options: Options) -> None:
-    dask_watching.expect(
-        work.id,
-        work.partitions,
-        bars=options.progress,
-        is_telling=options.on_error == "null",
-    )
+    _heed(work, options.progress, options.on_error)
+
+
+def _heed(work: Work, bars: Bars, on_error: str) -> None:
+    """Show what is computed of a question, and end it with the compute."""
+    dask_watching.expect(work.id, work.partitions, bars=bars, is_telling=on_error == "null")
+    _interrupts.register()
+
+
+class _Interrupts(Callback):
+    """Told by Dask's own schedulers how a compute ended.
+
+    An interrupt ends the wait for its threads, and not what they do.
+    """
+
+    def _finish(self, _graph: Any, _state: Any, _is_errored: bool) -> None:
+        if isinstance(sys.exc_info()[1], KeyboardInterrupt):
+            steer(None, "stop")
+
+
+_interrupts = cast(Any, _Interrupts)()
 
 
 def _form(shape: Any) -> tuple[tuple[Hashable, ...], Any]:

@@ -93,10 +93,10 @@ _flights: dict[str, _Flight] = {}
 """What is under way in this process, by the name of its run."""
 
 
-def steer(work: str, how: str) -> None:
-    """Pause, resume, stop or cancel what this process does of a question."""
+def steer(work: str | None, how: str) -> None:
+    """Pause, resume, stop or cancel what this process does of a question; None: of all."""
     for flight in list(_flights.values()):
-        if flight.work.id == work and flight.run is not None:
+        if work in (None, flight.work.id):
             if how in ("stop", "cancel"):
                 flight.is_stopped = True
             getattr(flight.run, how)()

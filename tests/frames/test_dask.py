@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +18,7 @@ from saying import saying
 
 import llmnb
 from llmnb import errors
-from llmnb.frames import dask_watching
+from llmnb.frames import dask_watching, dask_worker
 from llmnb.rate_limiter import GLOBAL_LIMITER
 from llmnb.testing import SimulatedProvider
 
@@ -334,21 +335,33 @@ def test_empty_partitions_ask_nothing(sim, ddf):
     assert few["said"].dtype == "string"
 
 
-def test_an_interrupt_ends_the_compute(ddf, monkeypatch):
+@pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
+def test_an_interrupt_ends_the_compute(monkeypatch, scheduler):
     """
-    On the main thread it is raised again, no further partition begins, and answers are kept.
+    Raised on the main thread it stops what other threads do, and the answers are kept.
     """
+    table = dd.from_pandas(pd.DataFrame({"t": [f"row {n}" for n in range(300)]}), npartitions=3)
 
     def interrupt(_request):
-        if sim.ledger.totals().received == 1:
-            signal.raise_signal(signal.SIGINT)
+        if sim.ledger.totals().received == 10:
+            # To the main thread, as the terminal's reaches it, though it sleeps.
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     with SimulatedProvider(faults=interrupt, latency=0.05) as sim:
         monkeypatch.setenv("OPENAI_BASE_URL", sim.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "k")
-        asked = ddf.llm.generate("{t}", model="openai/m", max_concurrent_requests=1)
-        with pytest.raises(KeyboardInterrupt):
+        asked = table.llm.generate("{t}", model="openai/m", max_concurrent_requests=2)
+        with dask.config.set(scheduler=scheduler), pytest.raises(KeyboardInterrupt):
             asked.compute()
-        assert len(sim.ledger.received) < 6
-        assert asked.compute().notna().sum() == 6
-        assert len(sim.ledger.received) == 6
+        until(lambda: not dask_worker._flights)
+        assert len(sim.ledger.received) < 100
+        assert asked.partitions[0].compute().notna().all()
+        assert max(sim.ledger.counts().values()) == 1
+
+
+def until(is_met):
+    """Look again and again until something is so."""
+    end = time.monotonic() + 30
+    while not is_met():
+        assert time.monotonic() < end
+        threading.Event().wait(0.02)
