@@ -73,7 +73,14 @@ def listen(to: Any, hear: Callable[[Mapping[str, Any]], None]) -> None:
 
 def on_every_worker(of: Any, do: Callable[..., Any], *arguments: Any) -> None:
     """Have something done on every worker, and do not wait for it."""
-    of.run(do, *arguments, wait=False)
+    # A worker that goes away meanwhile needs no telling.
+    threading.Thread(
+        target=of.run,
+        args=(do, *arguments),
+        kwargs={"on_error": "ignore"},
+        name="llmnb-dask-steering",
+        daemon=True,
+    ).start()
 
 
 # ------------------------------------------------------------------------------ tasks

@@ -179,8 +179,8 @@ class _Flight:
         part = self._terms.part()
         if part.divided_by > 1:
             dask_watching.say_once(
-                f"No REDIS_URL on the workers: each of {part.divided_by} processes keeps to its "
-                f"part of the limits, one {part.divided_by}th. With a Redis they share them as one."
+                f"No REDIS_URL on the workers: each of {part.divided_by} processes keeps to "
+                f"1/{part.divided_by} of the limits. With a Redis they share them as one."
             )
         self._part = part
         wishes.put(self, part.rates)

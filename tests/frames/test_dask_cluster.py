@@ -22,6 +22,7 @@ from llmnb.testing import SimulatedProvider
 from llmnb.testing.windows import worst_window
 
 PER_SECOND = 100
+CLIENTS_KEY = "sk-known-to-the-client-alone"
 
 
 @pytest.fixture(scope="module")
@@ -83,23 +84,31 @@ def within(server):
     return worst.is_within, len(most) / PER_SECOND / (most[-1] - most[0])
 
 
-def test_answers_come_from_both_workers_in_their_rows(client, server):
+def test_answers_come_from_the_workers_in_their_rows(client, server, monkeypatch):
     """
-    The key is known to the workers alone: not to this process, and not to the graph.
+    With the workers' key: this process's own are not in the graph, nor is any other.
     """
+    monkeypatch.setenv("OPENAI_API_KEY", CLIENTS_KEY)
+    llmnb.set_key("anthropic", CLIENTS_KEY)
+    monkeypatch.setenv("REDIS_URL", f"redis://:{CLIENTS_KEY}@localhost:1")
     frame = table(40, 4).assign(n=1)
 
     asked = frame.llm.generate("{t}", model="openai/m", into="said")
     answers = asked.compute()
 
     assert answers["said"].tolist() == [f"> row {number}" for number in range(40)]
-    assert KEY.encode() not in cloudpickle.dumps((asked, asked.__dask_graph__()))
+    graph = cloudpickle.dumps((asked, asked.__dask_graph__(), asked.optimize()))
+    assert b"row 7" in graph
+    assert KEY.encode() not in graph
+    assert CLIENTS_KEY.encode() not in graph
     assert asked.divisions == frame.divisions
     assert len(server.ledger.rows) == 40
     asked.compute()
     assert len(server.ledger.rows) == 40
     # What was told of the run, which the scheduler keeps, holds none either.
-    assert KEY not in str(client.get_events())
+    told = str(client.get_events())
+    assert KEY not in told
+    assert CLIENTS_KEY not in told
 
 
 @pytest.mark.parametrize(
@@ -211,21 +220,6 @@ def test_without_redis_each_takes_its_part(client, server, caplog):
     assert caplog.text.count("No REDIS_URL on the workers") == 1
 
 
-def test_a_killed_worker_costs_no_more_than_what_was_in_flight(client, server):
-    """
-    The result is complete after Dask has computed its partition again.
-    """
-    asked = table(300, 2).llm.generate("{t}", model="openai/m", max_concurrent_requests=10)
-    computed = client.compute(asked)
-    until(lambda: server.totals().received >= 60)
-    os.kill(min(client.run(os.getpid).values()), signal.SIGKILL)
-
-    assert computed.result(timeout=60).tolist() == [f"> row {number}" for number in range(300)]
-    again = sum(count - 1 for count in received(server).values())
-    # In flight, and as many answers on their way to the disk.
-    assert again <= 2 * 10
-
-
 def test_a_cancelled_compute_stops_its_workers(client, server):
     """
     Nothing more is sent; computed again it goes on where it was.
@@ -260,6 +254,38 @@ def test_one_display_adds_the_workers_up(client, server, capsys):
     assert 0 < max(one.in_flight for one in seen) <= 2 * 2 * 4
     assert [one.completed for one in seen] == sorted(one.completed for one in seen)
     assert "launched 200, completed 200" in capsys.readouterr().err
+
+
+def test_stop_on_the_display_stops_every_worker(client, server):
+    """
+    The compute ends with an error, for half a table is not the table.
+    """
+    asked = table(300, 2).llm.generate("{t}", model="openai/m", max_concurrent_requests=2)
+    computed = client.compute(asked)
+    until(lambda: server.totals().received >= 10 and dask_watching._runs)
+    for run, _ in list(dask_watching._runs.values()):
+        run.stop()
+
+    with pytest.raises(errors.Stopped):
+        computed.result(timeout=30)
+    assert server.totals().received < 300
+
+
+def test_a_killed_worker_costs_no_more_than_what_was_in_flight(client, server):
+    """
+    The result is complete after Dask has computed its partition again.
+
+    The last test of the file, so that none waits until there is another worker.
+    """
+    asked = table(300, 2).llm.generate("{t}", model="openai/m", max_concurrent_requests=10)
+    computed = client.compute(asked)
+    until(lambda: server.totals().received >= 60)
+    os.kill(min(client.run(os.getpid).values()), signal.SIGKILL)
+
+    assert computed.result(timeout=60).tolist() == [f"> row {number}" for number in range(300)]
+    again = sum(count - 1 for count in received(server).values())
+    # In flight, and as many answers on their way to the disk.
+    assert again <= 2 * 10
 
 
 def under_way():
