@@ -19,7 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 
-from benchmarks import embeddings, frames, generation, limits, polars, tables
+from benchmarks import dask, embeddings, frames, generation, limits, polars, tables
 from benchmarks.figure import Figure
 from llmnb.testing import SimulatedProvider
 
@@ -148,6 +148,7 @@ def main() -> int:
             "generation": lambda: generation.figures(url, 200_000 // scale, min(rounds, 3)),
             "frames": lambda: frames.figures(url, 100_000 // scale, rounds),
             "polars": lambda: polars.figures(url, 100_000 // scale),
+            "dask": lambda: dask.figures(url, 100_000 // scale),
             "embeddings": lambda: embeddings.figures(url, 10_000 // scale, min(rounds, 3)),
         }
         for name, measure in measurements.items():

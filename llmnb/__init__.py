@@ -152,7 +152,11 @@ def __dir__() -> list[str]:
 
 # ----------------------------------------------------------------- the frames' accessors
 
-_ROOMS = {"pandas": "llmnb.frames.registration", "polars": "llmnb.frames.polars"}
+_ROOMS = {
+    "pandas": "llmnb.frames.registration",
+    "polars": "llmnb.frames.polars",
+    "dask.dataframe": "llmnb.frames.dask",
+}
 """Libraries whose frames get an ``.llm``, and who registers it."""
 
 

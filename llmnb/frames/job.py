@@ -38,8 +38,11 @@ class Job:
     shape: Callable[[Outcomes], Any]
     """Makes of outcomes what the caller gets back."""
 
-    def start(self) -> TableRun[Any]:
+    def start(self, *, cache_dir: str | None = None) -> TableRun[Any]:
         """Start it and return at once.
+
+        Args:
+            cache_dir: Folder of all projects, where it is not this process's own.
 
         Raises:
             ConfigurationError: Before anything is sent.
@@ -53,6 +56,7 @@ class Job:
                 self.asking,
                 # Pictures are large: no more of them are in memory than are on their way.
                 window=MOST_IN_HAND if self.questions.has_pictures else None,
+                cache_dir=cache_dir,
                 **self.options.limits(),
             )
         return TableRun(run, self.questions, self.shape, on_error=self.options.on_error)
@@ -63,12 +67,17 @@ class Job:
         # It offers what a live run does.
         return cast("Run", start_batch(self.questions, self.asking, **self.options.for_batch()))
 
-    def plan(self) -> Plan:
-        """Reckon what it would take; nothing is sent."""
+    def plan(self, *, cache_dir: str | None = None) -> Plan:
+        """Reckon what it would take; nothing is sent.
+
+        Args:
+            cache_dir: Folder of all projects, where it is not this process's own.
+        """
         empty = self.questions.rows - len(self.questions.positions)
         found = plan(
             itertools.chain(self.questions, itertools.repeat(None, empty)),
             self.asking,
+            cache_dir=cache_dir,
             **self.options.for_plan(),
         )
         if self.options.mode == "batch":
@@ -185,9 +194,10 @@ def _copy(table: Any, options: Options, output: Output | None) -> pd.DataFrame:
 def _announce(asking: Asking) -> None:
     """Say who is asked where the person did not, once."""
     if asking.model is None and (words := choose(None).announcement):
-        _say_once(words)
+        say_once(words)
 
 
 @functools.lru_cache(maxsize=64)
-def _say_once(words: str) -> None:
+def say_once(words: str) -> None:
+    """Log a line that the person need not read twice."""
     logger.warning(words)

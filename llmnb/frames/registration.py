@@ -42,7 +42,8 @@ def register_accessor(name: str) -> None:
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
         raise ConfigurationError(f"{name!r} is no name that can stand after a dot.")
     _PANDAS.require_free(name)
-    polars = sys.modules.get("llmnb.frames.polars")
-    if polars is not None:
-        polars.register(name)
+    for library in ("polars", "dask"):
+        others = sys.modules.get(f"llmnb.frames.{library}")
+        if others is not None:
+            others.register(name)
     _PANDAS.register(name)

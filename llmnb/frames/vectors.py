@@ -113,13 +113,22 @@ class Embedding:
         name: The column.
         into: Column for the vectors.
         given: Keywords.
+        cache_dir: Folder of all projects, where it is not this process's own.
 
     Raises:
         InputError: If there is no such column; nothing was sent.
         ConfigurationError: If a keyword cannot be used; nothing was sent.
     """
 
-    def __init__(self, table: Table, name: Hashable, into: Hashable | None, given: Given) -> None:
+    def __init__(
+        self,
+        table: Table,
+        name: Hashable,
+        into: Hashable | None,
+        given: Given,
+        *,
+        cache_dir: str | None = None,
+    ) -> None:
         check_keywords(given, KEYWORDS)
         self._index = table.index
         self._on_error = given.get("on_error", "null")
@@ -141,20 +150,29 @@ class Embedding:
         self.model = model_of(given)
         self.run: EmbeddingRun | None = None
         if isinstance(self.model, LiteLLMEmbeddingModel):
-            self.run = EmbeddingRun(self.texts, _order(self.model, given))
+            order = _order(self.model, given)
+            if cache_dir is not None:
+                order = dataclasses.replace(order, cache_dir=cache_dir)
+            self.run = EmbeddingRun(self.texts, order)
 
     @property
     def present(self) -> list[str]:
         """The texts that are there."""
         return [text for text in self.texts if text is not None]
 
-    def finished(self) -> Any:
-        """Return the table of a finished run, and say what failed or was cut."""
+    def finished(self, *, is_telling: bool = True) -> Any:
+        """Return the table of a finished run, and say what failed or was cut.
+
+        Args:
+            is_telling: Whether it is said here that rows failed.
+        """
         run = self.run
         assert run is not None
         warn_of_truncated(run, len(self.texts))
         table = self._table(run.result(), {row: one.message for row, one in run.errors.items()})
-        failures.tell(cast(Run, run), cast(Any, _Texts(len(self.texts))), self._on_error, table)
+        if is_telling:
+            texts = cast(Any, _Texts(len(self.texts)))
+            failures.tell(cast(Run, run), texts, self._on_error, table)
         return table
 
     def table(self, vectors: Sequence[bytes]) -> Any:

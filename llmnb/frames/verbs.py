@@ -56,17 +56,18 @@ def plan(table: Source, prompt: Hashable, given: Given) -> Plan:
 
 def preview(table: Source, prompt: Hashable, rows: int, given: Given) -> pd.DataFrame:
     """Ask about the first rows only, and show prompts beside answers."""
-    shown: pd.DataFrame = finish(_previewing(table, prompt, rows, given))
+    shown: pd.DataFrame = finish(previewing(table, prompt, rows, given))
     return shown
 
 
 async def apreview(table: Source, prompt: Hashable, rows: int, given: Given) -> pd.DataFrame:
     """Await what `preview` returns."""
-    shown: pd.DataFrame = await afinish(_previewing(table, prompt, rows, given))
+    shown: pd.DataFrame = await afinish(previewing(table, prompt, rows, given))
     return shown
 
 
-def _previewing(table: Source, prompt: Hashable, rows: int, given: Given) -> Job:
+def previewing(table: Source, prompt: Hashable, rows: int, given: Given) -> Job:
+    """Return what `preview` does."""
     options = options_of({"on_error": "column", **given})
     if options.into is not None or options.details:
         raise ConfigurationError("preview() has a form of its own: leave out into and details.")

@@ -121,9 +121,9 @@ class Asking:
         """The models in order; one None where none is named."""
         given = self.model
         if given is None or is_model(given):
-            return _endpoints(given)
+            return endpoints_of(given)
         listed = cast("Sequence[Model]", given)
-        return tuple(one for model in listed for one in _endpoints(model))
+        return tuple(one for model in listed for one in endpoints_of(model))
 
 
 def is_model(given: Any) -> TypeGuard[Model]:
@@ -131,7 +131,7 @@ def is_model(given: Any) -> TypeGuard[Model]:
     return isinstance(given, str | LLMModel | Endpoint)
 
 
-def _endpoints(model: Model | None) -> tuple[Named | None, ...]:
+def endpoints_of(model: Model | None) -> tuple[Named | None, ...]:
     """Return who is asked: the object itself, or the endpoints that it has of its own."""
     if model is None or isinstance(model, str):
         return (model,)
@@ -325,7 +325,7 @@ class Preparer:
             if model is None or isinstance(model, str):
                 return (_Asked(self._resolved(model, *rest), self._asking.params),)
             if is_model(model):
-                return tuple(self._asked(one) for one in _endpoints(model))
+                return tuple(self._asked(one) for one in endpoints_of(model))
         except LLMNBError as error:
             return error
         return InputError(

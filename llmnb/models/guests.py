@@ -32,7 +32,7 @@ _NOT_FIELDS = ("model", "messages", "stream", "stream_options")
 _USD = "llmnb_usd"
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(slots=True, kw_only=True)
 class PricedUsage(Usage):
     """Tokens of an answer whose price its model told."""
 

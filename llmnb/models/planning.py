@@ -113,6 +113,11 @@ class Plan:
         waits = self._waits()
         return max(waits, key=lambda name: waits[name]) if waits else ""
 
+    @property
+    def least_minutes(self) -> float | None:
+        """Shortest time under the limits, reckoned from these figures; None without limits."""
+        return max(self._waits().values(), default=None)
+
     def _waits(self) -> dict[str, float]:
         waits = {}
         if limit := self.max_requests_per_minute:
@@ -286,8 +291,7 @@ def plan(
         prices_date=prices.prices_date(),
         duplicates=asking.duplicates,
     )
-    waits = found._waits()
-    return dataclasses.replace(found, minutes=max(waits.values())) if waits else found
+    return dataclasses.replace(found, minutes=found.least_minutes)
 
 
 @dataclasses.dataclass(slots=True)

@@ -208,8 +208,10 @@ class Shown:
             place.put(receipt_bundle(status))
         self._dashboard.take_down()
         _shown.pop(self._run, None)
-        # After a stop the next step is to run the cell again; the receipt says so.
-        if status.counts.num_tasks_failed and status.state == "finished":
+        # After a stop the next step is to run the cell again; the receipt says so. What ran on a
+        # cluster can only be computed again.
+        can_retry = getattr(self._run, "can_retry", True)
+        if can_retry and status.counts.num_tasks_failed and status.state == "finished":
             strip = show_strip(self._run, status, self._strip_place)
             if self._dashboard.retries:
                 strip.ask_again(self._dashboard.retries)

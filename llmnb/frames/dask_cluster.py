@@ -1,0 +1,166 @@
+"""What is asked of `distributed`, where it is there: which worker this is, who hears, who left."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+TOPIC = "llmnb"
+"""Events of Dask under which workers tell how far they are."""
+
+_COUNTED_SECONDS = 1.0
+"""How long the number of workers is believed."""
+
+_MISSED_SECONDS = 30.0
+"""A worker that was there so short a time ago counts: it may be back in a moment."""
+
+
+def worker() -> Any:
+    """Return the worker of `distributed` that runs this thread's task; None where there is none."""
+    module = sys.modules.get("distributed.worker")
+    if module is None:
+        return None
+    try:
+        return module.get_worker()
+    except ValueError:
+        return None
+
+
+def client() -> Any:
+    """Return the client of `distributed` that would compute now; None where there is none."""
+    module = sys.modules.get("distributed.client")
+    if module is None:
+        return None
+    try:
+        return module.Client.current()
+    except ValueError:
+        return None
+
+
+# ---------------------------------------------------------------------------- telling
+
+
+def publish(on: Any, event: Mapping[str, Any]) -> None:
+    """Tell every client that listens.
+
+    Args:
+        on: The worker that tells.
+        event: Plain values.
+    """
+    on.log_event(TOPIC, dict(event))
+
+
+_heard: set[str] = set()
+
+
+def listen(to: Any, hear: Callable[[Mapping[str, Any]], None]) -> None:
+    """Hear what workers tell, from now on; a second time does nothing.
+
+    Args:
+        to: The client.
+        hear: Called with each event, on the client's own thread.
+    """
+    if to.id in _heard:
+        return
+    _heard.add(to.id)
+    to.subscribe_topic(TOPIC, lambda event: hear(event[1]))
+
+
+def on_every_worker(of: Any, do: Callable[..., Any], *arguments: Any) -> None:
+    """Have something done on every worker, and do not wait for it."""
+    # A worker that goes away meanwhile needs no telling.
+    threading.Thread(
+        target=of.run,
+        args=(do, *arguments),
+        kwargs={"on_error": "ignore"},
+        name="llmnb-dask-steering",
+        daemon=True,
+    ).start()
+
+
+# ------------------------------------------------------------------------------ tasks
+
+
+def task_key(of: Any) -> Any:
+    """Return the name of the task that this thread runs."""
+    return of.get_current_task()
+
+
+def is_unwanted(of: Any, key: Any) -> bool:
+    """Whether nobody waits for a task any more: its compute was interrupted or cancelled."""
+    task = of.state.tasks.get(key)
+    return task is not None and task.state == "cancelled"
+
+
+def put_back() -> BaseException:
+    """Return what a task raises that was ended early: asked for again, it begins again."""
+    from distributed import Reschedule
+
+    error: BaseException = Reschedule()
+    return error
+
+
+# ------------------------------------------------------------------------- who else is
+
+
+class Peers:
+    """How many processes do the work, this one included; asked of the scheduler now and then."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counted = -_COUNTED_SECONDS
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def count(self, among: Any) -> int:
+        """Return the most processes that were there in the last half minute.
+
+        Args:
+            among: This process's worker; None: there is no scheduler to ask.
+        """
+        if among is None:
+            return 1 if not _is_child() else _pool_size()
+        with self._lock:
+            now = time.monotonic()
+            if now - self._counted >= _COUNTED_SECONDS or not self._seen:
+                self._counted = now
+                self._seen.append((now, _processes(among)))
+            while now - self._seen[0][0] > _MISSED_SECONDS:
+                self._seen.popleft()
+            return max(count for _, count in self._seen)
+
+
+peers = Peers()
+
+
+def _processes(among: Any) -> int:
+    from distributed.utils import sync
+
+    addresses = sync(among.loop, among.scheduler.ncores)
+    return max(1, len({_process_of(address) for address in addresses}))
+
+
+def _process_of(address: str) -> str:
+    """Return what tells processes apart: workers that are threads stand in one.
+
+    Example:
+        >>> _process_of("tcp://127.0.0.1:40000"), _process_of("inproc://127.0.0.1/4711/3")
+        ('tcp://127.0.0.1:40000', 'inproc://127.0.0.1/4711')
+    """
+    return address.rpartition("/")[0] if address.startswith("inproc://") else address
+
+
+def _is_child() -> bool:
+    """Whether this is one of the processes of Dask's own pool (`scheduler="processes"`)."""
+    multiprocessing = sys.modules.get("multiprocessing")
+    return multiprocessing is not None and multiprocessing.parent_process() is not None
+
+
+def _pool_size() -> int:
+    import dask
+
+    return int(dask.config.get("num_workers", None) or os.cpu_count() or 1)

@@ -1,0 +1,216 @@
+"""What travels to Dask's workers: the question and its limits, and never a key."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import pickle
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import cloudpickle
+
+from llmnb import settings
+from llmnb.errors import ConfigurationError
+from llmnb.models.asking import Endpoint, endpoints_of
+from llmnb.models.guests import Guest
+from llmnb.models.resolve import choose
+from llmnb.rate_limiter.rules import Rule
+from llmnb.wire.catalog import load_catalog
+
+Verb = Literal["generate", "extract", "classify", "embed"]
+
+_SHORTEST_KEY = 8
+"""A shorter text is no key, and would be found in any question."""
+
+_WAYS = (
+    "Workers read keys themselves: set the variable (such as OPENAI_API_KEY) in their "
+    "environment or in a .env file where they run, or give it to those that are there with "
+    'client.run(llmnb.set_key, "openai", …). Nothing was sent.'
+)
+
+_KEY_FIELDS = frozenset(("api_key", "authorization", "x-api-key", "api-key"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A model as an object, without the key that its own may hold."""
+
+    model: str
+    url: str = ""
+    api_provider: str | None = None
+    params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def api_key(self) -> None:
+        """None: whoever asks looks for it where it runs."""
+        return None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What every partition is asked."""
+
+    verb: Verb
+    prompt: Hashable
+    more: Any = None
+    """The schema of `extract`, the labels of `classify`, or ``into`` of `embed`."""
+
+    given: Mapping[str, Any]
+    """Keywords, models by name or address, and projects by name; without the limits."""
+
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    """Limits of the call, for the whole cluster."""
+
+    rules: tuple[Rule, ...] = ()
+    """What `GLOBAL_LIMITER` allowed when the question was put."""
+
+    cache_dir: str
+    """Folder of all projects, as the client knows it."""
+
+    is_cache_dir_chosen: bool = False
+    """Whether `configure()` named it: then it wins over a worker's own setting."""
+
+    allow_http: bool = False
+    meta: Any = None
+    """The form of the result: an empty table of pandas."""
+
+    own: tuple[Hashable, ...] = ()
+    """Columns of it that hold answers."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Work:
+    """A question packed up, as it stands in the graph."""
+
+    payload: bytes
+    partitions: int
+
+    @property
+    def id(self) -> str:
+        """Name of it that client and workers agree on."""
+        return hashlib.sha256(self.payload).hexdigest()[:16]
+
+    @property
+    def question(self) -> Question:
+        """The question itself."""
+        return _unpacked(self.payload)
+
+    def __dask_tokenize__(self) -> tuple[str, bytes]:
+        return "llmnb", self.payload
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id}>"
+
+
+@functools.lru_cache(maxsize=64)
+def _unpacked(payload: bytes) -> Question:
+    question: Question = pickle.loads(payload)
+    return question
+
+
+def packed(question: Question, partitions: int) -> Work:
+    """Pack a question up for the graph.
+
+    Raises:
+        ConfigurationError: If something in it cannot travel, or a key would.
+    """
+    try:
+        payload: bytes = cloudpickle.dumps(question)
+    except Exception as error:  # whatever an object's own pickling raises
+        raise ConfigurationError(
+            f"Something in the question cannot travel to Dask's workers "
+            f"({type(error).__name__}): name models by text, and give schemas and params of plain "
+            "values. Nothing was sent."
+        ) from None
+    for name, key in _known_keys():
+        if key.encode() in payload:
+            raise ConfigurationError(
+                f"The question holds the value of {name}, and what is asked on Dask travels to "
+                f"scheduler and workers: leave it out. {_WAYS}"
+            )
+    return Work(payload, partitions)
+
+
+def _known_keys() -> Iterator[tuple[str, str]]:
+    """Yield the secrets that this process knows."""
+    for row in load_catalog().values():
+        for variable in row.key_env:
+            if len(key := settings.environment(variable) or "") >= _SHORTEST_KEY:
+                yield variable, key
+        if len(key := settings.find_key(row.name, ()) or "") >= _SHORTEST_KEY:
+            yield f"{row.name}'s key", key
+    url = settings.environment("REDIS_URL") or ""
+    if "@" in url:
+        yield "REDIS_URL", url
+
+
+def without_key(given: Any, where: str) -> None:
+    """Refuse fields that hold a key.
+
+    Raises:
+        ConfigurationError: If there is one.
+    """
+    given = given.body() if hasattr(given, "body") else given
+    if not isinstance(given, Mapping):
+        return
+    for name, value in given.items():
+        if str(name).lower() in _KEY_FIELDS and value:
+            raise ConfigurationError(
+                f"{where} holds {name!r}, and what is asked on Dask travels to scheduler and "
+                f"workers: leave it out. {_WAYS}"
+            )
+        without_key(value, where)
+
+
+def travelling(model: Any, gen_type: str = "chat") -> list[Any]:
+    """Return models as they may travel: names in full, addresses without keys.
+
+    Args:
+        model: One model or a list of them; None: the configured one.
+        gen_type: Kind of generation.
+
+    Raises:
+        ConfigurationError: If there is no such model, or one brings a key along.
+
+    Example:
+        >>> travelling(["openai/gpt-4o-mini", "sim/any"])
+        ['openai/gpt-4o-mini', 'sim/any']
+    """
+    several: Sequence[Any] = (
+        model if isinstance(model, Sequence) and not isinstance(model, str) else [model]
+    )
+    return [one for some in several for end in endpoints_of(some) for one in _of(end, gen_type)]
+
+
+def _of(model: Any, gen_type: str) -> list[Any]:
+    if model is None or isinstance(model, str):
+        found = choose(model, gen_type=gen_type)
+        return [f"{found.provider}/{found.model}"]
+    if not isinstance(model, Endpoint):
+        raise ConfigurationError(
+            f"model is a {type(model).__name__}; it is a name such as 'openai/gpt-4o-mini', an "
+            "LLM, or a list of them. Nothing was sent."
+        )
+    if isinstance(model, Guest):
+        raise ConfigurationError(
+            "A model of your own code is not asked on Dask: it would travel to scheduler and "
+            "workers with all it holds, keys too. Name a model, or compute the frame and ask there."
+        )
+    if model.api_key:
+        raise ConfigurationError(
+            f"{model!r} brings its key along, and what is asked on Dask travels to scheduler and "
+            f"workers: make it without api_key. {_WAYS}"
+        )
+    without_key(model.params, "The model")
+    without_key(getattr(model, "connection", None), "The model")
+    if hasattr(model, "target"):  # it knows itself how it is reached, wherever it is
+        return [model]
+    name, provider = model.model, model.api_provider
+    if not model.url:
+        found = choose(name or None, api_provider=provider, gen_type=gen_type)
+        name, provider = f"{found.provider}/{found.model}", None
+    address = Address(model=name, url=model.url, api_provider=provider, params=dict(model.params))
+    return [address]

@@ -1,0 +1,36 @@
+"""Promises of Dask in a notebook: one dashboard in the cell that computes, then its receipt."""
+
+from __future__ import annotations
+
+import sys
+
+from kernels import new_kernel
+
+CELL = """
+%load_ext llmnb
+import dask, pandas as pd, dask.dataframe as dd
+from llmnb.frames import dask_watching
+table = dd.from_pandas(pd.DataFrame({"t": [f"row {n}" for n in range(12)]}), npartitions=3)
+"""
+
+COMPUTE = """
+said = table.llm.generate("{t}", model="sim/any").compute()
+dask_watching.wait(20)
+print(len(said))
+"""
+
+
+def test_a_compute_shows_one_dashboard_and_leaves_its_receipt(tmp_path):
+    """
+    The threads of the notebook's own process are what computes here.
+    """
+    with new_kernel(sys.executable, tmp_path) as kernel:
+        assert kernel.run(CELL).status == "ok"
+        told = kernel.run(COMPUTE)
+
+    assert told.status == "ok", told.text
+    assert "12" in told.text
+    first, *_, last = told.shown
+    assert "application/vnd.jupyter.widget-view+json" in first["data"]
+    assert "text/html" in last["data"]
+    assert "12" in last["data"]["text/plain"]

@@ -1,0 +1,59 @@
+"""Promises about `.llm` of Dask: there as soon as its frames are, and nobody's name is taken."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+
+def python(source):
+    """Run a script and return what it printed, and its warnings."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split(), done.stderr
+
+
+def test_frames_have_it_when_dask_is_imported_later():
+    """
+    Neither library brings the other, the engine stays away, and no finder stays behind.
+    """
+    said, warned = python("""
+        import sys
+        import llmnb
+        print("dask" in sys.modules)
+        import dask.dataframe as dd
+        print(dd.DataFrame.llm.__name__)
+        print(dd.Series.llm.__name__)
+        print(*(name for name in ("aiohttp", "llmnb.engine") if name in sys.modules))
+        print(sum(getattr(one, "llmnb_awaits", "") == "dask.dataframe" for one in sys.meta_path))
+    """)
+
+    assert said == ["False", "DaskFrameLLM", "DaskSeriesLLM", "0"]
+    assert warned == ""
+
+
+def test_somebody_elses_name_is_left_alone():
+    """
+    With one warning, and another name to be had.
+    """
+    said, warned = python("""
+        import dask.dataframe as dd
+        from dask.dataframe.extensions import register_dataframe_accessor
+
+        @register_dataframe_accessor("llm")
+        class Theirs:
+            def __init__(self, frame):
+                pass
+
+        import llmnb
+        print(dd.DataFrame.llm.__name__, hasattr(dd.Series, "llm"))
+        llmnb.register_accessor("other")
+        print(dd.DataFrame.other.__name__)
+    """)
+
+    assert said == ["Theirs", "False", "DaskFrameLLM"]
+    assert warned.count("UserWarning") == 1
+    assert "Theirs" in warned
