@@ -210,7 +210,7 @@ async def test_what_nobody_asked_for_is_never_the_next_answer(client):
     with ScriptServer([reply(GOOD), 0.05, other, "keep", "stall"], [reply(GOOD)]) as server:
         first = await ask(client, server.url)
         async with asyncio.timeout(5):
-            while not any(one.should_close for one, _ in _idle(client)):
+            while not any(one.should_close for one, _ in _idle(client)):  # noqa: ASYNC110 - who would tell
                 await asyncio.sleep(0.01)
         second = await ask(client, server.url)
 

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 Step = bytes | str | float | Callable[[socket.socket], None]
-"""Bytes to send, seconds to wait, or ``"close"``, ``"reset"``, ``"stall"``, ``"keep"`` (read the next request)."""
+"""Bytes to send, seconds to wait, or a word: ``"close"``, ``"reset"``, ``"stall"``, or ``"keep"``,
+which reads the next request."""
 
 
 class ScriptServer:
