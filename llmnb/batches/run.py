@@ -21,6 +21,14 @@ from llmnb.models.target import HTTPTarget
 from llmnb.records import Outcome
 from llmnb.store.project import ProjectStore
 
+_last_run: BatchRun | None = None
+
+
+def last_batch_run() -> BatchRun | None:
+    """Return the batch run started or attached to last in this process; None before the first."""
+    return _last_run
+
+
 Again = Callable[[list[BatchRow], Callable[[Outcome], None]], "BatchRun"]
 """Starts a run over rows; what it is given takes each outcome."""
 
@@ -75,6 +83,8 @@ class BatchRun:
         self._waits: list[asyncio.Task[None]] = []
         self._first_error: LLMNBError | None = None
         self._done = bridge.submit(self._walk())
+        global _last_run
+        _last_run = self
 
     # --------------------------------------------------------------------- reading
 
@@ -292,6 +302,8 @@ class BatchRun:
             if self._is_stopping:
                 waiting.cancel()
             await asyncio.wait([waiting])
+            if not waiting.cancelled() and (bug := waiting.exception()) is not None:
+                raise bug
         if courier.part.is_open:
             if courier.error is not None:
                 self._first_error = self._first_error or courier.error
@@ -360,4 +372,6 @@ class BatchRun:
         )
 
     def _repr_html_(self) -> str:
-        return card(self.run_id, self.asked, self.status())
+        names = [one.part.standing.batch for one in self._couriers.values()]
+        batches = [one for one in names if one]
+        return card(self.run_id, self.asked, self.status(), batches=batches, now=Clock.wall())
