@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable, Generator, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from llmnb import bridge
 from llmnb.batches import rows as outcomes_of
@@ -14,7 +14,7 @@ from llmnb.batches.courier import Courier
 from llmnb.batches.records import Failed, Record
 from llmnb.batches.rows import BatchRow
 from llmnb.batches.tally import Tally
-from llmnb.engine.run import UNCHANGED, Unchanged
+from llmnb.engine.run import UNCHANGED, Run, Unchanged
 from llmnb.engine.status import Clock, State, StatusSnapshot, frozen, usd_text
 from llmnb.errors import ConfigurationError, LLMNBError, Stopped, StoreError
 from llmnb.models.target import HTTPTarget
@@ -31,6 +31,9 @@ def last_batch_run() -> BatchRun | None:
 
 Again = Callable[[list[BatchRow], Callable[[Outcome], None]], "BatchRun"]
 """Starts a run over rows; what it is given takes each outcome."""
+
+Live = Callable[[list[BatchRow], Callable[[Outcome], None]], Run]
+"""The same, asking now."""
 
 _AT_ONCE = 500
 """Keys looked up in one query."""
@@ -50,6 +53,7 @@ class BatchRun:
         couriers: What carries the parts that are waited for, by their name.
         known: Outcomes that are known already, by row.
         again: Starts a run over rows that failed; None where the requests are not at hand.
+        live: Asks rows that failed now; likewise.
         on_outcome: Called on the loop thread with each outcome.
     """
 
@@ -63,6 +67,7 @@ class BatchRun:
         *,
         known: Mapping[int, Outcome] | None = None,
         again: Again | None = None,
+        live: Live | None = None,
         on_outcome: Callable[[Outcome], None] | None = None,
     ) -> None:
         self._record = record
@@ -72,6 +77,7 @@ class BatchRun:
         self._couriers = couriers
         self._known = known or {}
         self._again = again
+        self._live = live
         self._on_outcome = on_outcome
         self._outcomes: list[Outcome | None] = [None] * len(rows)
         self._started = Clock.monotonic()
@@ -231,11 +237,18 @@ class BatchRun:
         for courier in self._couriers.values():
             bridge.call(courier.withdraw())
 
-    def retry_failed(self, causes: str | Iterable[str] | None = None) -> BatchRun:
-        """Submit the failed rows anew; their outcomes take the failed ones' places.
+    def retry_failed(
+        self,
+        causes: str | Iterable[str] | None = None,
+        *,
+        mode: Literal["batch", "live"] = "batch",
+    ) -> BatchRun | Run:
+        """Ask the failed rows anew; their outcomes take the failed ones' places.
 
         Args:
             causes: Only rows that failed for these kinds of errors; None: all of them.
+            mode: ``"batch"`` submits them in a batch; ``"live"`` asks now at the full price, and
+                has structured answers that do not fit mended.
 
         Raises:
             ConfigurationError: If the run goes on, no row failed for the cause, or it is one that
@@ -243,7 +256,10 @@ class BatchRun:
         """
         if not self.is_done:
             raise ConfigurationError("The batch run goes on: wait for its end, or stop it first.")
-        if self._again is None:
+        if mode not in ("batch", "live"):
+            raise ConfigurationError(f"mode={mode!r} is not there; it is 'batch' or 'live'.")
+        ask = self._again if mode == "batch" else self._live
+        if ask is None:
             raise ConfigurationError(
                 "This run was attached to, so its requests are not at hand: run the same cell "
                 "again, which asks only what is missing."
@@ -256,7 +272,7 @@ class BatchRun:
         ]
         if not numbers:
             raise ConfigurationError("No row of this run failed for that.")
-        return self._again(
+        return ask(
             [self._rows[number] for number in numbers],
             lambda outcome: self._mend(numbers[outcome.row], outcome),
         )
