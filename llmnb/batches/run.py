@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, Literal
 
@@ -20,6 +21,8 @@ from llmnb.errors import ConfigurationError, LLMNBError, Stopped, StoreError
 from llmnb.models.target import HTTPTarget
 from llmnb.records import Outcome
 from llmnb.store.project import ProjectStore
+
+logger = logging.getLogger("llmnb")
 
 _last_run: BatchRun | None = None
 
@@ -210,6 +213,14 @@ class BatchRun:
 
     def stop(self) -> None:
         """Wait no longer; the batches go on at the provider, and `llmnb.attach` finds them."""
+        if self.run_id and not (self._is_stopping or self.is_done):
+            # Who interrupts a script sees nothing else of the run.
+            logger.warning(
+                "Batch run %s goes on at the provider and will be billed: llmnb.attach(%r) or the "
+                "same call again waits for it.",
+                self.run_id,
+                self.run_id,
+            )
         self._is_stopping = True
         bridge.loop_thread().loop.call_soon_threadsafe(self._leave)
 
