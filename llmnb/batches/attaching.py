@@ -10,6 +10,7 @@ from pathlib import Path
 
 from llmnb import bridge, settings
 from llmnb.batches import records
+from llmnb.batches.card import listing
 from llmnb.batches.courier import Courier
 from llmnb.batches.records import Record
 from llmnb.batches.rows import BatchRow, of_note
@@ -17,6 +18,7 @@ from llmnb.batches.run import BatchRun
 from llmnb.batches.service import service
 from llmnb.batches.start import courier_of
 from llmnb.errors import ConfigurationError
+from llmnb.models.figures import visible
 from llmnb.models.resolve import endpoint_url, resolve
 from llmnb.models.target import HTTPTarget
 from llmnb.store.project import ProjectStore, open_project
@@ -53,14 +55,23 @@ class RunList(list[RunNote]):
     def __repr__(self) -> str:
         if not self:
             return "no batch runs"
-        lines = [f"{'run':<30} {'begun (UTC)':<17} {'state':<10} {'requests':>9}  model"]
-        for one in self:
-            begun = time.strftime("%Y-%m-%d %H:%M", time.gmtime(one.created))
-            lines.append(
-                f"{one.run_id:<30} {begun:<17} {one.state:<10} {one.requests:>9,}  "
-                f"{one.provider}/{one.model}"
-            )
-        return "\n".join(lines)
+        rows = [_HEAD, *(_cells(one) for one in self)]
+        return "\n".join(
+            f"{run:<30} {begun:<17} {state:<10} {requests:>9}  {model}  {project}"
+            for run, begun, state, requests, model, project in rows
+        )
+
+    def _repr_html_(self) -> str:
+        return listing(_HEAD, (_cells(one) for one in self))
+
+
+_HEAD = ("run", "begun (UTC)", "state", "requests", "model", "project")
+
+
+def _cells(one: RunNote) -> tuple[str, ...]:
+    begun = time.strftime("%Y-%m-%d %H:%M", time.gmtime(one.created))
+    model = visible(f"{one.provider}/{one.model}")
+    return one.run_id, begun, one.state, f"{one.requests:,}", model, visible(one.project)
 
 
 def runs(cache_dir: str | Path | None = None) -> RunList:

@@ -106,8 +106,11 @@ class Courier:
         self._left.set()
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
+            # Threads are gone by now, so the step it was at may end in any error; what it had
+            # written down by then is what the next process goes on from.
+            if not self._task.cancelled() and (error := self._task.exception()) is not None:
+                logger.info("Batch %s was left with the process: %r", self.part.name, error)
 
     async def withdraw(self) -> None:
         """Ask the provider to stop the batch."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 from collections.abc import Callable, Generator, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from llmnb import bridge
 from llmnb.batches import rows as outcomes_of
@@ -15,15 +16,28 @@ from llmnb.batches.records import Failed, Record
 from llmnb.batches.rows import BatchRow
 from llmnb.batches.tally import Tally
 from llmnb.engine import ending
-from llmnb.engine.run import UNCHANGED, Unchanged
+from llmnb.engine.run import UNCHANGED, Run, Unchanged
 from llmnb.engine.status import Clock, State, StatusSnapshot, frozen, usd_text
 from llmnb.errors import ConfigurationError, LLMNBError, Stopped, StoreError
 from llmnb.models.target import HTTPTarget
 from llmnb.records import Outcome
 from llmnb.store.project import ProjectStore
 
+logger = logging.getLogger("llmnb")
+
+_last_run: BatchRun | None = None
+
+
+def last_batch_run() -> BatchRun | None:
+    """Return the batch run started or attached to last in this process; None before the first."""
+    return _last_run
+
+
 Again = Callable[[list[BatchRow], Callable[[Outcome], None]], "BatchRun"]
 """Starts a run over rows; what it is given takes each outcome."""
+
+Live = Callable[[list[BatchRow], Callable[[Outcome], None]], Run]
+"""The same, asking now."""
 
 _AT_ONCE = 500
 """Keys looked up in one query."""
@@ -43,6 +57,7 @@ class BatchRun:
         couriers: What carries the parts that are waited for, by their name.
         known: Outcomes that are known already, by row.
         again: Starts a run over rows that failed; None where the requests are not at hand.
+        live: Asks rows that failed now; likewise.
         on_outcome: Called on the loop thread with each outcome.
     """
 
@@ -56,6 +71,7 @@ class BatchRun:
         *,
         known: Mapping[int, Outcome] | None = None,
         again: Again | None = None,
+        live: Live | None = None,
         on_outcome: Callable[[Outcome], None] | None = None,
     ) -> None:
         self._record = record
@@ -65,6 +81,7 @@ class BatchRun:
         self._couriers = couriers
         self._known = known or {}
         self._again = again
+        self._live = live
         self._on_outcome = on_outcome
         self._outcomes: list[Outcome | None] = [None] * len(rows)
         self._started = Clock.monotonic()
@@ -76,6 +93,8 @@ class BatchRun:
         self._waits: list[asyncio.Task[None]] = []
         self._first_error: LLMNBError | None = None
         self._done = bridge.submit(self._walk())
+        global _last_run
+        _last_run = self
 
     # --------------------------------------------------------------------- reading
 
@@ -186,6 +205,14 @@ class BatchRun:
 
     def stop(self) -> None:
         """Wait no longer; the batches go on at the provider, and `llmnb.attach` finds them."""
+        if self.run_id and not (self._is_stopping or self.is_done):
+            # Who interrupts a script sees nothing else of the run.
+            logger.warning(
+                "Batch run %s goes on at the provider and will be billed: llmnb.attach(%r) or the "
+                "same call again waits for it.",
+                self.run_id,
+                self.run_id,
+            )
         self._is_stopping = True
         bridge.loop_thread().loop.call_soon_threadsafe(self._leave)
 
@@ -213,11 +240,18 @@ class BatchRun:
         for courier in self._couriers.values():
             bridge.call(courier.withdraw())
 
-    def retry_failed(self, causes: str | Iterable[str] | None = None) -> BatchRun:
-        """Submit the failed rows anew; their outcomes take the failed ones' places.
+    def retry_failed(
+        self,
+        causes: str | Iterable[str] | None = None,
+        *,
+        mode: Literal["batch", "live"] = "batch",
+    ) -> BatchRun | Run:
+        """Ask the failed rows anew; their outcomes take the failed ones' places.
 
         Args:
             causes: Only rows that failed for these kinds of errors; None: all of them.
+            mode: ``"batch"`` submits them in a batch; ``"live"`` asks now at the full price, and
+                has structured answers that do not fit mended.
 
         Raises:
             ConfigurationError: If the run goes on, no row failed for the cause, or it is one that
@@ -225,7 +259,10 @@ class BatchRun:
         """
         if not self.is_done:
             raise ConfigurationError("The batch run goes on: wait for its end, or stop it first.")
-        if self._again is None:
+        if mode not in ("batch", "live"):
+            raise ConfigurationError(f"mode={mode!r} is not there; it is 'batch' or 'live'.")
+        ask = self._again if mode == "batch" else self._live
+        if ask is None:
             raise ConfigurationError(
                 "This run was attached to, so its requests are not at hand: run the same cell "
                 "again, which asks only what is missing."
@@ -238,7 +275,7 @@ class BatchRun:
         ]
         if not numbers:
             raise ConfigurationError("No row of this run failed for that.")
-        return self._again(
+        return ask(
             [self._rows[number] for number in numbers],
             lambda outcome: self._mend(numbers[outcome.row], outcome),
         )
@@ -284,6 +321,8 @@ class BatchRun:
             if self._is_stopping:
                 waiting.cancel()
             await asyncio.wait([waiting])
+            if not waiting.cancelled() and (bug := waiting.exception()) is not None:
+                raise bug
         if courier.part.is_open:
             if courier.error is not None:
                 self._first_error = self._first_error or courier.error
@@ -352,4 +391,6 @@ class BatchRun:
         )
 
     def _repr_html_(self) -> str:
-        return card(self.run_id, self.asked, self.status())
+        names = [one.part.standing.batch for one in self._couriers.values()]
+        batches = [one for one in names if one]
+        return card(self.run_id, self.asked, self.status(), batches=batches, now=Clock.wall())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
@@ -131,7 +132,7 @@ class OpenAIBatches(_Web):
 
     capacity = batches_openai.CAPACITY
 
-    @property
+    @functools.cached_property
     def _path(self) -> str:
         """The endpoint as the lines name it, whatever stands before it in the address."""
         row, dialect = self._target.row, self._target.dialect_name

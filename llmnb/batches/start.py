@@ -17,10 +17,11 @@ from llmnb.batches.rows import BatchRow
 from llmnb.batches.run import BatchRun
 from llmnb.batches.service import Service, service
 from llmnb.decide.quality import chosen_length
+from llmnb.engine.run import Run
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
 from llmnb.errors import BudgetExceeded, ConfigurationError, InputError
-from llmnb.models.asking import Asking, Preparer
+from llmnb.models.asking import Asking, Preparer, start
 from llmnb.models.target import HTTPTarget
 from llmnb.records import Outcome
 from llmnb.store.project import ProjectStore, open_project
@@ -125,6 +126,22 @@ def _begun(
         fresh = [dataclasses.replace(row, part=None, is_first=True) for row in failed]
         return _begun(dataclasses.replace(setting, use_cache=True), fresh, told)
 
+    def live(failed: list[BatchRow], told: Callable[[Outcome], None]) -> Run:
+        if setting.asking.duplicates == "sample":
+            raise ConfigurationError(
+                "Samples of one request are told apart in their whole run only: make the same "
+                "call with mode='live', which asks what is missing."
+            )
+        return start(
+            [None if row.row is None else row.row.tag for row in failed],
+            setting.asking,
+            project_name=setting.store.name,
+            cache_dir=setting.cache_dir,
+            share=setting.share,
+            budget_usd=setting.budget_usd,
+            on_outcome=told,
+        )
+
     return BatchRun(
         record,
         setting.target,
@@ -133,6 +150,7 @@ def _begun(
         carried,
         known=known,
         again=again,
+        live=live,
         on_outcome=on_outcome,
     )
 

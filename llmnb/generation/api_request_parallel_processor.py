@@ -155,6 +155,7 @@ class _Job:
             if save_filepath is not None
             else source.with_name(f"{source.stem}_results{source.suffix}")
         )
+        self._results.spare(source)
         self._side: Side | None = self._options.pop("truncate", "end")
         self._asking = asking_for(
             self.first,

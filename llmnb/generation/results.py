@@ -54,6 +54,19 @@ class Results:
         self.is_whole = False
         self._is_cut_short = False
 
+    def spare(self, source: Path) -> None:
+        """Refuse to write over the requests, by whatever name they are called.
+
+        Raises:
+            ConfigurationError: If the results would take their place.
+        """
+        for path in (self.path, self.part):
+            if path.exists() and path.samefile(source):
+                raise ConfigurationError(
+                    f"{source} holds the requests, and the results would be written over them: "
+                    "name another save_filepath. Nothing was sent."
+                )
+
     def __enter__(self) -> Self:
         self._lock = locked(self._lock_path, timeout=_LOCK_SECONDS)
         try:

@@ -18,7 +18,8 @@ from llmnb import progress
 from llmnb.adapters import prices
 from llmnb.engine.run import Run
 from llmnb.engine.status import Clock, StatusSnapshot
-from llmnb.notebook import receipt
+from llmnb.notebook import batch_card, receipt
+from llmnb.notebook.batch_card import ShownBatch
 from llmnb.notebook.card import card, view_of
 from llmnb.notebook.charts import charts
 from llmnb.notebook.strip import show_strip
@@ -248,20 +249,26 @@ def can_show() -> bool:
     return hasattr(shell, "kernel")
 
 
-def display_for(run: Run, total: int | None = None) -> Shown | None:
+def display_for(run: Run, total: int | None = None) -> Shown | ShownBatch | None:
     """Show the dashboard of a run that a cell waits for; the factory for `progress.hang`.
+
+    A batch run, which offers what a live one does, has a card of its own.
 
     Returns:
         What draws the run, or None where no widget can be shown.
     """
     if not can_show():
         return None
+    if batch_card.is_batch(run):
+        return ShownBatch(run, holds_kernel=True)
     return Shown(run, total, holds_kernel=True)
 
 
 def show(run: Run) -> None:
     """Show a run where this is called: its dashboard, or its receipt when it is done."""
-    if run.is_done:
+    if batch_card.is_batch(run):
+        _show_batch(run)
+    elif run.is_done:
         Place(receipt_bundle(run.status()))
     elif not can_show():
         print(receipt.line(run.status()))
@@ -281,6 +288,14 @@ def install(ipython: Any) -> None:
     formatter.for_type(Run, show)
     # By its name: what plans are made of is loaded with the first of them.
     formatter.for_type_by_name(*_PLAN.rsplit(".", 1), _show_plan)
+    formatter.for_type_by_name(*batch_card.TYPE.rsplit(".", 1), _show_batch)
+
+
+def _show_batch(run: Any) -> None:
+    if can_show():
+        batch_card.show(run)
+    else:
+        print(repr(run))
 
 
 def _show_plan(plan: Any) -> None:
@@ -295,3 +310,4 @@ def uninstall(ipython: Any) -> None:
     formatter = ipython.display_formatter.ipython_display_formatter
     formatter.type_printers.pop(Run, None)
     formatter.pop(_PLAN, None)
+    formatter.pop(batch_card.TYPE, None)

@@ -137,10 +137,14 @@ def document(raw: bytes, what: str) -> Mapping[str, Any]:
 def lines(raw: bytes) -> Iterator[Mapping[str, Any]]:
     r"""Yield the objects of a file of lines; a line that cannot be read is left out.
 
+    Raises:
+        BadReply: If none can: it is somebody else's page, not the file that was paid for.
+
     Example:
         >>> list(lines(b'{"a": 1}\n\n{"a": oops\n[2]\n'))
         [{'a': 1}]
     """
+    is_any = False
     for line in raw.splitlines():
         if not line.strip():
             continue
@@ -149,7 +153,10 @@ def lines(raw: bytes) -> Iterator[Mapping[str, Any]]:
         except json_bytes.NotJSON:
             continue
         if isinstance(found, dict):
+            is_any = True
             yield found
+    if not is_any and raw.strip():
+        raise BadReply("The provider's results cannot be read. They are asked for again.", raw=raw)
 
 
 def count(value: Any) -> int:

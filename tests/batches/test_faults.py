@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
+from llmnb.batches import service
 from llmnb.engine import paying
 
 
@@ -116,3 +119,33 @@ def test_withdrawn_batches_keep_what_was_done(start, sim):
     run.withdraw()
     assert kinds(run) == ["Stopped", "Stopped"]
     assert sim.ledger.totals().usd == 0
+
+
+def test_results_that_nobody_can_read_are_fetched_again(start, sim, monkeypatch):
+    """A page of somebody between, with a good status, does not lose what was paid for."""
+    pages = [b"<html>Please sign in.</html>"]
+    for kind in (service.OpenAIBatches, service.AnthropicBatches):
+        get = kind._get
+
+        async def instead(self, path, query="", get=get):
+            raw = await get(self, path, query)
+            is_results = path.endswith(("/content", "/results"))
+            return dataclasses.replace(raw, body=pages.pop()) if is_results and pages else raw
+
+        monkeypatch.setattr(kind, "_get", instead)
+    assert texts(start("a", "b")) == ["> a", "> b"]
+    assert not pages
+
+
+def test_a_fault_of_our_own_is_raised(start, sim, monkeypatch):
+    """What no provider is to blame for is not taken for a batch that nobody waits for."""
+
+    async def look(self, batch):
+        raise ZeroDivisionError("a mistake")
+
+    for kind in (service.OpenAIBatches, service.AnthropicBatches):
+        monkeypatch.setattr(kind, "look", look)
+    run = start("a")
+    with pytest.raises(ZeroDivisionError):
+        run.result(30)
+    assert run.is_done

@@ -13,6 +13,8 @@ from llmnb.engine import paying
 from llmnb.errors import BudgetExceeded, ConfigurationError
 from llmnb.models.asking import Asking
 from llmnb.models.asking import start as start_live
+from llmnb.schemas import output_of
+from llmnb.testing import SimulatedProvider
 from llmnb.wire.batches import Capacity
 
 
@@ -101,6 +103,31 @@ def test_failed_rows_can_be_tried_again(start, sim):
     assert (status.counts.num_tasks_failed, status.completed, status.causes) == (0, 2, ())
 
 
+def test_failed_rows_can_be_asked_now(start, sim):
+    """`retry_failed(mode="live")` makes no second batch; the answers take the rows' places."""
+    run = start("a", "fail b", "fail c")
+    run.result(30)
+    sim.set_faults(None)
+    run.retry_failed(mode="live").result(30)
+    assert texts(run) == ["> a", "> fail b", "> fail c"]
+    assert run.status().counts.num_tasks_failed == 0
+    assert len(sim.batches.batches) == 1
+    with pytest.raises(ConfigurationError, match="'later'"):
+        run.retry_failed(mode="later")
+
+
+def test_a_structured_answer_that_does_not_fit_is_mended_live(asking, provider, monkeypatch):
+    """What a batch cannot mend is shown to the model again, once, by a live retry."""
+    told = iter(["no number", '{"value": 7}'])
+    with SimulatedProvider(reply=lambda prompt: next(told), api_key="k-1") as other:
+        monkeypatch.setenv(f"{provider.upper()}_BASE_URL", other.base_url)
+        wants = dataclasses.replace(asking, output=output_of(int))
+        run = start_batch([{"prompt": "How many?"}], wants)
+        assert type(run.result(30)[0].error).__name__ == "SchemaMismatch"
+        run.retry_failed(mode="live").result(30)
+    assert run.result(30)[0].value == 7
+
+
 def test_a_budget_is_kept_before_anything_is_submitted(start, sim):
     """A batch that may cost more than the budget is not submitted."""
     with pytest.raises(BudgetExceeded, match="Nothing was sent"):
@@ -149,14 +176,12 @@ def test_results_are_fetched_from_our_own_address(start, sim):
     assert texts(start("a")) == ["> a"]
 
 
-def test_its_card_and_words(start):
-    """A run shows itself, in a page without live markup from anywhere."""
+def test_its_words(start):
+    """A run says in a line what it is and how far."""
     run = start("<b>a</b>")
     run.result(30)
     assert run.run_id in repr(run)
     assert "1 of 1 rows" in repr(run)
-    assert run.run_id in run._repr_html_()
-    assert "<b>" not in run._repr_html_()
     assert run.status().state == "finished"
     assert run.partial()[0].text == "> <b>a</b>"
     assert llmnb.runs()[0].run_id == run.run_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 import llmnb
 from llmnb import bridge
-from llmnb.batches import attaching, records
+from llmnb.batches import attaching, records, service
 from llmnb.batches.courier import couriers
 from llmnb.batches.start import start_batch
 from llmnb.errors import ConfigurationError
@@ -89,6 +90,63 @@ def test_the_same_call_again_waits_for_the_same_batch(start, sim):
     sim.batches.script.polls = 0
     assert texts(second) == ["> b", "> a", "> c"]
     assert [len(one.requests) for one in sim.batches.batches.values()] == [2, 1]
+
+
+def test_who_stops_is_told_once_how_to_go_on(start, sim, caplog):
+    """The line names the run to attach to; further stops say nothing."""
+    sim.batches.script.polls = 10**9
+    run = start("a")
+    until_polled(sim, run)
+    run.stop()
+    run.cancel()
+    run.wait(30)
+    run.stop()
+    told = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert [f"llmnb.attach('{run.run_id}')" in one for one in told] == [True]
+
+
+_LEAVE = """
+import sys
+from llmnb.batches.start import start_batch
+from llmnb.models.asking import Asking
+run = start_batch([{"prompt": "a"}], Asking(model=sys.argv[1], params={"max_tokens": 50}))
+while not run.status().in_flight:
+    run.wait(0.01)
+"""
+
+
+def test_a_process_that_ends_says_nothing(asking, sim, cache):
+    """A script that ends while its batch is under way leaves no trace on the screen."""
+    sim.batches.script.polls = 10**9
+    done = subprocess.run(
+        [sys.executable, "-c", _LEAVE, asking.model],
+        env={**os.environ, "LLMNB_CACHE_DIR": str(cache)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert llmnb.runs()[0].state == "under way"
+
+
+def test_a_step_that_breaks_at_the_end_is_no_error(start, sim, monkeypatch):
+    """A courier whose step ends in any error while the process ends is closed all the same."""
+    sim.batches.script.polls = 10**9
+
+    async def look(self, batch):
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+
+    for kind in (service.OpenAIBatches, service.AnthropicBatches):
+        monkeypatch.setattr(kind, "look", look)
+    run = start("a")
+    while not run.status().in_flight:
+        run.wait(0.01)
+    forget_couriers()
+    with pytest.raises(RuntimeError):
+        run.result(30)
 
 
 def test_two_runs_of_one_process_share_a_batch(start, sim):

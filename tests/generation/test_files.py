@@ -338,3 +338,18 @@ def test_a_file_that_is_gone_is_told_as_such(tmp_path):
 
     with pytest.raises(UnreadableFile, match="can no longer be read"):
         list(lines)
+
+
+@pytest.mark.parametrize("save", ["asked.part", "asked", "linked"])
+def test_the_requests_are_never_written_over(sim, tmp_path, save):
+    """
+    By their own name, by a link's, and by the name results have on the way.
+    """
+    source = write(tmp_path / "asked.part", [request("q")])
+    (tmp_path / "linked").symlink_to(source)
+
+    with pytest.raises(ConfigurationError, match="Nothing was sent"):
+        process(sim, source, tmp_path / save)
+
+    assert read(source) == [request("q")]
+    assert sim.ledger.totals().received == 0

@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from llmnb.adapters.tokens import count_tokens
+from llmnb.errors import ConfigurationError
 from llmnb.generation import openai_parallel_generate
 from llmnb.generation.asked import asking_for
 from llmnb.generation.lines import Line
@@ -169,3 +170,11 @@ async def test_nothing_is_cut_where_that_is_not_wanted():
         )
 
     assert asked == request
+
+
+async def test_an_end_that_is_none_is_refused():
+    """
+    Before anything is sent: a wrong word must not cut the other end.
+    """
+    with pytest.raises(ConfigurationError, match="'middle'"):
+        await openai_parallel_generate([SHORT], api_key="k", truncate="middle")

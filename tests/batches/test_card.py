@@ -1,0 +1,141 @@
+"""Promises about the card of a batch run and the list of runs: true, static, and only text."""
+
+from __future__ import annotations
+
+import pytest
+from markup import PAYLOADS, Census
+from shells import new_shell
+
+import llmnb
+from llmnb.batches import card as card_of
+from llmnb.batches.run import last_batch_run
+from llmnb.engine.status import StatusSnapshot, StatusTracker
+from llmnb.notebook import batch_card
+
+openai_only = pytest.mark.parametrize("provider", ["openai"], indirect=True)
+"""The page does not know the protocol."""
+
+
+def text(html):
+    return Census(html).text
+
+
+def until_polled(sim, run):
+    while not sim.batches.polls:
+        run.wait(0.01)
+
+
+@openai_only
+def test_a_card_under_way_says_how_far_and_what_to_type_later(start, sim):
+    """State, rows, the provider's name of the batch, what it waits on, and how to attach."""
+    start("a").result(30)
+    sim.batches.script.polls = 10**9
+    sim.batches.polls.clear()
+    run = start("a", "b", "c")
+    until_polled(sim, run)
+    said = text(run._repr_html_())
+    run.stop()
+    assert "Batch under way · 1 of 3 rows" in said
+    assert f"llmnb.attach('{run.run_id}')" in said
+    assert "Waiting on the provider's batch: 0 of 2 done" in said
+    assert "batch_" in said
+
+
+@openai_only
+def test_a_finished_card_tells_failures_and_cost(start):
+    """What was answered and what failed, by cause; and how the failed rows are tried again."""
+    run = start("a", "fail b", "a")
+    run.result(30)
+    said = text(run._repr_html_())
+    assert "Batch finished · 3 of 3 rows" in said
+    assert "1, 1 RequestRejected" in said
+    assert "at half the price" in said
+    assert "run.retry_failed()" in said
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_whatever_stands_in_it_is_text(payload):
+    """Names of projects and models, words of providers: nothing of them is markup."""
+    status = StatusSnapshot(
+        state="running",
+        total=1,
+        launched=1,
+        completed=1,
+        counts=StatusTracker(num_tasks_failed=1),
+        failures={payload: 1},
+        waiting_on=payload,
+        in_flight=0,
+        seconds=1.0,
+        project=payload,
+        models={},
+        simulated=True,
+    )
+    whole = card_of.card(payload, payload, status, batches=[payload], now=0.0)
+    whole += card_of.listing([payload], [[payload]])
+    found = Census(whole)
+    assert found.elements <= {"div", "p", "strong", "table", "tr", "th", "td", "code", "span"}
+    assert found.attributes <= {"class", "style", "align", "cellpadding", "scope", "aria-hidden"}
+
+
+@openai_only
+def test_the_list_of_runs_is_a_table(start, cache):
+    """Each run with its state and model; where there is none, how one begins."""
+    assert "mode='batch'" in text(llmnb.runs()._repr_html_())
+    run = start("a")
+    run.result(30)
+    said = text(llmnb.runs()._repr_html_())
+    assert run.run_id in said
+    assert "finished" in said
+    assert "openai/gpt-4o-mini" in said
+
+
+@openai_only
+def test_a_card_in_a_notebook_follows_its_run(start, sim, monkeypatch):
+    """What stands in the output is put anew as the batch goes on, and says how it ended."""
+    outputs = []
+
+    class Place:
+        def __init__(self, bundle):
+            outputs.append(bundle)
+
+        def put(self, bundle):
+            outputs.append(bundle)
+
+    monkeypatch.setattr(batch_card, "Place", Place)
+    sim.batches.script.polls = 10**9
+    run = start("a")
+    until_polled(sim, run)
+    shown = batch_card.ShownBatch(run, holds_kernel=True)
+    shown.draw(run.status())
+    shown.draw(run.status())
+    before = len(outputs)
+    sim.batches.script.polls = 0
+    run.result(30)
+    shown.draw(run.status())
+    shown.close(run.status())
+    assert before <= 2  # only what is news
+    assert "under way" in outputs[0]["text/html"]
+    assert "Batch finished" in outputs[-1]["text/html"]
+    assert run.run_id in outputs[-1]["text/plain"]
+
+
+@openai_only
+def test_llm_status_shows_the_batch_run(start):
+    """The magic shows whatever began last, a batch run too; a waiting cell gets its card."""
+    run = start("a")
+    run.result(30)
+    assert last_batch_run() is run
+    assert batch_card.is_batch(run)
+    with new_shell() as shell:
+        shell.ip.extension_manager.load_extension("llmnb")
+        assert run.run_id in shell.run("%llm_status").out
+
+
+@openai_only
+def test_a_live_run_has_its_dashboard(start, asking):
+    """What is asked now is not taken for a batch."""
+    from llmnb.models.asking import start as start_live
+
+    run = start_live([{"prompt": "a"}], asking)
+    run.result(30)
+    assert not batch_card.is_batch(run)
