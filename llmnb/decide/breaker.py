@@ -18,11 +18,11 @@ Source:
 from __future__ import annotations
 
 import math
-import random
 from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
+from llmnb.decide.dice import roll
 from llmnb.decide.retry import LONGEST_SERVER_WAIT
 
 State = Literal["closed", "open", "half-open"]
@@ -78,9 +78,7 @@ class Breaker:
         "probe_at",
     )
 
-    def __init__(
-        self, *, consecutive: int = CONSECUTIVE, rand: Callable[[], float] = random.random
-    ) -> None:
+    def __init__(self, *, consecutive: int = CONSECUTIVE, rand: Callable[[], float] = roll) -> None:
         self.failures = 0
         """Failures since the last success."""
 

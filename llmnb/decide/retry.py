@@ -12,10 +12,10 @@ What may be sent again is a matter of the error's type:
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from llmnb.decide.dice import roll
 from llmnb.errors import FlowControl, LLMNBError, MaybeBilled, ProviderError, Unsent
 
 LONGEST_SERVER_WAIT = 120.0
@@ -58,7 +58,7 @@ def backoff(
     *,
     base: float = 0.5,
     cap: float = 30.0,
-    rand: Callable[[], float] = random.random,
+    rand: Callable[[], float] = roll,
 ) -> float:
     """Return the seconds to wait after a run of failures.
 
@@ -92,7 +92,7 @@ def next_wait(
     *,
     since_success: float,
     can_resend: bool,
-    rand: Callable[[], float] = random.random,
+    rand: Callable[[], float] = roll,
 ) -> float | None:
     """Return the seconds until the row is sent again, or None when it has failed for good.
 

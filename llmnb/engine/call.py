@@ -514,6 +514,10 @@ class Flight:
         )
 
     def _describe(self, error: LLMNBError) -> None:
+        if error.__suppress_context__:
+            # What led to it may quote the reply, a key that was echoed among it, and some
+            # picklers send it along.
+            error.__context__ = None
         target = self.call.target
         error.with_details(
             provider=error.details.provider or target.provider,

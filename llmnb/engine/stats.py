@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import accumulate
 
+from llmnb.decide.dice import roll
 from llmnb.engine.status import Clock, FailureCause, ModelShare, Sample
 from llmnb.errors import LLMNBError
 
@@ -66,7 +66,7 @@ class Quantiles:
         self._seen += 1
         if len(self._kept) < _KEPT:
             self._kept.append(value)
-        elif (place := int(random.random() * self._seen)) < _KEPT:
+        elif (place := int(roll() * self._seen)) < _KEPT:
             self._kept[place] = value
 
     def weighed(self) -> list[tuple[float, float]]:

@@ -171,6 +171,12 @@ def test_a_key_that_cannot_travel_is_refused_before_any_request(key):
     assert "sk-one" not in str(caught.value)
 
 
+def led_to(error):
+    """Return the errors that led to one, and those that led to them."""
+    before = [one for one in (error.__cause__, error.__context__) if one is not None]
+    return before + [further for one in before for further in led_to(one)]
+
+
 ECHOES = {
     "in an error": ("401 No", b'{"error":{"message":"Incorrect key: %b"}}'),
     "in a page": ("500 Oops", b"<pre>Authorization: Bearer %b</pre>"),
@@ -194,6 +200,8 @@ def test_a_key_that_is_echoed_is_in_no_error(status, body):
     assert outcome.error is not None
     assert secret not in str(outcome.error) + repr(outcome.error.details)
     assert secret.encode() not in pickle.dumps(outcome.error)
+    # Errors come back from Dask's workers with all that led to them.
+    assert secret.encode() not in pickle.dumps(led_to(outcome.error))
 
 
 def test_a_server_that_speaks_no_tls_is_unsent():

@@ -373,7 +373,7 @@ def test_the_choice_that_nobody_made_is_announced_once(sim, frame, monkeypatch, 
     In one line, with the reason.
     """
     monkeypatch.delenv("LLMNB_MODEL")
-    job._say_once.cache_clear()
+    job.say_once.cache_clear()
 
     frame.llm.generate("my text")
     frame.llm.generate("my text")
