@@ -16,6 +16,10 @@ raised: our own bucket holds less than a server's on purpose, so a server that
 has more left than we believe is the ordinary case, and no news. In a steady
 run both sums cancel, and nothing moves.
 
+The first time a limit is heard of, a tenth of a second's worth is kept back:
+what flows back is counted by the server only from when the request has reached
+it, and a bucket that starts at its word to the last drop is refused.
+
 A limit that is called "per minute" but takes longer than a minute to be whole
 again is none: some providers count requests by the day, under the same header
 names. Such a figure is no limit per minute and what remains of it is not ours
@@ -27,11 +31,14 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from llmnb.decide.admission import Admission
-from llmnb.decide.bucket import Bucket
+from llmnb.decide.bucket import BURST_SECONDS, Bucket
 from llmnb.records import Announced, Limits
 
 LONGEST_MINUTE = 61.0
 """Seconds until a limit per minute is whole again, at most; one for the rounding of headers."""
+
+_KEPT_BACK_SECONDS = 1.0 - BURST_SECONDS
+"""Kept back at first: as much as our buckets hold less than a server's."""
 
 _REMEMBERED = 4096
 """Sent requests whose moments are remembered, to tell what was sent since when."""
@@ -49,7 +56,7 @@ class Learned:
         >>> admission = Admission(learned.limits(), now=0.5)
         >>> learned.reconcile(admission, now=0.5)
         >>> admission.requests
-        <Bucket 600/min, 7.0 of 9.0>
+        <Bucket 600/min, 6.0 of 9.0>
     """
 
     __slots__ = ("_newest", "_requests", "_sent", "_tokens")
@@ -113,7 +120,7 @@ class Learned:
 class _Kind:
     """One kind of limit: of requests, or of tokens."""
 
-    __slots__ = ("is_longer", "left", "per_minute", "sent_at")
+    __slots__ = ("is_longer", "kept_back", "left", "per_minute", "sent_at")
 
     def __init__(self) -> None:
         self.per_minute: float | None = None
@@ -124,6 +131,7 @@ class _Kind:
         """What remained at `sent_at`, less what was sent since; None once it was used."""
 
         self.sent_at = 0.0
+        self.kept_back = _KEPT_BACK_SECONDS
 
     def take(
         self,
@@ -149,7 +157,9 @@ class _Kind:
     def lower(self, bucket: Bucket | None, now: float) -> None:
         if bucket is None or self.left is None or self.per_minute is None:
             return
-        believed = self.left + self.per_minute / 60.0 * max(0.0, now - self.sent_at)
+        since = max(0.0, now - self.sent_at) - self.kept_back
+        believed = self.left + self.per_minute / 60.0 * since
+        self.kept_back = 0.0
         self.left = None
         bucket.wait(0.0, now)  # brings its level up to date
         if bucket.level > believed:

@@ -63,6 +63,11 @@ def test_limits_that_change_are_followed():
     assert learned.limits().requests_per_minute == 900.0
 
 
+def kept_back(per_minute):
+    """Return what is kept back when a limit is heard of for the first time."""
+    return per_minute / 60 * 0.1
+
+
 def test_what_remains_lowers_the_level():
     """
     Somebody else on the account has used it.
@@ -70,6 +75,21 @@ def test_what_remains_lowers_the_level():
     learned = Learned()
     told(learned, requests_per_minute=600.0, requests_remaining=2)
     admission = admission_of(learned)
+
+    learned.reconcile(admission, now=0.0)
+
+    assert admission.requests.level == pytest.approx(2.0 - kept_back(600))
+
+
+def test_only_the_first_word_is_taken_with_reserve():
+    """
+    Later ones are taken as they are: our own bucket then holds the reserve.
+    """
+    learned = Learned()
+    told(learned, requests_per_minute=600.0, requests_remaining=8)
+    admission = admission_of(learned)
+    learned.reconcile(admission, now=0.0)
+    told(learned, requests_per_minute=600.0, requests_remaining=2)
 
     learned.reconcile(admission, now=0.0)
 
@@ -104,7 +124,7 @@ def test_what_was_sent_since_is_taken_off_and_what_flowed_back_is_added():
 
     learned.reconcile(admission, now=1.0)
 
-    assert admission.requests.level == pytest.approx(8 - 5 + 2)
+    assert admission.requests.level == pytest.approx(8 - 5 + 2 - kept_back(120))
 
 
 def test_tokens_are_reconciled_as_requests_are():
@@ -119,7 +139,7 @@ def test_tokens_are_reconciled_as_requests_are():
 
     learned.reconcile(admission, now=0.5)
 
-    assert admission.tokens.level == pytest.approx(500 - 300 + 500)
+    assert admission.tokens.level == pytest.approx(500 - 300 + 500 - kept_back(60_000))
 
 
 def test_one_reply_lowers_once():
@@ -133,7 +153,7 @@ def test_one_reply_lowers_once():
 
     learned.reconcile(admission, now=0.5)
 
-    assert admission.requests.wait(5, now=0.5) == pytest.approx(0.0)
+    assert admission.requests.wait(5 - kept_back(600), now=0.5) == pytest.approx(0.0)
 
 
 def test_a_remainder_without_a_limit_is_left_alone():
@@ -192,7 +212,7 @@ def test_memory_of_what_was_sent_is_bounded_and_exact():
     admission = admission_of(learned, now=999.99, requests_per_minute=60_000.0)
     learned.reconcile(admission, now=999.99)
 
-    assert admission.requests.level == pytest.approx(200 - 100 + 100)
+    assert admission.requests.level == pytest.approx(200 - 100 + 100 - kept_back(6000))
 
 
 class Announcing(Metered):
