@@ -7,13 +7,17 @@ table reads "at most".
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import tempfile
 import time
+from collections import deque
 
 from benchmarks.figure import Figure
+from llmnb.engine.gate import Gate
 from llmnb.models.asking import Asking, start
 from llmnb.models.llm import LLM
+from llmnb.records import Limits
 from llmnb.testing import Fixed, SimulatedProvider, Stragglers
 
 PER_MINUTE = 600
@@ -102,9 +106,36 @@ def tail(rows: int) -> list[Figure]:
     ]
 
 
+def queue(rounds: int = 5, turns: int = 20_000) -> list[Figure]:
+    """Compare the cost of a turn at the gate with many waiting and with few."""
+
+    async def seconds(waiting: int) -> float:
+        gate = Gate(Limits(concurrency=1, tokens_per_minute=6e12), clock=time.monotonic)
+        ticket = await gate.admit(10)
+        queue = deque(asyncio.ensure_future(gate.admit(10)) for _ in range(waiting))
+        await asyncio.sleep(0)
+        begun = time.process_time()
+        for _ in range(turns):
+            queue.append(asyncio.ensure_future(gate.admit(10)))
+            gate.release(ticket, used=9, was_sent=True)
+            ticket = await queue.popleft()
+        used = time.process_time() - begun
+        for one in queue:
+            one.cancel()
+        await asyncio.gather(*queue, return_exceptions=True)
+        return used / turns
+
+    few, many = (
+        statistics.median(asyncio.run(seconds(waiting)) for _ in range(rounds))
+        for waiting in (10, 10_000)
+    )
+    detail = f"{many * 1e6:.1f} µs against {few * 1e6:.1f} µs to wait, be admitted and settle"
+    return [Figure("a turn at the gate, 10,000 waiting / 10 waiting", many / few, 2.0, detail)]
+
+
 def measure(scale: int) -> list[Figure]:
     """Run all of them."""
-    figures = []
+    figures = queue(turns=20_000 // scale)
     for burst in (1.0, 10.0):
         for is_told in (True, False):
             figures += use_of_limit(burst, is_told=is_told, seconds=SECONDS / min(scale, 3))
