@@ -18,7 +18,11 @@ run both sums cancel, and nothing moves.
 
 The first time a limit is heard of, a tenth of a second's worth is kept back:
 what flows back is counted by the server only from when the request has reached
-it, and a bucket that starts at its word to the last drop is refused.
+it, and a bucket that starts at its word to the last drop is refused. And what
+was sent before it was heard of counts as if it had been known all along: a
+server may hold many seconds' worth at once, a promise of so many a second does
+not. Only where something remains, though: a server that has nothing left may
+have refused, and not counted, any part of what was sent.
 
 A limit that is called "per minute" but takes longer than a minute to be whole
 again is none: some providers count requests by the day, under the same header
@@ -113,6 +117,8 @@ class Learned:
 
     def reconcile(self, admission: Admission, now: float) -> None:
         """Lower the levels of a gate's buckets to what the latest reply lets remain."""
+        if self._requests.kept_back and (self._requests.left or 0.0) > 0:
+            self._sent.replay(admission.requests, now)
         self._requests.lower(admission.requests, now)
         self._tokens.lower(admission.tokens, now)
 
@@ -185,6 +191,19 @@ class _Sent:
         if len(self._moments) >= 2 * _REMEMBERED:  # rarely, so that each call costs little
             del self._moments[:_REMEMBERED]
             del self._totals[:_REMEMBERED]
+
+    def replay(self, bucket: Bucket | None, now: float) -> None:
+        """Lower a bucket's level to what it would be, had it stood at the gate all along."""
+        if bucket is None or not self._moments:
+            return
+        level, before = bucket.capacity, self._moments[0]
+        for moment in self._moments:
+            level = min(bucket.capacity, level + bucket.rate * (moment - before)) - 1.0
+            before = moment
+        level = min(bucket.capacity, level + bucket.rate * (now - before))
+        bucket.wait(0.0, now)  # brings its level up to date
+        if bucket.level > level:
+            bucket.take(bucket.level - level, now)
 
     def since(self, moment: float) -> tuple[float, float]:
         """Return the requests and tokens of what was sent after a moment."""

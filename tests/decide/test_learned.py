@@ -11,6 +11,7 @@ from llmnb.decide.admission import Admission
 from llmnb.decide.bucket import Bucket
 from llmnb.decide.learned import Learned
 from llmnb.records import Announced, Limits
+from llmnb.testing.windows import worst_window
 
 
 def told(learned, *, sent_at=0.0, now=0.0, **said):
@@ -221,12 +222,19 @@ class Announcing(Metered):
     others_per_second = 0.0
     others_at = 0.0
 
+    def __post_init__(self):
+        super().__post_init__()
+        self.passed = []
+        """When those that passed came."""
+
     def serve(self, now):
         """Return whether a request passes, and what the reply tells."""
         while self.others_per_second and self.others_at <= now:
             self.admits(self.others_at, 0)
             self.others_at += 1 / self.others_per_second
         passes = self.admits(now, 0)
+        if passes:
+            self.passed.append(now)
         return passes, Announced(
             requests_per_minute=self.per_minute, requests_remaining=max(0, int(self.level))
         )
@@ -274,6 +282,34 @@ def test_a_limit_known_from_headers_alone_is_used_whole(burst, latency):
 
     assert answers >= 0.97 * 600
     assert refusals <= 3
+
+
+@pytest.mark.parametrize("burst", [1, 10, 60])
+@pytest.mark.parametrize("latency", [0.05, 1.0, 4.0])
+def test_what_was_sent_before_a_limit_was_heard_of_counts(burst, latency):
+    """
+    However much a server holds, no window has more than it is long, and a second's worth.
+    """
+    server = Announcing(600, burst)
+
+    run(server, seconds=60 + latency, latency=latency)
+
+    assert worst_window(server.passed, rate=10.0, burst=1.0, slack=1.01).is_within
+
+
+def test_a_server_with_nothing_left_may_have_counted_none_of_what_was_sent():
+    """
+    Forty requests, most of them refused, are no debt of thirteen minutes at three a minute.
+    """
+    learned = Learned()
+    for _ in range(40):
+        learned.on_sent(0, now=0.0)
+    told(learned, sent_at=0.0, now=1.0, requests_per_minute=3.0, requests_remaining=0)
+    admission = admission_of(learned, now=1.0)
+
+    learned.reconcile(admission, now=1.0)
+
+    assert admission.wait(0, now=1.0) <= 21.0
 
 
 def test_an_account_that_others_use_too_is_shared():
