@@ -8,7 +8,8 @@ refused on read.
 diskcache makes the file, keeps its schema and deletes from it. What happens
 for every row goes through two connections of our own to the same file: one
 query for 256 keys costs a fifth of 256 look-ups, and one statement for a
-group of answers a third of as many `set` calls.
+group of answers a third of as many `set` calls. The connection that reads is
+all that a neighbour's database takes; the other two come with the first write.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +123,10 @@ class Database:
         self.folder = folder
         self.path = folder / FILE_NAME
         self._lock = threading.Lock()
-        try:
+        self._pid = 0
+        """The process that opened it; a child that was forked leaves it alone."""
+        self._writing: tuple[sqlite3.Connection, Any] | None = None
+        with _faults(self.path):
             if not _is_missing(self.path):
                 _make_private(folder, self.path)
                 _check(self.path)
@@ -130,18 +135,27 @@ class Database:
                 _make(self.path)
             else:
                 raise StoreError(f"{self.path} is gone.")
-            self._cache = _cache(folder)
             self._reader = self._connected("query_only=1", "cache_size=-1024")
-            self._writer = self._connected(
-                "synchronous=FULL", "cache_size=-2048", "wal_autocheckpoint=4000"
-            )
             self._identity = _identity(self.path)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise _cannot(folder, error) from None
-            raise Damaged(f"{self.path} is damaged: {error}") from None
-        except OSError as error:
-            raise _cannot(folder, error) from None
+        self._pid = os.getpid()
+        if may_make:
+            self.begin_writing()
+
+    def begin_writing(self) -> tuple[sqlite3.Connection, Any]:
+        """Return the connection that saves and diskcache's own, opened at the first call.
+
+        Raises:
+            StoreError: If it cannot be opened for writing.
+            Damaged: If the file is no database of ours.
+        """
+        if self._writing is None:
+            with _faults(self.path):
+                cache = _cache(self.folder)
+                saving = self._connected(
+                    "synchronous=FULL", "cache_size=-2048", "wal_autocheckpoint=4000"
+                )
+            self._writing = saving, cache
+        return self._writing
 
     def _connected(self, *pragmas: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -183,7 +197,7 @@ class Database:
         Raises:
             StoreError: If they cannot be saved.
         """
-        now, writer = time.time(), self._writer
+        now, (writer, _) = time.time(), self.begin_writing()
         groups = [(now, blob, index) for blob, index in _packed(items)]
         try:
             if len(groups) == 1:
@@ -203,8 +217,9 @@ class Database:
 
     def delete_many(self, keys: Iterable[str]) -> int:
         """Remove keys; returns how many there were."""
-        with self._cache.transact(retry=True):
-            return sum(bool(self._cache.delete(key)) for key in keys)
+        _, cache = self.begin_writing()
+        with cache.transact(retry=True):
+            return sum(bool(cache.delete(key)) for key in keys)
 
     def items(self) -> Iterator[tuple[str, bytes]]:
         """Yield every key and value that is ours, oldest first.
@@ -250,8 +265,13 @@ class Database:
         """Close every connection."""
         with self._lock:
             self._reader.close()
-        self._writer.close()
-        self._cache.close()
+        if self._writing is not None:
+            for connection in self._writing:
+                connection.close()
+
+    def __del__(self) -> None:
+        if self._pid == os.getpid():
+            self.close()
 
 
 def _packed(items: Iterable[tuple[str, bytes]]) -> Iterator[tuple[bytes, str]]:
@@ -370,6 +390,19 @@ def _identity(path: Path) -> tuple[int, int]:
     if not stat.S_ISREG(found.st_mode):
         raise OSError(f"{path} is no file")
     return found.st_dev, found.st_ino
+
+
+@contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    """Say in our own words why a database cannot be opened."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise _cannot(path.parent, error) from None
+        raise Damaged(f"{path} is damaged: {error}") from None
+    except OSError as error:
+        raise _cannot(path.parent, error) from None
 
 
 def _cannot(folder: Path, error: Exception) -> StoreError:

@@ -28,6 +28,9 @@ logger = logging.getLogger("llmnb")
 Share = bool | Sequence[str]
 """Whose answers may be reused: everybody's, nobody's, or those of the projects named."""
 
+MOST_OPEN = 64
+"""Databases kept open; many systems let a process have 1,024 files open."""
+
 _NEIGHBOURS_SECONDS = 2.0
 """How long the list of other projects is believed."""
 
@@ -226,9 +229,18 @@ class ProjectStore:
 
 
 class Databases:
-    """The open databases of this process, one for each project's folder."""
+    """The open databases of this process, one for each project's folder.
 
-    def __init__(self) -> None:
+    Only the latest used are kept open, for each takes three of the files that a
+    process may have open, and seven once it was written to. One that is left out
+    is closed when whoever is using it at that moment lets go of it.
+
+    Args:
+        most: Databases kept open.
+    """
+
+    def __init__(self, most: int = MOST_OPEN) -> None:
+        self.most = most
         self._lock = threading.RLock()
         self._open: dict[Path, Database] = {}
         self._left: list[Database] = []
@@ -266,11 +278,13 @@ class Databases:
         """
         with self._lock:
             known = self._current(place)
-            if known is not None:
-                return known
             try:
+                if known is not None:
+                    known.begin_writing()
+                    return known
                 database = Database(place.folder)
             except Damaged as error:
+                self.forget(place.folder)
                 database = self._mended(place, error)
             return self._opened(place, database)
 
@@ -281,14 +295,18 @@ class Databases:
             database.close()
             raise StoreError(f"Project {place.name!r} cannot be marked: {error}") from None
         self._open[place.folder] = database
+        while len(self._open) > self.most:
+            del self._open[next(iter(self._open))]
         return database
 
     def _current(self, place: Place) -> Database | None:
-        known = self._open.get(place.folder)
-        if known is not None and not known.is_current:
-            known.close()
-            del self._open[place.folder]
+        known = self._open.pop(place.folder, None)
+        if known is None:
             return None
+        if not known.is_current:
+            known.close()
+            return None
+        self._open[place.folder] = known  # the latest used stands last
         return known
 
     def _mended(self, place: Place, error: Damaged) -> Database:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import pickle
 import random
@@ -21,7 +22,7 @@ from entries import entry, key_of
 from llmnb.adapters import file_lock
 from llmnb.errors import StoreError
 from llmnb.store import layout, projects, spend
-from llmnb.store.project import databases, open_project
+from llmnb.store.project import Databases, databases, open_project
 
 PREAMBLE = """
 import sys, pathlib
@@ -457,6 +458,58 @@ def test_a_symlinked_project_folder_is_refused(root, tmp_path):
     with pytest.raises(StoreError, match="link"):
         save(store, 1)
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+# -------------------------------------------------------------------------- many of them
+
+
+def test_of_many_projects_only_the_latest_are_kept_open(root):
+    """
+    A process that may have 1,024 files open can use a thousand projects.
+    """
+    before = len(os.listdir("/dev/fd"))
+    for number in range(100):
+        save(open_project(f"p{number}", root, share=False), number)
+
+    assert len(os.listdir("/dev/fd")) - before <= 7 * 64 + 20
+    for number in range(100):
+        assert open_project(f"p{number}", root).lookup([key_of(number)])
+
+
+def test_a_project_that_another_only_reads_takes_three_files(root):
+    """
+    What writing needs is opened by the first write.
+    """
+    save(open_project("mine", root), 0)
+    for number in range(1, 21):
+        save(open_project(f"p{number}", root, share=False), number)
+        databases.forget(open_project(f"p{number}", root).folder)
+    before = len(os.listdir("/dev/fd"))
+
+    found = open_project("mine", root).peek([key_of(20), key_of(21)])
+
+    assert list(found) == [key_of(20)]
+    assert len(os.listdir("/dev/fd")) - before <= 3 * 20
+
+
+def test_a_database_that_is_left_out_is_closed_when_its_user_lets_go(root):
+    """
+    Not under somebody who is reading from it.
+    """
+    for number in range(3):
+        save(open_project(f"p{number}", root), number)
+    few = Databases(most=1)
+    before = len(os.listdir("/dev/fd"))
+    reading = few.existing(open_project("p0", root).place).items()
+    assert next(reading)[0] == key_of(0)
+
+    few.existing(open_project("p1", root).place)
+    few.existing(open_project("p2", root).place)
+
+    assert list(reading) == []
+    del reading
+    gc.collect()
+    assert len(os.listdir("/dev/fd")) - before <= 3
 
 
 # ---------------------------------------------------------------------------- sharing
