@@ -14,7 +14,7 @@ from http import HTTPStatus
 from llmnb.testing.conversation import SIMULATED_HEADER, play
 from llmnb.testing.desk import Desk, Plan
 from llmnb.testing.gate import Gate
-from llmnb.testing.sockets import HOST, reset_connection
+from llmnb.testing.sockets import listening, reset_connection, stop_accepting
 
 _MOST_HEADS = 4096
 """How many different request heads are remembered parsed."""
@@ -45,13 +45,15 @@ async def serve(desk: Desk, gate: Gate, port: int, started: Callable[[int], obje
     loop = asyncio.get_running_loop()
     heads: dict[bytes, _Head] = {}
     connections: set[_Connection] = set()
+    listener = listening(port)
     server = await loop.create_server(
-        lambda: _Connection(desk, gate, heads, connections), HOST, port, backlog=4096
+        lambda: _Connection(desk, gate, heads, connections), sock=listener, backlog=4096
     )
     try:
-        started(server.sockets[0].getsockname()[1])
+        started(listener.getsockname()[1])
         await loop.create_future()
     finally:
+        await stop_accepting(listener)
         server.close()
         await asyncio.gather(*[connection.stop() for connection in list(connections)])
         await server.wait_closed()

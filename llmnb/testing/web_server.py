@@ -12,7 +12,7 @@ from aiohttp import ClientConnectionResetError, web
 from llmnb.testing.conversation import SIMULATED_HEADER, play
 from llmnb.testing.desk import Desk, Plan
 from llmnb.testing.gate import Gate
-from llmnb.testing.sockets import HOST, reset_connection
+from llmnb.testing.sockets import listening, reset_connection, stop_accepting
 
 _MOST_BODY_BYTES = 256 * 2**20
 
@@ -49,13 +49,14 @@ async def serve(desk: Desk, gate: Gate, port: int, started: Callable[[int], obje
     )
     # What is open is dropped at once; aiohttp takes 0 for "wait for ever".
     runner = web.ServerRunner(server, shutdown_timeout=0.001)
+    listener = listening(port)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, HOST, port, backlog=4096)
-        await site.start()
-        started(runner.addresses[0][1])
+        await web.SockSite(runner, listener, backlog=4096).start()
+        started(listener.getsockname()[1])
         await loop.create_future()
     finally:
+        await stop_accepting(listener)
         await runner.cleanup()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import socket
 import threading
@@ -472,6 +473,33 @@ def test_stopping_leaves_nothing_behind(simulated):
     assert sim.ledger.totals().cancelled == 1
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port)).close()
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_clients_that_come_as_it_stops_are_dropped(simulated, turns):
+    """
+    None is left open half-made, however few turns of its loop lie between the two.
+    """
+    sim = simulated().start()
+    address, loop, clients = sim.origin.rpartition("/")[2].split(":"), sim._loop, []
+
+    def come():
+        clients.extend(socket.create_connection(address, timeout=10) for _ in range(4))
+        after(turns)
+
+    def after(more):
+        if more:
+            loop.call_soon(after, more - 1)
+        else:
+            sim._serving.cancel()
+
+    loop.call_soon_threadsafe(come)
+    sim._thread.join()
+    gc.collect()  # what was left open would be warned of here, and that is an error
+
+    for client in clients:
+        with client, contextlib.suppress(ConnectionResetError):
+            assert client.recv(100) == b""
 
 
 def test_mistakes_are_told_before_anything_runs(transport):
