@@ -56,17 +56,53 @@ def use_of_limit(burst: float, *, is_told: bool, seconds: float = SECONDS) -> li
         run.wait()
         worst = sim.ledger.worst_window(PER_MINUTE)
     sent = totals.received - totals.refused
+    fullest = worst.amount / worst.allowed if worst is not None else 0.0
     how = "told" if is_told else "from headers"
     name = f"{PER_MINUTE}/min {how}, server's burst {burst:g} s"
     detail = (
-        f"{sent} of {allowed:.0f} in {seconds:g} s, {totals.refused} refused of {totals.received}; "
-        f"worst window holds {worst.amount / worst.allowed:.2f} of what it may"
-        if worst is not None
-        else "nothing was received"
+        f"{sent} of {allowed:.0f} in {seconds:g} s, {totals.refused} refused of {totals.received}"
     )
     return [
         Figure(f"unused part of {name}", 1 - sent / allowed, 0.03, detail),
         Figure(f"refused part at {name}", totals.refused / max(1, totals.received), 0.001, detail),
+        Figure(f"worst window of {name} / what it may hold", fullest, 1.0, detail),
+    ]
+
+
+def hidden_places(places: int = 50, rounds: int = 200) -> list[Figure]:
+    """Ask a server that serves so many at once and says so nowhere, told and not told.
+
+    Args:
+        places: Requests that it serves at once; one more is refused.
+        rounds: As many times `places` answers are asked for; the first 20 are not counted.
+    """
+    rates, refused = {}, {}
+    for is_told in (True, False):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            SimulatedProvider.spawn(
+                transport="aiohttp", concurrency=places, latency=0.2, limit_headers=False
+            ) as sim,
+        ):
+            start(
+                ({"prompt": f"question {row}"} for row in range(rounds * places)),
+                Asking(model=LLM(url=sim.base_url, api_key="k", model="m")),
+                cache_dir=folder,
+                max_concurrent_requests=places if is_told else None,
+            ).wait()
+            ends = sorted(row.finished for row in sim.ledger.rows if row.end == "finished")
+            totals = sim.ledger.totals()
+        counted = ends[rounds * places // 10 :]
+        rates[is_told] = len(counted) / (counted[-1] - counted[0])
+        refused[is_told] = totals.refused / totals.received
+    lost = 1 - rates[False] / rates[True]
+    detail = (
+        f"{rates[False]:.0f} answers/s against {rates[True]:.0f} with {places} at once told, "
+        f"{refused[False]:.1%} refused, {rounds} rounds"
+    )
+    return [
+        Figure(f"unused part of {places} places that nobody names", lost, 0.10, detail),
+        Figure(f"refused part at {places} places that nobody names", refused[False], 0.02, detail),
     ]
 
 
@@ -140,4 +176,5 @@ def measure(scale: int) -> list[Figure]:
         for is_told in (True, False):
             figures += use_of_limit(burst, is_told=is_told, seconds=SECONDS / min(scale, 3))
             time.sleep(0.1)  # sockets of the last server close
+    figures += hidden_places(rounds=200 // min(scale, 4))
     return figures + tail(10_000 // scale)
