@@ -89,6 +89,9 @@ class BatchRun:
         self._ended: float | None = None
         self._ended_at: float | None = None
         self._tally = Tally(len(rows), self._started)
+        self.row_of: Callable[[int], int] = int
+        """Which row of its owner's table a request belongs to, for what people are told."""
+
         self._is_stopping = False
         self._waits: list[asyncio.Task[None]] = []
         self._first_error: LLMNBError | None = None
@@ -149,7 +152,7 @@ class BatchRun:
             simulated=self._tally.is_simulated,
             started_at=self._started_at,
             ended_at=self._ended_at,
-            causes=self._tally.stats.causes(),
+            causes=self._tally.stats.causes(self.row_of),
         )
 
     def partial(self) -> list[Outcome | None]:
@@ -275,10 +278,12 @@ class BatchRun:
         ]
         if not numbers:
             raise ConfigurationError("No row of this run failed for that.")
-        return ask(
+        run = ask(
             [self._rows[number] for number in numbers],
             lambda outcome: self._mend(numbers[outcome.row], outcome),
         )
+        run.row_of = lambda number: self.row_of(numbers[number])
+        return run
 
     def _mend(self, number: int, outcome: Outcome) -> None:
         """Put a retried row's outcome in the place of the failed one."""

@@ -68,6 +68,9 @@ class Run:
         self._mending: list[tuple[frozenset[int], Run]] = []
         """Runs that ask failed rows of this one again, and which rows those are."""
 
+        self.row_of: Callable[[int], int] = int
+        """Which row of its owner's table a request belongs to, for what people are told."""
+
         _last_run = self
         self._loop.call_soon_threadsafe(self._walk.begin)
 
@@ -101,7 +104,7 @@ class Run:
             ended_at=walk.ended_at,
             pools=tuple(_pool(target, gate, now) for target, gate in gates),
             shares=walk.stats.shares(),
-            causes=walk.stats.causes(),
+            causes=walk.stats.causes(self.row_of),
             samples=walk.stats.samples(end),
             latencies=walk.stats.latest(),
             p50=p50,
@@ -265,6 +268,7 @@ class Run:
             self._walk.options,
             lambda outcome: self._walk.mend(rows[outcome.row], outcome),
         )
+        run.row_of = lambda number: self.row_of(rows[number])
         self._mending.append((frozenset(rows), run))
         return run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -219,14 +219,18 @@ class Stats:
         ]
         return tuple(sorted(found, key=lambda share: -share.rows))
 
-    def causes(self) -> tuple[FailureCause, ...]:
-        """Return why rows failed, the most frequent first."""
+    def causes(self, row_of: Callable[[int], int] = int) -> tuple[FailureCause, ...]:
+        """Return why rows failed, the most frequent first.
+
+        Args:
+            row_of: Which row of its owner's table a request belongs to.
+        """
         found = [
             FailureCause(
                 kind=kind,
                 words=one.words,
                 rows=one.rows,
-                first_row=one.first_row,
+                first_row=row_of(one.first_row),
                 example=one.example,
             )
             for kind, one in list(self._causes.items())

@@ -34,9 +34,10 @@ def words(run: Run, questions: Questions, *, are_missing: bool) -> str | None:
     )
     lines = [f"{head}. The others are kept: run it again to ask only what is missing."]
     for cause in status.causes[:_CAUSES_SHOWN]:
-        row = questions.row_of(cause.first_row)
         example = visible(cause.example, longest=240)
-        lines.append(f"  {cause.rows:,} {cause.kind} ({cause.words}), first row {row}: {example}")
+        lines.append(
+            f"  {cause.rows:,} {cause.kind} ({cause.words}), first row {cause.first_row}: {example}"
+        )
     if (left := len(status.causes) - _CAUSES_SHOWN) > 0:
         lines.append(f"  and {left} further causes")
     if run.error is not None and not status.causes:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from llmnb.engine.run import UNCHANGED, Run, Unchanged
 from llmnb.engine.status import StatusSnapshot
-from llmnb.errors import LLMNBError
+from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.frames import failures
 from llmnb.frames.answers import Outcomes
 from llmnb.frames.questions import Questions
@@ -41,6 +41,7 @@ class TableRun(Generic[T]):
         self.run = run
         """The engine's run, as displays want it."""
 
+        run.row_of = questions.row_of
         self._questions = questions
         self._shape = shape
         self._on_error = on_error
@@ -154,22 +155,36 @@ class TableRun(Generic[T]):
             max_concurrent_requests=max_concurrent_requests,
         )
 
-    def retry_failed(self, causes: str | Iterable[str] | None = None) -> TableRun[T]:
+    def retry_failed(
+        self,
+        causes: str | Iterable[str] | None = None,
+        *,
+        mode: Literal["live", "batch"] | None = None,
+    ) -> TableRun[T]:
         """Ask the failed rows again in the background, those that were stopped included.
 
         Args:
             causes: Only rows that failed for these, such as ``"Refused"`` or
                 ``["TimedOut", "Unsent"]``, as the warning and the dashboard name them; None:
                 all of them.
+            mode: Of a run with ``mode="batch"``: ``"live"`` asks now at the full price; None,
+                and else: as they were asked.
 
         Returns:
             A run whose result is the whole table, the new answers in their rows; this one's
             `partial()` shows them too.
 
         Raises:
-            ConfigurationError: If this run goes on, or no row failed for a cause that is named.
+            ConfigurationError: If this run goes on, no row failed for a cause that is named, or
+                it was asked live and is to be asked in a batch.
         """
-        again = self.run.retry_failed(causes)
+        if mode == "batch" and isinstance(self.run, Run):
+            raise ConfigurationError(
+                "This run asks live: make the same call with mode='batch', which submits only "
+                "what is missing."
+            )
+        how: dict[str, Any] = {} if mode is None or isinstance(self.run, Run) else {"mode": mode}
+        again = self.run.retry_failed(causes, **how)
         return TableRun(
             self.run, self._questions, self._shape, on_error=self._on_error, awaited=again
         )

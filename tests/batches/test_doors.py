@@ -52,6 +52,19 @@ def test_start_gives_a_run_to_look_at_and_steer(frame, model, sim):
 
 
 @openai_only
+def test_failed_rows_of_a_table_can_be_asked_now(model, sim):
+    """They are told by their place in the table, and their answers come into it."""
+    frame = pd.DataFrame({"text": [None, "a", "fail b"]})
+    run = frame.llm.start("text", model=model, mode="batch", on_error="column")
+    run.result(30)
+    assert run.run.status().causes[0].first_row == 2
+    sim.set_faults(None)
+    again = run.retry_failed(mode="live")
+    assert again.result(30)["response"].tolist() == [pd.NA, "> a", "> fail b"]
+    assert len(sim.batches.batches) == 1
+
+
+@openai_only
 async def test_it_can_be_awaited(frame, model):
     """The awaited twin works on the caller's loop."""
     found = await frame.llm.agenerate(

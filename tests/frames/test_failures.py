@@ -9,7 +9,8 @@ import pytest
 
 from llmnb import errors
 from llmnb.models.llm import LLM
-from llmnb.testing import SimulatedProvider
+from llmnb.notebook import receipt
+from llmnb.testing import SimulatedProvider, faults
 
 
 @pytest.fixture
@@ -30,6 +31,34 @@ def test_failed_rows_are_missing_with_one_warning(sim, frame):
     assert "2 RequestRejected" in said
     assert "first row 2" in said
     assert one.filename == __file__
+
+
+def test_a_run_tells_of_rows_by_their_place_in_the_table(sim, frame):
+    """
+    Rows that ask nothing are counted, in the run, its display and whatever asks again.
+    """
+    run = frame.llm.start("text", on_error="column")
+    run.result(60)
+    sim.set_faults(lambda request: faults.status(400))
+    again = run.retry_failed()
+    again.result(60)
+
+    assert [one.row for one in run.failures()] == [2, 4]
+    assert run.run.status().causes[0].first_row == 2
+    assert again.status().causes[0].first_row == 2
+    assert "row 2:" in receipt.text(again.status(), ended=0.0)
+
+
+def test_a_live_run_is_not_asked_again_in_a_batch(sim, frame):
+    """
+    It says what to call instead.
+    """
+    run = frame.llm.start("text", on_error="column")
+    run.result(60)
+
+    with pytest.raises(errors.ConfigurationError, match="make the same call with mode='batch'"):
+        run.retry_failed(mode="batch")
+    assert run.retry_failed(mode="live").result(60)["response"].isna().sum() == 3
 
 
 def test_the_reasons_can_stand_in_a_column(sim, frame):
