@@ -49,3 +49,31 @@ def test_a_story_in_parallel(tmp_path):
 
     assert len(out.strip().split("\n\n")) == 6
     assert "missing" not in out
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "sim/m",
+        pytest.param("local/smollm2", marks=[pytest.mark.local_model, pytest.mark.slow]),
+    ],
+)
+def test_reviews_of_a_table(model, tmp_path):
+    """
+    Twenty of them, and how many agree with the label.
+    """
+    out = run("classify_reviews.py", model, folder=tmp_path)
+
+    assert f"of 20 answers agree with the label ({model})" in out
+    assert "failed" not in out
+
+
+@pytest.mark.slow  # three processes that import all of Dask: half a minute on two busy cores
+def test_two_workers_share_a_table(tmp_path):
+    """
+    Every row is answered, and a second compute finds the same.
+    """
+    out = run("on_a_cluster.py", folder=tmp_path)
+
+    assert "40 of 40 rows answered by sim/m." in out
+    assert "The second time the same: True" in out
