@@ -21,8 +21,9 @@ from llmnb.engine import collector
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
 from llmnb.models import listing
-from llmnb.models.asking import Asking, Model, start
+from llmnb.models.asking import Asking, Model
 from llmnb.models.resolve import choose
+from llmnb.models.start import start
 from llmnb.records import Outcome
 from llmnb.store import clearing
 
@@ -175,7 +176,7 @@ class AsyncLLM:
             use_cache: False asks everything anew; the answers are stored all the same.
             progress: Whether to show bars; ``"auto"``: on a terminal and in a notebook.
             **limits: Any of this class's limits, for this call only, and `max_wait`,
-                `time_limit`, `hedge_after`, `budget_usd`, `share` of `models.asking.start`;
+                `time_limit`, `hedge_after`, `budget_usd`, `share` of `models.start.start`;
                 ``mode="batch"`` asks through the provider's batch API, for half the price.
 
         Returns:
@@ -452,7 +453,7 @@ _LIMITS = (
 
 
 _FOR_ONE_CALL = frozenset(("max_wait", "time_limit", "share", "hedge_after", "budget_usd", "mode"))
-"""Further arguments that a call may have, see `models.asking.start`."""
+"""Further arguments that a call may have, see `models.start.start`."""
 
 
 def _progress() -> Any:

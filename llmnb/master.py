@@ -8,10 +8,11 @@ from typing import Any, Literal
 from llmnb import progress
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Asking, start
+from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM, Prompt, request_of
 from llmnb.models.messages import messages_of
 from llmnb.models.results import LLMResult, result_of
+from llmnb.models.start import start
 from llmnb.records import Outcome
 
 

@@ -21,7 +21,9 @@ from llmnb.engine.run import Run
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
 from llmnb.errors import BudgetExceeded, ConfigurationError, InputError
-from llmnb.models.asking import Asking, Preparer, start
+from llmnb.models.asking import Asking
+from llmnb.models.preparer import Preparer
+from llmnb.models.start import start
 from llmnb.models.target import HTTPTarget
 from llmnb.records import Outcome
 from llmnb.store.project import ProjectStore, open_project

@@ -10,7 +10,8 @@ from pathlib import Path
 from llmnb.cli import text
 from llmnb.errors import ConfigurationError
 from llmnb.frames.tables import Row, open_table
-from llmnb.models.asking import Asking, start
+from llmnb.models.asking import Asking
+from llmnb.models.start import start
 from llmnb.progress import attend
 from llmnb.records import Outcome
 

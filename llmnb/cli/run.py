@@ -20,7 +20,7 @@ from llmnb.cli.groups import GroupJob, goes_by_groups
 from llmnb.client import response_row
 from llmnb.engine.run import Run
 from llmnb.frames.tables import Row, Writer, format_of
-from llmnb.models.asking import start
+from llmnb.models.start import start
 from llmnb.progress import Bars, TwoBars
 from llmnb.records import Outcome
 

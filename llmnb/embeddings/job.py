@@ -24,7 +24,9 @@ from llmnb.embeddings.shelf import Shelf
 from llmnb.embeddings.trimming import Trimmer
 from llmnb.engine.run import Run
 from llmnb.errors import BadReply, LLMNBError, RequestRejected, Stopped
-from llmnb.models.asking import Asking, Preparer, start
+from llmnb.models.asking import Asking
+from llmnb.models.preparer import Preparer
+from llmnb.models.start import start
 from llmnb.records import Outcome, Reply
 from llmnb.store.project import open_project
 

@@ -46,7 +46,7 @@ class Order:
     share: bool | list[str] = True
     use_cache: bool = True
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Limits, patience and budget, as `llmnb.models.asking.start` takes them."""
+    """Limits, patience and budget, as `llmnb.models.start.start` takes them."""
 
     def __post_init__(self) -> None:
         size = self.batch_size

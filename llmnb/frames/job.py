@@ -19,9 +19,10 @@ from llmnb.frames.images import MOST_IN_HAND
 from llmnb.frames.options import Options
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
-from llmnb.models.asking import Asking, start
+from llmnb.models.asking import Asking
 from llmnb.models.planning import Plan, plan
 from llmnb.models.resolve import choose
+from llmnb.models.start import start
 from llmnb.schemas import Output, output_of
 from llmnb.wire.batches import PRICE_FACTOR
 

@@ -16,7 +16,7 @@ from llmnb.errors import InputError, UnknownField
 from llmnb.frames.columns import Columns, name_of
 from llmnb.frames.images import Pictured, pictures_in
 from llmnb.frames.template import Template
-from llmnb.models.asking import Sampled
+from llmnb.models.preparer import Sampled
 
 Example = tuple[Any, Any]
 """An input and the answer to it: a few-shot turn of each side."""

@@ -24,7 +24,7 @@ from llmnb.generation.logs import told
 from llmnb.generation.parallel import COOLDOWN_SECONDS, MAX_ATTEMPTS, Cuts
 from llmnb.generation.results import Pump, Results
 from llmnb.generation.window import Fitter, Side
-from llmnb.models.asking import start
+from llmnb.models.start import start
 from llmnb.progress import Bars
 
 

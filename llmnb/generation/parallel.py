@@ -15,7 +15,7 @@ from llmnb.generation.lines import Line
 from llmnb.generation.logs import told
 from llmnb.generation.rows import row
 from llmnb.generation.window import Fitter, Side
-from llmnb.models.asking import start
+from llmnb.models.start import start
 from llmnb.progress import Bars
 
 MAX_ATTEMPTS = 5

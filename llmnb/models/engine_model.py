@@ -15,11 +15,13 @@ from typing import Any
 
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Asking, Endpoint, Sampled, start
+from llmnb.models.asking import Asking, Endpoint
 from llmnb.models.llm_model import LLMModel
 from llmnb.models.messages import Message, messages_of
 from llmnb.models.pieces import Pieces
+from llmnb.models.preparer import Sampled
 from llmnb.models.results import LLMResult, result_of
+from llmnb.models.start import start
 from llmnb.models.tools import choice_body, tool_bodies
 from llmnb.records import Delta, Outcome
 from llmnb.schemas import output_of
@@ -60,7 +62,7 @@ class EngineModel(LLMModel):
         Args:
             messages: The turns.
             **kw: Fields of the request; ``output_type``; and options of
-                `llmnb.models.asking.start`, such as ``use_cache``, ``max_attempts``,
+                `llmnb.models.start.start`, such as ``use_cache``, ``max_attempts``,
                 ``time_limit``, ``budget_usd``, ``project_name``.
         """
         turns = messages_of(messages)

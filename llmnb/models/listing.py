@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from llmnb.models.asking import Asking, Preparer
+from llmnb.models.asking import Asking
+from llmnb.models.preparer import Preparer
 
 
 async def has_model(asking: Asking) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 from llmnb import bridge
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError, LLMNBError
-from llmnb.models.asking import Asking, start
+from llmnb.models.asking import Asking
 from llmnb.models.engine_model import EngineModel
+from llmnb.models.start import start
 from llmnb.records import Outcome
 
 Prompt = str | Sequence[Mapping[str, Any]]

@@ -10,8 +10,9 @@ from typing import Any
 from llmnb import bridge
 from llmnb.engine.run import Run
 from llmnb.errors import LLMNBError
-from llmnb.models.asking import Asking, Model, start
+from llmnb.models.asking import Asking, Model
 from llmnb.models.resolve import choose
+from llmnb.models.start import start
 from llmnb.notebook import forms
 from llmnb.notebook.answer import Answer
 from llmnb.notebook.forms import Form, Table

@@ -12,7 +12,7 @@ from llmnb.batches.start import start_batch
 from llmnb.engine import paying
 from llmnb.errors import BudgetExceeded, ConfigurationError
 from llmnb.models.asking import Asking
-from llmnb.models.asking import start as start_live
+from llmnb.models.start import start as start_live
 from llmnb.schemas import output_of
 from llmnb.testing import SimulatedProvider
 from llmnb.wire.batches import Capacity

@@ -8,11 +8,12 @@ from asking import ask, kinds, questions, texts
 import llmnb.decide.breaker
 import llmnb.engine.call
 import llmnb.engine.gate
-import llmnb.models.asking
+import llmnb.models.start
 from llmnb.decide.retry import RetryPolicy
 from llmnb.engine.gate import PATIENCE_SECONDS
-from llmnb.models.asking import Asking, start
+from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
+from llmnb.models.start import start
 from llmnb.testing import SimulatedProvider
 from llmnb.testing.fault_rules import outage
 
@@ -30,7 +31,7 @@ def scaled(monkeypatch, factor):
     def policy(**given):
         return RetryPolicy(**given, base_seconds=0.5 / factor, cap_seconds=30.0 / factor)
 
-    monkeypatch.setattr(llmnb.models.asking, "RetryPolicy", policy)
+    monkeypatch.setattr(llmnb.models.start, "RetryPolicy", policy)
 
 
 @pytest.mark.parametrize("fault", [503, 500])

@@ -8,7 +8,7 @@ import pytest
 from conversations import CAP_BYTES
 
 import llmnb.decide.breaker
-import llmnb.models.asking
+import llmnb.models.start
 import llmnb.models.target
 from llmnb import bridge
 from llmnb.adapters.http import HttpClient
@@ -22,7 +22,7 @@ TOTAL_SECONDS = 1.5
 def quick(monkeypatch):
     """Wait hundredths of seconds where a run would wait seconds; keep replies below 1 MiB."""
     policy = functools.partial(RetryPolicy, base_seconds=0.01)
-    monkeypatch.setattr(llmnb.models.asking, "RetryPolicy", policy)
+    monkeypatch.setattr(llmnb.models.start, "RetryPolicy", policy)
     monkeypatch.setattr(llmnb.decide.breaker, "FIRST_BACK_OFF", 0.2)
     monkeypatch.setattr(llmnb.decide.breaker, "SHORTEST_BACK_OFF", 0.02)
     use(monkeypatch, "small", max_body=CAP_BYTES)

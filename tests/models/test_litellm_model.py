@@ -12,7 +12,8 @@ import pytest
 from llmnb import AsyncLLM, LiteLLMModel, LLMModel, Message, last_run
 from llmnb.adapters import litellm
 from llmnb.errors import AuthenticationError, MissingExtra, Unsent
-from llmnb.models.asking import Asking, start
+from llmnb.models.asking import Asking
+from llmnb.models.start import start
 from llmnb.rate_limiter import GLOBAL_LIMITER
 from llmnb.testing import SimulatedProvider
 

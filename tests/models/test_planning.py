@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from llmnb import errors
-from llmnb.models.asking import Asking, start
+from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
 from llmnb.models.planning import UNLIMITED_ANSWER, Plan, plan
+from llmnb.models.start import start
 from llmnb.testing import SimulatedProvider
 
 

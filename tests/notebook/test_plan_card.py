@@ -11,8 +11,9 @@ from markup import PAYLOADS, Census
 from widget_page import browser_page
 
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Asking, start
+from llmnb.models.asking import Asking
 from llmnb.models.planning import Plan
+from llmnb.models.start import start
 from llmnb.notebook import plan_figures
 from llmnb.notebook.plan_card import PlanCard
 

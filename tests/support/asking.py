@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from llmnb.engine.run import Run
-from llmnb.models.asking import Asking, start
+from llmnb.models.asking import Asking
+from llmnb.models.start import start
 
 
 def questions(rows: int, *, first: int = 0) -> list[dict[str, Any]]:

@@ -1,0 +1,257 @@
+"""Request dictionaries as rows of a run.
+
+A request is a dictionary with ``messages``, ``prompt`` or ``input``. A few
+fields say who is asked (``model``, ``api_provider``, ``url``, ``api_key``) or
+belong to the caller (``metadata``); everything else is part of the body.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from llmnb.engine.target import Call, Row
+from llmnb.errors import ConfigurationError, InputError, LLMNBError
+from llmnb.models.asking import Asking, Endpoint, Named, endpoints_of, is_model
+from llmnb.models.resolve import resolve
+from llmnb.models.structured import structured_call
+from llmnb.models.target import HTTPTarget
+from llmnb.records import Limits
+
+_WHO = ("model", "api_provider", "url", "api_key")
+_SAYS_WHO = frozenset(_WHO)
+_NOT_BODY = frozenset((*_WHO, "metadata"))
+_QUESTIONS = ("messages", "prompt", "input")
+
+
+def names_its_model(request: Any) -> bool:
+    """Return whether a request says itself who is asked."""
+    return isinstance(request, Mapping) and any(request.get(name) for name in _WHO)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Asked:
+    """One target, and the fields of the body for every request to it."""
+
+    target: HTTPTarget
+    params: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sampled:
+    """The k-th of several samples of one request."""
+
+    request: Mapping[str, Any]
+    k: int
+
+
+class Preparer:
+    """Turns requests into rows; one for each run.
+
+    Args:
+        asking: Who is asked. A wrong default is an error here, before any request.
+
+    Raises:
+        ConfigurationError: If the default model, provider, key or address is wrong.
+    """
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+        self._extra = _extra(asking.cache_vars)
+        self._named: dict[tuple[Any, ...], tuple[_Asked, ...] | LLMNBError] = {}
+        self._objects: list[Any] = []
+        """Models that requests brought as objects, so that no other one gets their id."""
+
+        self._samples: Counter[str] = Counter()
+        self._chosen: tuple[_Asked, ...] = ()
+        self.limits: dict[str, Limits] = {}
+        """What models that were given as objects allow themselves, by pool."""
+
+    @property
+    def default(self) -> HTTPTarget:
+        """The first target of requests that do not name their own."""
+        return self.defaults[0]
+
+    @property
+    def defaults(self) -> tuple[HTTPTarget, ...]:
+        """The targets of requests that do not name their own, in the order of fallback."""
+        return tuple(one.target for one in self._default())
+
+    def _default(self) -> tuple[_Asked, ...]:
+        if not self._chosen:
+            models = self._asking.models
+            if not models:
+                raise ConfigurationError("The list of models is empty: name at least one.")
+            self._chosen = tuple(self._asked(model) for model in models)
+        return self._chosen
+
+    def _asked(self, model: Named | None) -> _Asked:
+        if model is None or isinstance(model, str):
+            return _Asked(self._by_name(model), self._asking.params)
+        return self._endpoint(model)
+
+    def _endpoint(self, model: Endpoint) -> _Asked:
+        asking = self._asking
+        # Some know themselves how they are reached, such as through LiteLLM.
+        own = getattr(model, "target", None)
+        target: HTTPTarget = (
+            own(asking.gen_type)
+            if own is not None
+            else resolve(
+                model.model or None,
+                api_provider=model.api_provider,
+                api_key=model.api_key,
+                url=model.url or None,
+                gen_type=asking.gen_type,
+                allow_http=asking.allow_http,
+                encoding=asking.encoding,
+            )
+        )
+        limits: Limits | None = getattr(model, "limits", None)
+        if limits is not None:
+            known = self.limits.get(target.pool, limits)
+            self.limits[target.pool] = limits.within(known)
+        # What belongs to the model gives way to what belongs to the call.
+        params = {**model.params, **asking.params}
+        if not asking.takes_several and "n" not in asking.params:
+            params.pop("n", None)
+        return _Asked(target, params)
+
+    def _by_name(self, model: str | None) -> HTTPTarget:
+        asking = self._asking
+        # Among several models an address and a key are for those of their own provider.
+        is_elsewhere = (
+            len(asking.models) > 1
+            and model is not None
+            and "/" in model
+            and model.partition("/")[0] != asking.api_provider
+            and not (asking.url and asking.api_provider is None)
+        )
+        return resolve(
+            model,
+            api_provider=None if is_elsewhere else asking.api_provider,
+            api_key=None if is_elsewhere else asking.api_key,
+            url=None if is_elsewhere else asking.url,
+            gen_type=asking.gen_type,
+            allow_http=asking.allow_http,
+            encoding=asking.encoding,
+        )
+
+    def __call__(self, request: Any, number: int) -> Row:
+        """Return the row for the request at position `number`; never raises for bad input."""
+        tag, sample = request, 0
+        if type(request) is Sampled:
+            request, sample = request.request, request.k
+        if type(request) is not dict and not isinstance(request, Mapping):
+            if isinstance(request, LLMNBError):  # a door that could not make a request of it
+                return Row(call=None, error=request, tag=tag)
+            return Row(call=None, error=_not_a_request(request, number), tag=tag)
+        metadata = request.get("metadata")
+        try:
+            asked = self._asked_of(request)
+            question = (
+                {name: value for name, value in request.items() if name not in _NOT_BODY}
+                if not _NOT_BODY.isdisjoint(request)
+                else request
+            )
+            call = self._call(asked[0], question, sample)
+            if self._asking.duplicates == "sample":
+                earlier = self._samples[call.key]
+                self._samples[call.key] += 1
+                if earlier:
+                    sample += earlier
+                    call = self._call(asked[0], question, sample)
+            further = (
+                tuple(self._call(one, question, sample) for one in asked[1:])
+                if len(asked) > 1
+                else ()
+            )
+        except LLMNBError as error:
+            return Row(call=None, error=error, metadata=metadata, tag=tag)
+        return Row(call=call, metadata=metadata, tag=tag, further=further)
+
+    def _call(self, asked: _Asked, question: Mapping[str, Any], sample: int) -> Call:
+        if self._asking.output is None:
+            return asked.target.call(question, asked.params, sample=sample, extra=self._extra)
+        return structured_call(
+            asked.target,
+            question,
+            asked.params,
+            self._asking.output,
+            sample=sample,
+            extra=self._extra,
+        )
+
+    def _asked_of(self, request: Mapping[str, Any]) -> tuple[_Asked, ...]:
+        if _SAYS_WHO.isdisjoint(request):
+            return self._chosen or self._default()
+        named = tuple(request.get(name) or None for name in _WHO)
+        if named == (None,) * len(_WHO):
+            return self._default()
+        model = named[0]
+        if model is not None and not isinstance(model, str):
+            named = (id(model),)
+        known = self._named.get(named)
+        if known is None:
+            known = self._named[named] = self._found(request)
+            self._objects.append(model)
+        if isinstance(known, LLMNBError):
+            raise type(known)(known.message)
+        return known
+
+    def _found(self, request: Mapping[str, Any]) -> tuple[_Asked, ...] | LLMNBError:
+        """Return who is asked by a request that says so itself."""
+        model, *rest = (request.get(name) or None for name in _WHO)
+        try:
+            if model is None or isinstance(model, str):
+                return (_Asked(self._resolved(model, *rest), self._asking.params),)
+            if is_model(model):
+                return tuple(self._asked(one) for one in endpoints_of(model))
+        except LLMNBError as error:
+            return error
+        return InputError(
+            f"model is a {type(model).__name__}; name it by a text, or give an object such as LLM. "
+            "Nothing was sent for it."
+        )
+
+    def _resolved(
+        self, model: str | None, api_provider: str | None, url: str | None, api_key: str | None
+    ) -> HTTPTarget:
+        asking = self._asking
+        names_other = bool(api_provider or (model and "/" in model and not asking.api_provider))
+        same = not names_other or api_provider == asking.api_provider
+        return resolve(
+            model or (_name_of(asking.models[0]) if same else None),
+            api_provider=api_provider or (None if names_other else asking.api_provider),
+            # A key or an address given for one provider never goes to another.
+            api_key=api_key or (asking.api_key if same and not url else None),
+            url=url or (asking.url if same else None),
+            gen_type=asking.gen_type,
+            allow_http=asking.allow_http,
+            encoding=asking.encoding,
+        )
+
+
+def _extra(cache_vars: Mapping[str, Any]) -> bytes:
+    if not cache_vars:
+        return b""
+    try:
+        return orjson.dumps(dict(cache_vars), option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise InputError(f"cache_vars must be JSON values: {error}.") from None
+
+
+def _name_of(model: Named | None) -> str | None:
+    return model if model is None or isinstance(model, str) else model.model
+
+
+def _not_a_request(request: Any, number: int) -> InputError:
+    return InputError(
+        f"Input {number} is a {type(request).__name__}, not a request: "
+        f"give a dictionary with one of {', '.join(_QUESTIONS)}.",
+        row=number,
+    )

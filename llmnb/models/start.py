@@ -1,0 +1,166 @@
+"""The one way every door starts a run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from llmnb import bridge, settings
+from llmnb.adapters import prices
+from llmnb.adapters.http import tls
+from llmnb.adapters.rates import Rate, per_minute
+from llmnb.decide.retry import RetryPolicy
+from llmnb.engine.options import RunOptions, Store
+from llmnb.engine.run import Run
+from llmnb.errors import ConfigurationError
+from llmnb.models.asking import Asking
+from llmnb.models.preparer import Preparer, names_its_model
+from llmnb.models.target import HTTPTarget
+from llmnb.rate_limiter import GLOBAL_LIMITER, Key
+from llmnb.records import Delta, Limits, Outcome, Usage
+from llmnb.store.project import open_project
+
+
+def start(
+    requests: Iterable[Any] | AsyncIterable[Any],
+    asking: Asking,
+    *,
+    project_name: str | None = None,
+    cache_dir: str | Path | None = None,
+    share: bool | list[str] = True,
+    use_cache: bool = True,
+    max_requests_per_minute: Rate | None = None,
+    max_tokens_per_minute: Rate | None = None,
+    max_concurrent_requests: int | None = None,
+    max_rps: bool = False,
+    max_attempts: int = 3,
+    max_wait: float = 600.0,
+    cooldown: float | None = None,
+    time_limit: float | None = None,
+    hedge_after: float | Literal["p95"] | None = None,
+    budget_usd: float | None = None,
+    on_delta: Callable[[int, Delta], None] | None = None,
+    streams: bool = False,
+    in_order: bool = True,
+    window: int | None = None,
+    store: Store | None = None,
+    on_outcome: Callable[[Outcome], None] | None = None,
+) -> Run:
+    """Start a run over request dictionaries and return it at once.
+
+    Args:
+        requests: Any iterable or async iterable of request dictionaries, read lazily.
+        asking: Who is asked.
+        project_name: Project that keeps the answers; None: `LLMNB_PROJECT`, else ``default``.
+        cache_dir: Folder of all projects; None: `LLMNB_CACHE_DIR`, else ``.cache/llmnb``.
+        share: Whether other projects' answers are used: True, False, or the projects' names.
+        use_cache: False skips reading what is stored; answers are stored all the same.
+        max_requests_per_minute: Requests a minute for each target: a number, ``"100/minute"``,
+            ``"5 per second"``, or a `limits.RateLimitItem`; None: what the provider allows.
+        max_tokens_per_minute: Tokens a minute for each target, in the same forms.
+        max_concurrent_requests: Requests in flight at once for each target; None: found by trying.
+        max_rps: A burst of one: requests evenly spaced.
+        max_attempts: Attempts for a row that were unsent or surely unbilled.
+        max_wait: Seconds a target may refuse for pace without one success.
+        cooldown: Seconds of pause after a refusal that does not say how long; None: drawn, and
+            growing with each.
+        time_limit: Seconds for a row from its first dispatch; at half of it, without a first
+            token, one request goes to each further model.
+        hedge_after: Seconds without a first token, or ``"p95"``, after which one redundant
+            request goes to the next model.
+        budget_usd: Dollars that are not overshot beyond what is in flight.
+        on_delta: Called on the loop thread with a row's position and each piece of its answer.
+        streams: Hand outcomes over and forget them (`Run.outcomes`).
+        in_order: Hand them over in the order of the requests, or else as they are ready.
+        window: Rows between being pulled and being handed over.
+        store: What keeps the answers, in place of the project's own store.
+        on_outcome: Called on the loop thread with each outcome, before anybody else sees it.
+
+    Raises:
+        ConfigurationError: Before anything is sent.
+    """
+    preparer = Preparer(asking)
+    GLOBAL_LIMITER.check()
+    is_elsewhere = (
+        isinstance(requests, list) and bool(requests) and all(map(names_its_model, requests))
+    )
+    options = settings.current()
+    budget = budget_usd if budget_usd is not None else options.budget_usd
+    targets = () if is_elsewhere else preparer.defaults
+    _share_rates(asking)
+    if budget is not None:
+        for target in targets:
+            _need_the_price(target)
+    run = Run(
+        requests,
+        preparer,
+        store
+        or open_project(
+            settings.project_name(project_name), settings.cache_dir(cache_dir), share=share
+        ),
+        RunOptions(
+            policy=RetryPolicy(
+                max_attempts=max(1, max_attempts), max_wait=max_wait, cooldown=cooldown
+            ),
+            pool_limits=preparer.limits,
+            limits=Limits(
+                requests_per_minute=per_minute(max_requests_per_minute)
+                or options.max_requests_per_minute,
+                tokens_per_minute=per_minute(max_tokens_per_minute)
+                or options.max_tokens_per_minute,
+                concurrency=max_concurrent_requests or options.max_concurrent_requests,
+                even=max_rps,
+            ),
+            use_cache=use_cache,
+            time_limit=time_limit,
+            hedge_after=hedge_after,
+            budget_usd=budget,
+            on_delta=on_delta,
+            prepare=functools.partial(_get_ready, targets),
+            streams=streams,
+            in_order=in_order,
+            window=window,
+        ),
+        on_outcome,
+    )
+    GLOBAL_LIMITER.attend(run)
+    return run
+
+
+def _share_rates(asking: Asking) -> None:
+    """Give the limits of models to everybody where a Redis shares limits; else they bind the run.
+
+    What `GLOBAL_LIMITER` says already is not touched.
+    """
+    if GLOBAL_LIMITER.url:
+        for model in asking.models:
+            rates: Mapping[Key, Rate] = getattr(model, "rates", {})
+            for key, rate in rates.items():
+                GLOBAL_LIMITER.rate_config.setdefault(key, rate)
+
+
+def _get_ready(targets: Sequence[HTTPTarget]) -> None:
+    """Read certificates and prices before the first request is sent, and hear who sets limits.
+
+    Reading the price table holds the whole process up for half a second. In the
+    midst of a run that would delay requests that have left the gate, and a provider
+    would get those of half a second at once.
+    """
+    tls()
+    if GLOBAL_LIMITER.url:
+        bridge.call(GLOBAL_LIMITER.hear())
+    for target in targets:
+        target.get_ready()
+        if not target.row.is_local:
+            prices.rates(target.provider, target.model)
+
+
+def _need_the_price(target: HTTPTarget) -> None:
+    if target.price(Usage(prompt=1, completion=1), target.model) is None:
+        raise ConfigurationError(
+            f"budget_usd cannot be kept: the price of {target.provider}/{target.model} is not "
+            "known. Say it with llmnb.set_price(model, input_per_million, output_per_million), "
+            "or leave the budget out. Nothing was sent."
+        )
