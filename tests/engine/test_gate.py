@@ -106,6 +106,35 @@ async def test_a_large_request_is_not_starved_by_small_ones(clock):
     await asyncio.gather(small, return_exceptions=True)
 
 
+async def test_a_large_request_among_small_ones_waits_its_fair_time(clock):
+    """
+    Six tenths of the bucket go when those before it and itself have flowed in, and no later.
+    """
+    # 100 a second, 90 at once
+    gate = Gate(Limits(tokens_per_minute=6000, concurrency=100), clock=clock)
+    await gate.admit(90)
+    before = [asyncio.create_task(gate.admit(5)) for _ in range(10)]
+    large = asyncio.create_task(gate.admit(54))
+    behind = [asyncio.create_task(gate.admit(5)) for _ in range(20)]
+    fair = (10 * 5 + 54) / 100
+
+    while clock.now < fair - 0.015:
+        clock.now += 0.01
+        gate._advance()
+        await settle()
+        assert not large.done()
+    clock.now = fair
+    gate._advance()
+    await settle()
+
+    assert large.done()
+    assert all(one.done() for one in before)
+    assert not any(one.done() for one in behind)
+    for one in behind:
+        one.cancel()
+    await asyncio.gather(*behind, return_exceptions=True)
+
+
 async def test_a_cancelled_waiter_leaves_no_hole(clock):
     """
     The next one takes its place, and no place is lost.
