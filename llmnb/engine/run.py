@@ -80,11 +80,15 @@ class Run:
         """Return a frozen picture of the run as it is now."""
         walk = self._walk
         counts = dataclasses.replace(walk.counts)
-        in_flight = sum(flight.is_sending for flight, _ in list(walk.leading.values()))
+        gates = list(walk.gates.values())
+        # While they are counted here a turn may change hands; never more is told than was let go.
+        in_flight = min(
+            sum(flight.is_sending for flight, _ in list(walk.leading.values())),
+            sum(gate.in_flight for _, gate in gates),
+        )
         launched = min(counts.num_rows_done + in_flight, counts.num_rows)
         now = Clock.monotonic()
         end = walk.ended if walk.ended is not None else now
-        gates = list(walk.gates.values())
         p50, p95 = walk.stats.quantiles()
         requests, tokens = walk.stats.pace(end)
         return StatusSnapshot(
