@@ -11,6 +11,7 @@ import pytest
 from tree import ROOT
 
 from llmnb import GLOBAL_COST_TRACKER
+from llmnb.embeddings.run import EmbeddingRun
 from llmnb.rate_limiter import GLOBAL_LIMITER
 from llmnb.testing import SimulatedProvider, redirect
 
@@ -54,3 +55,6 @@ async def test_every_example_of_a_page_runs(page, providers, capsys):
         result = eval(code, names)
         if inspect.iscoroutine(result):
             await result
+    for made in names.values():
+        if isinstance(made, EmbeddingRun):  # else it would ask the next test's provider
+            assert made.wait(60)
