@@ -256,7 +256,7 @@ def test_a_download_that_hangs_is_ended(small, listener):
     """
     counted = small.run(
         """
-        assert tokens.fetch_encoding("small", timeout=1.5) is False
+        assert tokens.fetch_encoding("small", timeout=5) is False
         show(tokens.count_tokens("hello", "small"))
         """,
         TIKTOKEN_CACHE_DIR=str(small.cache),
