@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import pytest
 from asking import ask, kinds, questions, texts
+from short_waits import shorten_waits
 
 import llmnb.decide.breaker
-import llmnb.engine.call
-import llmnb.engine.gate
-import llmnb.models.start
 from llmnb import bridge
-from llmnb.decide.retry import RetryPolicy
-from llmnb.engine.gate import PATIENCE_SECONDS
 from llmnb.engine.shared import engine
 from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
@@ -37,20 +33,6 @@ def failing(fault, **options):
     return sim
 
 
-def scaled(monkeypatch, factor):
-    """Let every wait of ours be `factor` times as short, as the outage is."""
-    for name in ("FIRST_BACK_OFF", "LONGEST_BACK_OFF", "SHORTEST_BACK_OFF"):
-        seconds = getattr(llmnb.decide.breaker, name)
-        monkeypatch.setattr(llmnb.decide.breaker, name, seconds / factor)
-    for module in (llmnb.engine.gate, llmnb.engine.call):
-        monkeypatch.setattr(module, "PATIENCE_SECONDS", PATIENCE_SECONDS / factor)
-
-    def policy(**given):
-        return RetryPolicy(**given, base_seconds=0.5 / factor, cap_seconds=30.0 / factor)
-
-    monkeypatch.setattr(llmnb.models.start, "RetryPolicy", policy)
-
-
 def probe_now(sim):
     """Let the next probe of a failing provider be due."""
 
@@ -68,7 +50,7 @@ def test_an_outage_costs_a_tenth_at_most_and_no_row(monkeypatch, fault):
     """
     20 s of it in the midst of a run, all times ten times shorter: every row is answered.
     """
-    scaled(monkeypatch, 10)
+    shorten_waits(monkeypatch, 10)
     rows = 600
     faults = [outage(0.4, 2.0, fault)]
     with SimulatedProvider(latency=0.02, faults=faults, reply=lambda prompt: prompt) as sim:
@@ -84,7 +66,7 @@ def test_of_an_outage_without_a_word_only_those_in_flight_may_be_lost(monkeypatc
     """
     Nobody knows whether they were billed: few are sent again, the others say so; no more is spent.
     """
-    scaled(monkeypatch, 10)
+    shorten_waits(monkeypatch, 50)
     rows = 400
     with failing(fault) as sim:
         run = ask(sim, questions(rows), max_concurrent_requests=PLACES)
@@ -105,7 +87,7 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(monkeypatch):
     """
     Nobody listens: nothing is sent, so nothing is lost but what was on its way as it went.
     """
-    scaled(monkeypatch, 10)
+    shorten_waits(monkeypatch, 10)
     rows = 300
     with SimulatedProvider(latency=0.02) as first:
         port = int(first.base_url.rsplit(":", 1)[1].split("/")[0])
@@ -122,6 +104,7 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_a_real_outage_of_twenty_seconds_costs_a_tenth_at_most():
     """
@@ -139,7 +122,7 @@ def test_no_burst_follows_an_outage(monkeypatch):
     """
     Whoever waited for its end goes at the pace of the places, and one probe goes first.
     """
-    scaled(monkeypatch, 10)
+    shorten_waits(monkeypatch, 50)
     with failing(503) as sim:
         run = ask(sim, questions(200), max_concurrent_requests=PLACES)
         sim.wait_received(HEALTHY + PLACES)
@@ -161,7 +144,7 @@ def test_a_primary_that_dies_in_mid_run_wastes_little_and_gets_its_rows_back(mon
     """
     Ten and the places are wasted at most; the fallback is used to the full; two probes end it.
     """
-    scaled(monkeypatch, 10)
+    shorten_waits(monkeypatch, 10)
     # Probes go when the test says so: their number does not depend on how long the rest takes.
     monkeypatch.setattr(llmnb.decide.breaker, "SHORTEST_BACK_OFF", 3600.0)
     with (
@@ -202,6 +185,7 @@ def test_a_primary_that_dies_in_mid_run_wastes_little_and_gets_its_rows_back(mon
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_beside_a_dead_primary_the_fallback_is_as_fast_as_alone():
     """
     At least nine tenths of the rows a second that it answers alone.

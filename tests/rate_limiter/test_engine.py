@@ -31,6 +31,7 @@ def ask(sim, model, rows, **options):
     )
 
 
+@pytest.mark.alone
 def test_requests_keep_the_rate_and_the_status_is_what_the_ledger_saw(global_limiter, model):
     """
     Every window is within the limit; the count is right to the request, retries included.
@@ -63,6 +64,7 @@ def test_tokens_are_counted_as_they_turn_out(global_limiter, model):
     assert status["n_items_in_period"] == billed
 
 
+@pytest.mark.alone
 def test_async_llm_is_bound_too(global_limiter, model):
     """
     Every door leads to the same engine.

@@ -13,7 +13,7 @@ from redis_server import RedisServer
 from llmnb.testing import SimulatedProvider
 from llmnb.testing.windows import worst_window
 
-pytestmark = pytest.mark.redis
+pytestmark = [pytest.mark.redis, pytest.mark.alone]
 
 PER_SECOND = 40
 RATE = f"{PER_SECOND * 60}/minute"

@@ -14,7 +14,7 @@ from llmnb.errors import LimiterTimeout
 from llmnb.rate_limiter.link import BEAT_SECONDS
 from llmnb.testing.windows import worst_window
 
-pytestmark = pytest.mark.redis
+pytestmark = [pytest.mark.redis, pytest.mark.alone]
 
 KEY = ("client|request", "m")
 
