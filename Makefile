@@ -2,7 +2,7 @@
 
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow bench bench-peers lint clean
+.PHONY: help demo quick test test-slow bench bench-peers lint clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -10,6 +10,10 @@ help: ## say what there is
 demo: ## answer a real table with a real model, on this machine
 	@bash tools/bootstrap python
 	@.venv/bin/llmnb demo
+
+quick: ## lint, types, contracts, unit tests and one run of each surface: three minutes
+	@bash tools/bootstrap python
+	@bash tools/check quick
 
 test: ## install what is needed, then lint, types, contracts and tests
 	@bash tools/bootstrap

@@ -99,7 +99,7 @@ class Encoding:
             env={**os.environ, "PYTHONPATH": search, **environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=110,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -254,16 +254,18 @@ def test_a_download_that_hangs_is_ended(small, listener):
     """
     Fetching happens on request only, and a server that never answers costs the time-out.
     """
-    counted = small.run(
-        """
-        assert tokens.fetch_encoding("small", timeout=5) is False
-        show(tokens.count_tokens("hello", "small"))
-        """,
-        TIKTOKEN_CACHE_DIR=str(small.cache),
-    )
-
-    assert counted == [1, True]
-    assert was_asked(listener)
+    for seconds in (2, 8, 32):  # on a busy machine a downloading process may not even get to ask
+        counted = small.run(
+            f"""
+            assert tokens.fetch_encoding("small", timeout={seconds}) is False
+            show(tokens.count_tokens("hello", "small"))
+            """,
+            TIKTOKEN_CACHE_DIR=str(small.cache),
+        )
+        assert counted == [1, True]
+        if was_asked(listener):
+            return
+    pytest.fail("nobody was asked for the table")
 
 
 class Tables(BaseHTTPRequestHandler):
@@ -289,7 +291,7 @@ def test_a_download_that_works_counts_from_then_on(tmp_path):
         counted = small.run(
             """
             assert tokens.count_tokens("hello", "small").is_estimate
-            assert tokens.fetch_encoding("small", timeout=30.0) is True
+            assert tokens.fetch_encoding("small", timeout=100.0) is True
             show(tokens.count_tokens("hello hells", "small"))
             """,
             TIKTOKEN_CACHE_DIR=str(small.cache),

@@ -62,6 +62,7 @@ def test_repeated_prompts_are_counted_by_the_provider(name, requests):
     assert trials.repeats(peer(name), HERE, SMALL) == requests
 
 
+@pytest.mark.alone
 def test_a_limit_that_is_told_is_kept():
     """
     The provider refuses nothing and no row is lost, also where its bucket holds one second.

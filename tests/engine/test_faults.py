@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 from asking import ask, kinds, questions, texts
+from short_waits import shorten_waits
 
 from llmnb.testing import SimulatedProvider, faults
 
@@ -181,10 +182,11 @@ def test_no_error_holds_the_key():
     assert secret.encode() not in pickle.dumps(outcome.error)
 
 
-def test_the_answers_of_a_storm_are_complete():
+def test_the_answers_of_a_storm_are_complete(monkeypatch):
     """
     A provider that fails every other request, up to twice for a row, answers every row in the end.
     """
+    shorten_waits(monkeypatch, 10)
 
     def storm(request):
         return 500 if request.attempt < int(request.prompt.split()[-1]) % 3 else None

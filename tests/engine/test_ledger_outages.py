@@ -4,34 +4,45 @@ from __future__ import annotations
 
 import pytest
 from asking import ask, kinds, questions, texts
+from short_waits import shorten_waits
 
 import llmnb.decide.breaker
-import llmnb.engine.call
-import llmnb.engine.gate
-import llmnb.models.start
-from llmnb.decide.retry import RetryPolicy
-from llmnb.engine.gate import PATIENCE_SECONDS
+from llmnb import bridge
+from llmnb.engine.shared import engine
 from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
 from llmnb.models.start import start
 from llmnb.testing import SimulatedProvider
-from llmnb.testing.fault_rules import outage
+from llmnb.testing.fault_rules import after, always, outage
 
 PLACES = 16
 
+UNTIL_NOTICED = PLACES + 4
+"""Requests that fail before a breaker opens at the fifth failure, where none is answered
+meanwhile: each of the first four gives its place to one more request."""
 
-def scaled(monkeypatch, factor):
-    """Let every wait of ours be `factor` times as short, as the outage is."""
-    for name in ("FIRST_BACK_OFF", "LONGEST_BACK_OFF", "SHORTEST_BACK_OFF"):
-        seconds = getattr(llmnb.decide.breaker, name)
-        monkeypatch.setattr(llmnb.decide.breaker, name, seconds / factor)
-    for module in (llmnb.engine.gate, llmnb.engine.call):
-        monkeypatch.setattr(module, "PATIENCE_SECONDS", PATIENCE_SECONDS / factor)
+HEALTHY = 100
+"""Requests that are answered before the server fails."""
 
-    def policy(**given):
-        return RetryPolicy(**given, base_seconds=0.5 / factor, cap_seconds=30.0 / factor)
 
-    monkeypatch.setattr(llmnb.models.start, "RetryPolicy", policy)
+def failing(fault, **options):
+    """Return a provider that answers so many, then holds those in flight that will fail."""
+    sim = SimulatedProvider(latency=0.02, faults=after(HEALTHY, always(fault)), **options)
+    sim.hold()
+    sim.release(HEALTHY)
+    return sim
+
+
+def probe_now(sim):
+    """Let the next probe of a failing provider be due."""
+
+    async def due():
+        for pool, gate in engine().gates.items():
+            if sim.origin in pool and gate.breaker.is_open:
+                gate.breaker.probe_at = gate.clock()
+                gate.advance()
+
+    bridge.call(due())
 
 
 @pytest.mark.parametrize("fault", [503, 500])
@@ -39,7 +50,7 @@ def test_an_outage_costs_a_tenth_at_most_and_no_row(monkeypatch, fault):
     """
     20 s of it in the midst of a run, all times ten times shorter: every row is answered.
     """
-    scaled(monkeypatch, 10)
+    shorten_waits(monkeypatch, 10)
     rows = 600
     faults = [outage(0.4, 2.0, fault)]
     with SimulatedProvider(latency=0.02, faults=faults, reply=lambda prompt: prompt) as sim:
@@ -55,10 +66,16 @@ def test_of_an_outage_without_a_word_only_those_in_flight_may_be_lost(monkeypatc
     """
     Nobody knows whether they were billed: few are sent again, the others say so; no more is spent.
     """
-    scaled(monkeypatch, 10)
+    shorten_waits(monkeypatch, 50)
     rows = 400
-    with SimulatedProvider(latency=0.02, faults=[outage(0.4, 1.0, fault)]) as sim:
+    with failing(fault) as sim:
         run = ask(sim, questions(rows), max_concurrent_requests=PLACES)
+        sim.wait_received(HEALTHY + PLACES)  # every place is taken by one that will fail
+        sim.release()
+        while not run.status().pools[0].is_open:
+            assert not run.wait(0.01)
+        sim.wait_received(sim.ledger.totals().received + 2)  # probes
+        sim.set_faults(None)
 
         lost = [one for one in run.result(60) if one.error is not None]
         assert len(lost) <= PLACES
@@ -70,7 +87,7 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(monkeypatch):
     """
     Nobody listens: nothing is sent, so nothing is lost but what was on its way as it went.
     """
-    scaled(monkeypatch, 10)
+    shorten_waits(monkeypatch, 10)
     rows = 300
     with SimulatedProvider(latency=0.02) as first:
         port = int(first.base_url.rsplit(":", 1)[1].split("/")[0])
@@ -87,6 +104,7 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_a_real_outage_of_twenty_seconds_costs_a_tenth_at_most():
     """
@@ -104,17 +122,20 @@ def test_no_burst_follows_an_outage(monkeypatch):
     """
     Whoever waited for its end goes at the pace of the places, and one probe goes first.
     """
-    scaled(monkeypatch, 10)
-    faults = [outage(0.1, 1.0, 503)]
-    with SimulatedProvider(latency=0.02, faults=faults) as sim:
-        assert set(kinds(ask(sim, questions(200), max_concurrent_requests=PLACES))) == {""}
+    shorten_waits(monkeypatch, 50)
+    with failing(503) as sim:
+        run = ask(sim, questions(200), max_concurrent_requests=PLACES)
+        sim.wait_received(HEALTHY + PLACES)
+        sim.release()
+        sim.wait_received(HEALTHY + UNTIL_NOTICED + 3)
+        sim.set_faults(None)
 
+        assert set(kinds(run)) == {""}
         assert sim.ledger.totals().max_in_flight <= PLACES
         rows = sim.ledger.rows
-        began = rows[0].received
-        late = [row for row in rows if row.fault and row.received - began > 0.3]
-        # Each of them was a probe: it went alone.
-        for one in late:
+        probes = [row for row in rows if row.fault][UNTIL_NOTICED:]
+        assert len(probes) >= 3
+        for one in probes:  # each went alone
             others = [row for row in rows if row is not one and row.finished is not None]
             assert not any(row.received < one.received < row.finished for row in others)
 
@@ -123,9 +144,11 @@ def test_a_primary_that_dies_in_mid_run_wastes_little_and_gets_its_rows_back(mon
     """
     Ten and the places are wasted at most; the fallback is used to the full; two probes end it.
     """
-    scaled(monkeypatch, 10)
+    shorten_waits(monkeypatch, 10)
+    # Probes go when the test says so: their number does not depend on how long the rest takes.
+    monkeypatch.setattr(llmnb.decide.breaker, "SHORTEST_BACK_OFF", 3600.0)
     with (
-        SimulatedProvider(reply="from a", latency=0.02) as a,
+        failing(500, reply="from a") as a,
         SimulatedProvider(reply="from b", latency=0.05) as b,
     ):
         models = [
@@ -141,15 +164,16 @@ def test_a_primary_that_dies_in_mid_run_wastes_little_and_gets_its_rows_back(mon
                 yield one
 
         run = start(rows(), Asking(model=models), max_concurrent_requests=PLACES)
-        a.wait_received(100)
+        a.wait_received(HEALTHY + PLACES)
         b.hold()
-        a.set_faults(lambda request: 500)
+        a.release()
         b.wait_received(PLACES)  # every place at the fallback is taken, though the primary is dead
         b.release()
         b.wait_received(150)
         wasted = [row for row in a.ledger.rows if row.fault]
         a.set_faults(None)
         before.append(a.ledger.totals().finished)
+        probe_now(a)
         outcomes = run.result(60)
 
         assert {one.error for one in outcomes} == {None}
@@ -161,6 +185,7 @@ def test_a_primary_that_dies_in_mid_run_wastes_little_and_gets_its_rows_back(mon
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_beside_a_dead_primary_the_fallback_is_as_fast_as_alone():
     """
     At least nine tenths of the rows a second that it answers alone.

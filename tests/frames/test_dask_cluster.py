@@ -159,6 +159,7 @@ def test_a_worker_without_a_key_says_what_to_do(client):
 
 
 @pytest.mark.redis
+@pytest.mark.alone
 def test_two_workers_keep_one_limit_through_redis(client, server, redis):
     """
     In every window, and they use what there is; afterwards the workers' limiters are free again.
@@ -178,6 +179,7 @@ def test_two_workers_keep_one_limit_through_redis(client, server, redis):
 
 @pytest.mark.slow
 @pytest.mark.redis
+@pytest.mark.alone
 @pytest.mark.parametrize("count", [2, 4])
 def test_many_workers_keep_one_limit_for_long(redis, count):
     """
@@ -203,6 +205,7 @@ def rates():
     return len(GLOBAL_LIMITER.rate_config)
 
 
+@pytest.mark.alone
 def test_without_redis_each_takes_its_part(client, server, caplog):
     """
     Also of what `GLOBAL_LIMITER` allows; that is said once.

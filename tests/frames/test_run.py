@@ -147,6 +147,9 @@ def test_failed_rows_can_be_asked_again(monkeypatch):
 
 INTERRUPTED = """
     import pandas as pd, llmnb
+    import llmnb.engine.shared, llmnb.engine.walk
+    # What is in flight is waited for as ever, but not for ten seconds.
+    llmnb.engine.shared.DRAIN_SECONDS = llmnb.engine.walk.DRAIN_SECONDS = 0.5
     frame = pd.DataFrame({"text": [None, *(f"row {n}" for n in range(40))]})
     code = '''answers = frame.llm.generate("text", model="openai/m", max_concurrent_requests=4)'''
     shell = None

@@ -10,7 +10,6 @@ import threading
 import pytest
 from limited_process import LimitedProcess
 
-from llmnb import bridge
 from llmnb.errors import LimiterTimeout
 from llmnb.rate_limiter import GlobalRateLimiter
 from llmnb.testing import SimulatedProvider
@@ -19,29 +18,18 @@ pytestmark = pytest.mark.redis
 
 KEY = ("client|request", "m")
 
+PATIENCE = 60.0
+"""Seconds after which a test gives up; none takes as long unless it fails."""
+
 
 @pytest.fixture
-def limiter(redis):
+def limiter(redis, limiters):
     """Make limiters that act as processes of their own; each is ended."""
-    made = []
 
     def make(rates=None, url=redis.url):
-        made.append(GlobalRateLimiter(rates, redis_url=url))
-        return made[-1]
+        return limiters(rates, redis_url=url)
 
-    yield make
-    for one in made:
-        end(one)
-
-
-def end(limiter):
-    """End a limiter as the end of its process would."""
-
-    async def close():
-        await limiter._state().close()
-
-    bridge.call(close())
-    limiter.rate_config = {}
+    return make
 
 
 async def lost(limiter):
@@ -61,7 +49,8 @@ async def heard(limiter, rate):
         await asyncio.sleep(0.02)
 
 
-def test_a_limit_of_one_process_binds_the_engine_of_another(global_limiter, redis, tmp_path):
+@pytest.mark.alone
+def test_a_limit_of_one_process_binds_the_engine_of_another(limiter, redis, tmp_path):
     """
     A process that was told of no limit keeps to the one that this process sets while it runs.
     """
@@ -79,7 +68,7 @@ def test_a_limit_of_one_process_binds_the_engine_of_another(global_limiter, redi
             other.ready()
             other.go()
             assert _comes_to(sim, lambda passed: passed > 20)
-            one = GlobalRateLimiter(redis_url=redis.url)
+            one = limiter()
             one.rate_config[KEY] = "60/minute"
             assert _comes_to(sim, lambda passed: passed <= 2)
             del one.rate_config[KEY]
@@ -109,28 +98,28 @@ async def test_the_smallest_that_anybody_states_holds_for_all(limiter):
         await one.hear()
 
     for one in (small, large, silent):
-        await asyncio.wait_for(heard(one, 60.0), 10)
+        await asyncio.wait_for(heard(one, 60.0), PATIENCE)
     assert large.rate_config[KEY] == 600
     assert not silent.rate_config
     status = await silent.rate_limit_status()
     assert status[KEY]["period_cap"] == 60
 
 
-async def test_a_limit_that_is_taken_back_binds_nobody_any_more(limiter):
+async def test_a_limit_that_is_taken_back_binds_nobody_any_more(limiter, limiters):
     """
     Deleted, or stated by a process that has ended.
     """
     one, other = limiter({KEY: 60}), limiter()
     await one.hear()
-    await asyncio.wait_for(heard(other, 60.0), 10)
+    await asyncio.wait_for(heard(other, 60.0), PATIENCE)
 
     del one.rate_config[KEY]
-    await asyncio.wait_for(heard(other, None), 10)
+    await asyncio.wait_for(heard(other, None), PATIENCE)
 
     one.rate_config[KEY] = 30
-    await asyncio.wait_for(heard(other, 30.0), 10)
-    await asyncio.to_thread(end, one)
-    await asyncio.wait_for(heard(other, None), 10)
+    await asyncio.wait_for(heard(other, 30.0), PATIENCE)
+    await asyncio.to_thread(limiters.end, one)
+    await asyncio.wait_for(heard(other, None), PATIENCE)
 
 
 async def test_by_hand_a_limit_of_others_holds_too(limiter):
@@ -151,9 +140,9 @@ async def test_what_was_heard_holds_while_redis_is_lost(limiter, redis_of_its_ow
     redis = redis_of_its_own
     one, other = limiter({KEY: 60}, redis.url), limiter({KEY: 600}, redis.url)
     await one.hear()
-    await asyncio.wait_for(heard(other, 60.0), 10)
+    await asyncio.wait_for(heard(other, 60.0), PATIENCE)
     redis.kill()
-    await asyncio.wait_for(lost(other), 10)
+    await asyncio.wait_for(lost(other), PATIENCE)
 
     await heard(other, 60.0)
     other.rate_config[KEY] = 6
@@ -166,11 +155,11 @@ async def test_a_limiter_that_nobody_has_states_nothing(limiter):
     """
     one, other = GlobalRateLimiter({KEY: 60}, redis_url=limiter().url), limiter()
     await one.hear()
-    await asyncio.wait_for(heard(other, 60.0), 10)
+    await asyncio.wait_for(heard(other, 60.0), PATIENCE)
 
     del one
     gc.collect()
-    await asyncio.wait_for(heard(other, None), 10)
+    await asyncio.wait_for(heard(other, None), PATIENCE)
 
 
 async def test_a_killed_process_is_forgotten(limiter, redis):
@@ -185,7 +174,7 @@ async def test_a_killed_process_is_forgotten(limiter, redis):
     assert other.binding("any", "m") is None
 
     redis.call("HSET", "{llmnb}:rules", "alive", f"{int(young) - 50_000_000}\n{line}")
-    await asyncio.wait_for(heard(other, 60.0), 10)
+    await asyncio.wait_for(heard(other, 60.0), PATIENCE)
 
 
 async def test_what_is_no_statement_is_passed_over(limiter, redis):

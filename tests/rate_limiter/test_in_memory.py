@@ -19,6 +19,7 @@ def limiter(rate, **options):
     return GlobalRateLimiter({KEY: rate}, use_in_memory=True, **options)
 
 
+@pytest.mark.alone
 async def test_acquiring_keeps_the_rate_in_every_window():
     """
     Fifty callers at once pass one after another, in a second's burst at most.

@@ -10,11 +10,10 @@ import pytest
 from limited_process import LimitedProcess
 from redis_server import RedisServer
 
-from llmnb.rate_limiter import GlobalRateLimiter
 from llmnb.testing import SimulatedProvider
 from llmnb.testing.windows import worst_window
 
-pytestmark = pytest.mark.redis
+pytestmark = [pytest.mark.redis, pytest.mark.alone]
 
 PER_SECOND = 40
 RATE = f"{PER_SECOND * 60}/minute"
@@ -65,7 +64,7 @@ class Story:
         return [process.result() for process in self.processes]
 
 
-def test_one_limit_through_flush_frost_death_and_rebirth(tmp_path):
+def test_one_limit_through_flush_frost_death_and_rebirth(limiters, tmp_path):
     """
     Every window of 0.1 to 60 seconds keeps the limit, no row is lost, nobody's share lies idle in
     quiet times, and a killed process leaves its own to the others; the status counts what the
@@ -91,8 +90,8 @@ def test_one_limit_through_flush_frost_death_and_rebirth(tmp_path):
         story.passes(2.0, "ended")
         results = story.end()
         times = story.times()
-        counted_from = time.monotonic() - (time.time() - status(own)["period_start"])
-        count = status(own)["n_items_in_period"]
+        counted_from = time.monotonic() - (time.time() - status(limiters, own)["period_start"])
+        count = status(limiters, own)["n_items_in_period"]
 
     def share(begin, end):
         """Return which part of the limit was used between two moments."""
@@ -110,13 +109,13 @@ def test_one_limit_through_flush_frost_death_and_rebirth(tmp_path):
     assert abs(count - since) <= 2 * PER_SECOND
 
 
-def status(own):
+def status(limiters, own):
     """Return what the limiter says of the limit."""
-    limiter = GlobalRateLimiter({("client|request", "m"): RATE}, redis_url=own.url)
+    limiter = limiters({("client|request", "m"): RATE}, redis_url=own.url)
     return limiter.rate_limit_status_sync()["client|request", "m"]
 
 
-def test_two_processes_are_counted_to_the_request(redis, tmp_path):
+def test_two_processes_are_counted_to_the_request(limiters, redis, tmp_path):
     """
     What all have used together is exactly what the ledger saw.
     """
@@ -142,4 +141,4 @@ def test_two_processes_are_counted_to_the_request(redis, tmp_path):
 
     assert [result["succeeded"] for result in results] == [37, 37]
     assert len(rows) == 74
-    assert status(redis)["n_items_in_period"] == 74
+    assert status(limiters, redis)["n_items_in_period"] == 74

@@ -11,31 +11,22 @@ from redis_server import RedisServer
 from llmnb import bridge
 from llmnb.adapters.redis import PATIENCE_SECONDS
 from llmnb.errors import LimiterTimeout
-from llmnb.rate_limiter import GlobalRateLimiter
 from llmnb.rate_limiter.link import BEAT_SECONDS
 from llmnb.testing.windows import worst_window
 
-pytestmark = pytest.mark.redis
+pytestmark = [pytest.mark.redis, pytest.mark.alone]
 
 KEY = ("client|request", "m")
 
 
 @pytest.fixture
-def limiter(redis):
+def limiter(redis, limiters):
     """A limiter of its own on an empty Redis; what it begins is ended."""
-    made = []
 
     def make(rate, url=redis.url):
-        made.append(GlobalRateLimiter({KEY: rate}, redis_url=url))
-        return made[-1]
+        return limiters({KEY: rate}, redis_url=url)
 
-    yield make
-    for one in made:
-
-        async def end(one=one):
-            await one._state().close()
-
-        bridge.call(end())
+    return make
 
 
 async def acquire(limiter, count, weight=1):
@@ -128,11 +119,11 @@ async def test_more_than_is_given_at_once_passes_and_is_paid_for(limiter):
     assert (await one.rate_limit_status())[KEY]["n_items_in_period"] == 5
 
 
-async def test_the_address_is_read_when_it_is_used(monkeypatch, redis):
+async def test_the_address_is_read_when_it_is_used(limiters, monkeypatch, redis):
     """
     As the environment says at that moment.
     """
-    one = GlobalRateLimiter({KEY: 6000})
+    one = limiters({KEY: 6000})
     await one.try_acquire(KEY)
     monkeypatch.setenv("REDIS_URL", redis.url)
     await one.try_acquire(KEY)
