@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from kernels import Kernel, new_kernel, pythons
+from kernels import Kernel, Told, new_kernel, pythons
 
 from llmnb.testing import SimulatedProvider
 from llmnb.testing.ledger import prompt_hash
@@ -40,14 +40,24 @@ class Bench:
         """Block until so many requests have come for the cell that was begun just now."""
         self.sim.wait_received(self._before + requests, timeout=60)
 
-    def drop_cells_for(self, seconds: float) -> None:
-        """Let the kernel drop cells that come within so many seconds of a failed one; 0 is usual.
+    def run_all(self, *cells: str) -> list[Told]:
+        """Run cells as Run All does: the first ends only when the others are in the kernel's queue.
 
-        Blocks until it takes cells at all.
+        An older kernel does not tell what is in its queue; it waits ten seconds for cells to drop.
         """
-        code = f"get_ipython().kernel.stop_on_error_timeout = {seconds}"
-        while self.run(code).status == "aborted":
+        gate, first, *others = "run_all_gate", *cells
+        wait = "get_ipython().kernel.stop_on_error_timeout"
+        told = self.run(f"import threading\n{gate} = threading.Event()\n{wait} = 10.0")
+        assert told.status == "ok", told.reply
+        with self.kernel.subshell() as beside:
+            held = f"{gate}.wait(60)\n{first}" if beside else first
+            begun = [self.begin(held), *map(self.kernel.begin, others)]
+            if beside:
+                self.kernel.begin_beside(beside, f"{gate}.set()")
+            ended = [self.kernel.end(one) for one in begun]
+        while self.run(f"{wait} = 0.0").status == "aborted":
             pass
+        return ended
 
     def begin(self, code: str) -> str:
         """Start a cell."""

@@ -53,11 +53,7 @@ def test_a_failure_is_one_message_and_stops_run_all(bench):
     """
     The reply is an error without a page of traceback; the cells behind it are not run.
     """
-    bench.drop_cells_for(10.0)  # the next cell is on its way to the kernel when the first fails
-    first = bench.begin("%llm -m nobody/nothing Hi")
-    second = bench.kernel.begin("print('not reached')")
-    told, after = bench.kernel.end(first), bench.kernel.end(second)
-    bench.drop_cells_for(0.0)
+    told, after = bench.run_all("%llm -m nobody/nothing Hi", "print('not reached')")
 
     assert (told.status, told.reply["ename"]) == ("error", "UnknownProvider")
     assert len(told.reply["traceback"]) == 1

@@ -18,7 +18,8 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 100.0
+"""For what a busy machine may take its time with; a test as a whole has 120."""
 
 PYTHONS = [one for one in os.environ.get("LLMNB_TEST_KERNELS", "").split(os.pathsep) if one]
 """Interpreters with llmnb's dependencies and some ipykernel; the tests' own where none is named."""
@@ -86,6 +87,9 @@ class Kernel:
         self._told: dict[str, Told] = {}
         self.client = manager.client()
         self.client.start_channels()
+
+    def wait_until_ready(self) -> None:
+        """Wait until it has started."""
         self.client.wait_for_ready(timeout=PATIENCE_SECONDS)
 
     def run(self, code: str, **options: Any) -> Told:
@@ -119,6 +123,36 @@ class Kernel:
 
     def _told_about(self, cell: str) -> Told:
         return self._told.setdefault(cell, Told())
+
+    @contextlib.contextmanager
+    def subshell(self) -> Iterator[str | None]:
+        """Open a second shell in the kernel, which runs cells beside the first; gives its id.
+
+        None where the kernel has no such shells (before ipykernel 7).
+        """
+        features = self._controlled("kernel_info_request").get("supported_features", [])
+        if "kernel subshells" not in features:
+            yield None
+            return
+        name = str(self._controlled("create_subshell_request")["subshell_id"])
+        try:
+            yield name
+        finally:
+            self._controlled("delete_subshell_request", subshell_id=name)
+
+    def _controlled(self, kind: str, **content: Any) -> dict[str, Any]:
+        """Ask something on the channel that is heard while a cell runs."""
+        message = self.client.session.msg(kind, content)
+        self.client.control_channel.send(message)
+        reply: dict[str, Any] = self.client.get_control_msg(timeout=PATIENCE_SECONDS)
+        assert reply["parent_header"]["msg_id"] == message["header"]["msg_id"]
+        return dict(reply["content"])
+
+    def begin_beside(self, subshell: str, code: str) -> None:
+        """Start a cell in a subshell; it is sent behind whatever was begun before."""
+        message = self.client.session.msg("execute_request", {"code": code, "silent": True})
+        message["header"]["subshell_id"] = subshell
+        self.client.shell_channel.send(message)
 
     def interrupt(self) -> None:
         """Press ■."""
@@ -161,6 +195,7 @@ def new_kernel(python: str, folder: Path, **environment: str) -> Iterator[Kernel
     manager.start_kernel(env={**kept, **own, **environment}, cwd=str(folder))
     kernel = Kernel(manager)
     try:
+        kernel.wait_until_ready()
         yield kernel
     finally:
         kernel.stop()
