@@ -251,6 +251,7 @@ class Flight:
                 await voyage.resumed.wait()
             ticket = await gate.admit(
                 reserved,
+                run=voyage.run,
                 is_first=is_first,
                 is_movable=len(self._left) > 1,
                 on_wait=self._wait_on,
@@ -339,7 +340,7 @@ class Flight:
         if (half := self._half_time()) is not None and not self._asked_all:
             moments.append(half)
         if hedger is not None and not self._has_hedge:
-            delay = hedger.delay(now, gate.is_throttled, now - sent_at)
+            delay = hedger.delay(now, gate.is_throttled(self.voyage.run), now - sent_at)
             if delay is not None:
                 moments.append(sent_at + delay)
         return max(0.0, min(moments) - now) if moments else None
@@ -350,7 +351,7 @@ class Flight:
 
     def _rivals(self, gate: Gate) -> list[Attempt]:
         """Return redundant requests: one to hedge, or at half time one to every further model."""
-        hedger = self.voyage.hedger
+        voyage, hedger, deltas = self.voyage, self.voyage.hedger, self._on_delta
         others = [one for one in self._left if one is not self.call] or [self.call]
         half = self._half_time()
         if half is not None and gate.clock() >= half and not self._asked_all:
@@ -361,10 +362,10 @@ class Flight:
         else:
             return []
         return [
-            Rival(call, other, self.voyage.backlog, on_sent=self._hedge, on_delta=self._on_delta())
+            Rival(call, other, voyage.run, voyage.backlog, on_sent=self._hedge, on_delta=deltas())
             for call in others
-            if self.voyage.why_dead(call.target.pool) is None
-            and not (other := self.voyage.gate_of(call)).is_throttled
+            if voyage.why_dead(call.target.pool) is None
+            and not (other := voyage.gate_of(call)).is_throttled(voyage.run)
         ]
 
     def _hedge(self) -> None:

@@ -1,20 +1,25 @@
-"""The queue in front of one target: strict first come, first served, one timer for all who wait.
+"""The queue in front of one target: first come first served within a run, round robin between runs.
 
-A request passes when concurrency and every limit allow it, the provider has
-not asked for a pause, and the target's breaker is closed. While it is open
-everybody waits here and spends no attempt; now and then one goes as a probe.
+Each run waits in a lane of its own. A request passes when its run's own limits
+allow it and then the account's: concurrency and every rate together, or none;
+when the provider has not asked for a pause, and the target's breaker is closed.
+A lane that its run's own limits hold back stands aside and holds nobody else up.
+While the breaker is open everybody waits here and spends no attempt; now and
+then one goes as a probe.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from llmnb.decide.admission import Admission, Reason
+from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission, Reason
 from llmnb.decide.bound import Bound, rebound
 from llmnb.decide.breaker import Breaker
 from llmnb.decide.learned import Learned
@@ -28,6 +33,9 @@ Holding = Reason | Literal["breaker"]
 
 PATIENCE_SECONDS = 2.0
 """A target that is held for longer is passed over where there is another one to ask."""
+
+_RUNS_REMEMBERED = 16
+"""Ended runs whose own limits are remembered, for the next run with the same ones."""
 
 
 @dataclass(slots=True, eq=False)
@@ -45,12 +53,79 @@ class Ticket:
     is_told: bool = False
     """Whether the breaker knows how it ended."""
 
+    lane: Lane | None = None
+    """The queue it came from."""
+
+    finding: Finding | None = None
+    """What learns from it; None where its run or the account names the places."""
+
+    is_sharing: bool = False
+    """Whether it counts among the places that are found by trying."""
+
 
 @dataclass(slots=True, eq=False)
 class _Turn:
     future: asyncio.Future[Ticket]
     tokens: float
     is_movable: bool
+
+
+class Lane:
+    """The requests of one run that wait at a gate, and the limits of that run alone."""
+
+    __slots__ = (
+        "admission",
+        "in_flight",
+        "is_held",
+        "is_queued",
+        "is_sharing",
+        "limits",
+        "reason",
+        "run",
+        "waiting",
+    )
+
+    def __init__(self, run: object) -> None:
+        self.run = run
+        self.limits = Limits()
+        self.admission: Admission | None = None
+        """None where the run has no limits of its own."""
+
+        self.is_sharing = True
+        """Whether the run takes places that are found by trying: it names no number itself."""
+
+        self.is_held = False
+        """Whether the person has paused the run."""
+
+        self.is_queued = False
+        """Whether it stands in the ring of those that only the account can hold back."""
+
+        self.in_flight = 0
+        self.reason: Reason = ""
+        self.waiting: deque[_Turn] = deque()
+
+    def change(self, limits: Limits, *, now: float) -> None:
+        """Hold the run to other limits from now on."""
+        self.limits = limits
+        self.is_sharing = limits.concurrency is None
+        if self.admission is None:
+            if limits == Limits():
+                return
+            self.admission = Admission(limits, now=now)
+            self.admission.in_flight = self.in_flight
+        else:
+            self.admission.change(limits, now=now)
+        if limits.concurrency is None:
+            self.admission.concurrency = math.inf
+
+    def head(self) -> _Turn | None:
+        """Return whose turn is next; those who have left, and have not run since, are dropped."""
+        waiting = self.waiting
+        while waiting:
+            if not waiting[0].future.done():
+                return waiting[0]
+            waiting.popleft()
+        return None
 
 
 class Held(LLMNBError):
@@ -81,32 +156,88 @@ class Gate:
         self._barren: float | None = None
         self._barren_seen = 0.0
         self._claims: dict[object, Limits] = {}
-        self._waiting: deque[_Turn] = deque()
+        """What each run says of the account."""
+
+        self._lanes: dict[object, Lane] = {}
+        self._left: dict[Limits, Admission] = {}
+        """Limits of runs that have ended, so that the next one gets no fresh burst."""
+
+        self._ring: deque[Lane] = deque()
+        """Lanes that only the account can hold back, the one whose turn is next first."""
+
+        self._crowded: dict[Lane, None] = {}
+        """Lanes that wait for one of the places that are found by trying."""
+
+        self._due: list[tuple[float, int, Lane]] = []
+        """Lanes that a rate of their run holds back, as a heap by the time they may go."""
+
+        self._order = itertools.count()
+        self._sharing = 0
+        """Requests in flight of runs that name no number of places."""
+
         self._timer: asyncio.TimerHandle | None = None
         self._apply()
 
     # ------------------------------------------------------------- who wants what
 
-    def claim(self, owner: object, limits: Limits) -> None:
-        """Hold the pool to a person's limits while `owner` runs; the smallest claim wins."""
-        self._claims[owner] = limits
-        self._apply()
+    def claim(self, run: object, limits: Limits, account: Limits | None = None) -> None:
+        """Hold a run to its own limits, and the account to what the run says of it.
 
-    def release_claim(self, owner: object) -> None:
+        Args:
+            run: Whose requests these are.
+            limits: Bind this run alone.
+            account: Binds all runs of the account; of several the smallest holds.
+        """
+        now = self.clock()
+        lane = self._lane(run)
+        if lane.admission is None and (left := self._left.pop(limits, None)) is not None:
+            lane.admission = left
+        lane.change(limits, now=now)
+        self._claims[run] = account or Limits()
+        self._apply()
+        self._wake(lane)
+        self._advance()
+
+    def release_claim(self, run: object) -> None:
         """Forget what an ended run asked for."""
-        if self._claims.pop(owner, None) is not None and self._claims:
+        lane = self._lanes.pop(run, None)
+        if lane is not None and lane.admission is not None:
+            if len(self._left) >= _RUNS_REMEMBERED:
+                del self._left[next(iter(self._left))]
+            self._left[lane.limits] = lane.admission
+        if self._claims.pop(run, None) is not None and self._claims:
             self._apply()
         # With no claim left the last limits stay, so that the next run of the same
         # account does not start with a fresh burst; a new claim replaces them.
 
+    def hold(self, run: object) -> None:
+        """Admit nothing of a run until `let_go`."""
+        self._lane(run).is_held = True
+
+    def let_go(self, run: object) -> None:
+        """Admit requests of a run again."""
+        lane = self._lane(run)
+        lane.is_held = False
+        self._wake(lane)
+        self._advance()
+
+    def _lane(self, run: object) -> Lane:
+        lane = self._lanes.get(run)
+        if lane is None:
+            lane = self._lanes[run] = Lane(run)
+        return lane
+
     def _apply(self) -> None:
         given = [self.own, *self._claims.values()]
         told = self.learned.limits()
-        found = self.finding.per_minute if self.finding is not None else None
         places = (
             _least_count(claim.concurrency for claim in self._claims.values())
             or self.own.concurrency
         )
+        is_named = places is not None or bool(self._lanes and not self._has_sharing())
+        if is_named:
+            self.finding = None
+        found = self.finding.per_minute if self.finding is not None else None
         chosen = replace(
             self.own,
             requests_per_minute=_least(
@@ -117,16 +248,18 @@ class Gate:
             even=any(claim.even for claim in given),
         )
         self.admission.change(chosen, now=self.clock())
-        if places is not None:
-            self.finding = None
-        elif self.finding is None:
+        if places is None:
+            self.admission.concurrency = math.inf
+        if self.finding is None and not is_named:
             # A pace that is known keeps the limit; places need not be found from below.
-            has_pace = self.admission.limits.requests_per_minute is not None
+            limits = [self.admission.limits, *(lane.limits for lane in self._lanes.values())]
+            has_pace = any(one.requests_per_minute is not None for one in limits)
             self.finding = Finding(start=PLACES) if has_pace else Finding()
-        if self.finding is not None:
-            self.admission.concurrency = self.finding.limit
         self._found = found
         self._advance()
+
+    def _has_sharing(self) -> bool:
+        return any(lane.is_sharing for lane in self._lanes.values())
 
     def bind(self, bound: Bound | None) -> None:
         """Take the limits that bind this pool beside its own, such as `GLOBAL_LIMITER`'s."""
@@ -135,7 +268,7 @@ class Gate:
 
     def advance(self) -> None:
         """Look again: something outside may have made room."""
-        if self._waiting:
+        if self._ring or self._crowded or self._due:
             self._advance()
 
     # ------------------------------------------------------------------ admission
@@ -145,17 +278,55 @@ class Gate:
         """Requests admitted and not yet released."""
         return self.admission.in_flight
 
-    @property
-    def waiting(self) -> int:
-        """Requests in the queue."""
-        return len(self._waiting)
+    def turns(self) -> Iterator[_Turn]:
+        """Return all who wait, of every run."""
+        return (turn for lane in self._lanes.values() for turn in lane.waiting)
 
-    @property
-    def reason(self) -> Holding:
-        """What holds the first in the queue back; empty when nobody waits."""
-        if not self._waiting:
+    def reason(self, run: object = None) -> Holding:
+        """Return what holds the next request of a run back; empty when none waits."""
+        lane = self._lanes.get(run)
+        if lane is None or lane.head() is None:
             return ""
-        return "breaker" if self.breaker.is_open else self.admission.reason
+        if self.breaker.is_open:
+            return "breaker"
+        return self.admission.reason if lane.is_queued else lane.reason
+
+    def limits(self, run: object = None) -> Limits:
+        """Return the limits that a run is held to: its own and the account's."""
+        lane = self._lanes.get(run)
+        limits = self.admission.limits
+        return limits if lane is None else limits.within(lane.limits)
+
+    def places(self, run: object = None) -> int:
+        """Return how many requests of a run may be in flight at once."""
+        named = self.limits(run).concurrency
+        if named is not None:
+            return named
+        return DEFAULT_CONCURRENCY if self.finding is None else self.finding.limit
+
+    def is_adaptive(self, run: object = None) -> bool:
+        """Whether a run's places are found by trying."""
+        return self.finding is not None and self.limits(run).concurrency is None
+
+    def ahead_of(self, run: object) -> object | None:
+        """Return the run that a run's next request stands behind; None where there is none.
+
+        It stands behind another one where what both share holds it back: the account's limits,
+        or its places.
+        """
+        lane = self._lanes.get(run)
+        if lane is None or self.breaker.is_open or self.admission.reason == "pause":
+            return None
+        if lane.head() is None or not (lane.is_queued or lane in self._crowded):
+            return None
+        others = [one for one in self._lanes.values() if one is not lane]
+        if self.reason(run) == "concurrency":
+            others = [one for one in others if one.in_flight]
+        else:
+            others = [one for one in others if one.is_queued and one.head() is not None]
+        if not others:
+            return None
+        return max(others, key=lambda one: len(one.waiting) + one.in_flight).run
 
     def held_seconds(self) -> float:
         """Return the seconds until something may go again, as far as can be told."""
@@ -169,15 +340,15 @@ class Gate:
         """The requests a minute that were found by trying; None where nothing was."""
         return self._found
 
-    @property
-    def is_throttled(self) -> bool:
+    def is_throttled(self, run: object = None) -> bool:
         """Whether more than a free place is missing: a limit, a pause, or the target itself."""
-        return self.breaker.is_open or self.reason in ("requests", "tokens", "pause")
+        return self.breaker.is_open or self.reason(run) in ("requests", "tokens", "pause")
 
     async def admit(
         self,
         tokens: float,
         *,
+        run: object = None,
         is_first: bool = False,
         is_movable: bool = False,
         on_wait: Callable[[asyncio.Future[Ticket]], None] | None = None,
@@ -186,21 +357,26 @@ class Gate:
 
         Args:
             tokens: Tokens to reserve.
-            is_first: Whether it goes before all who wait: it was refused before them.
+            run: Whose request it is.
+            is_first: Whether it goes before all of its run who wait: it was refused before them.
             is_movable: Whether it may ask another target; then a long pause ends its wait.
             on_wait: Told what it waits on; an exception set there ends the wait.
         """
-        if not self._waiting:
+        lane = self._lane(run)
+        if not self._ring and not lane.waiting:
             now = self.clock()
-            if self._delay(tokens, now) <= 0:
-                return self._enter(tokens, now)
+            if self._own_delay(lane, tokens, now) <= 0 and self._delay(tokens, now) <= 0:
+                return self._enter(lane, tokens, now)
         future: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
         turn = _Turn(future, tokens, is_movable)
         if is_first:
-            self._waiting.appendleft(turn)
+            lane.waiting.appendleft(turn)
         else:
-            self._waiting.append(turn)
-        self._advance()
+            lane.waiting.append(turn)
+        if is_first or lane.waiting[0] is turn:
+            # Others of its run wait before it otherwise, and nothing has changed for them.
+            self._wake(lane, at_the_end=True)
+            self._advance()
         if on_wait is not None:
             on_wait(future)
         try:
@@ -210,38 +386,84 @@ class Gate:
                 # Admitted in the same moment: hand the turn back.
                 self.release(future.result(), used=0.0, was_sent=False)
             else:
-                self._advance()  # drops the cancelled turn if it stands at the head
+                self._leave(lane)
             raise
         except LLMNBError:
-            self._advance()
+            self._leave(lane)
             raise
 
+    def _leave(self, lane: Lane) -> None:
+        """Go on without a turn that was given up; it is dropped where it stands at the head."""
+        self._wake(lane)
+        self._advance()
+
+    def _own_delay(self, lane: Lane, tokens: float, now: float) -> float:
+        """Return the seconds until a run's own limits and places let such a request go."""
+        if lane.is_held:
+            lane.reason = ""
+            return math.inf
+        own = lane.admission
+        if own is not None and (delay := own.wait(tokens, now)) > 0:
+            lane.reason = own.reason
+            return delay
+        if lane.is_sharing and not self._has_place():
+            lane.reason = "concurrency"
+            return math.inf
+        return 0.0
+
+    def _has_place(self) -> bool:
+        """Whether one of the places that are found by trying is free."""
+        return self.finding is None or self._sharing < self.finding.limit
+
     def _delay(self, tokens: float, now: float) -> float:
-        """Return the seconds until such a request may go; infinity is "when something ends"."""
+        """Return the seconds until the account lets such a request go; infinity is "later"."""
         delay = self.admission.wait(tokens, now)
         if delay > 0 or not self.breaker.is_open:
             return delay
         return self.breaker.wait(now)
 
-    def _enter(self, tokens: float, now: float) -> Ticket:
+    def _enter(self, lane: Lane, tokens: float, now: float) -> Ticket:
         """Take a place; whoever calls it knows that there is one."""
         is_probe = self.breaker.is_open
         if is_probe:
             self.breaker.may_send(now)  # takes the one probe there is
+        lane.in_flight += 1
+        if lane.admission is not None:
+            lane.admission.admit(tokens, now)
         self.admission.admit(tokens, now)
         self.learned.on_sent(tokens, now)
-        finding = self.finding
-        sequence = finding.on_start(self.in_flight, now) if finding is not None else 0
-        return Ticket(tokens, sequence, now, is_probe)
+        finding, sequence = None, 0
+        if lane.is_sharing:
+            self._sharing += 1
+            finding = self.finding
+            if finding is not None:
+                sequence = finding.on_start(self._sharing, now)
+        return Ticket(
+            tokens, sequence, now, is_probe, False, lane, finding, is_sharing=lane.is_sharing
+        )
 
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
         """Give a place back; the next in the queue is admitted at once."""
+        lane = ticket.lane
         self.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
-        if self.finding is not None:
-            self.finding.on_end(ticket.sequence)
+        if lane is not None:
+            lane.in_flight -= 1
+            if lane.admission is not None:
+                lane.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
+        if ticket.is_sharing:
+            self._sharing -= 1
+        if ticket.finding is not None:
+            ticket.finding.on_end(ticket.sequence)
         if ticket.is_probe and not ticket.is_told:
             self.breaker.on_cancelled(self.clock())
-        if self._waiting:
+        if lane is not None:
+            if lane.waiting:
+                # Lanes without limits of their own are let in from `_crowded`, each in its turn.
+                if lane.admission is not None and lane not in self._crowded:
+                    self._wake(lane)
+            elif not lane.in_flight and lane.run not in self._claims:
+                self._lanes.pop(lane.run, None)
+        if self._ring or self._crowded:
             self._advance()
 
     def shortened(self, wait: float, retry_after: float | None) -> float:
@@ -264,27 +486,70 @@ class Gate:
         self._move_on()
         self._advance()
 
+    # --------------------------------------------------------------- whose turn it is
+
+    def _wake(self, lane: Lane, *, at_the_end: bool = False) -> None:
+        """Look at a lane again that stood aside; it has waited, so it is the next."""
+        if not lane.is_queued and lane.waiting:
+            lane.is_queued = True
+            self._crowded.pop(lane, None)
+            (self._ring.append if at_the_end else self._ring.appendleft)(lane)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._advance()
+
     def _advance(self) -> None:
-        """Admit from the head of the queue as long as it may go; set the timer for the rest."""
+        """Admit one of each run in turn as long as they may go; set the timer for the rest."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        waiting = self._waiting
-        while waiting:
-            turn = waiting[0]
-            if turn.future.done():  # cancelled or moved on, and its owner has not run yet
-                waiting.popleft()
+        ring, now = self._ring, self.clock()
+        due = self._due
+        while due and due[0][0] <= now:
+            self._wake(heapq.heappop(due)[2])
+        if self._crowded:
+            self._let_in()
+        soonest = math.inf
+        while ring or (self._crowded and self._let_in()):
+            lane = ring[0]
+            turn = lane.head()
+            delay = 0.0 if turn is None else self._own_delay(lane, turn.tokens, now)
+            if turn is None or delay > 0:
+                ring.popleft()
+                lane.is_queued = False
+                if delay > 0:
+                    self._stand_aside(lane, now + delay)
                 continue
-            now = self.clock()
             delay = self._delay(turn.tokens, now)
-            if delay > 0:
-                if delay != math.inf:
-                    loop = asyncio.get_running_loop()
-                    # Capped, so that a changed clock is noticed within a second.
-                    self._timer = loop.call_later(min(delay, 1.0), self._advance)
-                return
-            waiting.popleft()
-            turn.future.set_result(self._enter(turn.tokens, now))
+            if delay > 0:  # it holds everybody: a large request is not starved by small ones
+                soonest = delay
+                break
+            lane.waiting.popleft()
+            ring.rotate(-1)
+            turn.future.set_result(self._enter(lane, turn.tokens, now))
+            now = self.clock()
+        if due:
+            soonest = min(soonest, max(0.0, due[0][0] - now))
+        if soonest != math.inf:
+            # Capped, so that a changed clock is noticed within a second.
+            self._timer = asyncio.get_running_loop().call_later(min(soonest, 1.0), self._on_timer)
+
+    def _stand_aside(self, lane: Lane, until: float) -> None:
+        """Put a lane where it is found again once what holds it back is gone."""
+        if until != math.inf:
+            heapq.heappush(self._due, (until, next(self._order), lane))
+        elif lane.reason == "concurrency" and lane.is_sharing:
+            self._crowded[lane] = None
+
+    def _let_in(self) -> bool:
+        """Put as many crowded lanes into the ring as there are places; whether it holds any."""
+        crowded = self._crowded
+        free = len(crowded) if self.finding is None else self.finding.limit - self._sharing
+        for lane in list(itertools.islice(crowded, max(0, free)))[::-1]:
+            del crowded[lane]
+            self._wake(lane)
+        return bool(self._ring)
 
     # --------------------------------------------------------------------- health
 
@@ -303,21 +568,22 @@ class Gate:
         if self.breaker.is_troubled:
             ticket.is_told = True
             self.breaker.on_success(now)
-        if self.finding is not None:
-            self.finding.on_success(ticket.sequence, seconds, self.in_flight, now)
-            self._take_over(self.finding)
+        if ticket.finding is not None:
+            ticket.finding.on_success(ticket.sequence, seconds, self._sharing, now)
+            self._take_over(ticket.finding)
 
     def on_refusal(self, ticket: Ticket) -> None:
         """Note a refusal for pace."""
         now = self.clock()
-        if self.finding is not None:
-            self.finding.on_refusal(ticket.sequence, ticket.began, now)
-            self._take_over(self.finding)
+        if ticket.finding is not None:
+            ticket.finding.on_refusal(ticket.sequence, ticket.began, now)
+            self._take_over(ticket.finding)
         self._note_barren(now)
 
     def _take_over(self, finding: Finding) -> None:
         """Keep to what was found."""
-        self.admission.concurrency = finding.limit
+        if finding is not self.finding:
+            return
         if finding.per_minute != self._found:
             self._apply()
 
@@ -345,7 +611,7 @@ class Gate:
         """Send those who may ask another target there, if this one will not answer soon."""
         if self.held_seconds() <= PATIENCE_SECONDS:
             return
-        for turn in self._waiting:
+        for turn in self.turns():
             if turn.is_movable and not turn.future.done():
                 turn.future.set_exception(Held("The target is held; another one is asked."))
 

@@ -34,6 +34,9 @@ class Saves(Protocol):
 class Voyage:
     """What all flights of one run share."""
 
+    run: object
+    """Whose requests these are, at the gates."""
+
     store: Saves
     policy: RetryPolicy
     counts: StatusTracker
