@@ -304,10 +304,6 @@ class Gate:
             return named
         return DEFAULT_CONCURRENCY if self.finding is None else self.finding.limit
 
-    def is_adaptive(self, run: object = None) -> bool:
-        """Whether a run's places are found by trying."""
-        return self.finding is not None and self.limits(run).concurrency is None
-
     def ahead_of(self, run: object) -> object | None:
         """Return the run that a run's next request stands behind; None where there is none.
 

@@ -310,13 +310,14 @@ def _only(failed: list[Outcome], causes: str | Iterable[str] | None) -> list[Out
 
 
 def _pool(target: Target, gate: Gate, now: float, run: Walk) -> PoolStatus:
-    limits, told = gate.limits(run), gate.learned.limits()
+    # An ended run has no lane any more; what it was held to is still told.
+    limits, told = gate.limits(run).within(run.options.limits), gate.learned.limits()
     return PoolStatus(
         provider=target.provider,
         model=target.model,
         in_flight=gate.in_flight,
-        places=gate.places(run),
-        is_adaptive=gate.is_adaptive(run),
+        places=limits.concurrency or gate.places(run),
+        is_adaptive=limits.concurrency is None and gate.finding is not None,
         requests_per_minute=limits.requests_per_minute,
         tokens_per_minute=limits.tokens_per_minute,
         learned=limits.requests_per_minute is not None
