@@ -2,7 +2,13 @@
 
 A request passes when concurrency and every limit allow it, the provider has
 not asked for a pause, and the target's breaker is closed. While it is open
-everybody waits here and spends no attempt; now and then one goes as a probe.
+everybody waits here and spends no attempt; now and then one goes as a probe,
+drawn from the rows that have not failed. Afterwards the load comes back by slow
+start.
+
+Rows that have failed go before those that have not, as they were first before,
+but one for each success: a clump of rows that always fail cannot look like a
+target that is down, nor keep the others waiting.
 """
 
 from __future__ import annotations
@@ -10,20 +16,22 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from llmnb.decide.admission import Admission, Reason
 from llmnb.decide.bound import Bound, rebound
 from llmnb.decide.breaker import Breaker
+from llmnb.decide.dice import roll
 from llmnb.decide.learned import Learned
 from llmnb.decide.pace import PLACES, Finding
 from llmnb.decide.retry import LONGEST_SERVER_WAIT
-from llmnb.errors import LLMNBError
+from llmnb.decide.slow_start import SlowStart
+from llmnb.errors import LLMNBError, Unsent, cause_of
 from llmnb.records import Announced, Limits
 
-Holding = Reason | Literal["breaker"]
+Holding = Reason | Literal["breaker", "recovery"]
 """What holds the first in the queue back."""
 
 PATIENCE_SECONDS = 2.0
@@ -45,12 +53,20 @@ class Ticket:
     is_told: bool = False
     """Whether the breaker knows how it ended."""
 
+    row: Hashable = None
+    """What tells its row from others."""
+
+    recovery: SlowStart | None = None
+    """The slow start that it takes a slot of."""
+
 
 @dataclass(slots=True, eq=False)
 class _Turn:
     future: asyncio.Future[Ticket]
     tokens: float
     is_movable: bool
+    row: Hashable = None
+    failures: int = 0
 
 
 class Held(LLMNBError):
@@ -63,9 +79,12 @@ class Gate:
     Args:
         own: Limits that belong to the target itself.
         clock: Steady seconds.
+        rand: Uniform numbers in [0, 1), to draw probes with.
     """
 
-    def __init__(self, own: Limits, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, own: Limits, *, clock: Callable[[], float], rand: Callable[[], float] = roll
+    ) -> None:
         self.clock = clock
         self.own = own
         self.admission = Admission(own, now=clock())
@@ -76,6 +95,27 @@ class Gate:
 
         self.waited = 0.0
         """Seconds of pauses that the provider has asked for."""
+
+        self.has_answered = False
+        """Whether an HTTP status has ever come from there in this process."""
+
+        self.cause = ""
+        """In a few words why the last request failed, such as "connection refused"."""
+
+        self.episode = 0
+        """Congestion events since the last success; what is refused together is one."""
+
+        self._rand = rand
+        self._episode_began = -math.inf
+        self._recovery: SlowStart | None = None
+        self._level = 0
+        """Requests in flight when the breaker opened."""
+
+        self._again: deque[_Turn] = deque()
+        """Rows that have failed and wait for another turn."""
+
+        self._may_repeat = True
+        """Whether a success has come since the last row of those went."""
 
         self._found: float | None = None
         self._barren: float | None = None
@@ -89,8 +129,11 @@ class Gate:
 
     def claim(self, owner: object, limits: Limits) -> None:
         """Hold the pool to a person's limits while `owner` runs; the smallest claim wins."""
+        is_new = owner not in self._claims
         self._claims[owner] = limits
         self._apply()
+        if is_new:
+            self.breaker.on_new_run(self.clock())
 
     def release_claim(self, owner: object) -> None:
         """Forget what an ended run asked for."""
@@ -135,7 +178,7 @@ class Gate:
 
     def advance(self) -> None:
         """Look again: something outside may have made room."""
-        if self._waiting:
+        if self._waiting or self._again:
             self._advance()
 
     # ------------------------------------------------------------------ admission
@@ -148,14 +191,24 @@ class Gate:
     @property
     def waiting(self) -> int:
         """Requests in the queue."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._again)
 
     @property
     def reason(self) -> Holding:
         """What holds the first in the queue back; empty when nobody waits."""
-        if not self._waiting:
+        if not self.waiting:
             return ""
-        return "breaker" if self.breaker.is_open else self.admission.reason
+        if self.breaker.is_open:
+            return "breaker"
+        reason = self.admission.reason
+        recovery = self._recovery
+        return "recovery" if not reason and recovery is not None and recovery.is_full else reason
+
+    @property
+    def slots(self) -> int:
+        """Requests that may be in flight at present."""
+        places = self.admission.concurrency
+        return places if self._recovery is None else min(places, self._recovery.slots)
 
     def held_seconds(self) -> float:
         """Return the seconds until something may go again, as far as can be told."""
@@ -180,6 +233,8 @@ class Gate:
         *,
         is_first: bool = False,
         is_movable: bool = False,
+        row: Hashable = None,
+        failures: int = 0,
         on_wait: Callable[[asyncio.Future[Ticket]], None] | None = None,
     ) -> Ticket:
         """Wait for a turn and take it.
@@ -188,15 +243,19 @@ class Gate:
             tokens: Tokens to reserve.
             is_first: Whether it goes before all who wait: it was refused before them.
             is_movable: Whether it may ask another target; then a long pause ends its wait.
+            row: What tells its row from others.
+            failures: How often the row has failed here.
             on_wait: Told what it waits on; an exception set there ends the wait.
         """
-        if not self._waiting:
+        if not self._waiting and not self._again:
             now = self.clock()
             if self._delay(tokens, now) <= 0:
-                return self._enter(tokens, now)
+                return self._enter(tokens, now, row)
         future: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
-        turn = _Turn(future, tokens, is_movable)
-        if is_first:
+        turn = _Turn(future, tokens, is_movable, row, failures)
+        if failures:
+            self._again.append(turn)
+        elif is_first:
             self._waiting.appendleft(turn)
         else:
             self._waiting.append(turn)
@@ -219,11 +278,13 @@ class Gate:
     def _delay(self, tokens: float, now: float) -> float:
         """Return the seconds until such a request may go; infinity is "when something ends"."""
         delay = self.admission.wait(tokens, now)
-        if delay > 0 or not self.breaker.is_open:
+        if delay > 0:
             return delay
-        return self.breaker.wait(now)
+        if self.breaker.is_open:
+            return self.breaker.wait(now)
+        return math.inf if self._recovery is not None and self._recovery.is_full else 0.0
 
-    def _enter(self, tokens: float, now: float) -> Ticket:
+    def _enter(self, tokens: float, now: float, row: Hashable) -> Ticket:
         """Take a place; whoever calls it knows that there is one."""
         is_probe = self.breaker.is_open
         if is_probe:
@@ -232,7 +293,10 @@ class Gate:
         self.learned.on_sent(tokens, now)
         finding = self.finding
         sequence = finding.on_start(self.in_flight, now) if finding is not None else 0
-        return Ticket(tokens, sequence, now, is_probe)
+        recovery = self._recovery
+        if recovery is not None:
+            recovery.in_flight += 1
+        return Ticket(tokens, sequence, now, is_probe, row=row, recovery=recovery)
 
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
         """Give a place back; the next in the queue is admitted at once."""
@@ -241,16 +305,19 @@ class Gate:
             self.finding.on_end(ticket.sequence)
         if ticket.is_probe and not ticket.is_told:
             self.breaker.on_cancelled(self.clock())
-        if self._waiting:
+        if ticket.recovery is not None:
+            ticket.recovery.in_flight -= 1
+        if self._waiting or self._again:
             self._advance()
 
     def shortened(self, wait: float, retry_after: float | None) -> float:
         """Return how long to pause after a refusal for which `wait` was drawn.
 
         Where the number of places is found by trying, the cut has slowed everybody already: a
-        pause longer than an answer takes would only leave places empty.
+        pause longer than an answer takes would only leave places empty. That holds as long as
+        there are answers: refused again with no success between, the wait is kept.
         """
-        if self.finding is None or retry_after is not None:
+        if self.finding is None or retry_after or self.episode > 1:
             return wait
         usual = self.finding.usual_seconds
         return wait if usual is None else min(wait, usual)
@@ -261,7 +328,7 @@ class Gate:
         before = max(now, self.admission.paused_until)
         self.admission.pause(now + seconds)
         self.waited += max(0.0, self.admission.paused_until - before)
-        self._move_on()
+        self._move_on(anybody=seconds > LONGEST_SERVER_WAIT)
         self._advance()
 
     def _advance(self) -> None:
@@ -269,13 +336,10 @@ class Gate:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        waiting = self._waiting
-        while waiting:
-            turn = waiting[0]
-            if turn.future.done():  # cancelled or moved on, and its owner has not run yet
-                waiting.popleft()
-                continue
+        while (queue := self._next_queue()) is not None:
             now = self.clock()
+            place = self._draw(queue) if self.breaker.is_open else 0
+            turn = queue[place]
             delay = self._delay(turn.tokens, now)
             if delay > 0:
                 if delay != math.inf:
@@ -283,8 +347,35 @@ class Gate:
                     # Capped, so that a changed clock is noticed within a second.
                     self._timer = loop.call_later(min(delay, 1.0), self._advance)
                 return
-            waiting.popleft()
-            turn.future.set_result(self._enter(turn.tokens, now))
+            del queue[place]
+            if queue is self._again and self._waiting:
+                self._may_repeat = False
+            turn.future.set_result(self._enter(turn.tokens, now, turn.row))
+
+    def _next_queue(self) -> deque[_Turn] | None:
+        """Return the queue whose turn it is, none of whose ends is a turn that is over."""
+        for queue in (self._waiting, self._again):
+            while queue and queue[0].future.done():  # cancelled or moved on
+                queue.popleft()
+        if not self._again:
+            return self._waiting or None
+        if not self._waiting:
+            return self._again
+        is_doubtful = self.breaker.is_open or self._recovery is not None
+        return self._waiting if is_doubtful or not self._may_repeat else self._again
+
+    def _draw(self, queue: deque[_Turn]) -> int:
+        """Return the position of the turn to probe with: any of those with the fewest failures."""
+        if queue is self._waiting:
+            place = int(self._rand() * len(queue))
+            return 0 if queue[place].future.done() else place
+        least = min(turn.failures for turn in queue if not turn.future.done())
+        places = [
+            place
+            for place, turn in enumerate(queue)
+            if turn.failures == least and not turn.future.done()
+        ]
+        return places[int(self._rand() * len(places))]
 
     # --------------------------------------------------------------------- health
 
@@ -299,17 +390,34 @@ class Gate:
     def on_success(self, ticket: Ticket, seconds: float) -> None:
         """Note that the target has answered."""
         self._barren = None
+        self.episode = 0
+        self._may_repeat = True
         now = self.clock()
+        recovery = self._recovery
+        if recovery is not None and ticket.recovery is recovery:
+            recovery.on_success()
+            if recovery.slots >= self.admission.concurrency:
+                self._recovery = None
         if self.breaker.is_troubled:
-            ticket.is_told = True
-            self.breaker.on_success(now)
+            self.on_alive(ticket)
         if self.finding is not None:
             self.finding.on_success(ticket.sequence, seconds, self.in_flight, now)
             self._take_over(self.finding)
 
+    def on_alive(self, ticket: Ticket) -> None:
+        """Note that the target is there, whatever it has said of this one request."""
+        ticket.is_told = True
+        was_open = self.breaker.is_open
+        self.breaker.on_success(self.clock())
+        if was_open and not self.breaker.is_open:
+            self._recovery = SlowStart(self._level)
+
     def on_refusal(self, ticket: Ticket) -> None:
         """Note a refusal for pace."""
         now = self.clock()
+        if ticket.began >= self._episode_began:
+            self.episode += 1
+            self._episode_began = now
         if self.finding is not None:
             self.finding.on_refusal(ticket.sequence, ticket.began, now)
             self._take_over(self.finding)
@@ -321,11 +429,19 @@ class Gate:
         if finding.per_minute != self._found:
             self._apply()
 
-    def on_failure(self, ticket: Ticket, retry_after: float | None) -> None:
+    def on_failure(self, ticket: Ticket, error: LLMNBError) -> None:
         """Note that the target failed."""
         now = self.clock()
         ticket.is_told = True
-        self.breaker.on_failure(now, retry_after)
+        self.cause = cause_of(error)
+        self.has_answered = self.has_answered or not isinstance(error, Unsent)
+        was_open = self.breaker.is_open
+        self.breaker.on_failure(now, ticket.row, error.details.retry_after)
+        if self.breaker.is_open and not was_open:
+            self._level = self.in_flight
+            self._recovery = None
+        elif ticket.recovery is not None:
+            ticket.recovery.on_failure(began=ticket.began, now=now)
         self._note_barren(now)
         self._move_on()
         self._advance()
@@ -341,12 +457,16 @@ class Gate:
         since = 0.0 if self._barren is None else self._barren + _awake(now - self._barren_seen)
         self._barren, self._barren_seen = since, now
 
-    def _move_on(self) -> None:
-        """Send those who may ask another target there, if this one will not answer soon."""
+    def _move_on(self, *, anybody: bool = False) -> None:
+        """Have those look again who may ask another target, if this one will not answer soon.
+
+        Args:
+            anybody: Whether those too who may not: they decide whether they wait for so long.
+        """
         if self.held_seconds() <= PATIENCE_SECONDS:
             return
-        for turn in self._waiting:
-            if turn.is_movable and not turn.future.done():
+        for turn in (*self._waiting, *self._again):
+            if (anybody or turn.is_movable) and not turn.future.done():
                 turn.future.set_exception(Held("The target is held; another one is asked."))
 
 
