@@ -3,7 +3,9 @@
 What may be sent again is a matter of the error's type:
 
 - refused for pace (`FlowControl`): again after the pause, costing no attempt,
-  until the target has been without a success for `max_wait`;
+  until the target has been without a success for `max_wait`. What the server
+  asks to wait lengthens the schedule and never replaces it: a wait of nothing
+  is no leave to ask at once;
 - never arrived or surely unbilled (`Unsent`, `ProviderError`): again, up to
   `max_attempts` in all;
 - perhaps billed (`MaybeBilled`): once a row, and for few rows of a run;
@@ -31,6 +33,9 @@ class RetryPolicy:
 
     max_wait: float = 600.0
     """Seconds that a target may refuse without one success before its rows fail."""
+
+    longest_hint: float = LONGEST_SERVER_WAIT
+    """Seconds; a server that asks to wait longer is not asked again in this run."""
 
     base_seconds: float = 0.5
     cap_seconds: float = 30.0
@@ -92,6 +97,7 @@ def next_wait(
     *,
     since_success: float,
     can_resend: bool,
+    episode: int = 1,
     rand: Callable[[], float] = roll,
 ) -> float | None:
     """Return the seconds until the row is sent again, or None when it has failed for good.
@@ -104,6 +110,8 @@ def next_wait(
         policy: The run's patience.
         since_success: Seconds for which the target has answered nothing well.
         can_resend: Whether the run may still re-send after a perhaps billed request.
+        episode: Congestion events of the target that no success came between, from 1. What is
+            refused together is one event. In the first a positive hint is kept exactly.
         rand: Uniform numbers in [0, 1).
 
     Example:
@@ -115,15 +123,17 @@ def next_wait(
         True
     """
     hint = error.details.retry_after
-    if hint is not None and hint > LONGEST_SERVER_WAIT:
+    if hint is not None and hint > policy.longest_hint:
         return None
     if isinstance(error, FlowControl):
         tries.refusals += 1
         if since_success + (hint or 0.0) > policy.max_wait:
             return None
-        if hint is None:
-            hint = policy.cooldown
-        return hint if hint is not None else backoff_of(tries.refusals, policy, rand)
+        if not hint:
+            if policy.cooldown is not None:
+                return policy.cooldown
+            return backoff_of(max(1, episode), policy, rand)
+        return hint if episode <= 1 else max(hint, backoff_of(episode, policy, rand))
     if isinstance(error, (Unsent, ProviderError)):
         tries.failures += 1
         if tries.failures >= policy.max_attempts:

@@ -5,7 +5,12 @@ allow it and then the account's: concurrency and every rate together, or none;
 when the provider has not asked for a pause, and the target's breaker is closed.
 A lane that its run's own limits hold back stands aside and holds nobody else up.
 While the breaker is open everybody waits here and spends no attempt; now and
-then one goes as a probe.
+then one goes as a probe, drawn from the rows that have not failed. Afterwards
+the load comes back by slow start.
+
+Rows that have failed go before those of their run that have not, as they were
+first before, but one for each success: a clump of rows that always fail cannot
+look like a target that is down, nor keep the others waiting.
 """
 
 from __future__ import annotations
@@ -15,20 +20,22 @@ import heapq
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission, Reason
 from llmnb.decide.bound import Bound, rebound
 from llmnb.decide.breaker import Breaker
+from llmnb.decide.dice import roll
 from llmnb.decide.learned import Learned
 from llmnb.decide.pace import PLACES, Finding
 from llmnb.decide.retry import LONGEST_SERVER_WAIT
-from llmnb.errors import LLMNBError
+from llmnb.decide.slow_start import SlowStart
+from llmnb.errors import LLMNBError, Unsent, cause_of
 from llmnb.records import Announced, Limits
 
-Holding = Reason | Literal["breaker"]
+Holding = Reason | Literal["breaker", "recovery"]
 """What holds the first in the queue back."""
 
 PATIENCE_SECONDS = 2.0
@@ -53,6 +60,12 @@ class Ticket:
     is_told: bool = False
     """Whether the breaker knows how it ended."""
 
+    row: Hashable = None
+    """What tells its row from others."""
+
+    recovery: SlowStart | None = None
+    """The slow start that it takes a slot of."""
+
     lane: Lane | None = None
     """The queue it came from."""
 
@@ -68,6 +81,8 @@ class _Turn:
     future: asyncio.Future[Ticket]
     tokens: float
     is_movable: bool
+    row: Hashable = None
+    failures: int = 0
 
 
 class Lane:
@@ -75,6 +90,7 @@ class Lane:
 
     __slots__ = (
         "admission",
+        "again",
         "in_flight",
         "is_held",
         "is_queued",
@@ -103,6 +119,8 @@ class Lane:
         self.in_flight = 0
         self.reason: Reason = ""
         self.waiting: deque[_Turn] = deque()
+        self.again: deque[_Turn] = deque()
+        """Rows that have failed and wait for another turn."""
 
     def change(self, limits: Limits, *, now: float) -> None:
         """Hold the run to other limits from now on."""
@@ -118,14 +136,12 @@ class Lane:
         if limits.concurrency is None:
             self.admission.concurrency = math.inf
 
-    def head(self) -> _Turn | None:
-        """Return whose turn is next; those who have left, and have not run since, are dropped."""
-        waiting = self.waiting
-        while waiting:
-            if not waiting[0].future.done():
-                return waiting[0]
-            waiting.popleft()
-        return None
+    def is_waiting(self) -> bool:
+        """Whether a turn waits; those at a head whose owner has left are dropped."""
+        for queue in (self.waiting, self.again):
+            while queue and queue[0].future.done():
+                queue.popleft()
+        return bool(self.waiting or self.again)
 
 
 class Held(LLMNBError):
@@ -138,9 +154,12 @@ class Gate:
     Args:
         own: Limits that belong to the target itself.
         clock: Steady seconds.
+        rand: Uniform numbers in [0, 1), to draw probes with.
     """
 
-    def __init__(self, own: Limits, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, own: Limits, *, clock: Callable[[], float], rand: Callable[[], float] = roll
+    ) -> None:
         self.clock = clock
         self.own = own
         self.admission = Admission(own, now=clock())
@@ -151,6 +170,24 @@ class Gate:
 
         self.waited = 0.0
         """Seconds of pauses that the provider has asked for."""
+
+        self.has_answered = False
+        """Whether an HTTP status has ever come from there in this process."""
+
+        self.cause = ""
+        """In a few words why the last request failed, such as "connection refused"."""
+
+        self.episode = 0
+        """Congestion events since the last success; what is refused together is one."""
+
+        self._rand = rand
+        self._episode_began = -math.inf
+        self._recovery: SlowStart | None = None
+        self._level = 0
+        """Requests in flight when the breaker opened."""
+
+        self._may_repeat = True
+        """Whether a success has come since the last row of those went."""
 
         self._found: float | None = None
         self._barren: float | None = None
@@ -188,13 +225,15 @@ class Gate:
             limits: Bind this run alone.
             account: Binds all runs of the account; of several the smallest holds.
         """
-        now = self.clock()
+        now, is_new = self.clock(), run not in self._claims
         lane = self._lane(run)
         if lane.admission is None and (left := self._left.pop(limits, None)) is not None:
             lane.admission = left
         lane.change(limits, now=now)
         self._claims[run] = account or Limits()
         self._apply()
+        if is_new:
+            self.breaker.on_new_run(now)
         self._wake(lane)
         self._advance()
 
@@ -280,16 +319,32 @@ class Gate:
 
     def turns(self) -> Iterator[_Turn]:
         """Return all who wait, of every run."""
-        return (turn for lane in self._lanes.values() for turn in lane.waiting)
+        return (turn for lane in self._lanes.values() for turn in (*lane.waiting, *lane.again))
 
     def reason(self, run: object = None) -> Holding:
         """Return what holds the next request of a run back; empty when none waits."""
         lane = self._lanes.get(run)
-        if lane is None or lane.head() is None:
+        if lane is None or not (lane.waiting or lane.again):
             return ""
         if self.breaker.is_open:
             return "breaker"
-        return self.admission.reason if lane.is_queued else lane.reason
+        if not lane.is_queued:
+            return lane.reason
+        reason, recovery = self.admission.reason, self._recovery
+        return "recovery" if not reason and recovery is not None and recovery.is_full else reason
+
+    @property
+    def slots(self) -> int:
+        """Requests that may be in flight at present, of all runs together."""
+        places = self._places_in_all()
+        return int(places if self._recovery is None else min(places, self._recovery.slots))
+
+    def _places_in_all(self) -> float:
+        lanes = self._lanes.values()
+        places: float = sum(lane.limits.concurrency or 0 for lane in lanes)
+        if self.finding is not None and self._has_sharing():
+            places += self.finding.limit
+        return min(self.admission.concurrency, places or DEFAULT_CONCURRENCY)
 
     def limits(self, run: object = None) -> Limits:
         """Return the limits that a run is held to: its own and the account's."""
@@ -313,13 +368,13 @@ class Gate:
         lane = self._lanes.get(run)
         if lane is None or self.breaker.is_open or self.admission.reason == "pause":
             return None
-        if lane.head() is None or not (lane.is_queued or lane in self._crowded):
+        if not (lane.is_queued or lane in self._crowded):
             return None
         others = [one for one in self._lanes.values() if one is not lane]
         if self.reason(run) == "concurrency":
             others = [one for one in others if one.in_flight]
         else:
-            others = [one for one in others if one.is_queued and one.head() is not None]
+            others = [one for one in others if one.is_queued and (one.waiting or one.again)]
         if not others:
             return None
         return max(others, key=lambda one: len(one.waiting) + one.in_flight).run
@@ -347,6 +402,8 @@ class Gate:
         run: object = None,
         is_first: bool = False,
         is_movable: bool = False,
+        row: Hashable = None,
+        failures: int = 0,
         on_wait: Callable[[asyncio.Future[Ticket]], None] | None = None,
     ) -> Ticket:
         """Wait for a turn and take it.
@@ -356,20 +413,25 @@ class Gate:
             run: Whose request it is.
             is_first: Whether it goes before all of its run who wait: it was refused before them.
             is_movable: Whether it may ask another target; then a long pause ends its wait.
+            row: What tells its row from others.
+            failures: How often the row has failed here.
             on_wait: Told what it waits on; an exception set there ends the wait.
         """
         lane = self._lane(run)
-        if not self._ring and not lane.waiting:
+        is_alone = not lane.waiting and not lane.again
+        if is_alone and not self._ring:
             now = self.clock()
             if self._own_delay(lane, tokens, now) <= 0 and self._delay(tokens, now) <= 0:
-                return self._enter(lane, tokens, now)
+                return self._enter(lane, tokens, now, row)
         future: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
-        turn = _Turn(future, tokens, is_movable)
-        if is_first:
+        turn = _Turn(future, tokens, is_movable, row, failures)
+        if failures:
+            lane.again.append(turn)
+        elif is_first:
             lane.waiting.appendleft(turn)
         else:
             lane.waiting.append(turn)
-        if is_first or lane.waiting[0] is turn:
+        if is_alone or is_first or failures:
             # Others of its run wait before it otherwise, and nothing has changed for them.
             self._wake(lane, at_the_end=True)
             self._advance()
@@ -414,11 +476,13 @@ class Gate:
     def _delay(self, tokens: float, now: float) -> float:
         """Return the seconds until the account lets such a request go; infinity is "later"."""
         delay = self.admission.wait(tokens, now)
-        if delay > 0 or not self.breaker.is_open:
+        if delay > 0:
             return delay
-        return self.breaker.wait(now)
+        if self.breaker.is_open:
+            return self.breaker.wait(now)
+        return math.inf if self._recovery is not None and self._recovery.is_full else 0.0
 
-    def _enter(self, lane: Lane, tokens: float, now: float) -> Ticket:
+    def _enter(self, lane: Lane, tokens: float, now: float, row: Hashable) -> Ticket:
         """Take a place; whoever calls it knows that there is one."""
         is_probe = self.breaker.is_open
         if is_probe:
@@ -434,8 +498,12 @@ class Gate:
             finding = self.finding
             if finding is not None:
                 sequence = finding.on_start(self._sharing, now)
+        recovery = self._recovery
+        if recovery is not None:
+            recovery.in_flight += 1
+        # In the order of the fields: by name this costs twice as much.
         return Ticket(
-            tokens, sequence, now, is_probe, False, lane, finding, is_sharing=lane.is_sharing
+            tokens, sequence, now, is_probe, False, row, recovery, lane, finding, lane.is_sharing
         )
 
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
@@ -453,12 +521,14 @@ class Gate:
         if ticket.is_probe and not ticket.is_told:
             self.breaker.on_cancelled(self.clock())
         if lane is not None:
-            if lane.waiting:
+            if lane.waiting or lane.again:
                 # Lanes without limits of their own are let in from `_crowded`, each in its turn.
                 if lane.admission is not None and lane not in self._crowded:
                     self._wake(lane)
             elif not lane.in_flight and lane.run not in self._claims:
                 self._lanes.pop(lane.run, None)
+        if ticket.recovery is not None:
+            ticket.recovery.in_flight -= 1
         if self._ring or self._crowded:
             self._advance()
 
@@ -466,9 +536,10 @@ class Gate:
         """Return how long to pause after a refusal for which `wait` was drawn.
 
         Where the number of places is found by trying, the cut has slowed everybody already: a
-        pause longer than an answer takes would only leave places empty.
+        pause longer than an answer takes would only leave places empty. That holds as long as
+        there are answers: refused again with no success between, the wait is kept.
         """
-        if self.finding is None or retry_after is not None:
+        if self.finding is None or retry_after or self.episode > 1:
             return wait
         usual = self.finding.usual_seconds
         return wait if usual is None else min(wait, usual)
@@ -479,14 +550,14 @@ class Gate:
         before = max(now, self.admission.paused_until)
         self.admission.pause(now + seconds)
         self.waited += max(0.0, self.admission.paused_until - before)
-        self._move_on()
+        self._move_on(anybody=seconds > LONGEST_SERVER_WAIT)
         self._advance()
 
     # --------------------------------------------------------------- whose turn it is
 
     def _wake(self, lane: Lane, *, at_the_end: bool = False) -> None:
         """Look at a lane again that stood aside; it has waited, so it is the next."""
-        if not lane.is_queued and lane.waiting:
+        if not lane.is_queued and (lane.waiting or lane.again):
             lane.is_queued = True
             self._crowded.pop(lane, None)
             (self._ring.append if at_the_end else self._ring.appendleft)(lane)
@@ -509,27 +580,68 @@ class Gate:
         soonest = math.inf
         while ring or (self._crowded and self._let_in()):
             lane = ring[0]
-            turn = lane.head()
-            delay = 0.0 if turn is None else self._own_delay(lane, turn.tokens, now)
-            if turn is None or delay > 0:
-                ring.popleft()
-                lane.is_queued = False
-                if delay > 0:
-                    self._stand_aside(lane, now + delay)
+            if not lane.is_waiting():
+                ring.popleft().is_queued = False
                 continue
-            delay = self._delay(turn.tokens, now)
-            if delay > 0:  # it holds everybody: a large request is not starved by small ones
+            place = 0
+            if not self.breaker.is_open:
+                queue = self._queue_of(lane)
+            elif (delay := self.breaker.wait(now)) > 0:
                 soonest = delay
                 break
-            lane.waiting.popleft()
-            ring.rotate(-1)
-            turn.future.set_result(self._enter(lane, turn.tokens, now))
+            else:
+                lane, queue, place = self._draw()
+            turn = queue[place]
+            if (delay := self._own_delay(lane, turn.tokens, now)) > 0:
+                ring.remove(lane)  # the first, but where a probe was drawn
+                lane.is_queued = False
+                self._stand_aside(lane, now + delay)
+                continue
+            if (delay := self._delay(turn.tokens, now)) > 0:
+                soonest = delay  # everybody waits: a large request is not starved by small ones
+                break
+            del queue[place]
+            ring.remove(lane)
+            ring.append(lane)
+            if queue is lane.again and lane.waiting:
+                self._may_repeat = False
+            turn.future.set_result(self._enter(lane, turn.tokens, now, turn.row))
             now = self.clock()
         if due:
             soonest = min(soonest, max(0.0, due[0][0] - now))
         if soonest != math.inf:
             # Capped, so that a changed clock is noticed within a second.
             self._timer = asyncio.get_running_loop().call_later(min(soonest, 1.0), self._on_timer)
+
+    def _queue_of(self, lane: Lane) -> deque[_Turn]:
+        """Return those of a run whose turn it is: that have failed, or that have not."""
+        if not lane.again:
+            return lane.waiting
+        if not lane.waiting:
+            return lane.again
+        is_doubtful = self._recovery is not None or not self._may_repeat
+        return lane.waiting if is_doubtful else lane.again
+
+    def _draw(self) -> tuple[Lane, deque[_Turn], int]:
+        """Return the turn to probe with: of those that have failed least often, any."""
+        lanes = [lane for lane in self._ring if lane.is_waiting()]
+        if fresh := sum(len(lane.waiting) for lane in lanes):
+            place = int(self._rand() * fresh)
+            for lane in lanes:
+                if place < len(lane.waiting):
+                    is_gone = lane.waiting[place].future.done()
+                    return lane, lane.waiting, 0 if is_gone else place
+                place -= len(lane.waiting)
+        again = [
+            (lane, place, turn.failures)
+            for lane in lanes
+            for place, turn in enumerate(lane.again)
+            if not turn.future.done()
+        ]
+        least = min(failures for _, _, failures in again)
+        drawn = [(lane, place) for lane, place, failures in again if failures == least]
+        lane, place = drawn[int(self._rand() * len(drawn))]
+        return lane, lane.again, place
 
     def _stand_aside(self, lane: Lane, until: float) -> None:
         """Put a lane where it is found again once what holds it back is gone."""
@@ -560,17 +672,34 @@ class Gate:
     def on_success(self, ticket: Ticket, seconds: float) -> None:
         """Note that the target has answered."""
         self._barren = None
+        self.episode = 0
+        self._may_repeat = True
         now = self.clock()
+        recovery = self._recovery
+        if recovery is not None and ticket.recovery is recovery:
+            recovery.on_success()
+            if recovery.slots >= self._places_in_all():
+                self._recovery = None
         if self.breaker.is_troubled:
-            ticket.is_told = True
-            self.breaker.on_success(now)
+            self.on_alive(ticket)
         if ticket.finding is not None:
             ticket.finding.on_success(ticket.sequence, seconds, self._sharing, now)
             self._take_over(ticket.finding)
 
+    def on_alive(self, ticket: Ticket) -> None:
+        """Note that the target is there, whatever it has said of this one request."""
+        ticket.is_told = True
+        was_open = self.breaker.is_open
+        self.breaker.on_success(self.clock())
+        if was_open and not self.breaker.is_open:
+            self._recovery = SlowStart(self._level)
+
     def on_refusal(self, ticket: Ticket) -> None:
         """Note a refusal for pace."""
         now = self.clock()
+        if ticket.began >= self._episode_began:
+            self.episode += 1
+            self._episode_began = now
         if ticket.finding is not None:
             ticket.finding.on_refusal(ticket.sequence, ticket.began, now)
             self._take_over(ticket.finding)
@@ -578,16 +707,22 @@ class Gate:
 
     def _take_over(self, finding: Finding) -> None:
         """Keep to what was found."""
-        if finding is not self.finding:
-            return
-        if finding.per_minute != self._found:
+        if finding is self.finding and finding.per_minute != self._found:
             self._apply()
 
-    def on_failure(self, ticket: Ticket, retry_after: float | None) -> None:
+    def on_failure(self, ticket: Ticket, error: LLMNBError) -> None:
         """Note that the target failed."""
         now = self.clock()
         ticket.is_told = True
-        self.breaker.on_failure(now, retry_after)
+        self.cause = cause_of(error)
+        self.has_answered = self.has_answered or not isinstance(error, Unsent)
+        was_open = self.breaker.is_open
+        self.breaker.on_failure(now, ticket.row, error.details.retry_after)
+        if self.breaker.is_open and not was_open:
+            self._level = self.in_flight
+            self._recovery = None
+        elif ticket.recovery is not None:
+            ticket.recovery.on_failure(began=ticket.began, now=now)
         self._note_barren(now)
         self._move_on()
         self._advance()
@@ -603,12 +738,16 @@ class Gate:
         since = 0.0 if self._barren is None else self._barren + _awake(now - self._barren_seen)
         self._barren, self._barren_seen = since, now
 
-    def _move_on(self) -> None:
-        """Send those who may ask another target there, if this one will not answer soon."""
+    def _move_on(self, *, anybody: bool = False) -> None:
+        """Have those look again who may ask another target, if this one will not answer soon.
+
+        Args:
+            anybody: Whether those too who may not: they decide whether they wait for so long.
+        """
         if self.held_seconds() <= PATIENCE_SECONDS:
             return
         for turn in self.turns():
-            if turn.is_movable and not turn.future.done():
+            if (anybody or turn.is_movable) and not turn.future.done():
                 turn.future.set_exception(Held("The target is held; another one is asked."))
 
 

@@ -47,8 +47,9 @@ def waiting_on(
 
 
 def _clock(seconds: float) -> str:
-    """Return the time of day so many seconds from now."""
-    return time.strftime("%H:%M:%S", time.localtime(Clock.wall() + seconds))
+    """Return the time of day so many seconds from now, with its date where it is far away."""
+    form = "%H:%M:%S" if seconds < 43_200 else "%Y-%m-%d %H:%M"
+    return time.strftime(form, time.localtime(Clock.wall() + seconds))
 
 
 def _sentence(provider: str, gate: Gate, now: float, run: object) -> str:
@@ -66,7 +67,13 @@ def _sentence(provider: str, gate: Gate, now: float, run: object) -> str:
             wait = gate.breaker.wait(now)
             probe = "a probe is out" if math.isinf(wait) else f"one probe at {_clock(wait)}"
             last = f"{failures:,} failures in a row" if failures > 1 else "it keeps failing"
-            return f"Waiting on {provider}: {last}, {probe}."
+            cause = f" ({gate.cause})" if gate.cause else ""
+            return f"Waiting on {provider}: {last}{cause}, {probe}."
+        case "recovery":
+            return (
+                f"Waiting on {provider}: it answers again and is asked {gate.slots:,} at a time, "
+                "more with each answer."
+            )
         case "requests":
             limit = f"{limits.requests_per_minute:,.0f} requests/min"
             return f"Waiting on {provider}’s limit of {limit}{behind}."

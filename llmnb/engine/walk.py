@@ -22,7 +22,7 @@ from llmnb.engine import collector, telling
 from llmnb.engine.attempt import Answered
 from llmnb.engine.backlog import Backlog
 from llmnb.engine.budget import Budget
-from llmnb.engine.call import Flight, copied
+from llmnb.engine.call import Flight
 from llmnb.engine.coalesce import Landing
 from llmnb.engine.gate import Gate
 from llmnb.engine.handover import Handover, Kept, Streamed
@@ -33,7 +33,7 @@ from llmnb.engine.source import CHUNK_ROWS, open_source
 from llmnb.engine.stats import Stats
 from llmnb.engine.status import Clock, State, StatusTracker
 from llmnb.engine.target import Call, Prepare, Row, Target
-from llmnb.engine.voyage import Voyage
+from llmnb.engine.voyage import Voyage, copied
 from llmnb.errors import (
     AccountError,
     BudgetExceeded,
@@ -407,6 +407,7 @@ class Walk:
             await self._idle.wait()
 
     def _end(self, error: BaseException | None) -> None:
+        self._voyage.close()
         for _, gate in self.gates.values():
             gate.release_claim(self)
         collector.as_before()
@@ -527,7 +528,7 @@ class Walk:
             self.first_error = error
         for flight, _ in list(self.leading.values()):
             if not flight.is_sending and (not pool or flight.call.target.pool == pool):
-                flight.wake(copied(error))
+                flight.wake(copied(self._voyage.why_dead(flight.call.target.pool) or error))
 
 
 _ANOTHER_RUNS = (Stopped, AccountError, StoreError, BudgetExceeded)

@@ -11,7 +11,7 @@ from llmnb import bridge, settings
 from llmnb.adapters import prices
 from llmnb.adapters.http import tls
 from llmnb.adapters.rates import Rate, per_minute
-from llmnb.decide.retry import RetryPolicy
+from llmnb.decide.retry import LONGEST_SERVER_WAIT, RetryPolicy
 from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
@@ -36,7 +36,7 @@ def start(
     max_concurrent_requests: int | None = None,
     max_rps: bool = False,
     max_attempts: int = 3,
-    max_wait: float = 600.0,
+    max_wait: float | None = None,
     cooldown: float | None = None,
     time_limit: float | None = None,
     hedge_after: float | Literal["p95"] | None = None,
@@ -64,7 +64,8 @@ def start(
         max_concurrent_requests: Requests in flight at once for each target; None: found by trying.
         max_rps: A burst of one: requests evenly spaced.
         max_attempts: Attempts for a row that were unsent or surely unbilled.
-        max_wait: Seconds a target may refuse for pace without one success.
+        max_wait: Seconds a target may refuse for pace without one success; None: 600. A server
+            that asks to wait for more than two minutes is waited for only where this covers it.
         cooldown: Seconds of pause after a refusal that does not say how long; None: drawn, and
             growing with each.
         time_limit: Seconds for a row from its first dispatch; at half of it, without a first
@@ -111,9 +112,7 @@ def start(
             settings.project_name(project_name), settings.cache_dir(cache_dir), share=share
         ),
         RunOptions(
-            policy=RetryPolicy(
-                max_attempts=max(1, max_attempts), max_wait=max_wait, cooldown=cooldown
-            ),
+            policy=_policy(max_attempts, max_wait, cooldown),
             pool_limits=preparer.limits,
             limits=limits,
             account=own.within(_configured(options, limits.within(own))),
@@ -140,6 +139,13 @@ def _configured(options: settings.Settings, given: Limits) -> Limits:
         tokens_per_minute=None if given.tokens_per_minute else options.max_tokens_per_minute,
         concurrency=None if given.concurrency else options.max_concurrent_requests,
     )
+
+
+def _policy(max_attempts: int, max_wait: float | None, cooldown: float | None) -> RetryPolicy:
+    patience: dict[str, float] = {}
+    if max_wait is not None:
+        patience = {"max_wait": max_wait, "longest_hint": max(LONGEST_SERVER_WAIT, max_wait)}
+    return RetryPolicy(max_attempts=max(1, max_attempts), cooldown=cooldown, **patience)
 
 
 def _share_rates(asking: Asking) -> None:

@@ -42,8 +42,10 @@ def fault(error: Exception, host: str, seconds: float, *, is_reused: bool) -> LL
         is_reused: Whether the connection had carried a request before.
     """
     if isinstance(error, _UNSENT):
+        reason = _reason(error)
         return Unsent(
-            f"{host} could not be reached: {_reason(error)}. Nothing was sent and nothing spent."
+            f"{host} could not be reached: {reason}. Nothing was sent and nothing spent.",
+            cause=reason,
         )
     if isinstance(error, TimeoutError):
         return TimedOut(
@@ -98,7 +100,9 @@ def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return "it did not answer the knock in time"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return (error.os_error.strerror or "the connection was refused").lower()
+        if isinstance(error.os_error, ConnectionRefusedError):
+            return "connection refused"  # the library's text names each address it tried
+        return (error.os_error.strerror or "connection refused").lower()
     return type(error).__name__
 
 
