@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Sequence
 
-from llmnb.decide.retry import Tries, next_wait, resend_allowance
+from llmnb.decide.retry import Tries, next_wait
 from llmnb.engine import paying, telling
 from llmnb.engine.attempt import Answered, Attempt, Rival
 from llmnb.engine.coalesce import Landing
@@ -175,17 +175,19 @@ class Flight:
 
     async def _ask(self) -> Answered:
         """Ask until there is an answer, an error that ends it, or another target is better."""
-        self.tries = Tries()
+        self._begin_anew()
         is_first = False
         while True:
             chosen = self._chosen()
             if chosen is not self.call:
-                self.call, self.tries = chosen, Tries()
+                self.call = chosen
+                self._begin_anew()
             try:
                 outcome, ticket, gate = await self._once(is_first)
             except Held:
                 continue
             if isinstance(outcome, Answered):
+                self.voyage.resends.on_success()
                 return outcome
             if isinstance(outcome, BadReply):
                 await self._keeper().keep_unread(self.call, outcome)
@@ -195,6 +197,10 @@ class Flight:
             await self._wait_after(outcome, ticket, gate)
             is_first = True
             self.voyage.counts.num_retried += 1
+
+    def _begin_anew(self) -> None:
+        """Forget what another target did; a lost reply may cost the row one re-send in all."""
+        self.tries = Tries(is_resent=self.tries.is_resent)
 
     def _chosen(self) -> Call:
         """Return the call to the first target that will answer soon."""
@@ -416,13 +422,12 @@ class Flight:
             voyage.watch(self.call.target, gate)
         if ticket.is_probe and is_outage and len(self._left) > 1:
             raise error
-        can_resend = voyage.resent < resend_allowance(voyage.counts.num_rows)
         wait = next_wait(
             error,
             self.tries,
             policy,
             since_success=barren,
-            can_resend=can_resend,
+            can_resend=voyage.resends.has_token,
             episode=gate.episode,
         )
         is_parked = is_outage and gate.breaker.is_open and barren > policy.max_wait
@@ -433,7 +438,7 @@ class Flight:
                 voyage.kill(pool, final)  # nobody else need ask to hear the same
             raise final
         if isinstance(error, MaybeBilled):
-            voyage.resent += 1
+            voyage.resends.take()
         if isinstance(error, FlowControl):
             hint = hint if policy.cooldown is None else wait
             gate.pause(gate.shortened(wait, hint))
