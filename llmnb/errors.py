@@ -94,6 +94,9 @@ class ErrorDetails:
     maybe_billed: bool = False
     """Whether money may have been spent on the request that failed."""
 
+    cause: str | None = None
+    """In a few words why there was no reply, such as "connection refused"."""
+
 
 class LLMNBError(Exception):
     """Base of every error that llmnb raises on purpose.
@@ -135,6 +138,23 @@ class LLMNBError(Exception):
         """Fill in details that a lower floor could not know; returns itself."""
         self.details = dataclasses.replace(self.details, **changes)
         return self
+
+
+def cause_of(error: LLMNBError) -> str:
+    """Return in a few words what went wrong, for a line that has no room for a message.
+
+    Example:
+        >>> cause_of(ProviderError("openai failed (HTTP 503).", status=503))
+        'HTTP 503'
+        >>> cause_of(Unsent("openai could not be reached.", cause="connection refused"))
+        'connection refused'
+    """
+    details = error.details
+    if details.cause is not None:
+        return details.cause
+    if details.status is not None:
+        return f"HTTP {details.status}"
+    return "no reply in time" if isinstance(error, TimedOut) else "no reply"
 
 
 def _rebuild(kind: type[LLMNBError], message: str, details: dict[str, Any]) -> LLMNBError:

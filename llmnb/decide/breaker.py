@@ -1,9 +1,10 @@
 """Whether a target that keeps failing is asked at all.
 
-Closed, everything goes. After several failures in a row, or when half of the
-last ones failed, the breaker opens: nothing goes until a back-off has passed.
-Then one request goes as a probe, and only one. Its success closes the breaker;
-its failure opens it again for longer.
+Closed, everything goes. When several *different* rows have failed with no
+success between, the breaker opens: a fault of a row is not an outage of its
+target, and a few rows that always fail never open it. Open, nothing goes until
+a back-off has passed. Then one request goes as a probe, and only one. Its
+success closes the breaker; its failure opens it again for longer.
 
 What was sent before the breaker opened still comes home afterwards. Its
 failures do not lengthen the back-off (they are the same news), and its
@@ -18,8 +19,7 @@ Source:
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Literal
 
 from llmnb.decide.dice import roll
@@ -27,22 +27,13 @@ from llmnb.decide.retry import LONGEST_SERVER_WAIT
 
 State = Literal["closed", "open", "half-open"]
 
-CONSECUTIVE = 5
-"""Failures in a row that open it."""
+DIFFERENT_ROWS = 5
+"""Rows that must have failed, with no success between, to open it."""
 
-REMEMBERED = 20
-"""Results that the share of failures is taken from."""
-
-LEAST_RESULTS = 10
-"""Fewer results than this say nothing about a share."""
-
-SHARE = 0.5
-"""Share of failures that opens it."""
-
-FIRST_BACK_OFF = 5.0
+FIRST_BACK_OFF = 2.0
 LONGEST_BACK_OFF = 60.0
 
-SHORTEST_BACK_OFF = 1.0
+SHORTEST_BACK_OFF = 0.5
 """Seconds; full jitter may draw next to nothing, and a server that just failed needs a moment."""
 
 
@@ -50,35 +41,34 @@ class Breaker:
     """One target's state of health.
 
     Args:
-        consecutive: Failures in a row that open it.
+        rows: Different rows that must fail to open it.
         rand: Uniform numbers in [0, 1). Tests pass a constant.
 
     Example:
-        >>> breaker = Breaker(consecutive=2, rand=lambda: 0.5)
-        >>> for _ in range(2):
-        ...     breaker.on_failure(now=10.0)
+        >>> breaker = Breaker(rows=2, rand=lambda: 0.5)
+        >>> for row in ("a", "a", "b"):
+        ...     breaker.on_failure(now=10.0, row=row)
         >>> breaker.state(now=10.0), breaker.wait(now=10.0)
-        ('open', 2.5)
-        >>> breaker.may_send(now=12.5), breaker.may_send(now=12.5)
+        ('open', 1.0)
+        >>> breaker.may_send(now=11.0), breaker.may_send(now=11.0)
         (True, False)
-        >>> breaker.on_success(now=13.0)
-        >>> breaker.state(now=13.0)
+        >>> breaker.on_success(now=12.0)
+        >>> breaker.state(now=12.0)
         'closed'
     """
 
     __slots__ = (
-        "_consecutive",
         "_failed",
         "_is_probing",
         "_openings",
         "_rand",
-        "_results",
+        "_rows",
         "failures",
         "opened_at",
         "probe_at",
     )
 
-    def __init__(self, *, consecutive: int = CONSECUTIVE, rand: Callable[[], float] = roll) -> None:
+    def __init__(self, *, rows: int = DIFFERENT_ROWS, rand: Callable[[], float] = roll) -> None:
         self.failures = 0
         """Failures since the last success."""
 
@@ -88,10 +78,11 @@ class Breaker:
         self.probe_at = 0.0
         """When the next probe may go; of no meaning while it is closed."""
 
-        self._consecutive = consecutive
+        self._rows = rows
         self._rand = rand
-        self._results: deque[bool] = deque(maxlen=REMEMBERED)
-        self._failed = 0
+        self._failed: set[Hashable] = set()
+        """Rows that have failed since the last success; kept only while it is closed."""
+
         self._openings = 0
         self._is_probing = False
 
@@ -105,7 +96,7 @@ class Breaker:
     @property
     def is_troubled(self) -> bool:
         """Whether a success would change anything; while not, it need not be told."""
-        return self.opened_at is not None or self._failed > 0
+        return self.failures > 0 or self.opened_at is not None
 
     def state(self, now: float) -> State:
         """Return "closed", "open", or "half-open" when a probe may go or is out."""
@@ -135,42 +126,39 @@ class Breaker:
         if self.opened_at is not None and not self._is_probing:
             return
         self.failures = 0
-        if self.opened_at is None:
-            self._remember(False)
-            return
+        self._failed.clear()
         self.opened_at = None
         self._is_probing = False
         self._openings = 0
-        self._forget()
 
-    def on_failure(self, now: float, retry_after: float | None = None) -> None:
+    def on_failure(self, now: float, row: Hashable, retry_after: float | None = None) -> None:
         """Note a failure.
 
         Args:
             now: The time.
+            row: Which row it was; any value that tells rows apart.
             retry_after: Seconds that the server asked to wait; no probe goes sooner.
         """
         self.failures += 1
         if self.opened_at is None:
-            self._remember(True)
-            if self._has_failed_enough():
+            self._failed.add(row)
+            if len(self._failed) >= self._rows:
                 self._open(now, retry_after)
         elif self._is_probing:
             self._open(now, retry_after)
         elif retry_after is not None:
             self.probe_at = max(self.probe_at, now + _bounded(retry_after))
 
+    def on_new_run(self, now: float) -> None:
+        """Let a probe go at once: what an earlier run met need not hold any longer."""
+        if self.opened_at is not None:
+            self.probe_at = min(self.probe_at, now)
+
     def on_cancelled(self, now: float) -> None:
         """Give the probe back: the request that had taken it told nothing."""
         self._is_probing = False
 
     # ------------------------------------------------------------------------------
-
-    def _has_failed_enough(self) -> bool:
-        known = len(self._results)
-        return self.failures >= self._consecutive or (
-            known >= LEAST_RESULTS and self._failed >= known * SHARE
-        )
 
     def _open(self, now: float, retry_after: float | None) -> None:
         ceiling = min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2.0 ** min(self._openings, 10))
@@ -181,18 +169,7 @@ class Breaker:
         self.probe_at = now + wait
         self._openings += 1
         self._is_probing = False
-        self._forget()
-
-    def _remember(self, has_failed: bool) -> None:
-        results = self._results
-        if len(results) == REMEMBERED:
-            self._failed -= results[0]
-        results.append(has_failed)
-        self._failed += has_failed
-
-    def _forget(self) -> None:
-        self._results.clear()
-        self._failed = 0
+        self._failed.clear()
 
     def __repr__(self) -> str:
         is_open = self.opened_at is not None

@@ -3,10 +3,13 @@
 What may be sent again is a matter of the error's type:
 
 - refused for pace (`FlowControl`): again after the pause, costing no attempt,
-  until the target has been without a success for `max_wait`;
+  until the target has been without a success for `max_wait`. What the server
+  asks to wait lengthens the schedule and never replaces it: a wait of nothing
+  is no leave to ask at once;
 - never arrived or surely unbilled (`Unsent`, `ProviderError`): again, up to
   `max_attempts` in all;
-- perhaps billed (`MaybeBilled`): once a row, and for few rows of a run;
+- perhaps billed (`MaybeBilled`): once a row, and only while its run has a token
+  (`ResendBudget`), so that a network that loses every reply buys ten rows twice, not all;
 - everything else: never.
 """
 
@@ -22,6 +25,10 @@ LONGEST_SERVER_WAIT = 120.0
 """Seconds; a server that asks for more is not waited for, the person is told when to come back."""
 
 
+RESEND_TOKENS = 10
+"""Rows of a run that may be sent again after a lost reply with no success between."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """How patient a run is."""
@@ -31,6 +38,9 @@ class RetryPolicy:
 
     max_wait: float = 600.0
     """Seconds that a target may refuse without one success before its rows fail."""
+
+    longest_hint: float = LONGEST_SERVER_WAIT
+    """Seconds; a server that asks to wait longer is not asked again in this run."""
 
     base_seconds: float = 0.5
     cap_seconds: float = 30.0
@@ -51,6 +61,46 @@ class Tries:
 
     is_resent: bool = False
     """Whether its one re-send after a perhaps billed request is used."""
+
+
+class ResendBudget:
+    """How many rows of a run may be sent again after a reply was lost.
+
+    It starts full; each re-send takes a token, each success returns a tenth of one.
+
+    Example:
+        >>> budget = ResendBudget()
+        >>> for _ in range(10):
+        ...     budget.take()
+        >>> budget.has_token
+        False
+        >>> for _ in range(10):
+        ...     budget.on_success()
+        >>> budget.has_token
+        True
+
+    Source:
+        "Retry throttling" in gRPC proposal A6, *gRPC Retry Design*, 2017.
+    """
+
+    __slots__ = ("_tenths",)
+
+    def __init__(self) -> None:
+        self._tenths = 10 * RESEND_TOKENS  # whole numbers: ten tenths are exactly one
+
+    @property
+    def has_token(self) -> bool:
+        """Whether a row may be sent again now."""
+        return self._tenths >= 10
+
+    def take(self) -> None:
+        """Send one row again; ask `has_token` first."""
+        self._tenths -= 10
+
+    def on_success(self) -> None:
+        """Note an answer."""
+        if self._tenths < 10 * RESEND_TOKENS:
+            self._tenths += 1
 
 
 def backoff(
@@ -92,6 +142,7 @@ def next_wait(
     *,
     since_success: float,
     can_resend: bool,
+    episode: int = 1,
     rand: Callable[[], float] = roll,
 ) -> float | None:
     """Return the seconds until the row is sent again, or None when it has failed for good.
@@ -103,7 +154,9 @@ def next_wait(
         tries: The row's history.
         policy: The run's patience.
         since_success: Seconds for which the target has answered nothing well.
-        can_resend: Whether the run may still re-send after a perhaps billed request.
+        can_resend: Whether the run may send a row again after a perhaps billed request.
+        episode: Congestion events of the target that no success came between, from 1. What is
+            refused together is one event. In the first a positive hint is kept exactly.
         rand: Uniform numbers in [0, 1).
 
     Example:
@@ -115,15 +168,17 @@ def next_wait(
         True
     """
     hint = error.details.retry_after
-    if hint is not None and hint > LONGEST_SERVER_WAIT:
+    if hint is not None and hint > policy.longest_hint:
         return None
     if isinstance(error, FlowControl):
         tries.refusals += 1
         if since_success + (hint or 0.0) > policy.max_wait:
             return None
-        if hint is None:
-            hint = policy.cooldown
-        return hint if hint is not None else backoff_of(tries.refusals, policy, rand)
+        if not hint:
+            if policy.cooldown is not None:
+                return policy.cooldown
+            return backoff_of(max(1, episode), policy, rand)
+        return hint if episode <= 1 else max(hint, backoff_of(episode, policy, rand))
     if isinstance(error, (Unsent, ProviderError)):
         tries.failures += 1
         if tries.failures >= policy.max_attempts:
@@ -139,13 +194,3 @@ def next_wait(
 def backoff_of(failures: int, policy: RetryPolicy, rand: Callable[[], float]) -> float:
     """Return the full-jitter wait under a policy's base and cap."""
     return backoff(failures, base=policy.base_seconds, cap=policy.cap_seconds, rand=rand)
-
-
-def resend_allowance(rows: int) -> int:
-    """Return for how many rows of a run a perhaps billed request may be sent again.
-
-    Example:
-        >>> resend_allowance(10), resend_allowance(1000)
-        (3, 20)
-    """
-    return max(3, rows * 2 // 100)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from llmnb.embeddings.batches import Text
 from llmnb.embeddings.tally import Tally
-from llmnb.engine.call import copied
 from llmnb.engine.target import Target
+from llmnb.engine.voyage import copied
 from llmnb.errors import BadReply, LLMNBError
 from llmnb.records import Outcome
 from llmnb.store.entry import Entry

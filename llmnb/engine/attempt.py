@@ -81,6 +81,7 @@ class Attempt:
         used, was_sent = ticket.reserved, True
         try:
             raw = await target.send(self.call, on_delta=self._on_delta if self.on_delta else None)
+            gate.has_answered = True
             told = target.announced(raw)
             if told is not None:
                 gate.on_headers(told, ticket)
@@ -111,11 +112,10 @@ class Attempt:
         if isinstance(error, FlowControl):
             self.gate.on_refusal(self.ticket)
         elif isinstance(error, (ProviderError, Unsent, MaybeBilled)):
-            self.gate.on_failure(self.ticket, error.details.retry_after)
+            self.gate.on_failure(self.ticket, error)
         elif not isinstance(error, BadReply) and self.gate.breaker.is_troubled:
             # It refuses this request or this account, but it is there.
-            self.ticket.is_told = True
-            self.gate.breaker.on_success(self.gate.clock())
+            self.gate.on_alive(self.ticket)
         return error
 
     def _on_delta(self, delta: Delta) -> None:
@@ -132,17 +132,19 @@ class Rival(Attempt):
     Args:
         call: What to ask.
         gate: Where it is to be admitted.
+        run: Whose request it is.
         backlog: Answers on their way to the disk: while they are many, places are kept.
         on_sent: Told when it is sent.
         on_delta: Gets the pieces of the answer.
     """
 
-    __slots__ = ("_on_sent",)
+    __slots__ = ("_on_sent", "_run")
 
     def __init__(
         self,
         call: Call,
         gate: Gate,
+        run: object,
         backlog: Backlog,
         *,
         on_sent: Callable[[], None],
@@ -151,10 +153,13 @@ class Rival(Attempt):
         super().__init__(call, gate, Ticket(call.target.charge(call)), backlog, on_delta=on_delta)
         self.is_sent = False
         self._on_sent = on_sent
+        self._run = run
 
     async def fly(self) -> Answered | LLMNBError:
-        """Wait for a place before all who wait for theirs, then send."""
-        self.ticket = await self.gate.admit(self.ticket.reserved, is_first=True)
+        """Wait for a place before all of its run who wait for theirs, then send."""
+        self.ticket = await self.gate.admit(
+            self.ticket.reserved, run=self._run, is_first=True, row=self.call.key
+        )
         self.is_sent = True
         self.began = self.gate.clock()
         self._on_sent()

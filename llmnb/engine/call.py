@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Sequence
 
-from llmnb.decide.retry import LONGEST_SERVER_WAIT, RetryPolicy, Tries, next_wait, resend_allowance
+from llmnb.decide.retry import Tries, next_wait
 from llmnb.engine import paying, telling
 from llmnb.engine.attempt import Answered, Attempt, Rival
 from llmnb.engine.coalesce import Landing
@@ -22,8 +23,9 @@ from llmnb.engine.gate import PATIENCE_SECONDS, Gate, Held, Ticket
 from llmnb.engine.keeping import Keeper
 from llmnb.engine.race import Race
 from llmnb.engine.status import Clock, StatusTracker
-from llmnb.engine.target import Call
-from llmnb.engine.voyage import Voyage
+from llmnb.engine.target import Call, Target
+from llmnb.engine.unreached import how_to_start
+from llmnb.engine.voyage import Voyage, copied
 from llmnb.errors import (
     AccountError,
     BadReply,
@@ -173,17 +175,19 @@ class Flight:
 
     async def _ask(self) -> Answered:
         """Ask until there is an answer, an error that ends it, or another target is better."""
-        self.tries = Tries()
+        self._begin_anew()
         is_first = False
         while True:
             chosen = self._chosen()
             if chosen is not self.call:
-                self.call, self.tries = chosen, Tries()
+                self.call = chosen
+                self._begin_anew()
             try:
                 outcome, ticket, gate = await self._once(is_first)
             except Held:
                 continue
             if isinstance(outcome, Answered):
+                self.voyage.resends.on_success()
                 return outcome
             if isinstance(outcome, BadReply):
                 await self._keeper().keep_unread(self.call, outcome)
@@ -193,6 +197,10 @@ class Flight:
             await self._wait_after(outcome, ticket, gate)
             is_first = True
             self.voyage.counts.num_retried += 1
+
+    def _begin_anew(self) -> None:
+        """Forget what another target did; a lost reply may cost the row one re-send in all."""
+        self.tries = Tries(is_resent=self.tries.is_resent)
 
     def _chosen(self) -> Call:
         """Return the call to the first target that will answer soon."""
@@ -247,12 +255,19 @@ class Flight:
         voyage, pool = self.voyage, self.call.target.pool
         while True:
             self._raise_if_dead()
+            left = gate.admission.paused_until - gate.clock()
+            if left > voyage.policy.longest_hint:  # another run waits for it, we would not
+                voyage.kill(pool, _asked_for_a_long_wait(self.call.target, left))
+                continue
             if not voyage.resumed.is_set():
                 await voyage.resumed.wait()
             ticket = await gate.admit(
                 reserved,
+                run=voyage.run,
                 is_first=is_first,
                 is_movable=len(self._left) > 1,
+                row=self.key,
+                failures=self.tries.failures,
                 on_wait=self._wait_on,
             )
             may_go = voyage.resumed.is_set() and voyage.why_dead(pool) is None
@@ -339,7 +354,7 @@ class Flight:
         if (half := self._half_time()) is not None and not self._asked_all:
             moments.append(half)
         if hedger is not None and not self._has_hedge:
-            delay = hedger.delay(now, gate.is_throttled, now - sent_at)
+            delay = hedger.delay(now, gate.is_throttled(self.voyage.run), now - sent_at)
             if delay is not None:
                 moments.append(sent_at + delay)
         return max(0.0, min(moments) - now) if moments else None
@@ -350,7 +365,7 @@ class Flight:
 
     def _rivals(self, gate: Gate) -> list[Attempt]:
         """Return redundant requests: one to hedge, or at half time one to every further model."""
-        hedger = self.voyage.hedger
+        voyage, hedger, deltas = self.voyage, self.voyage.hedger, self._on_delta
         others = [one for one in self._left if one is not self.call] or [self.call]
         half = self._half_time()
         if half is not None and gate.clock() >= half and not self._asked_all:
@@ -361,10 +376,10 @@ class Flight:
         else:
             return []
         return [
-            Rival(call, other, self.voyage.backlog, on_sent=self._hedge, on_delta=self._on_delta())
+            Rival(call, other, voyage.run, voyage.backlog, on_sent=self._hedge, on_delta=deltas())
             for call in others
-            if self.voyage.why_dead(call.target.pool) is None
-            and not (other := self.voyage.gate_of(call)).is_throttled
+            if voyage.why_dead(call.target.pool) is None
+            and not (other := voyage.gate_of(call)).is_throttled(voyage.run)
         ]
 
     def _hedge(self) -> None:
@@ -394,36 +409,66 @@ class Flight:
 
     async def _wait_after(self, error: LLMNBError, ticket: Ticket, gate: Gate) -> None:
         """Sleep until the next attempt, or raise the error that ends the asking."""
-        voyage, pool = self.voyage, self.call.target.pool
+        voyage, pool, policy = self.voyage, self.call.target.pool, self.voyage.policy
         self.is_sending = False
         if isinstance(error, AccountError):
             voyage.kill(pool, error)
             raise error
         if voyage.is_stopped:
             raise _not_again(error)
-        barren = gate.barren_seconds
-        if ticket.is_probe and isinstance(error, (ProviderError, Unsent, MaybeBilled)):
-            # It waits with the others for the next probe, and has spent no attempt.
-            if len(self._left) > 1:
-                raise error
-            if barren <= voyage.policy.max_wait:
-                return
-            final = _final(error, self.tries, voyage.policy, barren, is_parked=True)
-            voyage.kill(pool, final)
-            raise final
-        can_resend = voyage.resent < resend_allowance(voyage.counts.num_rows)
+        barren, hint = gate.barren_seconds, error.details.retry_after
+        is_outage = isinstance(error, (ProviderError, Unsent, MaybeBilled))
+        if isinstance(error, Unsent) and not gate.has_answered:
+            voyage.watch(self.call.target, gate)
+        if ticket.is_probe and is_outage and len(self._left) > 1:
+            raise error
         wait = next_wait(
-            error, self.tries, voyage.policy, since_success=barren, can_resend=can_resend
+            error,
+            self.tries,
+            policy,
+            since_success=barren,
+            can_resend=voyage.resends.has_token,
+            episode=gate.episode,
         )
-        if wait is None:
-            raise _final(error, self.tries, voyage.policy, barren)
+        is_parked = is_outage and gate.breaker.is_open and barren > policy.max_wait
+        if wait is None or is_parked:
+            final = self._final(error, gate, is_parked=is_parked)
+            too_long = hint is not None and hint > policy.longest_hint
+            if is_parked or isinstance(error, FlowControl) or (too_long and is_outage):
+                voyage.kill(pool, final)  # nobody else need ask to hear the same
+            raise final
         if isinstance(error, MaybeBilled):
-            voyage.resent += 1
+            voyage.resends.take()
         if isinstance(error, FlowControl):
-            hint = error.details.retry_after if voyage.policy.cooldown is None else wait
+            hint = hint if policy.cooldown is None else wait
             gate.pause(gate.shortened(wait, hint))
         elif wait > 0 and not gate.breaker.is_open:
             await self._nap(wait)
+
+    def _final(self, error: LLMNBError, gate: Gate, *, is_parked: bool) -> LLMNBError:
+        """Say why nothing more is tried, where the error itself cannot know."""
+        policy, hint, text = self.voyage.policy, error.details.retry_after, error.message
+        if hint is not None and hint > policy.longest_hint:
+            text += f"\n{_come_back(hint)}"
+        elif isinstance(error, FlowControl) or is_parked:
+            did = "failed" if is_parked else "refused"
+            text += (
+                f"\nIt has {did} for {_span(gate.barren_seconds)} without one answer. Finished "
+                "rows are kept: run again later, or allow longer waits with "
+                f"max_wait={policy.max_wait * 2:.0f}."
+            )
+        elif self.tries.failures >= policy.max_attempts > 1:
+            text += (
+                f"\nGiven up after {self.tries.failures} attempts; run again to ask only what is "
+                "missing."
+            )
+        if isinstance(error, Unsent) and not gate.has_answered:
+            text += how_to_start(self.call.target)
+        if text == error.message:
+            return error
+        twin = copied(error)
+        twin.args = (text,)
+        return twin
 
     async def _nap(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -582,42 +627,22 @@ def _not_again(error: LLMNBError) -> LLMNBError:
     )
 
 
-def copied(error: LLMNBError) -> LLMNBError:
-    """Return a twin of an error, so that rows do not share one object's details."""
-    kind, arguments = error.__reduce__()[:2]
-    twin: LLMNBError = kind(*arguments)
-    return twin
+def _asked_for_a_long_wait(target: Target, left: float) -> LLMNBError:
+    return Unsent(
+        f"{target.provider} has asked for a long wait. {_come_back(left)}",
+        provider=target.provider,
+        model=target.model,
+        retry_after=left,
+    )
 
 
-def _final(
-    error: LLMNBError,
-    tries: Tries,
-    policy: RetryPolicy,
-    since_success: float,
-    *,
-    is_parked: bool = False,
-) -> LLMNBError:
-    """Say why nothing more is tried, where the error itself cannot know."""
-    hint = error.details.retry_after
-    text = error.message
-    if hint is not None and hint > LONGEST_SERVER_WAIT:
-        when = Clock.wall() + hint
-        text += f"\nIt asks to come back in {_span(hint)}, at {_time_of_day(when)}; run again then."
-    elif isinstance(error, FlowControl) or is_parked:
-        did = "failed" if is_parked else "refused"
-        text += (
-            f"\nIt has {did} for {_span(since_success)} without one answer. Finished rows are "
-            f"kept: run again later, or allow longer waits with max_wait={policy.max_wait * 2:.0f}."
-        )
-    elif tries.failures >= policy.max_attempts > 1:
-        text += (
-            f"\nGiven up after {tries.failures} attempts; run again to ask only what is missing."
-        )
-    else:
-        return error
-    twin = copied(error)
-    twin.args = (text,)
-    return twin
+def _come_back(hint: float) -> str:
+    moment = time.localtime(Clock.wall() + hint)
+    when = time.strftime("%H:%M:%S" if hint < 43_200 else "%Y-%m-%d %H:%M", moment)
+    return (
+        f"It asks to come back in {_span(hint)}, at {when}. Nothing more is sent there in this "
+        f"run: run again then, or wait for it with max_wait={math.ceil(hint * 1.1)}."
+    )
 
 
 def _span(seconds: float) -> str:
@@ -626,7 +651,3 @@ def _span(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
-
-
-def _time_of_day(wall: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(wall))

@@ -28,10 +28,13 @@ class RunOptions:
 
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     limits: Limits = field(default_factory=Limits)
-    """The person's limits, for every target of the run."""
+    """The limits of this run alone, at every target."""
+
+    account: Limits = field(default_factory=Limits)
+    """Limits that hold for all runs of an account together, such as configured ones."""
 
     pool_limits: Mapping[str, Limits] = field(default_factory=dict)
-    """Further limits by pool, such as those that a model's own config sets."""
+    """Further limits of accounts, by pool, such as those that a model's own config sets."""
 
     use_cache: bool = True
     """False skips reading what is stored; answers are stored all the same."""

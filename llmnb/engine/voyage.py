@@ -8,14 +8,23 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from llmnb.decide.hedge import Hedger
-from llmnb.decide.retry import RetryPolicy
+from llmnb.decide.retry import ResendBudget, RetryPolicy
 from llmnb.engine.backlog import Backlog
 from llmnb.engine.budget import Budget
 from llmnb.engine.gate import Gate
 from llmnb.engine.stats import Stats
 from llmnb.engine.status import StatusTracker
-from llmnb.engine.target import Call
-from llmnb.errors import LLMNBError, StoreError
+from llmnb.engine.target import Call, Target
+from llmnb.engine.unreached import UNREACHED_SECONDS, unreached
+from llmnb.errors import (
+    ErrorDetails,
+    FlowControl,
+    LLMNBError,
+    MaybeBilled,
+    ProviderError,
+    StoreError,
+    Unsent,
+)
 from llmnb.records import Delta
 from llmnb.store.entry import Entry
 
@@ -33,6 +42,9 @@ class Saves(Protocol):
 @dataclass(slots=True, eq=False)
 class Voyage:
     """What all flights of one run share."""
+
+    run: object
+    """Whose requests these are, at the gates."""
 
     store: Saves
     policy: RetryPolicy
@@ -61,8 +73,8 @@ class Voyage:
     """Whether the person has stopped the run: what is on its way is finished, nothing is sent
     again."""
 
-    resent: int = 0
-    """Requests sent again after a perhaps billed one."""
+    resends: ResendBudget = field(default_factory=ResendBudget)
+    """Says whether a row may be sent again after a perhaps billed request."""
 
     resumed: asyncio.Event = field(default_factory=asyncio.Event)
     """Cleared while the person has paused the run."""
@@ -71,6 +83,7 @@ class Voyage:
     """Called once on a thread before the first request."""
 
     _ready: asyncio.Future[None] | None = None
+    _watched: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
     on_dead: Callable[[str, LLMNBError], None] = lambda pool, error: None
     """Told once when a pool, or with "" everything, dies."""
 
@@ -99,13 +112,52 @@ class Voyage:
         return self.end or self.dead.get(pool)
 
     def kill(self, pool: str, error: LLMNBError) -> None:
-        """Send nothing more to a pool; "" is all of them. Only the first reason counts."""
+        """Send nothing more to a pool; "" is all of them. Only the first reason counts.
+
+        Rows that were not sent get an error that says why, and nothing of the request that
+        failed: it was not theirs.
+        """
         if not pool:
             if self.end is not None:
                 return
-            self.end = error
+            self.end = _for_unsent_rows(error)
         elif pool in self.dead:
             return
         else:
-            self.dead[pool] = error
+            self.dead[pool] = _for_unsent_rows(error)
         self.on_dead(pool, error)
+
+    def watch(self, target: Target, gate: Gate) -> None:
+        """Give a target up for this run if nothing at all comes from it in a while."""
+        if target.pool in self._watched:
+            return
+        loop = asyncio.get_running_loop()
+        self._watched[target.pool] = loop.call_later(UNREACHED_SECONDS, self._give_up, target, gate)
+
+    def _give_up(self, target: Target, gate: Gate) -> None:
+        if not gate.has_answered:
+            self.kill(target.pool, unreached(target, gate.cause))
+
+    def close(self) -> None:
+        """End what waits for a time that comes after the run."""
+        for timer in self._watched.values():
+            timer.cancel()
+
+
+def _for_unsent_rows(error: LLMNBError) -> LLMNBError:
+    """Return what a row gets that was not sent because of another row's error."""
+    twin = copied(error)
+    told = error.details
+    if isinstance(error, (FlowControl, MaybeBilled, ProviderError)):
+        twin = Unsent(f"Not sent. The last word from there was: {error.message}")
+    twin.details = ErrorDetails(
+        provider=told.provider, model=told.model, retry_after=told.retry_after, cause=told.cause
+    )
+    return twin
+
+
+def copied(error: LLMNBError) -> LLMNBError:
+    """Return a twin of an error, so that rows do not share one object's details."""
+    kind, arguments = error.__reduce__()[:2]
+    twin: LLMNBError = kind(*arguments)
+    return twin

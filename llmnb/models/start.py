@@ -11,7 +11,7 @@ from llmnb import bridge, settings
 from llmnb.adapters import prices
 from llmnb.adapters.http import tls
 from llmnb.adapters.rates import Rate, per_minute
-from llmnb.decide.retry import RetryPolicy
+from llmnb.decide.retry import LONGEST_SERVER_WAIT, RetryPolicy
 from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
@@ -36,7 +36,7 @@ def start(
     max_concurrent_requests: int | None = None,
     max_rps: bool = False,
     max_attempts: int = 3,
-    max_wait: float = 600.0,
+    max_wait: float | None = None,
     cooldown: float | None = None,
     time_limit: float | None = None,
     hedge_after: float | Literal["p95"] | None = None,
@@ -45,6 +45,7 @@ def start(
     streams: bool = False,
     in_order: bool = True,
     window: int | None = None,
+    account: Limits | None = None,
     store: Store | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
 ) -> Run:
@@ -63,7 +64,8 @@ def start(
         max_concurrent_requests: Requests in flight at once for each target; None: found by trying.
         max_rps: A burst of one: requests evenly spaced.
         max_attempts: Attempts for a row that were unsent or surely unbilled.
-        max_wait: Seconds a target may refuse for pace without one success.
+        max_wait: Seconds a target may refuse for pace without one success; None: 600. A server
+            that asks to wait for more than two minutes is waited for only where this covers it.
         cooldown: Seconds of pause after a refusal that does not say how long; None: drawn, and
             growing with each.
         time_limit: Seconds for a row from its first dispatch; at half of it, without a first
@@ -75,6 +77,8 @@ def start(
         streams: Hand outcomes over and forget them (`Run.outcomes`).
         in_order: Hand them over in the order of the requests, or else as they are ready.
         window: Rows between being pulled and being handed over.
+        account: Limits that bind all runs of the account together, beside the configured ones;
+            the arguments above bind this run alone.
         store: What keeps the answers, in place of the project's own store.
         on_outcome: Called on the loop thread with each outcome, before anybody else sees it.
 
@@ -93,6 +97,13 @@ def start(
     if budget is not None:
         for target in targets:
             _need_the_price(target)
+    limits = Limits(
+        requests_per_minute=per_minute(max_requests_per_minute),
+        tokens_per_minute=per_minute(max_tokens_per_minute),
+        concurrency=max_concurrent_requests,
+        even=max_rps,
+    )
+    own = account or Limits()
     run = Run(
         requests,
         preparer,
@@ -101,18 +112,10 @@ def start(
             settings.project_name(project_name), settings.cache_dir(cache_dir), share=share
         ),
         RunOptions(
-            policy=RetryPolicy(
-                max_attempts=max(1, max_attempts), max_wait=max_wait, cooldown=cooldown
-            ),
+            policy=_policy(max_attempts, max_wait, cooldown),
             pool_limits=preparer.limits,
-            limits=Limits(
-                requests_per_minute=per_minute(max_requests_per_minute)
-                or options.max_requests_per_minute,
-                tokens_per_minute=per_minute(max_tokens_per_minute)
-                or options.max_tokens_per_minute,
-                concurrency=max_concurrent_requests or options.max_concurrent_requests,
-                even=max_rps,
-            ),
+            limits=limits,
+            account=own.within(_configured(options, limits.within(own))),
             use_cache=use_cache,
             time_limit=time_limit,
             hedge_after=hedge_after,
@@ -127,6 +130,22 @@ def start(
     )
     GLOBAL_LIMITER.attend(run)
     return run
+
+
+def _configured(options: settings.Settings, given: Limits) -> Limits:
+    """Return the configured limits; an argument stands in place of the one of its kind."""
+    return Limits(
+        requests_per_minute=None if given.requests_per_minute else options.max_requests_per_minute,
+        tokens_per_minute=None if given.tokens_per_minute else options.max_tokens_per_minute,
+        concurrency=None if given.concurrency else options.max_concurrent_requests,
+    )
+
+
+def _policy(max_attempts: int, max_wait: float | None, cooldown: float | None) -> RetryPolicy:
+    patience: dict[str, float] = {}
+    if max_wait is not None:
+        patience = {"max_wait": max_wait, "longest_hint": max(LONGEST_SERVER_WAIT, max_wait)}
+    return RetryPolicy(max_attempts=max(1, max_attempts), cooldown=cooldown, **patience)
 
 
 def _share_rates(asking: Asking) -> None:

@@ -70,6 +70,9 @@ class Provider:
     is_local: bool = False
     """Whether it runs on the person's own machine, at no price."""
 
+    start_command: str = ""
+    """Command that starts it, where it is a server on the person's own machine."""
+
     has_schemas: bool = True
     """Whether it takes a JSON schema for the answer; else the prompt asks for the form."""
 

@@ -12,24 +12,36 @@ from llmnb.decide.breaker import Breaker
 def opened(*, rand=0.5, retry_after=None):
     """Return a breaker that opened at second 0."""
     breaker = Breaker(rand=lambda: rand)
-    for _ in range(5):
-        breaker.on_failure(0.0, retry_after)
+    for row in range(5):
+        breaker.on_failure(0.0, row, retry_after)
     return breaker
 
 
-def test_five_failures_in_a_row_open_it():
+def test_five_different_rows_that_fail_open_it():
     """
     Four are bad luck, five are a pattern.
     """
     breaker = Breaker(rand=lambda: 0.5)
 
-    for _ in range(4):
-        breaker.on_failure(0.0)
+    for row in range(4):
+        breaker.on_failure(0.0, row)
     assert breaker.may_send(0.0)
-    breaker.on_failure(0.0)
+    breaker.on_failure(0.0, 4)
 
     assert not breaker.may_send(0.0)
     assert (breaker.state(0.0), breaker.failures, breaker.opened_at) == ("open", 5, 0.0)
+
+
+def test_four_rows_that_always_fail_never_open_it():
+    """
+    A fault of a row is not an outage of its target, however often it is tried.
+    """
+    breaker = Breaker()
+
+    for number in range(1000):
+        breaker.on_failure(float(number), number % 4)
+
+    assert not breaker.is_open
 
 
 def test_a_success_between_failures_starts_the_count_anew():
@@ -38,52 +50,37 @@ def test_a_success_between_failures_starts_the_count_anew():
     """
     breaker = Breaker()
 
-    for _ in range(4):
-        breaker.on_failure(0.0)
+    for row in range(4):
+        breaker.on_failure(0.0, row)
     breaker.on_success(0.0)
-    for _ in range(4):
-        breaker.on_failure(0.0)
+    for row in range(4, 8):
+        breaker.on_failure(0.0, row)
 
     assert not breaker.is_open
 
 
-def test_half_of_the_last_results_failing_opens_it():
+def test_every_second_row_failing_leaves_it_closed():
     """
-    Every second request failing is as bad as five in a row, once ten results are known.
-    """
-    breaker = Breaker()
-
-    for pair in range(5):
-        assert not breaker.is_open, pair
-        breaker.on_success(0.0)
-        breaker.on_failure(0.0)
-
-    assert breaker.is_open
-
-
-def test_a_few_failures_among_many_answers_leave_it_closed():
-    """
-    One in four is a matter for retries.
+    Half of the rows are answered: that is not a target which is down.
     """
     breaker = Breaker()
 
-    for number in range(1000):
-        breaker.on_failure(0.0) if number % 4 == 0 else breaker.on_success(0.0)
+    for row in range(1000):
+        breaker.on_failure(0.0, row) if row % 2 else breaker.on_success(0.0)
 
     assert not breaker.is_open
 
 
-def test_old_results_are_forgotten():
+def test_a_new_run_begins_with_a_probe_at_once():
     """
-    The share is taken from the last twenty results only.
+    What an earlier run met is no reason for the next one to wait.
     """
-    breaker = Breaker()
-    for number in range(8):
-        breaker.on_failure(0.0) if number % 2 else breaker.on_success(0.0)
-    for _ in range(20):
-        breaker.on_success(0.0)
+    breaker = opened(retry_after=100.0)
+    assert not breaker.may_send(1.0)
 
-    assert not breaker.is_troubled
+    breaker.on_new_run(1.0)
+
+    assert [breaker.may_send(1.0), breaker.may_send(1.0)] == [True, False]
 
 
 def test_while_nothing_failed_lately_successes_need_not_be_told():
@@ -93,7 +90,7 @@ def test_while_nothing_failed_lately_successes_need_not_be_told():
     breaker = Breaker()
     assert not breaker.is_troubled
 
-    breaker.on_failure(0.0)
+    breaker.on_failure(0.0, "row")
 
     assert breaker.is_troubled
 
@@ -104,10 +101,10 @@ def test_half_open_admits_one_probe_at_a_time():
     """
     breaker = opened()
 
-    assert breaker.wait(0.0) == 2.5
-    assert not breaker.may_send(2.4)
-    assert breaker.may_send(2.5)
-    assert breaker.state(2.5) == "half-open"
+    assert breaker.wait(0.0) == 1.0
+    assert not breaker.may_send(0.9)
+    assert breaker.may_send(1.0)
+    assert breaker.state(1.0) == "half-open"
     assert not breaker.may_send(100.0)
     assert breaker.wait(100.0) == math.inf
 
@@ -138,7 +135,7 @@ def test_a_probe_that_was_cancelled_is_given_back():
 
 def test_the_back_off_doubles_up_to_a_minute():
     """
-    Ceilings of 5, 10, 20, 40, 60, 60 seconds.
+    Ceilings of 2, 4, 8, 16, 32, 60 seconds.
     """
     breaker, now, waits = opened(rand=0.999999), 0.0, []
 
@@ -146,19 +143,19 @@ def test_the_back_off_doubles_up_to_a_minute():
         waits.append(round(breaker.wait(now)))
         now += breaker.wait(now)
         assert breaker.may_send(now)
-        breaker.on_failure(now)
+        breaker.on_failure(now, 0)
 
-    assert waits == [5, 10, 20, 40, 60, 60]
+    assert waits == [2, 4, 8, 16, 32, 60]
 
 
 def test_no_probe_follows_at_once():
     """
-    Full jitter may draw 0; a server that has just failed still gets a second.
+    Full jitter may draw 0; a server that has just failed still gets half a second.
     """
-    assert opened(rand=0.0).wait(0.0) == 1.0
+    assert opened(rand=0.0).wait(0.0) == 0.5
 
 
-@pytest.mark.parametrize(("asked", "waits"), [(30.0, 30.0), (1.0, 2.5), (86_400.0, 120.0)])
+@pytest.mark.parametrize(("asked", "waits"), [(30.0, 30.0), (0.1, 1.0), (86_400.0, 120.0)])
 def test_what_the_server_asks_for_is_honoured(asked, waits):
     """
     No probe goes sooner than Retry-After says; a day is not believed.
@@ -172,10 +169,10 @@ def test_failures_of_earlier_requests_do_not_lengthen_the_back_off():
     """
     breaker = opened()
 
-    for _ in range(60):
-        breaker.on_failure(1.0)
+    for row in range(60):
+        breaker.on_failure(0.25, row)
 
-    assert breaker.wait(1.0) == 1.5
+    assert breaker.wait(0.25) == 0.75
     assert breaker.failures == 65
 
 
@@ -185,9 +182,9 @@ def test_an_answer_to_an_earlier_request_does_not_close_it():
     """
     breaker = opened()
 
-    breaker.on_success(1.0)
+    breaker.on_success(0.5)
 
-    assert breaker.state(1.0) == "open"
+    assert breaker.state(0.5) == "open"
 
 
 @pytest.mark.parametrize(("draw", "most"), [(0.5, 10), (0.999999, 6)])
@@ -196,13 +193,13 @@ def test_a_dead_target_costs_few_requests(draw, most):
     Three minutes of a target that never answers cost what was in flight and ten probes at most.
     """
     breaker, now, probes = Breaker(rand=lambda: draw), 0.0, 0
-    for _ in range(50):
-        breaker.on_failure(0.0)
+    for row in range(50):
+        breaker.on_failure(0.0, row)
 
     while (now := now + breaker.wait(now)) < 180:
         assert breaker.may_send(now)
         probes += 1
-        breaker.on_failure(now)
+        breaker.on_failure(now, 0)
 
     assert probes <= most
 
@@ -216,6 +213,6 @@ def test_an_outage_of_twenty_seconds_is_over_soon_after_its_end():
         while breaker.is_open:
             now += breaker.wait(now)
             assert breaker.may_send(now)
-            breaker.on_success(now) if now > 20 else breaker.on_failure(now)
+            breaker.on_success(now) if now > 20 else breaker.on_failure(now, 0)
 
         assert now <= 60

@@ -88,8 +88,8 @@ def test_a_breaker_asleep_for_an_hour_sends_one_probe():
     Not all that waited, though its time is long past.
     """
     breaker = Breaker(rand=lambda: 1.0)
-    for _ in range(5):
-        breaker.on_failure(0.0)
+    for row in range(5):
+        breaker.on_failure(0.0, row)
 
     assert [breaker.may_send(HOUR) for _ in range(3)] == [True, False, False]
 
