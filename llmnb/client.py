@@ -6,6 +6,7 @@ happens in the one engine.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 import logging
@@ -307,9 +308,11 @@ class AsyncLLM:
             different_requests: Ignored: every request may name its own provider.
         """
         where = {"url": request_url, "api_key": api_key}
-        named = {name: value for name, value in where.items() if value}
-        requests = [{**named, **request} for request in request_list]
-        return await self.agenerate(requests, project_name=project_name, progress=False)
+        there = copy.copy(self)
+        there._asking = _replaced(self._asking, **{k: v for k, v in where.items() if v})
+        rows = await there.agenerate(request_list, project_name=project_name, progress=False)
+        self.last_run = there.last_run
+        return rows
 
     # -------------------------------------------------------------------- looking
 

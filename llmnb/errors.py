@@ -16,6 +16,7 @@
     ├── InputError                  the data handed in; nothing was sent         never re-sent
     │   ├── UnknownField
     │   ├── UnreadableFile
+    │   ├── AddressInFile
     │   └── InvalidProjectName
     ├── AccountError                the account; stops the target                never re-sent
     │   ├── AuthenticationError
@@ -216,6 +217,10 @@ class UnknownField(InputError, KeyError):
 
 class UnreadableFile(InputError):
     """A file cannot be read as the table or list it should be."""
+
+
+class AddressInFile(InputError):
+    """A line of a file names a URL or a key of its own, and nobody has allowed that."""
 
 
 class InvalidProjectName(InputError):

@@ -34,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tpm", type=float, metavar="N", help="tokens a minute")
     parser.add_argument("--concurrency", type=int, metavar="N", help="requests in flight at once")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N rows only")
+    parser.add_argument(
+        "--allow-urls",
+        action="store_true",
+        help="ask lines at the url and with the api_key that they name themselves",
+    )
     parser.add_argument("--no-cache", action="store_true", help="ask anew what is already kept")
 
 
@@ -91,6 +96,7 @@ def asking(options: argparse.Namespace) -> Asking:
     return Asking(
         model=options.model,
         url=options.url,
+        allow_urls=options.allow_urls,
         params={name: value for name, value in params.items() if value is not None},
     )
 

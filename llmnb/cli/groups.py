@@ -70,6 +70,7 @@ class GroupJob:
         """A failure of each kind: its row, kind and words."""
 
         self._written = 0
+        self.refused = 0  # rows of these tables are texts: they cannot name an address
 
     def requests(self) -> Iterator[Any]:
         """Yield the requests, remembering their groups."""

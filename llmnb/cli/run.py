@@ -19,7 +19,9 @@ from llmnb.cli import text
 from llmnb.cli.groups import GroupJob, goes_by_groups
 from llmnb.client import response_row
 from llmnb.engine.run import Run
+from llmnb.errors import AddressInFile
 from llmnb.frames.tables import Row, Writer, format_of
+from llmnb.generation.rows import refused_addresses
 from llmnb.models.start import start
 from llmnb.progress import Bars, TwoBars
 from llmnb.records import Outcome
@@ -85,6 +87,8 @@ def act(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 130
+    if words := refused_addresses(job.refused):
+        print(words, file=sys.stderr)
     if run.error is not None:
         print(f"llmnb: {run.error}", file=sys.stderr)
     return 1 if status.counts.num_tasks_failed else 0
@@ -101,6 +105,8 @@ class _Job:
 
         self.examples: list[tuple[int, str, str]] = []
         self._written = 0
+        self.refused = 0
+        """Rows that named an address of their own and were not sent there."""
 
     def requests(self) -> Iterator[Any]:
         """Yield the requests, remembering their rows."""
@@ -127,6 +133,7 @@ class _Job:
         self._written += 1
         error = outcome.error if outcome is not None else None
         if error is not None:
+            self.refused += isinstance(error, AddressInFile)
             kind = type(error).__name__
             if kind not in {known for _, known, _ in self.examples}:
                 self.examples.append((self._written - 1, kind, error.message))

@@ -11,6 +11,7 @@ from llmnb.generation.api_request_parallel_processor import (
     process_api_requests_from_file_sync,
 )
 from llmnb.generation.parallel import MAX_ATTEMPTS
+from llmnb.generation.rows import refused_addresses
 
 
 def main(words: list[str] | None = None) -> int:
@@ -49,9 +50,11 @@ def _say(report: FileReport) -> None:
     print(", ".join(parts))
     if report.error is not None:
         print(f"llmnb.generation: {report.error}", file=sys.stderr)
-    if report.failed:
+    if words := refused_addresses(report.refused):
+        print(words, file=sys.stderr)
+    if failed := report.failed - report.refused:
         print(
-            f"{report.failed:,} of {report.rows:,} requests failed; their rows hold the errors. "
+            f"{failed:,} of {report.rows:,} requests failed; their rows hold the errors. "
             "Type the same command again: only they are asked.",
             file=sys.stderr,
         )
@@ -72,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--max_concurrent_requests", type=int, metavar="N", help="default: found by trying")
     add("--truncate", choices=["end", "start", "no"], default="end", help="what long prompts lose")
     add("--duplicates", choices=["merge", "sample"], default="merge")
+    add("--allow_urls", "--allow-urls", action="store_true", help="ask lines at their own url")
     add("--project_name", metavar="NAME", help="project that keeps the answers")
     return parser
 

@@ -44,6 +44,9 @@ class FileReport:
     failed: int
     """Those of them with an error in place of an answer."""
 
+    refused: int
+    """Those of them that named a URL or a key of their own and were sent nowhere."""
+
     cut: int
     """Requests that were cut to their model's window."""
 
@@ -89,7 +92,9 @@ async def process_api_requests_from_file(
             does not say how long: 15), `truncate` (``"end"``: what is left out of a prompt
             longer than its model takes; ``"start"``; None: nothing), `duplicates` (``"merge"``:
             identical lines are asked once; ``"sample"``: each for itself), `project_name`,
-            `cache_dir`, `use_cache`, `api_provider`, `max_wait`, `budget_usd`, `progress`.
+            `cache_dir`, `use_cache`, `api_provider`, `max_wait`, `budget_usd`, `progress`,
+            `allow_urls` (False: a line with a ``url`` or an ``api_key`` is an error row and sent
+            nowhere; True: it is asked there, with the key beside it or with none).
 
     Raises:
         ConfigurationError: Before anything is sent.
@@ -164,6 +169,7 @@ class _Job:
             api_provider=self._options.pop("api_provider", None),
             token_encoding_name=encoding,
             duplicates=self._options.pop("duplicates", "merge"),
+            allow_urls=self._options.pop("allow_urls", False),
         )
         fitter = None
         if self._side is not None:
@@ -196,6 +202,7 @@ class _Job:
             is_whole=results.is_whole,
             rows=results.rows,
             failed=results.failed,
+            refused=results.refused,
             cut=self._cuts.count,
             status=run.status(),
             error=run.error,

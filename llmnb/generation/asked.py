@@ -44,6 +44,7 @@ def asking_for(
     api_provider: str | None = None,
     token_encoding_name: str = "cl100k_base",
     duplicates: str = "merge",
+    allow_urls: bool = True,
 ) -> Asking:
     """Return who is asked by requests that do not say it themselves.
 
@@ -54,6 +55,7 @@ def asking_for(
         api_provider: Catalog name, where neither address nor model tells.
         token_encoding_name: Encoding that counts tokens.
         duplicates: Identical requests are sent once (``"merge"``) or each for itself.
+        allow_urls: Whether a request may name a URL or a key of its own.
 
     Raises:
         ConfigurationError: If `duplicates` is neither.
@@ -77,6 +79,7 @@ def asking_for(
         api_key=api_key,
         url=request_url,
         gen_type=gen_type,
+        allow_urls=allow_urls,
         encoding=token_encoding_name,
         duplicates="merge" if duplicates == "merge" else "sample",
     )

@@ -12,7 +12,7 @@ from typing import Self
 
 from llmnb.adapters.file_lock import locked
 from llmnb.engine.run import Run
-from llmnb.errors import ConfigurationError, LLMNBError, Stopped, StoreError
+from llmnb.errors import AddressInFile, ConfigurationError, LLMNBError, Stopped, StoreError
 from llmnb.generation.rows import line
 from llmnb.records import Outcome
 
@@ -51,6 +51,7 @@ class Results:
         """Rows in the file: every one up to the first that was stopped."""
 
         self.failed = 0
+        self.refused = 0
         self.is_whole = False
         self._is_cut_short = False
 
@@ -93,6 +94,7 @@ class Results:
         self._file.write(line(outcome))
         self.rows += 1
         self.failed += outcome.error is not None
+        self.refused += isinstance(outcome.error, AddressInFile)
 
     def flush(self) -> None:
         """Let others see what has come so far."""

@@ -46,6 +46,23 @@ def line(outcome: Outcome) -> bytes:
     return b"[" + b", ".join(parts) + b"]\n"
 
 
+def refused_addresses(count: int) -> str | None:
+    """Return what is said at the end about lines that named an address; None where none did.
+
+    Example:
+        >>> refused_addresses(2).partition(":")[0]
+        '2 lines named a url or an api_key of their own and were sent nowhere'
+    """
+    if not count:
+        return None
+    who = "1 line" if count == 1 else f"{count:,} lines"
+    return (
+        f"{who} named a url or an api_key of {'its' if count == 1 else 'their'} own and "
+        f"{'was' if count == 1 else 'were'} sent nowhere: if you trust the file, type the command "
+        "again with --allow-urls, or pass allow_urls=True."
+    )
+
+
 def error_texts(error: LLMNBError | None) -> list[str]:
     """Return what a failed row has in place of a response: a text for each attempt."""
     if error is None:

@@ -82,6 +82,9 @@ class Asking:
     """Identical requests are sent once, or each for itself as the k-th sample."""
 
     allow_http: bool = False
+    allow_urls: bool = True
+    """Whether a request may name a URL or a key of its own; files may not unless told so."""
+
     encoding: str = "cl100k_base"
     output: Output | None = None
     """The form that answers must have; None: any text."""

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from llmnb.engine.target import Call, Row
-from llmnb.errors import ConfigurationError, InputError, LLMNBError
+from llmnb.errors import AddressInFile, ConfigurationError, InputError, LLMNBError
 from llmnb.models.asking import Asking, Endpoint, Named, endpoints_of, is_model
 from llmnb.models.resolve import resolve
 from llmnb.models.structured import structured_call
@@ -195,6 +195,8 @@ class Preparer:
         model = named[0]
         if model is not None and not isinstance(model, str):
             named = (id(model),)
+        if not self._asking.allow_urls:
+            _refuse_address(request)
         known = self._named.get(named)
         if known is None:
             known = self._named[named] = self._found(request)
@@ -230,10 +232,23 @@ class Preparer:
             # A key or an address given for one provider never goes to another.
             api_key=api_key or (asking.api_key if same and not url else None),
             url=url or (asking.url if same else None),
+            is_url_from_data=url is not None,
+            trusted_url=asking.url if same else None,
             gen_type=asking.gen_type,
             allow_http=asking.allow_http,
             encoding=asking.encoding,
         )
+
+
+def _refuse_address(request: Mapping[str, Any]) -> None:
+    for name in ("url", "api_key"):
+        if request.get(name):
+            raise AddressInFile(
+                f"The line has a field {name!r} of its own, and a file does not decide where a "
+                "request goes. Nothing was sent for it. If you trust the file, allow it with "
+                "allow_urls=True (on the command line --allow-urls); keys of yours are not sent "
+                "there."
+            )
 
 
 def _extra(cache_vars: Mapping[str, Any]) -> bytes:

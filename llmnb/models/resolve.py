@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmnb import settings
+from llmnb.adapters import egress
 from llmnb.errors import ConfigurationError, MissingKey, UnknownModel
 from llmnb.models import owned
 from llmnb.models.target import HTTPTarget
@@ -151,6 +152,8 @@ def resolve(
     api_provider: str | None = None,
     api_key: str | None = None,
     url: str | None = None,
+    is_url_from_data: bool = False,
+    trusted_url: str | None = None,
     gen_type: str = "chat",
     allow_http: bool = False,
     encoding: str = "cl100k_base",
@@ -164,6 +167,10 @@ def resolve(
         url: A base (``https://host/v1``) or a full endpoint; else environment, else catalog. Where
             it belongs to no provider of the catalog and none is named, it is asked as OpenAI's
             protocol says, with the key given here or with none.
+        is_url_from_data: Whether `url` stood in a request, a line or a cell, and not in the
+            program. At another origin than the provider's own it gets no key but `api_key`.
+        trusted_url: The URL that the program itself gave for this provider; its origin counts
+            as the provider's own.
         gen_type: Kind of generation.
         allow_http: Whether a key may travel over plain http to another machine.
         encoding: Name of the token encoding used to count.
@@ -189,6 +196,8 @@ def resolve(
         return simulated_target(choice.model, gen_type)
     row = provider(choice.provider)
     address = endpoint_url(row, url, gen_type, choice.model)
+    if url and is_url_from_data and not _is_trusted(url, row, trusted_url):
+        is_stranger = True
     # A key found for a provider goes to that provider; to a stranger's address only one that
     # was given with it.
     key = api_key if is_stranger else settings.find_key(row.name, row.key_env, api_key)
@@ -205,6 +214,15 @@ def resolve(
         allow_http=allow_http or settings.current().allow_http,
         encoding=encoding,
     )
+
+
+def _is_trusted(url: str, row: Provider, trusted_url: str | None) -> bool:
+    """Whether a URL that came with data has the origin of the provider or of the program's URL.
+
+    A host that a provider rents out to its customers, such as Azure's, is not its own.
+    """
+    trusted = (row.base_url, _base_from_environment(row), trusted_url)
+    return egress.origin_of(url) in {egress.origin_of(one) for one in trusted if one}
 
 
 def endpoint_url(row: Provider, url: str | None, gen_type: str, model: str = "") -> str:
