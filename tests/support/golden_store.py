@@ -22,7 +22,7 @@ from llmnb.models.preparer import Sampled
 from llmnb.models.start import start
 from llmnb.records import Outcome
 from llmnb.schemas import output_of
-from llmnb.store.entry import Entry, encode
+from llmnb.store.entry import Entry
 from llmnb.store.project import ProjectStore, databases, open_project
 from llmnb.testing import SimulatedProvider, redirect
 
