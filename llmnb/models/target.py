@@ -19,7 +19,7 @@ from llmnb.decide.quality import chosen_length
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import BadReply, LLMNBError
 from llmnb.records import Announced, Limits, RawReply, Reply, Usage
-from llmnb.store.keys import answer_key
+from llmnb.store.keys import RenamedKey, answer_key
 from llmnb.wire import canonical, classify, headers
 from llmnb.wire.catalog import Provider, models_url, streamed
 from llmnb.wire.dialect import Dialect, samples_in
@@ -129,16 +129,13 @@ class HTTPTarget:
         Raises:
             InputError: If the request asks nothing or cannot be written as JSON.
         """
-        body = self._dialect.body(request, model=self.model, params=params)
+        written = self._dialect.body(request, model=self.model, params=params)
+        body = canonical.with_plain_numbers(written)
         decisive = canonical.canonical(body)
-        key = answer_key(
-            dialect=self._dialect.name,
-            endpoint=self.endpoint,
-            body=decisive,
-            headers=None,
-            sample=sample,
-            extra=extra,
-        )
+        key = self._key_of(decisive, sample, extra)
+        if body is not written:
+            older = self._key_of(canonical.canonical(written), sample, extra)
+            key = RenamedKey(key, older)
         # The canonical bytes are a good body themselves, unless a field was left out of them.
         is_partial = not canonical.UNDECIDING.isdisjoint(body)
         wire = canonical.encoded(body) if is_partial else decisive
@@ -146,6 +143,15 @@ class HTTPTarget:
         if self._dialect.name == "openai.embeddings":
             call.verify = functools.partial(checked, inputs=inputs_in(body))
         return call
+
+    def _key_of(self, decisive: bytes, sample: int, extra: bytes) -> str:
+        return answer_key(
+            dialect=self._dialect.name,
+            endpoint=self.endpoint,
+            body=decisive,
+            sample=sample,
+            extra=extra,
+        )
 
     @property
     def sent_headers(self) -> Mapping[str, str]:

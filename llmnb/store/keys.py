@@ -44,6 +44,27 @@ def answer_key(
     return hashlib.sha256(b"%d\0%b%b" % (len(body), body, rest)).hexdigest()[:KEY_LENGTH]
 
 
+class RenamedKey(str):
+    """A key under which an older release kept the answer under another one.
+
+    It is looked up under both; what is found under the older one is copied, once.
+    """
+
+    __slots__ = ("older",)
+
+    older: str
+    """The key that the older release has used."""
+
+    def __new__(cls, key: str, older: str) -> RenamedKey:
+        """Return `key`, which remembers `older`."""
+        self = super().__new__(cls, key)
+        self.older = older
+        return self
+
+    def __reduce__(self) -> tuple[type[RenamedKey], tuple[str, str]]:
+        return RenamedKey, (str(self), self.older)
+
+
 @functools.lru_cache(maxsize=256)  # the same for every row of a run
 def _who(dialect: str, endpoint: str, sample: int) -> bytes:
     return f"\0{dialect}\0{endpoint}\0{sample}\0".encode()

@@ -7,6 +7,7 @@ that project takes nothing away from this one.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import os
 import threading
@@ -20,6 +21,7 @@ from llmnb.adapters.file_lock import locked
 from llmnb.errors import StoreError
 from llmnb.store import hits, layout, names, spend
 from llmnb.store.entry import BadEntry, Entry, decode, encode
+from llmnb.store.keys import RenamedKey
 from llmnb.store.layout import Place
 from llmnb.store.writer import Job, writer
 
@@ -84,11 +86,11 @@ class ProjectStore:
         Args:
             keys: Keys, in any order, repeated or not.
         """
-        found = self.peek(keys)
+        found, renamed = self._found(keys)
         if found:
             hits.note(self.folder, found.values())
-        for entry in found.values():
-            if entry.reused_from is not None:
+        for key, entry in found.items():
+            if entry.reused_from is not None or key in renamed:
                 writer().put(Job(self, entry, is_bought=False))
         return found
 
@@ -98,6 +100,25 @@ class ProjectStore:
         Args:
             keys: Keys, in any order, repeated or not.
         """
+        return self._found(keys)[0]
+
+    def _found(self, keys: Sequence[str]) -> tuple[dict[str, Entry], set[str]]:
+        """Return what is answered, and which of it an older release has kept under another key."""
+        found = self._kept(keys)
+        older = {key: key.older for key in keys if isinstance(key, RenamedKey) and key not in found}
+        if not older:
+            return found, set()
+        before = self._kept(list(older.values()))
+        renamed = {
+            str(key): dataclasses.replace(entry, key=str(key))
+            for key, name in older.items()
+            if (entry := before.get(name)) is not None
+        }
+        found.update(renamed)
+        return found, set(renamed)
+
+    def _kept(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """Return the entries of those very keys, here or in a neighbour."""
         found: dict[str, Entry] = {}
         own = databases.existing(self.place)
         if own is not None:

@@ -34,6 +34,34 @@ def canonical(body: Mapping[str, Any]) -> bytes:
     return encoded({name: body[name] for name in names if name not in UNDECIDING})
 
 
+def with_plain_numbers(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body whose parameters spell whole numbers without a fraction; the same if all do.
+
+    A temperature of 0, 0.0 or -0.0 asks for the same answer. Gemini's parameters stand one
+    step deeper, in ``generationConfig``; messages, tools and schemas are left as they are.
+
+    Example:
+        >>> with_plain_numbers({"temperature": -0.0, "top_p": 0.5})
+        {'temperature': 0, 'top_p': 0.5}
+    """
+    changed: dict[str, Any] = {
+        name: int(value) for name, value in body.items() if _is_whole_float(value)
+    }
+    config = body.get(_GEMINI_PARAMETERS)
+    if type(config) is dict and (plain := with_plain_numbers(config)) is not config:
+        changed[_GEMINI_PARAMETERS] = plain
+    return {**body, **changed} if changed else body
+
+
+_GEMINI_PARAMETERS = "generationConfig"
+_LARGEST_EXACT = 2.0**53
+"""From here on a float does not tell neighbouring whole numbers apart."""
+
+
+def _is_whole_float(value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_EXACT
+
+
 def encoded(body: Mapping[str, Any]) -> bytes:
     """Return a whole request body as bytes to send, its fields in their own order.
 

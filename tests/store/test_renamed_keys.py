@@ -1,0 +1,91 @@
+"""A key that changes takes the answers along that were kept under the older one."""
+
+from __future__ import annotations
+
+import pickle
+
+import golden_store
+import orjson
+import pytest
+from asking import ask
+
+from llmnb.models.asking import Asking
+from llmnb.models.start import start
+from llmnb.store.keys import RenamedKey
+from llmnb.store.project import open_project
+from llmnb.testing import SimulatedProvider
+
+ZEROES = (0, 0.0, -0.0)
+
+
+def key_of(model, params, folder):
+    """Return the key of one question; it is answered by nobody."""
+    asking = Asking(model=model, params=params, api_key="k")
+    (outcome,) = start(
+        [{"prompt": "one"}], asking, cache_dir=folder, budget_usd=1e-12, max_attempts=1
+    ).result(60)
+    return outcome.key
+
+
+def test_zero_is_one_temperature_however_it_is_written():
+    """
+    The same question at temperature 0, 0.0 and -0.0 is bought once.
+    """
+    with SimulatedProvider(latency=0) as sim:
+        for zero in ZEROES:
+            (outcome,) = ask(sim, [{"prompt": "one"}], params={"temperature": zero}).result(60)
+            assert outcome.error is None
+
+        assert len(sim.ledger.received) == 1
+
+
+@pytest.mark.parametrize(
+    "model", ["anthropic/claude-haiku-4-5", "gemini/gemini-2.5-flash", "openai/gpt-4o-mini"]
+)
+def test_the_dialects_spell_whole_numbers_alike(model, tmp_path):
+    """
+    Whole parameters share a key with or without a fraction, and 0.5 is another one.
+    """
+    whole = {key_of(model, {"temperature": 1, "top_p": one}, tmp_path) for one in (1, 1.0)}
+    half = key_of(model, {"temperature": 1, "top_p": 0.5}, tmp_path)
+
+    assert len(whole) == 1
+    assert half not in whole
+
+
+def test_numbers_in_schemas_and_tools_stay_as_they_are():
+    """
+    A number inside a tool's description travels as it was written.
+    """
+    seen = []
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"minimum": 2.0}}}
+    with SimulatedProvider(latency=0, faults=lambda request: seen.append(request.body)) as sim:
+        ask(sim, [{"prompt": "one", "tools": [tool]}], params={"temperature": 1.0}).result(60)
+
+    assert b'"minimum":2.0' in orjson.dumps(seen[0])
+    assert b'"temperature":1,' in orjson.dumps(seen[0]) + b","
+
+
+def test_an_answer_under_an_older_key_is_copied_once(tmp_path):
+    """
+    It is found under the older key, then stands under the new one by itself.
+    """
+    golden_store.load(golden_store.KEPT, tmp_path)
+    (outcome,) = golden_store.ask_everything(tmp_path)["chat, cold"]
+    store = open_project("golden", tmp_path, share=False)
+    assert store.flush()
+    older = outcome.key.older
+
+    found = store.peek([str(outcome.key), older])
+    assert set(found) == {outcome.key, older}
+    assert found[outcome.key].raw == found[older].raw
+    assert found[outcome.key].usd == found[older].usd
+
+
+def test_a_renamed_key_survives_a_pickle():
+    """
+    Dask and process pools carry both names.
+    """
+    key = pickle.loads(pickle.dumps(RenamedKey("new", "old")))
+
+    assert (key, key.older) == ("new", "old")
