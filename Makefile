@@ -15,7 +15,7 @@ quick: ## lint, types, contracts, unit tests and one run of each surface: three 
 	@bash tools/bootstrap python
 	@bash tools/check quick
 
-test: ## install what is needed, then lint, types, contracts and tests
+test: ## install what is needed, then tests beside lint, types and contracts
 	@bash tools/bootstrap
 	@bash tools/check
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from children import started
 
 import llmnb
 from llmnb import bridge
@@ -53,19 +54,18 @@ def until_polled(sim, run):
 def test_a_killed_process_loses_nothing(asking, sim, cache):
     """Killed while the provider works, the run is found, attached to and complete; one batch."""
     sim.batches.script.polls = 10**9
-    process = subprocess.Popen(
+    with started(
         [sys.executable, "-c", _SUBMIT, asking.model],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "LLMNB_CACHE_DIR": str(cache)},
-    )
-    assert process.stdout is not None
-    run_id = process.stdout.readline().strip()
-    while not sim.batches.polls:
-        assert process.poll() is None
-    process.send_signal(signal.SIGKILL)
-    process.wait(10)
-    process.stdout.close()
+    ) as process:
+        assert process.stdout is not None
+        run_id = process.stdout.readline().strip()
+        while not sim.batches.polls:
+            assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
     sim.batches.script.polls = 0
     [note] = llmnb.runs()
     assert (note.run_id, note.state, note.requests) == (run_id, "under way", 3)

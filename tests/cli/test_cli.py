@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from children import started
 
 from llmnb.cli import COMMANDS, main
 from llmnb.testing import SimulatedProvider
@@ -329,13 +330,13 @@ def test_ctrl_c_saves_what_there_is_and_the_next_run_asks_the_rest(sim, table, t
     command = [sys.executable, "-m", "llmnb", "run", str(table), "--prompt", "text"]
     command += ["--model", "openai/m", "--out", str(out), "--concurrency", "4"]
     sim.hold()
-    child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    sim.wait_received(4)
-    sim.release(4)
-    sim.wait_received(8)
-    child.send_signal(signal.SIGINT)
-    sim.release()
-    _, said = child.communicate(timeout=60)
+    with started(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        sim.wait_received(4)
+        sim.release(4)
+        sim.wait_received(8)
+        child.send_signal(signal.SIGINT)
+        sim.release()
+        _, said = child.communicate(timeout=60)
 
     assert child.returncode == 130, said
     assert "Type the same command again" in said

@@ -9,6 +9,7 @@ import sys
 import textwrap
 
 from asking import ask, kinds, questions, texts
+from children import started
 
 from llmnb.testing import SimulatedProvider
 
@@ -150,18 +151,18 @@ def test_ctrl_c_in_a_script_saves_and_raises(tmp_path):
     """
     with SimulatedProvider() as sim:
         sim.hold()
-        child = subprocess.Popen(
+        with started(
             [sys.executable, "-c", textwrap.dedent(SCRIPT), sim.base_url],
             env={**os.environ, "LLMNB_CACHE_DIR": str(tmp_path / "cache")},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-        )
-        sim.wait_received(4)
-        child.send_signal(signal.SIGINT)
-        said = child.stdout.readline()
-        sim.release()
-        child.communicate(timeout=30)
+        ) as child:
+            sim.wait_received(4)
+            child.send_signal(signal.SIGINT)
+            said = child.stdout.readline()
+            sim.release()
+            child.communicate(timeout=30)
 
         assert said.split() == ["kept", "0", "of", "40"]
         assert child.returncode == 130

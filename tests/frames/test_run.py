@@ -10,6 +10,7 @@ import textwrap
 
 import pandas as pd
 import pytest
+from children import started
 
 from llmnb import errors
 from llmnb.testing import SimulatedProvider
@@ -174,7 +175,7 @@ def interrupted(sim, tmp_path, *, in_ipython):
     """Run a script, interrupt it once four requests are on their way, and return what it said."""
     source = textwrap.dedent(INTERRUPTED).replace("IN_IPYTHON", str(in_ipython))
     sim.hold()
-    process = subprocess.Popen(
+    with started(
         [sys.executable, "-c", source],
         env={
             **os.environ,
@@ -185,10 +186,10 @@ def interrupted(sim, tmp_path, *, in_ipython):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    sim.wait_received(4)
-    process.send_signal(signal.SIGINT)
-    said, errors_said = process.communicate(timeout=60)
+    ) as process:
+        sim.wait_received(4)
+        process.send_signal(signal.SIGINT)
+        said, errors_said = process.communicate(timeout=60)
     return process.returncode, said, errors_said
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from children import started
 
 from llmnb.generation.__main__ import main
 from llmnb.testing import SimulatedProvider, faults
@@ -96,10 +97,10 @@ def test_an_interrupt_ends_with_130_and_the_next_run_goes_on(tmp_path):
             *("--max_requests_per_minute", "1e7", "--max_tokens_per_minute", "1e9"),
         ]
         environment = {**os.environ, "LLMNB_CACHE_DIR": str(tmp_path / "cache")}
-        child = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
-        sim.ledger.wait_until(lambda totals: totals.finished >= 20, timeout=60)
-        child.send_signal(signal.SIGINT)
-        said = child.communicate(timeout=60)[1]
+        with started(words, env=environment, stderr=subprocess.PIPE, text=True) as child:
+            sim.ledger.wait_until(lambda totals: totals.finished >= 20, timeout=60)
+            child.send_signal(signal.SIGINT)
+            said = child.communicate(timeout=60)[1]
 
         assert child.returncode == 130, said
         assert "Type the same command again" in said

@@ -62,7 +62,11 @@ class Aimock:
     def close(self) -> None:
         """Stop it."""
         self._process.terminate()
-        self._process.wait(10)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         if hasattr(self, "_drain"):
             self._drain.join(10)
         if self._process.stdout is not None:

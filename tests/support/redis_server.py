@@ -27,7 +27,11 @@ class RedisServer:
             one.bind(("127.0.0.1", 0))
             self.port: int = one.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
 
     @property
     def url(self) -> str:

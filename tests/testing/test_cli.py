@@ -6,6 +6,7 @@ import sys
 import urllib.request
 
 import pytest
+from children import started
 
 from llmnb.testing.cli import _faults, simulate
 
@@ -19,21 +20,26 @@ def test_it_serves_until_it_is_ended_and_tells_what_came(ending, server):
     """
     Address and every way to use it first, the ledger's sums last, exit status 0.
     """
-    process = subprocess.Popen(
+    with started(
         [sys.executable, "-c", START, "--port", "0", "--reply", "Hi.", *server, *LATENCY],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    greeting = "".join(iter(process.stdout.readline, "Ctrl-C stops it.\n"))
-    base_url = greeting.split()[5]
-    for words in (f"OPENAI_BASE_URL={base_url}", "AsyncLLM(", "OpenAI(base_url=", "/__ledger__"):
-        assert words in greeting
-    request = urllib.request.Request(f"{base_url}/completions", b'{"model":"m","prompt":"x"}')
-    with urllib.request.urlopen(request, timeout=30) as reply:
-        assert b"Hi." in reply.read()
-    process.send_signal(ending)
-    out, errors = process.communicate(timeout=30)
+    ) as process:
+        greeting = "".join(iter(process.stdout.readline, "Ctrl-C stops it.\n"))
+        base_url = greeting.split()[5]
+        for words in (
+            f"OPENAI_BASE_URL={base_url}",
+            "AsyncLLM(",
+            "OpenAI(base_url=",
+            "/__ledger__",
+        ):
+            assert words in greeting
+        request = urllib.request.Request(f"{base_url}/completions", b'{"model":"m","prompt":"x"}')
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            assert b"Hi." in reply.read()
+        process.send_signal(ending)
+        out, errors = process.communicate(timeout=30)
 
     assert "1 requests: 1 finished" in out
     assert errors == ""
