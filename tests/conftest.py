@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from aimock_server import Aimock
+from isolation import is_private
 from needs import (  # noqa: F401  pytest finds its hooks here
     ROOT,
     find_aimock,
@@ -23,6 +24,8 @@ from needs import (  # noqa: F401  pytest finds its hooks here
 )
 
 if TYPE_CHECKING:
+    from browsers import Chromium
+    from playwright.sync_api import Browser
     from redis_server import RedisServer
 
     from llmnb.testing import SimulatedProvider
@@ -37,20 +40,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_PRIVATE_ENDINGS = ("_API_KEY", "_API_BASE", "_BASE_URL", "_ENDPOINT", "_API_VERSION", "_TOKEN")
-_PRIVATE = {"REDIS_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE"}
-# So that the suite can be run under either loop, and with weights kept elsewhere.
-_KEPT = {"LLMNB_LOOP", "LLMNB_DATA_DIR", "LLMNB_LOCAL_THREADS"}
-
 # Several tests run at once: a model with a thread for every core would spin against them.
 os.environ.setdefault("LLMNB_LOCAL_THREADS", "1")
-
-
-def _is_private(name: str) -> bool:
-    name = name.upper()
-    if name in _KEPT:
-        return False
-    return name.startswith("LLMNB_") or name.endswith(_PRIVATE_ENDINGS) or name in _PRIVATE
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +61,7 @@ def isolated(
     data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     home = tmp_path_factory.mktemp("home")
     for name in list(os.environ):
-        if _is_private(name):
+        if is_private(name):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_DATA_HOME", data)
@@ -106,6 +97,22 @@ def aimock() -> Iterator[Aimock]:
     assert program is not None, "mark the test with pytest.mark.aimock"
     with Aimock(program, ROOT / "tests" / "support" / "aimock_fixtures") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """Run the one browser of this worker."""
+    import browsers
+
+    with browsers.chromium(tmp_path_factory.mktemp("chromium")) as one:
+        yield one
+
+
+@pytest.fixture
+def browser(chromium: Chromium) -> Iterator[Browser]:
+    """Lend the browser, with no page open; mark the test with pytest.mark.browser."""
+    with chromium.lent() as one:
+        yield one
 
 
 @pytest.fixture(scope="session")

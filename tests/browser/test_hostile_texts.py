@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from lab import WAIT, Lab, chromium
 from markup import PAYLOADS
 from playwright.sync_api import expect
 
@@ -70,40 +69,34 @@ def provider():
         yield sim
 
 
-def test_nothing_that_was_written_outside_is_live_on_a_page(tmp_path, provider):
+def test_nothing_that_was_written_outside_is_live_on_a_page(open_notebook, lab, provider):
     """
     Dashboard, strip, receipt, plan, comparison, answer, cache manager and reports: no script runs,
     no node of theirs stands in the page, nothing is typeset, no request leaves this machine.
     """
-    environment = {**provider.environment, "LLMNB_CACHE_DIR": str(tmp_path / "cache")}
-    lab = Lab(tmp_path, environment)
-    (lab.notebooks / "payloads.json").write_text(json.dumps(PAYLOADS))
-    try:
-        with chromium() as browser:
-            notebook = lab.open(browser, "hostile.ipynb", [LOAD, *CELLS])
-            alarms, strangers = [], []
-            notebook.page.on("dialog", lambda one: (alarms.append(one.message), one.dismiss()))
-            notebook.page.on("request", lambda one: strangers.append(one.url))
-            notebook.done(0)
-            expect(notebook.done(1)).to_contain_text("rows answered", timeout=WAIT)
-            for number in range(2, len(CELLS) + 1):
-                notebook.done(number)
-            strip = notebook.output(1).get_by_role("region", name="Failed rows")
-            strip.get_by_role("button", name="Show").click()
-            manager = notebook.output(5).get_by_role("region", name="Cache manager")
-            manager.get_by_role("button", name="<svg onload=alert(1)>", exact=True).click()
-            expect(manager).to_contain_text("answers, newest first", timeout=WAIT)
+    notebook = open_notebook("hostile", [LOAD, *CELLS], provider)
+    (notebook.path.parent / "payloads.json").write_text(json.dumps(PAYLOADS))
+    alarms, strangers = [], []
+    notebook.page.on("dialog", lambda one: (alarms.append(one.message), one.dismiss()))
+    notebook.page.on("request", lambda one: strangers.append(one.url))
+    notebook.done(0)
+    expect(notebook.done(1)).to_contain_text("rows answered")
+    for number in range(2, len(CELLS) + 1):
+        notebook.done(number)
+    strip = notebook.output(1).get_by_role("region", name="Failed rows")
+    strip.get_by_role("button", name="Show").click()
+    manager = notebook.output(5).get_by_role("region", name="Cache manager")
+    manager.get_by_role("button", name="<svg onload=alert(1)>", exact=True).click()
+    expect(manager).to_contain_text("answers, newest first")
 
-            for number in range(1, len(CELLS) + 1):
-                found = notebook.output(number).evaluate(LIVE)
-                assert found == [], (CELLS[number - 1], found)
-            assert alarms == []
-            ours = (
-                f"http://127.0.0.1:{lab.port}/",
-                f"ws://127.0.0.1:{lab.port}/",
-                "data:",
-                "blob:",
-            )
-            assert [one for one in strangers if not one.startswith(ours)] == []
-    finally:
-        lab.close()
+    for number in range(1, len(CELLS) + 1):
+        found = notebook.output(number).evaluate(LIVE)
+        assert found == [], (CELLS[number - 1], found)
+    assert alarms == []
+    ours = (
+        f"http://127.0.0.1:{lab.port}/",
+        f"ws://127.0.0.1:{lab.port}/",
+        "data:",
+        "blob:",
+    )
+    assert [one for one in strangers if not one.startswith(ours)] == []

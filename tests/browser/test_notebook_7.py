@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from lab import WAIT, Lab, chromium
 from playwright.sync_api import expect
 
 from llmnb.testing import SimulatedProvider
@@ -18,45 +17,38 @@ options = {"model": "openai/gpt-4o-mini", "project_name": "tickets", "max_concur
 """
 
 
-def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(tmp_path):
+def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(open_notebook):
     """
     The dashboard acts at once; a plan shows its card, the cache manager its projects.
     """
     with SimulatedProvider(reply=lambda prompt: prompt.upper()) as provider:
         provider.hold()
-        environment = {**provider.environment, "LLMNB_CACHE_DIR": str(tmp_path / "cache")}
-        lab = Lab(tmp_path, environment, program="notebook")
-        try:
-            with chromium() as browser:
-                notebook = lab.open(
-                    browser,
-                    "seven.ipynb",
-                    [
-                        LOAD,
-                        "run = df.llm.start('Say {text}', **options)\nrun",
-                        "df.llm.plan('Ask {text}', **options)",
-                        "%llm_cache",
-                    ],
-                )
-                notebook.done(0)
-                card = notebook.done(1).get_by_role("region", name="Run of project tickets")
-                expect(card).to_contain_text("Running", timeout=WAIT)
-                provider.wait_received(4)
-                provider.release(4)
-                expect(card).to_contain_text("4 of 20 rows", timeout=WAIT)
-                card.get_by_role("button", name="Pause").click()
-                expect(card).to_contain_text("Waiting on you", timeout=WAIT)
-                card.get_by_role("button", name="Resume").click()
-                provider.release()
-                output = notebook.output(1)
-                expect(output).to_contain_text("All 20 rows answered", timeout=WAIT)
-                expect(card).to_have_count(0)
+        notebook = open_notebook(
+            "seven",
+            [
+                LOAD,
+                "run = df.llm.start('Say {text}', **options)\nrun",
+                "df.llm.plan('Ask {text}', **options)",
+                "%llm_cache",
+            ],
+            provider,
+            program="notebook",
+        )
+        notebook.done(0)
+        card = notebook.done(1).get_by_role("region", name="Run of project tickets")
+        expect(card).to_contain_text("Running")
+        provider.wait_received(4)
+        provider.release(4)
+        expect(card).to_contain_text("4 of 20 rows")
+        card.get_by_role("button", name="Pause").click()
+        expect(card).to_contain_text("Waiting on you")
+        card.get_by_role("button", name="Resume").click()
+        provider.release()
+        output = notebook.output(1)
+        expect(output).to_contain_text("All 20 rows answered")
+        expect(card).to_have_count(0)
 
-                plan = notebook.done(2).get_by_role("region", name="Plan for project tickets")
-                expect(plan).to_contain_text("20 to send", timeout=WAIT)
-                manager = notebook.done(3).get_by_role("region", name="Cache manager")
-                expect(manager.get_by_role("button", name="Clear tickets…")).to_be_visible(
-                    timeout=WAIT
-                )
-        finally:
-            lab.close()
+        plan = notebook.done(2).get_by_role("region", name="Plan for project tickets")
+        expect(plan).to_contain_text("20 to send")
+        manager = notebook.done(3).get_by_role("region", name="Cache manager")
+        expect(manager.get_by_role("button", name="Clear tickets…")).to_be_visible()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from lab import WAIT, Lab, chromium
 from playwright.sync_api import expect
 
 from llmnb.testing import SimulatedProvider
@@ -36,104 +35,95 @@ def provider():
         yield sim
 
 
-@pytest.fixture
-def lab(tmp_path, provider):
-    running = Lab(tmp_path, {**provider.environment, "LLMNB_CACHE_DIR": str(tmp_path / "cache")})
-    yield running
-    running.close()
-
-
-def test_a_plan_is_run_and_its_answers_are_found_exported_cleared_and_undone(lab, provider):
+def test_a_plan_is_run_and_its_answers_are_found_exported_cleared_and_undone(
+    open_notebook, provider
+):
     """
     By keys alone: every button is reached by Tab, acts on Enter, and the focus is never lost.
     """
-    with chromium() as browser:
-        notebook = lab.open(browser, "keys.ipynb", [LOAD, PLAN, "%llm_cache", "len(df)"])
-        keys = notebook.page.keyboard
-        notebook.done(0)
-        plans = notebook.done(1)
-        plan = plans.get_by_role("region", name="Plan for project tickets")
-        expect(plan).to_contain_text("30 to send", timeout=WAIT)
-        assert not provider.ledger.received
+    notebook = open_notebook("keys", [LOAD, PLAN, "%llm_cache", "len(df)"], provider)
+    keys = notebook.page.keyboard
+    notebook.done(0)
+    plans = notebook.done(1)
+    plan = plans.get_by_role("region", name="Plan for project tickets")
+    expect(plan).to_contain_text("30 to send")
+    assert not provider.ledger.received
 
-        # -------------------------------------------------------------- the plan's buttons
-        plan.get_by_role("button", name="Cancel").focus()
-        keys.press("Tab")
-        expect(plan.get_by_role("button", name="Run 10")).to_be_focused()
-        keys.press("Enter")
-        expect(plans).to_contain_text("All 10 rows answered", timeout=WAIT)
-        expect(plan).to_contain_text("Started the first 10 rows", timeout=WAIT)
-        expect(plan.get_by_role("button", name="Run 30")).to_be_focused()
-        keys.press("Enter")
-        expect(plans).to_contain_text("All 30 rows answered", timeout=WAIT)
-        assert len(provider.ledger.received) == 30
+    # -------------------------------------------------------------- the plan's buttons
+    plan.get_by_role("button", name="Cancel").focus()
+    keys.press("Tab")
+    expect(plan.get_by_role("button", name="Run 10")).to_be_focused()
+    keys.press("Enter")
+    expect(plans).to_contain_text("All 10 rows answered")
+    expect(plan).to_contain_text("Started the first 10 rows")
+    expect(plan.get_by_role("button", name="Run 30")).to_be_focused()
+    keys.press("Enter")
+    expect(plans).to_contain_text("All 30 rows answered")
+    assert len(provider.ledger.received) == 30
 
-        # ---------------------------------------------------------------- the cache manager
-        manager = notebook.done(2).get_by_role("region", name="Cache manager")
-        named = manager.get_by_role("button", name="tickets", exact=True)
-        expect(named).to_be_visible(timeout=WAIT)
-        said = manager.evaluate(SPOKEN)
-        assert "button: Export all" in said
-        assert "button: Clear tickets…" in said
-        nameless = [one for one in said if one.endswith(": ")]
-        assert all(one.startswith("status") for one in nameless), said
+    # ---------------------------------------------------------------- the cache manager
+    manager = notebook.done(2).get_by_role("region", name="Cache manager")
+    named = manager.get_by_role("button", name="tickets", exact=True)
+    expect(named).to_be_visible()
+    said = manager.evaluate(SPOKEN)
+    assert "button: Export all" in said
+    assert "button: Clear tickets…" in said
+    nameless = [one for one in said if one.endswith(": ")]
+    assert all(one.startswith("status") for one in nameless), said
 
-        named.focus()
-        keys.press("Enter")
-        search = manager.get_by_role("searchbox", name="Search prompts and answers")
-        expect(search).to_be_focused(timeout=WAIT)
-        keys.type("row 17")
-        expect(manager).to_contain_text("1 of 30 answers", timeout=WAIT)
-        keys.press("Tab")
-        expect(manager.get_by_role("button", name="Show all of this answer")).to_be_focused()
-        keys.press("Enter")
-        expect(manager.get_by_role("button", name="Copy answer")).to_be_visible()
+    named.focus()
+    keys.press("Enter")
+    search = manager.get_by_role("searchbox", name="Search prompts and answers")
+    expect(search).to_be_focused()
+    keys.type("row 17")
+    expect(manager).to_contain_text("1 of 30 answers")
+    keys.press("Tab")
+    expect(manager.get_by_role("button", name="Show all of this answer")).to_be_focused()
+    keys.press("Enter")
+    expect(manager.get_by_role("button", name="Copy answer")).to_be_visible()
 
-        manager.get_by_role("button", name="Export", exact=True).focus()
-        keys.press("Enter")
-        expect(manager.get_by_role("button", name="Cancel")).to_be_focused()
-        keys.press("Tab")
-        keys.press("Enter")  # JSONL
-        expect(manager).to_contain_text("Wrote 30 answers", timeout=WAIT)
-        assert len((lab.notebooks / "tickets-answers.jsonl").read_text().splitlines()) >= 30
+    manager.get_by_role("button", name="Export", exact=True).focus()
+    keys.press("Enter")
+    expect(manager.get_by_role("button", name="Cancel")).to_be_focused()
+    keys.press("Tab")
+    keys.press("Enter")  # JSONL
+    expect(manager).to_contain_text("Wrote 30 answers")
+    assert len((notebook.path.parent / "tickets-answers.jsonl").read_text().splitlines()) >= 30
 
-        manager.get_by_role("button", name="‹ Cache").focus()
-        keys.press("Enter")
-        expect(named).to_be_focused()
-        keys.press("Tab")
-        keys.press("Tab")
-        expect(manager.get_by_role("button", name="Clear tickets…")).to_be_focused()
-        keys.press("Enter")
-        expect(manager.get_by_role("button", name="Keep")).to_be_focused()
-        expect(manager.get_by_role("button", name="Clear 30 answers")).to_be_visible(timeout=WAIT)
-        keys.press("Tab")
-        keys.press("Enter")
-        expect(manager.get_by_role("button", name="Undo clearing tickets")).to_be_focused(
-            timeout=WAIT
-        )
-        keys.press("Enter")
-        expect(named).to_be_focused(timeout=WAIT)
-        assert notebook.panel.locator(".jp-CodeCell").count() == 4  # no key reached the notebook
+    manager.get_by_role("button", name="‹ Cache").focus()
+    keys.press("Enter")
+    expect(named).to_be_focused()
+    keys.press("Tab")
+    keys.press("Tab")
+    expect(manager.get_by_role("button", name="Clear tickets…")).to_be_focused()
+    keys.press("Enter")
+    expect(manager.get_by_role("button", name="Keep")).to_be_focused()
+    expect(manager.get_by_role("button", name="Clear 30 answers")).to_be_visible()
+    keys.press("Tab")
+    keys.press("Enter")
+    expect(manager.get_by_role("button", name="Undo clearing tickets")).to_be_focused()
+    keys.press("Enter")
+    expect(named).to_be_focused()
+    assert notebook.panel.locator(".jp-CodeCell").count() == 4  # no key reached the notebook
 
 
-def test_a_screen_reader_is_told_what_a_card_shows(lab, provider):
+def test_a_screen_reader_is_told_what_a_card_shows(open_notebook, provider):
     """
     The accessibility tree names the region, both bars with their values, every button and field.
     """
     provider.hold()
-    with chromium() as browser:
-        notebook = lab.open(
-            browser, "spoken.ipynb", [LOAD, "run = df.llm.start('Say {text}', **options)\nrun"]
-        )
-        notebook.done(0)
-        card = notebook.done(1).get_by_role("region", name="Run of project tickets")
-        expect(card).to_contain_text("Running", timeout=WAIT)
-        provider.wait_received(1)
-        provider.release(5)
-        expect(card).to_contain_text("5 of 30 rows", timeout=WAIT)
-        card.get_by_role("button", name="Details").press("Enter")
-        tree = card.aria_snapshot()
-        provider.release()
+    notebook = open_notebook(
+        "spoken", [LOAD, "run = df.llm.start('Say {text}', **options)\nrun"], provider
+    )
+    notebook.done(0)
+    card = notebook.done(1).get_by_role("region", name="Run of project tickets")
+    expect(card).to_contain_text("Running")
+    provider.wait_received(1)
+    provider.release(5)
+    expect(card).to_contain_text("5 of 30 rows")
+    card.get_by_role("button", name="Details").press("Enter")
+    tree = card.aria_snapshot()
+    provider.release()
 
     for line in (
         r'progressbar "Launched"',

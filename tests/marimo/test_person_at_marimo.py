@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from lab import WAIT, chromium
 from marimo_notebook import Marimo, output
 from playwright.sync_api import expect
 
@@ -52,60 +51,61 @@ def notebook(tmp_path, provider):
             ("answers", f"answers\n{CACHE}", ""),
         ],
     )
-    yield running
-    running.close()
+    try:
+        yield running
+    finally:
+        running.close()
 
 
-def test_the_cards_of_a_notebook_are_live(notebook, provider):
+def test_the_cards_of_a_notebook_are_live(notebook, provider, browser):
     """
     A waiting cell shows its dashboard; a started run is paused, resumed, and its failed rows asked
     again; a plan begins ten rows, then all; the cache manager searches, clears and undoes.
     """
     provider.hold()
-    with chromium() as browser:
-        page = notebook.open(browser)
-        runs = re.compile("Run of project tickets")
+    page = notebook.open(browser)
+    runs = re.compile("Run of project tickets")
 
-        waiting = output(page, 1).get_by_role("region", name=runs)
-        expect(waiting).to_contain_text("This cell holds the kernel", timeout=WAIT)
-        provider.wait_received(4, timeout=60)
-        provider.release(8)
-        expect(waiting).to_contain_text("All 8 rows answered", timeout=WAIT)
+    waiting = output(page, 1).get_by_role("region", name=runs)
+    expect(waiting).to_contain_text("This cell holds the kernel")
+    provider.wait_received(4, timeout=60)
+    provider.release(8)
+    expect(waiting).to_contain_text("All 8 rows answered")
 
-        card = output(page, 2).get_by_role("region", name=runs)
-        expect(card).to_contain_text("Running", timeout=WAIT)
-        provider.wait_received(12, timeout=60)
-        provider.release(4)
-        expect(card).to_contain_text("4 of 40 rows", timeout=WAIT)
-        card.get_by_role("button", name="Pause").click()
-        expect(card).to_contain_text("Waiting on you", timeout=WAIT)
-        card.get_by_role("button", name="Resume").click()
-        provider.release()
-        expect(card).to_contain_text("38 of 40 rows answered", timeout=WAIT)
-        strip = output(page, 2).get_by_role("region", name="Failed rows")
-        expect(strip).to_contain_text("2 rows failed.", timeout=WAIT)
-        strip.get_by_role("button", name="Retry these 2").click()
-        expect(strip).to_contain_text("All 2 rows that failed are answered now.", timeout=WAIT)
-        assert len(provider.ledger.received) == 8 + 42
+    card = output(page, 2).get_by_role("region", name=runs)
+    expect(card).to_contain_text("Running")
+    provider.wait_received(12, timeout=60)
+    provider.release(4)
+    expect(card).to_contain_text("4 of 40 rows")
+    card.get_by_role("button", name="Pause").click()
+    expect(card).to_contain_text("Waiting on you")
+    card.get_by_role("button", name="Resume").click()
+    provider.release()
+    expect(card).to_contain_text("38 of 40 rows answered")
+    strip = output(page, 2).get_by_role("region", name="Failed rows")
+    expect(strip).to_contain_text("2 rows failed.")
+    strip.get_by_role("button", name="Retry these 2").click()
+    expect(strip).to_contain_text("All 2 rows that failed are answered now.")
+    assert len(provider.ledger.received) == 8 + 42
 
-        plan = output(page, 3).get_by_role("region", name="Plan for project tickets")
-        expect(plan).to_contain_text("40 to send", timeout=WAIT)
-        begun = output(page, 3).get_by_role("region", name=runs)
-        plan.get_by_role("button", name="Run 10").click()
-        expect(begun).to_contain_text("All 10 rows answered", timeout=WAIT)
-        plan.get_by_role("button", name="Run 40").click()
-        expect(begun).to_contain_text("All 40 rows answered", timeout=WAIT)
-        assert len(provider.ledger.received) == 8 + 42 + 40
+    plan = output(page, 3).get_by_role("region", name="Plan for project tickets")
+    expect(plan).to_contain_text("40 to send")
+    begun = output(page, 3).get_by_role("region", name=runs)
+    plan.get_by_role("button", name="Run 10").click()
+    expect(begun).to_contain_text("All 10 rows answered")
+    plan.get_by_role("button", name="Run 40").click()
+    expect(begun).to_contain_text("All 40 rows answered")
+    assert len(provider.ledger.received) == 8 + 42 + 40
 
-        manager = output(page, 4).get_by_role("region", name="Cache manager")
-        manager.get_by_role("button", name="tickets", exact=True).click(timeout=WAIT)
-        manager.get_by_role("searchbox").fill("Wait row 5")
-        expect(manager).to_contain_text("1 of 88 answers", timeout=WAIT)
-        manager.get_by_role("button", name="‹ Cache").click()
-        manager.get_by_role("button", name="Clear tickets…").click()
-        manager.get_by_role("button", name="Clear 88 answers").click()
-        manager.get_by_role("button", name="Undo clearing tickets").click(timeout=WAIT)
-        expect(manager.get_by_role("button", name="Clear tickets…")).to_be_visible(timeout=WAIT)
+    manager = output(page, 4).get_by_role("region", name="Cache manager")
+    manager.get_by_role("button", name="tickets", exact=True).click()
+    manager.get_by_role("searchbox").fill("Wait row 5")
+    expect(manager).to_contain_text("1 of 88 answers")
+    manager.get_by_role("button", name="‹ Cache").click()
+    manager.get_by_role("button", name="Clear tickets…").click()
+    manager.get_by_role("button", name="Clear 88 answers").click()
+    manager.get_by_role("button", name="Undo clearing tickets").click()
+    expect(manager.get_by_role("button", name="Clear tickets…")).to_be_visible()
 
 
 def test_elsewhere_it_says_what_to_do():

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from card_page import launch
 from inert import ELEMENTS
 from markup import PAYLOADS
 
@@ -27,16 +25,10 @@ CENSUS = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def page() -> Iterator[Any]:
+@pytest.fixture
+def page(browser) -> Any:
     """Open an empty page that notes what it is made to do."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        one = browser.new_page()
-        yield one
-        browser.close()
+    return browser.new_page()
 
 
 def census(page: Any, *pieces: str) -> dict[str, Any]:

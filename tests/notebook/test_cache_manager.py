@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from entries import chat, entry, key_of
 from markup import PAYLOADS, Census
-from widget_page import browser_page
+from widget_page import WidgetPage
 
 from llmnb.errors import InputError, InvalidProjectName
 from llmnb.notebook import shelf, shelf_page
@@ -598,10 +598,9 @@ def test_prices_that_are_not_known_are_not_nothing():
 # ------------------------------------------------------------------------- in a browser
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with browser_page(viewport={"width": 1000, "height": 800}) as page:
-        yield page
+@pytest.fixture
+def browser(browser):
+    return WidgetPage(browser.new_context(viewport={"width": 1000, "height": 800}))
 
 
 def named(payload):

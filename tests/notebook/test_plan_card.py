@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 from markup import PAYLOADS, Census
-from widget_page import browser_page
+from widget_page import WidgetPage
 
 from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Asking
@@ -439,10 +439,9 @@ def test_names_are_text_in_what_stands_without_a_script(payload):
     assert not re.search(r"[\x00-\x09\x0b-\x1f\u202a-\u202e\u2066-\u2069]", census.text)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with browser_page(viewport={"width": 1000, "height": 800}) as page:
-        yield page
+@pytest.fixture
+def browser(browser):
+    return WidgetPage(browser.new_context(viewport={"width": 1000, "height": 800}))
 
 
 @pytest.mark.browser

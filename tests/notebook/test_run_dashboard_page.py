@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from card_page import CardPage, launch
+from card_page import CardPage
 from markup import PAYLOADS
 from snapshots import CAUSES, NOW, SHARES, counts, finished, snapshot, stopped
 
@@ -23,37 +23,26 @@ JUPYTER_DARK = ":root { --jp-ui-font-color1: rgba(255,255,255,.87); --jp-layout-
 JUPYTER_LIGHT = ":root { --jp-ui-font-color1: rgba(0,0,0,.87); --jp-layout-color0: #fff; }"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Run one browser for this file."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = launch(playwright)
-        yield started
-        started.close()
-
-
 @pytest.fixture
-def open_card(browser) -> Iterator[Open]:
+def open_card(browser) -> Open:
     """Return what opens a page with a card; its clock stands still where `frozen` is given."""
-    contexts = []
 
     def open_page(
         state: dict[str, Any], *, width: int = 760, frozen: bool = False, **options: Any
     ) -> CardPage:
+        from browsers import patient
+
         context = browser.new_context(viewport={"width": width, "height": 700})
-        contexts.append(context)
-        page = context.new_page()
+        page = patient(context)
         if frozen:
-            page.clock.install(time=NOW)
+            # An installed clock goes on by itself until it is paused.
+            page.clock.install(time=NOW - 60)
+            page.clock.pause_at(NOW)
         found = CardPage(page, state, **options)
         assert found.sent() == [{"do": "hello"}]
         return found
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    return open_page
 
 
 def running(**changes: Any) -> dict[str, Any]:

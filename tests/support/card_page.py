@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from needs import find_chromium
-
 from llmnb.notebook.surface import static_text
 
 ADDRESS = "http://card.test/"
@@ -67,12 +65,3 @@ class CardPage:
     def sent(self) -> list[dict[str, Any]]:
         """Return what the page has sent, and forget it."""
         return list(self.page.evaluate("() => window.sent.splice(0)"))
-
-
-def launch(playwright: Any) -> Any:
-    """Start the browser."""
-    program = find_chromium()
-    assert program is not None, "mark the test with pytest.mark.browser"
-    return playwright.chromium.launch(
-        executable_path=str(program), headless=True, args=["--no-sandbox"]
-    )

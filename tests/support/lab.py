@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
 import secrets
-import socket
-import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
-
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from browsers import patient
+from isolation import public_environment
+from playwright.sync_api import Browser, Locator, Page, expect
+from programs import Program, free_port
 
 _SETTINGS = {
     # Else a pop-up about news covers the corner, and the state of widgets is not saved.
@@ -38,31 +25,25 @@ _SETTINGS = {
     },
 }
 
-WAIT = 60_000
-"""Milliseconds; a busy machine takes its time to start a kernel."""
+DOORS = {"jupyterlab": "lab/workspaces/{0}/tree", "notebook": "notebooks"}
+"""Where a program's page is; a workspace of its own does not open the notebooks of others."""
 
 
 class Lab:
-    """A running JupyterLab or Notebook over a folder.
+    """A running JupyterLab, which serves Notebook 7 as well.
 
     Args:
         folder: Where its notebooks and private settings lie.
-        environment: Further variables of its kernels.
-        program: ``"jupyterlab"``, or ``"notebook"`` for Notebook 7.
     """
 
-    def __init__(
-        self, folder: Path, environment: dict[str, str], *, program: str = "jupyterlab"
-    ) -> None:
-        self._program = program
-        self.notebooks = folder / "notebooks"
-        self.notebooks.mkdir()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._notebooks = folder / "notebooks"
+        self._notebooks.mkdir()
         self._token = secrets.token_hex(8)
-        self._log = (folder / "lab.log").open("w")
+        self.port = free_port()
         private = {
+            "HOME": "home",
             "IPYTHONDIR": "ipython",
             "JUPYTER_CONFIG_DIR": "config",
             "JUPYTER_DATA_DIR": "data",
@@ -74,77 +55,97 @@ class Lab:
             path = folder / "settings" / f"{name}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(value))
-        self._process = subprocess.Popen(
+        self._program = Program(
             [
-                *(sys.executable, "-m", program, "--no-browser", "--allow-root"),
+                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
                 *("--ip=127.0.0.1", f"--port={self.port}", "--ServerApp.port_retries=0"),
                 *(f"--IdentityProvider.token={self._token}",),
-                *(f"--ServerApp.root_dir={self.notebooks}",),
+                *(f"--ServerApp.root_dir={self._notebooks}",),
                 "--LabApp.extension_manager=readonly",
             ],
-            env={
-                **os.environ,
-                **{name: str(folder / place) for name, place in private.items()},
-                **environment,
-            },
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
+            folder / "lab.log",
+            public_environment() | {name: str(folder / place) for name, place in private.items()},
+            folder,
         )
-        self._wait_until(lambda: self.get("/api/status") is not None)
-
-    def get(self, path: str) -> Any:
-        """Return what the server says, None while it does not."""
-        url = f"http://127.0.0.1:{self.port}{path}?token={self._token}"
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return json.load(answer)
+            self._program.wait_until(lambda: self._ask("/api/status") is not None)
+        except BaseException:
+            self.close()
+            raise
+
+    def _ask(self, path: str, method: str = "GET") -> Any:
+        """Return what the server says, None while it does not."""
+        url = f"http://127.0.0.1:{self.port}{path}"
+        headers = {"Authorization": f"token {self._token}"}
+        request = urllib.request.Request(url, method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.loads(answer.read() or "null")
         except OSError:
             return None
 
-    def _wait_until(self, is_met: Any) -> None:
-        end = time.monotonic() + WAIT / 1000
-        while not is_met():
-            assert self._process.poll() is None, "JupyterLab ended; see lab.log"
-            assert time.monotonic() < end, "JupyterLab does not come up; see lab.log"
-            time.sleep(0.1)
-
     def open(
-        self, browser: Browser, name: str, cells: list[str], *, dark: bool = False
+        self,
+        browser: Browser,
+        name: str,
+        cells: list[str],
+        environment: dict[str, str],
+        *,
+        program: str = "jupyterlab",
     ) -> Notebook:
-        """Write a notebook, open it, and wait until its kernel is idle."""
+        """Write a notebook, open it, and wait until its kernel is idle.
+
+        Args:
+            browser: The browser.
+            name: The notebook's name, which no other has, without its ending.
+            cells: Code of each.
+            environment: Further variables of its kernel.
+            program: ``"jupyterlab"``, or ``"notebook"`` for Notebook 7.
+        """
+        spec = {
+            "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": name,
+            "language": "python",
+            "env": environment,
+        }
+        place = self._folder / "data" / "kernels" / name / "kernel.json"
+        place.parent.mkdir(parents=True)
+        place.write_text(json.dumps(spec))
         notebook = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
-            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+            metadata={"kernelspec": {"name": name, "display_name": name}},
         )
-        path = self.notebooks / name
+        path = self._notebooks / name / f"{name}.ipynb"
+        path.parent.mkdir()
         nbformat.write(notebook, path)
-        page = browser.new_page(
-            viewport={"width": 1280, "height": 1000},
-            color_scheme="dark" if dark else "light",
-        )
-        door = "notebooks" if self._program == "notebook" else "lab/tree"
+        page = patient(browser.new_context(viewport={"width": 1280, "height": 1000}))
+        door = DOORS[program].format(name)
         page.goto(
-            f"http://127.0.0.1:{self.port}/{door}/{name}?token={self._token}",
+            f"http://127.0.0.1:{self.port}/{door}/{name}/{name}.ipynb?token={self._token}",
             wait_until="domcontentloaded",
         )
-        page.locator(".jp-NotebookPanel:visible").wait_for(timeout=WAIT)
-        self._wait_until(self._has_idle_kernel)
-        if self._program == "jupyterlab":
-            expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=WAIT)
+        page.locator(".jp-NotebookPanel:visible").wait_for()
+        self._program.wait_until(lambda: self._has_idle_kernel(f"{name}/{name}.ipynb"))
+        if program == "jupyterlab":
+            expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle")
         return Notebook(page, path)
 
-    def _has_idle_kernel(self) -> bool:
-        sessions = self.get("/api/sessions") or []
+    def _has_idle_kernel(self, path: str) -> bool:
         return any(
-            one["kernel"]["execution_state"] == "idle" and one["kernel"]["connections"] > 0
-            for one in sessions
+            one["path"] == path
+            and one["kernel"]["execution_state"] == "idle"
+            and one["kernel"]["connections"] > 0
+            for one in self._ask("/api/sessions") or []
         )
+
+    def end_kernels(self) -> None:
+        """End every kernel, whatever it does."""
+        for one in self._ask("/api/sessions") or []:
+            self._ask(f"/api/sessions/{one['id']}", "DELETE")
 
     def close(self) -> None:
         """End the server and its kernels."""
-        self._process.terminate()
-        self._process.wait(20)
-        self._log.close()
+        self._program.close()
 
 
 class Notebook:
@@ -167,7 +168,7 @@ class Notebook:
     def wait(self, number: int) -> None:
         """Wait until a cell is done."""
         prompt = self.cell(number).locator(".jp-InputPrompt")
-        expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=WAIT)
+        expect(prompt).to_have_text(re.compile(r"\[\d+\]:"))
 
     def done(self, number: int) -> Locator:
         """Run a cell, wait for its end and return its output."""
@@ -187,16 +188,4 @@ class Notebook:
         """Save, and wait for it."""
         self.page.keyboard.press("Control+s")
         bar = self.page.locator("#jp-main-statusbar")
-        expect(bar).to_contain_text("Saving completed", timeout=WAIT)
-
-
-@contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start the system's Chromium."""
-    path = next(
-        one for one in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if os.path.exists(one)
-    )
-    with sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=path, headless=True, args=ARGUMENTS)
-        yield browser
-        browser.close()
+        expect(bar).to_contain_text("Saving completed")

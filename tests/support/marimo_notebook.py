@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
 import sys
 import textwrap
-import time
 import urllib.request
 from pathlib import Path
 
+from browsers import patient
 from playwright.sync_api import Browser, Locator, Page
-
-WAIT = 60_000
-"""Milliseconds; a busy machine takes its time to start a kernel."""
+from programs import Program, free_port
 
 HEAD = "import marimo\n\napp = marimo.App()\n"
 CELL = "\n\n@app.cell\ndef _({takes}):\n{body}\n    return\n"
@@ -35,36 +31,32 @@ class Marimo:
     ) -> None:
         self.path = folder / "notebook.py"
         self.path.write_text(HEAD + "".join(map(_cell, cells)))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = free_port()
         home = folder / "home"
         home.mkdir()
         settings = home / "marimo" / "marimo.toml"
         settings.parent.mkdir()
         settings.write_text("[runtime]\nauto_instantiate = true\n")  # as the page opens
         private = {"HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_STATE_HOME": str(home)}
-        self._log = (folder / "marimo.log").open("w")
-        self._process = subprocess.Popen(
+        self._program = Program(
             [
                 *(sys.executable, "-m", "marimo", "edit", str(self.path), "--headless"),
                 *("--no-token", "--host", "127.0.0.1", "--port", str(self._port)),
                 "--skip-update-check",
             ],
-            env={**os.environ, **private, **environment},
-            cwd=folder,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
+            folder / "marimo.log",
+            {**os.environ, **private, **environment},
+            folder,
         )
-        end = time.monotonic() + WAIT / 1000
-        while not self._is_up():
-            assert self._process.poll() is None, "marimo ended; see marimo.log"
-            assert time.monotonic() < end, "marimo does not come up; see marimo.log"
-            time.sleep(0.1)
+        try:
+            self._program.wait_until(self._is_up)
+        except BaseException:
+            self.close()
+            raise
 
     def _is_up(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.address}health", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.address}health", timeout=30) as answer:
                 return json.load(answer)["status"] == "healthy"
         except OSError:
             return False
@@ -76,16 +68,14 @@ class Marimo:
 
     def open(self, browser: Browser) -> Page:
         """Open the notebook; its cells run."""
-        page = browser.new_page(viewport={"width": 1280, "height": 1800})
+        page = patient(browser.new_context(viewport={"width": 1280, "height": 1800}))
         page.goto(self.address)
-        page.locator("[data-testid='cell-editor']").first.wait_for(timeout=WAIT)
+        page.locator("[data-testid='cell-editor']").first.wait_for()
         return page
 
     def close(self) -> None:
         """End it and its kernel."""
-        self._process.terminate()
-        self._process.wait(20)
-        self._log.close()
+        self._program.close()
 
 
 def _cell(cell: tuple[str, str, str]) -> str:

@@ -9,21 +9,11 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from needs import find_chromium
-
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext
 
 HOST = """<!doctype html><html><head><meta charset="utf-8"><style>
 :root { --jp-layout-color0: #fff; --jp-ui-font-color1: rgba(0,0,0,.87); --jp-brand-color1: #1976d2;
@@ -77,11 +67,13 @@ class WidgetPage:
     """One page with widgets in it.
 
     Args:
-        page: A page of Playwright's.
+        context: A context of Playwright's, in which it opens.
     """
 
-    def __init__(self, page: Any) -> None:
-        self.page = page
+    def __init__(self, context: BrowserContext) -> None:
+        from browsers import patient
+
+        self.page = page = patient(context)
         self.requests: list[str] = []
         self.errors: list[str] = []
         self._widgets: dict[str, Any] = {}
@@ -108,7 +100,7 @@ class WidgetPage:
         self.page.evaluate(RENDER, {**given, "state": state, "width": width})
         return self.page.locator(f"#{name}")
 
-    def until(self, is_so: Callable[[], Any], *, seconds: float = 30.0) -> None:
+    def until(self, is_so: Callable[[], Any], *, seconds: float = 100.0) -> None:
         """Carry messages to and fro until something is so."""
         end = time.monotonic() + seconds
         while True:
@@ -144,18 +136,3 @@ class WidgetPage:
 def text_of(widget: Any, name: str) -> str:
     """Return a widget's script or style sheet."""
     return str(getattr(widget, name))
-
-
-@contextmanager
-def browser_page(**options: Any) -> Iterator[WidgetPage]:
-    """Start Chromium, open a page, and close both at the end."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(find_chromium()), headless=True, args=ARGUMENTS
-        )
-        try:
-            yield WidgetPage(browser.new_page(**options))
-        finally:
-            browser.close()

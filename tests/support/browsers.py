@@ -1,0 +1,92 @@
+"""The one browser of a test process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from asyncio import events
+from collections.abc import Iterator
+from pathlib import Path
+
+from needs import find_chromium
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+WAIT = 120_000
+"""Milliseconds that anything in a page may take on a busy machine; Playwright's own are 5,000."""
+
+expect.set_options(timeout=WAIT)
+
+
+class Chromium:
+    """The system's Chromium, lent to one test at a time.
+
+    Playwright leaves its loop marked as running in the thread between its calls. Nothing
+    asynchronous could run there, so the mark is taken away while no test has the browser.
+
+    Args:
+        browser: The browser.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._loop = asyncio.get_running_loop()
+        events._set_running_loop(None)
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[Browser]:
+        """Lend it; whatever was opened meanwhile is closed."""
+        events._set_running_loop(self._loop)
+        try:
+            try:
+                yield self._browser
+            finally:
+                for context in self._browser.contexts:
+                    context.close()
+        finally:
+            events._set_running_loop(None)
+
+    def wake(self) -> None:
+        """Let it be closed."""
+        events._set_running_loop(self._loop)
+
+
+@contextlib.contextmanager
+def chromium(home: Path) -> Iterator[Chromium]:
+    """Start the system's Chromium.
+
+    Args:
+        home: What it takes for its home.
+    """
+    program = find_chromium()
+    assert program is not None, "mark the test with pytest.mark.browser"
+    with sync_playwright() as player:
+        browser = player.chromium.launch(
+            executable_path=program,
+            headless=True,
+            args=ARGUMENTS,
+            env={**os.environ, "HOME": str(home)},
+            timeout=WAIT,
+        )
+        one = Chromium(browser)
+        try:
+            yield one
+        finally:
+            one.wake()
+            browser.close()
+
+
+def patient(context: BrowserContext) -> Page:
+    """Open a page that waits as long as a busy machine takes."""
+    context.set_default_timeout(WAIT)
+    return context.new_page()
