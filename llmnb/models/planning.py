@@ -166,7 +166,7 @@ class Plan:
             ("  to ask", f"{self.to_ask:,}", ""),
             ("tokens in", f"≈{short(self.prompt_tokens)}", ""),
             ("tokens out", f"≤{short(self.answer_tokens_bound)}", self._length(length_option)),
-            ("cost", self.cost_text, f"prices of {self.prices_date}"),
+            ("cost", self.cost_text, f"prices of {visible(self.prices_date)}"),
         ]
         if self.budget_usd is not None:
             lines.append(("budget", usd_text(self.budget_usd), self._budget_words()))

@@ -134,5 +134,5 @@ def _steps(status: StatusSnapshot, rows: Tally, prices_of: str) -> list[str]:
     elif rows.failed:
         lines.append("Retry the failed rows: run.retry_failed()")
     if prices_of:
-        lines.append(f"Prices of {prices_of}.")
+        lines.append(f"Prices of {words.visible(prices_of, longest=40)}.")
     return lines

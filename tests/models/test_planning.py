@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
+from markup import PAYLOADS, Census, about
 
 from llmnb import errors
 from llmnb.models.asking import Asking
@@ -133,6 +136,25 @@ def test_names_are_text_in_every_form():
     assert "\x1b" not in found._repr_html_() + str(found)
     assert str(found).endswith("Nothing was sent.")
     assert "k" not in repr(found.begin)[:1]
+
+
+def test_every_name_in_a_plan_is_text():
+    """
+    Of a model, a project and a price table: no element and no attribute, no control in a terminal.
+    """
+    usual = plan(ask("a"), Asking(model=LLM(url="https://a.example/v1", api_key="k", model="m")))
+    plain = Census(usual._repr_html_())
+    for payload in PAYLOADS:
+        with about(payload):
+            names = {"model": payload, "project": payload, "prices_date": payload}
+            hostile = dataclasses.replace(usual, **names)
+            found = Census(hostile._repr_html_())
+
+            assert found.elements == plain.elements
+            assert found.attributes == plain.attributes
+            assert found.others == found.open == []
+            hidden = {one for one in str(hostile) + found.text if not one.isprintable()} - {"\n"}
+            assert hidden <= {"\u200b", "\ufeff"}
 
 
 def test_a_plan_that_holds_figures_only_cannot_be_started():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import count, pairwise
 
 import pytest
 from inert import check_inert
-from markup import PAYLOADS
+from markup import PAYLOADS, about
 from shells import new_shell
 
 from llmnb.engine.status import Clock
@@ -77,24 +77,30 @@ def test_a_long_answer_sends_its_end_only(page, clock):
     assert len(shown["text/html"]) < 2 * live.LONGEST_LIVE
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
-def test_pieces_on_show_are_text(payload, page, clock):
+def test_pieces_on_show_are_text(page, clock):
     """
-    Half an element is as inert as a whole one.
+    Half an element is as inert as a whole one, and the end takes the place of the last.
     """
-    text = PageText()
-    page.names["text"] = text
-    for number, character in enumerate(payload):
-        clock(float(number))
-        text.take(0, Delta(text=character))
-        text.draw()
-    shown = page.run("text.draw(); text.end({'text/plain': 'x'})").shown
-    assert shown[-1] == {"text/plain": "x"}
-    text = PageText()
-    page.names["text"] = text
-    text.take(0, Delta(text=payload))
-    (shown,) = page.run("text.draw()").shown
-    check_inert(shown["text/html"], wrapped=True)
+    moments = count()
+
+    def come(payload: str) -> None:
+        text = PageText()
+        for character in payload:
+            clock(float(next(moments)))
+            text.take(0, Delta(text=character))
+            text.draw()
+        text.end({"text/plain": "x"})
+
+    page.names["come"] = come
+    for payload in PAYLOADS:
+        with about(payload):
+            *shown, last = page.run(f"come({payload!r})").shown
+
+            assert len(shown) == len(payload)
+            for piece in shown:
+                check_inert(piece["text/html"], wrapped=True)
+                assert not set(piece["text/plain"]) & set("\x1b\u202e\x00\r\x07")
+            assert last == {"text/plain": "x"}
 
 
 def test_a_terminal_prints_what_is_new(capsys, clock):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 from inert import check_inert
-from markup import PAYLOADS
+from markdown_it import MarkdownIt
+from markup import PAYLOADS, about
 
 from llmnb import LLMModel, LLMResult
 from llmnb.errors import MissingKey, SchemaMismatch, UnknownModel
 from llmnb.notebook.answer import Answer
+from llmnb.notebook.forms import FORMS, Table
+from llmnb.records import Outcome, Reply
 from llmnb.testing import always
 
 
@@ -252,17 +255,43 @@ def test_an_answer_of_another_form_is_an_error_that_quotes_its_start(shell, desk
 # --------------------------------------------------------------------------- on show
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
-def test_an_answer_on_show_is_inert(payload, shell, desk):
+def test_an_answer_on_show_is_inert(shell, desk):
     """
     Nothing that a model writes is live in a notebook, whichever form it has.
     """
-    desk.answer = payload
+    desk.answer = "\n\n".join(PAYLOADS)
     for form in ("markdown", "text", "code"):
         shown = shell.run(f"%%llm -f {form} --no-cache\nHi").value_shown
         check_inert(shown["text/html"], wrapped=True)
-        assert "\x1b" not in shown["text/plain"]
-        assert "\u202e" not in shown["text/plain"]
+        assert "evil.test" in shown["text/html"]
+        assert not set(shown["text/plain"]) & set("\x1b\u202e")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_text_of_an_answer_is_inert(form):
+    """
+    What was answered, what was read out of it and the names of who answered are text, in each form.
+    """
+    values = {
+        "json": lambda text: {text: [text]},
+        "table": lambda text: Table((text,), ((text,),)),
+    }
+    careless = MarkdownIt("js-default", {"html": True, "linkify": False})
+    for payload in PAYLOADS:
+        with about(payload):
+            who = {"provider": payload, "model": payload}
+            outcome = Outcome(row=0, reply=Reply(text=payload), seconds=1.0, **who)
+            value = values.get(form, str)(payload)
+            shown = Answer(outcome, form=form, value=value).bundle()
+
+            check_inert(shown["text/html"], wrapped=True)
+            check_inert(in_html(careless.render(shown["text/markdown"])))
+            assert not set(shown["text/plain"]) & set("\x1b\u202e\x00\r\x07")
+
+
+def in_html(xhtml: str) -> str:
+    """Return a page that is written as XML as it is written in HTML."""
+    return xhtml.replace("<hr />", "<hr>").replace("<br />", "<br>")
 
 
 def test_an_answer_shows_who_answered(shell, desk):

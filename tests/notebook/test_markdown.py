@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from inert import ELEMENTS, Nodes, Page, check_inert
 from markdown_it import MarkdownIt
-from markup import PAYLOADS
+from markup import PAYLOADS, about
 
 from llmnb.notebook import markdown, rewritten
 
@@ -32,37 +32,39 @@ MARKED = (
 """Places in which a text can stand in Markdown."""
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
-def test_markup_is_text_wherever_it_stands(payload):
+def test_markup_is_text_wherever_it_stands():
     """
     No payload becomes an element, an attribute, a comment, in any place of a Markdown text.
     """
-    for place in MARKED:
-        check_inert(markdown.to_html(place.replace("{}", payload)))
+    for payload in PAYLOADS:
+        for place in MARKED:
+            with about(written := place.replace("{}", payload)):
+                check_inert(markdown.to_html(written))
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
-def test_rewritten_markdown_is_inert_where_html_is_allowed(payload):
+def test_rewritten_markdown_is_inert_where_html_is_allowed():
     """
     A page that renders Markdown itself, raw HTML included, gets nothing live either.
     """
     careless = MarkdownIt("js-default", {"html": True, "linkify": False})
-    for place in MARKED:
-        written = rewritten.to_markdown(place.replace("{}", payload))
-        html = careless.render(written)
-        page = Page(html.replace("<hr />", "<hr>").replace("<br />", "<br>"))
-        assert page.elements <= ELEMENTS, written
-        assert page.attributes <= {"start", "style"}, written
-        assert page.others == []
+    for payload in PAYLOADS:
+        for place in MARKED:
+            with about(written := place.replace("{}", payload)):
+                html = careless.render(rewritten.to_markdown(written))
+                page = Page(html.replace("<hr />", "<hr>").replace("<br />", "<br>"))
+                assert page.elements <= ELEMENTS
+                assert page.attributes <= {"start", "style"}
+                assert page.others == []
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
-def test_preformatted_and_code_are_text(payload):
+def test_preformatted_and_code_are_text():
     """
     Text and code are shown as they are.
     """
-    check_inert(markdown.preformatted(payload))
-    check_inert(markdown.code_block(payload))
+    for payload in PAYLOADS:
+        with about(payload):
+            check_inert(markdown.preformatted(payload))
+            check_inert(markdown.code_block(payload))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import dataclasses
 import re
 
 import pytest
-from markup import PAYLOADS, Census
+from markup import PAYLOADS, Census, about
 from snapshots import CAUSES, NOW, SHARES, counts, finished, snapshot, stopped
 
 from llmnb.engine.status import FailureCause, ModelShare, StatusSnapshot, StatusTracker
@@ -43,38 +43,34 @@ def hostile(payload: str, *, end: StatusSnapshot | None = None) -> StatusSnapsho
 
 
 @pytest.mark.parametrize("end", [finished(), stopped()], ids=["finished", "stopped"])
-@pytest.mark.parametrize("payload", PAYLOADS)
-def test_markup_from_outside_stays_text(payload, end):
+def test_markup_from_outside_stays_text(end):
     """
     Whatever a project, a model or an error is called: no element, attribute or address of it lives.
     """
-    census = Census(receipt.html(hostile(payload, end=end), ended=NOW, prices_of=payload))
+    for payload in PAYLOADS:
+        with about(payload):
+            census = Census(receipt.html(hostile(payload, end=end), ended=NOW, prices_of=payload))
 
-    assert census.elements <= ELEMENTS
-    assert census.attributes <= ATTRIBUTES
-    assert census.others == []
-    assert census.open == []
-    assert not any("url(" in one or "//" in one or "import" in one for one in census.values)
-    assert payload[:20].isprintable() is False or payload[:20] in census.text
+            assert census.elements <= ELEMENTS
+            assert census.attributes <= ATTRIBUTES
+            assert census.others == []
+            assert census.open == []
+            assert not any("url(" in one or "//" in one or "import" in one for one in census.values)
+            assert payload[:20].isprintable() is False or payload[:20] in census.text
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
-def test_the_text_holds_no_control(payload):
+def test_the_text_holds_no_control():
     """
     Nothing moves a cursor, opens a link or turns a line around; no line passes 90 columns.
     """
-    told = receipt.text(hostile(payload), ended=NOW)
+    hidden = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202a-\u202e\u2066-\u2069]")
+    for payload in PAYLOADS:
+        with about(payload):
+            told = receipt.text(hostile(payload), ended=NOW, prices_of=payload)
 
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202a-\u202e\u2066-\u2069]", told)
-    assert max(len(one) for one in told.split("\n")) <= 90
-    assert receipt.line(hostile(payload)).count("\n") == 0
-
-
-def test_there_are_enough_payloads():
-    """
-    At least eighty, all different.
-    """
-    assert len(set(PAYLOADS)) >= 80
+            assert not hidden.search(told)
+            assert max(len(one) for one in told.split("\n")) <= 90
+            assert receipt.line(hostile(payload)).count("\n") == 0
 
 
 def test_every_element_of_a_receipt_is_closed_and_known():

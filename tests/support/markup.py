@@ -1,7 +1,14 @@
-"""Texts that would do something if any surface took them for markup, and what to look for."""
+"""
+Texts that would do something if any surface took them for markup, and what to look for.
+
+What makes text harmless is tried with each of them in every place; a surface, once with all of
+them in every text of its own that comes from outside.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html.parser import HTMLParser
 
 _ELEMENTS = (
@@ -108,6 +115,16 @@ _OTHERS = (
 )
 
 PAYLOADS = _ELEMENTS + _ATTRIBUTES + _OTHERS
+
+
+@contextmanager
+def about(payload: str) -> Iterator[None]:
+    """Name the payload in whatever fails inside, so that one test can try them all."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"The payload: {payload!r}")
+        raise
 
 
 class Census(HTMLParser):

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import orjson
 import pytest
+from markup import PAYLOADS, about
 from recorded_errors import NOW, RECORDED, Recorded, anthropic, openai
 
 from llmnb import errors
@@ -304,3 +305,16 @@ def test_shapes_of_two_providers_are_told_apart_by_content_not_by_name():
     error = judge(529, anthropic("overloaded_error", "Overloaded"), {"retry-after": "1"})
 
     assert type(error) is errors.Overloaded
+
+
+def test_what_a_provider_wrote_hides_nothing():
+    """
+    Controls and directions are written out in the shown beginning of a reply and in the error.
+    """
+    for payload in PAYLOADS:
+        with about(payload):
+            raw = orjson.dumps({"error": {"message": payload}})
+            error = classify(400, {}, raw, provider="p", model="m", now=NOW, secret=None)
+
+            for text in (shown(payload.encode()), error.message, error.body or ""):
+                assert {one for one in text if not one.isprintable()} <= {"\n"}
