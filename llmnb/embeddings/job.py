@@ -2,8 +2,9 @@
 
 Requests are batches, and they go through the one engine like any other: its
 gates, retries, limits and budget hold for them. Texts are what is looked up,
-kept, shared and counted. A batch that is refused is halved until the text
-that is to blame stands alone, so that it takes no other down with it.
+kept, shared and counted. A batch that is refused, or that fails at every
+attempt, is halved until the text that is to blame stands alone, so that it
+takes no other down with it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from llmnb.embeddings.results import OnText, Results
 from llmnb.embeddings.shelf import Shelf
 from llmnb.embeddings.trimming import Trimmer
 from llmnb.engine.run import Run
-from llmnb.errors import BadReply, LLMNBError, RequestRejected, Stopped
+from llmnb.errors import BadReply, LLMNBError, ProviderError, RequestRejected, Stopped
 from llmnb.models.asking import Asking
 from llmnb.models.preparer import Preparer
 from llmnb.models.start import start
@@ -229,7 +230,7 @@ class Job:
             outcome.reply = _NOTHING  # the run keeps its outcomes, and vectors are large
             return
         assert error is not None
-        is_refusal = isinstance(error, RequestRejected) and error.details.status in _DIVISIBLE
+        is_refusal = _may_be_one_text(error)
         if is_refusal and len(batch) > 1 and not self.is_stopping:
             self._refused.append((batch, error))
             return
@@ -277,6 +278,13 @@ class Job:
         self._refused = []
         why = (None if self.is_stopping else self.runs[-1].error) or _not_asked()
         self.results.failed(self.results.missing(), why)
+
+
+def _may_be_one_text(error: LLMNBError) -> bool:
+    """Whether one text of many may be to blame: refused, or failed at each of several attempts."""
+    if isinstance(error, RequestRejected):
+        return error.details.status in _DIVISIBLE
+    return isinstance(error, ProviderError)
 
 
 def _batching(asking: Asking, provider: str) -> Asking:

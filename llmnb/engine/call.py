@@ -67,6 +67,7 @@ class Flight:
         "_has_hedge",
         "_is_late",
         "_left",
+        "_may_be_billed",
         "_waits_on",
         "attempts",
         "call",
@@ -75,6 +76,7 @@ class Flight:
         "is_sending",
         "key",
         "known",
+        "last",
         "row",
         "started",
         "tries",
@@ -94,6 +96,10 @@ class Flight:
         self.tries = Tries()
         self.attempts = 0
         self.hedged = False
+        self.last: LLMNBError | None = None
+        """The error of its latest request."""
+
+        self._may_be_billed = False
         self.history: list[str] = []
         self.started: float | None = None
         self.is_sending = False
@@ -155,7 +161,7 @@ class Flight:
         """Land because the task was cancelled."""
         dead = self.voyage.why_dead(self.call.target.pool)
         if dead is not None and not self.is_sending:
-            return self._failed(copied(dead))
+            return self._failed(self._given_up(dead))
         return self._failed(
             Stopped(
                 "Stopped while its request was on its way; it may have been billed. "
@@ -167,9 +173,9 @@ class Flight:
         )
 
     def wake(self, error: LLMNBError) -> None:
-        """End the wait for a turn or a retry, if there is one, with an error."""
+        """End the wait for a turn or a retry, if there is one, because its target is disabled."""
         if self._waits_on is not None and not self._waits_on.done():
-            self._waits_on.set_exception(error)
+            self._waits_on.set_exception(self._given_up(error))
 
     # ------------------------------------------------------------- asking one target
 
@@ -194,6 +200,8 @@ class Flight:
             self._count(outcome)
             telling.troubled(self.row, self.attempts, outcome)
             self.history.append(outcome.message)
+            self.last = outcome
+            self._may_be_billed = self._may_be_billed or outcome.details.maybe_billed
             await self._wait_after(outcome, ticket, gate)
             is_first = True
             self.voyage.counts.num_retried += 1
@@ -296,7 +304,15 @@ class Flight:
     def _raise_if_dead(self) -> None:
         error = self.voyage.why_dead(self.call.target.pool)
         if error is not None:
-            raise copied(error)
+            raise self._given_up(error)
+
+    def _given_up(self, why: LLMNBError) -> LLMNBError:
+        """Return the row's error where its target is disabled: its own, if it has been sent."""
+        if self.last is None or not isinstance(why, Unsent):
+            return copied(why)
+        twin = copied(self.last)
+        twin.args = (f"{self.last.message}\n{why.message}",)
+        return twin
 
     # -------------------------------------------------------------------- sending
 
@@ -569,6 +585,7 @@ class Flight:
             model=error.details.model or target.model,
             attempts=self.attempts,
             history=tuple(self.history),
+            maybe_billed=error.details.maybe_billed or self._may_be_billed,
         )
 
     def _out_of_time(self) -> LLMNBError:

@@ -527,7 +527,7 @@ class Walk:
             self.first_error = error
         for flight, _ in list(self.leading.values()):
             if not flight.is_sending and (not pool or flight.call.target.pool == pool):
-                flight.wake(copied(self._voyage.why_dead(flight.call.target.pool) or error))
+                flight.wake(self._voyage.why_dead(flight.call.target.pool) or error)
 
 
 _ANOTHER_RUNS = (Stopped, AccountError, StoreError, BudgetExceeded)

@@ -50,19 +50,24 @@ _NO_CREDIT = (
     "openrouter_credits",
     "openrouter_key_limit",
 )
-_NO_CREDIT_WORDS = {
-    429: re.compile(
-        _START + r"(?:exceeded your current quota|insufficient (?:credits?|balance|funds|quota)\b"
-        r"|(?:spend|spending) (?:cap|limit)s?\b|out of credits|billing hard limit)",
-        re.IGNORECASE | re.DOTALL,
-    ),
-    # Anthropic's words. What else comes with a 400 may quote the prompt.
-    400: re.compile(
-        r"\A(?:your credit balance is too low"
-        r"|you have reached your specified (?:workspace )?api usage limits)",
-        re.IGNORECASE,
-    ),
-}
+_NO_CREDIT_PHRASES = (
+    r"(?:exceeded your current quota|insufficient (?:credits?|balance|funds|quota)\b"
+    r"|(?:spend|spending) (?:cap|limit)s?\b|out of credits|billing hard limit"
+    r"|used all available credits|credit balance is too low|(?:have|has) (?:any|no) credits\b"
+    r"|reached your specified (?:workspace )?api usage limits)"
+)
+_NO_CREDIT_WORDS = re.compile(_START + _NO_CREDIT_PHRASES, re.IGNORECASE | re.DOTALL)
+_NO_CREDIT_OF_ACCOUNT = re.compile(
+    # Only where the sentence is about the account from its first word, and quotes nothing.
+    r"\A(?:(?:you|your|the|this)\b|account\b|team\b|organi[sz]ation\b)[^\"'`:]{0,120}?"
+    + _NO_CREDIT_PHRASES
+    + r"|\A"
+    + _NO_CREDIT_PHRASES,
+    re.IGNORECASE,
+)
+_QUOTING = (400, 403, 404, 413, 422)
+"""Statuses whose message may quote the prompt."""
+
 _GOOGLE_NO_CREDIT = re.compile(
     # "limit: 0" is what Google writes of a model that the account may not use at all.
     r"prepayment credits? (?:is|are) depleted|spending cap|\blimit: 0\b",
@@ -235,7 +240,7 @@ def _kind(
         return RedirectRefused, "answered with a redirect, which is not followed"
     if status < 400:
         return BadReply, "answered with a status that no answer has; its bytes are kept"
-    if 400 <= status < 430 and (found := _corrected(status, problem, wait, provider)):
+    if 400 <= status < 500 and (found := _corrected(status, problem, wait, provider)):
         return found
     if status in (401, 403):
         return AuthenticationError, _bad_key(provider)
@@ -257,7 +262,7 @@ def _kind(
 def _corrected(
     status: int, problem: Problem, wait: float | None, provider: str
 ) -> tuple[type[LLMNBError], str] | None:
-    """Return what the body makes of a status from 400 to 429, None where it leaves it alone."""
+    """Return what the body makes of a status from 400 to 499, None where it leaves it alone."""
     if status == 402 and wait is not None and problem.has("openrouter_in_flight_budget"):
         return RateLimited, "still holds the credit for earlier requests"
     if _is_out_of_credit(status, problem):
@@ -279,7 +284,7 @@ def _corrected(
 def _is_out_of_credit(status: int, problem: Problem) -> bool:
     if status == 402:
         return True
-    if status in (400, 403, 429) and problem.has(*_NO_CREDIT):
+    if problem.has(*_NO_CREDIT):
         return True
     if problem.has("resource_exhausted"):
         # Google words every limit as a quota; only the one of a whole day, or money, ends the run.
@@ -287,8 +292,8 @@ def _is_out_of_credit(status: int, problem: Problem) -> bool:
         return is_of_the_day or _GOOGLE_NO_CREDIT.search(problem.message) is not None
     if problem.has("credit_limit"):  # Together's name for an ordinary limit of pace
         return False
-    words = _NO_CREDIT_WORDS.get(status)
-    return words is not None and words.match(problem.message) is not None
+    words = _NO_CREDIT_OF_ACCOUNT if status in _QUOTING else _NO_CREDIT_WORDS
+    return words.match(problem.message) is not None
 
 
 def _bad_key(provider: str) -> str:

@@ -40,8 +40,10 @@ _WINDOWS = (
 def retry_after(headers: Mapping[str, str], body: bytes, *, now: float) -> float | None:
     """Return the seconds a refusal asks to wait, None where it does not say.
 
-    The first that says something wins: ``retry-after-ms``, ``retry-after``, a
-    delay in the body, the reset of a window that is used up.
+    The longest of ``retry-after-ms``, ``retry-after`` and the delays in the body.
+    Where none of them is more than nothing, the reset of a window that is used
+    up: beside a delay it would be too long, as some servers tell of the moment
+    when the whole window is free again.
 
     Args:
         headers: Of the reply.
@@ -58,21 +60,24 @@ def retry_after(headers: Mapping[str, str], body: bytes, *, now: float) -> float
         >>> retry_after({}, b'{"error": {"message": "Please try again in 6m0s."}}', now=0.0)
         360.0
     """
-    wait = plain_retry_after(headers, now=now)
-    if wait is None:
-        wait = delay_in_body(body, now=now)
-    return _until_reset(headers, now) if wait is None else wait
+    wait = _longest(plain_retry_after(headers, now=now), delay_in_body(body, now=now))
+    return wait or _longest(wait, _until_reset(headers, now))
 
 
 def plain_retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
     """Return the seconds that the ``Retry-After`` headers alone ask to wait."""
+    wait = None
     if (text := headers.get("retry-after-ms")) is not None:
         milliseconds = number_of(text.strip())
         if milliseconds is not None and milliseconds / 1000 <= LONGEST:
-            return max(0.0, milliseconds / 1000)
+            wait = max(0.0, milliseconds / 1000)
     if (text := headers.get("retry-after")) is not None:
-        return wait_of(text, now=now)
-    return None
+        wait = _longest(wait, wait_of(text, now=now))
+    return wait
+
+
+def _longest(*waits: float | None) -> float | None:
+    return max((wait for wait in waits if wait is not None), default=None)
 
 
 def delay_in_body(body: bytes, *, now: float | None = None) -> float | None:
@@ -83,6 +88,7 @@ def delay_in_body(body: bytes, *, now: float | None = None) -> float | None:
         now: Seconds since the epoch; None leaves out what is written as a moment.
     """
     text = body[:_BODY_READ_BYTES].decode("utf-8", "replace")
+    fields = []
     for name, value in _AS_FIELD.findall(text):
         number = number_of(value.strip())
         if number is None:
@@ -90,13 +96,15 @@ def delay_in_body(body: bytes, *, now: float | None = None) -> float | None:
         else:
             wait = max(0.0, number / (1000 if name.lower().endswith("ms") else 1))
         if wait is not None and wait <= LONGEST:
-            return wait
+            fields.append(wait)
+    if longest := _longest(*fields):
+        return longest
     if (match := _IN_WORDS.search(text)) is not None:
         wait = duration_of(match[1])
-        return wait if wait is not None and wait <= LONGEST else None
+        return _longest(*fields, wait if wait is not None and wait <= LONGEST else None)
     if now is not None and (match := _AS_MOMENT.search(text)) is not None:
-        return wait_of(match[1], now=now)
-    return None
+        return _longest(*fields, wait_of(match[1], now=now))
+    return _longest(*fields)
 
 
 def _until_reset(headers: Mapping[str, str], now: float) -> float | None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 
 import pytest
 from asking import ask, kinds, questions, texts
 
+import llmnb.models.start
+from llmnb.decide.retry import RetryPolicy
 from llmnb.testing import SimulatedProvider, faults
 
 
-def test_a_429_pauses_and_costs_no_attempt():
+def test_a_429_pauses_and_costs_no_attempt(monkeypatch):
     """
     Ten refusals in a row, and the row is still answered with `max_attempts=1`.
     """
+    policy = functools.partial(RetryPolicy, base_seconds=0.001)
+    monkeypatch.setattr(llmnb.models.start, "RetryPolicy", policy)
     refusals = [faults.rate_limited(retry_after=0.01)] * 10
     with SimulatedProvider(faults=refusals) as sim:
         run = ask(sim, questions(1), max_attempts=1)

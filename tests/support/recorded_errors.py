@@ -232,7 +232,7 @@ _AZURE = [
         errors.RateLimited,
         "azure",
         headers={"retry-after-ms": "36512", "retry-after": "37"},
-        wait=36.512,
+        wait=37.0,
     ),
     Recorded(
         "azure: pace, delay in words only",

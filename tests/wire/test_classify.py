@@ -102,6 +102,35 @@ def test_a_prompt_that_speaks_of_quotas_stops_nothing(status, prompt):
         assert not isinstance(judge(status, body), errors.QuotaExhausted)
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "code"),
+    [
+        (
+            412,
+            "Account me is suspended, possibly due to reaching the monthly spending limit or "
+            "failure to pay past invoices.",
+            "PRECONDITION_FAILED",
+        ),
+        (412, "PRECONDITION_FAILED: the monthly spending limit is reached", None),
+        (
+            403,
+            "Your team 1f0a-22 has either used all available credits or reached its monthly "
+            "spending limit.",
+            "permission-denied",
+        ),
+        (400, "Your credit balance is too low to access the API.", "invalid_request_error"),
+        (401, "Insufficient credits.", None),
+        (409, "You exceeded your current quota.", None),
+        (422, "Insufficient balance", None),
+    ],
+)
+def test_an_empty_account_is_known_by_its_words_at_any_4xx(status, message, code):
+    """
+    Providers say it with whatever status they like; it ends the target and not one row.
+    """
+    assert type(judge(status, openai(message, "error", code))) is errors.QuotaExhausted
+
+
 def test_togethers_credit_limit_is_one_of_pace_whatever_it_says():
     """
     The name alone decides: with a 429 it never ends the run.

@@ -106,7 +106,12 @@ def test_hours_are_told_as_they_are():
     ("headers", "seconds"),
     [
         ({"retry-after-ms": "250"}, 0.25),
-        ({"retry-after-ms": "250.5", "retry-after": "1"}, 0.2505),
+        ({"retry-after-ms": "250.5", "retry-after": "1"}, 1.0),
+        ({"retry-after-ms": "1500", "retry-after": "1"}, 1.5),
+        ({"retry-after-ms": "0", "retry-after": "1"}, 1.0),
+        ({"retry-after": "0", "x-ratelimit-reset-requests": "3s"}, 3.0),
+        ({"retry-after": "2", "x-ratelimit-reset-requests": "6m0s"}, 2.0),
+        ({"retry-after": "0", "x-ratelimit-reset-requests": "0s"}, 0.0),
         ({"retry-after-ms": "-250"}, 0.0),
         ({"retry-after-ms": "nan", "retry-after": "1"}, 1.0),
         ({"retry-after-ms": "inf", "retry-after": "1"}, 1.0),
@@ -115,9 +120,9 @@ def test_hours_are_told_as_they_are():
         ({}, None),
     ],
 )
-def test_milliseconds_are_finer_and_win(headers, seconds):
+def test_the_longest_of_all_hints_counts(headers, seconds):
     """
-    Azure sends both; a broken one does not hide the good one.
+    Azure sends a wait of no milliseconds beside one of a second; a broken one hides no good one.
     """
     assert retry_after(headers, b"", now=NOW) == seconds
 
@@ -155,13 +160,13 @@ def test_delays_in_bodies_are_found(body, seconds):
     assert retry_after({}, body, now=NOW) == (None if seconds is None else pytest.approx(seconds))
 
 
-def test_a_header_wins_over_words_and_words_over_resets():
+def test_the_longer_of_header_and_words_counts_and_resets_only_without_them():
     """
-    The most deliberate statement counts.
+    A hint is never shortened by another; a reset may tell of the whole window.
     """
     resets = {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "3s"}
 
-    assert retry_after({"retry-after": "1", **resets}, b"try again in 2s", now=NOW) == 1.0
+    assert retry_after({"retry-after": "1", **resets}, b"try again in 2s", now=NOW) == 2.0
     assert retry_after(resets, b"try again in 2s", now=NOW) == 2.0
     assert retry_after(resets, b"", now=NOW) == 3.0
 
