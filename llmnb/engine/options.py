@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from llmnb.decide.retry import RetryPolicy
+from llmnb.engine.budget import Budget
 from llmnb.engine.voyage import Saves
 from llmnb.records import Delta, Limits
 
@@ -51,6 +52,9 @@ class RunOptions:
 
     budget_usd: float | None = None
     """Dollars that are not overshot beyond what is in flight."""
+
+    budget: Budget | None = None
+    """What they are taken from; several runs may share it."""
 
     prepare: Callable[[], None] | None = None
     """Called once on a thread before the first request; requests wait for its end."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from llmnb import bridge
 from llmnb.engine import ending
+from llmnb.engine.budget import budget_for
 from llmnb.engine.gate import Gate
 from llmnb.engine.handover import Streamed
 from llmnb.engine.options import RunOptions, Store
@@ -268,12 +269,12 @@ class Run:
         again = [one for one in failed if one.row not in asked]
         if not again and self._mending:
             return self._mending[-1][1]
-        rows = [one.row for one in again]
+        rows, options = [one.row for one in again], self._walk.options
         run = Run(
             [one.tag for one in again],
             self._prepare,
             self._store,
-            self._walk.options,
+            dataclasses.replace(options, budget=budget_for(options.budget_usd)),
             lambda outcome: self._walk.mend(rows[outcome.row], outcome),
         )
         run.row_of = lambda number: self.row_of(rows[number])

@@ -21,7 +21,6 @@ from llmnb.decide.hedge import Hedger
 from llmnb.engine import collector, telling
 from llmnb.engine.attempt import Answered
 from llmnb.engine.backlog import Backlog
-from llmnb.engine.budget import Budget
 from llmnb.engine.call import Flight
 from llmnb.engine.coalesce import Landing
 from llmnb.engine.gate import Gate
@@ -131,7 +130,7 @@ class Walk:
             backlog=Backlog(0),
             time_limit=options.time_limit,
             hedger=None if options.hedge_after is None else Hedger(options.hedge_after),
-            budget=None if options.budget_usd is None else Budget(options.budget_usd),
+            budget=options.budget,
             on_delta=options.on_delta,
             prepare=options.prepare,
             use_cache=options.use_cache,

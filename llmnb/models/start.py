@@ -12,6 +12,7 @@ from llmnb.adapters import prices
 from llmnb.adapters.http import tls
 from llmnb.adapters.rates import Rate, per_minute
 from llmnb.decide.retry import LONGEST_SERVER_WAIT, RetryPolicy
+from llmnb.engine.budget import budget_for
 from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
@@ -120,6 +121,7 @@ def start(
             time_limit=time_limit,
             hedge_after=hedge_after,
             budget_usd=budget,
+            budget=budget_for(budget),
             on_delta=on_delta,
             prepare=functools.partial(_get_ready, targets),
             streams=streams,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import threading
 
 import pytest
 
 from llmnb import LLM, LLMModel, LLMResult, Message
-from llmnb.errors import ConfigurationError
+from llmnb.errors import BudgetExceeded, ConfigurationError
 from llmnb.models.run_tools import run_tools
 from llmnb.records import ToolCall
 from llmnb.testing import SimulatedProvider
@@ -361,3 +362,29 @@ def test_geminis_sealed_thoughts_go_back_with_the_call():
     assert call.signature == "c2VhbGVk"
     assert "c2VhbGVk" not in repr(call)
     assert sent["contents"][1]["parts"][0]["thoughtSignature"] == "c2VhbGVk"
+
+
+def test_a_budget_binds_over_all_rounds_of_the_loop():
+    """
+    Each round costs less than the budget, and all of them together never more.
+    """
+    with SimulatedProvider(reply="again", latency=0) as sim:
+        model = Looping(url=sim.base_url, api_key="k", model="gpt-4o-mini")
+        one = model.run_tools_sync("Go on.", [add], max_rounds=1, max_tokens=10).cost
+        with pytest.raises(BudgetExceeded, match="are spent"):
+            model.run_tools_sync(
+                "Go on again.", [add], max_rounds=60, max_tokens=10, budget_usd=one * 500
+            )
+
+    assert 2 <= len(sim.ledger.received) - 1 < 60
+
+
+class Looping(LLM):
+    """Takes every answer for a call of a tool, so that a loop never ends by itself."""
+
+    async def acompletion(self, messages, **kw):
+        kw.pop("tools", None)
+        kw.pop("tool_choice", None)
+        (result,) = await super().acompletion(messages, **kw)
+        call = wanted("add", f'{{"a": {len(ran)}}}', number=len(ran))
+        return [dataclasses.replace(result, tool_calls=(call,))]
