@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from llmnb import bridge, progress, settings
-from llmnb.adapters.rates import Rate
+from llmnb.adapters.rates import Rate, per_minute
 from llmnb.batches.start import start_batch
 from llmnb.engine import collector
 from llmnb.engine.run import Run
@@ -24,7 +24,7 @@ from llmnb.models import listing
 from llmnb.models.asking import Asking, Model
 from llmnb.models.resolve import choose
 from llmnb.models.start import start
-from llmnb.records import Outcome
+from llmnb.records import Limits, Outcome
 from llmnb.store import clearing
 
 logger = logging.getLogger("llmnb")
@@ -380,6 +380,14 @@ class AsyncLLM:
         unknown = set(limits) - set(_LIMITS) - _FOR_ONE_CALL
         if unknown:
             raise TypeError(f"generate() has no argument {sorted(unknown)[0]!r}")
+        # What this object was made with binds the account, an argument of a call its run.
+        own = {name: chosen.pop(name) for name in _OF_THE_ACCOUNT if name not in limits}
+        account = Limits(
+            requests_per_minute=per_minute(own.get("max_requests_per_minute")),
+            tokens_per_minute=per_minute(own.get("max_tokens_per_minute")),
+            concurrency=own.get("max_concurrent_requests"),
+            even=own.get("max_rps", False),
+        )
         chosen.update(limits)
         mode = chosen.pop("mode", "live")
         asking = _replaced(self._asking, cache_vars=cache_vars or {})
@@ -409,6 +417,7 @@ class AsyncLLM:
             project_name=project,
             cache_dir=self.cache_dir,
             use_cache=use_cache,
+            account=account,
             **chosen,
             **how,
         )
@@ -451,6 +460,8 @@ _LIMITS = (
     "max_attempts",
 )
 
+
+_OF_THE_ACCOUNT = _LIMITS[:4]
 
 _FOR_ONE_CALL = frozenset(("max_wait", "time_limit", "share", "hedge_after", "budget_usd", "mode"))
 """Further arguments that a call may have, see `models.start.start`."""

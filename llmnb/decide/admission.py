@@ -51,7 +51,7 @@ class Admission:
         self.reason: Reason = ""
         self.requests: Bucket | None = None
         self.tokens: Bucket | None = None
-        self.concurrency = DEFAULT_CONCURRENCY
+        self.concurrency: float = DEFAULT_CONCURRENCY
         self.limits = Limits()
         self.change(limits, now=now)
 

@@ -8,7 +8,8 @@ What may be sent again is a matter of the error's type:
   is no leave to ask at once;
 - never arrived or surely unbilled (`Unsent`, `ProviderError`): again, up to
   `max_attempts` in all;
-- perhaps billed (`MaybeBilled`): once a row, and for few rows of a run;
+- perhaps billed (`MaybeBilled`): once a row, and only while its run has a token
+  (`ResendBudget`), so that a network that loses every reply buys ten rows twice, not all;
 - everything else: never.
 """
 
@@ -22,6 +23,10 @@ from llmnb.errors import FlowControl, LLMNBError, MaybeBilled, ProviderError, Un
 
 LONGEST_SERVER_WAIT = 120.0
 """Seconds; a server that asks for more is not waited for, the person is told when to come back."""
+
+
+RESEND_TOKENS = 10
+"""Rows of a run that may be sent again after a lost reply with no success between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,46 @@ class Tries:
 
     is_resent: bool = False
     """Whether its one re-send after a perhaps billed request is used."""
+
+
+class ResendBudget:
+    """How many rows of a run may be sent again after a reply was lost.
+
+    It starts full; each re-send takes a token, each success returns a tenth of one.
+
+    Example:
+        >>> budget = ResendBudget()
+        >>> for _ in range(10):
+        ...     budget.take()
+        >>> budget.has_token
+        False
+        >>> for _ in range(10):
+        ...     budget.on_success()
+        >>> budget.has_token
+        True
+
+    Source:
+        "Retry throttling" in gRPC proposal A6, *gRPC Retry Design*, 2017.
+    """
+
+    __slots__ = ("_tenths",)
+
+    def __init__(self) -> None:
+        self._tenths = 10 * RESEND_TOKENS  # whole numbers: ten tenths are exactly one
+
+    @property
+    def has_token(self) -> bool:
+        """Whether a row may be sent again now."""
+        return self._tenths >= 10
+
+    def take(self) -> None:
+        """Send one row again; ask `has_token` first."""
+        self._tenths -= 10
+
+    def on_success(self) -> None:
+        """Note an answer."""
+        if self._tenths < 10 * RESEND_TOKENS:
+            self._tenths += 1
 
 
 def backoff(
@@ -109,7 +154,7 @@ def next_wait(
         tries: The row's history.
         policy: The run's patience.
         since_success: Seconds for which the target has answered nothing well.
-        can_resend: Whether the run may still re-send after a perhaps billed request.
+        can_resend: Whether the run may send a row again after a perhaps billed request.
         episode: Congestion events of the target that no success came between, from 1. What is
             refused together is one event. In the first a positive hint is kept exactly.
         rand: Uniform numbers in [0, 1).
@@ -149,13 +194,3 @@ def next_wait(
 def backoff_of(failures: int, policy: RetryPolicy, rand: Callable[[], float]) -> float:
     """Return the full-jitter wait under a policy's base and cap."""
     return backoff(failures, base=policy.base_seconds, cap=policy.cap_seconds, rand=rand)
-
-
-def resend_allowance(rows: int) -> int:
-    """Return for how many rows of a run a perhaps billed request may be sent again.
-
-    Example:
-        >>> resend_allowance(10), resend_allowance(1000)
-        (3, 20)
-    """
-    return max(3, rows * 2 // 100)

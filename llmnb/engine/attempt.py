@@ -132,17 +132,19 @@ class Rival(Attempt):
     Args:
         call: What to ask.
         gate: Where it is to be admitted.
+        run: Whose request it is.
         backlog: Answers on their way to the disk: while they are many, places are kept.
         on_sent: Told when it is sent.
         on_delta: Gets the pieces of the answer.
     """
 
-    __slots__ = ("_on_sent",)
+    __slots__ = ("_on_sent", "_run")
 
     def __init__(
         self,
         call: Call,
         gate: Gate,
+        run: object,
         backlog: Backlog,
         *,
         on_sent: Callable[[], None],
@@ -151,10 +153,13 @@ class Rival(Attempt):
         super().__init__(call, gate, Ticket(call.target.charge(call)), backlog, on_delta=on_delta)
         self.is_sent = False
         self._on_sent = on_sent
+        self._run = run
 
     async def fly(self) -> Answered | LLMNBError:
-        """Wait for a place before all who wait for theirs, then send."""
-        self.ticket = await self.gate.admit(self.ticket.reserved, is_first=True, row=self.call.key)
+        """Wait for a place before all of its run who wait for theirs, then send."""
+        self.ticket = await self.gate.admit(
+            self.ticket.reserved, run=self._run, is_first=True, row=self.call.key
+        )
         self.is_sent = True
         self.began = self.gate.clock()
         self._on_sent()

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
+from collections.abc import Iterator
 
 from llmnb.engine.status import usd_text
 from llmnb.errors import BudgetExceeded
 
 _SLACK = 1e-9
+
+_shared: contextvars.ContextVar[SharedBudget | None] = contextvars.ContextVar(
+    "shared_budget", default=None
+)
 
 
 class Budget:
@@ -67,3 +74,41 @@ class Budget:
             f"and the next request may cost up to {usd_text(usd)}. It was not sent; everything "
             "answered is kept. Raise budget_usd and run again to ask what is missing."
         )
+
+
+class SharedBudget:
+    """One budget for several runs, such as the rounds of a tool loop: the first one's limit holds.
+
+    Example:
+        >>> rounds = SharedBudget()
+        >>> with rounds.used():
+        ...     first, second = budget_for(0.05), budget_for(0.05)
+        >>> first is second
+        True
+    """
+
+    def __init__(self) -> None:
+        self._budget: Budget | None = None
+
+    @contextlib.contextmanager
+    def used(self) -> Iterator[None]:
+        """Have the runs that are started inside spend from this one."""
+        token = _shared.set(self)
+        try:
+            yield
+        finally:
+            _shared.reset(token)
+
+    def of(self, limit: float) -> Budget:
+        """Return the budget, made with this limit at first."""
+        if self._budget is None:
+            self._budget = Budget(limit)
+        return self._budget
+
+
+def budget_for(limit: float | None) -> Budget | None:
+    """Return what a run that is started now may spend from; None: it has no budget."""
+    if limit is None:
+        return None
+    shared = _shared.get()
+    return Budget(limit) if shared is None else shared.of(limit)

@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Sequence
 
-from llmnb.decide.retry import Tries, next_wait, resend_allowance
+from llmnb.decide.retry import Tries, next_wait
 from llmnb.engine import paying, telling
 from llmnb.engine.attempt import Answered, Attempt, Rival
 from llmnb.engine.coalesce import Landing
@@ -181,17 +181,19 @@ class Flight:
 
     async def _ask(self) -> Answered:
         """Ask until there is an answer, an error that ends it, or another target is better."""
-        self.tries = Tries()
+        self._begin_anew()
         is_first = False
         while True:
             chosen = self._chosen()
             if chosen is not self.call:
-                self.call, self.tries = chosen, Tries()
+                self.call = chosen
+                self._begin_anew()
             try:
                 outcome, ticket, gate = await self._once(is_first)
             except Held:
                 continue
             if isinstance(outcome, Answered):
+                self.voyage.resends.on_success()
                 return outcome
             if isinstance(outcome, BadReply):
                 await self._keeper().keep_unread(self.call, outcome)
@@ -203,6 +205,10 @@ class Flight:
             await self._wait_after(outcome, ticket, gate)
             is_first = True
             self.voyage.counts.num_retried += 1
+
+    def _begin_anew(self) -> None:
+        """Forget what another target did; a lost reply may cost the row one re-send in all."""
+        self.tries = Tries(is_resent=self.tries.is_resent)
 
     def _chosen(self) -> Call:
         """Return the call to the first target that will answer soon."""
@@ -265,6 +271,7 @@ class Flight:
                 await voyage.resumed.wait()
             ticket = await gate.admit(
                 reserved,
+                run=voyage.run,
                 is_first=is_first,
                 is_movable=len(self._left) > 1,
                 row=self.key,
@@ -363,7 +370,7 @@ class Flight:
         if (half := self._half_time()) is not None and not self._asked_all:
             moments.append(half)
         if hedger is not None and not self._has_hedge:
-            delay = hedger.delay(now, gate.is_throttled, now - sent_at)
+            delay = hedger.delay(now, gate.is_throttled(self.voyage.run), now - sent_at)
             if delay is not None:
                 moments.append(sent_at + delay)
         return max(0.0, min(moments) - now) if moments else None
@@ -374,7 +381,7 @@ class Flight:
 
     def _rivals(self, gate: Gate) -> list[Attempt]:
         """Return redundant requests: one to hedge, or at half time one to every further model."""
-        hedger = self.voyage.hedger
+        voyage, hedger, deltas = self.voyage, self.voyage.hedger, self._on_delta
         others = [one for one in self._left if one is not self.call] or [self.call]
         half = self._half_time()
         if half is not None and gate.clock() >= half and not self._asked_all:
@@ -385,10 +392,10 @@ class Flight:
         else:
             return []
         return [
-            Rival(call, other, self.voyage.backlog, on_sent=self._hedge, on_delta=self._on_delta())
+            Rival(call, other, voyage.run, voyage.backlog, on_sent=self._hedge, on_delta=deltas())
             for call in others
-            if self.voyage.why_dead(call.target.pool) is None
-            and not (other := self.voyage.gate_of(call)).is_throttled
+            if voyage.why_dead(call.target.pool) is None
+            and not (other := voyage.gate_of(call)).is_throttled(voyage.run)
         ]
 
     def _hedge(self) -> None:
@@ -431,13 +438,12 @@ class Flight:
             voyage.watch(self.call.target, gate)
         if ticket.is_probe and is_outage and len(self._left) > 1:
             raise error
-        can_resend = voyage.resent < resend_allowance(voyage.counts.num_rows)
         wait = next_wait(
             error,
             self.tries,
             policy,
             since_success=barren,
-            can_resend=can_resend,
+            can_resend=voyage.resends.has_token,
             episode=gate.episode,
         )
         is_parked = is_outage and gate.breaker.is_open and barren > policy.max_wait
@@ -448,7 +454,7 @@ class Flight:
                 voyage.kill(pool, final)  # nobody else need ask to hear the same
             raise final
         if isinstance(error, MaybeBilled):
-            voyage.resent += 1
+            voyage.resends.take()
         if isinstance(error, FlowControl):
             hint = hint if policy.cooldown is None else wait
             gate.pause(gate.shortened(wait, hint))

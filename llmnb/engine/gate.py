@@ -1,26 +1,30 @@
-"""The queue in front of one target: strict first come, first served, one timer for all who wait.
+"""The queue in front of one target: first come first served within a run, round robin between runs.
 
-A request passes when concurrency and every limit allow it, the provider has
-not asked for a pause, and the target's breaker is closed. While it is open
-everybody waits here and spends no attempt; now and then one goes as a probe,
-drawn from the rows that have not failed. Afterwards the load comes back by slow
-start.
+Each run waits in a lane of its own. A request passes when its run's own limits
+allow it and then the account's: concurrency and every rate together, or none;
+when the provider has not asked for a pause, and the target's breaker is closed.
+A lane that its run's own limits hold back stands aside and holds nobody else up.
+While the breaker is open everybody waits here and spends no attempt; now and
+then one goes as a probe, drawn from the rows that have not failed. Afterwards
+the load comes back by slow start.
 
-Rows that have failed go before those that have not, as they were first before,
-but one for each success: a clump of rows that always fail cannot look like a
-target that is down, nor keep the others waiting.
+Rows that have failed go before those of their run that have not, as they were
+first before, but one for each success: a clump of rows that always fail cannot
+look like a target that is down, nor keep the others waiting.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from llmnb.decide.admission import Admission, Reason
+from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission, Reason
 from llmnb.decide.bound import Bound, rebound
 from llmnb.decide.breaker import Breaker
 from llmnb.decide.dice import roll
@@ -36,6 +40,9 @@ Holding = Reason | Literal["breaker", "recovery"]
 
 PATIENCE_SECONDS = 2.0
 """A target that is held for longer is passed over where there is another one to ask."""
+
+_RUNS_REMEMBERED = 16
+"""Ended runs whose own limits are remembered, for the next run with the same ones."""
 
 
 @dataclass(slots=True, eq=False)
@@ -59,6 +66,15 @@ class Ticket:
     recovery: SlowStart | None = None
     """The slow start that it takes a slot of."""
 
+    lane: Lane | None = None
+    """The queue it came from."""
+
+    finding: Finding | None = None
+    """What learns from it; None where its run or the account names the places."""
+
+    is_sharing: bool = False
+    """Whether it counts among the places that are found by trying."""
+
 
 @dataclass(slots=True, eq=False)
 class _Turn:
@@ -67,6 +83,65 @@ class _Turn:
     is_movable: bool
     row: Hashable = None
     failures: int = 0
+
+
+class Lane:
+    """The requests of one run that wait at a gate, and the limits of that run alone."""
+
+    __slots__ = (
+        "admission",
+        "again",
+        "in_flight",
+        "is_held",
+        "is_queued",
+        "is_sharing",
+        "limits",
+        "reason",
+        "run",
+        "waiting",
+    )
+
+    def __init__(self, run: object) -> None:
+        self.run = run
+        self.limits = Limits()
+        self.admission: Admission | None = None
+        """None where the run has no limits of its own."""
+
+        self.is_sharing = True
+        """Whether the run takes places that are found by trying: it names no number itself."""
+
+        self.is_held = False
+        """Whether the person has paused the run."""
+
+        self.is_queued = False
+        """Whether it stands in the ring of those that only the account can hold back."""
+
+        self.in_flight = 0
+        self.reason: Reason = ""
+        self.waiting: deque[_Turn] = deque()
+        self.again: deque[_Turn] = deque()
+        """Rows that have failed and wait for another turn."""
+
+    def change(self, limits: Limits, *, now: float) -> None:
+        """Hold the run to other limits from now on."""
+        self.limits = limits
+        self.is_sharing = limits.concurrency is None
+        if self.admission is None:
+            if limits == Limits():
+                return
+            self.admission = Admission(limits, now=now)
+            self.admission.in_flight = self.in_flight
+        else:
+            self.admission.change(limits, now=now)
+        if limits.concurrency is None:
+            self.admission.concurrency = math.inf
+
+    def is_waiting(self) -> bool:
+        """Whether a turn waits; those at a head whose owner has left are dropped."""
+        for queue in (self.waiting, self.again):
+            while queue and queue[0].future.done():
+                queue.popleft()
+        return bool(self.waiting or self.again)
 
 
 class Held(LLMNBError):
@@ -111,9 +186,6 @@ class Gate:
         self._level = 0
         """Requests in flight when the breaker opened."""
 
-        self._again: deque[_Turn] = deque()
-        """Rows that have failed and wait for another turn."""
-
         self._may_repeat = True
         """Whether a success has come since the last row of those went."""
 
@@ -121,35 +193,90 @@ class Gate:
         self._barren: float | None = None
         self._barren_seen = 0.0
         self._claims: dict[object, Limits] = {}
-        self._waiting: deque[_Turn] = deque()
+        """What each run says of the account."""
+
+        self._lanes: dict[object, Lane] = {}
+        self._left: dict[Limits, Admission] = {}
+        """Limits of runs that have ended, so that the next one gets no fresh burst."""
+
+        self._ring: deque[Lane] = deque()
+        """Lanes that only the account can hold back, the one whose turn is next first."""
+
+        self._crowded: dict[Lane, None] = {}
+        """Lanes that wait for one of the places that are found by trying."""
+
+        self._due: list[tuple[float, int, Lane]] = []
+        """Lanes that a rate of their run holds back, as a heap by the time they may go."""
+
+        self._order = itertools.count()
+        self._sharing = 0
+        """Requests in flight of runs that name no number of places."""
+
         self._timer: asyncio.TimerHandle | None = None
         self._apply()
 
     # ------------------------------------------------------------- who wants what
 
-    def claim(self, owner: object, limits: Limits) -> None:
-        """Hold the pool to a person's limits while `owner` runs; the smallest claim wins."""
-        is_new = owner not in self._claims
-        self._claims[owner] = limits
+    def claim(self, run: object, limits: Limits, account: Limits | None = None) -> None:
+        """Hold a run to its own limits, and the account to what the run says of it.
+
+        Args:
+            run: Whose requests these are.
+            limits: Bind this run alone.
+            account: Binds all runs of the account; of several the smallest holds.
+        """
+        now, is_new = self.clock(), run not in self._claims
+        lane = self._lane(run)
+        if lane.admission is None and (left := self._left.pop(limits, None)) is not None:
+            lane.admission = left
+        lane.change(limits, now=now)
+        self._claims[run] = account or Limits()
         self._apply()
         if is_new:
-            self.breaker.on_new_run(self.clock())
+            self.breaker.on_new_run(now)
+        self._wake(lane)
+        self._advance()
 
-    def release_claim(self, owner: object) -> None:
+    def release_claim(self, run: object) -> None:
         """Forget what an ended run asked for."""
-        if self._claims.pop(owner, None) is not None and self._claims:
+        lane = self._lanes.pop(run, None)
+        if lane is not None and lane.admission is not None:
+            if len(self._left) >= _RUNS_REMEMBERED:
+                del self._left[next(iter(self._left))]
+            self._left[lane.limits] = lane.admission
+        if self._claims.pop(run, None) is not None and self._claims:
             self._apply()
         # With no claim left the last limits stay, so that the next run of the same
         # account does not start with a fresh burst; a new claim replaces them.
 
+    def hold(self, run: object) -> None:
+        """Admit nothing of a run until `let_go`."""
+        self._lane(run).is_held = True
+
+    def let_go(self, run: object) -> None:
+        """Admit requests of a run again."""
+        lane = self._lane(run)
+        lane.is_held = False
+        self._wake(lane)
+        self._advance()
+
+    def _lane(self, run: object) -> Lane:
+        lane = self._lanes.get(run)
+        if lane is None:
+            lane = self._lanes[run] = Lane(run)
+        return lane
+
     def _apply(self) -> None:
         given = [self.own, *self._claims.values()]
         told = self.learned.limits()
-        found = self.finding.per_minute if self.finding is not None else None
         places = (
             _least_count(claim.concurrency for claim in self._claims.values())
             or self.own.concurrency
         )
+        is_named = places is not None or bool(self._lanes and not self._has_sharing())
+        if is_named:
+            self.finding = None
+        found = self.finding.per_minute if self.finding is not None else None
         chosen = replace(
             self.own,
             requests_per_minute=_least(
@@ -160,16 +287,18 @@ class Gate:
             even=any(claim.even for claim in given),
         )
         self.admission.change(chosen, now=self.clock())
-        if places is not None:
-            self.finding = None
-        elif self.finding is None:
+        if places is None:
+            self.admission.concurrency = math.inf
+        if self.finding is None and not is_named:
             # A pace that is known keeps the limit; places need not be found from below.
-            has_pace = self.admission.limits.requests_per_minute is not None
+            limits = [self.admission.limits, *(lane.limits for lane in self._lanes.values())]
+            has_pace = any(one.requests_per_minute is not None for one in limits)
             self.finding = Finding(start=PLACES) if has_pace else Finding()
-        if self.finding is not None:
-            self.admission.concurrency = self.finding.limit
         self._found = found
         self._advance()
+
+    def _has_sharing(self) -> bool:
+        return any(lane.is_sharing for lane in self._lanes.values())
 
     def bind(self, bound: Bound | None) -> None:
         """Take the limits that bind this pool beside its own, such as `GLOBAL_LIMITER`'s."""
@@ -178,7 +307,7 @@ class Gate:
 
     def advance(self) -> None:
         """Look again: something outside may have made room."""
-        if self._waiting or self._again:
+        if self._ring or self._crowded or self._due:
             self._advance()
 
     # ------------------------------------------------------------------ admission
@@ -188,27 +317,67 @@ class Gate:
         """Requests admitted and not yet released."""
         return self.admission.in_flight
 
-    @property
-    def waiting(self) -> int:
-        """Requests in the queue."""
-        return len(self._waiting) + len(self._again)
+    def turns(self) -> Iterator[_Turn]:
+        """Return all who wait, of every run."""
+        return (turn for lane in self._lanes.values() for turn in (*lane.waiting, *lane.again))
 
-    @property
-    def reason(self) -> Holding:
-        """What holds the first in the queue back; empty when nobody waits."""
-        if not self.waiting:
+    def reason(self, run: object = None) -> Holding:
+        """Return what holds the next request of a run back; empty when none waits."""
+        lane = self._lanes.get(run)
+        if lane is None or not (lane.waiting or lane.again):
             return ""
         if self.breaker.is_open:
             return "breaker"
-        reason = self.admission.reason
-        recovery = self._recovery
+        if not lane.is_queued:
+            return lane.reason
+        reason, recovery = self.admission.reason, self._recovery
         return "recovery" if not reason and recovery is not None and recovery.is_full else reason
 
     @property
     def slots(self) -> int:
-        """Requests that may be in flight at present."""
-        places = self.admission.concurrency
-        return places if self._recovery is None else min(places, self._recovery.slots)
+        """Requests that may be in flight at present, of all runs together."""
+        places = self._places_in_all()
+        return int(places if self._recovery is None else min(places, self._recovery.slots))
+
+    def _places_in_all(self) -> float:
+        lanes = self._lanes.values()
+        places: float = sum(lane.limits.concurrency or 0 for lane in lanes)
+        if self.finding is not None and self._has_sharing():
+            places += self.finding.limit
+        return min(self.admission.concurrency, places or DEFAULT_CONCURRENCY)
+
+    def limits(self, run: object = None) -> Limits:
+        """Return the limits that a run is held to: its own and the account's."""
+        lane = self._lanes.get(run)
+        limits = self.admission.limits
+        return limits if lane is None else limits.within(lane.limits)
+
+    def places(self, run: object = None) -> int:
+        """Return how many requests of a run may be in flight at once."""
+        named = self.limits(run).concurrency
+        if named is not None:
+            return named
+        return DEFAULT_CONCURRENCY if self.finding is None else self.finding.limit
+
+    def ahead_of(self, run: object) -> object | None:
+        """Return the run that a run's next request stands behind; None where there is none.
+
+        It stands behind another one where what both share holds it back: the account's limits,
+        or its places.
+        """
+        lane = self._lanes.get(run)
+        if lane is None or self.breaker.is_open or self.admission.reason == "pause":
+            return None
+        if not (lane.is_queued or lane in self._crowded):
+            return None
+        others = [one for one in self._lanes.values() if one is not lane]
+        if self.reason(run) == "concurrency":
+            others = [one for one in others if one.in_flight]
+        else:
+            others = [one for one in others if one.is_queued and (one.waiting or one.again)]
+        if not others:
+            return None
+        return max(others, key=lambda one: len(one.waiting) + one.in_flight).run
 
     def held_seconds(self) -> float:
         """Return the seconds until something may go again, as far as can be told."""
@@ -222,15 +391,15 @@ class Gate:
         """The requests a minute that were found by trying; None where nothing was."""
         return self._found
 
-    @property
-    def is_throttled(self) -> bool:
+    def is_throttled(self, run: object = None) -> bool:
         """Whether more than a free place is missing: a limit, a pause, or the target itself."""
-        return self.breaker.is_open or self.reason in ("requests", "tokens", "pause")
+        return self.breaker.is_open or self.reason(run) in ("requests", "tokens", "pause")
 
     async def admit(
         self,
         tokens: float,
         *,
+        run: object = None,
         is_first: bool = False,
         is_movable: bool = False,
         row: Hashable = None,
@@ -241,25 +410,31 @@ class Gate:
 
         Args:
             tokens: Tokens to reserve.
-            is_first: Whether it goes before all who wait: it was refused before them.
+            run: Whose request it is.
+            is_first: Whether it goes before all of its run who wait: it was refused before them.
             is_movable: Whether it may ask another target; then a long pause ends its wait.
             row: What tells its row from others.
             failures: How often the row has failed here.
             on_wait: Told what it waits on; an exception set there ends the wait.
         """
-        if not self._waiting and not self._again:
+        lane = self._lane(run)
+        is_alone = not lane.waiting and not lane.again
+        if is_alone and not self._ring:
             now = self.clock()
-            if self._delay(tokens, now) <= 0:
-                return self._enter(tokens, now, row)
+            if self._own_delay(lane, tokens, now) <= 0 and self._delay(tokens, now) <= 0:
+                return self._enter(lane, tokens, now, row)
         future: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
         turn = _Turn(future, tokens, is_movable, row, failures)
         if failures:
-            self._again.append(turn)
+            lane.again.append(turn)
         elif is_first:
-            self._waiting.appendleft(turn)
+            lane.waiting.appendleft(turn)
         else:
-            self._waiting.append(turn)
-        self._advance()
+            lane.waiting.append(turn)
+        if is_alone or is_first or failures:
+            # Others of its run wait before it otherwise, and nothing has changed for them.
+            self._wake(lane, at_the_end=True)
+            self._advance()
         if on_wait is not None:
             on_wait(future)
         try:
@@ -269,14 +444,37 @@ class Gate:
                 # Admitted in the same moment: hand the turn back.
                 self.release(future.result(), used=0.0, was_sent=False)
             else:
-                self._advance()  # drops the cancelled turn if it stands at the head
+                self._leave(lane)
             raise
         except LLMNBError:
-            self._advance()
+            self._leave(lane)
             raise
 
+    def _leave(self, lane: Lane) -> None:
+        """Go on without a turn that was given up; it is dropped where it stands at the head."""
+        self._wake(lane)
+        self._advance()
+
+    def _own_delay(self, lane: Lane, tokens: float, now: float) -> float:
+        """Return the seconds until a run's own limits and places let such a request go."""
+        if lane.is_held:
+            lane.reason = ""
+            return math.inf
+        own = lane.admission
+        if own is not None and (delay := own.wait(tokens, now)) > 0:
+            lane.reason = own.reason
+            return delay
+        if lane.is_sharing and not self._has_place():
+            lane.reason = "concurrency"
+            return math.inf
+        return 0.0
+
+    def _has_place(self) -> bool:
+        """Whether one of the places that are found by trying is free."""
+        return self.finding is None or self._sharing < self.finding.limit
+
     def _delay(self, tokens: float, now: float) -> float:
-        """Return the seconds until such a request may go; infinity is "when something ends"."""
+        """Return the seconds until the account lets such a request go; infinity is "later"."""
         delay = self.admission.wait(tokens, now)
         if delay > 0:
             return delay
@@ -284,30 +482,54 @@ class Gate:
             return self.breaker.wait(now)
         return math.inf if self._recovery is not None and self._recovery.is_full else 0.0
 
-    def _enter(self, tokens: float, now: float, row: Hashable) -> Ticket:
+    def _enter(self, lane: Lane, tokens: float, now: float, row: Hashable) -> Ticket:
         """Take a place; whoever calls it knows that there is one."""
         is_probe = self.breaker.is_open
         if is_probe:
             self.breaker.may_send(now)  # takes the one probe there is
+        lane.in_flight += 1
+        if lane.admission is not None:
+            lane.admission.admit(tokens, now)
         self.admission.admit(tokens, now)
         self.learned.on_sent(tokens, now)
-        finding = self.finding
-        sequence = finding.on_start(self.in_flight, now) if finding is not None else 0
+        finding, sequence = None, 0
+        if lane.is_sharing:
+            self._sharing += 1
+            finding = self.finding
+            if finding is not None:
+                sequence = finding.on_start(self._sharing, now)
         recovery = self._recovery
         if recovery is not None:
             recovery.in_flight += 1
-        return Ticket(tokens, sequence, now, is_probe, row=row, recovery=recovery)
+        # In the order of the fields: by name this costs twice as much.
+        return Ticket(
+            tokens, sequence, now, is_probe, False, row, recovery, lane, finding, lane.is_sharing
+        )
 
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
         """Give a place back; the next in the queue is admitted at once."""
+        lane = ticket.lane
         self.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
-        if self.finding is not None:
-            self.finding.on_end(ticket.sequence)
+        if lane is not None:
+            lane.in_flight -= 1
+            if lane.admission is not None:
+                lane.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
+        if ticket.is_sharing:
+            self._sharing -= 1
+        if ticket.finding is not None:
+            ticket.finding.on_end(ticket.sequence)
         if ticket.is_probe and not ticket.is_told:
             self.breaker.on_cancelled(self.clock())
+        if lane is not None:
+            if lane.waiting or lane.again:
+                # Lanes without limits of their own are let in from `_crowded`, each in its turn.
+                if lane.admission is not None and lane not in self._crowded:
+                    self._wake(lane)
+            elif not lane.in_flight and lane.run not in self._claims:
+                self._lanes.pop(lane.run, None)
         if ticket.recovery is not None:
             ticket.recovery.in_flight -= 1
-        if self._waiting or self._again:
+        if self._ring or self._crowded:
             self._advance()
 
     def shortened(self, wait: float, retry_after: float | None) -> float:
@@ -331,51 +553,111 @@ class Gate:
         self._move_on(anybody=seconds > LONGEST_SERVER_WAIT)
         self._advance()
 
+    # --------------------------------------------------------------- whose turn it is
+
+    def _wake(self, lane: Lane, *, at_the_end: bool = False) -> None:
+        """Look at a lane again that stood aside; it has waited, so it is the next."""
+        if not lane.is_queued and (lane.waiting or lane.again):
+            lane.is_queued = True
+            self._crowded.pop(lane, None)
+            (self._ring.append if at_the_end else self._ring.appendleft)(lane)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._advance()
+
     def _advance(self) -> None:
-        """Admit from the head of the queue as long as it may go; set the timer for the rest."""
+        """Admit one of each run in turn as long as they may go; set the timer for the rest."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while (queue := self._next_queue()) is not None:
-            now = self.clock()
-            place = self._draw(queue) if self.breaker.is_open else 0
+        ring, now = self._ring, self.clock()
+        due = self._due
+        while due and due[0][0] <= now:
+            self._wake(heapq.heappop(due)[2])
+        if self._crowded:
+            self._let_in()
+        soonest = math.inf
+        while ring or (self._crowded and self._let_in()):
+            lane = ring[0]
+            if not lane.is_waiting():
+                ring.popleft().is_queued = False
+                continue
+            place = 0
+            if not self.breaker.is_open:
+                queue = self._queue_of(lane)
+            elif (delay := self.breaker.wait(now)) > 0:
+                soonest = delay
+                break
+            else:
+                lane, queue, place = self._draw()
             turn = queue[place]
-            delay = self._delay(turn.tokens, now)
-            if delay > 0:
-                if delay != math.inf:
-                    loop = asyncio.get_running_loop()
-                    # Capped, so that a changed clock is noticed within a second.
-                    self._timer = loop.call_later(min(delay, 1.0), self._advance)
-                return
+            if (delay := self._own_delay(lane, turn.tokens, now)) > 0:
+                ring.remove(lane)  # the first, but where a probe was drawn
+                lane.is_queued = False
+                self._stand_aside(lane, now + delay)
+                continue
+            if (delay := self._delay(turn.tokens, now)) > 0:
+                soonest = delay  # everybody waits: a large request is not starved by small ones
+                break
             del queue[place]
-            if queue is self._again and self._waiting:
+            ring.remove(lane)
+            ring.append(lane)
+            if queue is lane.again and lane.waiting:
                 self._may_repeat = False
-            turn.future.set_result(self._enter(turn.tokens, now, turn.row))
+            turn.future.set_result(self._enter(lane, turn.tokens, now, turn.row))
+            now = self.clock()
+        if due:
+            soonest = min(soonest, max(0.0, due[0][0] - now))
+        if soonest != math.inf:
+            # Capped, so that a changed clock is noticed within a second.
+            self._timer = asyncio.get_running_loop().call_later(min(soonest, 1.0), self._on_timer)
 
-    def _next_queue(self) -> deque[_Turn] | None:
-        """Return the queue whose turn it is, none of whose ends is a turn that is over."""
-        for queue in (self._waiting, self._again):
-            while queue and queue[0].future.done():  # cancelled or moved on
-                queue.popleft()
-        if not self._again:
-            return self._waiting or None
-        if not self._waiting:
-            return self._again
-        is_doubtful = self.breaker.is_open or self._recovery is not None
-        return self._waiting if is_doubtful or not self._may_repeat else self._again
+    def _queue_of(self, lane: Lane) -> deque[_Turn]:
+        """Return those of a run whose turn it is: that have failed, or that have not."""
+        if not lane.again:
+            return lane.waiting
+        if not lane.waiting:
+            return lane.again
+        is_doubtful = self._recovery is not None or not self._may_repeat
+        return lane.waiting if is_doubtful else lane.again
 
-    def _draw(self, queue: deque[_Turn]) -> int:
-        """Return the position of the turn to probe with: any of those with the fewest failures."""
-        if queue is self._waiting:
-            place = int(self._rand() * len(queue))
-            return 0 if queue[place].future.done() else place
-        least = min(turn.failures for turn in queue if not turn.future.done())
-        places = [
-            place
-            for place, turn in enumerate(queue)
-            if turn.failures == least and not turn.future.done()
+    def _draw(self) -> tuple[Lane, deque[_Turn], int]:
+        """Return the turn to probe with: of those that have failed least often, any."""
+        lanes = [lane for lane in self._ring if lane.is_waiting()]
+        if fresh := sum(len(lane.waiting) for lane in lanes):
+            place = int(self._rand() * fresh)
+            for lane in lanes:
+                if place < len(lane.waiting):
+                    is_gone = lane.waiting[place].future.done()
+                    return lane, lane.waiting, 0 if is_gone else place
+                place -= len(lane.waiting)
+        again = [
+            (lane, place, turn.failures)
+            for lane in lanes
+            for place, turn in enumerate(lane.again)
+            if not turn.future.done()
         ]
-        return places[int(self._rand() * len(places))]
+        least = min(failures for _, _, failures in again)
+        drawn = [(lane, place) for lane, place, failures in again if failures == least]
+        lane, place = drawn[int(self._rand() * len(drawn))]
+        return lane, lane.again, place
+
+    def _stand_aside(self, lane: Lane, until: float) -> None:
+        """Put a lane where it is found again once what holds it back is gone."""
+        if until != math.inf:
+            heapq.heappush(self._due, (until, next(self._order), lane))
+        elif lane.reason == "concurrency" and lane.is_sharing:
+            self._crowded[lane] = None
+
+    def _let_in(self) -> bool:
+        """Put as many crowded lanes into the ring as there are places; whether it holds any."""
+        crowded = self._crowded
+        free = len(crowded) if self.finding is None else self.finding.limit - self._sharing
+        for lane in list(itertools.islice(crowded, max(0, free)))[::-1]:
+            del crowded[lane]
+            self._wake(lane)
+        return bool(self._ring)
 
     # --------------------------------------------------------------------- health
 
@@ -396,13 +678,13 @@ class Gate:
         recovery = self._recovery
         if recovery is not None and ticket.recovery is recovery:
             recovery.on_success()
-            if recovery.slots >= self.admission.concurrency:
+            if recovery.slots >= self._places_in_all():
                 self._recovery = None
         if self.breaker.is_troubled:
             self.on_alive(ticket)
-        if self.finding is not None:
-            self.finding.on_success(ticket.sequence, seconds, self.in_flight, now)
-            self._take_over(self.finding)
+        if ticket.finding is not None:
+            ticket.finding.on_success(ticket.sequence, seconds, self._sharing, now)
+            self._take_over(ticket.finding)
 
     def on_alive(self, ticket: Ticket) -> None:
         """Note that the target is there, whatever it has said of this one request."""
@@ -418,15 +700,14 @@ class Gate:
         if ticket.began >= self._episode_began:
             self.episode += 1
             self._episode_began = now
-        if self.finding is not None:
-            self.finding.on_refusal(ticket.sequence, ticket.began, now)
-            self._take_over(self.finding)
+        if ticket.finding is not None:
+            ticket.finding.on_refusal(ticket.sequence, ticket.began, now)
+            self._take_over(ticket.finding)
         self._note_barren(now)
 
     def _take_over(self, finding: Finding) -> None:
         """Keep to what was found."""
-        self.admission.concurrency = finding.limit
-        if finding.per_minute != self._found:
+        if finding is self.finding and finding.per_minute != self._found:
             self._apply()
 
     def on_failure(self, ticket: Ticket, error: LLMNBError) -> None:
@@ -465,7 +746,7 @@ class Gate:
         """
         if self.held_seconds() <= PATIENCE_SECONDS:
             return
-        for turn in (*self._waiting, *self._again):
+        for turn in self.turns():
             if (anybody or turn.is_movable) and not turn.future.done():
                 turn.future.set_exception(Held("The target is held; another one is asked."))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from llmnb.decide.retry import RetryPolicy
+from llmnb.engine.budget import Budget
 from llmnb.engine.voyage import Saves
 from llmnb.records import Delta, Limits
 
@@ -28,10 +29,13 @@ class RunOptions:
 
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     limits: Limits = field(default_factory=Limits)
-    """The person's limits, for every target of the run."""
+    """The limits of this run alone, at every target."""
+
+    account: Limits = field(default_factory=Limits)
+    """Limits that hold for all runs of an account together, such as configured ones."""
 
     pool_limits: Mapping[str, Limits] = field(default_factory=dict)
-    """Further limits by pool, such as those that a model's own config sets."""
+    """Further limits of accounts, by pool, such as those that a model's own config sets."""
 
     use_cache: bool = True
     """False skips reading what is stored; answers are stored all the same."""
@@ -48,6 +52,9 @@ class RunOptions:
 
     budget_usd: float | None = None
     """Dollars that are not overshot beyond what is in flight."""
+
+    budget: Budget | None = None
+    """What they are taken from; several runs may share it."""
 
     prepare: Callable[[], None] | None = None
     """Called once on a thread before the first request; requests wait for its end."""

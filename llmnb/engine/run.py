@@ -12,6 +12,7 @@ from typing import Any
 
 from llmnb import bridge
 from llmnb.engine import ending
+from llmnb.engine.budget import budget_for
 from llmnb.engine.gate import Gate
 from llmnb.engine.handover import Streamed
 from llmnb.engine.options import RunOptions, Store
@@ -98,7 +99,7 @@ class Run:
             completed=counts.num_rows_done,
             counts=counts,
             failures=frozen(walk.failures),
-            waiting_on=waiting_on(walk.state, gates, in_flight=in_flight, now=now),
+            waiting_on=waiting_on(walk.state, gates, in_flight=in_flight, now=now, run=walk),
             in_flight=in_flight,
             seconds=end - walk.started,
             project=walk.store.name,
@@ -106,7 +107,7 @@ class Run:
             simulated=walk.simulated,
             started_at=walk.started_at,
             ended_at=walk.ended_at,
-            pools=tuple(_pool(target, gate, now) for target, gate in gates),
+            pools=tuple(_pool(target, gate, now, walk) for target, gate in gates),
             shares=walk.stats.shares(),
             causes=walk.stats.causes(self.row_of),
             samples=walk.stats.samples(end),
@@ -231,10 +232,14 @@ class Run:
         for name, value in changes.items():
             if value is not None and not value > 0:  # type: ignore[operator]
                 raise ConfigurationError(f"The limit {name} must be above 0, got {value!r}.")
-        limits = dataclasses.replace(self._walk.options.limits, **changes)  # type: ignore[arg-type]
+        options = self._walk.options
+        limits = dataclasses.replace(options.limits, **changes)  # type: ignore[arg-type]
+        # What was said of the account is what the person changes, where it was said there.
+        named = {name: value for name, value in changes.items() if getattr(options.account, name)}
+        account = dataclasses.replace(options.account, **named)  # type: ignore[arg-type]
         # Known at once to the next change, whichever thread makes it.
-        self._walk.options = dataclasses.replace(self._walk.options, limits=limits)
-        self._loop.call_soon_threadsafe(self._walk.set_limits, limits)
+        self._walk.options = dataclasses.replace(options, limits=limits, account=account)
+        self._loop.call_soon_threadsafe(self._walk.set_limits, limits, account)
 
     def retry_failed(self, causes: str | Iterable[str] | None = None) -> Run:
         """Ask the failed rows again in the background, those that were stopped included.
@@ -264,12 +269,12 @@ class Run:
         again = [one for one in failed if one.row not in asked]
         if not again and self._mending:
             return self._mending[-1][1]
-        rows = [one.row for one in again]
+        rows, options = [one.row for one in again], self._walk.options
         run = Run(
             [one.tag for one in again],
             self._prepare,
             self._store,
-            self._walk.options,
+            dataclasses.replace(options, budget=budget_for(options.budget_usd)),
             lambda outcome: self._walk.mend(rows[outcome.row], outcome),
         )
         run.row_of = lambda number: self.row_of(rows[number])
@@ -305,19 +310,19 @@ def _only(failed: list[Outcome], causes: str | Iterable[str] | None) -> list[Out
     return [one for one in failed if type(one.error).__name__ in wanted]
 
 
-def _pool(target: Target, gate: Gate, now: float) -> PoolStatus:
-    admission = gate.admission
-    limits, told = admission.limits, gate.learned.limits()
+def _pool(target: Target, gate: Gate, now: float, run: Walk) -> PoolStatus:
+    # An ended run has no lane any more; what it was held to is still told.
+    limits, told = gate.limits(run).within(run.options.limits), gate.learned.limits()
     return PoolStatus(
         provider=target.provider,
         model=target.model,
         in_flight=gate.in_flight,
-        places=admission.concurrency,
-        is_adaptive=gate.finding is not None,
+        places=limits.concurrency or gate.places(run),
+        is_adaptive=limits.concurrency is None and gate.finding is not None,
         requests_per_minute=limits.requests_per_minute,
         tokens_per_minute=limits.tokens_per_minute,
         learned=limits.requests_per_minute is not None
         and limits.requests_per_minute in (told.requests_per_minute, gate.found_pace),
-        paused_seconds=max(0.0, admission.paused_until - now),
+        paused_seconds=max(0.0, gate.admission.paused_until - now),
         is_open=gate.breaker.is_open,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from llmnb.decide.hedge import Hedger
-from llmnb.decide.retry import RetryPolicy
+from llmnb.decide.retry import ResendBudget, RetryPolicy
 from llmnb.engine.backlog import Backlog
 from llmnb.engine.budget import Budget
 from llmnb.engine.gate import Gate
@@ -43,6 +43,9 @@ class Saves(Protocol):
 class Voyage:
     """What all flights of one run share."""
 
+    run: object
+    """Whose requests these are, at the gates."""
+
     store: Saves
     policy: RetryPolicy
     counts: StatusTracker
@@ -70,8 +73,8 @@ class Voyage:
     """Whether the person has stopped the run: what is on its way is finished, nothing is sent
     again."""
 
-    resent: int = 0
-    """Requests sent again after a perhaps billed one."""
+    resends: ResendBudget = field(default_factory=ResendBudget)
+    """Says whether a row may be sent again after a perhaps billed request."""
 
     resumed: asyncio.Event = field(default_factory=asyncio.Event)
     """Cleared while the person has paused the run."""

@@ -12,7 +12,12 @@ from llmnb.engine.target import Target
 
 
 def waiting_on(
-    state: State, gates: Iterable[tuple[Target, Gate]], *, in_flight: int, now: float
+    state: State,
+    gates: Iterable[tuple[Target, Gate]],
+    *,
+    in_flight: int,
+    now: float,
+    run: object = None,
 ) -> str:
     """Return the because line: one sentence, empty when the run is over.
 
@@ -21,6 +26,7 @@ def waiting_on(
         gates: Target and gate of each pool in use.
         in_flight: Requests on their way for this run.
         now: The gates' clock.
+        run: Whose requests wait there.
     """
     if state == "paused":
         if not in_flight:
@@ -35,7 +41,7 @@ def waiting_on(
     if state != "running":
         return ""
     for target, gate in gates:
-        if sentence := _sentence(target.provider, gate, now):
+        if sentence := _sentence(target.provider, gate, now, run):
             return sentence
     return "Waiting on replies." if in_flight else "Looking up what is already answered."
 
@@ -46,10 +52,10 @@ def _clock(seconds: float) -> str:
     return time.strftime(form, time.localtime(Clock.wall() + seconds))
 
 
-def _sentence(provider: str, gate: Gate, now: float) -> str:
-    admission = gate.admission
-    limits = admission.limits
-    match gate.reason:
+def _sentence(provider: str, gate: Gate, now: float, run: object) -> str:
+    admission, limits, ahead = gate.admission, gate.limits(run), gate.ahead_of(run)
+    behind = "" if ahead is None else f", behind {ahead}"
+    match gate.reason(run):
         case "pause" if not math.isinf(admission.paused_until):
             left = max(0.0, admission.paused_until - now)
             return (
@@ -69,14 +75,15 @@ def _sentence(provider: str, gate: Gate, now: float) -> str:
                 "more with each answer."
             )
         case "requests":
-            return (
-                f"Waiting on {provider}’s limit of {limits.requests_per_minute:,.0f} requests/min."
-            )
+            limit = f"{limits.requests_per_minute:,.0f} requests/min"
+            return f"Waiting on {provider}’s limit of {limit}{behind}."
         case "tokens":
-            return f"Waiting on {provider}’s limit of {limits.tokens_per_minute:,.0f} tokens/min."
+            limit = f"{limits.tokens_per_minute:,.0f} tokens/min"
+            return f"Waiting on {provider}’s limit of {limit}{behind}."
         case "concurrency":
-            places = admission.concurrency
+            places = gate.places(run)
             noun = "the only place" if places == 1 else f"all {places:,} places"
-            return f"Waiting on replies: {noun} in flight {'is' if places == 1 else 'are'} taken."
+            verb = "is" if places == 1 else "are"
+            return f"Waiting on replies{behind}: {noun} in flight {verb} taken."
         case _:
             return ""

@@ -11,6 +11,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import functools
+import time
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any
@@ -20,7 +21,6 @@ from llmnb.decide.hedge import Hedger
 from llmnb.engine import collector, telling
 from llmnb.engine.attempt import Answered
 from llmnb.engine.backlog import Backlog
-from llmnb.engine.budget import Budget
 from llmnb.engine.call import Flight
 from llmnb.engine.coalesce import Landing
 from llmnb.engine.gate import Gate
@@ -102,9 +102,14 @@ class Walk:
         self._released = 0
         self._waited: dict[str, tuple[float, Gate]] = {}
         self._answered: set[str] = set()
-        self._window = options.window or _window(options.limits.concurrency)
+        self._window = options.window or _window(options.limits.within(options.account).concurrency)
         # Chunks are worth waiting for: one look-up answers them all.
         self._enough_room = max(1, min(CHUNK_ROWS, self._window // 4))
+
+    def __str__(self) -> str:
+        """Return how another run's card names this one."""
+        begun = time.strftime("%H:%M:%S", time.localtime(self.started_at))
+        return f"run “{self.store.name}” of {begun}"
 
     # -------------------------------------------------------------------- the walk
 
@@ -116,6 +121,7 @@ class Walk:
         self._room = asyncio.Event()
         self._idle = asyncio.Event()
         self._voyage = Voyage(
+            run=self,
             store=self.store,
             policy=options.policy,
             counts=self.counts,
@@ -124,7 +130,7 @@ class Walk:
             backlog=Backlog(0),
             time_limit=options.time_limit,
             hedger=None if options.hedge_after is None else Hedger(options.hedge_after),
-            budget=None if options.budget_usd is None else Budget(options.budget_usd),
+            budget=options.budget,
             on_delta=options.on_delta,
             prepare=options.prepare,
             use_cache=options.use_cache,
@@ -161,23 +167,26 @@ class Walk:
 
     def _claim(self, pool: str, gate: Gate) -> None:
         """Hold a pool to the run's limits and to those of the model that was named."""
-        further = self.options.pool_limits.get(pool)
-        limits = self.options.limits
-        gate.claim(self, limits if further is None else limits.within(further))
+        options = self.options
+        further, account = options.pool_limits.get(pool), options.account
+        gate.claim(self, options.limits, account if further is None else account.within(further))
+        if self.state == "paused":
+            gate.hold(self)
 
-    def set_limits(self, limits: Limits) -> None:
-        """Hold every target to other limits from now on."""
-        self.options = dataclasses.replace(self.options, limits=limits)
+    def set_limits(self, limits: Limits, account: Limits) -> None:
+        """Hold every target to other limits from now on: this run's, and the account's."""
+        self.options = dataclasses.replace(self.options, limits=limits, account=account)
         for pool, (_, gate) in self.gates.items():
             self._claim(pool, gate)
-        self._window = max(self._window, _window(limits.concurrency))
+        self._window = max(self._window, _window(limits.within(account).concurrency))
         self._room.set()
         self._share_commits()
 
     def _share_commits(self) -> None:
         """Let what a killed process loses stay in proportion to what is in flight."""
         named = [one.concurrency or 0 for one in self.options.pool_limits.values()]
-        places = self.options.limits.concurrency or max(named, default=0) or DEFAULT_CONCURRENCY
+        limits = self.options.limits.within(self.options.account)
+        places = limits.concurrency or max(named, default=0) or DEFAULT_CONCURRENCY
         self.store.enough = places if places >= 32 else max(1, places // 2)
         self._voyage.backlog.most = places
 
@@ -445,13 +454,20 @@ class Walk:
         if self.state == "running":
             self.state = "paused"
             self._voyage.resumed.clear()
+            for _, gate in self.gates.values():
+                gate.hold(self)
 
     def resume(self) -> None:
         """Go on."""
         if self.state == "paused":
             self.state = "running"
-            self._voyage.resumed.set()
+            self._let_go()
             self._room.set()
+
+    def _let_go(self) -> None:
+        self._voyage.resumed.set()
+        for _, gate in self.gates.values():
+            gate.let_go(self)
 
     def stop(self) -> None:
         """Send nothing new, and soon hand over what there is."""
@@ -460,7 +476,7 @@ class Walk:
         self.state = "stopping"
         self._voyage.is_stopped = True
         self._room.set()
-        self._voyage.resumed.set()
+        self._let_go()
         for flight, task in list(self.leading.values()):
             if not flight.is_sending:
                 task.cancel()

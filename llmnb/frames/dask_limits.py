@@ -61,19 +61,31 @@ class Terms:
             if self.is_divided and not is_alone:
                 count = dask_cluster.peers.count(self._worker)
             rules = () if is_alone else question.rules
+            divided = [(rule.key, rule.per_minute / count) for rule in rules]
             return Part(
                 requests_per_minute=None if requests is None else requests / count,
                 tokens_per_minute=None if tokens is None else tokens / count,
-                rates=tuple((rule.key, rule.per_minute / count) for rule in rules),
+                rates=(*divided, *self._of_the_question(count)),
                 divided_by=count,
             )
-        if self._is_client and self._worker is None:
-            return Part(requests_per_minute=requests, tokens_per_minute=tokens)
-        shared = [(rule.key, rule.per_minute) for rule in question.rules]
-        for kind, rate in ((REQUESTS, requests), (TOKENS, tokens)):
-            if rate is not None:
-                shared += [((kind, name), rate) for name in self._names]
-        return Part(requests_per_minute=requests, tokens_per_minute=tokens, rates=tuple(shared))
+        rules = () if self._is_client and self._worker is None else question.rules
+        shared = [(rule.key, rule.per_minute) for rule in rules]
+        return Part(
+            requests_per_minute=requests,
+            tokens_per_minute=tokens,
+            rates=(*shared, *self._of_the_question(1)),
+        )
+
+    def _of_the_question(self, count: int) -> list[tuple[Key, float]]:
+        """Return the question's own limits as rates: its tasks in this process are one run."""
+        question = self._question
+        limits = ((REQUESTS, question.requests_per_minute), (TOKENS, question.tokens_per_minute))
+        return [
+            ((kind, name), rate / count)
+            for kind, rate in limits
+            if rate is not None
+            for name in self._names
+        ]
 
 
 class Wishes:

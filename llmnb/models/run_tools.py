@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from llmnb.engine.budget import SharedBudget
 from llmnb.errors import ConfigurationError, SchemaMismatch
 from llmnb.models.messages import Conversation, Message, messages_of
 from llmnb.models.results import LLMResult
@@ -128,7 +129,8 @@ async def run_tools(
         tool_timeout: Seconds that a tool may take; None: as long as it takes.
         on_use: Told of every call, such as ``print``; ``"auto"``: a line for each in a notebook
             and in IPython, nothing elsewhere.
-        **kw: As for `LLMModel.call`: ``callbacks``, ``temperature``, ``use_cache``, …
+        **kw: As for `LLMModel.call`: ``callbacks``, ``temperature``, ``use_cache``, …;
+            ``budget_usd`` binds over all rounds together.
 
     Raises:
         ConfigurationError: If a bound is below 1, or `allow` names what is not there.
@@ -159,13 +161,15 @@ async def run_tools(
         on_use=_shown_here() if on_use == "auto" else on_use,
     )
     turns = messages_of(messages)
+    rounds = SharedBudget()
     results: list[LLMResult] = []
     uses: list[ToolUse] = []
     bodies = [tool_body(tool) for tool in given]
     own = {name_of(body) for body in bodies} - {_name(one) for one in given if callable(one)}
     for round_ in range(1, max_rounds + 1):
         choice: ToolChoice = "none" if round_ == max_rounds and round_ > 1 else tool_choice
-        result = await model.call_single(turns, tools=bodies, tool_choice=choice, **kw)
+        with rounds.used():
+            result = await model.call_single(turns, tools=bodies, tool_choice=choice, **kw)
         results.append(result)
         turns = [*turns, *result.messages]
         is_last = round_ == max_rounds

@@ -12,6 +12,7 @@ from llmnb.adapters import prices
 from llmnb.adapters.http import tls
 from llmnb.adapters.rates import Rate, per_minute
 from llmnb.decide.retry import LONGEST_SERVER_WAIT, RetryPolicy
+from llmnb.engine.budget import budget_for
 from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
@@ -45,6 +46,7 @@ def start(
     streams: bool = False,
     in_order: bool = True,
     window: int | None = None,
+    account: Limits | None = None,
     store: Store | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
 ) -> Run:
@@ -76,6 +78,8 @@ def start(
         streams: Hand outcomes over and forget them (`Run.outcomes`).
         in_order: Hand them over in the order of the requests, or else as they are ready.
         window: Rows between being pulled and being handed over.
+        account: Limits that bind all runs of the account together, beside the configured ones;
+            the arguments above bind this run alone.
         store: What keeps the answers, in place of the project's own store.
         on_outcome: Called on the loop thread with each outcome, before anybody else sees it.
 
@@ -94,6 +98,13 @@ def start(
     if budget is not None:
         for target in targets:
             _need_the_price(target)
+    limits = Limits(
+        requests_per_minute=per_minute(max_requests_per_minute),
+        tokens_per_minute=per_minute(max_tokens_per_minute),
+        concurrency=max_concurrent_requests,
+        even=max_rps,
+    )
+    own = account or Limits()
     run = Run(
         requests,
         preparer,
@@ -104,18 +115,13 @@ def start(
         RunOptions(
             policy=_policy(max_attempts, max_wait, cooldown),
             pool_limits=preparer.limits,
-            limits=Limits(
-                requests_per_minute=per_minute(max_requests_per_minute)
-                or options.max_requests_per_minute,
-                tokens_per_minute=per_minute(max_tokens_per_minute)
-                or options.max_tokens_per_minute,
-                concurrency=max_concurrent_requests or options.max_concurrent_requests,
-                even=max_rps,
-            ),
+            limits=limits,
+            account=own.within(_configured(options, limits.within(own))),
             use_cache=use_cache,
             time_limit=time_limit,
             hedge_after=hedge_after,
             budget_usd=budget,
+            budget=budget_for(budget),
             on_delta=on_delta,
             prepare=functools.partial(_get_ready, targets),
             streams=streams,
@@ -126,6 +132,15 @@ def start(
     )
     GLOBAL_LIMITER.attend(run)
     return run
+
+
+def _configured(options: settings.Settings, given: Limits) -> Limits:
+    """Return the configured limits; an argument stands in place of the one of its kind."""
+    return Limits(
+        requests_per_minute=None if given.requests_per_minute else options.max_requests_per_minute,
+        tokens_per_minute=None if given.tokens_per_minute else options.max_tokens_per_minute,
+        concurrency=None if given.concurrency else options.max_concurrent_requests,
+    )
 
 
 def _policy(max_attempts: int, max_wait: float | None, cooldown: float | None) -> RetryPolicy:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmnb import errors
-from llmnb.decide.retry import RetryPolicy, Tries, backoff, next_wait, resend_allowance
+from llmnb.decide.retry import ResendBudget, RetryPolicy, Tries, backoff, next_wait
 
 
 def wait(error, tries=None, policy=None, **changes):
@@ -107,8 +107,26 @@ def test_waits_are_spread_below_a_doubling_ceiling():
     assert backoff(5, rand=lambda: 0.0) == 0.0
 
 
-def test_the_resend_allowance_is_three_rows_or_two_percent():
+def resends(budget):
+    """Return how many rows may be sent again at once."""
+    count = 0
+    while budget.has_token:
+        budget.take()
+        count += 1
+    return count
+
+
+def test_ten_rows_may_be_sent_again_and_each_success_returns_a_tenth():
     """
-    The larger of the two.
+    It starts with ten tokens, never holds more, and ten successes are worth one.
     """
-    assert [resend_allowance(rows) for rows in (1, 150, 10_000)] == [3, 3, 200]
+    budget = ResendBudget()
+    for _ in range(100):
+        budget.on_success()
+    assert resends(budget) == 10
+
+    for _ in range(29):
+        budget.on_success()
+    assert resends(budget) == 2
+    budget.on_success()
+    assert resends(budget) == 1

@@ -175,8 +175,8 @@ async def test_the_smallest_claim_of_all_runs_holds(clock):
     Two runs on one account: the stricter limit binds both.
     """
     gate = Gate(Limits(), clock=clock)
-    gate.claim("a", Limits(requests_per_minute=60))
-    gate.claim("b", Limits(requests_per_minute=600))
+    gate.claim("a", Limits(), Limits(requests_per_minute=60))
+    gate.claim("b", Limits(), Limits(requests_per_minute=600))
 
     assert gate.admission.limits.requests_per_minute == 60
     gate.release_claim("a")
@@ -188,12 +188,12 @@ async def test_a_second_run_gets_no_fresh_burst(clock):
     The bucket outlives the run that emptied it.
     """
     gate = Gate(Limits(), clock=clock)
-    gate.claim("first", Limits(requests_per_minute=60))
+    gate.claim("first", Limits(), Limits(requests_per_minute=60))
     await gate.admit(0)
     leave(gate)
     gate.release_claim("first")
 
-    gate.claim("second", Limits(requests_per_minute=60))
+    gate.claim("second", Limits(), Limits(requests_per_minute=60))
 
     assert gate.admission.wait(0, clock.now) == pytest.approx(1.0)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import threading
 
 import pytest
 
 from llmnb import LLM, LLMModel, LLMResult, Message
-from llmnb.errors import ConfigurationError
+from llmnb.errors import BudgetExceeded, ConfigurationError
 from llmnb.models.run_tools import run_tools
 from llmnb.records import ToolCall
 from llmnb.testing import SimulatedProvider
@@ -361,3 +362,37 @@ def test_geminis_sealed_thoughts_go_back_with_the_call():
     assert call.signature == "c2VhbGVk"
     assert "c2VhbGVk" not in repr(call)
     assert sent["contents"][1]["parts"][0]["thoughtSignature"] == "c2VhbGVk"
+
+
+def test_a_budget_binds_over_all_rounds_of_the_loop():
+    """
+    Each round costs less than the budget, and all of them together never more.
+    """
+    rounds = []
+
+    def call_again(prompt):
+        rounds.append(prompt)
+        return "again " * 50
+
+    with SimulatedProvider(reply=call_again, latency=0) as sim:
+        sim_model = Looping(url=sim.base_url, api_key="k", model="gpt-4o-mini")
+        whole = sim_model.run_tools_sync("Go on.", [add], max_rounds=4, max_tokens=100)
+        each = whole.cost / 4
+        rounds.clear()
+        with pytest.raises(BudgetExceeded, match="are spent"):
+            sim_model.run_tools_sync(
+                "Go on again.", [add], max_rounds=50, max_tokens=100, budget_usd=each * 5
+            )
+
+    assert 2 <= len(rounds) <= 5
+
+
+class Looping(LLM):
+    """Takes every answer for a call of a tool, so that a loop never ends by itself."""
+
+    async def acompletion(self, messages, **kw):
+        kw.pop("tools", None)
+        kw.pop("tool_choice", None)
+        (result,) = await super().acompletion(messages, **kw)
+        call = wanted("add", f'{{"a": {len(ran)}}}', number=len(ran))
+        return [dataclasses.replace(result, tool_calls=(call,))]

@@ -20,7 +20,7 @@ from llmnb.adapters.bounded_body import CAP_BYTES, ENCODINGS
 from llmnb.adapters.http import exchange, faults
 from llmnb.adapters.http.exchange import Received
 from llmnb.adapters.http.faults import Stale
-from llmnb.adapters.http.pool import Pool, is_reused
+from llmnb.adapters.http.pool import Pool, is_reset, is_stale, wants_fresh
 from llmnb.adapters.http.reading import Feed, HasEnded, Reading
 from llmnb.errors import LLMNBError
 from llmnb.records import RawReply
@@ -104,6 +104,7 @@ class HttpClient:
         is_again = False
         while True:
             reading = Reading(address, self._max_body, feed, has_ended)
+            token = wants_fresh.set(is_again)
             try:
                 return await self._once("POST", address, headers, body, timeout, reading)
             except Stale as error:
@@ -112,6 +113,8 @@ class HttpClient:
                 if is_again or not is_repeatable:
                     raise error.as_lost() from None
                 is_again = True
+            finally:
+                wants_fresh.reset(token)
 
     async def get_json(
         self,
@@ -167,7 +170,7 @@ class HttpClient:
         except Exception as error:
             seconds = time.monotonic() - reading.started
             host = _url(address).host or address
-            fault = faults.fault(error, host, seconds, is_reused=is_reused.get())
+            fault = faults.fault(error, host, seconds, is_stale=is_stale(), is_reset=is_reset())
         raise fault from None
 
     async def _by_session(

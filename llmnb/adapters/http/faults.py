@@ -32,14 +32,18 @@ class Stale(Exception):
         return _lost(self.host)
 
 
-def fault(error: Exception, host: str, seconds: float, *, is_reused: bool) -> LLMNBError | Stale:
+def fault(
+    error: Exception, host: str, seconds: float, *, is_stale: bool, is_reset: bool
+) -> LLMNBError | Stale:
     """Return our own error for one of the library's.
 
     Args:
         error: What aiohttp, or what lies under it, has raised.
         host: Who was asked.
         seconds: Since when.
-        is_reused: Whether the connection had carried a request before.
+        is_stale: Whether the connection had carried a request before, and no byte of this one's
+            reply has come.
+        is_reset: Whether the connection was broken, not closed.
     """
     if isinstance(error, _UNSENT):
         reason = _reason(error)
@@ -53,6 +57,8 @@ def fault(error: Exception, host: str, seconds: float, *, is_reused: bool) -> LL
             "The request was sent and may have been billed."
         )
     if isinstance(error, aiohttp.ClientPayloadError):
+        if is_reset:
+            return _lost(host, "in the midst of its reply")
         return IncompleteReply(
             f"The reply of {host} ended before its end. It may have been billed."
         )
@@ -61,7 +67,7 @@ def fault(error: Exception, host: str, seconds: float, *, is_reused: bool) -> LL
     if isinstance(error, (aiohttp.InvalidURL, ValueError)):
         return ConfigurationError(f"The request to {host} cannot be made: {_reason(error)}.")
     if isinstance(error, (aiohttp.ClientConnectionError, OSError)):
-        return Stale(host) if is_reused else _lost(host)
+        return Stale(host) if is_stale else _lost(host)
     return MaybeBilled(
         f"The request to {host} failed ({type(error).__name__}). It may have been billed."
     )
@@ -80,10 +86,9 @@ _UNSENT = (
 _NOT_HTTP = (aiohttp.ClientResponseError, aiohttp.http_exceptions.HttpProcessingError)
 
 
-def _lost(host: str) -> MaybeBilled:
+def _lost(host: str, when: str = "before its reply") -> MaybeBilled:
     return MaybeBilled(
-        f"{host} closed the connection before its reply. The request was sent and may have "
-        "been billed."
+        f"{host} closed the connection {when}. The request was sent and may have been billed."
     )
 
 

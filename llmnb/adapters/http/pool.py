@@ -1,22 +1,65 @@
-"""The pool of kept-alive connections, which tells a used connection from a fresh one."""
+"""The pool of kept-alive connections, which knows what has happened on each of them."""
 
 from __future__ import annotations
 
 import contextvars
+import functools
 import ssl
 from typing import Any
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
 _KEEP_ALIVE_SECONDS = 20.0
 """Idle connections are closed before most servers do it."""
 
-is_reused: contextvars.ContextVar[bool] = contextvars.ContextVar("is_reused", default=False)
-"""Whether the connection of the present request has carried one before."""
+_line: contextvars.ContextVar[Any] = contextvars.ContextVar("line", default=None)
+"""The connection of the present request; None before it has one."""
+
+wants_fresh: contextvars.ContextVar[bool] = contextvars.ContextVar("wants_fresh", default=False)
+"""Whether the present request may not have a connection that has carried one before."""
+
+
+class Line(ResponseHandler):
+    """A connection that notes whether anything of a reply has come, and how it ended."""
+
+    is_used = False
+    """Whether it has carried a request before the present one."""
+
+    has_heard = False
+    """Whether a byte has come since the present request got it."""
+
+    is_reset = False
+    """Whether the other side, or the network, has broken it."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        self.has_heard = True
+        super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Note how it ended."""
+        self.is_reset = exc is not None
+        super().connection_lost(exc)
+
+
+def is_stale() -> bool:
+    """Whether the present request's connection was kept alive and not one byte came on it."""
+    line = _line.get()
+    return isinstance(line, Line) and line.is_used and not line.has_heard
+
+
+def is_reset() -> bool:
+    """Whether the present request's connection was broken, not closed."""
+    line = _line.get()
+    return isinstance(line, Line) and line.is_reset
 
 
 class Pool(aiohttp.TCPConnector):
-    """Notes whether a request got a connection that was used before.
+    """Gives requests connections that can tell what has happened on them.
+
+    Where a release of aiohttp makes them otherwise, nothing is known of them: no connection
+    counts as stale then, and none as reset.
 
     Args:
         tls: How certificates are checked.
@@ -29,6 +72,10 @@ class Pool(aiohttp.TCPConnector):
             keepalive_timeout=_KEEP_ALIVE_SECONDS,
             ssl=tls,
         )
+        make: Any = getattr(self, "_factory", None)
+        if isinstance(make, functools.partial) and make.func is ResponseHandler:
+            ours: Any = functools.partial(Line, *make.args, **make.keywords)
+            self._factory = ours
 
     async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:
         """Return a connection, from the pool where there is one.
@@ -36,13 +83,18 @@ class Pool(aiohttp.TCPConnector):
         Never one on which something came that nobody has asked for: it would be taken for the
         reply to the next request.
         """
+        _line.set(None)
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol: Any = connection.protocol
-            if protocol is None or not protocol.should_close:
+            is_used = getattr(protocol, "llmnb_is_used", False)
+            is_unfit = protocol is not None and protocol.should_close
+            if not is_unfit and not (is_used and wants_fresh.get()):
                 break
             connection.close()
-        is_reused.set(getattr(protocol, "llmnb_is_used", False))
         if protocol is not None:
             protocol.llmnb_is_used = True
+            if isinstance(protocol, Line):
+                protocol.is_used, protocol.has_heard = is_used, False
+                _line.set(protocol)
         return connection
