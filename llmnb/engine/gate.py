@@ -38,7 +38,7 @@ from llmnb.records import Announced, Limits
 Holding = Reason | Literal["breaker", "recovery"]
 """What holds the first in the queue back."""
 
-MOST_REPEATS = DIFFERENT_ROWS - 1
+MOST_REPEATS = DIFFERENT_ROWS // 2
 """Rows that have failed and are in flight again beside others: too few to open the breaker."""
 
 PATIENCE_SECONDS = 2.0
