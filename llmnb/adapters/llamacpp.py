@@ -266,7 +266,7 @@ def _params(engine: Any, path: str, load: LoadSettings, name: str, api_key: str)
     params = engine.CommonParams()
     params.model.path = path
     params.model_alias = {name}
-    params.api_keys = [api_key]
+    params.api_keys = [str(api_key)]  # an extension that takes no kind of str but str
     params.hostnames = [LOOPBACK]
     params.n_parallel = load.n_parallel
     params.n_ctx = load.n_ctx * load.n_parallel
