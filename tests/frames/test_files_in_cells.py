@@ -80,7 +80,7 @@ def test_a_cell_that_names_a_file_elsewhere_is_a_failed_row(places, sim, asked):
         answers = frame.llm.generate("What is it?", images="picture")
 
     assert answers.isna().tolist() == [True, False]
-    assert len(asked()) == 1
+    assert len(asked) == 1
 
 
 def test_the_accessor_takes_a_root(places, sim):
