@@ -25,7 +25,7 @@ from llmnb.models import listing
 from llmnb.models.asking import Asking, Model
 from llmnb.models.resolve import choose
 from llmnb.models.start import start
-from llmnb.records import Limits, Outcome
+from llmnb.records import Limits, Outcome, secret
 from llmnb.store import clearing
 
 logger = logging.getLogger("llmnb")
@@ -110,6 +110,7 @@ class AsyncLLM:
         project_name: str | None = None,
         cache_dir: str | Path | None = None,
     ) -> None:
+        api_key = secret(api_key)
         is_named = not isinstance(api_provider, _Default)
         self.api_provider: str | None = str(api_provider) if is_named and api_provider else None
         self.model = model
@@ -307,6 +308,7 @@ class AsyncLLM:
             project_name: Project for this call.
             different_requests: Ignored: every request may name its own provider.
         """
+        api_key = secret(api_key)
         where = {"url": request_url, "api_key": api_key}
         there = copy.copy(self)
         there._asking = _replaced(self._asking, **{k: v for k, v in where.items() if v})

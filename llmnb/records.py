@@ -21,6 +21,60 @@ Source = Literal["sent", "cached", "reused", "merged"]
 """Where an answer came from: a request, the own project, another one, a twin in flight."""
 
 
+class Secret(str):
+    """A key, or a header with one: text that is not shown and does not travel.
+
+    It is sent and compared as the text it is. Its repr is masked, so that neither `vars` nor a
+    traceback with its variables shows it, and in a pickle None stands in its place: who loads
+    that looks for a key of their own.
+
+    Example:
+        >>> import pickle
+        >>> key = Secret("sk-abc")
+        >>> key, key == "sk-abc", pickle.loads(pickle.dumps([key]))
+        (***, True, [None])
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        return _no_secret, ()
+
+
+class SecretBytes(bytes):
+    """The bytes of a request's head, in which a key stands; not shown."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "b'***'"
+
+
+def secret(text: str | None) -> Secret | None:
+    """Return a text as one that is not shown; None, and nothing else, stays what it is.
+
+    Example:
+        >>> secret("k"), secret(None)
+        (***, None)
+    """
+    if not isinstance(text, str) or isinstance(text, Secret):
+        return text
+    return Secret(text)
+
+
+def _no_secret() -> None:
+    """Return what stands in a pickle for a secret."""
+
+
 class UnchosenLength(int):
     """A longest answer that llmnb filled in because the protocol demands one.
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from llmnb.errors import ConfigurationError
+from llmnb.records import Secret, secret
 
 DEFAULT_CACHE_DIR = ".cache/llmnb"
 DEFAULT_PROJECT = "default"
@@ -53,7 +54,7 @@ class Settings:
 
 _lock = threading.Lock()
 _current = Settings()
-_keys: dict[str, str] = {}
+_keys: dict[str, Secret | None] = {}
 
 
 def configure(**changes: Any) -> Settings:
@@ -100,6 +101,7 @@ def set_key(provider: str, key: str | None) -> None:
         provider: Catalog name, such as ``"openai"``.
         key: The key; None forgets it.
     """
+    key = secret(key)
     with _lock:
         if key is None:
             _keys.pop(provider.lower(), None)
@@ -107,7 +109,7 @@ def set_key(provider: str, key: str | None) -> None:
             _keys[provider.lower()] = key
 
 
-def find_key(provider: str, variables: Sequence[str], argument: str | None = None) -> str | None:
+def find_key(provider: str, variables: Sequence[str], argument: str | None = None) -> Secret | None:
     """Return the key for a provider, or None where nobody gave one.
 
     Args:
@@ -116,14 +118,14 @@ def find_key(provider: str, variables: Sequence[str], argument: str | None = Non
         argument: The key given with the call; it wins.
     """
     if argument:
-        return argument
+        return secret(argument)
     if key := _keys.get(provider.lower()):
         return key
     for variable in variables:
-        if key := environment(variable):
+        if key := secret(environment(variable)):
             return key
     for variable in variables:
-        if key := _colab_secret(variable):
+        if key := secret(_colab_secret(variable)):
             return key
     return None
 

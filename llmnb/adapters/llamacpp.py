@@ -38,6 +38,7 @@ from typing import Any, Literal, get_args
 
 from llmnb import settings
 from llmnb.errors import ConfigurationError, MissingExtra
+from llmnb.records import Secret
 
 PACKAGE = "xllamacpp"
 LOOPBACK = "127.0.0.1"
@@ -235,7 +236,7 @@ def _start(path: str, load: LoadSettings, name: str) -> _Running:
     engine = _import()
     # Read before loading, so that a file swapped meanwhile cannot get the other's answers.
     known_as = identity(path, load)
-    api_key = secrets.token_urlsafe(32)
+    api_key = Secret(secrets.token_urlsafe(32))
     params = _params(engine, path, load, name, api_key)
     _has_started = True
     try:
@@ -265,7 +266,7 @@ def _params(engine: Any, path: str, load: LoadSettings, name: str, api_key: str)
     params = engine.CommonParams()
     params.model.path = path
     params.model_alias = {name}
-    params.api_keys = [api_key]
+    params.api_keys = [str(api_key)]  # an extension that takes no kind of str but str
     params.hostnames = [LOOPBACK]
     params.n_parallel = load.n_parallel
     params.n_ctx = load.n_ctx * load.n_parallel

@@ -21,6 +21,7 @@ from llmnb.errors import ConfigurationError
 from llmnb.models.figures import visible
 from llmnb.models.resolve import endpoint_url, resolve
 from llmnb.models.target import HTTPTarget
+from llmnb.records import secret
 from llmnb.store.project import ProjectStore, open_project
 from llmnb.wire.catalog import provider, provider_of_url
 
@@ -120,6 +121,7 @@ def attach(
     Raises:
         ConfigurationError: If there is no such run, or its provider's key is missing.
     """
+    api_key = secret(api_key)
     place = settings.cache_dir(cache_dir)
     # A name is no path.
     folder = place / records.FOLDER / Path(run_id).name

@@ -10,6 +10,7 @@ from llmnb.adapters.rates import per_minute
 from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Named
 from llmnb.models.deployments import deployment, who
+from llmnb.records import secret
 from llmnb.wire.catalog import load_catalog
 
 _KNOWN = (
@@ -87,7 +88,7 @@ class EmbeddingConfig:
         connection = {name: fields.pop(name) for name in list(fields) if _connects(name)}
         return cls(
             connection=connection,
-            api_key=_taken(fields, _KEY),
+            api_key=secret(_taken(fields, _KEY)),
             url=_taken(fields, _ADDRESS),
             api_provider=_taken(fields, _PROVIDER),
             params={name: value for name, value in fields.items() if name not in _IGNORED},

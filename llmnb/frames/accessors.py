@@ -12,6 +12,7 @@ from llmnb.frames.awaited import AwaitedFrame, AwaitedSeries
 from llmnb.frames.embedding import EmbeddingFrame, EmbeddingSeries
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Hashable, Sequence
     from typing import Unpack
 
@@ -64,6 +65,7 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
         params: Any = None,
         schema: Any = None,
         images: Hashable | None = None,
+        files_root: str | os.PathLike[str] | None = None,
         n: int = 1,
         project_name: str | None = None,
         use_cache: bool = True,
@@ -96,7 +98,9 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
             params: Fields of the request, such as ``{"temperature": 0, "max_tokens": 50}``.
             schema: Form of the answers: a pydantic model, a dataclass, a TypedDict, a type, a
                 tuple of labels or a JSON schema. Typed columns come back, one for each field.
-            images: Column of pictures: paths, addresses, bytes, or lists of them.
+            images: Column of pictures: paths, addresses, bytes, or lists of them. A text names
+                a file only below the working folder; a `pathlib.Path` may lie anywhere.
+            files_root: Folder below which texts may name files, instead of the working folder.
             n: Answers to every row; above 1 a cell holds the list of them.
             project_name: Project that keeps the answers; None: ``LLMNB_PROJECT``, else
                 ``default``.

@@ -251,6 +251,7 @@ def _fields(meta: Any, prompt: Hashable, options: Options) -> list[str]:
         system=options.system,
         examples=options.examples,
         images=options.images,
+        files_root=options.files_root,
         samples=options.n,
     )
     return read

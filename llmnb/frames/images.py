@@ -33,9 +33,10 @@ class Pictured(Mapping[str, Any]):
         text: The question; may be empty.
         cells: Pictures: paths, addresses or bytes.
         fields: Further fields of the request.
+        root: Folder below which texts may name files.
     """
 
-    __slots__ = ("_before", "_cells", "_fields", "_text")
+    __slots__ = ("_before", "_cells", "_fields", "_root", "_text")
 
     def __init__(
         self,
@@ -43,11 +44,13 @@ class Pictured(Mapping[str, Any]):
         text: str,
         cells: Sequence[Any],
         fields: Mapping[str, Any],
+        root: str | os.PathLike[str] | None = None,
     ) -> None:
         self._before = before
         self._text = text
         self._cells = cells
         self._fields = fields
+        self._root = root
 
     def __getitem__(self, name: str) -> Any:
         if name == "messages":
@@ -63,7 +66,8 @@ class Pictured(Mapping[str, Any]):
 
     def _messages(self) -> list[Mapping[str, Any]]:
         parts: list[dict[str, Any]] = [{"type": "text", "text": self._text}] if self._text else []
-        parts += [{"type": "image_url", "image_url": {"url": address(one)}} for one in self._cells]
+        urls = (address(one, root=self._root) for one in self._cells)
+        parts += [{"type": "image_url", "image_url": {"url": url}} for url in urls]
         return [*self._before, {"role": "user", "content": parts}]
 
 
@@ -79,14 +83,19 @@ def pictures_in(cell: Any) -> list[Any]:
     return [] if is_missing(cell) else [cell]
 
 
-def address(picture: Any) -> str:
+def address(picture: Any, *, root: str | os.PathLike[str] | None = None) -> str:
     """Return a picture's address: its own on the web, or all of it in a ``data:`` address.
+
+    A table that was downloaded must not decide what leaves the machine: a text opens only a file
+    below `root`, links followed. A `pathlib.Path` was made by the program and is trusted.
 
     Args:
         picture: A path, an address (``https:``, ``http:``, ``data:``) or bytes.
+        root: Folder below which texts may name files; None: the working folder.
 
     Raises:
-        InputError: If it cannot be read, is too large, or is no picture that models take.
+        InputError: If it lies elsewhere, cannot be read, is too large, or is no picture that
+            models take.
 
     Example:
         >>> address("https://example.org/cat.png")
@@ -107,12 +116,35 @@ def address(picture: Any) -> str:
                 f"{_shown(picture)} is no picture that can be sent: give a path, an http or https "
                 "address, or bytes. Nothing was sent for it."
             )
-    if isinstance(picture, (str, os.PathLike)):
+    if isinstance(picture, str):
+        return _data(_read(_within(picture, root)), _shown(picture))
+    if isinstance(picture, os.PathLike):
         return _data(_read(picture), _shown(picture))
     raise InputError(
         f"A picture is a path, an address or bytes, not {type(picture).__name__}. "
         "Nothing was sent for it."
     )
+
+
+def _within(name: str, root: str | os.PathLike[str] | None) -> str:
+    """Return the file that a cell names, with every link in its path resolved."""
+    try:
+        folder = os.path.realpath(
+            os.path.expanduser(os.fspath(os.curdir if root is None else root))
+        )
+        place = os.path.realpath(os.path.join(folder, os.path.expanduser(name)))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"The picture {_shown(name)} cannot be read: {error}. Nothing was sent for it."
+        ) from None
+    if os.path.commonpath([folder, place]) != folder:
+        where = "the working folder" if root is None else f"files_root={_shown(folder)}"
+        raise InputError(
+            f"The picture {_shown(name)} does not lie below {where}, and a text in a table opens "
+            "no file elsewhere: name its folder with files_root=…, or put a pathlib.Path into the "
+            "cell. Nothing was sent for it."
+        )
+    return place
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:

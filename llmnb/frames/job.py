@@ -164,6 +164,7 @@ def questions(
         system=options.system,
         examples=options.examples,
         images=options.images,
+        files_root=options.files_root,
         samples=options.n,
         ways=ways,
     )

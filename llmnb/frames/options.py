@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict, get_args
@@ -26,6 +27,7 @@ class SharedOptions(TypedDict, total=False):
     examples: Sequence[Example] | None
     params: Any
     images: Hashable | None
+    files_root: str | os.PathLike[str] | None
     project_name: str | None
     use_cache: bool
     share: bool | list[str]
@@ -88,6 +90,9 @@ class Options:
     images: Hashable | None = None
     """Column of pictures: paths, addresses or bytes."""
 
+    files_root: str | os.PathLike[str] | None = None
+    """Folder below which texts in that column may name files; None: the working folder."""
+
     n: int = 1
     """Answers to every row; above 1 a cell holds the list of them."""
 
@@ -131,6 +136,11 @@ class Options:
     """Whether to show how far it is; ``"auto"``: on a terminal and in a notebook."""
 
     def __post_init__(self) -> None:
+        if self.files_root is not None and not isinstance(self.files_root, (str, os.PathLike)):
+            raise ConfigurationError(
+                f"files_root is a folder, a text or a pathlib.Path, not {self.files_root!r}. "
+                "Nothing was sent."
+            )
         if self.mode not in ("live", "batch"):
             raise ConfigurationError(
                 f"mode={self.mode!r} is not there: mode='live' asks now and waits for the answers, "

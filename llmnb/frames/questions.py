@@ -7,6 +7,7 @@ table a request belongs to.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, cast, overload
 
@@ -33,6 +34,7 @@ class Questions(Sequence[Any]):
         system: A system message before every question.
         examples: Few-shot turns; an input that is a mapping fills the prompt's own fields.
         images: Column of pictures.
+        files_root: Folder below which texts in it may name files; None: the working folder.
         samples: Requests for every row and way of asking.
         ways: Fields that tell several requests for one row apart, such as their model.
 
@@ -57,12 +59,14 @@ class Questions(Sequence[Any]):
         system: str | None = None,
         examples: Sequence[Example] | None = None,
         images: Hashable | None = None,
+        files_root: str | os.PathLike[str] | None = None,
         samples: int = 1,
         ways: Sequence[Mapping[str, Any]] = ({},),
     ) -> None:
         template = _template(prompt, columns, is_constant_fine=images is not None)
         texts = {name: columns.texts(name) for name in template.fields}
         self._text = _renderer(template, texts)
+        self._files_root = files_root
         self._pictures = None if images is None else columns.cells(name_of(images))
         self._before = _before(system, examples, template)
         self._samples = samples
@@ -133,7 +137,7 @@ class Questions(Sequence[Any]):
         way = self._ways[0] if way is None else way
         text = self._text(row)
         if self._pictures is not None and (cells := pictures_in(self._pictures[row])):
-            return Pictured(self._before, text, cells, way)
+            return Pictured(self._before, text, cells, way, self._files_root)
         return {**way, "messages": [*self._before, {"role": "user", "content": text}]}
 
 

@@ -26,6 +26,7 @@ from llmnb.generation.results import Pump, Results
 from llmnb.generation.window import Fitter, Side
 from llmnb.models.start import start
 from llmnb.progress import Bars
+from llmnb.records import secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,7 @@ async def process_api_requests_from_file(
         StoreError: If the results cannot be written; what was answered is kept.
         CancelledError: After an interrupt, in scripts; answers and ``….part`` are kept.
     """
+    api_key = secret(api_key)
     job = _Job(requests_filepath, save_filepath, request_url, api_key, token_encoding_name, options)
     limits = limits_for(job.first, max_requests_per_minute, max_tokens_per_minute)
     with job.running(limits, max_attempts, logging_level) as (run, pump):
@@ -128,6 +130,7 @@ def process_api_requests_from_file_sync(
     Raises:
         KeyboardInterrupt: After an interrupt, in scripts; answers and ``….part`` are kept.
     """
+    api_key = secret(api_key)
     job = _Job(requests_filepath, save_filepath, request_url, api_key, token_encoding_name, options)
     limits = limits_for(job.first, max_requests_per_minute, max_tokens_per_minute)
     with job.running(limits, max_attempts, logging_level) as (run, pump):

@@ -17,6 +17,7 @@ from llmnb.generation.rows import row
 from llmnb.generation.window import Fitter, Side
 from llmnb.models.start import start
 from llmnb.progress import Bars
+from llmnb.records import secret
 
 MAX_ATTEMPTS = 5
 """Attempts for a request that was unsent or surely unbilled, the first included."""
@@ -76,6 +77,7 @@ async def openai_parallel_generate(
         >>> rows[0][1]["object"]
         'chat.completion'
     """
+    api_key = secret(api_key)
     batch = _Batch(requests, request_url, api_key, token_encoding_name, truncate, options)
     if batch.is_empty:
         return []
@@ -100,6 +102,7 @@ def openai_parallel_generate_sync(
     **options: Any,
 ) -> list[list[Any]]:
     """Block for what `openai_parallel_generate` returns; works in a notebook's cell, too."""
+    api_key = secret(api_key)
     batch = _Batch(requests, request_url, api_key, token_encoding_name, truncate, options)
     if batch.is_empty:
         return []

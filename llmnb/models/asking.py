@@ -11,7 +11,7 @@ from llmnb.errors import ConfigurationError
 from llmnb.models.guests import Guest
 from llmnb.models.llm_model import LLMModel
 from llmnb.rate_limiter import Key
-from llmnb.records import Limits
+from llmnb.records import Limits, secret
 from llmnb.schemas import Output
 
 Duplicates = Literal["merge", "sample"]
@@ -92,6 +92,9 @@ class Asking:
     takes_several: bool = False
     """Whether the caller gets whole replies, and so the several answers in one that ``n`` among a
     model's own parameters asks for. Elsewhere all but the first would be bought for nothing."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "api_key", secret(self.api_key))
 
     @property
     def models(self) -> tuple[Named | None, ...]:

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from llmnb.adapters import litellm
 from llmnb.adapters.rates import Rate
 from llmnb.models.litellm_target import LiteLLMTarget
+from llmnb.models.results import names_secret
 from llmnb.rate_limiter import Key
-from llmnb.records import Limits
+from llmnb.records import Limits, secret
 from llmnb.wire.catalog import load_catalog, provider, providers_with_model
 
 _ALIASES = {
@@ -49,6 +50,9 @@ class Deployment:
     rates: Mapping[Key, Rate] = field(default_factory=dict)
     """The config's ``rate_limit`` and ``request_limit``, in the keys of `llmnb.rate_limiter`."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "api_key", secret(self.api_key))
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.model}{' at ' + self.url if self.url else ''}>"
 
@@ -59,6 +63,14 @@ class LiteLLMDeployment(Deployment):
 
     connection: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What LiteLLM needs to reach it, such as ``aws_region_name``; never part of a request."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        kept = {
+            name: secret(value) if names_secret(name) and isinstance(value, str) else value
+            for name, value in self.connection.items()
+        }
+        object.__setattr__(self, "connection", kept)
 
     def target(self, gen_type: str = "chat") -> LiteLLMTarget:
         """Return who answers: the engine asks here instead of looking a name up.

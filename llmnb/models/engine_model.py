@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import functools
-import inspect
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
@@ -110,7 +108,7 @@ class EngineModel(LLMModel):
         on_delta: Callable[[int, Delta], None] | None,
     ) -> Run:
         fields = {**self._defaults(), **given}
-        options = {name: fields.pop(name) for name in _options() if name in fields}
+        options = {name: fields.pop(name) for name in _OPTIONS if name in fields}
         if fields.get("tools"):
             fields["tools"] = tool_bodies(fields["tools"])
             fields["tool_choice"] = choice_body(fields.get("tool_choice"), fields["tools"])
@@ -133,11 +131,12 @@ class EngineModel(LLMModel):
 _OF_ASKING = ("cache_vars", "gen_type", "allow_http")
 
 
-@functools.cache
-def _options() -> tuple[str, ...]:
-    """Return the names of a run's options, which are no fields of a request."""
-    named = inspect.signature(start).parameters
-    return tuple(name for name in named if name not in ("requests", "asking", "on_delta"))
+_OPTIONS = (
+    *("project_name", "cache_dir", "share", "use_cache", "max_requests_per_minute"),
+    *("max_tokens_per_minute", "max_concurrent_requests", "max_rps", "max_attempts", "max_wait"),
+    *("cooldown", "time_limit", "hedge_after", "budget_usd"),
+)
+"""Options of a run; every other name, such as OpenAI's ``store``, is a field of the request."""
 
 
 async def _outcomes(run: Run) -> list[Outcome]:

@@ -47,7 +47,7 @@ class LiteLLMModel(EngineModel):
 
     def __init__(self, name: str | None = None, config: Mapping[str, Any] | None = None) -> None:
         self._settings = read_config(name, config, default=DEFAULT_NAME)
-        self._given = dict(config or {})
+        self._given = without_keys(config or {})
 
     @property
     def name(self) -> str:
@@ -57,7 +57,7 @@ class LiteLLMModel(EngineModel):
     @property
     def config(self) -> Mapping[str, Any]:
         """The config as it was given, without keys."""
-        return without_keys(self._given)
+        return dict(self._given)
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:

@@ -12,7 +12,7 @@ from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.models.asking import Asking
 from llmnb.models.engine_model import EngineModel
 from llmnb.models.start import start
-from llmnb.records import Outcome
+from llmnb.records import Outcome, secret
 
 Prompt = str | Sequence[Mapping[str, Any]]
 """A text, or a conversation as a list of messages."""
@@ -93,12 +93,21 @@ class LLM(EngineModel):
         project_name: str | None = None,
     ) -> None:
         self.url = url
-        self.api_key = api_key
+        self.api_key = api_key = secret(api_key)
         self.model = model
         self.llm_params = llm_params
         self.session = session
         self.api_provider = api_provider
         self.project_name = project_name
+
+    @property
+    def api_key(self) -> str | None:
+        """The key that was given with it; never shown, and in no pickle."""
+        return self._api_key
+
+    @api_key.setter
+    def api_key(self, key: str | None) -> None:
+        self._api_key = secret(key)
 
     @property
     def params(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from llmnb.adapters import gguf_files, llamacpp, weights
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import ConfigurationError
 from llmnb.models.target import HTTPTarget
-from llmnb.records import Limits, RawReply
+from llmnb.records import Limits, RawReply, Secret
 from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect
 
@@ -155,5 +155,5 @@ class LocalTarget(HTTPTarget):
         server = await loop.run_in_executor(None, serve)
         if self._server is None or self._pid != os.getpid():
             self.url = server.base_url + self._endpoint_path
-            self._headers = {**self._headers, "authorization": f"Bearer {server.api_key}"}
+            self._headers = {**self._headers, "authorization": Secret(f"Bearer {server.api_key}")}
             self._server, self._pid = server, os.getpid()

@@ -17,6 +17,7 @@ from llmnb.adapters import egress
 from llmnb.errors import ConfigurationError, MissingKey, UnknownModel
 from llmnb.models import owned
 from llmnb.models.target import HTTPTarget
+from llmnb.records import secret
 from llmnb.wire import azure
 from llmnb.wire.catalog import (
     Provider,
@@ -200,11 +201,12 @@ def resolve(
         is_stranger = True
     # A key found for a provider goes to that provider; to a stranger's address only one that
     # was given with it.
+    api_key = secret(api_key)
     key = api_key if is_stranger else settings.find_key(row.name, row.key_env, api_key)
     if key is None and row.key_env and not is_stranger:
         raise MissingKey(_missing_key_words(row))
     if key is not None:
-        key = check_key(key, row.name)
+        check_key(key, row.name)
     return HTTPTarget(
         row,
         choice.model,

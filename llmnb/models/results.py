@@ -213,10 +213,11 @@ def without_keys(config: Mapping[str, Any]) -> dict[str, Any]:
         >>> without_keys({"temperature": 0, "api_key": "k", "inner": [{"aws_secret": "s"}]})
         {'temperature': 0, 'inner': [{}]}
     """
-    return {name: _cleaned(value) for name, value in config.items() if not _is_secret(name)}
+    return {name: _cleaned(value) for name, value in config.items() if not names_secret(name)}
 
 
-def _is_secret(name: Any) -> bool:
+def names_secret(name: Any) -> bool:
+    """Return whether what stands under a name in a config may be or hold a key."""
     words = str(name).lower()
     if words in ("max_tokens", "max_token", "stop_tokens"):
         return False

@@ -18,7 +18,7 @@ from llmnb.adapters.http import HttpClient
 from llmnb.decide.quality import chosen_length
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import BadReply, LLMNBError
-from llmnb.records import Announced, Limits, RawReply, Reply, Usage
+from llmnb.records import Announced, Limits, RawReply, Reply, Usage, secret
 from llmnb.store.keys import RenamedKey, answer_key
 from llmnb.wire import canonical, classify, headers
 from llmnb.wire.catalog import Provider, models_url, streamed
@@ -78,7 +78,7 @@ class HTTPTarget:
         self.model = model
         self.url = url
         self.limits = limits or Limits(even=row.even_pace)
-        self._key = key
+        self._key = secret(key)
         self._dialect = dialect
         self._encoding = encoding
         self._allow_http = allow_http

@@ -9,6 +9,7 @@ import unicodedata
 from urllib.parse import quote
 
 from llmnb.errors import InvalidKey, LLMNBError
+from llmnb.records import Secret
 from llmnb.wire.catalog import Provider
 
 HIDDEN = "***"
@@ -16,6 +17,9 @@ HIDDEN = "***"
 
 _SHORTEST_SECRET = 4
 """Shorter ones are stand-ins such as "x"; hiding them would only garble texts."""
+
+_SHORTEST_PART = 8
+"""Characters of a key that are hidden wherever they come together."""
 
 _LOOKS_LIKE_A_KEY = re.compile(
     r"""(?ix)
@@ -82,11 +86,12 @@ def auth_headers(row: Provider, key: str | None) -> dict[str, str]:
     Example:
         >>> from llmnb.wire.catalog import provider
         >>> auth_headers(provider("openai"), "abc")
-        {'authorization': 'Bearer abc'}
+        {'authorization': ***}
     """
     found = dict(row.extra_headers)
     if key is not None:
-        found[row.key_header] = f"Bearer {key}" if row.key_header == "authorization" else key
+        value = f"Bearer {key}" if row.key_header == "authorization" else key
+        found[row.key_header] = Secret(value)
     return found
 
 
@@ -96,16 +101,20 @@ def mask(text: str, secret: str | None) -> str:
     Args:
         text: Anything a provider has sent.
         secret: The key that was sent; hidden as it is, quoted for URLs or for
-            JSON, in any case. Whatever else looks like a key is hidden too.
+            JSON, in any case, and so is every part of it of eight characters or more.
+            Whatever else looks like a key is hidden too.
 
     Example:
         >>> mask("Incorrect API key provided: sk-abcdefgh1j", None)
         'Incorrect API key provided: ***'
         >>> mask("no such user: hunter42", "hunter42")
         'no such user: ***'
+        >>> mask("ends in ...90abcdefgh", "1234567890abcdefgh")
+        'ends in ...***'
     """
     if secret and len(secret) >= _SHORTEST_SECRET:
-        text = _forms_of(secret).sub(HIDDEN, text)
+        sent = text.encode("utf-8", "surrogatepass")
+        text = _without(sent, secret).decode("utf-8", "surrogatepass")
     return _LOOKS_LIKE_A_KEY.sub(lambda match: f"{match['name'] or ''}{HIDDEN}", text)
 
 
@@ -125,15 +134,41 @@ def masked(error: LLMNBError, secret: str | None) -> LLMNBError:
     raw, body = error.details.raw, error.details.body
     error.args = (mask(error.message, secret),)
     return error.with_details(
-        raw=None if raw is None else raw.replace(secret.encode(), HIDDEN.encode()),
+        raw=None if raw is None else _without(raw, secret),
         body=None if body is None else mask(body, secret),
     )
 
 
+def _without(text: bytes, secret: str) -> bytes:
+    """Return a text without a key and without the parts of it that are long enough to help."""
+    lower = text.lower()  # of ASCII only, so that places stay what they are
+    spans = []
+    for part in _parts_of(secret):
+        start = lower.find(part)
+        while start >= 0:
+            spans.append((start, start + len(part)))
+            start = lower.find(part, start + 1)
+    if not spans:
+        return text
+    pieces: list[bytes] = []
+    end = 0
+    for first, last in sorted(spans):
+        if first > end or not pieces:
+            pieces += [text[end:first], HIDDEN.encode()]
+        end = max(end, last)
+    return b"".join((*pieces, text[end:]))
+
+
 @functools.lru_cache(maxsize=32)
-def _forms_of(secret: str) -> re.Pattern[str]:
-    """Return what finds a key however it was written into a text."""
+def _parts_of(secret: str) -> frozenset[bytes]:
+    """Return the parts of a key by which it is found, however it was written into a text.
+
+    Every longer run holds one of the shortest, so these are all that is looked for.
+    """
     forms = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
     forms |= {form.replace("/", "\\/") for form in forms}
-    longest_first = sorted(forms, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+    parts = set()
+    for form in (form.lower().encode() for form in forms):
+        length = min(_SHORTEST_PART, len(form))
+        parts |= {form[place : place + length] for place in range(len(form) - length + 1)}
+    return frozenset(parts)

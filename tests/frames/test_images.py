@@ -34,7 +34,7 @@ def test_bytes_and_files_become_addresses(tmp_path, kind, content):
     path.write_bytes(content)
 
     for cell in (content, bytearray(content), memoryview(content), path, str(path)):
-        assert images.address(cell) == data(kind, content)
+        assert images.address(cell, root=tmp_path) == data(kind, content)
 
 
 def test_addresses_are_sent_as_they_are():
@@ -87,7 +87,9 @@ def test_a_message_holds_text_and_pictures(sim, asked, tmp_path):
         }
     )
 
-    answers = frame.llm.generate("{what}", images="picture", max_concurrent_requests=1)
+    answers = frame.llm.generate(
+        "{what}", images="picture", files_root=tmp_path, max_concurrent_requests=1
+    )
 
     assert answers.isna().tolist() == [False, False, False, False, True]
     png = {"type": "image_url", "image_url": {"url": data("png", PNG)}}
@@ -119,7 +121,7 @@ def test_a_picture_that_cannot_be_read_fails_its_row_only(sim, asked, tmp_path):
     """
     late = tmp_path / "late.png"
     frame = pd.DataFrame({"picture": [PNG, str(late)]})
-    run = frame.llm.start("what?", images="picture")
+    run = frame.llm.start("what?", images="picture", files_root=tmp_path)
     with pytest.warns(UserWarning, match=r"first row 1: The picture '.*late\.png' cannot be read"):
         assert run.result(60).isna().tolist() == [False, True]
 
@@ -135,7 +137,10 @@ def test_pictures_are_read_when_their_turn_comes(tmp_path):
     """
     path = tmp_path / "a.png"
     questions = Questions(
-        Columns.of(pd.DataFrame({"picture": [str(path)]})), "what?", images="picture"
+        Columns.of(pd.DataFrame({"picture": [str(path)]})),
+        "what?",
+        images="picture",
+        files_root=tmp_path,
     )
     request = questions[0]
     path.write_bytes(PNG)

@@ -33,9 +33,11 @@ def stranger(monkeypatch):
 
 
 def sent_to(request, asking=None):
-    """Return the headers that a request would be sent with."""
-    return dict(
-        Preparer(asking or Asking(model="openai/gpt-4o-mini"))(request, 0).call.target.sent_headers
+    """Return what the headers of a request would say."""
+    return " ".join(
+        Preparer(asking or Asking(model="openai/gpt-4o-mini"))(
+            request, 0
+        ).call.target.sent_headers.values()
     )
 
 
@@ -60,25 +62,25 @@ def lines(path, *requests):
 )
 def test_a_url_in_a_request_gets_no_key_of_the_environment(stranger, who, url):
     """A request that names a URL carries only the key that stands beside it."""
-    assert SECRET not in str(sent_to({**ASKED, **who, "url": url}))
-    assert "beside" in str(sent_to({**ASKED, **who, "url": url, "api_key": "beside"}))
+    assert SECRET not in sent_to({**ASKED, **who, "url": url})
+    assert "beside" in sent_to({**ASKED, **who, "url": url, "api_key": "beside"})
 
 
 def test_the_programs_own_key_stays_with_the_programs_own_address(stranger):
     """A key given to the constructor does not follow a request to another URL."""
     asking = Asking(model="m", api_provider="openai", api_key=SECRET, url="https://mine.example/v1")
 
-    assert SECRET not in str(sent_to({**ASKED, "url": "https://stranger.example/v1"}, asking))
-    assert SECRET in str(sent_to({**ASKED, "model": "other"}, asking))
+    assert SECRET not in (sent_to({**ASKED, "url": "https://stranger.example/v1"}, asking))
+    assert SECRET in (sent_to({**ASKED, "model": "other"}, asking))
 
 
 def test_the_providers_own_origin_in_a_request_is_obeyed_with_its_key(stranger):
     """A request may name the address that the catalog or the environment has for its provider."""
     there = {**ASKED, "model": "openai/m", "url": "https://api.openai.com/v1/chat/completions"}
-    assert SECRET in str(sent_to(there))
+    assert SECRET in (sent_to(there))
     os.environ["OPENAI_BASE_URL"] = "https://gateway.example/v1"
     try:
-        assert SECRET in str(sent_to({**there, "url": "https://gateway.example/v1"}))
+        assert SECRET in (sent_to({**there, "url": "https://gateway.example/v1"}))
     finally:
         del os.environ["OPENAI_BASE_URL"]
 

@@ -171,7 +171,8 @@ class HttpClient:
             seconds = time.monotonic() - reading.started
             host = _url(address).host or address
             fault = faults.fault(error, host, seconds, is_stale=is_stale(), is_reset=is_reset())
-        raise fault from None
+        # Nor is shown what their frames held: the caller's own begin here.
+        raise fault.with_traceback(None) from None
 
     async def _by_session(
         self,

@@ -23,6 +23,7 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from llmnb.adapters.http.pool import Pool
+from llmnb.records import SecretBytes
 
 T = TypeVar("T")
 
@@ -88,7 +89,7 @@ def letterhead(
     lines.append("Content-Length: ")
     loop = asyncio.get_running_loop()
     address = _Address("POST", url, loop=loop, session=session)
-    return Letterhead(address, "\r\n".join(lines).encode())
+    return Letterhead(address, SecretBytes("\r\n".join(lines).encode()))
 
 
 async def exchange(
