@@ -177,7 +177,8 @@ class AsyncLLM:
             progress: Whether to show bars; ``"auto"``: on a terminal and in a notebook.
             **limits: Any of this class's limits, for this call only, and `max_wait`,
                 `time_limit`, `hedge_after`, `budget_usd`, `good_finish`, `share` of
-                `models.start.start`; ``mode="batch"`` asks through the provider's batch API, for half the price.
+                `models.start.start`; ``mode="batch"`` asks through the provider's batch API,
+                for half the price.
 
         Returns:
             ``[request, response]``, or ``[request, response, metadata]`` where the request had

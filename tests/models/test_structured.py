@@ -143,11 +143,13 @@ def test_a_row_that_never_fits_costs_two_requests_a_run():
 
 def test_what_was_wrong_with_an_answer_is_shown():
     """
-    The error names the field, what was expected and what was there.
+    The error, and the warning that groups it, name the field and what was expected.
     """
     with SimulatedProvider(reply=lambda prompt: BAD) as sim:
-        (outcome,) = ask(sim).result(60)
+        run = ask(sim)
+        (outcome,) = run.result(60)
 
+    assert "stars: input should be a valid integer" in run.status().causes[0].example
     assert "stars" in outcome.error.message
     assert "integer" in outcome.error.message
-    assert "'many'" in outcome.error.message
+    assert '"many"' in outcome.error.message
