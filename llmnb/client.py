@@ -178,8 +178,9 @@ class AsyncLLM:
             use_cache: False asks everything anew; the answers are stored all the same.
             progress: Whether to show bars; ``"auto"``: on a terminal and in a notebook.
             **limits: Any of this class's limits, for this call only, and `max_wait`,
-                `time_limit`, `hedge_after`, `budget_usd`, `share` of `models.start.start`;
-                ``mode="batch"`` asks through the provider's batch API, for half the price.
+                `time_limit`, `hedge_after`, `budget_usd`, `good_finish`, `share` of
+                `models.start.start`; ``mode="batch"`` asks through the provider's batch API,
+                for half the price.
 
         Returns:
             ``[request, response]``, or ``[request, response, metadata]`` where the request had
@@ -468,7 +469,9 @@ _LIMITS = (
 
 _OF_THE_ACCOUNT = _LIMITS[:4]
 
-_FOR_ONE_CALL = frozenset(("max_wait", "time_limit", "share", "hedge_after", "budget_usd", "mode"))
+_FOR_ONE_CALL = frozenset(
+    ("max_wait", "time_limit", "share", "hedge_after", "budget_usd", "good_finish", "mode")
+)
 """Further arguments that a call may have, see `models.start.start`."""
 
 

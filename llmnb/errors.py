@@ -36,7 +36,9 @@
     ├── NotGood                     an answer, but not a good one                policy
     │   ├── Truncated
     │   ├── Refused
-    │   └── Filtered
+    │   ├── Filtered
+    │   ├── NoAnswer
+    │   └── UnknownEnd              kept; good_finish re-reads it for nothing    not bought again
     ├── SchemaMismatch              did not fit; raw text kept                   one repair
     ├── StoreError                  an answer cannot be saved; stop buying       never re-sent
     ├── LimiterError                the shared limiter is lost                   shrink
@@ -316,6 +318,14 @@ class Refused(NotGood):
 
 class Filtered(NotGood):
     """The provider's content filter withheld the answer."""
+
+
+class NoAnswer(NotGood):
+    """The reply is whole and holds no answer: no text, or reasoning alone."""
+
+
+class UnknownEnd(NotGood):
+    """The answer ended for a reason that llmnb does not know; it is kept and not bought again."""
 
 
 class SchemaMismatch(LLMNBError):

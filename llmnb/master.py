@@ -34,6 +34,7 @@ class GenerationMaster:
         hedge_after: Seconds without a first token, or ``"p95"``, after which the next
             model is asked as well.
         project_name: Project that keeps the answers.
+        good_finish: Finish reasons that are good though llmnb does not know them.
         bars: Whether to show bars.
 
     Example:
@@ -56,6 +57,7 @@ class GenerationMaster:
         hedge_after: float | Literal["p95"] | None = None,
         *,
         project_name: str | None = None,
+        good_finish: Sequence[str] = (),
         bars: progress.Bars = "auto",
     ) -> None:
         if not llms:
@@ -68,6 +70,7 @@ class GenerationMaster:
         self.time_limit = time_limit
         self.hedge_after = hedge_after
         self.project_name = project_name
+        self.good_finish = good_finish
         self.last_run: Run | None = None
         self._bars = bars
 
@@ -125,6 +128,7 @@ class GenerationMaster:
             max_attempts=self.max_retries + 1,
             time_limit=self.time_limit,
             hedge_after=self.hedge_after,
+            good_finish=self.good_finish,
         )
 
 

@@ -14,8 +14,12 @@ import orjson
 
 from llmnb.errors import LLMNBError
 
-Quality = Literal["good", "truncated", "refused", "filtered"]
-"""What an answer is worth; only "good" ones are served from the store without a word."""
+Quality = Literal["good", "truncated", "broken", "refused", "filtered", "empty", "unknown"]
+"""What an answer is worth; only "good" ones are served from the store without a word.
+
+``truncated`` at a longest length, ``broken`` off for another cause, ``empty`` of any answer,
+``unknown`` where it ended for a reason that is in no table of `llmnb.wire.ends`.
+"""
 
 Source = Literal["sent", "cached", "reused", "merged"]
 """Where an answer came from: a request, the own project, another one, a twin in flight."""
@@ -108,10 +112,23 @@ class Usage:
     reasoning: int = 0
     """Output tokens of hidden reasoning."""
 
+    unknown: tuple[str, ...] = field(default=(), repr=False)
+    """Which of ``prompt`` and ``completion`` the reply does not tell; they stand here as 0."""
+
     @property
     def total(self) -> int:
-        """Input and output tokens together."""
+        """Input and output tokens together, as far as they are known."""
         return self.prompt + self.completion
+
+    @property
+    def known_prompt(self) -> int | None:
+        """Input tokens; None where the reply does not tell them."""
+        return None if "prompt" in self.unknown else self.prompt
+
+    @property
+    def known_completion(self) -> int | None:
+        """Output tokens; None where the reply does not tell them."""
+        return None if "completion" in self.unknown else self.completion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

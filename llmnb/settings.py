@@ -48,6 +48,9 @@ class Settings:
     max_concurrent_requests: int | None = None
     budget_usd: float | None = None
 
+    good_finish: tuple[str, ...] = ()
+    """Reasons to end an answer that are good though llmnb does not know them."""
+
     allow_http: bool = False
     """Whether a key may travel over plain http to another machine."""
 
@@ -84,9 +87,32 @@ def configure(**changes: Any) -> Settings:
             )
     if changes.get("allow_http", False) is None:
         changes["allow_http"] = False
+    if "good_finish" in changes:
+        changes["good_finish"] = finish_words(changes["good_finish"])
     with _lock:
         _current = dataclasses.replace(_current, **changes)
         return _current
+
+
+def finish_words(given: Any) -> tuple[str, ...]:
+    """Return the words of an option `good_finish`: one text or several.
+
+    Raises:
+        ConfigurationError: If it is neither.
+
+    Example:
+        >>> finish_words("done"), finish_words(["a", "b"]), finish_words(None)
+        (('done',), ('a', 'b'), ())
+    """
+    words = (given,) if isinstance(given, str) else given if given is not None else ()
+    if not isinstance(words, (list, tuple, set, frozenset)) or not all(
+        isinstance(word, str) and word for word in words
+    ):
+        raise ConfigurationError(
+            f"good_finish={given!r} must be the words of finish reasons, such as "
+            "good_finish=['done']. Nothing was sent."
+        )
+    return tuple(words)
 
 
 def current() -> Settings:

@@ -128,8 +128,8 @@ class PartKeeper:
             model=self._record.model,
             quality="bad" if reply is None else reply.quality,
             usd=None if price is None else price * PRICE_FACTOR,
-            prompt_tokens=None if usage is None else usage.prompt,
-            completion_tokens=None if usage is None else usage.completion,
+            prompt_tokens=None if usage is None else usage.known_prompt,
+            completion_tokens=None if usage is None else usage.known_completion,
             created=Clock.wall(),
             simulated=self._target.is_simulated(raw),
         )

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from llmnb import errors
+from llmnb import errors, settings
 from llmnb.batches.records import Failed, RowNote
 from llmnb.decide.quality import objection
 from llmnb.engine.target import Call, Row
@@ -96,8 +96,8 @@ def answered(number: int, row: BatchRow, entry: Entry, target: HTTPTarget) -> Ou
     except LLMNBError as unread:
         return failed(number, row, unread) if row.part is not None else None
     body = call.body if call is not None else _body(entry, row)
-    error: LLMNBError | None = objection(reply, body, entry.raw)
-    if error is not None and row.part is None:
+    error: LLMNBError | None = objection(reply, body, entry.raw, settings.current().good_finish)
+    if error is not None and row.part is None and not isinstance(error, errors.UnknownEnd):
         return None
     value = None
     if error is None and call is not None and call.check is not None:

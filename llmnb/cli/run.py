@@ -39,6 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--raw", action="store_true", help="write answers as they are, formulas included"
     )
+    parser.add_argument(
+        "--good-finish",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="a finish reason that is good though llmnb does not know it; may be given again",
+    )
     parser.add_argument("--quiet", action="store_true", help="no bars and no receipt")
 
 
@@ -59,6 +66,7 @@ def act(options: argparse.Namespace) -> int:
         max_tokens_per_minute=options.tpm,
         max_concurrent_requests=options.concurrency,
         max_attempts=options.max_attempts,
+        good_finish=options.good_finish,
         streams=True,
     )
     columns = [*questions.table.columns]

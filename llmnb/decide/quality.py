@@ -4,22 +4,20 @@ A refusal or a filtered answer is an error row that keeps its raw text. An
 answer cut off at a length that the caller chose (`max_tokens`) is what the
 caller asked for; one cut off anywhere else is an error row. None of them is
 ever served from the store as a good answer: what was not accepted is asked
-again on the next run.
+again on the next run, but for an end that nobody knows, which is paid for and
+kept until the caller says what it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from llmnb.errors import Filtered, NotGood, Refused, Truncated
+from llmnb.errors import Filtered, NoAnswer, NotGood, Refused, Truncated, UnknownEnd
 from llmnb.records import Reply, UnchosenLength
 
 _LENGTH_FIELDS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict")
 _GEMINI_LENGTH_FIELDS = ("maxOutputTokens", "max_output_tokens")
-
-_CUT_OFF_ELSEWHERE = frozenset(("model_context_window_exceeded", "pause_turn"))
-"""Reasons to end early that no chosen length explains."""
 
 
 def has_length_limit(body: Mapping[str, Any]) -> bool:
@@ -50,31 +48,70 @@ def chosen_length(body: Mapping[str, Any]) -> Any:
     return None
 
 
-def objection(reply: Reply, body: Mapping[str, Any], raw: bytes) -> NotGood | None:
+def is_forgiven(reply: Reply, good_finish: Collection[str]) -> bool:
+    """Whether the caller knows the reason for which an answer ended, and says that it is good.
+
+    Example:
+        >>> is_forgiven(Reply(text="Hi", quality="unknown", finish_reason="Fin"), ["fin"])
+        True
+    """
+    reason = reply.finish_reason
+    return reason is not None and reason.casefold() in {word.casefold() for word in good_finish}
+
+
+def objection(
+    reply: Reply, body: Mapping[str, Any], raw: bytes, good_finish: Collection[str] = ()
+) -> NotGood | None:
     """Return the error that stands in a good answer's place, or None for a good one.
 
     Args:
         reply: What was read.
         body: The request that was sent.
         raw: The reply's bytes, kept on the error.
+        good_finish: Further reasons to end that are good.
 
     Example:
         >>> objection(Reply(text="Once upon", quality="truncated"), {"max_tokens": 2}, b"") is None
         True
     """
-    if reply.quality == "good":
+    quality, reason = reply.quality, reply.finish_reason
+    if quality == "good":
         return None
     kept = {"raw": raw, "model": reply.model, "body": reply.text[:2000]}
-    if reply.quality == "truncated":
-        if has_length_limit(body) and reply.finish_reason not in _CUT_OFF_ELSEWHERE:
+    if quality == "unknown":
+        if is_forgiven(reply, good_finish):
+            return None
+        return UnknownEnd(
+            f"The answer ended for a reason that llmnb does not know ({reason!r}). It was paid "
+            "for, is kept and is not bought again. If it is a good end, say "
+            f"good_finish=[{reason!r}]: what is kept is read again for nothing.",
+            **kept,
+        )
+    if quality in ("truncated", "empty") and _has_only_thought(reply):
+        return _thought_only(reply, chosen_length(body), kept)
+    if quality == "empty":
+        return NoAnswer(
+            f"The reply holds no answer: it has no text (finish reason {reason!r}). It may have "
+            "been billed and is kept with the error. Run again to ask it anew.",
+            **kept,
+        )
+    if quality == "truncated":
+        if has_length_limit(body):
             return None
         return Truncated(
             f"The answer was cut off after {len(reply.text):,} characters "
-            f"(finish reason {reply.finish_reason!r}). It was paid for and its text is kept "
+            f"(finish reason {reason!r}). It was paid for and its text is kept "
             "with the error; set max_tokens to accept answers of a chosen length.",
             **kept,
         )
-    if reply.quality == "refused":
+    if quality == "broken":
+        return Truncated(
+            f"The answer broke off after {len(reply.text):,} characters (finish reason "
+            f"{reason!r}). It may have been billed and its text is kept with the error. Run "
+            "again to ask it anew.",
+            **kept,
+        )
+    if quality == "refused":
         return Refused(
             "The model refused to answer. Its words are kept with the error; "
             "another prompt or model may help.",
@@ -82,6 +119,25 @@ def objection(reply: Reply, body: Mapping[str, Any], raw: bytes) -> NotGood | No
         )
     return Filtered(
         "The provider's content filter withheld the answer "
-        f"(finish reason {reply.finish_reason!r}). The request may have been billed.",
+        f"(finish reason {reason!r}). The request may have been billed.",
+        **kept,
+    )
+
+
+def _has_only_thought(reply: Reply) -> bool:
+    """Whether a model spent its tokens on reasoning, shown or hidden, or has nothing at its cut."""
+    if reply.text.strip() or reply.tool_calls:
+        return False
+    has_thought = bool(reply.reasoning) or (reply.usage is not None and reply.usage.reasoning > 0)
+    return has_thought or (reply.quality == "truncated" and not reply.text)
+
+
+def _thought_only(reply: Reply, length: Any, kept: dict[str, Any]) -> NotGood:
+    kind = Truncated if reply.quality == "truncated" else NoAnswer
+    spent = "" if length is None else f" ({length:,} here)" if isinstance(length, int) else ""
+    return kind(
+        f"The model ended before it began to answer (finish reason {reply.finish_reason!r}): its "
+        f"tokens went into reasoning. It was paid for. Allow more with max_tokens{spent}, which "
+        "counts the reasoning too, and run again.",
         **kept,
     )

@@ -98,7 +98,7 @@ def divided(entry: Entry, reply: Reply, batch: Batch) -> list[Entry]:
     """Return a batch's answer as one for each text; tokens and dollars add up to the whole's."""
     weights = [max(1, text.tokens) for text in batch]
     tokens: Sequence[int | None] = [None] * len(batch)
-    if reply.usage is not None:
+    if reply.usage is not None and not reply.usage.unknown:
         tokens = portions(reply.usage.prompt, weights)
         weights = [count or 0 for count in tokens]
     dollars = _dollars(entry.usd, weights)

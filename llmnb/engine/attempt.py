@@ -28,6 +28,8 @@ class Answered:
     raw: RawReply
     reply: Reply
     gate: Gate | None = None
+    objection: LLMNBError | None = None
+    """Why it is no good answer, where it comes from the store and is not bought again."""
 
 
 class Attempt:

@@ -40,13 +40,17 @@ from llmnb.errors import (
     Stopped,
     StoreError,
     TimedOut,
+    UnknownEnd,
     Unsent,
 )
 from llmnb.records import Delta
 
 logger = logging.getLogger("llmnb")
 
-_FINAL = (Stopped, StoreError, ConfigurationError, InputError, SchemaMismatch, TimedOut)
+_FINAL = (
+    *(Stopped, StoreError, ConfigurationError, InputError, SchemaMismatch, TimedOut),
+    UnknownEnd,
+)
 """Errors after which no other target is asked."""
 
 
@@ -537,11 +541,18 @@ class Flight:
         if call.repair is None or landing.reply is None or call.check is None:
             landing.error = error
             return landing
-        self.call = call.repair(landing.reply, error)
+        mending = call.repair(landing.reply, error)
+        known = await self._stored(mending)
+        if known is not None and not _fits(call, known):
+            # An earlier run ended with this misfit: the row is asked again, from its beginning
+            # where that is kept as well.
+            known = None
+            if self.known is not None:
+                return await self._asked_anew(call)
+        self.call = mending
         self._left = [self.call]
         self._answering = False
         self.voyage.counts.num_repaired += 1
-        known = await self._stored(self.call)
         again = await self._keeper().keep(known or await self._ask(), is_known=known is not None)
         again.usd = _sum(landing.usd, again.usd)
         again.seconds = landing.seconds if known is not None else again.seconds
@@ -553,6 +564,13 @@ class Flight:
                 again.error = second
         return again
 
+    async def _asked_anew(self, call: Call) -> Landing:
+        self.known = None
+        self.call = call
+        self._left = [call]
+        self._answering = False
+        return await self._keep(await self._ask())
+
     async def _stored(self, call: Call) -> Answered | None:
         """Return a mended answer that was bought in an earlier run."""
         if not self.voyage.use_cache:
@@ -560,7 +578,7 @@ class Flight:
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(None, self.voyage.store.lookup, [call.key])
         entry = found.get(call.key)
-        return None if entry is None else Keeper.reread(call, entry)
+        return None if entry is None else Keeper.reread(call, entry, self.voyage.good_finish)
 
     def _failed(self, error: LLMNBError) -> Landing:
         self._describe(error)
@@ -619,6 +637,16 @@ def _spent(outcome: Answered | LLMNBError, most: float) -> float:
         usd = outcome.call.target.price(outcome.reply.usage, outcome.reply.model)
         return most if usd is None else usd
     return most if outcome.details.maybe_billed else 0.0
+
+
+def _fits(call: Call, answered: Answered) -> bool:
+    """Whether a mended answer has the form that the row asks for."""
+    try:
+        assert call.check is not None
+        call.check(answered.reply)
+    except SchemaMismatch:
+        return False
+    return True
 
 
 def _sum(one: float | None, other: float | None) -> float | None:

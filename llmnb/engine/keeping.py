@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from llmnb.decide.quality import objection
 from llmnb.engine import paying
 from llmnb.engine.attempt import Answered
@@ -9,7 +11,7 @@ from llmnb.engine.coalesce import Landing
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
 from llmnb.engine.voyage import Voyage
-from llmnb.errors import BadReply, IncompleteReply, LLMNBError, StoreError
+from llmnb.errors import BadReply, IncompleteReply, LLMNBError, StoreError, UnknownEnd
 from llmnb.records import RawReply, Reply
 from llmnb.store.entry import Entry
 
@@ -62,7 +64,7 @@ class Keeper:
             self._count(answered, usd)
             landing.entry = _entry(call, raw.body, reply, landing)
             landing.is_saved = await self._put(landing.entry)
-        landing.error = objection(reply, call.body, raw.body)
+        landing.error = objection(reply, call.body, raw.body, self._voyage.good_finish)
         return landing
 
     def _count(self, answered: Answered, usd: float | None) -> None:
@@ -118,17 +120,24 @@ class Keeper:
         return None if self._started is None else Clock.monotonic() - self._started
 
     @staticmethod
-    def reread(call: Call, entry: Entry) -> Answered | None:
-        """Return a stored answer as if it had just come; None where it is not a good one."""
+    def reread(call: Call, entry: Entry, good_finish: Collection[str] = ()) -> Answered | None:
+        """Return a stored answer as if it had just come; None where it has to be asked again.
+
+        One that ended for a reason that nobody knows is returned too: it is not bought again.
+        """
         try:
             reply = call.target.read(entry.raw)
             if call.verify is not None:
                 reply = call.verify(reply)
         except LLMNBError:
             return None
-        if reply.quality != "good" and objection(reply, call.body, entry.raw) is not None:
-            return None
-        return Answered(call, RawReply(status=200, headers={}, body=entry.raw), reply)
+        error = None
+        if reply.quality != "good":
+            error = objection(reply, call.body, entry.raw, good_finish)
+            if error is not None and not isinstance(error, UnknownEnd):
+                return None
+        raw = RawReply(status=200, headers={}, body=entry.raw)
+        return Answered(call, raw, reply, objection=error)
 
 
 def _entry(call: Call, raw: bytes, reply: Reply | None, landing: Landing) -> Entry:
@@ -142,8 +151,8 @@ def _entry(call: Call, raw: bytes, reply: Reply | None, landing: Landing) -> Ent
         model=call.target.model,
         quality="bad" if reply is None else reply.quality,
         usd=landing.usd,
-        prompt_tokens=usage.prompt if usage is not None else None,
-        completion_tokens=usage.completion if usage is not None else None,
+        prompt_tokens=usage.known_prompt if usage is not None else None,
+        completion_tokens=usage.known_completion if usage is not None else None,
         seconds=landing.seconds,
         created=Clock.wall(),
         simulated=landing.simulated,

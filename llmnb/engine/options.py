@@ -40,6 +40,9 @@ class RunOptions:
     use_cache: bool = True
     """False skips reading what is stored; answers are stored all the same."""
 
+    good_finish: tuple[str, ...] = ()
+    """Reasons to end that are good though no dialect's table has them."""
+
     window: int | None = None
     """Rows between being pulled and being released; None: from the concurrency."""
 

@@ -10,7 +10,7 @@ from itertools import accumulate
 
 from llmnb.decide.dice import roll
 from llmnb.engine.status import Clock, FailureCause, ModelShare, Sample
-from llmnb.errors import LLMNBError
+from llmnb.errors import LLMNBError, SchemaMismatch
 
 LATENCIES_SHOWN = 150
 MOST_SAMPLES = 120
@@ -158,7 +158,9 @@ class Stats:
             known.rows += 1
             return
         words = WORDS.get(kind) or (type(error).__doc__ or kind).partition("\n")[0].rstrip(".")
-        example = error.message.partition("\n")[0]
+        example, _, rest = error.message.partition("\n")
+        if isinstance(error, SchemaMismatch):  # what was wrong stands in its second line
+            example = f"{example} {rest.partition(chr(10))[0].removeprefix('- ')}".rstrip()
         self._causes[kind] = _Cause(words, 1, row, example[:300])
 
     def on_mended_row(self, error: LLMNBError) -> None:

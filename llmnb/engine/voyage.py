@@ -63,6 +63,9 @@ class Voyage:
     """Gets the pieces of every row's answer as they come."""
 
     use_cache: bool = True
+    good_finish: tuple[str, ...] = ()
+    """Further reasons to end that are good."""
+
     dead: dict[str, LLMNBError] = field(default_factory=dict)
     """Pools that are asked nothing more in this run."""
 

@@ -134,6 +134,7 @@ class Walk:
             on_delta=options.on_delta,
             prepare=options.prepare,
             use_cache=options.use_cache,
+            good_finish=options.good_finish,
             on_dead=self._on_dead,
         )
         self._voyage.resumed.set()
@@ -236,28 +237,36 @@ class Walk:
 
     def _answer(self, number: int, row: Row, call: Call, found: dict[str, Entry]) -> bool:
         """Answer a row from the store if any of its targets has answered it there."""
-        entry = found.get(call.key)
-        if entry is not None and self._serve(number, row, call, entry):
-            return True
-        for other in row.further:
-            entry = found.get(other.key)
-            if entry is not None and self._serve(number, row, other, entry):
-                return True
-        return False
-
-    def _serve(self, number: int, row: Row, call: Call, entry: Entry) -> bool:
-        """Answer a row with an entry; False when that is not a good answer."""
-        known = Keeper.reread(call, entry)
-        if known is None:
+        kept: tuple[Call, Entry, Answered] | None = None
+        for one in (call, *row.further):
+            entry = found.get(one.key)
+            if entry is None:
+                continue
+            known = Keeper.reread(one, entry, self.options.good_finish)
+            if known is None:
+                continue
+            if known.objection is None:
+                kept = (one, entry, known)
+                break
+            kept = kept or (one, entry, known)
+        if kept is None:
             return False
+        self._serve(number, row, *kept)
+        return True
+
+    def _serve(self, number: int, row: Row, call: Call, entry: Entry, known: Answered) -> None:
+        """Give a row what the store keeps of it."""
         value = None
-        if call.check is not None:
+        if call.check is not None and known.objection is None:
             try:
                 value = call.check(known.reply)
             except SchemaMismatch:
                 # What was bought is mended, not bought anew.
                 self._launch(number, row, call, known)
-                return True
+                return
+        error, target = known.objection, call.target
+        if error is not None:
+            error.with_details(row=number, provider=target.provider, model=target.model)
         counts = self.counts
         source: Source = "cached"
         if entry.reused_from is not None:
@@ -265,13 +274,14 @@ class Walk:
             counts.num_reused += 1
         else:
             counts.num_cached += 1
-        saved = entry.usd or 0.0
+        saved = 0.0 if error is not None else entry.usd or 0.0
         counts.saved_usd += saved
         counts.saved_reused_usd += saved
         self._finish(
             Outcome(
                 row=number,
                 reply=known.reply,
+                error=error,
                 value=value,
                 key=call.key,
                 provider=call.target.provider,
@@ -284,7 +294,6 @@ class Walk:
                 tag=row.tag,
             )
         )
-        return True
 
     # --------------------------------------------------------------------- flights
 

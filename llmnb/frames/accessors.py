@@ -80,6 +80,7 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
         budget_usd: float | None = None,
         time_limit: float | None = None,
         hedge_after: float | Literal["p95"] | None = None,
+        good_finish: Sequence[str] = (),
         mode: str = "live",
         progress: Bars = "auto",
     ) -> Table:
@@ -121,6 +122,8 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
             time_limit: Seconds for a row from its first dispatch.
             hedge_after: Seconds without a first token, or ``"p95"``, after which the next model
                 is asked as well.
+            good_finish: Finish reasons that are good though llmnb does not know them; answers
+                that are kept under them are read again for nothing.
             mode: ``"live"`` asks now; ``"batch"`` through the provider's batch API: half the price,
                 within a day.
             progress: Whether to show how far it is; ``"auto"``: on a terminal and in a notebook.

@@ -41,6 +41,7 @@ class SharedOptions(TypedDict, total=False):
     budget_usd: float | None
     time_limit: float | None
     hedge_after: float | Literal["p95"] | None
+    good_finish: Sequence[str]
     mode: str
     progress: Bars
 
@@ -128,6 +129,9 @@ class Options:
 
     hedge_after: float | Literal["p95"] | None = None
     """Seconds without a first token after which the next model is asked as well."""
+
+    good_finish: Sequence[str] = ()
+    """Finish reasons that are good though llmnb does not know them."""
 
     mode: str = "live"
     """``"live"`` asks now; ``"batch"`` through the provider's batch API, for half the price."""
@@ -218,7 +222,7 @@ _FOR_PLAN = (
     "max_concurrent_requests",
     "budget_usd",
 )
-_FOR_START = (*_FOR_PLAN, "max_attempts", "time_limit", "hedge_after")
+_FOR_START = (*_FOR_PLAN, "max_attempts", "time_limit", "hedge_after", "good_finish")
 
 _FOR_BATCH = ("project_name", "share", "use_cache", "budget_usd")
 

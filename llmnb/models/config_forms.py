@@ -34,7 +34,7 @@ _TIMES = ("timeout", "request_timeout", "stream_timeout")
 _OPTIONS = frozenset(
     (
         *("project_name", "cache_dir", "share", "use_cache", "max_attempts", "max_wait"),
-        *("cooldown", "time_limit", "hedge_after", "budget_usd"),
+        *("cooldown", "time_limit", "hedge_after", "budget_usd", "good_finish"),
     )
 )
 _RENAMED = {"max_token": "max_tokens", "max_parallel_requests": "max_concurrent_requests"}

@@ -91,7 +91,7 @@ class LiteLLMTarget(HTTPTarget):
 
     def price(self, usage: Usage | None, model: str | None) -> float | None:
         """Return dollars by our table, else by LiteLLM's; None when unknown."""
-        if usage is None:
+        if usage is None or usage.unknown:
             return None
         head, _, rest = self.model.partition("/")
         found = prices.price(self.row.name, self.model, usage)

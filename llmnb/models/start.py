@@ -42,6 +42,7 @@ def start(
     time_limit: float | None = None,
     hedge_after: float | Literal["p95"] | None = None,
     budget_usd: float | None = None,
+    good_finish: Sequence[str] = (),
     on_delta: Callable[[int, Delta], None] | None = None,
     streams: bool = False,
     in_order: bool = True,
@@ -74,6 +75,8 @@ def start(
         hedge_after: Seconds without a first token, or ``"p95"``, after which one redundant
             request goes to the next model.
         budget_usd: Dollars that are not overshot beyond what is in flight.
+        good_finish: Finish reasons that are good though llmnb does not know them, beside those of
+            `configure`; what is kept is read again for nothing.
         on_delta: Called on the loop thread with a row's position and each piece of its answer.
         streams: Hand outcomes over and forget them (`Run.outcomes`).
         in_order: Hand them over in the order of the requests, or else as they are ready.
@@ -122,6 +125,7 @@ def start(
             hedge_after=hedge_after,
             budget_usd=budget,
             budget=budget_for(budget),
+            good_finish=(*settings.finish_words(good_finish), *options.good_finish),
             on_delta=on_delta,
             prepare=functools.partial(_get_ready, targets),
             streams=streams,

@@ -260,15 +260,17 @@ class HTTPTarget:
 
     def used(self, reserved: float, usage: Usage | None) -> float:
         """Return the tokens that the limit counts once the answer is known."""
-        if usage is None or self.row.charge == "estimate":
-            return reserved if usage is None else max(reserved, float(usage.total))
+        if usage is None:
+            return reserved
+        if usage.unknown or self.row.charge == "estimate":
+            return max(reserved, float(usage.total))
         return float(usage.total)
 
     def price(self, usage: Usage | None, model: str | None) -> float | None:
-        """Return dollars, 0 for a local model, None when unknown."""
+        """Return dollars, 0 for a local model, None when unknown, as where a count is missing."""
         if self.row.is_local:
             return 0.0
-        if usage is None:
+        if usage is None or usage.unknown:
             return None
         return prices.price(self.row.name, self.model, usage)
 

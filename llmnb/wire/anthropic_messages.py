@@ -8,20 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmnb.records import Quality, Reply, ToolCall, Usage
-from llmnb.wire import anthropic_requests, json_bytes, openai_replies
+from llmnb.records import Reply, ToolCall, Usage
+from llmnb.wire import anthropic_requests, ends, json_bytes, openai_replies
 from llmnb.wire.anthropic_requests import ANSWER_TOOL
 from llmnb.wire.anthropic_stream import MessageAssembler
 
 _STREAM_STARTS = (b"event:", b"data:")
-
-_QUALITY: Mapping[str, Quality] = {
-    "max_tokens": "truncated",
-    "model_context_window_exceeded": "truncated",
-    # The provider's own tools took too many turns; the answer would have to be asked on.
-    "pause_turn": "truncated",
-    "refusal": "refused",
-}
 
 
 class AnthropicMessages:
@@ -69,15 +61,19 @@ class AnthropicMessages:
             # Our own means to get JSON: what it was called with is the answer.
             text = next(call.arguments for call in calls if call.name == ANSWER_TOOL)
             calls = ()
+        thoughts, quality = _texts(content, "thinking") or None, ends.worth(ends.ANTHROPIC, reason)
+        used = usage(body, wrote=bool(text or calls or thoughts))
+        if not text and not calls:
+            quality = ends.without_text(quality, used, thoughts)
         return Reply(
             text=text or _explanation(body),
             finish_reason=reason,
-            quality=_QUALITY.get(reason or "", "good"),
+            quality=quality,
             model=openai_replies.text_or_none(body.get("model")),
             response_id=openai_replies.text_or_none(body.get("id")),
-            usage=usage(body),
+            usage=used,
             tool_calls=calls,
-            reasoning=_texts(content, "thinking") or None,
+            reasoning=thoughts,
             raw=readable,
         )
 
@@ -113,7 +109,7 @@ def _explanation(body: Mapping[str, Any]) -> str:
     return said if isinstance(said, str) else ""
 
 
-def usage(body: Mapping[str, Any]) -> Usage | None:
+def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     """Return the tokens a reply says it used; None when it does not say.
 
     Anthropic counts what came from its cache, what went there, and the rest of
@@ -134,9 +130,10 @@ def usage(body: Mapping[str, Any]) -> Usage | None:
     written = count(found.get("cache_creation_input_tokens")) or 0
     details = found.get("output_tokens_details")
     thought = count(details.get("thinking_tokens")) if isinstance(details, dict) else None
-    return Usage(
-        prompt=(prompt or 0) + read + written,
-        completion=completion or 0,
+    return ends.counted(
+        (prompt or 0) + read + written,
+        completion,
+        wrote=wrote,
         cache_read=read,
         cache_write=written,
         reasoning=thought or 0,

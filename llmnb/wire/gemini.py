@@ -9,19 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnb.errors import BadReply
-from llmnb.records import Quality, Reply, ToolCall, Usage
-from llmnb.wire import gemini_requests, json_bytes, openai_replies
+from llmnb.records import Reply, ToolCall, Usage
+from llmnb.wire import ends, gemini_requests, json_bytes, openai_replies
 from llmnb.wire.gemini_stream import CandidateAssembler
 
 _STREAM_STARTS = (b"data:", b"event:")
-
-_WITHHELD = frozenset(
-    (
-        *("SAFETY", "RECITATION", "LANGUAGE", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"),
-        *("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "IMAGE_OTHER"),
-        "MODEL_ARMOR",
-    )
-)
 
 _SPOILT = frozenset(
     (
@@ -77,19 +69,23 @@ class GeminiGenerate:
                 raise openai_replies.unusable(raw, fault)
         candidates = sorted(candidates, key=openai_replies.index_of)
         texts = [_text(_parts(candidate)) for candidate in candidates]
-        qualities = [quality(_reason(candidate)) for candidate in candidates]
-        worst = candidates[openai_replies.worst(qualities)]
-        first = _parts(candidates[0])
+        qualities = [ends.worth(ends.GEMINI, _reason(candidate)) for candidate in candidates]
+        worst = openai_replies.worst(qualities)
+        first, quality = _parts(candidates[0]), qualities[worst]
+        calls, thoughts = _tool_calls(first), _text(first, thoughts=True) or None
+        used = usage(body, wrote=bool(any(texts) or calls))
+        if not any(texts) and all("text" in part for part in first):
+            quality = ends.without_text(quality, used, thoughts)
         return Reply(
             text=texts[0],
-            finish_reason=_reason(worst),
-            quality=quality(_reason(worst)),
+            finish_reason=_reason(candidates[worst]),
+            quality=quality,
             model=openai_replies.text_or_none(body.get("modelVersion")),
             response_id=openai_replies.text_or_none(body.get("responseId")),
-            usage=usage(body),
+            usage=used,
             texts=tuple(texts) if len(texts) > 1 else (),
-            tool_calls=_tool_calls(first),
-            reasoning=_text(first, thoughts=True) or None,
+            tool_calls=calls,
+            reasoning=thoughts,
             logprobs=candidates[0].get("logprobsResult"),
             raw=readable,
         )
@@ -141,7 +137,7 @@ def _fault(candidate: Any) -> str | None:
     if reason in _SPOILT:
         said = openai_replies.text_or_none(candidate.get("finishMessage"))
         return f"is no answer: {reason}" + (f" ({' '.join(said.split())[:200]})" if said else "")
-    if quality(reason) == "good" and not isinstance(candidate.get("content"), dict):
+    if ends.worth(ends.GEMINI, reason) == "good" and not isinstance(candidate.get("content"), dict):
         return "has a candidate without content"
     return None
 
@@ -149,18 +145,6 @@ def _fault(candidate: Any) -> str | None:
 def _reason(candidate: Mapping[str, Any]) -> str | None:
     reason = openai_replies.text_or_none(candidate.get("finishReason"))
     return None if reason == _UNSAID else reason
-
-
-def quality(finish_reason: str | None) -> Quality:
-    """Return what an answer is worth.
-
-    Example:
-        >>> quality("STOP"), quality("MAX_TOKENS"), quality("RECITATION")
-        ('good', 'truncated', 'filtered')
-    """
-    if finish_reason == "MAX_TOKENS":
-        return "truncated"
-    return "filtered" if finish_reason in _WITHHELD else "good"
 
 
 def _parts(candidate: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -191,7 +175,7 @@ def _tool_calls(parts: list[dict[str, Any]]) -> tuple[ToolCall, ...]:
     return tuple(found)
 
 
-def usage(body: Mapping[str, Any]) -> Usage | None:
+def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     """Return the tokens a reply says it used; None when it does not say.
 
     Gemini counts thoughts apart from the answer, and what tools put into the
@@ -208,11 +192,15 @@ def usage(body: Mapping[str, Any]) -> Usage | None:
     count = openai_replies.count
     prompt, answer = count(found.get("promptTokenCount")), count(found.get("candidatesTokenCount"))
     thoughts = count(found.get("thoughtsTokenCount"))
-    if prompt is None and answer is None and thoughts is None:
-        return None
-    return Usage(
-        prompt=(prompt or 0) + (count(found.get("toolUsePromptTokenCount")) or 0),
-        completion=(answer or 0) + (thoughts or 0),
+    # Thoughts alone do not tell how long the answer is, unless there is none.
+    said = answer if thoughts is None else (answer or 0) + thoughts
+    if answer is None and wrote and thoughts is not None:
+        said = None
+    return ends.counted(
+        None if prompt is None else prompt + (count(found.get("toolUsePromptTokenCount")) or 0),
+        said,
+        count(found.get("totalTokenCount")),
+        wrote=wrote,
         cache_read=count(found.get("cachedContentTokenCount")) or 0,
         reasoning=thoughts or 0,
     )

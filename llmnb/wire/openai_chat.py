@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from llmnb.errors import InputError
-from llmnb.records import Reply, ToolCall
-from llmnb.wire import openai_replies, openai_requests
+from llmnb.records import Quality, Reply, ToolCall
+from llmnb.wire import ends, openai_replies, openai_requests
 from llmnb.wire.openai_chat_stream import ChatPieces
 from llmnb.wire.openai_content import reasoning_of, text_of
 from llmnb.wire.openai_stream import StreamAssembler
@@ -83,16 +83,21 @@ class OpenAIChat:
         content, calls = message.get("content"), message.get("tool_calls")
         worst = choice if len(choices) == 1 else _worst(choices)
         reason, model, name = worst.get("finish_reason"), body.get("model"), body.get("id")
+        text = content if type(content) is str and content else _text(message)
+        thoughts, quality = reasoning_of(message), _quality(worst)
+        usage = openai_replies.usage(body, wrote=bool(text or calls or thoughts))
+        if not text and not any(message.get(name) for name in _FURTHER):
+            quality = ends.without_text(quality, usage, thoughts, is_null=content is None)
         return Reply(
-            text=content if type(content) is str and content else _text(message),
+            text=text,
             finish_reason=reason if type(reason) is str else None,
-            quality=openai_replies.quality(reason, worst["message"].get("refusal")),
+            quality=quality,
             model=model if type(model) is str else None,
             response_id=name if type(name) is str else None,
-            usage=openai_replies.usage(body),
+            usage=usage,
             texts=tuple(map(_choice_text, choices)) if len(choices) > 1 else (),
             tool_calls=_tool_calls(calls) if calls else (),
-            reasoning=reasoning_of(message),
+            reasoning=thoughts,
             logprobs=choice.get("logprobs"),
             raw=readable,
         )
@@ -138,11 +143,15 @@ def _choice_text(choice: Mapping[str, Any]) -> str:
 
 def _worst(choices: list[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return the choice that says what the reply is worth."""
-    qualities = [
-        openai_replies.quality(choice.get("finish_reason"), choice["message"].get("refusal"))
-        for choice in choices
-    ]
-    return choices[openai_replies.worst(qualities)]
+    return choices[openai_replies.worst([_quality(choice) for choice in choices])]
+
+
+_FURTHER = ("tool_calls", "function_call", "audio", "images")
+"""What an answer may hold in place of a text."""
+
+
+def _quality(choice: Mapping[str, Any]) -> Quality:
+    return ends.openai(choice.get("finish_reason"), choice["message"].get("refusal"))
 
 
 def _tool_calls(calls: Any) -> tuple[ToolCall, ...]:

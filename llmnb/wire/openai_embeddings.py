@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnb.errors import BadReply, InputError
-from llmnb.records import Delta, Reply
-from llmnb.wire import openai_replies, openai_requests
+from llmnb.records import Delta, Reply, Usage
+from llmnb.wire import ends, openai_replies, openai_requests
 from llmnb.wire.event_stream import EventAssembler
 
 _BYTES_PER_NUMBER = 4
@@ -83,7 +83,7 @@ class OpenAIEmbeddings:
             text="",
             model=openai_replies.text_or_none(body.get("model")),
             response_id=openai_replies.text_or_none(body.get("id")),
-            usage=openai_replies.usage(body),
+            usage=_usage(body),
             vectors=vectors,
             raw=readable,
         )
@@ -91,6 +91,16 @@ class OpenAIEmbeddings:
     def assembler(self, *, samples: int = 1) -> EventAssembler:
         """Return what reads a stream, which can bring no vector but an error."""
         return _NoVectors()
+
+
+def _usage(body: Mapping[str, Any]) -> Usage | None:
+    """Return the tokens of a reply, which are its prompt's: a vector has none of its own."""
+    found = body.get("usage")
+    if not isinstance(found, dict):
+        return None
+    count = openai_replies.count
+    prompt, total = count(found.get("prompt_tokens")), count(found.get("total_tokens"))
+    return None if prompt is None and total is None else ends.counted(prompt, 0, total, wrote=False)
 
 
 def inputs_in(body: Mapping[str, Any]) -> int:

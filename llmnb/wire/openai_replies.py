@@ -7,16 +7,16 @@ from typing import Any
 
 from llmnb.errors import BadReply
 from llmnb.records import Quality, Usage
-from llmnb.wire import json_bytes
+from llmnb.wire import ends, json_bytes
 from llmnb.wire.classify import error_inside, shown
 from llmnb.wire.problem import problem_of
 
 _LARGEST_COUNT = 2**53
 """More tokens than this are a mistake, not a count."""
 
-_CUT_OFF = frozenset(("length", "max_tokens", "model_length", "insufficient_system_resource"))
-_WITHHELD = ("content_filter", "safety", "recitation", "prohibited_content")
-_WORST_FIRST: tuple[Quality, ...] = ("refused", "filtered", "truncated")
+_WORST_FIRST: tuple[Quality, ...] = (
+    *("refused", "filtered", "broken", "truncated", "empty", "unknown"),
+)
 
 
 def load_object(raw: bytes) -> tuple[dict[str, Any], bytes]:
@@ -96,8 +96,12 @@ def index_of(choice: Mapping[str, Any]) -> int:
     return index if type(index) is int else 0
 
 
-def usage(body: Mapping[str, Any]) -> Usage | None:
+def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     """Return the tokens a reply says it used; None when it does not say.
+
+    Args:
+        body: The reply.
+        wrote: Whether it holds an answer, so that its tokens cannot be zero.
 
     Example:
         >>> usage({"usage": {"prompt_tokens": 3, "completion_tokens": 1}}).total
@@ -105,9 +109,6 @@ def usage(body: Mapping[str, Any]) -> Usage | None:
     """
     found = body.get("usage")
     if not isinstance(found, dict):
-        return None
-    prompt, completion = count(found.get("prompt_tokens")), count(found.get("completion_tokens"))
-    if prompt is None and completion is None:
         return None
     read = written = reasoning = None
     if isinstance(details := found.get("prompt_tokens_details"), dict):
@@ -118,9 +119,11 @@ def usage(body: Mapping[str, Any]) -> Usage | None:
         read = count(found["prompt_cache_hit_tokens"])
     if isinstance(details := found.get("completion_tokens_details"), dict):
         reasoning = (value := details.get("reasoning_tokens")) and count(value)
-    return Usage(
-        prompt=prompt or 0,
-        completion=completion or 0,
+    return ends.counted(
+        count(found.get("prompt_tokens")),
+        count(found.get("completion_tokens")),
+        count(found.get("total_tokens")),
+        wrote=wrote,
         cache_read=read or 0,
         cache_write=written or 0,
         reasoning=reasoning or 0,
@@ -132,25 +135,6 @@ def count(value: Any) -> int | None:
     if type(value) is float and value.is_integer():
         value = int(value)
     return value if type(value) is int and 0 <= value < _LARGEST_COUNT else None
-
-
-def quality(finish_reason: Any, refusal: Any = None) -> Quality:
-    """Return what an answer is worth.
-
-    Example:
-        >>> quality("stop"), quality("length"), quality("stop", refusal="I cannot.")
-        ('good', 'truncated', 'refused')
-    """
-    if refusal:
-        return "refused"
-    if not isinstance(finish_reason, str) or finish_reason == "stop":
-        return "good"
-    reason = finish_reason.lower()
-    if reason in _CUT_OFF:
-        return "truncated"
-    if reason.startswith(_WITHHELD):
-        return "filtered"
-    return "refused" if reason == "refusal" else "good"
 
 
 def worst(qualities: list[Quality]) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmnb.records import Quality, Reply, ToolCall, Usage
-from llmnb.wire import openai_replies, openai_responses_requests
+from llmnb.wire import ends, openai_replies, openai_responses_requests
 from llmnb.wire.classify import error_inside
 from llmnb.wire.openai_replies import text_or_none
 from llmnb.wire.openai_responses_stream import ResponseAssembler
@@ -19,9 +19,6 @@ _STREAM_STARTS = (b"event:", b"data:")
 
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 """Kinds of items that call a tool, and where each has what it is called with."""
-
-_UNFINISHED: Mapping[str, Quality] = {"content_filter": "filtered"}
-"""What an incomplete answer is worth by its reason; cut off is what it is otherwise."""
 
 
 class OpenAIResponses:
@@ -69,15 +66,21 @@ class OpenAIResponses:
         parts = list(_parts(output))
         refusal = _joined(parts, "refusal")
         reason = _reason(body)
+        text = _joined(parts, "text") or refusal
+        thoughts = "\n\n".join(_thoughts(output)) or None
+        used = usage(body, wrote=bool(text or thoughts) or _has_more(output))
+        quality: Quality = "refused" if refusal else _quality(status, reason)
+        if not text and not _has_more(output):
+            quality = ends.without_text(quality, used, thoughts, is_null=not parts)
         return Reply(
-            text=_joined(parts, "text") or refusal,
+            text=text,
             finish_reason=reason,
-            quality="refused" if refusal else _quality(status, reason),
+            quality=quality,
             model=text_or_none(body.get("model")),
             response_id=text_or_none(body.get("id")),
-            usage=usage(body),
+            usage=used,
             tool_calls=tuple(_tool_calls(output)),
-            reasoning="\n\n".join(_thoughts(output)) or None,
+            reasoning=thoughts,
             logprobs=_logprobs(parts),
             raw=readable,
         )
@@ -96,6 +99,11 @@ def _parts(output: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
         for part in content if isinstance(content, list) else ():
             if isinstance(part, dict):
                 yield part
+
+
+def _has_more(output: list[dict[str, Any]]) -> bool:
+    """Whether a reply holds more than messages and reasoning, such as calls of tools."""
+    return any(item.get("type") not in ("message", "reasoning") for item in output)
 
 
 def _joined(parts: list[Mapping[str, Any]], name: str) -> str:
@@ -148,10 +156,10 @@ def _reason(body: Mapping[str, Any]) -> str | None:
 def _quality(status: Any, reason: str | None) -> Quality:
     if status != "incomplete":
         return "good"
-    return _UNFINISHED.get(reason or "", "truncated")
+    return ends.RESPONSES.get(reason or "", "broken")
 
 
-def usage(body: Mapping[str, Any]) -> Usage | None:
+def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     """Return the tokens a reply says it used; None when it does not say.
 
     Example:
@@ -168,9 +176,11 @@ def usage(body: Mapping[str, Any]) -> Usage | None:
     inner, outer = found.get("input_tokens_details"), found.get("output_tokens_details")
     inner = inner if isinstance(inner, dict) else {}
     outer = outer if isinstance(outer, dict) else {}
-    return Usage(
-        prompt=prompt or 0,
-        completion=completion or 0,
+    return ends.counted(
+        prompt,
+        completion,
+        count(found.get("total_tokens")),
+        wrote=wrote,
         cache_read=count(inner.get("cached_tokens")) or 0,
         cache_write=count(inner.get("cache_write_tokens")) or 0,
         reasoning=count(outer.get("reasoning_tokens")) or 0,

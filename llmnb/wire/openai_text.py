@@ -10,7 +10,7 @@ from typing import Any
 
 from llmnb.errors import InputError
 from llmnb.records import Delta, Reply
-from llmnb.wire import openai_replies, openai_requests
+from llmnb.wire import ends, openai_replies, openai_requests
 from llmnb.wire.openai_stream import Growing, StreamAssembler
 
 
@@ -65,16 +65,19 @@ class OpenAIText:
         texts = [choice.get("text") for choice in choices]
         if not all(isinstance(text, str) for text in texts):
             raise openai_replies.unusable(raw, "has a choice without a text")
-        qualities = [openai_replies.quality(choice.get("finish_reason")) for choice in choices]
+        qualities = [ends.openai(choice.get("finish_reason")) for choice in choices]
         worst = openai_replies.worst(qualities)
+        usage, quality = openai_replies.usage(body, wrote=any(texts)), qualities[worst]
+        if not any(texts):
+            quality = ends.without_text(quality, usage, None)
         text_or_none = openai_replies.text_or_none
         return Reply(
             text=texts[0],
             finish_reason=text_or_none(choices[worst].get("finish_reason")),
-            quality=qualities[worst],
+            quality=quality,
             model=text_or_none(body.get("model")),
             response_id=text_or_none(body.get("id")),
-            usage=openai_replies.usage(body),
+            usage=usage,
             texts=tuple(texts) if len(texts) > 1 else (),
             logprobs=choices[0].get("logprobs"),
             raw=readable,

@@ -112,3 +112,44 @@ def test_values_from_the_store_are_checked_as_new_ones_are():
 
         assert [one.value for one in run.result(60)] == [Review(4, "fine")] * 2
         assert run.status().counts.num_cached == 2
+
+
+def test_a_row_that_did_not_fit_is_asked_again_on_the_next_run():
+    """
+    Neither the misfit nor its mended twin is taken from the store for ever.
+    """
+    answers = iter([BAD, BAD, GOOD])
+    with SimulatedProvider(reply=lambda prompt: next(answers)) as sim:
+        (first,) = ask(sim).result(60)
+        (second,) = ask(sim).result(60)
+        (third,) = ask(sim).result(60)
+
+        assert type(first.error).__name__ == "SchemaMismatch"
+        assert (second.value, second.error) == (Review(4, "fine"), None)
+        assert (third.value, third.source) == (Review(4, "fine"), "cached")
+        assert len(sim.ledger.received) == 3
+
+
+def test_a_row_that_never_fits_costs_two_requests_a_run():
+    """
+    The next run asks anew and mends once, as the first did.
+    """
+    with SimulatedProvider(reply=lambda prompt: BAD) as sim:
+        for run in (1, 2, 3):
+            (outcome,) = ask(sim).result(60)
+            assert type(outcome.error).__name__ == "SchemaMismatch"
+            assert len(sim.ledger.received) == 2 * run
+
+
+def test_what_was_wrong_with_an_answer_is_shown():
+    """
+    The error, and the warning that groups it, name the field and what was expected.
+    """
+    with SimulatedProvider(reply=lambda prompt: BAD) as sim:
+        run = ask(sim)
+        (outcome,) = run.result(60)
+
+    assert "stars: input should be a valid integer" in run.status().causes[0].example
+    assert "stars" in outcome.error.message
+    assert "integer" in outcome.error.message
+    assert '"many"' in outcome.error.message

@@ -127,10 +127,10 @@ def test_an_answer_given_by_our_own_tool_is_the_text():
         ("tool_use", "good"),
         (None, "good"),
         (7, "good"),
-        ("something_new", "good"),
+        ("something_new", "unknown"),
         ("max_tokens", "truncated"),
-        ("model_context_window_exceeded", "truncated"),
-        ("pause_turn", "truncated"),
+        ("model_context_window_exceeded", "broken"),
+        ("pause_turn", "broken"),
         ("refusal", "refused"),
     ],
 )

@@ -552,7 +552,7 @@ def test_tool_calls_are_read():
     [
         ("STOP", "good"),
         ("FINISH_REASON_UNSPECIFIED", "good"),
-        ("SOMETHING_NEW", "good"),
+        ("SOMETHING_NEW", "unknown"),
         (None, "good"),
         (7, "good"),
         ("MAX_TOKENS", "truncated"),

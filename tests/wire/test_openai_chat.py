@@ -277,7 +277,7 @@ def test_odd_details_of_a_usage_are_left_aside():
         (choice("Yes", None), "good"),
         (choice("Once upon", "length"), "truncated"),
         (choice("Once upon", "max_tokens"), "truncated"),
-        (choice("Once upon", "model_length"), "truncated"),
+        (choice("Once upon", "model_length"), "broken"),
         (choice("", "content_filter"), "filtered"),
         (choice(None, "SAFETY"), "filtered"),
         (choice(None, "content_filter: HATE"), "filtered"),

@@ -119,7 +119,7 @@ def test_calls_of_tools_are_read():
 
 @pytest.mark.parametrize(
     ("reason", "quality"),
-    [("max_output_tokens", "truncated"), ("content_filter", "filtered"), ("tomorrow", "truncated")],
+    [("max_output_tokens", "truncated"), ("content_filter", "filtered"), ("tomorrow", "broken")],
 )
 def test_an_answer_that_ended_early_says_why(reason, quality):
     """
@@ -132,7 +132,7 @@ def test_an_answer_that_ended_early_says_why(reason, quality):
     assert (found.text, found.finish_reason, found.quality) == ("Hel", reason, quality)
     thought = {"type": "reasoning", "summary": []}
     assert parsed(thought, **fields).quality == quality
-    assert RESPONSES.parse(reply(status="incomplete", output=[])).quality == "truncated"
+    assert RESPONSES.parse(reply(status="incomplete", output=[])).quality == "broken"
 
 
 def test_a_refusal_is_no_good_answer():

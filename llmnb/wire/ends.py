@@ -1,0 +1,192 @@
+"""Why an answer ended: each dialect's words, and what each of them is worth.
+
+A word that is in no table is "unknown": its answer was paid for, so it is kept and not bought
+again, and is an answer as soon as the caller says so (``good_finish=["word"]``).
+
+Source: the API references of OpenAI, Anthropic, Google and Mistral; DeepSeek
+(``insufficient_system_resource``), Zhipu (``sensitive``, ``network_error``,
+``model_context_window_exceeded``), vLLM and SGLang (``abort``), Together (``eos``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmnb.records import Quality, Usage
+
+_WORTH: Mapping[Quality, str] = {
+    "good": (
+        "stop eos eos_token stop_token stop_sequence end_turn complete completed "
+        "tool_calls tool_call tool_use function_call"
+    ),
+    "truncated": "length max_tokens max_length max_output_tokens max_completion_tokens",
+    "broken": (
+        "abort aborted cancelled canceled error failed incomplete timeout network_error "
+        "insufficient_system_resource model_length model_context_window_exceeded "
+        "context_length_exceeded pause_turn malformed_function_call"
+    ),
+    "filtered": "sensitive blocklist spii content_filtered guardrail_intervened",
+    "refused": "refusal",
+}
+
+OPENAI: Mapping[str, Quality] = {
+    word: worth for worth, words in _WORTH.items() for word in words.split()
+}
+"""Words of all who speak OpenAI's chat and text protocols, in lower case."""
+
+OPENAI_WITHHELD = ("content_filter", "safety", "recitation", "prohibited_content")
+"""Beginnings of further words of a content filter."""
+
+RESPONSES: Mapping[str, Quality] = {
+    "max_output_tokens": "truncated",
+    "max_tokens": "truncated",
+    "content_filter": "filtered",
+}
+"""Reasons of a response that is incomplete; any other leaves it broken."""
+
+ANTHROPIC: Mapping[str, Quality] = {
+    "end_turn": "good",
+    "stop_sequence": "good",
+    "tool_use": "good",
+    "max_tokens": "truncated",
+    "model_context_window_exceeded": "broken",
+    # The provider's own tools took too many turns; the answer would have to be asked on.
+    "pause_turn": "broken",
+    "refusal": "refused",
+    # Of Amazon's hosting.
+    "content_filtered": "filtered",
+    "guardrail_intervened": "filtered",
+}
+
+GEMINI: Mapping[str, Quality] = {
+    "STOP": "good",
+    "MAX_TOKENS": "truncated",
+    **dict.fromkeys(
+        (
+            *("SAFETY", "RECITATION", "LANGUAGE", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT"),
+            *("SPII", "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
+            *("IMAGE_OTHER", "MODEL_ARMOR"),
+        ),
+        "filtered",
+    ),
+}
+
+
+def openai(reason: Any, refusal: Any = None) -> Quality:
+    """Return what a choice of an OpenAI reply is worth.
+
+    Example:
+        >>> openai("stop"), openai("length"), openai("abort"), openai("eos"), openai("done?")
+        ('good', 'truncated', 'broken', 'good', 'unknown')
+        >>> openai("stop", refusal="I cannot.")
+        'refused'
+    """
+    if refusal:
+        return "refused"
+    if reason == "stop" or not reason or not isinstance(reason, str):
+        return "good"
+    word = reason.lower()
+    if word.startswith(OPENAI_WITHHELD):
+        return "filtered"
+    return OPENAI.get(word, "unknown")
+
+
+def worth(table: Mapping[str, Quality], reason: str | None) -> Quality:
+    """Return what a reply is worth that ended for a reason; absent in a whole reply, it is good.
+
+    Example:
+        >>> worth(ANTHROPIC, "end_turn"), worth(ANTHROPIC, None), worth(GEMINI, "TOMORROWS")
+        ('good', 'good', 'unknown')
+    """
+    return table.get(reason, "unknown") if reason else "good"
+
+
+def without_text(
+    quality: Quality, usage: Usage | None, reasoning: str | None, *, is_null: bool = False
+) -> Quality:
+    """Return what a reply is worth that holds neither a text nor a call of a tool.
+
+    An empty text with counted tokens is an answer; without them, after reasoning alone, or
+    where the text is null, there is none.
+
+    Args:
+        quality: What it would be worth with a text.
+        usage: Tokens it used.
+        reasoning: Reasoning that it shows.
+        is_null: Whether its text is not even empty.
+
+    Example:
+        >>> without_text("good", Usage(prompt=3, completion=1), None)
+        'good'
+        >>> without_text("good", Usage(prompt=3, completion=0), None)
+        'empty'
+    """
+    if quality not in ("good", "unknown"):
+        return quality
+    if is_null or reasoning or usage is None or "completion" in usage.unknown:
+        return "empty"
+    # A few providers count the reasoning beside the answer and not in it.
+    thought = usage.reasoning if usage.reasoning <= usage.completion else 0
+    return quality if usage.completion > thought else "empty"
+
+
+def counted(
+    prompt: int | None,
+    completion: int | None,
+    total: int | None = None,
+    *,
+    wrote: bool,
+    cache_read: int = 0,
+    cache_write: int = 0,
+    reasoning: int = 0,
+) -> Usage | None:
+    """Return the tokens of a reply, a missing count taken from the total; None where it says none.
+
+    A count of zero is no count where it cannot be true: no prompt has no tokens, and no
+    answer that holds something.
+
+    Args:
+        prompt: Input tokens; None where the reply does not say.
+        completion: Output tokens.
+        total: Both together.
+        wrote: Whether the reply holds a text, a call of a tool or reasoning.
+        cache_read: Input tokens from the provider's own cache.
+        cache_write: Input tokens written there.
+        reasoning: Output tokens of hidden reasoning.
+
+    Example:
+        >>> counted(9, None, 14, wrote=True).completion
+        5
+        >>> counted(9, 0, wrote=True).unknown
+        ('completion',)
+    """
+    if prompt is None and completion is None:
+        return None
+    if completion == 0 and wrote:
+        completion = None
+    prompt = prompt or None
+    if total and prompt is None and completion is not None and total > completion:
+        prompt = total - completion
+    if total and completion is None and prompt is not None and total > prompt:
+        completion = total - prompt
+    unknown = (
+        ()
+        if prompt is not None and completion is not None
+        else _UNKNOWN[prompt is None, completion is None]
+    )
+    return Usage(
+        prompt=prompt or 0,
+        completion=completion or 0,
+        cache_read=cache_read,
+        cache_write=cache_write,
+        reasoning=reasoning,
+        unknown=unknown,
+    )
+
+
+_UNKNOWN: Mapping[tuple[bool, bool], tuple[str, ...]] = {
+    (True, False): ("prompt",),
+    (False, True): ("completion",),
+    (True, True): ("prompt", "completion"),
+}

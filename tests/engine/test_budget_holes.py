@@ -1,0 +1,72 @@
+"""A budget binds where the provider's usage has holes."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from script_server import ScriptServer, reply
+
+from llmnb.models.asking import Asking
+from llmnb.models.start import start
+
+QUESTIONS = [{"prompt": f"question {row}"} for row in range(40)]
+
+
+def serving(usage):
+    """Return a server whose answers tell this usage."""
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": "fine"},
+        "finish_reason": "stop",
+    }
+    body = {"id": "1", "object": "chat.completion", "model": "gpt-4o-mini", "choices": [choice]}
+    return ScriptServer([reply(orjson.dumps({**body, "usage": usage}), "connection: close")])
+
+
+def run(server, budget):
+    """Ask forty questions, one at a time."""
+    asking = Asking(
+        model="gpt-4o-mini",
+        api_provider="openai",
+        api_key="k",
+        url=server.base_url,
+        params={"max_tokens": 1000},
+    )
+    made = start(QUESTIONS, asking, budget_usd=budget, max_concurrent_requests=1)
+    return made.result(60)
+
+
+# A thousand tokens of gpt-4o-mini cost $0.0006, and the prompt almost nothing.
+TWO = 0.00135
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": 9},
+        {"prompt_tokens": 9, "completion_tokens": None},
+        {"prompt_tokens": 9, "completion_tokens": 0},
+        {"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9},
+    ],
+)
+def test_an_unknown_count_is_settled_at_its_reservation(usage):
+    """
+    A budget of two requests lets two go, whatever the provider leaves out.
+    """
+    with serving(usage) as server:
+        outcomes = run(server, TWO)
+
+        assert len(server.requests) == 2
+        assert [one.usd for one in outcomes if one.error is None] == [None, None]
+
+
+def test_a_missing_count_is_taken_from_the_total():
+    """
+    The price is that of the tokens which the total leaves for the answer.
+    """
+    with serving({"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 10}) as server:
+        outcomes = run(server, 1.0)
+
+    assert [one.error for one in outcomes] == [None] * 40
+    assert outcomes[0].reply.usage.completion == 1
+    assert 0 < outcomes[0].usd < 1e-5
