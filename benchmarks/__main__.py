@@ -19,7 +19,17 @@ import sys
 import tempfile
 from collections.abc import Callable
 
-from benchmarks import beside, dask, embeddings, frames, generation, limits, polars, tables
+from benchmarks import (
+    beside,
+    dask,
+    embeddings,
+    failing,
+    frames,
+    generation,
+    limits,
+    polars,
+    tables,
+)
 from benchmarks.figure import Figure
 from llmnb.testing import SimulatedProvider
 
@@ -156,6 +166,7 @@ def main() -> int:
             "imports": lambda: imports(3 * rounds),
             "memory": lambda: tables.memory(url, 20_000 // scale),
             "limits": lambda: limits.measure(scale),
+            "failing": lambda: failing.measure(scale),
             "beside": lambda: beside.figures(min(rounds, 3)),
             "generation": lambda: generation.figures(url, 200_000 // scale, min(rounds, 3)),
             "frames": lambda: frames.figures(url, 100_000 // scale, rounds),

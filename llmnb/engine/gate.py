@@ -26,7 +26,7 @@ from typing import Literal
 
 from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission, Reason
 from llmnb.decide.bound import Bound, rebound
-from llmnb.decide.breaker import Breaker
+from llmnb.decide.breaker import DIFFERENT_ROWS, Breaker
 from llmnb.decide.dice import roll
 from llmnb.decide.learned import Learned
 from llmnb.decide.pace import PLACES, Finding
@@ -37,6 +37,9 @@ from llmnb.records import Announced, Limits
 
 Holding = Reason | Literal["breaker", "recovery"]
 """What holds the first in the queue back."""
+
+MOST_REPEATS = DIFFERENT_ROWS - 1
+"""Rows that have failed and are in flight again beside others: too few to open the breaker."""
 
 PATIENCE_SECONDS = 2.0
 """A target that is held for longer is passed over where there is another one to ask."""
@@ -74,6 +77,9 @@ class Ticket:
 
     is_sharing: bool = False
     """Whether it counts among the places that are found by trying."""
+
+    is_repeat: bool = False
+    """Whether its row had failed and went before others that had not."""
 
 
 @dataclass(slots=True, eq=False)
@@ -187,7 +193,10 @@ class Gate:
         """Requests in flight when the breaker opened."""
 
         self._may_repeat = True
-        """Whether a success has come since the last row of those went."""
+        """Whether a success has come since the last row went that had failed before."""
+
+        self._repeats = 0
+        """Those in flight that went while others waited which had not failed."""
 
         self._found: float | None = None
         self._barren: float | None = None
@@ -529,6 +538,8 @@ class Gate:
                 self._lanes.pop(lane.run, None)
         if ticket.recovery is not None:
             ticket.recovery.in_flight -= 1
+        if ticket.is_repeat:
+            self._repeats -= 1
         if self._ring or self._crowded:
             self._advance()
 
@@ -603,9 +614,12 @@ class Gate:
             del queue[place]
             ring.remove(lane)
             ring.append(lane)
+            ticket = self._enter(lane, turn.tokens, now, turn.row)
             if queue is lane.again and lane.waiting:
                 self._may_repeat = False
-            turn.future.set_result(self._enter(lane, turn.tokens, now, turn.row))
+                self._repeats += 1
+                ticket.is_repeat = True
+            turn.future.set_result(ticket)
             now = self.clock()
         if due:
             soonest = min(soonest, max(0.0, due[0][0] - now))
@@ -619,8 +633,8 @@ class Gate:
             return lane.waiting
         if not lane.waiting:
             return lane.again
-        is_doubtful = self._recovery is not None or not self._may_repeat
-        return lane.waiting if is_doubtful else lane.again
+        may_repeat = self._may_repeat and self._repeats < MOST_REPEATS and self._recovery is None
+        return lane.again if may_repeat else lane.waiting
 
     def _draw(self) -> tuple[Lane, deque[_Turn], int]:
         """Return the turn to probe with: of those that have failed least often, any."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 from embedding import Asked, embed, order, right
 
+import llmnb.models.start
+from llmnb.decide.retry import RetryPolicy
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.testing import SimulatedProvider, faults
 
@@ -26,6 +30,25 @@ def test_a_text_that_is_refused_takes_no_other_down(sim, asked):
     ]
     assert len(asked) <= 1 + 2 * 6
     assert run.status().failures == {"RequestRejected": 1}
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_text_on_which_the_server_fails_takes_no_other_down(monkeypatch, status):
+    """
+    A batch that fails at every attempt is halved like one that is refused.
+    """
+    policy = functools.partial(RetryPolicy, base_seconds=0.001)
+    monkeypatch.setattr(llmnb.models.start, "RetryPolicy", policy)
+    texts = [*TEXTS[:5], "poison", *TEXTS[5:15]]
+    bad = SimulatedProvider(
+        faults=lambda request: status if "poison" in str(request.parts) else None
+    )
+    with bad as sim:
+        run = embed(sim, texts, batch_size=8)
+
+        assert list(run.errors) == [5]
+        assert type(run.errors[5]).__name__ == "ProviderError"
+        assert len(sim.ledger.received) <= 2 + 4 * 3 + 2 * 3
 
 
 def test_where_everything_is_refused_it_is_soon_given_up():

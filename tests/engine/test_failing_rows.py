@@ -168,7 +168,7 @@ def test_a_wait_of_a_day_is_waited_for_where_max_wait_covers_it():
         sim.wait_idle()
         asked = len(sim.ledger.rows)
 
-        assert kinds(ask(sim, questions(2, first=2))) == ["Unsent", "Unsent"]
+        assert kinds(ask(sim, questions(2, first=10))) == ["Unsent", "Unsent"]
         assert patient.status().state == "running"
         assert len(sim.ledger.rows) == asked
         patient.cancel()

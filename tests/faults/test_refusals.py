@@ -62,15 +62,19 @@ def test_every_way_to_name_a_wait_is_survived(one):
      "retry-after: 121"],
     ids=["seconds", "milliseconds", "a duration", "a date", "just too long"],
 )  # fmt: skip
-def test_a_wait_beyond_two_minutes_fails_at_once(header):
+def test_a_wait_beyond_two_minutes_ends_the_target_for_the_run(header):
     """
-    It says when to come back; the request was sent once.
+    It says when to come back; one request was sent, and the row behind it was told nothing else.
     """
-    one = Conversation("hours", [refused(header)], "RateLimited", told=["come back in"])
+    with ScriptServer([refused(header)], [ANSWER]) as server:
+        run = ask(server, questions(2), max_concurrent_requests=1)
+        first, second = (outcome.error for outcome in run.result(60))
 
-    first, _ = hold(one)
-
-    check(one, first)
+        assert len(server.requests) == 1
+    assert type(first).__name__ == "RateLimited"
+    assert "come back in" in first.message
+    assert type(second).__name__ == "Unsent"
+    assert (second.status, second.maybe_billed) == (None, False)
 
 
 @pytest.mark.parametrize("code", [500, 502, 503, 520, 529, 599])
