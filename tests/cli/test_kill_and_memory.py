@@ -38,9 +38,10 @@ def settings(tmp_path, url):
     }
 
 
+SLOW = [pytest.mark.slow, pytest.mark.timeout(1800)]
 KILLS = [
-    pytest.param(10, marks=pytest.mark.timeout(400)),
-    pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
+    pytest.param(3, marks=pytest.mark.timeout(300)),
+    pytest.param(100, marks=SLOW),
 ]
 
 
@@ -92,15 +93,16 @@ for outcome in start(requests, asking, streams=True, max_concurrent_requests=8).
 """
 
 
-def test_every_answer_that_was_reported_is_in_the_store(tmp_path):
+@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=SLOW)])
+def test_every_answer_that_was_reported_is_in_the_store(tmp_path, kills):
     """
-    Ten kills in the middle of a stream of outcomes: each one printed is on the disk.
+    Killed in the middle of a stream of outcomes: each one printed is on the disk.
     """
     from llmnb.store.project import databases, open_project
 
     dice = random.Random(5)
     with SimulatedProvider(latency=0.001) as sim:
-        for attempt in range(10):
+        for attempt in range(kills):
             root = tmp_path / f"cache {attempt}"
             child = subprocess.Popen(
                 [sys.executable, "-c", textwrap.dedent(REPORTING), sim.base_url],
