@@ -4,13 +4,14 @@
 
     <cache_dir>/
         maths-1a2b3c4d5e6f/      a project: project.json (the mark), cache.db, hits.json
-        .locks/                  one lock a project
+        .locks/                  one lock a project, and who is asking which of its rows
         .spend/                  one append-only log a project; clearing leaves it alone
         .trash/                  projects cleared a moment ago
 """
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import time
@@ -45,6 +46,11 @@ class Place:
     def lock(self) -> Path:
         """Its lock."""
         return self.root / LOCKS / f"{names.folder(self.name)}.lock"
+
+    @functools.cached_property
+    def claims(self) -> Path:
+        """Which process is asking for which of its answers."""
+        return self.root / LOCKS / f"{names.folder(self.name)}.claims"
 
     @functools.cached_property
     def spend(self) -> Path:
@@ -116,8 +122,35 @@ def write_private(path: Path, data: bytes) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        os.write(descriptor, data)
+        write_all(descriptor, data)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
     os.replace(draft, path)
+
+
+def append_private(path: Path, data: bytes) -> None:
+    """Append to a file, made for its owner only if it is missing, until everything is written.
+
+    Raises:
+        OSError: If not all of it can be written.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        write_all(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of some bytes: the system may take fewer at a time, on a full disk for one.
+
+    Raises:
+        OSError: If it takes no more.
+    """
+    left = memoryview(data)
+    while left:
+        written = os.write(descriptor, left)
+        if not written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left = left[written:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from llmnb.store import layout
 from llmnb.store.entry import Entry
 
 
@@ -61,11 +61,7 @@ def append(path: Path, entries: Iterable[Entry]) -> None:
         for line in sums.values():
             _add(_here.setdefault(path, {}), line)
     data = b"".join(orjson.dumps(line) + b"\n" for line in sums.values())
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        os.write(descriptor, data)  # one write: lines of several processes do not mix
-    finally:
-        os.close(descriptor)
+    layout.append_private(path, data)  # in one write: lines of several processes do not mix
 
 
 def totals(path: Path) -> list[Spent]:

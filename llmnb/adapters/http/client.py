@@ -20,7 +20,7 @@ from llmnb.adapters.bounded_body import CAP_BYTES, ENCODINGS
 from llmnb.adapters.http import exchange, faults
 from llmnb.adapters.http.exchange import Received
 from llmnb.adapters.http.faults import Stale
-from llmnb.adapters.http.pool import Pool, is_reset, is_stale, wants_fresh
+from llmnb.adapters.http.pool import HEAD_LIMITS, Pool, is_reset, is_stale, wants_fresh
 from llmnb.adapters.http.reading import Feed, HasEnded, Reading
 from llmnb.errors import LLMNBError
 from llmnb.records import RawReply
@@ -208,6 +208,7 @@ class HttpClient:
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
+            **HEAD_LIMITS,
             headers={"user-agent": _user_agent(), "accept-encoding": ENCODINGS},
         )
         return pool

@@ -22,7 +22,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from llmnb.adapters.http.pool import Pool
+from llmnb.adapters.http.pool import HEAD_LIMITS, Pool
 from llmnb.records import SecretBytes
 
 T = TypeVar("T")
@@ -33,10 +33,10 @@ MOST_BYTES = 2**16
 _READ_BYTES = 2**16
 _UNSAFE = re.compile(r"[\r\n\0]")
 
-_NEEDED = frozenset(("timer", "read_until_eof", "auto_decompress", "read_timeout", "read_bufsize"))
+_NEEDED = {"timer", "read_until_eof", "auto_decompress", "read_timeout", "read_bufsize"}
 IS_POSSIBLE = inspect.signature(
     ResponseHandler.set_response_params
-).parameters.keys() >= _NEEDED and {"req", "traces", "timeout"} <= (
+).parameters.keys() >= _NEEDED | HEAD_LIMITS.keys() and {"req", "traces", "timeout"} <= (
     inspect.signature(aiohttp.BaseConnector.connect).parameters.keys()
 )
 """Whether this release of aiohttp lets its connections be used so; else the session is asked."""
@@ -132,6 +132,7 @@ async def exchange(
             auto_decompress=False,
             read_timeout=timeout.sock_read,
             read_bufsize=_READ_BYTES,
+            **HEAD_LIMITS,
         )
         transport.write(b"%b%d\r\n\r\n%b" % (letterhead.head, len(body), body))
         if timeout.sock_read is not None:
