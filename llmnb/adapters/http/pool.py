@@ -13,7 +13,7 @@ from aiohttp.client_proto import ResponseHandler
 _KEEP_ALIVE_SECONDS = 20.0
 """Idle connections are closed before most servers do it."""
 
-HEAD_LIMITS = {"max_line_size": 2**16, "max_field_size": 2**16, "max_headers": 500}
+HEAD_LIMITS: dict[str, Any] = {"max_line_size": 2**16, "max_field_size": 2**16, "max_headers": 500}
 """How long a line of a reply's head may be, and how many there may be: the library's own limits
 lose replies that were paid for."""
 
