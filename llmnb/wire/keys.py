@@ -114,7 +114,7 @@ def mask(text: str, secret: str | None) -> str:
     """
     if secret and len(secret) >= _SHORTEST_SECRET:
         sent = text.encode("utf-8", "surrogatepass")
-        text = _without(sent, secret).decode("utf-8", "surrogatepass")
+        text = _without(sent, secret).decode("utf-8", "replace")  # a part may end in a character
     return _LOOKS_LIKE_A_KEY.sub(lambda match: f"{match['name'] or ''}{HIDDEN}", text)
 
 
@@ -168,7 +168,7 @@ def _parts_of(secret: str) -> frozenset[bytes]:
     forms = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
     forms |= {form.replace("/", "\\/") for form in forms}
     parts = set()
-    for form in (form.lower().encode() for form in forms):
+    for form in (form.encode("utf-8", "surrogatepass").lower() for form in forms):
         length = min(_SHORTEST_PART, len(form))
         parts |= {form[place : place + length] for place in range(len(form) - length + 1)}
     return frozenset(parts)

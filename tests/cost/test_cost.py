@@ -226,7 +226,7 @@ def reply(prompt):
     """Answer; every third question with reasoning before it."""
     if sum(map(ord, prompt)) % 3 == 0:
         return {"content": prompt.upper(), "reasoning_content": "thinking " * (len(prompt) % 7)}
-    return prompt[::-1] * (len(prompt) % 5)
+    return prompt[::-1] * (1 + len(prompt) % 5)
 
 
 def faults(request):

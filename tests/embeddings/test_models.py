@@ -309,10 +309,11 @@ def test_without_the_extra_the_error_names_it(monkeypatch):
         embedding_model_factory("st-any/model")
 
 
-def test_models_travel_to_other_processes(sim):
+def test_models_travel_to_other_processes(sim, monkeypatch):
     """
-    They pickle.
+    They pickle, without their key: it is looked up where they arrive.
     """
+    monkeypatch.setenv("OPENAI_API_KEY", "there")
     for one in (
         model_at(sim),
         SparseEmbeddingModel(),

@@ -10,7 +10,7 @@ import pydantic
 import pytest
 
 from llmnb import LLM, LiteLLMModel, LLMParams, Message
-from llmnb.errors import AuthenticationError, ConfigurationError, IncompleteReply, Truncated
+from llmnb.errors import AuthenticationError, ConfigurationError, MaybeBilled, Truncated
 from llmnb.testing import SimulatedProvider, faults
 
 DIALECTS = {
@@ -146,17 +146,16 @@ async def test_an_answer_that_begins_anew_otherwise_says_so():
 
 async def test_a_stream_that_breaks_for_good_ends_with_its_error():
     """
-    Nothing is sent again that may have been billed; the pieces are no answer.
+    What may have been billed is sent again once at most; the pieces are no answer.
     """
-    with SimulatedProvider(
-        reply="one two", tokens_per_second=2000, faults=[faults.reset("body", after=1)]
-    ) as sim:
+    broken = [faults.reset("body", after=1), faults.reset("body", after=1)]
+    with SimulatedProvider(reply="one two", tokens_per_second=2000, faults=broken) as sim:
         pieces = [one async for one in llm_at(sim).acompletion_iter([Message("Hi")])]
-        sim.set_faults([faults.reset("body", after=1)])
-        with pytest.raises(IncompleteReply):
+        sim.set_faults(broken)
+        with pytest.raises(MaybeBilled):
             await llm_at(sim).call_single("Ho", callbacks=[lambda text: None])
 
-    assert isinstance(pieces[-1].error, IncompleteReply)
+    assert isinstance(pieces[-1].error, MaybeBilled)
     assert not pieces[-1].is_answer
 
 
