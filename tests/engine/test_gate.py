@@ -5,21 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from hand_clock import HandClock
 
 from llmnb.engine.gate import Gate, Ticket
 from llmnb.records import Limits
-
-
-class HandClock:
-    """A clock moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.reads = 0
-
-    def __call__(self) -> float:
-        self.reads += 1
-        return self.now
 
 
 @pytest.fixture
