@@ -280,7 +280,7 @@ class Gate:
             account.sharing -= 1
         if ticket.finding is not None:
             ticket.finding.on_end(ticket.sequence)
-        self.health.on_release(ticket, self.clock)
+        self.health.on_release(ticket)
         if lane is not None:
             lanes.on_release(lane, has_claim=account.has_claim(lane.run))
         if lanes.has_ready:

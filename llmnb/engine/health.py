@@ -90,10 +90,10 @@ class Health:
         self._repeats += 1
         ticket.is_repeat = True
 
-    def on_release(self, ticket: Ticket, clock: Callable[[], float]) -> None:
+    def on_release(self, ticket: Ticket) -> None:
         """Note that a request is over, whatever it was told or has told."""
         if ticket.is_probe and not ticket.is_told:
-            self.breaker.on_cancelled(clock())
+            self.breaker.on_cancelled(sent_at=ticket.began)
         if ticket.recovery is not None:
             ticket.recovery.in_flight -= 1
         if ticket.is_repeat:
@@ -110,21 +110,21 @@ class Health:
         self._failing_seconds = None
         self.congestion_events = 0
         self._may_repeat = True
-        recovery = self.recovery
-        if recovery is not None and ticket.recovery is recovery:
-            recovery.on_success()
-            if recovery.slots >= all_slots():
-                self.recovery = None
+        self.breaker.answers += 1
         if self.breaker.is_troubled:
             self.on_alive(ticket, now)
+        if self.recovery is not None and not self.breaker.is_open:
+            self.recovery.on_success(sent_at=ticket.began)
+            if self.recovery.slots >= all_slots():
+                self.recovery = None
 
     def on_alive(self, ticket: Ticket, now: float) -> None:
         """Note that the target is there, whatever it has said of this one request."""
         ticket.is_told = True
         was_open = self.breaker.is_open
-        self.breaker.on_success(now)
+        self.breaker.on_success(now, sent_at=ticket.began)
         if was_open and not self.breaker.is_open:
-            self.recovery = SlowStart(self._level)
+            self.recovery = SlowStart(self._level, since=self.breaker.newest_failure)
 
     def on_refusal(self, ticket: Ticket, now: float) -> None:
         """Note that a request was rate limited."""
@@ -146,7 +146,7 @@ class Health:
         self.cause = cause_of(error)
         self.has_answered = self.has_answered or not isinstance(error, Unsent)
         was_open = self.breaker.is_open
-        self.breaker.on_failure(now, ticket.row, error.details.retry_after)
+        self.breaker.on_failure(now, ticket.row, error.details.retry_after, sent_at=ticket.began)
         if self.breaker.is_open and not was_open:
             self._level = in_flight
             self.recovery = None
