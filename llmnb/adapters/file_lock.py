@@ -1,7 +1,10 @@
-"""A lock between processes, on a file."""
+"""Locks between processes: on a whole file, and on single bytes of one."""
 
 from __future__ import annotations
 
+import errno
+import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,3 +41,52 @@ def locked(path: Path, *, timeout: float = PATIENCE_SECONDS) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def try_lock_byte(descriptor: int, offset: int) -> bool:
+    """Lock one byte of an open file without waiting; return whether it is ours now.
+
+    The operating system gives the byte back when the process dies. Where there are locks of an
+    open file description they are used: an ordinary one is lost as soon as any descriptor of the
+    file is closed anywhere in the process.
+
+    Args:
+        descriptor: An open, writable file; keep it open for as long as the lock is needed.
+        offset: Which byte; it may lie beyond the end of the file.
+
+    Raises:
+        OSError: If this file system, or this operating system, cannot lock.
+    """
+    try:
+        _set_lock(descriptor, offset, is_wanted=True)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True
+
+
+def unlock_byte(descriptor: int, offset: int) -> None:
+    """Give a byte back that `try_lock_byte` has locked."""
+    _set_lock(descriptor, offset, is_wanted=False)
+
+
+if sys.platform == "win32":
+
+    def _set_lock(descriptor: int, offset: int, *, is_wanted: bool) -> None:
+        raise OSError(errno.ENOTSUP, "bytes of files are not locked on this system")
+
+else:
+    import fcntl
+
+    _FLOCK = struct.Struct("hhqqi0q")
+    """`struct flock` of Linux: type, whence, start, length, process."""
+
+    def _set_lock(descriptor: int, offset: int, *, is_wanted: bool) -> None:
+        if sys.platform == "linux":
+            kind = fcntl.F_WRLCK if is_wanted else fcntl.F_UNLCK
+            flock = _FLOCK.pack(kind, 0, offset, 1, 0)
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, flock)
+        else:
+            command = fcntl.LOCK_EX | fcntl.LOCK_NB if is_wanted else fcntl.LOCK_UN
+            fcntl.lockf(descriptor, command, 1, offset)

@@ -54,6 +54,15 @@ class Shelf:
     def enough(self, answers: int) -> None:
         self._store.enough = answers
 
+    @property
+    def claims(self) -> None:
+        """Return nothing: what is asked for is a batch, and no other process need make the same.
+
+        Its texts could be claimed only when it is sent, and it would have to be made anew
+        wherever another process has some of them.
+        """
+        return None
+
     def expect(self, key: str, batch: Batch) -> None:
         """Say which texts an answer that comes under a key will be for."""
         self._batches[key] = batch

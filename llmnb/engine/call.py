@@ -45,6 +45,8 @@ from llmnb.errors import (
     Unsent,
 )
 from llmnb.records import Delta
+from llmnb.store.claims import Claims
+from llmnb.store.entry import Entry
 
 logger = logging.getLogger("llmnb")
 
@@ -53,6 +55,21 @@ _FINAL = (
     UnknownEnd,
 )
 """Errors after which no other target is asked."""
+
+SOONEST_LOOK_SECONDS, LATEST_LOOK_SECONDS = 0.02, 1.0
+"""How soon, and at most how seldom, a row looks whether another process still asks it."""
+
+
+class _AskedElsewhere(Exception):
+    """Another process is asking the row."""
+
+
+class _Found(Exception):
+    """Another process has asked the row, and its answer is in the store."""
+
+    def __init__(self, call: Call, entry: Entry, answered: Answered) -> None:
+        super().__init__(entry.key)
+        self.kept = (call, entry, answered)
 
 
 class Flight:
@@ -63,6 +80,7 @@ class Flight:
         voyage: The run.
         row: Position of the row.
         known: An answer from the store that only needs to be mended.
+        seen: What the project's claims told before the row was looked up.
     """
 
     __slots__ = (
@@ -73,6 +91,9 @@ class Flight:
         "_is_late",
         "_left",
         "_may_be_billed",
+        "_misfit",
+        "_seen",
+        "_waited_since",
         "_waits_on",
         "attempts",
         "call",
@@ -89,7 +110,13 @@ class Flight:
     )
 
     def __init__(
-        self, calls: Sequence[Call], voyage: Voyage, row: int, *, known: Answered | None = None
+        self,
+        calls: Sequence[Call],
+        voyage: Voyage,
+        row: int,
+        *,
+        known: Answered | None = None,
+        seen: int = 0,
     ) -> None:
         self.key = calls[0].key
         self.call = calls[0]
@@ -111,6 +138,13 @@ class Flight:
         """Whether a request is on its way or its reply is being saved: it will be finished."""
 
         self._left = list(calls)
+        self._seen = seen
+        self._misfit = None if known is None else known.raw.body
+        """An answer in the store that is not looked for: it is known, and does not fit."""
+
+        self._waited_since: float | None = None
+        """When the row first met another process that was asking it."""
+
         self._waits_on: asyncio.Future[Ticket] | asyncio.Future[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._is_late = False
@@ -126,6 +160,8 @@ class Flight:
             return await self._fly()
         except LLMNBError as error:
             return self._failed(error)
+        except _Found as found:
+            return Landing(found=found.kept, store=self.voyage.store)
         except asyncio.CancelledError:
             return self._failed(self._out_of_time()) if self._is_late else self.stopped()
         except Exception as error:  # a fault of ours: the row still gets its outcome
@@ -197,6 +233,10 @@ class Flight:
                 outcome, ticket, gate = await self._once(is_first)
             except Held:
                 continue
+            except _AskedElsewhere:
+                await self._wait_for_another()
+                is_first = True
+                continue
             if isinstance(outcome, Answered):
                 self.voyage.resends.on_success()
                 return outcome
@@ -261,6 +301,9 @@ class Flight:
     ) -> tuple[Answered | LLMNBError, Ticket, Gate]:
         gate = self.voyage.gate_of(call)
         ticket = await self._admitted(gate, call.target.charge(call), is_first)
+        claims = self.voyage.claims
+        if claims is not None and (not claims.take(self.key) or claims.has_changed(self._seen)):
+            await self._look_before_sending(gate, ticket, claims)
         return await self._send(gate, ticket), ticket, gate
 
     async def _admitted(self, gate: Gate, reserved: float, is_first: bool) -> Ticket:
@@ -273,6 +316,7 @@ class Flight:
                 voyage.kill(pool, _asked_for_a_long_wait(self.call.target, left))
                 continue
             if not voyage.resumed.is_set():
+                self.give_up_claim()
                 await voyage.resumed.wait()
             ticket = await gate.admit(
                 reserved,
@@ -289,6 +333,72 @@ class Flight:
             gate.release(ticket, used=0.0, was_sent=False)
             if may_go:
                 raise Held("A target that comes before this one answers again.")
+
+    # ---------------------------------------------------------- beside other processes
+
+    def give_up_claim(self) -> None:
+        """Let other processes ask the row."""
+        if self.voyage.claims is not None:
+            self.voyage.claims.release(self.key)
+
+    async def _look_before_sending(self, gate: Gate, ticket: Ticket, claims: Claims) -> None:
+        """Return if the row is still to be asked, and claimed; else give its place back.
+
+        Raises:
+            _AskedElsewhere: If another process is asking it.
+            _Found: If another process has asked it.
+        """
+        try:
+            if not claims.take(self.key):
+                raise _AskedElsewhere
+            await self._look_again(claims)
+            self._raise_if_dead()
+            if not self.voyage.resumed.is_set():
+                raise Held("The run was paused.")
+        except BaseException:
+            gate.release(ticket, used=0.0, was_sent=False)
+            raise
+
+    async def _wait_for_another(self) -> None:
+        """Return once no other process asks the row; its answer may be in the store then.
+
+        Raises:
+            _Found: If it is.
+        """
+        voyage, now = self.voyage, asyncio.get_running_loop().time
+        claims = voyage.claims
+        assert claims is not None
+        if self._waited_since is None:
+            self._waited_since = now()
+        voyage.num_elsewhere += 1
+        try:
+            is_taken = True
+            while is_taken:
+                # A quarter of the time so far: many rows may wait, each for a minute.
+                delay = max((now() - self._waited_since) / 4, SOONEST_LOOK_SECONDS)
+                await self._nap(min(delay, LATEST_LOOK_SECONDS))
+                is_taken = claims.is_taken_elsewhere(self.key)
+        finally:
+            voyage.num_elsewhere -= 1
+        await self._look_again(claims)
+
+    async def _look_again(self, claims: Claims) -> None:
+        """Look the row up in the store once more.
+
+        Raises:
+            _Found: If it is answered.
+        """
+        self._seen = claims.look()
+        found = await self._look_up(self._left)
+        fitting = {key: entry for key, entry in found.items() if entry.raw != self._misfit}
+        kept = Keeper.choose(self._left, fitting, self.voyage.good_finish)
+        if kept is not None:
+            raise _Found(*kept)
+
+    async def _look_up(self, calls: Sequence[Call]) -> dict[str, Entry]:
+        keys = [call.key for call in calls]
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, self.voyage.store.lookup, keys)
 
     def _is_wanted_back(self) -> bool:
         """Whether a target that comes before this one in the list is there again by now.
@@ -432,6 +542,7 @@ class Flight:
         """Sleep until the next attempt, or raise the error that ends the asking."""
         voyage, pool, policy = self.voyage, self.call.target.pool, self.voyage.policy
         self.is_sending = False
+        self.give_up_claim()
         if isinstance(error, AccountError):
             voyage.kill(pool, error)
             raise error
@@ -555,7 +666,12 @@ class Flight:
         self._left = [self.call]
         self._answering = False
         self.voyage.counts.num_repaired += 1
-        again = await self._keeper().keep(known or await self._ask(), is_known=known is not None)
+        if known is None:
+            try:
+                answered = await self._ask()
+            except _Found as found:
+                known = found.kept[2]
+        again = await self._keeper().keep(known or answered, is_known=known is not None)
         again.usd = _sum(landing.usd, again.usd)
         again.seconds = landing.seconds if known is not None else again.seconds
         self._answering = True
@@ -577,9 +693,7 @@ class Flight:
         """Return a mended answer that was bought in an earlier run."""
         if not self.voyage.use_cache:
             return None
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(None, self.voyage.store.lookup, [call.key])
-        entry = found.get(call.key)
+        entry = (await self._look_up([call])).get(call.key)
         return None if entry is None else Keeper.reread(call, entry, self.voyage.good_finish)
 
     def _failed(self, error: LLMNBError) -> Landing:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from llmnb.engine.attempt import Answered
+from llmnb.engine.target import Call
 from llmnb.errors import LLMNBError
 from llmnb.records import Reply
 from llmnb.store.entry import Entry
@@ -39,6 +41,10 @@ class Landing:
 
     store: object = None
     """The store it was saved in."""
+
+    found: tuple[Call, Entry, Answered] | None = None
+    """What the store held when the row's turn came, since another process had asked it: whoever
+    wants the row takes it from there."""
 
 
 Passenger = Callable[[Landing], None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 
 from llmnb.decide.quality import objection
 from llmnb.engine import paying
@@ -118,6 +118,22 @@ class Keeper:
 
     def _seconds(self) -> float | None:
         return None if self._started is None else Clock.monotonic() - self._started
+
+    @classmethod
+    def choose(
+        cls, calls: Iterable[Call], found: Mapping[str, Entry], good_finish: Collection[str] = ()
+    ) -> tuple[Call, Entry, Answered] | None:
+        """Return the first call that is answered in the store, a good answer before any other."""
+        kept: tuple[Call, Entry, Answered] | None = None
+        for call in calls:
+            entry = found.get(call.key)
+            known = None if entry is None else cls.reread(call, entry, good_finish)
+            if entry is None or known is None:
+                continue
+            if known.objection is None:
+                return call, entry, known
+            kept = kept or (call, entry, known)
+        return kept
 
     @staticmethod
     def reread(call: Call, entry: Entry, good_finish: Collection[str] = ()) -> Answered | None:

@@ -10,6 +10,7 @@ from llmnb.decide.retry import RetryPolicy
 from llmnb.engine.budget import Budget
 from llmnb.engine.voyage import Saves
 from llmnb.records import Delta, Limits
+from llmnb.store.claims import Claims
 
 
 class Store(Saves, Protocol):
@@ -21,6 +22,10 @@ class Store(Saves, Protocol):
     @property
     def name(self) -> str:
         """Name of the project."""
+
+    @property
+    def claims(self) -> Claims | None:
+        """Which answers other processes are asking for; None where nobody else can be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

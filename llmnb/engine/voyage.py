@@ -26,6 +26,7 @@ from llmnb.errors import (
     Unsent,
 )
 from llmnb.records import Delta
+from llmnb.store.claims import Claims
 from llmnb.store.entry import Entry
 
 
@@ -63,6 +64,12 @@ class Voyage:
     """Gets the pieces of every row's answer as they come."""
 
     use_cache: bool = True
+    claims: Claims | None = None
+    """Which rows this and other processes are asking; None where each run asks for itself."""
+
+    num_elsewhere: int = 0
+    """Rows that wait for another process's answer at this moment."""
+
     good_finish: tuple[str, ...] = ()
     """Further reasons to end that are good."""
 

@@ -18,6 +18,7 @@ def waiting_on(
     in_flight: int,
     now: float,
     run: object = None,
+    elsewhere: int = 0,
 ) -> str:
     """Return the because line: one sentence, empty when the run is over.
 
@@ -27,6 +28,7 @@ def waiting_on(
         in_flight: Requests on their way for this run.
         now: The gates' clock.
         run: Whose requests wait there.
+        elsewhere: Rows that wait for the answer of another process.
     """
     if state == "paused":
         if not in_flight:
@@ -43,6 +45,10 @@ def waiting_on(
     for target, gate in gates:
         if sentence := _sentence(target.provider, gate, now, run):
             return sentence
+    if elsewhere:
+        what = "1 row" if elsewhere == 1 else f"{elsewhere:,} rows"
+        own = "replies, and on " if in_flight else ""
+        return f"Waiting on {own}another process, which asks {what} of this run."
     return "Waiting on replies." if in_flight else "Looking up what is already answered."
 
 

@@ -99,6 +99,9 @@ class Walk:
         self._items: dict[int, Any] = {}
         """Inputs whose outcome is not there yet."""
 
+        self._seen = 0
+        """How the store stood, as the project's claims see it, before the latest look-up."""
+
         self._released = 0
         self._waited: dict[str, tuple[float, Gate]] = {}
         self._answered: set[str] = set()
@@ -110,6 +113,11 @@ class Walk:
         """Return how another run's card names this one."""
         begun = time.strftime("%H:%M:%S", time.localtime(self.started_at))
         return f"run “{self.store.name}” of {begun}"
+
+    @property
+    def elsewhere(self) -> int:
+        """Rows that wait for the answer of another process."""
+        return self._voyage.num_elsewhere if self.leading else 0
 
     # -------------------------------------------------------------------- the walk
 
@@ -134,9 +142,12 @@ class Walk:
             on_delta=options.on_delta,
             prepare=options.prepare,
             use_cache=options.use_cache,
+            claims=self.store.claims if options.use_cache else None,
             good_finish=options.good_finish,
             on_dead=self._on_dead,
         )
+        if self._voyage.claims is not None:
+            self._voyage.claims.enter()
         self._voyage.resumed.set()
         self._share_commits()
         self._pulling = self._loop.create_task(self._pull())
@@ -217,6 +228,8 @@ class Walk:
         """Prepare a chunk, look it up, and launch what is not answered yet."""
         with self._engine.flights.lookup():
             rows = [self._prepare(item, first + offset) for offset, item in enumerate(items)]
+            if self._voyage.claims is not None:
+                self._seen = self._voyage.claims.look()
             found = await self._look_up(rows)
             for offset, row in enumerate(rows):
                 number = first + offset
@@ -237,18 +250,7 @@ class Walk:
 
     def _answer(self, number: int, row: Row, call: Call, found: dict[str, Entry]) -> bool:
         """Answer a row from the store if any of its targets has answered it there."""
-        kept: tuple[Call, Entry, Answered] | None = None
-        for one in (call, *row.further):
-            entry = found.get(one.key)
-            if entry is None:
-                continue
-            known = Keeper.reread(one, entry, self.options.good_finish)
-            if known is None:
-                continue
-            if known.objection is None:
-                kept = (one, entry, known)
-                break
-            kept = kept or (one, entry, known)
+        kept = Keeper.choose((call, *row.further), found, self.options.good_finish)
         if kept is None:
             return False
         self._serve(number, row, *kept)
@@ -297,7 +299,14 @@ class Walk:
 
     # --------------------------------------------------------------------- flights
 
-    def _launch(self, number: int, row: Row, call: Call, known: Answered | None = None) -> None:
+    def _launch(
+        self,
+        number: int,
+        row: Row,
+        call: Call,
+        known: Answered | None = None,
+        seen: int | None = None,
+    ) -> None:
         """Carry a row by a flight of its own, or let it board an identical one."""
         if not self._is_going:
             self._fail(number, row, _not_asked())
@@ -306,7 +315,9 @@ class Walk:
         merged = functools.partial(self._landed, number, row, call, True)
         if flights.board(call.key, merged, self):
             return
-        flight = Flight((call, *row.further), self._voyage, number, known=known)
+        if seen is None:
+            seen = self._seen
+        flight = Flight((call, *row.further), self._voyage, number, known=known, seen=seen)
         flights.depart(call.key, functools.partial(self._landed, number, row, call, False), self)
         task = self._loop.create_task(flight.run())
         self.leading[number] = (flight, task)
@@ -317,6 +328,7 @@ class Walk:
         # A task cancelled before its first step has run nothing of the flight.
         self._engine.tasks.discard(task)
         landing = flight.stopped() if task.cancelled() else task.result()
+        flight.give_up_claim()
         self._engine.flights.land(flight.key, landing)
 
     def _landed(self, number: int, row: Row, call: Call, is_merged: bool, landing: Landing) -> None:
@@ -330,6 +342,9 @@ class Walk:
         counts = self.counts
         if leading is not None and leading[0].started is not None:
             counts.num_tasks_in_progress -= 1
+        if landing.found is not None:
+            self._serve(number, row, *landing.found)
+            return
         if landing.error is None:
             counts.num_tasks_succeeded += 1
             if not self.options.use_cache:
@@ -338,9 +353,14 @@ class Walk:
 
     def _landed_with_another(self, number: int, row: Row, call: Call, landing: Landing) -> None:
         """Take over the answer of an identical row, perhaps of another run or project."""
-        if isinstance(landing.error, _ANOTHER_RUNS) and self._is_going:
+        is_in_their_store = landing.found is not None and landing.store is not self.store
+        if self._is_going and (isinstance(landing.error, _ANOTHER_RUNS) or is_in_their_store):
             # Its run ended, or its account or budget; ours may well go on.
-            self._launch(number, row, call)
+            # Another process may have asked it since it was looked up.
+            self._launch(number, row, call, seen=-1)
+            return
+        if landing.found is not None:
+            self._serve(number, row, *landing.found)
             return
         self.counts.num_merged += 1
         if landing.error is None:
@@ -416,6 +436,8 @@ class Walk:
 
     def _end(self, error: BaseException | None) -> None:
         self._voyage.close()
+        if self._voyage.claims is not None:
+            self._voyage.claims.leave()
         for _, gate in self.gates.values():
             gate.release_claim(self)
         collector.as_before()

@@ -19,7 +19,7 @@ from pathlib import Path
 from llmnb.adapters.diskcache import FILE_NAME, Damaged, Database, salvage
 from llmnb.adapters.file_lock import locked
 from llmnb.errors import StoreError
-from llmnb.store import hits, layout, names, spend
+from llmnb.store import claims, hits, layout, names, spend
 from llmnb.store.entry import BadEntry, Entry, decode, encode
 from llmnb.store.keys import RenamedKey
 from llmnb.store.layout import Place
@@ -61,6 +61,7 @@ class ProjectStore:
 
     def __init__(self, place: Place, share: Share = True) -> None:
         self.place = place
+        self.claims = claims.of(place)
         self._share = share
         self._neighbours: tuple[float, list[Place]] = (0.0, [])
         self._unsaved: list[Entry] = []
@@ -209,7 +210,7 @@ class ProjectStore:
     def _commit(self, entries: Sequence[Entry], is_bought: bool) -> None:
         if not self._root_is_made or not self.place.lock.exists():
             self._make_root()
-        with locked(self.place.lock):
+        with locked(self.place.lock), self.claims.committing():
             database = databases.open(self.place)
             database.put_many((entry.key, encode(entry)) for entry in entries)
         if is_bought:
