@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import functools
 import itertools
+import logging
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, date, datetime
+from typing import Any, TypeVar
 
 from llmnb.errors import ConfigurationError
 from llmnb.records import Usage
@@ -30,6 +31,10 @@ LOCAL = frozenset({"local", "llamacpp", "lmstudio", "ollama", "sim", "vllm"})
 """Providers that cost nothing: their models run on the person's own machine."""
 
 MILLION = 1_000_000
+
+T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
 
 _DAY = 86_400.0
 _MINUTE = 60.0
@@ -156,8 +161,12 @@ def context_window(provider: str, model: str) -> int | None:
     """Return the tokens a model takes, or None where that is not known."""
     if provider in LOCAL:
         return None
-    found = _look_up(provider, model)
-    return None if found is None else found.model.context_window
+
+    def window() -> int | None:
+        found = _look_up(provider, model)
+        return None if found is None else found.model.context_window
+
+    return _unless_unlike(window, None)
 
 
 def set_price(
@@ -212,7 +221,7 @@ def prices_date() -> str:
     hold: it is at least as new as the latest of them that has begun.
     """
     today = datetime.now(UTC).date()
-    begun = [day for day in _starts() if day <= today]
+    begun: list[date] = _unless_unlike(lambda: [day for day in _starts() if day <= today], [])
     return max(begun, default=today).isoformat()
 
 
@@ -244,6 +253,11 @@ def _schedule(provider: str, model: str, when: float) -> _Schedule:
         return _Schedule((by_hand,), math.inf)
     if provider in LOCAL:
         return _FREE
+    return _unless_unlike(lambda: _published(provider, model, when), _UNKNOWN)
+
+
+def _published(provider: str, model: str, when: float) -> _Schedule:
+    """Return the table's own prices of a model."""
     found = _look_up(provider, model)
     if found is None:
         return _UNKNOWN
@@ -253,6 +267,18 @@ def _schedule(provider: str, model: str, when: float) -> _Schedule:
         _holds(found, when, above, line) for (above, _), line in zip(steps, lines, strict=True)
     )
     return _Schedule(tuple(lines), _next_change(found, when), is_exact)
+
+
+def _unless_unlike(read: Callable[[], T], otherwise: T) -> T:
+    """Return what the table says, or `otherwise` where a release has made it otherwise.
+
+    An answer that was paid for is an answer, priced or not.
+    """
+    try:
+        return read()
+    except (AttributeError, ImportError, TypeError) as error:
+        _logger.warning("genai-prices cannot be read (%s): prices are not known.", error)
+        return otherwise
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any, cast
 import dask
 import pandas as pd
 from dask.callbacks import Callback
+from dask.dataframe.utils import make_meta  # type: ignore[attr-defined]
 
 from llmnb import settings
 from llmnb.adapters.rates import per_minute
@@ -34,6 +35,9 @@ from llmnb.progress import Bars
 from llmnb.rate_limiter import GLOBAL_LIMITER
 
 _dask: Any = dask  # its own types leave these out
+_meta: Any = make_meta
+"""Returns the empty table of pandas that has a table's columns and kinds."""
+
 Given = Mapping[str, Any]
 
 _LIMITS = ("max_requests_per_minute", "max_tokens_per_minute")
@@ -93,7 +97,7 @@ def embed(table: Any, name: Hashable, into: Hashable | None, given: Given) -> An
             f"on_error={on_error!r} is not there; it is one of 'null', 'column', 'raise'. "
             "Nothing was sent."
         )
-    Columns.of(table._meta).cells("" if name == WHOLE else name_of(name))
+    Columns.of(_meta(table)).cells("" if name == WHOLE else name_of(name))
     without_key(given.get("params"), "params")
     question = _with_settings(
         Question(
@@ -106,7 +110,7 @@ def embed(table: Any, name: Hashable, into: Hashable | None, given: Given) -> An
         {**_limits_of(given.get("model")), **given},
         table.npartitions,
     )
-    meta, own = _vectors(table._meta, into, is_several=on_error == "column")
+    meta, own = _vectors(_meta(table), into, is_several=on_error == "column")
     question = dataclasses.replace(question, meta=meta, own=own)
     work = packed(question, table.npartitions)
     _heed(work, given.get("progress", "auto"), on_error)
@@ -120,7 +124,7 @@ def embed(table: Any, name: Hashable, into: Hashable | None, given: Given) -> An
 def _asked(table: Any, verb: Verb, prompt: Hashable, more: Any, given: Given) -> Any:
     question, fields = _question(table, verb, prompt, more, given)
     # What the answers look like is known from an empty table: nothing is asked for that.
-    what = made(question, table._meta, question.given)
+    what = made(question, _meta(table), question.given)
     own, found = _form(what.shape)
     question = dataclasses.replace(question, meta=settled(found, own), own=own)
     work = packed(question, table.npartitions)
@@ -166,7 +170,7 @@ def _form(shape: Any) -> tuple[tuple[Hashable, ...], Any]:
 
 def _needed(table: Any, fields: list[str], *, is_whole: bool) -> Any:
     """Return what the workers need of a table: only the prompt's columns, where nothing else."""
-    if is_whole or isinstance(table._meta, pd.Series):
+    if is_whole or isinstance(_meta(table), pd.Series):
         return table
     labels = [one for one in table.columns if str(one) in fields] or list(table.columns[:1])
     return table[labels]
@@ -191,7 +195,7 @@ def _question(
     options = options_of(given)
     if options.mode == "batch":
         raise ConfigurationError(_BATCHES)
-    fields = _fields(table._meta, prompt, options)
+    fields = _fields(_meta(table), prompt, options)
     without_key(given.get("params"), "params")
     if options.model is None and (words := choose(None).announcement):
         say_once(words)

@@ -11,6 +11,7 @@ import subprocess
 import traceback
 import zlib
 
+import http_ways
 import pytest
 from script_server import GOOD, ScriptServer, reply
 
@@ -21,11 +22,10 @@ from llmnb.adapters.http import HttpClient, exchange
 SECRET = "sk-secret-0123456789abcdef"
 
 
-@pytest.fixture(params=["by itself", "by the session"])
+@pytest.fixture(params=http_ways.WAYS)
 async def client(request, monkeypatch):
     """Both ways of asking: what holds for one holds for the other."""
-    assert exchange.IS_POSSIBLE
-    monkeypatch.setattr(exchange, "IS_POSSIBLE", request.param == "by itself")
+    http_ways.take(monkeypatch, request.param)
     client = HttpClient(total_timeout=5, idle_timeout=0.3, connect_timeout=2, max_body=2**20)
     yield client
     await client.close()
@@ -250,8 +250,8 @@ async def test_both_ways_say_the_same(monkeypatch):
     Method, path, headers and body are those that a session would send.
     """
     heads = []
-    for is_possible in (True, False):
-        monkeypatch.setattr(exchange, "IS_POSSIBLE", is_possible)
+    for way in http_ways.WAYS:
+        http_ways.take(monkeypatch, way)
         client = HttpClient()
         with ScriptServer([reply(GOOD)]) as server:
             url = f"{server.url}/a%20b?api-version=1&x=%2F"

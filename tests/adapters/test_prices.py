@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import genai_prices
 import pytest
+from genai_prices import data_snapshot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -315,3 +316,20 @@ def test_a_model_is_looked_up_once(monkeypatch):
         estimate("openai", "no-such-model", 100, 10)
 
     assert asked == [("openai", "gpt-4o-mini"), ("openai", "no-such-model")]
+
+
+@pytest.mark.parametrize("fault", [AttributeError, ImportError, TypeError])
+def test_a_table_that_is_made_otherwise_leaves_prices_unknown(monkeypatch, fault):
+    """
+    A release of the price table that cannot be read costs no answer that was paid for.
+    """
+
+    def unlike(*_):
+        raise fault("not as it was")
+
+    monkeypatch.setattr(data_snapshot, "get_snapshot", unlike)
+    monkeypatch.setattr(prices, "_known", {})
+
+    assert prices.price("openai", "gpt-4o-mini", Usage(prompt=10, completion=10)) is None
+    assert prices.context_window.__wrapped__("openai", "gpt-4o-mini") is None
+    assert prices.prices_date() == datetime.datetime.now(datetime.UTC).date().isoformat()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 
+import http_ways
 import pytest
 from conversations import CAP_BYTES
 
@@ -11,11 +13,13 @@ import llmnb.decide.breaker
 import llmnb.models.start
 import llmnb.models.target
 from llmnb import bridge
-from llmnb.adapters.http import HttpClient
+from llmnb.adapters.http import HttpClient, trial
 from llmnb.decide.retry import RetryPolicy
 
 IDLE_SECONDS = 0.5
 TOTAL_SECONDS = 1.5
+
+_numbers = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -28,10 +32,23 @@ def quick(monkeypatch):
     use(monkeypatch, "small", max_body=CAP_BYTES)
 
 
+@pytest.fixture(params=http_ways.WAYS)
+def both_ways(request, monkeypatch):
+    """Send requests by hand, then by aiohttp's session: what is promised holds for both."""
+    http_ways.take(monkeypatch, request.param)
+
+
 @pytest.fixture
 def impatient(monkeypatch):
     """Give up after half a second of silence, or after a second and a half in all."""
     use(monkeypatch, "impatient", idle_timeout=IDLE_SECONDS, total_timeout=TOTAL_SECONDS)
+
+
+@pytest.fixture
+def untried(monkeypatch):
+    """Begin as a process does: the library was not tried, and no connection is open."""
+    monkeypatch.setattr(trial, "known", None)
+    use(monkeypatch, f"untried-{next(_numbers)}")
 
 
 def use(monkeypatch, name, **settings):

@@ -9,6 +9,8 @@ from asking import ask, questions
 from conversations import ANSWER, DONE, Conversation, check, event, hold, names, said, sse
 from script_server import GOOD, ScriptServer, reply
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 HEAD = said("HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: 200")
 
 LOST = [

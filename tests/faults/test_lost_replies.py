@@ -13,6 +13,8 @@ from script_server import GOOD, ScriptServer, reply
 import llmnb.decide.breaker
 from llmnb.testing import SimulatedProvider
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 HALF = said("HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: 200") + GOOD[:50]
 
 

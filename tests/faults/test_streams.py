@@ -10,6 +10,8 @@ from asking import ask, questions
 from conversations import ANSWER, DONE, Conversation, check, event, hold, names, said, sse
 from script_server import ScriptServer
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 END = event("", "stop")
 FINE = sse(event("fine"), END, DONE)
 

@@ -17,10 +17,10 @@ from yarl import URL
 
 from llmnb.adapters import egress, network
 from llmnb.adapters.bounded_body import CAP_BYTES, ENCODINGS
-from llmnb.adapters.http import exchange, faults
-from llmnb.adapters.http.exchange import Received
+from llmnb.adapters.http import exchange, faults, trial
+from llmnb.adapters.http.exchange import Received, Unlike
 from llmnb.adapters.http.faults import Stale
-from llmnb.adapters.http.pool import HEAD_LIMITS, Pool, is_reset, is_stale, wants_fresh
+from llmnb.adapters.http.pool import HEAD_LIMITS, KEPT, Pool, is_reset, is_stale, wants_fresh
 from llmnb.adapters.http.reading import Feed, HasEnded, Reading
 from llmnb.errors import LLMNBError
 from llmnb.records import RawReply
@@ -57,6 +57,8 @@ class HttpClient:
         self._max_body = max_body
         self._session: aiohttp.ClientSession | None = None
         self._pool: Pool | None = None
+        """The session's connections, where aiohttp lets them be used by hand."""
+        self._opening = asyncio.Lock()
         self._timeouts: dict[tuple[float | None, bool], aiohttp.ClientTimeout] = {}
         self._ways: dict[str, tuple[float, dict[str, Any]]] = {}
         self._letterheads: dict[
@@ -155,19 +157,26 @@ class HttpClient:
         try:
             # aiohttp's errors hold the headers that were sent: ours are raised outside.
             way = self._way(address)
-            pool = self._pool or self._open()
-            if exchange.IS_POSSIBLE and body is not None and not way:
-                letterhead = self._letterhead(address, headers)
-                if letterhead is not None and len(body) <= exchange.MOST_BYTES:
-                    return await exchange.exchange(
-                        pool, letterhead, body, timeout=timeout, read=reading.read
-                    )
+            if self._session is None:
+                await self._open()
+            pool = self._pool if trial.known is not None and trial.known.exchange else None
+            if pool is not None and body is not None and not way:
+                try:
+                    letterhead = self._letterhead(address, headers)
+                    if letterhead is not None and len(body) <= exchange.MOST_BYTES:
+                        return await exchange.exchange(
+                            pool, letterhead, body, timeout=timeout, read=reading.read
+                        )
+                except Unlike:
+                    trial.distrust()  # nothing was sent: the session sends it
             return await self._by_session(method, address, headers, body, timeout, way, reading)
         except LLMNBError as error:
             fault = error
         except asyncio.CancelledError:
             raise
         except Exception as error:
+            if isinstance(error, (AttributeError, TypeError)):
+                trial.distrust()
             seconds = time.monotonic() - reading.started
             host = _url(address).host or address
             fault = faults.fault(error, host, seconds, is_stale=is_stale(), is_reset=is_reset())
@@ -201,17 +210,21 @@ class HttpClient:
 
     # -------------------------------------------------------------------- settings
 
-    def _open(self) -> Pool:
-        pool = self._pool = Pool(tls())
-        self._session = aiohttp.ClientSession(
-            connector=pool,
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            **HEAD_LIMITS,
-            headers={"user-agent": _user_agent(), "accept-encoding": ENCODINGS},
-        )
-        return pool
+    async def _open(self) -> None:
+        """Open the session, after aiohttp's inside was tried; once, however many ask."""
+        async with self._opening:
+            if self._session is not None:
+                return
+            is_like = (await trial.likeness()).pool
+            self._pool = Pool(tls()) if is_like else None
+            self._session = aiohttp.ClientSession(
+                connector=self._pool or aiohttp.TCPConnector(ssl=tls(), **KEPT),
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+                **HEAD_LIMITS,
+                headers={"user-agent": _user_agent(), "accept-encoding": ENCODINGS},
+            )
 
     def _way(self, address: str) -> dict[str, Any]:
         """Return the proxy arguments for an address, looked up anew every few seconds."""

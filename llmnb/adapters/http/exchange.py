@@ -5,21 +5,20 @@ cookies, may follow redirects, calls middleware, and writes the body in a task
 of its own. That is more than half of what a request costs here. Where a
 request is small and no proxy stands between, this file asks the session's own
 pool for a connection and does the rest itself; connections, TLS, parsing and
-timeouts of the connection stay aiohttp's.
+timeouts of the connection stay aiohttp's. None of that is promised by aiohttp's
+documents: `trial` tries it before it is used.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from llmnb.adapters.http.pool import HEAD_LIMITS, Pool
@@ -33,13 +32,9 @@ MOST_BYTES = 2**16
 _READ_BYTES = 2**16
 _UNSAFE = re.compile(r"[\r\n\0]")
 
-_NEEDED = {"timer", "read_until_eof", "auto_decompress", "read_timeout", "read_bufsize"}
-IS_POSSIBLE = inspect.signature(
-    ResponseHandler.set_response_params
-).parameters.keys() >= _NEEDED | HEAD_LIMITS.keys() and {"req", "traces", "timeout"} <= (
-    inspect.signature(aiohttp.BaseConnector.connect).parameters.keys()
-)
-"""Whether this release of aiohttp lets its connections be used so; else the session is asked."""
+
+class Unlike(Exception):
+    """aiohttp's inside is not as it was tried; nothing was sent."""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,7 +48,10 @@ class Received:
     content: aiohttp.StreamReader
 
 
-class _Address(aiohttp.ClientRequest):
+_Request: Any = getattr(aiohttp, "ClientRequest", object)
+
+
+class _Address(_Request):  # type: ignore[misc]
     """What the pool wants to know of a request to find a connection: only where it goes."""
 
     @functools.cached_property
@@ -80,6 +78,9 @@ def letterhead(
         url: Full address.
         headers: All headers but the length.
         session: Whose pool is asked for connections.
+
+    Raises:
+        Unlike: If the library's inside is otherwise.
     """
     lines = [f"POST {url.raw_path_qs} HTTP/1.1", f"Host: {url.host_port_subcomponent}"]
     for name, value in headers.items():
@@ -88,7 +89,10 @@ def letterhead(
         lines.append(f"{name}: {value}")
     lines.append("Content-Length: ")
     loop = asyncio.get_running_loop()
-    address = _Address("POST", url, loop=loop, session=session)
+    try:
+        address = _Address("POST", url, loop=loop, session=session)
+    except (AttributeError, TypeError) as error:
+        raise Unlike from error
     return Letterhead(address, SecretBytes("\r\n".join(lines).encode()))
 
 
@@ -113,6 +117,7 @@ async def exchange(
         read: Reads the body.
 
     Raises:
+        Unlike: If the library's inside is otherwise, before a byte was sent.
         aiohttp.ClientError: Of the kinds that a session raises.
         TimeoutError: If the reply, or its next piece, does not come in time.
     """
@@ -122,18 +127,23 @@ async def exchange(
         connection = await pool.connect(letterhead.address, [], timeout)
     except TimeoutError as error:
         raise aiohttp.ConnectionTimeoutError("no connection in time") from error
+    except (AttributeError, TypeError) as error:
+        raise Unlike from error
     protocol, timer = connection.protocol, None
     try:
-        transport = protocol.transport
-        if transport is None or transport.is_closing():
-            raise aiohttp.ClientConnectionResetError("the connection was closed")
-        protocol.set_response_params(
-            read_until_eof=True,
-            auto_decompress=False,
-            read_timeout=timeout.sock_read,
-            read_bufsize=_READ_BYTES,
-            **HEAD_LIMITS,
-        )
+        try:
+            transport = protocol.transport
+            if transport is None or transport.is_closing():
+                raise aiohttp.ClientConnectionResetError("the connection was closed")
+            protocol.set_response_params(
+                read_until_eof=True,
+                auto_decompress=False,
+                read_timeout=timeout.sock_read,
+                read_bufsize=_READ_BYTES,
+                **HEAD_LIMITS,
+            )
+        except (AttributeError, TypeError) as error:
+            raise Unlike from error
         transport.write(b"%b%d\r\n\r\n%b" % (letterhead.head, len(body), body))
         if timeout.sock_read is not None:
             protocol.start_timeout()
@@ -162,7 +172,7 @@ class _Patience:
 
     __slots__ = ("content", "protocol")
 
-    def __init__(self, protocol: ResponseHandler) -> None:
+    def __init__(self, protocol: Any) -> None:
         self.protocol = protocol
         self.content: aiohttp.StreamReader | None = None
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import functools
 import ssl
 from typing import Any
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 
-_KEEP_ALIVE_SECONDS = 20.0
-"""Idle connections are closed before most servers do it."""
+_Handler: Any
+try:
+    from aiohttp.client_proto import ResponseHandler as _Handler
+except ImportError:  # a release that has it elsewhere: no connection is one of ours
+    _Handler = asyncio.Protocol
+
+KEPT: dict[str, Any] = {
+    "limit": 0,  # the engine's own gate decides how many; a second one would hide from it
+    "ttl_dns_cache": 300,
+    "keepalive_timeout": 20.0,  # idle connections are closed before most servers do it
+}
+"""How connections are kept."""
 
 HEAD_LIMITS: dict[str, Any] = {"max_line_size": 2**16, "max_field_size": 2**16, "max_headers": 500}
 """How long a line of a reply's head may be, and how many there may be: the library's own limits
@@ -24,7 +34,7 @@ wants_fresh: contextvars.ContextVar[bool] = contextvars.ContextVar("wants_fresh"
 """Whether the present request may not have a connection that has carried one before."""
 
 
-class Line(ResponseHandler):
+class Line(_Handler):  # type: ignore[misc]
     """A connection that notes whether anything of a reply has come, and how it ended."""
 
     is_used = False
@@ -70,14 +80,9 @@ class Pool(aiohttp.TCPConnector):
     """
 
     def __init__(self, tls: ssl.SSLContext) -> None:
-        super().__init__(
-            limit=0,  # the engine's own gate decides how many; a second one would hide from it
-            ttl_dns_cache=300,
-            keepalive_timeout=_KEEP_ALIVE_SECONDS,
-            ssl=tls,
-        )
+        super().__init__(ssl=tls, **KEPT)
         make: Any = getattr(self, "_factory", None)
-        if isinstance(make, functools.partial) and make.func is ResponseHandler:
+        if isinstance(make, functools.partial) and make.func is _Handler:
             ours: Any = functools.partial(Line, *make.args, **make.keywords)
             self._factory = ours
 

@@ -1,0 +1,184 @@
+"""One try of aiohttp's inside, against a socket of our own, before anything is bought through it.
+
+`pool` and `exchange` use parts of aiohttp that its documents do not promise. A release in which
+they are otherwise must cost speed, never an answer: so they are tried once per process, over
+127.0.0.1, with requests whose bytes are known. What is unlike is not used; `HttpClient` asks the
+public `ClientSession.request` instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from llmnb.adapters.http import exchange
+from llmnb.adapters.http.pool import HEAD_LIMITS, Pool, is_stale
+
+_SECONDS = 10.0
+"""For all of it; it takes some milliseconds."""
+
+_BODY = b'{"tried":"once"}'
+_HEADERS = {"Accept": "*/*", "X-Tried": "once"}
+_HEAD = (
+    "POST /tried HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: */*\r\nX-Tried: once\r\n"
+    "Content-Length: {length}\r\n\r\n"
+)
+_WHOLE = b"HTTP/1.1 200 OK\r\nX-Answer: whole\r\nContent-Length: 5\r\n\r\nwhole"
+_CHUNKS = (
+    b"HTTP/1.1 203 Well\r\nX-Answer: chunks\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nchu\r\n",
+    b"3\r\nnks\r\n0\r\n\r\n",
+)
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """Which parts of aiohttp's inside are as they are known here."""
+
+    pool: bool
+    """Whether `Pool` gives connections that a session can use."""
+
+    exchange: bool
+    """Whether `exchange.exchange` sends the right bytes on them and reads the reply."""
+
+
+known: Likeness | None = None
+"""What was found in this process; None before it was tried."""
+
+
+async def likeness() -> Likeness:
+    """Return which parts can be used; the first call in a process tries them."""
+    global known
+    if known is None:
+        known = Likeness(await _is_right(_by_session), await _is_right(_by_exchange))
+        if not known.pool:
+            known = Likeness(pool=False, exchange=False)
+        if not known.exchange:
+            _logger.info(
+                "aiohttp %s is not as llmnb knows it: requests take its slower, public way.",
+                aiohttp.__version__,
+            )
+    return known
+
+
+def distrust() -> None:
+    """Leave the fast path from now on: it was not as it had been when it was tried."""
+    global known
+    if known is not None:
+        known = Likeness(known.pool, exchange=False)
+
+
+async def _is_right(ask: Any) -> bool:
+    """Say whether requests arrive and are answered as they should be; whatever else happens, no."""
+    try:
+        async with asyncio.timeout(_SECONDS):
+            return bool(await _tried(ask))
+    except Exception as error:
+        _logger.debug("aiohttp's inside is unlike: %s", type(error).__name__)
+        return False
+
+
+async def _tried(ask: Any) -> bool:
+    loop = asyncio.get_running_loop()
+    peers: list[_Peer] = []
+
+    def peer() -> _Peer:
+        peers.append(_Peer())
+        return peers[-1]
+
+    server = await loop.create_server(peer, "127.0.0.1", 0)
+    try:
+        port = server.sockets[0].getsockname()[1]
+        pool = Pool(_no_tls())
+        async with aiohttp.ClientSession(connector=pool, auto_decompress=False, **HEAD_LIMITS) as s:
+            is_right = await ask(pool, s, URL(f"http://127.0.0.1:{port}/tried"))
+        heard = [bytes(one.heard) for one in peers]
+        return is_right and (ask is _by_session or heard == [_expected(port) * 3])
+    finally:
+        server.close()
+        for one in peers:
+            one.end()
+
+
+def _expected(port: int) -> bytes:
+    return _HEAD.format(port=port, length=len(_BODY)).encode() + _BODY
+
+
+def _no_tls() -> ssl.SSLContext:
+    """Return a context that trusts nobody and takes no time to make: nothing is encrypted here."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+async def _read(received: exchange.Received) -> tuple[int, str, bytes]:
+    answer = str(received.headers.get("x-answer"))
+    return received.status, answer, await received.content.read()
+
+
+_ANSWERS = [(200, "whole", b"whole"), (203, "chunks", b"chunks")]
+
+
+async def _by_session(_pool: Pool, session: aiohttp.ClientSession, url: URL) -> bool:
+    """Ask twice in the public way: the pool must serve it."""
+    found = []
+    for _ in _ANSWERS:
+        async with session.request("POST", url, data=_BODY, headers=_HEADERS) as response:
+            found.append(
+                await _read(exchange.Received(response.status, response.headers, response.content))
+            )
+    return found == _ANSWERS
+
+
+async def _by_exchange(pool: Pool, session: aiohttp.ClientSession, url: URL) -> bool:
+    """Ask three times on one connection; the third request is not answered."""
+    head = exchange.letterhead(url, _HEADERS, session)
+    if head is None:
+        return False
+    patient = aiohttp.ClientTimeout(total=_SECONDS, sock_read=_SECONDS)
+    found = [
+        await exchange.exchange(pool, head, _BODY, timeout=patient, read=_read) for _ in _ANSWERS
+    ]
+    if is_stale():
+        return False  # its connection has just answered
+    try:
+        hurried = aiohttp.ClientTimeout(total=0.001, connect=_SECONDS)
+        await exchange.exchange(pool, head, _BODY, timeout=hurried, read=_read)
+    except TimeoutError:
+        return found == _ANSWERS
+    return False
+
+
+class _Peer(asyncio.Protocol):
+    """The other side: answers the first two requests, and never the third."""
+
+    def __init__(self) -> None:
+        self.heard = bytearray()
+        self._answered = 0
+        self._transport: Any = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.heard += data
+        while self.heard.count(_BODY) > self._answered:
+            self._answered += 1
+            if self._answered == 1:
+                self._say(_WHOLE)
+            elif self._answered == 2:
+                self._say(_CHUNKS[0])
+                asyncio.get_running_loop().call_soon(self._say, _CHUNKS[1])
+
+    def _say(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def end(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()

@@ -1,0 +1,135 @@
+"""Promises about a release of aiohttp whose inside is not as the fast path takes it for."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import aiohttp
+import pytest
+from aiohttp.client_proto import ResponseHandler
+from asking import ask, questions
+from script_server import GOOD, ScriptServer, reply
+
+from llmnb.adapters.http import exchange, trial
+from llmnb.adapters.http.trial import Likeness
+
+pytestmark = pytest.mark.usefixtures("untried")
+
+
+def answers(server, rows):
+    """Ask so many questions; return how often each was sent, after all were answered."""
+    run = ask(server, questions(rows))
+    outcomes = run.result(60)
+    assert [one.text for one in outcomes] == ["fine"] * rows, [one.error for one in outcomes]
+    assert [one.attempts for one in outcomes] == [1] * rows
+    bodies = [json.loads(one.partition(b"\r\n\r\n")[2]) for one in server.requests]
+    return Counter(one["messages"][0]["content"] for one in bodies)
+
+
+def refuses_parameters(monkeypatch):
+    """Have connections take their parameters only as a session gives them."""
+    right = ResponseHandler.set_response_params
+
+    def wrong(self, *, timer, **given):
+        return right(self, timer=timer, **given)
+
+    monkeypatch.setattr(ResponseHandler, "set_response_params", wrong)
+
+
+def refuses_addresses(monkeypatch):
+    """Have a request be made only as a session makes it."""
+    right = aiohttp.ClientRequest.__init__
+
+    def wrong(self, *args, response_class, **given):
+        right(self, *args, response_class=response_class, **given)
+
+    monkeypatch.setattr(aiohttp.ClientRequest, "__init__", wrong)
+
+
+def refuses_the_pool(monkeypatch):
+    """Have a pool be asked only as a session asks it."""
+    right = aiohttp.BaseConnector.connect
+
+    async def wrong(self, req, *, traces, timeout):
+        return await right(self, req, traces=traces, timeout=timeout)
+
+    monkeypatch.setattr(aiohttp.BaseConnector, "connect", wrong)
+
+
+def never_wakes(monkeypatch):
+    """Have connections take no error from outside: a time-out would not end the waiting."""
+    monkeypatch.setattr(exchange._Patience, "end", lambda self: None)
+
+
+def writes_otherwise(monkeypatch):
+    """Have what is sent be other bytes than it should be."""
+    right = exchange.letterhead
+
+    def wrong(*args):
+        made = right(*args)
+        return exchange.Letterhead(made.address, made.head.replace(b"Accept", b"Except"))
+
+    monkeypatch.setattr(exchange, "letterhead", wrong)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (refuses_parameters, Likeness(pool=True, exchange=False)),
+        (refuses_addresses, Likeness(pool=True, exchange=False)),
+        (refuses_the_pool, Likeness(pool=False, exchange=False)),
+        (writes_otherwise, Likeness(pool=True, exchange=False)),
+    ],
+)
+def test_what_is_unlike_is_not_used_and_every_row_is_answered_by_one_request(
+    change, found, monkeypatch
+):
+    """
+    The public way is taken instead: nothing fails, and nothing is sent twice.
+    """
+    change(monkeypatch)
+
+    with ScriptServer([reply(GOOD, "connection: close")]) as server:
+        sent = answers(server, 20)
+
+    assert sent == {f"question {row}": 1 for row in range(20)}
+    assert trial.known == found
+
+
+def test_a_time_out_that_does_not_end_the_waiting_is_unlike(monkeypatch):
+    """
+    The trial does not wait for ever, and its way is not taken.
+    """
+    monkeypatch.setattr(trial, "_SECONDS", 0.5)
+    never_wakes(monkeypatch)
+
+    with ScriptServer([reply(GOOD, "connection: close")]) as server:
+        assert answers(server, 3) == {f"question {row}": 1 for row in range(3)}
+
+    assert trial.known == Likeness(pool=True, exchange=False)
+
+
+def test_what_turns_unlike_after_the_trial_sends_nothing_twice(monkeypatch):
+    """
+    A request that could not be written by hand goes out by the session, once.
+    """
+    with ScriptServer([reply(GOOD, "connection: close")]) as server:
+        assert answers(server, 1) == {"question 0": 1}
+        assert trial.known == Likeness(pool=True, exchange=True)
+        refuses_parameters(monkeypatch)
+        run = ask(server, questions(9, first=1))
+        assert [one.text for one in run.result(60)] == ["fine"] * 9
+        assert len(server.requests) == 10
+
+    assert trial.known == Likeness(pool=True, exchange=False)
+
+
+def test_this_release_is_like():
+    """
+    The fast path is what the tests of the fast path test.
+    """
+    with ScriptServer([reply(GOOD, "connection: close")]) as server:
+        answers(server, 1)
+
+    assert trial.known == Likeness(pool=True, exchange=True)
