@@ -11,15 +11,33 @@ from typing import Any
 
 import pytest
 
-TOGETHER = ("tests/browser/", "tests/kernel/")
-"""Folders whose files run in one process: one JupyterLab, one kernel of each version."""
+TOGETHER = ("tests/browser/",)
+"""Folders whose files run in one process, with one JupyterLab."""
 
 LONG = (
-    "tests/test_notebooks.py",
     "tests/browser/",
+    "tests/test_notebooks.py",
+    "tests/wire/test_fuzzed_bodies.py",
+    "tests/engine/test_failing_rows.py",
+    "tests/faults/test_connections.py",
+    "tests/frames/test_dask_cluster.py",
+    "tests/generation/test_examples.py",
+    "tests/wire/test_fuzz.py",
+    "tests/marimo/",
+    "tests/engine/test_ledger_outages.py",
     "tests/notebook/test_run_dashboard_page.py",
+    "tests/cli/test_kill_and_memory.py",
+    "tests/notebook/test_cache_manager.py",
+    "tests/benchmarks/test_peers_small.py",
+    "tests/adapters/test_llamacpp.py",
+    "tests/adapters/test_http.py",
+    "tests/wire/test_openai_responses_fuzz.py",
+    "tests/frames/test_dask.py",
+    "tests/generation/test_kill_and_memory.py",
+    "tests/kernel/test_interrupts.py",
+    "tests/store/test_project.py",
 )
-"""Folders and files that take longest, the longest first; the rest comes in its own order."""
+"""What takes longest, the longest first; the rest is short, and comes in its own order."""
 
 
 def _unit(nodeid: str) -> str:
