@@ -15,6 +15,7 @@ TOGETHER = ("tests/browser/",)
 """Folders whose files run in one process, with one JupyterLab."""
 
 LONG = (
+    "tests/rate_limiter/test_processes.py",
     "tests/browser/",
     "tests/test_notebooks.py",
     "tests/wire/test_fuzzed_bodies.py",
