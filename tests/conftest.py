@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import spreading
 from aimock_server import Aimock
 from isolation import is_private
 from needs import (  # noqa: F401  pytest finds its hooks here
@@ -42,6 +43,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Several tests run at once: a model with a thread for every core would spin against them.
 os.environ.setdefault("LLMNB_LOCAL_THREADS", "1")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let xdist spread the tests our way."""
+    config.pluginmanager.register(spreading)
 
 
 @pytest.fixture(autouse=True)

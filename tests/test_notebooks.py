@@ -45,6 +45,7 @@ def test_a_notebook_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
     assert all(cell.execution_count for cell in ran)
 
 
+@pytest.mark.slow  # in the fast lane tests/generation/test_examples.py has them answered by `sim`
 @pytest.mark.local_model
 @pytest.mark.usefixtures("weights")
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

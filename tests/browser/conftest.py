@@ -1,4 +1,4 @@
-"""One JupyterLab for all tests of a worker; each has a notebook and a kernel of its own."""
+"""One JupyterLab and one page of it for all tests; each has a notebook and a kernel of its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from browsers import Chromium
 from lab import Lab, Notebook
 from playwright.sync_api import Browser
 
@@ -32,7 +33,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def open_notebook(lab: Lab, browser: Browser, isolated: Path, cache_dir: Path) -> Iterator[Open]:
+def open_notebook(
+    lab: Lab, chromium: Chromium, browser: Browser, isolated: Path, cache_dir: Path
+) -> Iterator[Open]:
     """Return what opens a notebook; its kernel ends with the test, whatever it does."""
 
     def opened(
@@ -44,7 +47,7 @@ def open_notebook(lab: Lab, browser: Browser, isolated: Path, cache_dir: Path) -
             "LLMNB_CACHE_DIR": str(cache_dir),
             "PYTHONWARNINGS": "default",
         }
-        return lab.open(browser, name, cells, environment, **options)
+        return lab.open(chromium, name, cells, environment, **options)
 
     try:
         yield opened

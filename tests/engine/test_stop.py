@@ -76,7 +76,7 @@ def test_every_stopped_row_can_be_asked_again_by_its_own_run():
     """
     In flight, waiting, or not even read from the list: each keeps its input and metadata.
     """
-    asked = [{**one, "metadata": {"row": row}} for row, one in enumerate(questions(5000))]
+    asked = [{**one, "metadata": {"row": row}} for row, one in enumerate(questions(1200))]
     with SimulatedProvider(reply=lambda prompt: prompt) as sim:
         sim.hold()
         run = ask(sim, asked, max_concurrent_requests=5)
@@ -90,7 +90,7 @@ def test_every_stopped_row_can_be_asked_again_by_its_own_run():
 
         run.retry_failed().result(60)
 
-    assert texts(run) == [f"question {row}" for row in range(5000)]
+    assert texts(run) == [f"question {row}" for row in range(1200)]
 
 
 def test_pause_sends_nothing_and_resume_goes_on():

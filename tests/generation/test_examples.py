@@ -68,7 +68,6 @@ def test_reviews_of_a_table(model, tmp_path):
     assert "failed" not in out
 
 
-@pytest.mark.slow  # three processes that import all of Dask: half a minute on two busy cores
 def test_two_workers_share_a_table(tmp_path):
     """
     Every row is answered, and a second compute finds the same.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -24,25 +24,30 @@ JUPYTER_LIGHT = ":root { --jp-ui-font-color1: rgba(0,0,0,.87); --jp-layout-color
 
 
 @pytest.fixture
-def open_card(browser) -> Open:
+def open_card(browser, chromium) -> Iterator[Open]:
     """Return what opens a page with a card; its clock stands still where `frozen` is given."""
+    opened: list[CardPage] = []
 
     def open_page(
         state: dict[str, Any], *, width: int = 760, frozen: bool = False, **options: Any
     ) -> CardPage:
         from browsers import patient
 
-        context = browser.new_context(viewport={"width": width, "height": 700})
-        page = patient(context)
+        if frozen or opened:
+            page = patient(browser.new_context(viewport={"width": width, "height": 700}))
+        else:
+            page = chromium.page("card", width=width, height=700)
         if frozen:
             # An installed clock goes on by itself until it is paused.
             page.clock.install(time=NOW - 60)
             page.clock.pause_at(NOW)
-        found = CardPage(page, state, **options)
-        assert found.sent() == [{"do": "hello"}]
-        return found
+        opened.append(CardPage(page, state, **options))
+        assert opened[-1].sent() == [{"do": "hello"}]
+        return opened[-1]
 
-    return open_page
+    yield open_page
+    for one in opened:
+        one.leave()
 
 
 def running(**changes: Any) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import nbformat
 import pytest
+from jupyter_client.manager import KernelManager
 from markup import Census
 from nbclient import NotebookClient
 
@@ -31,15 +33,43 @@ def wait_for_the_card():
 """
 
 
-def executed(*cells: str) -> Any:
-    """Run cells in a fresh kernel and return the notebook as it would be saved."""
-    sources = [BEGIN, *cells]
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(textwrap.dedent(one)) for one in sources],
-        metadata={"kernelspec": {"name": "python3", "display_name": "", "language": "python"}},
+RESET = """
+from ipywidgets import Widget
+Widget.close_all()
+%reset -f
+"""
+
+
+class Executed(Protocol):
+    """Runs cells and returns the notebook as it would be saved."""
+
+    def __call__(self, *cells: str) -> Any: ...
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executed]:
+    """Run notebooks in one kernel, each with no name and no widget of those before."""
+    kernel = KernelManager(
+        kernel_name="python3", client_factory="jupyter_client.asynchronous.AsyncKernelClient"
     )
-    NotebookClient(notebook, timeout=100, store_widget_state=True).execute()
-    return notebook
+    kernel.start_kernel(cwd=str(tmp_path_factory.mktemp("kernel")))
+
+    def execute(*cells: str) -> Any:
+        sources = [RESET, BEGIN, *cells]
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(textwrap.dedent(one)) for one in sources],
+            metadata={"kernelspec": {"name": "python3", "display_name": "", "language": "python"}},
+        )
+        client = NotebookClient(notebook, km=kernel, timeout=100, store_widget_state=True)
+        client.execute()
+        client.kc.stop_channels()
+        del notebook["cells"][0]
+        return notebook
+
+    try:
+        yield execute
+    finally:
+        kernel.shutdown_kernel(now=True)
 
 
 def outputs(cell: Any) -> list[dict[str, str]]:
@@ -58,7 +88,7 @@ def widget_models(notebook: Any) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def big() -> Any:
+def big(executed: Executed) -> Any:
     """Execute a run of 5,000 rows that a cell waits for."""
     return executed(
         """
@@ -89,7 +119,7 @@ def test_neither_widget_state_nor_a_key_is_kept(big):
     assert "question 17" not in json.dumps(big["cells"][1])
 
 
-def test_a_started_run_becomes_its_receipt_in_its_own_cell():
+def test_a_started_run_becomes_its_receipt_in_its_own_cell(executed):
     """
     The cell that showed the run keeps the receipt, though another cell runs when it ends.
     """
@@ -112,7 +142,7 @@ def test_a_started_run_becomes_its_receipt_in_its_own_cell():
     assert widget_models(notebook) == []
 
 
-def test_failed_rows_leave_a_strip_in_an_output_of_its_own():
+def test_failed_rows_leave_a_strip_in_an_output_of_its_own(executed):
     """
     The receipt stays whatever becomes of the strip; text names the call that the button makes.
     """
@@ -138,7 +168,7 @@ def test_failed_rows_leave_a_strip_in_an_output_of_its_own():
     assert len(json.dumps(widget_models(notebook))) < 100_000
 
 
-def test_the_strip_asks_the_failed_rows_again():
+def test_the_strip_asks_the_failed_rows_again(executed):
     """
     Its button sends only them; when all are answered a sentence takes its place.
     """
@@ -167,7 +197,7 @@ def test_the_strip_asks_the_failed_rows_again():
     assert widget_models(notebook) == []
 
 
-def test_the_strip_asks_the_rows_of_one_cause_alone():
+def test_the_strip_asks_the_rows_of_one_cause_alone(executed):
     """
     What the dashboard was told is asked at the end, the rest stays on the strip until it is asked.
     """

@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from needs import find_chromium
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -40,21 +47,37 @@ class Chromium:
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
+        self._kept: dict[str, Page] = {}
         self._loop = asyncio.get_running_loop()
         events._set_running_loop(None)
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[Browser]:
-        """Lend it; whatever was opened meanwhile is closed."""
+        """Lend it; whatever was opened meanwhile is closed, but for the pages that are kept."""
         events._set_running_loop(self._loop)
         try:
             try:
                 yield self._browser
             finally:
+                kept = [page.context for page in self._kept.values()]
                 for context in self._browser.contexts:
-                    context.close()
+                    if context not in kept:
+                        context.close()
         finally:
             events._set_running_loop(None)
+
+    def page(self, name: str, *, width: int, height: int) -> Page:
+        """Return the page of a name, while the browser is lent; it stays for the next test.
+
+        To open another page takes a process, and most of a second of CPU.
+        """
+        size: ViewportSize = {"width": width, "height": height}
+        found = self._kept.get(name)
+        if found is None or found.is_closed():
+            found = self._kept[name] = patient(self._browser.new_context(viewport=size))
+        elif found.viewport_size != size:
+            found.set_viewport_size(size)
+        return found
 
     def wake(self) -> None:
         """Let it be closed."""

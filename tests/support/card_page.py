@@ -42,11 +42,23 @@ class CardPage:
         self.errors: list[str] = []
         css = style + static_text("tokens.css", "run_dashboard.css")
         self._html = HTML % {"css": css, "state": json.dumps(state).replace("<", "\\u003c")}
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", self._note_request)
+        page.on("pageerror", self._note_error)
         page.route("**/*", self._answer)
         page.goto(ADDRESS)
         page.wait_for_function("window.ready")
+
+    def leave(self) -> None:
+        """Let the page be used by another test."""
+        self.page.remove_listener("request", self._note_request)
+        self.page.remove_listener("pageerror", self._note_error)
+        self.page.unroute_all()
+
+    def _note_request(self, request: Any) -> None:
+        self.requests.append(request.url)
+
+    def _note_error(self, error: Any) -> None:
+        self.errors.append(str(error))
 
     def _answer(self, route: Any) -> None:
         name = route.request.url.removeprefix(ADDRESS)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from browsers import patient
+from browsers import Chromium
 from isolation import public_environment
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 from programs import Program, free_port
 
 _SETTINGS = {
@@ -25,8 +25,15 @@ _SETTINGS = {
     },
 }
 
-DOORS = {"jupyterlab": "lab/workspaces/{0}/tree", "notebook": "notebooks"}
-"""Where a program's page is; a workspace of its own does not open the notebooks of others."""
+DOORS = {"jupyterlab": "lab/tree", "notebook": "notebooks"}
+"""Where a program's page is."""
+
+_KERNEL = "tried"
+
+_EXCHANGE = """async (path) => {
+  for (const one of [...jupyterapp.shell.widgets("main")]) one.dispose();
+  await jupyterapp.commands.execute("docmanager:open", { path });
+}"""
 
 
 class Lab:
@@ -61,7 +68,7 @@ class Lab:
                 *("--ip=127.0.0.1", f"--port={self.port}", "--ServerApp.port_retries=0"),
                 *(f"--IdentityProvider.token={self._token}",),
                 *(f"--ServerApp.root_dir={self._notebooks}",),
-                "--LabApp.extension_manager=readonly",
+                *("--LabApp.extension_manager=readonly", "--LabApp.expose_app_in_browser=True"),
             ],
             folder / "lab.log",
             public_environment() | {name: str(folder / place) for name, place in private.items()},
@@ -86,7 +93,7 @@ class Lab:
 
     def open(
         self,
-        browser: Browser,
+        chromium: Chromium,
         name: str,
         cells: list[str],
         environment: dict[str, str],
@@ -96,39 +103,53 @@ class Lab:
         """Write a notebook, open it, and wait until its kernel is idle.
 
         Args:
-            browser: The browser.
+            chromium: The browser, lent. A program's page is kept: the notebook takes the place
+                of the one before.
             name: The notebook's name, which no other has, without its ending.
             cells: Code of each.
             environment: Further variables of its kernel.
             program: ``"jupyterlab"``, or ``"notebook"`` for Notebook 7.
         """
-        spec = {
-            "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-            "display_name": name,
-            "language": "python",
-            "env": environment,
-        }
-        place = self._folder / "data" / "kernels" / name / "kernel.json"
-        place.parent.mkdir(parents=True)
-        place.write_text(json.dumps(spec))
+        self._describe_kernel(environment)
         notebook = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
-            metadata={"kernelspec": {"name": name, "display_name": name}},
+            metadata={"kernelspec": {"name": _KERNEL, "display_name": _KERNEL}},
         )
         path = self._notebooks / name / f"{name}.ipynb"
         path.parent.mkdir()
         nbformat.write(notebook, path)
-        page = patient(browser.new_context(viewport={"width": 1280, "height": 1000}))
-        door = DOORS[program].format(name)
-        page.goto(
-            f"http://127.0.0.1:{self.port}/{door}/{name}/{name}.ipynb?token={self._token}",
-            wait_until="domcontentloaded",
-        )
+        page = chromium.page(program, width=1280, height=1000)
+        self._show(page, program, f"{name}/{name}.ipynb")
         page.locator(".jp-NotebookPanel:visible").wait_for()
         self._program.wait_until(lambda: self._has_idle_kernel(f"{name}/{name}.ipynb"))
         if program == "jupyterlab":
             expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle")
         return Notebook(page, path)
+
+    def _describe_kernel(self, environment: dict[str, str]) -> None:
+        """Say what the next kernel is; the server reads it when it starts one."""
+        spec = {
+            "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": _KERNEL,
+            "language": "python",
+            "env": environment,
+        }
+        place = self._folder / "data" / "kernels" / _KERNEL / "kernel.json"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(json.dumps(spec))
+
+    def _show(self, page: Page, program: str, path: str) -> None:
+        """Open a notebook in a page; in JupyterLab without loading the page again."""
+        address = f"http://127.0.0.1:{self.port}/"
+        is_there = program == "jupyterlab" and page.url.startswith(address)
+        # What a failed test may have left open would lie before everything.
+        if is_there and not page.locator(".jp-Dialog").count():
+            page.evaluate(_EXCHANGE, path)
+            return
+        page.goto(
+            f"{address}{DOORS[program]}/{path}?reset&token={self._token}",
+            wait_until="domcontentloaded",
+        )
 
     def _has_idle_kernel(self, path: str) -> bool:
         return any(
