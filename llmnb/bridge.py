@@ -1,9 +1,13 @@
-"""The thread that owns the event loop, and the two doors into it: blocking and awaiting.
+"""The thread that owns the event loop, the two doors into it, and the threads beside it.
 
 A notebook's own loop is busy running cells, a script has none, and several
 threads may ask at once. So one background thread owns one loop for the whole
 process; everybody else hands it coroutines. The notebook's loop is never
 patched or nested.
+
+Code that is not ours never runs on it: coroutines have a loop and a thread beside it
+(`aside`), plain functions a few threads (`apart`), and listeners, who hear things in
+their order, have one (`LISTENERS`).
 
 After a fork the child has no such thread; the first call there starts a new
 one, and everything kept `per_loop` starts empty.
@@ -15,6 +19,7 @@ import asyncio
 import atexit
 import concurrent.futures
 import os
+import queue
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
@@ -111,8 +116,122 @@ async def aside(coroutine: Coroutine[Any, Any, T]) -> T:
     Code that is not ours may hold its loop up, or block for an answer of ours: there it holds
     up nobody else, and may. Cancelling this cancels it.
     """
-    future = asyncio.run_coroutine_threadsafe(coroutine, _aside_thread().loop)
-    return await asyncio.wrap_future(future)
+    return await asyncio.wrap_future(submit_aside(coroutine))
+
+
+def submit_aside(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+    """Start a coroutine as `aside` does, from any thread, and return its future."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _aside_thread().loop)
+
+
+def is_aside_thread() -> bool:
+    """Whether the caller runs on the thread of `aside`."""
+    return _aside is not None and threading.current_thread() is _aside.thread
+
+
+class Workers:
+    """Threads for functions that are not ours: started when needed, not waited for at exit.
+
+    Args:
+        name: Name of the threads.
+        most: Threads at most; with one, functions run in the order in which they were given.
+    """
+
+    def __init__(self, name: str, most: int) -> None:
+        self._name = name
+        self._most = most
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, in a forked child that has none of the threads."""
+        self._lock = threading.Lock()
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._threads = 0
+        self._open = 0
+
+    def submit(self, function: Callable[..., T], *arguments: Any) -> concurrent.futures.Future[T]:
+        """Have a function called and return its future.
+
+        What it raises that is no `Exception`, such as an exit, comes as a `RuntimeError`.
+        """
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def work() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                found = function(*arguments)
+            except Exception as error:
+                future.set_exception(error)
+            except BaseException as error:  # it would end whoever waits
+                future.set_exception(RuntimeError(f"{type(error).__name__} was raised"))
+            else:
+                future.set_result(found)
+
+        with self._lock:
+            self._open += 1
+            if self._open > self._threads and self._threads < self._most:
+                self._threads += 1
+                threading.Thread(target=self._work, name=self._name, daemon=True).start()
+        self._jobs.put(work)
+        return future
+
+    def _work(self) -> None:
+        while True:
+            self._jobs.get()()
+            with self._lock:
+                self._open -= 1
+
+    async def rest(self, seconds: float) -> None:
+        """Wait for so long, at most, until a single thread has done what it was given so far."""
+        if self._open:
+            await asyncio.wait([asyncio.wrap_future(self.submit(_nothing))], timeout=seconds)
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+_CALLERS = Workers("llmnb-apart", 32)
+
+LISTENERS = Workers("llmnb-listeners", 1)
+"""Calls listeners in the order of what they are told."""
+
+
+async def apart(function: Callable[..., T], *arguments: Any) -> T:
+    """Await a plain function on a thread where it may block; several run at once."""
+    return await asyncio.wrap_future(_CALLERS.submit(function, *arguments))
+
+
+async def begun(make: Callable[[], T], undo: Callable[[T], object]) -> T:
+    """Await what a function makes on a thread, while the caller's loop goes on.
+
+    Args:
+        make: Imports, reads and starts what takes its time.
+        undo: Told of what was made for a caller who has left meanwhile.
+    """
+    lock = threading.Lock()
+    made: list[T] = []
+    has_left = False
+
+    def work() -> T:
+        found = make()
+        with lock:
+            made.append(found)
+            is_late = has_left
+        if is_late:
+            undo(found)
+        return found
+
+    try:
+        return await asyncio.to_thread(work)
+    except asyncio.CancelledError:
+        with lock:
+            has_left = True
+            lost = list(made)
+        for one in lost:
+            undo(one)
+        raise
 
 
 def _forget_after_fork() -> None:
@@ -120,6 +239,8 @@ def _forget_after_fork() -> None:
     global _lock, _thread, _aside
     _lock = threading.Lock()
     _thread = _aside = None
+    _CALLERS.forget()
+    LISTENERS.forget()
 
 
 if hasattr(os, "register_at_fork"):

@@ -5,15 +5,15 @@ Off until it is switched on. Answers from the store cost nothing and are not cou
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import inspect
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from llmnb import bridge
 from llmnb.engine import paying
 from llmnb.engine.paying import Paid
 from llmnb.errors import ConfigurationError
@@ -40,7 +40,6 @@ class CostTracker:
         self._callbacks: list[CostCallback] = []
         self._is_on = False
         self._contexts: list[tuple[object, bool]] = []
-        self._tasks: set[asyncio.Future[Any]] = set()
         self._report_every = report_every_usd
         self._clear()
 
@@ -112,7 +111,12 @@ class CostTracker:
         self._report_every = value
 
     def add_callback(self, callback: CostCallback) -> None:
-        """Have a function called with every `Paid`, on llmnb's loop thread: keep it short."""
+        """Have a function called with every `Paid`, in their order.
+
+        It is called on a thread of its own and may take its time: no answer waits for it. A run
+        that ends waits a second at most until all is told. Coroutine functions run beside each
+        other, on a loop of llmnb's that does not ask.
+        """
         self._callbacks.append(callback)
 
     def remove_callback(self, callback: CostCallback) -> None:
@@ -158,7 +162,7 @@ class CostTracker:
         if line:
             logger.info("%s", line)
         for callback in tuple(self._callbacks):
-            self._call(callback, paid)
+            bridge.LISTENERS.submit(_call, callback, paid)
 
     def _add(self, paid: Paid) -> None:
         if paid.is_bound:
@@ -182,21 +186,29 @@ class CostTracker:
         self._reported = total
         return f"Spent so far: ${total:,.2f} on {self._requests:,} requests."
 
-    def _call(self, callback: CostCallback, paid: Paid) -> None:
-        told = callback(paid)
-        if inspect.isawaitable(told):
-            task = asyncio.ensure_future(told)
-            self._tasks.add(task)
-            task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Future[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("A cost callback failed: %s", error)
-
     def __repr__(self) -> str:
         state = "enabled" if self.enabled else "disabled"
         return f"<CostTracker ${self.lifetime_cost_usd:.6f}, {state}>"
+
+
+def _call(callback: CostCallback, paid: Paid) -> None:
+    """Tell a callback; one that fails is named in the log, and the answer stays."""
+    try:
+        told = callback(paid)
+        if inspect.isawaitable(told):
+            bridge.submit_aside(_awaited(told))
+    except Exception:
+        logger.exception(_FAILED)
+
+
+async def _awaited(told: Awaitable[Any]) -> None:
+    try:
+        await told
+    except Exception:
+        logger.exception(_FAILED)
+
+
+_FAILED = "A listener to costs failed; the answer itself is not touched."
 
 
 def _partials(values: list[float]) -> list[float]:

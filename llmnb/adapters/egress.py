@@ -69,6 +69,15 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{host}" + ("" if port in (None, default) else f":{port}")
 
 
+def destination(url: str) -> str:
+    """Return an address with the redirects of tests applied."""
+    server = _redirects.get(origin_of(url))
+    if server is None:
+        return url
+    parts, target = urlsplit(url), urlsplit(server)
+    return urlunsplit((target.scheme, target.netloc, parts.path, parts.query, ""))
+
+
 @functools.lru_cache(maxsize=1024)
 def checked(url: str, has_key: bool) -> str:
     """Return the address to really ask, redirects of tests applied.
@@ -81,9 +90,8 @@ def checked(url: str, has_key: bool) -> str:
         UnsafeURL: If it must not be asked; nothing was sent.
         RealRequestForbidden: If tests forbid to leave this machine.
     """
-    if (server := _redirects.get(origin_of(url))) is not None:
-        parts, target = urlsplit(url), urlsplit(server)
-        return urlunsplit((target.scheme, target.netloc, parts.path, parts.query, ""))
+    if origin_of(url) in _redirects:
+        return destination(url)
     check_url(url, has_key=has_key)
     if _is_real_forbidden and not is_loopback(urlsplit(url).hostname or ""):
         raise RealRequestForbidden(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import logging
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, Literal
@@ -358,7 +359,9 @@ class BatchRun:
                 if key in failed:
                     self._finish(outcomes_of.failed_as(number, row, failed[key]))
                 elif (entry := found.get(key)) is not None:
-                    outcome = outcomes_of.answered(number, row, entry, self._target)
+                    read = functools.partial(outcomes_of.answered, number, row, entry, self._target)
+                    is_apart = row.call is not None and row.call.checks_apart
+                    outcome = await bridge.apart(read) if is_apart else read()
                     if outcome is not None:
                         self._finish(outcome)
 

@@ -24,6 +24,7 @@ from llmnb.embeddings.results import OnText, Results
 from llmnb.embeddings.shelf import Shelf
 from llmnb.embeddings.trimming import Trimmer
 from llmnb.engine.run import Run
+from llmnb.engine.source import Ours
 from llmnb.errors import BadReply, LLMNBError, ProviderError, RequestRejected, Stopped
 from llmnb.models.asking import Asking
 from llmnb.models.preparer import Preparer
@@ -118,7 +119,7 @@ class Job:
         order = self.order
         sent: list[Batch] = []
         run = start(
-            self._requests(batches, sent),
+            Ours(self._requests(batches, sent)),
             self._batching,
             store=self.shelf,
             on_outcome=functools.partial(self._arrived, sent),

@@ -9,6 +9,7 @@ from typing import Any
 
 from llmnb import bridge
 from llmnb.errors import InputError
+from llmnb.models.blocking import blocking
 from llmnb.wire.openai_embeddings import numbers
 
 
@@ -63,7 +64,8 @@ class EmbeddingModel(ABC):
     async def packed_vectors(self, texts: Sequence[str]) -> list[bytes]:
         """Return one vector for each text: little-endian numbers of 32 bits.
 
-        It runs on whatever loop the caller has, or on llmnb's own.
+        It runs on whatever loop the caller has; for the blocking methods on one of llmnb's, of
+        which the engine's is none: it may block.
         """
 
     async def embed_documents(self, texts: Sequence[str]) -> list[list[float]]:
@@ -95,7 +97,9 @@ class EmbeddingModel(ABC):
 
     def packed_vectors_sync(self, texts: Sequence[str]) -> list[bytes]:
         """Block for what `packed_vectors` returns."""
-        return bridge.call(self.packed_vectors(texts))
+        if bridge.is_aside_thread():  # it would wait for itself
+            return blocking(lambda: self.packed_vectors(texts))
+        return bridge.call(bridge.aside(self.packed_vectors(texts)))
 
     def __repr__(self) -> str:
         size = "" if self.ndim is None else f", {self.ndim:,} numbers"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from array import array
 from collections import Counter
@@ -46,7 +47,7 @@ class SparseEmbeddingModel(EmbeddingModel):
 
     async def packed_vectors(self, texts: Sequence[str]) -> list[bytes]:
         """Return one vector for each text: little-endian numbers of 32 bits."""
-        return self.packed_vectors_sync(texts)
+        return await asyncio.to_thread(self.packed_vectors_sync, texts)
 
     def packed_vectors_sync(self, texts: Sequence[str]) -> list[bytes]:
         """Return the same; nothing is waited for."""

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from llmnb.decide.retry import Tries, next_wait
 from llmnb.engine import paying, telling
 from llmnb.engine.attempt import Answered, Attempt, Rival
+from llmnb.engine.checking import value_of
 from llmnb.engine.coalesce import Landing
 from llmnb.engine.gate import PATIENCE_SECONDS, Gate, Held
 from llmnb.engine.keeping import Keeper
@@ -642,7 +643,7 @@ class Flight:
         call = answered.call
         if landing.error is None and landing.reply is not None and call.check is not None:
             try:
-                landing.value = call.check(landing.reply)
+                landing.value = await value_of(call, landing.reply)
             except SchemaMismatch as error:
                 landing = await self._mended(landing, call, error)
         if landing.error is not None:
@@ -656,7 +657,7 @@ class Flight:
             return landing
         mending = call.repair(landing.reply, error)
         known = await self._stored(mending)
-        if known is not None and not _fits(call, known):
+        if known is not None and not await _fits(call, known):
             # An earlier run ended with this misfit: the row is asked again, from its beginning
             # where that is kept as well.
             known = None
@@ -677,7 +678,7 @@ class Flight:
         self._answering = True
         if again.error is None and again.reply is not None:
             try:
-                again.value = call.check(again.reply)
+                again.value = await value_of(call, again.reply)
             except SchemaMismatch as second:
                 again.error = second
         return again
@@ -755,11 +756,10 @@ def _spent(outcome: Answered | LLMNBError, most: float) -> float:
     return most if outcome.details.maybe_billed else 0.0
 
 
-def _fits(call: Call, answered: Answered) -> bool:
+async def _fits(call: Call, answered: Answered) -> bool:
     """Whether a mended answer has the form that the row asks for."""
     try:
-        assert call.check is not None
-        call.check(answered.reply)
+        await value_of(call, answered.reply)
     except SchemaMismatch:
         return False
     return True

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
+import threading
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+from llmnb import bridge
 
 CHUNK_ROWS = 256
 """Most inputs taken at a time: enough for one cheap look-up, few enough to stay smooth."""
@@ -15,28 +18,38 @@ PATIENCE_SECONDS = 0.02
 """A slow source is not waited for longer than this before what has come is used."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """Async inputs that llmnb makes itself, and that belong on its loop."""
+
+    inputs: AsyncIterable[Any]
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return aiter(self.inputs)
+
+
 class Source(Protocol):
     """Where a run's inputs come from."""
 
     async def take(self, room: int) -> list[Any]:
         """Return between 1 and `room` inputs; none at the end."""
 
-    def rest(self) -> list[Any]:
-        """Return the inputs that were not taken, where that takes no time; else none."""
+    async def rest(self) -> list[Any]:
+        """Return the inputs that were not taken, where their number is known; else none."""
 
 
 def open_source(inputs: Iterable[Any] | AsyncIterable[Any]) -> tuple[Source, int | None]:
     """Return a source over the inputs and their number, where it is known."""
     if isinstance(inputs, AsyncIterable):
-        return _AsyncSource(inputs), None
-    if isinstance(inputs, Sequence):
+        return (_AsyncSource if isinstance(inputs, Ours) else _ForeignSource)(inputs), None
+    if isinstance(inputs, list | tuple) and type(inputs) in (list, tuple):
         return _SequenceSource(inputs), len(inputs)
     length = len(inputs) if isinstance(inputs, Sized) else None
-    return _IteratorSource(iter(inputs)), length
+    return _IteratorSource(iter(inputs), has_rest=isinstance(inputs, Sequence)), length
 
 
 class _SequenceSource:
-    """A list: no input can take time, so it is read in place."""
+    """A list or a tuple: no input can take time, so it is read in place."""
 
     def __init__(self, inputs: Sequence[Any]) -> None:
         self._inputs = iter(inputs)
@@ -44,35 +57,46 @@ class _SequenceSource:
     async def take(self, room: int) -> list[Any]:
         return list(itertools.islice(self._inputs, min(room, CHUNK_ROWS)))
 
-    def rest(self) -> list[Any]:
+    async def rest(self) -> list[Any]:
         return list(self._inputs)
 
 
 class _IteratorSource:
-    """Any other iterable: reading may block, so it is done on a thread."""
+    """Any other iterable: reading runs code that may block, so it is done on a thread."""
 
-    def __init__(self, inputs: Iterator[Any]) -> None:
+    def __init__(self, inputs: Iterator[Any], *, has_rest: bool) -> None:
         self._inputs = inputs
+        self._has_rest = has_rest
+        self._lock = threading.Lock()
+        self._taken: list[Any] = []
+        """What was read and has not been handed over: a stop does not wait for slow inputs."""
 
     async def take(self, room: int) -> list[Any]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(None, self._read, min(room, CHUNK_ROWS))
+        taken = await bridge.apart(self._read, min(room, CHUNK_ROWS))
+        self._taken = []
+        return taken
 
-    def rest(self) -> list[Any]:
-        return []
+    async def rest(self) -> list[Any]:
+        return await bridge.apart(self._read_the_rest) if self._has_rest else []
 
     def _read(self, room: int) -> list[Any]:
         taken: list[Any] = []
         until = time.monotonic() + PATIENCE_SECONDS
-        for item in self._inputs:
-            taken.append(item)
-            if len(taken) >= room or time.monotonic() > until:
-                break
+        with self._lock:
+            self._taken = taken
+            for item in self._inputs:
+                taken.append(item)
+                if len(taken) >= room or time.monotonic() > until:
+                    break
         return taken
+
+    def _read_the_rest(self) -> list[Any]:
+        with self._lock:
+            return [*self._taken, *self._inputs]
 
 
 class _AsyncSource:
-    """An async iterable: awaited one by one, as long as it does not keep us waiting."""
+    """An async iterable of ours: awaited one by one, as long as it does not keep us waiting."""
 
     def __init__(self, inputs: AsyncIterable[Any]) -> None:
         self._inputs: AsyncIterator[Any] = aiter(inputs)
@@ -86,5 +110,12 @@ class _AsyncSource:
                 break
         return taken
 
-    def rest(self) -> list[Any]:
+    async def rest(self) -> list[Any]:
         return []
+
+
+class _ForeignSource(_AsyncSource):
+    """Anybody else's, which may block: read on the loop beside ours."""
+
+    async def take(self, room: int) -> list[Any]:
+        return await bridge.aside(super().take(room))

@@ -96,6 +96,9 @@ class Call:
     check: Check | None = None
     """Makes a value of a structured answer, or says why that cannot be done."""
 
+    checks_apart: bool = False
+    """Whether `check` runs code that is not ours, which may block."""
+
     repair: Repair | None = None
     """Makes the one further call that may mend an answer which does not fit."""
 

@@ -16,12 +16,14 @@ from collections import Counter
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any
 
+from llmnb import bridge
 from llmnb.decide.admission import DEFAULT_CONCURRENCY
 from llmnb.decide.hedge import Hedger
 from llmnb.engine import collector, telling
 from llmnb.engine.attempt import Answered
 from llmnb.engine.backlog import Backlog
 from llmnb.engine.call import Flight
+from llmnb.engine.checking import value_of
 from llmnb.engine.coalesce import Landing
 from llmnb.engine.gate import Gate
 from llmnb.engine.handover import Handover, Kept, Streamed
@@ -46,6 +48,9 @@ from llmnb.store.entry import Entry
 
 READ_WHAT_CAME_SECONDS = 0.05
 """A cancelled run still reads for so long what has come already."""
+
+LISTENING_SECONDS = 1.0
+"""How long a run's end waits, at most, until those who listen to costs have heard of its last."""
 
 STOP_ANSWER_SECONDS = 0.8
 """A stopped run hands its partial result over after this, at the latest."""
@@ -158,8 +163,9 @@ class Walk:
             # A stop does not wait for a slow source: it cancels the pulling.
             with contextlib.suppress(asyncio.CancelledError):
                 await self._pulling
-            self._skip_the_rest()
+            await self._skip_the_rest()
             await self._settled()
+            await bridge.LISTENERS.rest(LISTENING_SECONDS)
         except BaseException as error:
             self._end(error)
             if not isinstance(error, Exception):
@@ -258,14 +264,36 @@ class Walk:
 
     def _serve(self, number: int, row: Row, call: Call, entry: Entry, known: Answered) -> None:
         """Give a row what the store keeps of it."""
-        value = None
-        if call.check is not None and known.objection is None:
+        if call.check is None or known.objection is not None:
+            self._serve_value(number, row, call, entry, known, None)
+        elif call.checks_apart:
+            serving = self._serve_checked(number, row, call, entry, known)
+            self._engine.look_after(self._loop.create_task(serving))
+        else:
             try:
                 value = call.check(known.reply)
             except SchemaMismatch:
                 # What was bought is mended, not bought anew.
                 self._launch(number, row, call, known)
-                return
+            else:
+                self._serve_value(number, row, call, entry, known, value)
+
+    async def _serve_checked(
+        self, number: int, row: Row, call: Call, entry: Entry, known: Answered
+    ) -> None:
+        """Give a row what the store keeps of it, once foreign code has read it."""
+        try:
+            value = await value_of(call, known.reply)
+        except Exception:  # its flight comes upon the same, and tells it
+            if self._handover.is_open(number):
+                self._launch(number, row, call, known)
+        else:
+            if self._handover.is_open(number):
+                self._serve_value(number, row, call, entry, known, value)
+
+    def _serve_value(
+        self, number: int, row: Row, call: Call, entry: Entry, known: Answered, value: Any
+    ) -> None:
         error, target = known.objection, call.target
         if error is not None:
             error.with_details(row=number, provider=target.provider, model=target.model)
@@ -541,13 +569,13 @@ class Walk:
             if not flights.is_shared(flight.key, self):
                 task.cancel()
 
-    def _skip_the_rest(self) -> None:
+    async def _skip_the_rest(self) -> None:
         """Give every row that was never pulled its outcome, where their number is known."""
         if self.total is None or self.total == self.counts.num_rows:
             return
         first, self.counts.num_rows = self.counts.num_rows, self.total
         self._handover.open(self.total - first)
-        error, items = self._voyage.end, iter(self.source.rest())
+        error, items = self._voyage.end, iter(await self.source.rest())
         for number in range(first, self.total):
             row = Row(call=None, tag=next(items, None))
             self._fail(number, row, copied(error) if error else _not_asked())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmnb import settings
-from llmnb.adapters import egress
+from llmnb.adapters import egress, network
 from llmnb.errors import ConfigurationError, MissingKey, UnknownModel
 from llmnb.models import owned
 from llmnb.models.target import HTTPTarget
@@ -197,6 +197,7 @@ def resolve(
         return simulated_target(choice.model, gen_type)
     row = provider(choice.provider)
     address = endpoint_url(row, url, gen_type, choice.model)
+    network.proxy_for(egress.destination(address))  # one that cannot be asked is told here
     if url and is_url_from_data and not _is_trusted(url, row, trusted_url):
         is_stranger = True
     # A key found for a provider goes to that provider; to a stranger's address only one that

@@ -63,6 +63,7 @@ def _call(
         asked = {"prompt": "\n\n".join(str(one.get("content", "")) for one in messages), **rest}
     call = target.call(asked, params, sample=sample, extra=extra)
     call.check = functools.partial(_value, output)
+    call.checks_apart = output.has_code
 
     def repaired(reply: Reply, error: LLMNBError) -> Call:
         again = repair_messages(messages, reply.text, error)

@@ -35,6 +35,10 @@ class Reader(Protocol):
     def plain_schema(self) -> Schema:
         """The schema of what `plain` returns."""
 
+    @property
+    def has_code(self) -> bool:
+        """Whether `read` runs code of the caller's."""
+
     def read(self, document: Any) -> Any:
         """Return the value that a JSON document means; raises `Misfit`."""
 
@@ -69,6 +73,11 @@ class Output:
 
     reader: Reader
     """Reads what fits."""
+
+    @property
+    def has_code(self) -> bool:
+        """Whether reading an answer runs code of the caller's, such as a validator."""
+        return self.reader.has_code
 
     def __repr__(self) -> str:
         inner = ", ".join(f"{name}: {kind}" for name, kind in self.fields)

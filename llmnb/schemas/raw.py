@@ -36,6 +36,8 @@ class Raw:
 
     __slots__ = ("_validator", "plain_schema", "schema")
 
+    has_code = False
+
     def __init__(self, schema: Mapping[str, Any]) -> None:
         copied = _copied(schema)
         kind: Any = validators.validator_for(copied, default=validators.Draft202012Validator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -28,13 +29,14 @@ class _WithoutNoise(GenerateJsonSchema):
 class Typed:
     """What one Python type makes of answers."""
 
-    __slots__ = ("_adapter", "plain_schema", "schema")
+    __slots__ = ("_adapter", "has_code", "plain_schema", "schema")
 
     def __init__(self, kind: Any) -> None:
         try:
             self._adapter: TypeAdapter[Any] = TypeAdapter(readable(kind))
             self.schema = self._schema("validation", by_alias=True)
             self.plain_schema = self._schema("serialization", by_alias=False)
+            self.has_code = _has_code(self._adapter.core_schema)
         except RecursionError:
             raise ConfigurationError(
                 f"{_named(kind)} is nested too deeply to be a schema. Nothing was sent."
@@ -70,6 +72,20 @@ class Typed:
     def plain(self, value: Any) -> Any:
         """Return a value as JSON has it: dicts, lists, texts, numbers."""
         return self._adapter.dump_python(value, mode="json", by_alias=False, warnings=False)
+
+
+def _has_code(part: Any) -> bool:
+    """Whether a part of pydantic's plan for a type calls a function that is not pydantic's own."""
+    if isinstance(part, Mapping):
+        if part.get("post_init") or part.get("custom_init"):
+            return True
+        return any(_has_code(one) for one in part.values())
+    if isinstance(part, list | tuple | set):
+        return any(_has_code(one) for one in part)
+    if isinstance(part, type) or not callable(part):
+        return False
+    home = getattr(part, "__module__", None) or ""
+    return home.partition(".")[0] not in ("pydantic", "pydantic_core")
 
 
 def _named(kind: Any) -> str:

@@ -114,6 +114,16 @@ async def test_an_untrusted_certificate_is_unsent_and_never_accepted(client, cer
         assert server.requests == []
 
 
+async def test_a_server_that_hangs_up_before_tls_stands_is_unsent(client):
+    """
+    No request goes over a connection that could not be encrypted.
+    """
+    with ScriptServer(greeting=b"I do not speak TLS") as server:
+        error = await fault(client, server.url.replace("http:", "https:"))
+
+    assert type(error) is errors.Unsent
+
+
 async def test_a_certificate_of_the_environment_is_honoured(certificate, monkeypatch):
     """
     SSL_CERT_FILE names a further authority.

@@ -20,7 +20,15 @@ from llmnb.adapters.bounded_body import CAP_BYTES, ENCODINGS
 from llmnb.adapters.http import exchange, faults, trial
 from llmnb.adapters.http.exchange import Received, Unlike
 from llmnb.adapters.http.faults import Stale
-from llmnb.adapters.http.pool import HEAD_LIMITS, KEPT, Pool, is_reset, is_stale, wants_fresh
+from llmnb.adapters.http.pool import (
+    HEAD_LIMITS,
+    KEPT,
+    Pool,
+    is_connecting,
+    is_reset,
+    is_stale,
+    wants_fresh,
+)
 from llmnb.adapters.http.reading import Feed, HasEnded, Reading
 from llmnb.errors import LLMNBError
 from llmnb.records import RawReply
@@ -39,7 +47,8 @@ class HttpClient:
         total_timeout: Seconds for a whole request.
         idle_timeout: Seconds without a byte of a stream. A reply that comes in one piece may
             take its time: a model that thinks for minutes says nothing meanwhile.
-        connect_timeout: Seconds to reach the server.
+        connect_timeout: Seconds to reach the server; twice as many in all, where there are
+            several addresses or a proxy stands between.
         max_body: Most bytes a decoded reply may have.
     """
 
@@ -154,6 +163,7 @@ class HttpClient:
         reading: Reading,
     ) -> RawReply:
         fault: LLMNBError | Stale
+        way: dict[str, Any] = {}
         try:
             # aiohttp's errors hold the headers that were sent: ours are raised outside.
             way = self._way(address)
@@ -179,7 +189,15 @@ class HttpClient:
                 trial.distrust()
             seconds = time.monotonic() - reading.started
             host = _url(address).host or address
-            fault = faults.fault(error, host, seconds, is_stale=is_stale(), is_reset=is_reset())
+            fault = faults.fault(
+                error,
+                host,
+                seconds,
+                proxy=way.get("proxy"),
+                is_connecting=is_connecting(),
+                is_stale=is_stale(),
+                is_reset=is_reset(),
+            )
         # Nor is shown what their frames held: the caller's own begin here.
         raise fault.with_traceback(None) from None
 
@@ -206,6 +224,9 @@ class HttpClient:
             timeout=timeout,
             **way,
         ) as response:
+            if way and response.status == 407:  # the proxy's own: it has passed nothing on
+                host, reason = _url(address).host or "", faults.PROXY_REFUSED.format(407)
+                raise faults.unsent(host, reason, way["proxy"])
             return await reading.read(Received(response.status, response.headers, response.content))
 
     # -------------------------------------------------------------------- settings
@@ -242,7 +263,7 @@ class HttpClient:
             total_seconds = self._total if total is None else total
             timeout = self._timeouts[(total, is_stream)] = aiohttp.ClientTimeout(
                 total=total_seconds,
-                connect=total_seconds,
+                connect=min(total_seconds, 2 * self._connect),
                 sock_connect=self._connect,
                 sock_read=self._idle if is_stream else None,
             )
@@ -268,8 +289,6 @@ def _url(address: str) -> URL:
 
 def _way(address: str) -> dict[str, Any]:
     """Return the proxy arguments for an address; none for most."""
-    if egress.is_loopback(_url(address).host or ""):
-        return {}
     proxy = network.proxy_for(address)
     if proxy is None:
         return {}

@@ -33,7 +33,14 @@ class Stale(Exception):
 
 
 def fault(
-    error: Exception, host: str, seconds: float, *, is_stale: bool, is_reset: bool
+    error: Exception,
+    host: str,
+    seconds: float,
+    *,
+    proxy: str | None,
+    is_connecting: bool,
+    is_stale: bool,
+    is_reset: bool,
 ) -> LLMNBError | Stale:
     """Return our own error for one of the library's.
 
@@ -41,16 +48,14 @@ def fault(
         error: What aiohttp, or what lies under it, has raised.
         host: Who was asked.
         seconds: Since when.
+        proxy: Address of the proxy between, without a login; None where there is none.
+        is_connecting: Whether there was no connection yet that the request could go on.
         is_stale: Whether the connection had carried a request before, and no byte of this one's
             reply has come.
         is_reset: Whether the connection was broken, not closed.
     """
-    if isinstance(error, _UNSENT):
-        reason = _reason(error)
-        return Unsent(
-            f"{host} could not be reached: {reason}. Nothing was sent and nothing spent.",
-            cause=reason,
-        )
+    if isinstance(error, _UNSENT) or (is_connecting and not isinstance(error, ValueError)):
+        return unsent(host, _reason(error), proxy)
     if isinstance(error, TimeoutError):
         return TimedOut(
             f"{host} gave no answer, or no further byte of it, in {seconds:.0f} s. "
@@ -64,7 +69,7 @@ def fault(
         )
     if isinstance(error, _NOT_HTTP):
         return BadReply(f"What {host} sent is not HTTP. The request may have been billed.")
-    if isinstance(error, (aiohttp.InvalidURL, ValueError)):
+    if isinstance(error, ValueError):  # an address that cannot be read is one, too
         return ConfigurationError(f"The request to {host} cannot be made: {_reason(error)}.")
     if isinstance(error, (aiohttp.ClientConnectionError, OSError)):
         return Stale(host) if is_stale else _lost(host)
@@ -72,6 +77,17 @@ def fault(
         f"The request to {host} failed ({type(error).__name__}). It may have been billed."
     )
 
+
+def unsent(host: str, reason: str, proxy: str | None) -> Unsent:
+    """Return the error for a request of which nothing was sent."""
+    cause = reason if proxy is None else f"{reason} (through the proxy {proxy})"
+    return Unsent(
+        f"{host} could not be reached: {cause}. Nothing was sent and nothing spent.", cause=cause
+    )
+
+
+PROXY_REFUSED = "the proxy refused (HTTP {})"
+_CLOSED = "the connection was closed"
 
 _UNSENT = (
     aiohttp.ClientConnectorError,
@@ -95,19 +111,23 @@ def _lost(host: str, when: str = "before its reply") -> MaybeBilled:
 def _reason(error: Exception) -> str:
     """Return why, without anything the library remembers of the request."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"the proxy refused (HTTP {error.status})"
+        return PROXY_REFUSED.format(error.status)
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
         return "its certificate is not valid for it, or not trusted here"
     if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
         return "no encrypted connection could be agreed on"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "no such host is known here"
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
+    if isinstance(error, TimeoutError):
         return "it did not answer the knock in time"
     if isinstance(error, aiohttp.ClientConnectorError):
         if isinstance(error.os_error, ConnectionRefusedError):
             return "connection refused"  # the library's text names each address it tried
-        return (error.os_error.strerror or "connection refused").lower()
+        return (error.os_error.strerror or _CLOSED).lower()
+    if isinstance(error, _NOT_HTTP):
+        return "what the proxy sent is not HTTP"
+    if isinstance(error, (aiohttp.ClientConnectionError, OSError)):
+        return _CLOSED
     return type(error).__name__
 
 

@@ -28,7 +28,9 @@ HEAD_LIMITS: dict[str, Any] = {"max_line_size": 2**16, "max_field_size": 2**16, 
 lose replies that were paid for."""
 
 _line: contextvars.ContextVar[Any] = contextvars.ContextVar("line", default=None)
-"""The connection of the present request; None before it has one."""
+"""The connection of the present request, `_CONNECTING` before it has one, None before that."""
+
+_CONNECTING = object()
 
 wants_fresh: contextvars.ContextVar[bool] = contextvars.ContextVar("wants_fresh", default=False)
 """Whether the present request may not have a connection that has carried one before."""
@@ -63,6 +65,14 @@ def is_stale() -> bool:
     return isinstance(line, Line) and line.is_used and not line.has_heard
 
 
+def is_connecting() -> bool:
+    """Whether the present request has no connection yet, so that nothing of it can be sent.
+
+    A connection through a proxy is there once the proxy's tunnel stands and is encrypted.
+    """
+    return _line.get() is _CONNECTING
+
+
 def is_reset() -> bool:
     """Whether the present request's connection was broken, not closed."""
     line = _line.get()
@@ -92,7 +102,7 @@ class Pool(aiohttp.TCPConnector):
         Never one on which something came that nobody has asked for: it would be taken for the
         reply to the next request.
         """
-        _line.set(None)
+        _line.set(_CONNECTING)
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol: Any = connection.protocol
@@ -101,9 +111,9 @@ class Pool(aiohttp.TCPConnector):
             if not is_unfit and not (is_used and wants_fresh.get()):
                 break
             connection.close()
+        _line.set(protocol)
         if protocol is not None:
             protocol.llmnb_is_used = True
             if isinstance(protocol, Line):
                 protocol.is_used, protocol.has_heard = is_used, False
-                _line.set(protocol)
         return connection
