@@ -115,6 +115,15 @@ class Usage:
     unknown: tuple[str, ...] = field(default=(), repr=False)
     """Which of ``prompt`` and ``completion`` the reply does not tell; they stand here as 0."""
 
+    cache_write_hour: int = field(default=0, repr=False)
+    """Those of `cache_write` that are kept for an hour, which costs more."""
+
+    tier: str | None = field(default=None, repr=False)
+    """Service tier that the reply names, such as ``"flex"``; None where it names none."""
+
+    usd: float | None = field(default=None, repr=False)
+    """Dollars that the reply itself says it cost; None where it says nothing."""
+
     @property
     def total(self) -> int:
         """Input and output tokens together, as far as they are known."""

@@ -91,6 +91,8 @@ class LiteLLMTarget(HTTPTarget):
 
     def price(self, usage: Usage | None, model: str | None) -> float | None:
         """Return dollars by our table, else by LiteLLM's; None when unknown."""
+        if usage is not None and usage.usd:
+            return usage.usd
         if usage is None or usage.unknown:
             return None
         head, _, rest = self.model.partition("/")

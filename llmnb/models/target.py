@@ -22,7 +22,7 @@ from llmnb.records import Announced, Limits, RawReply, Reply, Usage, secret
 from llmnb.store.keys import RenamedKey, answer_key
 from llmnb.wire import canonical, classify, headers
 from llmnb.wire.catalog import Provider, models_url, streamed
-from llmnb.wire.dialect import Dialect, samples_in
+from llmnb.wire.dialect import Dialect, samples_in, tier_in
 from llmnb.wire.keys import auth_headers, masked
 from llmnb.wire.openai_embeddings import checked, inputs_in
 
@@ -133,8 +133,8 @@ class HTTPTarget:
         body = canonical.with_plain_numbers(written)
         decisive = canonical.canonical(body)
         key = self._key_of(decisive, sample, extra)
-        if body is not written:
-            older = self._key_of(canonical.canonical(written), sample, extra)
+        if body is not written or not canonical.TIERS.isdisjoint(body):
+            older = self._key_of(canonical.released(written), sample, extra)
             key = RenamedKey(key, older)
         # The canonical bytes are a good body themselves, unless a field was left out of them.
         is_partial = not canonical.UNDECIDING.isdisjoint(body)
@@ -267,12 +267,25 @@ class HTTPTarget:
         return float(usage.total)
 
     def price(self, usage: Usage | None, model: str | None) -> float | None:
-        """Return dollars, 0 for a local model, None when unknown, as where a count is missing."""
+        """Return dollars, 0 for a local model, None when unknown, as where a count is missing.
+
+        Args:
+            usage: Tokens; what a reply itself says that it cost wins over the table.
+            model: Who answered, as the reply names it: priced where the name that was asked is in
+                no table, as a deployment's or a router's is not.
+        """
         if self.row.is_local:
             return 0.0
-        if usage is None or usage.unknown:
+        if usage is None:
             return None
-        return prices.price(self.row.name, self.model, usage)
+        if usage.usd is not None and (usage.usd > 0 or self.row.tells_price):
+            return usage.usd
+        if usage.unknown:
+            return None
+        found = prices.price(self.row.name, self.model, usage)
+        if found is None and model and model != self.model:
+            found = prices.price(self.row.name, model, usage)
+        return found
 
     def highest_price(self, call: Call) -> float | None:
         """Return what a request may cost at most, as far as can be told; None when unknown."""
@@ -281,7 +294,11 @@ class HTTPTarget:
         asked = chosen_length(call.body) or call.body.get("max_tokens")
         answer = asked if isinstance(asked, int) and asked else UNLIMITED_ANSWER
         # Every token is at least one byte, so the bytes bound the prompt from above.
-        usage = Usage(prompt=len(call.wire), completion=answer * samples_in(call.body))
+        usage = Usage(
+            prompt=len(call.wire),
+            completion=answer * samples_in(call.body),
+            tier=tier_in(call.body),
+        )
         return self.price(usage, self.model)
 
     def fits(self, call: Call) -> bool:

@@ -128,6 +128,8 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         return None
     read = count(found.get("cache_read_input_tokens")) or 0
     written = count(found.get("cache_creation_input_tokens")) or 0
+    lasting = found.get("cache_creation")
+    hour = count(lasting.get("ephemeral_1h_input_tokens")) if isinstance(lasting, dict) else None
     details = found.get("output_tokens_details")
     thought = count(details.get("thinking_tokens")) if isinstance(details, dict) else None
     return ends.counted(
@@ -136,5 +138,6 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         wrote=wrote,
         cache_read=read,
         cache_write=written,
+        cache_write_hour=min(hour or 0, written),
         reasoning=thought or 0,
     )

@@ -203,4 +203,5 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         wrote=wrote,
         cache_read=count(found.get("cachedContentTokenCount")) or 0,
         reasoning=thoughts or 0,
+        tier=openai_replies.tier({"service_tier": found.get("serviceTier")}),
     )

@@ -100,7 +100,10 @@ def _usage(body: Mapping[str, Any]) -> Usage | None:
         return None
     count = openai_replies.count
     prompt, total = count(found.get("prompt_tokens")), count(found.get("total_tokens"))
-    return None if prompt is None and total is None else ends.counted(prompt, 0, total, wrote=False)
+    usd = openai_replies.dollars(found)
+    if prompt is None and total is None and usd is None:
+        return None
+    return ends.counted(prompt, 0, total, wrote=False, usd=usd)
 
 
 def inputs_in(body: Mapping[str, Any]) -> int:

@@ -171,8 +171,6 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         return None
     count = openai_replies.count
     prompt, completion = count(found.get("input_tokens")), count(found.get("output_tokens"))
-    if prompt is None and completion is None:
-        return None
     inner, outer = found.get("input_tokens_details"), found.get("output_tokens_details")
     inner = inner if isinstance(inner, dict) else {}
     outer = outer if isinstance(outer, dict) else {}
@@ -184,4 +182,6 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         cache_read=count(inner.get("cached_tokens")) or 0,
         cache_write=count(inner.get("cache_write_tokens")) or 0,
         reasoning=count(outer.get("reasoning_tokens")) or 0,
+        tier=openai_replies.tier(body),
+        usd=openai_replies.dollars(found),
     )
