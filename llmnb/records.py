@@ -150,6 +150,34 @@ class ToolCall:
     signature: str | None = field(default=None, repr=False)
     """Gemini's sealed thoughts before the call, to be handed back with it; else None."""
 
+    kind: Literal["function", "custom"] = field(default="function", repr=False)
+    """What is called: a function, with JSON, or a custom tool of OpenAI's, with any text."""
+
+
+class AssistantTurn(dict[str, Any]):
+    """A turn of a conversation with fields that only who gave them understands.
+
+    They are sent to the provider that gave them, and left out elsewhere.
+
+    Example:
+        >>> turn = AssistantTurn({"role": "assistant", "reasoning_content": "…"})
+        >>> turn.handed_back, turn.provider = ("reasoning_content",), "deepseek"
+        >>> turn.without_thoughts()
+        {'role': 'assistant'}
+    """
+
+    __slots__ = ("handed_back", "provider")
+
+    handed_back: tuple[str, ...]
+    """Names of those fields."""
+
+    provider: str | None
+    """Catalog name of who gave them."""
+
+    def without_thoughts(self) -> dict[str, Any]:
+        """Return the turn without those fields."""
+        return {name: value for name, value in self.items() if name not in self.handed_back}
+
 
 @dataclass(slots=True, kw_only=True)
 class Reply:
@@ -177,6 +205,9 @@ class Reply:
     """All answers where `n` asked for several; else empty."""
 
     tool_calls: tuple[ToolCall, ...] = ()
+    handed_back: Mapping[str, Any] | None = None
+    """Where tools are called, what the provider wants back with the turn: its thoughts, signed."""
+
     reasoning: str | None = None
     logprobs: Any = None
     """Log-probabilities in the provider's own shape; None when not asked for."""

@@ -252,6 +252,8 @@ def _choice(place: int, result: LLMResult) -> dict[str, Any]:
     message = Message(content=said, role="assistant", tool_calls=result.tool_calls).body()
     if result.reasoning_content:
         message["reasoning_content"] = result.reasoning_content
+    if result.messages:
+        message |= result.messages[-1].handed_back
     reason = result.finish_reason or ("tool_calls" if result.tool_calls else "stop")
     return {"index": place, "message": message, "finish_reason": reason}
 

@@ -173,7 +173,13 @@ def result_of(
     reply = outcome.reply or Reply(text="")
     usage = reply.usage or (Usage(prompt=0, completion=0) if outcome.is_cached else None)
     has_reply = outcome.reply is not None
-    said = Message(content=reply.text or None, role="assistant", tool_calls=reply.tool_calls)
+    said = Message(
+        content=reply.text or None,
+        role="assistant",
+        tool_calls=reply.tool_calls,
+        handed_back=reply.handed_back or {},
+        provider=outcome.provider if reply.handed_back else None,
+    )
     return LLMResult(
         name=name,
         config=without_keys(config or {}),

@@ -18,7 +18,7 @@ from llmnb.adapters.http import HttpClient
 from llmnb.decide.quality import chosen_length
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import BadReply, LLMNBError
-from llmnb.records import Announced, Limits, RawReply, Reply, Usage, secret
+from llmnb.records import Announced, AssistantTurn, Limits, RawReply, Reply, Usage, secret
 from llmnb.store.keys import RenamedKey, answer_key
 from llmnb.wire import canonical, classify, headers
 from llmnb.wire.catalog import Provider, models_url, streamed
@@ -129,11 +129,14 @@ class HTTPTarget:
         Raises:
             InputError: If the request asks nothing or cannot be written as JSON.
         """
+        request, before = _with_own_thoughts(request, self.provider)
         written = self._dialect.body(request, model=self.model, params=params)
         body = canonical.with_plain_numbers(written)
         decisive = canonical.canonical(body)
         key = self._key_of(decisive, sample, extra)
-        if body is not written or not canonical.TIERS.isdisjoint(body):
+        if before is not None:
+            written = self._dialect.body(before, model=self.model, params=params)
+        if before is not None or body is not written or not canonical.TIERS.isdisjoint(body):
             older = self._key_of(canonical.released(written), sample, extra)
             key = RenamedKey(key, older)
         # The canonical bytes are a good body themselves, unless a field was left out of them.
@@ -308,6 +311,30 @@ class HTTPTarget:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.row.name}/{self.model} at {_origin(self.url)}>"
+
+
+def _with_own_thoughts(
+    request: Mapping[str, Any], provider: str
+) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+    """Return a request in which nobody's thoughts stand but the provider's own.
+
+    Returns:
+        It, and the same without any thoughts, as release 0.1.0 sent it; None in place of that
+        where no turn holds any, as nearly always.
+    """
+    turns = request.get("messages")
+    if type(turns) is not list or not any(type(turn) is AssistantTurn for turn in turns):
+        return request, None
+    own, bare = [], []
+    for turn in turns:
+        if isinstance(turn, AssistantTurn):
+            without = turn.without_thoughts()
+            bare.append(without)
+            own.append(dict(turn) if turn.provider == provider else without)
+        else:
+            bare.append(turn)
+            own.append(turn)
+    return {**request, "messages": own}, {**request, "messages": bare}
 
 
 def model_ids(body: bytes, provider: str) -> list[str]:

@@ -73,6 +73,7 @@ class AnthropicMessages:
             response_id=openai_replies.text_or_none(body.get("id")),
             usage=used,
             tool_calls=calls,
+            handed_back=_handed_back(content) if calls else None,
             reasoning=thoughts,
             raw=readable,
         )
@@ -86,6 +87,20 @@ def _texts(content: list[dict[str, Any]], kind: str) -> str:
     """Return the text of all blocks of a kind, which bears the same name as its text."""
     texts = (block.get(kind) for block in content if block.get("type") == kind)
     return "".join(text for text in texts if isinstance(text, str))
+
+
+def _handed_back(content: list[dict[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the signed thoughts before a call, without which a thinking model goes on with none.
+
+    In the name that LiteLLM gives them.
+    """
+    thoughts = [
+        block
+        for block in content
+        if block.get("type") == "redacted_thinking"
+        or (block.get("type") == "thinking" and block.get("signature"))
+    ]
+    return {anthropic_requests.THOUGHTS: thoughts} if thoughts else None
 
 
 def _tool_calls(content: list[dict[str, Any]]) -> tuple[ToolCall, ...]:

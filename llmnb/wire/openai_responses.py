@@ -68,6 +68,7 @@ class OpenAIResponses:
         reason = _reason(body)
         text = _joined(parts, "text") or refusal
         thoughts = "\n\n".join(_thoughts(output)) or None
+        calls = tuple(_tool_calls(output))
         used = usage(body, wrote=bool(text or thoughts) or _has_more(output))
         quality: Quality = "refused" if refusal else _quality(status, reason)
         if not text and not _has_more(output):
@@ -79,7 +80,8 @@ class OpenAIResponses:
             model=text_or_none(body.get("model")),
             response_id=text_or_none(body.get("id")),
             usage=used,
-            tool_calls=tuple(_tool_calls(output)),
+            tool_calls=calls,
+            handed_back=_handed_back(output) if calls else None,
             reasoning=thoughts,
             logprobs=_logprobs(parts),
             raw=readable,
@@ -143,7 +145,21 @@ def _tool_calls(output: list[dict[str, Any]]) -> Iterator[ToolCall]:
             id=str(name),
             name=item["name"],
             arguments=arguments if isinstance(arguments, str) else "",
+            kind="custom" if item.get("type") == "custom_tool_call" else "function",
         )
+
+
+def _handed_back(output: list[dict[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the items of a turn, where more stands in them than its text and its calls.
+
+    Thoughts can be handed back where they came sealed, as ``include`` asks for; others lie with
+    OpenAI, if anywhere.
+    """
+    kept = [
+        item for item in output if item.get("type") != "reasoning" or item.get("encrypted_content")
+    ]
+    has_more = any(item.get("type") == "reasoning" or item.get("phase") for item in kept)
+    return {openai_responses_requests.ITEMS: kept} if has_more else None
 
 
 def _reason(body: Mapping[str, Any]) -> str | None:
