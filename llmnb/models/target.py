@@ -14,7 +14,7 @@ import orjson
 
 from llmnb import bridge
 from llmnb.adapters import prices, tokens
-from llmnb.adapters.http import HttpClient
+from llmnb.adapters.http import HttpClient, is_stream
 from llmnb.decide.quality import chosen_length
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import BadReply, LLMNBError
@@ -22,7 +22,7 @@ from llmnb.records import Announced, AssistantTurn, Limits, RawReply, Reply, Usa
 from llmnb.store.keys import RenamedKey, answer_key
 from llmnb.wire import canonical, classify, headers
 from llmnb.wire.catalog import Provider, models_url, streamed
-from llmnb.wire.dialect import Dialect, samples_in, tier_in
+from llmnb.wire.dialect import Assembler, Dialect, samples_in, tier_in
 from llmnb.wire.keys import auth_headers, masked
 from llmnb.wire.openai_embeddings import checked, inputs_in
 
@@ -173,21 +173,27 @@ class HTTPTarget:
         """Send one request and read its reply whole."""
         if on_delta is not None:
             return await self._stream(call, on_delta)
-        return await http_client().post(
+        raw = await http_client().post(
             self.url,
             headers=self._headers,
             body=call.wire,
             origin_has_key=self._key is not None and not self._allow_http,
         )
+        if raw.body[:1] != b"{" and self.judge(raw) is None and is_stream(raw.headers):
+            # A stream that nobody asked for.
+            assembler = self._dialect.assembler(samples=samples_in(call.body))
+            assembler.feed(raw.body)
+            return self._put_together(raw, assembler)
+        return raw
 
     async def _stream(self, call: Call, on_delta: OnDelta) -> RawReply:
         """Ask for the answer in pieces; the reply is the one it would have been in one piece."""
         assembler = self._dialect.assembler(samples=samples_in(call.body))
-        is_stream = False
+        has_come = False
 
         def feed(piece: bytes) -> bool:
-            nonlocal is_stream
-            is_stream = True
+            nonlocal has_come
+            has_come = True
             deltas = assembler.feed(piece)
             for delta in deltas:
                 on_delta(delta)
@@ -201,8 +207,10 @@ class HTTPTarget:
             feed=feed,
             has_ended=assembler.has_ended,
         )
-        if not is_stream:
-            return raw
+        return self._put_together(raw, assembler) if has_come else raw
+
+    def _put_together(self, raw: RawReply, assembler: Assembler) -> RawReply:
+        """Return a reply with the body that it would have had in one piece."""
         try:
             return dataclasses.replace(raw, body=assembler.finish())
         except LLMNBError as error:
@@ -230,7 +238,7 @@ class HTTPTarget:
 
     def judge(self, raw: RawReply) -> LLMNBError | None:
         """Return the typed error that a reply means, or None for a good status."""
-        if raw.status == 200:
+        if 200 <= raw.status < 300:
             return None
         return classify.classify(
             raw.status,

@@ -12,8 +12,7 @@ from llmnb.records import Reply, ToolCall, Usage
 from llmnb.wire import anthropic_requests, ends, json_bytes, openai_replies
 from llmnb.wire.anthropic_requests import ANSWER_TOOL
 from llmnb.wire.anthropic_stream import MessageAssembler
-
-_STREAM_STARTS = (b"event:", b"data:")
+from llmnb.wire.sse import is_stream
 
 
 class AnthropicMessages:
@@ -46,7 +45,7 @@ class AnthropicMessages:
             BadReply: If it cannot be read; its bytes are kept.
             LLMNBError: Of another type, if it says what went wrong.
         """
-        if raw.startswith(_STREAM_STARTS):
+        if is_stream(raw):
             raw = self.assembler().whole(raw)
         body, readable = openai_replies.load_object(raw)
         content = body.get("content")

@@ -17,6 +17,7 @@ from llmnb.wire import ends, json_bytes, openai_replies, openai_requests
 from llmnb.wire.openai_chat_stream import ChatPieces
 from llmnb.wire.openai_content import reasoning_of, text_of
 from llmnb.wire.openai_stream import StreamAssembler
+from llmnb.wire.sse import is_stream
 
 _NEW_LENGTH_NAME = re.compile(r"(?:.*/)?(?:o\d|gpt-(?:[5-9]|[1-9]\d))(?:[-.:@]|$)")
 """Models of OpenAI that refuse ``max_tokens`` and want ``max_completion_tokens``.
@@ -69,7 +70,7 @@ class OpenAIChat:
             BadReply: If it cannot be read; its bytes are kept.
             LLMNBError: Of another type, if it says what went wrong.
         """
-        if raw.startswith(b"data:"):
+        if is_stream(raw):
             raw = self.assembler().whole(raw)
         body, readable = openai_replies.load(raw)
         choices = body["choices"]

@@ -10,6 +10,7 @@ from llmnb.records import Quality, Usage
 from llmnb.wire import ends, json_bytes
 from llmnb.wire.classify import error_inside, shown
 from llmnb.wire.problem import problem_of
+from llmnb.wire.sse import without_done
 
 _LARGEST_COUNT = 2**53
 """More tokens than this are a mistake, not a count."""
@@ -27,7 +28,7 @@ def load_object(raw: bytes) -> tuple[dict[str, Any], bytes]:
         LLMNBError: Of another type, if it says what went wrong.
     """
     try:
-        body, readable = json_bytes.read_with_bytes(raw)
+        body, readable = _read(raw)
     except json_bytes.NotJSON:
         raise _unreadable(raw, "is not JSON") from None
     if not isinstance(body, dict):
@@ -35,6 +36,15 @@ def load_object(raw: bytes) -> tuple[dict[str, Any], bytes]:
     if body.get("error"):
         raise error_inside(body, raw)
     return body, readable
+
+
+def _read(raw: bytes) -> tuple[Any, bytes]:
+    try:
+        return json_bytes.read_with_bytes(raw)
+    except json_bytes.NotJSON:
+        if (document := without_done(raw)) is raw:
+            raise
+    return json_bytes.read_with_bytes(document)
 
 
 def load(raw: bytes) -> tuple[dict[str, Any], bytes]:
@@ -73,7 +83,7 @@ _KINDS: dict[type, str] = {
 def unusable(raw: bytes, fault: str) -> BadReply:
     """Return the error for a reply that lacks what an answer needs."""
     return BadReply(
-        f"A reply came (HTTP 200, {len(raw):,} bytes) that {fault}. It may have been billed; its "
+        f"A reply came ({len(raw):,} bytes) that {fault}. It may have been billed; its "
         "bytes are kept with the error, and it is not asked again in this run.",
         status=200,
         raw=raw,

@@ -14,8 +14,7 @@ from llmnb.wire import ends, openai_replies, openai_responses_requests
 from llmnb.wire.classify import error_inside
 from llmnb.wire.openai_replies import text_or_none
 from llmnb.wire.openai_responses_stream import ResponseAssembler
-
-_STREAM_STARTS = (b"event:", b"data:")
+from llmnb.wire.sse import is_stream
 
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 """Kinds of items that call a tool, and where each has what it is called with."""
@@ -51,7 +50,7 @@ class OpenAIResponses:
             BadReply: If it cannot be read; its bytes are kept.
             LLMNBError: Of another type, if it says what went wrong.
         """
-        if raw.startswith(_STREAM_STARTS):
+        if is_stream(raw):
             raw = self.assembler().whole(raw)
         body, readable = openai_replies.load_object(raw)
         output, status = body.get("output"), body.get("status")
