@@ -209,6 +209,9 @@ class Reply:
     """Where tools are called, what the provider wants back with the turn: its thoughts, signed."""
 
     reasoning: str | None = None
+    commentary: str | None = None
+    """What the model says of its work on the way to the answer, where it marks that as such."""
+
     logprobs: Any = None
     """Log-probabilities in the provider's own shape; None when not asked for."""
 
@@ -239,6 +242,8 @@ class Delta:
 
     text: str = ""
     reasoning: str = ""
+    commentary: str = ""
+    """What the model says of its work; no part of the answer."""
 
     attempt: int = 1
     """Which of the row's requests it belongs to: a new number begins the answer anew."""

@@ -94,6 +94,9 @@ class LLMResult:
     reasoning_content: str | None = None
     """What the model thought aloud before it answered."""
 
+    commentary: str | None = None
+    """What the model said of its work on the way, where it marks that as such."""
+
     finish_reason: str | None = None
     """Why it ended, in the provider's word."""
 
@@ -198,6 +201,7 @@ def result_of(
         logprob=logprobs.total(reply.logprobs),
         top_logprobs=logprobs.likeliest(reply.logprobs),
         reasoning_content=reply.reasoning,
+        commentary=reply.commentary,
         finish_reason=reply.finish_reason,
         tool_calls=reply.tool_calls,
         response_id=reply.response_id,

@@ -13,11 +13,8 @@ from llmnb.records import Quality, Reply, ToolCall, Usage
 from llmnb.wire import ends, openai_replies, openai_responses_requests
 from llmnb.wire.classify import error_inside
 from llmnb.wire.openai_replies import text_or_none
-from llmnb.wire.openai_responses_stream import ResponseAssembler
+from llmnb.wire.openai_responses_stream import CALLS, COMMENTARY, ResponseAssembler
 from llmnb.wire.sse import is_stream
-
-_CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
-"""Kinds of items that call a tool, and where each has what it is called with."""
 
 
 class OpenAIResponses:
@@ -62,7 +59,7 @@ class OpenAIResponses:
             raise openai_replies.unusable(raw, f"has the status {str(status)[:40]!r} and no answer")
         if not output and status != "incomplete":
             raise openai_replies.unusable(raw, "has nothing in its output")
-        parts = list(_parts(output))
+        parts, commentary = _parts(output)
         refusal = _joined(parts, "refusal")
         reason = _reason(body)
         text = _joined(parts, "text") or refusal
@@ -82,6 +79,7 @@ class OpenAIResponses:
             tool_calls=calls,
             handed_back=_handed_back(output) if calls else None,
             reasoning=thoughts,
+            commentary=_joined(commentary, "text") or None,
             logprobs=_logprobs(parts),
             raw=readable,
         )
@@ -91,11 +89,29 @@ class OpenAIResponses:
         return ResponseAssembler()
 
 
-def _parts(output: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Yield the parts of what the model says; what it says while it still works comes in alone."""
+_Parts = list[Mapping[str, Any]]
+
+
+def _parts(output: list[dict[str, Any]]) -> tuple[_Parts, _Parts]:
+    """Return the parts of the answer, and of what the model says while it still works."""
+    answers, working = _divided(output)
+    return list(_inside(answers)), list(_inside(working))
+
+
+def _divided(output: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the messages that are the answer, and those that are commentary.
+
+    Where there is nothing else, no call either, the commentary is the answer.
+    """
     messages = [item for item in output if item.get("type") == "message"]
-    answers = [item for item in messages if item.get("phase") != "commentary"]
-    for item in answers or messages:
+    answers = [item for item in messages if item.get("phase") != COMMENTARY]
+    if not answers and not any(item.get("type") in CALLS for item in output):
+        return messages, []
+    return answers, [item for item in messages if item.get("phase") == COMMENTARY]
+
+
+def _inside(items: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for item in items:
         content = item.get("content")
         for part in content if isinstance(content, list) else ():
             if isinstance(part, dict):
@@ -135,7 +151,7 @@ def _texts(parts: Any) -> Iterator[str]:
 
 def _tool_calls(output: list[dict[str, Any]]) -> Iterator[ToolCall]:
     for item in output:
-        field = _CALLS.get(str(item.get("type")))
+        field = CALLS.get(str(item.get("type")))
         if field is None or not isinstance(item.get("name"), str):
             continue
         name = item.get("call_id") or item.get("id") or ""

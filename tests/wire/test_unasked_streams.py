@@ -33,7 +33,7 @@ def read(name, raw):
 
 
 def fed(name, raw, size):
-    """Return what a stream holds that comes in pieces of some bytes, and the text told on the way."""
+    """Return what a stream holds that comes in pieces, and the text told on the way."""
     assembler = dialect(name).assembler()
     deltas = [
         delta
