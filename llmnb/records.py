@@ -218,6 +218,8 @@ class Reply:
     vectors: tuple[bytes, ...] = field(default=(), repr=False)
     """One vector for each text that was embedded: little-endian numbers of 32 bits.
 
+    Empty where the reply has none for a text, or one that is not made of finite numbers.
+
     That is a sixth of what a list of floats takes. `numpy.frombuffer(vector, "<f4")`
     reads one without copying it; `llmnb.wire.openai_embeddings.numbers` without numpy.
     """
