@@ -115,6 +115,15 @@ class Usage:
     unknown: tuple[str, ...] = field(default=(), repr=False)
     """Which of ``prompt`` and ``completion`` the reply does not tell; they stand here as 0."""
 
+    cache_write_hour: int = field(default=0, repr=False)
+    """Those of `cache_write` that are kept for an hour, which costs more."""
+
+    tier: str | None = field(default=None, repr=False)
+    """Service tier that the reply names, such as ``"flex"``; None where it names none."""
+
+    usd: float | None = field(default=None, repr=False)
+    """Dollars that the reply itself says it cost; None where it says nothing."""
+
     @property
     def total(self) -> int:
         """Input and output tokens together, as far as they are known."""
@@ -140,6 +149,34 @@ class ToolCall:
     arguments: str
     signature: str | None = field(default=None, repr=False)
     """Gemini's sealed thoughts before the call, to be handed back with it; else None."""
+
+    kind: Literal["function", "custom"] = field(default="function", repr=False)
+    """What is called: a function, with JSON, or a custom tool of OpenAI's, with any text."""
+
+
+class AssistantTurn(dict[str, Any]):
+    """A turn of a conversation with fields that only who gave them understands.
+
+    They are sent to the provider that gave them, and left out elsewhere.
+
+    Example:
+        >>> turn = AssistantTurn({"role": "assistant", "reasoning_content": "…"})
+        >>> turn.handed_back, turn.provider = ("reasoning_content",), "deepseek"
+        >>> turn.without_thoughts()
+        {'role': 'assistant'}
+    """
+
+    __slots__ = ("handed_back", "provider")
+
+    handed_back: tuple[str, ...]
+    """Names of those fields."""
+
+    provider: str | None
+    """Catalog name of who gave them."""
+
+    def without_thoughts(self) -> dict[str, Any]:
+        """Return the turn without those fields."""
+        return {name: value for name, value in self.items() if name not in self.handed_back}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -168,12 +205,20 @@ class Reply:
     """All answers where `n` asked for several; else empty."""
 
     tool_calls: tuple[ToolCall, ...] = ()
+    handed_back: Mapping[str, Any] | None = None
+    """Where tools are called, what the provider wants back with the turn: its thoughts, signed."""
+
     reasoning: str | None = None
+    commentary: str | None = None
+    """What the model says of its work on the way to the answer, where it marks that as such."""
+
     logprobs: Any = None
     """Log-probabilities in the provider's own shape; None when not asked for."""
 
     vectors: tuple[bytes, ...] = field(default=(), repr=False)
     """One vector for each text that was embedded: little-endian numbers of 32 bits.
+
+    Empty where the reply has none for a text, or one that is not made of finite numbers.
 
     That is a sixth of what a list of floats takes. `numpy.frombuffer(vector, "<f4")`
     reads one without copying it; `llmnb.wire.openai_embeddings.numbers` without numpy.
@@ -199,6 +244,8 @@ class Delta:
 
     text: str = ""
     reasoning: str = ""
+    commentary: str = ""
+    """What the model says of its work; no part of the answer."""
 
     attempt: int = 1
     """Which of the row's requests it belongs to: a new number begins the answer anew."""

@@ -17,6 +17,7 @@ import functools
 import itertools
 import logging
 import math
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -53,6 +54,9 @@ class Rates:
     cache_write: float
     """Input that was written to it."""
 
+    cache_write_hour: float
+    """Input that was written to it to be kept for an hour."""
+
     reasoning: float
     """Output of hidden reasoning."""
 
@@ -66,6 +70,7 @@ class Rates:
         """Return the price of one request at these rates."""
         read = usage.cache_read
         written = usage.cache_write
+        long_written = usage.cache_write_hour
         thought = usage.reasoning
         if not (read or written or thought):
             tokens = usage.prompt * self.input + usage.completion * self.output
@@ -76,6 +81,7 @@ class Rates:
             (fresh if fresh > 0 else 0) * self.input
             + read * self.cache_read
             + written * self.cache_write
+            + long_written * (self.cache_write_hour - self.cache_write)
             + (spoken if spoken > 0 else 0) * self.output
             + thought * self.reasoning
         )
@@ -95,13 +101,26 @@ class _Schedule:
     is_exact: bool = True
     """False where rates do not tell the price and the table is asked each time."""
 
+    is_by_hand: bool = False
+    """Whether a person has set the price: then it is the price in every service tier."""
+
 
 _lock = threading.Lock()
 _known: dict[tuple[str, str], _Schedule] = {}
 _set_by_hand: dict[tuple[str | None, str], Rates] = {}
 
 _FREE = _Schedule(
-    (Rates(input=0.0, output=0.0, cache_read=0.0, cache_write=0.0, reasoning=0.0),), math.inf
+    (
+        Rates(
+            input=0.0,
+            output=0.0,
+            cache_read=0.0,
+            cache_write=0.0,
+            cache_write_hour=0.0,
+            reasoning=0.0,
+        ),
+    ),
+    math.inf,
 )
 _UNKNOWN = _Schedule((), math.inf)
 
@@ -112,7 +131,7 @@ def price(provider: str, model: str, usage: Usage, *, when: float | None = None)
     Args:
         provider: Catalog name of the provider.
         model: Model, as the provider spells it.
-        usage: Tokens, as the provider billed them.
+        usage: Tokens, as the provider billed them, and the service tier, where it is known.
         when: Moment of the request in seconds since the epoch; None is now. Some
             prices change with the day, some with the hour.
 
@@ -130,13 +149,58 @@ def price(provider: str, model: str, usage: Usage, *, when: float | None = None)
         if known is None or known.expires <= time.time():
             known = _remember(provider, model)
         schedule = known
+    factor = 1.0
+    if usage.tier is not None and not schedule.is_by_hand:
+        factor = tier_factor(provider, model, usage.tier)
     if not schedule.is_exact:
-        return _by_the_table(provider, model, usage, time.time() if when is None else when)
+        found = _by_the_table(provider, model, usage, time.time() if when is None else when)
+        return None if found is None else found * factor
     prompt = usage.prompt
     for rates in schedule.rates:
         if prompt <= rates.longest_prompt:
-            return rates.dollars(usage)
+            return rates.dollars(usage) * factor
     return None
+
+
+_FLEX = "flex"
+_FASTER = ("priority", "fast")
+"""Two names of one tier: OpenAI renamed it in July 2026 and takes both."""
+
+_FASTER_FACTORS = (
+    (re.compile(r"gpt-5\.5(?:$|-\d)"), 2.5),
+    (re.compile(r"gpt-5-mini(?:$|-\d)"), 1.8),
+    (re.compile(r"gpt-4\.1(?:-mini)?(?:$|-\d)|o3(?:$|-\d)"), 1.75),
+    (re.compile(r"gpt-4o-mini(?:$|-\d)"), 0.25 / 0.15),
+    (re.compile(r"gpt-4o-2024-05-13$"), 1.75),
+    (re.compile(r"gpt-4o(?:$|-\d)"), 1.7),
+    (re.compile(r"o4-mini(?:$|-\d)"), 2 / 1.1),
+)
+"""Models of OpenAI whose faster tier costs something else than twice the usual price."""
+
+
+@functools.lru_cache(maxsize=256)
+def tier_factor(provider: str, model: str, tier: str) -> float:
+    """Return what a service tier costs, as a multiple of the usual price.
+
+    Source: OpenAI's price list, "Flex" (half) and "Priority" (by model; now "Fast mode"); Gemini's
+    "Flex" (half) and "Priority". Elsewhere a tier has no price of its own, or the reply tells
+    what it cost.
+
+    Example:
+        >>> tier_factor("openai", "gpt-5-mini", "flex"), tier_factor("groq", "m", "flex")
+        (0.5, 1.0)
+        >>> tier_factor("openai", "gpt-4.1", "priority"), tier_factor("openai", "gpt-5", "fast")
+        (1.75, 2.0)
+    """
+    if provider not in ("openai", "gemini"):
+        return 1.0
+    if tier == _FLEX:
+        return 0.5
+    if tier not in _FASTER:
+        return 1.0
+    if provider == "gemini":
+        return 1.8
+    return next((factor for one, factor in _FASTER_FACTORS if one.match(model)), 2.0)
 
 
 def estimate(provider: str, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
@@ -204,11 +268,13 @@ def set_price(
         else:
             into = _dollars(input_per_million)
             out = _dollars(output_per_million or 0.0)
+            written = _dollars(cache_write_per_million, into)
             _set_by_hand[provider, model] = Rates(
                 input=into,
                 output=out,
                 cache_read=_dollars(cache_read_per_million, into),
-                cache_write=_dollars(cache_write_per_million, into),
+                cache_write=written,
+                cache_write_hour=written,
                 reasoning=out,
             )
         _known.clear()
@@ -250,7 +316,7 @@ def _schedule(provider: str, model: str, when: float) -> _Schedule:
         or _set_by_hand.get((None, model))
     )
     if by_hand is not None:
-        return _Schedule((by_hand,), math.inf)
+        return _Schedule((by_hand,), math.inf, is_by_hand=True)
     if provider in LOCAL:
         return _FREE
     return _unless_unlike(lambda: _published(provider, model, when), _UNKNOWN)
@@ -335,6 +401,10 @@ def _line(found: _Found, when: float, above: int, upto: float) -> Rates:
         input=_rate(fresh - request, size),
         cache_read=_rate(ask(input_tokens=size, cache_read_tokens=size) - request, size),
         cache_write=_rate(ask(input_tokens=size, cache_write_tokens=size) - request, size),
+        cache_write_hour=_rate(
+            ask(input_tokens=size, cache_write_tokens=size, cache_write_1h_tokens=size) - request,
+            size,
+        ),
         output=_rate(ask(input_tokens=size, output_tokens=MILLION) - fresh, MILLION),
         reasoning=_rate(ask(input_tokens=size, **thinking) - fresh, MILLION),
         longest_prompt=upto,
@@ -354,12 +424,18 @@ def _holds(found: _Found, when: float, above: int, line: Rates) -> bool:
     """Whether rates give the table's own price for a mixed request."""
     size = _within(above, line.longest_prompt)
     usage = Usage(
-        prompt=size, completion=321, cache_read=size // 3, cache_write=size // 5, reasoning=123
+        prompt=size,
+        completion=321,
+        cache_read=size // 3,
+        cache_write=size // 5,
+        cache_write_hour=size // 7,
+        reasoning=123,
     )
     return math.isclose(line.dollars(usage), _ask(found, usage, when), rel_tol=1e-9, abs_tol=1e-12)
 
 
 def _ask(found: _Found, usage: Usage, when: float) -> float:
+    hours = {"cache_write_1h_tokens": usage.cache_write_hour} if usage.cache_write_hour else {}
     return found.dollars(
         when,
         input_tokens=max(usage.prompt, usage.cache_read + usage.cache_write),
@@ -367,6 +443,7 @@ def _ask(found: _Found, usage: Usage, when: float) -> float:
         cache_read_tokens=usage.cache_read,
         cache_write_tokens=usage.cache_write,
         output_reasoning_tokens=usage.reasoning,
+        **hours,
     )
 
 

@@ -11,7 +11,7 @@ from llmnb.engine import paying
 from llmnb.engine.status import Clock
 from llmnb.errors import BadReply, IncompleteReply, LLMNBError
 from llmnb.models.target import HTTPTarget
-from llmnb.records import RawReply, Reply
+from llmnb.records import RawReply, Reply, Usage
 from llmnb.store.entry import Entry
 from llmnb.store.project import ProjectStore
 from llmnb.wire import batches, canonical
@@ -127,7 +127,7 @@ class PartKeeper:
             provider=self._record.provider,
             model=self._record.model,
             quality="bad" if reply is None else reply.quality,
-            usd=None if price is None else price * PRICE_FACTOR,
+            usd=price if price is None or _is_told(usage) else price * PRICE_FACTOR,
             prompt_tokens=None if usage is None else usage.known_prompt,
             completion_tokens=None if usage is None else usage.known_completion,
             created=Clock.wall(),
@@ -152,6 +152,11 @@ class PartKeeper:
         if paying.listeners:
             for entry, reply in fresh:
                 _tell(entry, reply, self._store.name)
+
+
+def _is_told(usage: Usage | None) -> bool:
+    """Whether the reply itself said what it cost, so that the price is a batch's already."""
+    return usage is not None and usage.usd is not None
 
 
 def _tell(entry: Entry, reply: Reply | None, project: str) -> None:

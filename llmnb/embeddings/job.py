@@ -227,7 +227,10 @@ class Job:
         if error is None and outcome.reply is not None:
             for text, vector in zip(batch, outcome.reply.vectors, strict=True):
                 self.claims.give_back(text.key)  # also where it could not be saved
-                self.results.answered(text, vector, outcome)
+                if vector:
+                    self.results.answered(text, vector, outcome)
+                else:
+                    self._fail([text], _no_vector())
             outcome.reply = _NOTHING  # the run keeps its outcomes, and vectors are large
             return
         assert error is not None
@@ -301,6 +304,14 @@ async def _on_a_thread(work: Callable[[list[Text]], T], texts: list[Text]) -> T:
 
 def _not_asked() -> Stopped:
     return Stopped("Not asked: it was stopped. Embed again to ask only for what is missing.")
+
+
+def _no_vector() -> BadReply:
+    return BadReply(
+        "The reply has no vector for this text, or one that is not made of finite numbers. Its "
+        "batch may have been billed; the others are kept, and this one is asked for again on the "
+        "next run."
+    )
 
 
 def _no_length() -> BadReply:

@@ -104,7 +104,10 @@ class Shelf:
 
 
 def divided(entry: Entry, reply: Reply, batch: Batch) -> list[Entry]:
-    """Return a batch's answer as one for each text; tokens and dollars add up to the whole's."""
+    """Return a batch's answer as one for each text that got a vector.
+
+    Tokens and dollars of all texts add up to the whole's.
+    """
     weights = [max(1, text.tokens) for text in batch]
     tokens: Sequence[int | None] = [None] * len(batch)
     if reply.usage is not None and not reply.usage.unknown:
@@ -114,6 +117,8 @@ def divided(entry: Entry, reply: Reply, batch: Batch) -> list[Entry]:
     found = []
     for place, text in enumerate(batch):
         assert text.alone is not None
+        if not reply.vectors[place]:
+            continue  # what is kept is an answer
         found.append(
             dataclasses.replace(
                 entry,

@@ -21,7 +21,7 @@ from llmnb.models.llm_model import LLMModel
 from llmnb.models.messages import Message, messages_of
 from llmnb.models.results import LLMResult
 from llmnb.models.target import HTTPTarget
-from llmnb.records import Delta, RawReply, Reply, Usage
+from llmnb.records import Delta, RawReply, Reply
 from llmnb.wire.catalog import Provider, provider
 from llmnb.wire.dialect import dialect
 
@@ -30,13 +30,6 @@ PROVIDER = "own"
 
 _NOT_FIELDS = ("model", "messages", "stream", "stream_options")
 _USD = "llmnb_usd"
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class PricedUsage(Usage):
-    """Tokens of an answer whose price its model told."""
-
-    usd: float | None = None
 
 
 class Guest:
@@ -171,14 +164,8 @@ class GuestTarget(HTTPTarget):
         usd = orjson.loads(reply.raw).get(_USD)
         if reply.usage is None or not isinstance(usd, float | int):
             return reply
-        told = {field.name: getattr(reply.usage, field.name) for field in dataclasses.fields(Usage)}
-        return dataclasses.replace(reply, usage=PricedUsage(**told, usd=float(usd)))
-
-    def price(self, usage: Usage | None, model: str | None) -> float | None:
-        """Return what the model told, else what `llmnb.set_price` says; None when unknown."""
-        if isinstance(usage, PricedUsage) and usage.usd is not None:
-            return usage.usd
-        return super().price(usage, model)
+        priced = dataclasses.replace(reply.usage, usd=float(usd))
+        return dataclasses.replace(reply, usage=priced)
 
 
 # -------------------------------------------------------------------------- who it is
@@ -231,7 +218,12 @@ def _name(model: LLMModel) -> str:
 
 def _row() -> Provider:
     return dataclasses.replace(
-        provider("litellm"), name=PROVIDER, is_local=False, charge="actual", has_schemas=True
+        provider("litellm"),
+        name=PROVIDER,
+        is_local=False,
+        charge="actual",
+        has_schemas=True,
+        tells_price=True,
     )
 
 
@@ -260,6 +252,8 @@ def _choice(place: int, result: LLMResult) -> dict[str, Any]:
     message = Message(content=said, role="assistant", tool_calls=result.tool_calls).body()
     if result.reasoning_content:
         message["reasoning_content"] = result.reasoning_content
+    if result.messages:
+        message |= result.messages[-1].handed_back
     reason = result.finish_reason or ("tool_calls" if result.tool_calls else "stop")
     return {"index": place, "message": message, "finish_reason": reason}
 

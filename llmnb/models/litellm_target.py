@@ -83,7 +83,7 @@ class LiteLLMTarget(HTTPTarget):
         body = self._dialect.stream_body(call.body)
         body.pop("stream", None)
         raw = await litellm.complete(body, self._connection, feed)
-        return dataclasses.replace(raw, body=assembler.finish()) if raw.status == 200 else raw
+        return dataclasses.replace(raw, body=assembler.finish()) if 200 <= raw.status < 300 else raw
 
     async def list_models(self) -> list[str]:
         """Return the one model: LiteLLM keeps no list of what an account may ask."""
@@ -91,6 +91,8 @@ class LiteLLMTarget(HTTPTarget):
 
     def price(self, usage: Usage | None, model: str | None) -> float | None:
         """Return dollars by our table, else by LiteLLM's; None when unknown."""
+        if usage is not None and usage.usd:
+            return usage.usd
         if usage is None or usage.unknown:
             return None
         head, _, rest = self.model.partition("/")

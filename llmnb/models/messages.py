@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from llmnb.errors import ConfigurationError
-from llmnb.records import ToolCall
+from llmnb.records import AssistantTurn, ToolCall
 
 _NAMED = frozenset(("content", "role", "name", "tool_call_id", "tool_calls"))
 
@@ -39,6 +39,13 @@ class Message:
     extra: Mapping[str, Any] = field(default_factory=dict, kw_only=True, repr=False)
     """Further fields of the turn, handed through."""
 
+    handed_back: Mapping[str, Any] = field(default_factory=dict, kw_only=True, repr=False)
+    """Fields of a turn that calls tools which its provider wants back with it, such as a
+    thinking model's reasoning; no other provider is sent them."""
+
+    provider: str | None = field(default=None, kw_only=True, repr=False)
+    """Catalog name of who said it, where there is something to hand back."""
+
     @classmethod
     def of(cls, message: Message | Mapping[str, Any] | str) -> Message:
         """Return a message from itself, a text of the user, or a dictionary.
@@ -59,6 +66,11 @@ class Message:
                 f"A message is a Message, a text or a dictionary, not {type(message).__name__}. "
                 "Nothing was sent."
             )
+        handed_back: dict[str, Any] = {}
+        provider = None
+        if isinstance(message, AssistantTurn):
+            handed_back = {name: message[name] for name in message.handed_back if name in message}
+            provider, message = message.provider, message.without_thoughts()
         return cls(
             content=message.get("content"),
             role=str(message.get("role") or "user"),
@@ -66,6 +78,8 @@ class Message:
             tool_call_id=message.get("tool_call_id"),
             tool_calls=tuple(_call_of(one) for one in message.get("tool_calls") or ()),
             extra={name: value for name, value in message.items() if name not in _NAMED},
+            handed_back=handed_back,
+            provider=provider,
         )
 
     def body(self) -> dict[str, Any]:
@@ -77,7 +91,11 @@ class Message:
             made["tool_call_id"] = self.tool_call_id
         if self.tool_calls:
             made["tool_calls"] = [_call_body(call) for call in self.tool_calls]
-        return {**made, **self.extra}
+        if not self.handed_back:
+            return {**made, **self.extra}
+        turn = AssistantTurn({**made, **self.extra, **self.handed_back})
+        turn.handed_back, turn.provider = tuple(self.handed_back), self.provider
+        return turn
 
     @property
     def text(self) -> str:
@@ -120,6 +138,14 @@ def messages_of(conversation: Conversation | Mapping[str, Any]) -> list[Message]
 def _call_of(call: ToolCall | Mapping[str, Any]) -> ToolCall:
     if isinstance(call, ToolCall):
         return call
+    custom = call.get("custom") if isinstance(call, Mapping) else None
+    if isinstance(custom, Mapping) and isinstance(custom.get("name"), str):
+        return ToolCall(
+            id=str(call.get("id") or ""),
+            name=custom["name"],
+            arguments=str(custom.get("input") or ""),
+            kind="custom",
+        )
     function = call.get("function") if isinstance(call, Mapping) else None
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         raise ConfigurationError("A tool call needs a function with a name. Nothing was sent.")
@@ -135,6 +161,9 @@ def _call_of(call: ToolCall | Mapping[str, Any]) -> ToolCall:
 
 
 def _call_body(call: ToolCall) -> dict[str, Any]:
+    if call.kind == "custom":
+        inner = {"name": call.name, "input": call.arguments}
+        return {"id": call.id, "type": "custom", "custom": inner}
     made: dict[str, Any] = {
         "id": call.id,
         "type": "function",

@@ -45,12 +45,13 @@ class Pieces:
         if restarted:
             self._shown = ""
         self._shown += text
-        if not text and not delta.reasoning:
+        if not (text or delta.reasoning or delta.commentary):
             return None
         return dataclasses.replace(
             self._blank,
             text=text,
             reasoning_content=delta.reasoning or None,
+            commentary=delta.commentary or None,
             restarted=restarted,
         )
 

@@ -94,6 +94,9 @@ class LLMResult:
     reasoning_content: str | None = None
     """What the model thought aloud before it answered."""
 
+    commentary: str | None = None
+    """What the model said of its work on the way, where it marks that as such."""
+
     finish_reason: str | None = None
     """Why it ended, in the provider's word."""
 
@@ -173,7 +176,13 @@ def result_of(
     reply = outcome.reply or Reply(text="")
     usage = reply.usage or (Usage(prompt=0, completion=0) if outcome.is_cached else None)
     has_reply = outcome.reply is not None
-    said = Message(content=reply.text or None, role="assistant", tool_calls=reply.tool_calls)
+    said = Message(
+        content=reply.text or None,
+        role="assistant",
+        tool_calls=reply.tool_calls,
+        handed_back=reply.handed_back or {},
+        provider=outcome.provider if reply.handed_back else None,
+    )
     return LLMResult(
         name=name,
         config=without_keys(config or {}),
@@ -192,6 +201,7 @@ def result_of(
         logprob=logprobs.total(reply.logprobs),
         top_logprobs=logprobs.likeliest(reply.logprobs),
         reasoning_content=reply.reasoning,
+        commentary=reply.commentary,
         finish_reason=reply.finish_reason,
         tool_calls=reply.tool_calls,
         response_id=reply.response_id,

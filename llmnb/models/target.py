@@ -14,15 +14,15 @@ import orjson
 
 from llmnb import bridge
 from llmnb.adapters import prices, tokens
-from llmnb.adapters.http import HttpClient
+from llmnb.adapters.http import HttpClient, is_stream
 from llmnb.decide.quality import chosen_length
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import BadReply, LLMNBError
-from llmnb.records import Announced, Limits, RawReply, Reply, Usage, secret
+from llmnb.records import Announced, AssistantTurn, Limits, RawReply, Reply, Usage, secret
 from llmnb.store.keys import RenamedKey, answer_key
 from llmnb.wire import canonical, classify, headers
 from llmnb.wire.catalog import Provider, models_url, streamed
-from llmnb.wire.dialect import Dialect, samples_in
+from llmnb.wire.dialect import Assembler, Dialect, samples_in, tier_in
 from llmnb.wire.keys import auth_headers, masked
 from llmnb.wire.openai_embeddings import checked, inputs_in
 
@@ -129,12 +129,15 @@ class HTTPTarget:
         Raises:
             InputError: If the request asks nothing or cannot be written as JSON.
         """
+        request, before = _with_own_thoughts(request, self.provider)
         written = self._dialect.body(request, model=self.model, params=params)
         body = canonical.with_plain_numbers(written)
         decisive = canonical.canonical(body)
         key = self._key_of(decisive, sample, extra)
-        if body is not written:
-            older = self._key_of(canonical.canonical(written), sample, extra)
+        if before is not None:
+            written = self._dialect.body(before, model=self.model, params=params)
+        if before is not None or body is not written or not canonical.TIERS.isdisjoint(body):
+            older = self._key_of(canonical.released(written), sample, extra)
             key = RenamedKey(key, older)
         # The canonical bytes are a good body themselves, unless a field was left out of them.
         is_partial = not canonical.UNDECIDING.isdisjoint(body)
@@ -170,21 +173,27 @@ class HTTPTarget:
         """Send one request and read its reply whole."""
         if on_delta is not None:
             return await self._stream(call, on_delta)
-        return await http_client().post(
+        raw = await http_client().post(
             self.url,
             headers=self._headers,
             body=call.wire,
             origin_has_key=self._key is not None and not self._allow_http,
         )
+        if raw.body[:1] != b"{" and self.judge(raw) is None and is_stream(raw.headers):
+            # A stream that nobody asked for.
+            assembler = self._dialect.assembler(samples=samples_in(call.body))
+            assembler.feed(raw.body)
+            return self._put_together(raw, assembler)
+        return raw
 
     async def _stream(self, call: Call, on_delta: OnDelta) -> RawReply:
         """Ask for the answer in pieces; the reply is the one it would have been in one piece."""
         assembler = self._dialect.assembler(samples=samples_in(call.body))
-        is_stream = False
+        has_come = False
 
         def feed(piece: bytes) -> bool:
-            nonlocal is_stream
-            is_stream = True
+            nonlocal has_come
+            has_come = True
             deltas = assembler.feed(piece)
             for delta in deltas:
                 on_delta(delta)
@@ -198,8 +207,10 @@ class HTTPTarget:
             feed=feed,
             has_ended=assembler.has_ended,
         )
-        if not is_stream:
-            return raw
+        return self._put_together(raw, assembler) if has_come else raw
+
+    def _put_together(self, raw: RawReply, assembler: Assembler) -> RawReply:
+        """Return a reply with the body that it would have had in one piece."""
         try:
             return dataclasses.replace(raw, body=assembler.finish())
         except LLMNBError as error:
@@ -227,7 +238,7 @@ class HTTPTarget:
 
     def judge(self, raw: RawReply) -> LLMNBError | None:
         """Return the typed error that a reply means, or None for a good status."""
-        if raw.status == 200:
+        if 200 <= raw.status < 300:
             return None
         return classify.classify(
             raw.status,
@@ -267,12 +278,25 @@ class HTTPTarget:
         return float(usage.total)
 
     def price(self, usage: Usage | None, model: str | None) -> float | None:
-        """Return dollars, 0 for a local model, None when unknown, as where a count is missing."""
+        """Return dollars, 0 for a local model, None when unknown, as where a count is missing.
+
+        Args:
+            usage: Tokens; what a reply itself says that it cost wins over the table.
+            model: Who answered, as the reply names it: priced where the name that was asked is in
+                no table, as a deployment's or a router's is not.
+        """
         if self.row.is_local:
             return 0.0
-        if usage is None or usage.unknown:
+        if usage is None:
             return None
-        return prices.price(self.row.name, self.model, usage)
+        if usage.usd is not None and (usage.usd > 0 or self.row.tells_price):
+            return usage.usd
+        if usage.unknown:
+            return None
+        found = prices.price(self.row.name, self.model, usage)
+        if found is None and model and model != self.model:
+            found = prices.price(self.row.name, model, usage)
+        return found
 
     def highest_price(self, call: Call) -> float | None:
         """Return what a request may cost at most, as far as can be told; None when unknown."""
@@ -281,7 +305,11 @@ class HTTPTarget:
         asked = chosen_length(call.body) or call.body.get("max_tokens")
         answer = asked if isinstance(asked, int) and asked else UNLIMITED_ANSWER
         # Every token is at least one byte, so the bytes bound the prompt from above.
-        usage = Usage(prompt=len(call.wire), completion=answer * samples_in(call.body))
+        usage = Usage(
+            prompt=len(call.wire),
+            completion=answer * samples_in(call.body),
+            tier=tier_in(call.body),
+        )
         return self.price(usage, self.model)
 
     def fits(self, call: Call) -> bool:
@@ -291,6 +319,30 @@ class HTTPTarget:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.row.name}/{self.model} at {_origin(self.url)}>"
+
+
+def _with_own_thoughts(
+    request: Mapping[str, Any], provider: str
+) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+    """Return a request in which nobody's thoughts stand but the provider's own.
+
+    Returns:
+        It, and the same without any thoughts, as release 0.1.0 sent it; None in place of that
+        where no turn holds any, as nearly always.
+    """
+    turns = request.get("messages")
+    if type(turns) is not list or not any(type(turn) is AssistantTurn for turn in turns):
+        return request, None
+    own, bare = [], []
+    for turn in turns:
+        if isinstance(turn, AssistantTurn):
+            without = turn.without_thoughts()
+            bare.append(without)
+            own.append(dict(turn) if turn.provider == provider else without)
+        else:
+            bare.append(turn)
+            own.append(turn)
+    return {**request, "messages": own}, {**request, "messages": bare}
 
 
 def model_ids(body: bytes, provider: str) -> list[str]:

@@ -66,7 +66,7 @@ def tool_bodies(tools: Tools) -> list[dict[str, Any]]:
 
 def name_of(tool: Mapping[str, Any]) -> str | None:
     """Return the name of a tool as JSON; None for a provider's own tool without one."""
-    inner = tool.get("function")
+    inner = tool.get("function") or tool.get("custom")
     name = inner.get("name") if isinstance(inner, Mapping) else tool.get("name")
     return name if isinstance(name, str) else None
 

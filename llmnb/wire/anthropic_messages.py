@@ -12,8 +12,7 @@ from llmnb.records import Reply, ToolCall, Usage
 from llmnb.wire import anthropic_requests, ends, json_bytes, openai_replies
 from llmnb.wire.anthropic_requests import ANSWER_TOOL
 from llmnb.wire.anthropic_stream import MessageAssembler
-
-_STREAM_STARTS = (b"event:", b"data:")
+from llmnb.wire.sse import is_stream
 
 
 class AnthropicMessages:
@@ -46,7 +45,7 @@ class AnthropicMessages:
             BadReply: If it cannot be read; its bytes are kept.
             LLMNBError: Of another type, if it says what went wrong.
         """
-        if raw.startswith(_STREAM_STARTS):
+        if is_stream(raw):
             raw = self.assembler().whole(raw)
         body, readable = openai_replies.load_object(raw)
         content = body.get("content")
@@ -73,6 +72,7 @@ class AnthropicMessages:
             response_id=openai_replies.text_or_none(body.get("id")),
             usage=used,
             tool_calls=calls,
+            handed_back=_handed_back(content) if calls else None,
             reasoning=thoughts,
             raw=readable,
         )
@@ -86,6 +86,20 @@ def _texts(content: list[dict[str, Any]], kind: str) -> str:
     """Return the text of all blocks of a kind, which bears the same name as its text."""
     texts = (block.get(kind) for block in content if block.get("type") == kind)
     return "".join(text for text in texts if isinstance(text, str))
+
+
+def _handed_back(content: list[dict[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the signed thoughts before a call, without which a thinking model goes on with none.
+
+    In the name that LiteLLM gives them.
+    """
+    thoughts = [
+        block
+        for block in content
+        if block.get("type") == "redacted_thinking"
+        or (block.get("type") == "thinking" and block.get("signature"))
+    ]
+    return {anthropic_requests.THOUGHTS: thoughts} if thoughts else None
 
 
 def _tool_calls(content: list[dict[str, Any]]) -> tuple[ToolCall, ...]:
@@ -128,6 +142,8 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         return None
     read = count(found.get("cache_read_input_tokens")) or 0
     written = count(found.get("cache_creation_input_tokens")) or 0
+    lasting = found.get("cache_creation")
+    hour = count(lasting.get("ephemeral_1h_input_tokens")) if isinstance(lasting, dict) else None
     details = found.get("output_tokens_details")
     thought = count(details.get("thinking_tokens")) if isinstance(details, dict) else None
     return ends.counted(
@@ -136,5 +152,6 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         wrote=wrote,
         cache_read=read,
         cache_write=written,
+        cache_write_hour=min(hour or 0, written),
         reasoning=thought or 0,
     )

@@ -59,8 +59,11 @@ _MISSING = {
 }
 
 _IN_USER = frozenset(("role", "content"))
-_IN_ASSISTANT = frozenset(
-    ("role", "content", "tool_calls", "refusal", "reasoning", "reasoning_content", "annotations")
+THOUGHTS = "thinking_blocks"
+"""Field of an assistant's turn in which its signed thoughts stand, to be handed back."""
+
+_IN_ASSISTANT = (
+    frozenset(("role", "content", "tool_calls", "refusal", "annotations")) | conversation.THOUGHTS
 )
 _IN_TOOL = frozenset(("role", "content", "tool_call_id", "name", "is_error"))
 
@@ -150,7 +153,11 @@ def _turn(message: Mapping[str, Any], role: str, place: int) -> tuple[str, _Bloc
             for one in conversation.calls_of(message, place)
         ]
         content = _content(message, place)
-        return "assistant", [*_blocks(content), *calls] if calls else content
+        thoughts = message.get(THOUGHTS)
+        thoughts = list(thoughts) if isinstance(thoughts, (list, tuple)) else []
+        if not calls and not thoughts:
+            return "assistant", content
+        return "assistant", [*thoughts, *_blocks(content), *calls]
     if role == "tool":
         conversation.only(message, place, _IN_TOOL, _PROVIDER)
         return "user", [_tool_result(message, place)]

@@ -13,12 +13,31 @@ from typing import Any
 from llmnb.errors import InputError
 from llmnb.wire import json_bytes
 
-UNDECIDING = frozenset(("stream", "stream_options", "user", "metadata"))
+TIERS = frozenset(("service_tier", "serviceTier"))
+"""Fields that say how fast, and at what price, an answer is wanted."""
+
+_ALWAYS_UNDECIDING = frozenset(("stream", "stream_options", "user", "metadata"))
+
+UNDECIDING = _ALWAYS_UNDECIDING | TIERS
 """Fields that change how an answer travels or whom it is counted for, not the answer."""
 
 
-def canonical(body: Mapping[str, Any]) -> bytes:
+def released(body: Mapping[str, Any]) -> bytes:
+    """Return the bytes that release 0.1.0 made a key of: the service tier was part of them.
+
+    Example:
+        >>> released({"service_tier": "flex", "user": "me"})
+        b'{"service_tier":"flex"}'
+    """
+    return canonical(body, _ALWAYS_UNDECIDING)
+
+
+def canonical(body: Mapping[str, Any], without: frozenset[str] = UNDECIDING) -> bytes:
     """Return a request body as bytes that are equal when the answer would be.
+
+    Args:
+        body: The body.
+        without: Fields that are left out.
 
     Raises:
         InputError: If the body holds something that JSON cannot say.
@@ -31,7 +50,7 @@ def canonical(body: Mapping[str, Any]) -> bytes:
         names = sorted(body)
     except TypeError:
         raise _unwritable("a field's name is not text") from None
-    return encoded({name: body[name] for name in names if name not in UNDECIDING})
+    return encoded({name: body[name] for name in names if name not in without})
 
 
 def with_plain_numbers(body: dict[str, Any]) -> dict[str, Any]:

@@ -73,6 +73,9 @@ class Provider:
     start_command: str = ""
     """Command that starts it, where it is a server on the person's own machine."""
 
+    tells_price: bool = False
+    """Whether its replies tell what they cost, so that a price of 0 is one."""
+
     has_schemas: bool = True
     """Whether it takes a JSON schema for the answer; else the prompt asks for the form."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,11 @@ _ANSWERLESS = ("store", "safety_identifier", "prompt_cache_key", "prompt_cache_r
 
 _NEUTRAL: Mapping[str, Any] = {"n": 1, "best_of": 1, "modalities": ["text"]}
 """Values beside False, 0 and emptiness with which a field asks for what everybody does anyway."""
+
+THOUGHTS = frozenset(
+    ("reasoning", "reasoning_content", "reasoning_details", "thinking_blocks", "output_items")
+)
+"""Fields of an assistant's turn in which providers keep a model's thoughts: its own business."""
 
 LENGTHS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 """Names under which callers say how long an answer may be; the first one counts."""
@@ -299,7 +304,12 @@ def calls_of(message: Mapping[str, Any], place: int) -> list[Called]:
         InputError: If one has no name, or arguments that are no JSON object.
     """
     found = []
-    for call in message.get("tool_calls") or ():
+    for call in tool_calls_in(message):
+        if isinstance(call, Mapping) and isinstance(custom := call.get("custom"), Mapping):
+            raise refused(
+                f"messages[{place}] calls the custom tool {str(custom.get('name'))[:60]!r}, which "
+                "only OpenAI has."
+            )
         function = call.get("function") if isinstance(call, Mapping) else None
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
             raise refused(f"messages[{place}] has a tool call without a function's name.")
@@ -314,6 +324,12 @@ def calls_of(message: Mapping[str, Any], place: int) -> list[Called]:
         name = str(call.get("id") or "")
         found.append(Called(id=name, name=function["name"], arguments=arguments, call=call))
     return found
+
+
+def tool_calls_in(message: Mapping[str, Any]) -> Sequence[Any]:
+    """Return a message's calls of tools as they stand there; none where there is no list."""
+    calls = message.get("tool_calls")
+    return calls if isinstance(calls, (list, tuple)) else ()
 
 
 def _object_in(text: str) -> Any:

@@ -135,6 +135,17 @@ def samples_in(body: Mapping[str, Any]) -> int:
     return asked if type(asked) is int and asked > 0 else 1
 
 
+def tier_in(body: Mapping[str, Any]) -> str | None:
+    """Return the service tier that a request body asks for, in whichever dialect.
+
+    Example:
+        >>> tier_in({"service_tier": "flex"}), tier_in({"serviceTier": "FLEX"}), tier_in({})
+        ('flex', 'flex', None)
+    """
+    asked = body.get("service_tier") or body.get("serviceTier")
+    return asked.lower() if isinstance(asked, str) else None
+
+
 def is_spoken(name: str) -> bool:
     """Whether llmnb speaks a dialect that the catalog names.
 

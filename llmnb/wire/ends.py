@@ -139,12 +139,15 @@ def counted(
     wrote: bool,
     cache_read: int = 0,
     cache_write: int = 0,
+    cache_write_hour: int = 0,
     reasoning: int = 0,
+    tier: str | None = None,
+    usd: float | None = None,
 ) -> Usage | None:
     """Return the tokens of a reply, a missing count taken from the total; None where it says none.
 
-    A count of zero is no count where it cannot be true: no prompt has no tokens, and no
-    answer that holds something.
+    What a reply says it cost is kept where it counts no tokens, too. A count of zero is no count
+    where it cannot be true: no prompt has no tokens, and no answer that holds something.
 
     Args:
         prompt: Input tokens; None where the reply does not say.
@@ -153,7 +156,10 @@ def counted(
         wrote: Whether the reply holds a text, a call of a tool or reasoning.
         cache_read: Input tokens from the provider's own cache.
         cache_write: Input tokens written there.
+        cache_write_hour: Those of them that are kept there for an hour.
         reasoning: Output tokens of hidden reasoning.
+        tier: Service tier that the reply names.
+        usd: Dollars that the reply says it cost.
 
     Example:
         >>> counted(9, None, 14, wrote=True).completion
@@ -161,7 +167,7 @@ def counted(
         >>> counted(9, 0, wrote=True).unknown
         ('completion',)
     """
-    if prompt is None and completion is None:
+    if prompt is None and completion is None and usd is None:
         return None
     if completion == 0 and wrote:
         completion = None
@@ -182,6 +188,9 @@ def counted(
         cache_write=cache_write,
         reasoning=reasoning,
         unknown=unknown,
+        cache_write_hour=cache_write_hour,
+        tier=tier,
+        usd=usd,
     )
 
 

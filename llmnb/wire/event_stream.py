@@ -9,7 +9,7 @@ from llmnb.errors import IncompleteReply, LLMNBError
 from llmnb.records import Delta
 from llmnb.wire import json_bytes
 from llmnb.wire.classify import error_inside, shown
-from llmnb.wire.sse import EventDecoder
+from llmnb.wire.sse import EventDecoder, is_document, without_done
 
 _HEAD_BYTES = 2000
 
@@ -17,7 +17,7 @@ _HEAD_BYTES = 2000
 class EventAssembler:
     """Reads one streamed reply; a dialect says what its events mean."""
 
-    __slots__ = ("_decoder", "_error", "_garbled", "_head", "_is_done")
+    __slots__ = ("_begun", "_decoder", "_document", "_error", "_garbled", "_head", "_is_done")
 
     def __init__(self) -> None:
         self._decoder = EventDecoder()
@@ -25,6 +25,11 @@ class EventAssembler:
         self._garbled = 0
         self._head = b""
         self._is_done = False
+        self._begun: bytes | None = b""
+        """What came before it is clear what comes; None afterwards."""
+
+        self._document: list[bytes] | None = None
+        """The pieces of a document that came in a stream's place."""
 
     # ------------------------------------------------------------ what a dialect says
 
@@ -54,6 +59,11 @@ class EventAssembler:
         """Take bytes as they come; returns what they bring of the answer."""
         if len(self._head) < _HEAD_BYTES:
             self._head += data[:_HEAD_BYTES]
+        if self._begun is not None:
+            data = self._opened(data)
+        if self._document is not None:
+            self._document.append(data)
+            return []
         deltas: list[Delta] = []
         for event in self._decoder.feed(data):
             deltas += self._take_event(event)
@@ -65,13 +75,15 @@ class EventAssembler:
         return self.finish()
 
     def finish(self) -> bytes:
-        """Return the unstreamed body.
+        """Return the unstreamed body; where a document came in place of a stream, that.
 
         Raises:
             IncompleteReply: If the answer, or everything, lacks its end, or if a piece of it
                 could not be read.
             LLMNBError: Of another type, if the stream brought an error before any answer.
         """
+        if self._document is not None:
+            return without_done(b"".join(self._document))
         was_garbled = self._garbled
         for event in self._decoder.finish():
             self._take_event(event)
@@ -81,6 +93,18 @@ class EventAssembler:
         if (error := self._fault(raw)) is not None:
             raise error
         return raw
+
+    def _opened(self, data: bytes) -> bytes:
+        """Return what has come so far once it tells whether it is a stream or a document."""
+        assert self._begun is not None
+        self._begun += data
+        found = is_document(self._begun)
+        if found is None:
+            return b""
+        data, self._begun = self._begun, None
+        if found:
+            self._document = []
+        return data
 
     def note_error(self, value: Mapping[str, Any]) -> None:
         """Remember an object that says what went wrong."""

@@ -12,8 +12,7 @@ from llmnb.errors import BadReply
 from llmnb.records import Reply, ToolCall, Usage
 from llmnb.wire import ends, gemini_requests, json_bytes, openai_replies
 from llmnb.wire.gemini_stream import CandidateAssembler
-
-_STREAM_STARTS = (b"data:", b"event:")
+from llmnb.wire.sse import is_stream
 
 _SPOILT = frozenset(
     (
@@ -56,7 +55,7 @@ class GeminiGenerate:
             BadReply: If it cannot be read; its bytes are kept.
             LLMNBError: Of another type, if it says what went wrong.
         """
-        if raw.startswith(_STREAM_STARTS):
+        if is_stream(raw):
             raw = self.assembler().whole(raw)
         elif raw.lstrip()[:1] == b"[":
             raw = _joined(raw, self.assembler())
@@ -203,4 +202,5 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         wrote=wrote,
         cache_read=count(found.get("cachedContentTokenCount")) or 0,
         reasoning=thoughts or 0,
+        tier=openai_replies.tier({"service_tier": found.get("serviceTier")}),
     )

@@ -64,11 +64,9 @@ _UNSIGNED = "skip_thought_signature_validator"
 """What Google gives to be written where a call was not made, and signed, by Gemini 3 itself."""
 
 _IN_TURN = frozenset(("role", "content", "parts"))
-_IN_ASSISTANT = frozenset(
-    (
-        *("role", "content", "parts", "tool_calls", "refusal"),
-        *("reasoning", "reasoning_content", "annotations"),
-    )
+_IN_ASSISTANT = (
+    frozenset(("role", "content", "parts", "tool_calls", "refusal", "annotations"))
+    | conversation.THOUGHTS
 )
 _IN_TOOL = frozenset(("role", "content", "tool_call_id", "name"))
 

@@ -11,14 +11,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from llmnb.errors import InputError
 from llmnb.records import Quality, Reply, ToolCall
-from llmnb.wire import ends, openai_replies, openai_requests
+from llmnb.wire import ends, json_bytes, openai_replies, openai_requests
 from llmnb.wire.openai_chat_stream import ChatPieces
 from llmnb.wire.openai_content import reasoning_of, text_of
 from llmnb.wire.openai_stream import StreamAssembler
+from llmnb.wire.sse import is_stream
 
 _NEW_LENGTH_NAME = re.compile(r"(?:.*/)?(?:o\d|gpt-(?:[5-9]|[1-9]\d))(?:[-.:@]|$)")
 """Models of OpenAI that refuse ``max_tokens`` and want ``max_completion_tokens``.
@@ -71,7 +70,7 @@ class OpenAIChat:
             BadReply: If it cannot be read; its bytes are kept.
             LLMNBError: Of another type, if it says what went wrong.
         """
-        if raw.startswith(b"data:"):
+        if is_stream(raw):
             raw = self.assembler().whole(raw)
         body, readable = openai_replies.load(raw)
         choices = body["choices"]
@@ -97,6 +96,7 @@ class OpenAIChat:
             usage=usage,
             texts=tuple(map(_choice_text, choices)) if len(choices) > 1 else (),
             tool_calls=_tool_calls(calls) if calls else (),
+            handed_back=_handed_back(message) if calls else None,
             reasoning=thoughts,
             logprobs=choice.get("logprobs"),
             raw=readable,
@@ -154,17 +154,31 @@ def _quality(choice: Mapping[str, Any]) -> Quality:
     return ends.openai(choice.get("finish_reason"), choice["message"].get("refusal"))
 
 
+_HANDED_BACK = ("reasoning_content", "reasoning_details", "thinking_blocks")
+"""What thinking models want back with a turn that calls tools.
+
+The first at DeepSeek, Z.ai, xAI and Kimi, the second at OpenRouter, the third through LiteLLM.
+"""
+
+
+def _handed_back(message: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return {name: message[name] for name in _HANDED_BACK if message.get(name)} or None
+
+
 def _tool_calls(calls: Any) -> tuple[ToolCall, ...]:
     found = []
     for call in calls if isinstance(calls, list) else ():
-        function = call.get("function") if isinstance(call, dict) else None
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        if not isinstance(call, dict):
             continue
-        arguments = function.get("arguments")
-        if not isinstance(arguments, str):
-            # Some servers send the arguments parsed; the record's promise is text.
-            arguments = orjson.dumps(arguments or {}).decode()
-        found.append(
-            ToolCall(id=str(call.get("id") or ""), name=function["name"], arguments=arguments)
-        )
+        name = str(call.get("id") or "")
+        function, custom = call.get("function"), call.get("custom")
+        if isinstance(function, dict) and isinstance(function.get("name"), str):
+            arguments = function.get("arguments")
+            if not isinstance(arguments, str):
+                # Some servers send the arguments parsed; the record's promise is text.
+                arguments = json_bytes.write(arguments or {}, is_strict=False).decode()
+            found.append(ToolCall(id=name, name=function["name"], arguments=arguments))
+        elif isinstance(custom, dict) and isinstance(custom.get("name"), str):
+            words = openai_replies.text_or_none(custom.get("input")) or ""
+            found.append(ToolCall(id=name, name=custom["name"], arguments=words, kind="custom"))
     return tuple(found)

@@ -11,6 +11,10 @@ from llmnb.wire.openai_stream import Growing
 
 _REASONING = ("reasoning_content", "reasoning")
 _GROWING = ("refusal", *_REASONING)
+_DETAILS = "reasoning_details"
+"""OpenRouter's list of thoughts; the pieces of one have the same place."""
+
+_GROWING_DETAILS = ("text", "summary", "data")
 _MOST_CALLS = 1024
 """More tool calls in one message are a fault, not an answer."""
 
@@ -47,6 +51,8 @@ class ChatPieces:
                 is_progress = _add_calls(message, value) or is_progress
             elif name == "function_call":
                 is_progress = _add_function(message.setdefault(name, {}), value) or is_progress
+            elif name == _DETAILS and isinstance(value, list):
+                _add_details(message.setdefault(name, []), value)
             elif isinstance(value, list):
                 _grow_list(message, name, value)
             elif value is not None:
@@ -59,9 +65,12 @@ class ChatPieces:
         _join(message)
         if isinstance(function := message.get("function_call"), dict):
             _join(function)
+        for detail in message.get(_DETAILS) or ():
+            if isinstance(detail, dict):
+                _join(detail)
         for call in message.get("tool_calls") or ():
             call.pop("index", None)
-            _join(call["function"])
+            _join(call.get("custom") or call["function"])
 
 
 def _grow(fields: dict[str, Any], name: str, text: str) -> None:
@@ -89,6 +98,8 @@ def _join(fields: dict[str, Any]) -> None:
 def _add_content(message: dict[str, Any], value: Any) -> str:
     """Add text or parts to a message's content; returns the new text."""
     known = message["content"]
+    if isinstance(value, dict):
+        value = text_of(value)
     if isinstance(value, str):
         if type(known) is list:
             known.append({"type": "text", "text": value})
@@ -120,9 +131,34 @@ def _add_calls(message: dict[str, Any], pieces: Any) -> bool:
             call["id"] = name
         if isinstance(kind := piece.get("type"), str) and kind:
             call["type"] = kind
-        _add_function(call["function"], piece.get("function"))
+        if isinstance(custom := piece.get("custom"), dict):
+            call.pop("function", None)
+            _add_to_call(call.setdefault("custom", {"name": "", "input": ""}), custom, "input")
+        elif "custom" not in call:
+            _add_function(call["function"], piece.get("function"))
         was_added = True
     return was_added
+
+
+def _add_details(known: Any, pieces: list[Any]) -> None:
+    """Add pieces of thoughts to those that are there."""
+    if type(known) is not list:
+        return
+    for piece in pieces:
+        last = known[-1] if known and isinstance(known[-1], dict) else None
+        if (
+            last is None
+            or not isinstance(piece, dict)
+            or piece.get("index") is None
+            or any(piece.get(name) != last.get(name) for name in ("index", "type"))
+        ):
+            known.append(piece)
+            continue
+        for name, value in piece.items():
+            if name in _GROWING_DETAILS and isinstance(value, str):
+                _grow(last, name, value)
+            elif value is not None:
+                last[name] = value
 
 
 def _call_of(known: list[dict[str, Any]], piece: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,12 +183,21 @@ def _call_of(known: list[dict[str, Any]], piece: Mapping[str, Any]) -> dict[str,
 
 def _add_function(function: Any, piece: Any) -> bool:
     """Add a piece of a function's name and arguments; returns whether there was one."""
-    if not isinstance(piece, dict) or not isinstance(function, dict):
+    return _add_to_call(function, piece, "arguments")
+
+
+def _add_to_call(called: Any, piece: Any, growing: str) -> bool:
+    """Add a piece of what is called: only what it is called with grows.
+
+    A name comes whole, and from some servers again with every piece.
+    """
+    if not isinstance(piece, dict) or not isinstance(called, dict):
         return False
-    for name in ("name", "arguments"):
-        value = piece.get(name)
-        if isinstance(value, str):
-            _grow(function, name, value)
-        elif value is not None:
-            function[name] = value
+    if isinstance(name := piece.get("name"), str) and name:
+        called["name"] = name
+    value = piece.get(growing)
+    if isinstance(value, str):
+        _grow(called, growing, value)
+    elif value is not None:
+        called[growing] = value
     return True

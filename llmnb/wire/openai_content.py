@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llmnb.wire import json_bytes
+
 
 def text_of(content: Any) -> str:
-    """Return a content as text; parts that are not text are left out.
+    """Return a content as text; parts that are not text are left out, an object is JSON.
 
     Example:
         >>> text_of([{"type": "text", "text": "Hi"}, {"type": "thinking", "thinking": []}])
         'Hi'
+        >>> text_of({"stars": 4})
+        '{"stars":4}'
     """
     if isinstance(content, str):
         return content
+    if isinstance(content, dict):
+        # Cloudflare gives what was asked for as JSON already read.
+        return json_bytes.write(content, is_strict=False).decode()
     if isinstance(content, list):
         texts = (part.get("text") for part in content if isinstance(part, dict))
         return "".join(text for text in texts if isinstance(text, str))
@@ -25,7 +32,8 @@ def thinking_of(content: Any) -> str:
     """Return the reasoning that Mistral puts among the parts of a content."""
     if not isinstance(content, list):
         return ""
-    return "".join(text_of(part.get("thinking")) for part in content if isinstance(part, dict))
+    thoughts = (part.get("thinking") for part in content if isinstance(part, dict))
+    return "".join(text_of(thought) for thought in thoughts if isinstance(thought, (str, list)))
 
 
 def reasoning_of(message: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Mapping
 from typing import Any
 
-from llmnb.errors import BadReply, InputError
+from llmnb.errors import InputError
 from llmnb.records import Delta, Reply, Usage
 from llmnb.wire import ends, openai_replies, openai_requests
 from llmnb.wire.event_stream import EventAssembler
@@ -61,9 +61,11 @@ class OpenAIEmbeddings:
     def parse(self, raw: bytes) -> Reply:
         """Read a reply; how many vectors it must have is for `checked` to say.
 
+        One that is null or not made of finite numbers is empty, as long as another one is good.
+
         Raises:
             BadReply: If it cannot be read, lacks a vector that its own numbering
-                names, or has vectors of different lengths; its bytes are kept.
+                names, has no good one, or has some of different lengths; its bytes are kept.
             LLMNBError: Of another type, if it says what went wrong.
         """
         body, readable = openai_replies.load_object(raw)
@@ -76,8 +78,11 @@ class OpenAIEmbeddings:
             data = sorted(data, key=openai_replies.index_of)
             if [one.get("index") for one in data] != list(range(len(data))):
                 raise openai_replies.unusable(raw, "has vectors whose numbers leave gaps")
-        vectors = tuple(_vector(one.get("embedding"), raw) for one in data)
-        if len({len(vector) for vector in vectors}) > 1:
+        vectors = tuple(_vector(one.get("embedding")) for one in data)
+        lengths = {len(vector) for vector in vectors if vector}
+        if not lengths:
+            raise openai_replies.unusable(raw, NOT_FINITE)
+        if len(lengths) > 1:
             raise openai_replies.unusable(raw, "has vectors of different lengths")
         return Reply(
             text="",
@@ -100,7 +105,10 @@ def _usage(body: Mapping[str, Any]) -> Usage | None:
         return None
     count = openai_replies.count
     prompt, total = count(found.get("prompt_tokens")), count(found.get("total_tokens"))
-    return None if prompt is None and total is None else ends.counted(prompt, 0, total, wrote=False)
+    usd = openai_replies.dollars(found)
+    if prompt is None and total is None and usd is None:
+        return None
+    return ends.counted(prompt, 0, total, wrote=False, usd=usd)
 
 
 def inputs_in(body: Mapping[str, Any]) -> int:
@@ -180,27 +188,24 @@ def _described(texts: Any) -> str:
     return "an empty list" if isinstance(texts, (list, tuple)) else type(texts).__name__
 
 
-def _vector(embedding: Any, raw: bytes) -> bytes:
-    """Return a vector that came as a list of numbers, or as their bytes in base64."""
+NOT_FINITE = "has a vector that is not made of finite numbers"
+
+
+def _vector(embedding: Any) -> bytes:
+    """Return a vector that came as a list of numbers or as their bytes in base64; else nothing."""
     try:
         if isinstance(embedding, str):
             vector = base64.b64decode(embedding, validate=True)
         elif isinstance(embedding, list):
             vector = packed(embedding)
         else:
-            raise openai_replies.unusable(raw, "has an entry without a vector")
+            return b""
     except (TypeError, OverflowError, ValueError, binascii.Error):
-        raise _garbled(raw) from None
-    if not vector:
-        raise openai_replies.unusable(raw, "has a vector without numbers")
+        return b""
     # The sum of what is not finite is not finite either; a model that overflowed says NaN.
     if len(vector) % _BYTES_PER_NUMBER or not math.isfinite(sum(numbers(vector))):
-        raise _garbled(raw)
+        return b""
     return vector
-
-
-def _garbled(raw: bytes) -> BadReply:
-    return openai_replies.unusable(raw, "has a vector that is not made of finite numbers")
 
 
 class _NoVectors(EventAssembler):

@@ -10,6 +10,7 @@ from llmnb.records import Quality, Usage
 from llmnb.wire import ends, json_bytes
 from llmnb.wire.classify import error_inside, shown
 from llmnb.wire.problem import problem_of
+from llmnb.wire.sse import without_done
 
 _LARGEST_COUNT = 2**53
 """More tokens than this are a mistake, not a count."""
@@ -27,7 +28,7 @@ def load_object(raw: bytes) -> tuple[dict[str, Any], bytes]:
         LLMNBError: Of another type, if it says what went wrong.
     """
     try:
-        body, readable = json_bytes.read_with_bytes(raw)
+        body, readable = _read(raw)
     except json_bytes.NotJSON:
         raise _unreadable(raw, "is not JSON") from None
     if not isinstance(body, dict):
@@ -35,6 +36,15 @@ def load_object(raw: bytes) -> tuple[dict[str, Any], bytes]:
     if body.get("error"):
         raise error_inside(body, raw)
     return body, readable
+
+
+def _read(raw: bytes) -> tuple[Any, bytes]:
+    try:
+        return json_bytes.read_with_bytes(raw)
+    except json_bytes.NotJSON:
+        if (document := without_done(raw)) is raw:
+            raise
+    return json_bytes.read_with_bytes(document)
 
 
 def load(raw: bytes) -> tuple[dict[str, Any], bytes]:
@@ -73,7 +83,7 @@ _KINDS: dict[type, str] = {
 def unusable(raw: bytes, fault: str) -> BadReply:
     """Return the error for a reply that lacks what an answer needs."""
     return BadReply(
-        f"A reply came (HTTP 200, {len(raw):,} bytes) that {fault}. It may have been billed; its "
+        f"A reply came ({len(raw):,} bytes) that {fault}. It may have been billed; its "
         "bytes are kept with the error, and it is not asked again in this run.",
         status=200,
         raw=raw,
@@ -111,23 +121,81 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     if not isinstance(found, dict):
         return None
     read = written = reasoning = None
+    prompt, completion = count(found.get("prompt_tokens")), count(found.get("completion_tokens"))
+    total = count(found.get("total_tokens"))
     if isinstance(details := found.get("prompt_tokens_details"), dict):
         # Most often 0 or absent: then there is nothing to check.
         read = (value := details.get("cached_tokens")) and count(value)
         written = (value := details.get("cache_write_tokens")) and count(value)
-    elif "prompt_cache_hit_tokens" in found:  # DeepSeek's name
-        read = count(found["prompt_cache_hit_tokens"])
+    if not read:
+        read = next((count(found[name]) for name in _CACHED if name in found), None)
     if isinstance(details := found.get("completion_tokens_details"), dict):
         reasoning = (value := details.get("reasoning_tokens")) and count(value)
+        if reasoning and prompt and completion is not None and total:
+            # xAI counts the reasoning beside the answer; the total tells.
+            completion += reasoning if total == prompt + completion + reasoning else 0
     return ends.counted(
-        count(found.get("prompt_tokens")),
-        count(found.get("completion_tokens")),
-        count(found.get("total_tokens")),
+        prompt,
+        completion,
+        total,
         wrote=wrote,
         cache_read=read or 0,
         cache_write=written or 0,
         reasoning=reasoning or 0,
+        tier=tier(body),
+        usd=dollars(found),
     )
+
+
+_CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
+"""Names for tokens from the cache: DeepSeek's, Moonshot's, Mistral's."""
+
+
+def tier(body: Mapping[str, Any]) -> str | None:
+    """Return the service tier that a reply names in OpenAI's protocols.
+
+    Example:
+        >>> tier({"service_tier": "Flex"})
+        'flex'
+    """
+    said = body.get("service_tier")
+    return said.lower() if isinstance(said, str) and said else None
+
+
+_TICKS = 10_000_000_000
+_MOST_DOLLARS = 1e6
+"""A single request that costs more is a mistake, not a price."""
+
+
+def dollars(usage: Mapping[str, Any]) -> float | None:
+    """Return what a reply's usage says that it cost; None where it does not say.
+
+    Source: OpenRouter ("Usage accounting": ``cost``, beside which an account's own key upstream
+    is paid), xAI ("Cost tracking": ticks), Perplexity (an object), DeepInfra (an estimate).
+
+    Example:
+        >>> dollars({"cost": 0.0123}), dollars({"cost_in_usd_ticks": 37_756_000})
+        (0.0123, 0.0037756)
+        >>> dollars({"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.5}})
+        0.5
+    """
+    cost = usage.get("cost")
+    if isinstance(cost, dict):
+        return _amount(cost.get("total_cost"))
+    if (told := _amount(cost)) is not None:
+        details = usage.get("cost_details")
+        if usage.get("is_byok") and isinstance(details, dict):
+            told += _amount(details.get("upstream_inference_cost")) or 0.0
+        return told
+    if (ticks := _amount(usage.get("cost_in_usd_ticks"), _MOST_DOLLARS * _TICKS)) is not None:
+        return ticks / _TICKS
+    return _amount(usage.get("estimated_cost"))
+
+
+def _amount(value: Any, most: float = _MOST_DOLLARS) -> float | None:
+    if type(value) not in (int, float) or not 0 <= value <= most:
+        return None
+    return float(value)
 
 
 def count(value: Any) -> int | None:

@@ -13,12 +13,8 @@ from llmnb.records import Quality, Reply, ToolCall, Usage
 from llmnb.wire import ends, openai_replies, openai_responses_requests
 from llmnb.wire.classify import error_inside
 from llmnb.wire.openai_replies import text_or_none
-from llmnb.wire.openai_responses_stream import ResponseAssembler
-
-_STREAM_STARTS = (b"event:", b"data:")
-
-_CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
-"""Kinds of items that call a tool, and where each has what it is called with."""
+from llmnb.wire.openai_responses_stream import CALLS, COMMENTARY, ResponseAssembler
+from llmnb.wire.sse import is_stream
 
 
 class OpenAIResponses:
@@ -51,7 +47,7 @@ class OpenAIResponses:
             BadReply: If it cannot be read; its bytes are kept.
             LLMNBError: Of another type, if it says what went wrong.
         """
-        if raw.startswith(_STREAM_STARTS):
+        if is_stream(raw):
             raw = self.assembler().whole(raw)
         body, readable = openai_replies.load_object(raw)
         output, status = body.get("output"), body.get("status")
@@ -63,11 +59,12 @@ class OpenAIResponses:
             raise openai_replies.unusable(raw, f"has the status {str(status)[:40]!r} and no answer")
         if not output and status != "incomplete":
             raise openai_replies.unusable(raw, "has nothing in its output")
-        parts = list(_parts(output))
+        parts, commentary = _parts(output)
         refusal = _joined(parts, "refusal")
         reason = _reason(body)
         text = _joined(parts, "text") or refusal
         thoughts = "\n\n".join(_thoughts(output)) or None
+        calls = tuple(_tool_calls(output))
         used = usage(body, wrote=bool(text or thoughts) or _has_more(output))
         quality: Quality = "refused" if refusal else _quality(status, reason)
         if not text and not _has_more(output):
@@ -79,8 +76,10 @@ class OpenAIResponses:
             model=text_or_none(body.get("model")),
             response_id=text_or_none(body.get("id")),
             usage=used,
-            tool_calls=tuple(_tool_calls(output)),
+            tool_calls=calls,
+            handed_back=_handed_back(output) if calls else None,
             reasoning=thoughts,
+            commentary=_joined(commentary, "text") or None,
             logprobs=_logprobs(parts),
             raw=readable,
         )
@@ -90,11 +89,29 @@ class OpenAIResponses:
         return ResponseAssembler()
 
 
-def _parts(output: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Yield the parts of what the model says; what it says while it still works comes in alone."""
+_Parts = list[Mapping[str, Any]]
+
+
+def _parts(output: list[dict[str, Any]]) -> tuple[_Parts, _Parts]:
+    """Return the parts of the answer, and of what the model says while it still works."""
+    answers, working = _divided(output)
+    return list(_inside(answers)), list(_inside(working))
+
+
+def _divided(output: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the messages that are the answer, and those that are commentary.
+
+    Where there is nothing else, no call either, the commentary is the answer.
+    """
     messages = [item for item in output if item.get("type") == "message"]
-    answers = [item for item in messages if item.get("phase") != "commentary"]
-    for item in answers or messages:
+    answers = [item for item in messages if item.get("phase") != COMMENTARY]
+    if not answers and not any(item.get("type") in CALLS for item in output):
+        return messages, []
+    return answers, [item for item in messages if item.get("phase") == COMMENTARY]
+
+
+def _inside(items: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for item in items:
         content = item.get("content")
         for part in content if isinstance(content, list) else ():
             if isinstance(part, dict):
@@ -134,7 +151,7 @@ def _texts(parts: Any) -> Iterator[str]:
 
 def _tool_calls(output: list[dict[str, Any]]) -> Iterator[ToolCall]:
     for item in output:
-        field = _CALLS.get(str(item.get("type")))
+        field = CALLS.get(str(item.get("type")))
         if field is None or not isinstance(item.get("name"), str):
             continue
         name = item.get("call_id") or item.get("id") or ""
@@ -143,7 +160,21 @@ def _tool_calls(output: list[dict[str, Any]]) -> Iterator[ToolCall]:
             id=str(name),
             name=item["name"],
             arguments=arguments if isinstance(arguments, str) else "",
+            kind="custom" if item.get("type") == "custom_tool_call" else "function",
         )
+
+
+def _handed_back(output: list[dict[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the items of a turn, where more stands in them than its text and its calls.
+
+    Thoughts can be handed back where they came sealed, as ``include`` asks for; others lie with
+    OpenAI, if anywhere.
+    """
+    kept = [
+        item for item in output if item.get("type") != "reasoning" or item.get("encrypted_content")
+    ]
+    has_more = any(item.get("type") == "reasoning" or item.get("phase") for item in kept)
+    return {openai_responses_requests.ITEMS: kept} if has_more else None
 
 
 def _reason(body: Mapping[str, Any]) -> str | None:
@@ -171,8 +202,6 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         return None
     count = openai_replies.count
     prompt, completion = count(found.get("input_tokens")), count(found.get("output_tokens"))
-    if prompt is None and completion is None:
-        return None
     inner, outer = found.get("input_tokens_details"), found.get("output_tokens_details")
     inner = inner if isinstance(inner, dict) else {}
     outer = outer if isinstance(outer, dict) else {}
@@ -184,4 +213,6 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         cache_read=count(inner.get("cached_tokens")) or 0,
         cache_write=count(inner.get("cache_write_tokens")) or 0,
         reasoning=count(outer.get("reasoning_tokens")) or 0,
+        tier=openai_replies.tier(body),
+        usd=openai_replies.dollars(found),
     )

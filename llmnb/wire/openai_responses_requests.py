@@ -35,9 +35,12 @@ _MISSING = {
 _LOGPROBS = "message.output_text.logprobs"
 
 _IN_MESSAGE = frozenset(("role", "content", "phase"))
-_IN_ASSISTANT = _IN_MESSAGE | {
-    *("tool_calls", "refusal", "reasoning", "reasoning_content", "annotations", "audio")
-}
+ITEMS = "output_items"
+"""Field of an assistant's turn in which the items stand that it was made of, to be handed back."""
+
+_IN_ASSISTANT = (
+    _IN_MESSAGE | {"tool_calls", "refusal", "annotations", "audio"} | conversation.THOUGHTS
+)
 _IN_TOOL = frozenset(("role", "content", "tool_call_id", "name"))
 
 
@@ -96,6 +99,7 @@ def _items(messages: Any) -> Iterator[Any]:
             "messages must be a list with at least one message, such as "
             "[{'role': 'user', 'content': 'Hello'}]."
         )
+    custom = _custom_calls(messages)
     for place, message in enumerate(messages):
         if isinstance(message, Mapping) and isinstance(message.get("type"), str):
             yield message  # an item in this API's own words
@@ -110,7 +114,7 @@ def _items(messages: Any) -> Iterator[Any]:
         if role == "assistant":
             yield from _assistant(message, place)
         elif role == "tool":
-            yield _result(message, place)
+            yield _result(message, place, custom)
         elif role == "function":
             raise refused(f"messages[{place}] is a function's; give role 'tool' and its call's id.")
         else:
@@ -156,12 +160,22 @@ def _image(image: Any, place: int) -> dict[str, Any]:
 def _assistant(message: Mapping[str, Any], place: int) -> Iterator[Mapping[str, Any]]:
     """Yield what a model has said and called earlier; its thoughts are its own."""
     conversation.only(message, place, _IN_ASSISTANT, _PROVIDER)
+    if isinstance(items := message.get(ITEMS), (list, tuple)) and items:
+        yield from items
+        return
     content = message.get("content")
     if isinstance(content, str) and content:
         yield {**_known(message), "content": content}
     elif parts := [_said(part) for part in _spoken(message, place)]:
         yield {**_known(message), "content": parts}
-    for call in conversation.calls_of(message, place):
+    calls = conversation.tool_calls_in(message)
+    functions = [call for call in calls if _custom(call) is None]
+    for call in calls:
+        if (custom := _custom(call)) is not None:
+            name, words = custom.get("name"), custom.get("input") or ""
+            called = {"call_id": str(call.get("id") or ""), "name": name, "input": words}
+            yield {"type": "custom_tool_call", **called}
+    for call in conversation.calls_of({"tool_calls": functions}, place):
         arguments = call.call["function"].get("arguments")
         yield {
             "type": "function_call",
@@ -185,13 +199,31 @@ def _said(part: Mapping[str, Any]) -> Mapping[str, Any]:
     return part
 
 
-def _result(message: Mapping[str, Any], place: int) -> dict[str, Any]:
+def _custom(call: Any) -> Mapping[str, Any] | None:
+    """Return what a call of a custom tool, whose input is text, holds; None for any other."""
+    found = call.get("custom") if isinstance(call, Mapping) else None
+    return found if isinstance(found, Mapping) else None
+
+
+def _custom_calls(messages: Any) -> frozenset[str]:
+    """Return the ids of the calls of custom tools: their results have a kind of their own."""
+    return frozenset(
+        str(call.get("id") or "")
+        for message in messages
+        if isinstance(message, Mapping)
+        for call in conversation.tool_calls_in(message)
+        if _custom(call) is not None
+    )
+
+
+def _result(message: Mapping[str, Any], place: int, custom: frozenset[str]) -> dict[str, Any]:
     conversation.only(message, place, _IN_TOOL, _PROVIDER)
     name = message.get("tool_call_id")
     if not isinstance(name, str) or not name:
         raise refused(f"messages[{place}] answers a call of a tool and does not say which.")
     output = _content(message, place)
-    return {"type": "function_call_output", "call_id": name, "output": output}
+    kind = "custom_tool_call_output" if name in custom else "function_call_output"
+    return {"type": kind, "call_id": name, "output": output}
 
 
 # ------------------------------------------------------------------------- how it is asked

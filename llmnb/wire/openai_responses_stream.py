@@ -18,6 +18,12 @@ from llmnb.wire.event_stream import EventAssembler, showable
 from llmnb.wire.openai_stream import Growing
 
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
+COMMENTARY = "commentary"
+"""Phase of a message in which a model says what it does, and not what it answers."""
+
+CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
+"""Kinds of items that call a tool, and where each has what it is called with."""
+
 _MOST_ITEMS = 4096
 """More items, or parts of one, are a fault, not an answer."""
 
@@ -38,7 +44,7 @@ _ARGUMENTS = {
 class ResponseAssembler(EventAssembler):
     """Reads one streamed response."""
 
-    __slots__ = ("_has_ended", "_items", "_response", "_thought")
+    __slots__ = ("_commentary", "_has_ended", "_items", "_response", "_thought")
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,6 +52,7 @@ class ResponseAssembler(EventAssembler):
         self._items: dict[int, dict[str, Any]] = {}
         self._has_ended = False
         self._thought: tuple[Any, ...] = ()
+        self._commentary: list[str] = []
 
     def take(self, chunk: dict[str, Any]) -> list[Delta]:
         """Add what one event says; returns what it brings of the answer."""
@@ -59,6 +66,9 @@ class ResponseAssembler(EventAssembler):
             delta = self._set_item(chunk)
         elif kind in ("response.created", "response.in_progress", "response.queued", *_ENDS):
             self._set_response(chunk, has_ended=kind in _ENDS)
+            if self._has_ended and self._commentary and not self._has_more():
+                # Nothing else was said: it is the answer after all.
+                delta = Delta(text="".join(self._commentary))
         elif kind == "error":
             self.note_error(chunk)
             # What is kept says why it broke off, and how long to wait.
@@ -133,6 +143,9 @@ class ResponseAssembler(EventAssembler):
             part["logprobs"] = [*(known if isinstance(known, list) else []), *logprobs]
         if not piece:
             return None
+        if kind == "output_text" and item.get("phase") == COMMENTARY:
+            self._commentary.append(showable(piece))
+            return Delta(commentary=self._commentary[-1])
         if kind == "output_text":
             return Delta(text=showable(piece))
         if kind == "refusal":
@@ -150,6 +163,14 @@ class ResponseAssembler(EventAssembler):
     def _item(self, chunk: Mapping[str, Any]) -> dict[str, Any] | None:
         index = _index(chunk, "output_index")
         return None if index is None else self._items.get(index)
+
+    def _has_more(self) -> bool:
+        """Whether there is an answer, or a call of a tool of the caller's, beside commentary."""
+        return any(
+            item.get("type") in CALLS
+            or (item.get("type") == "message" and item.get("phase") != COMMENTARY)
+            for item in self._items.values()
+        )
 
     def _gap(self, chunk: Mapping[str, Any], name: str, place: int) -> str:
         """Return what stands between two thoughts; within one there is nothing."""

@@ -12,6 +12,7 @@ from llmnb.errors import InputError
 from llmnb.records import Delta, Reply
 from llmnb.wire import ends, openai_replies, openai_requests
 from llmnb.wire.openai_stream import Growing, StreamAssembler
+from llmnb.wire.sse import is_stream
 
 
 class OpenAIText:
@@ -58,7 +59,7 @@ class OpenAIText:
             BadReply: If it cannot be read; its bytes are kept.
             LLMNBError: Of another type, if it says what went wrong.
         """
-        if raw.startswith(b"data:"):
+        if is_stream(raw):
             raw = self.assembler().whole(raw)
         body, readable = openai_replies.load(raw)
         choices = body["choices"]

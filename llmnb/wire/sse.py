@@ -7,7 +7,52 @@ out by `finish`, because some servers close without the blank line.
 
 from __future__ import annotations
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_FIELDS = (b"data", b"event", b"id", b"retry", b"")
+_LOOKED_AT_BYTES = 256
+
+
+def is_stream(raw: bytes) -> bool:
+    r"""Whether bytes are a stream of events and no document, by their first line with something.
+
+    A stream begins with a field or a comment, maybe after blank lines and a byte order mark.
+
+    Example:
+        >>> is_stream(b": ping\n\ndata: {}\n\n"), is_stream(b"\n\nid: 1\n"), is_stream(b"{}")
+        (True, True, False)
+    """
+    if raw[:1] == b"{":  # nearly always
+        return False
+    start = raw.removeprefix(BYTE_ORDER_MARK).lstrip()[:_LOOKED_AT_BYTES]
+    if not start:
+        return False
+    line = start.splitlines()[0]
+    name, colon, _ = line.partition(b":")
+    return name in _FIELDS and (bool(colon) or line == b"data")
+
+
+def is_document(start: bytes) -> bool | None:
+    """Whether the beginning of a body is that of JSON and not of a stream; None: too little yet.
+
+    Example:
+        >>> is_document(b' {"id'), is_document(b"data: {"), is_document(b"  ") is None
+        (True, False, True)
+    """
+    if BYTE_ORDER_MARK.startswith(start):
+        return None
+    start = start.removeprefix(BYTE_ORDER_MARK).lstrip()
+    return start[:1] in (b"{", b"[") if start else None
+
+
+def without_done(raw: bytes) -> bytes:
+    r"""Return a document without the mark of a stream's end that some servers put behind it.
+
+    Example:
+        >>> without_done(b'{"a": 1}\n\ndata: [DONE]\n\n')
+        b'{"a": 1}'
+    """
+    body, mark, rest = raw.rpartition(b"data:")
+    return body.rstrip() if mark and rest.strip() == b"[DONE]" else raw
 
 
 class EventDecoder:
@@ -52,13 +97,16 @@ class EventDecoder:
         self._pieces = [unfinished] if unfinished else []
         if self._is_first_line:
             self._is_first_line = False
-            lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
+            lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
         return [event for line in lines if (event := self._event_after(line)) is not None]
 
     def finish(self) -> list[bytes]:
         """Return the data of an event that the end of the stream cut off, if there is any."""
         line = b"".join(self._pieces)
         self._pieces.clear()
+        if self._is_first_line:
+            self._is_first_line = False
+            line = line.removeprefix(BYTE_ORDER_MARK)
         if line:
             self._event_after(line)
         event = self._event_after(b"")

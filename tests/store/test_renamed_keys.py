@@ -89,3 +89,36 @@ def test_a_renamed_key_survives_a_pickle():
     key = pickle.loads(pickle.dumps(RenamedKey("new", "old")))
 
     assert (key, key.older) == ("new", "old")
+
+
+@pytest.mark.parametrize("name", sorted(golden_store.TIERS))
+def test_an_answer_kept_with_its_service_tier_is_not_bought_again(name, tmp_path):
+    """
+    The released code made the tier a part of the key; such an answer is found and copied.
+    """
+    golden_store.load(golden_store.KEPT_TIERS, tmp_path)
+    outcomes = golden_store.ask_everything(tmp_path, {name: golden_store.TIERS[name]})[name]
+    store = open_project("golden", tmp_path, share=False)
+    assert store.flush()
+
+    for outcome in outcomes:
+        assert (outcome.source, outcome.usd, outcome.attempts) == ("cached", 0.0, 0), outcome.error
+        assert set(store.peek([str(outcome.key), outcome.key.older])) == {
+            outcome.key,
+            outcome.key.older,
+        }
+
+
+def test_a_service_tier_is_no_part_of_a_question():
+    """
+    The same question in three tiers is bought once, in the tier that was asked for first.
+    """
+    seen = []
+    tiers = ("flex", "priority", None)
+    with SimulatedProvider(latency=0, faults=lambda request: seen.append(request.body)) as sim:
+        for tier in tiers:
+            request = {"prompt": "one", **({"service_tier": tier} if tier else {})}
+            (outcome,) = ask(sim, [request]).result(60)
+            assert outcome.error is None
+
+    assert [body.get("service_tier") for body in seen] == ["flex"]

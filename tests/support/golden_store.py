@@ -4,6 +4,8 @@
 
     PYTHONPATH=<the released tree> python tests/support/golden_store.py answers.json
 
+and `tiers.json`, which asks for service tiers, in the same way under its own name.
+
 It is never made anew: newer code must read it whole and find every answer in it.
 """
 
@@ -26,7 +28,8 @@ from llmnb.store.entry import Entry
 from llmnb.store.project import ProjectStore, databases, open_project
 from llmnb.testing import SimulatedProvider, redirect
 
-KEPT = Path(__file__).parent.parent / "store" / "golden" / "answers.json"
+GOLDEN = Path(__file__).parent.parent / "store" / "golden"
+KEPT, KEPT_TIERS = GOLDEN / "answers.json", GOLDEN / "tiers.json"
 
 ORIGINS = (
     "https://api.openai.com",
@@ -107,13 +110,39 @@ ASKED: dict[str, tuple[dict[str, Any], list[Any]]] = {
 }
 """Who is asked and what, by a name; a text is a prompt."""
 
+TIERS: dict[str, tuple[dict[str, Any], list[Any]]] = {
+    "flex": (
+        {"model": "openai/gpt-5-mini", "params": {"service_tier": "flex"}},
+        ["one", {"prompt": "of the request", "user": "me"}],
+    ),
+    "priority, cold": (
+        {"model": "openai/gpt-4o-mini", "params": {"temperature": 0.0}},
+        [{"prompt": "fast", "service_tier": "priority"}],
+    ),
+    "response": (
+        {"model": "openai/gpt-5-mini", "gen_type": "responses"},
+        [{"prompt": "respond", "service_tier": "flex"}],
+    ),
+    "anthropic": (
+        {"model": "anthropic/claude-haiku-4-5"},
+        [{"prompt": "one", "service_tier": "standard_only"}],
+    ),
+    "gemini": (
+        {"model": "gemini/gemini-2.5-flash"},
+        [{"prompt": "one", "serviceTier": "flex"}],
+    ),
+}
+"""The same of requests that name a service tier."""
+
 EMBEDDED = ["a red fox", "a blue whale", "größer"]
 
 
-def ask_everything(cache_dir: Path) -> dict[str, list[Outcome]]:
+def ask_everything(
+    cache_dir: Path, asked: dict[str, tuple[dict[str, Any], list[Any]]] = ASKED
+) -> dict[str, list[Outcome]]:
     """Ask all questions in the project *golden*; returns the outcomes by name."""
     found: dict[str, list[Outcome]] = {}
-    for name, (asking, questions) in ASKED.items():
+    for name, (asking, questions) in asked.items():
         requests = [{"prompt": one} if isinstance(one, str) else one for one in questions]
         run = start(
             requests,
@@ -164,8 +193,9 @@ def _main(path: Path) -> None:
         SimulatedProvider(reply=answer, latency=0, limit_headers=False) as sim,
         redirect({**dict.fromkeys(ORIGINS, sim), "https://api.deepseek.com": sim}),
     ):
-        found = ask_everything(Path(folder))
-        embed_everything(Path(folder))
+        found = ask_everything(Path(folder), TIERS if path.name == KEPT_TIERS.name else ASKED)
+        if path.name != KEPT_TIERS.name:
+            embed_everything(Path(folder))
         store = open_project("golden", Path(folder))
         assert store.flush()
         for name, outcomes in found.items():

@@ -112,7 +112,7 @@ def test_calls_of_tools_are_read():
 
     assert found.tool_calls == (
         ToolCall(id="call_1", name="now", arguments='{"zone":"UTC"}'),
-        ToolCall(id="call_2", name="code", arguments="print()"),
+        ToolCall(id="call_2", name="code", arguments="print()", kind="custom"),
     )
     assert (found.text, found.quality) == ("", "good")
 

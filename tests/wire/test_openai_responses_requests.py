@@ -389,3 +389,23 @@ def test_whether_it_is_streamed_is_decided_elsewhere():
     assert made == body({"prompt": "Hi"})
     assert RESPONSES.stream_body(made) == {**made, "stream": True}
     assert "stream" not in made
+
+
+def test_a_custom_tools_call_and_result_have_kinds_of_their_own():
+    """
+    In chat's words they are a call with text and a tool's message, as any other.
+    """
+    custom = {"id": "c1", "type": "custom", "custom": {"name": "sql", "input": "SELECT 1"}}
+    plain = {"id": "c2", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages = [
+        {"role": "assistant", "content": None, "tool_calls": [custom, plain]},
+        {"role": "tool", "tool_call_id": "c1", "content": "1"},
+        {"role": "tool", "tool_call_id": "c2", "content": "2"},
+    ]
+
+    assert body({"messages": messages})["input"] == [
+        {"type": "custom_tool_call", "call_id": "c1", "name": "sql", "input": "SELECT 1"},
+        {"type": "function_call", "call_id": "c2", "name": "f", "arguments": "{}"},
+        {"type": "custom_tool_call_output", "call_id": "c1", "output": "1"},
+        {"type": "function_call_output", "call_id": "c2", "output": "2"},
+    ]

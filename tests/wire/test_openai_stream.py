@@ -504,3 +504,82 @@ def test_odd_shapes_among_the_events_bring_nothing_down(odd):
     found = parsed(event(odd) + chunk(piece({"content": "Hi"}, "stop")))
 
     assert found.text == "Hi"
+
+
+@pytest.mark.parametrize("is_id_repeated", [True, False])
+def test_a_name_that_comes_again_with_every_piece_is_one_name(is_id_repeated):
+    """
+    Only what a tool is called with grows.
+    """
+    deltas = [
+        call(0, "weather", part, "c1" if is_id_repeated or not place else None)
+        for place, part in enumerate(['{"city"', ': "Ky', 'iv"}'])
+    ]
+    stream = b"".join(chunk(piece(delta)) for delta in deltas) + chunk(piece({}, "tool_calls"))
+
+    (found,) = parsed(stream).tool_calls
+    assert (found.id, found.name, found.arguments) == ("c1", "weather", '{"city": "Kyiv"}')
+
+
+def test_a_name_of_the_older_function_call_that_comes_again_is_one_name():
+    """
+    The same of the field that came before tools.
+    """
+    pieces = [{"function_call": {"name": "f", "arguments": part}} for part in ('{"a"', ": 1}")]
+    stream = b"".join(chunk(piece(one)) for one in pieces) + chunk(piece({}, "function_call"))
+
+    body = orjson.loads(whole(stream))
+    assert body["choices"][0]["message"]["function_call"] == {"name": "f", "arguments": '{"a": 1}'}
+
+
+def test_a_call_of_a_custom_tool_is_a_call():
+    """
+    Its input is text, whole in a reply and in pieces in a stream.
+    """
+    start = {"index": 0, "id": "c1", "type": "custom", "custom": {"name": "sql", "input": ""}}
+    pieces = [start, *({"index": 0, "custom": {"input": part}} for part in ("SELECT", " 1"))]
+    stream = b"".join(chunk(piece({"tool_calls": [one]})) for one in pieces)
+    found = parsed(stream + chunk(piece({}, "tool_calls")))
+
+    (one,) = found.tool_calls
+    assert (one.id, one.name, one.arguments, one.kind) == ("c1", "sql", "SELECT 1", "custom")
+    assert found.body["choices"][0]["message"]["tool_calls"] == [
+        {"id": "c1", "type": "custom", "custom": {"name": "sql", "input": "SELECT 1"}}
+    ]
+
+
+def test_content_that_is_an_object_is_its_json():
+    """
+    Cloudflare gives an answer in JSON already read, in a reply as in a stream.
+    """
+    answer = {"stars": 4, "words": "größer"}
+    stream = chunk(piece({"content": answer})) + chunk(piece({}, "stop"))
+    reply = orjson.loads(whole(HELLO))
+    reply["choices"][0]["message"]["content"] = answer
+    assembler = CHAT.assembler()
+    told = "".join(delta.text for delta in assembler.feed(stream))
+
+    for found in (parsed(stream), CHAT.parse(orjson.dumps(reply))):
+        assert orjson.loads(found.text) == answer
+        assert (found.text, found.quality) == (told, "good")
+
+
+def test_pieces_of_one_thought_are_one_thought():
+    """
+    OpenRouter's details come in pieces under one place and go back as whole ones.
+    """
+    pieces = [
+        {"type": "reasoning.text", "text": "The ", "index": 0},
+        {"type": "reasoning.text", "text": "clock.", "index": 0},
+        {"type": "reasoning.text", "signature": "s1", "index": 0},
+        {"type": "reasoning.encrypted", "data": "gAAA", "index": 1},
+    ]
+    stream = b"".join(chunk(piece({"reasoning_details": [one]})) for one in pieces)
+    found = parsed(stream + chunk(piece(call(0, "f", "{}", "c1"))) + chunk(piece({}, "tool_calls")))
+
+    assert found.handed_back == {
+        "reasoning_details": [
+            {"type": "reasoning.text", "text": "The clock.", "signature": "s1", "index": 0},
+            {"type": "reasoning.encrypted", "data": "gAAA", "index": 1},
+        ]
+    }

@@ -6,5 +6,6 @@ becomes one of our own errors: was it sent, may it be billed, can it be read.
 """
 
 from llmnb.adapters.http.client import HttpClient, tls
+from llmnb.adapters.http.reading import is_stream
 
-__all__ = ["HttpClient", "tls"]
+__all__ = ["HttpClient", "is_stream", "tls"]

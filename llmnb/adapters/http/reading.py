@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import aiohttp
 
@@ -60,7 +60,7 @@ class Reading:
             raise redirect(self._address, status, headers.get("location", ""))
         encoding = headers.get("content-encoding")
         first_token: float | None = None
-        if self._feed is not None and status == 200 and _is_stream(received):
+        if self._feed is not None and 200 <= status < 300 and is_stream(headers):
             first_token = await self._stream(content, _known(encoding), self._feed)
             body = b""
         elif encoding is None and self._is_small(received):
@@ -110,8 +110,9 @@ class Reading:
         return first_token
 
 
-def _is_stream(received: Received) -> bool:
-    kind = received.headers.get("content-type", "")
+def is_stream(headers: Mapping[str, str]) -> bool:
+    """Whether a reply's headers say that it is a stream of events."""
+    kind = headers.get("content-type", "")
     return kind.lower().startswith("text/event-stream")
 
 
