@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from llmnb import bridge, progress, settings
-from llmnb.adapters.rates import Rate, per_minute
 from llmnb.batches.start import start_batch
 from llmnb.engine import collector
 from llmnb.engine.run import Run
@@ -25,6 +24,7 @@ from llmnb.models import listing
 from llmnb.models.asking import Asking, Model
 from llmnb.models.resolve import choose
 from llmnb.models.start import start
+from llmnb.rates import Rate, per_minute
 from llmnb.records import Limits, Outcome, secret
 from llmnb.store import clearing
 

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from llmnb.adapters.rates import per_minute
 from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Named
 from llmnb.models.deployments import deployment, who
+from llmnb.rates import per_minute
 from llmnb.records import secret
 from llmnb.wire.catalog import load_catalog
 

@@ -114,7 +114,13 @@ class Walk:
     # -------------------------------------------------------------------- the walk
 
     def begin(self) -> None:
-        """Start walking."""
+        """Start walking; an error in it is the run's end, and not only the loop's concern."""
+        try:
+            self._begin()
+        except Exception as error:
+            self._end(error)
+
+    def _begin(self) -> None:
         options = self.options
         collector.calm()
         self._engine = engine()
@@ -145,10 +151,11 @@ class Walk:
     async def _drive(self) -> None:
         try:
             # A stop does not wait for a slow source: it cancels the pulling.
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._pulling
-            self._skip_the_rest()
-            await self._settled()
+            with contextlib.closing(self._voyage):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._pulling
+                self._skip_the_rest()
+                await self._settled()
         except BaseException as error:
             self._end(error)
             if not isinstance(error, Exception):
@@ -415,7 +422,6 @@ class Walk:
             await self._idle.wait()
 
     def _end(self, error: BaseException | None) -> None:
-        self._voyage.close()
         for _, gate in self.gates.values():
             gate.release_claim(self)
         collector.as_before()

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from llmnb.adapters.rates import Rate
     from llmnb.frames.answers import Table
     from llmnb.frames.comparing import Comparison
     from llmnb.frames.options import ExtractOptions, GenerateOptions, OnError, PreviewOptions
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from llmnb.models.asking import Duplicates, Model
     from llmnb.models.planning import Plan
     from llmnb.progress import Bars
+    from llmnb.rates import Rate
 
 
 class DataFrameLLM(AwaitedFrame, EmbeddingFrame):

@@ -13,7 +13,6 @@ import pandas as pd
 from dask.callbacks import Callback
 
 from llmnb import settings
-from llmnb.adapters.rates import per_minute
 from llmnb.embeddings.choosing import chosen
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
 from llmnb.embeddings.model import EmbeddingModel
@@ -32,6 +31,7 @@ from llmnb.models.planning import Plan
 from llmnb.models.resolve import choose
 from llmnb.progress import Bars
 from llmnb.rate_limiter import GLOBAL_LIMITER
+from llmnb.rates import per_minute
 
 _dask: Any = dask  # its own types leave these out
 Given = Mapping[str, Any]

@@ -8,11 +8,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict, get_args
 
-from llmnb.adapters.rates import Rate
 from llmnb.errors import ConfigurationError
 from llmnb.frames.questions import Example
 from llmnb.models.asking import Duplicates, Model
 from llmnb.progress import Bars
+from llmnb.rates import Rate
 
 OnError = Literal["null", "column", "raise"]
 """What becomes of rows that fail."""

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from llmnb import progress
-from llmnb.adapters.rates import Rate
 from llmnb.embeddings.choosing import chosen
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel, warn_of_truncated
 from llmnb.embeddings.model import EmbeddingModel
@@ -27,6 +26,7 @@ from llmnb.frames.foreign import Foreign
 from llmnb.frames.options import OnError
 from llmnb.models.asking import Endpoint, Named
 from llmnb.progress import Bars
+from llmnb.rates import Rate
 
 logger = logging.getLogger("llmnb")
 

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from llmnb.adapters.rates import Rate, per_minute
 from llmnb.errors import ConfigurationError
 from llmnb.models.deployments import Deployment
 from llmnb.rate_limiter import Key
+from llmnb.rates import Rate, per_minute
 from llmnb.records import Limits
 
 _TOKENS = ("rate_limit", "client", ("max_tokens_per_minute", "tpm"))

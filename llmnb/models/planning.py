@@ -11,12 +11,12 @@ from typing import Any
 
 from llmnb import settings
 from llmnb.adapters import prices, tokens
-from llmnb.adapters.rates import Rate, per_minute
 from llmnb.engine.status import usd_text
 from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Asking, Duplicates, Endpoint, Model
 from llmnb.models.figures import leader, short, span, visible
 from llmnb.models.preparer import Preparer
+from llmnb.rates import Rate, per_minute
 from llmnb.records import Limits, Usage
 from llmnb.store.entry import Entry
 from llmnb.store.project import ProjectStore, open_project

@@ -86,7 +86,7 @@ def check_limits(limits: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rate(text: str) -> float | None:
-    from llmnb.adapters.rates import per_minute
+    from llmnb.rates import per_minute
 
     return per_minute(text)
 
