@@ -20,11 +20,20 @@ from llmnb.errors import ConfigurationError
 from llmnb.rates import ACCEPTED, per_minute
 
 Door = Literal[
-    "call", "AsyncLLM", "frames", "embed", "generation", "GenerationMaster", "configure", "magics"
+    "call",
+    "run_tools",
+    "AsyncLLM",
+    "frames",
+    "embed",
+    "generation",
+    "GenerationMaster",
+    "configure",
+    "magics",
 ]
 """Where options are given: the methods of models (`LLM.call`, a `LiteLLMModel`'s config),
-`AsyncLLM` and its methods, ``df.llm`` and its verbs, ``df.llm.embed``, the functions of
-`llmnb.generation`, `GenerationMaster`, `configure`, and ``%%llm``."""
+their `run_tools` (beside those of a call), `AsyncLLM` and its methods, ``df.llm`` and its verbs,
+``df.llm.embed``, the functions of `llmnb.generation`, `GenerationMaster`, `configure`, ``%%llm``.
+"""
 
 _LONGEST_SHOWN = 60
 
@@ -199,7 +208,9 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "max_requests_per_minute": _option("a rate above 0", _RATE, *_ALL),
     "max_tokens_per_minute": _option("a rate above 0", _RATE, *_ALL),
-    "max_concurrent_requests": _option("the number of requests in flight at once", _whole(1), *_ALL),
+    "max_concurrent_requests": _option(
+        "the number of requests in flight at once", _whole(1), *_ALL
+    ),
     "max_rps": _option(
         "whether requests are evenly spaced",
         _YES_OR_NO,
@@ -217,7 +228,9 @@ OPTIONS: Mapping[str, Option] = {
         _number(0),
         *("call", "AsyncLLM", "generation"),
     ),
-    "time_limit": _option("how many seconds a row may take from its first request", _SECONDS, *_RUNS),
+    "time_limit": _option(
+        "how many seconds a row may take from its first request", _SECONDS, *_RUNS
+    ),
     "hedge_after": _option(
         "how many seconds without a first token pass before another request is sent",
         Kind("a number above 0, or 'p95'", _read_seconds_or_p95),
@@ -257,9 +270,7 @@ OPTIONS: Mapping[str, Option] = {
         "frames",
         required=True,
     ),
-    "files_root": _option(
-        "the folder below which texts in cells may name files", _PATH, "frames"
-    ),
+    "files_root": _option("the folder below which texts in cells may name files", _PATH, "frames"),
     "batch_size": _option("the number of texts of one request", _whole(1), "embed"),
     "progress": _option(
         "whether bars are shown",
@@ -278,6 +289,14 @@ OPTIONS: Mapping[str, Option] = {
         "generation",
         required=True,
     ),
+    "max_rounds": _option("the number of requests", _whole(1), "run_tools", required=True),
+    "max_calls": _option(
+        "the number of calls of one round that are made", _whole(1), "run_tools", required=True
+    ),
+    "max_result_characters": _option(
+        "the longest result of a tool", _whole(1), "run_tools", required=True
+    ),
+    "tool_timeout": _option("how many seconds a tool may take", _SECONDS, "run_tools"),
     "allow_http": _option(
         "whether a key may travel over plain http to another machine",
         _YES_OR_NO,
@@ -285,6 +304,9 @@ OPTIONS: Mapping[str, Option] = {
     ),
 }
 """Every option of the product by name."""
+
+RETRIES = _option("the number of attempts after the first", _whole(0), required=True)
+"""`max_attempts` under the names that others count retries with."""
 
 _NUMBER = _number()
 
@@ -300,6 +322,12 @@ PARAMS: Mapping[str, Option] = {
     "seed": _option("the seed of the model's choices", _whole()),
 }
 """Fields of the request that may stand beside ``params`` wherever there are any."""
+
+
+EMBED_PARAMS: Mapping[str, Option] = {
+    "dimensions": _option("the length of a vector", _whole(1)),
+}
+"""The same for requests of vectors."""
 
 
 class RequestParams(TypedDict, total=False):
@@ -356,16 +384,18 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str) -> No
         TypeError: If there is one.
 
     Example:
-        >>> refuse_unknown(["max_attempt"], ["max_attempts"], "generate()")
+        >>> refuse_unknown(["max_attempt"], ["max_attempts"], "f()")
         Traceback (most recent call last):
-        TypeError: generate() has no argument 'max_attempt'; did you mean max_attempts?
+        TypeError: f() has no keyword 'max_attempt'; did you mean max_attempts? It has: max_attempts
     """
     there = tuple(known)
     for name in given:
         if name not in there:
             near = difflib.get_close_matches(name, there, n=2, cutoff=0.5)
-            hint = f"; did you mean {' or '.join(near)}?" if near else f". It has: {', '.join(there)}"
-            raise TypeError(f"{where} has no argument {name!r}{hint}")
+            hint = (
+                f"; did you mean {' or '.join(near)}?" if near else f". It has: {', '.join(there)}"
+            )
+            raise TypeError(f"{where} has no keyword {name!r}{hint}")
 
 
 # ------------------------------------------------------------------------------- params
@@ -392,13 +422,19 @@ def body_of(params: Any, name: str = "params") -> dict[str, Any]:
     return dict(given)
 
 
-def with_params(params: Any, beside: Mapping[str, Any], name: str = "params") -> dict[str, Any]:
+def with_params(
+    params: Any,
+    beside: Mapping[str, Any],
+    name: str = "params",
+    fields: Mapping[str, Option] = PARAMS,
+) -> dict[str, Any]:
     """Return the fields of a body, those included that were given beside it.
 
     Args:
         params: A mapping, an `LLMParams`, or None.
-        beside: Fields of `PARAMS`; None is not given.
+        beside: Fields by name; None is not given.
         name: What the first argument is called.
+        fields: The table that they are in.
 
     Raises:
         ConfigurationError: If a field has no such value, or is given twice and differently.
@@ -411,7 +447,7 @@ def with_params(params: Any, beside: Mapping[str, Any], name: str = "params") ->
     for field, value in beside.items():
         if value is None:
             continue
-        wanted = PARAMS[field].checked(field, value)
+        wanted = fields[field].checked(field, value)
         if isinstance(wanted, tuple):
             wanted = value if isinstance(value, str) else list(wanted)
         known = body.get(field)

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from llmnb.errors import ConfigurationError
 from llmnb.models.deployments import Deployment
+from llmnb.options import OPTIONS
 from llmnb.rate_limiter import Key
 from llmnb.rates import Rate, per_minute
 from llmnb.records import Limits
@@ -50,20 +50,10 @@ def limited(
     limits = Limits(
         tokens_per_minute=least[0],
         requests_per_minute=least[1],
-        concurrency=_places(own.get(_PLACES)),
-        even=bool(own.get(_EVEN)),
+        concurrency=OPTIONS[_PLACES].checked(_PLACES, own.get(_PLACES)),
+        even=OPTIONS[_EVEN].checked(_EVEN, own.get(_EVEN, False)),
     )
     return dataclasses.replace(made, limits=limits, rates=rates)
-
-
-def _places(value: Any) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(
-            f"{_PLACES} is a number of requests, got {value!r}. Nothing was sent."
-        )
-    return value
 
 
 def _rate_of(limit: Any, model: str, name: str) -> Rate | None:

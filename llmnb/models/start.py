@@ -31,7 +31,7 @@ def start(
     *,
     project_name: str | None = None,
     cache_dir: str | Path | None = None,
-    share: bool | list[str] = True,
+    share: bool | str | list[str] = True,
     use_cache: bool = True,
     max_requests_per_minute: Rate | None = None,
     max_tokens_per_minute: Rate | None = None,
