@@ -386,7 +386,7 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str) -> No
     Example:
         >>> refuse_unknown(["max_attempt"], ["max_attempts"], "f()")
         Traceback (most recent call last):
-        TypeError: f() has no keyword 'max_attempt'; did you mean max_attempts? It has: max_attempts
+        TypeError: f() has no keyword 'max_attempt'; did you mean max_attempts?
     """
     there = tuple(known)
     for name in given:

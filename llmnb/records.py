@@ -167,6 +167,9 @@ class Reply:
     texts: tuple[str, ...] = ()
     """All answers where `n` asked for several; else empty."""
 
+    ends: tuple[tuple[str | None, Quality], ...] = ()
+    """Why each of them ended, and what it is worth; `quality` is that of the worst."""
+
     tool_calls: tuple[ToolCall, ...] = ()
     reasoning: str | None = None
     logprobs: Any = None

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit, urlunsplit
 
 from llmnb.errors import RealRequestForbidden, UnsafeURL
+from llmnb.wire.keys import name_of
 
 _METADATA_HOSTS = frozenset(("metadata.google.internal", "metadata", "instance-data"))
 _METADATA_ADDRESSES = frozenset(("fd00:ec2::254", "100.100.100.200"))
@@ -81,6 +82,7 @@ def checked(url: str, has_key: bool) -> str:
         UnsafeURL: If it must not be asked; nothing was sent.
         RealRequestForbidden: If tests forbid to leave this machine.
     """
+    check_characters(url)
     if (server := _redirects.get(origin_of(url))) is not None:
         parts, target = urlsplit(url), urlsplit(server)
         return urlunsplit((target.scheme, target.netloc, parts.path, parts.query, ""))
@@ -91,6 +93,28 @@ def checked(url: str, has_key: bool) -> str:
             "are forbidden. Nothing was sent: redirect that origin to a simulated provider."
         )
     return url
+
+
+def check_characters(url: str) -> None:
+    """Refuse an address with a line end or another character in it that nobody sees.
+
+    They are cut out in silence where an address is read, so that another one would be asked.
+
+    Raises:
+        UnsafeURL: Naming the character and its place; nothing was sent.
+
+    Example:
+        >>> check_characters("https://host/v1 ")
+        Traceback (most recent call last):
+        llmnb.errors.UnsafeURL: The address 'https://host/v1 ' has a space at position 16 of 16...
+    """
+    for position, character in enumerate(url, start=1):
+        if "!" <= character <= "~" or (character.isprintable() and not character.isspace()):
+            continue
+        raise UnsafeURL(
+            f"The address {_shown(url)} has {name_of(character)} at position {position} of "
+            f"{len(url)}. Nothing was sent: copy the address again, without spaces and line ends."
+        )
 
 
 def check_url(url: str, *, has_key: bool, allow_http: bool = False) -> None:

@@ -240,6 +240,7 @@ def endpoint_url(row: Provider, url: str | None, gen_type: str, model: str = "")
     if base is None:
         names = " or ".join(row.base_url_env)
         raise ConfigurationError(f"{row.name} has no fixed address: give url=… or set {names}.")
+    egress.check_characters(base)
     if row.name == "azure":
         version = settings.environment(azure.VERSION_ENV)
         return azure.endpoint(row, base, gen_type, model, version)
