@@ -183,12 +183,13 @@ def _option(meaning: str, kind: Kind, *doors: Door, required: bool = False) -> O
     return Option(meaning=meaning, kind=kind, doors=frozenset(doors), is_optional=not required)
 
 
-_RUNS: tuple[Door, ...] = (
-    *("call", "AsyncLLM", "frames", "generation", "GenerationMaster", "magics"),
-)
+_RUNS: tuple[Door, ...] = ("call", "AsyncLLM", "frames", "generation", "GenerationMaster")
 """Doors that start a run of questions."""
 
-_ALL: tuple[Door, ...] = (*_RUNS, "embed", "configure")
+_ALL: tuple[Door, ...] = (*_RUNS, "magics", "embed", "configure")
+
+_COUNTED = tuple(door for door in _ALL if door != "GenerationMaster")
+"""Doors that count requests in flight and attempts; `GenerationMaster` counts workers, retries."""
 
 OPTIONS: Mapping[str, Option] = {
     "model": _option("the model to ask, as provider/model", _TEXT, "configure"),
@@ -204,12 +205,15 @@ OPTIONS: Mapping[str, Option] = {
         required=True,
     ),
     "use_cache": _option(
-        "whether answers that are kept are used", _YES_OR_NO, *_RUNS, "embed", required=True
+        "whether answers that are kept are used",
+        _YES_OR_NO,
+        *(*_RUNS, "embed", "magics"),
+        required=True,
     ),
     "max_requests_per_minute": _option("a rate above 0", _RATE, *_ALL),
     "max_tokens_per_minute": _option("a rate above 0", _RATE, *_ALL),
     "max_concurrent_requests": _option(
-        "the number of requests in flight at once", _whole(1), *_ALL
+        "the number of requests in flight at once", _whole(1), *_COUNTED
     ),
     "max_rps": _option(
         "whether requests are evenly spaced",
@@ -218,7 +222,10 @@ OPTIONS: Mapping[str, Option] = {
         required=True,
     ),
     "max_attempts": _option(
-        "the number of attempts for a row", _whole(1), *_RUNS, "embed", required=True
+        "the number of attempts for a row",
+        _whole(1),
+        *("call", "AsyncLLM", "frames", "generation", "embed"),
+        required=True,
     ),
     "max_wait": _option(
         "how many seconds a model may refuse without one success", _number(0), *_ALL
@@ -240,8 +247,7 @@ OPTIONS: Mapping[str, Option] = {
     "good_finish": _option(
         "the finish reasons that are good though llmnb does not know them, such as ['done']",
         _WORDS,
-        *_RUNS,
-        "configure",
+        *(*_RUNS, "magics", "configure"),
     ),
     "n": _option(
         "the number of answers to every row", _whole(1, 1024), "call", "frames", required=True

@@ -135,7 +135,7 @@ def check_url(url: str, *, has_key: bool, allow_http: bool = False) -> None:
     if parts.username is not None or parts.password is not None:
         raise UnsafeURL(
             f"The address of {host} carries a user name or password. Nothing was sent: "
-            "give the key as api_key=… or in the environment."
+            "give the key with llmnb.set_key or in the environment."
         )
     if _is_metadata(host):
         raise UnsafeURL(

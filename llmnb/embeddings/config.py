@@ -9,8 +9,7 @@ from typing import Any
 from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Named
 from llmnb.models.deployments import deployment, who
-from llmnb.options import RETRIES, checked
-from llmnb.rates import per_minute
+from llmnb.options import OPTIONS, RETRIES, checked
 from llmnb.records import secret
 from llmnb.wire.catalog import load_catalog
 
@@ -82,8 +81,8 @@ class EmbeddingConfig:
             )
         fields = dict(given.get("kwargs") or {})
         limits: dict[str, Any] = {}
-        for rate in ("rate_limit", "request_limit"):
-            per_minute(given.get(rate))  # a wrong one is told here, not at the first request
+        for rate in ("rate_limit", "request_limit"):  # told here, not at the first request
+            OPTIONS["max_requests_per_minute"].checked(rate, given.get(rate))
         if given.get("rate_limit") is not None:
             limits["max_tokens_per_minute"] = given["rate_limit"]
         if given.get("request_limit") is not None:

@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--max_concurrent_requests", type=int, metavar="N", help="default: found by trying")
     add("--truncate", choices=["end", "start", "no"], default="end", help="what long prompts lose")
     add("--duplicates", choices=["merge", "sample"], default="merge")
+    add("--gen_type", "--gen-type", metavar="KIND", help="chat, text, …; default: by the URL")
     add("--allow_urls", "--allow-urls", action="store_true", help="ask lines at their own url")
     add("--project_name", metavar="NAME", help="project that keeps the answers")
     add(

@@ -94,10 +94,11 @@ async def process_api_requests_from_file(
             does not say how long: 15), `truncate` (``"end"``: what is left out of a prompt
             longer than its model takes; ``"start"``; None: nothing), `duplicates` (``"merge"``:
             identical lines are asked once; ``"sample"``: each for itself), `project_name`,
-            `cache_dir`, `use_cache`, `share`, `api_provider`, `max_wait` (seconds that a model may
-            refuse without one success: 600), `budget_usd`, `time_limit`, `good_finish` (finish
-            reasons that are good though llmnb does not know them), `progress`; ``max_tokens``,
-            ``temperature`` and their like for lines that do not say it;
+            `cache_dir`, `use_cache`, `share`, `api_provider`, `gen_type`, `max_wait` (seconds
+            that a model may refuse without one success: 600), `budget_usd`, `time_limit`,
+            `good_finish` (finish reasons that are good though llmnb does not know them),
+            `progress`; ``max_tokens``, ``temperature`` and their like for lines that do not say
+            it;
             `allow_urls` (False: a line with a ``url`` or an ``api_key`` is an error row and sent
             nowhere; True: it is asked there, with the key beside it or with none).
 

@@ -47,6 +47,7 @@ def asking_for(
     duplicates: Duplicates = "merge",
     allow_urls: bool = True,
     params: Mapping[str, Any] | None = None,
+    gen_type: str | None = None,
 ) -> Asking:
     """Return who is asked by requests that do not say it themselves.
 
@@ -59,9 +60,10 @@ def asking_for(
         duplicates: Identical requests are sent once (``"merge"``) or each for itself.
         allow_urls: Whether a request may name a URL or a key of its own.
         params: Fields of the body where a request does not say otherwise.
+        gen_type: ``"chat"``, ``"text"`` or another kind; None: as address and request say.
     """
     model = str((first or {}).get("model") or "") or None
-    gen_type = _gen_type(first or {}, model, request_url)
+    gen_type = gen_type or _gen_type(first or {}, model, request_url)
     if model is None and request_url is None:
         words = choose(None, api_provider=api_provider, gen_type=gen_type).announcement
         if words:
@@ -84,7 +86,7 @@ def asking_for(
     )
 
 
-OF_ASKING = ("api_provider", "duplicates", "allow_urls")
+OF_ASKING = ("api_provider", "duplicates", "allow_urls", "gen_type")
 """Options that say who is asked and how, and not how fast."""
 
 
@@ -106,8 +108,8 @@ def options_in(
         >>> options_in({"max_tokens": 9, "max_wait": 1200}, "f()")
         ({'params': {'max_tokens': 9}}, {'max_wait': 1200})
     """
-    own = set(names("generation")) - {"progress", "truncate", "allow_urls"}
-    refuse_unknown(given, sorted({*own, *further, *PARAMS, "api_provider"}), where)
+    own = {*names("generation"), *PARAMS, *OF_ASKING} - {"progress", "truncate", "allow_urls"}
+    refuse_unknown(given, sorted(own | {*further}), where)
     beside, rest = params_in(given)
     rest = checked(rest)
     asking = {name: rest.pop(name) for name in OF_ASKING if name in rest}

@@ -42,10 +42,13 @@ def limited(
     rates: dict[Key, Rate] = {}
     least: list[float | None] = []
     for field, kind, others in (_TOKENS, _REQUESTS):
-        shared = _rate_of(given.get(field), made.model, name)
+        limit = given.get(field)
+        for rate in limit.values() if isinstance(limit, Mapping) else (limit,):
+            _per_minute(field, rate)  # wrong ones are told here, not at the first request
+        shared = _rate_of(limit, made.model, name)
         if shared is not None:
             rates[kind, model] = shared
-        found = [per_minute(rate) for rate in (shared, *map(own.get, others)) if rate is not None]
+        found = [_per_minute(field, shared), *(_per_minute(one, own.get(one)) for one in others)]
         least.append(min((rate for rate in found if rate is not None), default=None))
     limits = Limits(
         tokens_per_minute=least[0],
@@ -54,6 +57,11 @@ def limited(
         even=OPTIONS[_EVEN].checked(_EVEN, own.get(_EVEN, False)),
     )
     return dataclasses.replace(made, limits=limits, rates=rates)
+
+
+def _per_minute(field: str, rate: Any) -> float | None:
+    found: float | None = OPTIONS["max_requests_per_minute"].checked(field, rate)
+    return found
 
 
 def _rate_of(limit: Any, model: str, name: str) -> Rate | None:
@@ -67,7 +75,6 @@ def _rate(limit: Any, name: str) -> Rate | None:
     if limit is None:
         return None
     if not isinstance(limit, Mapping):
-        per_minute(limit)  # wrong ones are told here, not at the first request
         rate: Rate = limit
         return rate
     names = {name, name.rpartition("/")[2], name.partition("/")[2]}

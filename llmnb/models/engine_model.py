@@ -14,7 +14,7 @@ from typing import Any
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Asking, Endpoint
-from llmnb.models.llm_model import LLMModel
+from llmnb.models.llm_model import LLMModel, asks_for_one
 from llmnb.models.messages import Message, messages_of
 from llmnb.models.pieces import Pieces
 from llmnb.models.preparer import Sampled
@@ -76,7 +76,7 @@ class EngineModel(LLMModel):
 
         The last result carries the figures; where there is no good answer, its `error`.
         """
-        if (kw.get("n") or 1) != 1:
+        if not asks_for_one(kw):
             raise ConfigurationError("One answer can be followed; leave n out. Nothing was sent.")
         turns = messages_of(messages)
         loop = asyncio.get_running_loop()

@@ -11,6 +11,7 @@ from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.models.asking import Asking
 from llmnb.models.engine_model import EngineModel, options_in
+from llmnb.models.llm_model import asks_for_one
 from llmnb.models.start import start
 from llmnb.options import PARAMS, RequestParams, body_of, refuse_unknown, with_params
 from llmnb.records import Outcome, secret
@@ -167,7 +168,7 @@ class LLM(EngineModel):
         return _text(outcome)
 
     def _start(self, prompt: Prompt, params: Mapping[str, Any]) -> Run:
-        if (params.get("n") or 1) != 1:
+        if not asks_for_one(params):
             raise ConfigurationError("generate gives one text; call gives n. Nothing was sent.")
         options, fields = options_in({"project_name": self.project_name, **params})
         return start([request_of(prompt)], Asking(model=self, params=fields), **options)
