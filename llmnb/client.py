@@ -13,18 +13,26 @@ import logging
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, Unpack, cast
 
 from llmnb import bridge, progress, settings
-from llmnb.adapters.rates import Rate, per_minute
 from llmnb.batches.start import start_batch
 from llmnb.engine import collector
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
 from llmnb.models import listing
-from llmnb.models.asking import Asking, Model
+from llmnb.models.asking import Asking, Duplicates, Model
 from llmnb.models.resolve import choose
 from llmnb.models.start import start
+from llmnb.options import (
+    PARAMS,
+    RequestParams,
+    checked,
+    params_in,
+    refuse_unknown,
+    with_params,
+)
+from llmnb.rates import Rate
 from llmnb.records import Limits, Outcome, secret
 from llmnb.store import clearing
 
@@ -79,9 +87,22 @@ class AsyncLLM:
         project_name: Project whose store keeps the answers; None: ``LLMNB_PROJECT``, else
             ``default``.
         cache_dir: Folder of all projects; None: ``LLMNB_CACHE_DIR``, else ``.cache/llmnb``.
+        max_wait: Seconds that a model may refuse without one success; None: `configure`'s, else
+            600. A server that asks to wait for more than two minutes is waited for only where
+            this covers it.
+        time_limit: Seconds for a request from its first dispatch.
+        hedge_after: Seconds without a first token, or ``"p95"``, after which the next model is
+            asked as well.
+        budget_usd: Dollars that each call may spend.
+        good_finish: Finish reasons that are good though llmnb does not know them, such as
+            ``["done"]``; answers that are kept under them are read again for nothing.
+        share: Whether other projects' answers are used: True, False, or the projects' names.
+        duplicates: ``"merge"`` asks identical requests once, ``"sample"`` each for itself.
+        **params: ``max_tokens``, ``temperature`` and their like, beside `sampling_params`.
 
     Raises:
-        ConfigurationError: If provider, model, key or address is wrong; nothing was sent.
+        ConfigurationError: If provider, model, key, address or an option is wrong; nothing was
+            sent.
 
     Example:
         >>> from llmnb.testing import SimulatedProvider
@@ -109,13 +130,23 @@ class AsyncLLM:
         gen_type: str = "chat",
         project_name: str | None = None,
         cache_dir: str | Path | None = None,
+        *,
+        max_wait: float | None = None,
+        time_limit: float | None = None,
+        hedge_after: float | Literal["p95"] | None = None,
+        budget_usd: float | None = None,
+        good_finish: str | Sequence[str] = (),
+        share: bool | str | list[str] = True,
+        duplicates: Duplicates = "merge",
+        **params: Unpack[RequestParams],
     ) -> None:
+        refuse_unknown(params, PARAMS, "AsyncLLM()")
         api_key = secret(api_key)
         is_named = not isinstance(api_provider, _Default)
         self.api_provider: str | None = str(api_provider) if is_named and api_provider else None
         self.model = model
         self.url = url
-        self.sampling_params = dict(sampling_params)
+        self.sampling_params = with_params(sampling_params, params, "sampling_params")
         self.max_requests_per_minute = max_requests_per_minute
         self.max_tokens_per_minute = max_tokens_per_minute
         self.max_concurrent_requests = max_concurrent_requests
@@ -126,6 +157,14 @@ class AsyncLLM:
         self.gen_type = gen_type
         self.project_name = project_name
         self.cache_dir = cache_dir
+        self.max_wait = max_wait
+        self.time_limit = time_limit
+        self.hedge_after = hedge_after
+        self.budget_usd = budget_usd
+        self.good_finish = good_finish
+        self.share = share
+        self.duplicates = duplicates
+        checked({name: getattr(self, name) for name in (*_OPTIONS, "project_name", "cache_dir")})
         self.last_run: Run | None = None
         self._api_key = api_key
         self._asking = Asking(
@@ -136,6 +175,7 @@ class AsyncLLM:
             gen_type=gen_type,
             params=self.sampling_params,
             encoding=token_encoding_name,
+            duplicates=duplicates,
             takes_several=True,
         )
         logger.setLevel(_level(logging_level))
@@ -177,10 +217,11 @@ class AsyncLLM:
             task_id_generator: Yields an id for each request, used in log lines.
             use_cache: False asks everything anew; the answers are stored all the same.
             progress: Whether to show bars; ``"auto"``: on a terminal and in a notebook.
-            **limits: Any of this class's limits, for this call only, and `max_wait`,
-                `time_limit`, `hedge_after`, `budget_usd`, `good_finish`, `share` of
-                `models.start.start`; ``mode="batch"`` asks through the provider's batch API,
-                for half the price.
+            **limits: Any of this class's limits and options, for this call only: `max_attempts`,
+                `max_wait`, `time_limit`, `hedge_after`, `budget_usd`, `good_finish`, `share`,
+                `duplicates`, `cooldown` (seconds of pause after a refusal that does not say how
+                long), ``max_tokens``, ``temperature`` and their like; ``mode="batch"`` asks
+                through the provider's batch API, for half the price.
 
         Returns:
             ``[request, response]``, or ``[request, response, metadata]`` where the request had
@@ -192,6 +233,7 @@ class AsyncLLM:
             KeyboardInterrupt: In scripts, when the person interrupts: the answers so far are
                 saved, and `llmnb.last_run()` has them.
         """
+        checked({"progress": progress})
         requests, run = self._begin(
             request_list, project_name, clear_project_cache, cache_vars, use_cache, limits
         )
@@ -211,6 +253,7 @@ class AsyncLLM:
         **limits: Any,
     ) -> list[ResponseRow]:
         """Await what `generate` returns; works on any running loop."""
+        checked({"progress": progress})
         requests, run = self._begin(
             request_list, project_name, clear_project_cache, cache_vars, use_cache, limits
         )
@@ -382,21 +425,26 @@ class AsyncLLM:
         limits: Mapping[str, Any],
         **how: Any,
     ) -> Run:
-        chosen = {name: getattr(self, name) for name in _LIMITS}
-        unknown = set(limits) - set(_LIMITS) - _FOR_ONE_CALL
-        if unknown:
-            raise TypeError(f"generate() has no argument {sorted(unknown)[0]!r}")
+        beside, limits = params_in(limits)
+        refuse_unknown(limits, (*_OPTIONS, "cooldown", "mode"), "generate()")
+        limits = checked(limits)
+        chosen = checked({name: getattr(self, name) for name in _OPTIONS})
         # What this object was made with binds the account, an argument of a call its run.
         own = {name: chosen.pop(name) for name in _OF_THE_ACCOUNT if name not in limits}
         account = Limits(
-            requests_per_minute=per_minute(own.get("max_requests_per_minute")),
-            tokens_per_minute=per_minute(own.get("max_tokens_per_minute")),
+            requests_per_minute=own.get("max_requests_per_minute"),
+            tokens_per_minute=own.get("max_tokens_per_minute"),
             concurrency=own.get("max_concurrent_requests"),
             even=own.get("max_rps", False),
         )
         chosen.update(limits)
         mode = chosen.pop("mode", "live")
-        asking = _replaced(self._asking, cache_vars=cache_vars or {})
+        asking = _replaced(
+            self._asking,
+            cache_vars=cache_vars or {},
+            duplicates=chosen.pop("duplicates"),
+            params={**self._asking.params, **with_params(None, beside)},
+        )
         project = project_name if project_name is not None else self.project_name
         if mode == "batch":
             _check_batch(limits, how)
@@ -407,16 +455,13 @@ class AsyncLLM:
                     asking,
                     project_name=project,
                     cache_dir=self.cache_dir,
-                    share=chosen.get("share", True),
+                    share=chosen["share"],
                     use_cache=use_cache,
-                    budget_usd=chosen.get("budget_usd"),
+                    budget_usd=chosen["budget_usd"],
+                    good_finish=chosen["good_finish"],
                 ),
             )
             return self.last_run
-        if mode != "live":
-            raise ConfigurationError(
-                f"mode={mode!r} is not there; it is 'live' or 'batch'. Nothing was sent."
-            )
         self.last_run = start(
             requests,
             asking,
@@ -469,10 +514,11 @@ _LIMITS = (
 
 _OF_THE_ACCOUNT = _LIMITS[:4]
 
-_FOR_ONE_CALL = frozenset(
-    ("max_wait", "time_limit", "share", "hedge_after", "budget_usd", "good_finish", "mode")
+_OPTIONS = (
+    *_LIMITS,
+    *("max_wait", "time_limit", "hedge_after", "budget_usd", "good_finish", "share", "duplicates"),
 )
-"""Further arguments that a call may have, see `models.start.start`."""
+"""Options of the constructor that a call may change for itself."""
 
 
 def _progress() -> Any:

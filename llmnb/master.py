@@ -13,7 +13,20 @@ from llmnb.models.llm import LLM, Prompt, request_of
 from llmnb.models.messages import messages_of
 from llmnb.models.results import LLMResult, result_of
 from llmnb.models.start import start
+from llmnb.options import (
+    OPTIONS,
+    PARAMS,
+    RETRIES,
+    checked,
+    params_in,
+    refuse_unknown,
+    with_params,
+)
 from llmnb.records import Outcome
+
+_FURTHER = (
+    *("max_requests_per_minute", "max_tokens_per_minute", "budget_usd", "use_cache", "share"),
+)
 
 
 class GenerationMaster:
@@ -36,6 +49,14 @@ class GenerationMaster:
         project_name: Project that keeps the answers.
         good_finish: Finish reasons that are good though llmnb does not know them.
         bars: Whether to show bars.
+        max_wait: Seconds that a model may refuse without one success; None: `configure`'s, else
+            600. A server that asks to wait for more than two minutes is waited for only where
+            this covers it.
+        **options: `max_requests_per_minute`, `max_tokens_per_minute`, `budget_usd`, `use_cache`,
+            `share`; ``max_tokens``, ``temperature`` and their like for every text.
+
+    Raises:
+        ConfigurationError: If an option has a value that it does not take; nothing was sent.
 
     Example:
         >>> import asyncio
@@ -57,8 +78,10 @@ class GenerationMaster:
         hedge_after: float | Literal["p95"] | None = None,
         *,
         project_name: str | None = None,
-        good_finish: Sequence[str] = (),
+        good_finish: str | Sequence[str] = (),
         bars: progress.Bars = "auto",
+        max_wait: float | None = None,
+        **options: Any,
     ) -> None:
         if not llms:
             raise ConfigurationError("GenerationMaster needs at least one model in llms.")
@@ -71,6 +94,13 @@ class GenerationMaster:
         self.hedge_after = hedge_after
         self.project_name = project_name
         self.good_finish = good_finish
+        self.max_wait = max_wait
+        refuse_unknown(options, (*_FURTHER, *PARAMS), "GenerationMaster()")
+        beside, self._options = params_in(options)
+        self._params = with_params(None, beside)
+        OPTIONS["max_concurrent_requests"].checked("num_workers", num_workers)
+        RETRIES.checked("max_retries", max_retries)
+        checked({**self._options, "progress": bars, **self._of_run})
         self.last_run: Run | None = None
         self._bars = bars
 
@@ -119,16 +149,24 @@ class GenerationMaster:
         (outcome,) = await self._start([text])
         return _result(text, outcome)
 
+    @property
+    def _of_run(self) -> dict[str, Any]:
+        return {
+            "project_name": self.project_name,
+            "time_limit": self.time_limit,
+            "hedge_after": self.hedge_after,
+            "good_finish": self.good_finish,
+            "max_wait": self.max_wait,
+        }
+
     def _start(self, texts: Sequence[Prompt]) -> Run:
         return start(
             [request_of(text) for text in texts],
-            Asking(model=tuple(self.llms)),
-            project_name=self.project_name,
+            Asking(model=tuple(self.llms), params=self._params),
             max_concurrent_requests=self.num_workers,
             max_attempts=self.max_retries + 1,
-            time_limit=self.time_limit,
-            hedge_after=self.hedge_after,
-            good_finish=self.good_finish,
+            **self._of_run,
+            **self._options,
         )
 
 

@@ -204,6 +204,9 @@ class Reply:
     texts: tuple[str, ...] = ()
     """All answers where `n` asked for several; else empty."""
 
+    ends: tuple[tuple[str | None, Quality], ...] = ()
+    """Why each of them ended, and what it is worth; `quality` is that of the worst."""
+
     tool_calls: tuple[ToolCall, ...] = ()
     handed_back: Mapping[str, Any] | None = None
     """Where tools are called, what the provider wants back with the turn: its thoughts, signed."""

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from llmnb.errors import ConfigurationError
+from llmnb.options import checked
 from llmnb.records import Secret, secret
 
 DEFAULT_CACHE_DIR = ".cache/llmnb"
@@ -46,7 +47,13 @@ class Settings:
     max_requests_per_minute: float | None = None
     max_tokens_per_minute: float | None = None
     max_concurrent_requests: int | None = None
+    """Limits of an account, for all runs together; rates in any form (``"5 per second"``)."""
+
     budget_usd: float | None = None
+    """Dollars that each run may spend."""
+
+    max_wait: float | None = None
+    """Seconds that a model may refuse without one success; None: 600."""
 
     good_finish: tuple[str, ...] = ()
     """Reasons to end an answer that are good though llmnb does not know them."""
@@ -70,7 +77,7 @@ def configure(**changes: Any) -> Settings:
         The settings now in force.
 
     Raises:
-        ConfigurationError: If a name is not a setting.
+        ConfigurationError: If a name is not a setting, or has no such value.
 
     Example:
         >>> configure(project_name="tickets").project_name
@@ -85,34 +92,13 @@ def configure(**changes: Any) -> Settings:
             raise ConfigurationError(
                 f"There is no setting {name!r}. Settings are: {', '.join(names)}."
             )
-    if changes.get("allow_http", False) is None:
-        changes["allow_http"] = False
-    if "good_finish" in changes:
-        changes["good_finish"] = finish_words(changes["good_finish"])
+    changes = checked(changes)
+    for name in ("allow_http", "good_finish"):
+        if changes.get(name, name) is None:
+            changes[name] = getattr(Settings(), name)
     with _lock:
         _current = dataclasses.replace(_current, **changes)
         return _current
-
-
-def finish_words(given: Any) -> tuple[str, ...]:
-    """Return the words of an option `good_finish`: one text or several.
-
-    Raises:
-        ConfigurationError: If it is neither.
-
-    Example:
-        >>> finish_words("done"), finish_words(["a", "b"]), finish_words(None)
-        (('done',), ('a', 'b'), ())
-    """
-    words = (given,) if isinstance(given, str) else given if given is not None else ()
-    if not isinstance(words, (list, tuple, set, frozenset)) or not all(
-        isinstance(word, str) and word for word in words
-    ):
-        raise ConfigurationError(
-            f"good_finish={given!r} must be the words of finish reasons, such as "
-            "good_finish=['done']. Nothing was sent."
-        )
-    return tuple(words)
 
 
 def current() -> Settings:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit, urlunsplit
 
 from llmnb.errors import RealRequestForbidden, UnsafeURL
+from llmnb.wire.keys import name_of
 
 _METADATA_HOSTS = frozenset(("metadata.google.internal", "metadata", "instance-data"))
 _METADATA_ADDRESSES = frozenset(("fd00:ec2::254", "100.100.100.200"))
@@ -90,6 +91,7 @@ def checked(url: str, has_key: bool) -> str:
         UnsafeURL: If it must not be asked; nothing was sent.
         RealRequestForbidden: If tests forbid to leave this machine.
     """
+    check_characters(url)
     if origin_of(url) in _redirects:
         return destination(url)
     check_url(url, has_key=has_key)
@@ -99,6 +101,28 @@ def checked(url: str, has_key: bool) -> str:
             "are forbidden. Nothing was sent: redirect that origin to a simulated provider."
         )
     return url
+
+
+def check_characters(url: str) -> None:
+    """Refuse an address with a line end or another character in it that nobody sees.
+
+    They are cut out in silence where an address is read, so that another one would be asked.
+
+    Raises:
+        UnsafeURL: Naming the character and its place; nothing was sent.
+
+    Example:
+        >>> check_characters("https://host/v1 ")
+        Traceback (most recent call last):
+        llmnb.errors.UnsafeURL: The address 'https://host/v1 ' has a space at position 16 of 16...
+    """
+    for position, character in enumerate(url, start=1):
+        if "!" <= character <= "~" or (character.isprintable() and not character.isspace()):
+            continue
+        raise UnsafeURL(
+            f"The address {_shown(url)} has {name_of(character)} at position {position} of "
+            f"{len(url)}. Nothing was sent: copy the address again, without spaces and line ends."
+        )
 
 
 def check_url(url: str, *, has_key: bool, allow_http: bool = False) -> None:
@@ -119,7 +143,7 @@ def check_url(url: str, *, has_key: bool, allow_http: bool = False) -> None:
     if parts.username is not None or parts.password is not None:
         raise UnsafeURL(
             f"The address of {host} carries a user name or password. Nothing was sent: "
-            "give the key as api_key=… or in the environment."
+            "give the key with llmnb.set_key or in the environment."
         )
     if _is_metadata(host):
         raise UnsafeURL(

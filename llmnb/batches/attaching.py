@@ -21,6 +21,7 @@ from llmnb.errors import ConfigurationError
 from llmnb.models.figures import visible
 from llmnb.models.resolve import endpoint_url, resolve
 from llmnb.models.target import HTTPTarget
+from llmnb.options import checked
 from llmnb.records import secret
 from llmnb.store.project import ProjectStore, open_project
 from llmnb.wire.catalog import provider, provider_of_url
@@ -106,7 +107,11 @@ def runs(cache_dir: str | Path | None = None) -> RunList:
 
 
 def attach(
-    run_id: str, *, api_key: str | None = None, cache_dir: str | Path | None = None
+    run_id: str,
+    *,
+    api_key: str | None = None,
+    cache_dir: str | Path | None = None,
+    good_finish: str | Sequence[str] = (),
 ) -> BatchRun:
     """Go on with a batch run of an earlier process, where it ended.
 
@@ -117,18 +122,20 @@ def attach(
         run_id: Its name, as `runs` lists it.
         api_key: The account's key, where it was given with the call; it is not written down.
         cache_dir: Folder of all projects.
+        good_finish: Finish reasons that are good though llmnb does not know them.
 
     Raises:
         ConfigurationError: If there is no such run, or its provider's key is missing.
     """
     api_key = secret(api_key)
+    given = checked({"cache_dir": cache_dir, "good_finish": good_finish})
     place = settings.cache_dir(cache_dir)
     # A name is no path.
     folder = place / records.FOLDER / Path(run_id).name
     record = records.read_record(folder)
     target = _target(record, api_key)
     store = open_project(record.project, place, share=record.share)
-    rows = _rows(folder, record)
+    rows = _rows(folder, record, given["good_finish"] or ())
     carried = bridge.call(_carried(rows, record, target, store, place))
     return BatchRun(record, target, store, rows, carried)
 
@@ -156,11 +163,12 @@ def forget(run_id: str, *, even_if_open: bool = False, cache_dir: str | Path | N
     shutil.rmtree(folder)
 
 
-def _rows(folder: Path, record: Record) -> list[BatchRow]:
+def _rows(folder: Path, record: Record, good_finish: tuple[str, ...]) -> list[BatchRow]:
     seen: set[str] = set()
     rows = []
     for note in records.read_rows(folder):
-        rows.append(of_note(note, record.run_id, is_first=note.key not in seen))
+        is_first = note.key not in seen
+        rows.append(of_note(note, record.run_id, is_first=is_first, good_finish=good_finish))
         seen.add(note.key or "")
     return rows
 

@@ -182,8 +182,8 @@ def root(cache_dir: Path) -> Path:
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise StoreError(
-            f"The cache folder {cache_dir} cannot be made: {error}. Nothing was submitted; give "
-            "another cache_dir or set LLMNB_CACHE_DIR."
+            f"The cache folder {cache_dir} cannot be made: {error}. Nothing was submitted; "
+            "choose another with llmnb.configure(cache_dir=…) or LLMNB_CACHE_DIR."
         ) from None
     return folder
 
@@ -264,7 +264,7 @@ def read_record(folder: Path) -> Record:
     except (StoreError, KeyError, TypeError):
         raise ConfigurationError(
             f"There is no batch run {folder.name!r} in {folder.parent}; llmnb.runs() lists those "
-            "there are. Another cache_dir may hold it."
+            "there are. Another folder may hold it: llmnb.configure(cache_dir=…)."
         ) from None
 
 

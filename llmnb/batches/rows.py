@@ -37,13 +37,18 @@ class BatchRow:
     is_first: bool = True
     """Whether it is the first row of its key."""
 
+    good_finish: tuple[str, ...] = ()
+    """Finish reasons that are good here, beside those of `configure`."""
+
     @property
     def call(self) -> Call | None:
         """What is asked."""
         return None if self.row is None else self.row.call
 
 
-def of_note(note: RowNote, run_id: str, *, is_first: bool) -> BatchRow:
+def of_note(
+    note: RowNote, run_id: str, *, is_first: bool, good_finish: tuple[str, ...] = ()
+) -> BatchRow:
     """Return a row as it was written down."""
     part = note.elsewhere
     if note.part is not None:
@@ -55,6 +60,7 @@ def of_note(note: RowNote, run_id: str, *, is_first: bool) -> BatchRow:
         part=part,
         is_length_chosen=note.is_length_chosen,
         is_first=is_first,
+        good_finish=good_finish,
     )
 
 
@@ -96,7 +102,8 @@ def answered(number: int, row: BatchRow, entry: Entry, target: HTTPTarget) -> Ou
     except LLMNBError as unread:
         return failed(number, row, unread) if row.part is not None else None
     body = call.body if call is not None else _body(entry, row)
-    error: LLMNBError | None = objection(reply, body, entry.raw, settings.current().good_finish)
+    good_finish = (*row.good_finish, *settings.current().good_finish)
+    error: LLMNBError | None = objection(reply, body, entry.raw, good_finish)
     if error is not None and row.part is None and not isinstance(error, errors.UnknownEnd):
         return None
     value = None

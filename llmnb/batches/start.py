@@ -25,6 +25,7 @@ from llmnb.models.asking import Asking
 from llmnb.models.preparer import Preparer
 from llmnb.models.start import start
 from llmnb.models.target import HTTPTarget
+from llmnb.options import checked
 from llmnb.records import Outcome
 from llmnb.store.project import ProjectStore, open_project
 from llmnb.wire.batches import PRICE_FACTOR, name_of, split
@@ -44,6 +45,7 @@ class _Setting:
     share: bool | list[str]
     use_cache: bool
     budget_usd: float | None
+    good_finish: tuple[str, ...]
 
 
 def start_batch(
@@ -52,9 +54,10 @@ def start_batch(
     *,
     project_name: str | None = None,
     cache_dir: str | Path | None = None,
-    share: bool | list[str] = True,
+    share: bool | str | list[str] = True,
     use_cache: bool = True,
     budget_usd: float | None = None,
+    good_finish: str | Sequence[str] | None = (),
 ) -> BatchRun:
     """Start a batch run over request dictionaries; returns once all is written down.
 
@@ -69,12 +72,24 @@ def start_batch(
         share: Whether other projects' answers are used.
         use_cache: False asks anew what is kept.
         budget_usd: Dollars that the batches may cost at most; else nothing is submitted.
+        good_finish: Finish reasons that are good though llmnb does not know them.
 
     Raises:
         ConfigurationError: If the model has no batch API, or several models are named.
         BudgetExceeded: If it may cost more than the budget.
         StoreError: If it cannot be written down. In each case nothing was submitted.
     """
+    given = checked(
+        {
+            "project_name": project_name,
+            "cache_dir": cache_dir,
+            "share": share,
+            "use_cache": use_cache,
+            "budget_usd": budget_usd,
+            "good_finish": good_finish,
+        }
+    )
+    good = given["good_finish"] or ()
     preparer = Preparer(asking)
     targets = preparer.defaults
     if len(targets) > 1:
@@ -88,11 +103,12 @@ def start_batch(
         asking=asking,
         target=targets[0],
         service=service(targets[0]),
-        store=open_project(settings.project_name(project_name), place, share=share),
+        store=open_project(settings.project_name(project_name), place, share=given["share"]),
         cache_dir=place,
-        share=share,
+        share=given["share"],
         use_cache=use_cache,
         budget_usd=budget,
+        good_finish=good,
     )
     rows = []
     for number, request in enumerate(requests):
@@ -104,6 +120,7 @@ def start_batch(
                 row=prepared,
                 error=prepared.error,
                 is_length_chosen=call is None or chosen_length(call.body) is not None,
+                good_finish=good,
             )
         )
     return _begun(setting, rows)
@@ -141,6 +158,7 @@ def _begun(
             cache_dir=setting.cache_dir,
             share=setting.share,
             budget_usd=setting.budget_usd,
+            good_finish=setting.good_finish,
             on_outcome=told,
         )
 

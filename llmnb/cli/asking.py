@@ -11,6 +11,7 @@ from llmnb.errors import ConfigurationError
 from llmnb.frames.tables import Row, Table, open_table
 from llmnb.frames.template import Template
 from llmnb.models.asking import Asking
+from llmnb.options import with_params
 
 _QUESTIONS = ("messages", "prompt", "input")
 
@@ -92,12 +93,12 @@ class Questions:
 
 def asking(options: argparse.Namespace) -> Asking:
     """Return who is asked, and how."""
-    params = {"max_tokens": options.max_tokens, "temperature": options.temperature}
+    beside = {"max_tokens": options.max_tokens, "temperature": options.temperature}
     return Asking(
         model=options.model,
         url=options.url,
         allow_urls=options.allow_urls,
-        params={name: value for name, value in params.items() if value is not None},
+        params=with_params(None, beside),
     )
 
 

@@ -34,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: INPUT.answers.…")
     parser.add_argument("--max-attempts", type=int, default=3, metavar="N")
     parser.add_argument(
+        "--max-wait",
+        type=float,
+        metavar="SECONDS",
+        help="how long a model may refuse without one success (default: 600)",
+    )
+    parser.add_argument(
         "--resume", action="store_true", help="go on where a run ended; always so, and said here"
     )
     parser.add_argument(
@@ -66,6 +72,7 @@ def act(options: argparse.Namespace) -> int:
         max_tokens_per_minute=options.tpm,
         max_concurrent_requests=options.concurrency,
         max_attempts=options.max_attempts,
+        max_wait=options.max_wait,
         good_finish=options.good_finish,
         streams=True,
     )

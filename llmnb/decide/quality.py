@@ -11,6 +11,7 @@ kept until the caller says what it is.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from llmnb.errors import Filtered, NoAnswer, NotGood, Refused, Truncated, UnknownEnd
@@ -77,6 +78,8 @@ def objection(
     quality, reason = reply.quality, reply.finish_reason
     if quality == "good":
         return None
+    if reply.ends and any(worth != "good" for _, worth in reply.ends):
+        return _of_several(reply, body, raw, good_finish)
     kept = {"raw": raw, "model": reply.model, "body": reply.text[:2000]}
     if quality == "unknown":
         if is_forgiven(reply, good_finish):
@@ -122,6 +125,19 @@ def objection(
         f"(finish reason {reason!r}). The request may have been billed.",
         **kept,
     )
+
+
+def _of_several(
+    reply: Reply, body: Mapping[str, Any], raw: bytes, good_finish: Collection[str]
+) -> NotGood | None:
+    """Judge each of several answers by its own end; return the worst objection."""
+    found = []
+    for text, (reason, quality) in zip(reply.texts, reply.ends, strict=True):
+        one = replace(reply, text=text, finish_reason=reason, quality=quality, texts=(), ends=())
+        if (error := objection(one, body, raw, good_finish)) is not None:
+            found.append(error)
+    # An end that nobody knows is not bought again; with a bad one beside it the reply is.
+    return min(found, key=lambda error: isinstance(error, UnknownEnd), default=None)
 
 
 def _has_only_thought(reply: Reply) -> bool:

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from llmnb.adapters.rates import per_minute
 from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Named
 from llmnb.models.deployments import deployment, who
+from llmnb.options import OPTIONS, RETRIES, checked
 from llmnb.records import secret
 from llmnb.wire.catalog import load_catalog
 
@@ -23,6 +23,10 @@ _KNOWN = (
     "query_prefix",
     "document_kwargs",
     "query_kwargs",
+)
+_OPTIONS = (
+    *("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests"),
+    *("max_attempts", "max_wait", "budget_usd"),
 )
 _KEY = ("api_key",)
 _ADDRESS = ("api_base", "base_url", "url")
@@ -70,21 +74,23 @@ class EmbeddingConfig:
             ConfigurationError: If it says what nobody understands.
         """
         given = dict(config or {})
-        if unknown := sorted(set(given) - set(_KNOWN)):
+        if unknown := sorted(set(given) - {*_KNOWN, *_OPTIONS}):
             raise ConfigurationError(
                 f"An embedding model's config has no {', '.join(map(repr, unknown))}; it has: "
-                f"{', '.join(_KNOWN)}. Fields of the request go into 'kwargs'."
+                f"{', '.join((*_KNOWN, *_OPTIONS))}. Fields of the request go into 'kwargs'."
             )
         fields = dict(given.get("kwargs") or {})
         limits: dict[str, Any] = {}
-        for rate in ("rate_limit", "request_limit"):
-            per_minute(given.get(rate))  # a wrong one is told here, not at the first request
+        for rate in ("rate_limit", "request_limit"):  # told here, not at the first request
+            OPTIONS["max_requests_per_minute"].checked(rate, given.get(rate))
         if given.get("rate_limit") is not None:
             limits["max_tokens_per_minute"] = given["rate_limit"]
         if given.get("request_limit") is not None:
             limits["max_requests_per_minute"] = given["request_limit"]
         if (retries := _taken(fields, _ATTEMPTS)) is not None:
-            limits["max_attempts"] = int(retries) + 1
+            limits["max_attempts"] = RETRIES.checked("max_retries", retries) + 1
+        own = {name: given[name] for name in _OPTIONS if given.get(name) is not None}
+        limits |= checked(own)
         connection = {name: fields.pop(name) for name in list(fields) if _connects(name)}
         return cls(
             connection=connection,

@@ -34,7 +34,9 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
         config: ``kwargs`` (``api_key``, ``api_base``, ``dimensions`` and other fields of the
             request), ``rate_limit`` (tokens) and ``request_limit`` such as ``"100/minute"``,
             ``batch_size``, ``max_tokens`` (of one text; longer ones are cut, with a warning),
-            ``document_prefix``, ``query_prefix``, ``document_kwargs``, ``query_kwargs``.
+            ``document_prefix``, ``query_prefix``, ``document_kwargs``, ``query_kwargs``; limits and
+            patience under their own names, too: ``max_concurrent_requests``, ``max_attempts``,
+            ``max_wait``, ``budget_usd``.
         project_name: Project that keeps the vectors.
 
     Raises:
@@ -62,7 +64,7 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
         self.project_name = project_name
         self._config = EmbeddingConfig.of(config)
         self._model = self._config.endpoint(name) if isinstance(name, str) else name
-        self.batch_size = batch_size or self._config.batch_size or BATCH_SIZE
+        self.batch_size = _first(batch_size, self._config.batch_size, BATCH_SIZE)
         self.order()  # what is wrong is an error now
 
     @property
@@ -111,6 +113,10 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
             project_name=self.project_name,
             options=config.limits,
         )
+
+
+def _first(*sizes: int | None) -> int:
+    return next(size for size in sizes if size is not None)
 
 
 def warn_of_truncated(run: EmbeddingRun, texts: int) -> None:

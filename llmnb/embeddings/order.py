@@ -10,6 +10,7 @@ from typing import Any
 from llmnb.embeddings import known
 from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Asking, Named
+from llmnb.options import checked
 
 EMBEDS = "embedding"
 """The catalog's name for this kind of generation."""
@@ -49,11 +50,7 @@ class Order:
     """Limits, patience and budget, as `llmnb.models.start.start` takes them."""
 
     def __post_init__(self) -> None:
-        size = self.batch_size
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ConfigurationError(
-                f"batch_size is the number of texts of one request, at least 1, not {size!r}."
-            )
+        checked({"batch_size": self.batch_size, "share": self.share, "use_cache": self.use_cache})
         if len(self.asking.models) > 1:
             raise ConfigurationError(
                 "Vectors of different models cannot be compared, so there is no falling back "

@@ -21,9 +21,18 @@ from llmnb.engine.target import Prepare, Target
 from llmnb.engine.waiting import waiting_on
 from llmnb.engine.walk import Walk
 from llmnb.errors import ConfigurationError, LLMNBError
+from llmnb.options import checked
 from llmnb.records import Outcome
 
 _last_run: Run | None = None
+
+
+_LIMITS = {
+    "max_requests_per_minute": "requests_per_minute",
+    "max_tokens_per_minute": "tokens_per_minute",
+    "max_concurrent_requests": "concurrency",
+}
+"""Fields of `Limits` by the names of the options."""
 
 
 class Unchanged:
@@ -228,22 +237,20 @@ class Run:
             max_concurrent_requests: Requests in flight at once; None: found by trying.
 
         Raises:
-            ConfigurationError: If a limit is not above 0.
+            ConfigurationError: If one is no limit; nothing is changed.
         """
         given = {
-            "requests_per_minute": max_requests_per_minute,
-            "tokens_per_minute": max_tokens_per_minute,
-            "concurrency": max_concurrent_requests,
+            "max_requests_per_minute": max_requests_per_minute,
+            "max_tokens_per_minute": max_tokens_per_minute,
+            "max_concurrent_requests": max_concurrent_requests,
         }
-        changes = {name: value for name, value in given.items() if value is not UNCHANGED}
-        for name, value in changes.items():
-            if value is not None and not value > 0:  # type: ignore[operator]
-                raise ConfigurationError(f"The limit {name} must be above 0, got {value!r}.")
+        wanted = checked({name: one for name, one in given.items() if one is not UNCHANGED})
+        changes = {_LIMITS[name]: value for name, value in wanted.items()}
         options = self._walk.options
-        limits = dataclasses.replace(options.limits, **changes)  # type: ignore[arg-type]
+        limits = dataclasses.replace(options.limits, **changes)
         # What was said of the account is what the person changes, where it was said there.
         named = {name: value for name, value in changes.items() if getattr(options.account, name)}
-        account = dataclasses.replace(options.account, **named)  # type: ignore[arg-type]
+        account = dataclasses.replace(options.account, **named)
         # Known at once to the next change, whichever thread makes it.
         self._walk.options = dataclasses.replace(options, limits=limits, account=account)
         self._loop.call_soon_threadsafe(self._walk.set_limits, limits, account)

@@ -127,7 +127,13 @@ class Walk:
     # -------------------------------------------------------------------- the walk
 
     def begin(self) -> None:
-        """Start walking."""
+        """Start walking; an error in it is the run's end, and not only the loop's concern."""
+        try:
+            self._begin()
+        except Exception as error:
+            self._end(error)
+
+    def _begin(self) -> None:
         options = self.options
         collector.calm()
         self._engine = engine()
@@ -161,11 +167,12 @@ class Walk:
     async def _drive(self) -> None:
         try:
             # A stop does not wait for a slow source: it cancels the pulling.
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._pulling
-            await self._skip_the_rest()
-            await self._settled()
-            await bridge.LISTENERS.rest(LISTENING_SECONDS)
+            with contextlib.closing(self._voyage):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._pulling
+                await self._skip_the_rest()
+                await self._settled()
+                await bridge.LISTENERS.rest(LISTENING_SECONDS)
         except BaseException as error:
             self._end(error)
             if not isinstance(error, Exception):
@@ -463,7 +470,6 @@ class Walk:
             await self._idle.wait()
 
     def _end(self, error: BaseException | None) -> None:
-        self._voyage.close()
         if self._voyage.claims is not None:
             self._voyage.claims.leave()
         for _, gate in self.gates.values():

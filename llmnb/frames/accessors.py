@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from llmnb.adapters.rates import Rate
     from llmnb.frames.answers import Table
     from llmnb.frames.comparing import Comparison
     from llmnb.frames.options import ExtractOptions, GenerateOptions, OnError, PreviewOptions
@@ -27,7 +26,9 @@ if TYPE_CHECKING:
     from llmnb.frames.verbs import Labels
     from llmnb.models.asking import Duplicates, Model
     from llmnb.models.planning import Plan
+    from llmnb.options import RequestParams
     from llmnb.progress import Bars
+    from llmnb.rates import Rate
 
 
 class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
@@ -69,7 +70,7 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
         n: int = 1,
         project_name: str | None = None,
         use_cache: bool = True,
-        share: bool | list[str] = True,
+        share: bool | str | list[str] = True,
         duplicates: Duplicates = "merge",
         details: bool = False,
         on_error: OnError = "null",
@@ -77,12 +78,14 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
         max_tokens_per_minute: Rate | None = None,
         max_concurrent_requests: int | None = None,
         max_attempts: int = 3,
+        max_wait: float | None = None,
         budget_usd: float | None = None,
         time_limit: float | None = None,
         hedge_after: float | Literal["p95"] | None = None,
-        good_finish: Sequence[str] = (),
+        good_finish: str | Sequence[str] = (),
         mode: str = "live",
         progress: Bars = "auto",
+        **more: Unpack[RequestParams],
     ) -> Table:
         """Ask about every row and return the answers in their rows.
 
@@ -118,6 +121,9 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
             max_tokens_per_minute: In the same forms.
             max_concurrent_requests: Requests in flight at once; None: found by trying.
             max_attempts: Attempts for a row that were unsent or surely unbilled.
+            max_wait: Seconds that a model may refuse without one success; None: that of
+                `llmnb.configure`, else 600. A server that asks to wait for more than two
+                minutes is waited for only where this covers it.
             budget_usd: Dollars that are not overshot beyond what is in flight.
             time_limit: Seconds for a row from its first dispatch.
             hedge_after: Seconds without a first token, or ``"p95"``, after which the next model
@@ -127,6 +133,8 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
             mode: ``"live"`` asks now; ``"batch"`` through the provider's batch API: half the price,
                 within a day.
             progress: Whether to show how far it is; ``"auto"``: on a terminal and in a notebook.
+            **more: ``max_tokens``, ``temperature``, ``top_p``, ``top_k``, ``stop``,
+                ``frequency_penalty``, ``presence_penalty``, ``seed``: the same as in `params`.
 
         Returns:
             A Series; a frame with `into`, `details`, ``on_error="column"``, or a schema with
@@ -139,7 +147,8 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
             KeyboardInterrupt: In scripts, once the answers so far are safe. In IPython the
                 partial result is returned.
         """
-        given = {name: value for name, value in locals().items() if name not in ("self", "prompt")}
+        named = dict(locals())
+        given = {name: named[name] for name in named.keys() - {"self", "prompt", "more"}} | more
         from llmnb.frames import verbs
 
         return verbs.generate(self._frame, prompt, given)

@@ -14,7 +14,6 @@ from dask.callbacks import Callback
 from dask.dataframe.utils import make_meta  # type: ignore[attr-defined]
 
 from llmnb import settings
-from llmnb.adapters.rates import per_minute
 from llmnb.embeddings.choosing import chosen
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
 from llmnb.embeddings.model import EmbeddingModel
@@ -31,8 +30,10 @@ from llmnb.frames.questions import Questions
 from llmnb.models.asking import endpoints_of
 from llmnb.models.planning import Plan
 from llmnb.models.resolve import choose
+from llmnb.options import checked
 from llmnb.progress import Bars
 from llmnb.rate_limiter import GLOBAL_LIMITER
+from llmnb.rates import per_minute
 
 _dask: Any = dask  # its own types leave these out
 _meta: Any = make_meta
@@ -90,13 +91,8 @@ def preview(table: Any, prompt: Hashable, rows: int, given: Given) -> Any:
 
 def embed(table: Any, name: Hashable, into: Hashable | None, given: Given) -> Any:
     """Make a vector of every text."""
-    vectors.check_keywords(given, vectors.KEYWORDS)
+    given = vectors.keywords(given, vectors.KEYWORDS)
     on_error = given.get("on_error", "null")
-    if on_error not in ("null", "column", "raise"):
-        raise ConfigurationError(
-            f"on_error={on_error!r} is not there; it is one of 'null', 'column', 'raise'. "
-            "Nothing was sent."
-        )
     Columns.of(_meta(table)).cells("" if name == WHOLE else name_of(name))
     without_key(given.get("params"), "params")
     question = _with_settings(
@@ -225,9 +221,14 @@ def _with_settings(question: Question, given: Given, partitions: int) -> Questio
     budget = budget if budget is not None else current.budget_usd
     if budget is not None:
         travels["budget_usd"] = budget / max(1, partitions)
-    places = given.get("max_concurrent_requests") or current.max_concurrent_requests
-    if places is not None:
-        travels["max_concurrent_requests"] = places
+    for name in ("max_concurrent_requests", "max_wait"):
+        value = given.get(name)
+        value = getattr(current, name) if value is None else value
+        if value is not None:
+            travels[name] = value
+    if current.good_finish and question.verb != "embed":
+        own = checked({"good_finish": given.get("good_finish")})["good_finish"]
+        travels["good_finish"] = (*(own or ()), *current.good_finish)
     requests, tokens = (per_minute(given.get(name)) for name in _LIMITS)
     return dataclasses.replace(
         question,

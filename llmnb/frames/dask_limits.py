@@ -7,11 +7,11 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from llmnb.adapters.rates import Rate
 from llmnb.frames import dask_cluster
 from llmnb.frames.dask_work import Question
 from llmnb.rate_limiter import GLOBAL_LIMITER, Key
 from llmnb.rate_limiter.rules import REQUESTS, TOKENS
+from llmnb.rates import Rate
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

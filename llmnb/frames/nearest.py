@@ -15,7 +15,7 @@ from llmnb.errors import InputError
 from llmnb.frames.answers import check_place, label
 from llmnb.frames.columns import Columns, name_of
 from llmnb.frames.foreign import Foreign
-from llmnb.frames.vectors import MAKING, Given, check_keywords, model_of
+from llmnb.frames.vectors import MAKING, Given, keywords, model_of
 
 SIMILARITY = "similarity"
 """What the column is called that tells how near a row is."""
@@ -93,7 +93,7 @@ def _of_query(query: Any, given: Given, vectors: _Vectors) -> Any:
 
 async def _aof_query(query: Any, given: Given, vectors: _Vectors) -> Any:
     """Return a question's vector."""
-    check_keywords(given, (*MAKING, "into"))
+    given = keywords(given, (*MAKING, "into"))
     if not isinstance(query, str):
         return _checked(query, vectors)
     model = model_of(given)

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypedDict, get_args
+from typing import Any, Literal
 
-from llmnb.adapters.rates import Rate
 from llmnb.errors import ConfigurationError
 from llmnb.frames.questions import Example
 from llmnb.models.asking import Duplicates, Model
+from llmnb.options import (
+    PARAMS,
+    RequestParams,
+    body_of,
+    checked,
+    names,
+    params_in,
+    refuse_unknown,
+    with_params,
+)
 from llmnb.progress import Bars
+from llmnb.rates import Rate
 
 OnError = Literal["null", "column", "raise"]
 """What becomes of rows that fail."""
 
 
-class SharedOptions(TypedDict, total=False):
+class SharedOptions(RequestParams, total=False):
     """Keywords of every door, for type checkers; described in `Options`."""
 
     model: Model | Sequence[Model] | None
@@ -30,7 +39,7 @@ class SharedOptions(TypedDict, total=False):
     files_root: str | os.PathLike[str] | None
     project_name: str | None
     use_cache: bool
-    share: bool | list[str]
+    share: bool | str | list[str]
     duplicates: Duplicates
     details: bool
     on_error: OnError
@@ -38,10 +47,11 @@ class SharedOptions(TypedDict, total=False):
     max_tokens_per_minute: Rate | None
     max_concurrent_requests: int | None
     max_attempts: int
+    max_wait: float | None
     budget_usd: float | None
     time_limit: float | None
     hedge_after: float | Literal["p95"] | None
-    good_finish: Sequence[str]
+    good_finish: str | Sequence[str]
     mode: str
     progress: Bars
 
@@ -83,7 +93,8 @@ class Options:
     """Few-shot turns: pairs of an input and its answer."""
 
     params: Any = None
-    """Fields of the request's body, such as ``temperature``: a mapping or an `LLMParams`."""
+    """Fields of the request's body, such as ``temperature``: a mapping or an `LLMParams`. Those of
+    `llmnb.options.PARAMS` may stand beside it."""
 
     schema: Any = None
     """Form of the answers: a pydantic model, a dataclass, a type, labels or a JSON schema."""
@@ -103,7 +114,7 @@ class Options:
     use_cache: bool = True
     """False asks anew what is kept; answers are kept all the same."""
 
-    share: bool | list[str] = True
+    share: bool | str | list[str] = True
     """Whether other projects' answers are used: True, False or the projects' names."""
 
     duplicates: Duplicates = "merge"
@@ -121,6 +132,9 @@ class Options:
     max_attempts: int = 3
     """Attempts for a row that were unsent or surely unbilled."""
 
+    max_wait: float | None = None
+    """Seconds that a model may refuse without one success; None: `configure`'s, else 600."""
+
     budget_usd: float | None = None
     """Dollars that are not overshot beyond what is in flight."""
 
@@ -130,7 +144,7 @@ class Options:
     hedge_after: float | Literal["p95"] | None = None
     """Seconds without a first token after which the next model is asked as well."""
 
-    good_finish: Sequence[str] = ()
+    good_finish: str | Sequence[str] = ()
     """Finish reasons that are good though llmnb does not know them."""
 
     mode: str = "live"
@@ -140,16 +154,7 @@ class Options:
     """Whether to show how far it is; ``"auto"``: on a terminal and in a notebook."""
 
     def __post_init__(self) -> None:
-        if self.files_root is not None and not isinstance(self.files_root, (str, os.PathLike)):
-            raise ConfigurationError(
-                f"files_root is a folder, a text or a pathlib.Path, not {self.files_root!r}. "
-                "Nothing was sent."
-            )
-        if self.mode not in ("live", "batch"):
-            raise ConfigurationError(
-                f"mode={self.mode!r} is not there: mode='live' asks now and waits for the answers, "
-                "mode='batch' asks for half the price within a day. Nothing was sent."
-            )
+        checked({name: getattr(self, name) for name in names("frames")})
         if self.mode == "batch":
             for name in ("time_limit", "hedge_after"):
                 if getattr(self, name) is not None:
@@ -157,26 +162,13 @@ class Options:
                         f"{name} does not go with mode='batch', which takes up to a day: leave one "
                         "of them out. Nothing was sent."
                     )
-        for name, known in (("on_error", OnError), ("duplicates", Duplicates)):
-            value = getattr(self, name)
-            if value not in get_args(known):
-                raise ConfigurationError(
-                    f"{name}={value!r} is not there; it is one of "
-                    f"{', '.join(map(repr, get_args(known)))}. Nothing was sent."
-                )
         if self.details and self.into is not None:
             raise ConfigurationError(
                 "details=True gives a frame of its own, so it does not go with into=…: leave one "
                 "of them out. Nothing was sent."
             )
-        if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1:
-            raise ConfigurationError(
-                f"n is the number of answers to every row, at least 1, not {self.n!r}. "
-                "Nothing was sent."
-            )
-
-        if self.body.get("n", 1) != 1:
-            n = self.body["n"]
+        n = body_of(self.params).get("n") or 1
+        if n not in (1, self.n):
             raise ConfigurationError(
                 f"A cell has room for one answer: write n={n!r} beside params, and not in it, for "
                 "a list of them in each. Nothing was sent."
@@ -189,16 +181,9 @@ class Options:
 
     @property
     def body(self) -> Mapping[str, Any]:
-        """The fields of the request's body."""
-        if self.params is None:
-            return {}
-        given = self.params.body() if hasattr(self.params, "body") else self.params
-        if not isinstance(given, Mapping):
-            raise ConfigurationError(
-                f"params is {type(given).__name__}; it is a mapping such as {{'max_tokens': 100}}, "
-                "or an LLMParams. Nothing was sent."
-            )
-        return given
+        """The fields of the request's body; several answers to a row are requests of their own."""
+        body = body_of(self.params)
+        return {name: one for name, one in body.items() if name != "n" or one in (1, None)}
 
     def limits(self) -> dict[str, Any]:
         """Return what `start` is told beside who is asked."""
@@ -222,29 +207,31 @@ _FOR_PLAN = (
     "max_concurrent_requests",
     "budget_usd",
 )
-_FOR_START = (*_FOR_PLAN, "max_attempts", "time_limit", "hedge_after", "good_finish")
+_FOR_START = (*_FOR_PLAN, "max_attempts", "max_wait", "time_limit", "hedge_after", "good_finish")
 
-_FOR_BATCH = ("project_name", "share", "use_cache", "budget_usd")
+_FOR_BATCH = ("project_name", "share", "use_cache", "budget_usd", "good_finish")
 
 _NAMES = tuple(field.name for field in fields(Options))
 
 
 def options_of(given: Mapping[str, Any]) -> Options:
-    """Return the options that keywords describe.
+    """Return the options that keywords describe; ``max_tokens`` and the like become `params`.
 
     Raises:
         TypeError: If there is no such keyword; the message names the nearest.
+        ConfigurationError: If one has no such value.
 
     Example:
         >>> options_of({"n": 2}).n
         2
         >>> options_of({"max_rpm": 5})
         Traceback (most recent call last):
-        TypeError: there is no keyword 'max_rpm'...
+        TypeError: .llm has no keyword 'max_rpm'...
+        >>> options_of({"max_tokens": 9}).body
+        {'max_tokens': 9}
     """
-    for name in given:
-        if name not in _NAMES:
-            near = difflib.get_close_matches(name, _NAMES, n=2, cutoff=0.5)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise TypeError(f"there is no keyword {name!r}{hint} There are: {', '.join(_NAMES)}")
-    return Options(**given)
+    refuse_unknown(given, (*_NAMES, *PARAMS), ".llm")
+    beside, rest = params_in(given)
+    if beside:
+        rest["params"] = with_params(rest.get("params"), beside)
+    return Options(**rest)

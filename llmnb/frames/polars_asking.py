@@ -93,7 +93,7 @@ def _over(expr: pl.Expr, answered: Callable[[pl.Series], pl.Series], kind: pl.Da
 
 
 def _vectors(expr: pl.Expr, into: str | None, given: Given) -> pl.Expr:
-    vectors.check_keywords(given, vectors.KEYWORDS)
+    vectors.keywords(given, vectors.KEYWORDS)
     name = into or vectors.EMBEDDING
     kind: pl.DataType = VECTOR
     if given.get("on_error") == "column":

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from llmnb import progress
-from llmnb.adapters.rates import Rate
 from llmnb.embeddings.choosing import chosen
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel, warn_of_truncated
 from llmnb.embeddings.model import EmbeddingModel
@@ -26,7 +25,9 @@ from llmnb.frames.columns import WHOLE, Columns, name_of
 from llmnb.frames.foreign import Foreign
 from llmnb.frames.options import OnError
 from llmnb.models.asking import Endpoint, Named
+from llmnb.options import EMBED_PARAMS, PARAMS, checked, names, refuse_unknown, with_params
 from llmnb.progress import Bars
+from llmnb.rates import Rate
 
 logger = logging.getLogger("llmnb")
 
@@ -43,13 +44,15 @@ _STRENGTH = (
     "max_tokens_per_minute",
     "max_concurrent_requests",
     "max_attempts",
+    "max_wait",
     "budget_usd",
 )
 _KEEPING = ("project_name", "use_cache", "share", "batch_size")
-MAKING = ("model", "params", "max_tokens", "project_name")
+MAKING = ("model", "params", *EMBED_PARAMS, "max_tokens", "project_name")
 """Keywords that say who makes vectors."""
 
 _SHOWING = ("on_error", "progress")
+_CHECKED = names("embed")
 KEYWORDS = (*MAKING, *_KEEPING, *_STRENGTH, *_SHOWING)
 """Every keyword of `embed` but the column's own."""
 
@@ -59,6 +62,7 @@ class MakingOptions(TypedDict, total=False):
 
     model: Named | EmbeddingModel | None
     params: Mapping[str, Any] | None
+    dimensions: int | None
     max_tokens: int | None
     project_name: str | None
 
@@ -74,12 +78,13 @@ class EmbedOptions(MakingOptions, total=False):
 
     batch_size: int | None
     use_cache: bool
-    share: bool | list[str]
+    share: bool | str | list[str]
     on_error: OnError
     max_requests_per_minute: Rate | None
     max_tokens_per_minute: Rate | None
     max_concurrent_requests: int | None
     max_attempts: int
+    max_wait: float | None
     budget_usd: float | None
     progress: Bars
 
@@ -129,14 +134,9 @@ class Embedding:
         *,
         cache_dir: str | None = None,
     ) -> None:
-        check_keywords(given, KEYWORDS)
+        given = keywords(given, KEYWORDS)
         self._index = table.index
         self._on_error = given.get("on_error", "null")
-        if self._on_error not in ("null", "column", "raise"):
-            raise ConfigurationError(
-                f"on_error={self._on_error!r} is not there; it is one of 'null', 'column', "
-                "'raise'. Nothing was sent."
-            )
         self._is_into = into is not None
         self._name: Hashable = EMBEDDING if into is None else into
         self._frame: pd.DataFrame | None = None
@@ -228,7 +228,7 @@ def model_of(given: Given) -> EmbeddingModel:
     """Return the model that keywords name, or the one that is chosen where they name none."""
     model = given.get("model")
     if isinstance(model, EmbeddingModel):
-        if given.get("params"):
+        if given.get("params") or given.get("dimensions"):
             raise ConfigurationError("params= belong into the config of the model that is given.")
         return model
     if not (model is None or isinstance(model, str | Endpoint)):
@@ -241,7 +241,7 @@ def model_of(given: Given) -> EmbeddingModel:
         _say_once(words)
     return LiteLLMEmbeddingModel(
         name,
-        config={"kwargs": dict(given.get("params") or {}), "max_tokens": given.get("max_tokens")},
+        config={"kwargs": _params(given), "max_tokens": given.get("max_tokens")},
         project_name=given.get("project_name"),
     )
 
@@ -254,11 +254,23 @@ def _order(model: LiteLLMEmbeddingModel, given: Given) -> Order:
     return dataclasses.replace(order, **changes, options={**order.options, **limits})
 
 
-def check_keywords(given: Given, known: Sequence[str]) -> None:
-    """Refuse keywords that are not there."""
-    for name in given:
-        if name not in known:
-            raise TypeError(f"there is no keyword {name!r}. There are: {', '.join(known)}")
+def _params(given: Given) -> dict[str, Any]:
+    beside = {name: given[name] for name in EMBED_PARAMS if name in given}
+    return with_params(given.get("params"), beside, fields=EMBED_PARAMS)
+
+
+def keywords(given: Given, known: Sequence[str]) -> Given:
+    """Return keywords with their values as the engine takes them.
+
+    Raises:
+        TypeError: If one is not there.
+        ConfigurationError: If one has a value that it does not take; nothing was sent.
+    """
+    refuse_unknown(given, known, ".llm")
+    if (most := given.get("max_tokens")) is not None:
+        PARAMS["max_tokens"].checked("max_tokens", most)
+    _params(given)
+    return {**given, **checked({name: given[name] for name in given if name in _CHECKED})}
 
 
 @functools.lru_cache(maxsize=64)

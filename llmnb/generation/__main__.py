@@ -75,8 +75,33 @@ def _parser() -> argparse.ArgumentParser:
     add("--max_concurrent_requests", type=int, metavar="N", help="default: found by trying")
     add("--truncate", choices=["end", "start", "no"], default="end", help="what long prompts lose")
     add("--duplicates", choices=["merge", "sample"], default="merge")
+    add("--gen_type", "--gen-type", metavar="KIND", help="chat, text, …; default: by the URL")
     add("--allow_urls", "--allow-urls", action="store_true", help="ask lines at their own url")
     add("--project_name", metavar="NAME", help="project that keeps the answers")
+    add(
+        "--good_finish",
+        "--good-finish",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="a finish reason that is good though llmnb does not know it; may be given again",
+    )
+    add(
+        "--max_wait",
+        "--max-wait",
+        type=float,
+        metavar="SECONDS",
+        help="how long a model may refuse without one success (default: 600)",
+    )
+    add("--budget_usd", "--budget-usd", type=float, metavar="USD", help="dollars to spend at most")
+    add(
+        "--max_tokens",
+        "--max-tokens",
+        type=int,
+        metavar="N",
+        help="longest answer, where a line does not say",
+    )
+    add("--temperature", type=float, metavar="T", help="where a line does not say")
     return parser
 
 

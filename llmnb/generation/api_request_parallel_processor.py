@@ -18,7 +18,7 @@ from llmnb import progress
 from llmnb.engine.run import Run
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import LLMNBError
-from llmnb.generation.asked import asking_for, limits_for
+from llmnb.generation.asked import asking_for, limits_for, options_in
 from llmnb.generation.lines import Line, RequestLines
 from llmnb.generation.logs import told
 from llmnb.generation.parallel import COOLDOWN_SECONDS, MAX_ATTEMPTS, Cuts
@@ -26,6 +26,7 @@ from llmnb.generation.results import Pump, Results
 from llmnb.generation.window import Fitter, Side
 from llmnb.models.start import start
 from llmnb.progress import Bars
+from llmnb.rates import Rate
 from llmnb.records import secret
 
 
@@ -63,8 +64,8 @@ async def process_api_requests_from_file(
     save_filepath: str | Path | None = None,
     request_url: str | None = None,
     api_key: str | None = None,
-    max_requests_per_minute: float | None = None,
-    max_tokens_per_minute: float | None = None,
+    max_requests_per_minute: Rate | None = None,
+    max_tokens_per_minute: Rate | None = None,
     token_encoding_name: str = "cl100k_base",
     max_attempts: int = MAX_ATTEMPTS,
     logging_level: int | str = 30,
@@ -93,7 +94,11 @@ async def process_api_requests_from_file(
             does not say how long: 15), `truncate` (``"end"``: what is left out of a prompt
             longer than its model takes; ``"start"``; None: nothing), `duplicates` (``"merge"``:
             identical lines are asked once; ``"sample"``: each for itself), `project_name`,
-            `cache_dir`, `use_cache`, `api_provider`, `max_wait`, `budget_usd`, `progress`,
+            `cache_dir`, `use_cache`, `share`, `api_provider`, `gen_type`, `max_wait` (seconds
+            that a model may refuse without one success: 600), `budget_usd`, `time_limit`,
+            `good_finish` (finish reasons that are good though llmnb does not know them),
+            `progress`; ``max_tokens``, ``temperature`` and their like for lines that do not say
+            it;
             `allow_urls` (False: a line with a ``url`` or an ``api_key`` is an error row and sent
             nowhere; True: it is asked there, with the key beside it or with none).
 
@@ -118,8 +123,8 @@ def process_api_requests_from_file_sync(
     save_filepath: str | Path | None = None,
     request_url: str | None = None,
     api_key: str | None = None,
-    max_requests_per_minute: float | None = None,
-    max_tokens_per_minute: float | None = None,
+    max_requests_per_minute: Rate | None = None,
+    max_tokens_per_minute: Rate | None = None,
     token_encoding_name: str = "cl100k_base",
     max_attempts: int = MAX_ATTEMPTS,
     logging_level: int | str = 30,
@@ -155,7 +160,11 @@ class _Job:
     ) -> None:
         source = Path(requests_filepath)
         self._lines = RequestLines(source)
-        self._options = dict(options)
+        asked, self._options = options_in(
+            options,
+            "process_api_requests_from_file()",
+            further=("progress", "truncate", "allow_urls"),
+        )
         self.bars: Bars = self._options.pop("progress", "auto")
         self.first: Line = self._lines.first()
         self._results = Results(
@@ -169,10 +178,8 @@ class _Job:
             self.first,
             request_url=request_url,
             api_key=api_key,
-            api_provider=self._options.pop("api_provider", None),
             token_encoding_name=encoding,
-            duplicates=self._options.pop("duplicates", "merge"),
-            allow_urls=self._options.pop("allow_urls", False),
+            **{"allow_urls": False, **asked},
         )
         fitter = None
         if self._side is not None:
@@ -181,7 +188,7 @@ class _Job:
 
     @contextlib.contextmanager
     def running(
-        self, limits: tuple[float | None, float | None], max_attempts: int, level: int | str
+        self, limits: tuple[Rate | None, Rate | None], max_attempts: int, level: int | str
     ) -> Iterator[tuple[Run, Pump]]:
         """Start; the file is open and the log is heard while the block lasts."""
         options = {"cooldown": COOLDOWN_SECONDS, **self._options}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from llmnb.errors import ConfigurationError
 from llmnb.generation.rate_limits import requests_limits_dict, requests_url_dict
-from llmnb.models.asking import Asking
+from llmnb.models.asking import Asking, Duplicates
 from llmnb.models.resolve import choose
+from llmnb.options import PARAMS, checked, names, params_in, refuse_unknown, with_params
+from llmnb.rates import Rate
 from llmnb.wire.catalog import load_catalog, provider_of_url, providers_with_model
 
 logger = logging.getLogger("llmnb")
@@ -43,8 +44,10 @@ def asking_for(
     api_key: str | None = None,
     api_provider: str | None = None,
     token_encoding_name: str = "cl100k_base",
-    duplicates: str = "merge",
+    duplicates: Duplicates = "merge",
     allow_urls: bool = True,
+    params: Mapping[str, Any] | None = None,
+    gen_type: str | None = None,
 ) -> Asking:
     """Return who is asked by requests that do not say it themselves.
 
@@ -56,14 +59,11 @@ def asking_for(
         token_encoding_name: Encoding that counts tokens.
         duplicates: Identical requests are sent once (``"merge"``) or each for itself.
         allow_urls: Whether a request may name a URL or a key of its own.
-
-    Raises:
-        ConfigurationError: If `duplicates` is neither.
+        params: Fields of the body where a request does not say otherwise.
+        gen_type: ``"chat"``, ``"text"`` or another kind; None: as address and request say.
     """
-    if duplicates not in ("merge", "sample"):
-        raise ConfigurationError(f"duplicates={duplicates!r}: use 'merge' or 'sample'.")
     model = str((first or {}).get("model") or "") or None
-    gen_type = _gen_type(first or {}, model, request_url)
+    gen_type = gen_type or _gen_type(first or {}, model, request_url)
     if model is None and request_url is None:
         words = choose(None, api_provider=api_provider, gen_type=gen_type).announcement
         if words:
@@ -81,13 +81,44 @@ def asking_for(
         gen_type=gen_type,
         allow_urls=allow_urls,
         encoding=token_encoding_name,
-        duplicates="merge" if duplicates == "merge" else "sample",
+        duplicates=duplicates,
+        params=params or {},
     )
 
 
+OF_ASKING = ("api_provider", "duplicates", "allow_urls", "gen_type")
+"""Options that say who is asked and how, and not how fast."""
+
+
+def options_in(
+    given: Mapping[str, Any], where: str, *, further: Collection[str] = ()
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Divide options into those of `asking_for` and those of the run, all of them checked.
+
+    Args:
+        given: Options by name.
+        where: The function that they were given to.
+        further: Options that this function alone takes.
+
+    Raises:
+        TypeError: If one is not there.
+        ConfigurationError: If one has a value that it does not take; nothing was sent.
+
+    Example:
+        >>> options_in({"max_tokens": 9, "max_wait": 1200}, "f()")
+        ({'params': {'max_tokens': 9}}, {'max_wait': 1200})
+    """
+    own = {*names("generation"), *PARAMS, *OF_ASKING} - {"progress", "truncate", "allow_urls"}
+    refuse_unknown(given, sorted(own | {*further}), where)
+    beside, rest = params_in(given)
+    rest = checked(rest)
+    asking = {name: rest.pop(name) for name in OF_ASKING if name in rest}
+    return {**asking, "params": with_params(None, beside)}, rest
+
+
 def limits_for(
-    first: Mapping[str, Any] | None, requests: float | None, tokens: float | None
-) -> tuple[float | None, float | None]:
+    first: Mapping[str, Any] | None, requests: Rate | None, tokens: Rate | None
+) -> tuple[Rate | None, Rate | None]:
     """Return requests and tokens a minute: as given, else the table's for the first model.
 
     Example:

@@ -10,13 +10,15 @@ from llmnb.engine import collector
 from llmnb.engine.run import Run
 from llmnb.engine.telling import requests_log
 from llmnb.errors import ConfigurationError
-from llmnb.generation.asked import asking_for
+from llmnb.generation.asked import asking_for, options_in
 from llmnb.generation.lines import Line
 from llmnb.generation.logs import told
 from llmnb.generation.rows import row
 from llmnb.generation.window import Fitter, Side
 from llmnb.models.start import start
+from llmnb.options import checked
 from llmnb.progress import Bars
+from llmnb.rates import Rate
 from llmnb.records import secret
 
 MAX_ATTEMPTS = 5
@@ -28,8 +30,8 @@ COOLDOWN_SECONDS = 15.0
 
 async def openai_parallel_generate(
     requests: Iterable[Mapping[str, Any]],
-    max_requests_per_minute: float | None = 10_000,
-    max_tokens_per_minute: float | None = 30_000_000,
+    max_requests_per_minute: Rate | None = 10_000,
+    max_tokens_per_minute: Rate | None = 30_000_000,
     request_url: str | None = None,
     api_key: str | None = None,
     *,
@@ -59,7 +61,10 @@ async def openai_parallel_generate(
         progress: Whether to show bars.
         **options: `max_concurrent_requests`, `cooldown` (seconds of pause after a refusal that
             does not say how long: 15), `duplicates` (``"merge"`` or ``"sample"``),
-            `project_name`, `cache_dir`, `use_cache`, `api_provider`, `max_wait`, `budget_usd`.
+            `project_name`, `cache_dir`, `use_cache`, `share`, `api_provider`, `gen_type`,
+            `max_wait` (seconds that a model may refuse without one success: 600), `budget_usd`,
+            `time_limit`, `good_finish` (finish reasons that are good though llmnb does not know
+            them); ``max_tokens``, ``temperature`` and their like for requests that do not say it.
 
     Returns:
         ``[request, response]``, or ``[request, response, metadata]``, the request as it was sent.
@@ -78,6 +83,7 @@ async def openai_parallel_generate(
         'chat.completion'
     """
     api_key = secret(api_key)
+    checked({"progress": progress, "truncate": truncate})
     batch = _Batch(requests, request_url, api_key, token_encoding_name, truncate, options)
     if batch.is_empty:
         return []
@@ -89,8 +95,8 @@ async def openai_parallel_generate(
 
 def openai_parallel_generate_sync(
     requests: Iterable[Mapping[str, Any]],
-    max_requests_per_minute: float | None = 10_000,
-    max_tokens_per_minute: float | None = 30_000_000,
+    max_requests_per_minute: Rate | None = 10_000,
+    max_tokens_per_minute: Rate | None = 30_000_000,
     request_url: str | None = None,
     api_key: str | None = None,
     *,
@@ -103,6 +109,7 @@ def openai_parallel_generate_sync(
 ) -> list[list[Any]]:
     """Block for what `openai_parallel_generate` returns; works in a notebook's cell, too."""
     api_key = secret(api_key)
+    checked({"progress": progress, "truncate": truncate})
     batch = _Batch(requests, request_url, api_key, token_encoding_name, truncate, options)
     if batch.is_empty:
         return []
@@ -160,24 +167,23 @@ class _Batch:
                 "openai_parallel_generate() takes a list of requests, such as "
                 "[{'model': '…', 'messages': [{'role': 'user', 'content': '…'}]}]."
             )
+        asked, self._options = options_in(options, "openai_parallel_generate()")
         self._requests = list(requests)
         self.is_empty = not self._requests
         if self.is_empty:
             return  # there is nobody to ask, and no key to be missed
-        self._options = dict(options)
         mappings = (one for one in self._requests if isinstance(one, Mapping))
         self._asking = asking_for(
             next(mappings, None),
             request_url=request_url,
             api_key=api_key,
-            api_provider=self._options.pop("api_provider", None),
             token_encoding_name=encoding,
-            duplicates=self._options.pop("duplicates", "merge"),
+            **asked,
         )
         fitter = None if side is None else Fitter(self._asking, side, encoding=encoding)
         self._cuts = Cuts(self._requests, fitter)
 
-    def start(self, requests: float | None, tokens: float | None, max_attempts: int) -> Run:
+    def start(self, requests: Rate | None, tokens: Rate | None, max_attempts: int) -> Run:
         """Begin to ask."""
         return start(
             self._cuts,

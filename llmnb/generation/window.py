@@ -106,7 +106,7 @@ class Fitter:
         if self._asking.gen_type == "embedding":
             return 0
         for name in _LENGTHS:
-            asked = request.get(name)
+            asked = request.get(name, self._asking.params.get(name))
             if isinstance(asked, int) and 0 < asked < window:
                 return asked
         return min(ANSWER_TOKENS, window // 4)

@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
 
-from llmnb.adapters.rates import Rate
 from llmnb.errors import ConfigurationError
 from llmnb.models.guests import Guest
 from llmnb.models.llm_model import LLMModel
 from llmnb.rate_limiter import Key
+from llmnb.rates import Rate
 from llmnb.records import Limits, secret
 from llmnb.schemas import Output
 

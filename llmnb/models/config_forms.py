@@ -10,6 +10,7 @@ from typing import Any
 from llmnb.errors import ConfigurationError
 from llmnb.models.config_limits import LIMITS, limited
 from llmnb.models.deployments import Deployment, deployment
+from llmnb.options import OPTIONS, RETRIES, checked, names
 
 logger = logging.getLogger("llmnb")
 
@@ -31,12 +32,7 @@ _OF_THE_CONNECTION = frozenset(
 )
 _ATTEMPTS = ("num_retries", "max_retries")
 _TIMES = ("timeout", "request_timeout", "stream_timeout")
-_OPTIONS = frozenset(
-    (
-        *("project_name", "cache_dir", "share", "use_cache", "max_attempts", "max_wait"),
-        *("cooldown", "time_limit", "hedge_after", "budget_usd", "good_finish"),
-    )
-)
+_OPTIONS = frozenset(names("call")) - LIMITS - {"n", "allow_http"}
 _RENAMED = {"max_token": "max_tokens", "max_parallel_requests": "max_concurrent_requests"}
 
 
@@ -158,10 +154,10 @@ def _is_param(key: str) -> bool:
 def _options(given: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of runs that a config sets."""
     every = {**given, **first}
-    options = {key: every[key] for key in _OPTIONS if every.get(key) is not None}
+    options = checked({key: every[key] for key in _OPTIONS if every.get(key) is not None})
     for key in _ATTEMPTS:
-        if isinstance(every.get(key), int):
-            options.setdefault("max_attempts", every[key] + 1)
+        if every.get(key) is not None:
+            options.setdefault("max_attempts", RETRIES.checked(key, every[key]) + 1)
     if ignored := [key for key in _TIMES if every.get(key) is not None]:
         logger.info("%s is left to the engine's own time-outs; see time_limit.", ignored[0])
     return options
@@ -218,8 +214,4 @@ def _text(value: Any) -> str | None:
 
 
 def _n(value: Any) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"n is a number of answers, got {value!r}. Nothing was sent.")
-    return value
+    return None if value is None else OPTIONS["n"].checked("n", value)

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from llmnb.adapters.rates import Rate, per_minute
-from llmnb.errors import ConfigurationError
 from llmnb.models.deployments import Deployment
+from llmnb.options import OPTIONS
 from llmnb.rate_limiter import Key
+from llmnb.rates import Rate, per_minute
 from llmnb.records import Limits
 
 _TOKENS = ("rate_limit", "client", ("max_tokens_per_minute", "tpm"))
@@ -42,28 +42,26 @@ def limited(
     rates: dict[Key, Rate] = {}
     least: list[float | None] = []
     for field, kind, others in (_TOKENS, _REQUESTS):
-        shared = _rate_of(given.get(field), made.model, name)
+        limit = given.get(field)
+        for rate in limit.values() if isinstance(limit, Mapping) else (limit,):
+            _per_minute(field, rate)  # wrong ones are told here, not at the first request
+        shared = _rate_of(limit, made.model, name)
         if shared is not None:
             rates[kind, model] = shared
-        found = [per_minute(rate) for rate in (shared, *map(own.get, others)) if rate is not None]
+        found = [_per_minute(field, shared), *(_per_minute(one, own.get(one)) for one in others)]
         least.append(min((rate for rate in found if rate is not None), default=None))
     limits = Limits(
         tokens_per_minute=least[0],
         requests_per_minute=least[1],
-        concurrency=_places(own.get(_PLACES)),
-        even=bool(own.get(_EVEN)),
+        concurrency=OPTIONS[_PLACES].checked(_PLACES, own.get(_PLACES)),
+        even=OPTIONS[_EVEN].checked(_EVEN, own.get(_EVEN, False)),
     )
     return dataclasses.replace(made, limits=limits, rates=rates)
 
 
-def _places(value: Any) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(
-            f"{_PLACES} is a number of requests, got {value!r}. Nothing was sent."
-        )
-    return value
+def _per_minute(field: str, rate: Any) -> float | None:
+    found: float | None = OPTIONS["max_requests_per_minute"].checked(field, rate)
+    return found
 
 
 def _rate_of(limit: Any, model: str, name: str) -> Rate | None:
@@ -77,7 +75,6 @@ def _rate(limit: Any, name: str) -> Rate | None:
     if limit is None:
         return None
     if not isinstance(limit, Mapping):
-        per_minute(limit)  # wrong ones are told here, not at the first request
         rate: Rate = limit
         return rate
     names = {name, name.rpartition("/")[2], name.partition("/")[2]}

@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from llmnb.adapters import litellm
-from llmnb.adapters.rates import Rate
 from llmnb.models.litellm_target import LiteLLMTarget
 from llmnb.models.results import names_secret
 from llmnb.rate_limiter import Key
+from llmnb.rates import Rate
 from llmnb.records import Limits, secret
 from llmnb.wire.catalog import load_catalog, provider, providers_with_model
 

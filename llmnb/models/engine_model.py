@@ -14,13 +14,14 @@ from typing import Any
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Asking, Endpoint
-from llmnb.models.llm_model import LLMModel
+from llmnb.models.llm_model import LLMModel, asks_for_one
 from llmnb.models.messages import Message, messages_of
 from llmnb.models.pieces import Pieces
 from llmnb.models.preparer import Sampled
 from llmnb.models.results import LLMResult, result_of
 from llmnb.models.start import start
 from llmnb.models.tools import choice_body, tool_bodies
+from llmnb.options import OPTIONS, checked, names
 from llmnb.records import Delta, Outcome
 from llmnb.schemas import output_of
 
@@ -75,7 +76,7 @@ class EngineModel(LLMModel):
 
         The last result carries the figures; where there is no good answer, its `error`.
         """
-        if (kw.get("n") or 1) != 1:
+        if not asks_for_one(kw):
             raise ConfigurationError("One answer can be followed; leave n out. Nothing was sent.")
         turns = messages_of(messages)
         loop = asyncio.get_running_loop()
@@ -107,17 +108,16 @@ class EngineModel(LLMModel):
         given: Mapping[str, Any],
         on_delta: Callable[[int, Delta], None] | None,
     ) -> Run:
-        fields = {**self._defaults(), **given}
-        options = {name: fields.pop(name) for name in _OPTIONS if name in fields}
+        options, fields = options_in({**self._defaults(), **given})
         if fields.get("tools"):
             fields["tools"] = tool_bodies(fields["tools"])
             fields["tool_choice"] = choice_body(fields.get("tool_choice"), fields["tools"])
         output = fields.pop("output_type", None)
-        samples = _count(fields.pop("n", None))
+        samples = 1 if (n := fields.pop("n", None)) is None else OPTIONS["n"].checked("n", n)
         asking = Asking(
             model=self.endpoints,
             output=None if output is None else output_of(output),
-            **{name: fields.pop(name) for name in _OF_ASKING if name in fields},
+            **checked({name: fields.pop(name) for name in _OF_ASKING if name in fields}),
         )
         # None takes back what the model's own parameters say: the samples are rows here.
         request = {"messages": [one.body() for one in turns], "n": None, **fields}
@@ -131,12 +131,20 @@ class EngineModel(LLMModel):
 _OF_ASKING = ("cache_vars", "gen_type", "allow_http")
 
 
-_OPTIONS = (
-    *("project_name", "cache_dir", "share", "use_cache", "max_requests_per_minute"),
-    *("max_tokens_per_minute", "max_concurrent_requests", "max_rps", "max_attempts", "max_wait"),
-    *("cooldown", "time_limit", "hedge_after", "budget_usd", "good_finish"),
-)
-"""Options of a run; every other name, such as OpenAI's ``store``, is a field of the request."""
+_OF_RUNS = frozenset(names("call")) - {"n", *_OF_ASKING}
+
+
+def options_in(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Divide keywords of a call into options of its run and fields of its request.
+
+    What is no option, such as OpenAI's ``store``, is a field.
+
+    Example:
+        >>> options_in({"use_cache": False, "store": True})
+        ({'use_cache': False}, {'store': True})
+    """
+    options = {name: value for name, value in given.items() if name in _OF_RUNS}
+    return options, {name: value for name, value in given.items() if name not in _OF_RUNS}
 
 
 async def _outcomes(run: Run) -> list[Outcome]:
@@ -146,11 +154,3 @@ async def _outcomes(run: Run) -> list[Outcome]:
     except asyncio.CancelledError:
         run.stop()
         raise
-
-
-def _count(n: Any) -> int:
-    if n is None:
-        return 1
-    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 1024:
-        raise ConfigurationError(f"n is a number of answers from 1 to 1024, got {n!r}.")
-    return n

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from llmnb import bridge
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.models.asking import Asking
-from llmnb.models.engine_model import EngineModel
+from llmnb.models.engine_model import EngineModel, options_in
+from llmnb.models.llm_model import asks_for_one
 from llmnb.models.start import start
+from llmnb.options import PARAMS, RequestParams, body_of, refuse_unknown, with_params
 from llmnb.records import Outcome, secret
 
 Prompt = str | Sequence[Mapping[str, Any]]
@@ -73,6 +75,10 @@ class LLM(EngineModel):
             awaitable. The requests go through llmnb's own session all the same.
         api_provider: Catalog name, where neither `model` nor `url` tells.
         project_name: Project that keeps the answers.
+        **params: ``max_tokens``, ``temperature`` and their like, beside `llm_params`.
+
+    Raises:
+        ConfigurationError: If a parameter has no such value, or is given twice and differently.
 
     Example:
         >>> from llmnb.testing import SimulatedProvider
@@ -91,11 +97,13 @@ class LLM(EngineModel):
         *,
         api_provider: str | None = None,
         project_name: str | None = None,
+        **params: Unpack[RequestParams],
     ) -> None:
+        refuse_unknown(params, PARAMS, f"{type(self).__name__}()")
         self.url = url
         self.api_key = api_key = secret(api_key)
         self.model = model
-        self.llm_params = llm_params
+        self.llm_params = with_params(llm_params, params, "llm_params") if params else llm_params
         self.session = session
         self.api_provider = api_provider
         self.project_name = project_name
@@ -112,8 +120,7 @@ class LLM(EngineModel):
     @property
     def params(self) -> dict[str, Any]:
         """The parameters as fields of a request."""
-        given = self.llm_params
-        return given.body() if isinstance(given, LLMParams) else dict(given or {})
+        return body_of(self.llm_params, "llm_params")
 
     @property
     def name(self) -> str:
@@ -138,7 +145,8 @@ class LLM(EngineModel):
 
         Args:
             prompt: A text or messages.
-            **params: Fields of the body for this call.
+            **params: Fields of the body for this call, and options of `llmnb.models.start.start`
+                such as ``use_cache``, ``max_wait`` and ``good_finish``.
 
         Raises:
             LLMNBError: What the answer failed with, once retries are used up.
@@ -160,10 +168,10 @@ class LLM(EngineModel):
         return _text(outcome)
 
     def _start(self, prompt: Prompt, params: Mapping[str, Any]) -> Run:
-        if (params.get("n") or 1) != 1:
+        if not asks_for_one(params):
             raise ConfigurationError("generate gives one text; call gives n. Nothing was sent.")
-        asking = Asking(model=self, params=params)
-        return start([request_of(prompt)], asking, project_name=self.project_name)
+        options, fields = options_in({"project_name": self.project_name, **params})
+        return start([request_of(prompt)], Asking(model=self, params=fields), **options)
 
     def __repr__(self) -> str:
         return f"<LLM {self.model or 'default model'}{' at ' + self.url if self.url else ''}>"

@@ -19,6 +19,7 @@ from llmnb.models.blocking import blocking
 from llmnb.models.messages import Conversation, Message, messages_of
 from llmnb.models.results import LLMResult
 from llmnb.models.tools import ToolChoice, Tools, choice_body, tool_bodies
+from llmnb.options import OPTIONS
 from llmnb.schemas import Output, output_of, response_format
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class LLMModel(abc.ABC):
         asked = self._fields(output, tools, tool_choice, kw)
         listeners = (callbacks,) if callable(callbacks) else tuple(callbacks or ())
         if listeners:
-            if (asked.get("n") or 1) != 1:
+            if not asks_for_one(asked):
                 raise ConfigurationError(
                     "Callbacks follow one answer; leave n out, or the callbacks. Nothing was sent."
                 )
@@ -139,8 +140,10 @@ class LLMModel(abc.ABC):
         Raises:
             LLMNBError: If there is no good answer.
         """
-        if (kw.get("n") or 1) != 1:
-            raise ConfigurationError("call_single gives one answer; call gives n. Nothing sent.")
+        if not asks_for_one(kw):
+            raise ConfigurationError(
+                "call_single gives one answer; call gives n. Nothing was sent."
+            )
         kw["n"] = 1
         results = await self.call(messages, callbacks, name, output_type, tools, tool_choice, **kw)
         if not results:
@@ -249,6 +252,16 @@ class LLMModel(abc.ABC):
             return dataclasses.replace(result, value=output.validate(result.text or ""))
         except SchemaMismatch as error:
             return dataclasses.replace(result, error=error)
+
+
+def asks_for_one(fields: Mapping[str, Any]) -> bool:
+    """Whether one answer is asked for.
+
+    Raises:
+        ConfigurationError: If ``n`` is no number of answers.
+    """
+    n = fields.get("n")
+    return n is None or OPTIONS["n"].checked("n", n) == 1
 
 
 async def _in_one_piece(asked: Awaitable[list[LLMResult]]) -> AsyncIterator[LLMResult]:

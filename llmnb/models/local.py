@@ -14,7 +14,7 @@ from llmnb.adapters import gguf_files, llamacpp, weights
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import ConfigurationError
 from llmnb.models.target import HTTPTarget
-from llmnb.records import Limits, RawReply, Secret
+from llmnb.records import Limits, RawReply, Reply, Secret
 from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect
 
@@ -136,6 +136,13 @@ class LocalTarget(HTTPTarget):
         """Send one request; the first one loads the model."""
         await self._started()
         return await super().send(call, on_delta=on_delta)
+
+    def read(self, raw: bytes) -> Reply:
+        """Read a reply; an answer that fills the context is as long as this model makes it."""
+        reply = super().read(raw)
+        if reply.quality == "truncated" and reply.text.strip():
+            reply.quality = "good"  # `finish_reason` still says "length"
+        return reply
 
     async def list_models(self) -> list[str]:
         """Return the one model there is."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from llmnb.adapters import llamacpp
 from llmnb.adapters.llamacpp import LoadSettings, Pooling
 from llmnb.models import owned
 from llmnb.models.llm import LLM, LLMParams
 from llmnb.models.local import EMBEDS, LocalTarget, local_target
+from llmnb.options import RequestParams
 
 
 class LocalModel(LLM):
@@ -30,6 +31,7 @@ class LocalModel(LLM):
         pooling: How the vectors of a text's tokens become one, where it embeds.
         llm_params: An `LLMParams` or a mapping of body fields.
         project_name: Project that keeps the answers.
+        **params: ``max_tokens``, ``temperature`` and their like, beside `llm_params`.
 
     Raises:
         ConfigurationError: If the load settings make no sense.
@@ -49,6 +51,7 @@ class LocalModel(LLM):
         pooling: Pooling = "mean",
         llm_params: LLMParams | Mapping[str, Any] | None = None,
         project_name: str | None = None,
+        **params: Unpack[RequestParams],
     ) -> None:
         self.source = os.fspath(model).removeprefix("local/")
         self.load = LoadSettings(n_parallel=n_parallel, n_ctx=n_ctx, n_threads=n_threads)
@@ -60,7 +63,9 @@ class LocalModel(LLM):
             threads = f", {n_threads} threads" if n_threads else ""
             name += f" ({n_parallel} x {n_ctx}{threads}, {pooling})"
             owned.register("local", name, self)
-        super().__init__(model=f"local/{name}", llm_params=llm_params, project_name=project_name)
+        super().__init__(
+            model=f"local/{name}", llm_params=llm_params, project_name=project_name, **params
+        )
 
     def target(self, gen_type: str = "chat") -> LocalTarget:
         """Return who answers: the engine asks here instead of looking a name up.

@@ -11,12 +11,13 @@ from typing import Any
 
 from llmnb import settings
 from llmnb.adapters import prices, tokens
-from llmnb.adapters.rates import Rate, per_minute
 from llmnb.engine.status import usd_text
 from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Asking, Duplicates, Endpoint, Model
 from llmnb.models.figures import leader, short, span, visible
 from llmnb.models.preparer import Preparer
+from llmnb.options import checked
+from llmnb.rates import Rate
 from llmnb.records import Limits, Usage
 from llmnb.store.entry import Entry
 from llmnb.store.project import ProjectStore, open_project
@@ -219,7 +220,7 @@ def plan(
     *,
     project_name: str | None = None,
     cache_dir: str | Path | None = None,
-    share: bool | list[str] = True,
+    share: bool | str | list[str] = True,
     use_cache: bool = True,
     max_requests_per_minute: Rate | None = None,
     max_tokens_per_minute: Rate | None = None,
@@ -248,10 +249,22 @@ def plan(
         >>> found.rows, found.empty, found.merged, found.to_ask
         (3, 1, 1, 1)
     """
+    given = checked(
+        {
+            "project_name": project_name,
+            "cache_dir": cache_dir,
+            "share": share,
+            "use_cache": use_cache,
+            "max_requests_per_minute": max_requests_per_minute,
+            "max_tokens_per_minute": max_tokens_per_minute,
+            "max_concurrent_requests": max_concurrent_requests,
+            "budget_usd": budget_usd,
+        }
+    )
     preparer = Preparer(_unsigned(asking))
     first = preparer.default
     store = open_project(
-        settings.project_name(project_name), settings.cache_dir(cache_dir), share=share
+        settings.project_name(project_name), settings.cache_dir(cache_dir), share=given["share"]
     )
     sums = _Sums()
     sums.take(requests, preparer, store if use_cache else None)
@@ -262,10 +275,9 @@ def plan(
     own = preparer.limits.get(first.pool, Limits())
     limits = own.within(
         Limits(
-            requests_per_minute=per_minute(max_requests_per_minute)
-            or options.max_requests_per_minute,
-            tokens_per_minute=per_minute(max_tokens_per_minute) or options.max_tokens_per_minute,
-            concurrency=max_concurrent_requests or options.max_concurrent_requests,
+            requests_per_minute=given["max_requests_per_minute"] or options.max_requests_per_minute,
+            tokens_per_minute=given["max_tokens_per_minute"] or options.max_tokens_per_minute,
+            concurrency=given["max_concurrent_requests"] or options.max_concurrent_requests,
         )
     )
     found = Plan(

@@ -240,7 +240,11 @@ def endpoint_url(row: Provider, url: str | None, gen_type: str, model: str = "")
     base = url or _base_from_environment(row) or row.base_url
     if base is None:
         names = " or ".join(row.base_url_env)
-        raise ConfigurationError(f"{row.name} has no fixed address: give url=… or set {names}.")
+        raise ConfigurationError(
+            f"{row.name} has no fixed address: give LLM(model=…, url=…) as the model, or set "
+            f"{names}."
+        )
+    egress.check_characters(base)
     if row.name == "azure":
         version = settings.environment(azure.VERSION_ENV)
         return azure.endpoint(row, base, gen_type, model, version)
@@ -260,7 +264,7 @@ def _missing_key_words(row: Provider) -> str:
         (f"export {variable}=…", "in the environment"),
         (f"{variable}=…", "in a .env file here or above"),
         (f"llmnb.set_key({row.name!r}, …)", "in memory only"),
-        ("api_key=…", "with the call"),
+        ("llmnb.LLM(model=…, api_key=…)", "as the model of a call"),
     )
     lines = [f"{row.name} needs an API key and none was found. Ways to give it:"]
     lines += [f"  {way:<36} {where}" for way, where in ways]

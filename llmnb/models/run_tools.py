@@ -21,6 +21,7 @@ from llmnb.errors import ConfigurationError, SchemaMismatch
 from llmnb.models.messages import Conversation, Message, messages_of
 from llmnb.models.results import LLMResult
 from llmnb.models.tools import Tool, ToolChoice, Tools, name_of, tool_body
+from llmnb.options import checked
 from llmnb.records import ToolCall
 from llmnb.schemas.functions import arguments
 
@@ -151,7 +152,14 @@ async def run_tools(
         >>> asyncio.run(run_tools(Asks(), "What time is it?", [now])).text
         'It is noon'
     """
-    _check(max_rounds=max_rounds, max_calls=max_calls, max_result_characters=max_result_characters)
+    checked(
+        {
+            "max_rounds": max_rounds,
+            "max_calls": max_calls,
+            "max_result_characters": max_result_characters,
+            "tool_timeout": tool_timeout,
+        }
+    )
     given = list(tools)
     box = _Box(
         functions=_allowed(given, allow),
@@ -281,12 +289,6 @@ def _allowed(tools: Sequence[Tool], allow: Iterable[str] | None) -> dict[str, Ca
 
 def _name(tool: Callable[..., Any]) -> str:
     return name_of(tool_body(tool)) or ""
-
-
-def _check(**bounds: int) -> None:
-    for name, value in bounds.items():
-        if value < 1:
-            raise ConfigurationError(f"{name} must be at least 1, got {value!r}. Nothing was sent.")
 
 
 def _shown_here() -> OnUse | None:

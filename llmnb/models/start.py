@@ -10,7 +10,6 @@ from typing import Any, Literal
 from llmnb import bridge, settings
 from llmnb.adapters import prices
 from llmnb.adapters.http import tls
-from llmnb.adapters.rates import Rate, per_minute
 from llmnb.decide.retry import LONGEST_SERVER_WAIT, RetryPolicy
 from llmnb.engine.budget import budget_for
 from llmnb.engine.options import RunOptions, Store
@@ -19,7 +18,9 @@ from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Asking
 from llmnb.models.preparer import Preparer, names_its_model
 from llmnb.models.target import HTTPTarget
+from llmnb.options import checked
 from llmnb.rate_limiter import GLOBAL_LIMITER, Key
+from llmnb.rates import Rate
 from llmnb.records import Delta, Limits, Outcome, Usage
 from llmnb.store.project import open_project
 
@@ -30,7 +31,7 @@ def start(
     *,
     project_name: str | None = None,
     cache_dir: str | Path | None = None,
-    share: bool | list[str] = True,
+    share: bool | str | list[str] = True,
     use_cache: bool = True,
     max_requests_per_minute: Rate | None = None,
     max_tokens_per_minute: Rate | None = None,
@@ -42,7 +43,7 @@ def start(
     time_limit: float | None = None,
     hedge_after: float | Literal["p95"] | None = None,
     budget_usd: float | None = None,
-    good_finish: Sequence[str] = (),
+    good_finish: str | Sequence[str] | None = (),
     on_delta: Callable[[int, Delta], None] | None = None,
     streams: bool = False,
     in_order: bool = True,
@@ -66,8 +67,9 @@ def start(
         max_concurrent_requests: Requests in flight at once for each target; None: found by trying.
         max_rps: A burst of one: requests evenly spaced.
         max_attempts: Attempts for a row that were unsent or surely unbilled.
-        max_wait: Seconds a target may refuse for pace without one success; None: 600. A server
+        max_wait: Seconds a target may refuse for pace without one success. A server
             that asks to wait for more than two minutes is waited for only where this covers it.
+            None: that of `configure`, else 600.
         cooldown: Seconds of pause after a refusal that does not say how long; None: drawn, and
             growing with each.
         time_limit: Seconds for a row from its first dispatch; at half of it, without a first
@@ -89,23 +91,43 @@ def start(
     Raises:
         ConfigurationError: Before anything is sent.
     """
+    given = checked(
+        {
+            "project_name": project_name,
+            "cache_dir": cache_dir,
+            "share": share,
+            "use_cache": use_cache,
+            "max_requests_per_minute": max_requests_per_minute,
+            "max_tokens_per_minute": max_tokens_per_minute,
+            "max_concurrent_requests": max_concurrent_requests,
+            "max_rps": max_rps,
+            "max_attempts": max_attempts,
+            "max_wait": max_wait,
+            "cooldown": cooldown,
+            "time_limit": time_limit,
+            "hedge_after": hedge_after,
+            "budget_usd": budget_usd,
+            "good_finish": good_finish,
+        }
+    )
     preparer = Preparer(asking)
     GLOBAL_LIMITER.check()
     is_elsewhere = (
         isinstance(requests, list) and bool(requests) and all(map(names_its_model, requests))
     )
     options = settings.current()
-    budget = budget_usd if budget_usd is not None else options.budget_usd
+    budget = given["budget_usd"] if budget_usd is not None else options.budget_usd
+    patience = given["max_wait"] if max_wait is not None else options.max_wait
     targets = () if is_elsewhere else preparer.defaults
     _share_rates(asking)
     if budget is not None:
         for target in targets:
             _need_the_price(target)
     limits = Limits(
-        requests_per_minute=per_minute(max_requests_per_minute),
-        tokens_per_minute=per_minute(max_tokens_per_minute),
-        concurrency=max_concurrent_requests,
-        even=max_rps,
+        requests_per_minute=given["max_requests_per_minute"],
+        tokens_per_minute=given["max_tokens_per_minute"],
+        concurrency=given["max_concurrent_requests"],
+        even=given["max_rps"],
     )
     own = account or Limits()
     run = Run(
@@ -113,19 +135,21 @@ def start(
         preparer,
         store
         or open_project(
-            settings.project_name(project_name), settings.cache_dir(cache_dir), share=share
+            settings.project_name(project_name),
+            settings.cache_dir(cache_dir),
+            share=given["share"],
         ),
         RunOptions(
-            policy=_policy(max_attempts, max_wait, cooldown),
+            policy=_policy(given["max_attempts"], patience, given["cooldown"]),
             pool_limits=preparer.limits,
             limits=limits,
             account=own.within(_configured(options, limits.within(own))),
-            use_cache=use_cache,
-            time_limit=time_limit,
-            hedge_after=hedge_after,
+            use_cache=given["use_cache"],
+            time_limit=given["time_limit"],
+            hedge_after=given["hedge_after"],
             budget_usd=budget,
             budget=budget_for(budget),
-            good_finish=(*settings.finish_words(good_finish), *options.good_finish),
+            good_finish=(*(given["good_finish"] or ()), *options.good_finish),
             on_delta=on_delta,
             prepare=functools.partial(_get_ready, targets),
             streams=streams,
@@ -151,7 +175,7 @@ def _policy(max_attempts: int, max_wait: float | None, cooldown: float | None) -
     patience: dict[str, float] = {}
     if max_wait is not None:
         patience = {"max_wait": max_wait, "longest_hint": max(LONGEST_SERVER_WAIT, max_wait)}
-    return RetryPolicy(max_attempts=max(1, max_attempts), cooldown=cooldown, **patience)
+    return RetryPolicy(max_attempts=max_attempts, cooldown=cooldown, **patience)
 
 
 def _share_rates(asking: Asking) -> None:

@@ -13,6 +13,7 @@ from llmnb.adapters.vllm_engine import Engine
 from llmnb.models import owned
 from llmnb.models.llm import LLM, LLMParams
 from llmnb.models.vllm_target import VLLMTarget
+from llmnb.options import params_in, with_params
 from llmnb.records import UnchosenLength
 
 
@@ -39,7 +40,8 @@ class VLLMModel(LLM):
         max_model_len: Tokens that prompt and answer may have together.
         llm_params: An `LLMParams` or a mapping of body fields.
         project_name: Project that keeps the answers.
-        **engine_options: Further arguments of vLLM's ``LLM``, such as ``dtype``.
+        **engine_options: ``max_tokens``, ``temperature`` and their like, beside `llm_params`;
+            further arguments of vLLM's ``LLM``, such as ``dtype``.
 
     Raises:
         MissingExtra: If vLLM is not installed.
@@ -62,6 +64,8 @@ class VLLMModel(LLM):
         project_name: str | None = None,
         **engine_options: Any,
     ) -> None:
+        beside, engine_options = params_in(engine_options)
+        llm_params = with_params(llm_params, beside, "llm_params")
         if isinstance(model, Engine):
             self.engine = model
         elif isinstance(model, (str, os.PathLike)):

@@ -47,7 +47,7 @@ class VLLMTarget(HTTPTarget):
         if gen_type not in _KINDS:
             raise ConfigurationError(
                 f"A vLLM engine in this process does not do gen_type={gen_type!r}; it does: "
-                f"{', '.join(_KINDS)}. A vLLM server does more: give url=…"
+                f"{', '.join(_KINDS)}. A vLLM server does more: LLM(model='vllm/NAME', url=…)"
             )
         row = provider("vllm")
         self._engine = engine

@@ -57,7 +57,7 @@ def sampling_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     if unknown:
         raise InputError(
             f"A vLLM engine in this process does not take {', '.join(unknown[:5])}; nothing was "
-            "sent for it. Leave it out, or ask a vLLM server: model='vllm/NAME', url=…"
+            "sent for it. Leave it out, or ask a vLLM server: LLM(model='vllm/NAME', url=…)"
         )
     fields = {name: body[name] for name in _AS_THEY_ARE if name in body}
     if isinstance(bias := fields.get("logit_bias"), Mapping):

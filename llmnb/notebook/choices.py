@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from llmnb.errors import ConfigurationError
+from llmnb.options import checked
 
 LIMITS = ("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests")
 
@@ -18,7 +19,9 @@ _SHORT = {
     "budget": "budget_usd",
 }
 
-SETTINGS = ("model", "project_name", "cache_dir", *LIMITS, "budget_usd")
+SETTINGS = (
+    *("model", "project_name", "cache_dir", *LIMITS, "budget_usd", "max_wait", "good_finish"),
+)
 """Settings of the whole kernel, as `llmnb.configure` has them."""
 
 OPTIONS = ("system", "format", "stream")
@@ -66,7 +69,8 @@ def value_of(name: str, text: str) -> Any:
     """
     if text.strip().lower() in _NOTHING:
         return None
-    return _READ.get(name, str)(text)
+    value = _READ.get(name, str)(text)
+    return checked({name: value})[name]
 
 
 def check_limits(limits: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,30 +89,24 @@ def check_limits(limits: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def _rate(text: str) -> float | None:
-    from llmnb.adapters.rates import per_minute
+def number(text: str) -> float | str:
+    """Return a number as a person types it; what is none is returned for the table to refuse.
 
-    return per_minute(text)
+    Example:
+        >>> number("1,000"), number("$2.50"), number("many")
+        (1000, 2.5, 'many')
+    """
+    plain = text.strip().lstrip("$").replace(",", "")
+    for kind in (int, float):
+        try:
+            return kind(plain)
+        except ValueError:
+            continue
+    return text
 
 
-def _places(text: str) -> int:
-    try:
-        places = int(text.replace(",", "").replace("_", ""))
-    except ValueError:
-        places = 0
-    if places < 1:
-        raise ConfigurationError(f"{text!r} is no number of requests: 1 or more, such as 20.")
-    return places
-
-
-def _dollars(text: str) -> float:
-    try:
-        dollars = float(text.strip().lstrip("$").replace(",", ""))
-    except ValueError:
-        dollars = -1.0
-    if not 0 <= dollars < float("inf"):
-        raise ConfigurationError(f"{text!r} is no budget: dollars, such as 2.50.")
-    return dollars
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")]
 
 
 def _truth(text: str) -> bool:
@@ -129,9 +127,9 @@ def _model(text: str) -> str:
 
 _READ: Mapping[str, Callable[[str], Any]] = {
     "model": _model,
-    "max_requests_per_minute": _rate,
-    "max_tokens_per_minute": _rate,
-    "max_concurrent_requests": _places,
-    "budget_usd": _dollars,
+    "max_concurrent_requests": number,
+    "budget_usd": number,
+    "max_wait": number,
+    "good_finish": _words,
     "stream": _truth,
 }

@@ -12,7 +12,7 @@ import traitlets
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from llmnb.notebook.choices import LIMITS, check_limits
+from llmnb.notebook.choices import LIMITS, check_limits, number
 from llmnb.notebook.forms import FORMS, Form
 from llmnb.notebook.interpolation import fill
 from llmnb.notebook.options import (
@@ -24,6 +24,7 @@ from llmnb.notebook.options import (
     variable_name,
 )
 from llmnb.notebook.plain_errors import plain_errors
+from llmnb.options import checked, with_params
 
 if TYPE_CHECKING:
     from llmnb.models.asking import Model
@@ -87,6 +88,20 @@ class LLMMagics(Magics):
         "--schema",
         metavar="NAME",
         help="variable with a pydantic model, dataclass, TypedDict or JSON schema to be filled in",
+    )
+    @argument("--max-tokens", metavar="N", type=number, help="longest answer, in tokens")
+    @argument("--temperature", metavar="T", type=number, help="how freely words are chosen")
+    @argument(
+        "--max-wait",
+        metavar="SECONDS",
+        type=number,
+        help="how long a model may refuse without one success (600)",
+    )
+    @argument(
+        "--good-finish",
+        metavar="WORD",
+        action="append",
+        help="a finish reason that is good though llmnb does not know it; several times: more",
     )
     @argument("--no-cache", action="store_true", help="ask anew; the answer is kept all the same")
     @argument(
@@ -154,7 +169,8 @@ class LLMMagics(Magics):
             output=output,
             use_cache=not args.no_cache,
             budget_usd=self.budget,
-            limits=self.limits,
+            options={**self.limits, **_patience(args)},
+            params=_params(args),
         )
         live = live_text(shell, is_streamed=is_streamed)
         answer = ask(question, live)
@@ -200,10 +216,23 @@ class LLMMagics(Magics):
             project_name=self.project_name or None,
             use_cache=not args.no_cache,
             budget_usd=self.budget,
-            **self.limits,
+            **{**self.limits, **_patience(args)},
+            **_params(args),
         )
         # The frame itself is never changed: the name gets another one, with the column.
         self._namespace[args.output or args.df] = made
+
+
+def _params(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of the request that stand on the line."""
+    beside = {"max_tokens": args.max_tokens, "temperature": args.temperature}
+    return with_params(None, beside)
+
+
+def _patience(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of a run that stand on the line."""
+    found = {"max_wait": args.max_wait, "good_finish": args.good_finish}
+    return checked({name: value for name, value in found.items() if value is not None})
 
 
 def _rows_of(frame: Any, name: str) -> Any:

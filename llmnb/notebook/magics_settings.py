@@ -44,10 +44,12 @@ class SettingsMagics(Magics):
             %llm_config
             %llm_config model=openai/gpt-4o-mini project=Reviews
             %llm_config rpm=500 tpm=200000 concurrency=20 budget=2.50
+            %llm_config max_wait=1200 good_finish=done,fin
             %llm_config system="Answer in one sentence." stream=off
             %llm_config model=none
 
-        Model, project, limits and budget hold for every door of this kernel: %llm, frames,
+        Model, project, limits, budget, patience (`max_wait`, in seconds) and further good finish
+        reasons hold for every door of this kernel: %llm, frames,
         AsyncLLM. `system`, `format` and `stream` are options of %llm alone.
         """
         given = _pairs(line)
@@ -97,6 +99,8 @@ class SettingsMagics(Magics):
             ("cache_dir", str(settings.cache_dir())),
             *((name, _limit(getattr(now, name))) for name in choices.LIMITS),
             ("budget_usd", "none" if now.budget_usd is None else f"${now.budget_usd:,.2f}"),
+            ("max_wait", "600 s" if now.max_wait is None else f"{now.max_wait:,g} s"),
+            ("good_finish", ", ".join(now.good_finish) or "those that llmnb knows"),
         ]
         shown = [
             (name, f"{own[name]} for %llm; else {value}" if own.get(name) else value)

@@ -45,7 +45,12 @@ def split_words(line: str) -> list[str]:
         raise UsageError("A quotation mark is not closed on this line.") from None
 
 
-VALUED = frozenset(("-m", "--model", "-o", "--output", "-s", "--system", "-f", "--format"))
+VALUED = frozenset(
+    (
+        *("-m", "--model", "-o", "--output", "-s", "--system", "-f", "--format"),
+        *("--max-tokens", "--temperature", "--max-wait", "--good-finish"),
+    )
+)
 """Options of a line magic that are followed by a value."""
 
 SWITCHES = frozenset(("--no-cache", "--stream", "--no-stream"))
@@ -118,6 +123,10 @@ _EXAMPLES = {
     **dict.fromkeys(("-o", "--output"), "answer"),
     **dict.fromkeys(("-s", "--system"), '"Be brief."'),
     **dict.fromkeys(("-f", "--format"), "json"),
+    "--max-tokens": "200",
+    "--temperature": "0",
+    "--max-wait": "1200",
+    "--good-finish": "done",
 }
 
 

@@ -36,8 +36,11 @@ class Question:
     output: Output | None = None
     use_cache: bool = True
     budget_usd: float | None = None
-    limits: Mapping[str, Any] = field(default_factory=dict)
-    """`max_requests_per_minute`, `max_tokens_per_minute`, `max_concurrent_requests`."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Limits and patience, as `llmnb.models.start.start` takes them."""
+
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the request, such as ``max_tokens``."""
 
 
 _announced: set[str] = set()
@@ -88,12 +91,12 @@ def _start(question: Question, live: LiveText) -> Run:
         messages.insert(0, {"role": "system", "content": system})
     return start(
         [{"messages": messages}],
-        Asking(model=question.model, output=question.output),
+        Asking(model=question.model, output=question.output, params=question.params),
         project_name=question.project_name,
         use_cache=question.use_cache,
         budget_usd=question.budget_usd,
         on_delta=None if isinstance(live, NoText) else live.take,
-        **question.limits,
+        **question.options,
     )
 
 

@@ -12,10 +12,10 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from llmnb.adapters.rates import Allowance
 from llmnb.adapters.redis import SharedStore
 from llmnb.errors import ConfigurationError
 from llmnb.rate_limiter.rules import Key, Rule, checked_key
+from llmnb.rates import Allowance
 
 LIFETIME_SECONDS = 60.0
 """A process that was not heard of for so long states nothing any more."""

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from llmnb import bridge, settings
-from llmnb.adapters.rates import Rate, allowance
 from llmnb.adapters.redis import check
 from llmnb.errors import ConfigurationError, LimiterError, LimiterTimeout
 from llmnb.rate_limiter.agreement import smallest
 from llmnb.rate_limiter.group import Binding, EngineBound
 from llmnb.rate_limiter.rules import Key, RateConfig, Rule, checked_key, keys_of
 from llmnb.rate_limiter.state import State
+from llmnb.rates import Rate, allowance
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds that `try_acquire` waits where neither it nor ``RATE_LIMITER_TIMEOUT`` says otherwise."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from llmnb.adapters.rates import Allowance, Rate, allowance
 from llmnb.errors import ConfigurationError
+from llmnb.rates import Allowance, Rate, allowance
 
 Key: TypeAlias = tuple[str, str]
 """What is limited: ``("client", model)`` its tokens, ``("client|request", model)`` its requests."""

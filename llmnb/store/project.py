@@ -225,7 +225,8 @@ class ProjectStore:
         except OSError as error:
             raise StoreError(
                 f"The cache folder {self.place.root} cannot be made: {error}. Nothing more is "
-                "bought; give another cache_dir or set LLMNB_CACHE_DIR."
+                "bought; choose another with llmnb.configure(cache_dir=…) or "
+                "LLMNB_CACHE_DIR."
             ) from None
         self._root_is_made = True
 

@@ -301,7 +301,8 @@ def _bad_key(provider: str) -> str:
     where = f"{row.key_env[0]}, " if row is not None and row.key_env else ""
     return (
         "does not accept the key, or the key may not use this model. Nothing more is sent there, "
-        f"finished rows are kept: give another key ({where}llmnb.set_key or api_key=…)"
+        f"finished rows are kept: give another key ({where}llmnb.set_key or "
+        "LLM(model=…, api_key=…))"
     )
 
 

@@ -68,7 +68,8 @@ class GeminiGenerate:
                 raise openai_replies.unusable(raw, fault)
         candidates = sorted(candidates, key=openai_replies.index_of)
         texts = [_text(_parts(candidate)) for candidate in candidates]
-        qualities = [ends.worth(ends.GEMINI, _reason(candidate)) for candidate in candidates]
+        reasons = list(map(_reason, candidates))
+        qualities = [ends.worth(ends.GEMINI, reason) for reason in reasons]
         worst = openai_replies.worst(qualities)
         first, quality = _parts(candidates[0]), qualities[worst]
         calls, thoughts = _tool_calls(first), _text(first, thoughts=True) or None
@@ -77,12 +78,13 @@ class GeminiGenerate:
             quality = ends.without_text(quality, used, thoughts)
         return Reply(
             text=texts[0],
-            finish_reason=_reason(candidates[worst]),
+            finish_reason=reasons[worst],
             quality=quality,
             model=openai_replies.text_or_none(body.get("modelVersion")),
             response_id=openai_replies.text_or_none(body.get("responseId")),
             usage=used,
             texts=tuple(texts) if len(texts) > 1 else (),
+            ends=tuple(zip(reasons, qualities, strict=True)) if len(texts) > 1 else (),
             tool_calls=calls,
             reasoning=thoughts,
             logprobs=candidates[0].get("logprobsResult"),

@@ -58,14 +58,14 @@ def check_key(key: str, provider: str) -> str:
         if "!" <= character <= "~" and character not in "\"'`":
             continue
         raise InvalidKey(
-            f"The key for {provider} has {_name_of(character)} at position {position} of "
+            f"The key for {provider} has {name_of(character)} at position {position} of "
             f"{len(key)}. Nothing was sent: copy the key again, without quotes, spaces and line "
             "ends."
         )
     return key
 
 
-def _name_of(character: str) -> str:
+def name_of(character: str) -> str:
     """Say what a character is without showing it."""
     if character in "\r\n":
         return "a line end"

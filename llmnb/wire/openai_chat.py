@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnb.errors import InputError
-from llmnb.records import Quality, Reply, ToolCall
+from llmnb.records import Quality, Reply, ToolCall, Usage
 from llmnb.wire import ends, json_bytes, openai_replies, openai_requests
 from llmnb.wire.openai_chat_stream import ChatPieces
 from llmnb.wire.openai_content import reasoning_of, text_of
@@ -80,13 +80,16 @@ class OpenAIChat:
         choice = choices[0]
         message = choice["message"]
         content, calls = message.get("content"), message.get("tool_calls")
-        worst = choice if len(choices) == 1 else _worst(choices)
-        reason, model, name = worst.get("finish_reason"), body.get("model"), body.get("id")
+        reason, model, name = choice.get("finish_reason"), body.get("model"), body.get("id")
         text = content if type(content) is str and content else _text(message)
-        thoughts, quality = reasoning_of(message), _quality(worst)
+        thoughts, quality = reasoning_of(message), _quality(choice)
         usage = openai_replies.usage(body, wrote=bool(text or calls or thoughts))
         if not text and not any(message.get(name) for name in _FURTHER):
             quality = ends.without_text(quality, usage, thoughts, is_null=content is None)
+        several: tuple[tuple[str | None, Quality], ...] = ()
+        if len(choices) > 1:
+            several = (_end(choice, quality), *(_judged(other, usage) for other in choices[1:]))
+            reason, quality = several[openai_replies.worst([worth for _, worth in several])]
         return Reply(
             text=text,
             finish_reason=reason if type(reason) is str else None,
@@ -94,7 +97,8 @@ class OpenAIChat:
             model=model if type(model) is str else None,
             response_id=name if type(name) is str else None,
             usage=usage,
-            texts=tuple(map(_choice_text, choices)) if len(choices) > 1 else (),
+            texts=tuple(map(_choice_text, choices)) if several else (),
+            ends=several,
             tool_calls=_tool_calls(calls) if calls else (),
             handed_back=_handed_back(message) if calls else None,
             reasoning=thoughts,
@@ -141,9 +145,17 @@ def _choice_text(choice: Mapping[str, Any]) -> str:
     return _text(choice["message"])
 
 
-def _worst(choices: list[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the choice that says what the reply is worth."""
-    return choices[openai_replies.worst([_quality(choice) for choice in choices])]
+def _end(choice: Mapping[str, Any], quality: Quality) -> tuple[str | None, Quality]:
+    return openai_replies.text_or_none(choice.get("finish_reason")), quality
+
+
+def _judged(choice: Mapping[str, Any], usage: Usage | None) -> tuple[str | None, Quality]:
+    """Return why a further choice ended, and what it is worth."""
+    message, quality = choice["message"], _quality(choice)
+    if not _text(message) and not any(message.get(name) for name in _FURTHER):
+        is_null = message.get("content") is None
+        quality = ends.without_text(quality, usage, reasoning_of(message), is_null=is_null)
+    return _end(choice, quality)
 
 
 _FURTHER = ("tool_calls", "function_call", "audio", "images")

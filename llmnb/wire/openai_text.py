@@ -66,20 +66,22 @@ class OpenAIText:
         texts = [choice.get("text") for choice in choices]
         if not all(isinstance(text, str) for text in texts):
             raise openai_replies.unusable(raw, "has a choice without a text")
-        qualities = [ends.openai(choice.get("finish_reason")) for choice in choices]
+        text_or_none = openai_replies.text_or_none
+        reasons = [text_or_none(choice.get("finish_reason")) for choice in choices]
+        qualities = [ends.openai(reason) for reason in reasons]
         worst = openai_replies.worst(qualities)
         usage, quality = openai_replies.usage(body, wrote=any(texts)), qualities[worst]
         if not any(texts):
             quality = ends.without_text(quality, usage, None)
-        text_or_none = openai_replies.text_or_none
         return Reply(
             text=texts[0],
-            finish_reason=text_or_none(choices[worst].get("finish_reason")),
+            finish_reason=reasons[worst],
             quality=quality,
             model=text_or_none(body.get("model")),
             response_id=text_or_none(body.get("id")),
             usage=usage,
             texts=tuple(texts) if len(texts) > 1 else (),
+            ends=tuple(zip(reasons, qualities, strict=True)) if len(texts) > 1 else (),
             logprobs=choices[0].get("logprobs"),
             raw=readable,
         )

@@ -13,6 +13,7 @@ from llmnb.frames import job
 from llmnb.frames.accessors import DataFrameLLM
 from llmnb.frames.options import GenerateOptions, Options
 from llmnb.models.llm import LLM, LLMParams
+from llmnb.options import PARAMS
 from llmnb.testing import SimulatedProvider
 
 SIGNATURE = (
@@ -20,8 +21,9 @@ SIGNATURE = (
     "schema=None, images=None, files_root=None, n=1, project_name=None, use_cache=True, "
     "share=True, "
     "duplicates='merge', details=False, on_error='null', max_requests_per_minute=None, "
-    "max_tokens_per_minute=None, max_concurrent_requests=None, max_attempts=3, budget_usd=None, "
-    "time_limit=None, hedge_after=None, good_finish=(), mode='live', progress='auto')"
+    "max_tokens_per_minute=None, max_concurrent_requests=None, max_attempts=3, max_wait=None, "
+    "budget_usd=None, time_limit=None, hedge_after=None, good_finish=(), mode='live', "
+    "progress='auto', **more)"
 )
 
 
@@ -48,9 +50,9 @@ def test_every_list_of_keywords_is_the_same_list():
     The signature, what type checkers read, and what is checked at run time.
     """
     parameters = dict(inspect.signature(DataFrameLLM.generate).parameters)
-    del parameters["self"], parameters["prompt"]
+    del parameters["self"], parameters["prompt"], parameters["more"]
 
-    assert set(GenerateOptions.__annotations__) == set(parameters)
+    assert set(GenerateOptions.__annotations__) == {*parameters, *PARAMS}
     assert {name: getattr(Options(), name) for name in parameters} == {
         name: one.default for name, one in parameters.items()
     }

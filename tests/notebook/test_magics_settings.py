@@ -31,7 +31,7 @@ def test_settings_hold_for_every_door(shell):
     """
     ran = shell.run(
         "%llm_config model=openai/gpt-4o-mini project='My reviews' rpm=5/second tpm=200_000 "
-        "concurrency=20 budget=$2.50"
+        "concurrency=20 budget=$2.50 max_wait=1,200 good_finish='done, fin'"
     )
 
     assert ran.error is None
@@ -42,6 +42,8 @@ def test_settings_hold_for_every_door(shell):
         max_tokens_per_minute=200_000.0,
         max_concurrent_requests=20,
         budget_usd=2.5,
+        max_wait=1200,
+        good_finish=("done", "fin"),
     )
 
 
@@ -81,10 +83,12 @@ def test_what_was_said_last_holds(shell, desk):
     ("line", "words"),
     [
         ("modle=openai/x", "Did you mean model?"),
-        ("rpm=fast", "cannot be read as a rate"),
+        ("rpm=fast", "is a rate above 0, not 'fast'"),
         ("rpm=0", "above 0"),
-        ("concurrency=0", "1 or more"),
-        ("budget=lots", "is no budget"),
+        ("concurrency=0", "at least 1, not 0"),
+        ("budget=lots", "at least 0, not 'lots'"),
+        ("max_wait=-1", "at least 0, not -1"),
+        ("good_finish=,", "a text or a list of them"),
         ("model=nobody/x", "nobody"),
         ("stream=perhaps", "neither on nor off"),
         ("format=xml", "is no format"),

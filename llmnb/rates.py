@@ -43,10 +43,11 @@ class Allowance:
         return self.amount * 60.0 / self.seconds
 
 
-_ACCEPTED = (
+ACCEPTED = (
     'A rate is a number a minute (600), a text such as "600", "100/minute", "5 per second" or '
     '"1000 per 2 hours", or a limits.RateLimitItem.'
 )
+"""The forms of a rate, in words."""
 
 _SHORT = {"sec": "second", "s": "second", "min": "minute", "m": "minute", "h": "hour", "d": "day"}
 _UNIT = re.compile(r"(?<=[\s/\d])(sec|s|min|m|h|d)\b", re.IGNORECASE)
@@ -92,12 +93,12 @@ def allowance(rate: Rate) -> Allowance:
     elif isinstance(rate, RateItem):
         found = _of_item(rate)
     elif isinstance(rate, bool) or not isinstance(rate, int | float):
-        raise ConfigurationError(f"A {type(rate).__name__} is not a rate. {_ACCEPTED}")
+        raise ConfigurationError(f"A {type(rate).__name__} is not a rate. {ACCEPTED}")
     else:
         found = Allowance(float(rate), 60.0, "minute")
     if not (0 < found.amount < math.inf and found.seconds > 0):
         raise ConfigurationError(
-            f"A rate is finite and above 0, got {_short(rate)}. {_ACCEPTED} Leave it out for none."
+            f"A rate is finite and above 0, got {_short(rate)}. {ACCEPTED} Leave it out for none."
         )
     return found
 
@@ -112,7 +113,7 @@ def _of_text(text: str) -> Allowance:
     try:
         items = limits.parse_many(_UNIT.sub(lambda unit: _SHORT[unit[1].lower()], text))
     except ValueError:
-        raise ConfigurationError(f"{_short(text)} cannot be read as a rate. {_ACCEPTED}") from None
+        raise ConfigurationError(f"{_short(text)} cannot be read as a rate. {ACCEPTED}") from None
     return min((_of_item(item) for item in items), key=lambda one: one.per_minute)
 
 

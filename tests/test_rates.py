@@ -5,8 +5,8 @@ from __future__ import annotations
 import limits
 import pytest
 
-from llmnb.adapters.rates import per_minute
 from llmnb.errors import ConfigurationError
+from llmnb.rates import per_minute
 
 
 @pytest.mark.parametrize(
