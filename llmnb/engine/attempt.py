@@ -52,6 +52,7 @@ class Attempt:
         "gate",
         "is_sent",
         "on_delta",
+        "on_error",
         "on_first",
         "ticket",
     )
@@ -73,6 +74,9 @@ class Attempt:
         self.on_delta = on_delta
         self.on_first: Callable[[], bool] | None = None
         """Asked with each piece whether this request is the one that is kept."""
+
+        self.on_error: Callable[[LLMNBError], None] | None = None
+        """Given what came instead of an answer before the slot goes to the next request."""
 
         self.began = gate.clock()
         self.first_token: float | None = None
@@ -119,6 +123,8 @@ class Attempt:
         elif not isinstance(error, BadReply) and self.gate.health.breaker.is_troubled:
             # It refuses this request or this account, but it is there.
             self.gate.on_alive(self.ticket)
+        if self.on_error is not None:
+            self.on_error(error)
         return error
 
     def _on_delta(self, delta: Delta) -> None:
@@ -137,11 +143,12 @@ class Rival(Attempt):
         gate: Where it is to be admitted.
         run: Whose request it is.
         backlog: Answers on their way to the disk: while they are many, places are kept.
+        check: Asked when it has a place; raises what forbids to send it.
         on_sent: Told when it is sent.
         on_delta: Gets the pieces of the answer.
     """
 
-    __slots__ = ("_on_sent", "_run")
+    __slots__ = ("_check", "_on_sent", "_run")
 
     def __init__(
         self,
@@ -150,19 +157,29 @@ class Rival(Attempt):
         run: object,
         backlog: Backlog,
         *,
+        check: Callable[[], None],
         on_sent: Callable[[], None],
         on_delta: OnDelta | None,
     ) -> None:
         super().__init__(call, gate, Ticket(call.target.charge(call)), backlog, on_delta=on_delta)
         self.is_sent = False
+        self._check = check
         self._on_sent = on_sent
         self._run = run
 
     async def fly(self) -> Answered | LLMNBError:
         """Wait for a place before all of its run who wait for theirs, then send."""
-        self.ticket = await self.gate.admit(
-            self.ticket.reserved, run=self._run, is_first=True, row=self.call.key
-        )
+        try:
+            self.ticket = await self.gate.admit(
+                self.ticket.reserved, run=self._run, is_first=True, row=self.call.key
+            )
+        except LLMNBError as error:
+            return error
+        try:
+            self._check()
+        except LLMNBError as error:
+            self.gate.release(self.ticket, used=0.0, was_sent=False)
+            return error
         self.is_sent = True
         self.began = self.gate.clock()
         self._on_sent()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import logging
 import math
 import time
@@ -56,6 +57,9 @@ _FINAL = (
     UnknownEnd,
 )
 """Errors after which no other target is asked."""
+
+_OUTAGE = (ProviderError, Unsent, MaybeBilled)
+"""Errors that say that the target is not well."""
 
 SOONEST_LOOK_SECONDS, LATEST_LOOK_SECONDS = 0.02, 1.0
 """How soon, and at most how seldom, a row looks whether another process still asks it."""
@@ -309,9 +313,9 @@ class Flight:
 
     async def _admitted(self, gate: Gate, reserved: float, is_first: bool) -> Ticket:
         """Wait for a turn; not while paused, never once the target is dead."""
-        voyage, pool = self.voyage, self.call.target.pool
+        voyage, call, pool = self.voyage, self.call, self.call.target.pool
         while True:
-            self._raise_if_dead()
+            self._raise_if_dead(call)
             left = gate.account.admission.paused_until - gate.clock()
             if left > voyage.policy.longest_hint:  # another run waits for it, we would not
                 voyage.kill(pool, _asked_for_a_long_wait(self.call.target, left))
@@ -417,8 +421,8 @@ class Flight:
     def _wait_on(self, future: asyncio.Future[Ticket]) -> None:
         self._waits_on = future
 
-    def _raise_if_dead(self) -> None:
-        error = self.voyage.why_dead(self.call.target.pool)
+    def _raise_if_dead(self, call: Call) -> None:
+        error = self.voyage.why_dead(call.target.pool)
         if error is not None:
             raise self._given_up(error)
 
@@ -438,6 +442,8 @@ class Flight:
         attempt = Attempt(self.call, gate, ticket, voyage.backlog, on_delta=self._on_delta())
         if voyage.hedger is None and voyage.time_limit is None:
             return await attempt.fly()
+        # An attempt that races is a task of its own: others are let in before this one hears of it.
+        attempt.on_error = functools.partial(self._give_up_target, attempt)
         sent_at = gate.clock()
         race = Race(
             attempt,
@@ -507,12 +513,23 @@ class Flight:
             others = others[:1]
         else:
             return []
-        return [
-            Rival(call, other, voyage.run, voyage.backlog, on_sent=self._hedge, on_delta=deltas())
+        rivals: list[Attempt] = [
+            Rival(
+                call,
+                other,
+                voyage.run,
+                voyage.backlog,
+                check=functools.partial(self._raise_if_dead, call),
+                on_sent=self._hedge,
+                on_delta=deltas(),
+            )
             for call in others
             if voyage.why_dead(call.target.pool) is None
             and not (other := voyage.gate_of(call)).is_throttled(voyage.run)
         ]
+        for rival in rivals:
+            rival.on_error = functools.partial(self._give_up_target, rival)
+        return rivals
 
     def _hedge(self) -> None:
         """Count a redundant request that is about to be sent."""
@@ -539,6 +556,20 @@ class Flight:
 
     # -------------------------------------------------------------------- waiting
 
+    def _give_up_target(self, attempt: Attempt, error: LLMNBError) -> None:
+        """Send nothing more where a refusal means that all others would hear the same."""
+        pool = attempt.call.target.pool
+        if isinstance(error, AccountError):
+            self.voyage.kill(pool, error)
+        elif self._is_too_long(error):
+            self.voyage.kill(pool, self._final(error, attempt.gate, is_parked=False))
+
+    def _is_too_long(self, error: LLMNBError) -> bool:
+        """Whether an error names a longer wait than the run has patience for."""
+        hint = error.details.retry_after
+        is_wait = isinstance(error, (FlowControl, *_OUTAGE))
+        return is_wait and hint is not None and hint > self.voyage.policy.longest_hint
+
     async def _wait_after(self, error: LLMNBError, ticket: Ticket, gate: Gate) -> None:
         """Sleep until the next attempt, or raise the error that ends the asking."""
         voyage, pool, policy = self.voyage, self.call.target.pool, self.voyage.policy
@@ -549,8 +580,8 @@ class Flight:
             raise error
         if voyage.is_stopped:
             raise _not_again(error)
-        barren, hint = gate.seconds_without_success, error.details.retry_after
-        is_outage = isinstance(error, (ProviderError, Unsent, MaybeBilled))
+        failing_seconds = gate.seconds_without_success
+        is_outage = isinstance(error, _OUTAGE)
         if isinstance(error, Unsent) and not gate.health.has_answered:
             voyage.watch(self.call.target, gate)
         if ticket.is_probe and is_outage and len(self._left) > 1:
@@ -559,21 +590,20 @@ class Flight:
             error,
             self.tries,
             policy,
-            since_success=barren,
+            since_success=failing_seconds,
             can_resend=voyage.resends.has_token,
             episode=gate.health.congestion_events,
         )
-        is_parked = is_outage and gate.health.breaker.is_open and barren > policy.max_wait
+        is_parked = is_outage and gate.health.breaker.is_open and failing_seconds > policy.max_wait
         if wait is None or is_parked:
             final = self._final(error, gate, is_parked=is_parked)
-            too_long = hint is not None and hint > policy.longest_hint
-            if is_parked or isinstance(error, FlowControl) or (too_long and is_outage):
+            if is_parked or isinstance(error, FlowControl) or self._is_too_long(error):
                 voyage.kill(pool, final)  # nobody else need ask to hear the same
             raise final
         if isinstance(error, MaybeBilled):
             voyage.resends.take()
         if isinstance(error, FlowControl):
-            hint = hint if policy.cooldown is None else wait
+            hint = error.details.retry_after if policy.cooldown is None else wait
             gate.pause(gate.shortened(wait, hint))
         elif wait > 0 and not gate.health.breaker.is_open:
             await self._nap(wait)

@@ -6,7 +6,7 @@ Header names are expected in lower case, as `RawReply.headers` has them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from llmnb.records import Announced
@@ -23,7 +23,7 @@ _AS_FIELD = re.compile(
 )
 _AS_MOMENT = re.compile(r'"x-ratelimit-reset"\s*:\s*"?(\d{10,13})\b', re.IGNORECASE)
 
-_WINDOWS = (
+_FULL_AGAIN = (
     ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
     ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
     ("x-ratelimit-remaining-requests-day", "x-ratelimit-reset-requests-day"),
@@ -32,18 +32,28 @@ _WINDOWS = (
     ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
     ("anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"),
     ("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
+)
+"""Remaining and reset of limits whose reset is when *all* of it is free again: what a request
+needs is there sooner, so such a reset is a hint only where there is no other."""
+
+_OPEN_AGAIN = (
     ("x-ratelimit-remaining", "x-ratelimit-reset"),
     ("ratelimit-remaining", "ratelimit-reset"),
 )
+"""Remaining and reset of limits whose reset is the end of a window, before which nothing is free.
+
+Source:
+    draft-ietf-httpapi-ratelimit-headers-07, section 5.3.
+"""
 
 
 def retry_after(headers: Mapping[str, str], body: bytes, *, now: float) -> float | None:
     """Return the seconds a refusal asks to wait, None where it does not say.
 
-    The longest of ``retry-after-ms``, ``retry-after`` and the delays in the body.
-    Where none of them is more than nothing, the reset of a window that is used
-    up: beside a delay it would be too long, as some servers tell of the moment
-    when the whole window is free again.
+    The longest of ``retry-after-ms``, ``retry-after``, the delays in the body and
+    the end of a window that is said to be used up. Where none of them is more than
+    nothing, any reset of a limit that is used up: beside a delay it would be too
+    long, as most providers tell the moment when the whole limit is free again.
 
     Args:
         headers: Of the reply.
@@ -61,7 +71,10 @@ def retry_after(headers: Mapping[str, str], body: bytes, *, now: float) -> float
         360.0
     """
     wait = _longest(plain_retry_after(headers, now=now), delay_in_body(body, now=now))
-    return wait or _longest(wait, _until_reset(headers, now))
+    if wait:
+        # A window of which it is not said that it is used up may be another than the refused one.
+        return _longest(wait, _until_reset(headers, _OPEN_AGAIN, now, is_silence_used_up=False))
+    return _longest(wait, _until_reset(headers, (*_FULL_AGAIN, *_OPEN_AGAIN), now))
 
 
 def plain_retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
@@ -107,18 +120,31 @@ def delay_in_body(body: bytes, *, now: float | None = None) -> float | None:
     return _longest(*fields)
 
 
-def _until_reset(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the wait until every window that is used up is open again."""
+def _until_reset(
+    headers: Mapping[str, str],
+    limits: Iterable[tuple[str, str]],
+    now: float,
+    *,
+    is_silence_used_up: bool = True,
+) -> float | None:
+    """Return the wait until every limit that is used up is open again.
+
+    Args:
+        headers: Of the reply.
+        limits: Names of the headers that tell what remains, and when it is reset.
+        now: Seconds since the epoch.
+        is_silence_used_up: Whether a limit of which nothing is said but its reset is used up.
+    """
     waits = []
-    for remaining, reset in _WINDOWS:
+    for remaining, reset in limits:
         if (text := headers.get(reset)) is None:
             continue
-        left = number_of(headers.get(remaining, "0").strip())
-        if left is not None and left > 0:
+        left = number_of(headers.get(remaining, "").strip())
+        if not is_silence_used_up if left is None else left > 0:
             continue
         if (seconds := wait_of(text, now=now)) is not None:
             waits.append(seconds)
-    return max(waits) if waits else None
+    return _longest(*waits)
 
 
 # ---------------------------------------------------------------------------- limits

@@ -156,6 +156,19 @@ def test_a_wait_of_a_day_is_heard_once():
     assert sum(one.error.status is None for one in outcomes) >= 191
 
 
+@pytest.mark.parametrize("fault", [faults.rate_limited(retry_after=86_400), 401])
+@pytest.mark.parametrize("racing", [{"time_limit": 50}, {"hedge_after": 50}])
+def test_a_target_that_is_given_up_is_asked_no_more_where_requests_may_race(fault, racing):
+    """
+    A refusal ends the asking before its slot is given to the next request.
+    """
+    with SimulatedProvider(latency=0.01, faults=lambda request: fault) as sim:
+        run = ask(sim, questions(200), max_concurrent_requests=8, **racing)
+
+        assert all(kinds(run))
+        assert len(sim.ledger.rows) <= 8
+
+
 def test_a_wait_of_a_day_is_waited_for_where_max_wait_covers_it():
     """
     The run goes on and shows until when; another run beside it does not wait along.

@@ -112,6 +112,10 @@ def test_hours_are_told_as_they_are():
         ({"retry-after": "0", "x-ratelimit-reset-requests": "3s"}, 3.0),
         ({"retry-after": "2", "x-ratelimit-reset-requests": "6m0s"}, 2.0),
         ({"retry-after": "0", "x-ratelimit-reset-requests": "0s"}, 0.0),
+        ({"retry-after": "2", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "9"}, 9.0),
+        ({"retry-after": "9", "ratelimit-remaining": "0", "ratelimit-reset": "2"}, 9.0),
+        ({"retry-after": "2", "ratelimit-remaining": "5", "ratelimit-reset": "9"}, 2.0),
+        ({"retry-after": "2", "x-ratelimit-reset": "9"}, 2.0),
         ({"retry-after-ms": "-250"}, 0.0),
         ({"retry-after-ms": "nan", "retry-after": "1"}, 1.0),
         ({"retry-after-ms": "inf", "retry-after": "1"}, 1.0),
@@ -160,9 +164,9 @@ def test_delays_in_bodies_are_found(body, seconds):
     assert retry_after({}, body, now=NOW) == (None if seconds is None else pytest.approx(seconds))
 
 
-def test_the_longer_of_header_and_words_counts_and_resets_only_without_them():
+def test_a_reset_to_the_full_limit_counts_only_where_no_delay_is_told():
     """
-    A hint is never shortened by another; a reset may tell of the whole window.
+    A limit that fills up bit by bit has room for one request long before it is full again.
     """
     resets = {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "3s"}
 
