@@ -29,6 +29,7 @@ from benchmarks import (
     limits,
     polars,
     tables,
+    two_kernels,
 )
 from benchmarks.figure import Figure
 from llmnb.testing import SimulatedProvider
@@ -168,6 +169,7 @@ def main() -> int:
             "limits": lambda: limits.measure(scale),
             "failing": lambda: failing.measure(scale),
             "beside": lambda: beside.figures(min(rounds, 3)),
+            "two_kernels": lambda: two_kernels.figures(min(rounds, 3)),
             "generation": lambda: generation.figures(url, 200_000 // scale, min(rounds, 3)),
             "frames": lambda: frames.figures(url, 100_000 // scale, rounds),
             "polars": lambda: polars.figures(url, 100_000 // scale),

@@ -58,7 +58,7 @@ def try_lock_byte(descriptor: int, offset: int) -> bool:
         OSError: If this file system, or this operating system, cannot lock.
     """
     try:
-        _set_lock(descriptor, offset, is_wanted=True)
+        _lock(descriptor, offset)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False
@@ -68,25 +68,33 @@ def try_lock_byte(descriptor: int, offset: int) -> bool:
 
 def unlock_byte(descriptor: int, offset: int) -> None:
     """Give a byte back that `try_lock_byte` has locked."""
-    _set_lock(descriptor, offset, is_wanted=False)
+    _unlock(descriptor, offset)
 
 
 if sys.platform == "win32":
 
-    def _set_lock(descriptor: int, offset: int, *, is_wanted: bool) -> None:
+    def _lock(descriptor: int, offset: int) -> None:
         raise OSError(errno.ENOTSUP, "bytes of files are not locked on this system")
 
-else:
-    import fcntl
+    _unlock = _lock
 
-    _FLOCK = struct.Struct("hhqqi0q")
+elif sys.platform == "linux":
+    from fcntl import F_OFD_SETLK, F_UNLCK, F_WRLCK, fcntl
+
+    _flock = struct.Struct("hhqqi0q").pack
     """`struct flock` of Linux: type, whence, start, length, process."""
 
-    def _set_lock(descriptor: int, offset: int, *, is_wanted: bool) -> None:
-        if sys.platform == "linux":
-            kind = fcntl.F_WRLCK if is_wanted else fcntl.F_UNLCK
-            flock = _FLOCK.pack(kind, 0, offset, 1, 0)
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, flock)
-        else:
-            command = fcntl.LOCK_EX | fcntl.LOCK_NB if is_wanted else fcntl.LOCK_UN
-            fcntl.lockf(descriptor, command, 1, offset)
+    def _lock(descriptor: int, offset: int) -> None:
+        fcntl(descriptor, F_OFD_SETLK, _flock(F_WRLCK, 0, offset, 1, 0))
+
+    def _unlock(descriptor: int, offset: int) -> None:
+        fcntl(descriptor, F_OFD_SETLK, _flock(F_UNLCK, 0, offset, 1, 0))
+
+else:
+    from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
+
+    def _lock(descriptor: int, offset: int) -> None:
+        lockf(descriptor, LOCK_EX | LOCK_NB, 1, offset)
+
+    def _unlock(descriptor: int, offset: int) -> None:
+        lockf(descriptor, LOCK_UN, 1, offset)

@@ -32,7 +32,7 @@ from llmnb.store.layout import Place
 
 logger = logging.getLogger("llmnb")
 
-FILES = 4
+FILES = 16
 """Files that the locks are spread over: the system walks through all of a file's to find one."""
 
 _COUNT_BYTES = 8
