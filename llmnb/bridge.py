@@ -203,7 +203,7 @@ async def apart(function: Callable[..., T], *arguments: Any) -> T:
     return await asyncio.wrap_future(_CALLERS.submit(function, *arguments))
 
 
-async def begun(make: Callable[[], T], undo: Callable[[T], object]) -> T:
+async def begun(make: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
     """Await what a function makes on a thread, while the caller's loop goes on.
 
     Args:
@@ -219,7 +219,7 @@ async def begun(make: Callable[[], T], undo: Callable[[T], object]) -> T:
         with lock:
             made.append(found)
             is_late = has_left
-        if is_late:
+        if is_late and undo is not None:
             undo(found)
         return found
 
@@ -229,8 +229,9 @@ async def begun(make: Callable[[], T], undo: Callable[[T], object]) -> T:
         with lock:
             has_left = True
             lost = list(made)
-        for one in lost:
-            undo(one)
+        if undo is not None:
+            for one in lost:
+                undo(one)
         raise
 
 

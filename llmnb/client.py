@@ -6,8 +6,10 @@ happens in the one engine.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import dataclasses
+import functools
 import itertools
 import logging
 import warnings
@@ -39,6 +41,9 @@ from llmnb.store import clearing
 logger = logging.getLogger("llmnb")
 
 _CALLERS_FIELDS = frozenset(("metadata", "api_provider", "url", "api_key"))
+
+_NO_LIST = (str, bytes, Mapping)
+"""One request, or a file's content, given where a list belongs."""
 
 ResponseRow = list[Any]
 """``[request, response]`` or ``[request, response, metadata]``."""
@@ -254,11 +259,13 @@ class AsyncLLM:
     ) -> list[ResponseRow]:
         """Await what `generate` returns; works on any running loop."""
         checked({"progress": progress})
-        requests, run = self._begin(
-            request_list, project_name, clear_project_cache, cache_vars, use_cache, limits
+        given = request_list if isinstance(request_list, _NO_LIST) else list(request_list)
+        begin = functools.partial(
+            self._begin, given, project_name, clear_project_cache, cache_vars, use_cache, limits
         )
+        requests, run = await bridge.begun(begin, lambda begun: begun[1].stop())
         await _progress().aattend(run, bars=progress)
-        return self._rows(requests, run, task_id_generator)
+        return await asyncio.to_thread(self._rows, requests, run, task_id_generator)
 
     def start(
         self,
@@ -324,7 +331,10 @@ class AsyncLLM:
         **limits: Any,
     ) -> AsyncIterator[Outcome]:
         """Yield what `iterate` does, on any running loop."""
-        run = self._stream(requests, in_order, project_name, cache_vars, use_cache, limits)
+        begin = functools.partial(
+            self._stream, requests, in_order, project_name, cache_vars, use_cache, limits
+        )
+        run = await bridge.begun(begin, Run.stop)
         try:
             async for outcome in run.aoutcomes():
                 yield outcome
@@ -394,7 +404,7 @@ class AsyncLLM:
         use_cache: bool,
         limits: Mapping[str, Any],
     ) -> tuple[list[Mapping[str, Any]], Run]:
-        if isinstance(request_list, (str, bytes, Mapping)):
+        if isinstance(request_list, _NO_LIST):
             raise ConfigurationError(
                 "generate() takes a list of requests, such as "
                 "[{'messages': [{'role': 'user', 'content': '…'}]}]."

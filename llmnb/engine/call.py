@@ -357,7 +357,7 @@ class Flight:
             if not claims.take(self.key):
                 raise _AskedElsewhere
             await self._look_again(claims)
-            self._raise_if_dead()
+            self._raise_if_dead(self.call)
             if not self.voyage.resumed.is_set():
                 raise Held("The run was paused.")
         except BaseException:

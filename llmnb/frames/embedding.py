@@ -6,7 +6,10 @@ and `llmnb.frames.nearest`, loaded when one is first called.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
+
+from llmnb.frames.awaited import as_now
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -14,7 +17,27 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from llmnb.frames.vectors import EmbedOptions, NearestOptions
+    from llmnb.frames.nearest import Search
+    from llmnb.frames.vectors import Embedding, EmbedOptions, NearestOptions
+
+
+async def _embedded(
+    table: Any, column: Hashable, into: Hashable | None, options: EmbedOptions
+) -> Any:
+    """Await a column of vectors on the caller's loop; `column` None is a series' own."""
+    from llmnb import bridge
+
+    def begin() -> Embedding:
+        from llmnb.frames import vectors
+
+        return vectors.Embedding(table, vectors.WHOLE if column is None else column, into, options)
+
+    def leave(work: Embedding) -> None:
+        if work.run is not None:
+            work.run.stop()
+
+    work = await bridge.begun(begin, leave)
+    return await work.awaited(bars=options.get("progress", "auto"))
 
 
 class EmbeddingFrame:
@@ -52,9 +75,7 @@ class EmbeddingFrame:
         self, column: Hashable, *, into: Hashable | None = None, **options: Unpack[EmbedOptions]
     ) -> Any:
         """Await what `embed` returns; works on any running loop."""
-        from llmnb.frames import vectors
-
-        return await vectors.aembed(self._frame, column, into, options)
+        return await _embedded(as_now(self._frame), column, into, options)
 
     def nearest(
         self, query: Any, column: Hashable, *, k: int = 5, **options: Unpack[NearestOptions]
@@ -81,9 +102,18 @@ class EmbeddingFrame:
         self, query: Any, column: Hashable, *, k: int = 5, **options: Unpack[NearestOptions]
     ) -> pd.DataFrame:
         """Await what `nearest` returns."""
-        from llmnb.frames import nearest
+        from llmnb import bridge
 
-        found: pd.DataFrame = await nearest.anearest(self._frame, query, column, k, options)
+        table = as_now(self._frame)
+
+        def begin() -> Search:
+            from llmnb.frames.nearest import Search
+
+            return Search(table, query, column, k, options)
+
+        search = await bridge.begun(begin)
+        vector = await search.avector()
+        found: pd.DataFrame = await asyncio.to_thread(search.found, vector)
         return found
 
 
@@ -100,9 +130,7 @@ class EmbeddingSeries:
 
     async def aembed(self, **options: Unpack[EmbedOptions]) -> Any:
         """Await what `embed` returns."""
-        from llmnb.frames import vectors
-
-        return await vectors.aembed(self._series, vectors.WHOLE, None, options)
+        return await _embedded(as_now(self._series), None, None, options)
 
     def nearest(
         self, query: Any, *, k: int = 5, **options: Unpack[NearestOptions]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from llmnb import bridge
-from llmnb.embeddings.model import EmbeddingModes
+from llmnb.embeddings.model import EmbeddingModel, EmbeddingModes
 from llmnb.errors import InputError
 from llmnb.frames.answers import check_place, label
 from llmnb.frames.columns import Columns, name_of
@@ -23,25 +23,46 @@ SIMILARITY = "similarity"
 
 def nearest(table: pd.DataFrame | Foreign, query: Any, name: Hashable, k: int, given: Given) -> Any:
     """Return the nearest rows of a frame."""
-    vectors = _vectors(table, name)
-    rows, near = _search(vectors, _of_query(query, given, vectors), k)
-    return _found(table, rows, near, given)
+    search = Search(table, query, name, k, given)
+    return search.found(search.vector())
 
 
-async def anearest(
-    table: pd.DataFrame | Foreign, query: Any, name: Hashable, k: int, given: Given
-) -> Any:
-    """Await the nearest rows of a frame."""
-    vectors = _vectors(table, name)
-    wanted = await _aof_query(query, given, vectors)
-    rows, near = _search(vectors, wanted, k)
-    return _found(table, rows, near, given)
+class Search:
+    """One question to a frame's column of vectors; the awaited twin does it in the same steps.
+
+    Args:
+        table: The frame.
+        query: A text, or a vector.
+        name: The column of vectors.
+        k: Rows to find.
+        given: Keywords.
+    """
+
+    def __init__(
+        self, table: pd.DataFrame | Foreign, query: Any, name: Hashable, k: int, given: Given
+    ) -> None:
+        self._table, self._query, self._k, self._given = table, query, k, given
+        self._vectors = _vectors(table, name)
+        self._question = _Question(query, given)
+
+    def vector(self) -> Any:
+        """Block for the question's vector."""
+        return _checked(self._question.vector(), self._vectors)
+
+    async def avector(self) -> Any:
+        """Await the question's vector."""
+        return _checked(await self._question.avector(), self._vectors)
+
+    def found(self, vector: Any) -> Any:
+        """Return the rows that are nearest to a vector."""
+        rows, near = _search(self._vectors, vector, self._k)
+        return _found(self._table, rows, near, self._given)
 
 
 def nearest_of(series: pd.Series[Any] | Foreign, query: Any, k: int, given: Given) -> Any:
     """Return the similarities of the nearest vectors of a series."""
     vectors = _Vectors.of(Columns.of(series).cells(""), getattr(series, "name", None))
-    rows, near = _search(vectors, _of_query(query, given, vectors), k)
+    rows, near = _search(vectors, _checked(_Question(query, given).vector(), vectors), k)
     if isinstance(series, Foreign):
         return series.taken(rows, given.get("into", SIMILARITY), near)
     return pd.Series(near, index=series.index[rows], name=given.get("into", SIMILARITY))
@@ -85,25 +106,43 @@ def _vectors(table: pd.DataFrame | Foreign, name: Hashable) -> _Vectors:
     return _Vectors.of(Columns.of(table).cells(name_of(name)), name)
 
 
-def _of_query(query: Any, given: Given, vectors: _Vectors) -> Any:
-    if not isinstance(query, str):
-        return _checked(query, vectors)
-    return bridge.call(_aof_query(query, given, vectors))
+class _Question:
+    """A question, and the model that makes a vector of it where it is a text."""
+
+    def __init__(self, query: Any, given: Given) -> None:
+        given = keywords(given, (*MAKING, "into"))
+        self._query = query
+        self._model = model_of(given) if isinstance(query, str) else None
+
+    def vector(self) -> Any:
+        """Block for its vector."""
+        if self._model is None:
+            return self._query
+        with _asking(self._model):
+            return _numbers(self._model.packed_vectors_sync([self._query]))
+
+    async def avector(self) -> Any:
+        """Await its vector."""
+        if self._model is None:
+            return self._query
+        with _asking(self._model):
+            return _numbers(await self._model.packed_vectors([self._query]))
 
 
-async def _aof_query(query: Any, given: Given, vectors: _Vectors) -> Any:
-    """Return a question's vector."""
-    given = keywords(given, (*MAKING, "into"))
-    if not isinstance(query, str):
-        return _checked(query, vectors)
-    model = model_of(given)
+@contextlib.contextmanager
+def _asking(model: EmbeddingModel) -> Iterator[None]:
+    """Have a model embed questions until the block ends."""
     before = model.mode
     model.set_mode(EmbeddingModes.QUERY)
     try:
-        (found,) = await model.packed_vectors([query])
+        yield
     finally:
         model.set_mode(before)
-    return _checked(np.frombuffer(found, "<f4"), vectors)
+
+
+def _numbers(found: Sequence[bytes]) -> Any:
+    (vector,) = found
+    return np.frombuffer(vector, "<f4")
 
 
 def _checked(query: Any, vectors: _Vectors) -> Any:

@@ -136,9 +136,14 @@ class LazyFrameLLM:
 
     async def agenerate(self, prompt: str, **options: Unpack[GenerateOptions]) -> pl.DataFrame:
         """Collect what is needed, and await the answers; works on any running loop."""
-        from llmnb.frames import polars_asking
+        from llmnb import bridge
 
-        frame = polars_asking.collected(self._frame, prompt, options)
+        def collected() -> Any:
+            from llmnb.frames import polars_asking
+
+            return polars_asking.collected(self._frame, prompt, options)
+
+        frame = await bridge.begun(collected)
         found: Any = await frame.agenerate(prompt, **options)
         return found  # type: ignore[no-any-return]
 

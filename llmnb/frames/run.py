@@ -105,14 +105,18 @@ class TableRun(Generic[T]):
             RowsFailed: With ``on_error="raise"``, where rows failed.
         """
         self._awaited.result(timeout)
-        return self._told()
+        return self.told(self.partial())
 
     def __await__(self) -> Generator[Any, None, T]:
         yield from self._awaited.__await__()
-        return self._told()
+        return self.told(self.partial())
 
-    def _told(self) -> T:
-        table = self.partial()
+    def told(self, table: T) -> T:
+        """Return the finished run's table, having said which rows failed.
+
+        Raises:
+            RowsFailed: With ``on_error="raise"``, where rows failed.
+        """
         failures.tell(self.run, self._questions, self._on_error, table)
         return table
 

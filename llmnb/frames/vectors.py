@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import functools
 import logging
@@ -31,7 +32,7 @@ from llmnb.rates import Rate
 
 logger = logging.getLogger("llmnb")
 
-__all__ = ["WHOLE", "aembed", "embed"]
+__all__ = ["WHOLE", "embed"]
 
 Table = pd.DataFrame | pd.Series | Foreign
 Given = Mapping[str, Any]
@@ -101,15 +102,6 @@ def embed(table: Table, name: Hashable, into: Hashable | None, given: Given) -> 
     return work.finished()
 
 
-async def aembed(table: Table, name: Hashable, into: Hashable | None, given: Given) -> Any:
-    """Await a column of vectors on the caller's loop."""
-    work = Embedding(table, name, into, given)
-    if work.run is None:
-        return work.table(await work.model.packed_vectors(work.present))
-    await progress.aattend(cast(Run, work.run), bars=given.get("progress", "auto"))
-    return work.finished()
-
-
 class Embedding:
     """One column on its way to vectors; a model behind the engine starts at once.
 
@@ -160,16 +152,36 @@ class Embedding:
         """The texts that are there."""
         return [text for text in self.texts if text is not None]
 
+    async def awaited(self, *, bars: Bars) -> Any:
+        """Await the table on the caller's loop.
+
+        Args:
+            bars: Whether to show bars.
+        """
+        if self.run is None:
+            vectors = await self.model.packed_vectors(self.present)
+            return await asyncio.to_thread(self.table, vectors)
+        await progress.aattend(cast(Run, self.run), bars=bars)
+        return self._told(await asyncio.to_thread(self._shaped))
+
     def finished(self, *, is_telling: bool = True) -> Any:
         """Return the table of a finished run, and say what failed or was cut.
 
         Args:
             is_telling: Whether it is said here that rows failed.
         """
+        return self._told(self._shaped(), is_telling=is_telling)
+
+    def _shaped(self) -> Any:
+        assert self.run is not None
+        errors = {row: one.message for row, one in self.run.errors.items()}
+        return self._table(self.run.result(), errors)
+
+    def _told(self, table: Any, *, is_telling: bool = True) -> Any:
+        """Return a finished run's table, having said what failed or was cut."""
         run = self.run
         assert run is not None
         warn_of_truncated(run, len(self.texts))
-        table = self._table(run.result(), {row: one.message for row, one in run.errors.items()})
         if is_telling:
             texts = cast(Any, _Texts(len(self.texts)))
             failures.tell(cast(Run, run), texts, self._on_error, table)

@@ -36,33 +36,27 @@ _EXTRACT = (
 
 def generate(table: Source, prompt: Hashable, given: Given) -> Table:
     """Block for the answers."""
-    return finish(job(table, prompt, options_of(given)))
+    return finish(generating(table, prompt, given))
 
 
-async def agenerate(table: Source, prompt: Hashable, given: Given) -> Table:
-    """Await the answers on the caller's loop."""
-    return await afinish(job(table, prompt, options_of(given)))
+def generating(table: Source, prompt: Hashable, given: Given) -> Job:
+    """Return what `generate` does."""
+    return job(table, prompt, options_of(given))
 
 
 def start(table: Source, prompt: Hashable, given: Given) -> TableRun[Table]:
     """Start in the background."""
-    return job(table, prompt, options_of(given)).start()
+    return generating(table, prompt, given).start()
 
 
 def plan(table: Source, prompt: Hashable, given: Given) -> Plan:
     """Reckon; nothing is sent."""
-    return job(table, prompt, options_of(given)).plan()
+    return generating(table, prompt, given).plan()
 
 
 def preview(table: Source, prompt: Hashable, rows: int, given: Given) -> pd.DataFrame:
     """Ask about the first rows only, and show prompts beside answers."""
     shown: pd.DataFrame = finish(previewing(table, prompt, rows, given))
-    return shown
-
-
-async def apreview(table: Source, prompt: Hashable, rows: int, given: Given) -> pd.DataFrame:
-    """Await what `preview` returns."""
-    shown: pd.DataFrame = await afinish(previewing(table, prompt, rows, given))
     return shown
 
 
@@ -95,11 +89,6 @@ def extract(table: Source, prompt: Hashable, schema: Any, given: Given) -> Table
     return finish(extracting(table, prompt, schema, given))
 
 
-async def aextract(table: Source, prompt: Hashable, schema: Any, given: Given) -> Table:
-    """Await what `extract` returns."""
-    return await afinish(extracting(table, prompt, schema, given))
-
-
 def extracting(table: Source, prompt: Hashable, schema: Any, given: Given) -> Job:
     """Return what `extract` does."""
     told = _told(_EXTRACT, {**_without_schema(given), "schema": schema})
@@ -111,11 +100,6 @@ def classify(table: Source, prompt: Hashable, labels: Labels, given: Given) -> T
     return finish(sorting(table, prompt, labels, given))
 
 
-async def aclassify(table: Source, prompt: Hashable, labels: Labels, given: Given) -> Table:
-    """Await what `classify` returns."""
-    return await afinish(sorting(table, prompt, labels, given))
-
-
 def sorting(table: Source, prompt: Hashable, labels: Labels, given: Given) -> Job:
     """Return what `classify` does."""
     known, meanings = _labels(labels)
@@ -125,16 +109,13 @@ def sorting(table: Source, prompt: Hashable, labels: Labels, given: Given) -> Jo
 
 def compare(table: Source, prompt: Hashable, models: Sequence[Any], given: Given) -> Comparison:
     """Ask several models the same."""
-    found: Comparison = finish(comparison(table, prompt, models, options_of(given)))
+    found: Comparison = finish(comparing(table, prompt, models, given))
     return found
 
 
-async def acompare(
-    table: Source, prompt: Hashable, models: Sequence[Any], given: Given
-) -> Comparison:
-    """Await what `compare` returns."""
-    found: Comparison = await afinish(comparison(table, prompt, models, options_of(given)))
-    return found
+def comparing(table: Source, prompt: Hashable, models: Sequence[Any], given: Given) -> Job:
+    """Return what `compare` does."""
+    return comparison(table, prompt, models, options_of(given))
 
 
 def finish(what: Job) -> Any:
@@ -145,13 +126,6 @@ def finish(what: Job) -> Any:
     """
     run = what.start()
     progress.attend(run.run, bars=what.options.progress)
-    return run.result()
-
-
-async def afinish(what: Job) -> Any:
-    """Await a job on the caller's loop, showing how far it is, and return what it gives."""
-    run = what.start()
-    await progress.aattend(run.run, bars=what.options.progress)
     return run.result()
 
 

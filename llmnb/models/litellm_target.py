@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from llmnb import bridge
 from llmnb.adapters import litellm, prices
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import ConfigurationError, LLMNBError
@@ -68,21 +69,23 @@ class LiteLLMTarget(HTTPTarget):
             raise masked(error, self._key) from None
 
     async def _sent(self, call: Call, on_delta: OnDelta | None) -> RawReply:
+        # LiteLLM calls what people have registered with it, which may block.
         if self._embeds:
-            return await litellm.embed(call.body, self._connection)
+            return await bridge.aside(litellm.embed(call.body, self._connection))
         if on_delta is None:
-            return await litellm.complete(call.body, self._connection)
+            return await bridge.aside(litellm.complete(call.body, self._connection))
+        tell, loop = on_delta, asyncio.get_running_loop()
         assembler = self._dialect.assembler(samples=samples_in(call.body))
 
         def feed(event: bytes) -> bool:
             deltas = assembler.feed(event)
             for delta in deltas:
-                on_delta(delta)
+                loop.call_soon_threadsafe(tell, delta)
             return bool(deltas)
 
         body = self._dialect.stream_body(call.body)
         body.pop("stream", None)
-        raw = await litellm.complete(body, self._connection, feed)
+        raw = await bridge.aside(litellm.complete(body, self._connection, feed))
         return dataclasses.replace(raw, body=assembler.finish()) if 200 <= raw.status < 300 else raw
 
     async def list_models(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -79,6 +80,8 @@ def _has_code(part: Any) -> bool:
     if isinstance(part, Mapping):
         if part.get("post_init") or part.get("custom_init"):
             return True
+        if part.get("type") == "enum" and _missing_of(part["cls"]) is not _missing_of(Enum):
+            return True
         return any(_has_code(one) for one in part.values())
     if isinstance(part, list | tuple | set):
         return any(_has_code(one) for one in part)
@@ -86,6 +89,10 @@ def _has_code(part: Any) -> bool:
         return False
     home = getattr(part, "__module__", None) or ""
     return home.partition(".")[0] not in ("pydantic", "pydantic_core")
+
+
+def _missing_of(kind: type[Enum]) -> Any:
+    return getattr(kind._missing_, "__func__", None)
 
 
 def _named(kind: Any) -> str:
