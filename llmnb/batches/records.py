@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 import orjson
 
+from llmnb.adapters import files
 from llmnb.errors import ConfigurationError, StoreError
 from llmnb.store import layout
 
@@ -179,7 +180,7 @@ def root(cache_dir: Path) -> Path:
     folder = cache_dir / FOLDER
     try:
         layout.make_root(cache_dir)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        files.make_folder(folder)
     except OSError as error:
         raise StoreError(
             f"The cache folder {cache_dir} cannot be made: {error}. Nothing was submitted; "
@@ -197,7 +198,7 @@ def new_id(now: float) -> str:
 def write(path: Path, data: bytes) -> None:
     """Write a small file whole or not at all."""
     try:
-        layout.write_private(path, data)
+        files.write_private(path, data)
     except OSError as error:
         raise StoreError(
             f"The record of the batch run cannot be written: {error}. What is submitted already "
@@ -206,13 +207,10 @@ def write(path: Path, data: bytes) -> None:
 
 
 def write_lines(path: Path, rows: Iterable[bytes]) -> None:
-    """Write a large file, readable by its owner only."""
+    """Write a large file whole or not at all, readable by its owner only."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
+        with files.whole_file(path, is_private=True) as file:
             file.writelines(rows)
-            file.flush()
-            os.fsync(file.fileno())
     except OSError as error:
         raise StoreError(
             f"The requests of the batch cannot be written: {error}. Nothing was submitted."
@@ -235,7 +233,7 @@ def write_run(
     """
     made = []
     try:
-        folder.mkdir(mode=0o700)
+        files.make_folder(folder, must_be_new=True)
         for number, lines in enumerate(parts):
             part = Part(folder, number)
             write_lines(part.path("jsonl"), lines)

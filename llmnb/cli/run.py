@@ -80,10 +80,10 @@ def act(options: argparse.Namespace) -> int:
     for name in (options.into, f"{options.into}_error"):
         if name not in columns:
             columns.append(name)
-    inert = () if options.raw else (options.into, f"{options.into}_error")
+    guarded = () if options.raw else (options.into, f"{options.into}_error")
     interrupted = False
     shown: Bars = False if options.quiet else "auto"
-    with Writer(out, columns, inert=inert) as writer, TwoBars(run, shown) as bars:
+    with Writer(out, columns, guarded=guarded) as writer, TwoBars(run, shown) as bars:
         try:
             job.write(run, writer, bars)
         except KeyboardInterrupt:

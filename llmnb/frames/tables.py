@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,11 +12,12 @@ from typing import IO, Any, Protocol, Self
 
 import orjson
 
+from llmnb.adapters import files
 from llmnb.errors import ConfigurationError, UnreadableFile
 from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowSink, ArrowTable, Group
+from llmnb.store.spreadsheets import inert
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", *ARROW_FORMATS)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Row = dict[str, Any]
 
@@ -162,13 +161,13 @@ class Writer:
     Args:
         path: Where it is to stand.
         columns: Columns of the table, in order.
-        inert: Columns whose text may not become a formula in a spreadsheet.
+        guarded: Columns whose text may not become a formula in a spreadsheet.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], *, inert: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, columns: Sequence[str], *, guarded: Sequence[str] = ()) -> None:
         self._path = path
         self._columns = list(columns)
-        self._inert = frozenset(inert) & frozenset(columns)
+        self._guarded = frozenset(guarded) & frozenset(columns)
         self._kind = format_of(path)
         if not path.parent.is_dir():
             raise ConfigurationError(f"There is no folder {path.parent} to write {path.name} to.")
@@ -186,8 +185,10 @@ class Writer:
 
     def write(self, row: Any) -> None:
         """Add a row; for JSONL it may be any JSON value."""
-        if self._inert and self._kind in (".csv", ".tsv"):
-            row = {name: inert(cell) if name in self._inert else cell for name, cell in row.items()}
+        if self._guarded and self._kind in (".csv", ".tsv"):
+            row = {
+                name: inert(cell) if name in self._guarded else cell for name, cell in row.items()
+            }
         self._sink.write(row)
 
     def write_group(self, group: Group, answers: Mapping[str, Sequence[str | None]]) -> None:
@@ -210,12 +211,13 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._sink.close()
-        if error is None or self._is_kept:
-            os.replace(self._draft, self._path)
-        else:
+        try:
+            self._sink.close()
+            if error is None or self._is_kept:
+                files.put_in_place(self._draft, self._path)
+        finally:
             with contextlib.suppress(OSError):
-                self._draft.unlink()
+                self._draft.unlink(missing_ok=True)
 
 
 class _Sink(Protocol):
@@ -256,29 +258,9 @@ def _cell(value: Any) -> Any:
     return value
 
 
-def inert(cell: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula; numbers stay numbers.
-
-    Example:
-        >>> inert("=HYPERLINK(1)"), inert("-5"), inert("fine")
-        ("'=HYPERLINK(1)", '-5', 'fine')
-    """
-    if isinstance(cell, str) and cell.startswith(_FORMULA):
-        try:
-            float(cell)
-        except ValueError:
-            return "'" + cell
-    return cell
-
-
 def _draft(path: Path) -> Path:
-    """Return the path of an empty file beside `path`, with the permissions a new file has."""
-    umask = os.umask(0)
-    os.umask(umask)
+    """Return the path of an empty file beside `path`."""
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        return files.new_draft(path)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
-    os.fchmod(handle, 0o666 & ~umask)
-    os.close(handle)
-    return Path(name)

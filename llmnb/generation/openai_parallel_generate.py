@@ -10,10 +10,10 @@ import argparse
 import asyncio
 import inspect
 import sys
-import tempfile
 import types
 from typing import Any
 
+from llmnb.adapters import files
 from llmnb.generation.parallel import openai_parallel_generate, openai_parallel_generate_sync
 
 __all__ = ["openai_parallel_generate", "openai_parallel_generate_sync"]
@@ -45,7 +45,7 @@ def main(words: list[str] | None = None) -> int:
         }
         for number, topic in enumerate(topics)
     ]
-    with tempfile.TemporaryDirectory() as folder:
+    with files.scratch_folder() as folder:
         first = asyncio.run(openai_parallel_generate(requests, cache_dir=folder))
         again = asyncio.run(openai_parallel_generate(requests, cache_dir=folder, progress=False))
     for request, response, *_ in first:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from llmnb.adapters import files
 from llmnb.adapters.file_lock import locked
 from llmnb.engine.run import Run
 from llmnb.errors import AddressInFile, ConfigurationError, LLMNBError, Stopped, StoreError
@@ -78,7 +78,7 @@ class Results:
                 "not be written to. Wait for that one's end, or name another file."
             ) from None
         try:
-            self._file = self.part.open("wb", buffering=FLUSH_BYTES)
+            self._file = files.create(self.part, buffering=FLUSH_BYTES)
         except OSError as error:
             self._lock.__exit__(None, None, None)
             raise ConfigurationError(
@@ -104,7 +104,7 @@ class Results:
         """Give the file its name, where every row is in it."""
         self._file.close()
         if not self._is_cut_short:
-            os.replace(self.part, self.path)
+            files.put_in_place(self.part, self.path)
             self.is_whole = True
 
     def __exit__(

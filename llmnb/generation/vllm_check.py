@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from llmnb.adapters import tiny_model
+from llmnb.adapters import files, tiny_model
 from llmnb.errors import ConfigurationError
 from llmnb.generation.vllm_generate import ModelGenerator
 from llmnb.generation.vllm_logprobs import total
@@ -32,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.model is None:
             further["dtype"] = "float32"  # as it is made
-        with tempfile.TemporaryDirectory(prefix="llmnb-vllm-") as folder:
+        with files.scratch_folder(prefix="llmnb-vllm-") as folder:
             model = options.model or str(tiny_model.make(folder))
             faults = check(model, options.max_new_tokens, **further)
     except ConfigurationError as error:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from llmnb.adapters import files
 from llmnb.adapters.diskcache import FILE_NAME, Database
 from llmnb.adapters.file_lock import locked
 from llmnb.errors import StoreError
@@ -151,14 +152,14 @@ def _to_trash(place: Place) -> str:
     token = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(3).hex()}-{place.folder.name}"
     target = place.root / layout.TRASH / token
     try:
-        target.parent.mkdir(mode=0o700, exist_ok=True)
-        target.mkdir(mode=0o700)
+        files.make_folder(target.parent)
+        files.make_folder(target, must_be_new=True)
         for name in layout.OWN_FILES:
             path = place.folder / name
             if path.is_symlink():
                 path.unlink()
             elif path.is_file():
-                path.rename(target / name)
+                files.move(path, target / name)
     except OSError as error:
         raise StoreError(f"Project {place.name!r} cannot be cleared: {error}") from None
     with suppress(OSError):

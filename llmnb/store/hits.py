@@ -12,6 +12,7 @@ from pathlib import Path
 
 import orjson
 
+from llmnb.adapters import files
 from llmnb.store import layout
 from llmnb.store.entry import Entry
 
@@ -91,7 +92,7 @@ def save() -> None:
                 "last": max(known.last, more.last),
             }
             try:
-                layout.write_private(folder / layout.HITS, orjson.dumps(data))
+                files.write_private(folder / layout.HITS, orjson.dumps(data))
             except OSError as error:
                 logger.debug("hits of %s are not written: %s", folder, error)
                 keep[folder] = more

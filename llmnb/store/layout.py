@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 import time
@@ -21,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from llmnb.adapters import files
 from llmnb.store import names
 
 MARK = "project.json"
@@ -60,16 +60,18 @@ class Place:
 
 def make_root(root: Path) -> None:
     """Make the cache folder and the folder of locks, for nobody else's eyes."""
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.make_folder(root)
     for name in (LOCKS, SPEND):
-        (root / name).mkdir(mode=0o700, exist_ok=True)
+        files.make_folder(root / name)
 
 
 def mark(place: Place) -> None:
     """Write the project's mark, unless it is there."""
     path = place.folder / MARK
     if not path.exists():
-        write_private(path, orjson.dumps({"llmnb": 1, "name": place.name, "created": time.time()}))
+        files.write_private(
+            path, orjson.dumps({"llmnb": 1, "name": place.name, "created": time.time()})
+        )
 
 
 def read_mark(folder: Path) -> dict[str, Any] | None:
@@ -115,42 +117,3 @@ def place_of(root: Path, name: str) -> Place:
     name = names.check(name)
     known = read_mark(root / names.folder(name))
     return Place(root, known["name"] if known is not None else name)
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, readable by its owner only."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        write_all(descriptor, data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.replace(draft, path)
-
-
-def append_private(path: Path, data: bytes) -> None:
-    """Append to a file, made for its owner only if it is missing, until everything is written.
-
-    Raises:
-        OSError: If not all of it can be written.
-    """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        write_all(descriptor, data)
-    finally:
-        os.close(descriptor)
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of some bytes: the system may take fewer at a time, on a full disk for one.
-
-    Raises:
-        OSError: If it takes no more.
-    """
-    left = memoryview(data)
-    while left:
-        written = os.write(descriptor, left)
-        if not written:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        left = left[written:]

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from llmnb.adapters import files
 from llmnb.adapters.diskcache import FILE_NAME, Damaged, Database, salvage
 from llmnb.adapters.file_lock import locked
 from llmnb.errors import StoreError
@@ -377,5 +378,5 @@ def _set_aside(folder: Path) -> Path:
     for suffix in ("", "-wal", "-shm"):
         path = folder / f"{FILE_NAME}{suffix}"
         if path.exists():
-            os.replace(path, folder / f"{aside.name}{suffix}")
+            files.move(path, folder / f"{aside.name}{suffix}")
     return aside

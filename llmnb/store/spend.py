@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from llmnb.store import layout
+from llmnb.adapters import files
 from llmnb.store.entry import Entry
 
 
@@ -61,7 +61,7 @@ def append(path: Path, entries: Iterable[Entry]) -> None:
         for line in sums.values():
             _add(_here.setdefault(path, {}), line)
     data = b"".join(orjson.dumps(line) + b"\n" for line in sums.values())
-    layout.append_private(path, data)  # in one write: lines of several processes do not mix
+    files.append_private(path, data)  # in one write: lines of several processes do not mix
 
 
 def totals(path: Path) -> list[Spent]:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import base64
 import csv
 import dataclasses
-import os
+import io
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from llmnb.adapters import files
 from llmnb.errors import UnreadableFile
 from llmnb.store import layout, projects, reading
 from llmnb.store.entry import Entry
 from llmnb.store.layout import Place
 from llmnb.store.project import ProjectStore
+from llmnb.store.spreadsheets import inert
 
 FORMAT = "llmnb answers 1"
 _QUESTIONS = ("messages", "prompt", "input")
@@ -37,7 +38,7 @@ def export_project(place: Place, path: Path) -> int:
     the new one is whole.
     """
     count = 0
-    with _draft(path) as draft, draft.open("wb") as file:
+    with files.whole_file(path) as file:
         file.write(orjson.dumps({"format": FORMAT, "project": place.name}) + b"\n")
         for entry in projects.each(place):
             line = {
@@ -54,8 +55,6 @@ _COLUMNS = (
     *("question", "answer", "provider", "model", "quality", "usd", "prompt_tokens"),
     *("completion_tokens", "seconds", "created", "simulated", "key"),
 )
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
-"""What a spreadsheet takes for the beginning of a formula, or passes over before one."""
 
 
 def export_csv(place: Place, path: Path, *, lossless: bool = False) -> int:
@@ -70,12 +69,15 @@ def export_csv(place: Place, path: Path, *, lossless: bool = False) -> int:
         lossless: Leave every text as it is, for programs that read it as data only.
     """
     count = 0
-    with _draft(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+    with (
+        files.whole_file(path) as binary,
+        io.TextIOWrapper(binary, encoding="utf-8", newline="") as file,
+    ):
         writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(_COLUMNS)
         for entry in projects.each(place):
             cells = (_cell(entry, name) for name in _COLUMNS)
-            writer.writerow([one if lossless else inert(one) for one in cells])
+            writer.writerow([one if lossless else _guarded(one) for one in cells])
             count += 1
     return count
 
@@ -97,28 +99,13 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def inert(cell: Any) -> Any:
-    r"""Return a cell that no spreadsheet takes for a formula; numbers stay numbers.
-
-    Example:
-        >>> inert("=1+1"), inert("  @SUM(A1)"), inert(-5), inert("a" + chr(27) + "[1m")
-        ("'=1+1", "'  @SUM(A1)", -5, 'a[1m')
-    """
+def _guarded(cell: Any) -> Any:
+    """Return a cell without control characters of a terminal, that is no formula."""
     if not isinstance(cell, str):
         return cell
-    text = "".join(one for one in cell if one in "\t\r\n" or unicodedata.category(one) != "Cc")
-    return "'" + text if text.lstrip(" \u00a0").startswith(_FORMULA) else text
-
-
-@contextmanager
-def _draft(path: Path) -> Iterator[Path]:
-    """Give a place beside a path to write to; it is moved there only when it is whole."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield draft
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    return inert(
+        "".join(one for one in cell if one in "\t\r\n" or unicodedata.category(one) != "Cc")
+    )
 
 
 def import_file(path: Path, cache_dir: Path, *, project: str | None = None) -> tuple[int, str]:

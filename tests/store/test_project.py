@@ -324,7 +324,7 @@ def test_a_process_killed_while_it_makes_a_database_leaves_none(root):
     code = """
 import os, signal
 from llmnb.adapters import diskcache
-diskcache.os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
+os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
 open_project("p", root).commit([entry(1)])
 """
     with child(code, root) as killed:

@@ -1,0 +1,63 @@
+"""Promises about who writes files."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from tree import PACKAGE, source_files
+
+DOOR = PACKAGE / "adapters" / "files.py"
+
+_CALLS = {
+    *("os.replace", "os.rename", "os.renames", "os.write", "os.pwrite", "os.writev", "os.open"),
+    *("os.fdopen", "os.fsync", "os.mkdir", "os.makedirs", "os.link", "os.symlink", "os.umask"),
+    *("shutil.move", "shutil.copy", "shutil.copyfile", "shutil.copytree"),
+    *("tempfile.mkstemp", "tempfile.mkdtemp", "tempfile.NamedTemporaryFile"),
+    *("tempfile.TemporaryDirectory", "tempfile.TemporaryFile"),
+}
+_METHODS = {"rename", "mkdir", "write_text", "write_bytes", "touch", "symlink_to", "hardlink_to"}
+
+_VALUES = {"dataclasses.replace", "self._config.replace"}
+"""Methods of values of ours that are called as a file's are."""
+
+
+def written_by_hand(path: Path) -> list[str]:
+    """Return the calls of a file that replace, append to, or make something on the disk."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        last = name.rpartition(".")[2]
+        is_path = name.endswith(".replace") and len(node.args) == 1 and not node.keywords
+        modes = [
+            one.value
+            for one in [*node.args[:2], *(given.value for given in node.keywords)]
+            if isinstance(one, ast.Constant) and isinstance(one.value, str)
+        ]
+        appends = last == "open" and any({"a", "x"} & set(mode) for mode in modes if len(mode) < 4)
+        if name in _CALLS or last in _METHODS or appends or (is_path and name not in _VALUES):
+            found.append(f"line {node.lineno}: {ast.unparse(node)[:60]}")
+    return found
+
+
+def others() -> list[Path]:
+    """Return every file of the product but the door; the simulated provider writes none."""
+    return [path for path in source_files() if path != DOOR]
+
+
+@pytest.mark.parametrize("path", others(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_files_are_replaced_appended_to_and_made_in_one_place(path):
+    """
+    All others ask adapters/files.py, which finishes what it begins.
+    """
+    assert written_by_hand(path) == []
+
+
+def test_what_is_written_by_hand_would_be_seen():
+    """
+    The door itself does by hand what nobody else may.
+    """
+    assert len(written_by_hand(DOOR)) >= 7
