@@ -1,4 +1,4 @@
-"""Promises about ends that only the caller knows: `good_finish` at every door, each answer's own."""
+"""Promises about ends that only the caller knows: `good_finish` at every door, one by one."""
 
 from __future__ import annotations
 
