@@ -152,8 +152,8 @@ class EmbeddingRun:
 
     def set_limits(self, **limits: Any) -> None:
         """Hold it to other limits from now on, as `Run.set_limits` does."""
-        self._job.limits.update(limits)
         self._job.runs[-1].set_limits(**limits)
+        self._job.limits.update(limits)
 
     def retry_failed(self, causes: str | Iterable[str] | None = None) -> EmbeddingRun:
         """Ask again for what failed, in the background; this one's vectors are filled in.

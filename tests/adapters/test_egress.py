@@ -95,3 +95,30 @@ def test_real_requests_can_be_forbidden():
         egress.checked("https://api.groq.com/v1", True)
     assert egress.checked("http://127.0.0.1:1/v1", True)
     assert egress.checked("https://api.openai.com/v1", True)
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("https://api.example.com/v1\n", "a line end at position 27 of 27"),
+        ("https://api.exam\nple.com/v1", "a line end at position 17 of 27"),
+        ("https://api.example.com\r/v1", "a line end at position 24 of 27"),
+        ("https://api.example.com/\tv1", "a space at position 25 of 27"),
+        ("https://api.example.com/\u200bv1", r"an invisible character \(U\+200B\) at position 25"),
+    ],
+)
+def test_a_hidden_character_in_an_address_is_named_with_its_place(url, what):
+    """
+    It is not cut out in silence, so that another address would be asked.
+    """
+    for ask in (egress.check_characters, lambda one: egress.checked(one, True)):
+        with pytest.raises(UnsafeURL, match=what) as caught:
+            ask(url)
+        assert "Nothing was sent" in caught.value.message
+
+
+def test_an_address_in_another_alphabet_is_an_address():
+    """
+    Letters of any alphabet are seen, and pass.
+    """
+    egress.check_characters("https://api.例え.jp/v1")

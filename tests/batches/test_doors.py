@@ -8,6 +8,7 @@ import pytest
 import llmnb
 from llmnb import AsyncLLM
 from llmnb.errors import ConfigurationError
+from llmnb.testing.faults import Bend
 
 openai_only = pytest.mark.parametrize("provider", ["openai"], indirect=True)
 """The doors do not know the protocol."""
@@ -136,3 +137,34 @@ def test_async_llm_does_not_iterate_over_a_batch(model):
     """What is streamed is asked now."""
     with pytest.raises(ConfigurationError, match="iterate"):
         next(AsyncLLM(model=model).iterate([{"prompt": "a"}], mode="batch"))
+
+
+@openai_only
+def test_the_word_of_an_end_holds_in_a_batch_too(model, sim):
+    """
+    An answer that is kept under an end that llmnb does not know is one where the word is given,
+    and nothing is submitted for it.
+    """
+    series, asked = pd.Series(["a"]), {"model": model, "params": {"max_tokens": 50}}
+    sim.set_faults(lambda request: Bend(name="odd", billed=True, finish_reason="fin"))
+    with pytest.warns(UserWarning, match="UnknownEnd"):
+        series.llm.generate(**asked)
+    with pytest.warns(UserWarning, match="UnknownEnd"):
+        assert series.llm.generate(**asked, mode="batch").isna().all()
+
+    assert series.llm.generate(**asked, mode="batch", good_finish="fin").tolist() == ["> a"]
+    llm = AsyncLLM(model=model, sampling_params=asked["params"], good_finish=["fin"])
+    ((_, response),) = llm.generate([{"prompt": "a"}], mode="batch")
+    assert response["choices"][0]["message"]["content"] == "> a"
+    assert not sim.batches.batches
+
+
+@openai_only
+@pytest.mark.parametrize("wrong", [{"share": ""}, {"good_finish": 5}, {"budget_usd": "five"}])
+def test_a_batch_refuses_wrong_options_before_anything_is_submitted(model, sim, wrong):
+    """
+    By the sentence of every other door.
+    """
+    with pytest.raises(ConfigurationError, match=r"Nothing was sent\.$"):
+        AsyncLLM(model=model).generate([{"prompt": "a"}], mode="batch", **wrong)
+    assert sim.ledger.totals().received == 0

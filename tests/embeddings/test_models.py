@@ -188,7 +188,7 @@ def test_a_config_that_nobody_understands_is_refused(config):
             LiteLLMEmbeddingModel(batch_size=-1)
         return
     for limit in ("rate_limit", "request_limit"):
-        with pytest.raises(ConfigurationError, match="cannot be read as a rate"):
+        with pytest.raises(ConfigurationError, match=f"^{limit} is a rate above 0, not 'often'"):
             LiteLLMEmbeddingModel(config={limit: "often"})
     with pytest.raises(ConfigurationError, match="it has: kwargs"):
         LiteLLMEmbeddingModel(config=config)
