@@ -5,22 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from llmnb.errors import ConfigurationError
 from llmnb.generation.rate_limits import requests_limits_dict, requests_url_dict
 from llmnb.models.asking import Asking
 from llmnb.models.resolve import choose
-from llmnb.wire.catalog import load_catalog, provider_of_url, providers_with_model
+from llmnb.wire.catalog import load_catalog, provider_of_url, providers_with_model, spoken_at
 
 logger = logging.getLogger("llmnb")
-
-_ENDS = (
-    ("/chat/completions", "chat"),
-    ("/completions", "text"),
-    ("/embeddings", "embedding"),
-    ("/responses", "responses"),
-)
 
 
 def gen_type_of(url: str) -> str:
@@ -32,8 +24,8 @@ def gen_type_of(url: str) -> str:
         >>> gen_type_of("http://127.0.0.1:8000/v1")
         'chat'
     """
-    path = urlsplit(url).path.rstrip("/")
-    return next((kind for end, kind in _ENDS if path.endswith(end)), "chat")
+    told = spoken_at(url)
+    return told[0] if told else "chat"
 
 
 def asking_for(
