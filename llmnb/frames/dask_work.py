@@ -13,7 +13,7 @@ import cloudpickle
 
 from llmnb import settings
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Endpoint, endpoints_of
+from llmnb.models.asking import Endpoint, endpoints_of, given_url
 from llmnb.models.guests import Guest
 from llmnb.models.resolve import choose
 from llmnb.rate_limiter.rules import Rule
@@ -41,6 +41,7 @@ class Address:
     url: str = ""
     api_provider: str | None = None
     params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    gen_type: str | None = None
 
     @property
     def api_key(self) -> None:
@@ -209,8 +210,14 @@ def _of(model: Any, gen_type: str) -> list[Any]:
     if hasattr(model, "target"):  # it knows itself how it is reached, wherever it is
         return [model]
     name, provider = model.model, model.api_provider
-    if not model.url:
+    if not given_url(model):
         found = choose(name or None, api_provider=provider, gen_type=gen_type)
         name, provider = f"{found.provider}/{found.model}", None
-    address = Address(model=name, url=model.url, api_provider=provider, params=dict(model.params))
+    address = Address(
+        model=name,
+        url=given_url(model),
+        api_provider=provider,
+        params=dict(model.params),
+        gen_type=getattr(model, "gen_type", None),
+    )
     return [address]

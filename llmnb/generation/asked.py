@@ -5,23 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from llmnb.generation.rate_limits import requests_limits_dict, requests_url_dict
 from llmnb.models.asking import Asking, Duplicates
 from llmnb.models.resolve import choose
 from llmnb.options import PARAMS, checked, names, params_in, refuse_unknown, with_params
 from llmnb.rates import Rate
-from llmnb.wire.catalog import load_catalog, provider_of_url, providers_with_model
+from llmnb.wire.catalog import load_catalog, provider_of_url, providers_with_model, spoken_at
 
 logger = logging.getLogger("llmnb")
-
-_ENDS = (
-    ("/chat/completions", "chat"),
-    ("/completions", "text"),
-    ("/embeddings", "embedding"),
-    ("/responses", "responses"),
-)
 
 
 def gen_type_of(url: str) -> str:
@@ -33,8 +25,8 @@ def gen_type_of(url: str) -> str:
         >>> gen_type_of("http://127.0.0.1:8000/v1")
         'chat'
     """
-    path = urlsplit(url).path.rstrip("/")
-    return next((kind for end, kind in _ENDS if path.endswith(end)), "chat")
+    told = spoken_at(url)
+    return told[0] if told else "chat"
 
 
 def asking_for(

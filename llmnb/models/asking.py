@@ -106,6 +106,24 @@ class Asking:
         return tuple(one for model in listed for one in endpoints_of(model))
 
 
+def given_url(model: Endpoint) -> str:
+    """Return the address that a model as an object was given; empty: the provider's own."""
+    given: str | None = getattr(model, "given_url", None)
+    return model.url if given is None else given
+
+
+def gen_type_for(model: Endpoint, asked: str) -> str:
+    """Return the kind of generation to ask a model for: the call's, else its own.
+
+    Example:
+        >>> from llmnb.models.llm import LLM
+        >>> gen_type_for(LLM(gen_type="responses"), "chat"), gen_type_for(LLM(), "embedding")
+        ('responses', 'embedding')
+    """
+    own: str | None = getattr(model, "gen_type", None)
+    return own if own and asked == "chat" else asked
+
+
 def is_model(given: Any) -> TypeGuard[Model]:
     """Return whether something names one model, and not a list of them."""
     return isinstance(given, str | LLMModel | Endpoint)

@@ -12,9 +12,11 @@ from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.models.asking import Asking
 from llmnb.models.engine_model import EngineModel, options_in
 from llmnb.models.llm_model import asks_for_one
+from llmnb.models.resolve import address_told
 from llmnb.models.start import start
 from llmnb.options import PARAMS, RequestParams, body_of, refuse_unknown, with_params
 from llmnb.records import Outcome, secret
+from llmnb.wire.catalog import spoken_at
 
 Prompt = str | Sequence[Mapping[str, Any]]
 """A text, or a conversation as a list of messages."""
@@ -75,6 +77,8 @@ class LLM(EngineModel):
             awaitable. The requests go through llmnb's own session all the same.
         api_provider: Catalog name, where neither `model` nor `url` tells.
         project_name: Project that keeps the answers.
+        gen_type: ``"chat"``, ``"responses"``, ``"text"``, or another kind of generation that the
+            provider has; None: what the path of `url` tells, else chat.
         **params: ``max_tokens``, ``temperature`` and their like, beside `llm_params`.
 
     Raises:
@@ -97,16 +101,29 @@ class LLM(EngineModel):
         *,
         api_provider: str | None = None,
         project_name: str | None = None,
+        gen_type: str | None = None,
         **params: Unpack[RequestParams],
     ) -> None:
         refuse_unknown(params, PARAMS, f"{type(self).__name__}()")
-        self.url = url
+        self.given_url = url
         self.api_key = api_key = secret(api_key)
         self.model = model
         self.llm_params = with_params(llm_params, params, "llm_params") if params else llm_params
         self.session = session
         self.api_provider = api_provider
         self.project_name = project_name
+        self.gen_type = gen_type
+
+    @property
+    def url(self) -> str:
+        """The address that is asked; empty where that cannot be told before."""
+        return address_told(
+            self.given_url, self.model or None, self.api_provider, self.gen_type or "chat"
+        )
+
+    @url.setter
+    def url(self, url: str) -> None:
+        self.given_url = url
 
     @property
     def api_key(self) -> str | None:
@@ -170,11 +187,16 @@ class LLM(EngineModel):
     def _start(self, prompt: Prompt, params: Mapping[str, Any]) -> Run:
         if not asks_for_one(params):
             raise ConfigurationError("generate gives one text; call gives n. Nothing was sent.")
+        if self.gen_type == "embedding" or (spoken_at(self.given_url) or ("",))[0] == "embedding":
+            raise ConfigurationError(
+                f"{self!r} makes vectors, and a text is asked for. Nothing was sent."
+            )
         options, fields = options_in({"project_name": self.project_name, **params})
         return start([request_of(prompt)], Asking(model=self, params=fields), **options)
 
     def __repr__(self) -> str:
-        return f"<LLM {self.model or 'default model'}{' at ' + self.url if self.url else ''}>"
+        where = f" at {self.given_url}" if self.given_url else ""
+        return f"<LLM {self.model or 'default model'}{where}>"
 
 
 def request_of(prompt: Prompt) -> dict[str, Any]:

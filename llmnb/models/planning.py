@@ -13,7 +13,7 @@ from llmnb import settings
 from llmnb.adapters import prices, tokens
 from llmnb.engine.status import usd_text
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Asking, Duplicates, Endpoint, Model
+from llmnb.models.asking import Asking, Duplicates, Endpoint, Model, given_url
 from llmnb.models.figures import leader, short, span, visible
 from llmnb.models.preparer import Preparer
 from llmnb.options import checked
@@ -390,6 +390,7 @@ class _Unsigned:
     api_provider: str | None = None
     params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     limits: Limits | None = None
+    gen_type: str | None = None
 
 
 def _unsigned(asking: Asking) -> Asking:
@@ -409,7 +410,8 @@ def _of(model: str | Endpoint, asking: Asking) -> Model:
             return model
         return _Unsigned(
             model=model.model,
-            url=model.url,
+            url=given_url(model),
+            gen_type=getattr(model, "gen_type", None),
             api_key=model.api_key or "none",
             api_provider=model.api_provider,
             params=model.params,

@@ -16,7 +16,15 @@ import orjson
 
 from llmnb.engine.target import Call, Row
 from llmnb.errors import AddressInFile, ConfigurationError, InputError, LLMNBError
-from llmnb.models.asking import Asking, Endpoint, Named, endpoints_of, is_model
+from llmnb.models.asking import (
+    Asking,
+    Endpoint,
+    Named,
+    endpoints_of,
+    gen_type_for,
+    given_url,
+    is_model,
+)
 from llmnb.models.resolve import resolve
 from llmnb.models.structured import structured_call
 from llmnb.models.target import HTTPTarget
@@ -105,8 +113,8 @@ class Preparer:
                 model.model or None,
                 api_provider=model.api_provider,
                 api_key=model.api_key,
-                url=model.url or None,
-                gen_type=asking.gen_type,
+                url=given_url(model) or None,
+                gen_type=gen_type_for(model, asking.gen_type),
                 allow_http=asking.allow_http,
                 encoding=asking.encoding,
             )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from llmnb import settings
 from llmnb.adapters import egress, network
-from llmnb.errors import ConfigurationError, MissingKey, UnknownModel
+from llmnb.errors import ConfigurationError, LLMNBError, MissingKey, UnknownModel
 from llmnb.models import owned
 from llmnb.models.target import HTTPTarget
 from llmnb.records import secret
@@ -22,10 +22,13 @@ from llmnb.wire import azure
 from llmnb.wire.catalog import (
     Provider,
     endpoint,
+    house_of,
     load_catalog,
     provider,
     provider_of_url,
     providers_with_model,
+    speaking,
+    spoken_at,
 )
 from llmnb.wire.dialect import dialect, is_spoken
 from llmnb.wire.keys import check_key
@@ -172,7 +175,7 @@ def resolve(
             program. At another origin than the provider's own it gets no key but `api_key`.
         trusted_url: The URL that the program itself gave for this provider; its origin counts
             as the provider's own.
-        gen_type: Kind of generation.
+        gen_type: Kind of generation; the path of a full endpoint wins over it.
         allow_http: Whether a key may travel over plain http to another machine.
         encoding: Name of the token encoding used to count.
 
@@ -180,10 +183,14 @@ def resolve(
         ConfigurationError: With what to do about it, before anything is sent.
     """
     is_stranger = False
+    told: tuple[str, str] | None = None
+    if url:
+        check_address(url, "url")
+        gen_type, told = _told(url, gen_type)
     if url and not api_provider and not (model and "/" in model):
         owner = provider_of_url(url)
         is_stranger = owner is None
-        api_provider = owner or "openai"
+        api_provider = owner or (house_of(told[1]) if told else "openai")
     choice = choose(model, api_provider=api_provider, gen_type=gen_type)
     if not url and (itself := owned.owner_of(choice.provider, choice.model)) is not None:
         return itself.target(gen_type)
@@ -195,7 +202,7 @@ def resolve(
         from llmnb.models.simulated import simulated_target
 
         return simulated_target(choice.model, gen_type)
-    row = provider(choice.provider)
+    row, gen_type = reached(provider(choice.provider), url, gen_type)
     address = endpoint_url(row, url, gen_type, choice.model)
     network.proxy_for(egress.destination(address))  # one that cannot be asked is told here
     if url and is_url_from_data and not _is_trusted(url, row, trusted_url):
@@ -245,15 +252,114 @@ def endpoint_url(row: Provider, url: str | None, gen_type: str, model: str = "")
             f"{names}."
         )
     egress.check_characters(base)
-    if row.name == "azure":
+    if row.name == "azure" and row.dialects[gen_type].startswith("openai."):
         version = settings.environment(azure.VERSION_ENV)
         return azure.endpoint(row, base, gen_type, model, version)
     return endpoint(row, base, gen_type, model)
 
 
+def address_told(
+    url: str, model: str | None, api_provider: str | None, gen_type: str = "chat"
+) -> str:
+    """Return the full address that would be asked, without looking for a key; never raises.
+
+    Args:
+        url: As it was given, or empty.
+        model: As for `choose`.
+        api_provider: As for `choose`.
+        gen_type: Kind of generation.
+
+    Returns:
+        The address; `url` itself where it is none; empty where nothing tells it, as for a model
+        inside this process.
+
+    Example:
+        >>> address_told("", "openai/gpt-4o-mini", None)
+        'https://api.openai.com/v1/chat/completions'
+    """
+    try:
+        if url:
+            check_address(url, "url")
+            gen_type, told = _told(url, gen_type)
+            if not api_provider and not (model and "/" in model):
+                api_provider = provider_of_url(url) or (house_of(told[1]) if told else "openai")
+        elif not model and not api_provider:
+            return ""  # who answers is decided by what is configured when it is asked
+        choice = choose(model, api_provider=api_provider, gen_type=gen_type)
+        if not url and (owned.owner_of(choice.provider, choice.model) or choice.provider == "sim"):
+            return ""
+        row, gen_type = reached(provider(choice.provider), url or None, gen_type)
+        return endpoint_url(row, url or None, gen_type, choice.model)
+    except LLMNBError:
+        return url
+
+
+def reached(row: Provider, url: str | None, gen_type: str) -> tuple[Provider, str]:
+    """Return a provider as it is asked at an address, and the kind of generation there.
+
+    The path of an address, given or from the environment, tells both; a base leaves them as
+    they are.
+
+    Example:
+        >>> reached(provider("openai"), "http://127.0.0.1:8000/v1/responses", "chat")[1]
+        'responses'
+    """
+    base = url or _base_from_environment(row)
+    if not base:
+        return row, gen_type
+    gen_type, told = _told(base, gen_type)
+    return (row if told is None else speaking(row, *told)), gen_type
+
+
+def _told(url: str, gen_type: str) -> tuple[str, tuple[str, str] | None]:
+    """Return the kind of generation at an address, and what its path tells."""
+    told = spoken_at(url, gen_type)
+    if told is None:
+        return gen_type, None
+    if gen_type == _EMBEDS and told[0] != _EMBEDS:
+        raise ConfigurationError(
+            f"The address {url.strip()[:200]!r} gives answers in words, and vectors are asked "
+            "for: give one that ends in /embeddings, or a base such as https://host/v1. Nothing "
+            "was sent."
+        )
+    return told[0], told
+
+
+_EMBEDS = "embedding"
+_QUOTES = "\"'`“”‘’«»"
+
+
+def check_address(url: str, where: str) -> None:
+    """Refuse what is no address at all, before any row is asked.
+
+    Args:
+        url: As it was given.
+        where: The argument or the variable that it was given by.
+
+    Raises:
+        ConfigurationError: If it is blank, in quotes, or without a scheme.
+
+    Example:
+        >>> check_address("https://api.openai.com/v1", "url")
+    """
+    text = url.strip()
+    if not text:
+        fault = "is blank: give an address such as https://host/v1, or leave it out"
+    elif text[0] in _QUOTES or text[-1] in _QUOTES:
+        fault = "stands in quotes that are part of it: take them out"
+    elif "://" not in text:
+        shown = "" if "@" in text else f": {text[:80]!r}"
+        near = text.startswith(("localhost", "127.", "[::1]", "0.0.0.0"))
+        fault = f"has no scheme{shown}; write {'http' if near else 'https'}:// before it"
+    else:
+        return
+    raise ConfigurationError(f"The address given by {where} {fault}. Nothing was sent.")
+
+
 def _base_from_environment(row: Provider) -> str | None:
     for name in row.base_url_env:
         if value := settings.environment(name):
+            check_address(value, name)
             return value
     return None
 

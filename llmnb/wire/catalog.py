@@ -5,6 +5,7 @@ The table is `catalog.toml`; its head says how a provider is added.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import tomllib
@@ -158,6 +159,76 @@ def provider_of_url(url: str) -> str | None:
         if any(fnmatchcase(origin[1], host) for host in row.hosts):
             return row.name
     return None
+
+
+_ENDPOINTS = (
+    ("/chat/completions", "chat", "openai.chat"),
+    ("/completions", "text", "openai.text"),
+    ("/responses", "responses", "openai.responses"),
+    ("/embeddings", "embedding", "openai.embeddings"),
+    ("/messages", "chat", "anthropic.messages"),
+    (":generateContent", "chat", "gemini.generate"),
+    (":streamGenerateContent", "chat", "gemini.generate"),
+)
+_OPENAI_BASES = ("/openai", "/openai/v1")
+"""Ends of bases under which others than OpenAI speak its protocol, such as Gemini's."""
+
+
+def spoken_at(url: str, gen_type: str = "chat") -> tuple[str, str] | None:
+    """Return the kind of generation and the dialect that an address tells; None for a base.
+
+    Args:
+        url: A base or a full endpoint.
+        gen_type: Kind of generation that is wanted, for a base that tells the protocol alone.
+
+    Example:
+        >>> spoken_at("https://host/v1/responses"), spoken_at("https://host/v1") is None
+        (('responses', 'openai.responses'), True)
+        >>> spoken_at("https://generativelanguage.googleapis.com/v1beta/openai/")
+        ('chat', 'openai.chat')
+    """
+    path = url.strip().partition("?")[0].rstrip("/")
+    for end, kind, dialect in _ENDPOINTS:
+        if path.endswith(end):
+            return kind, dialect
+    if path.endswith(_OPENAI_BASES) and gen_type in (row := provider("openai")).dialects:
+        return gen_type, row.dialects[gen_type]
+    return None
+
+
+def speaking(row: Provider, gen_type: str, dialect: str) -> Provider:
+    """Return a provider as it is asked in a dialect; the same where that is its own.
+
+    In another's dialect it gets its key as that one does: as who takes Anthropic's requests
+    beside OpenAI's expects it.
+
+    Example:
+        >>> speaking(provider("deepseek"), "chat", "anthropic.messages").key_header
+        'x-api-key'
+    """
+    if row.dialects.get(gen_type) == dialect:
+        return row
+    house = provider(house_of(dialect))
+    is_kin = any(house_of(one) == house.name for one in row.dialects.values())
+    found = dataclasses.replace(
+        row,
+        dialects={**row.dialects, gen_type: dialect},
+        paths={**row.paths, gen_type: house.paths[gen_type]},
+    )
+    if is_kin:
+        return found
+    headers = {**house.extra_headers, **row.extra_headers}
+    return dataclasses.replace(found, key_header=house.key_header, extra_headers=headers)
+
+
+def house_of(dialect: str) -> str:
+    """Return the name of the provider whose own a dialect is.
+
+    Example:
+        >>> house_of("anthropic.messages")
+        'anthropic'
+    """
+    return dialect.partition(".")[0]
 
 
 def endpoint(row: Provider, base: str, gen_type: str, model: str = "") -> str:

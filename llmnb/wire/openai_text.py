@@ -25,6 +25,8 @@ class OpenAIText:
     ) -> dict[str, Any]:
         """Return a new request body with a ``prompt``: text, or what else the endpoint takes.
 
+        One message of the user that is text alone is such a prompt.
+
         Raises:
             InputError: If the request asks nothing, or holds a conversation.
 
@@ -34,12 +36,14 @@ class OpenAIText:
         """
         body = openai_requests.merged(request, params, model)
         name = openai_requests.question_in(body)
-        if name == "messages":
+        prompt = body.pop(name)
+        if name == "messages" and (text := _only_text(prompt)) is not None:
+            prompt = text
+        elif name == "messages":
             raise InputError(
-                "A text completion takes a prompt, not messages: give prompt=…, or ask with "
+                "A text completion takes a prompt, not a conversation: give prompt=…, or ask with "
                 "gen_type='chat'. Nothing was sent for it."
             )
-        prompt = body.pop(name)
         if not isinstance(prompt, str) and not (isinstance(prompt, (list, tuple)) and prompt):
             raise InputError(
                 f"{name} is {type(prompt).__name__}; a text completion takes text, or a list of "
@@ -89,6 +93,17 @@ class OpenAIText:
     def assembler(self, *, samples: int = 1) -> StreamAssembler:
         """Return what reads one streamed reply."""
         return StreamAssembler("text_completion", _TextPieces(), samples=samples)
+
+
+def _only_text(messages: Any) -> str | None:
+    """Return what a person says where that is the whole conversation, and nothing but text."""
+    if not isinstance(messages, (list, tuple)) or len(messages) != 1:
+        return None
+    (message,) = messages
+    if not isinstance(message, Mapping) or message.keys() != {"role", "content"}:
+        return None
+    text = message["content"]
+    return text if message["role"] == "user" and isinstance(text, str) else None
 
 
 class _TextPieces:
