@@ -618,6 +618,7 @@ def test_nothing_that_a_model_or_a_person_wrote_becomes_a_live_node(save, manage
     Project names, prompts, answers, model and provider names: text in every place of the page.
     """
     assert len(PAYLOADS) >= 80
+    assert not any("<circle" in payload for payload in PAYLOADS)
     found = {one for payload in PAYLOADS if (one := named(payload)) is not None}
     assert len(found) >= 80
     for name in found:
@@ -632,6 +633,7 @@ def test_nothing_that_a_model_or_a_person_wrote_becomes_a_live_node(save, manage
     shown.locator("li.hit .p").click()
     shown.get_by_role("button", name="Forget this answer…").click()
     tags, attributes = browser.census()
+    tags |= {"circle"}  # in the sign of a kernel that is busy for a while; no payload holds one
     browser.page.keyboard.press("Escape")
     shown.get_by_role("button", name="‹ Cache").click()
 
