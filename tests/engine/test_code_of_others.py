@@ -1,4 +1,4 @@
-"""Promises about code that is not llmnb's: it may block, raise or exit, and holds up only itself."""
+"""Promises about code that is not llmnb's: it may block or raise, and holds up only itself."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import pytest
 import llmnb.frames.polars  # registers `pl.DataFrame.llm`
 from llmnb import AsyncLLM, last_run
 from llmnb.frames import polars_asking
+from llmnb.frames.run import TableRun
 from llmnb.models import start as starting
 from llmnb.store import project
 
@@ -86,8 +87,13 @@ async def test_whoever_leaves_while_a_run_begins_starts_nothing(sim, asked, monk
         assert opened.wait(30)
         return real(*given, **options)
 
+    def stop(run):
+        real_stop(run)
+        begun.set()
+
+    begun, real_stop = threading.Event(), TableRun.stop
     monkeypatch.setattr(starting, "open_project", slow)
-    before = last_run()
+    monkeypatch.setattr(TableRun, "stop", stop)
     answers = asyncio.ensure_future(
         pd.Series([f"left {n}" for n in range(200)]).llm.agenerate(
             progress=False, max_concurrent_requests=1
@@ -99,8 +105,7 @@ async def test_whoever_leaves_while_a_run_begins_starts_nothing(sim, asked, monk
     with pytest.raises(asyncio.CancelledError):
         await answers
     opened.set()
-    while last_run() is before:
-        await asyncio.sleep(0.005)
+    await asyncio.to_thread(begun.wait, 30)
     run = last_run()
     await asyncio.to_thread(run.wait, 30)
 
