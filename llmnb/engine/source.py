@@ -15,6 +15,26 @@ PATIENCE_SECONDS = 0.02
 """A slow source is not waited for longer than this before what has come is used."""
 
 
+class Slow:
+    """An input that must get ready, off the loop, before a run looks at it: a picture to fetch.
+
+    A class of its own, so that asking each input costs next to nothing.
+    """
+
+    __slots__ = ()
+
+    async def get_ready(self) -> None:
+        """Do what takes time; what fails is told when the input is looked at."""
+        raise NotImplementedError
+
+
+async def get_ready(inputs: Iterable[Any]) -> None:
+    """Have all inputs that take time get ready together."""
+    slow = [one for one in inputs if isinstance(one, Slow)]
+    if slow:
+        await asyncio.gather(*(one.get_ready() for one in slow))
+
+
 class Source(Protocol):
     """Where a run's inputs come from."""
 

@@ -28,6 +28,7 @@ class SharedOptions(TypedDict, total=False):
     params: Any
     images: Hashable | None
     files_root: str | os.PathLike[str] | None
+    fetch_files: bool
     project_name: str | None
     use_cache: bool
     share: bool | list[str]
@@ -94,6 +95,9 @@ class Options:
     files_root: str | os.PathLike[str] | None = None
     """Folder below which texts in that column may name files; None: the working folder."""
 
+    fetch_files: bool = False
+    """Whether pictures on the web are fetched here instead of left to the provider."""
+
     n: int = 1
     """Answers to every row; above 1 a cell holds the list of them."""
 
@@ -144,6 +148,10 @@ class Options:
             raise ConfigurationError(
                 f"files_root is a folder, a text or a pathlib.Path, not {self.files_root!r}. "
                 "Nothing was sent."
+            )
+        if not isinstance(self.fetch_files, bool):
+            raise ConfigurationError(
+                f"fetch_files is True or False, not {self.fetch_files!r}. Nothing was sent."
             )
         if self.mode not in ("live", "batch"):
             raise ConfigurationError(
