@@ -30,7 +30,7 @@ from llmnb.engine.handover import Handover, Kept, Streamed
 from llmnb.engine.keeping import Keeper
 from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.shared import DRAIN_SECONDS, engine
-from llmnb.engine.source import CHUNK_ROWS, open_source
+from llmnb.engine.source import CHUNK_ROWS, get_ready, open_source
 from llmnb.engine.stats import Stats
 from llmnb.engine.status import Clock, State, StatusTracker
 from llmnb.engine.target import Call, Prepare, Row, Target
@@ -239,6 +239,7 @@ class Walk:
 
     async def _take(self, first: int, items: list[Any]) -> None:
         """Prepare a chunk, look it up, and launch what is not answered yet."""
+        await get_ready(items)
         with self._engine.flights.lookup():
             rows = [self._prepare(item, first + offset) for offset, item in enumerate(items)]
             if self._voyage.claims is not None:

@@ -15,9 +15,9 @@ import orjson
 
 from llmnb.errors import InputError, UnknownField
 from llmnb.frames.columns import Columns, name_of
-from llmnb.frames.images import Pictured, pictures_in
+from llmnb.frames.images import Fetched, Pictured, pictures_in
 from llmnb.frames.template import Template
-from llmnb.models.preparer import Sampled
+from llmnb.models.preparer import sample
 
 Example = tuple[Any, Any]
 """An input and the answer to it: a few-shot turn of each side."""
@@ -35,6 +35,7 @@ class Questions(Sequence[Any]):
         examples: Few-shot turns; an input that is a mapping fills the prompt's own fields.
         images: Column of pictures.
         files_root: Folder below which texts in it may name files; None: the working folder.
+        fetch_files: Whether pictures on the web are fetched here.
         samples: Requests for every row and way of asking.
         ways: Fields that tell several requests for one row apart, such as their model.
 
@@ -60,6 +61,7 @@ class Questions(Sequence[Any]):
         examples: Sequence[Example] | None = None,
         images: Hashable | None = None,
         files_root: str | os.PathLike[str] | None = None,
+        fetch_files: bool = False,
         samples: int = 1,
         ways: Sequence[Mapping[str, Any]] = ({},),
     ) -> None:
@@ -67,6 +69,7 @@ class Questions(Sequence[Any]):
         texts = {name: columns.texts(name) for name in template.fields}
         self._text = _renderer(template, texts)
         self._files_root = files_root
+        self._pictured = Fetched if fetch_files else Pictured
         self._pictures = None if images is None else columns.cells(name_of(images))
         self._before = _before(system, examples, template)
         self._samples = samples
@@ -131,13 +134,13 @@ class Questions(Sequence[Any]):
         made = [self._request(row, way) for way in self._ways]
         if self._samples == 1:
             return made
-        return [Sampled(request, k) for request in made for k in range(self._samples)]
+        return [sample(request, k) for request in made for k in range(self._samples)]
 
     def _request(self, row: int, way: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         way = self._ways[0] if way is None else way
         text = self._text(row)
         if self._pictures is not None and (cells := pictures_in(self._pictures[row])):
-            return Pictured(self._before, text, cells, way, self._files_root)
+            return self._pictured(self._before, text, cells, way, self._files_root)
         return {**way, "messages": [*self._before, {"role": "user", "content": text}]}
 
 
