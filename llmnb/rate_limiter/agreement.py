@@ -7,7 +7,6 @@ last word of one that was killed.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import time
@@ -50,9 +49,6 @@ class Agreement:
         self._on_heard = on_heard
         self._heard: dict[Key, Rule] = {}
         self._heard_at = -math.inf
-        self._speaking = asyncio.Lock()
-        """Words are chosen and sent by one at a time, so that none arrives after a later one."""
-
         self.calls = 0
         """Round trips so far."""
 
@@ -72,8 +68,7 @@ class Agreement:
         Raises:
             LimiterError: If Redis does not answer; what was heard last holds until it does.
         """
-        async with self._speaking:
-            await self._say([words_of(rule) for rule in self._stated()])
+        await self._say([words_of(rule) for rule in self._stated()])
 
     async def leave(self) -> None:
         """Take back what this process states.
@@ -81,8 +76,7 @@ class Agreement:
         Raises:
             LimiterError: If Redis does not answer; it forgets in a minute.
         """
-        async with self._speaking:
-            await self._say([])
+        await self._say([])
 
     async def _say(self, words: Sequence[str]) -> None:
         lifetime = f"{LIFETIME_SECONDS * 1_000_000:.0f}"
