@@ -157,8 +157,6 @@ class Walk:
             good_finish=options.good_finish,
             on_dead=self._on_dead,
         )
-        if self._voyage.claims is not None:
-            self._voyage.claims.enter()
         self._voyage.resumed.set()
         self._share_commits()
         self._pulling = self._loop.create_task(self._pull())
@@ -167,7 +165,7 @@ class Walk:
     async def _drive(self) -> None:
         try:
             # A stop does not wait for a slow source: it cancels the pulling.
-            with contextlib.closing(self._voyage):
+            with contextlib.closing(self._voyage), self._voyage.using_claims():
                 with contextlib.suppress(asyncio.CancelledError):
                     await self._pulling
                 await self._skip_the_rest()
@@ -471,8 +469,6 @@ class Walk:
             await self._idle.wait()
 
     def _end(self, error: BaseException | None) -> None:
-        if self._voyage.claims is not None:
-            self._voyage.claims.leave()
         for _, gate in self.gates.values():
             gate.release_claim(self)
         collector.as_before()
