@@ -93,3 +93,16 @@ async def test_a_callback_hears_the_answer_and_the_commentary_apart():
     assert "".join(one.commentary or "" for one in pieces[:-1]) == "I look at the clock. "
     assert pieces[-1].messages[0].text == "It is noon."
     assert pieces[-1].commentary == "I look at the clock. "
+
+
+@pytest.mark.parametrize("kind", [[], {}, None, 7])
+def test_an_item_of_no_kind_brings_nothing_down(kind):
+    """
+    Beside commentary it is no answer and no call.
+    """
+    odd = {"type": kind}
+    found = RESPONSES.parse(orjson.dumps(body(WORKING, odd)))
+    assembler = RESPONSES.assembler()
+    assembler.feed(streamed(WORKING, odd))
+
+    assert found.text == RESPONSES.parse(assembler.finish()).text == "I look at the clock. "
