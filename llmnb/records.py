@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import orjson
 
@@ -222,19 +222,32 @@ class RawReply:
     """Seconds from sending to the last byte."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Announced:
-    """Limits that a reply's headers told; None where they are silent."""
+KindOfLimit = Literal["requests", "tokens", "input", "output"]
+"""What a limit counts; `input` and `output` are tokens that are counted apart."""
 
-    requests_per_minute: float | None = None
-    requests_remaining: int | None = None
-    requests_reset: float | None = None
-    """Seconds until the request limit is whole again."""
 
-    tokens_per_minute: float | None = None
-    tokens_remaining: int | None = None
-    tokens_reset: float | None = None
-    """Seconds until the token limit is whole again."""
+class Told(NamedTuple):
+    """How one limit stands, as a reply's headers tell it; None where they are silent."""
+
+    kind: KindOfLimit
+
+    limit: float | None
+    """Most in a period."""
+
+    left: float | None
+    """What remained of it when the request had been counted."""
+
+    reset: float | None
+    """Seconds until it is whole again, or until its window ends."""
+
+    period: float = 60.0
+    """Seconds."""
+
+    grain: float = 1.0
+    """The steps in which `left` is told."""
+
+    out_by: float = 0.0
+    """Seconds by which `reset` may be told too long or too short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
