@@ -2,13 +2,16 @@
 
 Closed, everything goes. When several *different* rows have failed with no
 success between, the breaker opens: a fault of a row is not an outage of its
-target, and a few rows that always fail never open it. Open, nothing goes until
+target, and a few rows that always fail never open it. Nor does a row that fails
+again after as many others were answered: the fault is its own. Open, nothing goes until
 a back-off has passed. Then one request goes as a probe, and only one. Its
 success closes the breaker; its failure opens it again for longer.
 
 What was sent before the breaker opened still comes home afterwards. Its
-failures do not lengthen the back-off (they are the same news), and its
-successes do not close it (they are older news); the probe decides.
+failures do not lengthen the back-off (they are the same news). Its successes
+close it where they were sent after all that has failed: a server that answers
+them is not down, it failed a clump of rows. Successes of what was sent earlier
+are older news and do not close it.
 
 Source:
     "Circuit breaker" in M. Nygard, *Release It!*, 2007; the back-off is "full
@@ -33,6 +36,9 @@ DIFFERENT_ROWS = 5
 FIRST_BACK_OFF = 2.0
 LONGEST_BACK_OFF = 60.0
 
+_ROWS_REMEMBERED = 1000
+"""Rows that failed of which it is known when, so far as others were answered since."""
+
 SHORTEST_BACK_OFF = 0.5
 """Seconds; full jitter may draw next to nothing, and a server that just failed needs a moment."""
 
@@ -47,23 +53,27 @@ class Breaker:
     Example:
         >>> breaker = Breaker(rows=2, rand=lambda: 0.5)
         >>> for row in ("a", "a", "b"):
-        ...     breaker.on_failure(now=10.0, row=row)
+        ...     breaker.on_failure(now=10.0, row=row, sent_at=9.0)
         >>> breaker.state(now=10.0), breaker.wait(now=10.0)
         ('open', 1.0)
         >>> breaker.may_send(now=11.0), breaker.may_send(now=11.0)
         (True, False)
-        >>> breaker.on_success(now=12.0)
+        >>> breaker.on_success(now=12.0, sent_at=11.0)
         >>> breaker.state(now=12.0)
         'closed'
     """
 
     __slots__ = (
+        "_answers_before",
         "_failed",
         "_is_probing",
         "_openings",
+        "_probe_sent_at",
         "_rand",
         "_rows",
+        "answers",
         "failures",
+        "newest_failure",
         "opened_at",
         "probe_at",
     )
@@ -78,13 +88,23 @@ class Breaker:
         self.probe_at = 0.0
         """When the next probe may go; of no meaning while it is closed."""
 
+        self.answers = 0
+        """Answers in all, counted by whoever asks while nothing fails, too."""
+
+        self.newest_failure = -math.inf
+        """When the latest request was sent of those that have failed."""
+
         self._rows = rows
         self._rand = rand
         self._failed: set[Hashable] = set()
         """Rows that have failed since the last success; kept only while it is closed."""
 
+        self._answers_before: dict[Hashable, float] = {}
+        """How many answers there were when a row last failed; minus infinity: it fails alone."""
+
         self._openings = 0
         self._is_probing = False
+        self._probe_sent_at = 0.0
 
     # ------------------------------------------------------------------- questions
 
@@ -117,13 +137,19 @@ class Breaker:
         if self.wait(now) > 0:
             return False
         self._is_probing = True
+        self._probe_sent_at = now
         return True
 
     # ------------------------------------------------------------------------ news
 
-    def on_success(self, now: float) -> None:
-        """Note an answer: it closes a half-open breaker."""
-        if self.opened_at is not None and not self._is_probing:
+    def on_success(self, now: float, *, sent_at: float) -> None:
+        """Note an answer: the probe's closes the breaker, and that of anything newer than failed.
+
+        Args:
+            now: The time.
+            sent_at: When its request was sent.
+        """
+        if self.is_open and sent_at <= self.newest_failure and not self._is_probe(sent_at):
             return
         self.failures = 0
         self._failed.clear()
@@ -131,34 +157,57 @@ class Breaker:
         self._is_probing = False
         self._openings = 0
 
-    def on_failure(self, now: float, row: Hashable, retry_after: float | None = None) -> None:
+    def on_failure(
+        self, now: float, row: Hashable, retry_after: float | None = None, *, sent_at: float
+    ) -> None:
         """Note a failure.
 
         Args:
             now: The time.
             row: Which row it was; any value that tells rows apart.
             retry_after: Seconds that the server asked to wait; no probe goes sooner.
+            sent_at: When its request was sent.
         """
         self.failures += 1
+        self.newest_failure = max(self.newest_failure, sent_at)
+        is_its_own = self._is_its_own(row)
         if self.opened_at is None:
-            self._failed.add(row)
+            if not is_its_own:
+                self._failed.add(row)
             if len(self._failed) >= self._rows:
                 self._open(now, retry_after)
-        elif self._is_probing:
+        elif self._is_probe(sent_at):
             self._open(now, retry_after)
         elif retry_after is not None:
             self.probe_at = max(self.probe_at, now + _bounded(retry_after))
 
     def on_new_run(self, now: float) -> None:
         """Let a probe go at once: what an earlier run met need not hold any longer."""
+        self._answers_before.clear()
         if self.opened_at is not None:
             self.probe_at = min(self.probe_at, now)
 
-    def on_cancelled(self, now: float) -> None:
+    def on_cancelled(self, *, sent_at: float) -> None:
         """Give the probe back: the request that had taken it told nothing."""
-        self._is_probing = False
+        if self._is_probe(sent_at):
+            self._is_probing = False
 
     # ------------------------------------------------------------------------------
+
+    def _is_probe(self, sent_at: float) -> bool:
+        """Whether what was sent then is the probe that is out: nothing else went after it."""
+        return self._is_probing and sent_at >= self._probe_sent_at
+
+    def _is_its_own(self, row: Hashable) -> bool:
+        """Whether a row that fails has failed before, with so many answers to others since."""
+        known = self._answers_before
+        before = known.pop(row, math.inf)
+        if is_its_own := self.answers - before >= self._rows:
+            before = -math.inf
+        known[row] = before if is_its_own else self.answers
+        if len(known) > _ROWS_REMEMBERED:
+            del known[next(iter(known))]
+        return is_its_own
 
     def _open(self, now: float, retry_after: float | None) -> None:
         ceiling = min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2.0 ** min(self._openings, 10))

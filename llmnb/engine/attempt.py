@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from llmnb.engine.backlog import Backlog
-from llmnb.engine.gate import Gate, Ticket
+from llmnb.engine.gate import Gate
+from llmnb.engine.lanes import Ticket
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import (
     BadReply,
@@ -83,7 +84,7 @@ class Attempt:
         used, was_sent = ticket.reserved, True
         try:
             raw = await target.send(self.call, on_delta=self._on_delta if self.on_delta else None)
-            gate.has_answered = True
+            gate.health.has_answered = True
             told = target.announced(raw)
             if told is not None:
                 gate.on_headers(told, ticket)
@@ -115,7 +116,7 @@ class Attempt:
             self.gate.on_refusal(self.ticket)
         elif isinstance(error, (ProviderError, Unsent, MaybeBilled)):
             self.gate.on_failure(self.ticket, error)
-        elif not isinstance(error, BadReply) and self.gate.breaker.is_troubled:
+        elif not isinstance(error, BadReply) and self.gate.health.breaker.is_troubled:
             # It refuses this request or this account, but it is there.
             self.gate.on_alive(self.ticket)
         return error

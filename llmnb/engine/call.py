@@ -19,8 +19,9 @@ from llmnb.decide.retry import Tries, next_wait
 from llmnb.engine import paying, telling
 from llmnb.engine.attempt import Answered, Attempt, Rival
 from llmnb.engine.coalesce import Landing
-from llmnb.engine.gate import PATIENCE_SECONDS, Gate, Held, Ticket
+from llmnb.engine.gate import PATIENCE_SECONDS, Gate, Held
 from llmnb.engine.keeping import Keeper
+from llmnb.engine.lanes import Ticket
 from llmnb.engine.race import Race
 from llmnb.engine.status import Clock, StatusTracker
 from llmnb.engine.target import Call, Target
@@ -220,7 +221,7 @@ class Flight:
         if len(left) == 1:
             return left[0]
         has_begun = bool(self.tries.failures or self.tries.refusals) and self.call in left
-        if has_begun and not self.voyage.gate_of(self.call).breaker.is_open:
+        if has_begun and not self.voyage.gate_of(self.call).health.breaker.is_open:
             return self.call
         alive = [one for one in left if self.voyage.why_dead(one.target.pool) is None]
         fitting = [one for one in alive if one.target.fits(one)] or alive
@@ -267,7 +268,7 @@ class Flight:
         voyage, pool = self.voyage, self.call.target.pool
         while True:
             self._raise_if_dead()
-            left = gate.admission.paused_until - gate.clock()
+            left = gate.account.admission.paused_until - gate.clock()
             if left > voyage.policy.longest_hint:  # another run waits for it, we would not
                 voyage.kill(pool, _asked_for_a_long_wait(self.call.target, left))
                 continue
@@ -436,9 +437,9 @@ class Flight:
             raise error
         if voyage.is_stopped:
             raise _not_again(error)
-        barren, hint = gate.barren_seconds, error.details.retry_after
+        barren, hint = gate.seconds_without_success, error.details.retry_after
         is_outage = isinstance(error, (ProviderError, Unsent, MaybeBilled))
-        if isinstance(error, Unsent) and not gate.has_answered:
+        if isinstance(error, Unsent) and not gate.health.has_answered:
             voyage.watch(self.call.target, gate)
         if ticket.is_probe and is_outage and len(self._left) > 1:
             raise error
@@ -448,9 +449,9 @@ class Flight:
             policy,
             since_success=barren,
             can_resend=voyage.resends.has_token,
-            episode=gate.episode,
+            episode=gate.health.congestion_events,
         )
-        is_parked = is_outage and gate.breaker.is_open and barren > policy.max_wait
+        is_parked = is_outage and gate.health.breaker.is_open and barren > policy.max_wait
         if wait is None or is_parked:
             final = self._final(error, gate, is_parked=is_parked)
             too_long = hint is not None and hint > policy.longest_hint
@@ -462,7 +463,7 @@ class Flight:
         if isinstance(error, FlowControl):
             hint = hint if policy.cooldown is None else wait
             gate.pause(gate.shortened(wait, hint))
-        elif wait > 0 and not gate.breaker.is_open:
+        elif wait > 0 and not gate.health.breaker.is_open:
             await self._nap(wait)
 
     def _final(self, error: LLMNBError, gate: Gate, *, is_parked: bool) -> LLMNBError:
@@ -472,9 +473,10 @@ class Flight:
             text += f"\n{_come_back(hint)}"
         elif isinstance(error, FlowControl) or is_parked:
             did = "failed" if is_parked else "refused"
+            since = _span(gate.seconds_without_success)
             text += (
-                f"\nIt has {did} for {_span(gate.barren_seconds)} without one answer. Finished "
-                "rows are kept: run again later, or allow longer waits with "
+                f"\nIt has {did} for {since} without one answer. Finished rows are kept: run again "
+                "later, or allow longer waits with "
                 f"max_wait={policy.max_wait * 2:.0f}."
             )
         elif self.tries.failures >= policy.max_attempts > 1:
@@ -482,7 +484,7 @@ class Flight:
                 f"\nGiven up after {self.tries.failures} attempts; run again to ask only what is "
                 "missing."
             )
-        if isinstance(error, Unsent) and not gate.has_answered:
+        if isinstance(error, Unsent) and not gate.health.has_answered:
             text += how_to_start(self.call.target)
         if text == error.message:
             return error

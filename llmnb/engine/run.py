@@ -312,17 +312,18 @@ def _only(failed: list[Outcome], causes: str | Iterable[str] | None) -> list[Out
 
 def _pool(target: Target, gate: Gate, now: float, run: Walk) -> PoolStatus:
     # An ended run has no lane any more; what it was held to is still told.
-    limits, told = gate.limits(run).within(run.options.limits), gate.learned.limits()
+    account = gate.account
+    limits, told = account.limits(run).within(run.options.limits), account.learned.limits()
     return PoolStatus(
         provider=target.provider,
         model=target.model,
         in_flight=gate.in_flight,
-        places=limits.concurrency or gate.places(run),
-        is_adaptive=limits.concurrency is None and gate.finding is not None,
+        places=limits.concurrency or account.slots_of(run),
+        is_adaptive=limits.concurrency is None and account.finding is not None,
         requests_per_minute=limits.requests_per_minute,
         tokens_per_minute=limits.tokens_per_minute,
         learned=limits.requests_per_minute is not None
-        and limits.requests_per_minute in (told.requests_per_minute, gate.found_pace),
-        paused_seconds=max(0.0, gate.admission.paused_until - now),
-        is_open=gate.breaker.is_open,
+        and limits.requests_per_minute in (told.requests_per_minute, account.found_pace),
+        paused_seconds=max(0.0, account.admission.paused_until - now),
+        is_open=gate.health.breaker.is_open,
     )

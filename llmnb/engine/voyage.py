@@ -138,8 +138,8 @@ class Voyage:
         self._watched[target.pool] = loop.call_later(UNREACHED_SECONDS, self._give_up, target, gate)
 
     def _give_up(self, target: Target, gate: Gate) -> None:
-        if not gate.has_answered:
-            self.kill(target.pool, unreached(target, gate.cause))
+        if not gate.health.has_answered:
+            self.kill(target.pool, unreached(target, gate.health.cause))
 
     def close(self) -> None:
         """End what waits for a time that comes after the run."""

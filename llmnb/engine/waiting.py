@@ -53,7 +53,7 @@ def _clock(seconds: float) -> str:
 
 
 def _sentence(provider: str, gate: Gate, now: float, run: object) -> str:
-    admission, limits, ahead = gate.admission, gate.limits(run), gate.ahead_of(run)
+    admission, limits, ahead = gate.account.admission, gate.account.limits(run), gate.ahead_of(run)
     behind = "" if ahead is None else f", behind {ahead}"
     match gate.reason(run):
         case "pause" if not math.isinf(admission.paused_until):
@@ -63,11 +63,11 @@ def _sentence(provider: str, gate: Gate, now: float, run: object) -> str:
                 f"{left:.0f} s left, then sending at {_clock(left)}."
             )
         case "breaker":
-            failures = gate.breaker.failures
-            wait = gate.breaker.wait(now)
+            failures = gate.health.breaker.failures
+            wait = gate.health.breaker.wait(now)
             probe = "a probe is out" if math.isinf(wait) else f"one probe at {_clock(wait)}"
             last = f"{failures:,} failures in a row" if failures > 1 else "it keeps failing"
-            cause = f" ({gate.cause})" if gate.cause else ""
+            cause = f" ({gate.health.cause})" if gate.health.cause else ""
             return f"Waiting on {provider}: {last}{cause}, {probe}."
         case "recovery":
             return (
@@ -81,7 +81,7 @@ def _sentence(provider: str, gate: Gate, now: float, run: object) -> str:
             limit = f"{limits.tokens_per_minute:,.0f} tokens/min"
             return f"Waiting on {provider}’s limit of {limit}{behind}."
         case "concurrency":
-            places = gate.places(run)
+            places = gate.account.slots_of(run)
             noun = "the only place" if places == 1 else f"all {places:,} places"
             verb = "is" if places == 1 else "are"
             return f"Waiting on replies{behind}: {noun} in flight {verb} taken."

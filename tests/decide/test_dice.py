@@ -22,7 +22,7 @@ def test_a_persons_seeded_numbers_are_not_touched():
         sample.add(value)
     breaker = Breaker()
     for second in range(20):
-        breaker.on_failure(float(second), second)
+        breaker.on_failure(float(second), second, sent_at=float(second))
     assert 0 <= roll() < 1
 
     assert random.random() == expected

@@ -215,3 +215,28 @@ def test_a_server_that_serves_so_many_at_once_loses_no_row():
         run = ask(sim, questions(60), max_concurrent_requests=24)
 
         assert kinds(run) == [""] * 60
+
+
+def test_a_server_that_serves_twenty_at_once_loses_no_row_after_an_outage():
+    """
+    Everybody waited for its end, and twice as many as it serves might go at once.
+    """
+    with SimulatedProvider(latency=0.03, faults=lambda request: 503) as sim:
+        run = ask(sim, questions(100), max_concurrent_requests=40)
+        while not (run.status().pools and run.status().pools[0].is_open):
+            assert not run.wait(0.01)
+        sim.set_faults(lambda request: 500 if sim.ledger.totals().in_flight > 20 else None)
+
+        assert kinds(run) == [""] * 100
+
+
+def test_good_rows_behind_a_clump_of_bad_ones_wait_for_no_probe(monkeypatch):
+    """
+    Their answers show that the server is there, whatever the bad ones before them met.
+    """
+    monkeypatch.setattr(llmnb.decide.breaker, "SHORTEST_BACK_OFF", 3600.0)
+    with SimulatedProvider(latency=0.05, faults=poison(range(6))) as sim:
+        run = ask(sim, questions(40), max_concurrent_requests=8)
+
+        assert kinds(run)[6:] == [""] * 34
+        assert sendings(sim, 40) == [3] * 6 + [1] * 34

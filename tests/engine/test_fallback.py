@@ -8,7 +8,7 @@ import functools
 import pytest
 from asking import kinds, questions
 
-import llmnb.engine.gate
+import llmnb.engine.health
 from llmnb.decide.breaker import Breaker
 from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
@@ -101,7 +101,9 @@ def test_rows_of_a_failing_provider_go_to_the_other_at_once(monkeypatch):
     """
     Once its breaker is open nobody waits for it; a probe brings it back.
     """
-    monkeypatch.setattr(llmnb.engine.gate, "Breaker", functools.partial(Breaker, rand=lambda: 1.0))
+    monkeypatch.setattr(
+        llmnb.engine.health, "Breaker", functools.partial(Breaker, rand=lambda: 1.0)
+    )
     with two(first={"faults": lambda request: 500}) as (a, b, ask):
         run = ask(questions(200), max_concurrent_requests=4)
 

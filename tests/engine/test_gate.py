@@ -7,7 +7,8 @@ import asyncio
 import pytest
 from hand_clock import HandClock
 
-from llmnb.engine.gate import Gate, Ticket
+from llmnb.engine.gate import Gate
+from llmnb.engine.lanes import Ticket
 from llmnb.records import Limits
 
 
@@ -86,7 +87,7 @@ async def test_a_large_request_is_not_starved_by_small_ones(clock):
     assert not small.done()
 
     clock.now = 0.9
-    gate._advance()
+    gate.advance()
     await settle()
 
     assert large.done()
@@ -109,11 +110,11 @@ async def test_a_large_request_among_small_ones_waits_its_fair_time(clock):
 
     while clock.now < fair - 0.015:
         clock.now += 0.01
-        gate._advance()
+        gate.advance()
         await settle()
         assert not large.done()
     clock.now = fair
-    gate._advance()
+    gate.advance()
     await settle()
 
     assert large.done()
@@ -167,9 +168,9 @@ async def test_the_smallest_claim_of_all_runs_holds(clock):
     gate.claim("a", Limits(), Limits(requests_per_minute=60))
     gate.claim("b", Limits(), Limits(requests_per_minute=600))
 
-    assert gate.admission.limits.requests_per_minute == 60
+    assert gate.account.admission.limits.requests_per_minute == 60
     gate.release_claim("a")
-    assert gate.admission.limits.requests_per_minute == 600
+    assert gate.account.admission.limits.requests_per_minute == 600
 
 
 async def test_a_second_run_gets_no_fresh_burst(clock):
@@ -184,7 +185,7 @@ async def test_a_second_run_gets_no_fresh_burst(clock):
 
     gate.claim("second", Limits(), Limits(requests_per_minute=60))
 
-    assert gate.admission.wait(0, clock.now) == pytest.approx(1.0)
+    assert gate.account.admission.wait(0, clock.now) == pytest.approx(1.0)
 
 
 async def test_cost_of_admission_does_not_grow_with_the_queue(clock):

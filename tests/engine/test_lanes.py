@@ -72,7 +72,7 @@ async def test_runs_take_turns_where_places_are_found_by_trying(clock):
     Three runs that name no places get one each in turn.
     """
     asking = Asking(gate := Gate(Limits(), clock=clock))
-    first = gate.finding.limit
+    first = gate.account.finding.limit
     for run in ("a", "b", "c"):
         gate.claim(run, Limits())
     asking.ask("a", 30)
@@ -103,6 +103,26 @@ async def test_a_run_whose_own_rate_binds_holds_nobody_else_up(clock):
     gate.advance()
     await settle()
     assert asking.order[4:] == ["slow"]
+    await asking.end()
+
+
+async def test_a_clock_that_is_set_back_holds_no_run_up(clock):
+    """
+    A run that waits for its own rate goes on at that rate, not when the old time is reached.
+    """
+    clock.now = 4000.0
+    asking = Asking(gate := Gate(Limits(), clock=clock))
+    gate.claim("slow", Limits(requests_per_minute=60))
+    asking.ask("slow", 3)
+    await settle()
+    assert asking.order == ["slow"]
+    clock.now = 400.0
+    gate.advance()
+    clock.now = 401.1
+    gate.advance()
+    await settle()
+
+    assert asking.order == ["slow", "slow"]
     await asking.end()
 
 

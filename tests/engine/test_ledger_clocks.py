@@ -89,7 +89,7 @@ def test_a_breaker_asleep_for_an_hour_sends_one_probe():
     """
     breaker = Breaker(rand=lambda: 1.0)
     for row in range(5):
-        breaker.on_failure(0.0, row)
+        breaker.on_failure(0.0, row, sent_at=0.0)
 
     assert [breaker.may_send(HOUR) for _ in range(3)] == [True, False, False]
 

@@ -38,8 +38,8 @@ def probe_now(sim):
 
     async def due():
         for pool, gate in engine().gates.items():
-            if sim.origin in pool and gate.breaker.is_open:
-                gate.breaker.probe_at = gate.clock()
+            if sim.origin in pool and gate.health.breaker.is_open:
+                gate.health.breaker.probe_at = gate.clock()
                 gate.advance()
 
     bridge.call(due())

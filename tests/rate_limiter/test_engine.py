@@ -115,7 +115,7 @@ def admission_of(sim, model):
         (gate,) = [
             gate for pool, gate in engine().gates.items() if sim.origin in pool and model in pool
         ]
-        return gate.admission
+        return gate.account.admission
 
     return bridge.call(look())
 

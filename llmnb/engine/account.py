@@ -1,0 +1,200 @@
+"""The limits that bind all runs of one account at one target.
+
+They are the target's own, what each run says of the account, what replies announce, what
+`GLOBAL_LIMITER` shares, and what is found by trying where nobody names a number. Of several
+the smallest holds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+
+from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission
+from llmnb.decide.bound import Bound, rebound
+from llmnb.decide.learned import Learned
+from llmnb.decide.pace import PLACES, Finding
+from llmnb.engine.lanes import Lanes, Ticket
+from llmnb.records import Announced, Limits
+
+
+class Account:
+    """The limits of one account at one target; told the time, never asks for it.
+
+    Args:
+        own: Limits that belong to the target itself.
+        lanes: The runs that share the account.
+        now: The time.
+    """
+
+    __slots__ = (
+        "_claims",
+        "_lanes",
+        "admission",
+        "finding",
+        "found_pace",
+        "learned",
+        "own",
+        "sharing",
+    )
+
+    def __init__(self, own: Limits, lanes: Lanes, *, now: float) -> None:
+        self.own = own
+        self.admission = Admission(own, now=now)
+        self.learned = Learned()
+        self.finding: Finding | None = None
+        """Finds the number of slots where nobody names one, and perhaps a pace."""
+
+        self.found_pace: float | None = None
+        """The requests a minute that were found by trying; None where nothing was."""
+
+        self.sharing = 0
+        """Requests in flight of runs that name no number of slots."""
+
+        self._claims: dict[object, Limits] = {}
+        """What each run says of the account."""
+
+        self._lanes = lanes
+        self.apply(now)
+
+    # ------------------------------------------------------------------- changes
+
+    def claim(self, run: object, limits: Limits, now: float) -> None:
+        """Hold all runs to what one of them says of the account."""
+        self._claims[run] = limits
+        self.apply(now)
+
+    def has_claim(self, run: object) -> bool:
+        """Whether a run has said what it wants and has not ended."""
+        return run in self._claims
+
+    def release_claim(self, run: object, now: float) -> bool:
+        """Forget what an ended run said; return whether the limits may have changed."""
+        if self._claims.pop(run, None) is None or not self._claims:
+            # With no claim left the last limits stay, so that the next run of the same
+            # account does not start with a fresh burst; a new claim replaces them.
+            return False
+        self.apply(now)
+        return True
+
+    def bind(self, bound: Bound | None, now: float) -> None:
+        """Take the limits that bind this account beside its own, such as `GLOBAL_LIMITER`'s."""
+        self.admission = rebound(self.admission, bound, now=now)
+        self.apply(now)
+
+    def apply(self, now: float) -> None:
+        """Hold the account to what is known by now."""
+        claims, told = [self.own, *self._claims.values()], self.learned.limits()
+        slots = (
+            _least_count(claim.concurrency for claim in self._claims.values())
+            or self.own.concurrency
+        )
+        is_named = slots is not None or bool(self._lanes.all() and not self._has_sharing())
+        if is_named:
+            self.finding = None
+        found = self.finding.per_minute if self.finding is not None else None
+        chosen = replace(
+            self.own,
+            requests_per_minute=_least(
+                (found, *(one.requests_per_minute for one in (*claims, told)))
+            ),
+            tokens_per_minute=_least(one.tokens_per_minute for one in (*claims, told)),
+            concurrency=slots,
+            even=any(claim.even for claim in claims),
+        )
+        self.admission.change(chosen, now=now)
+        if slots is None:
+            self.admission.concurrency = math.inf
+        if self.finding is None and not is_named:
+            # A pace that is known keeps the limit; slots need not be found from below.
+            limits = [self.admission.limits, *(lane.limits for lane in self._lanes.all())]
+            has_pace = any(one.requests_per_minute is not None for one in limits)
+            self.finding = Finding(start=PLACES) if has_pace else Finding()
+        self.found_pace = found
+
+    # ----------------------------------------------------------------- questions
+
+    def limits(self, run: object = None) -> Limits:
+        """Return the limits that a run is held to: its own and the account's."""
+        lane, limits = self._lanes.get(run), self.admission.limits
+        return limits if lane is None else limits.within(lane.limits)
+
+    def slots_of(self, run: object = None) -> int:
+        """Return how many requests of a run may be in flight at once."""
+        named = self.limits(run).concurrency
+        if named is not None:
+            return named
+        return DEFAULT_CONCURRENCY if self.finding is None else self.finding.limit
+
+    @property
+    def free_slots(self) -> float:
+        """Free ones of the slots that are found by trying; infinity where none are."""
+        return math.inf if self.finding is None else self.finding.limit - self.sharing
+
+    def all_slots(self) -> float:
+        """Return the requests that may be in flight while the target is well, of all runs."""
+        slots: float = sum(lane.limits.concurrency or 0 for lane in self._lanes.all())
+        if self.finding is not None and self._has_sharing():
+            slots += self.finding.limit
+        return min(self.admission.concurrency, slots or DEFAULT_CONCURRENCY)
+
+    def _has_sharing(self) -> bool:
+        return any(lane.is_sharing for lane in self._lanes.all())
+
+    def shortened(self, wait: float) -> float:
+        """Return how long to pause where a refusal has cut the slots already.
+
+        A pause longer than an answer takes would only leave slots empty.
+        """
+        usual = None if self.finding is None else self.finding.usual_seconds
+        return wait if usual is None else min(wait, usual)
+
+    # ---------------------------------------------------------------------- news
+
+    def on_headers(self, announced: Announced, ticket: Ticket, now: float) -> bool:
+        """Take the limits that a reply's headers told; return whether they changed."""
+        before = self.learned.limits()
+        self.learned.on_headers(announced, ticket.began, now)
+        is_changed = self.learned.limits() != before
+        if is_changed:
+            self.apply(now)
+        self.learned.reconcile(self.admission, now)
+        return is_changed
+
+    def on_success(self, ticket: Ticket, seconds: float, now: float) -> bool:
+        """Learn from an answer; return whether the limits changed.
+
+        Args:
+            ticket: The request.
+            seconds: How long its answer took.
+            now: The time.
+        """
+        if ticket.finding is None:
+            return False
+        ticket.finding.on_success(ticket.sequence, seconds, self.sharing, now)
+        return self._has_found(ticket.finding, now)
+
+    def on_refusal(self, ticket: Ticket, now: float) -> bool:
+        """Learn from a refusal; return whether the limits changed."""
+        if ticket.finding is None:
+            return False
+        ticket.finding.on_refusal(ticket.sequence, ticket.began, now)
+        return self._has_found(ticket.finding, now)
+
+    def _has_found(self, finding: Finding, now: float) -> bool:
+        """Keep to a pace that was found; return whether it is another one."""
+        if finding is not self.finding or finding.per_minute == self.found_pace:
+            return False
+        self.apply(now)
+        return True
+
+
+def _least(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return min(known) if known else None
+
+
+def _least_count(values: Iterable[int | None]) -> int | None:
+    least = _least(values)
+    return None if least is None else int(least)

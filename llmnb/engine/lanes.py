@@ -1,0 +1,300 @@
+"""Whose turn it is in front of one target.
+
+Each run waits in a lane of its own: first come first served within it, round robin between
+lanes. A lane that its run's own limits hold back stands aside, where it is found again once
+what holds it back is gone, and holds nobody else up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, ValuesView
+from dataclasses import dataclass
+
+from llmnb.decide.admission import Admission, Reason
+from llmnb.decide.pace import Finding
+from llmnb.decide.slow_start import SlowStart
+from llmnb.records import Limits
+
+_RUNS_REMEMBERED = 16
+"""Ended runs whose own limits are remembered, for the next run with the same ones."""
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One admitted request."""
+
+    reserved: float
+    """Tokens it was admitted with."""
+
+    sequence: int = 0
+    began: float = 0.0
+    is_probe: bool = False
+    """Whether it is the one that tries whether a failing target has recovered."""
+
+    is_told: bool = False
+    """Whether the breaker knows how it ended."""
+
+    row: Hashable = None
+    """What tells its row from others."""
+
+    recovery: SlowStart | None = None
+    """The slow start that it takes a slot of."""
+
+    lane: Lane | None = None
+    """The queue it came from."""
+
+    finding: Finding | None = None
+    """What learns from it; None where its run or the account names the slots."""
+
+    is_sharing: bool = False
+    """Whether it counts among the slots that are found by trying."""
+
+    is_repeat: bool = False
+    """Whether its row had failed and went before others that had not."""
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """One request that waits."""
+
+    future: asyncio.Future[Ticket]
+    tokens: float
+    is_movable: bool
+    row: Hashable = None
+    failures: int = 0
+
+
+class Lane:
+    """The requests of one run that wait at a gate, and the limits of that run alone."""
+
+    __slots__ = (
+        "admission",
+        "again",
+        "in_flight",
+        "is_held",
+        "is_queued",
+        "is_sharing",
+        "limits",
+        "reason",
+        "run",
+        "waiting",
+    )
+
+    def __init__(self, run: object) -> None:
+        self.run = run
+        self.limits = Limits()
+        self.admission: Admission | None = None
+        """None where the run has no limits of its own."""
+
+        self.is_sharing = True
+        """Whether the run takes slots that are found by trying: it names no number itself."""
+
+        self.is_held = False
+        """Whether the person has paused the run."""
+
+        self.is_queued = False
+        """Whether it stands in the ring of those that only the account can hold back."""
+
+        self.in_flight = 0
+        self.reason: Reason = ""
+        self.waiting: deque[Turn] = deque()
+        self.again: deque[Turn] = deque()
+        """Rows that have failed and wait for another turn."""
+
+    def change(self, limits: Limits, *, now: float) -> None:
+        """Hold the run to other limits from now on."""
+        self.limits = limits
+        self.is_sharing = limits.concurrency is None
+        if self.admission is None:
+            if limits == Limits():
+                return
+            self.admission = Admission(limits, now=now)
+            self.admission.in_flight = self.in_flight
+        else:
+            self.admission.change(limits, now=now)
+        if limits.concurrency is None:
+            self.admission.concurrency = math.inf
+
+    def is_waiting(self) -> bool:
+        """Whether a turn waits; those at a head whose owner has left are dropped."""
+        for queue in (self.waiting, self.again):
+            while queue and queue[0].future.done():
+                queue.popleft()
+        return bool(self.waiting or self.again)
+
+
+class Lanes:
+    """The lanes of all runs, and the order in which they take turns."""
+
+    __slots__ = ("_by_run", "_crowded", "_due", "_left", "_order", "_seen", "ring")
+
+    def __init__(self) -> None:
+        self.ring: deque[Lane] = deque()
+        """Lanes that only the account can hold back, the one whose turn is next first."""
+
+        self._by_run: dict[object, Lane] = {}
+        self._left: dict[Limits, Admission] = {}
+        """Limits of runs that have ended, so that the next one gets no fresh burst."""
+
+        self._crowded: dict[Lane, None] = {}
+        """Lanes that wait for one of the slots that are found by trying."""
+
+        self._due: list[tuple[float, int, Lane]] = []
+        """Lanes that a rate of their run holds back, as a heap by the time they may go."""
+
+        self._order = itertools.count()
+        self._seen = -math.inf
+        """The latest time that was told."""
+
+    # ---------------------------------------------------------------------- runs
+
+    def get(self, run: object) -> Lane | None:
+        """Return the lane of a run; None where it has none."""
+        return self._by_run.get(run)
+
+    def of(self, run: object) -> Lane:
+        """Return the lane of a run, a new one where it has none."""
+        lane = self._by_run.get(run)
+        if lane is None:
+            lane = self._by_run[run] = Lane(run)
+        return lane
+
+    def all(self) -> ValuesView[Lane]:
+        """Return the lanes of all runs."""
+        return self._by_run.values()
+
+    def change(self, run: object, limits: Limits, *, now: float) -> Lane:
+        """Hold a run to limits of its own; those of an ended run like it go on."""
+        lane = self.of(run)
+        if lane.admission is None and (left := self._left.pop(limits, None)) is not None:
+            lane.admission = left
+        lane.change(limits, now=now)
+        return lane
+
+    def forget(self, run: object) -> None:
+        """Drop the lane of an ended run and remember how far its limits were used."""
+        lane = self._by_run.pop(run, None)
+        if lane is not None and lane.admission is not None:
+            if len(self._left) >= _RUNS_REMEMBERED:
+                del self._left[next(iter(self._left))]
+            self._left[lane.limits] = lane.admission
+
+    def on_release(self, lane: Lane, *, has_claim: bool) -> None:
+        """Note that a request of a lane has ended; drop an empty one whose run has no claim."""
+        if lane.waiting or lane.again:
+            # Lanes without limits of their own are let in from the crowd, each in its turn.
+            if lane.admission is not None and lane not in self._crowded:
+                self.wake(lane)
+        elif not lane.in_flight and not has_claim:
+            self._by_run.pop(lane.run, None)
+
+    def turns(self) -> Iterator[Turn]:
+        """Return all who wait, of every run."""
+        return (turn for lane in self._by_run.values() for turn in (*lane.waiting, *lane.again))
+
+    # ------------------------------------------------------------- whose turn it is
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether a lane waits for the account, or for a slot that is found by trying."""
+        return bool(self.ring or self._crowded)
+
+    def is_crowded(self, lane: Lane) -> bool:
+        """Whether a lane waits for one of the slots that are found by trying."""
+        return lane in self._crowded
+
+    def busiest_beside(self, lane: Lane, *, is_sending: bool) -> object | None:
+        """Return the run with most to do of the others; None where no other is in the way.
+
+        Args:
+            lane: The run that asks.
+            is_sending: Whether those with requests in flight are in its way, else those whose
+                turn may come before its own.
+        """
+        others = [
+            other
+            for other in self._by_run.values()
+            if other is not lane
+            and (other.in_flight if is_sending else other.is_queued and other.is_waiting())
+        ]
+        if not others:
+            return None
+        return max(others, key=lambda other: len(other.waiting) + other.in_flight).run
+
+    def wake(self, lane: Lane, *, at_the_end: bool = False) -> None:
+        """Look at a lane again that stood aside; it has waited, so it is the next."""
+        if not lane.is_queued and (lane.waiting or lane.again):
+            lane.is_queued = True
+            self._crowded.pop(lane, None)
+            (self.ring.append if at_the_end else self.ring.appendleft)(lane)
+
+    def wake_due(self, now: float) -> None:
+        """Look again at those whose rate lets them go by now."""
+        due = self._due
+        is_set_back = now < self._seen
+        self._seen = now
+        while due and (due[0][0] <= now or is_set_back):
+            # Of a clock that was set back nobody knows how far: the rates themselves are asked.
+            self.wake(heapq.heappop(due)[2])
+
+    def next_due(self) -> float:
+        """Return when a rate lets the next lane go; infinity where none waits for that."""
+        return self._due[0][0] if self._due else math.inf
+
+    def leave_ring(self, lane: Lane) -> None:
+        """Take a lane out of the ring."""
+        self.ring.remove(lane)  # the first, but where a probe was drawn
+        lane.is_queued = False
+
+    def take(self, lane: Lane, queue: deque[Turn], index: int) -> None:
+        """Take a turn out of its queue; its lane comes last from now on."""
+        del queue[index]
+        self.ring.remove(lane)
+        self.ring.append(lane)
+
+    def stand_aside(self, lane: Lane, until: float) -> None:
+        """Put a lane where it is found again once what holds it back is gone."""
+        if until != math.inf:
+            heapq.heappush(self._due, (until, next(self._order), lane))
+        elif lane.reason == "concurrency" and lane.is_sharing:
+            self._crowded[lane] = None
+
+    def let_in(self, free: float) -> bool:
+        """Put so many crowded lanes into the ring; return whether it holds any."""
+        crowded = self._crowded
+        if crowded:
+            many = int(max(0, min(free, len(crowded))))
+            for lane in list(itertools.islice(crowded, many))[::-1]:
+                del crowded[lane]
+                self.wake(lane)
+        return bool(self.ring)
+
+    def draw(self, rand: Callable[[], float]) -> tuple[Lane, deque[Turn], int]:
+        """Return the turn to probe with: of those that have failed least often, any.
+
+        Args:
+            rand: Uniform numbers in [0, 1).
+        """
+        lanes = [lane for lane in self.ring if lane.is_waiting()]
+        if fresh := sum(len(lane.waiting) for lane in lanes):
+            index = int(rand() * fresh)
+            for lane in lanes:
+                if index < len(lane.waiting):
+                    is_gone = lane.waiting[index].future.done()
+                    return lane, lane.waiting, 0 if is_gone else index
+                index -= len(lane.waiting)
+        again = [
+            (lane, index, turn.failures)
+            for lane in lanes
+            for index, turn in enumerate(lane.again)
+            if not turn.future.done()
+        ]
+        least = min(failures for _, _, failures in again)
+        drawn = [(lane, index) for lane, index, failures in again if failures == least]
+        lane, index = drawn[int(rand() * len(drawn))]
+        return lane, lane.again, index

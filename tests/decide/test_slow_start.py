@@ -1,0 +1,71 @@
+"""Promises of the slow start: a target that has just come back is not felled by what waited."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmnb.decide.slow_start import SlowStart
+
+
+def rounds(start: SlowStart, *, until: int) -> list[int]:
+    """Return the slots of each round of replies until there are so many."""
+    slots, now = [start.slots], 1.0
+    while slots[-1] < until:
+        now += 1.0
+        for _ in range(slots[-1]):
+            start.on_success(sent_at=now)
+        slots.append(start.slots)
+    return slots
+
+
+def test_the_load_doubles_to_half_of_what_was_in_flight_and_then_grows_by_one():
+    """
+    Near the level at which the target failed the next request may be the one too many.
+    """
+    assert rounds(SlowStart(16, since=0.0), until=12) == [1, 2, 4, 8, 9, 10, 11, 12]
+
+
+def test_what_was_served_before_the_recovery_was_known_counts():
+    """
+    Seven answers to what was sent after the last failure: seven more at once are no news.
+    """
+    start = SlowStart(40, since=1.0)
+
+    for _ in range(7):
+        start.on_success(sent_at=1.5)
+
+    assert start.slots == 8
+
+
+def test_older_news_makes_no_room():
+    """
+    What was sent no later than what has failed says nothing about the target now.
+    """
+    start = SlowStart(40, since=1.0)
+
+    for sent_at in (0.0, 0.5, 1.0):
+        start.on_success(sent_at=sent_at)
+
+    assert start.slots == 1
+
+
+@given(
+    level=st.integers(1, 100),
+    steps=st.lists(st.tuples(st.booleans(), st.floats(0, 10)), max_size=200),
+)
+def test_there_is_always_one_slot_and_never_more_than_answers_have_made(level, steps):
+    """
+    An answer makes room for one more at most; a failure makes room for nobody.
+    """
+    start, answers = SlowStart(level, since=2.0), 0
+    for is_answer, moment in steps:
+        before = start.slots
+        if is_answer:
+            start.on_success(sent_at=moment)
+            answers += moment > 2.0
+            assert before <= start.slots <= before + 1
+        else:
+            start.on_failure(began=moment, now=moment + 1)
+            assert start.slots <= before
+        assert 1 <= start.slots <= 1 + answers
