@@ -222,6 +222,9 @@ class RawReply:
     """Seconds from sending to the last byte."""
 
 
+Burst = Literal["announced", "smooth"]
+"""Whether what a server says is left of a limit is spent at once, or at a smooth rate."""
+
 KindOfLimit = Literal["requests", "tokens", "input", "output"]
 """What a limit counts; `input` and `output` are tokens that are counted apart."""
 
@@ -262,18 +265,23 @@ class Limits:
     even: bool = False
     """`max_rps=True`: a burst of one, evenly spaced."""
 
+    burst: Burst = "announced"
+    """Whether what a server says is left is spent at once, or smoothly."""
+
     def within(self, other: Limits) -> Limits:
         """Return what both allow.
 
         Example:
-            >>> Limits(requests_per_minute=60).within(Limits(requests_per_minute=6, concurrency=2))
-            Limits(requests_per_minute=6, tokens_per_minute=None, concurrency=2, even=False)
+            >>> both = Limits(requests_per_minute=60).within(Limits(requests_per_minute=6))
+            >>> both.requests_per_minute
+            6
         """
         return Limits(
             requests_per_minute=_least(self.requests_per_minute, other.requests_per_minute),
             tokens_per_minute=_least(self.tokens_per_minute, other.tokens_per_minute),
             concurrency=_least(self.concurrency, other.concurrency),
             even=self.even or other.even,
+            burst="smooth" if "smooth" in (self.burst, other.burst) else "announced",
         )
 
 

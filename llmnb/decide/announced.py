@@ -3,11 +3,12 @@
 The promises: nobody is refused who waits, and nobody waits who would not be refused. Where
 nothing is announced, or what is announced contradicts itself, a limit is kept smoothly.
 
-- *Nothing told yet*: at most `HANDFUL` are in flight until the first reply.
+- *Nothing told yet*: at most `HANDFUL` are in flight until the first reply, another handful
+  after each two seconds of silence: a refusal comes at once, an answer takes its time.
 - A request goes when every announced limit covers it (`decide.standing`), and either the smooth
   bucket of 0.9 s holds it or the *burst is open*: limit, remainder and reset of the requests are
   told, were seen to fall by what we send, and are believed. The number in flight starts at
-  `HANDFUL` there and grows by two with each good reply, so that it triples each round.
+  `HANDFUL` there and grows by one with each good reply, later by two: it triples each round.
 - *Distrust*, for good: a request was refused though enough was left (a smaller window is hidden
   there); what is left does not fall by what we send (another server's, another model's figure);
   more is left than can have flowed in; the limit changes to and fro. Then the limit is kept
@@ -23,16 +24,19 @@ from collections.abc import Sequence
 from typing import Literal
 
 from llmnb.decide.standing import LONGEST_MINUTE, Sent, Standing
-from llmnb.records import KindOfLimit, Limits, Told
+from llmnb.records import Burst, KindOfLimit, Limits, Told
 
 HANDFUL = 8
 """Requests that go at once where nothing is known, or something has gone wrong."""
 
-GROWTH = 2
-"""Further requests in flight for each good reply, so that their number triples each round."""
+SURE, GROWTH = 2 * HANDFUL, 2
+"""From so many in flight on two more go for each good reply: their number triples each round."""
 
 OPENED = 64
 """Requests in flight with which it is no longer felt for whether a pause was long enough."""
+
+SILENT_SECONDS = 2.0
+"""After so long without any reply another handful goes: a refusal would have come."""
 
 SILENCE_SECONDS = 60.0
 """After so long without a reply the burst begins anew."""
@@ -42,9 +46,6 @@ _REMEMBERED = 4096
 
 _MISJUDGED = 4.0
 """A request may cost so many times the tokens that we think."""
-
-Burst = Literal["announced", "smooth"]
-"""Whether what a server says is left is spent at once, or at a smooth rate."""
 
 Held = Literal["", "start", "requests", "tokens"]
 """What holds a request back; ``start``: how the first replies, or those after a pause, turn out."""
@@ -57,7 +58,7 @@ class AnnouncedLimits:
         >>> limits = AnnouncedLimits()
         >>> sent = [limits.on_sent(now=0.0) for _ in range(8)]
         >>> limits.wait(now=0.0), limits.held
-        (inf, 'start')
+        (2.0, 'start')
         >>> for place, one in enumerate(sent):
         ...     told = (Told("requests", 500.0, 499.0 - place, 0.12 * (place + 1)),)
         ...     limits.on_reply(one, told, now=0.5)
@@ -77,6 +78,7 @@ class AnnouncedLimits:
         "distrust",
         "held",
         "in_flight",
+        "is_paced",
         "open",
     )
 
@@ -84,6 +86,9 @@ class AnnouncedLimits:
         self.burst: Burst = burst
         self.distrust = ""
         """In a few words why what is announced is not believed; empty where it is."""
+
+        self.is_paced = False
+        """Whether somebody has given a limit: it keeps the pace while nothing is announced."""
 
         self.held: Held = ""
         self.in_flight = 0
@@ -128,7 +133,13 @@ class AnnouncedLimits:
         return one
 
     def on_reply(
-        self, one: Sent, told: Sequence[Told], now: float, *, is_refused: bool = False
+        self,
+        one: Sent,
+        told: Sequence[Told],
+        now: float,
+        *,
+        is_refused: bool = False,
+        is_good: bool | None = None,
     ) -> None:
         """Take a reply, good or bad.
 
@@ -137,20 +148,21 @@ class AnnouncedLimits:
             told: How the limits stand, as the reply tells it.
             now: The time.
             is_refused: Whether it says that we ask too fast.
+            is_good: Whether it answers; None: it does unless it refuses.
         """
         if one.is_answered:
             return
         one.is_answered, one.is_refused = True, is_refused
         is_first = self._last_reply == -math.inf
         if now - self._last_reply > SILENCE_SECONDS:
-            self.open = HANDFUL
+            self.open = self.handful
         self._last_reply = max(now, self._last_reply)
         if is_refused:
-            self.open = HANDFUL
+            self.open = self.handful
             for standing in self._standings.values():
                 standing.on_refused(one.number)
-        else:
-            self.open += 1 if self._reopening >= 0 else GROWTH
+        elif is_good is not False:
+            self.open += 1 if self._reopening >= 0 or self.open < SURE else GROWTH
             if self.open >= OPENED:
                 self._reopening = -1
         for figure in told:
@@ -172,9 +184,7 @@ class AnnouncedLimits:
         if doubt and not self.distrust and standing.has_reset:
             self.distrust = doubt
 
-    def _on_refused(
-        self, one: Sent, told: Sequence[Told], now: float, *, is_first: bool
-    ) -> None:
+    def _on_refused(self, one: Sent, told: Sequence[Told], now: float, *, is_first: bool) -> None:
         """Judge a refusal by what its own reply says is left."""
         is_covered = bool(told)
         for figure in told:
@@ -212,7 +222,7 @@ class AnnouncedLimits:
 
     def on_pause(self) -> None:
         """Note that nothing is sent for a while: afterwards a handful goes first."""
-        self.open = HANDFUL
+        self.open = self.handful
         self._reopening = self._number
         self._since_pause = 0
 
@@ -222,6 +232,13 @@ class AnnouncedLimits:
             for standing in self._standings.values():
                 standing.know_of(processes)
         self._processes = processes
+        if self._last_reply == -math.inf:
+            self.open = self.handful
+
+    @property
+    def handful(self) -> int:
+        """Requests that go at once where nothing is known; all processes of ours share them."""
+        return max(1, HANDFUL // self._processes)
 
     # ------------------------------------------------------------------ what may go
 
@@ -234,22 +251,31 @@ class AnnouncedLimits:
             self.held = "start"
             return math.inf
         if not self._standings:
-            if self._last_reply == -math.inf and self.in_flight >= HANDFUL:
-                self.held = "start"
-                return math.inf
-            return 0.0
+            is_known = self.is_paced or self._last_reply > -math.inf
+            return 0.0 if is_known else self._until_more(now)
         if self.in_flight == 0 and now - self._last_reply > LONGEST_MINUTE:
             return 0.0  # nothing is under way, and every limit a minute is whole again
         return self._wait(Sent(-1, now, tokens, prompt, answer), now)
+
+    def _until_more(self, now: float) -> float:
+        """Return the seconds until one more may go while there is no reply yet."""
+        if self.in_flight < self.handful:
+            return 0.0
+        begun = self._log[0].sent if self._log else now
+        more = max(0, math.floor((now - begun) / SILENT_SECONDS))
+        if self.in_flight < self.handful * (1 + more):
+            return 0.0
+        self.held = "start"
+        return max(0.01, begun + (more + 1) * SILENT_SECONDS - now)
 
     def _wait(self, one: Sent, now: float) -> float:
         longest, is_open = 0.0, self.is_open
         for standing in self._standings.values():
             cost = standing.cost(one)
             if standing.is_longer:
-                left = standing.left
-                is_over = left is not None and standing.uncounted > 0
-                delay = math.inf if is_over and standing.uncounted + cost > left else 0.0
+                left = math.inf if standing.left is None else standing.left
+                under_way = standing.uncounted
+                delay = math.inf if under_way > 0 and under_way + cost > left else 0.0
             else:
                 delay = standing.wait(cost, now) if self._binds(standing) else 0.0
                 if delay <= 0 and not is_open and standing.smooth is not None:

@@ -166,14 +166,13 @@ class Standing:
         # Others who draw on the same limit.
         self._own = _FIRST
         self._others = 0.0
-        self._known = 0.0
-        """What the other processes of ours are taken to have sent, at least."""
-
+        self._processes = 1
+        self._began = now
         self._decayed_at = now
         self._mark: tuple[float, float, float] | None = None
         """When the last step began, what was left, and what we had sent in all."""
 
-        self._far: tuple[float, float, float] | None = None
+        self._far: tuple[float, float] | None = None
         """The same for the longer step in which it is judged whose requests are counted."""
 
         self._refused_since = 0.0
@@ -185,7 +184,7 @@ class Standing:
         # Signs of the shape.
         self._fulls = (math.inf, -math.inf)
         self._moments = (math.inf, -math.inf)
-        self._slow: float | None = None
+        self._slow: tuple[float, float] | None = None
         self._shown_from: tuple[float, float] | None = None
         self._limits: list[float] = []
         self._turns: list[float] = []
@@ -243,9 +242,7 @@ class Standing:
     def _set_rate(self, now: float) -> None:
         assert self.smooth is not None
         part = 1.0 if self._burst_seconds else _SPACED
-        self.smooth.change_rate(
-            60.0 * self.rate * part, burst_seconds=self._burst_seconds, now=now
-        )
+        self.smooth.change_rate(60.0 * self.rate * part, burst_seconds=self._burst_seconds, now=now)
 
     def give_back(self, amount: float) -> None:
         """Correct the smooth bucket by what was taken too much."""
@@ -276,7 +273,7 @@ class Standing:
             item.is_told, item.left, item.latest = True, left, latest
         if number > self._newest:
             doubt = self._advance(told, number, sent, latest, left, now) or doubt
-        elif item is not None:  # of the cluster
+        elif item is not None and self._base is None:  # of the cluster
             self._count(number, item)
             heapq.heappush(self._told, (self._key(item), number))
             self._show(left)
@@ -323,9 +320,12 @@ class Standing:
             if item.is_told:
                 self._count(first + place, item)
                 heapq.heappush(self._told, (self._key(item), first + place))
-        sum_of_ours = self._sum if (item := self._item(number)) is None else item.before + item.cost
+        newest_item = self._item(number)
+        sum_of_ours = self._sum
+        if newest_item is not None:
+            sum_of_ours = newest_item.before + newest_item.cost
         self._drop(sent - REACH)
-        doubt = self._judge(sent, latest, left, sum_of_ours)
+        doubt = self._judge(sent, latest, left)
         self._look_for_others(sent, left, sum_of_ours)
         self._show(left)
         if self.smooth is not None and not self.is_longer:
@@ -365,11 +365,15 @@ class Standing:
         used = self.limit - left
         if told.reset >= 1.0 and used >= 2.0:
             # What it takes to flow back tells the rate where the bucket holds the whole limit.
+            # In a window it is another one whenever much more has been used.
             slow = used / told.reset
-            is_same = self._slow is not None and abs(slow - self._slow) < 0.1 * slow
-            if is_same and used >= _PROOF and slow < 0.9 * self.rate:
-                self.is_longer = self.is_longer or self.limit / slow > LONGEST_MINUTE
-            self._slow = slow
+            if self._slow is None or used < self._slow[0]:
+                self._slow = used, slow
+            elif used >= max(_PROOF, 2 * self._slow[0]):
+                is_same = abs(slow - self._slow[1]) < 0.1 * slow
+                if is_same and self.limit / slow > LONGEST_MINUTE + told.out_by:
+                    self.is_longer = True
+                self._slow = used, slow
         full = left + self.rate * told.reset
         moment = sent + told.reset
         self._fulls = min(self._fulls[0], full), max(self._fulls[1], full)
@@ -420,7 +424,7 @@ class Standing:
 
     def know_of(self, processes: int) -> None:
         """Note how many processes of ours draw on the limit, this one included."""
-        self._known = _FIRST * (processes - 1)
+        self._processes = processes
 
     def on_found_empty(self) -> None:
         """Note a refusal with nothing left: somebody else has taken what we counted on."""
@@ -445,11 +449,13 @@ class Standing:
         self._mark = sent, left, ours
         self._refused_since = 0.0
 
-    @property
-    def share(self) -> float:
-        """The part of the limit that we count on."""
-        others = max(self._others, self._known)
-        return max(_LEAST_SHARE, (1 + self._own) / (1 + self._own + others))
+    def share(self, now: float) -> float:
+        """Return the part of the limit that we count on."""
+        others = max(self._others, _FIRST * (self._processes - 1))
+        share = (1 + self._own) / (1 + self._own + others)
+        if now - self._began < HALF_LIFE:  # nothing is known of what the others do
+            share = min(share, 1 / self._processes)
+        return max(_LEAST_SHARE, share)
 
     @property
     def reserve(self) -> float:
@@ -474,15 +480,15 @@ class Standing:
             return 1.0
         return max(1.0, self._items[-1].cost / 2)
 
-    def _judge(self, sent: float, latest: float, left: float, ours: float) -> str:
+    def _judge(self, sent: float, latest: float, left: float) -> str:
         """Return why what is left cannot be the figure that our requests count in."""
         if self._far is None:
-            self._far = sent, left, ours
+            self._far = sent, left
             return ""
-        then, there_was, we_had = self._far
+        then, there_was = self._far
         if sent - then < 3 * REACH:
             return ""
-        self._far = sent, left, ours
+        self._far = sent, left
         is_new_window = self.shape != "bucket" and left > there_was
         most = there_was + self.rate * (latest - then) + 2 * _ROUNDED
         surely = self._between(then + REACH, sent - REACH)
@@ -568,7 +574,7 @@ class Standing:
         """Return the seconds until the allowance covers a request, as far as can be told."""
         self._settle(now)
         self._decay(now)
-        share = self.share
+        share = self.share(now)
         reserve = self.reserve + (1.0 if self.kind == "requests" else cost)
         need = min(cost, self.capacity)
         told, full, was_full = self._bounds(now, share, reserve)

@@ -8,15 +8,16 @@ the smallest holds.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission
+from llmnb.decide.announced import AnnouncedLimits
 from llmnb.decide.bound import Bound, rebound
-from llmnb.decide.learned import Learned
 from llmnb.decide.pace import PLACES, Finding
 from llmnb.engine.lanes import Lanes, Ticket
-from llmnb.records import Announced, Limits
+from llmnb.errors import LLMNBError, RateLimited
+from llmnb.records import Limits, Told
 
 
 class Account:
@@ -32,9 +33,9 @@ class Account:
         "_claims",
         "_lanes",
         "admission",
+        "announced",
         "finding",
         "found_pace",
-        "learned",
         "own",
         "sharing",
     )
@@ -42,7 +43,7 @@ class Account:
     def __init__(self, own: Limits, lanes: Lanes, *, now: float) -> None:
         self.own = own
         self.admission = Admission(own, now=now)
-        self.learned = Learned()
+        self.announced = AnnouncedLimits()
         self.finding: Finding | None = None
         """Finds the number of slots where nobody names one, and perhaps a pace."""
 
@@ -85,7 +86,9 @@ class Account:
 
     def apply(self, now: float) -> None:
         """Hold the account to what is known by now."""
-        claims, told = [self.own, *self._claims.values()], self.learned.limits()
+        claims = [self.own, *self._claims.values()]
+        bursts = [one.burst for one in (*claims, *(lane.limits for lane in self._lanes.all()))]
+        self.announced.burst = "smooth" if "smooth" in bursts else "announced"
         slots = (
             _least_count(claim.concurrency for claim in self._claims.values())
             or self.own.concurrency
@@ -96,19 +99,22 @@ class Account:
         found = self.finding.per_minute if self.finding is not None else None
         chosen = replace(
             self.own,
-            requests_per_minute=_least(
-                (found, *(one.requests_per_minute for one in (*claims, told)))
-            ),
-            tokens_per_minute=_least(one.tokens_per_minute for one in (*claims, told)),
+            requests_per_minute=_least((found, *(one.requests_per_minute for one in claims))),
+            tokens_per_minute=_least(one.tokens_per_minute for one in claims),
             concurrency=slots,
             even=any(claim.even for claim in claims),
         )
         self.admission.change(chosen, now=now)
         if slots is None:
             self.admission.concurrency = math.inf
+        given = [self.admission.limits, *(lane.limits for lane in self._lanes.all())]
+        self.announced.is_paced = any(
+            one.requests_per_minute is not None or one.tokens_per_minute is not None
+            for one in given
+        )
         if self.finding is None and not is_named:
             # A pace that is known keeps the limit; slots need not be found from below.
-            limits = [self.admission.limits, *(lane.limits for lane in self._lanes.all())]
+            limits = [self.limits(), *(lane.limits for lane in self._lanes.all())]
             has_pace = any(one.requests_per_minute is not None for one in limits)
             self.finding = Finding(start=PLACES) if has_pace else Finding()
         self.found_pace = found
@@ -117,7 +123,8 @@ class Account:
 
     def limits(self, run: object = None) -> Limits:
         """Return the limits that a run is held to: its own and the account's."""
-        lane, limits = self._lanes.get(run), self.admission.limits
+        lane = self._lanes.get(run)
+        limits = self.admission.limits.within(self.announced.limits())
         return limits if lane is None else limits.within(lane.limits)
 
     def slots_of(self, run: object = None) -> int:
@@ -152,15 +159,52 @@ class Account:
 
     # ---------------------------------------------------------------------- news
 
-    def on_headers(self, announced: Announced, ticket: Ticket, now: float) -> bool:
-        """Take the limits that a reply's headers told; return whether they changed."""
-        before = self.learned.limits()
-        self.learned.on_headers(announced, ticket.began, now)
-        is_changed = self.learned.limits() != before
-        if is_changed:
-            self.apply(now)
-        self.learned.reconcile(self.admission, now)
-        return is_changed
+    def wait(self, tokens: float, now: float) -> float:
+        """Return the seconds until all limits let such a request go; infinity is "later"."""
+        delay = self.admission.wait(tokens, now)
+        if delay <= 0 and (delay := self.announced.wait(now, tokens)) > 0:
+            self.admission.reason = self.announced.held
+        return delay
+
+    def admit(self, ticket: Ticket, now: float) -> None:
+        """Let one request go; ask `wait` first."""
+        self.admission.admit(ticket.reserved, now)
+        ticket.sent = self.announced.on_sent(now, ticket.reserved)
+
+    def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
+        """Take back a request that has ended."""
+        self.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
+        if ticket.sent is not None:
+            self.announced.on_end(ticket.sent, used=used, was_sent=was_sent)
+
+    def pause(self, until: float, now: float) -> float:
+        """Send nothing before a moment; return the seconds by which the pause is longer now."""
+        admission = self.admission
+        before = max(now, admission.paused_until)
+        if admission.paused_until <= now:
+            self.announced.on_pause()
+        admission.pause(until)
+        return max(0.0, admission.paused_until - before)
+
+    def on_reply(
+        self, told: Sequence[Told], ticket: Ticket, now: float, error: LLMNBError | None
+    ) -> None:
+        """Take what a reply tells of the limits.
+
+        Args:
+            told: How they stand.
+            ticket: The request.
+            now: The time.
+            error: What the reply means; None for a good one.
+        """
+        if ticket.sent is not None:
+            self.announced.on_reply(
+                ticket.sent,
+                told,
+                now,
+                is_refused=isinstance(error, RateLimited),
+                is_good=error is None,
+            )
 
     def on_success(self, ticket: Ticket, seconds: float, now: float) -> bool:
         """Learn from an answer; return whether the limits changed.

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Literal
 
 from llmnb.decide.admission import Reason
@@ -27,7 +27,7 @@ from llmnb.engine.account import Account
 from llmnb.engine.health import Health
 from llmnb.engine.lanes import Lane, Lanes, Ticket, Turn
 from llmnb.errors import LLMNBError
-from llmnb.records import Announced, Limits
+from llmnb.records import Limits, Told
 
 Holding = Reason | Literal["breaker", "recovery"]
 """What holds the first in the queue back."""
@@ -235,7 +235,7 @@ class Gate:
 
     def _delay(self, tokens: float, now: float) -> float:
         """Return the seconds until the account lets such a request go; infinity is "later"."""
-        delay = self.account.admission.wait(tokens, now)
+        delay = self.account.wait(tokens, now)
         if delay > 0:
             return delay
         health = self.health
@@ -252,8 +252,6 @@ class Gate:
         lane.in_flight += 1
         if lane.admission is not None:
             lane.admission.admit(tokens, now)
-        account.admission.admit(tokens, now)
-        account.learned.on_sent(tokens, now)
         finding, sequence = None, 0
         if lane.is_sharing:
             account.sharing += 1
@@ -264,14 +262,16 @@ class Gate:
         if recovery is not None:
             recovery.in_flight += 1
         # In the order of the fields: by name this costs twice as much.
-        return Ticket(
+        ticket = Ticket(
             tokens, sequence, now, is_probe, False, row, recovery, lane, finding, lane.is_sharing
         )
+        account.admit(ticket, now)
+        return ticket
 
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
         """Give a slot back; the next in the queue is admitted at once."""
         lane, account, lanes = ticket.lane, self.account, self.lanes
-        account.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
+        account.release(ticket, used=used, was_sent=was_sent)
         if lane is not None:
             lane.in_flight -= 1
             if lane.admission is not None:
@@ -299,10 +299,8 @@ class Gate:
 
     def pause(self, seconds: float) -> None:
         """Admit nobody for so many seconds."""
-        now, admission = self.clock(), self.account.admission
-        before = max(now, admission.paused_until)
-        admission.pause(now + seconds)
-        self.waited += max(0.0, admission.paused_until - before)
+        now = self.clock()
+        self.waited += self.account.pause(now + seconds, now)
         self._move_on(anybody=seconds > LONGEST_SERVER_WAIT)
         self.advance()
 
@@ -354,10 +352,11 @@ class Gate:
 
     # --------------------------------------------------------------------- news
 
-    def on_headers(self, announced: Announced, ticket: Ticket) -> None:
-        """Take the limits that a reply's headers told."""
-        if self.account.on_headers(announced, ticket, self.clock()):
-            self.advance()
+    def on_reply(
+        self, told: Sequence[Told], ticket: Ticket, error: LLMNBError | None = None
+    ) -> None:
+        """Take what a reply tells of the limits, and whether it is a good one."""
+        self.account.on_reply(told, ticket, self.clock(), error)
 
     def on_success(self, ticket: Ticket, seconds: float) -> None:
         """Note that the target has answered."""

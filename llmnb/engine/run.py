@@ -313,7 +313,7 @@ def _only(failed: list[Outcome], causes: str | Iterable[str] | None) -> list[Out
 def _pool(target: Target, gate: Gate, now: float, run: Walk) -> PoolStatus:
     # An ended run has no lane any more; what it was held to is still told.
     account = gate.account
-    limits, told = account.limits(run).within(run.options.limits), account.learned.limits()
+    limits, told = account.limits(run).within(run.options.limits), account.announced.limits()
     return PoolStatus(
         provider=target.provider,
         model=target.model,

@@ -168,7 +168,7 @@ def _gateway(headers: _Headers) -> Iterator[Told]:
 
 
 def _ietf(headers: _Headers, field: str) -> Iterator[Told]:
-    policies = {name: parts for name, parts in _items(headers.get("ratelimit-policy", ""))}
+    policies = dict(_items(headers.get("ratelimit-policy", "")))
     old = dict(re.findall(r"(limit|remaining|reset)\s*=\s*([^;,\s]+)", field))
     if old:  # versions 3 to 7: limit=100, remaining=50, reset=5
         figure, period = _first_quota(old.get("limit"), headers.get("ratelimit-policy"))

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from llmnb.decide.announced import AnnouncedLimits
-from llmnb.decide.standing import REACH
 from llmnb.records import Told
 
 
@@ -116,7 +115,9 @@ class Server:
             limit.flow(now)
         if any(one.level < min(cost, one.capacity) - 1e-9 for one in (self.limit, *self.hidden)):
             return False
-        return all([one.admits(now, cost) for one in (self.limit, *self.hidden)])
+        for one in (self.limit, *self.hidden):
+            one.admits(now, cost)
+        return True
 
     def serve(self, now: float) -> tuple[bool, tuple[Told, ...], float]:
         """Return whether a request passes, what the reply tells, and how long to wait."""
@@ -211,7 +212,7 @@ def ask(
                 if is_watched:
                     watch(who)
                 delay = limits.wait(clock(now))
-            assert delay >= 0 and not math.isnan(delay), delay
+            assert 0 <= delay <= math.inf, delay
             if delay > 0:
                 delay = min(delay, 1.0)
                 if not now < due[who] <= now + delay:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from email.utils import formatdate
 from collections.abc import Iterator
+from email.utils import formatdate
 
 import orjson
 import pytest

@@ -1,4 +1,4 @@
-"""Promises about announced limits: each provider's own way of telling them is read as it is meant."""
+"""Promises about announced limits: each provider's way of telling them is read as it is meant."""
 
 from __future__ import annotations
 
@@ -150,8 +150,8 @@ RECORDED = [
     (
         "gateway",  # draft 8 and later
         {
-            "ratelimit-policy": '"burst";q=100;w=60, "day";q=5000;w=86400, "size";q=9;w=1;qu="bytes"',
-            "ratelimit": '"burst";r=50;t=30, "day";r=4000;t=3600, "size";r=1;t=1',
+            "ratelimit-policy": '"burst";q=100;w=60, "day";q=5000;w=86400, "b";q=9;w=1;qu="bytes"',
+            "ratelimit": '"burst";r=50;t=30, "day";r=4000;t=3600, "b";r=1;t=1',
         },
         [
             Told("requests", 100.0, 50.0, 30.0, 60.0, 1.0, 1.0),
