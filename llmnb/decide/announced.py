@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Literal
 
+from llmnb.decide.charge import TokenCharge
 from llmnb.decide.standing import LONGEST_MINUTE, Sent, Standing
 from llmnb.records import Burst, KindOfLimit, Limits, Told
 
@@ -75,6 +76,7 @@ class AnnouncedLimits:
         "_since_pause",
         "_standings",
         "burst",
+        "charge",
         "distrust",
         "held",
         "in_flight",
@@ -90,6 +92,7 @@ class AnnouncedLimits:
         self.is_paced = False
         """Whether somebody has given a limit: it keeps the pace while nothing is announced."""
 
+        self.charge = TokenCharge()
         self.held: Held = ""
         self.in_flight = 0
         self.open = HANDFUL
@@ -180,6 +183,8 @@ class AnnouncedLimits:
             standing.know_of(self._processes)
             standing.begin(self._log, now)
             self._standings[key] = standing
+        if figure.kind == "tokens" and figure.left is not None and not one.is_refused:
+            self.charge.on_left(one.tokens, one.sent, figure.left)
         doubt = standing.on_told(figure, one.number, one.sent, now)
         if doubt and not self.distrust and standing.has_reset:
             self.distrust = doubt
@@ -269,7 +274,7 @@ class AnnouncedLimits:
         return max(0.01, begun + (more + 1) * SILENT_SECONDS - now)
 
     def _wait(self, one: Sent, now: float) -> float:
-        longest, is_open = 0.0, self.is_open
+        longest, is_open = 0.0, self.is_open(now)
         for standing in self._standings.values():
             cost = standing.cost(one)
             if standing.is_longer:
@@ -288,13 +293,11 @@ class AnnouncedLimits:
     def _binds(self, standing: Standing) -> bool:
         return standing.has_reset and not self.distrust and standing.left is not None
 
-    @property
-    def is_open(self) -> bool:
+    def is_open(self, now: float) -> bool:
         """Whether more than a smooth rate may be spent now."""
-        return self.in_flight < self.open and self.may_open
+        return self.in_flight < self.open and self.may_open(now)
 
-    @property
-    def may_open(self) -> bool:
+    def may_open(self, now: float) -> bool:
         """Whether what is told of the requests is enough to spend it at once."""
         if self.distrust or self.burst == "smooth":
             return False
@@ -302,7 +305,8 @@ class AnnouncedLimits:
         for standing in self._standings.values():
             if standing.kind == "requests" and not standing.is_longer:
                 is_told = True
-                if not (standing.has_reset and standing.is_shown and standing.capacity > HANDFUL):
+                is_known = standing.has_reset and standing.is_shown and standing.is_clear(now)
+                if not (is_known and standing.capacity > HANDFUL):
                     return False
         return is_told
 

@@ -58,6 +58,12 @@ as the other."""
 _PROOF = 4.0
 """Units that must show before it is believed, or not, that our requests are what is counted."""
 
+_TOGETHER = 0.1
+"""Seconds within which requests go together."""
+
+_UNCLEAR_SECONDS = 3.0
+"""After so long it should have shown how a limit flows back."""
+
 _SPACED = 0.98
 """Part of a limit that is used where it is kept evenly."""
 
@@ -185,10 +191,12 @@ class Standing:
         self._fulls = (math.inf, -math.inf)
         self._moments = (math.inf, -math.inf)
         self._slow: tuple[float, float] | None = None
-        self._shown_from: tuple[float, float] | None = None
+        self._shown_from: tuple[tuple[float, float], tuple[float, float]] | None = None
         self._limits: list[float] = []
         self._turns: list[float] = []
         self._rises: list[float] = []
+        self._oddities: list[float] = []
+        self._last = (0.0, 0.0)
 
     # ------------------------------------------------------------------------- ours
 
@@ -276,7 +284,7 @@ class Standing:
         elif item is not None and self._base is None:  # of the cluster
             self._count(number, item)
             heapq.heappush(self._told, (self._key(item), number))
-            self._show(left)
+            self._show(left, sent)
         return doubt
 
     def _change(self, limit: float, now: float) -> None:
@@ -287,6 +295,10 @@ class Standing:
             self._turns.append(now)
         del self._limits[:-3]
         self._reshape("")
+        self._full.clear()
+        for place in range(self._landed - self._first):
+            if self._items[place].is_uncounted:
+                self._land(self._first + place, self._items[place])
         if self.smooth is None:
             self.smooth = Bucket(60.0 * self.rate, now=self._items[0].sent if self._items else now)
             for item in self._items:
@@ -326,8 +338,10 @@ class Standing:
             sum_of_ours = newest_item.before + newest_item.cost
         self._drop(sent - REACH)
         doubt = self._judge(sent, latest, left)
+        if len(self._oddities) >= 2:
+            doubt = "its reset is neither that of a bucket nor that of a window"
         self._look_for_others(sent, left, sum_of_ours)
-        self._show(left)
+        self._show(left, sent)
         if self.smooth is not None and not self.is_longer:
             self._lower(left, latest, now)
         return doubt
@@ -379,7 +393,9 @@ class Standing:
         self._fulls = min(self._fulls[0], full), max(self._fulls[1], full)
         self._moments = min(self._moments[0], moment), max(self._moments[1], moment)
         if self.shape:
+            self._compare(full, moment, told.out_by, sent)
             return
+        self._last = full, moment
         of_full = max(0.0, self._fulls[1] - self._fulls[0] - _ROUNDED) / self.rate - told.out_by
         of_moment = self._moments[1] - self._moments[0] - REACH - told.out_by
         if of_moment > _MOVED and of_moment > _TIMES * max(0.0, of_full):
@@ -389,11 +405,26 @@ class Standing:
         elif min(of_full, of_moment) > 2 * self.period:
             self._reshape("")  # neither stays: begin anew
 
+    def _compare(self, full: float, moment: float, out_by: float, sent: float) -> None:
+        """Note where neither sign of the shape stays as it was."""
+        before, then = self._last
+        self._last = full, moment
+        if self.shape == "bucket":
+            slack = 2 * _ROUNDED + self.rate * (out_by + 0.1) + 0.05 * self.capacity
+            is_odd = abs(full - before) > slack
+        else:
+            is_odd = REACH + out_by + _MOVED < abs(moment - then) < self.period / 2
+        if is_odd:
+            self._oddities = [one for one in self._oddities if sent - one <= 30.0] + [sent]
+
+    def is_clear(self, now: float) -> bool:
+        """Whether it is known how the limit flows back, or cannot be known yet."""
+        return bool(self.shape) or now - self._began <= _UNCLEAR_SECONDS
+
     def _reshape(self, shape: Shape) -> None:
         self.shape = shape
         if not shape:
             self._fulls = self._moments = (math.inf, -math.inf)
-        self._full.clear()
         self._told = [
             (self._key(item), self._first + place)
             for place, item in enumerate(self._items)
@@ -466,13 +497,18 @@ class Standing:
 
     # ----------------------------------------------------------------------- distrust
 
-    def _show(self, left: float) -> None:
-        """See what is left fall by what we send."""
+    def _show(self, left: float, sent: float) -> None:
+        """See what is left fall by what we send; of those that go together the order is open."""
         if self.is_shown:
             return
-        lowest, highest = self._shown_from or (left, left)
-        self._shown_from = lowest, highest = min(lowest, left), max(highest, left)
-        self.is_shown = highest - lowest >= _PROOF * self._unit()
+        lowest, highest = self._shown_from or ((left, sent), (left, sent))
+        if left <= lowest[0]:
+            lowest = left, sent
+        if left >= highest[0]:
+            highest = left, sent
+        self._shown_from = lowest, highest
+        is_fall = highest[1] <= lowest[1] + _TOGETHER
+        self.is_shown = is_fall and highest[0] - lowest[0] >= _PROOF * self._unit()
 
     def _unit(self) -> float:
         """Return what one request takes, as far as is known."""
@@ -520,13 +556,17 @@ class Standing:
                 break
             if item.is_uncounted:
                 self._landed_sum += item.cost
-                bound, full = item.before - self.rate * arrived, self._full
-                while full and full[-1][0] >= bound:
-                    full.pop()
-                full.append((bound, self._landed))
+                self._land(self._landed, item)
             self._landed += 1
         if now >= self.ends and self.shape != "bucket" and self.limit is not None:
             self._roll(now)
+
+    def _land(self, number: int, item: _Item) -> None:
+        """Note how full the bucket can have been right before a request arrived."""
+        bound, full = item.before - self.rate * (item.sent + REACH), self._full
+        while full and full[-1][0] >= bound:
+            full.pop()
+        full.append((bound, number))
 
     def _roll(self, now: float) -> None:
         """Begin another window, or a whole bucket where it is not known which of the two it is."""
@@ -539,7 +579,9 @@ class Standing:
             self._landed = max(self._landed, self._first)
             self._base = self.limit
         else:
-            self._base = min(self.limit, self.capacity)
+            # Those that have overtaken k on the way are not in what it was told.
+            told = sum(item.cost for item in self._items if not item.is_uncounted)
+            self._base = min(self.limit, self.capacity) - told
         self._told.clear()
         self.ends = math.inf
 
@@ -583,7 +625,7 @@ class Standing:
         if self.uncounted <= _EPSILON:
             # Nobody starves: where nothing is under way a nearly full bucket is enough.
             enough = max(need, 0.75 * self.capacity) - min(self.base(now), self.capacity)
-            if enough <= _EPSILON:
+            if enough <= _EPSILON or self._base is not None:
                 return 0.0
         else:
             enough = math.inf

@@ -18,6 +18,7 @@ from llmnb.decide.pace import PLACES, Finding
 from llmnb.engine.lanes import Lanes, Ticket
 from llmnb.errors import LLMNBError, RateLimited
 from llmnb.records import Limits, Told
+from llmnb.wire.limits import refused_for
 
 
 class Account:
@@ -159,6 +160,12 @@ class Account:
 
     # ---------------------------------------------------------------------- news
 
+    def settled(self, ticket: Ticket, used: float) -> float:
+        """Return what a request has used of a token limit, as the provider counts it."""
+        if used > 0 and self.announced.charge.is_before:
+            return max(used, ticket.reserved)
+        return used
+
     def wait(self, tokens: float, now: float) -> float:
         """Return the seconds until all limits let such a request go; infinity is "later"."""
         delay = self.admission.wait(tokens, now)
@@ -205,6 +212,20 @@ class Account:
                 is_refused=isinstance(error, RateLimited),
                 is_good=error is None,
             )
+        if error is None:
+            self.announced.charge.on_passed(ticket.reserved)
+        elif isinstance(error, RateLimited):
+            self._learn_charge(error, ticket, now)
+
+    def _learn_charge(self, error: RateLimited, ticket: Ticket, now: float) -> None:
+        """Learn from a refusal what the provider counts, where a limit of tokens is known."""
+        per_minute = self.limits(None if ticket.lane is None else ticket.lane.run).tokens_per_minute
+        kind, requested = refused_for(error.details.body or "")
+        if per_minute is None or ticket.reserved <= 0 or kind == "requests":
+            return
+        if requested is None and self.announced.limits().tokens_per_minute is not None:
+            return  # what is left is known; somebody else may have taken it
+        self.announced.charge.on_refusal(ticket.reserved, per_minute / 60.0, now, requested)
 
     def on_success(self, ticket: Ticket, seconds: float, now: float) -> bool:
         """Learn from an answer; return whether the limits changed.

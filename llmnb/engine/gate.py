@@ -221,6 +221,7 @@ class Gate:
 
     def _own_delay(self, lane: Lane, tokens: float, now: float) -> float:
         """Return the seconds until a run's own limits and slots let such a request go."""
+        tokens *= self.account.announced.charge.factor
         if lane.is_held:
             lane.reason = ""
             return math.inf
@@ -235,7 +236,7 @@ class Gate:
 
     def _delay(self, tokens: float, now: float) -> float:
         """Return the seconds until the account lets such a request go; infinity is "later"."""
-        delay = self.account.wait(tokens, now)
+        delay = self.account.wait(tokens * self.account.announced.charge.factor, now)
         if delay > 0:
             return delay
         health = self.health
@@ -246,6 +247,7 @@ class Gate:
     def _enter(self, lane: Lane, tokens: float, now: float, row: Hashable) -> Ticket:
         """Take a slot; whoever calls it knows that there is one."""
         account, health = self.account, self.health
+        tokens *= account.announced.charge.factor
         is_probe = health.breaker.is_open
         if is_probe:
             health.breaker.may_send(now)  # takes the one probe there is
@@ -271,6 +273,7 @@ class Gate:
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
         """Give a slot back; the next in the queue is admitted at once."""
         lane, account, lanes = ticket.lane, self.account, self.lanes
+        used = account.settled(ticket, used)
         account.release(ticket, used=used, was_sent=was_sent)
         if lane is not None:
             lane.in_flight -= 1

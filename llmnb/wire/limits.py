@@ -71,6 +71,27 @@ def told(headers: _Headers, family: str) -> tuple[Told, ...]:
     return () if read is None else tuple(read(headers))
 
 
+_REQUESTED = re.compile(r"\bRequested:? (\d{1,12})\b")
+_OF_TOKENS = re.compile(r"\btokens? per\b|\bTPM\b|\btokens/", re.IGNORECASE)
+_OF_REQUESTS = re.compile(r"\brequests? per\b|\bRPM\b|\bconcurren", re.IGNORECASE)
+
+
+def refused_for(body: str) -> tuple[KindOfLimit | None, float | None]:
+    """Return which limit a refusal speaks of, and the tokens that it counts for the request.
+
+    Example:
+        >>> refused_for("Rate limit reached on tokens per min (TPM): Limit 600, Requested 120.")
+        ('tokens', 120.0)
+        >>> refused_for("Too many requests")
+        (None, None)
+    """
+    is_tokens, is_requests = _OF_TOKENS.search(body), _OF_REQUESTS.search(body)
+    if is_tokens and not is_requests:
+        requested = _REQUESTED.search(body)
+        return "tokens", None if requested is None else float(requested[1])
+    return ("requests" if is_requests and not is_tokens else None), None
+
+
 # ------------------------------------------------------------- names with kind and period
 
 
