@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Callable
 
 from benchmarks import (
+    announced,
     beside,
     dask,
     embeddings,
@@ -166,6 +167,7 @@ def main() -> int:
             "imports": lambda: imports(3 * rounds),
             "memory": lambda: tables.memory(url, 20_000 // scale),
             "limits": lambda: limits.measure(scale),
+            "announced": lambda: announced.measure(min(rounds, 3)),
             "failing": lambda: failing.measure(scale),
             "beside": lambda: beside.figures(min(rounds, 3)),
             "generation": lambda: generation.figures(url, 200_000 // scale, min(rounds, 3)),

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args
 
 import orjson
 
-from llmnb.errors import LLMNBError
+from llmnb.errors import ConfigurationError, LLMNBError
 
 Quality = Literal["good", "truncated", "broken", "refused", "filtered", "empty", "unknown"]
 """What an answer is worth; only "good" ones are served from the store without a word.
@@ -224,6 +224,24 @@ class RawReply:
 
 Burst = Literal["announced", "smooth"]
 """Whether what a server says is left of a limit is spent at once, or at a smooth rate."""
+
+
+def checked_burst(burst: str) -> Burst:
+    """Return a burst as it was given.
+
+    Raises:
+        ConfigurationError: If it is neither "announced" nor "smooth".
+
+    Example:
+        >>> checked_burst("smooth")
+        'smooth'
+    """
+    if burst not in get_args(Burst):
+        raise ConfigurationError(
+            f"burst is 'announced' or 'smooth', got {burst!r}. Nothing was sent."
+        )
+    return cast("Burst", burst)
+
 
 KindOfLimit = Literal["requests", "tokens", "input", "output"]
 """What a limit counts; `input` and `output` are tokens that are counted apart."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission
 from llmnb.decide.announced import AnnouncedLimits
@@ -19,6 +20,9 @@ from llmnb.engine.lanes import Lanes, Ticket
 from llmnb.errors import LLMNBError, RateLimited
 from llmnb.records import Limits, Told
 from llmnb.wire.limits import refused_for
+
+LimitSource = Literal["", "given", "announced", "found"]
+"""Where a limit comes from; empty where there is none."""
 
 
 class Account:
@@ -127,6 +131,16 @@ class Account:
         lane = self._lanes.get(run)
         limits = self.admission.limits.within(self.announced.limits())
         return limits if lane is None else limits.within(lane.limits)
+
+    def source(self, kind: Literal["requests", "tokens"], limit: float | None) -> LimitSource:
+        """Return where a limit comes from: given by a person, announced, or found by trying."""
+        if limit is None:
+            return ""
+        told = self.announced.limits()
+        is_requests = kind == "requests"
+        if limit == (told.requests_per_minute if is_requests else told.tokens_per_minute):
+            return "announced"
+        return "found" if is_requests and limit == self.found_pace else "given"
 
     def slots_of(self, run: object = None) -> int:
         """Return how many requests of a run may be in flight at once."""

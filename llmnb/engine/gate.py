@@ -102,6 +102,10 @@ class Gate:
         self.account.bind(bound, self.clock())
         self.advance()
 
+    def know_of(self, processes: int) -> None:
+        """Note how many processes of ours draw on the account, this one included."""
+        self.account.announced.know_of(processes)
+
     # ------------------------------------------------------------------ questions
 
     @property

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from llmnb.models.asking import Duplicates, Model
     from llmnb.models.planning import Plan
     from llmnb.progress import Bars
+    from llmnb.records import Burst
 
 
 class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
@@ -76,6 +77,7 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
         max_requests_per_minute: Rate | None = None,
         max_tokens_per_minute: Rate | None = None,
         max_concurrent_requests: int | None = None,
+        burst: Burst = "announced",
         max_attempts: int = 3,
         budget_usd: float | None = None,
         time_limit: float | None = None,
@@ -117,6 +119,8 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
             max_requests_per_minute: A number, or a text such as ``"5 per second"``.
             max_tokens_per_minute: In the same forms.
             max_concurrent_requests: Requests in flight at once; None: found by trying.
+            burst: ``"announced"``: what the provider says is left of its limits is spent at once;
+                ``"smooth"``: at an even rate. Limits that are given here are always smooth.
             max_attempts: Attempts for a row that were unsent or surely unbilled.
             budget_usd: Dollars that are not overshot beyond what is in flight.
             time_limit: Seconds for a row from its first dispatch.

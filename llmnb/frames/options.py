@@ -13,6 +13,7 @@ from llmnb.errors import ConfigurationError
 from llmnb.frames.questions import Example
 from llmnb.models.asking import Duplicates, Model
 from llmnb.progress import Bars
+from llmnb.records import Burst
 
 OnError = Literal["null", "column", "raise"]
 """What becomes of rows that fail."""
@@ -37,6 +38,7 @@ class SharedOptions(TypedDict, total=False):
     max_requests_per_minute: Rate | None
     max_tokens_per_minute: Rate | None
     max_concurrent_requests: int | None
+    burst: Burst
     max_attempts: int
     budget_usd: float | None
     time_limit: float | None
@@ -118,6 +120,9 @@ class Options:
     max_requests_per_minute: Rate | None = None
     max_tokens_per_minute: Rate | None = None
     max_concurrent_requests: int | None = None
+    burst: Burst = "announced"
+    """Whether what a server says is left of its limits is spent at once, or smoothly."""
+
     max_attempts: int = 3
     """Attempts for a row that were unsent or surely unbilled."""
 
@@ -222,7 +227,7 @@ _FOR_PLAN = (
     "max_concurrent_requests",
     "budget_usd",
 )
-_FOR_START = (*_FOR_PLAN, "max_attempts", "time_limit", "hedge_after", "good_finish")
+_FOR_START = (*_FOR_PLAN, "burst", "max_attempts", "time_limit", "hedge_after", "good_finish")
 
 _FOR_BATCH = ("project_name", "share", "use_cache", "budget_usd")
 

@@ -133,7 +133,14 @@ _OF_ASKING = ("cache_vars", "gen_type", "allow_http")
 
 _OPTIONS = (
     *("project_name", "cache_dir", "share", "use_cache", "max_requests_per_minute"),
-    *("max_tokens_per_minute", "max_concurrent_requests", "max_rps", "max_attempts", "max_wait"),
+    *(
+        "max_tokens_per_minute",
+        "max_concurrent_requests",
+        "max_rps",
+        "burst",
+        "max_attempts",
+        "max_wait",
+    ),
     *("cooldown", "time_limit", "hedge_after", "budget_usd", "good_finish"),
 )
 """Options of a run; every other name, such as OpenAI's ``store``, is a field of the request."""

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 
+from llmnb.adapters.rates import Allowance
 from llmnb.adapters.redis import SharedStore, address
 from llmnb.errors import LimiterError
 from llmnb.rate_limiter.agreement import Agreement, Heard, Stated
@@ -45,6 +46,9 @@ _HORIZON = (200_000, 1_000_000)
 
 _UNWANTED_SECONDS = 1.5
 """What is held ahead is handed back when nobody has asked for it that long."""
+
+_USERS, _WITHOUT_LIMIT = "users", 1e9
+"""A key under which processes are counted and nothing is limited."""
 
 _JOIN, _LOOK, _LEAVE = "1", "0", "-1"
 
@@ -114,6 +118,20 @@ class Link:
         else:
             found.change(rule, time.monotonic())
         return found
+
+    def count_users(self, name: str, heard: Callable[[int], None]) -> None:
+        """Have the processes counted that use something together, with each beat.
+
+        Args:
+            name: What it is; all of them name it alike.
+            heard: Told how many there are, this one included.
+        """
+        users = self.limit(Rule((_USERS, name), Allowance(_WITHOUT_LIMIT, 60.0, "minute")))
+        self.listeners["users", name] = lambda: heard(users.alive)
+        self._keep_beating()
+        task = asyncio.get_running_loop().create_task(self._beat_once(_JOIN))
+        self._draws.add(task)
+        task.add_done_callback(self._draws.discard)
 
     def draw(self, limits: Limits, amounts: Sequence[float], now: float) -> float:
         """Have what is missing drawn; return the seconds until it is worth asking again.
