@@ -43,7 +43,7 @@ SILENCE_SECONDS = 60.0
 """After so long without a reply the burst begins anew."""
 
 _REMEMBERED = 4096
-"""Requests that are remembered before the first limit is heard of."""
+"""Requests that are remembered for limits that are not heard of yet."""
 
 _MISJUDGED = 4.0
 """A request may cost so many times the tokens that we think."""
@@ -126,13 +126,12 @@ class AnnouncedLimits:
         self.in_flight += 1
         if self._reopening >= 0:
             self._since_pause += 1
-        if self._standings:
-            for standing in self._standings.values():
-                standing.on_sent(one, standing.cost(one))
-        else:
-            self._log.append(one)
-            if len(self._log) > _REMEMBERED:
-                self._log.popleft()
+        for standing in self._standings.values():
+            standing.on_sent(one, standing.cost(one))
+        log = self._log
+        log.append(one)
+        while log[0].is_answered or len(log) > _REMEMBERED:
+            log.popleft()
         return one
 
     def on_reply(

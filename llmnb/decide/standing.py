@@ -67,6 +67,7 @@ _UNCLEAR_SECONDS = 3.0
 _SPACED = 0.98
 """Part of a limit that is used where it is kept evenly."""
 
+_REMEMBERED = 4096
 _HISTORY_STEP, _HISTORY_LENGTH = 0.1, 100
 
 _EPSILON = 1e-9
@@ -219,6 +220,10 @@ class Standing:
             self._first = request.number
             self._landed = max(self._landed, request.number)
         self._items.append(_Item(request.sent, cost, self._sum))
+        if len(self._items) > _REMEMBERED:  # nobody tells what is left
+            self._count(self._first, self._items.popleft())
+            self._first += 1
+            self._landed = max(self._landed, self._first)
         history = self._history
         if not history or request.sent - history[-1][0] >= _HISTORY_STEP:
             history.append((request.sent, self._sum))
