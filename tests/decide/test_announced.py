@@ -223,7 +223,7 @@ def test_a_remainder_that_means_nothing_is_no_leave_to_go_faster(tell):
     worst = worst_window(asked.sent, rate=500 / 60, burst=1.0, slack=1.0)
     shown_late = tell is garbled  # it falls and rises at first as if our requests were counted
     assert worst.amount <= worst.allowed + (4 if shown_late else 2) * HANDFUL
-    assert asked.seconds <= 26.0
+    assert asked.seconds <= 36.0  # 24 are the limit's own; a low figure still slows down
 
 
 @pytest.mark.parametrize("burst", ["announced", "smooth"])

@@ -21,7 +21,8 @@ SIGNATURE = (
     "share=True, "
     "duplicates='merge', details=False, on_error='null', max_requests_per_minute=None, "
     "max_tokens_per_minute=None, max_concurrent_requests=None, max_attempts=3, budget_usd=None, "
-    "time_limit=None, hedge_after=None, burst='announced', good_finish=(), mode='live', progress='auto')"
+    "time_limit=None, hedge_after=None, burst='announced', good_finish=(), mode='live', "
+    "progress='auto')"
 )
 
 
