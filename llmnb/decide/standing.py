@@ -29,7 +29,7 @@ import heapq
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from llmnb.decide.bucket import BURST_SECONDS, Bucket
 from llmnb.records import KindOfLimit, Told
@@ -86,9 +86,9 @@ class Sent:
     tokens: float
     input: float = 0.0
     output: float = 0.0
-    requests: float = 1.0
     """What it costs of each kind of limit."""
 
+    requests: ClassVar[float] = 1.0
     is_answered: bool = False
     is_refused: bool = False
 

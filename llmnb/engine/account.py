@@ -174,6 +174,10 @@ class Account:
 
     # ---------------------------------------------------------------------- news
 
+    def charged(self, tokens: float) -> float:
+        """Return what a limit of tokens counts for a request, as far as that has shown."""
+        return tokens * self.announced.charge.factor
+
     def settled(self, ticket: Ticket, used: float) -> float:
         """Return what a request has used of a token limit, as the provider counts it."""
         if used > 0 and self.announced.charge.is_before:
@@ -182,6 +186,7 @@ class Account:
 
     def wait(self, tokens: float, now: float) -> float:
         """Return the seconds until all limits let such a request go; infinity is "later"."""
+        tokens = self.charged(tokens)
         delay = self.admission.wait(tokens, now)
         if delay <= 0 and (delay := self.announced.wait(now, tokens)) > 0:
             self.admission.reason = self.announced.held
@@ -240,6 +245,9 @@ class Account:
         if requested is None and self.announced.limits().tokens_per_minute is not None:
             return  # what is left is known; somebody else may have taken it
         self.announced.charge.on_refusal(ticket.reserved, per_minute / 60.0, now, requested)
+        for admission in (self.admission, None if ticket.lane is None else ticket.lane.admission):
+            if admission is not None and admission.tokens is not None:
+                admission.tokens.drain(now)
 
     def on_success(self, ticket: Ticket, seconds: float, now: float) -> bool:
         """Learn from an answer; return whether the limits changed.

@@ -225,14 +225,15 @@ class Gate:
 
     def _own_delay(self, lane: Lane, tokens: float, now: float) -> float:
         """Return the seconds until a run's own limits and slots let such a request go."""
-        tokens *= self.account.announced.charge.factor
         if lane.is_held:
             lane.reason = ""
             return math.inf
         own = lane.admission
-        if own is not None and (delay := own.wait(tokens, now)) > 0:
-            lane.reason = own.reason
-            return delay
+        if own is not None:
+            delay = own.wait(self.account.charged(tokens), now)
+            if delay > 0:
+                lane.reason = own.reason
+                return delay
         if lane.is_sharing and self.account.free_slots <= 0:
             lane.reason = "concurrency"
             return math.inf
@@ -240,7 +241,7 @@ class Gate:
 
     def _delay(self, tokens: float, now: float) -> float:
         """Return the seconds until the account lets such a request go; infinity is "later"."""
-        delay = self.account.wait(tokens * self.account.announced.charge.factor, now)
+        delay = self.account.wait(tokens, now)
         if delay > 0:
             return delay
         health = self.health
@@ -251,7 +252,7 @@ class Gate:
     def _enter(self, lane: Lane, tokens: float, now: float, row: Hashable) -> Ticket:
         """Take a slot; whoever calls it knows that there is one."""
         account, health = self.account, self.health
-        tokens *= account.announced.charge.factor
+        tokens = account.charged(tokens)
         is_probe = health.breaker.is_open
         if is_probe:
             health.breaker.may_send(now)  # takes the one probe there is

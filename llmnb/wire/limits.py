@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from llmnb.records import KindOfLimit, Told
 from llmnb.wire.durations import duration_of, moment_of, number_of, wait_of
@@ -128,14 +128,20 @@ def _openai(
         )
 
 
-def _openai_or_gateway(headers: _Headers) -> Iterator[Told]:
+def _openai_or_gateway(headers: _Headers) -> Iterable[Told]:
     """Read OpenAI's names; where there are none those of whatever stands before the server."""
-    is_told = False
-    for one in _openai(headers):
-        is_told = True
-        yield one
-    if not is_told:
-        yield from _gateway(headers)
+    if not _OPENAI_LIMITS.isdisjoint(headers):
+        return _openai(headers)
+    return () if _GATEWAY_LIMITS.isdisjoint(headers) else _gateway(headers)
+
+
+_OPENAI_LIMITS = frozenset(
+    f"x-ratelimit-{part}-{kind}"
+    for part in ("limit", "remaining")
+    for kind in ("requests", "tokens")
+)
+_GATEWAY_LIMITS = frozenset(("ratelimit", "ratelimit-limit", "x-ratelimit-limit"))
+"""Looked for in every reply of those who may tell nothing."""
 
 
 def _azure(headers: _Headers) -> Iterator[Told]:
@@ -266,7 +272,7 @@ def _reset(text: str, headers: _Headers) -> tuple[float | None, float]:
     return max(0.0, moment - now), _DATE_IS_OUT_BY + (_FINE if moment % 1 else _COARSE)
 
 
-_FAMILIES: dict[str, Callable[[_Headers], Iterator[Told]]] = {
+_FAMILIES: dict[str, Callable[[_Headers], Iterable[Told]]] = {
     "openai": _openai_or_gateway,
     "azure": _azure,
     "groq": _groq,

@@ -88,6 +88,7 @@ def test_a_count_that_nobody_tells_is_found_from_refusals(real, rows):
         else:
             late += now > 1.0
             charge.on_refusal(charge.of(mine), rate, now)
+            ours.drain(now)
             paused = now + (125.0 - theirs) / rate
 
     assert late <= 0.03 * rows
