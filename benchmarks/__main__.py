@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from benchmarks import (
     announced,
@@ -160,7 +160,7 @@ def main() -> int:
     figures: list[Figure] = []
     with SimulatedProvider.spawn(transport="fast", ledger="totals") as server:
         url = server.base_url
-        measurements: dict[str, Callable[[], list[Figure]]] = {
+        measurements: dict[str, Callable[[], Iterable[Figure]]] = {
             "request": lambda: per_request(url, 10_000 // scale, rounds),
             "growth": lambda: growth(url, 10_000 // scale, rounds),
             "warm": lambda: warm(url, 100_000 // scale, rounds),

@@ -10,6 +10,7 @@ import asyncio
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 
 import aiohttp
 
@@ -141,11 +142,13 @@ def token_counting(*, headers: bool, rows: int = 600) -> list[Figure]:
     ]
 
 
-def measure(rounds: int) -> list[Figure]:
+def measure(rounds: int) -> Iterator[Figure]:
     """Run all of them."""
-    figures = small_table(rounds)
-    figures += use("400 rows, bucket of 10 s announced", why="the last of a bucket is kept back")
-    figures += use(
+    yield from small_table(rounds)
+    yield from token_counting(headers=True)
+    yield from token_counting(headers=False)
+    yield from use("400 rows, bucket of 10 s announced", why="the last of a bucket is kept back")
+    yield from use(
         "a limit told by the user alone, one second's worth",
         burst=1.0,
         told=600,
@@ -153,11 +156,10 @@ def measure(rounds: int) -> list[Figure]:
         refused=0.001,
         why="0.9 s at once, then evenly",
     )
-    figures += use(
+    yield from use(
         "another client takes a third",
         others=200.0,
         unused=0.1,
         refused=0.01,
         why="what the other one may take meanwhile is kept back",
     )
-    return [*figures, *token_counting(headers=True), *token_counting(headers=False)]

@@ -100,6 +100,7 @@ class Link:
         self._again: dict[Limits, float] = {}
         """When it is worth asking again for what was not given."""
 
+        self._is_closed = False
         self._beat: asyncio.Task[None] | None = None
         self._draws: set[asyncio.Task[None]] = set()
 
@@ -206,7 +207,7 @@ class Link:
 
     async def _beating(self) -> None:
         is_quiet = False
-        while True:
+        while not self._is_closed:
             if is_quiet and self.lost is None:
                 if not self._agreement.has_words:
                     return
@@ -294,10 +295,12 @@ class Link:
 
     async def close(self) -> None:
         """Say goodbye, with what was used last."""
-        if self._beat is not None:
-            self._beat.cancel()
-        for task in list(self._draws):
+        self._is_closed = True
+        tasks = [*self._draws, *([] if self._beat is None else [self._beat])]
+        for task in tasks:
             task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)  # one that is being answered may not hear of its end
         try:
             if self.lost is None and self._beat is not None:
                 await self._agreement.leave()
