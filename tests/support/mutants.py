@@ -1,13 +1,16 @@
-"""
+r"""
 Sixty small faults, put into the code one at a time, to see whether the tests notice each.
 
     python tests/support/mutants.py list # what would be changed
     python tests/support/mutants.py run --out killed.jsonl   # a line a fault; resumes
-    python tests/support/mutants.py run --out new.jsonl --only-killed-in killed.jsonl
+    python tests/support/mutants.py run --out new.jsonl --only-killed-in killed.jsonl \
+        --drawn-from OLD
 
-The faults are drawn with a seed from the code of ``--code`` (default: this tree), ten of each
-group, and tried by the tests of ``--tests`` (default: this tree), so that an old and a new
-suite can be compared on the very same faults. A fault that hangs the tests is noticed.
+The faults are drawn with a seed from the code of ``--drawn-from`` (default: ``--code``), ten of
+each group, put into the code of ``--code`` (default: this tree) and tried by the tests of
+``--tests`` (default: this tree), so that an old and a new suite can be compared on the very same
+faults. A fault whose line is no more in ``--code`` is left out, and said. A fault that hangs
+the tests is noticed.
 """
 
 from __future__ import annotations
@@ -16,12 +19,13 @@ import argparse
 import ast
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -149,6 +153,26 @@ def mutants(code: Path) -> list[Mutant]:
     return drawn
 
 
+def moved(mutant: Mutant, old: Path, new: Path) -> Mutant | None:
+    """Return the same fault in another version of the code, `None` where its line is gone."""
+    was = (old / mutant.file).read_bytes()
+    if not (new / mutant.file).exists():
+        return None
+    start = was.rfind(b"\n", 0, mutant.start) + 1
+    end = was.index(b"\n", mutant.start) + 1
+    before = was[was.rfind(b"\n", 0, start - 1) + 1 : start] if start else b""
+    whole = (new / mutant.file).read_bytes()
+    # With the line before it, where the line alone is not unique.
+    for context in (b"", before):
+        wanted = context + was[start:end]
+        if (b"\n" + whole).count(b"\n" + wanted) == 1:
+            at = (b"\n" + whole).index(b"\n" + wanted) + len(context) + mutant.start - start
+            line = whole.count(b"\n", 0, at) + 1
+            size = mutant.end - mutant.start
+            return replace(mutant, line=line, start=at, end=at + size)
+    return None
+
+
 def _tree(code: Path, tests: Path, folder: Path) -> None:
     for name in ("llmnb", "examples", "docs", "benchmarks", "notebooks", "tools"):
         shutil.copytree(code / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -160,15 +184,25 @@ def _tree(code: Path, tests: Path, folder: Path) -> None:
         (folder / name).symlink_to((ROOT / name).resolve())
 
 
-def _is_killed(folder: Path, group: str, limit: float) -> str:
+def _is_killed(folder: Path, group: str, limit: float, first: str = "") -> str:
     """Return what noticed the fault in a tree, nothing where it lives."""
-    for place in GROUPS[group][1]:
+    for place in [*filter(None, [first]), *GROUPS[group][1]]:
         if not (folder / "tests" / place).exists():
             continue
-        asked = [sys.executable, "-m", "pytest", "-q", "-x", "--timeout=120", "--tb=no"]
+        asked = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-p",
+            "no:nbmake",
+            "--timeout=120",
+            "--tb=no",
+        ]
         try:
             done = subprocess.run(
-                [*asked, "-p", "no:cacheprovider", f"tests/{place}"],
+                [*asked, "-p", "no:cacheprovider", "-p", "no:nbmake", f"tests/{place}"],
                 cwd=folder, capture_output=True, text=True, timeout=limit,
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
@@ -182,8 +216,17 @@ def _is_killed(folder: Path, group: str, limit: float) -> str:
     return ""
 
 
-def run(code: Path, tests: Path, out: Path, chosen: list[Mutant], limit: float) -> None:
-    """Try each fault; append one line for each to a file."""
+def run(
+    code: Path,
+    tests: Path,
+    out: Path,
+    chosen: list[Mutant],
+    limit: float,
+    *,
+    drawn_from: Path,
+    killers: dict[str, str],
+) -> None:
+    """Try each fault, the file that noticed it elsewhere first; append a line for each."""
     known = {row["name"] for row in _rows(out)}
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "tree"
@@ -192,12 +235,16 @@ def run(code: Path, tests: Path, out: Path, chosen: list[Mutant], limit: float) 
         for mutant in chosen:
             if mutant.name in known:
                 continue
-            file = folder / mutant.file
+            here = moved(mutant, drawn_from, code)
+            if here is None:
+                print("gone  ", mutant.name, flush=True)
+                continue
+            file = folder / here.file
             whole = file.read_bytes()
-            changed = whole[: mutant.start] + mutant.new.encode() + whole[mutant.end :]
+            changed = whole[: here.start] + here.new.encode() + whole[here.end :]
             try:
                 file.write_bytes(changed)
-                by = _is_killed(folder, mutant.group, limit)
+                by = _is_killed(folder, mutant.group, limit, killers.get(mutant.name, ""))
             finally:
                 file.write_bytes(whole)
             row = {"name": mutant.name, **asdict(mutant), "killed_by": by}
@@ -217,6 +264,7 @@ def main() -> None:
     parser.add_argument("do", choices=["list", "run"])
     parser.add_argument("--code", type=Path, default=ROOT)
     parser.add_argument("--tests", type=Path, default=ROOT)
+    parser.add_argument("--drawn-from", type=Path)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--only-killed-in", type=Path)
     parser.add_argument(
@@ -224,10 +272,15 @@ def main() -> None:
     )
     parser.add_argument("--part", default="0/1", help="k/n: every n-th fault, beginning with k")
     asked = parser.parse_args()
-    chosen = mutants(asked.code)
+    drawn_from = asked.drawn_from or asked.code
+    chosen = mutants(drawn_from)
+    killers = {
+        row["name"]: "".join(re.findall(r"tests/([\w/]+\.py)", row["killed_by"])[:1])
+        for row in _rows(asked.only_killed_in)
+        if row["killed_by"]
+    }
     if asked.only_killed_in:
-        killed = {row["name"] for row in _rows(asked.only_killed_in) if row["killed_by"]}
-        chosen = [mutant for mutant in chosen if mutant.name in killed]
+        chosen = [mutant for mutant in chosen if mutant.name in killers]
     part, parts = map(int, asked.part.split("/"))
     chosen = chosen[part::parts]
     if asked.do == "list":
@@ -236,7 +289,15 @@ def main() -> None:
         return
     if asked.out is None:
         parser.error("run needs --out FILE")
-    run(asked.code, asked.tests, asked.out, chosen, asked.limit)
+    run(
+        asked.code,
+        asked.tests,
+        asked.out,
+        chosen,
+        asked.limit,
+        drawn_from=drawn_from,
+        killers=killers,
+    )
 
 
 if __name__ == "__main__":
