@@ -136,7 +136,8 @@ def token_counting(*, headers: bool, rows: int = 600) -> list[Figure]:
     how = "announced" if headers else "not announced"
     in_all = sum(row.end == "refused" for row in sent)
     detail = (
-        f"{rows} rows in {seconds:.1f} s, {in_all} refused in all; both from the first second on"
+        f"{rows} rows in {seconds:.1f} s, {in_all} refused in all; from the first second on, "
+        "a Retry-After of a whole second and the handful after it among them"
     )
     return [
         Figure(f"unknown token counting, {how}: refused after 1 s", refused, 0.03, detail),

@@ -159,7 +159,7 @@ class Gate:
     def is_throttled(self, run: object = None) -> bool:
         """Whether more than a free slot is missing: a limit, a pause, or the target itself."""
         is_open = self.health.breaker.is_open
-        return is_open or self.reason(run) in ("requests", "tokens", "pause")
+        return is_open or self.reason(run) in ("requests", "tokens", "pause", "start")
 
     # ------------------------------------------------------------------ admission
 
