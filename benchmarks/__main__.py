@@ -17,9 +17,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from benchmarks import (
+    announced,
     beside,
     dask,
     embeddings,
@@ -160,13 +161,14 @@ def main() -> int:
     figures: list[Figure] = []
     with SimulatedProvider.spawn(transport="fast", ledger="totals") as server:
         url = server.base_url
-        measurements: dict[str, Callable[[], list[Figure]]] = {
+        measurements: dict[str, Callable[[], Iterable[Figure]]] = {
             "request": lambda: per_request(url, 10_000 // scale, rounds),
             "growth": lambda: growth(url, 10_000 // scale, rounds),
             "warm": lambda: warm(url, 100_000 // scale, rounds),
             "imports": lambda: imports(3 * rounds),
             "memory": lambda: tables.memory(url, 20_000 // scale),
             "limits": lambda: limits.measure(scale),
+            "announced": lambda: announced.measure(min(rounds, 3)),
             "failing": lambda: failing.measure(scale),
             "beside": lambda: beside.figures(min(rounds, 3)),
             "two_kernels": lambda: two_kernels.figures(min(rounds, 3)),

@@ -35,7 +35,7 @@ from llmnb.options import (
     with_params,
 )
 from llmnb.rates import Rate
-from llmnb.records import Limits, Outcome, secret
+from llmnb.records import Burst, Limits, Outcome, secret
 from llmnb.store import clearing
 
 logger = logging.getLogger("llmnb")
@@ -85,6 +85,8 @@ class AsyncLLM:
         max_tokens_per_minute: Tokens a minute, prompt and answer together, in the same forms.
         max_concurrent_requests: Requests in flight at once; None: found by trying.
         max_rps: True sends evenly spaced requests, a burst of one.
+        burst: Whether what the provider says is left of its limits is spent at once
+            ("announced"), or at a smooth rate ("smooth").
         max_attempts: Attempts for a request that was unsent or surely unbilled, the first included.
         token_encoding_name: Encoding that counts tokens.
         logging_level: Level of the logger ``llmnb``: 10 to 40, or its name.
@@ -129,6 +131,7 @@ class AsyncLLM:
         max_tokens_per_minute: Rate | None = None,
         max_concurrent_requests: int | None = None,
         max_rps: bool = False,
+        burst: Burst = "announced",
         max_attempts: int = 3,
         token_encoding_name: str = "cl100k_base",
         logging_level: int | str = logging.INFO,
@@ -156,6 +159,7 @@ class AsyncLLM:
         self.max_tokens_per_minute = max_tokens_per_minute
         self.max_concurrent_requests = max_concurrent_requests
         self.max_rps = max_rps
+        self.burst: Burst = checked({"burst": burst})["burst"]
         self.max_attempts = max_attempts
         self.token_encoding_name = token_encoding_name
         self.logging_level = logging_level
@@ -446,6 +450,7 @@ class AsyncLLM:
             tokens_per_minute=own.get("max_tokens_per_minute"),
             concurrency=own.get("max_concurrent_requests"),
             even=own.get("max_rps", False),
+            burst=own.get("burst", "announced"),
         )
         chosen.update(limits)
         mode = chosen.pop("mode", "live")
@@ -518,11 +523,12 @@ _LIMITS = (
     "max_tokens_per_minute",
     "max_concurrent_requests",
     "max_rps",
+    "burst",
     "max_attempts",
 )
 
 
-_OF_THE_ACCOUNT = _LIMITS[:4]
+_OF_THE_ACCOUNT = _LIMITS[:5]
 
 _OPTIONS = (
     *_LIMITS,

@@ -14,10 +14,11 @@ import numbers
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, get_args
 
 from llmnb.errors import ConfigurationError
 from llmnb.rates import ACCEPTED, per_minute
+from llmnb.records import Burst
 
 Door = Literal[
     "call",
@@ -212,6 +213,12 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "max_requests_per_minute": _option("a rate above 0", _RATE, *_ALL),
     "max_tokens_per_minute": _option("a rate above 0", _RATE, *_ALL),
+    "burst": _option(
+        "how what a server says is left of a limit is spent",
+        _choice(*get_args(Burst)),
+        *_ALL,
+        required=True,
+    ),
     "max_concurrent_requests": _option(
         "the number of requests in flight at once", _whole(1), *_COUNTED
     ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import orjson
 
@@ -272,19 +272,36 @@ class RawReply:
     """Seconds from sending to the last byte."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Announced:
-    """Limits that a reply's headers told; None where they are silent."""
+Burst = Literal["announced", "smooth"]
+"""Whether what a server says is left of a limit is spent at once, or at a smooth rate."""
 
-    requests_per_minute: float | None = None
-    requests_remaining: int | None = None
-    requests_reset: float | None = None
-    """Seconds until the request limit is whole again."""
 
-    tokens_per_minute: float | None = None
-    tokens_remaining: int | None = None
-    tokens_reset: float | None = None
-    """Seconds until the token limit is whole again."""
+KindOfLimit = Literal["requests", "tokens", "input", "output"]
+"""What a limit counts; `input` and `output` are tokens that are counted apart."""
+
+
+class Told(NamedTuple):
+    """How one limit stands, as a reply's headers tell it; None where they are silent."""
+
+    kind: KindOfLimit
+
+    limit: float | None
+    """Most in a period."""
+
+    left: float | None
+    """What remained of it when the request had been counted."""
+
+    reset: float | None
+    """Seconds until it is whole again, or until its window ends."""
+
+    period: float = 60.0
+    """Seconds."""
+
+    grain: float = 1.0
+    """The steps in which `left` is told."""
+
+    out_by: float = 0.0
+    """Seconds by which `reset` may be told too long or too short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,18 +316,23 @@ class Limits:
     even: bool = False
     """`max_rps=True`: a burst of one, evenly spaced."""
 
+    burst: Burst = "announced"
+    """Whether what a server says is left is spent at once, or smoothly."""
+
     def within(self, other: Limits) -> Limits:
         """Return what both allow.
 
         Example:
-            >>> Limits(requests_per_minute=60).within(Limits(requests_per_minute=6, concurrency=2))
-            Limits(requests_per_minute=6, tokens_per_minute=None, concurrency=2, even=False)
+            >>> both = Limits(requests_per_minute=60).within(Limits(requests_per_minute=6))
+            >>> both.requests_per_minute
+            6
         """
         return Limits(
             requests_per_minute=_least(self.requests_per_minute, other.requests_per_minute),
             tokens_per_minute=_least(self.tokens_per_minute, other.tokens_per_minute),
             concurrency=_least(self.concurrency, other.concurrency),
             even=self.even or other.even,
+            burst="smooth" if "smooth" in (self.burst, other.burst) else "announced",
         )
 
 

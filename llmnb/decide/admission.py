@@ -12,8 +12,9 @@ from typing import Literal
 from llmnb.decide.bucket import BURST_SECONDS, Bucket
 from llmnb.records import Limits
 
-Reason = Literal["", "concurrency", "requests", "tokens", "pause"]
-"""What holds the next request back; empty when nothing does."""
+Reason = Literal["", "concurrency", "requests", "tokens", "pause", "start"]
+"""What holds the next request back, empty when nothing does; ``start`` is how the first replies,
+or those after a pause, turn out."""
 
 DEFAULT_CONCURRENCY = 64
 """Requests in flight when neither the person nor the provider names a number."""

@@ -79,6 +79,11 @@ class Bucket:
         """Return what was taken too much; a negative amount takes the rest of what was used."""
         self.level = min(self.capacity, self.level + amount)
 
+    def drain(self, now: float) -> None:
+        """Note that a server has refused for it: nothing is left, whatever was believed."""
+        self._advance(now)
+        self.level = min(self.level, 0.0)
+
     def change_rate(
         self,
         per_minute: float,

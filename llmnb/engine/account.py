@@ -8,15 +8,21 @@ the smallest holds.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission
+from llmnb.decide.announced import AnnouncedLimits
 from llmnb.decide.bound import Bound, rebound
-from llmnb.decide.learned import Learned
 from llmnb.decide.pace import PLACES, Finding
 from llmnb.engine.lanes import Lanes, Ticket
-from llmnb.records import Announced, Limits
+from llmnb.errors import LLMNBError, RateLimited
+from llmnb.records import Limits, Told
+from llmnb.wire.limits import refused_for
+
+LimitSource = Literal["", "given", "announced", "found"]
+"""Where a limit comes from; empty where there is none."""
 
 
 class Account:
@@ -32,9 +38,9 @@ class Account:
         "_claims",
         "_lanes",
         "admission",
+        "announced",
         "finding",
         "found_pace",
-        "learned",
         "own",
         "sharing",
     )
@@ -42,7 +48,7 @@ class Account:
     def __init__(self, own: Limits, lanes: Lanes, *, now: float) -> None:
         self.own = own
         self.admission = Admission(own, now=now)
-        self.learned = Learned()
+        self.announced = AnnouncedLimits()
         self.finding: Finding | None = None
         """Finds the number of slots where nobody names one, and perhaps a pace."""
 
@@ -85,7 +91,9 @@ class Account:
 
     def apply(self, now: float) -> None:
         """Hold the account to what is known by now."""
-        claims, told = [self.own, *self._claims.values()], self.learned.limits()
+        claims = [self.own, *self._claims.values()]
+        bursts = [one.burst for one in (*claims, *(lane.limits for lane in self._lanes.all()))]
+        self.announced.burst = "smooth" if "smooth" in bursts else "announced"
         slots = (
             _least_count(claim.concurrency for claim in self._claims.values())
             or self.own.concurrency
@@ -96,19 +104,22 @@ class Account:
         found = self.finding.per_minute if self.finding is not None else None
         chosen = replace(
             self.own,
-            requests_per_minute=_least(
-                (found, *(one.requests_per_minute for one in (*claims, told)))
-            ),
-            tokens_per_minute=_least(one.tokens_per_minute for one in (*claims, told)),
+            requests_per_minute=_least((found, *(one.requests_per_minute for one in claims))),
+            tokens_per_minute=_least(one.tokens_per_minute for one in claims),
             concurrency=slots,
             even=any(claim.even for claim in claims),
         )
         self.admission.change(chosen, now=now)
         if slots is None:
             self.admission.concurrency = math.inf
+        given = [self.admission.limits, *(lane.limits for lane in self._lanes.all())]
+        self.announced.is_paced = any(
+            one.requests_per_minute is not None or one.tokens_per_minute is not None
+            for one in given
+        )
         if self.finding is None and not is_named:
             # A pace that is known keeps the limit; slots need not be found from below.
-            limits = [self.admission.limits, *(lane.limits for lane in self._lanes.all())]
+            limits = [self.limits(), *(lane.limits for lane in self._lanes.all())]
             has_pace = any(one.requests_per_minute is not None for one in limits)
             self.finding = Finding(start=PLACES) if has_pace else Finding()
         self.found_pace = found
@@ -117,8 +128,19 @@ class Account:
 
     def limits(self, run: object = None) -> Limits:
         """Return the limits that a run is held to: its own and the account's."""
-        lane, limits = self._lanes.get(run), self.admission.limits
+        lane = self._lanes.get(run)
+        limits = self.admission.limits.within(self.announced.limits())
         return limits if lane is None else limits.within(lane.limits)
+
+    def source(self, kind: Literal["requests", "tokens"], limit: float | None) -> LimitSource:
+        """Return where a limit comes from: given by a person, announced, or found by trying."""
+        if limit is None:
+            return ""
+        told = self.announced.limits()
+        is_requests = kind == "requests"
+        if limit == (told.requests_per_minute if is_requests else told.tokens_per_minute):
+            return "announced"
+        return "found" if is_requests and limit == self.found_pace else "given"
 
     def slots_of(self, run: object = None) -> int:
         """Return how many requests of a run may be in flight at once."""
@@ -152,15 +174,80 @@ class Account:
 
     # ---------------------------------------------------------------------- news
 
-    def on_headers(self, announced: Announced, ticket: Ticket, now: float) -> bool:
-        """Take the limits that a reply's headers told; return whether they changed."""
-        before = self.learned.limits()
-        self.learned.on_headers(announced, ticket.began, now)
-        is_changed = self.learned.limits() != before
-        if is_changed:
-            self.apply(now)
-        self.learned.reconcile(self.admission, now)
-        return is_changed
+    def charged(self, tokens: float) -> float:
+        """Return what a limit of tokens counts for a request, as far as that has shown."""
+        return tokens * self.announced.charge.factor
+
+    def settled(self, ticket: Ticket, used: float) -> float:
+        """Return what a request has used of a token limit, as the provider counts it."""
+        if used > 0 and self.announced.charge.is_before:
+            return max(used, ticket.reserved)
+        return used
+
+    def wait(self, tokens: float, now: float) -> float:
+        """Return the seconds until all limits let such a request go; infinity is "later"."""
+        tokens = self.charged(tokens)
+        delay = self.admission.wait(tokens, now)
+        if delay <= 0 and (delay := self.announced.wait(now, tokens)) > 0:
+            self.admission.reason = self.announced.held
+        return delay
+
+    def admit(self, ticket: Ticket, now: float) -> None:
+        """Let one request go; ask `wait` first."""
+        self.admission.admit(ticket.reserved, now)
+        ticket.sent = self.announced.on_sent(now, ticket.reserved)
+
+    def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
+        """Take back a request that has ended."""
+        self.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
+        if ticket.sent is not None:
+            self.announced.on_end(ticket.sent, used=used, was_sent=was_sent)
+
+    def pause(self, until: float, now: float) -> float:
+        """Send nothing before a moment; return the seconds by which the pause is longer now."""
+        admission = self.admission
+        before = max(now, admission.paused_until)
+        if admission.paused_until <= now:
+            self.announced.on_pause()
+        admission.pause(until)
+        return max(0.0, admission.paused_until - before)
+
+    def on_reply(
+        self, told: Sequence[Told], ticket: Ticket, now: float, error: LLMNBError | None
+    ) -> None:
+        """Take what a reply tells of the limits.
+
+        Args:
+            told: How they stand.
+            ticket: The request.
+            now: The time.
+            error: What the reply means; None for a good one.
+        """
+        if ticket.sent is not None:
+            self.announced.on_reply(
+                ticket.sent,
+                told,
+                now,
+                is_refused=isinstance(error, RateLimited),
+                is_good=error is None,
+            )
+        if error is None:
+            self.announced.charge.on_passed(ticket.reserved)
+        elif isinstance(error, RateLimited):
+            self._learn_charge(error, ticket, now)
+
+    def _learn_charge(self, error: RateLimited, ticket: Ticket, now: float) -> None:
+        """Learn from a refusal what the provider counts, where a limit of tokens is known."""
+        per_minute = self.limits(None if ticket.lane is None else ticket.lane.run).tokens_per_minute
+        kind, requested = refused_for(error.details.body or "")
+        if per_minute is None or ticket.reserved <= 0 or kind == "requests":
+            return
+        if requested is None and self.announced.limits().tokens_per_minute is not None:
+            return  # what is left is known; somebody else may have taken it
+        self.announced.charge.on_refusal(ticket.reserved, per_minute / 60.0, now, requested)
+        for admission in (self.admission, None if ticket.lane is None else ticket.lane.admission):
+            if admission is not None and admission.tokens is not None:
+                admission.tokens.drain(now)
 
     def on_success(self, ticket: Ticket, seconds: float, now: float) -> bool:
         """Learn from an answer; return whether the limits changed.

@@ -89,10 +89,8 @@ class Attempt:
         try:
             raw = await target.send(self.call, on_delta=self._on_delta if self.on_delta else None)
             gate.health.has_answered = True
-            told = target.announced(raw)
-            if told is not None:
-                gate.on_headers(told, ticket)
             error = target.judge(raw)
+            gate.on_reply(target.announced(raw), ticket, error)
             if error is not None:
                 used = 0.0
                 return self._failed(error)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Literal
 
 from llmnb.decide.admission import Reason
@@ -27,7 +27,7 @@ from llmnb.engine.account import Account
 from llmnb.engine.health import Health
 from llmnb.engine.lanes import Lane, Lanes, Ticket, Turn
 from llmnb.errors import LLMNBError
-from llmnb.records import Announced, Limits
+from llmnb.records import Limits, Told
 
 Holding = Reason | Literal["breaker", "recovery"]
 """What holds the first in the queue back."""
@@ -102,6 +102,10 @@ class Gate:
         self.account.bind(bound, self.clock())
         self.advance()
 
+    def know_of(self, processes: int) -> None:
+        """Note how many processes of ours draw on the account, this one included."""
+        self.account.announced.know_of(processes)
+
     # ------------------------------------------------------------------ questions
 
     @property
@@ -155,7 +159,7 @@ class Gate:
     def is_throttled(self, run: object = None) -> bool:
         """Whether more than a free slot is missing: a limit, a pause, or the target itself."""
         is_open = self.health.breaker.is_open
-        return is_open or self.reason(run) in ("requests", "tokens", "pause")
+        return is_open or self.reason(run) in ("requests", "tokens", "pause", "start")
 
     # ------------------------------------------------------------------ admission
 
@@ -225,9 +229,11 @@ class Gate:
             lane.reason = ""
             return math.inf
         own = lane.admission
-        if own is not None and (delay := own.wait(tokens, now)) > 0:
-            lane.reason = own.reason
-            return delay
+        if own is not None:
+            delay = own.wait(self.account.charged(tokens), now)
+            if delay > 0:
+                lane.reason = own.reason
+                return delay
         if lane.is_sharing and self.account.free_slots <= 0:
             lane.reason = "concurrency"
             return math.inf
@@ -235,7 +241,7 @@ class Gate:
 
     def _delay(self, tokens: float, now: float) -> float:
         """Return the seconds until the account lets such a request go; infinity is "later"."""
-        delay = self.account.admission.wait(tokens, now)
+        delay = self.account.wait(tokens, now)
         if delay > 0:
             return delay
         health = self.health
@@ -246,6 +252,7 @@ class Gate:
     def _enter(self, lane: Lane, tokens: float, now: float, row: Hashable) -> Ticket:
         """Take a slot; whoever calls it knows that there is one."""
         account, health = self.account, self.health
+        tokens = account.charged(tokens)
         is_probe = health.breaker.is_open
         if is_probe:
             health.breaker.may_send(now)  # takes the one probe there is
@@ -254,8 +261,6 @@ class Gate:
         lane.in_flight += 1
         if lane.admission is not None:
             lane.admission.admit(tokens, now)
-        account.admission.admit(tokens, now)
-        account.learned.on_sent(tokens, now)
         finding, sequence = None, 0
         if lane.is_sharing:
             account.sharing += 1
@@ -266,14 +271,17 @@ class Gate:
         if recovery is not None:
             recovery.in_flight += 1
         # In the order of the fields: by name this costs twice as much.
-        return Ticket(
+        ticket = Ticket(
             tokens, sequence, now, is_probe, False, row, recovery, lane, finding, lane.is_sharing
         )
+        account.admit(ticket, now)
+        return ticket
 
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
         """Give a slot back; the next in the queue is admitted at once."""
         lane, account, lanes = ticket.lane, self.account, self.lanes
-        account.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
+        used = account.settled(ticket, used)
+        account.release(ticket, used=used, was_sent=was_sent)
         if lane is not None:
             lane.in_flight -= 1
             if lane.admission is not None:
@@ -301,10 +309,8 @@ class Gate:
 
     def pause(self, seconds: float) -> None:
         """Admit nobody for so many seconds."""
-        now, admission = self.clock(), self.account.admission
-        before = max(now, admission.paused_until)
-        admission.pause(now + seconds)
-        self.waited += max(0.0, admission.paused_until - before)
+        now = self.clock()
+        self.waited += self.account.pause(now + seconds, now)
         self._move_on(anybody=seconds > LONGEST_SERVER_WAIT)
         self.advance()
 
@@ -356,10 +362,11 @@ class Gate:
 
     # --------------------------------------------------------------------- news
 
-    def on_headers(self, announced: Announced, ticket: Ticket) -> None:
-        """Take the limits that a reply's headers told."""
-        if self.account.on_headers(announced, ticket, self.clock()):
-            self.advance()
+    def on_reply(
+        self, told: Sequence[Told], ticket: Ticket, error: LLMNBError | None = None
+    ) -> None:
+        """Take what a reply tells of the limits, and whether it is a good one."""
+        self.account.on_reply(told, ticket, self.clock(), error)
 
     def on_success(self, ticket: Ticket, seconds: float) -> None:
         """Note that the target has answered."""

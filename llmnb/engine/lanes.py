@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from llmnb.decide.admission import Admission, Reason
 from llmnb.decide.pace import Finding
 from llmnb.decide.slow_start import SlowStart
+from llmnb.decide.standing import Sent
 from llmnb.records import Limits
 
 _RUNS_REMEMBERED = 16
@@ -56,6 +57,9 @@ class Ticket:
 
     is_repeat: bool = False
     """Whether its row had failed and went before others that had not."""
+
+    sent: Sent | None = None
+    """What the announced limits know of it."""
 
 
 @dataclass(slots=True, eq=False)

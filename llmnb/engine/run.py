@@ -327,7 +327,8 @@ def _only(failed: list[Outcome], causes: str | Iterable[str] | None) -> list[Out
 def _pool(target: Target, gate: Gate, now: float, run: Walk) -> PoolStatus:
     # An ended run has no lane any more; what it was held to is still told.
     account = gate.account
-    limits, told = account.limits(run).within(run.options.limits), account.learned.limits()
+    limits, told = account.limits(run).within(run.options.limits), account.announced.limits()
+    announced = account.announced
     return PoolStatus(
         provider=target.provider,
         model=target.model,
@@ -338,6 +339,11 @@ def _pool(target: Target, gate: Gate, now: float, run: Walk) -> PoolStatus:
         tokens_per_minute=limits.tokens_per_minute,
         learned=limits.requests_per_minute is not None
         and limits.requests_per_minute in (told.requests_per_minute, account.found_pace),
+        requests_from=account.source("requests", limits.requests_per_minute),
+        tokens_from=account.source("tokens", limits.tokens_per_minute),
+        requests_left=announced.left("requests", now),
+        tokens_left=announced.left("tokens", now),
+        distrust=announced.distrust,
         paused_seconds=max(0.0, account.admission.paused_until - now),
         is_open=gate.health.breaker.is_open,
     )

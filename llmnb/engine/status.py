@@ -121,6 +121,17 @@ class PoolStatus:
     learned: bool = False
     """Whether the limits were read from the provider's headers."""
 
+    requests_from: str = ""
+    """Where the limit of requests comes from: "given", "announced", "found" by trying, or ""."""
+
+    tokens_from: str = ""
+    requests_left: float | None = None
+    """What is left of an announced limit; None where nothing tells it."""
+
+    tokens_left: float | None = None
+    distrust: str = ""
+    """In a few words why an announcement is not believed; empty where it is."""
+
     paused_seconds: float = 0.0
     """Seconds until it may be asked again (`Retry-After`)."""
 

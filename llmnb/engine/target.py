@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from llmnb.errors import LLMNBError
-from llmnb.records import Announced, Delta, Limits, RawReply, Reply, Usage
+from llmnb.records import Delta, Limits, RawReply, Reply, Told, Usage
 
 
 class Target(Protocol):
@@ -51,8 +51,8 @@ class Target(Protocol):
     def read(self, raw: bytes) -> Reply:
         """Read a good reply. Raises `BadReply`."""
 
-    def announced(self, raw: RawReply) -> Announced | None:
-        """Return the limits that a reply's headers tell; None where they tell nothing."""
+    def announced(self, raw: RawReply) -> tuple[Told, ...]:
+        """Return how the limits stand, as a reply's headers tell it; empty where they do not."""
 
     def is_simulated(self, raw: RawReply) -> bool:
         """Whether the simulated provider answered."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
+from typing import Literal
 
 from llmnb.engine.gate import Gate
 from llmnb.engine.status import Clock, State
@@ -52,6 +53,17 @@ def waiting_on(
     return "Waiting on replies." if in_flight else "Looking up what is already answered."
 
 
+def _whose(gate: Gate, kind: Literal["requests", "tokens"], limit: float | None, now: float) -> str:
+    """Return who has set a limit, and what is left of it."""
+    source = gate.account.source(kind, limit)
+    if source != "announced":
+        return {"found": ", found by trying", "given": ", as given"}.get(source, "")
+    left, doubt = gate.account.announced.left(kind, now), gate.account.announced.distrust
+    if doubt:
+        return f", announced but kept evenly: {doubt}"
+    return ", announced" if left is None else f", announced, {left:,.0f} left"
+
+
 def _clock(seconds: float) -> str:
     """Return the time of day so many seconds from now, with its date where it is far away."""
     form = "%H:%M:%S" if seconds < 43_200 else "%Y-%m-%d %H:%M"
@@ -80,12 +92,18 @@ def _sentence(provider: str, gate: Gate, now: float, run: object) -> str:
                 f"Waiting on {provider}: it answers again and is asked {gate.slots:,} at a time, "
                 "more with each answer."
             )
-        case "requests":
-            limit = f"{limits.requests_per_minute:,.0f} requests/min"
-            return f"Waiting on {provider}’s limit of {limit}{behind}."
-        case "tokens":
-            limit = f"{limits.tokens_per_minute:,.0f} tokens/min"
-            return f"Waiting on {provider}’s limit of {limit}{behind}."
+        case "requests" | "tokens" as kind:
+            per_minute = limits.requests_per_minute
+            if kind == "tokens":
+                per_minute = limits.tokens_per_minute
+            what = kind if per_minute is None else f"{per_minute:,.0f} {kind}/min"
+            whose = _whose(gate, kind, per_minute, now)
+            return f"Waiting on {provider}’s limit of {what}{whose}{behind}."
+        case "start":
+            return (
+                f"Waiting on the first replies of {provider}: a few requests go before the others, "
+                "which hear from them how its limits stand."
+            )
         case "concurrency":
             places = gate.account.slots_of(run)
             noun = "the only place" if places == 1 else f"all {places:,} places"

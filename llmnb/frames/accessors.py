@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from llmnb.options import RequestParams
     from llmnb.progress import Bars
     from llmnb.rates import Rate
+    from llmnb.records import Burst
 
 
 class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
@@ -83,6 +84,7 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
         budget_usd: float | None = None,
         time_limit: float | None = None,
         hedge_after: float | Literal["p95"] | None = None,
+        burst: Burst = "announced",
         good_finish: str | Sequence[str] = (),
         mode: str = "live",
         progress: Bars = "auto",
@@ -123,6 +125,8 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
             max_requests_per_minute: A number, or a text such as ``"5 per second"``.
             max_tokens_per_minute: In the same forms.
             max_concurrent_requests: Requests in flight at once; None: found by trying.
+            burst: ``"announced"``: what the provider says is left of its limits is spent at once;
+                ``"smooth"``: at an even rate. Limits that are given here are always smooth.
             max_attempts: Attempts for a row that were unsent or surely unbilled.
             max_wait: Seconds that a model may refuse without one success; None: that of
                 `llmnb.configure`, else 600. A server that asks to wait for more than two

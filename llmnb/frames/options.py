@@ -22,6 +22,7 @@ from llmnb.options import (
 )
 from llmnb.progress import Bars
 from llmnb.rates import Rate
+from llmnb.records import Burst
 
 OnError = Literal["null", "column", "raise"]
 """What becomes of rows that fail."""
@@ -47,6 +48,7 @@ class SharedOptions(RequestParams, total=False):
     max_requests_per_minute: Rate | None
     max_tokens_per_minute: Rate | None
     max_concurrent_requests: int | None
+    burst: Burst
     max_attempts: int
     max_wait: float | None
     budget_usd: float | None
@@ -133,6 +135,9 @@ class Options:
     max_requests_per_minute: Rate | None = None
     max_tokens_per_minute: Rate | None = None
     max_concurrent_requests: int | None = None
+    burst: Burst = "announced"
+    """Whether what a server says is left of its limits is spent at once, or smoothly."""
+
     max_attempts: int = 3
     """Attempts for a row that were unsent or surely unbilled."""
 
@@ -211,7 +216,10 @@ _FOR_PLAN = (
     "max_concurrent_requests",
     "budget_usd",
 )
-_FOR_START = (*_FOR_PLAN, "max_attempts", "max_wait", "time_limit", "hedge_after", "good_finish")
+_FOR_START = (
+    *_FOR_PLAN,
+    *("burst", "max_attempts", "max_wait", "time_limit", "hedge_after", "good_finish"),
+)
 
 _FOR_BATCH = ("project_name", "share", "use_cache", "budget_usd", "good_finish")
 

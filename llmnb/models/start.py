@@ -21,7 +21,7 @@ from llmnb.models.target import HTTPTarget
 from llmnb.options import checked
 from llmnb.rate_limiter import GLOBAL_LIMITER, Key
 from llmnb.rates import Rate
-from llmnb.records import Delta, Limits, Outcome, Usage
+from llmnb.records import Burst, Delta, Limits, Outcome, Usage
 from llmnb.store.project import open_project
 
 
@@ -37,6 +37,7 @@ def start(
     max_tokens_per_minute: Rate | None = None,
     max_concurrent_requests: int | None = None,
     max_rps: bool = False,
+    burst: Burst = "announced",
     max_attempts: int = 3,
     max_wait: float | None = None,
     cooldown: float | None = None,
@@ -66,6 +67,8 @@ def start(
         max_tokens_per_minute: Tokens a minute for each target, in the same forms.
         max_concurrent_requests: Requests in flight at once for each target; None: found by trying.
         max_rps: A burst of one: requests evenly spaced.
+        burst: Whether what a server says is left of its limits is spent at once ("announced"), or
+            at a smooth rate ("smooth"). Limits that are given here are smooth in either case.
         max_attempts: Attempts for a row that were unsent or surely unbilled.
         max_wait: Seconds a target may refuse for pace without one success. A server
             that asks to wait for more than two minutes is waited for only where this covers it.
@@ -101,6 +104,7 @@ def start(
             "max_tokens_per_minute": max_tokens_per_minute,
             "max_concurrent_requests": max_concurrent_requests,
             "max_rps": max_rps,
+            "burst": burst,
             "max_attempts": max_attempts,
             "max_wait": max_wait,
             "cooldown": cooldown,
@@ -128,6 +132,7 @@ def start(
         tokens_per_minute=given["max_tokens_per_minute"],
         concurrency=given["max_concurrent_requests"],
         even=given["max_rps"],
+        burst=given["burst"],
     )
     own = account or Limits()
     run = Run(

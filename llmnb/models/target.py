@@ -18,9 +18,10 @@ from llmnb.adapters.http import HttpClient, is_stream
 from llmnb.decide.quality import chosen_length
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import BadReply, LLMNBError
-from llmnb.records import Announced, AssistantTurn, Limits, RawReply, Reply, Usage, secret
+from llmnb.records import AssistantTurn, Limits, RawReply, Reply, Told, Usage, secret
 from llmnb.store.keys import RenamedKey, answer_key
-from llmnb.wire import canonical, classify, headers
+from llmnb.wire import canonical, classify
+from llmnb.wire import limits as limit_headers
 from llmnb.wire.catalog import Provider, models_url, streamed
 from llmnb.wire.conversation import names_a_picture, refused
 from llmnb.wire.dialect import Assembler, Dialect, samples_in, tier_in
@@ -227,9 +228,9 @@ class HTTPTarget:
         """Where a stream is asked for."""
         return streamed(self.url)
 
-    def announced(self, raw: RawReply) -> Announced | None:
-        """Return the limits that a reply's headers tell; None where they tell nothing."""
-        return headers.announced(raw.headers, self.row.limit_headers, now=time.time())
+    def announced(self, raw: RawReply) -> tuple[Told, ...]:
+        """Return how the limits stand, as a reply's headers tell it; empty where they do not."""
+        return limit_headers.told(raw.headers, self.row.limit_headers)
 
     async def list_models(self) -> list[str]:
         """Return the ids of the models that the provider lists; call it on the loop thread."""

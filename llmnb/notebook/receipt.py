@@ -57,6 +57,8 @@ def text(status: StatusSnapshot, *, ended: float, prices_of: str = "") -> str:
         lines += _section(
             _columns([("model", "rows", "share", "p50", "cost"), *told.models(status)])
         )
+    if limits := told.limits(status):
+        lines += _section(["limits", *(f"  {one}" for one in limits)])
     if causes := told.causes(status):
         lines += _section(["failed rows"])
         first, second = (max(len(one[place]) for one in causes) for place in (0, 1))

@@ -120,6 +120,7 @@ def _two_tables(status: StatusSnapshot) -> str:
             ("Speed", told.speed(status)),
             ("Repeated", told.repeated(status)),
             ("Waited", told.waited(status)),
+            ("Limits", "; ".join(told.limits(status))),
         )
         if value
     ]

@@ -136,6 +136,25 @@ def waited(status: StatusSnapshot) -> str:
     return f"{words.span(round(status.waited_seconds))} on Retry-After"
 
 
+def limits(status: StatusSnapshot) -> list[str]:
+    """Return one line a model on the limits that held: how much, whose, and what is distrusted."""
+    found = []
+    for pool in status.pools:
+        parts = []
+        for per_minute, kind, source in (
+            (pool.requests_per_minute, "requests", pool.requests_from),
+            (pool.tokens_per_minute, "tokens", pool.tokens_from),
+        ):
+            if per_minute is not None and source:
+                whose = "found by trying" if source == "found" else source
+                parts.append(f"{per_minute:,.0f} {kind}/min ({whose})")
+        if parts:
+            found.append(f"{words.visible(pool.model, longest=40)}: {', '.join(parts)}")
+        if pool.distrust:
+            found.append(f"kept evenly: {pool.distrust}")
+    return found
+
+
 def models(status: StatusSnapshot) -> list[tuple[str, str, str, str, str]]:
     """Return name, rows, share, median and cost of each model, the smallest added up."""
     shown = status.shares[:MODELS_SHOWN]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import logging
 import math
@@ -244,6 +245,23 @@ class GlobalRateLimiter:
             group = self._state().group(binding.rules, None)
         group.listen(wake)
         return EngineBound(group, binding)
+
+    def count_users(self, pool: str, heard: Callable[[int], None]) -> None:
+        """Have the processes counted that draw on one account; call it on the loop thread.
+
+        Without a Redis nothing is counted. One word a second is said of it, none a request.
+
+        Args:
+            pool: Name of the account at its target.
+            heard: Told how many there are, this one included.
+        """
+        if (url := self.url) is None:
+            return
+        name = hashlib.sha256(pool.encode()).hexdigest()[:16]
+        try:
+            self._state().count_users(url, name, heard)
+        except ConfigurationError as error:
+            log.debug("%s", error.message)  # told when limits are used
 
     async def hear(self) -> None:
         """See that it is known which limits hold where a Redis shares them.

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 
+from llmnb.rates import Allowance
 from llmnb.adapters.redis import SharedStore, address
 from llmnb.errors import LimiterError
 from llmnb.rate_limiter.agreement import Agreement, Heard, Stated
@@ -45,6 +46,9 @@ _HORIZON = (200_000, 1_000_000)
 
 _UNWANTED_SECONDS = 1.5
 """What is held ahead is handed back when nobody has asked for it that long."""
+
+_USERS, _WITHOUT_LIMIT = "users", 1e9
+"""A key under which processes are counted and nothing is limited."""
 
 _JOIN, _LOOK, _LEAVE = "1", "0", "-1"
 
@@ -96,6 +100,7 @@ class Link:
         self._again: dict[Limits, float] = {}
         """When it is worth asking again for what was not given."""
 
+        self._is_closed = False
         self._beat: asyncio.Task[None] | None = None
         self._draws: set[asyncio.Task[None]] = set()
 
@@ -114,6 +119,20 @@ class Link:
         else:
             found.change(rule, time.monotonic())
         return found
+
+    def count_users(self, name: str, heard: Callable[[int], None]) -> None:
+        """Have the processes counted that use something together, with each beat.
+
+        Args:
+            name: What it is; all of them name it alike.
+            heard: Told how many there are, this one included.
+        """
+        users = self.limit(Rule((_USERS, name), Allowance(_WITHOUT_LIMIT, 60.0, "minute")))
+        self.listeners["users", name] = lambda: heard(users.alive)
+        self._keep_beating()
+        task = asyncio.get_running_loop().create_task(self._beat_once(_JOIN))
+        self._draws.add(task)
+        task.add_done_callback(self._draws.discard)
 
     def draw(self, limits: Limits, amounts: Sequence[float], now: float) -> float:
         """Have what is missing drawn; return the seconds until it is worth asking again.
@@ -188,7 +207,7 @@ class Link:
 
     async def _beating(self) -> None:
         is_quiet = False
-        while True:
+        while not self._is_closed:
             if is_quiet and self.lost is None:
                 if not self._agreement.has_words:
                     return
@@ -276,10 +295,12 @@ class Link:
 
     async def close(self) -> None:
         """Say goodbye, with what was used last."""
-        if self._beat is not None:
-            self._beat.cancel()
-        for task in list(self._draws):
+        self._is_closed = True
+        tasks = [*self._draws, *([] if self._beat is None else [self._beat])]
+        for task in tasks:
             task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)  # one that is being answered may not hear of its end
         try:
             if self.lost is None and self._beat is not None:
                 await self._agreement.leave()

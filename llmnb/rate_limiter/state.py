@@ -57,6 +57,10 @@ class State:
         """Return the conversation with a Redis, if there is one."""
         return self._links.get(url) if url else None
 
+    def count_users(self, url: str, name: str, heard: Callable[[int], None]) -> None:
+        """Have the processes counted that use something together; see `Link.count_users`."""
+        self._linked(url).count_users(name, heard)
+
     async def hear(self, url: str) -> None:
         """See that it is known which limits hold at a Redis."""
         await self._linked(url).hear()

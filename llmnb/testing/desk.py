@@ -197,7 +197,7 @@ class Desk:
             key=key,
             streamed=request.is_streamed,
             prompt_tokens=request.prompt_tokens,
-            charged_tokens=request.charged_tokens,
+            charged_tokens=self._charged(request),
         )
         if self._started is None:
             self._started = now
@@ -244,8 +244,14 @@ class Desk:
         if self.limits.is_open:
             return None
         return self.limits.admit(
-            tokens=request.charged_tokens, now=now, in_flight=self.ledger.in_flight
+            tokens=self._charged(request), now=now, in_flight=self.ledger.in_flight
         )
+
+    def _charged(self, request: SimulatedRequest) -> int:
+        """Return the tokens that the limit counts for a request before it is answered."""
+        if self.limits.settings.charge == "sum":
+            return request.prompt_tokens + (request.max_tokens or 0) * request.samples
+        return request.charged_tokens
 
     def _refused(
         self, house: House, refusal: Refusal, request: SimulatedRequest, now: float

@@ -11,15 +11,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from llmnb.errors import ConfigurationError
+from llmnb.testing import limit_headers
 
 RetryHint = Literal["seconds", "milliseconds", "both"]
 """Whether a refusal carries ``retry-after``, ``retry-after-ms`` or both."""
 
-Charge = Literal["estimate", "actual"]
-"""Whether tokens are charged before the answer (OpenAI) or as they turn out (Anthropic)."""
+Charge = Literal["estimate", "sum", "actual"]
+"""Whether tokens are charged before the answer, as the larger of prompt and `max_tokens` (OpenAI)
+or as their sum (Azure), or as they turn out (Anthropic)."""
+
+Family = Literal["openai", "azure", "groq", "mistral", "together", "xai", "gateway", "ietf"]
+"""Whose names the headers have that tell how the limits stand."""
 
 _EPSILON = 1e-9
 
@@ -55,8 +60,12 @@ class LimitSettings:
     charge: Charge = "estimate"
     """How tokens are counted before an answer is known."""
 
-    limit_headers: bool = True
-    """Whether replies carry the headers that tell how the limits stand."""
+    limit_headers: bool | Family = True
+    """Whether replies carry the headers that tell how the limits stand, and in whose names; True:
+    in those of the protocol that is spoken."""
+
+    others_per_minute: float = 0.0
+    """Requests of another client, evenly spaced, that are counted against the limit of requests."""
 
     retry_hint: RetryHint | None = "both"
     """How refusals say when to come back; None says it nowhere, in no header and no text."""
@@ -65,6 +74,11 @@ class LimitSettings:
     """Whether a refused request is counted against the limit of requests, too."""
 
     def __post_init__(self) -> None:
+        if self.limit_headers not in (True, False, *get_args(Family)):
+            known = ", ".join(get_args(Family))
+            raise ConfigurationError(
+                f"limit_headers is True, False or one of {known}, got {self.limit_headers!r}"
+            )
         for name in ("requests_per_minute", "tokens_per_minute", "burst_seconds", "concurrency"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
@@ -150,6 +164,8 @@ class EnforcedLimits:
         self.settings = settings
         burst = settings.burst_seconds
         self._requests = _bucket(settings.requests_per_minute, burst)
+        self._others_since: float | None = None
+        self._others_counted = 0
         self._tokens = _bucket(settings.tokens_per_minute, burst)
 
     @property
@@ -165,12 +181,12 @@ class EnforcedLimits:
             now: The time.
             in_flight: Requests being served, this one included.
         """
-        need = tokens if self.settings.charge == "estimate" else 1.0
+        need = 1.0 if self.settings.charge == "actual" else tokens
         refusal = self._refusal(need, now, in_flight)
         if refusal is None or self.settings.count_refused:
             if self._requests:
                 self._requests.level -= 1.0
-            if self._tokens and refusal is None and self.settings.charge == "estimate":
+            if self._tokens and refusal is None and self.settings.charge != "actual":
                 self._tokens.level -= tokens
         return refusal
 
@@ -184,6 +200,7 @@ class EnforcedLimits:
         cap = self.settings.concurrency
         if cap is not None and in_flight > cap:
             return Refusal(kind="concurrency", limit=cap, used=in_flight - 1, requested=1, wait=0.0)
+        self._take_in_others(now)
         for bucket, amount in ((self._requests, 1.0), (self._tokens, tokens)):
             if bucket is None:
                 continue
@@ -198,6 +215,21 @@ class EnforcedLimits:
                     wait=wait,
                 )
         return None
+
+    def _take_in_others(self, now: float) -> None:
+        """Let the other client's requests pass that have come meanwhile, as far as they may."""
+        if not self.settings.others_per_minute or self._requests is None:
+            return
+        if self._others_since is None:
+            self._others_since = now
+        due = int((now - self._others_since) * self.settings.others_per_minute / 60.0)
+        for one in range(self._others_counted, due):
+            self._requests.refill(
+                self._others_since + (one + 1) * 60.0 / self.settings.others_per_minute
+            )
+            if self._requests.level >= 1.0:
+                self._requests.level -= 1.0
+        self._others_counted = due
 
     def standings(self, now: float) -> list[Standing]:
         """Return how the limits stand that replies are to tell of."""
@@ -223,6 +255,8 @@ class EnforcedLimits:
         Source:
             "Rate limits in headers", OpenAI API guide on rate limits.
         """
+        if isinstance(self.settings.limit_headers, str) and self.settings.limit_headers != "openai":
+            return limit_headers.written(self.settings.limit_headers, self.standings(now))
         found: dict[str, str] = {}
         for one in self.standings(now):
             found[f"x-ratelimit-limit-{one.kind}"] = str(math.floor(one.per_minute))

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict
 from llmnb.errors import ConfigurationError
 from llmnb.testing.fault_rules import Script
 from llmnb.testing.latency import LatencyModel
-from llmnb.testing.limits import Charge, LimitSettings, RetryHint
+from llmnb.testing.limits import Charge, Family, LimitSettings, RetryHint
 from llmnb.testing.prices import DEFAULT_PRICE, Price
 
 
@@ -22,7 +22,8 @@ class LimitOptions(TypedDict, total=False):
     burst_seconds: float
     concurrency: int | None
     charge: Charge
-    limit_headers: bool
+    limit_headers: bool | Family
+    others_per_minute: float
     retry_hint: RetryHint | None
     count_refused: bool
 

@@ -47,9 +47,13 @@ class SimulatedProvider:
         tokens_per_minute: Limit that is enforced; None is no limit.
         burst_seconds: How many seconds' worth of a limit may come at once.
         concurrency: Requests served at once; one more is refused.
-        charge: Whether tokens count before they are known (OpenAI) or after.
+        charge: Whether tokens count before they are known, as the larger of prompt and
+            `max_tokens` or as their sum, or after.
         limit_headers: Whether replies carry the headers that tell of limits
-            (``x-ratelimit-*``, ``anthropic-ratelimit-*``; Gemini has none).
+            (``x-ratelimit-*``, ``anthropic-ratelimit-*``; Gemini has none), or whose
+            names those have: "openai", "azure", "groq", "mistral", "together", "xai",
+            "gateway" or "ietf".
+        others_per_minute: Requests of another client that count against the limit of requests.
         retry_hint: How a refusal says when to come back; None says nothing.
         count_refused: Whether refused requests count against the limit, too.
         faults: A script of faults; see `llmnb.testing.faults`.

@@ -55,11 +55,8 @@ def wait_of(text: str, *, now: float) -> float | None:
         return None
     seconds = duration_of(text) if text[-1:].isalpha() else None
     if seconds is None:
-        number = number_of(text)
-        if number is not None:
-            seconds = _from_moment(number, now)
-        elif (moment := _moment_of(text)) is not None:
-            seconds = moment - now
+        moment = moment_of(text)
+        seconds = number_of(text) if moment is None else moment - now
     return None if seconds is None or seconds > LONGEST else max(0.0, seconds)
 
 
@@ -76,12 +73,6 @@ def number_of(text: str) -> float | None:
         return None
     # float() also reads 1_0 and the digits of every script; no server means those.
     return number if math.isfinite(number) and "_" not in text and text.isascii() else None
-
-
-def _from_moment(number: float, now: float) -> float:
-    if number >= _DAWN * 1000:
-        return number / 1000 - now
-    return number - now if number >= _DAWN else number
 
 
 @functools.lru_cache(maxsize=4096)
@@ -103,8 +94,25 @@ def duration_of(text: str) -> float | None:
     return seconds if place else None
 
 
-def _moment_of(text: str) -> float | None:
-    """Return the seconds since the epoch that a date means; without a zone it is in UTC."""
+@functools.lru_cache(maxsize=256)
+def moment_of(text: str) -> float | None:
+    """Return the seconds since the epoch that a text means, None where it is no moment.
+
+    Args:
+        text: An HTTP date, an ISO time (in UTC where it has no zone), or seconds or
+            milliseconds since the epoch.
+
+    Example:
+        >>> moment_of("1970-01-01T00:01:00Z"), moment_of("1767225600"), moment_of("20")
+        (60.0, 1767225600.0, None)
+    """
+    if len(text) > _LONGEST_TEXT:
+        return None
+    number = number_of(text)
+    if number is not None:
+        if number >= _DAWN * 1000:
+            return number / 1000
+        return number if number >= _DAWN else None
     for read in (parsedate_to_datetime, datetime.fromisoformat):
         try:
             moment = read(text)

@@ -1,4 +1,4 @@
-"""What reply headers say about waiting and limits, in all the ways providers write it.
+"""What reply headers say about waiting, in all the ways providers write it.
 
 Header names are expected in lower case, as `RawReply.headers` has them.
 """
@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
-from llmnb.records import Announced
 from llmnb.wire.durations import DURATION, LONGEST, duration_of, number_of, wait_of
 
 _BODY_READ_BYTES = 20_000
@@ -145,114 +143,6 @@ def _until_reset(
         if (seconds := wait_of(text, now=now)) is not None:
             waits.append(seconds)
     return _longest(*waits)
-
-
-# ---------------------------------------------------------------------------- limits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Names:
-    """The six header names of one provider; "" where it sends none."""
-
-    request_limit: str
-    request_left: str
-    request_reset: str
-    token_limit: str
-    token_left: str
-    token_reset: str
-
-
-_OPENAI = _Names(
-    request_limit="x-ratelimit-limit-requests",
-    request_left="x-ratelimit-remaining-requests",
-    request_reset="x-ratelimit-reset-requests",
-    token_limit="x-ratelimit-limit-tokens",
-    token_left="x-ratelimit-remaining-tokens",
-    token_reset="x-ratelimit-reset-tokens",
-)
-
-_PROFILES = {
-    "openai": _OPENAI,
-    "azure": _OPENAI,
-    # Groq's request figures are per day. A day's limit spread over its minutes would
-    # slow every short run down for nothing, so it is not told as a limit per minute.
-    "groq": _Names(
-        request_limit="",
-        request_left=_OPENAI.request_left,
-        request_reset=_OPENAI.request_reset,
-        token_limit=_OPENAI.token_limit,
-        token_left=_OPENAI.token_left,
-        token_reset=_OPENAI.token_reset,
-    ),
-    "cerebras": _Names(
-        request_limit="",
-        request_left="x-ratelimit-remaining-requests-day",
-        request_reset="x-ratelimit-reset-requests-day",
-        token_limit="x-ratelimit-limit-tokens-minute",
-        token_left="x-ratelimit-remaining-tokens-minute",
-        token_reset="x-ratelimit-reset-tokens-minute",
-    ),
-    "mistral": _Names(
-        request_limit="x-ratelimit-limit-req-minute",
-        request_left="x-ratelimit-remaining-req-minute",
-        request_reset="",
-        token_limit="x-ratelimit-limit-tokens-minute",
-        token_left="x-ratelimit-remaining-tokens-minute",
-        token_reset="",
-    ),
-    "anthropic": _Names(
-        request_limit="anthropic-ratelimit-requests-limit",
-        request_left="anthropic-ratelimit-requests-remaining",
-        request_reset="anthropic-ratelimit-requests-reset",
-        token_limit="anthropic-ratelimit-tokens-limit",
-        token_left="anthropic-ratelimit-tokens-remaining",
-        token_reset="anthropic-ratelimit-tokens-reset",
-    ),
-}
-
-PROFILES = frozenset(_PROFILES)
-"""Names for `limit_headers` in the catalog, beside ``"none"``."""
-
-
-def announced(headers: Mapping[str, str], profile: str, *, now: float) -> Announced | None:
-    """Return the limits that a reply's headers told, None where they tell none.
-
-    Args:
-        headers: Of any reply, good or bad.
-        profile: How the provider names them.
-        now: Seconds since the epoch, for resets that are written as dates.
-
-    Example:
-        >>> announced({"x-ratelimit-limit-requests": "500"}, "openai", now=0.0).requests_per_minute
-        500.0
-    """
-    names = _PROFILES.get(profile)
-    if names is None:
-        return None
-    limit, left = headers.get(names.request_limit), headers.get(names.request_left)
-    token_limit, token_left = headers.get(names.token_limit), headers.get(names.token_left)
-    if limit is None and left is None and token_limit is None and token_left is None:
-        return None
-    reset, token_reset = headers.get(names.request_reset), headers.get(names.token_reset)
-    return Announced(
-        requests_per_minute=None if limit is None else _limit(limit),
-        requests_remaining=None if left is None else _count(left),
-        requests_reset=None if reset is None else wait_of(reset, now=now),
-        tokens_per_minute=None if token_limit is None else _limit(token_limit),
-        tokens_remaining=None if token_left is None else _count(token_left),
-        tokens_reset=None if token_reset is None else wait_of(token_reset, now=now),
-    )
-
-
-def _limit(text: str) -> float | None:
-    # 0 and -1 are how Azure says that it does not know; taken at their word, nothing is ever sent.
-    number = number_of(text.strip())
-    return number if number is not None and number > 0 else None
-
-
-def _count(text: str) -> int | None:
-    number = number_of(text.strip())
-    return int(number) if number is not None and number >= 0 else None
 
 
 _REQUEST_IDS = (

@@ -87,7 +87,9 @@ def test_a_row_whose_reply_was_lost_says_so_though_its_target_is_given_up_later(
     """
     Money that may have been spent on a row is never forgotten.
     """
-    with SimulatedProvider(faults=lambda request: "reset") as sim:
+    with SimulatedProvider() as sim:
+        ask(sim, [{"prompt": "Is anybody there?"}]).result(60)  # else a handful goes first
+        sim.set_faults(lambda request: "reset")
         run = ask(sim, questions(20), max_concurrent_requests=20, max_wait=0.3)
 
         assert all(one.error.maybe_billed for one in run.result(60))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterator
+from email.utils import formatdate
 
 import orjson
 import pytest
@@ -16,7 +17,7 @@ from llmnb.testing.options import behaviour
 from llmnb.wire.catalog import provider, streamed
 from llmnb.wire.classify import classify
 from llmnb.wire.dialect import dialect
-from llmnb.wire.headers import announced
+from llmnb.wire.limits import told
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "now", "arguments": '{"a":1}'}}
 
@@ -365,10 +366,11 @@ def test_limits_are_told_as_each_provider_tells_them(spoken):
     if spoken is GEMINI:
         assert not any("ratelimit" in name for name in plan.headers)
         return
-    told = announced(plan.headers, row.limit_headers, now=time.time())
-    assert (told.requests_per_minute, told.requests_remaining) == (60.0, 9)
-    assert (told.tokens_per_minute, told.tokens_remaining) == (6000.0, 980)
-    assert 0 < told.requests_reset <= 2.0
+    headers = plan.headers | {"date": formatdate(time.time(), usegmt=True)}
+    requests, tokens, *_ = told(headers, row.limit_headers)
+    assert (requests.kind, requests.limit, requests.left) == ("requests", 60.0, 9.0)
+    assert (tokens.kind, tokens.limit, tokens.left) == ("tokens", 6000.0, 980.0)
+    assert 0 < requests.reset <= 3.0
 
 
 @pytest.mark.parametrize("kind", ["requests", "tokens"])

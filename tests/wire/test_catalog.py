@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from llmnb import errors
-from llmnb.wire import headers
+from llmnb.wire import limits
 from llmnb.wire.catalog import (
     endpoint,
     load_catalog,
@@ -48,7 +48,7 @@ def test_a_row_is_coherent(row):
     assert row.default_models.keys() <= row.paths.keys()
     assert all(path.startswith("/") for path in row.paths.values())
     assert row.charge in {"estimate", "actual"}
-    assert row.limit_headers == "none" or row.limit_headers in headers.PROFILES
+    assert row.limit_headers == "none" or row.limit_headers in limits.FAMILIES
     assert row.key_header in {"authorization", "api-key", "x-api-key", "x-goog-api-key"}
     assert row.base_url_env[0] == f"LLMNB_{row.name.upper()}_BASE_URL"
     assert len(set(row.base_url_env)) == len(row.base_url_env)

@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmnb import errors
-from llmnb.records import Announced, Reply
+from llmnb.records import Reply
 from llmnb.wire.canonical import canonical
 from llmnb.wire.classify import classify
 from llmnb.wire.dialect import dialect
-from llmnb.wire.headers import PROFILES, announced, request_id, retry_after
+from llmnb.wire.headers import request_id, retry_after
 from llmnb.wire.keys import check_key, mask
+from llmnb.wire.limits import FAMILIES, told
 from llmnb.wire.sse import EventDecoder
 
 DIALECTS = [dialect("openai.chat"), dialect("openai.text")]
@@ -237,6 +238,9 @@ names = st.sampled_from(
         *("x-ratelimit-reset-requests", "x-ratelimit-limit-tokens", "x-ratelimit-reset-tokens"),
         *("x-ratelimit-remaining-tokens", "anthropic-ratelimit-requests-limit"),
         *("anthropic-ratelimit-requests-reset", "anthropic-ratelimit-tokens-remaining"),
+        *("ratelimit", "ratelimit-policy", "ratelimit-limit", "ratelimit-remaining", "date"),
+        *("x-ratelimit-limit", "x-ratelimit-remaining", "x-tokenlimit-limit"),
+        *("x-ratelimit-limit-req-10-second", "x-ratelimit-renewalperiod-requests"),
     ]
 )
 headers = st.dictionaries(names, values, max_size=6)
@@ -244,24 +248,21 @@ moments = st.floats(0, 4e9)
 
 
 @fuzzed
-@given(headers=headers, body=raws, now=moments, profile=st.sampled_from([*PROFILES, "none"]))
-def test_any_headers_are_read_to_sane_values(headers, body, now, profile):
+@given(headers=headers, body=raws, now=moments, family=st.sampled_from([*sorted(FAMILIES), "none"]))
+def test_any_headers_are_read_to_sane_values(headers, body, now, family):
     """
-    A wait is finite and never negative; a limit is above 0; a remainder is a whole number.
+    A wait is finite and never negative; a limit is above 0; what remains is not below it.
     """
     wait = retry_after(headers, body, now=now)
     assert wait is None or 0 <= wait <= 366 * 86400
     name = request_id(headers)
     assert name is None or name.isprintable()
-    told = announced(headers, profile, now=now)
-    if told is not None:
-        assert isinstance(told, Announced)
-        for limit in (told.requests_per_minute, told.tokens_per_minute):
-            assert limit is None or 0 < limit < float("inf")
-        for left in (told.requests_remaining, told.tokens_remaining):
-            assert left is None or left >= 0
-        for reset in (told.requests_reset, told.tokens_reset):
-            assert reset is None or 0 <= reset <= 366 * 86400
+    for one in told(headers, family):
+        assert one.limit is None or 0 < one.limit < float("inf")
+        assert one.left is None or 0 <= one.left < float("inf")
+        assert one.reset is None or 0 <= one.reset <= 366 * 86400
+        assert 0 < one.period < float("inf")
+        assert one.limit is not None or one.left is not None
 
 
 @fuzzed

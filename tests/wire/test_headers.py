@@ -8,7 +8,7 @@ import time
 import pytest
 
 from llmnb.wire.durations import duration_of, number_of, wait_of
-from llmnb.wire.headers import announced, delay_in_body, request_id, retry_after
+from llmnb.wire.headers import delay_in_body, request_id, retry_after
 
 NOW = 1_767_225_600.0
 """2026-01-01T00:00:00Z, a Thursday."""
@@ -221,110 +221,6 @@ def test_a_prompt_far_down_a_large_body_is_not_searched():
     A megabyte of somebody's text costs nothing and says nothing.
     """
     assert delay_in_body(b"x" * 1_000_000 + b" try again in 5s") is None
-
-
-OPENAI = {
-    "x-ratelimit-limit-requests": "500",
-    "x-ratelimit-limit-tokens": "30000",
-    "x-ratelimit-remaining-requests": "499",
-    "x-ratelimit-remaining-tokens": "29970",
-    "x-ratelimit-reset-requests": "120ms",
-    "x-ratelimit-reset-tokens": "1m0s",
-}
-
-
-def test_openais_limits_are_read():
-    """
-    Six headers, six values.
-    """
-    told = announced(OPENAI, "openai", now=NOW)
-
-    assert (told.requests_per_minute, told.tokens_per_minute) == (500.0, 30000.0)
-    assert (told.requests_remaining, told.tokens_remaining) == (499, 29970)
-    assert (told.requests_reset, told.tokens_reset) == (0.12, 60.0)
-
-
-def test_groqs_requests_per_day_are_not_told_as_per_minute():
-    """
-    14,400 a day would pass for 14,400 a minute, or for 10: both wrong.
-    """
-    told = announced(OPENAI | {"x-ratelimit-limit-requests": "14400"}, "groq", now=NOW)
-
-    assert told.requests_per_minute is None
-    assert told.requests_remaining == 499
-    assert told.tokens_per_minute == 30000.0
-
-
-def test_anthropics_limits_are_read():
-    """
-    Names in another order, resets as moments.
-    """
-    headers = {
-        "anthropic-ratelimit-requests-limit": "50",
-        "anthropic-ratelimit-requests-remaining": "49",
-        "anthropic-ratelimit-requests-reset": "2026-01-01T00:00:02Z",
-        "anthropic-ratelimit-tokens-limit": "40000",
-        "anthropic-ratelimit-tokens-remaining": "39000",
-        "anthropic-ratelimit-tokens-reset": "2026-01-01T00:01:00Z",
-    }
-
-    told = announced(headers, "anthropic", now=NOW)
-
-    assert (told.requests_per_minute, told.requests_reset) == (50.0, 2.0)
-    assert (told.tokens_remaining, told.tokens_reset) == (39000, 60.0)
-
-
-def test_mistral_and_cerebras_are_read():
-    """
-    Names with the window in them.
-    """
-    mistral = {
-        "x-ratelimit-limit-req-minute": "720",
-        "x-ratelimit-remaining-req-minute": "717",
-        "x-ratelimit-limit-tokens-minute": "5000000",
-    }
-    cerebras = {
-        "x-ratelimit-remaining-requests-day": "14390",
-        "x-ratelimit-reset-requests-day": "33011.4",
-        "x-ratelimit-limit-tokens-minute": "60000",
-    }
-
-    assert announced(mistral, "mistral", now=NOW).requests_per_minute == 720.0
-    assert announced(mistral, "mistral", now=NOW).tokens_per_minute == 5_000_000.0
-    assert announced(cerebras, "cerebras", now=NOW).requests_per_minute is None
-    assert announced(cerebras, "cerebras", now=NOW).requests_reset == 33011.4
-
-
-@pytest.mark.parametrize("value", ["0", "-1", "inf", "nan", "", "many", "1e999", "1_0"])
-def test_a_limit_that_is_none_is_not_learned(value):
-    """
-    Azure says -1 and 0 where it does not know; a limit of 0 would stop everything for ever.
-    """
-    told = announced(
-        {"x-ratelimit-limit-requests": value, "x-ratelimit-remaining-tokens": "5"}, "azure", now=NOW
-    )
-
-    assert told.requests_per_minute is None
-    assert told.tokens_remaining == 5
-
-
-@pytest.mark.parametrize("value", ["-1", "inf", "nan", "", "many"])
-def test_a_remainder_that_is_none_is_not_believed(value):
-    """
-    Nor one that is no number.
-    """
-    told = announced(OPENAI | {"x-ratelimit-remaining-requests": value}, "openai", now=NOW)
-
-    assert told.requests_remaining is None
-
-
-def test_headers_that_tell_nothing_give_nothing():
-    """
-    And so does a provider of whom no names are known.
-    """
-    assert announced({"date": "x"}, "openai", now=NOW) is None
-    assert announced(OPENAI, "none", now=NOW) is None
-    assert announced(OPENAI, "unheard of", now=NOW) is None
 
 
 def test_a_request_id_is_short_and_harmless():
