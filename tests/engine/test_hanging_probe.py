@@ -34,7 +34,7 @@ async def test_a_hanging_probe_holds_nobody_who_may_ask_another_target(monkeypat
     for ticket in sent:
         gate.on_failure(ticket, ProviderError("down"))
         gate.release(ticket, used=0, was_sent=True)
-    clock.now = gate.breaker.probe_at
+    clock.now = gate.health.breaker.probe_at
     probe = await gate.admit(0, row="probe")
     assert probe.is_probe
     movable = asyncio.create_task(gate.admit(0, row="movable", is_movable=True))

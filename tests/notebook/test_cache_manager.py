@@ -456,7 +456,7 @@ def test_a_project_that_cannot_be_moved_says_so_and_stays(save, manage, cache_di
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.rename", full)
+    monkeypatch.setattr("llmnb.adapters.files.move", full)
     (said,) = page.ask(do="clear", project="p")
 
     assert said["kind"] == "fault"

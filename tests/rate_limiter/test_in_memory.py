@@ -9,7 +9,6 @@ import pytest
 
 from llmnb.errors import ConfigurationError, LimiterError, LimiterTimeout
 from llmnb.rate_limiter import GlobalRateLimiter
-from llmnb.testing.windows import worst_window
 
 KEY = ("client", "m")
 
@@ -19,22 +18,22 @@ def limiter(rate, **options):
     return GlobalRateLimiter({KEY: rate}, use_in_memory=True, **options)
 
 
-@pytest.mark.alone
-async def test_acquiring_keeps_the_rate_in_every_window():
+async def test_nobody_passes_before_the_rate_lets_it():
     """
-    Fifty callers at once pass one after another, in a second's burst at most.
+    Of many callers at once a second's worth goes at once, and each other when its time has come.
     """
     one, times = limiter("100 per second"), []
+    began = time.monotonic()
 
     async def acquire():
         await one.try_acquire(KEY)
-        times.append(time.monotonic())
+        times.append(time.monotonic() - began)
 
     await asyncio.gather(*(acquire() for _ in range(150)))
 
-    worst = worst_window(sorted(times), rate=100.0, burst=1.0)
-    assert worst is not None
-    assert worst.is_within
+    # On a busy machine a caller may hear of its turn late, never early.
+    early = [place for place, at in enumerate(times, 1) if place > 100 + 100 * (at + 0.001)]
+    assert early == []
 
 
 async def test_callers_pass_in_the_order_they_came():
