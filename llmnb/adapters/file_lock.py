@@ -66,17 +66,14 @@ def try_lock_byte(descriptor: int, offset: int) -> bool:
     return True
 
 
-def unlock_byte(descriptor: int, offset: int) -> None:
-    """Give a byte back that `try_lock_byte` has locked."""
-    _unlock(descriptor, offset)
-
-
 if sys.platform == "win32":
 
     def _lock(descriptor: int, offset: int) -> None:
         raise OSError(errno.ENOTSUP, "bytes of files are not locked on this system")
 
-    _unlock = _lock
+    def unlock_byte(descriptor: int, offset: int) -> None:
+        """Raise `OSError`: no byte has been locked here."""
+        _lock(descriptor, offset)
 
 elif sys.platform == "linux":
     from fcntl import F_OFD_SETLK, F_UNLCK, F_WRLCK, fcntl
@@ -87,7 +84,8 @@ elif sys.platform == "linux":
     def _lock(descriptor: int, offset: int) -> None:
         fcntl(descriptor, F_OFD_SETLK, _flock(F_WRLCK, 0, offset, 1, 0))
 
-    def _unlock(descriptor: int, offset: int) -> None:
+    def unlock_byte(descriptor: int, offset: int) -> None:
+        """Give a byte back that `try_lock_byte` has locked."""
         fcntl(descriptor, F_OFD_SETLK, _flock(F_UNLCK, 0, offset, 1, 0))
 
 else:
@@ -96,5 +94,6 @@ else:
     def _lock(descriptor: int, offset: int) -> None:
         lockf(descriptor, LOCK_EX | LOCK_NB, 1, offset)
 
-    def _unlock(descriptor: int, offset: int) -> None:
+    def unlock_byte(descriptor: int, offset: int) -> None:
+        """Give a byte back that `try_lock_byte` has locked."""
         lockf(descriptor, LOCK_UN, 1, offset)

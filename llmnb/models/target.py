@@ -131,7 +131,7 @@ class HTTPTarget:
         Raises:
             InputError: If the request asks nothing or cannot be written as JSON.
         """
-        request, before = _with_own_thoughts(request, self.provider)
+        request, before = _with_own_thoughts(request, self.row.name)
         written = self._dialect.body(request, model=self.model, params=params)
         if not self.row.fetches and names_a_picture(written):
             raise refused(
@@ -338,7 +338,7 @@ def _with_own_thoughts(
         where no turn holds any, as nearly always.
     """
     turns = request.get("messages")
-    if type(turns) is not list or not any(type(turn) is AssistantTurn for turn in turns):
+    if type(turns) is not list or AssistantTurn not in map(type, turns):
         return request, None
     own, bare = [], []
     for turn in turns:

@@ -45,21 +45,16 @@ class _Commits:
     """The commits of all processes, counted in the first bytes of a file that they share."""
 
     def __init__(self, descriptor: int) -> None:
-        self._cells = memoryview(mmap.mmap(descriptor, _COUNT_BYTES)).cast("Q")
-        self._own = 0
-
-    @property
-    def elsewhere(self) -> int:
-        """Commits of other processes, each counted twice."""
-        return self._cells[0] - self._own
+        self.cells = memoryview(mmap.mmap(descriptor, _COUNT_BYTES)).cast("Q")
+        self.own = 0
 
     def begin(self) -> None:
-        self._cells[0] += self._cells[0] & 1  # a process died in the midst of its commit
+        self.cells[0] += self.cells[0] & 1  # a process died in the midst of its commit
         self.step()
 
     def step(self) -> None:
-        self._cells[0] += 1
-        self._own += 1
+        self.cells[0] += 1
+        self.own += 1
 
 
 class Claims:
@@ -102,8 +97,9 @@ class Claims:
         return now != seen or now % 2 == 1
 
     def _elsewhere(self) -> int:
+        """Return the commits of other processes, each counted twice."""
         commits = self._commits
-        return 0 if commits is None else commits.elsewhere
+        return 0 if commits is None else commits.cells[0] - commits.own
 
     @contextlib.contextmanager
     def committing(self) -> Iterator[None]:
@@ -163,8 +159,10 @@ class Claims:
             return
         file = self._files[position % FILES]
         if file is not None:
-            with contextlib.suppress(OSError):
+            try:
                 unlock_byte(file, position)
+            except OSError as error:  # it ends with the process
+                logger.debug("A row of project %r stays claimed: %s", self._place.name, error)
         if not self._users:
             self._close_if_unused()
 

@@ -64,7 +64,9 @@ def with_plain_numbers(body: dict[str, Any]) -> dict[str, Any]:
         {'temperature': 0, 'top_p': 0.5}
     """
     changed: dict[str, Any] = {
-        name: int(value) for name, value in body.items() if _is_whole_float(value)
+        name: int(value)
+        for name, value in body.items()
+        if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_EXACT
     }
     config = body.get(_GEMINI_PARAMETERS)
     if type(config) is dict and (plain := with_plain_numbers(config)) is not config:
@@ -75,10 +77,6 @@ def with_plain_numbers(body: dict[str, Any]) -> dict[str, Any]:
 _GEMINI_PARAMETERS = "generationConfig"
 _LARGEST_EXACT = 2.0**53
 """From here on a float does not tell neighbouring whole numbers apart."""
-
-
-def _is_whole_float(value: Any) -> bool:
-    return isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_EXACT
 
 
 def encoded(body: Mapping[str, Any]) -> bytes:

@@ -82,7 +82,7 @@ class OpenAIChat:
         content, calls = message.get("content"), message.get("tool_calls")
         reason, model, name = choice.get("finish_reason"), body.get("model"), body.get("id")
         text = content if type(content) is str and content else _text(message)
-        thoughts, quality = reasoning_of(message), _quality(choice)
+        thoughts, quality = reasoning_of(message), ends.openai(reason, message.get("refusal"))
         usage = openai_replies.usage(body, wrote=bool(text or calls or thoughts))
         if not text and not any(message.get(name) for name in _FURTHER):
             quality = ends.without_text(quality, usage, thoughts, is_null=content is None)
@@ -151,7 +151,8 @@ def _end(choice: Mapping[str, Any], quality: Quality) -> tuple[str | None, Quali
 
 def _judged(choice: Mapping[str, Any], usage: Usage | None) -> tuple[str | None, Quality]:
     """Return why a further choice ended, and what it is worth."""
-    message, quality = choice["message"], _quality(choice)
+    message = choice["message"]
+    quality = ends.openai(choice.get("finish_reason"), message.get("refusal"))
     if not _text(message) and not any(message.get(name) for name in _FURTHER):
         is_null = message.get("content") is None
         quality = ends.without_text(quality, usage, reasoning_of(message), is_null=is_null)
@@ -160,10 +161,6 @@ def _judged(choice: Mapping[str, Any], usage: Usage | None) -> tuple[str | None,
 
 _FURTHER = ("tool_calls", "function_call", "audio", "images")
 """What an answer may hold in place of a text."""
-
-
-def _quality(choice: Mapping[str, Any]) -> Quality:
-    return ends.openai(choice.get("finish_reason"), choice["message"].get("refusal"))
 
 
 _HANDED_BACK = ("reasoning_content", "reasoning_details", "thinking_blocks")

@@ -28,9 +28,9 @@ def load_object(raw: bytes) -> tuple[dict[str, Any], bytes]:
         LLMNBError: Of another type, if it says what went wrong.
     """
     try:
-        body, readable = _read(raw)
+        body, readable = json_bytes.read_with_bytes(raw)
     except json_bytes.NotJSON:
-        raise _unreadable(raw, "is not JSON") from None
+        body, readable = _without_done(raw)
     if not isinstance(body, dict):
         raise _unreadable(raw, f"is a JSON {_KINDS.get(type(body), 'value')}, not an object")
     if body.get("error"):
@@ -38,13 +38,12 @@ def load_object(raw: bytes) -> tuple[dict[str, Any], bytes]:
     return body, readable
 
 
-def _read(raw: bytes) -> tuple[Any, bytes]:
+def _without_done(raw: bytes) -> tuple[Any, bytes]:
+    """Read what can be read once the mark of a stream's end behind it is gone."""
     try:
-        return json_bytes.read_with_bytes(raw)
+        return json_bytes.read_with_bytes(without_done(raw))
     except json_bytes.NotJSON:
-        if (document := without_done(raw)) is raw:
-            raise
-    return json_bytes.read_with_bytes(document)
+        raise _unreadable(raw, "is not JSON") from None
 
 
 def load(raw: bytes) -> tuple[dict[str, Any], bytes]:
@@ -120,15 +119,16 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     found = body.get("usage")
     if not isinstance(found, dict):
         return None
-    read = written = reasoning = None
+    read = written = reasoning = usd = None
     prompt, completion = count(found.get("prompt_tokens")), count(found.get("completion_tokens"))
     total = count(found.get("total_tokens"))
     if isinstance(details := found.get("prompt_tokens_details"), dict):
         # Most often 0 or absent: then there is nothing to check.
         read = (value := details.get("cached_tokens")) and count(value)
         written = (value := details.get("cache_write_tokens")) and count(value)
-    if not read:
-        read = next((count(found[name]) for name in _CACHED if name in found), None)
+    if not _RARE.isdisjoint(found):
+        read = read or next((count(found[name]) for name in _CACHED if name in found), None)
+        usd = dollars(found)
     if isinstance(details := found.get("completion_tokens_details"), dict):
         reasoning = (value := details.get("reasoning_tokens")) and count(value)
         if reasoning and prompt and completion is not None and total:
@@ -143,12 +143,18 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         cache_write=written or 0,
         reasoning=reasoning or 0,
         tier=tier(body),
-        usd=dollars(found),
+        usd=usd,
     )
 
 
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
 """Names for tokens from the cache: DeepSeek's, Moonshot's, Mistral's."""
+
+_DOLLARS = ("cost", "cost_in_usd_ticks", "estimated_cost")
+"""Names for what a reply has cost."""
+
+_RARE = frozenset((*_CACHED, *_DOLLARS))
+"""What the usage of most replies does not hold."""
 
 
 def tier(body: Mapping[str, Any]) -> str | None:
