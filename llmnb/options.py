@@ -276,6 +276,12 @@ OPTIONS: Mapping[str, Option] = {
         "frames",
         required=True,
     ),
+    "overwrite": _option(
+        "whether columns that came with the table may be replaced",
+        _YES_OR_NO,
+        *("frames", "embed"),
+        required=True,
+    ),
     "files_root": _option("the folder below which texts in cells may name files", _PATH, "frames"),
     "batch_size": _option("the number of texts of one request", _whole(1), "embed"),
     "progress": _option(

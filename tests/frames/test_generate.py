@@ -17,7 +17,8 @@ from llmnb.options import PARAMS
 from llmnb.testing import SimulatedProvider
 
 SIGNATURE = (
-    "(self, prompt, *, model=None, into=None, system=None, examples=None, params=None, "
+    "(self, prompt=None, *, model=None, into=None, overwrite=False, messages=None, system=None, "
+    "examples=None, params=None, "
     "schema=None, images=None, files_root=None, n=1, project_name=None, use_cache=True, "
     "share=True, "
     "duplicates='merge', details=False, on_error='null', max_requests_per_minute=None, "
