@@ -283,6 +283,12 @@ OPTIONS: Mapping[str, Option] = {
         "frames",
         required=True,
     ),
+    "overwrite": _option(
+        "whether columns that came with the table may be replaced",
+        _YES_OR_NO,
+        *("frames", "embed"),
+        required=True,
+    ),
     "files_root": _option("the folder below which texts in cells may name files", _PATH, "frames"),
     "fetch_files": _option(
         "whether pictures that cells name by their address are fetched here", _YES_OR_NO, "frames"

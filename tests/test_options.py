@@ -51,6 +51,7 @@ WRONG = {
     "on_error": ["ignore"],
     "details": [1, "yes"],
     "files_root": [5, ""],
+    "overwrite": [1, "yes", None],
     "batch_size": [0, "8"],
     "progress": ["no", 1],
     "truncate": ["middle"],
@@ -434,6 +435,7 @@ SHOWN_AT = {
     "mode": ("AsyncLLM", "frames"),
     "details": ("frames",),
     "files_root": ("frames",),
+    "on_error": ("frames", "embed"),
     "truncate": ("generation",),
     "allow_urls": ("generation",),
     "allow_http": ("configure",),  # it says so

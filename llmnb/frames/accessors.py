@@ -58,10 +58,12 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
 
     def generate(
         self,
-        prompt: Hashable,
+        prompt: Hashable | None = None,
         *,
         model: Model | Sequence[Model] | None = None,
         into: Hashable | None = None,
+        overwrite: bool = False,
+        messages: Hashable | None = None,
         system: str | None = None,
         examples: Sequence[Example] | None = None,
         params: Any = None,
@@ -95,11 +97,16 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
         n rows in; a Series of n out, same index, `<NA>` where a row failed.
 
         Args:
-            prompt: A column's name, or a text with columns' names in braces.
+            prompt: A column's name, or a text with columns' names in braces; left out where
+                `messages` is given.
             model: ``"provider/model"``, an `LLM`, or a list of them: the order of fallback;
                 None: the configured one.
             into: Column for the answers: then a copy of the frame with it is returned.
-            system: A system message before every question.
+            overwrite: Whether a column that came with the frame may be replaced. Columns that
+                an earlier call wrote are written anew without it.
+            messages: Column of whole conversations in place of a prompt: lists of mappings with
+                role and content, or JSON text of them.
+            system: A system message before every question; a template as `prompt` is.
             examples: Pairs of an input and its answer, shown before every question. An input
                 that is a mapping fills the prompt's own fields.
             params: Fields of the request, such as ``{"temperature": 0, "max_tokens": 50}``.
@@ -160,13 +167,15 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
 
         return verbs.generate(self._frame, prompt, given)
 
-    def start(self, prompt: Hashable, **options: Unpack[GenerateOptions]) -> TableRun[Table]:
+    def start(
+        self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]
+    ) -> TableRun[Table]:
         """Start `generate` in the background and return its run at once."""
         from llmnb.frames import verbs
 
         return verbs.start(self._frame, prompt, options)
 
-    def plan(self, prompt: Hashable, **options: Unpack[GenerateOptions]) -> Plan:
+    def plan(self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]) -> Plan:
         """Return rows, tokens, cost and time that `generate` would take; nothing is sent."""
         from llmnb.frames import verbs
 

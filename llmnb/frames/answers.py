@@ -6,6 +6,8 @@ only ever handed on, so it may hold a label twice, or several levels.
 
 from __future__ import annotations
 
+import dataclasses
+import secrets
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +15,10 @@ from typing import Any
 import pandas as pd
 
 from llmnb.engine import collector
-from llmnb.errors import InputError, SchemaMismatch
+from llmnb.errors import SchemaMismatch
+from llmnb.frames import placing
 from llmnb.frames.options import Options
+from llmnb.frames.placing import label
 from llmnb.records import Outcome
 from llmnb.schemas import Output
 
@@ -43,6 +47,9 @@ class Form:
     labels: Sequence[Any] | None = None
     """Categories of the answers, in order."""
 
+    run_id: str = dataclasses.field(default_factory=lambda: secrets.token_hex(8))
+    """What the frame's `attrs` call the run that wrote its columns."""
+
     def table(self, outcomes: Outcomes) -> Table:
         """Return the answers so far, n rows for the table's n rows."""
         with collector.calmed():
@@ -56,10 +63,24 @@ class Form:
                 filled = self.frame.copy()
                 for name, column in columns.items():
                     filled[label(filled, name)] = column.array
+                placing.sign(filled, (label(filled, name) for name in columns), self.run_id)
                 return filled
             if len(columns) == 1 and (self.output is None or self._is_single):
                 return next(iter(columns.values()))
             return self._frame(columns)
+
+    @property
+    def names(self) -> list[Hashable]:
+        """The names of the columns that it makes, one of which may be there twice."""
+        options = self.options
+        names: list[Hashable] = ["response", *_DETAILS] if options.details else []
+        if self.output is not None:
+            names += [self._field_name(one) for one, _ in self.output.fields]
+        elif not options.details:
+            names.append(options.name)
+        if options.on_error == "column" and not options.details:
+            names.append(suffixed(options.name, "error"))
+        return names
 
     # --------------------------------------------------------------------- columns
 
@@ -226,30 +247,6 @@ def suffixed(name: Hashable, suffix: str) -> Hashable:
     if isinstance(name, tuple):
         return (*name[:-1], f"{name[-1]}_{suffix}")
     return f"{name}_{suffix}"
-
-
-def label(frame: pd.DataFrame, name: Hashable) -> Any:
-    """Return the label under which a frame takes a new column of that name."""
-    levels = frame.columns.nlevels
-    if levels == 1:
-        return name
-    given = name if isinstance(name, tuple) else (name,)
-    return (*given, *[""] * (levels - len(given)))
-
-
-def check_place(frame: pd.DataFrame, name: Hashable) -> None:
-    """Refuse to write a column that stands in the frame twice.
-
-    Raises:
-        InputError: If it does; nothing was sent.
-    """
-    wanted = label(frame, name)
-    twice = sum(1 for one in frame.columns if one == wanted)
-    if twice > 1:
-        raise InputError(
-            f"The frame has {twice} columns named {name!r}, so the answers cannot go into one: "
-            "choose another name for into=…. Nothing was sent."
-        )
 
 
 def _whole(text: Any) -> Any:

@@ -57,7 +57,9 @@ class AwaitedFrame:
 
     _frame: pd.DataFrame
 
-    async def agenerate(self, prompt: Hashable, **options: Unpack[GenerateOptions]) -> Table:
+    async def agenerate(
+        self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]
+    ) -> Table:
         """Await what `generate` returns; works on any running loop."""
         table = as_now(self._frame)
 

@@ -11,6 +11,7 @@ import orjson
 import pandas as pd
 
 from llmnb.errors import ConfigurationError
+from llmnb.frames import placing
 from llmnb.frames.answers import Outcomes, column
 from llmnb.frames.foreign import Foreign
 from llmnb.frames.job import Job, asking, questions
@@ -114,6 +115,8 @@ def _check(names: Sequence[str], options: Options) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ConfigurationError(f"{twice[0]!r} is named twice. Nothing was sent.")
+    errors = [f"{name}_error" for name in names] if options.on_error == "column" else []
+    placing.check_names([*names, *errors, AGREEMENT])
     given = {
         "model": options.model is not None,
         "into": options.into is not None,

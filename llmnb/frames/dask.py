@@ -49,7 +49,7 @@ class DaskFrameLLM:
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: generate, extract, classify, embed, plan, preview>"
 
-    def generate(self, prompt: Hashable, **options: Unpack[GenerateOptions]) -> Any:
+    def generate(self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]) -> Any:
         """Return the answers as a Dask series, or what the options ask for; nothing is sent yet.
 
         Args:
@@ -106,7 +106,7 @@ class DaskFrameLLM:
 
         return dask_asking.embed(self._frame, column, into, options)
 
-    def plan(self, prompt: Hashable, **options: Unpack[GenerateOptions]) -> Plan:
+    def plan(self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]) -> Plan:
         """Compute what the prompt needs, and add up what the partitions would take.
 
         Nothing is sent. Rows are counted as merged where they are alike within a partition.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, cast
 
 import dask
@@ -18,14 +18,15 @@ from llmnb.embeddings.choosing import chosen
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
 from llmnb.embeddings.model import EmbeddingModel
 from llmnb.errors import ConfigurationError
-from llmnb.frames import dask_watching, vectors
-from llmnb.frames.answers import Form, check_place, column, label, suffixed
+from llmnb.frames import dask_watching, placing, vectors
+from llmnb.frames.answers import Form, column, suffixed
 from llmnb.frames.columns import WHOLE, Columns, name_of
 from llmnb.frames.dask_columns import settled
 from llmnb.frames.dask_work import Question, Verb, Work, packed, travelling, without_key
 from llmnb.frames.dask_worker import answered, made, planned, previewed, steer
 from llmnb.frames.job import say_once
 from llmnb.frames.options import Options, options_of
+from llmnb.frames.placing import label
 from llmnb.frames.questions import Questions
 from llmnb.models.asking import endpoints_of
 from llmnb.models.planning import Plan
@@ -50,7 +51,7 @@ _BATCHES = (
 )
 
 
-def generate(table: Any, prompt: Hashable, given: Given) -> Any:
+def generate(table: Any, prompt: Hashable | None, given: Given) -> Any:
     """Ask about every row."""
     return _asked(table, "generate", prompt, None, given)
 
@@ -65,7 +66,7 @@ def classify(table: Any, prompt: Hashable, labels: Any, given: Given) -> Any:
     return _asked(table, "classify", prompt, labels, given)
 
 
-def plan(table: Any, prompt: Hashable, given: Given) -> Plan:
+def plan(table: Any, prompt: Hashable | None, given: Given) -> Plan:
     """Compute, and add up what the partitions would take; nothing is sent."""
     question, fields = _question(table, "generate", prompt, None, given)
     work = packed(question, table.npartitions)
@@ -106,7 +107,11 @@ def embed(table: Any, name: Hashable, into: Hashable | None, given: Given) -> An
         {**_limits_of(given.get("model")), **given},
         table.npartitions,
     )
-    meta, own = _vectors(_meta(table), into, is_several=on_error == "column")
+    call = functools.partial(placing.call_text, "embed", (name,), {**given, "into": into})
+    overwrite = bool(given.get("overwrite"))
+    meta, own = _vectors(
+        _meta(table), into, is_several=on_error == "column", overwrite=overwrite, call=call
+    )
     question = dataclasses.replace(question, meta=meta, own=own)
     work = packed(question, table.npartitions)
     _heed(work, given.get("progress", "auto"), on_error)
@@ -117,10 +122,11 @@ def embed(table: Any, name: Hashable, into: Hashable | None, given: Given) -> An
 # --------------------------------------------------------------------------- the graph
 
 
-def _asked(table: Any, verb: Verb, prompt: Hashable, more: Any, given: Given) -> Any:
+def _asked(table: Any, verb: Verb, prompt: Hashable | None, more: Any, given: Given) -> Any:
     question, fields = _question(table, verb, prompt, more, given)
     # What the answers look like is known from an empty table: nothing is asked for that.
-    what = made(question, _meta(table), question.given)
+    overwrite = options_of(given).overwrite
+    what = made(question, _meta(table), {**question.given, "overwrite": overwrite})
     own, found = _form(what.shape)
     question = dataclasses.replace(question, meta=settled(found, own), own=own)
     work = packed(question, table.npartitions)
@@ -155,7 +161,7 @@ _interrupts = cast(Any, _Interrupts)()
 
 def _form(shape: Any) -> tuple[tuple[Hashable, ...], Any]:
     """Return the columns that hold answers, and the whole result, both empty."""
-    form: Form = shape.__self__
+    form: Form = dataclasses.replace(shape.__self__, run_id="")  # one question, one graph
     answers = dataclasses.replace(form, frame=None).table([])
     names = () if isinstance(answers, pd.Series) else tuple(answers.columns)
     if form.frame is None:
@@ -180,7 +186,7 @@ def _delayed(do: Any, table: Any, work: Work) -> list[Any]:
 
 
 def _question(
-    table: Any, verb: Verb, prompt: Hashable, more: Any, given: Given
+    table: Any, verb: Verb, prompt: Hashable | None, more: Any, given: Given
 ) -> tuple[Question, list[str]]:
     """Return what travels, and the columns that it reads.
 
@@ -201,6 +207,7 @@ def _question(
         "model": models[0] if len(models) == 1 else models,
         "params": dict(options.body) or None,
         "project_name": settings.project_name(options.project_name),
+        "overwrite": True,  # looked at here, where the whole table is known
         "progress": False,
     }
     question = Question(
@@ -241,7 +248,7 @@ def _with_settings(question: Question, given: Given, partitions: int) -> Questio
     )
 
 
-def _fields(meta: Any, prompt: Hashable, options: Options) -> list[str]:
+def _fields(meta: Any, prompt: Hashable | None, options: Options) -> list[str]:
     """Return the columns that a question reads."""
     read: list[str] = []
 
@@ -253,6 +260,7 @@ def _fields(meta: Any, prompt: Hashable, options: Options) -> list[str]:
     Questions(
         Columns(0, [(name, functools.partial(note, name)) for name in names]),
         prompt,
+        messages=options.messages,
         system=options.system,
         examples=options.examples,
         images=options.images,
@@ -271,6 +279,7 @@ def _embedding(given: Given) -> dict[str, Any]:
     travels = {
         **given,
         "project_name": settings.project_name(given.get("project_name")),
+        "overwrite": True,  # looked at here
         "progress": False,
     }
     if isinstance(model, EmbeddingModel):
@@ -293,7 +302,12 @@ def _limits_of(model: Any) -> dict[str, Any]:
 
 
 def _vectors(
-    meta: Any, into: Hashable | None, *, is_several: bool
+    meta: Any,
+    into: Hashable | None,
+    *,
+    is_several: bool,
+    overwrite: bool,
+    call: Callable[[], str],
 ) -> tuple[Any, tuple[Hashable, ...]]:
     """Return the form of a result of `embed`, and the columns that hold its answers."""
     name: Hashable = vectors.EMBEDDING if into is None else into
@@ -302,11 +316,13 @@ def _vectors(
         error = suffixed(name, "error")
         columns[error] = column([], "string", meta.index[:0], error)
     if into is not None and isinstance(meta, pd.DataFrame):
-        check_place(meta, into)
+        placing.check_frame(meta, list(columns), overwrite=overwrite, call=call)
         whole = meta.iloc[:0].copy()
         for one, empty in columns.items():
             whole[label(whole, one)] = empty.array
-        return whole, tuple(label(whole, one) for one in columns)
+        labels = tuple(label(whole, one) for one in columns)
+        placing.sign(whole, labels, "")
+        return whole, labels
     if len(columns) == 1:
         return columns[name], ()
     arrays = {one: empty.array for one, empty in columns.items()}

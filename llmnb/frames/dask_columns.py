@@ -6,10 +6,10 @@ import logging
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-import orjson
 import pandas as pd
 
 from llmnb.frames.template import is_missing
+from llmnb.wire.json_text import json_text
 
 logger = logging.getLogger("llmnb")
 
@@ -84,7 +84,7 @@ def _as(cell: Any, kind: Any) -> Any:
     if is_missing(cell):
         return None
     if pd.api.types.is_string_dtype(kind):
-        return cell if isinstance(cell, str) else orjson.dumps(cell, default=str).decode()
+        return cell if isinstance(cell, str) else json_text(cell)
     try:
         pd.array([cell], dtype=kind)
     except (TypeError, ValueError, OverflowError):

@@ -54,7 +54,7 @@ class Question:
     """What every partition is asked."""
 
     verb: Verb
-    prompt: Hashable
+    prompt: Hashable | None
     more: Any = None
     """The schema of `extract`, the labels of `classify`, or ``into`` of `embed`."""
 

@@ -61,7 +61,7 @@ class EmbeddingFrame:
                 `LLM`, a `LocalModel` or an `EmbeddingModel`; None: ``LLMNB_EMBEDDING_MODEL``,
                 else the configured provider's own), ``batch_size``, ``params`` such as
                 ``{"dimensions": 256}``, ``max_tokens``, limits, ``budget_usd``,
-                ``project_name``, ``use_cache``, ``share``, ``on_error``, ``progress``.
+                ``project_name``, ``use_cache``, ``share``, ``on_error``, ``overwrite``, ``progress``.
 
         Raises:
             InputError: If there is no such column; nothing was sent.
@@ -88,7 +88,8 @@ class EmbeddingFrame:
             k: Rows.
             **options: ``model``, ``params``, ``project_name`` as they were given to `embed`;
                 ``into``, the name of the column that tells how near (``"similarity"``): the
-                cosine, from -1 to 1.
+                cosine, from -1 to 1; ``overwrite``, whether such a column of the frame's own
+                may be replaced.
 
         Raises:
             InputError: If the column holds no vectors, or others than the model makes.

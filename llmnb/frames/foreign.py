@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     import pandas as pd
 
@@ -48,6 +48,14 @@ class Foreign(ABC):
 
         Raises:
             ConfigurationError: If it is none; nothing was sent.
+        """
+
+    @abstractmethod
+    def check_place(self, names: Sequence[Hashable], call: Callable[[], str]) -> None:
+        """Refuse names, derived from the answers', of columns that came with the table.
+
+        Raises:
+            InputError: If there is one; nothing was sent.
         """
 
     @abstractmethod

@@ -12,7 +12,8 @@ from typing import Any, cast
 import pandas as pd
 
 from llmnb.engine.run import Run
-from llmnb.frames.answers import Form, Outcomes, check_place, suffixed
+from llmnb.frames import placing
+from llmnb.frames.answers import Form, Outcomes
 from llmnb.frames.columns import Columns
 from llmnb.frames.foreign import Foreign
 from llmnb.frames.images import MOST_IN_HAND
@@ -116,10 +117,11 @@ def _at_batch_price(found: Plan) -> Plan:
 
 def job(
     table: pd.DataFrame | pd.Series[Any] | Foreign,
-    prompt: Hashable,
+    prompt: Hashable | None,
     options: Options,
     *,
     labels: Sequence[Any] | None = None,
+    call: Callable[[], str] | None = None,
 ) -> Job:
     """Return what `generate` does with a table.
 
@@ -128,9 +130,11 @@ def job(
         prompt: A column's name, or a text with names in braces.
         options: The keywords.
         labels: Categories of the answers, in order.
+        call: Returns the call that replaces columns which are there already.
 
     Raises:
-        InputError: If the prompt, an example or a column cannot be used; nothing was sent.
+        InputError: If the prompt, an example or a column cannot be used, or a column that came
+            with the table would be replaced; nothing was sent.
     """
     asked = questions(table, prompt, options)
     output = None if options.schema is None else output_of(options.schema)
@@ -140,9 +144,18 @@ def job(
         options=options,
         positions=asked.positions,
         output=output,
-        frame=_copy(table, options, output) if is_into_frame else None,
+        frame=table.copy() if is_into_frame and isinstance(table, pd.DataFrame) else None,
         labels=labels,
     )
+    call = call or functools.partial(
+        placing.call_text, "generate", (prompt,), {"into": options.into}
+    )
+    if isinstance(form.frame, pd.DataFrame):
+        placing.check_frame(form.frame, form.names, overwrite=options.overwrite, call=call)
+    else:
+        placing.check_names(form.names)
+        if isinstance(table, Foreign) and options.into is not None and not options.overwrite:
+            table.check_place(form.names[form.names[0] == options.name :], call)
     return Job(
         questions=asked,
         asking=asking(options, output),
@@ -153,7 +166,7 @@ def job(
 
 def questions(
     table: pd.DataFrame | pd.Series[Any] | Foreign,
-    prompt: Hashable,
+    prompt: Hashable | None,
     options: Options,
     ways: Sequence[Mapping[str, Any]] = ({},),
 ) -> Questions:
@@ -161,6 +174,7 @@ def questions(
     return Questions(
         Columns.of(table),
         prompt,
+        messages=options.messages,
         system=options.system,
         examples=options.examples,
         images=options.images,
@@ -179,19 +193,6 @@ def asking(options: Options, output: Output | None) -> Asking:
         duplicates=options.duplicates,
         output=output,
     )
-
-
-def _copy(table: Any, options: Options, output: Output | None) -> pd.DataFrame:
-    """Return the frame as it is now, for the answers to be put into."""
-    frame: pd.DataFrame = table
-    names: list[Hashable] = [options.name]
-    if output is not None and not output.is_wrapped:
-        names = [suffixed(options.name, field) for field, _ in output.fields]
-    if options.on_error == "column":
-        names.append(suffixed(options.name, "error"))
-    for name in names:
-        check_place(frame, name)
-    return frame.copy()
 
 
 def _announce(asking: Asking) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import secrets
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
@@ -12,9 +14,10 @@ import pandas as pd
 
 from llmnb.embeddings.model import EmbeddingModel, EmbeddingModes
 from llmnb.errors import InputError
-from llmnb.frames.answers import check_place, label
+from llmnb.frames import placing
 from llmnb.frames.columns import Columns, name_of
 from llmnb.frames.foreign import Foreign
+from llmnb.frames.placing import label
 from llmnb.frames.vectors import MAKING, Given, keywords, model_of
 
 SIMILARITY = "similarity"
@@ -44,6 +47,13 @@ class Search:
         self._table, self._query, self._k, self._given = table, query, k, given
         self._vectors = _vectors(table, name)
         self._question = _Question(query, given)
+        if isinstance(table, pd.DataFrame):
+            placing.check_frame(
+                table,
+                [given.get("into", SIMILARITY)],
+                overwrite=bool(given.get("overwrite")),
+                call=functools.partial(placing.call_text, "nearest", (query, name), dict(given)),
+            )
 
     def vector(self) -> Any:
         """Block for the question's vector."""
@@ -110,7 +120,7 @@ class _Question:
     """A question, and the model that makes a vector of it where it is a text."""
 
     def __init__(self, query: Any, given: Given) -> None:
-        given = keywords(given, (*MAKING, "into"))
+        given = keywords(given, (*MAKING, "into", "overwrite"))
         self._query = query
         self._model = model_of(given) if isinstance(query, str) else None
 
@@ -179,6 +189,6 @@ def _found(table: pd.DataFrame | Foreign, rows: Any, near: Any, given: Given) ->
         return table.taken(rows, given.get("into", SIMILARITY), near)
     found: pd.DataFrame = table.iloc[rows].copy()
     name: Hashable = given.get("into", SIMILARITY)
-    check_place(found, name)
     found[label(found, name)] = near
+    placing.sign(found, [label(found, name)], secrets.token_hex(8))
     return found

@@ -33,6 +33,7 @@ class SharedOptions(RequestParams, total=False):
 
     model: Model | Sequence[Model] | None
     into: Hashable | None
+    overwrite: bool
     system: str | None
     examples: Sequence[Example] | None
     params: Any
@@ -74,6 +75,8 @@ class ExtractOptions(SharedOptions, total=False):
 class GenerateOptions(PreviewOptions, ExtractOptions, total=False):
     """Keywords of `generate`."""
 
+    messages: Hashable | None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -89,8 +92,14 @@ class Options:
     into: Hashable | None = None
     """Column for the answers, in a copy of the frame."""
 
+    overwrite: bool = False
+    """Whether columns that came with the frame may be replaced."""
+
+    messages: Hashable | None = None
+    """Column of whole conversations, in place of a prompt."""
+
     system: str | None = None
-    """A system message before every question."""
+    """A system message before every question; names in braces are filled from the row."""
 
     examples: Sequence[Example] | None = None
     """Few-shot turns: pairs of an input and its answer."""
@@ -176,6 +185,11 @@ class Options:
                 "details=True gives a frame of its own, so it does not go with into=…: leave one "
                 "of them out. Nothing was sent."
             )
+        if self.messages is not None and self.images is not None:
+            raise ConfigurationError(
+                "images= goes with a prompt: in messages=… pictures are parts of the messages. "
+                "Nothing was sent."
+            )
         n = body_of(self.params).get("n") or 1
         if n not in (1, self.n):
             raise ConfigurationError(
@@ -247,3 +261,14 @@ def options_of(given: Mapping[str, Any]) -> Options:
     if beside:
         rest["params"] = with_params(rest.get("params"), beside)
     return Options(**rest)
+
+
+def said(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords that say something else than is so anyway.
+
+    Example:
+        >>> said({"n": 1, "into": "answer", "max_tokens": 9})
+        {'into': 'answer', 'max_tokens': 9}
+    """
+    usual = {field.name: field.default for field in fields(Options)}
+    return {name: value for name, value in given.items() if value is not usual.get(name)}

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from llmnb.frames import vectors, verbs
+from llmnb.frames import placing, vectors, verbs
 from llmnb.frames.columns import WHOLE, Columns
 from llmnb.frames.job import Job, job
 from llmnb.frames.options import options_of
@@ -25,7 +25,7 @@ from llmnb.frames.polars_source import PolarsSource
 
 Given = Mapping[str, Any]
 
-Maker = Callable[[Any, str], Job]
+Maker = Callable[[Any, Any], Job]
 """Makes the job for a table and a prompt."""
 
 _ASIDE = "llmnb answers"
@@ -49,17 +49,17 @@ def _sorting(labels: Any, given: Given) -> Maker:
 
 def generate(expr: pl.Expr, prompt: str, given: Given) -> pl.Expr:
     """Ask about every value."""
-    return _of_values(expr, prompt, _generating(given), given)
+    return _of_values(expr, prompt, _generating, given)
 
 
 def extract(expr: pl.Expr, schema: Any, given: Given) -> pl.Expr:
     """Fill typed columns from every value."""
-    return _of_values(expr, WHOLE, _extracting(schema, given), given)
+    return _of_values(expr, WHOLE, functools.partial(_extracting, schema), given)
 
 
 def classify(expr: pl.Expr, labels: Any, given: Given) -> pl.Expr:
     """Give every value one of the labels."""
-    return _of_values(expr, WHOLE, _sorting(labels, given), given)
+    return _of_values(expr, WHOLE, functools.partial(_sorting, labels), given)
 
 
 def embed(expr: pl.Expr, into: str | None, given: Given) -> pl.Expr:
@@ -67,10 +67,13 @@ def embed(expr: pl.Expr, into: str | None, given: Given) -> pl.Expr:
     return _vectors(expr, into, given).alias(into or vectors.EMBEDDING)
 
 
-def _of_values(expr: pl.Expr, prompt: str, make: Maker, given: Given) -> pl.Expr:
-    # The prompt's names are met with the values; what can be wrong with the options is said now.
-    images = given.get("images")
-    dry = make(
+def _of_values(
+    expr: pl.Expr, prompt: str, making: Callable[[Given], Maker], given: Given
+) -> pl.Expr:
+    # The prompt's and the system's names are met with the values; what can be wrong with the
+    # options is said now.
+    images, make = given.get("images"), making(given)
+    dry = making({name: value for name, value in given.items() if name != "system"})(
         _empty([WHOLE] if images is None else [str(images)]),
         "…{{}}" if images is None else str(images),
     )
@@ -130,7 +133,7 @@ def _empty(names: Sequence[str]) -> PolarsSource:
 # ------------------------------------------------------------------------ lazy frames
 
 
-def generated(lazy: pl.LazyFrame, prompt: str, given: Given) -> pl.LazyFrame:
+def generated(lazy: pl.LazyFrame, prompt: str | None, given: Given) -> pl.LazyFrame:
     """Ask about every row."""
     return _of_rows(lazy, prompt, _generating(given))
 
@@ -152,7 +155,13 @@ def embedded(lazy: pl.LazyFrame, column: str, into: str | None, given: Given) ->
     one = _vectors(pl.col(column), into, given)
     is_several = given.get("on_error") == "column"
     return _placed(
-        lazy, one, into or vectors.EMBEDDING, into is not None, _errors(into, is_several)
+        lazy,
+        one,
+        into or vectors.EMBEDDING,
+        into is not None,
+        _errors(into, is_several),
+        overwrite=bool(given.get("overwrite")),
+        call=functools.partial(placing.call_text, "embed", (column,), {**given, "into": into}),
     )
 
 
@@ -161,18 +170,17 @@ def _errors(into: str | None, is_several: bool) -> Sequence[str]:
     return [name, f"{name}_error"] if is_several else []
 
 
-def collected(lazy: pl.LazyFrame, prompt: str, given: Given) -> PolarsFrameLLM:
+def collected(lazy: pl.LazyFrame, prompt: str | None, given: Given) -> PolarsFrameLLM:
     """Return the accessor of the collected frame, of the columns that are needed."""
     if given.get("into") is not None:
         return PolarsFrameLLM(lazy.collect())
-    images = given.get("images")
-    few = {"images": images, "examples": given.get("examples")}
+    few = {name: given.get(name) for name in ("images", "examples", "messages", "system")}
     needed = _Noting(lazy.collect_schema().names())
     _generating({name: one for name, one in few.items() if one is not None})(needed, prompt)
     return PolarsFrameLLM(lazy.select(needed.fields).collect())
 
 
-def _of_rows(lazy: pl.LazyFrame, prompt: str, make: Maker) -> pl.LazyFrame:
+def _of_rows(lazy: pl.LazyFrame, prompt: str | None, make: Maker) -> pl.LazyFrame:
     noting = _Noting(lazy.collect_schema().names())
     dry = make(noting, prompt)  # what is wrong with the prompt or the options is said now
     found = dry.shape([])
@@ -184,14 +192,29 @@ def _of_rows(lazy: pl.LazyFrame, prompt: str, make: Maker) -> pl.LazyFrame:
     asked = _over(pl.struct(noting.fields), answered, kind)
     fields = found.columns if isinstance(found, pl.DataFrame) else []
     name, is_into = str(dry.options.name), dry.options.into is not None
-    return _placed(lazy, asked, name, is_into, fields)
+    call = functools.partial(placing.call_text, "generate", (prompt,), {"into": name})
+    overwrite = dry.options.overwrite
+    return _placed(lazy, asked, name, is_into, fields, overwrite=overwrite, call=call)
 
 
 def _placed(
-    lazy: pl.LazyFrame, asked: pl.Expr, name: str, is_into: bool, fields: Sequence[str]
+    lazy: pl.LazyFrame,
+    asked: pl.Expr,
+    name: str,
+    is_into: bool,
+    fields: Sequence[str],
+    *,
+    overwrite: bool,
+    call: Callable[[], str],
 ) -> pl.LazyFrame:
     """Return the answers, or with `is_into` the frame with them."""
     put = lazy.with_columns if is_into else lazy.select
+    if is_into:
+        derived = [one for one in fields if one != name]
+        if not overwrite:
+            there = lazy.collect_schema().names()
+            placing.refuse(placing.unknown(derived, there), call)
+        placing.remember([name, *derived])
     if not fields:
         return put(asked.alias(name))
     # A column of its own, so that the fields of one answer are not asked for one by one.

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import orjson
 import polars as pl
 
 from llmnb.frames.template import is_missing
 from llmnb.schemas import parts
 from llmnb.schemas.columns import kind_of
+from llmnb.wire.json_text import json_text
 
 VECTOR = pl.List(pl.Float32)
 """The type of a column of vectors."""
@@ -104,10 +104,7 @@ def _text(value: Any) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        try:
-            return orjson.dumps(value, default=str).decode()
-        except (TypeError, ValueError):
-            value = str(value)
+        value = json_text(value)
     text: str = value
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from llmnb.frames import placing
 from llmnb.frames.answers import Form, Outcomes
 from llmnb.frames.polars_columns import column_of, type_of, type_of_schema
 
@@ -28,6 +29,7 @@ class PolarsForm(Form):
         found = Form.table(self, outcomes)
         if self.onto is None:
             return found
+        placing.remember(self.names)
         return self.onto.with_columns(
             found if isinstance(found, pl.Series) else found.get_columns()
         )

@@ -46,7 +46,9 @@ class LazyFrameLLM:
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: generate, extract, classify, embed, plan, start, …>"
 
-    def generate(self, prompt: str, **options: Unpack[GenerateOptions]) -> pl.LazyFrame:
+    def generate(
+        self, prompt: str | None = None, **options: Unpack[GenerateOptions]
+    ) -> pl.LazyFrame:
         """Return a lazy frame of the answers, or with ``into=`` this one with them.
 
         Args:
@@ -103,7 +105,7 @@ class LazyFrameLLM:
 
         return polars_asking.embedded(self._frame, column, into, options)
 
-    def plan(self, prompt: str, **options: Unpack[GenerateOptions]) -> Plan:
+    def plan(self, prompt: str | None = None, **options: Unpack[GenerateOptions]) -> Plan:
         """Collect the columns that the prompt needs, and reckon; nothing is sent."""
         from llmnb.frames import polars_asking
 
@@ -128,13 +130,15 @@ class LazyFrameLLM:
         frame = polars_asking.collected(self._frame, prompt, options)
         return frame.compare(prompt, models, **options)
 
-    def start(self, prompt: str, **options: Unpack[GenerateOptions]) -> TableRun[Any]:
+    def start(self, prompt: str | None = None, **options: Unpack[GenerateOptions]) -> TableRun[Any]:
         """Collect what is needed, and start `generate` in the background."""
         from llmnb.frames import polars_asking
 
         return polars_asking.collected(self._frame, prompt, options).start(prompt, **options)
 
-    async def agenerate(self, prompt: str, **options: Unpack[GenerateOptions]) -> pl.DataFrame:
+    async def agenerate(
+        self, prompt: str | None = None, **options: Unpack[GenerateOptions]
+    ) -> pl.DataFrame:
         """Collect what is needed, and await the answers; works on any running loop."""
         from llmnb import bridge
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -106,6 +106,14 @@ class PolarsSource(Foreign):
                 'into="…". Nothing was sent.'
             )
 
+    def check_place(self, names: Sequence[Hashable], call: Callable[[], str]) -> None:
+        """Refuse derived names of columns that this process has not written."""
+        from llmnb.frames import placing
+
+        whole = self._whole(True)
+        if whole is not None:
+            placing.refuse(placing.unknown(names, whole.columns), call)
+
     def filled(self, columns: Mapping[Hashable, Any], *, into: bool) -> Any:
         """Return columns of pandas as a series, a frame, or the whole frame with them."""
         from llmnb.frames.polars_columns import VECTOR, from_pandas
@@ -115,6 +123,9 @@ class PolarsSource(Foreign):
         made[0] = made[0].cast(VECTOR)
         whole = self._whole(into)
         if whole is not None:
+            from llmnb.frames import placing
+
+            placing.remember(columns)
             return whole.with_columns(made)
         return made[0] if len(made) == 1 else pl.DataFrame(made)
 
@@ -141,7 +152,28 @@ class PolarsSource(Foreign):
 
 
 def _cells(column: pl.Series) -> list[Any]:
+    kind = column.dtype
+    if isinstance(kind, (pl.Datetime, pl.Duration)) and kind.time_unit == "ns":
+        return _nanoseconds(column)
     return column.to_list()
+
+
+def _nanoseconds(column: pl.Series) -> list[Any]:
+    """Return times as pandas has them: those of Python would lose their last three digits."""
+    import pandas as pd
+
+    cells: list[Any] = column.to_list()
+    kind: Any = column.dtype
+    for row, count in enumerate(column.to_physical().to_list()):
+        if count is None or count % 1000 == 0:
+            continue
+        if isinstance(kind, pl.Duration):
+            cells[row] = pd.Timedelta(count, unit="ns")
+        else:
+            moment = pd.Timestamp(count, unit="ns")
+            zone = kind.time_zone
+            cells[row] = moment if zone is None else moment.tz_localize("UTC").tz_convert(zone)
+    return cells
 
 
 def _held(cells: Sequence[Any]) -> Any:

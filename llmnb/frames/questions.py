@@ -6,18 +6,17 @@ table a request belongs to.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, cast, overload
 
-import orjson
-
-from llmnb.errors import InputError, UnknownField
+from llmnb.errors import InputError
 from llmnb.frames.columns import Columns, name_of
+from llmnb.frames.conversations import conversation, last_text
 from llmnb.frames.images import Fetched, Pictured, pictures_in
-from llmnb.frames.template import Template
+from llmnb.frames.template import Template, prompt_template
 from llmnb.models.preparer import sample
+from llmnb.wire.json_text import json_text
 
 Example = tuple[Any, Any]
 """An input and the answer to it: a few-shot turn of each side."""
@@ -30,8 +29,10 @@ class Questions(Sequence[Any]):
 
     Args:
         columns: The table.
-        prompt: A column's name, or a text with names in braces.
-        system: A system message before every question.
+        prompt: A column's name, or a text with names in braces; None where `messages` is given.
+        messages: Column of whole conversations, in place of a prompt.
+        system: A system message before every question, with names in braces where it is to be
+            filled from the row.
         examples: Few-shot turns; an input that is a mapping fills the prompt's own fields.
         images: Column of pictures.
         files_root: Folder below which texts in it may name files; None: the working folder.
@@ -55,8 +56,9 @@ class Questions(Sequence[Any]):
     def __init__(
         self,
         columns: Columns,
-        prompt: Hashable,
+        prompt: Hashable | None,
         *,
+        messages: Hashable | None = None,
         system: str | None = None,
         examples: Sequence[Example] | None = None,
         images: Hashable | None = None,
@@ -65,13 +67,19 @@ class Questions(Sequence[Any]):
         samples: int = 1,
         ways: Sequence[Mapping[str, Any]] = ({},),
     ) -> None:
-        template = _template(prompt, columns, is_constant_fine=images is not None)
-        texts = {name: columns.texts(name) for name in template.fields}
-        self._text = _renderer(template, texts)
+        self._conversations: list[Any] | None = None
+        self._text: Callable[[int], str]
+        if messages is not None:
+            template, texts = self._talking(prompt, messages, columns)
+        else:
+            template = _template(prompt, columns, is_constant_fine=images is not None)
+            texts = {name: columns.texts(name) for name in template.fields}
+            self._text = _renderer(template, texts)
         self._files_root = files_root
         self._pictured = Fetched if fetch_files else Pictured
         self._pictures = None if images is None else columns.cells(name_of(images))
-        self._before = _before(system, examples, template)
+        self._system = None if not system else _system(system, columns)
+        self._before = _before(examples, template)
         self._samples = samples
         self._ways = tuple(ways)
         self.rows = columns.rows
@@ -79,6 +87,20 @@ class Questions(Sequence[Any]):
 
         self.positions: Sequence[int] = _asking(columns.rows, texts, self._pictures)
         """Rows that ask something, in order."""
+
+    def _talking(
+        self, prompt: Hashable | None, messages: Hashable, columns: Columns
+    ) -> tuple[Template | None, Texts]:
+        """Take the conversations of a column; return what says which rows ask something."""
+        if prompt is not None:
+            raise InputError(
+                "messages=… holds the whole question, so it does not go with a prompt: leave one "
+                "of them out. Nothing was sent."
+            )
+        cells = columns.cells(name_of(messages))
+        self._conversations = cells
+        self._text = lambda row: last_text(cells[row])
+        return None, {"": [None if _says_nothing(cell) else "" for cell in cells]}
 
     @property
     def group(self) -> int:
@@ -136,16 +158,30 @@ class Questions(Sequence[Any]):
             return made
         return [sample(request, k) for request in made for k in range(self._samples)]
 
-    def _request(self, row: int, way: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    def _request(self, row: int, way: Mapping[str, Any] | None = None) -> Any:
         way = self._ways[0] if way is None else way
+        before = self._before
+        if self._system is not None and (system := self._system(row)):
+            before = [{"role": "system", "content": system}, *before]
+        if self._conversations is not None:
+            try:
+                said = conversation(self._conversations[row])
+            except InputError as error:
+                return error
+            return {**way, "messages": [*before, *(said or ())]}
         text = self._text(row)
         if self._pictures is not None and (cells := pictures_in(self._pictures[row])):
-            return self._pictured(self._before, text, cells, way, self._files_root)
-        return {**way, "messages": [*self._before, {"role": "user", "content": text}]}
+            return self._pictured(before, text, cells, way, self._files_root)
+        return {**way, "messages": [*before, {"role": "user", "content": text}]}
 
 
-def _template(prompt: Hashable, columns: Columns, *, is_constant_fine: bool) -> Template:
+def _template(prompt: Hashable | None, columns: Columns, *, is_constant_fine: bool) -> Template:
     names = columns.names
+    if prompt is None:
+        raise InputError(
+            "What is to be asked? Give a prompt, or messages=… with a column of conversations. "
+            "Nothing was sent."
+        )
     if not isinstance(prompt, str):
         if name_of(prompt) not in names:
             raise InputError(
@@ -153,16 +189,19 @@ def _template(prompt: Hashable, columns: Columns, *, is_constant_fine: bool) -> 
                 f"{type(prompt).__name__}. Columns: {', '.join(map(repr, names))[:600]}."
             )
         return Template(name_of(prompt), names)
-    template = Template(prompt, names)
-    if not template.fields and not is_constant_fine:
-        # A single word that resembles a column's name is a slip, not a question.
-        near = difflib.get_close_matches(prompt, names, n=1)
-        if near and len(prompt.split()) <= len(near[0].split()):
-            raise UnknownField(
-                f"The table has no column {prompt!r}. Did you mean {near[0]!r}? A prompt without "
-                "a column would be the same for every row. Nothing was sent."
-            )
-    return template
+    return Template(prompt, names) if is_constant_fine else prompt_template(prompt, names)
+
+
+def _system(system: str, columns: Columns) -> Callable[[int], str]:
+    template = Template(system, columns.names)
+    return _renderer(template, {name: columns.texts(name) for name in template.fields})
+
+
+def _says_nothing(cell: Any) -> bool:
+    try:
+        return conversation(cell) is None
+    except InputError:
+        return False  # its row says what is wrong
 
 
 def _renderer(template: Template, texts: Texts) -> Callable[[int], str]:
@@ -199,11 +238,9 @@ def _asking(rows: int, texts: Texts, pictures: Sequence[Any] | None) -> Sequence
     return range(rows) if len(found) == rows else found
 
 
-def _before(
-    system: str | None, examples: Sequence[Example] | None, template: Template
-) -> list[dict[str, Any]]:
-    """Return the messages that stand before every question."""
-    messages = [{"role": "system", "content": system}] if system else []
+def _before(examples: Sequence[Example] | None, template: Template | None) -> list[dict[str, Any]]:
+    """Return the examples' turns, which stand before every question."""
+    messages: list[dict[str, Any]] = []
     for place, example in enumerate(examples or ()):
         if not isinstance(example, (tuple, list)) or len(example) != 2:
             raise InputError(
@@ -211,7 +248,7 @@ def _before(
                 "('Guten Tag', 'Good day'). Nothing was sent."
             )
         question, answer = example
-        if isinstance(question, Mapping):
+        if isinstance(question, Mapping) and template is not None:
             question = template.render(_with_names(question)) or ""
         messages.append({"role": "user", "content": _said(question)})
         messages.append({"role": "assistant", "content": _said(answer)})
@@ -229,7 +266,4 @@ def _said(value: Any) -> str:
     dump = getattr(value, "model_dump_json", None)  # a pydantic model
     if dump is not None:
         return str(dump())
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:
-        return str(value)
+    return json_text(value)

@@ -7,6 +7,8 @@ and nothing of them but their text is looked at.
 
 from __future__ import annotations
 
+import base64
+import datetime
 import difflib
 import math
 import re
@@ -14,9 +16,8 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-import orjson
-
 from llmnb.errors import UnknownField
+from llmnb.wire.json_text import duration_text, is_container, json_text
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
@@ -92,8 +93,42 @@ class Template:
         return not fields or not all(is_missing(row.get(field)) for field in fields)
 
 
+def prompt_template(text: str, columns: Sequence[str]) -> Template:
+    """Return a prompt's template; a slip in a column's name is none.
+
+    Raises:
+        UnknownField: If a name in braces is no column, or the text is one mistyped.
+
+    Example:
+        >>> prompt_template("txet", ["text"])
+        Traceback (most recent call last):
+        llmnb.errors.UnknownField: The table has no column 'txet'. Did you mean 'text'?...
+    """
+    template = Template(text, columns)
+    if not template.fields:
+        # A single word that resembles a column's name is a slip, not a question.
+        near = difflib.get_close_matches(text, columns, n=1)
+        if near and len(text.split()) <= len(near[0].split()):
+            raise UnknownField(
+                f"The table has no column {text!r}. Did you mean {near[0]!r}? A prompt without "
+                "a column would be the same for every row. Nothing was sent."
+            )
+    return template
+
+
+def escaped(text: str) -> str:
+    """Return a text as a template writes it: its braces doubled."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
 def cell_text(cell: Any) -> str | None:
-    """Return a cell as text, None where it is missing; dictionaries and lists as JSON.
+    """Return a cell as text, None where it is missing; whatever holds others as JSON, whole.
+
+    The same text for a cell of pandas, Polars, Dask or a file: bytes are base64, spans of time
+    as pandas writes them.
+
+    Raises:
+        InputError: If it is nested too deeply.
 
     Example:
         >>> cell_text(1.5), cell_text({"a": [1]}), cell_text(float("nan"))
@@ -103,11 +138,12 @@ def cell_text(cell: Any) -> str | None:
         return cell
     if is_missing(cell):
         return None
-    if isinstance(cell, (dict, list)):
-        try:
-            return orjson.dumps(cell).decode()
-        except TypeError:
-            return str(cell)
+    if is_container(cell):
+        return json_text(cell)
+    if isinstance(cell, (bytes, bytearray, memoryview)):
+        return base64.b64encode(cell).decode()
+    if isinstance(cell, datetime.timedelta):
+        return duration_text(cell)
     return str(cell)
 
 

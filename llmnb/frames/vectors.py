@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import functools
 import logging
+import secrets
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, TypedDict, cast
 
@@ -20,11 +21,12 @@ from llmnb.embeddings.order import Order
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
-from llmnb.frames import failures
-from llmnb.frames.answers import check_place, column, label, suffixed
+from llmnb.frames import failures, placing
+from llmnb.frames.answers import column, suffixed
 from llmnb.frames.columns import WHOLE, Columns, name_of
 from llmnb.frames.foreign import Foreign
 from llmnb.frames.options import OnError
+from llmnb.frames.placing import label
 from llmnb.models.asking import Endpoint, Named
 from llmnb.options import EMBED_PARAMS, PARAMS, checked, names, refuse_unknown, with_params
 from llmnb.progress import Bars
@@ -52,7 +54,7 @@ _KEEPING = ("project_name", "use_cache", "share", "batch_size")
 MAKING = ("model", "params", *EMBED_PARAMS, "max_tokens", "project_name")
 """Keywords that say who makes vectors."""
 
-_SHOWING = ("on_error", "progress")
+_SHOWING = ("on_error", "overwrite", "progress")
 _CHECKED = names("embed")
 KEYWORDS = (*MAKING, *_KEEPING, *_STRENGTH, *_SHOWING)
 """Every keyword of `embed` but the column's own."""
@@ -72,6 +74,7 @@ class NearestOptions(MakingOptions, total=False):
     """Keywords of `nearest`."""
 
     into: Hashable
+    overwrite: bool
 
 
 class EmbedOptions(MakingOptions, total=False):
@@ -81,6 +84,7 @@ class EmbedOptions(MakingOptions, total=False):
     use_cache: bool
     share: bool | str | list[str]
     on_error: OnError
+    overwrite: bool
     max_requests_per_minute: Rate | None
     max_tokens_per_minute: Rate | None
     max_concurrent_requests: int | None
@@ -134,11 +138,15 @@ class Embedding:
         self._frame: pd.DataFrame | None = None
         self.texts = Columns.of(table).texts("" if name == WHOLE else name_of(name))
         self._foreign = table if isinstance(table, Foreign) else None
+        overwrite = bool(given.get("overwrite"))
+        call = functools.partial(placing.call_text, "embed", (name,), {**given, "into": into})
         if self._foreign is not None:
             self._foreign.check_name(into)
+            if into is not None and not overwrite:
+                self._foreign.check_place(self._names[1:], call)
         elif into is not None and isinstance(table, pd.DataFrame):
-            check_place(table, into)
             self._frame = table.copy()
+            placing.check_frame(self._frame, self._names, overwrite=overwrite, call=call)
         self.model = model_of(given)
         self.run: EmbeddingRun | None = None
         if isinstance(self.model, LiteLLMEmbeddingModel):
@@ -146,6 +154,12 @@ class Embedding:
             if cache_dir is not None:
                 order = dataclasses.replace(order, cache_dir=cache_dir)
             self.run = EmbeddingRun(self.texts, order)
+
+    @property
+    def _names(self) -> list[Hashable]:
+        """Names of the columns that are made."""
+        error = [suffixed(self._name, "error")] if self._on_error == "column" else []
+        return [self._name, *error]
 
     @property
     def present(self) -> list[str]:
@@ -201,8 +215,10 @@ class Embedding:
         if self._foreign is not None:
             return self._foreign.filled(columns, into=self._is_into)
         if self._frame is not None:
-            for name, one in columns.items():
-                self._frame[label(self._frame, name)] = one.array
+            labels = [label(self._frame, name) for name in columns]
+            for name, one in zip(labels, columns.values(), strict=True):
+                self._frame[name] = one.array
+            placing.sign(self._frame, labels, secrets.token_hex(8))
             return self._frame
         if len(columns) == 1:
             return columns[self._name]

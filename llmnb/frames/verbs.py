@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -11,12 +12,14 @@ import pandas as pd
 
 from llmnb import progress
 from llmnb.errors import ConfigurationError
+from llmnb.frames import placing
 from llmnb.frames.answers import Outcomes, Table, column
 from llmnb.frames.comparing import Comparison, comparison
 from llmnb.frames.foreign import Foreign
 from llmnb.frames.job import Job, job, questions
-from llmnb.frames.options import options_of
+from llmnb.frames.options import options_of, said
 from llmnb.frames.run import TableRun
+from llmnb.frames.template import escaped
 from llmnb.models.planning import Plan
 
 Source = pd.DataFrame | pd.Series | Foreign
@@ -34,22 +37,22 @@ _EXTRACT = (
 )
 
 
-def generate(table: Source, prompt: Hashable, given: Given) -> Table:
+def generate(table: Source, prompt: Hashable | None, given: Given) -> Table:
     """Block for the answers."""
     return finish(generating(table, prompt, given))
 
 
-def generating(table: Source, prompt: Hashable, given: Given) -> Job:
+def generating(table: Source, prompt: Hashable | None, given: Given) -> Job:
     """Return what `generate` does."""
-    return job(table, prompt, options_of(given))
+    return job(table, prompt, options_of(given), call=_call("generate", (prompt,), given))
 
 
-def start(table: Source, prompt: Hashable, given: Given) -> TableRun[Table]:
+def start(table: Source, prompt: Hashable | None, given: Given) -> TableRun[Table]:
     """Start in the background."""
     return generating(table, prompt, given).start()
 
 
-def plan(table: Source, prompt: Hashable, given: Given) -> Plan:
+def plan(table: Source, prompt: Hashable | None, given: Given) -> Plan:
     """Reckon; nothing is sent."""
     return generating(table, prompt, given).plan()
 
@@ -62,6 +65,7 @@ def preview(table: Source, prompt: Hashable, rows: int, given: Given) -> pd.Data
 
 def previewing(table: Source, prompt: Hashable, rows: int, given: Given) -> Job:
     """Return what `preview` does."""
+    _refuse_messages(given)
     options = options_of({"on_error": "column", **given})
     if options.into is not None or options.details:
         raise ConfigurationError("preview() has a form of its own: leave out into and details.")
@@ -70,6 +74,7 @@ def previewing(table: Source, prompt: Hashable, rows: int, given: Given) -> Job:
     few = table.few(positions) if isinstance(table, Foreign) else table.iloc[positions]
     prompts = column([asked.text(row) for row in positions], "string", few.index, "prompt")
     what = job(few, prompt, options)
+    placing.check_names(["prompt", *what.shape.__self__.names])  # type: ignore[attr-defined]
     error = f"{options.name}_error"
 
     def shown(outcomes: Outcomes) -> Any:
@@ -92,7 +97,8 @@ def extract(table: Source, prompt: Hashable, schema: Any, given: Given) -> Table
 def extracting(table: Source, prompt: Hashable, schema: Any, given: Given) -> Job:
     """Return what `extract` does."""
     told = _told(_EXTRACT, {**_without_schema(given), "schema": schema})
-    return job(table, prompt, options_of(told))
+    call = _call("extract", (prompt, schema), given)
+    return job(table, prompt, options_of(told), call=call)
 
 
 def classify(table: Source, prompt: Hashable, labels: Labels, given: Given) -> Table:
@@ -104,11 +110,13 @@ def sorting(table: Source, prompt: Hashable, labels: Labels, given: Given) -> Jo
     """Return what `classify` does."""
     known, meanings = _labels(labels)
     told = _told(_classifying(known, meanings), {**_without_schema(given), "schema": tuple(known)})
-    return job(table, prompt, options_of(told), labels=known)
+    call = _call("classify", (prompt, labels), given)
+    return job(table, prompt, options_of(told), labels=known, call=call)
 
 
 def compare(table: Source, prompt: Hashable, models: Sequence[Any], given: Given) -> Comparison:
     """Ask several models the same."""
+    _refuse_messages(given)
     found: Comparison = finish(comparing(table, prompt, models, given))
     return found
 
@@ -129,15 +137,30 @@ def finish(what: Job) -> Any:
     return run.result()
 
 
+def _call(verb: str, arguments: Sequence[Any], given: Given) -> Callable[[], str]:
+    """Return what gives the call that replaces columns."""
+    return functools.partial(placing.call_text, verb, arguments, said(given))
+
+
 def _without_schema(given: Given) -> Given:
     if "schema" in given:
         raise TypeError("the schema is given by position here, not as a keyword")
+    _refuse_messages(given)
     return given
+
+
+def _refuse_messages(given: Given) -> None:
+    if given.get("messages") is not None:
+        raise ConfigurationError(
+            "messages= goes with generate, start and plan: here the text's column is given by "
+            "position. Nothing was sent."
+        )
 
 
 def _told(words: str, given: Given) -> Given:
     """Put words of our own after the caller's system message."""
     system = given.get("system")
+    words = escaped(words)
     return {**given, "system": f"{system}\n\n{words}" if system else words}
 
 

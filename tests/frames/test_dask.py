@@ -87,7 +87,7 @@ def test_nothing_is_sent_before_it_is_computed(sim, ddf):
     [
         {},
         {"into": "said"},
-        {"into": "n"},
+        {"into": "n", "overwrite": True},
         {"on_error": "column"},
         {"into": "said", "on_error": "column"},
         {"n": 2, "duplicates": "sample"},

@@ -1,0 +1,153 @@
+"""Promises about columns that came with a table: never replaced unless it is said."""
+
+from __future__ import annotations
+
+import dask.dataframe as dd
+import pandas as pd
+import polars as pl
+import pytest
+
+from llmnb.errors import InputError
+from llmnb.frames import placing
+
+VERDICT = {
+    "type": "object",
+    "properties": {"good": {"type": "boolean"}, "error": {"type": "string"}},
+    "required": ["good", "error"],
+}
+
+
+@pytest.fixture
+def frame():
+    return pd.DataFrame({"text": ["a", "b"], "said": [1, 2], "note_error": ["x", "y"]})
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"into": "said"}, "said"),
+        ({"into": "note", "on_error": "column"}, "note_error"),
+        ({"into": "note", "schema": VERDICT}, "note_error"),
+    ],
+)
+def test_a_column_that_came_with_the_frame_is_not_replaced(sim, asked, frame, options, name):
+    """
+    Nor one that a derived name meets; nothing is sent, and the call to paste is printed.
+    """
+    with pytest.raises(InputError, match=rf"'{name}'.*(?s:.)*overwrite=True"):
+        frame.llm.generate("Say {text}", **options)
+
+    assert asked == []
+
+
+def test_the_printed_call_replaces_it(sim, frame):
+    """
+    Pasted as it stands.
+    """
+    with pytest.raises(InputError) as caught:
+        frame.llm.generate("Say {text}", into="said")
+    (call,) = [line for line in str(caught.value).splitlines() if "df.llm" in line]
+
+    found = eval(call.strip(), {"df": frame})
+
+    assert found["said"].tolist() == ["> Say a", "> Say b"]
+
+
+def test_a_cell_runs_again_also_with_another_prompt(sim, frame):
+    """
+    What llmnb wrote is written anew in silence, through pandas' own steps and a copy too.
+    """
+    df = frame.llm.generate("Say {text}", into="new", on_error="column")
+    df = df[df["text"] == "a"].copy()
+    df = df.llm.generate("Shout {text}", into="new", on_error="column")
+
+    assert df["new"].tolist() == ["> Shout a"]
+    assert set(df.attrs) == {"llmnb"}
+    assert set(df.attrs["llmnb"]) == {"run", "columns"}
+    assert sorted(df.attrs["llmnb"]["columns"]) == ["new", "new_error"]
+
+
+def test_two_runs_into_one_frame_know_each_others_columns(sim, frame):
+    """
+    The names of both are kept.
+    """
+    df = frame.llm.generate("Say {text}", into="one").llm.generate("{one}?", into="two")
+
+    assert df.llm.generate("Say {text}", into="one")["one"].tolist() == ["> Say a", "> Say b"]
+
+
+def test_names_of_answers_that_meet_each_other_are_refused(sim, asked):
+    """
+    One of the two columns would be lost.
+    """
+    frame = pd.DataFrame({"text": ["a"]})
+
+    with pytest.raises(InputError, match="'x_error'"):
+        frame.llm.generate("Say {text}", into="x", schema=VERDICT, on_error="column")
+    schema = {"type": "object", "properties": {"prompt": {"type": "string"}}}
+    with pytest.raises(InputError, match="'prompt'"):
+        frame.llm.preview("Say {text}", schema=schema)
+
+    assert asked == []
+
+
+def test_signed_frames_can_be_written_to_parquet(sim, tmp_path):
+    """
+    Whatever the labels are; read again, the file's columns are still llmnb's own.
+    """
+    path = tmp_path / "table.parquet"
+    df = pd.DataFrame({"text": ["a"]}).llm.generate("Say {text}", into="said")
+    df.to_parquet(path)
+
+    again = pd.read_parquet(path).llm.generate("Shout {text}", into="said")
+
+    assert again["said"].tolist() == ["> Shout a"]
+
+
+def test_vectors_and_similarities_replace_nothing_either(sim, asked):
+    """
+    `embed` and `nearest` keep to the same rule.
+    """
+    frame = pd.DataFrame({"text": ["a"], "vector": [1], "similarity": [2]})
+    options = {"model": "sim/embedding"}
+
+    with pytest.raises(InputError, match="overwrite=True"):
+        frame.llm.embed("text", into="vector", **options)
+    done = frame.llm.embed("text", into="vector", overwrite=True, **options)
+    assert len(done.llm.embed("text", into="vector", **options)) == 1
+    with pytest.raises(InputError, match="overwrite=True"):
+        done.llm.nearest("a", "vector", **options)
+    near = done.llm.nearest("a", "vector", overwrite=True, **options)
+    assert near["similarity"].tolist() == pytest.approx([1.0])
+
+
+def test_polars_replaces_the_named_column_and_no_derived_one(sim, asked, monkeypatch):
+    """
+    Replacing is its convention; of derived names only those that this process wrote.
+    """
+    monkeypatch.setattr(placing, "_remembered", set())
+    frame = pl.DataFrame({"text": ["a"], "said": [1], "said_error": ["mine"]})
+
+    assert frame.llm.generate("Say {text}", into="said")["said"].to_list() == ["> Say a"]
+    for table in (frame, frame.lazy()):
+        with pytest.raises(InputError, match=r"'said_error'.*(?s:.)*overwrite=True"):
+            table.llm.generate("Say {text}", into="said", on_error="column")
+    done = frame.llm.generate("Say {text}", into="said", on_error="column", overwrite=True)
+    assert done["said_error"].to_list() == [None]
+    for table in (done, done.lazy()):
+        table.llm.generate("Shout {text}", into="said", on_error="column")
+
+
+def test_dask_keeps_to_the_same_rule(sim, asked):
+    """
+    Said where the question is put, before anything is computed; again and again for its own.
+    """
+    ddf = dd.from_pandas(pd.DataFrame({"text": ["a"], "said": ["mine"]}), npartitions=1)
+
+    with pytest.raises(InputError, match="overwrite=True"):
+        ddf.llm.generate("Say {text}", into="said")
+    assert asked == []
+    done = ddf.llm.generate("Say {text}", into="said", overwrite=True)
+    again = done.llm.generate("Shout {text}", into="said")
+
+    assert again.compute()["said"].tolist() == ["> Shout a"]
