@@ -227,7 +227,8 @@ class Flight:
 
     async def _ask(self) -> Answered:
         """Ask until there is an answer, an error that ends it, or another target is better."""
-        self._begin_anew()
+        if self.attempts:
+            self._begin_anew()
         is_first = False
         while True:
             chosen = self._chosen()
@@ -281,7 +282,8 @@ class Flight:
     async def _once(self, is_first: bool) -> tuple[Answered | LLMNBError, Ticket, Gate]:
         """Send one request, reserved in dollars, tokens and places, settled in every case."""
         call, voyage, budget = self.call, self.voyage, self.voyage.budget
-        await voyage.ready()
+        if voyage.prepare is not None:
+            await voyage.ready()
         if budget is None:
             return await self._admitted_and_sent(call, is_first)
         most = call.target.highest_price(call) or 0.0

@@ -245,15 +245,15 @@ class Gate:
         if delay > 0:
             return delay
         health = self.health
-        if health.breaker.is_open:
+        if health.breaker.opened_at is not None:
             return health.breaker.wait(now)
-        return math.inf if health.is_full else 0.0
+        return math.inf if health.recovery is not None and health.is_full else 0.0
 
     def _enter(self, lane: Lane, tokens: float, now: float, row: Hashable) -> Ticket:
         """Take a slot; whoever calls it knows that there is one."""
         account, health = self.account, self.health
         tokens = account.charged(tokens)
-        is_probe = health.breaker.is_open
+        is_probe = health.breaker.opened_at is not None
         if is_probe:
             health.breaker.may_send(now)  # takes the one probe there is
             # A probe that hangs is no reason to wait for those who may ask another target.
@@ -286,14 +286,21 @@ class Gate:
             lane.in_flight -= 1
             if lane.admission is not None:
                 lane.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
+                if lanes.get(lane.run) is not lane:
+                    lanes.wake_heir(lane.admission)
         if ticket.is_sharing:
             account.sharing -= 1
         if ticket.finding is not None:
             ticket.finding.on_end(ticket.sequence)
         self.health.on_release(ticket)
         if lane is not None:
-            lanes.on_release(lane, has_claim=account.has_claim(lane.run))
-        if lanes.has_ready:
+            if lane.waiting or lane.again:
+                # Lanes without limits of their own are let in from the crowd, each in its turn.
+                if lane.admission is not None and lane not in lanes.crowded:
+                    lanes.wake(lane)
+            elif not lane.in_flight and not account.has_claim(lane.run):
+                lanes.drop(lane)
+        if lanes.ring or lanes.crowded:
             self.advance()
 
     def shortened(self, wait: float, retry_after: float | None) -> float:
@@ -326,16 +333,17 @@ class Gate:
         lanes, account, health = self.lanes, self.account, self.health
         ring, now = lanes.ring, self.clock()
         lanes.wake_due(now)
-        lanes.let_in(account.free_slots)
+        if lanes.crowded:
+            lanes.let_in(account.free_slots)
         soonest = math.inf
-        while ring or lanes.let_in(account.free_slots):
+        while ring or (lanes.crowded and lanes.let_in(account.free_slots)):
             lane = ring[0]
             if not lane.is_waiting():
                 lanes.leave_ring(lane)
                 continue
             index = 0
-            if not health.breaker.is_open:
-                queue = health.queue_of(lane)
+            if health.breaker.opened_at is None:
+                queue = health.queue_of(lane) if lane.again else lane.waiting
             elif (delay := health.breaker.wait(now)) > 0:
                 soonest = delay
                 break

@@ -126,6 +126,8 @@ class Lane:
 
     def is_waiting(self) -> bool:
         """Whether a turn waits; those at a head whose owner has left are dropped."""
+        if self.waiting and not self.waiting[0].future.done():
+            return True  # nearly always
         for queue in (self.waiting, self.again):
             while queue and queue[0].future.done():
                 queue.popleft()
@@ -135,7 +137,7 @@ class Lane:
 class Lanes:
     """The lanes of all runs, and the order in which they take turns."""
 
-    __slots__ = ("_by_run", "_crowded", "_due", "_left", "_order", "_seen", "ring")
+    __slots__ = ("_by_run", "_due", "_left", "_order", "_seen", "crowded", "ring")
 
     def __init__(self) -> None:
         self.ring: deque[Lane] = deque()
@@ -145,7 +147,7 @@ class Lanes:
         self._left: dict[Limits, Admission] = {}
         """Limits of runs that have ended, so that the next one gets no fresh burst."""
 
-        self._crowded: dict[Lane, None] = {}
+        self.crowded: dict[Lane, None] = {}
         """Lanes that wait for one of the slots that are found by trying."""
 
         self._due: list[tuple[float, int, Lane]] = []
@@ -188,19 +190,15 @@ class Lanes:
                 del self._left[next(iter(self._left))]
             self._left[lane.limits] = lane.admission
 
-    def on_release(self, lane: Lane, *, has_claim: bool) -> None:
-        """Note that a request of a lane has ended; drop an empty one whose run has no claim."""
-        if lane.waiting or lane.again:
-            # Lanes without limits of their own are let in from the crowd, each in its turn.
-            if lane.admission is not None and lane not in self._crowded:
-                self.wake(lane)
-        elif not lane.in_flight and not has_claim:
-            self._by_run.pop(lane.run, None)
-        if lane.admission is not None and self._by_run.get(lane.run) is not lane:
-            # The run has ended; the next one with its limits waits for the slots it held.
-            for heir in self._by_run.values():
-                if heir.admission is lane.admission:
-                    self.wake(heir)
+    def drop(self, lane: Lane) -> None:
+        """Drop an empty lane of a run that has no claim."""
+        self._by_run.pop(lane.run, None)
+
+    def wake_heir(self, admission: Admission) -> None:
+        """Look again at the run that has an ended one's limits: it waits for the slots of that."""
+        for heir in self._by_run.values():
+            if heir.admission is admission:
+                self.wake(heir)
 
     def turns(self) -> Iterator[Turn]:
         """Return all who wait, of every run."""
@@ -208,14 +206,9 @@ class Lanes:
 
     # ------------------------------------------------------------- whose turn it is
 
-    @property
-    def has_ready(self) -> bool:
-        """Whether a lane waits for the account, or for a slot that is found by trying."""
-        return bool(self.ring or self._crowded)
-
     def is_crowded(self, lane: Lane) -> bool:
         """Whether a lane waits for one of the slots that are found by trying."""
-        return lane in self._crowded
+        return lane in self.crowded
 
     def busiest_beside(self, lane: Lane, *, is_sending: bool) -> object | None:
         """Return the run with most to do of the others; None where no other is in the way.
@@ -239,7 +232,7 @@ class Lanes:
         """Look at a lane again that stood aside; it has waited, so it is the next."""
         if not lane.is_queued and (lane.waiting or lane.again):
             lane.is_queued = True
-            self._crowded.pop(lane, None)
+            self.crowded.pop(lane, None)
             (self.ring.append if at_the_end else self.ring.appendleft)(lane)
 
     def wake_due(self, now: float) -> None:
@@ -271,11 +264,11 @@ class Lanes:
         if until != math.inf:
             heapq.heappush(self._due, (until, next(self._order), lane))
         elif lane.reason == "concurrency" and lane.is_sharing:
-            self._crowded[lane] = None
+            self.crowded[lane] = None
 
     def let_in(self, free: float) -> bool:
         """Put so many crowded lanes into the ring; return whether it holds any."""
-        crowded = self._crowded
+        crowded = self.crowded
         if crowded:
             many = int(max(0, min(free, len(crowded))))
             for lane in list(itertools.islice(crowded, many))[::-1]:

@@ -91,7 +91,7 @@ class Voyage:
     """Cleared while the person has paused the run."""
 
     prepare: Callable[[], None] | None = None
-    """Called once on a thread before the first request."""
+    """Called once on a thread before the first request; None once it has been."""
 
     _ready: asyncio.Future[None] | None = None
     _watched: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
@@ -104,14 +104,13 @@ class Voyage:
         return self.on_delta is not None or self.hedger is not None or self.time_limit is not None
 
     async def ready(self) -> None:
-        """Wait until everything that requests need is there."""
-        if self.prepare is None:
-            return
-        if self._ready is None:
+        """Wait until everything that requests need is there; with no `prepare` left it is."""
+        if self._ready is None and self.prepare is not None:
             loop = asyncio.get_running_loop()
             self._ready = loop.run_in_executor(None, self.prepare)
-        if not self._ready.done():
+        if self._ready is not None and not self._ready.done():
             await asyncio.shield(self._ready)
+        self.prepare = None
 
     @property
     def store_error(self) -> StoreError | None:

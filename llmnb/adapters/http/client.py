@@ -112,20 +112,22 @@ class HttpClient:
         """
         address = egress.checked(url, origin_has_key)
         timeout = self._timeout(total_timeout, feed is not None)
-        is_again = False
-        while True:
-            reading = Reading(address, self._max_body, feed, has_ended)
-            token = wants_fresh.set(is_again)
-            try:
-                return await self._once("POST", address, headers, body, timeout, reading)
-            except Stale as error:
-                # The server closed a kept-alive connection as the request set out; it has read
-                # nothing of it, so one further try on a fresh connection buys nothing twice.
-                if is_again or not is_repeatable:
-                    raise error.as_lost() from None
-                is_again = True
-            finally:
-                wants_fresh.reset(token)
+        reading = Reading(address, self._max_body, feed, has_ended)
+        try:
+            return await self._once("POST", address, headers, body, timeout, reading)
+        except Stale as error:
+            if not is_repeatable:
+                raise error.as_lost() from None
+        # The server closed a kept-alive connection as the request set out; it has read nothing
+        # of it, so one further try on a fresh connection buys nothing twice.
+        reading = Reading(address, self._max_body, feed, has_ended)
+        token = wants_fresh.set(True)
+        try:
+            return await self._once("POST", address, headers, body, timeout, reading)
+        except Stale as error:
+            raise error.as_lost() from None
+        finally:
+            wants_fresh.reset(token)
 
     async def get_json(
         self,
