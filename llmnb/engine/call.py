@@ -20,7 +20,7 @@ from llmnb.decide.retry import Tries, next_wait
 from llmnb.engine import paying, telling
 from llmnb.engine.attempt import Answered, Attempt, Rival
 from llmnb.engine.checking import value_of
-from llmnb.engine.coalesce import Landing
+from llmnb.engine.coalesce import Cabin, Landing
 from llmnb.engine.gate import PATIENCE_SECONDS, Gate, Held
 from llmnb.engine.keeping import Keeper
 from llmnb.engine.lanes import Ticket
@@ -61,12 +61,17 @@ _FINAL = (
 _OUTAGE = (ProviderError, Unsent, MaybeBilled)
 """Errors that say that the target is not well."""
 
+NOT_ASKED = "Not asked: the run was stopped. Run again to ask what is missing."
+
+NEVER = -1
+"""What no project's claims tell: the store is looked up again."""
+
 SOONEST_LOOK_SECONDS, LATEST_LOOK_SECONDS = 0.02, 1.0
 """How soon, and at most how seldom, a row looks whether another process still asks it."""
 
 
 class _AskedElsewhere(Exception):
-    """Another process is asking the row."""
+    """Another process is asking the row, or another run while its own was paused."""
 
 
 class _Found(Exception):
@@ -84,6 +89,7 @@ class Flight:
         calls: The row's question to each target, the first choice first.
         voyage: The run.
         row: Position of the row.
+        cabin: Who else wants the answer.
         known: An answer from the store that only needs to be mended.
         seen: What the project's claims told before the row was looked up.
     """
@@ -101,6 +107,7 @@ class Flight:
         "_waited_since",
         "_waits_on",
         "attempts",
+        "cabin",
         "call",
         "hedged",
         "history",
@@ -119,6 +126,7 @@ class Flight:
         calls: Sequence[Call],
         voyage: Voyage,
         row: int,
+        cabin: Cabin,
         *,
         known: Answered | None = None,
         seen: int = 0,
@@ -129,6 +137,7 @@ class Flight:
 
         self.row = row
         self.voyage = voyage
+        self.cabin = cabin
         self.known = known
         self.tries = Tries()
         self.attempts = 0
@@ -213,7 +222,7 @@ class Flight:
                 "Stopped while its request was on its way; it may have been billed. "
                 "Run again to ask it anew."
                 if self.is_sending
-                else "Not asked: the run was stopped. Run again to ask what is missing.",
+                else NOT_ASKED,
                 maybe_billed=self.is_sending,
             )
         )
@@ -309,6 +318,11 @@ class Flight:
         gate = self.voyage.gate_of(call)
         ticket = await self._admitted(gate, call.target.charge(call), is_first)
         claims = self.voyage.claims
+        if self.cabin.is_aside:
+            if not self.cabin.come_back():
+                gate.release(ticket, used=0.0, was_sent=False)
+                raise _AskedElsewhere
+            self._seen = NEVER  # another run may have asked it
         if claims is not None and (not claims.take(self.key) or claims.has_changed(self._seen)):
             await self._look_before_sending(gate, ticket, claims)
         return await self._send(gate, ticket), ticket, gate
@@ -323,7 +337,7 @@ class Flight:
                 voyage.kill(pool, _asked_for_a_long_wait(self.call.target, left))
                 continue
             if not voyage.resumed.is_set():
-                self.give_up_claim()
+                self.stand_aside()
                 await voyage.resumed.wait()
             ticket = await gate.admit(
                 reserved,
@@ -345,8 +359,18 @@ class Flight:
 
     def give_up_claim(self) -> None:
         """Let other processes ask the row."""
-        if self.voyage.claims is not None:
+        if self.voyage.claims is not None and not self.cabin.is_aside:
             self.voyage.claims.release(self.key)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for a turn, or until it tries again."""
+        return self._waits_on is not None and not self._waits_on.done()
+
+    def stand_aside(self) -> None:
+        """Let other processes and other runs ask the row while this one is paused."""
+        self.give_up_claim()
+        self.cabin.stand_aside(Landing(error=Stopped(NOT_ASKED)))
 
     async def _look_before_sending(self, gate: Gate, ticket: Ticket, claims: Claims) -> None:
         """Return if the row is still to be asked, and claimed; else give its place back.
@@ -360,21 +384,20 @@ class Flight:
                 raise _AskedElsewhere
             await self._look_again(claims)
             self._raise_if_dead(self.call)
-            if not self.voyage.resumed.is_set():
+            if not self.voyage.resumed.is_set() or self.cabin.is_aside:
                 raise Held("The run was paused.")
         except BaseException:
             gate.release(ticket, used=0.0, was_sent=False)
             raise
 
     async def _wait_for_another(self) -> None:
-        """Return once no other process asks the row; its answer may be in the store then.
+        """Return once nobody else asks the row; its answer may be in the store then.
 
         Raises:
             _Found: If it is.
         """
         voyage, now = self.voyage, asyncio.get_running_loop().time
-        claims = voyage.claims
-        assert claims is not None
+        claims, cabin = voyage.claims, self.cabin
         if self._waited_since is None:
             self._waited_since = now()
         voyage.num_elsewhere += 1
@@ -384,10 +407,13 @@ class Flight:
                 # A quarter of the time so far: many rows may wait, each for a minute.
                 delay = max((now() - self._waited_since) / 4, SOONEST_LOOK_SECONDS)
                 await self._nap(min(delay, LATEST_LOOK_SECONDS))
-                is_taken = claims.is_taken_elsewhere(self.key)
+                is_taken = cabin.is_asked_by_another or (
+                    claims is not None and claims.is_taken_elsewhere(self.key)
+                )
         finally:
             voyage.num_elsewhere -= 1
-        await self._look_again(claims)
+        if claims is not None:
+            await self._look_again(claims)
 
     async def _look_again(self, claims: Claims) -> None:
         """Look the row up in the store once more.

@@ -51,6 +51,56 @@ Passenger = Callable[[Landing], None]
 """Called once, on the loop thread, when the flight has landed."""
 
 
+class Cabin:
+    """Who flies along on one flight.
+
+    While its run is paused a flight stands aside: it takes nobody on, and those who want the
+    same answer open a flight of their own.
+
+    Args:
+        flights: All flights.
+        key: Of what is asked.
+        run: Whose flight it is.
+    """
+
+    __slots__ = ("_flights", "_key", "_run", "is_aside", "passengers")
+
+    def __init__(self, flights: Flights, key: str, run: object) -> None:
+        self._flights = flights
+        self._key = key
+        self._run = run
+        self.is_aside = False
+        self.passengers: list[tuple[Passenger, object]] = []
+
+    @property
+    def is_asked_by_another(self) -> bool:
+        """Whether another run's flight asks for the same at present."""
+        return self.is_aside and self._key in self._flights.flying
+
+    def stand_aside(self, landing: Landing) -> None:
+        """Take nobody on any more, and let the passengers of other runs go.
+
+        Args:
+            landing: What they are told.
+        """
+        if self.is_aside:
+            return
+        self.is_aside = True
+        del self._flights.flying[self._key]
+        others = [one for one in self.passengers if one[1] is not self._run]
+        self.passengers = [one for one in self.passengers if one[1] is self._run]
+        for passenger, _ in others:
+            passenger(landing)
+
+    def come_back(self) -> bool:
+        """Take passengers on again; False while another flight asks for the same."""
+        if self._key in self._flights.flying:
+            return False
+        self._flights.flying[self._key] = self
+        self.is_aside = False
+        return True
+
+
 class Flights:
     """All flights of the process, by the key of what they ask; lives on the loop thread.
 
@@ -60,12 +110,14 @@ class Flights:
     """
 
     def __init__(self) -> None:
-        self._flying: dict[str, list[tuple[Passenger, object]]] = {}
+        self.flying: dict[str, Cabin] = {}
+        """Those that take passengers on."""
+
         self._landed: dict[str, Landing] = {}
         self._lookups = 0
 
     def __len__(self) -> int:
-        return len(self._flying)
+        return len(self.flying)
 
     @contextmanager
     def lookup(self) -> Iterator[None]:
@@ -86,26 +138,30 @@ class Flights:
             passenger: Told of the landing.
             run: Whose passenger it is.
         """
-        if (passengers := self._flying.get(key)) is not None:
-            passengers.append((passenger, run))
+        if (cabin := self.flying.get(key)) is not None:
+            cabin.passengers.append((passenger, run))
             return True
         if (landing := self._landed.get(key)) is not None and landing.error is None:
             passenger(landing)
             return True
         return False
 
-    def depart(self, key: str, passenger: Passenger, run: object) -> None:
+    def depart(self, key: str, passenger: Passenger, run: object) -> Cabin:
         """Open a flight that others can board."""
-        self._flying[key] = [(passenger, run)]
+        cabin = self.flying[key] = Cabin(self, key, run)
+        cabin.passengers.append((passenger, run))
+        return cabin
 
     def is_shared(self, key: str, run: object) -> bool:
         """Whether somebody else's passengers are on a flight, too."""
-        return any(other is not run for _, other in self._flying.get(key, ()))
+        cabin = self.flying.get(key)
+        return cabin is not None and any(other is not run for _, other in cabin.passengers)
 
-    def land(self, key: str, landing: Landing) -> None:
+    def land(self, key: str, cabin: Cabin, landing: Landing) -> None:
         """Close a flight and tell every passenger."""
-        passengers = self._flying.pop(key)
+        if not cabin.is_aside:
+            del self.flying[key]
         if self._lookups:
             self._landed[key] = landing
-        for passenger, _ in passengers:
+        for passenger, _ in cabin.passengers:
             passenger(landing)

@@ -22,7 +22,7 @@ from llmnb.decide.hedge import Hedger
 from llmnb.engine import collector, telling
 from llmnb.engine.attempt import Answered
 from llmnb.engine.backlog import Backlog
-from llmnb.engine.call import Flight
+from llmnb.engine.call import NEVER, NOT_ASKED, Flight
 from llmnb.engine.checking import value_of
 from llmnb.engine.coalesce import Landing
 from llmnb.engine.gate import Gate
@@ -108,6 +108,9 @@ class Walk:
         """How the store stood, as the project's claims see it, before the latest look-up."""
 
         self._released = 0
+        self._later: list[tuple[int, Row, Call, Answered | None]] = []
+        """Rows to launch once the run goes on."""
+
         self._waited: dict[str, tuple[float, Gate]] = {}
         self._answered: set[str] = set()
         self._window = options.window or _window(options.limits.within(options.account).concurrency)
@@ -345,14 +348,18 @@ class Walk:
         if not self._is_going:
             self._fail(number, row, _not_asked())
             return
+        if self.state == "paused":
+            self._later.append((number, row, call, known))
+            return
         flights = self._engine.flights
         merged = functools.partial(self._landed, number, row, call, True)
         if flights.board(call.key, merged, self):
             return
         if seen is None:
             seen = self._seen
-        flight = Flight((call, *row.further), self._voyage, number, known=known, seen=seen)
-        flights.depart(call.key, functools.partial(self._landed, number, row, call, False), self)
+        alone = functools.partial(self._landed, number, row, call, False)
+        cabin = flights.depart(call.key, alone, self)
+        flight = Flight((call, *row.further), self._voyage, number, cabin, known=known, seen=seen)
         task = self._loop.create_task(flight.run())
         self.leading[number] = (flight, task)
         self._engine.tasks.add(task)
@@ -363,7 +370,7 @@ class Walk:
         self._engine.tasks.discard(task)
         landing = flight.stopped() if task.cancelled() else task.result()
         flight.give_up_claim()
-        self._engine.flights.land(flight.key, landing)
+        self._engine.flights.land(flight.key, flight.cabin, landing)
 
     def _landed(self, number: int, row: Row, call: Call, is_merged: bool, landing: Landing) -> None:
         """Turn a landing into the row's outcome."""
@@ -391,7 +398,7 @@ class Walk:
         if self._is_going and (isinstance(landing.error, _ANOTHER_RUNS) or is_in_their_store):
             # Its run ended, or its account or budget; ours may well go on.
             # Another process may have asked it since it was looked up.
-            self._launch(number, row, call, seen=-1)
+            self._launch(number, row, call, seen=NEVER)
             return
         if landing.found is not None:
             self._serve(number, row, *landing.found)
@@ -518,6 +525,9 @@ class Walk:
             self._voyage.resumed.clear()
             for _, gate in self.gates.values():
                 gate.hold(self)
+            for flight, _ in list(self.leading.values()):
+                if flight.is_waiting or not flight.is_sending:
+                    flight.stand_aside()
 
     def resume(self) -> None:
         """Go on."""
@@ -530,6 +540,9 @@ class Walk:
         self._voyage.resumed.set()
         for _, gate in self.gates.values():
             gate.let_go(self)
+        later, self._later = self._later, []
+        for number, row, call, known in later:
+            self._launch(number, row, call, known, NEVER)
 
     def stop(self) -> None:
         """Send nothing new, and soon hand over what there is."""
@@ -630,7 +643,7 @@ def _outcome(number: int, row: Row, call: Call, landing: Landing, source: Source
 
 
 def _not_asked() -> Stopped:
-    return Stopped("Not asked: the run was stopped. Run again to ask what is missing.")
+    return Stopped(NOT_ASKED)
 
 
 def _in_flight() -> Stopped:
