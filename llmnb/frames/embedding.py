@@ -61,7 +61,8 @@ class EmbeddingFrame:
                 `LLM`, a `LocalModel` or an `EmbeddingModel`; None: ``LLMNB_EMBEDDING_MODEL``,
                 else the configured provider's own), ``batch_size``, ``params`` such as
                 ``{"dimensions": 256}``, ``max_tokens``, limits, ``budget_usd``,
-                ``project_name``, ``use_cache``, ``share``, ``on_error``, ``overwrite``, ``progress``.
+                ``project_name``, ``use_cache``, ``share``, ``on_error``,
+                ``overwrite``, ``progress``.
 
         Raises:
             InputError: If there is no such column; nothing was sent.
