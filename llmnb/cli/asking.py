@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from llmnb.errors import ConfigurationError
-from llmnb.frames.tables import Row, Table, open_table
-from llmnb.frames.template import Template
+from llmnb.errors import ConfigurationError, InputError, UnknownField
+from llmnb.frames.conversations import conversation
+from llmnb.frames.tables import Row, Table, error_of, open_table
+from llmnb.frames.template import Template, prompt_template
+from llmnb.generation.lines import unwrapped
 from llmnb.models.asking import Asking
 from llmnb.options import with_params
 
@@ -18,7 +21,7 @@ _QUESTIONS = ("messages", "prompt", "input")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument("input", type=Path, help="table: CSV, TSV, JSONL, Parquet or Arrow")
+    parser.add_argument("input", type=Path, help="table: CSV, TSV, JSONL, Parquet, Arrow or Excel")
     parser.add_argument(
         "--prompt",
         metavar="TEXT",
@@ -27,7 +30,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", help="provider/model, such as openai/gpt-4o-mini")
     parser.add_argument("--url", help="another address: a base or a full endpoint")
-    parser.add_argument("--system", metavar="TEXT", help="a system message before every question")
+    parser.add_argument(
+        "--messages", metavar="COLUMN", help="column of whole conversations, in place of --prompt"
+    )
+    parser.add_argument(
+        "--system",
+        metavar="TEXT",
+        help="a system message before every question; columns' names in braces are filled in",
+    )
+    parser.add_argument(
+        "--encoding", metavar="NAME", help="of a CSV file; default: found by looking"
+    )
+    parser.add_argument(
+        "--delimiter", metavar="SIGN", help="of a CSV file; default: found by looking"
+    )
     parser.add_argument("--max-tokens", type=int, metavar="N", help="longest answer, in tokens")
     parser.add_argument("--temperature", type=float, metavar="T")
     parser.add_argument("--project", metavar="NAME", help="project that keeps the answers")
@@ -54,22 +70,73 @@ class Questions:
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.table: Table = open_table(options.input)
+        self.table: Table = open_table(
+            options.input, encoding=options.encoding, delimiter=options.delimiter
+        )
+        if self.table.note:
+            print(f"llmnb: {self.table.note}", file=sys.stderr)
         self.limit: int | None = options.limit
-        self._system: str | None = options.system
         self.template: Template | None = None
-        if options.prompt is not None:
-            self.template = Template(options.prompt, self.table.columns)
-        elif not any(name in self.table.columns for name in _QUESTIONS):
+        self._messages: Template | None = None
+        self._system = self._compiled(options.system, Template) if options.system else None
+        if options.prompt is not None and options.messages is not None:
+            raise ConfigurationError(
+                "--messages holds the whole question, so it does not go with --prompt: leave one "
+                "of them out. Nothing was sent."
+            )
+        if options.messages is not None:
+            self._messages = self._compiled("{" + options.messages + "}", Template)
+        elif options.prompt is not None:
+            self.template = self._compiled(options.prompt, prompt_template)
+            if not self.template.fields:
+                print(
+                    "llmnb: --prompt names no column, so every row asks the same; a column's name "
+                    "stands in braces.",
+                    file=sys.stderr,
+                )
+        elif not self._holds_requests():
             raise ConfigurationError(
                 f"What is to be asked? Give --prompt with a column's name or a text with names in "
                 f"braces. Columns: {', '.join(map(str, self.table.columns))[:500]}."
             )
+        self._refuse_twins()
+
+    def _compiled(self, text: str, make: Callable[[str, Sequence[str]], Template]) -> Template:
+        """Return a template, whose names may be those of fields that only later lines have."""
+        try:
+            found = make(text, self.table.columns)
+            if found.fields or text not in self.table.all_columns:
+                return found
+        except UnknownField:
+            if list(self.table.all_columns) == list(self.table.columns):
+                raise
+        return make(text, self.table.all_columns)
+
+    def _holds_requests(self) -> bool:
+        columns = self.table.columns
+        return any(name in columns for name in _QUESTIONS) or {"custom_id", "body"} <= {*columns}
+
+    def _refuse_twins(self) -> None:
+        """Refuse to read a column of which there are two."""
+        for field in self.fields:
+            if list(self.table.columns).count(field) > 1:
+                raise InputError(
+                    f"The table has several columns named {field!r}, so nobody can say which one "
+                    "is meant: rename them. Nothing was sent."
+                )
+
+    @property
+    def fields(self) -> Sequence[str]:
+        """Columns that questions are made of."""
+        made = (self.template, self._messages, self._system)
+        return tuple(
+            dict.fromkeys(field for one in made if one is not None for field in one.fields)
+        )
 
     @property
     def are_requests(self) -> bool:
         """Whether the rows are requests themselves."""
-        return self.template is None
+        return self.template is None and self._messages is None
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows that are asked about."""
@@ -78,17 +145,34 @@ class Questions:
                 return
             yield row
 
-    def request(self, row: Row) -> dict[str, Any] | None:
-        """Return the request for a row, None where there is nothing to ask."""
-        if self.template is None:
-            return row
+    def request(self, row: Row) -> Any:
+        """Return the request for a row, None where there is nothing to ask.
+
+        A row of which no request can be made gives the error that says why.
+        """
+        if (error := error_of(row)) is not None:
+            return error
+        if self.are_requests:
+            return unwrapped(row)
+        try:
+            messages = self._asked(row)
+            if not messages:
+                return None
+            system = self._system and self._system.render(row)
+        except InputError as error:
+            return error
+        return (
+            {"messages": [{"role": "system", "content": system}, *messages]}
+            if system
+            else {"messages": messages}
+        )
+
+    def _asked(self, row: Row) -> list[dict[str, Any]] | None:
+        if self._messages is not None:
+            return conversation(row.get(self._messages.fields[0]))
+        assert self.template is not None
         prompt = self.template.render(row)
-        if prompt is None:
-            return None
-        messages = [{"role": "user", "content": prompt}]
-        if self._system:
-            messages.insert(0, {"role": "system", "content": self._system})
-        return {"messages": messages}
+        return None if prompt is None else [{"role": "user", "content": prompt}]
 
 
 def asking(options: argparse.Namespace) -> Asking:
@@ -104,8 +188,6 @@ def asking(options: argparse.Namespace) -> Asking:
 
 def announce(model: str | None, url: str | None) -> None:
     """Say who is asked where the person did not."""
-    import sys
-
     from llmnb.models.resolve import choose
 
     if url is None and (words := choose(model).announcement):

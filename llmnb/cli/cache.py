@@ -6,14 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-import orjson
-
 from llmnb import settings
 from llmnb.cli import text
 from llmnb.engine.status import usd_text
 from llmnb.errors import ConfigurationError
-from llmnb.store import clearing, projects, transfer
-from llmnb.store.entry import Entry
+from llmnb.store import clearing, projects, reading, transfer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,32 +96,14 @@ def _show(options: argparse.Namespace, root: Path) -> int:
         if entry.quality != "good":
             marks.append(entry.quality)
         print(text.plain(" · ".join(marks)))
-        print("  asked     " + text.cut(text.plain(question_of(entry)), text.terminal_width() - 12))
-        print("  answered  " + text.cut(text.plain(answer_of(entry)), text.terminal_width() - 12))
+        print(
+            "  asked     "
+            + text.cut(text.plain(reading.question(entry)), text.terminal_width() - 12)
+        )
+        print(
+            "  answered  " + text.cut(text.plain(reading.answer(entry)), text.terminal_width() - 12)
+        )
     return 0
-
-
-def question_of(entry: Entry) -> str:
-    """Return the last thing that was asked."""
-    try:
-        body = orjson.loads(entry.request)
-        if messages := body.get("messages"):
-            content = messages[-1]["content"]
-            return content if isinstance(content, str) else orjson.dumps(content).decode()
-        return str(body.get("prompt") or body.get("input") or "")
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, IndexError):
-        return "(not readable)"
-
-
-def answer_of(entry: Entry) -> str:
-    """Return the answer's text."""
-    from llmnb.errors import LLMNBError
-    from llmnb.wire.dialect import dialect
-
-    try:
-        return dialect(entry.dialect).parse(entry.raw).text
-    except LLMNBError:
-        return "(not readable)"
 
 
 def _clear(options: argparse.Namespace, root: Path) -> int:

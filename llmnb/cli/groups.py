@@ -15,7 +15,7 @@ from typing import Any
 
 from llmnb.cli.asking import Questions
 from llmnb.engine.run import Run
-from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowTable, Group
+from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowTable, BadText, Group, cells_of
 from llmnb.frames.tables import Writer, format_of
 from llmnb.progress import TwoBars
 from llmnb.records import Outcome
@@ -75,7 +75,7 @@ class GroupJob:
     def requests(self) -> Iterator[Any]:
         """Yield the requests, remembering their groups."""
         for group in self._groups():
-            made = list(map(self._questions.request, self._fields(group)))
+            made = list(map(self._request, self._fields(group)))
             asked = [row for row, request in enumerate(made) if request is not None]
             # Whole before anything of it is asked: outcomes come in on another thread.
             self._waiting.append(_Waiting(group, asked))
@@ -103,12 +103,17 @@ class GroupJob:
 
     def _fields(self, group: Group) -> Iterator[dict[str, Any]]:
         """Yield the rows with no more than what the prompt names."""
-        template = self._questions.template
-        fields = template.fields if template is not None else ()
+        fields = self._questions.fields
         if not fields:
             return itertools.repeat({}, group.num_rows)
-        columns = [group.column(name).to_pylist() for name in fields]
+        columns = [cells_of(group.column(name)) for name in fields]
         return (dict(zip(fields, cells, strict=True)) for cells in zip(*columns, strict=True))
+
+    def _request(self, fields: dict[str, Any]) -> Any:
+        for cell in fields.values():
+            if isinstance(cell, BadText):
+                return cell.error
+        return self._questions.request(fields)
 
     def _note(self, waiting: _Waiting, outcome: Outcome) -> None:
         row = waiting.asked[waiting.answered]

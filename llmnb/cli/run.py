@@ -8,6 +8,7 @@ same command typed again sends only what is missing.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -17,11 +18,11 @@ from typing import Any
 from llmnb.cli import asking as options_of
 from llmnb.cli import text
 from llmnb.cli.groups import GroupJob, goes_by_groups
-from llmnb.client import response_row
 from llmnb.engine.run import Run
-from llmnb.errors import AddressInFile
-from llmnb.frames.tables import Row, Writer, format_of
-from llmnb.generation.rows import refused_addresses
+from llmnb.errors import AddressInFile, ConfigurationError, UnreadableFile
+from llmnb.frames import placing
+from llmnb.frames.tables import Row, Writer, format_of, taken
+from llmnb.generation.rows import line, refused_addresses
 from llmnb.models.start import start
 from llmnb.progress import Bars, TwoBars
 from llmnb.records import Outcome
@@ -31,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     options_of.add_arguments(parser)
     parser.add_argument("--into", default="response", metavar="COLUMN", help="answers' column")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace columns of these names that came with the table",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: INPUT.answers.…")
     parser.add_argument("--max-attempts", type=int, default=3, metavar="N")
     parser.add_argument(
@@ -61,6 +67,7 @@ def act(options: argparse.Namespace) -> int:
     out = options.out or options.input.with_suffix(f".answers{options.input.suffix}")
     format_of(out)
     by_groups = goes_by_groups(questions, out)
+    columns = _columns(questions, options, out)
     job = (GroupJob if by_groups else _Job)(questions, options.into)
     options_of.announce(options.model, options.url)
     run = start(
@@ -76,14 +83,14 @@ def act(options: argparse.Namespace) -> int:
         good_finish=options.good_finish,
         streams=True,
     )
-    columns = [*questions.table.columns]
-    for name in (options.into, f"{options.into}_error"):
-        if name not in columns:
-            columns.append(name)
     guarded = () if options.raw else (options.into, f"{options.into}_error")
     interrupted = False
     shown: Bars = False if options.quiet else "auto"
-    with Writer(out, columns, guarded=guarded) as writer, TwoBars(run, shown) as bars:
+    source = questions.table
+    with (
+        Writer(out, columns, guarded=guarded, source=source) as writer,
+        TwoBars(run, shown) as bars,
+    ):
         try:
             job.write(run, writer, bars)
         except KeyboardInterrupt:
@@ -104,9 +111,45 @@ def act(options: argparse.Namespace) -> int:
         return 130
     if words := refused_addresses(job.refused):
         print(words, file=sys.stderr)
+    if count := status.failures.get(UnreadableFile.__name__, 0):
+        print(
+            f"{count:,} {'row' if count == 1 else 'rows'} could not be read and were not asked: "
+            "they keep their place, with an error.",
+            file=sys.stderr,
+        )
     if run.error is not None:
         print(f"llmnb: {run.error}", file=sys.stderr)
     return 1 if status.counts.num_tasks_failed else 0
+
+
+def _columns(questions: options_of.Questions, options: argparse.Namespace, out: Path) -> list[str]:
+    """Return the columns that are written.
+
+    Raises:
+        ConfigurationError: If requests are to be written where they cannot be.
+        InputError: If a column that came with the table would be replaced; nothing was sent.
+    """
+    kind, table = format_of(out), questions.table
+    added = [options.into, f"{options.into}_error"]
+    if questions.are_requests:
+        if kind not in (".jsonl", ".ndjson"):
+            raise ConfigurationError(
+                "Rows that are requests are answered in a JSONL file: name one with --out, or say "
+                "with --prompt what is to be asked. Nothing was sent."
+            )
+        return []
+    if not options.overwrite:
+        words = [*sys.argv[1:]] if sys.argv[1:2] == ["run"] else ["run", str(options.input), "…"]
+        call = shlex.join(["llmnb", *words, "--overwrite"])
+        placing.refuse(taken(table, added), lambda: call, "--into")
+    is_flat = kind in (".jsonl", ".ndjson")
+    columns = [*(table.columns if is_flat else table.all_columns)]
+    if is_flat and len(set(columns)) < len(columns):
+        raise ConfigurationError(
+            f"{options.input.name} has several columns of one name, which JSON has not: write a "
+            "CSV file, or rename them. Nothing was sent."
+        )
+    return [*columns, *(name for name in added if name not in columns)]
 
 
 class _Job:
@@ -153,11 +196,10 @@ class _Job:
             if kind not in {known for _, known, _ in self.examples}:
                 self.examples.append((self._written - 1, kind, error.message))
         if self._questions.are_requests and outcome is not None:
-            writer.write(response_row(row, outcome))
+            writer.write_line(line(outcome))
             return
-        filled = {
-            **row,
+        answers = {
             self._into: outcome.text if outcome is not None else None,
             f"{self._into}_error": error.message if error is not None else None,
         }
-        writer.write(filled)
+        writer.write(row, answers)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from llmnb.errors import MissingExtra, UnreadableFile
+from llmnb.frames.template import cell_text
+from llmnb.wire.json_text import json_text
 
 ARROW_FORMATS = (".parquet", ".arrow", ".feather")
 
@@ -26,9 +29,11 @@ class ArrowTable:
         path: The file.
 
     Raises:
-        UnreadableFile: If it is no such file, or has two columns of one name.
+        UnreadableFile: If it is no such file.
         MissingExtra: If pyarrow is not installed.
     """
+
+    note: str | None = None
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -41,13 +46,21 @@ class ArrowTable:
                 f"{path} is not {kind} file: {str(error).splitlines()[0]}"
             ) from None
         self.columns: Sequence[str] = list(self.schema.names)
-        if twice := [name for name in self.columns if self.columns.count(name) > 1]:
-            raise UnreadableFile(f"{path} has two columns named {twice[0]!r}.")
+
+    @property
+    def all_columns(self) -> Sequence[str]:
+        """The columns of all rows."""
+        return self.columns
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows from the first."""
+        """Yield the rows from the first; a text that is none is read as far as it is one."""
         for group in self.groups():
-            yield from group.to_pylist()
+            columns = [
+                [cell if not isinstance(cell, BadText) else cell.text for cell in cells_of(column)]
+                for column in group.columns
+            ]
+            for cells in zip(*columns, strict=True):
+                yield dict(zip(self.columns, cells, strict=True))
 
     def groups(self) -> Iterator[Group]:
         """Yield the rows in groups that are small enough to be held; at least one, maybe empty."""
@@ -89,6 +102,97 @@ class ArrowTable:
                     yield batch.slice(first, step)
 
 
+class BadText:
+    """A cell whose bytes are no text."""
+
+    __slots__ = ("error", "text")
+
+    def __init__(self, raw: bytes) -> None:
+        self.text = raw.decode("utf-8", "replace")
+        self.error = UnreadableFile(
+            f"Row not asked: a cell's bytes are no UTF-8 text ({self.text[:60]!r}). Mend them "
+            "where the file was made.",
+            raw=raw[:1000],
+        )
+
+
+def cells_of(column: Any) -> list[Any]:
+    """Return a column's cells; a text whose bytes are none becomes a `BadText`."""
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:
+        return [_cell(scalar) for scalar in column]
+
+
+def _cell(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError as error:
+        raw = error.object
+        return BadText(bytes(raw))
+
+
+def schema_of(table: Any, columns: Sequence[str]) -> Any:
+    """Return the types in which a table's rows can be written, None where they are known.
+
+    A column whose values have no one type that gives them back as they are is text.
+
+    Args:
+        table: The table, which is read through where it has no types.
+        columns: Names of the columns that are written, the answers' among them.
+    """
+    _parquet()
+    import pyarrow
+
+    own = set(table.all_columns)
+    if isinstance(table, ArrowTable):
+        types = dict(zip(table.schema.names, table.schema.types, strict=True))
+    elif not hasattr(table, "form"):  # all cells of a CSV file are texts
+        types = _types(table, list(own))
+    else:
+        types = {}
+    return pyarrow.schema([(name, types.get(name) or pyarrow.string()) for name in columns])
+
+
+def _types(table: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return the type of each column that has one."""
+    types: dict[str, Any] = {}
+    mixed: set[str] = set()
+    rows = table.rows()
+    while some := list(itertools.islice(rows, _GROUP_ROWS)):
+        for name in names:
+            if name in mixed:
+                continue
+            cells = [row.get(name) for row in some]
+            found = _type_of(cells)
+            known = types.get(name)
+            if found is None or known not in (None, found):
+                mixed.add(name)
+            elif found is not _NOTHING:
+                types[name] = found
+    return {name: kind for name, kind in types.items() if name not in mixed}
+
+
+_NOTHING: Any = object()
+"""The type of a column without a value."""
+
+
+def _type_of(cells: Sequence[Any]) -> Any:
+    """Return the type that gives cells back as they are; None: there is none."""
+    import pyarrow
+
+    if all(cell is None for cell in cells):
+        return _NOTHING
+    try:
+        array = pyarrow.array(cells)
+        back = array.to_pylist()
+    except (pyarrow.ArrowException, ValueError, TypeError, OverflowError):
+        return None
+    if pyarrow.types.is_null(array.type) or json_text(back) != json_text(cells):
+        return None
+    return array.type
+
+
 def _group_rows(row_bytes: float) -> int:
     return int(min(max(_GROUP_BYTES / max(row_bytes, 1), _SMALLEST_GROUP), _GROUP_ROWS))
 
@@ -100,19 +204,21 @@ class ArrowSink:
         path: The file, which exists already.
         columns: Names, in order.
         kind: ``".parquet"``, or one of Arrow's own.
+        schema: The columns' types, where they are known beforehand.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], kind: str) -> None:
+    def __init__(self, path: Path, columns: Sequence[str], kind: str, schema: Any = None) -> None:
         _parquet()
         self._path, self._columns, self._kind = path, columns, kind
         self._rows: list[Mapping[str, Any]] = []
         self._held = 0
         self._writer: Any = None
-        self._schema: Any = None
+        self._schema: Any = schema
 
-    def write(self, row: Mapping[str, Any]) -> None:
-        """Add a row."""
-        kept = {name: row.get(name) for name in self._columns}
+    def write(self, row: Mapping[str, Any], added: Mapping[str, Any]) -> None:
+        """Add a row, with cells that replace its own or stand behind them."""
+        filled = {**row, **added}
+        kept = {name: filled.get(name) for name in self._columns}
         self._rows.append(kept)
         self._held += sum(len(cell) for cell in kept.values() if isinstance(cell, (str, bytes)))
         if len(self._rows) >= _GROUP_ROWS or self._held >= _GROUP_BYTES:
@@ -136,6 +242,13 @@ class ArrowSink:
         import pyarrow
 
         columns = {name: [row[name] for row in self._rows] for name in self._columns}
+        if self._schema is not None:
+            columns = {
+                field.name: _texts([_text(cell) for cell in columns[field.name]])
+                if pyarrow.types.is_string(field.type)
+                else columns[field.name]
+                for field in self._schema
+            }
         table = pyarrow.table(columns, schema=self._schema)
         if self._schema is None:
             # A first group without one answer must not make the column typeless.
@@ -163,6 +276,10 @@ class ArrowSink:
         if self._rows or self._writer is None:
             self._flush()
         self._writer.close()
+
+
+def _text(cell: Any) -> str | None:
+    return cell if isinstance(cell, str) else cell_text(cell)
 
 
 def _texts(texts: Sequence[str | None]) -> Any:

@@ -78,8 +78,13 @@ def check_frame(
     refuse([one for one in wanted if one in there and _noted(one) not in own], call)
 
 
-def refuse(taken: Sequence[Hashable], call: Callable[[], str]) -> None:
+def refuse(taken: Sequence[Hashable], call: Callable[[], str], into: str = "into=…") -> None:
     """Refuse to replace columns.
+
+    Args:
+        taken: Their names.
+        call: Returns the call that replaces them.
+        into: How another name is given.
 
     Raises:
         InputError: If there are any; nothing was sent.
@@ -89,7 +94,7 @@ def refuse(taken: Sequence[Hashable], call: Callable[[], str]) -> None:
         several = len(taken) > 1
         raise InputError(
             f"The table has {'columns' if several else 'a column'} {shown} already, and answers "
-            f"would replace {'them' if several else 'it'}. Give another into=…, or replace "
+            f"would replace {'them' if several else 'it'}. Give another {into}, or replace "
             f"{'them' if several else 'it'} with\n    {call()}\nNothing was sent."
         )
 

@@ -1,23 +1,35 @@
-"""Tables in files: CSV, JSONL, Parquet and Arrow, read and written row by row with flat memory."""
+"""Tables in files: CSV, JSONL, Parquet, Arrow and Excel, read and written with flat memory.
+
+A row that cannot be read keeps its place: it comes with what could be read of it and an error.
+What a row holds goes out as it came in, wherever the formats allow it.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
+import json
+import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 import orjson
 
 from llmnb.adapters import files
 from llmnb.errors import ConfigurationError, UnreadableFile
-from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowSink, ArrowTable, Group
+from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowSink, ArrowTable, Group, schema_of
+from llmnb.frames.csv_tables import DELIMITERS, CSVForm, CSVSink, CSVTable, Record
+from llmnb.frames.excel_tables import EXCEL_FORMATS, ExcelSink, ExcelTable
+from llmnb.generation.lines import Line, RequestLines
 from llmnb.store.spreadsheets import inert
+from llmnb.wire.json_text import json_text
 
-FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", *ARROW_FORMATS)
+FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", *ARROW_FORMATS, *EXCEL_FORMATS)
+
+UNREADABLE = "unreadable"
+"""The field of a JSONL row that holds the text of a line which is no JSON object."""
 
 Row = dict[str, Any]
 
@@ -25,39 +37,60 @@ Row = dict[str, Any]
 class Table(Protocol):
     """A file that can be read row by row, more than once."""
 
+    note: str | None
+    """What the person should know about how the file is read."""
+
     @property
     def columns(self) -> Sequence[str]:
-        """Names of the columns, in order."""
+        """Names of the columns, in order; of JSONL those of its first line."""
+
+    @property
+    def all_columns(self) -> Sequence[str]:
+        """Names that any row has; reads the file where it must."""
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows from the first."""
 
 
-def open_table(path: Path) -> Table:
+def open_table(path: Path, *, encoding: str | None = None, delimiter: str | None = None) -> Table:
     """Return a table for a file, its columns already known.
 
     Args:
-        path: A file whose name ends in .csv, .tsv, .jsonl, .ndjson, .parquet, .arrow or .feather.
+        path: A file whose name ends in .csv, .tsv, .jsonl, .ndjson, .parquet, .arrow, .feather
+            or .xlsx.
+        encoding: That of a CSV file; None: found by looking.
+        delimiter: What stands between the cells of a CSV file; None: found by looking.
 
     Raises:
         UnreadableFile: If it is missing, no such table, or empty.
-        MissingExtra: If Parquet or Arrow is asked for and pyarrow is not installed.
+        ConfigurationError: If there is no such encoding, or the format has its own.
+        MissingExtra: If Parquet, Arrow or Excel is asked for and its package is not installed.
     """
     kind = format_of(path)
     if path.is_dir():
         raise UnreadableFile(f"{path} is a folder, not a table.")
     if not path.exists():
         raise UnreadableFile(f"There is no file {path}.")
+    if kind not in DELIMITERS and (encoding is not None or delimiter is not None):
+        raise ConfigurationError(
+            f"--encoding and --delimiter are for CSV files, and {path.name} is none. "
+            "Nothing was sent."
+        )
     try:
         if kind in ARROW_FORMATS:
             return ArrowTable(path)
-        if kind in (".csv", ".tsv"):
-            return _CSVTable(path, "\t" if kind == ".tsv" else ",")
+        if kind in EXCEL_FORMATS:
+            return ExcelTable(path)
+        if kind in DELIMITERS:
+            return CSVTable(path, encoding=encoding, delimiter=delimiter)
         return _JSONLTable(path)
     except OSError as error:
         raise UnreadableFile(f"{path} cannot be read: {error.strerror or error}.") from None
     except UnicodeDecodeError as error:
-        raise _not_utf8(path, error) from None
+        raise UnreadableFile(
+            f"{path} is no text in the encoding that it says: byte "
+            f"{error.object[error.start]:#04x} cannot be read. Name it with --encoding."
+        ) from None
 
 
 def format_of(path: Path) -> str:
@@ -74,79 +107,63 @@ def format_of(path: Path) -> str:
     return kind
 
 
-class _CSVTable:
-    def __init__(self, path: Path, delimiter: str) -> None:
-        self._path, self._delimiter = path, delimiter
-        with self._open() as file:
-            header = next(csv.reader(file, delimiter=delimiter), None)
-        if not header:
-            raise UnreadableFile(f"{path} is empty: a table begins with the names of its columns.")
-        twice = {name for name in header if header.count(name) > 1}
-        if twice:
-            raise UnreadableFile(f"{path} has two columns named {sorted(twice)[0]!r}.")
-        self.columns: Sequence[str] = header
+def error_of(row: Row) -> UnreadableFile | None:
+    """Return what kept a row from being read whole, None where it could be."""
+    return row.error if isinstance(row, Record | Broken) else None
 
-    def _open(self) -> IO[str]:
-        return self._path.open(encoding="utf-8-sig", newline="")
 
-    def rows(self) -> Iterator[Row]:
-        csv.field_size_limit(2**31 - 1)  # cells of megabytes are cells
-        width = len(self.columns)
-        try:
-            with self._open() as file:
-                reader = csv.reader(file, delimiter=self._delimiter)
-                next(reader, None)
-                for cells in reader:
-                    if not cells:
-                        continue
-                    if len(cells) > width:
-                        raise UnreadableFile(
-                            f"{self._path}, line {reader.line_num}: {len(cells)} cells where the "
-                            f"table has {width} columns. Is a comma not quoted?"
-                        )
-                    cells += [""] * (width - len(cells))
-                    # An empty cell of a CSV file says nothing: it is missing.
-                    yield {
-                        name: cell or None for name, cell in zip(self.columns, cells, strict=True)
-                    }
-        except UnicodeDecodeError as error:
-            raise _not_utf8(self._path, error) from None
-        except csv.Error as error:
-            raise UnreadableFile(f"{self._path} is not a CSV file: {error}.") from None
+class Broken(dict[str, Any]):
+    """A row that could not be read: its text, and why."""
+
+    def __init__(self, text: str, error: UnreadableFile) -> None:
+        super().__init__({UNREADABLE: text})
+        self.error = error
 
 
 class _JSONLTable:
+    note: str | None = None
+
     def __init__(self, path: Path) -> None:
-        self._path = path
-        first = next(self.rows(), None)
-        if first is None:
-            raise UnreadableFile(f"{path} is empty: it holds one JSON object a line.")
-        self.columns: Sequence[str] = list(first)
+        self.path = path
+        self._lines = RequestLines(path, is_exact=True)
+        self.columns: Sequence[str] = list(self._lines.first())
+        self._all: Sequence[str] | None = None
+
+    @property
+    def all_columns(self) -> Sequence[str]:
+        if self._all is None:
+            names: dict[str, None] = {}
+            for row in self.rows():
+                if not row.keys() <= names.keys():
+                    names.update(dict.fromkeys(row))
+            self._all = list(names)
+        return self._all
+
+    def may_have(self, name: str) -> bool:
+        """Whether a line may have such a field; looks for its name only, which is fast."""
+        needles = {json.dumps(name, ensure_ascii=is_ascii).encode() for is_ascii in (True, False)}
+        with (
+            self.path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            return any(data.find(needle) >= 0 for needle in needles)
 
     def rows(self) -> Iterator[Row]:
-        with self._path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    found = orjson.loads(line)
-                except orjson.JSONDecodeError as error:
-                    raise UnreadableFile(
-                        f"{self._path}, line {number} is not JSON: {error}."
-                    ) from None
-                if not isinstance(found, dict):
-                    raise UnreadableFile(
-                        f"{self._path}, line {number} is a JSON {type(found).__name__}, "
-                        "not an object."
-                    )
-                yield found
+        for one in self._lines:
+            if isinstance(one, Line):
+                yield one
+            else:
+                text = (one.details.raw or b"").decode("utf-8", "replace")
+                yield Broken(text, one)
 
 
-def _not_utf8(path: Path, error: UnicodeDecodeError) -> UnreadableFile:
-    return UnreadableFile(
-        f"{path} is not UTF-8: byte {error.object[error.start]:#04x} cannot be read. "
-        "Save it as UTF-8 and try again."
-    )
+def taken(table: Table, names: Sequence[str]) -> list[str]:
+    """Return those names that some row of a table has already."""
+    if not isinstance(table, _JSONLTable):
+        return [name for name in names if name in table.columns]
+    if not any(map(table.may_have, names)):
+        return []
+    return [name for name in names if name in table.all_columns]
 
 
 # -------------------------------------------------------------------------- writing
@@ -162,34 +179,63 @@ class Writer:
         path: Where it is to stand.
         columns: Columns of the table, in order.
         guarded: Columns whose text may not become a formula in a spreadsheet.
+        source: The table whose rows are written: its line ends, marks and types are kept.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], *, guarded: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        columns: Sequence[str],
+        *,
+        guarded: Sequence[str] = (),
+        source: Table | None = None,
+    ) -> None:
         self._path = path
-        self._columns = list(columns)
         self._guarded = frozenset(guarded) & frozenset(columns)
         self._kind = format_of(path)
         if not path.parent.is_dir():
             raise ConfigurationError(f"There is no folder {path.parent} to write {path.name} to.")
         self._draft = _draft(path)
         self._is_kept = False
+        self._sink = self._made(list(columns), source)
+
+    def _made(self, columns: list[str], source: Table | None) -> _Sink:
         if self._kind in ARROW_FORMATS:
-            self._sink: _Sink = ArrowSink(self._draft, self._columns, self._kind)
-        elif self._kind in (".csv", ".tsv"):
-            self._sink = _CSVSink(self._draft, self._columns, "\t" if self._kind == ".tsv" else ",")
-        else:
-            self._sink = _JSONLSink(self._draft)
+            schema = None if source is None else schema_of(source, columns)
+            return ArrowSink(self._draft, columns, self._kind, schema)
+        if self._kind in EXCEL_FORMATS:
+            return ExcelSink(self._draft, columns)
+        if self._kind in DELIMITERS:
+            form = CSVForm(DELIMITERS[self._kind])
+            if isinstance(source, CSVTable):
+                form = source.form.out
+                if self._kind != source.kind:
+                    form = CSVForm(DELIMITERS[self._kind], form.encoding, form.line_end)
+                return CSVSink(self._draft, columns, form, source)
+            return CSVSink(self._draft, columns, form)
+        return _JSONLSink(self._draft)
 
     def __enter__(self) -> Self:
         return self
 
-    def write(self, row: Any) -> None:
-        """Add a row; for JSONL it may be any JSON value."""
-        if self._guarded and self._kind in (".csv", ".tsv"):
-            row = {
-                name: inert(cell) if name in self._guarded else cell for name, cell in row.items()
-            }
-        self._sink.write(row)
+    def write(self, row: Row, added: Mapping[str, Any] | None = None) -> None:
+        """Add a row, with cells that replace its own or stand behind them."""
+        added = {} if added is None else added
+        if self._guarded and self._kind in DELIMITERS:
+            added = self._inert(added)
+            if not self._guarded.isdisjoint(row):
+                row = self._inert(row)
+        self._sink.write(row, added)
+
+    def _inert(self, cells: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: inert(cell) if name in self._guarded else cell for name, cell in cells.items()
+        }
+
+    def write_line(self, line: bytes) -> None:
+        """Add a line of JSON as it is."""
+        assert isinstance(self._sink, _JSONLSink), "only JSONL takes lines"
+        self._sink.write_line(line)
 
     def write_group(self, group: Group, answers: Mapping[str, Sequence[str | None]]) -> None:
         """Add rows of a Parquet or Arrow table as they were read, with columns of answers.
@@ -221,41 +267,35 @@ class Writer:
 
 
 class _Sink(Protocol):
-    def write(self, row: Any) -> None: ...
+    def write(self, row: Row, added: Mapping[str, Any]) -> None: ...
     def close(self) -> None: ...
-
-
-class _CSVSink:
-    def __init__(self, path: Path, columns: Sequence[str], delimiter: str) -> None:
-        self._file = path.open("w", encoding="utf-8", newline="")
-        self._columns = columns
-        self._writer = csv.writer(self._file, delimiter=delimiter)
-        self._writer.writerow(columns)
-
-    def write(self, row: Row) -> None:
-        self._writer.writerow([_cell(row.get(name)) for name in self._columns])
-
-    def close(self) -> None:
-        self._file.close()
 
 
 class _JSONLSink:
     def __init__(self, path: Path) -> None:
         self._file: io.BufferedWriter = path.open("wb")
 
-    def write(self, row: Any) -> None:
-        self._file.write(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))
+    def write(self, row: Row, added: Mapping[str, Any]) -> None:
+        if isinstance(row, Line) and row.written and added.keys().isdisjoint(row):
+            # As it was written, with fields put behind: no number or name is written anew.
+            head = row.written[: row.written.rindex(b"}")].rstrip()
+            tail = _json(added)[1:]
+            self._file.write(head + (b"," if row and len(tail) > 1 else b"") + tail + b"\n")
+            return
+        self._file.write(_json({**row, **added}) + b"\n")
+
+    def write_line(self, line: bytes) -> None:
+        self._file.write(line)
 
     def close(self) -> None:
         self._file.close()
 
 
-def _cell(value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, (dict, list)):
-        return orjson.dumps(value, default=str).decode()
-    return value
+def _json(value: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json_text(value).encode("utf-8", "replace")
 
 
 def _draft(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import orjson
 
 from llmnb.errors import UnreadableFile
+from llmnb.wire.json_text import exact_json
+
+_LONG = re.compile(rb"\d{16}|[eE]\+?\d{3}")
+"""Numbers that may have more digits than a float."""
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -29,18 +34,43 @@ class Line(dict[str, Any]):
         self.written = written
 
 
+def unwrapped(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the request that a line of OpenAI's batch input holds; any other row as it is.
+
+    Such a line has a ``custom_id`` and a ``body``, and as its ``url`` only a path. The row is
+    written as it stood in the file, so its answer is found by its ``custom_id``.
+
+    Example:
+        >>> line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions",
+        ...         "body": {"messages": []}}
+        >>> unwrapped(line)
+        {'messages': []}
+    """
+    body = row.get("body")
+    if "custom_id" not in row or not isinstance(body, dict) or "messages" in row:
+        return row
+    request = Line(body, getattr(row, "written", None))
+    url = row.get("url")
+    if isinstance(url, str) and not url.startswith("/"):
+        request["url"] = url  # an address of its own, which is data's to name and ours to refuse
+    return request
+
+
 class RequestLines:
     """The requests of a file: as many as it has lines that are not blank.
 
     Args:
         path: The file.
+        is_exact: Whether numbers are read to their last digit, as cells of a table are; those of
+            requests are what the provider's own reader makes of them.
 
     Raises:
         UnreadableFile: If it is missing, no file, or empty; nothing was sent.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_exact: bool = False) -> None:
         self._path = path
+        self._is_exact = is_exact
         try:
             self._count = _count_lines(path)
         except IsADirectoryError:
@@ -81,14 +111,37 @@ class RequestLines:
             trouble = trouble or one.message
         raise UnreadableFile(f"No line of {self._path} is a request. {trouble}")
 
-    def _read(self, text: bytes, number: int) -> Line | UnreadableFile:
+    def _read(self, text: bytes, number: int) -> Any:
         try:
-            found = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            return self._unreadable(text, number, f"is not JSON ({error})")
+            found = self._value(text)
+        except ValueError as error:
+            why = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else "is not JSON"
+            return self._unreadable(text, number, f"{why} ({error})")
         if not isinstance(found, dict):
             return self._unreadable(text, number, "is JSON, but not an object")
-        return Line(found, text)
+        line = Line(found, text)
+        return line if self._is_exact else unwrapped(line)
+
+    def _value(self, text: bytes) -> Any:
+        """Return what a line holds; of cells, NaN and halves of characters are read as well.
+
+        Raises:
+            ValueError: If it is no JSON.
+        """
+        if not self._is_exact:
+            return orjson.loads(text)
+        if not _LONG.search(text):
+            try:
+                return orjson.loads(text)
+            except orjson.JSONDecodeError as error:
+                fault = error
+            try:
+                return exact_json(text)
+            except UnicodeDecodeError:
+                raise
+            except ValueError:
+                raise fault from None
+        return exact_json(text)
 
     def _unreadable(self, text: bytes, number: int, why: str) -> UnreadableFile:
         return UnreadableFile(

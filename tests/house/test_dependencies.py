@@ -32,6 +32,7 @@ CORE = {
 EXTRAS = {
     "local": {"xllamacpp"},
     "parquet": {"pyarrow"},
+    "excel": {"openpyxl"},
     "redis": {"redis"},
     "dask": {"dask"},
     "polars": {"polars"},

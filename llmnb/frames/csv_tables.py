@@ -1,0 +1,342 @@
+"""CSV files as people have them: whatever encoding, delimiter and line ends, kept on the way out.
+
+A row goes out as the text that it came in, with cells put behind: quotes, blanks and bytes that
+are no text included.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from llmnb.errors import ConfigurationError, UnreadableFile
+from llmnb.frames.template import cell_text
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+
+_BLOCK = 1 << 20
+_LOOKED_AT = 50
+"""Rows by which a delimiter is told."""
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_NO_LETTERS = frozenset(b"\x81\x8d\x8f\x90\x9d\xd0\xde\xf0\xfe\xff")
+"""Bytes that are nothing in cp1252, or what hardly a text has in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CSVForm:
+    """How the cells of a file are written."""
+
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    """Python's name; ``utf-8-sig`` and ``utf-16`` begin with a byte order mark."""
+
+    line_end: str = "\r\n"
+
+    @property
+    def out(self) -> CSVForm:
+        """The form of a file that any answer can be written to."""
+        if codecs.lookup(self.encoding).name.startswith("utf"):
+            return self
+        return CSVForm(self.delimiter, "utf-8-sig", self.line_end)
+
+
+class Record(dict[str, Any]):
+    """A row, with the text that it was read from and what is wrong with it."""
+
+    __slots__ = ("error", "missing", "written")
+
+    written: str
+    """Its text, without the line's end."""
+
+    missing: int
+    """Cells that it has too few."""
+
+    error: UnreadableFile | None
+
+
+class CSVTable:
+    """A CSV file, read row by row.
+
+    Args:
+        path: The file.
+        encoding: Python's name of it; None: found by looking.
+        delimiter: One character; None: found by looking.
+
+    Raises:
+        UnreadableFile: If it is empty, or not of that encoding.
+        ConfigurationError: If there is no such encoding or delimiter.
+    """
+
+    def __init__(
+        self, path: Path, *, encoding: str | None = None, delimiter: str | None = None
+    ) -> None:
+        csv.field_size_limit(2**31 - 1)  # cells of megabytes are cells
+        self._path = path
+        self.kind = path.suffix.lower()
+        self.note: str | None = None
+        """What the person should know about how the file is read."""
+
+        found, self._has_bad_bytes = _encoding(path, encoding)
+        if encoding is None and found == "cp1252":
+            self.note = (
+                f"{path.name} is not UTF-8 and is read as cp1252 (Windows); "
+                "--encoding NAME reads it otherwise."
+            )
+        self.form = CSVForm(encoding=found)
+        usual = DELIMITERS.get(path.suffix.lower(), ",")
+        with self._open() as file:
+            self.form = CSVForm(_delimiter(file, usual, delimiter), found)
+        with self._open() as file:
+            first = file.readline()
+            end = first[len(first.rstrip("\r\n")) :][:2] or "\n"
+        self.form = CSVForm(self.form.delimiter, found, end)
+        header = next(self._records(), None)
+        if header is None or not header[0]:
+            raise UnreadableFile(f"{path} is empty: a table begins with the names of its columns.")
+        self.columns: Sequence[str] = header[0]
+        self.header = header[1]
+        """The first line as it stands there."""
+
+    @property
+    def all_columns(self) -> Sequence[str]:
+        """The columns of all rows."""
+        return self.columns
+
+    def rows(self) -> Iterator[Record]:
+        """Yield the rows from the first; one that is ragged or no text says so and goes on."""
+        records = self._records()
+        next(records, None)
+        for cells, written, line in records:
+            if not cells and len(self.columns) > 1:
+                continue
+            yield self._record(cells, written, line)
+
+    def _record(self, cells: list[str], written: str, line: int) -> Record:
+        columns = self.columns
+        # An empty cell of a CSV file says nothing: it is missing.
+        row = Record(zip(columns, (cell or None for cell in cells), strict=False))
+        row.written, row.error = written, None
+        row.missing = len(columns) - len(cells)
+        if row.missing > 0:
+            for name in columns[len(cells) :]:
+                row[name] = None
+        where = f"line {line} of {self._path.name}"
+        if row.missing < 0:
+            rest = ", ".join(map(repr, cells[len(columns) :]))[:200]
+            row.error = UnreadableFile(
+                f"Row not asked: {where} has {len(cells)} cells where the table has "
+                f"{len(columns)} columns; left over: {rest}. Is a comma not quoted?"
+            )
+        elif self._has_bad_bytes and not written.isascii() and _is_broken(written):
+            row.error = UnreadableFile(
+                f"Row not asked: {where} holds bytes that are no text in {self.form.encoding}. "
+                "Mend them, or name the file's encoding with --encoding."
+            )
+        return row
+
+    def _records(self) -> Iterator[tuple[list[str], str, int]]:
+        """Yield cells, the text that they were read from, and the number of its last line."""
+        taken: list[str] = []
+
+        def lines(file: IO[str]) -> Iterator[str]:
+            for line in file:
+                taken.append(line)
+                yield line
+
+        try:
+            with self._open() as file:
+                reader = csv.reader(lines(file), delimiter=self.form.delimiter)
+                for cells in reader:
+                    written = taken[0] if len(taken) == 1 else "".join(taken)
+                    taken.clear()
+                    yield cells, written.rstrip("\r\n"), reader.line_num
+        except csv.Error as error:
+            raise UnreadableFile(f"{self._path} is not a CSV file: {error}.") from None
+
+    def _open(self) -> IO[str]:
+        errors = "surrogateescape" if not self.form.encoding.startswith("utf-16") else "strict"
+        return self._path.open(encoding=self.form.encoding, errors=errors, newline="")
+
+
+def _is_broken(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _encoding(path: Path, encoding: str | None) -> tuple[str, bool]:
+    """Return a file's encoding, and whether some of its bytes are no text in it."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
+    if encoding is None:
+        found = marked or "utf-8"
+    else:
+        try:
+            found = codecs.lookup(encoding).name
+        except LookupError:
+            raise ConfigurationError(
+                f"There is no encoding {encoding!r}: utf-8, utf-16, cp1252 and latin-1 are usual. "
+                "Nothing was sent."
+            ) from None
+        if found == "utf-8" and marked == "utf-8-sig":
+            found = marked
+    wrong = _wrong(path, found)
+    if not wrong:
+        return found, False
+    if codecs.lookup(found).name not in ("utf-8", "utf-8-sig") and not _is_bytewise(found):
+        raise UnreadableFile(f"{path} is not {found}: name its encoding. Nothing was sent.")
+    return (
+        ("cp1252", False)
+        if encoding is None and not marked and _is_cp1252(wrong)
+        else (
+            found,
+            True,
+        )
+    )
+
+
+def _is_bytewise(encoding: str) -> bool:
+    """Whether an encoding has a byte for each character."""
+    return len("\n".encode(encoding)) == 1
+
+
+def _wrong(path: Path, encoding: str) -> bytes:
+    """Return a piece of a file that cannot be decoded, with what surrounds it; empty: all can."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError:
+                return block
+        try:
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            file.seek(max(0, path.stat().st_size - _BLOCK))
+            return file.read()
+    return b""
+
+
+def _is_cp1252(block: bytes) -> bool:
+    """Whether what is no UTF-8 is a text of Windows', not UTF-8 with a few bytes broken."""
+    text = block.decode("utf-8", "surrogateescape")
+    odd = [ord(sign) - 0xDC00 for sign in text if "\udc80" <= sign <= "\udcff"]
+    good = sum(1 for sign in text if sign > "\x7f") - len(odd)
+    return len(odd) > good and _NO_LETTERS.isdisjoint(odd)
+
+
+def _delimiter(file: IO[str], usual: str, given: str | None) -> str:
+    """Return what stands between cells: as given, else what divides the first rows evenly."""
+    if given is not None:
+        given = {"\\t": "\t", "tab": "\t"}.get(given, given)
+        if len(given) != 1 or given in '"\r\n':
+            raise ConfigurationError(
+                f"A delimiter is one character such as ';' or '\\t', not {given!r}. "
+                "Nothing was sent."
+            )
+        return given
+    lines = list(islice(file, 4 * _LOOKED_AT))
+
+    def evenness(delimiter: str) -> float:
+        try:
+            found = list(islice(csv.reader(lines, delimiter=delimiter), _LOOKED_AT))
+        except csv.Error:
+            return 0
+        width = len(found[0]) if found else 0
+        return sum(len(row) == width for row in found) / len(found) if width > 1 else 0
+
+    scores = {one: evenness(one) for one in dict.fromkeys((usual, ",", ";", "\t", "|"))}
+    if scores[usual]:
+        return usual
+    best = max(scores, key=lambda one: scores[one])
+    return best if scores[best] >= 0.8 else usual
+
+
+class CSVSink:
+    """Writes rows of cells.
+
+    Args:
+        path: The file, which exists already.
+        columns: Names, in order.
+        form: How they are written.
+        source: The table whose rows are written, where their text can be kept.
+    """
+
+    def __init__(
+        self, path: Path, columns: Sequence[str], form: CSVForm, source: CSVTable | None = None
+    ) -> None:
+        self._columns = list(columns)
+        self._form = form
+        errors = "strict" if form.encoding.startswith("utf-16") else "surrogateescape"
+        self._file: io.TextIOWrapper = path.open(
+            "w", encoding=form.encoding, errors=errors, newline=""
+        )
+        self._writer = csv.writer(_Echo(), delimiter=form.delimiter, lineterminator="")
+        self._kept = 0
+        if (
+            source is not None
+            and source.form.delimiter == form.delimiter
+            and self._columns[: len(source.columns)] == list(source.columns)
+        ):
+            self._kept = len(source.columns)
+            self._put(source.header, self._columns[self._kept :])
+        else:
+            self._put("", self._columns)
+
+    def write(self, row: Mapping[str, Any], added: Mapping[str, Any]) -> None:
+        """Add a row, with cells that replace its own or stand behind them."""
+        is_kept = self._kept and isinstance(row, Record) and row.missing >= 0
+        if is_kept and added.keys().isdisjoint(self._columns[: self._kept]):
+            assert isinstance(row, Record)
+            behind = [_cell(added.get(name)) for name in self._columns[self._kept :]]
+            self._put(row.written + self._form.delimiter * row.missing, behind)
+            return
+        filled = {**row, **added}
+        self._put("", [_cell(filled.get(name)) for name in self._columns])
+
+    def _put(self, before: str, cells: Sequence[str]) -> None:
+        text = self._writer.writerow(cells) if cells else ""
+        if self._kept and cells and len(cells) < len(self._columns):
+            text = f"{before}{self._form.delimiter}{text}"
+        elif self._kept and not cells:
+            text = before
+        self._file.write(_encodable(text, self._form.encoding) + self._form.line_end)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._file.close()
+
+
+class _Echo:
+    def write(self, text: str) -> str:
+        return text
+
+
+def _encodable(text: str, encoding: str) -> str:
+    """Return a text whose halves of characters, which are none of a file's bytes, are replaced."""
+    if text.isascii() or not _is_broken(text):
+        return text
+    if encoding.startswith("utf-16"):
+        return text.encode("utf-8", "replace").decode()
+    return "".join(
+        "\ufffd" if "\ud800" <= one <= "\udfff" and not "\udc80" <= one <= "\udcff" else one
+        for one in text
+    )
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else (cell_text(value) or "")
