@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -147,6 +147,11 @@ def _labels(labels: Labels) -> tuple[list[Any], Mapping[Any, str]]:
     if isinstance(labels, str):
         raise ConfigurationError(
             f"labels is one text, {labels[:60]!r}; give a list of them. Nothing was sent."
+        )
+    if not isinstance(labels, Iterable):
+        raise ConfigurationError(
+            f"labels is a list of texts or whole numbers, not {type(labels).__name__}. "
+            "Nothing was sent."
         )
     known = list(dict.fromkeys(labels))
     return known, labels if isinstance(labels, Mapping) else {}

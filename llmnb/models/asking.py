@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
 
 from llmnb.errors import ConfigurationError
@@ -102,6 +102,8 @@ class Asking:
         given = self.model
         if given is None or is_model(given):
             return endpoints_of(given)
+        if not isinstance(given, Iterable):
+            raise _no_model(given)
         listed = cast("Sequence[Model]", given)
         return tuple(one for model in listed for one in endpoints_of(model))
 
@@ -139,8 +141,12 @@ def endpoints_of(model: Model | None) -> tuple[Named | None, ...]:
     if own:
         return own
     if not isinstance(model, Endpoint):
-        raise ConfigurationError(
-            f"A model is named by a text or an object such as LLM, not {type(model).__name__}. "
-            "Nothing was sent."
-        )
+        raise _no_model(model)
     return (model,)
+
+
+def _no_model(given: object) -> ConfigurationError:
+    return ConfigurationError(
+        f"A model is named by a text or an object such as LLM, not {type(given).__name__}. "
+        "Nothing was sent."
+    )
