@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 from llmnb.errors import ConfigurationError
 from llmnb.models.guests import Guest
@@ -104,8 +104,7 @@ class Asking:
             return endpoints_of(given)
         if not isinstance(given, Iterable):
             raise _no_model(given)
-        listed = cast("Sequence[Model]", given)
-        return tuple(one for model in listed for one in endpoints_of(model))
+        return tuple(one for model in given for one in endpoints_of(model))
 
 
 def given_url(model: Endpoint) -> str:
