@@ -27,7 +27,7 @@ from llmnb.engine.lanes import Ticket
 from llmnb.engine.race import Race
 from llmnb.engine.status import Clock, StatusTracker
 from llmnb.engine.target import Call, Target
-from llmnb.engine.unreached import how_to_start
+from llmnb.engine.unreached import where_nobody_is
 from llmnb.engine.voyage import Voyage, copied
 from llmnb.errors import (
     AccountError,
@@ -458,6 +458,9 @@ class Flight:
         """Return the row's error where its target is disabled: its own, if it has been sent."""
         if self.last is None or not isinstance(why, Unsent):
             return copied(why)
+        has_answered = self.voyage.gate_of(self.call).health.has_answered
+        if isinstance(self.last, Unsent) and not has_answered:
+            return copied(why)  # it says more of the same
         twin = copied(self.last)
         twin.args = (f"{self.last.message}\n{why.message}",)
         return twin
@@ -655,7 +658,9 @@ class Flight:
                 "missing."
             )
         if isinstance(error, Unsent) and not gate.health.has_answered:
-            text += how_to_start(self.call.target)
+            told = where_nobody_is(self.call.target, error.details.cause or "")
+            rest = text.removeprefix(error.message)
+            text = f"{told}\nNothing was sent and nothing spent.{rest}"
         if text == error.message:
             return error
         twin = copied(error)

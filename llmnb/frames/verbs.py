@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -170,6 +170,11 @@ def _labels(labels: Labels) -> tuple[list[Any], Mapping[Any, str]]:
     if isinstance(labels, str):
         raise ConfigurationError(
             f"labels is one text, {labels[:60]!r}; give a list of them. Nothing was sent."
+        )
+    if not isinstance(labels, Iterable):
+        raise ConfigurationError(
+            f"labels is a list of texts or whole numbers, not {type(labels).__name__}. "
+            "Nothing was sent."
         )
     known = list(dict.fromkeys(labels))
     return known, labels if isinstance(labels, Mapping) else {}

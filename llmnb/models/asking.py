@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 from llmnb.errors import ConfigurationError
 from llmnb.models.guests import Guest
@@ -102,8 +102,9 @@ class Asking:
         given = self.model
         if given is None or is_model(given):
             return endpoints_of(given)
-        listed = cast("Sequence[Model]", given)
-        return tuple(one for model in listed for one in endpoints_of(model))
+        if not isinstance(given, Iterable):
+            raise _no_model(given)
+        return tuple(one for model in given for one in endpoints_of(model))
 
 
 def given_url(model: Endpoint) -> str:
@@ -139,8 +140,12 @@ def endpoints_of(model: Model | None) -> tuple[Named | None, ...]:
     if own:
         return own
     if not isinstance(model, Endpoint):
-        raise ConfigurationError(
-            f"A model is named by a text or an object such as LLM, not {type(model).__name__}. "
-            "Nothing was sent."
-        )
+        raise _no_model(model)
     return (model,)
+
+
+def _no_model(given: object) -> ConfigurationError:
+    return ConfigurationError(
+        f"A model is named by a text or an object such as LLM, not {type(given).__name__}. "
+        "Nothing was sent."
+    )

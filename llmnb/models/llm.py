@@ -105,6 +105,9 @@ class LLM(EngineModel):
         **params: Unpack[RequestParams],
     ) -> None:
         refuse_unknown(params, PARAMS, f"{type(self).__name__}()")
+        for name, given in (("url", url), ("model", model)):
+            if given is not None and not isinstance(given, str):
+                raise ConfigurationError(f"{name} is a text, not {given!r}. Nothing was sent.")
         self.given_url = url
         self.api_key = api_key = secret(api_key)
         self.model = model
