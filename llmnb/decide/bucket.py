@@ -66,13 +66,15 @@ class Bucket:
 
     def wait(self, cost: float, now: float) -> float:
         """Return the seconds until something of this cost may pass; 0 is now."""
-        self._advance(now)
+        if now != self.updated:
+            self._advance(now)
         missing = min(cost, self.capacity) - self.level
         return 0.0 if missing <= _EPSILON else missing / self.rate
 
     def take(self, cost: float, now: float) -> None:
         """Let something of this cost pass; the level may fall below 0."""
-        self._advance(now)
+        if now != self.updated:
+            self._advance(now)
         self.level -= cost
 
     def give_back(self, amount: float) -> None:

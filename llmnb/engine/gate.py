@@ -229,12 +229,11 @@ class Gate:
             lane.reason = ""
             return math.inf
         own = lane.admission
-        if own is not None:
-            delay = own.wait(self.account.charged(tokens), now)
-            if delay > 0:
-                lane.reason = own.reason
-                return delay
-        if lane.is_sharing and self.account.free_slots <= 0:
+        account = self.account
+        if own is not None and (delay := own.wait(account.charged(tokens), now)) > 0:
+            lane.reason = own.reason
+            return delay
+        if lane.is_sharing and account.finding is not None and account.free_slots <= 0:
             lane.reason = "concurrency"
             return math.inf
         return 0.0
@@ -332,7 +331,8 @@ class Gate:
             self._timer = None
         lanes, account, health = self.lanes, self.account, self.health
         ring, now = lanes.ring, self.clock()
-        lanes.wake_due(now)
+        if lanes.due:
+            lanes.wake_due(now)
         if lanes.crowded:
             lanes.let_in(account.free_slots)
         soonest = math.inf
@@ -352,7 +352,7 @@ class Gate:
             turn = queue[index]
             if (delay := self._own_delay(lane, turn.tokens, now)) > 0:
                 lanes.leave_ring(lane)
-                lanes.stand_aside(lane, now + delay)
+                lanes.stand_aside(lane, delay, now)
                 continue
             if (delay := self._delay(turn.tokens, now)) > 0:
                 soonest = delay  # everybody waits: a large request is not starved by small ones
@@ -363,7 +363,8 @@ class Gate:
                 health.on_repeat(ticket)
             turn.future.set_result(ticket)
             now = self.clock()
-        soonest = min(soonest, max(0.0, lanes.next_due() - now))
+        if lanes.due:
+            soonest = min(soonest, max(0.0, lanes.due[0][0] - now))
         if soonest != math.inf:
             # Capped, so that a changed clock is noticed within a second.
             self._timer = asyncio.get_running_loop().call_later(min(soonest, 1.0), self._on_timer)
@@ -380,7 +381,7 @@ class Gate:
         """Note that the target has answered."""
         now = self.clock()
         self.health.on_success(ticket, now, self.account.all_slots)
-        if self.account.on_success(ticket, seconds, now):
+        if ticket.finding is not None and self.account.on_success(ticket, seconds, now):
             self.advance()
 
     def on_alive(self, ticket: Ticket) -> None:

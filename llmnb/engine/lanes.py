@@ -137,7 +137,7 @@ class Lane:
 class Lanes:
     """The lanes of all runs, and the order in which they take turns."""
 
-    __slots__ = ("_by_run", "_due", "_left", "_order", "_seen", "crowded", "ring")
+    __slots__ = ("_by_run", "_left", "_order", "_seen", "crowded", "due", "ring")
 
     def __init__(self) -> None:
         self.ring: deque[Lane] = deque()
@@ -150,12 +150,12 @@ class Lanes:
         self.crowded: dict[Lane, None] = {}
         """Lanes that wait for one of the slots that are found by trying."""
 
-        self._due: list[tuple[float, int, Lane]] = []
+        self.due: list[tuple[float, int, Lane]] = []
         """Lanes that a rate of their run holds back, as a heap by the time they may go."""
 
         self._order = itertools.count()
         self._seen = -math.inf
-        """The latest time that was told."""
+        """The latest time that was told while a rate held a lane back."""
 
     # ---------------------------------------------------------------------- runs
 
@@ -237,16 +237,12 @@ class Lanes:
 
     def wake_due(self, now: float) -> None:
         """Look again at those whose rate lets them go by now."""
-        due = self._due
+        due = self.due
         is_set_back = now < self._seen
         self._seen = now
         while due and (due[0][0] <= now or is_set_back):
             # Of a clock that was set back nobody knows how far: the rates themselves are asked.
             self.wake(heapq.heappop(due)[2])
-
-    def next_due(self) -> float:
-        """Return when a rate lets the next lane go; infinity where none waits for that."""
-        return self._due[0][0] if self._due else math.inf
 
     def leave_ring(self, lane: Lane) -> None:
         """Take a lane out of the ring."""
@@ -259,10 +255,17 @@ class Lanes:
         self.ring.remove(lane)
         self.ring.append(lane)
 
-    def stand_aside(self, lane: Lane, until: float) -> None:
-        """Put a lane where it is found again once what holds it back is gone."""
-        if until != math.inf:
-            heapq.heappush(self._due, (until, next(self._order), lane))
+    def stand_aside(self, lane: Lane, delay: float, now: float) -> None:
+        """Put a lane where it is found again once what holds it back is gone.
+
+        Args:
+            lane: The lane.
+            delay: Seconds until a rate of its run lets it go; infinity where that is not known.
+            now: The time.
+        """
+        if delay != math.inf:
+            self._seen = now
+            heapq.heappush(self.due, (now + delay, next(self._order), lane))
         elif lane.reason == "concurrency" and lane.is_sharing:
             self.crowded[lane] = None
 

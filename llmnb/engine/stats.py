@@ -126,6 +126,9 @@ class Stats:
         self._slices: list[list[float]] = [[0.0, 0.0, 0.0]]
         """Requests, tokens and refusals of each slice since the start."""
 
+        self._ends = now + _FIRST_SLICE
+        """When the latest slice ends."""
+
     # -------------------------------------------------------------------- telling
 
     def on_request(self) -> None:
@@ -173,14 +176,15 @@ class Stats:
                 del self._causes[kind]
 
     def _present(self) -> list[float]:
-        place = max(0, int((Clock.monotonic() - self._started) / self._slice))
-        slices = self._slices
-        if place >= MOST_SAMPLES:
-            place = self._halve(place)
-            slices = self._slices
-        while len(slices) <= place:
-            slices.append([0.0, 0.0, 0.0])
-        return slices[place]
+        now = Clock.monotonic()
+        if now >= self._ends:
+            place = int((now - self._started) / self._slice)
+            if place >= MOST_SAMPLES:
+                place = self._halve(place)
+            while len(self._slices) <= place:
+                self._slices.append([0.0, 0.0, 0.0])
+            self._ends = self._started + len(self._slices) * self._slice
+        return self._slices[-1]
 
     def _halve(self, place: int) -> int:
         """Put neighbours together until there is room; returns the present slice's new place."""

@@ -104,20 +104,21 @@ class Claims:
     @contextlib.contextmanager
     def committing(self) -> Iterator[None]:
         """Tell other processes of a commit; the caller holds the project's lock."""
-        with self.in_use():
-            commits = self._commits
-            if commits is None:
+        self.enter()
+        try:
+            if self._commits is None:
                 with self._mutex, contextlib.suppress(OSError, ValueError):
                     self._open(0)
-                commits = self._commits
-            if commits is None:
-                yield
-                return
-            commits.begin()
+            commits = self._commits
+            if commits is not None:
+                commits.begin()
             try:
                 yield
             finally:
-                commits.step()
+                if commits is not None:
+                    commits.step()
+        finally:
+            self.leave()
 
     # -------------------------------------------------------------------- the claims
 

@@ -37,9 +37,9 @@ def append(path: Path, entries: Iterable[Entry]) -> None:
     """Add what these answers cost, one line for each model."""
     sums: dict[tuple[str, str], dict[str, Any]] = {}
     for entry in entries:
-        line = sums.setdefault(
-            (entry.provider, entry.model),
-            {
+        line = sums.get((entry.provider, entry.model))
+        if line is None:
+            line = sums[entry.provider, entry.model] = {
                 "time": entry.created,
                 "provider": entry.provider,
                 "model": entry.model,
@@ -48,8 +48,7 @@ def append(path: Path, entries: Iterable[Entry]) -> None:
                 "out": 0,
                 "usd": 0.0,
                 "unpriced": 0,
-            },
-        )
+            }
         line["requests"] += 1
         line["in"] += entry.prompt_tokens or 0
         line["out"] += entry.completion_tokens or 0

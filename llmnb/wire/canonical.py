@@ -63,6 +63,8 @@ def with_plain_numbers(body: dict[str, Any]) -> dict[str, Any]:
         >>> with_plain_numbers({"temperature": -0.0, "top_p": 0.5})
         {'temperature': 0, 'top_p': 0.5}
     """
+    if _NO_FLOATS.issuperset(map(type, body.values())) and _GEMINI_PARAMETERS not in body:
+        return body
     changed: dict[str, Any] = {
         name: int(value)
         for name, value in body.items()
@@ -75,6 +77,9 @@ def with_plain_numbers(body: dict[str, Any]) -> dict[str, Any]:
 
 
 _GEMINI_PARAMETERS = "generationConfig"
+_NO_FLOATS = frozenset((str, int, bool, list, dict, type(None)))
+"""Types of parameters that are no fractions for certain, as all are in most bodies."""
+
 _LARGEST_EXACT = 2.0**53
 """From here on a float does not tell neighbouring whole numbers apart."""
 

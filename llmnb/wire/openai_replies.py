@@ -206,9 +206,11 @@ def _amount(value: Any, most: float = _MOST_DOLLARS) -> float | None:
 
 def count(value: Any) -> int | None:
     """Return a number of tokens, None for what is none."""
-    if type(value) is float and value.is_integer():
+    if type(value) is not int:
+        if type(value) is not float or not value.is_integer():
+            return None
         value = int(value)
-    return value if type(value) is int and 0 <= value < _LARGEST_COUNT else None
+    return value if 0 <= value < _LARGEST_COUNT else None
 
 
 def worst(qualities: list[Quality]) -> int:

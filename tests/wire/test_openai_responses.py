@@ -241,3 +241,11 @@ def test_a_usage_without_details_is_read():
     found = parsed(usage={"input_tokens": 3, "output_tokens": 1, "input_tokens_details": 7}).usage
 
     assert (found.prompt, found.completion, found.cache_read, found.reasoning) == (3, 1, 0, 0)
+
+
+def test_a_kind_of_output_that_is_no_text_spoils_no_reply():
+    """An item whose type is a list is passed over, and the answer beside commentary is read."""
+    odd = {"type": [], "phase": {}}
+    commentary = said("I look it up.", phase="commentary")
+    raw = orjson.dumps({"status": "completed", "output": [odd, commentary], "usage": USAGE})
+    assert RESPONSES.parse(raw).text == "I look it up."
