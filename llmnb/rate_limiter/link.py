@@ -11,12 +11,12 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 
-from llmnb.rates import Allowance
 from llmnb.adapters.redis import SharedStore, address
 from llmnb.errors import LimiterError
 from llmnb.rate_limiter.agreement import Agreement, Heard, Stated
 from llmnb.rate_limiter.rules import Rule
 from llmnb.rate_limiter.shared import SharedLimit
+from llmnb.rates import Allowance
 
 BEAT_SECONDS = 1.0
 """A process that uses limits speaks at least this often."""
