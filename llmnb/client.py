@@ -85,8 +85,6 @@ class AsyncLLM:
         max_tokens_per_minute: Tokens a minute, prompt and answer together, in the same forms.
         max_concurrent_requests: Requests in flight at once; None: found by trying.
         max_rps: True sends evenly spaced requests, a burst of one.
-        burst: Whether what the provider says is left of its limits is spent at once
-            ("announced"), or at a smooth rate ("smooth").
         max_attempts: Attempts for a request that was unsent or surely unbilled, the first included.
         token_encoding_name: Encoding that counts tokens.
         logging_level: Level of the logger ``llmnb``: 10 to 40, or its name.
@@ -94,6 +92,8 @@ class AsyncLLM:
         project_name: Project whose store keeps the answers; None: ``LLMNB_PROJECT``, else
             ``default``.
         cache_dir: Folder of all projects; None: ``LLMNB_CACHE_DIR``, else ``.cache/llmnb``.
+        burst: Whether what the provider says is left of its limits is spent at once
+            ("announced"), or at a smooth rate ("smooth"); None: `configure`'s, else "announced".
         max_wait: Seconds that a model may refuse without one success; None: `configure`'s, else
             600. A server that asks to wait for more than two minutes is waited for only where
             this covers it.
@@ -131,7 +131,6 @@ class AsyncLLM:
         max_tokens_per_minute: Rate | None = None,
         max_concurrent_requests: int | None = None,
         max_rps: bool = False,
-        burst: Burst = "announced",
         max_attempts: int = 3,
         token_encoding_name: str = "cl100k_base",
         logging_level: int | str = logging.INFO,
@@ -139,6 +138,7 @@ class AsyncLLM:
         project_name: str | None = None,
         cache_dir: str | Path | None = None,
         *,
+        burst: Burst | None = None,
         max_wait: float | None = None,
         time_limit: float | None = None,
         hedge_after: float | Literal["p95"] | None = None,
@@ -159,13 +159,13 @@ class AsyncLLM:
         self.max_tokens_per_minute = max_tokens_per_minute
         self.max_concurrent_requests = max_concurrent_requests
         self.max_rps = max_rps
-        self.burst: Burst = checked({"burst": burst})["burst"]
         self.max_attempts = max_attempts
         self.token_encoding_name = token_encoding_name
         self.logging_level = logging_level
         self.gen_type = gen_type
         self.project_name = project_name
         self.cache_dir = cache_dir
+        self.burst = burst
         self.max_wait = max_wait
         self.time_limit = time_limit
         self.hedge_after = hedge_after
@@ -227,9 +227,9 @@ class AsyncLLM:
             use_cache: False asks everything anew; the answers are stored all the same.
             progress: Whether to show bars; ``"auto"``: on a terminal and in a notebook.
             **limits: Any of this class's limits and options, for this call only: `max_attempts`,
-                `max_wait`, `time_limit`, `hedge_after`, `budget_usd`, `good_finish`, `share`,
-                `duplicates`, `cooldown` (seconds of pause after a refusal that does not say how
-                long), ``max_tokens``, ``temperature`` and their like; ``mode="batch"`` asks
+                `burst`, `max_wait`, `time_limit`, `hedge_after`, `budget_usd`, `good_finish`,
+                `share`, `duplicates`, `cooldown` (seconds of pause after a refusal that does not
+                say how long), ``max_tokens``, ``temperature`` and their like; ``mode="batch"`` asks
                 through the provider's batch API, for half the price.
 
         Returns:
@@ -450,7 +450,6 @@ class AsyncLLM:
             tokens_per_minute=own.get("max_tokens_per_minute"),
             concurrency=own.get("max_concurrent_requests"),
             even=own.get("max_rps", False),
-            burst=own.get("burst", "announced"),
         )
         chosen.update(limits)
         mode = chosen.pop("mode", "live")
@@ -523,16 +522,16 @@ _LIMITS = (
     "max_tokens_per_minute",
     "max_concurrent_requests",
     "max_rps",
-    "burst",
     "max_attempts",
 )
 
 
-_OF_THE_ACCOUNT = _LIMITS[:5]
+_OF_THE_ACCOUNT = _LIMITS[:4]
 
 _OPTIONS = (
     *_LIMITS,
-    *("max_wait", "time_limit", "hedge_after", "budget_usd", "good_finish", "share", "duplicates"),
+    *("burst", "max_wait", "time_limit", "hedge_after", "budget_usd", "good_finish"),
+    *("share", "duplicates"),
 )
 """Options of the constructor that a call may change for itself."""
 

@@ -25,7 +25,8 @@ from llmnb.options import (
 from llmnb.records import Outcome
 
 _FURTHER = (
-    *("max_requests_per_minute", "max_tokens_per_minute", "budget_usd", "use_cache", "share"),
+    *("max_requests_per_minute", "max_tokens_per_minute", "burst", "budget_usd"),
+    *("use_cache", "share"),
 )
 
 
@@ -52,8 +53,8 @@ class GenerationMaster:
         max_wait: Seconds that a model may refuse without one success; None: `configure`'s, else
             600. A server that asks to wait for more than two minutes is waited for only where
             this covers it.
-        **options: `max_requests_per_minute`, `max_tokens_per_minute`, `budget_usd`, `use_cache`,
-            `share`; ``max_tokens``, ``temperature`` and their like for every text.
+        **options: `max_requests_per_minute`, `max_tokens_per_minute`, `burst`, `budget_usd`,
+            `use_cache`, `share`; ``max_tokens``, ``temperature`` and their like for every text.
 
     Raises:
         ConfigurationError: If an option has a value that it does not take; nothing was sent.

@@ -217,7 +217,6 @@ OPTIONS: Mapping[str, Option] = {
         "how what a server says is left of a limit is spent",
         _choice(*get_args(Burst)),
         *_ALL,
-        required=True,
     ),
     "max_concurrent_requests": _option(
         "the number of requests in flight at once", _whole(1), *_COUNTED

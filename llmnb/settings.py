@@ -25,7 +25,7 @@ from typing import Any
 
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked
-from llmnb.records import Secret, secret
+from llmnb.records import Burst, Secret, secret
 
 DEFAULT_CACHE_DIR = ".cache/llmnb"
 DEFAULT_PROJECT = "default"
@@ -48,6 +48,9 @@ class Settings:
     max_tokens_per_minute: float | None = None
     max_concurrent_requests: int | None = None
     """Limits of an account, for all runs together; rates in any form (``"5 per second"``)."""
+
+    burst: Burst = "announced"
+    """Whether what a server says is left of its limits is spent at once, or smoothly."""
 
     budget_usd: float | None = None
     """Dollars that each run may spend."""
@@ -93,7 +96,7 @@ def configure(**changes: Any) -> Settings:
                 f"There is no setting {name!r}. Settings are: {', '.join(names)}."
             )
     changes = checked(changes)
-    for name in ("allow_http", "good_finish"):
+    for name in ("allow_http", "burst", "good_finish"):
         if changes.get(name, name) is None:
             changes[name] = getattr(Settings(), name)
     with _lock:

@@ -13,6 +13,7 @@ import dask.dataframe as dd
 import pandas as pd
 import polars as pl
 import pytest
+from claims import bursts_held
 
 import llmnb
 from llmnb import LLM, AsyncLLM, GenerationMaster, LiteLLMModel, settings
@@ -37,6 +38,7 @@ WRONG = {
     "max_requests_per_minute": [0, "fast", True, NAN],
     "max_tokens_per_minute": [-1, [], "0/minute"],
     "max_concurrent_requests": [0, "20", 2.5, True],
+    "burst": ["quick", 1, True],
     "max_rps": [1, "yes"],
     "max_attempts": [0, "20", 1.5, True, None],
     "max_wait": [-1, "1200", NAN, INFINITE, True],
@@ -52,6 +54,7 @@ WRONG = {
     "details": [1, "yes"],
     "files_root": [5, ""],
     "overwrite": [1, "yes", None],
+    "fetch_files": ["yes", 1],
     "batch_size": [0, "8"],
     "progress": ["no", 1],
     "truncate": ["middle"],
@@ -70,6 +73,7 @@ RIGHT = {
     "max_requests_per_minute": "1000 per second",
     "max_tokens_per_minute": 1_000_000,
     "max_concurrent_requests": 3,
+    "burst": "smooth",
     "max_rps": False,
     "max_attempts": 2,
     "max_wait": 1200,
@@ -82,6 +86,7 @@ RIGHT = {
     "mode": "live",
     "on_error": "raise",
     "details": False,
+    "fetch_files": True,
     "batch_size": 8,
     "progress": False,
     "truncate": "start",
@@ -200,7 +205,7 @@ AT = {
     "embed": of("embed"),
     "config_of_vectors": (
         *("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests"),
-        *("max_attempts", "max_wait", "budget_usd", "batch_size"),
+        *("burst", "max_attempts", "max_wait", "budget_usd", "batch_size"),
     ),
     "configure": of("configure"),
 }
@@ -250,6 +255,30 @@ LEFT_OUT = {
     ("config_of_vectors", "max_attempts"),
 }
 """Where None means that an option was not given."""
+
+
+@pytest.mark.parametrize("door", AT)
+@pytest.mark.parametrize(
+    ("configured", "given", "held"),
+    [
+        (None, None, "announced"),
+        (None, "smooth", "smooth"),
+        ("smooth", None, "smooth"),
+        ("smooth", "announced", "announced"),
+    ],
+)
+def test_a_call_says_how_limits_are_spent_else_the_settings(
+    doors, monkeypatch, door, configured, given, held
+):
+    """
+    At every door burst= wins over `configure`; without either what is announced is spent at once.
+    """
+    claims = bursts_held(monkeypatch)
+    settings.configure(burst=configured)
+
+    assert getattr(doors, door)(**({} if given is None else {"burst": given})) == "OK"
+    assert claims
+    assert set(claims) == {held}
 
 
 @pytest.mark.parametrize("door", AT)
@@ -436,6 +465,7 @@ SHOWN_AT = {
     "details": ("frames",),
     "files_root": ("frames",),
     "on_error": ("frames", "embed"),
+    "fetch_files": ("frames",),
     "truncate": ("generation",),
     "allow_urls": ("generation",),
     "allow_http": ("configure",),  # it says so

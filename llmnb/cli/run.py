@@ -13,7 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from llmnb.cli import asking as options_of
 from llmnb.cli import text
@@ -25,7 +25,7 @@ from llmnb.frames.tables import Row, Writer, format_of, taken
 from llmnb.generation.rows import line, refused_addresses
 from llmnb.models.start import start
 from llmnb.progress import Bars, TwoBars
-from llmnb.records import Outcome
+from llmnb.records import Burst, Outcome
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="SECONDS",
         help="how long a model may refuse without one success (default: 600)",
+    )
+    parser.add_argument(
+        "--burst",
+        choices=get_args(Burst),
+        help="spend what the server says is left at once, or smoothly (default: announced)",
     )
     parser.add_argument(
         "--resume", action="store_true", help="go on where a run ended; always so, and said here"
@@ -78,6 +83,7 @@ def act(options: argparse.Namespace) -> int:
         max_requests_per_minute=options.rpm,
         max_tokens_per_minute=options.tpm,
         max_concurrent_requests=options.concurrency,
+        burst=options.burst,
         max_attempts=options.max_attempts,
         max_wait=options.max_wait,
         good_finish=options.good_finish,

@@ -26,7 +26,7 @@ _KNOWN = (
 )
 _OPTIONS = (
     *("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests"),
-    *("max_attempts", "max_wait", "budget_usd"),
+    *("burst", "max_attempts", "max_wait", "budget_usd"),
 )
 _KEY = ("api_key",)
 _ADDRESS = ("api_base", "base_url", "url")

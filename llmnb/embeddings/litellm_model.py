@@ -35,8 +35,8 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
             request), ``rate_limit`` (tokens) and ``request_limit`` such as ``"100/minute"``,
             ``batch_size``, ``max_tokens`` (of one text; longer ones are cut, with a warning),
             ``document_prefix``, ``query_prefix``, ``document_kwargs``, ``query_kwargs``; limits and
-            patience under their own names, too: ``max_concurrent_requests``, ``max_attempts``,
-            ``max_wait``, ``budget_usd``.
+            patience under their own names, too: ``max_concurrent_requests``, ``burst``,
+            ``max_attempts``, ``max_wait``, ``budget_usd``.
         project_name: Project that keeps the vectors.
 
     Raises:

@@ -92,8 +92,8 @@ class Account:
     def apply(self, now: float) -> None:
         """Hold the account to what is known by now."""
         claims = [self.own, *self._claims.values()]
-        bursts = [one.burst for one in (*claims, *(lane.limits for lane in self._lanes.all()))]
-        self.announced.burst = "smooth" if "smooth" in bursts else "announced"
+        is_smooth = any(one.burst == "smooth" for one in claims)
+        self.announced.burst = "smooth" if is_smooth else "announced"
         slots = (
             _least_count(claim.concurrency for claim in self._claims.values())
             or self.own.concurrency

@@ -86,7 +86,7 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
         budget_usd: float | None = None,
         time_limit: float | None = None,
         hedge_after: float | Literal["p95"] | None = None,
-        burst: Burst = "announced",
+        burst: Burst | None = None,
         good_finish: str | Sequence[str] = (),
         mode: str = "live",
         progress: Bars = "auto",
@@ -133,7 +133,8 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
             max_tokens_per_minute: In the same forms.
             max_concurrent_requests: Requests in flight at once; None: found by trying.
             burst: ``"announced"``: what the provider says is left of its limits is spent at once;
-                ``"smooth"``: at an even rate. Limits that are given here are always smooth.
+                ``"smooth"``: at an even rate; None: that of `llmnb.configure`, else
+                ``"announced"``. Limits that are given here are always smooth.
             max_attempts: Attempts for a row that were unsent or surely unbilled.
             max_wait: Seconds that a model may refuse without one success; None: that of
                 `llmnb.configure`, else 600. A server that asks to wait for more than two

@@ -44,6 +44,9 @@ Given = Mapping[str, Any]
 
 _LIMITS = ("max_requests_per_minute", "max_tokens_per_minute")
 
+_SETTINGS = ("max_concurrent_requests", "burst", "max_wait")
+"""Settings that travel as the options of the same name."""
+
 _BATCHES = (
     "mode='batch' does not go with Dask: a batch is one for the whole table and takes up to a "
     "day, in which every worker would wait. Use llmnb run on the files, or a frame of pandas. "
@@ -228,7 +231,7 @@ def _with_settings(question: Question, given: Given, partitions: int) -> Questio
     budget = budget if budget is not None else current.budget_usd
     if budget is not None:
         travels["budget_usd"] = budget / max(1, partitions)
-    for name in ("max_concurrent_requests", "max_wait"):
+    for name in _SETTINGS:
         value = given.get(name)
         value = getattr(current, name) if value is None else value
         if value is not None:
@@ -295,10 +298,11 @@ def _embedding(given: Given) -> dict[str, Any]:
 
 
 def _limits_of(model: Any) -> dict[str, Any]:
-    """Return the limits that a model for vectors brings along."""
+    """Return what a model for vectors brings along that settings would else stand for."""
     if not isinstance(model, LiteLLMEmbeddingModel):
         return {}
-    return {name: rate for name, rate in model.order().options.items() if name in _LIMITS}
+    own = model.order().options
+    return {name: own[name] for name in (*_LIMITS, *_SETTINGS) if name in own}
 
 
 def _vectors(

@@ -49,7 +49,7 @@ class SharedOptions(RequestParams, total=False):
     max_requests_per_minute: Rate | None
     max_tokens_per_minute: Rate | None
     max_concurrent_requests: int | None
-    burst: Burst
+    burst: Burst | None
     max_attempts: int
     max_wait: float | None
     budget_usd: float | None
@@ -144,8 +144,9 @@ class Options:
     max_requests_per_minute: Rate | None = None
     max_tokens_per_minute: Rate | None = None
     max_concurrent_requests: int | None = None
-    burst: Burst = "announced"
-    """Whether what a server says is left of its limits is spent at once, or smoothly."""
+    burst: Burst | None = None
+    """Whether what a server says is left of its limits is spent at once (``"announced"``) or at a
+    smooth rate (``"smooth"``); None: that of `configure`."""
 
     max_attempts: int = 3
     """Attempts for a row that were unsent or surely unbilled."""

@@ -31,6 +31,7 @@ from llmnb.models.asking import Endpoint, Named
 from llmnb.options import EMBED_PARAMS, PARAMS, checked, names, refuse_unknown, with_params
 from llmnb.progress import Bars
 from llmnb.rates import Rate
+from llmnb.records import Burst
 
 logger = logging.getLogger("llmnb")
 
@@ -46,6 +47,7 @@ _STRENGTH = (
     "max_requests_per_minute",
     "max_tokens_per_minute",
     "max_concurrent_requests",
+    "burst",
     "max_attempts",
     "max_wait",
     "budget_usd",
@@ -88,6 +90,7 @@ class EmbedOptions(MakingOptions, total=False):
     max_requests_per_minute: Rate | None
     max_tokens_per_minute: Rate | None
     max_concurrent_requests: int | None
+    burst: Burst | None
     max_attempts: int
     max_wait: float | None
     budget_usd: float | None

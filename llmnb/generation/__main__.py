@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import get_args
 
 from llmnb.errors import LLMNBError
 from llmnb.generation.api_request_parallel_processor import (
@@ -12,6 +13,7 @@ from llmnb.generation.api_request_parallel_processor import (
 )
 from llmnb.generation.parallel import MAX_ATTEMPTS
 from llmnb.generation.rows import refused_addresses
+from llmnb.records import Burst
 
 
 def main(words: list[str] | None = None) -> int:
@@ -92,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         metavar="SECONDS",
         help="how long a model may refuse without one success (default: 600)",
+    )
+    add(
+        "--burst",
+        choices=get_args(Burst),
+        help="spend what the server says is left at once, or smoothly (default: announced)",
     )
     add("--budget_usd", "--budget-usd", type=float, metavar="USD", help="dollars to spend at most")
     add(

@@ -90,17 +90,18 @@ async def process_api_requests_from_file(
         max_attempts: Attempts for a request that was unsent or surely unbilled.
         logging_level: 40 tells of failures after all attempts, 30 of refusals and errors on the
             way too, 20 of every start and end, 10 of the details.
-        **options: `max_concurrent_requests`, `cooldown` (seconds of pause after a refusal that
-            does not say how long: 15), `truncate` (``"end"``: what is left out of a prompt
-            longer than its model takes; ``"start"``; None: nothing), `duplicates` (``"merge"``:
-            identical lines are asked once; ``"sample"``: each for itself), `project_name`,
-            `cache_dir`, `use_cache`, `share`, `api_provider`, `gen_type`, `max_wait` (seconds
-            that a model may refuse without one success: 600), `budget_usd`, `time_limit`,
-            `good_finish` (finish reasons that are good though llmnb does not know them),
-            `progress`; ``max_tokens``, ``temperature`` and their like for lines that do not say
-            it;
-            `allow_urls` (False: a line with a ``url`` or an ``api_key`` is an error row and sent
-            nowhere; True: it is asked there, with the key beside it or with none).
+        **options: `max_concurrent_requests`, `burst` (``"announced"``: what the provider says is
+            left of its limits is spent at once; ``"smooth"``: evenly), `cooldown` (seconds of
+            pause after a refusal that does not say how long: 15), `truncate` (``"end"``: what is
+            left out of a prompt longer than its model takes; ``"start"``; None: nothing),
+            `duplicates` (``"merge"``: identical lines are asked once; ``"sample"``: each for
+            itself), `project_name`, `cache_dir`, `use_cache`, `share`, `api_provider`,
+            `gen_type`, `max_wait` (seconds that a model may refuse without one success: 600),
+            `budget_usd`, `time_limit`, `good_finish` (finish reasons that are good though llmnb
+            does not know them), `progress`; ``max_tokens``, ``temperature`` and their like for
+            lines that do not say it; `allow_urls` (False: a line with a ``url`` or an
+            ``api_key`` is an error row and sent nowhere; True: it is asked there, with the key
+            beside it or with none).
 
     Raises:
         ConfigurationError: Before anything is sent.

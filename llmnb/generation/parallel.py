@@ -59,12 +59,14 @@ async def openai_parallel_generate(
         truncate: Which end of a prompt longer than its model takes is left out, ``"end"`` or
             ``"start"``; the log says what was. None: nothing is cut.
         progress: Whether to show bars.
-        **options: `max_concurrent_requests`, `cooldown` (seconds of pause after a refusal that
-            does not say how long: 15), `duplicates` (``"merge"`` or ``"sample"``),
-            `project_name`, `cache_dir`, `use_cache`, `share`, `api_provider`, `gen_type`,
-            `max_wait` (seconds that a model may refuse without one success: 600), `budget_usd`,
-            `time_limit`, `good_finish` (finish reasons that are good though llmnb does not know
-            them); ``max_tokens``, ``temperature`` and their like for requests that do not say it.
+        **options: `max_concurrent_requests`, `burst` (``"announced"``: what the provider says is
+            left of its limits is spent at once; ``"smooth"``: evenly), `cooldown` (seconds of
+            pause after a refusal that does not say how long: 15), `duplicates` (``"merge"`` or
+            ``"sample"``), `project_name`, `cache_dir`, `use_cache`, `share`, `api_provider`,
+            `gen_type`, `max_wait` (seconds that a model may refuse without one success: 600),
+            `budget_usd`, `time_limit`, `good_finish` (finish reasons that are good though llmnb
+            does not know them); ``max_tokens``, ``temperature`` and their like for requests that
+            do not say it.
 
     Returns:
         ``[request, response]``, or ``[request, response, metadata]``, the request as it was sent.

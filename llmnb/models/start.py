@@ -37,7 +37,7 @@ def start(
     max_tokens_per_minute: Rate | None = None,
     max_concurrent_requests: int | None = None,
     max_rps: bool = False,
-    burst: Burst = "announced",
+    burst: Burst | None = None,
     max_attempts: int = 3,
     max_wait: float | None = None,
     cooldown: float | None = None,
@@ -68,7 +68,8 @@ def start(
         max_concurrent_requests: Requests in flight at once for each target; None: found by trying.
         max_rps: A burst of one: requests evenly spaced.
         burst: Whether what a server says is left of its limits is spent at once ("announced"), or
-            at a smooth rate ("smooth"). Limits that are given here are smooth in either case.
+            at a smooth rate ("smooth"), which then holds for all runs of the account. None: that
+            of `configure`, else "announced". Limits that are given are smooth in either case.
         max_attempts: Attempts for a row that were unsent or surely unbilled.
         max_wait: Seconds a target may refuse for pace without one success. A server
             that asks to wait for more than two minutes is waited for only where this covers it.
@@ -132,7 +133,6 @@ def start(
         tokens_per_minute=given["max_tokens_per_minute"],
         concurrency=given["max_concurrent_requests"],
         even=given["max_rps"],
-        burst=given["burst"],
     )
     own = account or Limits()
     run = Run(
@@ -148,7 +148,7 @@ def start(
             policy=_policy(given["max_attempts"], patience, given["cooldown"]),
             pool_limits=preparer.limits,
             limits=limits,
-            account=own.within(_configured(options, limits.within(own))),
+            account=own.within(_configured(options, limits.within(own), given["burst"])),
             use_cache=given["use_cache"],
             time_limit=given["time_limit"],
             hedge_after=given["hedge_after"],
@@ -167,12 +167,13 @@ def start(
     return run
 
 
-def _configured(options: settings.Settings, given: Limits) -> Limits:
-    """Return the configured limits; an argument stands in place of the one of its kind."""
+def _configured(options: settings.Settings, given: Limits, burst: Burst | None) -> Limits:
+    """Return what binds the account: an argument stands in place of the setting of its kind."""
     return Limits(
         requests_per_minute=None if given.requests_per_minute else options.max_requests_per_minute,
         tokens_per_minute=None if given.tokens_per_minute else options.max_tokens_per_minute,
         concurrency=None if given.concurrency else options.max_concurrent_requests,
+        burst=burst or options.burst,
     )
 
 

@@ -20,7 +20,8 @@ _SHORT = {
 }
 
 SETTINGS = (
-    *("model", "project_name", "cache_dir", *LIMITS, "budget_usd", "max_wait", "good_finish"),
+    *("model", "project_name", "cache_dir", *LIMITS, "burst"),
+    *("budget_usd", "max_wait", "good_finish"),
 )
 """Settings of the whole kernel, as `llmnb.configure` has them."""
 

@@ -11,7 +11,7 @@ from llmnb.notebook.forms import FORMS
 
 _OPTIONS = ["--model", "--output", "--system", "--format", "--schema", "--no-cache"]
 _OPTIONS += ["--df", "--into", "--stream", "--no-stream"]
-_OPTIONS += ["--max-tokens", "--temperature", "--max-wait", "--good-finish"]
+_OPTIONS += ["--max-tokens", "--temperature", "--max-wait", "--good-finish", "--burst"]
 
 
 def _asking(shell: Any, event: Any) -> list[str]:

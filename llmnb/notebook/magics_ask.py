@@ -103,6 +103,11 @@ class LLMMagics(Magics):
         action="append",
         help="a finish reason that is good though llmnb does not know it; several times: more",
     )
+    @argument(
+        "--burst",
+        metavar="HOW",
+        help="announced: spend what the server says is left of its limits at once; smooth: evenly",
+    )
     @argument("--no-cache", action="store_true", help="ask anew; the answer is kept all the same")
     @argument(
         "--df",
@@ -231,7 +236,11 @@ def _params(args: argparse.Namespace) -> dict[str, Any]:
 
 def _patience(args: argparse.Namespace) -> dict[str, Any]:
     """Return the options of a run that stand on the line."""
-    found = {"max_wait": args.max_wait, "good_finish": args.good_finish}
+    found = {
+        "max_wait": args.max_wait,
+        "good_finish": args.good_finish,
+        "burst": args.burst,
+    }
     return checked({name: value for name, value in found.items() if value is not None})
 
 

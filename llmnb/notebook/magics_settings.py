@@ -44,13 +44,14 @@ class SettingsMagics(Magics):
             %llm_config
             %llm_config model=openai/gpt-4o-mini project=Reviews
             %llm_config rpm=500 tpm=200000 concurrency=20 budget=2.50
-            %llm_config max_wait=1200 good_finish=done,fin
+            %llm_config max_wait=1200 good_finish=done,fin burst=smooth
             %llm_config system="Answer in one sentence." stream=off
             %llm_config model=none
 
-        Model, project, limits, budget, patience (`max_wait`, in seconds) and further good finish
-        reasons hold for every door of this kernel: %llm, frames,
-        AsyncLLM. `system`, `format` and `stream` are options of %llm alone.
+        Model, project, limits, whether what a server says is left of them is spent at once
+        (`burst`), budget, patience (`max_wait`, in seconds) and further good finish reasons hold
+        for every door of this kernel: %llm, frames, AsyncLLM. `system`, `format` and `stream` are
+        options of %llm alone.
         """
         given = _pairs(line)
         if not given:
@@ -98,6 +99,7 @@ class SettingsMagics(Magics):
             ("project_name", settings.project_name()),
             ("cache_dir", str(settings.cache_dir())),
             *((name, _limit(getattr(now, name))) for name in choices.LIMITS),
+            ("burst", now.burst),
             ("budget_usd", "none" if now.budget_usd is None else f"${now.budget_usd:,.2f}"),
             ("max_wait", "600 s" if now.max_wait is None else f"{now.max_wait:,g} s"),
             ("good_finish", ", ".join(now.good_finish) or "those that llmnb knows"),

@@ -48,7 +48,7 @@ def split_words(line: str) -> list[str]:
 VALUED = frozenset(
     (
         *("-m", "--model", "-o", "--output", "-s", "--system", "-f", "--format"),
-        *("--max-tokens", "--temperature", "--max-wait", "--good-finish"),
+        *("--max-tokens", "--temperature", "--max-wait", "--good-finish", "--burst"),
     )
 )
 """Options of a line magic that are followed by a value."""
@@ -127,6 +127,7 @@ _EXAMPLES = {
     "--temperature": "0",
     "--max-wait": "1200",
     "--good-finish": "done",
+    "--burst": "smooth",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from claims import bursts_held
 
 from llmnb.cli import main
 from llmnb.generation import __main__ as generation
@@ -71,6 +72,20 @@ def test_a_file_of_requests_takes_them_too(sim, bodies, requests):
     assert (bodies[0]["max_tokens"], bodies[0]["temperature"]) == (9, 0)
     assert answer(requests, "--max-wait", "1200", "--good-finish", "done", "--max-tokens", "9") == 0
     assert bodies[-1]["max_tokens"] == 9
+
+
+@pytest.mark.parametrize(("words", "held"), [([], "announced"), (["--burst", "smooth"], "smooth")])
+def test_commands_spend_what_is_announced_as_they_are_told(
+    sim, table, requests, monkeypatch, words, held
+):
+    """
+    --burst smooth keeps it evenly, for a table as for a file of requests.
+    """
+    claims = bursts_held(monkeypatch)
+
+    assert run(table, *words) == 0
+    assert answer(requests, *words) == 0
+    assert claims == [held, held]
 
 
 @pytest.mark.parametrize(

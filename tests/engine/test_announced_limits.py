@@ -6,7 +6,10 @@ import pytest
 from asking import ask, questions, texts
 
 from llmnb.decide.announced import HANDFUL
+from llmnb.engine.account import Account
+from llmnb.engine.lanes import Lanes
 from llmnb.errors import ConfigurationError
+from llmnb.records import Limits
 from llmnb.testing import SimulatedProvider
 
 FULL = {"requests_per_minute": 500, "burst_seconds": 60}
@@ -59,6 +62,19 @@ def test_a_burst_is_announced_or_smooth():
     """
     with SimulatedProvider() as sim, pytest.raises(ConfigurationError, match="'smooth'"):
         ask(sim, questions(1), burst="quick")
+
+
+def test_one_run_that_goes_smoothly_holds_the_account_while_it_lasts():
+    """
+    Of what several runs say of one account the careful one counts, until it ends.
+    """
+    account = Account(Limits(), Lanes(), now=0.0)
+
+    account.claim("quick", Limits(), 0.0)
+    account.claim("slow", Limits(burst="smooth"), 0.0)
+    assert account.announced.burst == "smooth"
+    account.release_claim("slow", 1.0)
+    assert account.announced.burst == "announced"
 
 
 def test_a_handful_goes_first_and_all_of_it_is_told():

@@ -23,7 +23,7 @@ SIGNATURE = (
     "project_name=None, use_cache=True, share=True, "
     "duplicates='merge', details=False, on_error='null', max_requests_per_minute=None, "
     "max_tokens_per_minute=None, max_concurrent_requests=None, max_attempts=3, max_wait=None, "
-    "budget_usd=None, time_limit=None, hedge_after=None, burst='announced', good_finish=(), "
+    "budget_usd=None, time_limit=None, hedge_after=None, burst=None, good_finish=(), "
     "mode='live', progress='auto', **more)"
 )
 

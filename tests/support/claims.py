@@ -1,0 +1,22 @@
+"""What runs say of the account that they share, as it is heard while they go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llmnb.engine.account import Account
+
+
+def bursts_held(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets how an account spends what is announced, at each claim on it."""
+    held: list[str] = []
+    claim = Account.claim
+
+    def note(account: Account, run: Any, limits: Any, now: float) -> None:
+        claim(account, run, limits, now)
+        held.append(account.announced.burst)
+
+    monkeypatch.setattr(Account, "claim", note)
+    return held
