@@ -285,7 +285,7 @@ class CSVSink:
         self._file: io.TextIOWrapper = path.open(
             "w", encoding=form.encoding, errors=errors, newline=""
         )
-        self._writer = csv.writer(_Echo(), delimiter=form.delimiter, lineterminator="")
+        self._writer = csv.writer(_Echo(), delimiter=form.delimiter, lineterminator="\r\n")
         self._kept = 0
         if (
             source is not None
@@ -309,7 +309,8 @@ class CSVSink:
         self._put("", [_cell(filled.get(name)) for name in self._columns])
 
     def _put(self, before: str, cells: Sequence[str]) -> None:
-        text = self._writer.writerow(cells) if cells else ""
+        # With this end it quotes every cell that holds a part of it.
+        text = self._writer.writerow(cells)[:-2] if cells else ""
         if self._kept and cells and len(cells) < len(self._columns):
             text = f"{before}{self._form.delimiter}{text}"
         elif self._kept and not cells:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -57,8 +58,8 @@ class ExcelTable:
         next(rows, None)
         width = len(self.columns)
         for cells in rows:
-            cells = [*cells[:width], *[None] * (width - len(cells))]
-            yield dict(zip(self.columns, map(_read, cells), strict=True))
+            whole = [*cells[:width], *[None] * (width - len(cells))]
+            yield dict(zip(self.columns, map(_read, whole), strict=True))
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
         openpyxl = _openpyxl()
@@ -137,10 +138,8 @@ def _plain(value: Any) -> Any:
 
 
 def _is_short(value: float) -> bool:
-    """Whether a number survives being written as Excel has it."""
-    if value != value or value in (float("inf"), float("-inf")):
-        return False
-    return value == 0 or 1e-300 < abs(value) < 1e300
+    """Whether a number survives being written to a file of Excel's, which has 16 digits."""
+    return math.isfinite(value) and float(f"{value:.16g}") == value
 
 
 def _openpyxl() -> Any:

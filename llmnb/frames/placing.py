@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from llmnb.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MARK = "llmnb"
 """The key under which `attrs` tells which run wrote which columns."""
@@ -141,7 +142,7 @@ def call_text(verb: str, arguments: Sequence[Any], given: Mapping[str, Any]) -> 
 
     Example:
         >>> call_text("generate", ["Say {a}"], {"into": "b", "schema": dict})
-        "df.llm.generate('Say {a}', into='b', schema=schema, overwrite=True)"
+        "df.llm.generate('Say {a}', into='b', schema=dict, overwrite=True)"
     """
     names = ("prompt", "labels" if verb == "classify" else "schema")
     shown = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ import orjson
 from llmnb.errors import UnreadableFile
 from llmnb.wire.json_text import exact_json
 
-_LONG = re.compile(rb"\d{16}|[eE]\+?\d{3}")
-"""Numbers that may have more digits than a float."""
+_SHAPE = bytes.maketrans(b"123456789E", b"000000000e")
+_LONG = (b"0" * 16, b"e000", b"e+000")
+"""How numbers look that may have more digits than a float, or a larger one."""
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -130,7 +130,8 @@ class RequestLines:
         """
         if not self._is_exact:
             return orjson.loads(text)
-        if not _LONG.search(text):
+        shape = text.translate(_SHAPE)
+        if not any(long in shape for long in _LONG):
             try:
                 return orjson.loads(text)
             except orjson.JSONDecodeError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from llmnb.cli import main
@@ -107,6 +107,7 @@ def all_ways(rows, sources, targets):
     derandomize=True,
     max_examples=6,
     deadline=None,
+    phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(ROWS)
@@ -122,6 +123,7 @@ def test_lines_of_json_go_into_every_format(sim, rows):
     derandomize=True,
     max_examples=6,
     deadline=None,
+    phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(ROWS)
@@ -138,6 +140,7 @@ def test_other_formats_go_into_every_format(sim, rows):
     derandomize=True,
     max_examples=150,
     deadline=None,
+    phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(ROWS)
@@ -172,6 +175,7 @@ def by_the_library(path, rows):
     derandomize=True,
     max_examples=8,
     deadline=None,
+    phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(PLAIN)
