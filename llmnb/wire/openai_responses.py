@@ -105,7 +105,7 @@ def _divided(output: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[d
     """
     messages = [item for item in output if item.get("type") == "message"]
     answers = [item for item in messages if item.get("phase") != COMMENTARY]
-    if not answers and not any(item.get("type") in CALLS for item in output):
+    if not answers and not any(str(item.get("type")) in CALLS for item in output):
         return messages, []
     return answers, [item for item in messages if item.get("phase") == COMMENTARY]
 

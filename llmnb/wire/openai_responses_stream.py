@@ -167,7 +167,7 @@ class ResponseAssembler(EventAssembler):
     def _has_more(self) -> bool:
         """Whether there is an answer, or a call of a tool of the caller's, beside commentary."""
         return any(
-            item.get("type") in CALLS
+            str(item.get("type")) in CALLS
             or (item.get("type") == "message" and item.get("phase") != COMMENTARY)
             for item in self._items.values()
         )
