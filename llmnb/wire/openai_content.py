@@ -9,23 +9,29 @@ from llmnb.wire import json_bytes
 
 
 def text_of(content: Any) -> str:
-    """Return a content as text; parts that are not text are left out, an object is JSON.
+    """Return a content as text; parts that are not text are left out, a value is its JSON.
 
     Example:
         >>> text_of([{"type": "text", "text": "Hi"}, {"type": "thinking", "thinking": []}])
         'Hi'
         >>> text_of({"stars": 4})
         '{"stars":4}'
+        >>> text_of([1, 2])
+        '[1,2]'
     """
     if isinstance(content, str):
         return content
-    if isinstance(content, dict):
-        # Cloudflare gives what was asked for as JSON already read.
-        return json_bytes.write(content, is_strict=False).decode()
-    if isinstance(content, list):
+    if content is None:
+        return ""
+    if isinstance(content, list) and (not content or any(map(_is_part, content))):
         texts = (part.get("text") for part in content if isinstance(part, dict))
         return "".join(text for text in texts if isinstance(text, str))
-    return ""
+    # Cloudflare gives what was asked for as JSON already read.
+    return json_bytes.write(content, is_strict=False).decode()
+
+
+def _is_part(given: Any) -> bool:
+    return isinstance(given, dict) and ("type" in given or "text" in given)
 
 
 def thinking_of(content: Any) -> str:
