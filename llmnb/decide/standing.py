@@ -590,6 +590,11 @@ class Standing:
         self._told.clear()
         self.ends = math.inf
 
+    def is_over(self, now: float) -> bool:
+        """Return whether the moment has passed at which the limit was to be whole again."""
+        self._settle(now)
+        return self.is_longer or self._base is not None or now >= self.ends
+
     def base(self, now: float) -> float:
         """Return what is left, before anything that is not counted yet is taken off."""
         if self._base is not None:
