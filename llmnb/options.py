@@ -283,6 +283,9 @@ OPTIONS: Mapping[str, Option] = {
         required=True,
     ),
     "files_root": _option("the folder below which texts in cells may name files", _PATH, "frames"),
+    "fetch_files": _option(
+        "whether pictures that cells name by their address are fetched here", _YES_OR_NO, "frames"
+    ),
     "batch_size": _option("the number of texts of one request", _whole(1), "embed"),
     "progress": _option(
         "whether bars are shown",

@@ -88,14 +88,14 @@ def allowance(rate: Rate) -> Allowance:
         >>> allowance(600)
         Allowance(amount=600.0, seconds=60.0, period='minute')
     """
-    if isinstance(rate, str):
+    if isinstance(rate, int | float) and not isinstance(rate, bool):
+        found = Allowance(float(rate), 60.0, "minute")
+    elif isinstance(rate, str):
         found = _of_text(rate)
     elif isinstance(rate, RateItem):
         found = _of_item(rate)
-    elif isinstance(rate, bool) or not isinstance(rate, int | float):
-        raise ConfigurationError(f"A {type(rate).__name__} is not a rate. {ACCEPTED}")
     else:
-        found = Allowance(float(rate), 60.0, "minute")
+        raise ConfigurationError(f"A {type(rate).__name__} is not a rate. {ACCEPTED}")
     if not (0 < found.amount < math.inf and found.seconds > 0):
         raise ConfigurationError(
             f"A rate is finite and above 0, got {_short(rate)}. {ACCEPTED} Leave it out for none."

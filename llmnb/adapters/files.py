@@ -159,6 +159,35 @@ def append_private(path: Path, lines: bytes) -> None:
         os.close(descriptor)
 
 
+def open_shared(path: Path, *, size: int) -> int:
+    """Open a file that processes share in place, made for its owner only if it is missing.
+
+    Args:
+        path: The file; never a link.
+        size: Its first bytes that have room on the disk from now on, zeros where it is new.
+
+    Returns:
+        A descriptor to read and write with; the caller closes it.
+
+    Raises:
+        OSError: If it cannot be opened, or has no room.
+    """
+    flags = os.O_RDWR | os.O_CREAT | _BINARY | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        found = os.fstat(descriptor)
+        _allow_owner(path, found.st_mode, 0o600, is_private=True)
+        if found.st_size < size:
+            # Written and not only made longer: to read a page that the disk has no room for
+            # would end the process. Whoever comes at the same time writes the same zero.
+            os.lseek(descriptor, size - 1, os.SEEK_SET)
+            _write_all(descriptor, b"\0")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 _BINARY: int = getattr(os, "O_BINARY", 0)  # Windows would write each line's end otherwise
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from llmnb.batches.run import BatchRun
 from llmnb.batches.service import Service, service
 from llmnb.decide.quality import chosen_length
 from llmnb.engine.run import Run
+from llmnb.engine.source import CHUNK_ROWS, get_ready
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
 from llmnb.errors import BudgetExceeded, ConfigurationError, InputError
@@ -111,7 +113,7 @@ def start_batch(
         good_finish=good,
     )
     rows = []
-    for number, request in enumerate(requests):
+    for number, request in enumerate(_ready(requests)):
         prepared = preparer(request, number)
         call = prepared.call
         rows.append(
@@ -124,6 +126,14 @@ def start_batch(
             )
         )
     return _begun(setting, rows)
+
+
+def _ready(requests: Iterable[Any]) -> Iterator[Any]:
+    """Yield requests once they are ready, a chunk at a time."""
+    left = iter(requests)
+    while chunk := list(itertools.islice(left, CHUNK_ROWS)):
+        bridge.call(get_ready(chunk))
+        yield from chunk
 
 
 def _begun(

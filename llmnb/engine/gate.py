@@ -249,6 +249,8 @@ class Gate:
         is_probe = health.breaker.is_open
         if is_probe:
             health.breaker.may_send(now)  # takes the one probe there is
+            # A probe that hangs is no reason to wait for those who may ask another target.
+            asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._move_on)
         lane.in_flight += 1
         if lane.admission is not None:
             lane.admission.admit(tokens, now)

@@ -192,6 +192,11 @@ class Lanes:
                 self.wake(lane)
         elif not lane.in_flight and not has_claim:
             self._by_run.pop(lane.run, None)
+        if lane.admission is not None and self._by_run.get(lane.run) is not lane:
+            # The run has ended; the next one with its limits waits for the slots it held.
+            for heir in self._by_run.values():
+                if heir.admission is lane.admission:
+                    self.wake(heir)
 
     def turns(self) -> Iterator[Turn]:
         """Return all who wait, of every run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -147,6 +148,10 @@ class Voyage:
     def _give_up(self, target: Target, gate: Gate) -> None:
         if not gate.health.has_answered:
             self.kill(target.pool, unreached(target, gate.health.cause))
+
+    def using_claims(self) -> contextlib.AbstractContextManager[None]:
+        """Return what keeps the files of claims open until the run ends."""
+        return contextlib.nullcontext() if self.claims is None else self.claims.in_use()
 
     def close(self) -> None:
         """End what waits for a time that comes after the run."""

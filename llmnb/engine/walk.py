@@ -30,7 +30,7 @@ from llmnb.engine.handover import Handover, Kept, Streamed
 from llmnb.engine.keeping import Keeper
 from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.shared import DRAIN_SECONDS, engine
-from llmnb.engine.source import CHUNK_ROWS, open_source
+from llmnb.engine.source import CHUNK_ROWS, get_ready, open_source
 from llmnb.engine.stats import Stats
 from llmnb.engine.status import Clock, State, StatusTracker
 from llmnb.engine.target import Call, Prepare, Row, Target
@@ -157,8 +157,6 @@ class Walk:
             good_finish=options.good_finish,
             on_dead=self._on_dead,
         )
-        if self._voyage.claims is not None:
-            self._voyage.claims.enter()
         self._voyage.resumed.set()
         self._share_commits()
         self._pulling = self._loop.create_task(self._pull())
@@ -167,7 +165,7 @@ class Walk:
     async def _drive(self) -> None:
         try:
             # A stop does not wait for a slow source: it cancels the pulling.
-            with contextlib.closing(self._voyage):
+            with contextlib.closing(self._voyage), self._voyage.using_claims():
                 with contextlib.suppress(asyncio.CancelledError):
                     await self._pulling
                 await self._skip_the_rest()
@@ -239,6 +237,7 @@ class Walk:
 
     async def _take(self, first: int, items: list[Any]) -> None:
         """Prepare a chunk, look it up, and launch what is not answered yet."""
+        await get_ready(items)
         with self._engine.flights.lookup():
             rows = [self._prepare(item, first + offset) for offset, item in enumerate(items)]
             if self._voyage.claims is not None:
@@ -470,8 +469,6 @@ class Walk:
             await self._idle.wait()
 
     def _end(self, error: BaseException | None) -> None:
-        if self._voyage.claims is not None:
-            self._voyage.claims.leave()
         for _, gate in self.gates.values():
             gate.release_claim(self)
         collector.as_before()

@@ -69,6 +69,7 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
         schema: Any = None,
         images: Hashable | None = None,
         files_root: str | os.PathLike[str] | None = None,
+        fetch_files: bool = False,
         n: int = 1,
         project_name: str | None = None,
         use_cache: bool = True,
@@ -112,6 +113,8 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
             images: Column of pictures: paths, addresses, bytes, or lists of them. A text names
                 a file only below the working folder; a `pathlib.Path` may lie anywhere.
             files_root: Folder below which texts may name files, instead of the working folder.
+            fetch_files: True has pictures on the web fetched here and sent along; else their
+                addresses are passed on to providers that take them.
             n: Answers to every row; above 1 a cell holds the list of them.
             project_name: Project that keeps the answers; None: ``LLMNB_PROJECT``, else
                 ``default``.

@@ -265,6 +265,7 @@ def _fields(meta: Any, prompt: Hashable | None, options: Options) -> list[str]:
         examples=options.examples,
         images=options.images,
         files_root=options.files_root,
+        fetch_files=options.fetch_files,
         samples=options.n,
     )
     return read

@@ -1,18 +1,23 @@
 """Pictures in cells: paths, addresses and bytes as what a message can carry.
 
 A picture is read when its request is prepared, not when the run begins, so that
-no more of them are in memory than are on their way.
+no more of them are in memory than are on their way. One that lies on the web is
+left to the provider, unless the caller has asked that it be fetched here.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llmnb.errors import InputError
+from llmnb import bridge
+from llmnb.adapters.http import HttpClient
+from llmnb.engine.source import Slow
+from llmnb.errors import InputError, LLMNBError, RedirectRefused
 from llmnb.frames.template import is_missing
 from llmnb.models.figures import visible
 
@@ -66,9 +71,44 @@ class Pictured(Mapping[str, Any]):
 
     def _messages(self) -> list[Mapping[str, Any]]:
         parts: list[dict[str, Any]] = [{"type": "text", "text": self._text}] if self._text else []
-        urls = (address(one, root=self._root) for one in self._cells)
+        urls = (self._address(one) for one in self._cells)
         parts += [{"type": "image_url", "image_url": {"url": url}} for url in urls]
         return [*self._before, {"role": "user", "content": parts}]
+
+    def _address(self, picture: Any) -> str:
+        return address(picture, root=self._root)
+
+
+class Fetched(Pictured, Slow):
+    """A request whose pictures on the web are fetched before it is looked at.
+
+    Until then, as where a run is only planned, it holds their addresses.
+    """
+
+    __slots__ = ("_found", "_turn")
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._found: dict[str, str | InputError] = {}
+        self._turn = asyncio.Lock()  # its samples get ready together
+
+    async def get_ready(self) -> None:
+        """Fetch what is not here yet; what failed before is tried anew."""
+        wanted = list(dict.fromkeys(one for one in self._cells if _is_on_the_web(one)))
+        async with self._turn:
+            missing = [one for one in wanted if not isinstance(self._found.get(one), str)]
+            found = await asyncio.gather(*(fetched(one) for one in missing))
+            self._found.update(zip(missing, found, strict=True))
+
+    def _address(self, picture: Any) -> str:
+        found = self._found.get(picture) if _is_on_the_web(picture) else None
+        if isinstance(found, InputError):
+            raise found
+        return found if found is not None else super()._address(picture)
+
+
+def _is_on_the_web(picture: Any) -> bool:
+    return isinstance(picture, str) and picture[:8].lower().startswith(_WEB)
 
 
 def pictures_in(cell: Any) -> list[Any]:
@@ -106,10 +146,9 @@ def address(picture: Any, *, root: str | os.PathLike[str] | None = None) -> str:
     if isinstance(picture, (bytes, bytearray, memoryview)):
         return _data(bytes(picture), f"A cell of {len(picture):,} bytes")
     if isinstance(picture, str):
-        head = picture[:8].lower()
-        if head.startswith(_WEB):
+        if _is_on_the_web(picture):
             return picture
-        if head.startswith("data:"):
+        if picture[:5].lower() == "data:":
             return _checked(picture)
         if "://" in picture[:32]:
             raise InputError(
@@ -124,6 +163,72 @@ def address(picture: Any, *, root: str | os.PathLike[str] | None = None) -> str:
         f"A picture is a path, an address or bytes, not {type(picture).__name__}. "
         "Nothing was sent for it."
     )
+
+
+# -------------------------------------------------------------------- fetching
+
+FETCH_SECONDS = 30.0
+"""For one picture."""
+
+MOST_FETCHES = 8
+"""Pictures that are being fetched at once."""
+
+_UNTOLD = ("", "application/octet-stream", "binary/octet-stream")
+"""What servers say that do not know what they send; its first bytes tell."""
+
+
+class _Fetcher:
+    """What fetches pictures on one loop; no key and no cookie travels, no redirect is followed."""
+
+    def __init__(self) -> None:
+        self.client = HttpClient(
+            total_timeout=FETCH_SECONDS, connect_timeout=10.0, max_body=LARGEST_BYTES
+        )
+        self.turn = asyncio.Semaphore(MOST_FETCHES)
+
+    async def close(self) -> None:
+        await self.client.close()
+
+
+async def fetched(url: str) -> str | InputError:
+    """Return a picture on the web as a ``data:`` address, or why there is none.
+
+    The size of the reply is limited while it is read, and what is no picture by what its server
+    says, or by its first bytes, goes nowhere.
+
+    Args:
+        url: Its address.
+    """
+    fetcher = bridge.per_loop("http-pictures", _Fetcher, _Fetcher.close)
+    name = f"The picture at {_shown(url.partition('?')[0].partition('#')[0])}"
+    try:
+        async with fetcher.turn:
+            reply = await fetcher.client.get_json(
+                url,
+                headers={"accept": "image/*"},
+                origin_has_key=False,
+                total_timeout=FETCH_SECONDS,
+            )
+    except RedirectRefused:
+        return _not_fetched(name, "its server sends elsewhere, which is not followed")
+    except LLMNBError as error:
+        return _not_fetched(name, error.message)
+    if reply.status != 200:
+        return _not_fetched(name, f"HTTP {reply.status}")
+    told = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not (told.startswith("image/") or told in _UNTOLD):
+        return _not_fetched(name, f"what came is {visible(told, longest=60)}, no picture")
+    try:
+        return _data(reply.body, name)
+    except InputError as error:
+        return error
+
+
+def _not_fetched(name: str, why: str) -> InputError:
+    return InputError(f"{name} could not be fetched: {why.rstrip('.')}. Nothing was sent for it.")
+
+
+# --------------------------------------------------------------------- reading
 
 
 def _within(name: str, root: str | os.PathLike[str] | None) -> str:

@@ -179,6 +179,7 @@ def questions(
         examples=options.examples,
         images=options.images,
         files_root=options.files_root,
+        fetch_files=options.fetch_files,
         samples=options.n,
         ways=ways,
     )

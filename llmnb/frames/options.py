@@ -38,6 +38,7 @@ class SharedOptions(RequestParams, total=False):
     params: Any
     images: Hashable | None
     files_root: str | os.PathLike[str] | None
+    fetch_files: bool
     project_name: str | None
     use_cache: bool
     share: bool | str | list[str]
@@ -113,6 +114,9 @@ class Options:
 
     files_root: str | os.PathLike[str] | None = None
     """Folder below which texts in that column may name files; None: the working folder."""
+
+    fetch_files: bool = False
+    """Whether pictures on the web are fetched here instead of left to the provider."""
 
     n: int = 1
     """Answers to every row; above 1 a cell holds the list of them."""

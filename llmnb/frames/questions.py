@@ -13,9 +13,9 @@ from typing import Any, cast, overload
 from llmnb.errors import InputError
 from llmnb.frames.columns import Columns, name_of
 from llmnb.frames.conversations import conversation, last_text
-from llmnb.frames.images import Pictured, pictures_in
+from llmnb.frames.images import Fetched, Pictured, pictures_in
 from llmnb.frames.template import Template, prompt_template
-from llmnb.models.preparer import Sampled
+from llmnb.models.preparer import sample
 from llmnb.wire.json_text import json_text
 
 Example = tuple[Any, Any]
@@ -36,6 +36,7 @@ class Questions(Sequence[Any]):
         examples: Few-shot turns; an input that is a mapping fills the prompt's own fields.
         images: Column of pictures.
         files_root: Folder below which texts in it may name files; None: the working folder.
+        fetch_files: Whether pictures on the web are fetched here.
         samples: Requests for every row and way of asking.
         ways: Fields that tell several requests for one row apart, such as their model.
 
@@ -62,6 +63,7 @@ class Questions(Sequence[Any]):
         examples: Sequence[Example] | None = None,
         images: Hashable | None = None,
         files_root: str | os.PathLike[str] | None = None,
+        fetch_files: bool = False,
         samples: int = 1,
         ways: Sequence[Mapping[str, Any]] = ({},),
     ) -> None:
@@ -74,6 +76,7 @@ class Questions(Sequence[Any]):
             texts = {name: columns.texts(name) for name in template.fields}
             self._text = _renderer(template, texts)
         self._files_root = files_root
+        self._pictured = Fetched if fetch_files else Pictured
         self._pictures = None if images is None else columns.cells(name_of(images))
         self._system = None if not system else _system(system, columns)
         self._before = _before(examples, template)
@@ -153,7 +156,7 @@ class Questions(Sequence[Any]):
         made = [self._request(row, way) for way in self._ways]
         if self._samples == 1:
             return made
-        return [Sampled(request, k) for request in made for k in range(self._samples)]
+        return [sample(request, k) for request in made for k in range(self._samples)]
 
     def _request(self, row: int, way: Mapping[str, Any] | None = None) -> Any:
         way = self._ways[0] if way is None else way
@@ -168,7 +171,7 @@ class Questions(Sequence[Any]):
             return {**way, "messages": [*before, *(said or ())]}
         text = self._text(row)
         if self._pictures is not None and (cells := pictures_in(self._pictures[row])):
-            return Pictured(before, text, cells, way, self._files_root)
+            return self._pictured(before, text, cells, way, self._files_root)
         return {**way, "messages": [*before, {"role": "user", "content": text}]}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from llmnb.engine.source import Slow
 from llmnb.engine.target import Call, Row
 from llmnb.errors import AddressInFile, ConfigurationError, InputError, LLMNBError
 from llmnb.models.asking import (
@@ -55,6 +56,22 @@ class Sampled:
 
     request: Mapping[str, Any]
     k: int
+
+
+class SlowSample(Sampled, Slow):
+    """The k-th of several samples of a request that must get ready."""
+
+    __slots__ = ()
+
+    async def get_ready(self) -> None:
+        """Have the request get ready, for all of its samples."""
+        if isinstance(self.request, Slow):
+            await self.request.get_ready()
+
+
+def sample(request: Mapping[str, Any], k: int) -> Sampled:
+    """Return the k-th sample of a request."""
+    return SlowSample(request, k) if isinstance(request, Slow) else Sampled(request, k)
 
 
 class Preparer:
@@ -152,7 +169,7 @@ class Preparer:
     def __call__(self, request: Any, number: int) -> Row:
         """Return the row for the request at position `number`; never raises for bad input."""
         tag, sample = request, 0
-        if type(request) is Sampled:
+        if isinstance(request, Sampled):
             request, sample = request.request, request.k
         if type(request) is not dict and not isinstance(request, Mapping):
             if isinstance(request, LLMNBError):  # a door that could not make a request of it

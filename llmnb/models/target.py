@@ -22,6 +22,7 @@ from llmnb.records import Announced, AssistantTurn, Limits, RawReply, Reply, Usa
 from llmnb.store.keys import RenamedKey, answer_key
 from llmnb.wire import canonical, classify, headers
 from llmnb.wire.catalog import Provider, models_url, streamed
+from llmnb.wire.conversation import names_a_picture, refused
 from llmnb.wire.dialect import Assembler, Dialect, samples_in, tier_in
 from llmnb.wire.keys import auth_headers, masked
 from llmnb.wire.openai_embeddings import checked, inputs_in
@@ -131,6 +132,11 @@ class HTTPTarget:
         """
         request, before = _with_own_thoughts(request, self.provider)
         written = self._dialect.body(request, model=self.model, params=params)
+        if not self.row.fetches and names_a_picture(written):
+            raise refused(
+                f"{self.provider} takes no pictures by their address: for those in a table, "
+                "fetch_files=True has them fetched here."
+            )
         body = canonical.with_plain_numbers(written)
         decisive = canonical.canonical(body)
         key = self._key_of(decisive, sample, extra)

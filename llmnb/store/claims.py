@@ -26,6 +26,7 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
+from llmnb.adapters import files
 from llmnb.adapters.file_lock import try_lock_byte, unlock_byte
 from llmnb.store import layout
 from llmnb.store.layout import Place
@@ -44,9 +45,6 @@ class _Commits:
     """The commits of all processes, counted in the first bytes of a file that they share."""
 
     def __init__(self, descriptor: int) -> None:
-        # Zero already where the file is not new. A page that was written is there: reading one
-        # that the disk has no room for would end the process.
-        os.pwrite(descriptor, b"\0", _COUNT_BYTES - 1)
         self._cells = memoryview(mmap.mmap(descriptor, _COUNT_BYTES)).cast("Q")
         self._own = 0
 
@@ -204,8 +202,7 @@ class Claims:
         file = self._files[number]
         if file is None:
             layout.make_root(self._place.root)
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-            file = os.open(self._path(number), flags, 0o600)
+            file = files.open_shared(Path(self._path(number)), size=_COUNT_BYTES)
             try:
                 if number == 0:
                     self._commits = _Commits(file)

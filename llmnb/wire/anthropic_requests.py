@@ -205,6 +205,11 @@ def _block(part: Mapping[str, Any], place: int) -> Mapping[str, Any]:
         return part
     if media.kind.startswith("audio/"):
         raise refused(f"messages[{place}] holds sound; {_PROVIDER} takes text, images and PDF.")
+    if media.url and not media.url.lower().startswith("https://"):
+        raise refused(
+            f"messages[{place}] holds an address that {_PROVIDER} does not take: it fetches https "
+            "only. For pictures in a table, fetch_files=True has them fetched here."
+        )
     name = "document" if media.kind == "application/pdf" or kind == "file" else "image"
     source = (
         {"type": "url", "url": media.url}

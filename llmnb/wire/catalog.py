@@ -80,6 +80,9 @@ class Provider:
     has_schemas: bool = True
     """Whether it takes a JSON schema for the answer; else the prompt asks for the form."""
 
+    fetches: bool = True
+    """Whether it fetches a picture whose address it is given."""
+
     even_pace: bool = False
     """Whether it wants evenly spaced requests."""
 

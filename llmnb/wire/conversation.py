@@ -180,6 +180,24 @@ def media_of(part: Mapping[str, Any], place: int) -> Media | None:
     return _at(inner["file_data"], place)
 
 
+def names_a_picture(request: Mapping[str, Any]) -> bool:
+    """Whether a conversation holds a picture by its address on the web.
+
+    Example:
+        >>> part = {"type": "image_url", "image_url": {"url": "https://example.org/cat.png"}}
+        >>> names_a_picture({"messages": [{"role": "user", "content": [part]}]})
+        True
+    """
+    for message in request.get("messages") or ():
+        content = message.get("content") if isinstance(message, Mapping) else None
+        for part in content if isinstance(content, list) else ():
+            image = part.get("image_url") if isinstance(part, Mapping) else None
+            url = image.get("url") if isinstance(image, Mapping) else image
+            if isinstance(url, str) and url[:8].lower().startswith(("http://", "https://")):
+                return True
+    return False
+
+
 def _at(url: Any, place: int) -> Media:
     if not isinstance(url, str) or not url:
         raise refused(f"messages[{place}] has a part without an address.")

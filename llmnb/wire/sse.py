@@ -7,15 +7,16 @@ out by `finish`, because some servers close without the blank line.
 
 from __future__ import annotations
 
+import re
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_FIELDS = (b"data", b"event", b"id", b"retry", b"")
-_LOOKED_AT_BYTES = 256
+_LINE_OF_A_STREAM = re.compile(rb"(?:\A|(?<=[\r\n]))(?:data|event|id|retry)?:")
 
 
 def is_stream(raw: bytes) -> bool:
-    r"""Whether bytes are a stream of events and no document, by their first line with something.
+    r"""Whether bytes are a stream of events and no document: a line of them is a field's.
 
-    A stream begins with a field or a comment, maybe after blank lines and a byte order mark.
+    Whatever the first line is: a comment, another field, nothing, a byte order mark.
 
     Example:
         >>> is_stream(b": ping\n\ndata: {}\n\n"), is_stream(b"\n\nid: 1\n"), is_stream(b"{}")
@@ -23,12 +24,9 @@ def is_stream(raw: bytes) -> bool:
     """
     if raw[:1] == b"{":  # nearly always
         return False
-    start = raw.removeprefix(BYTE_ORDER_MARK).lstrip()[:_LOOKED_AT_BYTES]
-    if not start:
+    if is_document(raw) is not False:
         return False
-    line = start.splitlines()[0]
-    name, colon, _ = line.partition(b":")
-    return name in _FIELDS and (bool(colon) or line == b"data")
+    return _LINE_OF_A_STREAM.search(raw.removeprefix(BYTE_ORDER_MARK)) is not None
 
 
 def is_document(start: bytes) -> bool | None:

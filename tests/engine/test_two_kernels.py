@@ -16,7 +16,7 @@ from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
 from llmnb.models.start import start
 from llmnb.schemas import output_of
-from llmnb.store import clearing, layout, projects
+from llmnb.store import claims, clearing, layout, projects
 from llmnb.store.claims import Claims
 from llmnb.store.entry import Entry
 from llmnb.store.project import ProjectStore
@@ -405,3 +405,30 @@ def test_a_waiting_row_looks_ever_more_seldom(sim, other, monkeypatch):
     assert naps == sorted(naps)
     assert naps[0] == SOONEST_LOOK_SECONDS
     assert max(naps) <= LATEST_LOOK_SECONDS
+
+
+def test_where_nothing_can_be_claimed_a_row_is_looked_up_once_more_and_sent(
+    sim, other, monkeypatch
+):
+    """
+    That another process is at work is no reason to look for ever, nor that locks fail.
+    """
+
+    def cannot(descriptor, offset):
+        raise OSError(37, "no locks here")
+
+    looks = []
+    look_up = ProjectStore.lookup
+    monkeypatch.setattr(claims, "try_lock_byte", cannot)
+    monkeypatch.setattr(
+        ProjectStore, "lookup", lambda self, keys: looks.append(len(keys)) or look_up(self, keys)
+    )
+    sim.hold()
+    run = here(sim, questions(2), max_concurrent_requests=1)
+    sim.wait_received(1)
+    other.answers_row(3)
+    sim.release()
+
+    assert texts(run) == ["question 0", "question 1"]
+    assert len(sim.ledger.received) == 2
+    assert looks == [2, 1]

@@ -1,0 +1,187 @@
+"""Whatever bytes come and however they are cut: whole and streamed readers say the same.
+
+And nothing comes out of them but a reply or one of our errors. A few hundred cases here, ten
+thousand in the slow lane; the cases are the same ones in every run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich_bodies import RICH, spoilt
+from streams import DONE, STREAMS
+
+from llmnb import errors
+from llmnb.records import Reply
+from llmnb.wire.dialect import dialect
+from llmnb.wire.sse import is_document, is_stream
+
+fuzzed = settings(
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+GOOD = {
+    name: [body, stream, *(STREAMS[name][:1] if name in STREAMS else ())]
+    for name, (body, stream) in RICH.items()
+}
+BEGINNINGS = [b"", b"", b"", b": hi\n\n", b"id: 1\n", b"\xef\xbb\xbf", b"\n\r\n", b"\xef\xbb\xbf\n"]
+ENDS = [b"", b"", b"", DONE, b"\n\ndata: [DONE]", b"\r\n"]
+
+
+@st.composite
+def replies(draw: st.DrawFn) -> tuple[str, bytes, list[int]]:
+    """Return a dialect, bytes that came, and the places where they were cut on the way."""
+    name = draw(st.sampled_from(sorted(GOOD)))
+    raw = draw(st.sampled_from(GOOD[name]))
+    dice = random.Random(draw(st.integers(0, 2**32)))
+    raw = dice.choice(BEGINNINGS) + raw + dice.choice(ENDS)
+    kind = draw(st.sampled_from(["good", "spoilt", "spoilt", "spoilt", "line ends", "any"]))
+    if kind == "spoilt":
+        raw = spoilt(raw, dice)
+    elif kind == "line ends":
+        raw = raw.replace(b"\n", dice.choice((b"\r", b"\r\n")))
+    elif kind == "any":
+        raw = draw(st.binary(max_size=200))
+    cuts = sorted(dice.randrange(len(raw) + 1) for _ in range(dice.randint(0, 40)))
+    return name, raw, cuts
+
+
+def read(call) -> Reply | errors.LLMNBError:
+    """Return a reply without its bytes, or one of our errors; anything else fails the test."""
+    try:
+        return dataclasses.replace(call(), raw=b"")
+    except errors.LLMNBError as error:
+        return error
+
+
+def agreed(name: str, raw: bytes, cuts: list[int]) -> None:
+    """Check that bytes are read alike as a whole reply and as a stream in pieces."""
+    speaks = dialect(name)
+    assembler = speaks.assembler()
+    for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True):
+        for delta in assembler.feed(raw[start:end]):
+            (delta.text + delta.reasoning + delta.commentary).encode()
+    streamed = read(lambda: speaks.parse(assembler.finish()))
+    whole = read(lambda: speaks.parse(raw))
+
+    if name == "openai.embeddings" and not is_document(raw):
+        # Vectors come whole or not at all.
+        assert isinstance(streamed, errors.LLMNBError)
+    elif isinstance(whole, Reply):
+        assert streamed == whole
+    elif is_stream(raw) or is_document(raw):
+        assert type(streamed) is type(whole)
+    else:
+        # Neither a stream nor a document: there is nothing to be read.
+        assert isinstance(streamed, errors.BadReply)
+        assert isinstance(whole, errors.BadReply)
+
+
+@settings(fuzzed, max_examples=400)
+@given(case=replies())
+def test_whole_and_streamed_readers_agree(case):
+    """
+    On the reply or on the kind of error, wherever the bytes are cut.
+    """
+    agreed(*case)
+
+
+@pytest.mark.slow
+@settings(fuzzed, max_examples=10_000)
+@given(case=replies())
+def test_whole_and_streamed_readers_agree_ten_thousand_times(case):
+    """
+    The same promise over many more bytes.
+    """
+    agreed(*case)
+
+
+pieces = st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=6)
+
+
+def as_stream(name: str, texts: list[str], thoughts: list[str]) -> tuple[bytes, dict]:
+    """Return an answer in pieces, and the body that it would have been."""
+    text, thought = "".join(texts), "".join(thoughts)
+    if name == "openai.chat":
+        deltas = [{"reasoning_content": one} for one in thoughts]
+        deltas += [{"content": one} for one in texts]
+        events = [{"choices": [{"index": 0, "delta": one}]} for one in deltas]
+        events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        message = {"content": text, **({"reasoning_content": thought} if thought else {})}
+        body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    elif name == "openai.text":
+        events = [{"choices": [{"index": 0, "text": one}]} for one in texts]
+        events[-1]["choices"][0]["finish_reason"] = "stop"
+        body = {"choices": [{"index": 0, "text": text, "finish_reason": "stop"}]}
+    elif name == "openai.responses":
+        working = {"type": "message", "phase": "commentary", "content": []}
+        answer = {"type": "message", "content": []}
+        events = [{"type": "response.output_item.added", "output_index": 0, "item": working}]
+        say = {"type": "response.output_text.delta", "content_index": 0}
+        events += [{**say, "output_index": 0, "delta": one} for one in thoughts]
+        events.append({"type": "response.output_item.added", "output_index": 1, "item": answer})
+        events += [{**say, "output_index": 1, "delta": one} for one in texts]
+        parts = [[{"type": "output_text", "text": one}] for one in (thought, text)]
+        output = [{**working, "content": parts[0]}, {**answer, "content": parts[1]}]
+        body = {"status": "completed", "output": output}
+        events.append({"type": "response.completed", "response": body})
+    elif name == "anthropic.messages":
+        blocks = [("thinking", thoughts)] * bool(thoughts) + [("text", texts)]
+        events = [{"type": "message_start", "message": {"content": []}}]
+        for place, (kind, words) in enumerate(blocks):
+            block = {"type": kind, kind: ""}
+            events.append({"type": "content_block_start", "index": place, "content_block": block})
+            events += [
+                {
+                    "type": "content_block_delta",
+                    "index": place,
+                    "delta": {"type": f"{kind}_delta", kind: one},
+                }
+                for one in words
+            ]
+        events.append({"type": "message_delta", "delta": {"stop_reason": "end_turn"}})
+        events.append({"type": "message_stop"})
+        content = [{"type": kind, kind: "".join(words)} for kind, words in blocks]
+        body = {"content": content, "stop_reason": "end_turn"}
+    else:
+        parts = [{"text": one, "thought": True} for one in thoughts]
+        parts += [{"text": one} for one in texts]
+        events = [{"candidates": [{"index": 0, "content": {"parts": [one]}}]} for one in parts]
+        events[-1]["candidates"][0]["finishReason"] = "STOP"
+        whole = [{"text": thought, "thought": True}] * bool(thought) + [{"text": text}]
+        body = {"candidates": [{"content": {"parts": whole}, "finishReason": "STOP"}]}
+    return b"".join(b"data: " + orjson.dumps(one) + b"\n\n" for one in events), body
+
+
+@settings(fuzzed, max_examples=300)
+@given(
+    name=st.sampled_from(sorted(STREAMS)),
+    texts=pieces,
+    thoughts=st.one_of(st.just([]), pieces),
+    size=st.integers(1, 99),
+)
+def test_the_pieces_joined_are_the_text(name, texts, thoughts, size):
+    """
+    In every dialect, apart from thoughts and commentary, and the body is the same as unstreamed.
+    """
+    raw, body = as_stream(name, texts, thoughts)
+    speaks = dialect(name)
+    assembler = speaks.assembler()
+    deltas = [
+        delta
+        for start in range(0, len(raw), size)
+        for delta in assembler.feed(raw[start : start + size])
+    ]
+    found = read(lambda: speaks.parse(assembler.finish()))
+
+    assert "".join(delta.text for delta in deltas) == "".join(texts)
+    assert found.text == "".join(texts)
+    assert found == read(lambda: speaks.parse(orjson.dumps(body)))
