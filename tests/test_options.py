@@ -464,8 +464,8 @@ SHOWN_AT = {
     "mode": ("AsyncLLM", "frames"),
     "details": ("frames",),
     "files_root": ("frames",),
-    "on_error": ("frames", "embed"),
     "fetch_files": ("frames",),
+    "on_error": ("frames", "embed"),
     "truncate": ("generation",),
     "allow_urls": ("generation",),
     "allow_http": ("configure",),  # it says so

@@ -53,14 +53,12 @@ class ArrowTable:
         return self.columns
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows from the first; a text that is none is read as far as it is one."""
+        """Yield the rows from the first; one with a text that is none says so."""
         for group in self.groups():
-            columns = [
-                [cell if not isinstance(cell, BadText) else cell.text for cell in cells_of(column)]
-                for column in group.columns
-            ]
+            columns = map(cells_of, group.columns)
             for cells in zip(*columns, strict=True):
-                yield dict(zip(self.columns, cells, strict=True))
+                row = dict(zip(self.columns, cells, strict=True))
+                yield BadRow(row) if any(type(cell) is BadText for cell in cells) else row
 
     def groups(self) -> Iterator[Group]:
         """Yield the rows in groups that are small enough to be held; at least one, maybe empty."""
@@ -114,6 +112,15 @@ class BadText:
             "where the file was made.",
             raw=raw[:1000],
         )
+
+
+class BadRow(dict[str, Any]):
+    """A row with a cell whose bytes are no text, which is read as far as it is one."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        bad = {name: cell for name, cell in row.items() if isinstance(cell, BadText)}
+        super().__init__({**row, **{name: cell.text for name, cell in bad.items()}})
+        self.error = next(iter(bad.values())).error
 
 
 def cells_of(column: Any) -> list[Any]:

@@ -19,7 +19,7 @@ import orjson
 
 from llmnb.adapters import files
 from llmnb.errors import ConfigurationError, UnreadableFile
-from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowSink, ArrowTable, Group, schema_of
+from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowSink, ArrowTable, BadRow, Group, schema_of
 from llmnb.frames.csv_tables import DELIMITERS, CSVForm, CSVSink, CSVTable, Record
 from llmnb.frames.excel_tables import EXCEL_FORMATS, ExcelSink, ExcelTable
 from llmnb.generation.lines import Line, RequestLines
@@ -109,7 +109,7 @@ def format_of(path: Path) -> str:
 
 def error_of(row: Row) -> UnreadableFile | None:
     """Return what kept a row from being read whole, None where it could be."""
-    return row.error if isinstance(row, Record | Broken) else None
+    return row.error if isinstance(row, Record | Broken | BadRow) else None
 
 
 class Broken(dict[str, Any]):
