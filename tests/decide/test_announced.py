@@ -287,6 +287,19 @@ def test_a_reply_without_headers_takes_back_nothing():
     assert limits.limits().requests_per_minute == 500.0
 
 
+def test_a_reply_that_told_nothing_holds_the_next_request_for_no_minute():
+    """
+    Nothing left for a second, then a reply without a word: once the second is over, one goes.
+    """
+    limits = AnnouncedLimits()
+    for now, told in ((0.0, (Told("requests", 60.0, 0.0, 1.0),)), (1.2, ())):
+        one = limits.on_sent(now)
+        limits.on_reply(one, told, now + 0.01)
+        limits.on_end(one)
+
+    assert limits.wait(1.3) == 0.0
+
+
 def test_a_limit_of_a_day_under_the_minutes_name_is_no_limit_a_minute():
     """
     200 a day, whole again in seven minutes; or 10,000, which shows after a few requests.
