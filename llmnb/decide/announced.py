@@ -257,10 +257,11 @@ class AnnouncedLimits:
         if not self._standings:
             is_known = self.is_paced or self._last_reply > -math.inf
             return 0.0 if is_known else self._until_more(now)
-        if self.in_flight == 0 and now - self._last_reply > LONGEST_MINUTE:
-            return 0.0  # nothing is under way, and every limit a minute is whole again
-        if self.in_flight == 0 and all(one.is_over(now) for one in self._standings.values()):
-            return 0.0  # so it is here: what was told is past, and only another reply tells more
+        if self.in_flight == 0 and (
+            now - self._last_reply > LONGEST_MINUTE
+            or all(standing.is_over(now) for standing in self._standings.values())
+        ):
+            return 0.0  # every limit a minute is whole again, and only another reply tells more
         return self._wait(Sent(-1, now, tokens, prompt, answer), now)
 
     def _until_more(self, now: float) -> float:

@@ -92,6 +92,17 @@ def goes_through(table, rows, suffix):
         assert len(answers) == rows
 
 
+def seeded(examples):
+    """Return settings that try the same tables every time, however long one of them takes."""
+    return settings(
+        derandomize=True,
+        max_examples=examples,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
 def all_ways(rows, sources, targets):
     for source in sources:
         for target in targets:
@@ -103,13 +114,7 @@ def all_ways(rows, sources, targets):
                 goes_through(table, len(rows), target)
 
 
-@settings(
-    derandomize=True,
-    max_examples=6,
-    deadline=None,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@seeded(6)
 @given(ROWS)
 def test_lines_of_json_go_into_every_format(sim, rows):
     """
@@ -119,13 +124,7 @@ def test_lines_of_json_go_into_every_format(sim, rows):
     all_ways(rows, [".jsonl"], FORMATS)
 
 
-@settings(
-    derandomize=True,
-    max_examples=6,
-    deadline=None,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@seeded(6)
 @given(ROWS)
 def test_other_formats_go_into_every_format(sim, rows):
     """
@@ -136,13 +135,7 @@ def test_other_formats_go_into_every_format(sim, rows):
 
 
 @pytest.mark.slow
-@settings(
-    derandomize=True,
-    max_examples=150,
-    deadline=None,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@seeded(150)
 @given(ROWS)
 def test_every_format_goes_into_every_format_many_times(sim, rows):
     """
@@ -171,13 +164,7 @@ def by_the_library(path, rows):
         writer.writerows([("text", "other", "n"), *rows])
 
 
-@settings(
-    derandomize=True,
-    max_examples=8,
-    deadline=None,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@seeded(8)
 @given(PLAIN)
 def test_what_others_have_written_goes_through(sim, rows):
     """
