@@ -61,7 +61,7 @@ BEFORE = {
     "a login is wanted": ([reply(b"", status="407 Login")], "the proxy refused (HTTP 407)"),
     "forbidden": ([reply(b"no", status="403 Forbidden")], "the proxy refused (HTTP 403)"),
     "it does not reach the host": ([reply(b"", status="502 Bad")], "the proxy refused (HTTP 502)"),
-    "closed where TLS begins": ([STANDS, "close"], CLOSED),
+    "closed where TLS begins": ([STANDS, hello, "close"], CLOSED),
     "garbage where TLS begins": ([STANDS, hello, b"garbage garbage", "close"], "encrypted"),
     "silent where TLS begins": ([STANDS, "stall"], "did not answer"),
 }

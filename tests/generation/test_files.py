@@ -267,7 +267,7 @@ async def test_stopped_in_the_middle_it_keeps_what_there_is(tmp_path):
         )
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(
-            None, lambda: sim.ledger.wait_until(lambda totals: totals.finished >= 20, timeout=60)
+            None, lambda: sim.ledger.wait_until(lambda totals: totals.finished >= 100, timeout=60)
         )
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
