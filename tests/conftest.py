@@ -63,6 +63,7 @@ def isolated(
     """
     from llmnb import settings
     from llmnb.adapters import egress
+    from llmnb.rate_limiter import GLOBAL_LIMITER
 
     data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     home = tmp_path_factory.mktemp("home")
@@ -74,6 +75,8 @@ def isolated(
     monkeypatch.setenv("LLMNB_CACHE_DIR", str(home / "cache"))
     monkeypatch.setattr(settings, "_current", settings.Settings())
     monkeypatch.setattr(settings, "_keys", {})
+    # What an earlier test used of a minute's allowance is not this test's to pay.
+    monkeypatch.setattr(GLOBAL_LIMITER, "_name", f"the limiter of {home}")
     # Nor is a .env found upwards of where the suite was started.
     monkeypatch.chdir(home)
     egress.forbid_real_requests(True)
