@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmnb.embeddings.model import EmbeddingModel, EmbeddingModes
     from llmnb.embeddings.sentence_transformer import SentenceTransformerEmbeddingModel
     from llmnb.embeddings.sparse import SparseEmbeddingModel
-    from llmnb.engine.run import last_run
+    from llmnb.engine.handle import last_run
     from llmnb.engine.status import StatusTracker
     from llmnb.frames.registration import register_accessor
     from llmnb.master import GenerationMaster
@@ -116,7 +116,7 @@ _HOMES = {
     "enable_cost_tracking": "llmnb.cost",
     "errors": None,
     "generation": None,
-    "last_run": "llmnb.engine.run",
+    "last_run": "llmnb.engine.handle",
     "load_ipython_extension": "llmnb.notebook.extension",
     "load_marimo_extension": "llmnb.notebook.marimo_extension",
     "rate_limiter": None,

@@ -15,11 +15,12 @@ import logging
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Unpack, cast
+from typing import Any, Literal, Unpack
 
 from llmnb import bridge, progress, settings
 from llmnb.batches.start import start_batch
 from llmnb.engine import collector
+from llmnb.engine.handle import RunHandle
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
 from llmnb.models import listing
@@ -174,7 +175,7 @@ class AsyncLLM:
         self.share = share
         self.duplicates = duplicates
         checked({name: getattr(self, name) for name in (*_OPTIONS, "project_name", "cache_dir")})
-        self.last_run: Run | None = None
+        self.last_run: RunHandle[list[Outcome]] | None = None
         self._api_key = api_key
         self._asking = Asking(
             model=model or None,
@@ -280,7 +281,7 @@ class AsyncLLM:
         cache_vars: Mapping[str, Any] | None = None,
         use_cache: bool = True,
         **limits: Any,
-    ) -> Run:
+    ) -> RunHandle[list[Outcome]]:
         """Start `generate` in the background and return its run at once."""
         return self._begin(
             request_list, project_name, clear_project_cache, cache_vars, use_cache, limits
@@ -407,7 +408,7 @@ class AsyncLLM:
         cache_vars: Mapping[str, Any] | None,
         use_cache: bool,
         limits: Mapping[str, Any],
-    ) -> tuple[list[Mapping[str, Any]], Run]:
+    ) -> tuple[list[Mapping[str, Any]], RunHandle[list[Outcome]]]:
         if isinstance(request_list, _NO_LIST):
             raise ConfigurationError(
                 "generate() takes a list of requests, such as "
@@ -428,7 +429,9 @@ class AsyncLLM:
         limits: Mapping[str, Any],
     ) -> Run:
         how = {"streams": True, "in_order": in_order}
-        return self._started(requests, project_name, cache_vars, use_cache, limits, **how)
+        run = self._started(requests, project_name, cache_vars, use_cache, limits, **how)
+        assert isinstance(run, Run)  # no batch can be streamed
+        return run
 
     def _started(
         self,
@@ -438,7 +441,7 @@ class AsyncLLM:
         use_cache: bool,
         limits: Mapping[str, Any],
         **how: Any,
-    ) -> Run:
+    ) -> RunHandle[list[Outcome]]:
         beside, limits = params_in(limits)
         refuse_unknown(limits, (*_OPTIONS, "cooldown", "mode"), "generate()")
         limits = checked(limits)
@@ -462,18 +465,16 @@ class AsyncLLM:
         project = project_name if project_name is not None else self.project_name
         if mode == "batch":
             _check_batch(limits, how)
-            self.last_run = cast(
-                "Run",  # it offers what a live run does
-                start_batch(
-                    cast("Iterable[Any]", requests),
-                    asking,
-                    project_name=project,
-                    cache_dir=self.cache_dir,
-                    share=chosen["share"],
-                    use_cache=use_cache,
-                    budget_usd=chosen["budget_usd"],
-                    good_finish=chosen["good_finish"],
-                ),
+            assert isinstance(requests, Iterable)  # streams, of whatever kind, were refused
+            self.last_run = start_batch(
+                requests,
+                asking,
+                project_name=project,
+                cache_dir=self.cache_dir,
+                share=chosen["share"],
+                use_cache=use_cache,
+                budget_usd=chosen["budget_usd"],
+                good_finish=chosen["good_finish"],
             )
             return self.last_run
         self.last_run = start(
@@ -491,7 +492,7 @@ class AsyncLLM:
     def _rows(
         self,
         requests: list[Mapping[str, Any]],
-        run: Run,
+        run: RunHandle[list[Outcome]],
         ids: Iterator[Any] | None,
     ) -> list[ResponseRow]:
         outcomes = run.result()

@@ -23,7 +23,7 @@ import tqdm.auto
 
 from llmnb import bridge
 from llmnb.adapters import weights
-from llmnb.engine.run import Run
+from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.models.figures import short
 
@@ -58,7 +58,7 @@ class TwoBars:
         total: Rows in all, where the run itself reads them lazily and cannot know.
     """
 
-    def __init__(self, run: Run, shown: Bars = "auto", *, total: int | None = None) -> None:
+    def __init__(self, run: AnyRun, shown: Bars = "auto", *, total: int | None = None) -> None:
         self._run = run
         self._total = total
         self._display = _display(shown, run, total)
@@ -100,7 +100,7 @@ class Display(Protocol):
         """Show how it ended."""
 
 
-def _display(shown: Bars, run: Run, total: int | None) -> Display | None:
+def _display(shown: Bars, run: AnyRun, total: int | None) -> Display | None:
     can_draw = _is_interactive()
     if shown == "auto":
         shown = can_draw
@@ -197,10 +197,10 @@ def figures(status: StatusSnapshot) -> str:
     return ", ".join(parts)
 
 
-_hung: Callable[[Run, int | None], Display | None] | None = None
+_hung: Callable[[AnyRun, int | None], Display | None] | None = None
 
 
-def hang(factory: Callable[[Run, int | None], Display | None] | None) -> None:
+def hang(factory: Callable[[AnyRun, int | None], Display | None] | None) -> None:
     """Hang up another display than the bars, such as a notebook's dashboard.
 
     Args:
@@ -257,7 +257,7 @@ class Interrupts:
         run: The run.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: AnyRun) -> None:
         self._run = run
         self._is_handling = False
         self._second = 0.0
@@ -295,7 +295,7 @@ class Interrupts:
             raise KeyboardInterrupt
 
 
-def attend(run: Run, *, bars: Bars = "auto", interrupt: Interrupt = "auto") -> None:
+def attend(run: AnyRun, *, bars: Bars = "auto", interrupt: Interrupt = "auto") -> None:
     """Block until a run is done, showing its bars.
 
     A first interrupt stops the run: nothing new is sent, the partial result
@@ -324,7 +324,7 @@ def attend(run: Run, *, bars: Bars = "auto", interrupt: Interrupt = "auto") -> N
         _warn_of_stop(run)
 
 
-async def aattend(run: Run, *, bars: Bars = "auto", interrupt: Interrupt = "auto") -> None:
+async def aattend(run: AnyRun, *, bars: Bars = "auto", interrupt: Interrupt = "auto") -> None:
     """Await a run on the caller's loop, showing its bars.
 
     A cancelled task, which is what an interrupted cell is, stops and keeps.
@@ -337,7 +337,7 @@ async def aattend(run: Run, *, bars: Bars = "auto", interrupt: Interrupt = "auto
     Raises:
         CancelledError: In scripts, after an interrupt; `llmnb.last_run()` has the partial.
     """
-    done = asyncio.ensure_future(_done(run))
+    done = asyncio.ensure_future(run.ended())
     interrupts = Interrupts(run)
     cancelled: asyncio.CancelledError | None = None
     with TwoBars(run, bars) as shown:
@@ -359,11 +359,7 @@ async def aattend(run: Run, *, bars: Bars = "auto", interrupt: Interrupt = "auto
         _warn_of_stop(run)
 
 
-async def _done(run: Run) -> None:
-    await run
-
-
-def _warn_of_stop(run: Run) -> None:
+def _warn_of_stop(run: AnyRun) -> None:
     status = run.status()
     if not status.counts.num_stopped:
         return  # it was done before it could be stopped

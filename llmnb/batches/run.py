@@ -6,8 +6,8 @@ import asyncio
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Generator, Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from llmnb import bridge
 from llmnb.batches import rows as outcomes_of
@@ -16,23 +16,15 @@ from llmnb.batches.courier import Courier
 from llmnb.batches.records import Failed, Record
 from llmnb.batches.rows import BatchRow
 from llmnb.batches.tally import Tally
-from llmnb.engine import ending
-from llmnb.engine.run import UNCHANGED, Run, Unchanged
-from llmnb.engine.status import Clock, State, StatusSnapshot, frozen, usd_text
+from llmnb.engine.handle import Mode, RunHandle
+from llmnb.engine.run import Run
+from llmnb.engine.status import Clock, State, StatusSnapshot, frozen
 from llmnb.errors import ConfigurationError, LLMNBError, Stopped, StoreError
 from llmnb.models.target import HTTPTarget
 from llmnb.records import Outcome
 from llmnb.store.project import ProjectStore
 
 logger = logging.getLogger("llmnb")
-
-_last_run: BatchRun | None = None
-
-
-def last_batch_run() -> BatchRun | None:
-    """Return the batch run started or attached to last in this process; None before the first."""
-    return _last_run
-
 
 Again = Callable[[list[BatchRow], Callable[[Outcome], None]], "BatchRun"]
 """Starts a run over rows; what it is given takes each outcome."""
@@ -44,7 +36,7 @@ _AT_ONCE = 500
 """Keys looked up in one query."""
 
 
-class BatchRun:
+class BatchRun(RunHandle[list[Outcome]]):
     """Rows whose answers come from a provider's batches.
 
     It offers what a live run does; `run_id` is the name by which `llmnb.attach` finds it
@@ -62,6 +54,8 @@ class BatchRun:
         on_outcome: Called on the loop thread with each outcome.
     """
 
+    is_batch = True
+
     def __init__(
         self,
         record: Record,
@@ -75,6 +69,7 @@ class BatchRun:
         live: Live | None = None,
         on_outcome: Callable[[Outcome], None] | None = None,
     ) -> None:
+        super().__init__()
         self._record = record
         self._target = target
         self._store = store
@@ -90,15 +85,11 @@ class BatchRun:
         self._ended: float | None = None
         self._ended_at: float | None = None
         self._tally = Tally(len(rows), self._started)
-        self.row_of: Callable[[int], int] = int
-        """Which row of its owner's table a request belongs to, for what people are told."""
-
         self._is_stopping = False
         self._waits: list[asyncio.Task[None]] = []
         self._first_error: LLMNBError | None = None
         self._done = bridge.submit(self._walk())
-        global _last_run
-        _last_run = self
+        self._begun()
 
     # --------------------------------------------------------------------- reading
 
@@ -121,11 +112,6 @@ class BatchRun:
     def error(self) -> LLMNBError | None:
         """What kept a whole batch from being answered, None where all went well."""
         return self._first_error
-
-    @property
-    def is_done(self) -> bool:
-        """Whether every row has its outcome."""
-        return self._done.done()
 
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of the run as it is now."""
@@ -183,26 +169,7 @@ class BatchRun:
         what = "batch" if len(sent) == 1 else f"{len(sent)} batches"
         return f"the provider's {what}: {done:,} of {total:,} done"
 
-    # --------------------------------------------------------------------- waiting
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Block until every row has its outcome; False if `timeout` seconds were not enough."""
-        return ending.is_over(self._done, timeout)
-
-    def result(self, timeout: float | None = None) -> list[Outcome]:
-        """Block for the outcomes, one for each row, in their order.
-
-        Args:
-            timeout: Seconds to wait; None waits as long as it takes, a day perhaps.
-
-        Raises:
-            TimeoutError: If the run takes longer; it goes on.
-        """
-        ending.block(self._done, timeout, "The batch run")
-        return [one for one in self._outcomes if one is not None]
-
-    def __await__(self) -> Generator[Any, None, list[Outcome]]:
-        yield from ending.until(self._done)
+    def _finished(self) -> list[Outcome]:
         return [one for one in self._outcomes if one is not None]
 
     # -------------------------------------------------------------------- steering
@@ -230,13 +197,7 @@ class BatchRun:
     def resume(self) -> None:
         """Change nothing."""
 
-    def set_limits(
-        self,
-        *,
-        max_requests_per_minute: float | Unchanged | None = UNCHANGED,
-        max_tokens_per_minute: float | Unchanged | None = UNCHANGED,
-        max_concurrent_requests: int | Unchanged | None = UNCHANGED,
-    ) -> None:
+    def _change_limits(self, limits: dict[str, Any]) -> None:
         """Change nothing: no limit per minute holds for batches."""
 
     def withdraw(self) -> None:
@@ -244,41 +205,18 @@ class BatchRun:
         for courier in self._couriers.values():
             bridge.call(courier.withdraw())
 
-    def retry_failed(
-        self,
-        causes: str | Iterable[str] | None = None,
-        *,
-        mode: Literal["batch", "live"] = "batch",
-    ) -> BatchRun | Run:
-        """Ask the failed rows anew; their outcomes take the failed ones' places.
-
-        Args:
-            causes: Only rows that failed for these kinds of errors; None: all of them.
-            mode: ``"batch"`` submits them in a batch; ``"live"`` asks now at the full price, and
-                has structured answers that do not fit mended.
-
-        Raises:
-            ConfigurationError: If the run goes on, no row failed for the cause, or it is one that
-                was attached to, whose requests are not at hand.
-        """
-        if not self.is_done:
-            raise ConfigurationError("The batch run goes on: wait for its end, or stop it first.")
-        if mode not in ("batch", "live"):
+    def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> RunHandle[list[Outcome]]:
+        if mode not in (None, "batch", "live"):
             raise ConfigurationError(f"mode={mode!r} is not there; it is 'batch' or 'live'.")
-        ask = self._again if mode == "batch" else self._live
+        ask = self._live if mode == "live" else self._again
         if ask is None:
             raise ConfigurationError(
                 "This run was attached to, so its requests are not at hand: run the same cell "
                 "again, which asks only what is missing."
             )
-        wanted = None if causes is None else {causes} if isinstance(causes, str) else set(causes)
-        numbers = [
-            one.row
-            for one in self.failures()
-            if wanted is None or type(one.error).__name__ in wanted
-        ]
-        if not numbers:
-            raise ConfigurationError("No row of this run failed for that.")
+        if not failed:
+            raise ConfigurationError("No row of this run failed.")
+        numbers = [one.row for one in failed]
         run = ask(
             [self._rows[number] for number in numbers],
             lambda outcome: self._mend(numbers[outcome.row], outcome),
@@ -389,14 +327,8 @@ class BatchRun:
     # -------------------------------------------------------------------- on show
 
     def __repr__(self) -> str:
-        status = self.status()
-        waits = f", waiting on {status.waiting_on}" if status.waiting_on else ""
-        return (
-            f"<BatchRun {self.run_id or '(all cached)'}: {status.completed:,} of "
-            f"{len(self._rows):,} rows, {status.state}{waits}, "
-            f"{usd_text(status.counts.usd, unknown=status.counts.num_unpriced > 0)}, "
-            f"project {self.project!r}>"
-        )
+        name = self.run_id or "(all cached)"
+        return f"<BatchRun {name}: {self.status().line()}, project {self.project!r}>"
 
     def _repr_html_(self) -> str:
         names = [one.part.standing.batch for one in self._couriers.values()]

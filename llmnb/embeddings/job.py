@@ -23,6 +23,7 @@ from llmnb.embeddings.order import MOST_BATCH_TOKENS, PACKED, Order
 from llmnb.embeddings.results import OnText, Results
 from llmnb.embeddings.shelf import Shelf
 from llmnb.embeddings.trimming import Trimmer
+from llmnb.engine.handle import AnyRun
 from llmnb.engine.run import Run
 from llmnb.engine.source import Ours
 from llmnb.errors import BadReply, LLMNBError, ProviderError, RequestRejected, Stopped
@@ -53,15 +54,22 @@ class Job:
         texts: The texts; None is one that is not there and gets nothing.
         order: Who makes the vectors, and how.
         on_text: Told of each text's vector or error.
+        owner: The run that the engine's runs are parts of.
 
     Raises:
         ConfigurationError: If the order cannot be carried out; nothing was sent.
     """
 
     def __init__(
-        self, texts: Sequence[str | None], order: Order, on_text: OnText | None = None
+        self,
+        texts: Sequence[str | None],
+        order: Order,
+        on_text: OnText | None = None,
+        *,
+        owner: AnyRun | None = None,
     ) -> None:
         self.order = order
+        self._owner = owner
         self.results = Results(texts, on_text)
         self.runs: list[Run] = []
         self.is_stopping = False
@@ -126,6 +134,7 @@ class Job:
             use_cache=False,  # texts are looked up here, batches never
             **order.options,
         )
+        run.owner = self._owner
         self.runs.append(run)
         if self.limits:
             run.set_limits(**self.limits)

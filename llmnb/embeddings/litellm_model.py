@@ -125,7 +125,7 @@ def warn_of_truncated(run: EmbeddingRun, texts: int) -> None:
         return
     position, had = next(iter(cut.items()))
     warnings.warn(
-        f"{len(cut):,} of {texts:,} texts are longer than {run.model} reads: only the beginning "
+        f"{len(cut):,} of {texts:,} texts are longer than {run.asked} reads: only the beginning "
         f"of each was embedded. The first is text {position:,} with {had:,} tokens. Split them, "
         "or name a model that reads more.",
         stacklevel=2,

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from llmnb import bridge
 from llmnb.embeddings.job import Job
 from llmnb.embeddings.order import Order
 from llmnb.embeddings.results import OnText
-from llmnb.engine import ending
+from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.records import Outcome
 
 
-class EmbeddingRun:
+class EmbeddingRun(RunHandle[list[bytes | None]]):
     """Texts on their way to as many vectors, counted in texts.
-
-    It can be looked at and steered as a `llmnb.engine.run.Run` can, so bars and
-    dashboards show it too.
 
     Args:
         texts: The texts; None is one that is not there and gets nothing.
@@ -30,12 +27,16 @@ class EmbeddingRun:
         ConfigurationError: If the order cannot be carried out; nothing was sent.
     """
 
+    unit = "texts"
+
     def __init__(
         self, texts: Sequence[str | None], order: Order, on_text: OnText | None = None
     ) -> None:
-        self._job = Job(texts, order, on_text)
+        super().__init__()
+        self._job = Job(texts, order, on_text, owner=self)
         self._job.begin()
         self._done = bridge.submit(self._drive())
+        self._begun()
 
     async def _drive(self) -> None:
         try:
@@ -74,24 +75,14 @@ class EmbeddingRun:
         return self._job.order.ndim if found is None else len(found) // 4
 
     @property
-    def model(self) -> str:
-        """Who makes the vectors, as ``provider/model``."""
-        return self.asked
-
-    @property
     def asked(self) -> str:
-        """The same, under the name that displays look for."""
+        """Who makes the vectors, as ``provider/model``."""
         return f"{self._job.target.provider}/{self._job.target.model}"
 
     @property
     def project(self) -> str:
         """Name of the project that keeps the vectors."""
         return self._job.shelf.name
-
-    @property
-    def is_done(self) -> bool:
-        """Whether every text has its vector or its error."""
-        return self._done.done()
 
     @property
     def error(self) -> LLMNBError | None:
@@ -105,26 +96,11 @@ class EmbeddingRun:
             for position, error in self.errors.items()
         ]
 
-    # -------------------------------------------------------------------- waiting
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Block until every text has its vector or error; False if the time was not enough."""
-        return ending.is_over(self._done, timeout)
-
-    def result(self, timeout: float | None = None) -> list[bytes | None]:
-        """Block for the vectors, in the texts' order; None where one failed.
-
-        Args:
-            timeout: Seconds to wait; None waits as long as it takes.
-
-        Raises:
-            TimeoutError: If it takes longer; it goes on.
-        """
-        ending.block(self._done, timeout, "The embedding")
+    def partial(self) -> list[bytes | None]:
+        """Return the vectors so far, in the texts' order; None where there is none."""
         return self.vectors
 
-    def __await__(self) -> Generator[Any, None, list[bytes | None]]:
-        yield from ending.until(self._done)
+    def _finished(self) -> list[bytes | None]:
         return self.vectors
 
     # -------------------------------------------------------------------- steering
@@ -150,41 +126,17 @@ class EmbeddingRun:
         self._job.runs[-1].cancel()
         bridge.loop_thread().loop.call_soon_threadsafe(self._job.claims.drop)
 
-    def set_limits(self, **limits: Any) -> None:
-        """Hold it to other limits from now on, as `Run.set_limits` does."""
+    def _change_limits(self, limits: dict[str, Any]) -> None:
         self._job.runs[-1].set_limits(**limits)
         self._job.limits.update(limits)
 
-    def retry_failed(self, causes: str | Iterable[str] | None = None) -> EmbeddingRun:
-        """Ask again for what failed, in the background; this one's vectors are filled in.
-
-        Args:
-            causes: Only texts that failed for these: names of error classes; None: all.
-
-        Raises:
-            ConfigurationError: If it goes on, or no text failed for a cause that is named.
-        """
-        if not self.is_done:
-            raise ConfigurationError("It goes on: wait for its end, or stop it first.")
-        wanted = {causes} if isinstance(causes, str) else None if causes is None else set(causes)
-        errors = self.errors
-        if unknown := sorted((wanted or set()) - {type(one).__name__ for one in errors.values()}):
-            raise ConfigurationError(f"No text failed for {', '.join(unknown)}.")
-        positions = [
-            position
-            for position, error in errors.items()
-            if wanted is None or type(error).__name__ in wanted
-        ]
-        job = self._job
+    def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> EmbeddingRun:
+        if mode == "batch":
+            raise ConfigurationError("Texts are embedded live: leave mode='batch' out.")
+        results = self._job.results
+        positions = [one.row for one in failed]
         return EmbeddingRun(
-            [job.results.texts[position] for position in positions],
-            job.order,
-            lambda place, result: job.results.mend(positions[place], result),
-        )
-
-    def __repr__(self) -> str:
-        status = self.status()
-        return (
-            f"<EmbeddingRun {status.completed:,} of {status.total:,} texts, {status.state}, "
-            f"{self.asked}, project {self.project!r}>"
+            [results.texts[position] for position in positions],
+            self._job.order,
+            lambda place, result: results.mend(positions[place], result),
         )

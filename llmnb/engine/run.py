@@ -7,13 +7,13 @@ counters, or hands a call over to the loop.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 from llmnb import bridge
-from llmnb.engine import ending
 from llmnb.engine.budget import budget_for
 from llmnb.engine.gate import Gate
+from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.handover import Streamed
 from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.status import Clock, PoolStatus, StatusSnapshot, frozen
@@ -21,11 +21,7 @@ from llmnb.engine.target import Prepare, Target
 from llmnb.engine.waiting import waiting_on
 from llmnb.engine.walk import Walk
 from llmnb.errors import ConfigurationError, LLMNBError
-from llmnb.options import checked
 from llmnb.records import Outcome
-
-_last_run: Run | None = None
-
 
 _LIMITS = {
     "max_requests_per_minute": "requests_per_minute",
@@ -35,20 +31,7 @@ _LIMITS = {
 """Fields of `Limits` by the names of the options."""
 
 
-class Unchanged:
-    """The type of `UNCHANGED`."""
-
-
-UNCHANGED = Unchanged()
-"""An argument that was left out, where None means something."""
-
-
-def last_run() -> Run | None:
-    """Return the run started last in this process, finished or not; None before the first."""
-    return _last_run
-
-
-class Run:
+class Run(RunHandle[list[Outcome]]):
     """Many inputs on their way to as many outcomes.
 
     Made by the doors (`AsyncLLM`, the command line, …), not by hand.
@@ -69,19 +52,14 @@ class Run:
         options: RunOptions,
         on_outcome: Callable[[Outcome], None] | None = None,
     ) -> None:
-        global _last_run
+        super().__init__()
         self._loop = bridge.loop_thread().loop
         self._prepare = prepare
         self._store = store
         self._walk = Walk(inputs, prepare, store, options, self._loop)
         self._walk.on_outcome = on_outcome
-        self._mending: list[tuple[frozenset[int], Run]] = []
-        """Runs that ask failed rows of this one again, and which rows those are."""
-
-        self.row_of: Callable[[int], int] = int
-        """Which row of its owner's table a request belongs to, for what people are told."""
-
-        _last_run = self
+        self._done = self._walk.done
+        self._begun()
         self._loop.call_soon_threadsafe(self._walk.begin)
 
     # ----------------------------------------------------- from any thread: reading
@@ -168,29 +146,7 @@ class Run:
         """What stopped a whole target or the buying, None where all went well."""
         return self._walk.first_error
 
-    @property
-    def is_done(self) -> bool:
-        """Whether every input has its outcome."""
-        return self._walk.done.done()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Block until every input has its outcome; False if `timeout` seconds were not enough."""
-        return ending.is_over(self._walk.done, timeout)
-
-    def result(self, timeout: float | None = None) -> list[Outcome]:
-        """Block for the outcomes, one for each input, in input order.
-
-        Args:
-            timeout: Seconds to wait; None waits as long as it takes.
-
-        Raises:
-            TimeoutError: If the run takes longer; it goes on.
-        """
-        ending.block(self._walk.done, timeout, "The run")
-        return [one for one in self._walk.kept.outcomes if one is not None]
-
-    def __await__(self) -> Generator[Any, None, list[Outcome]]:
-        yield from ending.until(self._walk.done)
+    def _finished(self) -> list[Outcome]:
         return [one for one in self._walk.kept.outcomes if one is not None]
 
     def outcomes(self, on_wait: Callable[[], None] | None = None) -> Iterator[Outcome]:
@@ -203,12 +159,12 @@ class Run:
             on_wait: Called about ten times a second while waiting, such as to draw bars.
         """
         return self._streamed.read(
-            self._walk.done, self._release, slice_seconds=bridge.SLICE_SECONDS, on_wait=on_wait
+            self._done, self._release, slice_seconds=bridge.SLICE_SECONDS, on_wait=on_wait
         )
 
     def aoutcomes(self) -> AsyncIterator[Outcome]:
         """Yield what `outcomes` does, to a task of any loop."""
-        return self._streamed.aread(self._walk.done, self._release)
+        return self._streamed.aread(self._done, self._release)
 
     @property
     def _streamed(self) -> Streamed:
@@ -221,78 +177,34 @@ class Run:
 
     # ----------------------------------------------------- from any thread: acting
 
-    def set_limits(
-        self,
-        *,
-        max_requests_per_minute: float | Unchanged | None = UNCHANGED,
-        max_tokens_per_minute: float | Unchanged | None = UNCHANGED,
-        max_concurrent_requests: int | Unchanged | None = UNCHANGED,
-    ) -> None:
-        """Hold the run to other limits from now on; what is left out stays as it is.
-
-        Args:
-            max_requests_per_minute: Requests a minute for each target; None: what the
-                provider allows.
-            max_tokens_per_minute: Tokens a minute; None: what the provider allows.
-            max_concurrent_requests: Requests in flight at once; None: found by trying.
-
-        Raises:
-            ConfigurationError: If one is no limit; nothing is changed.
-        """
-        given = {
-            "max_requests_per_minute": max_requests_per_minute,
-            "max_tokens_per_minute": max_tokens_per_minute,
-            "max_concurrent_requests": max_concurrent_requests,
-        }
-        wanted = checked({name: one for name, one in given.items() if one is not UNCHANGED})
-        changes = {_LIMITS[name]: value for name, value in wanted.items()}
+    def _change_limits(self, limits: dict[str, Any]) -> None:
+        changes = {_LIMITS[name]: value for name, value in limits.items()}
         options = self._walk.options
-        limits = dataclasses.replace(options.limits, **changes)
+        changed = dataclasses.replace(options.limits, **changes)
         # What was said of the account is what the person changes, where it was said there.
         named = {name: value for name, value in changes.items() if getattr(options.account, name)}
         account = dataclasses.replace(options.account, **named)
         # Known at once to the next change, whichever thread makes it.
-        self._walk.options = dataclasses.replace(options, limits=limits, account=account)
-        self._loop.call_soon_threadsafe(self._walk.set_limits, limits, account)
+        self._walk.options = dataclasses.replace(options, limits=changed, account=account)
+        self._loop.call_soon_threadsafe(self._walk.set_limits, changed, account)
 
-    def retry_failed(self, causes: str | Iterable[str] | None = None) -> Run:
-        """Ask the failed rows again in the background, those that were stopped included.
-
-        The new outcomes take the place of the failed ones in this run's `result()`.
-        Rows that an earlier retry is still asking are left to it.
-
-        Args:
-            causes: Only rows that failed for these: names of error classes, such as
-                ``"Refused"``, as `FailureCause.kind` and `status().failures` tell them;
-                None: all of them.
-
-        Returns:
-            The run over those rows alone.
-
-        Raises:
-            ConfigurationError: If this run goes on, hands its outcomes on and forgets them, or
-                no row failed for a cause that is named.
-        """
+    def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> Run:
         if self._walk.streamed is not None:
             raise ConfigurationError("This run forgets its outcomes: run it again instead.")
-        if not self.is_done:
-            raise ConfigurationError("The run goes on: wait for its end, or stop it first.")
-        failed = _only(self.failures(), causes)
-        self._mending = [(rows, run) for rows, run in self._mending if not run.is_done]
-        asked = frozenset[int]().union(*(rows for rows, _ in self._mending))
-        again = [one for one in failed if one.row not in asked]
-        if not again and self._mending:
-            return self._mending[-1][1]
-        rows, options = [one.row for one in again], self._walk.options
+        if mode == "batch":
+            raise ConfigurationError(
+                "This run asks live: make the same call with mode='batch', which submits only "
+                "what is missing."
+            )
+        rows, options = [one.row for one in failed], self._walk.options
         run = Run(
-            [one.tag for one in again],
+            [one.tag for one in failed],
             self._prepare,
             self._store,
             dataclasses.replace(options, budget=budget_for(options.budget_usd)),
             lambda outcome: self._walk.mend(rows[outcome.row], outcome),
         )
         run.row_of = lambda number: self.row_of(rows[number])
-        self._mending.append((frozenset(rows), run))
         return run
 
     def pause(self) -> None:
@@ -310,18 +222,6 @@ class Run:
     def cancel(self) -> None:
         """Stop, and drop what is in flight at once; it may be billed and lost."""
         self._loop.call_soon_threadsafe(self._walk.cancel)
-
-
-def _only(failed: list[Outcome], causes: str | Iterable[str] | None) -> list[Outcome]:
-    """Return the outcomes that failed for one of the causes; None: all."""
-    if causes is None:
-        return failed
-    wanted = {causes} if isinstance(causes, str) else set(causes)
-    there = {type(one.error).__name__ for one in failed}
-    if unknown := sorted(wanted - there):
-        known = f"rows failed for {', '.join(sorted(there))}" if there else "no row failed"
-        raise ConfigurationError(f"No row failed for {', '.join(unknown)}: {known}.")
-    return [one for one in failed if type(one.error).__name__ in wanted]
 
 
 def _pool(target: Target, gate: Gate, now: float, run: Walk) -> PoolStatus:

@@ -186,7 +186,7 @@ class Sample:
     """Refusals for pace in the slice."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class StatusSnapshot:
     """One frozen picture of a run; every surface reads this and nothing else."""
 
@@ -254,6 +254,26 @@ class StatusSnapshot:
     budget_usd: float | None = None
     waited_seconds: float = 0.0
     """Seconds in which a provider's `Retry-After` held the run back."""
+
+    def line(self, unit: str = "rows") -> str:
+        """Return how far the run is, and what it waits for, in one line.
+
+        Args:
+            unit: What is counted.
+        """
+        of = "" if self.total is None else f" of {self.total:,}"
+        parts = [f"{self.completed:,}{of} {unit} {self.state}"]
+        if failed := self.counts.num_tasks_failed:
+            parts.append(f"{failed:,} failed")
+        parts.append(self.cost_text)
+        if self.simulated:
+            parts.append("simulated")
+        if self.waiting_on:
+            parts.append(f"waiting on {self.waiting_on}")
+        return ", ".join(parts)
+
+    def __repr__(self) -> str:
+        return f"<StatusSnapshot {self.line()}>"
 
     @property
     def eta_seconds(self) -> float | None:

@@ -40,7 +40,7 @@ async def answered(make: Callable[[], Job]) -> Any:
     what, run = await bridge.begun(begin, lambda begun: begun[1].stop())
     from llmnb import progress
 
-    await progress.aattend(run.run, bars=what.options.progress)
+    await progress.aattend(run, bars=what.options.progress)
     return run.told(await asyncio.to_thread(run.partial))
 
 

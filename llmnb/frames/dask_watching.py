@@ -6,20 +6,22 @@ Partitions that are computed in the client's own process tell it directly.
 from __future__ import annotations
 
 import atexit
+import concurrent.futures
 import dataclasses
 import logging
 import os
 import threading
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from llmnb import progress
-from llmnb.engine.run import Run
-from llmnb.engine.status import Clock, Sample, StatusSnapshot
+from llmnb.engine.handle import Mode, RunHandle
+from llmnb.engine.status import Clock, Sample, State, StatusSnapshot
 from llmnb.errors import ConfigurationError
 from llmnb.frames import dask_cluster, dask_status
 from llmnb.models.figures import visible
 from llmnb.progress import Bars
+from llmnb.records import Outcome
 
 logger = logging.getLogger("llmnb")
 
@@ -42,8 +44,10 @@ class _Part:
     heard: float
 
 
-class ClusterRun:
-    """What is being computed of one question, on whatever workers: looked at like a run.
+class ClusterRun(RunHandle[None]):
+    """What is being computed of one question, on whatever workers.
+
+    It ends when its display does; the rows are on the workers, and so are the failures.
 
     Args:
         work: Name of the question.
@@ -51,7 +55,12 @@ class ClusterRun:
         told: Whether failed rows are to be told of at the end.
     """
 
+    can_retry = False
+    """The next compute asks failed rows again."""
+
     def __init__(self, work: str, partitions: int, *, is_telling: bool = True) -> None:
+        super().__init__()
+        self._done = concurrent.futures.Future()
         self._work = work
         self._partitions = partitions
         self._is_telling = is_telling
@@ -63,14 +72,23 @@ class ClusterRun:
         self._sampled = (self._began, 0, 0, 0)
         self._samples: list[Sample] = []
         self._is_stopped = False
-        self._is_closed = False
-        self.can_retry = False
-        """Whether failed rows can be asked again from here: the next compute does it."""
+        self._asked = self._project = ""
+        self._begun()
 
-        self.asked = ""
-        """The models in words."""
+    @property
+    def asked(self) -> str:
+        """The models in words; empty at first."""
+        return self._asked
 
-        self.project = ""
+    @property
+    def project(self) -> str:
+        """Name of the project that keeps the answers; empty at first."""
+        return self._project
+
+    @property
+    def error(self) -> None:
+        """Nothing: what stops a partition is raised by the compute."""
+        return None
 
     def take(self, part: str, status: StatusSnapshot, asked: str, *, is_done: bool) -> None:
         """Take a partition's picture.
@@ -83,7 +101,7 @@ class ClusterRun:
         """
         with self._lock:
             self._heard = Clock.monotonic()
-            self.asked, self.project = asked or self.asked, status.project
+            self._asked, self._project = asked or self._asked, status.project
             if part in self._ended_parts:
                 return
             if is_done:
@@ -107,14 +125,14 @@ class ClusterRun:
                 pictures.insert(0, self._ended)
             if not pictures:
                 return dask_status.empty(self.project)
-            state = "running"
-            if self._is_done(now):
+            state: State = "running"
+            if self._is_over(now):
                 state = "stopped" if self._is_stopped else "finished"
             elif self._is_stopped:
                 state = "stopping"
             found = dask_status.merged(
                 pictures,
-                state=cast(Any, state),
+                state=state,
                 seconds=(self._heard if state == "finished" else now) - self._began,
             )
             self._sample(found, now)
@@ -151,21 +169,26 @@ class ClusterRun:
         )
         del self._samples[:-120]
 
-    @property
-    def is_done(self) -> bool:
+    def is_over(self) -> bool:
         """Whether every partition is done, or none has been under way for a while."""
         with self._lock:
-            return self._is_done(Clock.monotonic())
+            return self._is_over(Clock.monotonic())
 
-    def _is_done(self, now: float) -> bool:
-        if self._is_closed:
+    def _is_over(self, now: float) -> bool:
+        if self.is_done:
             return True
         if self._parts:
             return False
         return len(self._ended_parts) >= self._partitions or now - self._heard > PATIENCE_SECONDS
 
-    def failures(self) -> list[Any]:
-        """Return nothing: the rows are on the workers, and the next compute asks them again."""
+    def partial(self) -> None:
+        """Return nothing: the rows are on the workers."""
+
+    def _finished(self) -> None:
+        pass
+
+    def failures(self) -> list[Outcome]:
+        """Return nothing: the rows are on the workers."""
         return []
 
     # -------------------------------------------------------------------- steering
@@ -188,10 +211,12 @@ class ClusterRun:
         self._is_stopped = True
         self._steer("cancel")
 
-    def set_limits(self, **_limits: Any) -> None:
-        """Do nothing: the limits of a cluster are those that it was given."""
+    def _change_limits(self, limits: dict[str, Any]) -> None:
+        """Change nothing: the limits of a cluster are those that it was given."""
 
-    def retry_failed(self, _causes: Any = None) -> Any:
+    def retry_failed(
+        self, causes: str | Iterable[str] | None = None, *, mode: Mode | None = None
+    ) -> ClusterRun:
         """Say how failed rows are asked again.
 
         Raises:
@@ -210,7 +235,9 @@ class ClusterRun:
 
     def close(self) -> None:
         """Take it as done, whatever is still under way."""
-        self._is_closed = True
+        with self._lock:
+            if not self._done.done():
+                self._done.set_result(None)
 
     def tell(self) -> None:
         """Say once how many rows failed, and why."""
@@ -316,10 +343,11 @@ def _take(work: str, part: str, status: StatusSnapshot, asked: str, is_done: boo
 
 def _show(work: str, run: ClusterRun, bars: Bars) -> None:
     pause = threading.Event()
-    with progress.TwoBars(cast(Run, run), bars) as shown:
-        while not run.is_done:
+    with progress.TwoBars(run, bars) as shown:
+        while not run.is_over():
             shown.draw()
             pause.wait(_DRAW_SECONDS)
+        run.close()
         with _lock:
             _runs.pop(work, None)
     run.tell()

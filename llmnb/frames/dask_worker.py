@@ -11,7 +11,7 @@ from llmnb import bridge, settings
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
 from llmnb.engine.status import Clock
 from llmnb.errors import Stopped
-from llmnb.frames import dask_cluster, dask_status, dask_watching, failures, vectors, verbs
+from llmnb.frames import dask_cluster, dask_status, dask_watching, vectors, verbs
 from llmnb.frames.dask_columns import fitting
 from llmnb.frames.dask_limits import Part, Terms, wishes
 from llmnb.frames.dask_work import Question, Work
@@ -191,11 +191,11 @@ class _Flight:
             wishes.drop(self)
 
     def _finished(self, what: Job, *, is_whole: bool = True) -> Any:
-        table = what.start(cache_dir=cache_dir_of(self._question))
-        self._follow(table.run)
-        found = table.partial()
+        run = what.start(cache_dir=cache_dir_of(self._question))
+        self._follow(run)
+        found = run.partial()
         if is_whole and what.options.on_error == "raise":
-            failures.tell(table.run, what.questions, "raise", found)
+            run.told(found)
         return found
 
     # ------------------------------------------------------------------------- waiting

@@ -6,32 +6,29 @@ import sys
 import warnings
 from typing import Any
 
-from llmnb.engine.run import Run
+from llmnb.engine.handle import AnyRun
 from llmnb.errors import RowsFailed
-from llmnb.frames.questions import Questions
 from llmnb.models.figures import visible
 
 _CAUSES_SHOWN = 5
 
 
-def words(run: Run, questions: Questions, *, are_missing: bool) -> str | None:
+def words(run: AnyRun, asked: int, *, what: str = "rows", are_missing: bool) -> str | None:
     """Return what went wrong with a finished run, None where nothing did.
 
     Rows that were not asked because the person stopped are no failures.
 
     Args:
         run: The run.
-        questions: What it asked.
+        asked: How many rows or answers were asked for.
+        what: Which of both.
         are_missing: Whether failed rows are missing in what is returned.
     """
     status = run.status()
     failed = status.counts.num_tasks_failed
     if not failed:
         return None
-    what = "rows" if questions.group == 1 else "answers"
-    head = f"{failed:,} of {len(questions):,} {what} failed" + (
-        " and are NA" if are_missing else ""
-    )
+    head = f"{failed:,} of {asked:,} {what} failed" + (" and are NA" if are_missing else "")
     lines = [f"{head}. The others are kept: run it again to ask only what is missing."]
     for cause in status.causes[:_CAUSES_SHOWN]:
         example = visible(cause.example, longest=240)
@@ -45,18 +42,20 @@ def words(run: Run, questions: Questions, *, are_missing: bool) -> str | None:
     return "\n".join(lines)
 
 
-def tell(run: Run, questions: Questions, on_error: str, table: Any) -> None:
+def tell(run: AnyRun, asked: int, on_error: str, table: Any, *, what: str = "rows") -> None:
     """Warn of failed rows, or raise, as the caller wished.
 
     Raises:
         RowsFailed: With ``on_error="raise"``, where rows failed; it carries the table.
     """
     if on_error == "raise":
-        if (said := words(run, questions, are_missing=False)) is not None:
+        if (said := words(run, asked, what=what, are_missing=False)) is not None:
             raise RowsFailed(f"{said}\nThe partial result is in the error's `.partial`.").carrying(
                 table
             )
-    elif on_error == "null" and (said := words(run, questions, are_missing=True)) is not None:
+    elif (
+        on_error == "null" and (said := words(run, asked, what=what, are_missing=True)) is not None
+    ):
         warnings.warn(said, stacklevel=_outside())
 
 

@@ -7,11 +7,11 @@ import functools
 import itertools
 import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
-from llmnb.engine.run import Run
+from llmnb.engine.handle import RunHandle
 from llmnb.frames import placing
 from llmnb.frames.answers import Form, Outcomes
 from llmnb.frames.columns import Columns
@@ -24,6 +24,7 @@ from llmnb.models.asking import Asking
 from llmnb.models.planning import Plan, plan
 from llmnb.models.resolve import choose
 from llmnb.models.start import start
+from llmnb.records import Outcome
 from llmnb.schemas import Output, output_of
 from llmnb.wire.batches import PRICE_FACTOR
 
@@ -51,7 +52,11 @@ class Job:
         """
         _announce(self.asking)
         if self.options.mode == "batch":
-            run = self._batch()
+            from llmnb.batches.start import start_batch
+
+            run: RunHandle[list[Outcome]] = start_batch(
+                self.questions, self.asking, **self.options.for_batch()
+            )
         else:
             run = start(
                 self.questions,
@@ -62,12 +67,6 @@ class Job:
                 **self.options.limits(),
             )
         return TableRun(run, self.questions, self.shape, on_error=self.options.on_error)
-
-    def _batch(self) -> Run:
-        from llmnb.batches.start import start_batch
-
-        # It offers what a live run does.
-        return cast("Run", start_batch(self.questions, self.asking, **self.options.for_batch()))
 
     def plan(self, *, cache_dir: str | None = None) -> Plan:
         """Reckon what it would take; nothing is sent.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from collections.abc import Callable, Generator, Iterable
-from typing import Any, Generic, Literal, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
-from llmnb.engine.run import UNCHANGED, Run, Unchanged
+from llmnb.engine.handle import AnyRun, Mode, RunHandle
 from llmnb.engine.status import StatusSnapshot
-from llmnb.errors import ConfigurationError, LLMNBError
+from llmnb.errors import LLMNBError
 from llmnb.frames import failures
 from llmnb.frames.answers import Outcomes
 from llmnb.frames.questions import Questions
@@ -18,11 +17,11 @@ from llmnb.records import Outcome
 T = TypeVar("T")
 
 
-class TableRun(Generic[T]):
+class TableRun(RunHandle[T]):
     """Questions about a table on their way to a column, steered from any thread.
 
     Args:
-        run: The engine's run.
+        run: What asks them.
         questions: What it asks.
         shape: Makes of outcomes what the caller gets back.
         on_error: What becomes of failed rows.
@@ -31,21 +30,24 @@ class TableRun(Generic[T]):
 
     def __init__(
         self,
-        run: Run,
+        run: RunHandle[list[Outcome]],
         questions: Questions,
         shape: Callable[[Outcomes], T],
         *,
         on_error: str = "null",
-        awaited: Run | None = None,
+        awaited: AnyRun | None = None,
     ) -> None:
-        self.run = run
-        """The engine's run, as displays want it."""
-
+        super().__init__()
+        self._run = run
         run.row_of = questions.row_of
         self._questions = questions
         self._shape = shape
         self._on_error = on_error
         self._awaited = awaited or run
+        self._done = self._awaited._done
+        self.is_batch = self._awaited.is_batch
+        self._awaited.owner = self
+        self._begun()
 
     # -------------------------------------------------------------------- looking
 
@@ -55,7 +57,7 @@ class TableRun(Generic[T]):
 
     def partial(self) -> T:
         """Return the table as it is now: n rows, missing where there is no answer yet."""
-        outcomes = self.run.partial()
+        outcomes = self._run.partial()
         # A run that has not pulled its first row yet may not know how many there are.
         outcomes += [None] * (len(self._questions) - len(outcomes))
         return self._shape(outcomes)
@@ -63,12 +65,7 @@ class TableRun(Generic[T]):
     def failures(self) -> list[Outcome]:
         """Return the outcomes that are errors; their `row` is the position in the table."""
         row_of = self._questions.row_of
-        return [dataclasses.replace(one, row=row_of(one.row)) for one in self.run.failures()]
-
-    @property
-    def is_done(self) -> bool:
-        """Whether every row has its outcome."""
-        return self._awaited.is_done
+        return [dataclasses.replace(one, row=row_of(one.row)) for one in self._run.failures()]
 
     @property
     def error(self) -> LLMNBError | None:
@@ -78,18 +75,17 @@ class TableRun(Generic[T]):
     @property
     def project(self) -> str:
         """Name of the project that keeps the answers."""
-        return self.run.project
+        return self._run.project
 
     @property
     def asked(self) -> str:
         """The models in words."""
-        return self.run.asked
+        return self._run.asked
+
+    def _repr_html_(self) -> str:
+        return self._awaited._repr_html_()
 
     # -------------------------------------------------------------------- waiting
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Block until every row has its outcome; False if `timeout` seconds were not enough."""
-        return self._awaited.wait(timeout)
 
     def result(self, timeout: float | None = None) -> T:
         """Block for the table.
@@ -104,11 +100,9 @@ class TableRun(Generic[T]):
             TimeoutError: If the run takes longer; it goes on.
             RowsFailed: With ``on_error="raise"``, where rows failed.
         """
-        self._awaited.result(timeout)
-        return self.told(self.partial())
+        return super().result(timeout)
 
-    def __await__(self) -> Generator[Any, None, T]:
-        yield from self._awaited.__await__()
+    def _finished(self) -> T:
         return self.told(self.partial())
 
     def told(self, table: T) -> T:
@@ -117,7 +111,9 @@ class TableRun(Generic[T]):
         Raises:
             RowsFailed: With ``on_error="raise"``, where rows failed.
         """
-        failures.tell(self.run, self._questions, self._on_error, table)
+        questions = self._questions
+        what = "rows" if questions.group == 1 else "answers"
+        failures.tell(self._run, len(questions), self._on_error, table, what=what)
         return table
 
     # -------------------------------------------------------------------- steering
@@ -138,32 +134,11 @@ class TableRun(Generic[T]):
         """Stop, and drop what is in flight at once; it may be billed and lost."""
         self._awaited.cancel()
 
-    def set_limits(
-        self,
-        *,
-        max_requests_per_minute: float | Unchanged | None = UNCHANGED,
-        max_tokens_per_minute: float | Unchanged | None = UNCHANGED,
-        max_concurrent_requests: int | Unchanged | None = UNCHANGED,
-    ) -> None:
-        """Hold the run to other limits from now on; what is left out stays as it is.
-
-        Args:
-            max_requests_per_minute: Requests a minute for each model; None: what the provider
-                allows.
-            max_tokens_per_minute: Tokens a minute; None: what the provider allows.
-            max_concurrent_requests: Requests in flight at once; None: found by trying.
-        """
-        self._awaited.set_limits(
-            max_requests_per_minute=max_requests_per_minute,
-            max_tokens_per_minute=max_tokens_per_minute,
-            max_concurrent_requests=max_concurrent_requests,
-        )
+    def _change_limits(self, limits: dict[str, Any]) -> None:
+        self._awaited.set_limits(**limits)
 
     def retry_failed(
-        self,
-        causes: str | Iterable[str] | None = None,
-        *,
-        mode: Literal["live", "batch"] | None = None,
+        self, causes: str | Iterable[str] | None = None, *, mode: Mode | None = None
     ) -> TableRun[T]:
         """Ask the failed rows again in the background, those that were stopped included.
 
@@ -182,29 +157,10 @@ class TableRun(Generic[T]):
             ConfigurationError: If this run goes on, no row failed for a cause that is named, or
                 it was asked live and is to be asked in a batch.
         """
-        if mode == "batch" and isinstance(self.run, Run):
-            raise ConfigurationError(
-                "This run asks live: make the same call with mode='batch', which submits only "
-                "what is missing."
-            )
-        how: dict[str, Any] = {} if mode is None or isinstance(self.run, Run) else {"mode": mode}
-        again = self.run.retry_failed(causes, **how)
         return TableRun(
-            self.run, self._questions, self._shape, on_error=self._on_error, awaited=again
+            self._run,
+            self._questions,
+            self._shape,
+            on_error=self._on_error,
+            awaited=self._run.retry_failed(causes, mode=mode),
         )
-
-    def __repr__(self) -> str:
-        status = self.status()
-        total = len(self._questions) if status.total is None else status.total
-        return (
-            f"<TableRun {status.completed:,} of {total:,} questions, {status.state}, "
-            f"project {self.project!r}>"
-        )
-
-    def _ipython_display_(self) -> None:
-        # Whatever the notebook shows for the engine's run is what it shows for this one.
-        display = getattr(sys.modules.get("IPython.display"), "display", None)
-        if display is None:
-            print(repr(self))
-        else:
-            display(self._awaited)

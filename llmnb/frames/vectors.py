@@ -8,7 +8,7 @@ import functools
 import logging
 import secrets
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,6 @@ from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel, warn_of_trunca
 from llmnb.embeddings.model import EmbeddingModel
 from llmnb.embeddings.order import Order
 from llmnb.embeddings.run import EmbeddingRun
-from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
 from llmnb.frames import failures, placing
 from llmnb.frames.answers import column, suffixed
@@ -105,7 +104,7 @@ def embed(table: Table, name: Hashable, into: Hashable | None, given: Given) -> 
     work = Embedding(table, name, into, given)
     if work.run is None:
         return work.table(work.model.packed_vectors_sync(work.present))
-    progress.attend(cast(Run, work.run), bars=given.get("progress", "auto"))
+    progress.attend(work.run, bars=given.get("progress", "auto"))
     return work.finished()
 
 
@@ -178,7 +177,7 @@ class Embedding:
         if self.run is None:
             vectors = await self.model.packed_vectors(self.present)
             return await asyncio.to_thread(self.table, vectors)
-        await progress.aattend(cast(Run, self.run), bars=bars)
+        await progress.aattend(self.run, bars=bars)
         return self._told(await asyncio.to_thread(self._shaped))
 
     def finished(self, *, is_telling: bool = True) -> Any:
@@ -200,8 +199,7 @@ class Embedding:
         assert run is not None
         warn_of_truncated(run, len(self.texts))
         if is_telling:
-            texts = cast(Any, _Texts(len(self.texts)))
-            failures.tell(cast(Run, run), texts, self._on_error, table)
+            failures.tell(run, len(self.texts), self._on_error, table)
         return table
 
     def table(self, vectors: Sequence[bytes]) -> Any:
@@ -226,20 +224,6 @@ class Embedding:
         if len(columns) == 1:
             return columns[self._name]
         return pd.DataFrame({name: one.array for name, one in columns.items()}, index=self._index)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Texts:
-    """The rows as those who speak of failures want them: each is asked once, in its place."""
-
-    rows: int
-    group: int = 1
-
-    def __len__(self) -> int:
-        return self.rows
-
-    def row_of(self, request: int) -> int:
-        return request
 
 
 def _column(

@@ -133,7 +133,7 @@ def finish(what: Job) -> Any:
     interrupt is raised again once the answers are safe.
     """
     run = what.start()
-    progress.attend(run.run, bars=what.options.progress)
+    progress.attend(run, bars=what.options.progress)
     return run.result()
 
 

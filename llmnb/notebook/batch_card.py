@@ -6,22 +6,9 @@ widget: what a saved notebook shows is what stood there last.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
-
-from llmnb.engine.run import Run
+from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import StatusSnapshot
 from llmnb.notebook.surface import Bundle, Place, watch
-
-if TYPE_CHECKING:
-    from llmnb.batches.run import BatchRun
-
-TYPE = "llmnb.batches.run.BatchRun"
-"""By its name: what batches are made of is loaded with the first of them."""
-
-
-def is_batch(run: Run | BatchRun) -> bool:
-    """Whether a run is a batch run; the doors hand out both as runs."""
-    return f"{type(run).__module__}.{type(run).__qualname__}" == TYPE
 
 
 class ShownBatch:
@@ -32,12 +19,12 @@ class ShownBatch:
         holds_kernel: Whether a cell waits for the run and says when to look.
     """
 
-    def __init__(self, run: Run | BatchRun, *, holds_kernel: bool = False) -> None:
-        self._run = cast("BatchRun", run)
+    def __init__(self, run: AnyRun, *, holds_kernel: bool = False) -> None:
+        self._run = run
         self._seen = _worth(run.status())
         self._place = Place(_bundle(self._run))
         if not holds_kernel and not run.is_done:
-            watch(cast(Run, run), self.draw, self.close)
+            watch(run, self.draw, self.close)
 
     def draw(self, status: StatusSnapshot, total: int | None = None) -> None:
         """Show how far the run is, where that is news."""
@@ -55,10 +42,5 @@ def _worth(status: StatusSnapshot) -> tuple[object, ...]:
     return status.state, status.completed, status.waiting_on, status.cost_text
 
 
-def _bundle(run: BatchRun) -> Bundle:
+def _bundle(run: AnyRun) -> Bundle:
     return {"text/html": run._repr_html_(), "text/plain": repr(run)}
-
-
-def show(run: Run | BatchRun) -> None:
-    """Show the card where this is called."""
-    ShownBatch(run)

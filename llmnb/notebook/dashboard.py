@@ -1,7 +1,7 @@
 """The run dashboard: one widget for a run, driven by a thread or by a waiting cell.
 
 The engine does not know that notebooks exist: `install` hangs the dashboard up
-where runs are waited for, and teaches IPython to show a `Run`. At the end the
+where runs are waited for, and teaches IPython to show a run. At the end the
 widget is taken down, and a receipt that needs no script stands in its place.
 """
 
@@ -16,9 +16,9 @@ from typing import Any
 
 from llmnb import progress
 from llmnb.adapters import prices
-from llmnb.engine.run import Run
+from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import Clock, StatusSnapshot
-from llmnb.notebook import batch_card, receipt
+from llmnb.notebook import receipt
 from llmnb.notebook.batch_card import ShownBatch
 from llmnb.notebook.card import card, view_of
 from llmnb.notebook.charts import charts
@@ -45,7 +45,7 @@ class RunDashboard(Surface):
 
     def __init__(
         self,
-        run: Run | None,
+        run: AnyRun | None,
         *,
         total: int | None = None,
         holds_kernel: bool = False,
@@ -68,7 +68,7 @@ class RunDashboard(Surface):
         if ticks and run is not None:
             watch(run, self.draw, self.draw_last)
 
-    def follow(self, run: Run, close: Callable[[StatusSnapshot], None]) -> None:
+    def follow(self, run: AnyRun, close: Callable[[StatusSnapshot], None]) -> None:
         """Show this run from now on, whatever was shown before; `close` is called at its end."""
         with self._lock:
             self._run, self._view = run, ""
@@ -98,7 +98,7 @@ class RunDashboard(Surface):
             if self._run is not None:
                 self.snapshot = self._card(self._run, status)
 
-    def _card(self, run: Run, status: StatusSnapshot) -> dict[str, Any]:
+    def _card(self, run: AnyRun, status: StatusSnapshot) -> dict[str, Any]:
         now = Clock.wall()
         if (view := view_of(status)) != self._view:
             self._view, self._since, self._charts_at = view, now, -math.inf
@@ -142,7 +142,7 @@ class RunDashboard(Surface):
             self.draw_last(status)
 
 
-def _set_limit(run: Run, name: str, amount: Any) -> None:
+def _set_limit(run: AnyRun, name: str, amount: Any) -> None:
     is_number = type(amount) in (int, float) and math.isfinite(amount) and amount > 0
     if amount is not None and not is_number:
         return
@@ -168,7 +168,7 @@ class Shown:
         holds_kernel: Whether the cell waits for the run and drives the dashboard.
     """
 
-    def __init__(self, run: Run, total: int | None = None, *, holds_kernel: bool) -> None:
+    def __init__(self, run: AnyRun, total: int | None = None, *, holds_kernel: bool) -> None:
         self._run = run
         self._total = total
         self._holds_kernel = holds_kernel
@@ -211,8 +211,7 @@ class Shown:
         _shown.pop(self._run, None)
         # After a stop the next step is to run the cell again; the receipt says so. What ran on a
         # cluster can only be computed again.
-        can_retry = getattr(self._run, "can_retry", True)
-        if can_retry and status.counts.num_tasks_failed and status.state == "finished":
+        if self._run.can_retry and status.counts.num_tasks_failed and status.state == "finished":
             strip = show_strip(self._run, status, self._strip_place)
             if self._dashboard.retries:
                 strip.ask_again(self._dashboard.retries)
@@ -238,7 +237,7 @@ def _prices_date() -> str:
     return prices.prices_date()
 
 
-_shown: dict[Run, Shown] = {}
+_shown: dict[AnyRun, Shown] = {}
 """Runs on show until they are done; not longer, or their outcomes would never be freed."""
 
 
@@ -249,25 +248,28 @@ def can_show() -> bool:
     return hasattr(shell, "kernel")
 
 
-def display_for(run: Run, total: int | None = None) -> Shown | ShownBatch | None:
+def display_for(run: AnyRun, total: int | None = None) -> Shown | ShownBatch | None:
     """Show the dashboard of a run that a cell waits for; the factory for `progress.hang`.
 
-    A batch run, which offers what a live one does, has a card of its own.
+    A batch run has a card of its own.
 
     Returns:
         What draws the run, or None where no widget can be shown.
     """
     if not can_show():
         return None
-    if batch_card.is_batch(run):
+    if run.is_batch:
         return ShownBatch(run, holds_kernel=True)
     return Shown(run, total, holds_kernel=True)
 
 
-def show(run: Run) -> None:
+def show(run: AnyRun) -> None:
     """Show a run where this is called: its dashboard, or its receipt when it is done."""
-    if batch_card.is_batch(run):
-        _show_batch(run)
+    if run.is_batch:
+        if can_show():
+            ShownBatch(run)
+        else:
+            print(repr(run))
     elif run.is_done:
         Place(receipt_bundle(run.status()))
     elif not can_show():
@@ -285,17 +287,9 @@ def install(ipython: Any) -> None:
     """Let cells that wait show the dashboard, and a run or a plan that ends a cell show itself."""
     progress.hang(display_for)
     formatter = ipython.display_formatter.ipython_display_formatter
-    formatter.for_type(Run, show)
+    formatter.for_type(RunHandle, show)
     # By its name: what plans are made of is loaded with the first of them.
     formatter.for_type_by_name(*_PLAN.rsplit(".", 1), _show_plan)
-    formatter.for_type_by_name(*batch_card.TYPE.rsplit(".", 1), _show_batch)
-
-
-def _show_batch(run: Any) -> None:
-    if can_show():
-        batch_card.show(run)
-    else:
-        print(repr(run))
 
 
 def _show_plan(plan: Any) -> None:
@@ -308,6 +302,5 @@ def uninstall(ipython: Any) -> None:
     """Undo `install`."""
     progress.hang(None)
     formatter = ipython.display_formatter.ipython_display_formatter
-    formatter.type_printers.pop(Run, None)
+    formatter.type_printers.pop(RunHandle, None)
     formatter.pop(_PLAN, None)
-    formatter.pop(batch_card.TYPE, None)

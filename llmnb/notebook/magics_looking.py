@@ -6,7 +6,6 @@ The machinery behind each is imported when it is first asked for.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +32,12 @@ class LookingMagics(Magics):
 
         A batch run shows its card, which follows it.
         """
+        from llmnb.engine.handle import last_run
         from llmnb.notebook import dashboard
 
         if line.strip():
             raise UsageError("%llm_status takes no arguments: it shows the run started last.")
-        run = _last_started()
+        run = last_run()
         if run is None:
             print("Nothing has run yet in this kernel.")
             return
@@ -117,18 +117,6 @@ class LookingMagics(Magics):
         if len(names) > 1:
             raise UsageError("%llm_models takes one provider, such as: %llm_models openai")
         return offered.one(names[0]) if names else offered.every()
-
-
-def _last_started() -> Any:
-    """Return the run started last, live or a batch."""
-    from llmnb.engine.run import last_run
-
-    live = last_run()
-    batches = sys.modules.get("llmnb.batches.run")  # else there has been none
-    batch = None if batches is None else batches.last_batch_run()
-    if live is None or batch is None:
-        return live or batch
-    return max(live, batch, key=lambda one: one.status().started_at)
 
 
 def _shelf(root: Path) -> str:

@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from llmnb import progress
-from llmnb.engine.run import Run
+from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import ConfigurationError
 from llmnb.notebook.dashboard import RunDashboard
@@ -31,25 +31,22 @@ def load_marimo_extension() -> None:
     if marimo is None or not marimo.running_in_notebook():
         raise ConfigurationError("This is no marimo notebook: in Jupyter, %load_ext llmnb.")
     from llmnb.frames.registration import attach
-    from llmnb.frames.run import TableRun
     from llmnb.models.planning import Plan
 
     attach()
     progress.hang(_Waiting)
-    shown: dict[type[Any], Any] = {Run: _run, TableRun: _table_run, Plan: _plan}
+    shown: dict[type[Any], Any] = {RunHandle: _run, Plan: _plan}
     for kind, display in shown.items():
         kind._display_ = display
 
 
-def _run(run: Run) -> Any:
+def _run(run: AnyRun) -> Any:
     """Return a run's card, with the strip of its failed rows under it once it is over."""
+    if run.is_batch:
+        return _marimo().Html(run._repr_html_())
     both = _Card()
     both.follow(run)
     return both.view()
-
-
-def _table_run(run: Any) -> Any:
-    return _run(run.run)
 
 
 def _plan(plan: Any) -> Any:
@@ -62,7 +59,7 @@ def _plan(plan: Any) -> Any:
 
     def begin(rows: int | None) -> Any:
         begun = plan.start(rows)
-        both.follow(begun.run)
+        both.follow(begun)
         return begun
 
     return both.view(PlanCard(plan, begin))
@@ -79,11 +76,11 @@ class _Card:
         """Return what a cell shows."""
         return _marimo().vstack([*above, self.dashboard, self._strip], gap=0.5)
 
-    def follow(self, run: Run) -> None:
+    def follow(self, run: AnyRun) -> None:
         """Show a run from now to its end."""
         self.dashboard.follow(run, lambda status: self.close(run, status))
 
-    def close(self, run: Run, status: StatusSnapshot) -> None:
+    def close(self, run: AnyRun, status: StatusSnapshot) -> None:
         """Show the strip where rows failed."""
         # After a stop the next step is to run the cell again; the card says so.
         if status.counts.num_tasks_failed and status.state == "finished":
@@ -100,7 +97,7 @@ class _Waiting:
         total: Rows in all, where the run itself reads them lazily.
     """
 
-    def __init__(self, run: Run, total: int | None = None) -> None:
+    def __init__(self, run: AnyRun, total: int | None = None) -> None:
         self._run = run
         self._card = _Card()
         self._card.dashboard = RunDashboard(run, total=total, holds_kernel=True, ticks=False)

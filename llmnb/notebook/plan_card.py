@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from llmnb.engine.run import Run
+from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import LLMNBError
 from llmnb.models.planning import Plan
@@ -29,7 +29,7 @@ class PlanCard(Surface):
 
     Args:
         plan: The plan.
-        on_run: Begins it; where it returns a `Run`, that is shown. None: the plan's own `start`.
+        on_run: Begins it; where it returns a run, that is shown. None: the plan's own `start`.
     """
 
     _esm = static_text("parts.js", "plan_card.js")
@@ -104,7 +104,6 @@ class PlanCard(Surface):
             self._is_over = True
         try:
             begun = self._on_run(rows)
-            begun = getattr(begun, "run", begun)  # a table's run holds the engine's
         except Exception as error:
             self._is_over = False
             self._tell(error)
@@ -117,12 +116,16 @@ class PlanCard(Surface):
         else:
             self._is_over, self._has_few = False, True
             self._say([f"Started the first {rows} rows. Their answers are reused by the full run."])
-            if isinstance(begun, Run) and self._run_places is not None:
+            if isinstance(begun, RunHandle) and self._run_places is not None:
                 show_in(begun, *self._run_places)
 
     def _give_way(self, begun: Any) -> None:
         """Let the run take the card's place."""
-        if isinstance(begun, Run) and self._place is not None and self._run_places is not None:
+        if (
+            isinstance(begun, RunHandle)
+            and self._place is not None
+            and self._run_places is not None
+        ):
             show_in(begun, self._place, self._run_places[1])
             self.take_down()
 
@@ -163,7 +166,7 @@ def show(plan: Plan) -> None:
         PlanCard(plan)._ipython_display_()
 
 
-def show_in(run: Run, place: Place, strip_place: Place) -> None:
+def show_in(run: AnyRun, place: Place, strip_place: Place) -> None:
     """Show a run's dashboard in an output that stands already, and its receipt at the end."""
     from llmnb.notebook import receipt
     from llmnb.notebook.dashboard import RunDashboard, receipt_bundle

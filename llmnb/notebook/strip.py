@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from llmnb.engine.run import Run
+from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import FailureCause, StatusSnapshot
 from llmnb.notebook import words
 from llmnb.notebook.card import CAUSES_SHOWN, cause_line
@@ -26,9 +26,9 @@ class FailedStrip(Surface):
         status: Its end.
     """
 
-    def __init__(self, run: Run | None = None, status: StatusSnapshot | None = None) -> None:
+    def __init__(self, run: AnyRun | None = None, status: StatusSnapshot | None = None) -> None:
         self._run = run
-        self._retry: Run | None = None
+        self._retry: AnyRun | None = None
         self._lock = threading.Lock()
         self._place: Place | None = None
         self._failed = 0
@@ -39,7 +39,7 @@ class FailedStrip(Surface):
             self.appear(run, status)
         self.on_msg(self._on_message)
 
-    def appear(self, run: Run, status: StatusSnapshot) -> None:
+    def appear(self, run: AnyRun, status: StatusSnapshot) -> None:
         """Show the failed rows of a run that is over."""
         self._run = run
         self._failed = tally(status).failed
@@ -103,7 +103,7 @@ class FailedStrip(Surface):
         self.take_down()
 
 
-def show_strip(run: Run, status: StatusSnapshot, place: Place | None = None) -> FailedStrip:
+def show_strip(run: AnyRun, status: StatusSnapshot, place: Place | None = None) -> FailedStrip:
     """Show the strip of a run whose rows failed."""
     strip = FailedStrip(run, status)
     strip.display(place)

@@ -11,7 +11,7 @@ import anywidget
 import traitlets
 from IPython.display import DisplayHandle
 
-from llmnb.engine.run import Run
+from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import StatusSnapshot
 
 STATIC = Path(__file__).with_name("static")
@@ -69,7 +69,9 @@ class Place:
 
 
 def watch(
-    run: Run, draw: Callable[[StatusSnapshot], None], close: Callable[[StatusSnapshot], None]
+    run: AnyRun,
+    draw: Callable[[StatusSnapshot], None],
+    close: Callable[[StatusSnapshot], None],
 ) -> None:
     """Call `draw` with a run's status five times a second, and `close` when it is done.
 

@@ -9,17 +9,18 @@ import pandas as pd
 
 import llmnb
 from llmnb import APIRequest, AsyncLLM, StatusTracker, errors
-from llmnb.engine.run import Run
+from llmnb.engine.handle import RunHandle
 from llmnb.frames.accessors import DataFrameLLM, SeriesLLM
 from llmnb.frames.comparing import Comparison
 from llmnb.models.planning import Plan
+from llmnb.records import Outcome
 
 assert_type(llmnb.__version__, str)
 
 llm = AsyncLLM(model="local/smollm2", sampling_params={"max_tokens": 4}, max_rps=True)
 assert_type(llm.generate([{"prompt": "a"}]), list[list[Any]])
 assert_type(llm.check_model_exists(), bool)
-assert_type(llm.start([{"prompt": "a"}]), Run)
+assert_type(llm.start([{"prompt": "a"}]), RunHandle[list[Outcome]])
 
 
 async def awaited() -> None:
@@ -37,7 +38,7 @@ request = APIRequest(0, 0, 0, {"prompt": "a"}, 1, 3, None)
 assert_type(request.result, list[Any])
 
 assert_type(llmnb.task_id_generator(), Iterator[int])
-assert_type(llmnb.last_run(), Run | None)
+assert_type(llmnb.last_run(), RunHandle[Any] | None)
 llmnb.configure(model="openai/gpt-4o-mini")
 llmnb.set_key("openai", None)
 

@@ -1,0 +1,264 @@
+"""What every run offers, whatever carries it out: look at it, wait for it, steer it.
+
+Everything here may be called from any thread, and displays know nothing else of a run.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import concurrent.futures
+import html
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, Generic, Literal, TypeVar
+
+from llmnb import bridge
+from llmnb.engine.status import Clock, StatusSnapshot
+from llmnb.errors import ConfigurationError, LLMNBError
+from llmnb.options import checked
+from llmnb.records import Outcome
+
+T = TypeVar("T")
+
+Mode = Literal["live", "batch"]
+"""Ask now, or by the provider's batches at about half the price."""
+
+_last_run: RunHandle[Any] | None = None
+
+
+class Unchanged:
+    """The type of `UNCHANGED`."""
+
+
+UNCHANGED = Unchanged()
+"""An argument that was left out, where None means something."""
+
+
+def last_run() -> RunHandle[Any] | None:
+    """Return the run started last in this process, finished or not; None before the first.
+
+    It is the very object that `start` returned, or that a blocking call waited for.
+    """
+    run = _last_run
+    while run is not None and run.owner is not None:
+        run = run.owner
+    return run
+
+
+class RunHandle(abc.ABC, Generic[T]):
+    """A run as its owner holds it; `T` is what it results in.
+
+    Subclasses set `_done`, the future of the run's end, in their constructors.
+    """
+
+    is_batch = False
+    """Whether a provider's batches answer it, in hours: nothing can be paused or sped up."""
+
+    can_retry = True
+    """Whether failed rows can be asked again from here."""
+
+    unit = "rows"
+    """What is counted."""
+
+    owner: RunHandle[Any] | None = None
+    """The run that this one is a part of, where it is not the person's own."""
+
+    _done: concurrent.futures.Future[None]
+
+    def __init__(self) -> None:
+        self.row_of: Callable[[int], int] = int
+        """Which row of its owner's table an outcome belongs to, for what people are told."""
+
+        self._retries: list[tuple[frozenset[int], RunHandle[T]]] = []
+        """Runs that ask failed rows of this one again, and which rows those are."""
+
+    def _begun(self) -> None:
+        """Become the run started last; called at the end of a constructor."""
+        global _last_run
+        _last_run = self
+
+    # --------------------------------------------------------------------- reading
+
+    @abc.abstractmethod
+    def status(self) -> StatusSnapshot:
+        """Return a frozen picture of the run as it is now."""
+
+    @property
+    @abc.abstractmethod
+    def project(self) -> str:
+        """Name of the project that keeps the answers."""
+
+    @property
+    @abc.abstractmethod
+    def asked(self) -> str:
+        """The models in words, such as ``"openai/gpt-5-mini, then 2 more"``; empty at first."""
+
+    @property
+    @abc.abstractmethod
+    def error(self) -> LLMNBError | None:
+        """What stopped a whole model or the buying, None where all went well."""
+
+    @abc.abstractmethod
+    def partial(self) -> Any:
+        """Return the result as it is now, with None or a missing cell for what has no answer."""
+
+    @abc.abstractmethod
+    def failures(self) -> list[Outcome]:
+        """Return the outcomes that are errors."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every row has its outcome."""
+        return self._done.done()
+
+    # --------------------------------------------------------------------- waiting
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until every row has its outcome; False if `timeout` seconds were not enough."""
+        try:
+            self._done.result(timeout)
+        except TimeoutError:
+            if not self._done.done():
+                return False
+            raise
+        return True
+
+    def result(self, timeout: float | None = None) -> T:
+        """Block for the result.
+
+        Args:
+            timeout: Seconds to wait; None waits as long as it takes.
+
+        Raises:
+            TimeoutError: If the run takes longer; it goes on.
+        """
+        until = None if timeout is None else Clock.monotonic() + timeout
+        # In slices, so that an interrupt is noticed.
+        while not self.wait(bridge.SLICE_SECONDS):
+            if until is not None and Clock.monotonic() >= until:
+                raise TimeoutError(f"The run is not done after {timeout:g} s; it goes on.")
+        return self._finished()
+
+    def __await__(self) -> Generator[Any, None, T]:
+        yield from self.ended().__await__()
+        return self._finished()
+
+    async def ended(self) -> None:
+        """Await the end alone, on any loop, whatever becomes of the result."""
+        # Shielded: an awaiting task that is cancelled must not cancel the run.
+        await asyncio.shield(asyncio.wrap_future(self._done))
+
+    @abc.abstractmethod
+    def _finished(self) -> T:
+        """Return the result of the run, which is done."""
+
+    # -------------------------------------------------------------------- steering
+
+    @abc.abstractmethod
+    def pause(self) -> None:
+        """Send nothing new; what is in flight is finished and stored."""
+
+    @abc.abstractmethod
+    def resume(self) -> None:
+        """Go on after `pause`."""
+
+    @abc.abstractmethod
+    def stop(self) -> None:
+        """Send nothing new and hand over what there is; the next run asks only what is missing."""
+
+    @abc.abstractmethod
+    def cancel(self) -> None:
+        """Stop, and drop what is in flight at once; it may be billed and lost."""
+
+    def set_limits(
+        self,
+        *,
+        max_requests_per_minute: float | Unchanged | None = UNCHANGED,
+        max_tokens_per_minute: float | Unchanged | None = UNCHANGED,
+        max_concurrent_requests: int | Unchanged | None = UNCHANGED,
+    ) -> None:
+        """Hold the run to other limits from now on; what is left out stays as it is.
+
+        Args:
+            max_requests_per_minute: Requests a minute for each model; None: what the
+                provider allows.
+            max_tokens_per_minute: Tokens a minute; None: what the provider allows.
+            max_concurrent_requests: Requests in flight at once; None: found by trying.
+
+        Raises:
+            ConfigurationError: If one is no limit; nothing is changed.
+        """
+        given = {
+            "max_requests_per_minute": max_requests_per_minute,
+            "max_tokens_per_minute": max_tokens_per_minute,
+            "max_concurrent_requests": max_concurrent_requests,
+        }
+        self._change_limits(
+            checked({name: limit for name, limit in given.items() if limit is not UNCHANGED})
+        )
+
+    @abc.abstractmethod
+    def _change_limits(self, limits: dict[str, Any]) -> None:
+        """Hold the run to limits by the names of the options; they have been checked."""
+
+    def retry_failed(
+        self, causes: str | Iterable[str] | None = None, *, mode: Mode | None = None
+    ) -> RunHandle[T]:
+        """Ask the failed rows again in the background, those that were stopped included.
+
+        The new outcomes take the place of the failed ones in this run's result. Rows that an
+        earlier retry is still asking are left to it.
+
+        Args:
+            causes: Only rows that failed for these, such as ``"Refused"`` or
+                ``["TimedOut", "Unsent"]``, as the warning, the dashboard and
+                `status().failures` name them; None: all of them.
+            mode: Of a run with ``mode="batch"``: ``"live"`` asks now at the full price; None:
+                as they were asked.
+
+        Returns:
+            The run that asks them.
+
+        Raises:
+            ConfigurationError: If this run goes on, no row failed for a cause that is named, or
+                the rows cannot be asked again from here.
+        """
+        if not self.is_done:
+            raise ConfigurationError("The run goes on: wait for its end, or stop it first.")
+        failed = self._failed_for(causes)
+        self._retries = [(rows, run) for rows, run in self._retries if not run.is_done]
+        asked = frozenset[int]().union(*(rows for rows, _ in self._retries))
+        again = [outcome for outcome in failed if outcome.row not in asked]
+        if not again and self._retries:
+            return self._retries[-1][1]
+        run = self._ask_again(again, mode)
+        self._retries.append((frozenset(outcome.row for outcome in again), run))
+        return run
+
+    def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> RunHandle[T]:
+        """Start a run over failed rows, whose outcomes take their places here."""
+        raise ConfigurationError("These rows cannot be asked from here: make the same call again.")
+
+    def _failed_for(self, causes: str | Iterable[str] | None) -> list[Outcome]:
+        """Return the outcomes that failed for one of the causes; None: all."""
+        failed = self.failures()
+        if causes is None:
+            return failed
+        wanted = {causes} if isinstance(causes, str) else set(causes)
+        kinds = {type(outcome.error).__name__ for outcome in failed}
+        if unknown := sorted(wanted - kinds):
+            known = f"rows failed for {', '.join(sorted(kinds))}" if kinds else "no row failed"
+            raise ConfigurationError(f"No row failed for {', '.join(unknown)}: {known}.")
+        return [outcome for outcome in failed if type(outcome.error).__name__ in wanted]
+
+    # --------------------------------------------------------------------- on show
+
+    def _repr_html_(self) -> str:
+        return f"<code>{html.escape(repr(self))}</code>"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.status().line(self.unit)}, project {self.project!r}>"
+
+
+AnyRun = RunHandle[Any]
+"""A run, whatever it results in."""
