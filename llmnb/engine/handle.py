@@ -84,6 +84,11 @@ class RunHandle(abc.ABC, Generic[T]):
         """Return a frozen picture of the run as it is now."""
 
     @property
+    def run_id(self) -> str:
+        """Name by which `llmnb.attach` finds a batch run again; empty for others."""
+        return ""
+
+    @property
     @abc.abstractmethod
     def project(self) -> str:
         """Name of the project that keeps the answers."""
@@ -169,6 +174,10 @@ class RunHandle(abc.ABC, Generic[T]):
     @abc.abstractmethod
     def cancel(self) -> None:
         """Stop, and drop what is in flight at once; it may be billed and lost."""
+
+    def withdraw(self) -> None:
+        """Stop; a batch run also asks the provider to stop, and keeps what it has finished."""
+        self.stop()
 
     def set_limits(
         self,

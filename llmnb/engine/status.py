@@ -269,7 +269,7 @@ class StatusSnapshot:
         if self.simulated:
             parts.append("simulated")
         if self.waiting_on:
-            parts.append(f"waiting on {self.waiting_on}")
+            parts.append(self.waiting_on.rstrip("."))
         return ", ".join(parts)
 
     def __repr__(self) -> str:

@@ -68,6 +68,11 @@ class TableRun(RunHandle[T]):
         return [dataclasses.replace(one, row=row_of(one.row)) for one in self._run.failures()]
 
     @property
+    def run_id(self) -> str:
+        """Name by which `llmnb.attach` finds a batch run again; empty for others."""
+        return self._run.run_id
+
+    @property
     def error(self) -> LLMNBError | None:
         """What stopped a whole model or the buying, None where all went well."""
         return self._awaited.error
@@ -133,6 +138,10 @@ class TableRun(RunHandle[T]):
     def cancel(self) -> None:
         """Stop, and drop what is in flight at once; it may be billed and lost."""
         self._awaited.cancel()
+
+    def withdraw(self) -> None:
+        """Stop; a batch run also asks the provider to stop, and keeps what it has finished."""
+        self._awaited.withdraw()
 
     def _change_limits(self, limits: dict[str, Any]) -> None:
         self._awaited.set_limits(**limits)

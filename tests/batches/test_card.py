@@ -8,7 +8,6 @@ from shells import new_shell
 
 import llmnb
 from llmnb.batches import card as card_of
-from llmnb.batches.run import last_batch_run
 from llmnb.engine.status import StatusSnapshot, StatusTracker
 from llmnb.notebook import batch_card
 
@@ -133,8 +132,8 @@ def test_llm_status_shows_the_batch_run(start):
     """The magic shows whatever began last, a batch run too; a waiting cell gets its card."""
     run = start("a")
     run.result(30)
-    assert last_batch_run() is run
-    assert batch_card.is_batch(run)
+    assert llmnb.last_run() is run
+    assert run.is_batch
     with new_shell() as shell:
         shell.ip.extension_manager.load_extension("llmnb")
         assert run.run_id in shell.run("%llm_status").out
@@ -147,4 +146,4 @@ def test_a_live_run_has_its_dashboard(start, asking):
 
     run = start_live([{"prompt": "a"}], asking)
     run.result(30)
-    assert not batch_card.is_batch(run)
+    assert not run.is_batch

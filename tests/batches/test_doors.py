@@ -49,7 +49,7 @@ def test_start_gives_a_run_to_look_at_and_steer(frame, model, sim):
     assert run.partial().isna().all()
     run.stop()
     assert run.result(30).isna().all()
-    assert llmnb.runs()[0].run_id == run.run.run_id
+    assert llmnb.runs()[0].run_id == run.run_id
 
 
 @openai_only
@@ -58,7 +58,7 @@ def test_failed_rows_of_a_table_can_be_asked_now(model, sim):
     frame = pd.DataFrame({"text": [None, "a", "fail b"]})
     run = frame.llm.start("text", model=model, mode="batch", on_error="column")
     run.result(30)
-    assert run.run.status().causes[0].first_row == 2
+    assert run.status().causes[0].first_row == 2
     sim.set_faults(None)
     again = run.retry_failed(mode="live")
     assert again.result(30)["response"].tolist() == [pd.NA, "> a", "> fail b"]

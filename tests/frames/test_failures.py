@@ -44,7 +44,7 @@ def test_a_run_tells_of_rows_by_their_place_in_the_table(sim, frame):
     again.result(60)
 
     assert [one.row for one in run.failures()] == [2, 4]
-    assert run.run.status().causes[0].first_row == 2
+    assert run.status().causes[0].first_row == 2
     assert again.status().causes[0].first_row == 2
     assert "row 2:" in receipt.text(again.status(), ended=0.0)
 

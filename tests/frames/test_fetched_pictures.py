@@ -160,7 +160,8 @@ def test_a_picture_that_did_not_come_is_fetched_anew_when_its_row_is_asked_again
     shelf.gone.add("a.png")
     frame = pd.DataFrame({"picture": [shelf.url("a.png")]})
     run = frame.llm.start("What?", images="picture", fetch_files=True)
-    assert [type(one.error) for one in run.run.result(60)] == [errors.InputError]
+    run.wait(60)
+    assert [type(one.error) for one in run.failures()] == [errors.InputError]
 
     shelf.gone.clear()
 

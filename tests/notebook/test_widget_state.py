@@ -42,8 +42,8 @@ def run(monkeypatch):
 def surfaces(run, frame):
     """Return one of each widget, all about the same run."""
     return [
-        RunDashboard(run.run, ticks=False),
-        FailedStrip(run.run, run.status()),
+        RunDashboard(run, ticks=False),
+        FailedStrip(run, run.status()),
         PlanCard(frame.llm.plan("text", model="openai/m")),
         CacheManager(),
     ]
