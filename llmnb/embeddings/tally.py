@@ -28,6 +28,7 @@ _OF_REQUESTS = (
     "usd",
     "num_unpriced",
     "hedge_usd",
+    "time_of_last_rate_limit_error",
 )
 """Counters that are the engine's own, added up over its runs."""
 
@@ -114,24 +115,24 @@ class Tally:
         """
         pictures = [run.status() for run in runs]
         latest = pictures[-1]
-        counts = dataclasses.replace(self.counts)
-        for name in _OF_REQUESTS:
-            setattr(counts, name, sum(getattr(one.counts, name) for one in pictures))
-        counts.time_of_last_rate_limit_error = max(
-            one.counts.time_of_last_rate_limit_error for one in pictures
+        state = self._state(latest.state, is_stopping=is_stopping)
+        seconds = (self.ended or Clock.monotonic()) - self.started
+        whole = StatusSnapshot.merge(pictures, state=state, seconds=seconds).counts
+        counts = dataclasses.replace(
+            self.counts, **{name: getattr(whole, name) for name in _OF_REQUESTS}
         )
         counts.num_rows = self.total
         flying = min(latest.in_flight * batch, self.total - counts.num_rows_done)
         counts.num_tasks_in_progress = flying
         return dataclasses.replace(
             latest,
-            state=self._state(latest.state, is_stopping=is_stopping),
+            state=state,
             total=self.total,
             launched=counts.num_rows_done + flying,
             completed=counts.num_rows_done,
             counts=counts,
             failures=frozen(self.failures),
-            seconds=(self.ended or Clock.monotonic()) - self.started,
+            seconds=seconds,
             models=frozen(self.models),
             simulated=self.simulated,
             started_at=self.started_at,

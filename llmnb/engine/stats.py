@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from llmnb.decide.dice import roll
-from llmnb.engine.status import Clock, FailureCause, ModelShare, Sample
+from llmnb.engine.status import LATENCIES_SHOWN, Clock, FailureCause, ModelShare, Sample
 from llmnb.errors import LLMNBError, SchemaMismatch
 
-LATENCIES_SHOWN = 150
 MOST_SAMPLES = 120
 _KEPT = 500
 """Latencies kept for each quantile: enough for a p95, little enough to sort at every look."""

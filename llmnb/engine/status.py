@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
+
+LATENCIES_SHOWN = 150
+"""Latencies that a snapshot has at most."""
 
 State = Literal["running", "paused", "stopping", "stopped", "finished"]
 
@@ -275,6 +279,76 @@ class StatusSnapshot:
     def __repr__(self) -> str:
         return f"<StatusSnapshot {self.line()}>"
 
+    @classmethod
+    def merge(
+        cls, snapshots: Sequence[StatusSnapshot], *, state: State, seconds: float
+    ) -> StatusSnapshot:
+        """Return several pictures as one: counts add up, and so do failures and models.
+
+        Args:
+            snapshots: At least one.
+            state: What they are together.
+            seconds: Since the first began.
+
+        Returns:
+            The whole; its `total` is None and it has no `samples`, which do not add up.
+
+        Example:
+            >>> runs = [
+            ...     StatusSnapshot.empty("p", counts=StatusTracker(usd=usd)) for usd in (0.5, 0.25)
+            ... ]
+            >>> StatusSnapshot.merge(runs, state="running", seconds=2.0).counts.usd
+            0.75
+        """
+        latencies = tuple(value for one in snapshots for value in one.latencies)
+        latencies = latencies[-LATENCIES_SHOWN:]
+        ended = state in ("finished", "stopped")
+        return cls(
+            state=state,
+            total=None,
+            launched=sum(one.launched for one in snapshots),
+            completed=sum(one.completed for one in snapshots),
+            counts=_sum_of_counts(one.counts for one in snapshots),
+            failures=frozen(_added(one.failures for one in snapshots)),
+            waiting_on="" if ended else next((w for one in snapshots if (w := one.waiting_on)), ""),
+            in_flight=sum(one.in_flight for one in snapshots),
+            seconds=seconds,
+            project=snapshots[0].project,
+            models=frozen(_added(one.models for one in snapshots)),
+            simulated=any(one.simulated for one in snapshots),
+            started_at=min(one.started_at for one in snapshots),
+            ended_at=max(one.ended_at or 0.0 for one in snapshots) if ended else None,
+            pools=_pools(snapshots),
+            shares=_shares(snapshots),
+            causes=_causes(snapshots),
+            latencies=latencies,
+            p50=_quantile(latencies, 0.5),
+            p95=_quantile(latencies, 0.95),
+            requests_per_minute=sum(one.requests_per_minute for one in snapshots),
+            tokens_per_minute=sum(one.tokens_per_minute for one in snapshots),
+            budget_usd=snapshots[0].budget_usd,
+            waited_seconds=max(one.waited_seconds for one in snapshots),
+        )
+
+    @classmethod
+    def empty(cls, project: str, *, counts: StatusTracker | None = None) -> StatusSnapshot:
+        """Return the picture of a run of which nothing is known yet, or only its counts."""
+        return cls(
+            state="running",
+            total=None,
+            launched=0,
+            completed=0,
+            counts=counts or StatusTracker(),
+            failures=frozen({}),
+            waiting_on="",
+            in_flight=0,
+            seconds=0.0,
+            project=project,
+            models=frozen({}),
+            simulated=False,
+            started_at=Clock.wall(),
+        )
+
     @property
     def eta_seconds(self) -> float | None:
         """Seconds until it is done at the pace so far; None while nobody can know."""
@@ -334,3 +408,75 @@ class Clock:
 def frozen(counts: Mapping[str, int]) -> Mapping[str, int]:
     """Return a read-only copy."""
     return MappingProxyType(dict(counts))
+
+
+def _sum_of_counts(several: Iterable[StatusTracker]) -> StatusTracker:
+    found = StatusTracker()
+    for one in several:
+        for field in dataclasses.fields(one):
+            name, value = field.name, getattr(one, field.name)
+            put = max if name == "time_of_last_rate_limit_error" else _plus
+            setattr(found, name, put(getattr(found, name), value))
+    return found
+
+
+def _plus(one: float, other: float) -> float:
+    return one + other
+
+
+def _added(several: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for one in several:
+        found.update(one)
+    return dict(found)
+
+
+def _quantile(values: Sequence[float], part: float) -> float | None:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else None
+
+
+def _pools(snapshots: Sequence[StatusSnapshot]) -> tuple[PoolStatus, ...]:
+    """Return each model's pools as one: what is in flight adds up, a limit is what each is told."""
+    found: dict[tuple[str, str], PoolStatus] = {}
+    for one in (pool for snapshot in snapshots for pool in snapshot.pools):
+        known = found.get((one.provider, one.model))
+        found[one.provider, one.model] = (
+            one
+            if known is None
+            else dataclasses.replace(
+                known,
+                in_flight=known.in_flight + one.in_flight,
+                places=known.places + one.places,
+                paused_seconds=max(known.paused_seconds, one.paused_seconds),
+                is_open=known.is_open or one.is_open,
+            )
+        )
+    return tuple(found.values())
+
+
+def _shares(snapshots: Sequence[StatusSnapshot]) -> tuple[ModelShare, ...]:
+    rows: Counter[str] = Counter()
+    usd: dict[str, float | None] = {}
+    p50: dict[str, float | None] = {}
+    for one in (share for snapshot in snapshots for share in snapshot.shares):
+        rows[one.name] += one.rows
+        p50[one.name] = one.p50
+        before = usd.get(one.name)
+        usd[one.name] = before if one.usd is None else one.usd + (before or 0.0)
+    whole = sum(rows.values())
+    return tuple(
+        ModelShare(name=name, rows=count, share=count / whole, p50=p50[name], usd=usd[name])
+        for name, count in rows.most_common()
+        if count
+    )
+
+
+def _causes(snapshots: Sequence[StatusSnapshot]) -> tuple[FailureCause, ...]:
+    found: dict[str, FailureCause] = {}
+    for one in (cause for snapshot in snapshots for cause in snapshot.causes):
+        known = found.get(one.kind)
+        found[one.kind] = (
+            one if known is None else dataclasses.replace(known, rows=known.rows + one.rows)
+        )
+    return tuple(sorted(found.values(), key=lambda cause: -cause.rows))

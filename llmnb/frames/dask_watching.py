@@ -113,7 +113,7 @@ class ClusterRun(RunHandle[None]):
     def _fold(self, part: str, status: StatusSnapshot) -> None:
         self._ended_parts.add(part)
         known = [one for one in (self._ended, status) if one is not None]
-        self._ended = dask_status.merged(known, state="finished", seconds=0.0)
+        self._ended = StatusSnapshot.merge(known, state="finished", seconds=0.0)
 
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of all that is known."""
@@ -124,13 +124,13 @@ class ClusterRun(RunHandle[None]):
             if self._ended is not None:
                 pictures.insert(0, self._ended)
             if not pictures:
-                return dask_status.empty(self.project)
+                return StatusSnapshot.empty(self.project)
             state: State = "running"
             if self._is_over(now):
                 state = "stopped" if self._is_stopped else "finished"
             elif self._is_stopped:
                 state = "stopping"
-            found = dask_status.merged(
+            found = StatusSnapshot.merge(
                 pictures,
                 state=state,
                 seconds=(self._heard if state == "finished" else now) - self._began,

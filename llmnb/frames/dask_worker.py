@@ -9,9 +9,9 @@ from typing import Any
 
 from llmnb import bridge, settings
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
-from llmnb.engine.status import Clock
+from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.errors import Stopped
-from llmnb.frames import dask_cluster, dask_status, dask_watching, vectors, verbs
+from llmnb.frames import dask_cluster, dask_watching, vectors, verbs
 from llmnb.frames.dask_columns import fitting
 from llmnb.frames.dask_limits import Part, Terms, wishes
 from llmnb.frames.dask_work import Question, Work
@@ -42,7 +42,7 @@ def answered(partition: Any, work: Work) -> Any:
     question = work.question
     if not len(partition):
         project = str(question.given.get("project_name"))
-        nothing = dask_status.empty(project)
+        nothing = StatusSnapshot.empty(project)
         dask_watching.tell(work.id, uuid.uuid4().hex, nothing, "", is_done=True)
         return question.meta
     flight = _Flight(work, question)

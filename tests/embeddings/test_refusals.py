@@ -123,7 +123,7 @@ def test_only_what_failed_is_retried(asked):
     assert calls[before + 12 :] == [[TEXTS[3]]]
     assert run.vectors[3] == right(TEXTS[3])
     assert run.status().failures == {}
-    with pytest.raises(ValueError, match="No text failed for"):
+    with pytest.raises(ValueError, match="No row failed for"):
         run.retry_failed("RequestRejected")
 
 

@@ -212,4 +212,4 @@ def test_an_interrupted_script_is_interrupted(sim, tmp_path):
     code, said, _ = interrupted(sim, tmp_path, in_ipython=False)
 
     assert code == 130
-    assert said == "interrupted 40\n"
+    assert said == "interrupted 41\n"
