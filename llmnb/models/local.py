@@ -10,7 +10,7 @@ import logging
 import os
 from pathlib import Path
 
-from llmnb.adapters import gguf_files, llamacpp, weights
+from llmnb.adapters import llamacpp, weights
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import ConfigurationError
 from llmnb.models.target import HTTPTarget
@@ -29,14 +29,13 @@ EMBEDS = "embedding"
 def local_target(
     model: str, gen_type: str, load: llamacpp.LoadSettings | None = None
 ) -> LocalTarget:
-    """Return the target for a local model's name, or for the path or address of a GGUF file.
+    """Return the target for a local model's name, or for the path of a GGUF file.
 
     Nothing is started yet: a run that is answered by the store never loads the
     model. Weights that are missing are fetched here.
 
     Args:
-        model: A name such as ``"smollm2"``, the path of a GGUF file, or where one is to be
-            fetched from.
+        model: A name such as ``"smollm2"``, or the path of a GGUF file.
         gen_type: ``"chat"``, ``"text"`` or ``"embedding"``.
         load: How the model is loaded; None is the default.
 
@@ -59,8 +58,11 @@ def local_target(
 
 
 def _path_of(model: str) -> Path:
-    if gguf_files.is_address(model):
-        return _fetched(model)
+    if model.lower().startswith(("https://", "http://")):
+        raise ConfigurationError(
+            "A local model is a file on this machine: download the GGUF file, and name its path "
+            "as local/path/to/model.gguf."
+        )
     if model.lower().endswith(".gguf"):
         return Path(model).expanduser()
     found = weights.find(model or weights.SMOLLM2.name)
@@ -72,17 +74,8 @@ def _path_of(model: str) -> Path:
         return weights.pull(name, progress=progress)
 
 
-def _fetched(url: str) -> Path:
-    if not gguf_files.place_of(url).is_file():
-        logger.warning("local/%s: fetching it once.", gguf_files.name_of(url))
-    with weights.bar(0) as progress:
-        return gguf_files.fetch(url, progress=progress)
-
-
 def _name_of(model: str) -> str:
     """Return the name an answer is kept under; a path would carry somebody's folders."""
-    if gguf_files.is_address(model):
-        return gguf_files.name_of(model)
     return Path(model).stem if model.lower().endswith(".gguf") else model.lower()
 
 

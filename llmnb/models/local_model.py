@@ -23,8 +23,7 @@ class LocalModel(LLM):
     embeddings. The first request loads it; answers that are stored need no loading.
 
     Args:
-        model: ``"smollm2"``, the path of a GGUF file, or the https address of one, which
-            is fetched once; ``local/`` before it is understood.
+        model: ``"smollm2"``, or the path of a GGUF file; ``local/`` before it is understood.
         n_parallel: Requests answered at once, each in a slot of its own.
         n_ctx: Tokens that prompt and answer may have together, for each slot.
         n_threads: Threads; None: every core this process may use.
