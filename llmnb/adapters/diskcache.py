@@ -198,9 +198,7 @@ class Database:
             StoreError: If they cannot be saved.
         """
         now, (writer, _) = time.time(), self.begin_writing()
-        groups = [
-            {"now": now, "values": blob, "index": index} for blob, index in _packed(items)
-        ]
+        groups = [{"now": now, "values": blob, "index": index} for blob, index in _packed(items)]
         try:
             if len(groups) == 1:
                 writer.execute(_PUT, groups[0])  # outside a transaction it is one
