@@ -27,7 +27,7 @@ def test_the_lowest_both_pandas_and_every_python_are_tried():
     """
     entries = matrix.planned("3.11", ["3.13", "3.11", "3.12"])
 
-    assert [(one.name, one.python, one.pins, one.resolution) for one in entries] == [
+    assert [(entry.name, entry.python, entry.pins, entry.resolution) for entry in entries] == [
         ("lowest", "3.11", (), "lowest-direct"),
         ("pandas-2.2", "3.11", ("pandas==2.2.*",), "highest"),
         ("pandas-3", "3.11", ("pandas==3.*",), "highest"),
@@ -47,7 +47,7 @@ def test_versions_are_compared_as_numbers(tmp_path):
     usable, broken = matrix.usable_pythons(programs, "3.11")
 
     assert (set(usable), broken) == ({"3.20", "3.11", "3.12"}, [])
-    assert [one.name for one in matrix.planned("3.11", usable)][-2:] == ["3.12", "3.20"]
+    assert [entry.name for entry in matrix.planned("3.11", usable)][-2:] == ["3.12", "3.20"]
 
 
 def test_a_python_without_a_module_is_passed_over_and_said(tmp_path):
@@ -82,7 +82,7 @@ def test_every_extra_is_tried_or_said_not_to_be():
 
 def test_what_the_classifiers_promise_is_read():
     """
-    A promised Python that the machine lacks is told as not tried.
+    A promised Python that the machine lacks is listed as not tried.
     """
     project = project_file()["project"]
 
@@ -94,15 +94,17 @@ def test_an_address_of_a_registry_is_not_repeated():
     """
     What an installer says is printed without where it looked.
     """
-    told = matrix.without_addresses("no wheel at https://packages.example/simple/x/ for x")
+    message = matrix.without_addresses("no wheel at https://packages.example/simple/x/ for x")
 
-    assert told == "no wheel at (address) for x"
+    assert message == "no wheel at (address) for x"
 
 
-def test_an_unknown_entry_is_refused(capsys):
+def test_an_unknown_entry_is_refused(capsys, monkeypatch):
     """
     A mistyped name tries nothing.
     """
+    monkeypatch.setattr(matrix, "candidates", lambda uv: [sys.executable])
+
     with pytest.raises(SystemExit):
         matrix.main(["pandas-9"])
 

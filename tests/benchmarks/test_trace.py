@@ -1,4 +1,4 @@
-"""Promises of benchmarks/walk.py: which functions it counts, and how it follows a value."""
+"""Promises of benchmarks/trace.py: which functions it counts, and how it follows a value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from benchmarks import walk
+from benchmarks import trace
 
 HEIGHTS = {"decide": 0, "engine": 1, "frames": 2}
 
@@ -22,17 +22,17 @@ class Verbs:
 """
 ENGINE = """
 def take(options, finish, **rest):
-    found = []
-    thread = threading.Thread(target=lambda: found.append(decided(rest["prompt"])))
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(decided(rest["prompt"])))
     thread.start()
     thread.join()
-    return finish(found[0])
+    return finish(answers[0])
 
 def decided(prompt):
     return unseen(prompt + "!") and prompt
 
 def unseen(text):
-    return [one for one in text]
+    return [letter for letter in text]
 """
 
 
@@ -44,7 +44,7 @@ def package(tmp_path):
         path = tmp_path / "llmnb" / room / "code.py"
         path.parent.mkdir(parents=True)
         path.write_text(source)
-        spec = importlib.util.spec_from_file_location(f"walked_{room}", path)
+        spec = importlib.util.spec_from_file_location(f"traced_{room}", path)
         loaded[room] = importlib.util.module_from_spec(spec)
         loaded[room].threading = threading
         spec.loader.exec_module(loaded[room])
@@ -52,11 +52,11 @@ def package(tmp_path):
 
 
 @pytest.fixture
-def walked(package):
+def traced(package):
     """What asking with a prompt passes."""
     folder, rooms = package
     prompt = "".join(["a ", "prompt"])
-    watch = walk.Watch(folder, HEIGHTS, prompt)
+    watch = trace.Watch(folder, HEIGHTS, prompt)
     before = sys.getprofile()
     watch.begin()
     try:
@@ -67,33 +67,33 @@ def walked(package):
     return watch.taken()
 
 
-def names(places):
-    """Return the qualified names of places."""
-    return [name for _, name in places]
+def names(functions):
+    """Return the qualified names of functions."""
+    return [name for _, name in functions]
 
 
-def test_functions_of_all_threads_are_counted_once(walked):
+def test_functions_of_all_threads_are_counted_once(traced):
     """
     What runs on a thread that starts later counts, modules and other packages do not.
     """
-    assert set(names(walked.functions)) >= {"Verbs.ask", "Verbs.finish", "take", "decided"}
-    assert {file for file, _ in walked.functions} == {"frames/code.py", "engine/code.py"}
-    assert not {"<module>", "Thread.start"} & set(names(walked.functions))
-    assert walked.figures()["files"] == 2
+    assert set(names(traced.functions)) >= {"Verbs.ask", "Verbs.finish", "take", "decided"}
+    assert {file for file, _ in traced.functions} == {"frames/code.py", "engine/code.py"}
+    assert not {"<module>", "Thread.start"} & set(names(traced.functions))
+    assert traced.figures()["files"] == 2
 
 
-def test_a_value_is_followed_by_what_it_is(walked):
+def test_a_value_is_followed_by_what_it_is(traced):
     """
     Among keywords too; a new text made of it is another value.
     """
-    assert names(walked.prompt) == ["Verbs.ask", "take", "decided", "Verbs.finish"]
+    assert names(traced.prompt) == ["Verbs.ask", "take", "decided", "Verbs.finish"]
 
 
-def test_a_call_that_climbs_is_found(walked):
+def test_a_call_that_climbs_is_found(traced):
     """
     A function that a higher floor handed down takes the value up again.
     """
-    assert [(caller[1], callee[1]) for caller, callee in walked.climbs] == [
+    assert [(caller[1], callee[1]) for caller, callee in traced.climbs] == [
         ("take", "Verbs.finish")
     ]
 
@@ -102,11 +102,11 @@ def test_every_room_of_the_project_has_a_floor():
     """
     The contract names every folder and file of the package but those beside the house.
     """
-    heights = walk.floors(walk.HERE)
+    heights = trace.floors(trace.HERE)
     rooms = {
-        walk.room(path.relative_to(walk.HERE / "llmnb").as_posix())
-        for path in (walk.HERE / "llmnb").rglob("*.py")
+        trace.room(path.relative_to(trace.HERE / "llmnb").as_posix())
+        for path in (trace.HERE / "llmnb").rglob("*.py")
     }
 
-    assert rooms - set(heights) - set(walk.ASIDE) == {"__init__"}
+    assert rooms - set(heights) - set(trace.ASIDE) == {"__init__"}
     assert heights["errors"] == 0 < heights["engine"] < heights["frames"]

@@ -1,6 +1,6 @@
 """Which functions one row of `df.llm.generate` passes, and which of them are handed the prompt.
 
-Run as ``python -m benchmarks.walk [--tree FOLDER] [--names]``, with Python 3.11, for which the
+Run as ``python -m benchmarks.trace [--tree FOLDER] [--names]``, with Python 3.11, for which the
 figures are compared. It counts: it times nothing.
 
 Two rows are asked of a simulated provider in a process of its own, one after another: one that has
@@ -37,12 +37,12 @@ ASIDE = ("testing",)
 FRONT_DOOR = 1_000
 """The height of `__init__.py`, which no floor names: above everything."""
 
-Place = tuple[str, str]
+Function = tuple[str, str]
 """A file below llmnb/ and a qualified name in it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Walk:
+class Trace:
     """What one row passed.
 
     Args:
@@ -51,9 +51,9 @@ class Walk:
         climbs: The calls, as caller and callee, that took the prompt to a higher floor.
     """
 
-    functions: frozenset[Place]
-    prompt: tuple[Place, ...]
-    climbs: tuple[tuple[Place, Place], ...]
+    functions: frozenset[Function]
+    prompt: tuple[Function, ...]
+    climbs: tuple[tuple[Function, Function], ...]
 
     def figures(self) -> dict[str, int]:
         """Return the counts by their names."""
@@ -66,9 +66,9 @@ class Walk:
         }
 
 
-def files(places: Sequence[Place] | frozenset[Place]) -> int:
+def files(functions: Sequence[Function] | frozenset[Function]) -> int:
     """Return how many files some functions stand in."""
-    return len({file for file, _ in places})
+    return len({file for file, _ in functions})
 
 
 def floors(tree: Path) -> dict[str, int]:
@@ -105,10 +105,10 @@ class Watch:
         self._root = f"{package}/"
         self._heights = heights
         self._prompt = prompt
-        self._places: dict[CodeType, Place | None] = {}
-        self._functions: set[Place] = set()
-        self._handed: dict[Place, None] = {}
-        self._climbs: dict[tuple[Place, Place], None] = {}
+        self._functions_of: dict[CodeType, Function | None] = {}
+        self._functions: set[Function] = set()
+        self._handed: dict[Function, None] = {}
+        self._climbs: dict[tuple[Function, Function], None] = {}
 
     def begin(self) -> None:
         """Watch this thread and all that start from now on."""
@@ -120,60 +120,60 @@ class Watch:
         sys.setprofile(None)
         threading.setprofile(None)  # type: ignore[arg-type]
 
-    def taken(self) -> Walk:
+    def taken(self) -> Trace:
         """Return what was noted and begin anew."""
-        walk = Walk(frozenset(self._functions), tuple(self._handed), tuple(self._climbs))
+        trace = Trace(frozenset(self._functions), tuple(self._handed), tuple(self._climbs))
         self._functions, self._handed, self._climbs = set(), {}, {}
-        return walk
+        return trace
 
     def _note(self, frame: FrameType, event: str, _: object) -> None:
-        if event != "call" or (place := self._place(frame.f_code)) is None:
+        if event != "call" or (function := self._function(frame.f_code)) is None:
             return
-        self._functions.add(place)
+        self._functions.add(function)
         if any(value is self._prompt for value in arguments(frame)):
-            self._handed[place] = None
+            self._handed[function] = None
             caller = self._caller(frame)
-            if caller is not None and self._height(caller) < self._height(place):
-                self._climbs[caller, place] = None
+            if caller is not None and self._height(caller) < self._height(function):
+                self._climbs[caller, function] = None
 
-    def _place(self, code: CodeType) -> Place | None:
-        if code in self._places:
-            return self._places[code]
+    def _function(self, code: CodeType) -> Function | None:
+        if code in self._functions_of:
+            return self._functions_of[code]
         file = code.co_filename.removeprefix(self._root)
         is_ours = file != code.co_filename and room(file) not in ASIDE
         # Bodies of modules and classes lack this flag.
         is_function = bool(code.co_flags & inspect.CO_OPTIMIZED)
-        place = (file, code.co_qualname) if is_ours and is_function else None
-        self._places[code] = place
-        return place
+        function = (file, code.co_qualname) if is_ours and is_function else None
+        self._functions_of[code] = function
+        return function
 
-    def _caller(self, frame: FrameType) -> Place | None:
+    def _caller(self, frame: FrameType) -> Function | None:
         above = frame.f_back
         while above is not None:
-            if (place := self._place(above.f_code)) is not None:
-                return place
+            if (function := self._function(above.f_code)) is not None:
+                return function
             above = above.f_back
         return None
 
-    def _height(self, place: Place) -> int:
-        return self._heights.get(room(place[0]), FRONT_DOOR)
+    def _height(self, function: Function) -> int:
+        return self._heights.get(room(function[0]), FRONT_DOOR)
 
 
 def arguments(frame: FrameType) -> list[object]:
     """Return the values a function was called with, those of `*args` and `**kwargs` included."""
     code = frame.f_code
     named = code.co_argcount + code.co_kwonlyargcount
-    found = [frame.f_locals.get(name) for name in code.co_varnames[:named]]
+    values = [frame.f_locals.get(name) for name in code.co_varnames[:named]]
     rest = code.co_varnames[named : named + 2]
     if code.co_flags & inspect.CO_VARARGS:
-        found += frame.f_locals.get(rest[0], ())
+        values += frame.f_locals.get(rest[0], ())
         rest = rest[1:]
     if code.co_flags & inspect.CO_VARKEYWORDS:
-        found += frame.f_locals.get(rest[0], {}).values()
-    return found
+        values += frame.f_locals.get(rest[0], {}).values()
+    return values
 
 
-def walks(tree: Path) -> tuple[Walk, Walk]:
+def traces(tree: Path) -> tuple[Trace, Trace]:
     """Ask one row twice; return what the sent one passed, and what the cached one did.
 
     Args:
@@ -193,7 +193,7 @@ def walks(tree: Path) -> tuple[Walk, Walk]:
     frame = pd.DataFrame({"review": ["Arrived a week late."]})
     taken = []
     with SimulatedProvider.spawn() as provider, tempfile.TemporaryDirectory() as folder:
-        llmnb.configure(cache_dir=folder, project_name="walk")
+        llmnb.configure(cache_dir=folder, project_name="trace")
         model: Callable[..., Any] = llmnb.LLM  # the options differ between the trees compared
         asked = model(url=provider.base_url, api_key="k", model="m")
         watch.begin()
@@ -210,7 +210,7 @@ def walks(tree: Path) -> tuple[Walk, Walk]:
     return taken[0], taken[1]
 
 
-def lines(sent: Walk, cached: Walk, names: bool) -> list[str]:
+def lines(sent: Trace, cached: Trace, names: bool) -> list[str]:
     """Return the figures as text, and on request every name."""
     either = sent.functions | cached.functions
     figures = {"sent": sent.figures(), "cached": cached.figures()}
@@ -227,12 +227,12 @@ def lines(sent: Walk, cached: Walk, names: bool) -> list[str]:
 
 def main(arguments_: Sequence[str] | None = None) -> None:
     """Print the figures of a tree."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.walk")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.trace")
     parser.add_argument("--tree", type=Path, default=HERE, metavar="FOLDER")
     parser.add_argument("--names", action="store_true", help="list every function")
     parser.add_argument("--json", action="store_true", help="the counts as JSON")
     options = parser.parse_args(arguments_)
-    sent, cached = walks(options.tree.resolve())
+    sent, cached = traces(options.tree.resolve())
     if options.json:
         print(json.dumps({"sent": sent.figures(), "cached": cached.figures()}))
     else:
