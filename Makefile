@@ -2,7 +2,7 @@
 
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test test-slow bench bench-peers lint clean
+.PHONY: help demo quick test test-slow matrix bench bench-peers lint dist clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,10 @@ test-slow: ## install what only they need, then run the tests that take minutes
 	@bash tools/bootstrap slow
 	@bash tools/check slow
 
+matrix: ## the quick tests with the lowest versions, pandas 2.2 and 3, and every Python here
+	@bash tools/bootstrap python
+	@$(PYTHON) tools/matrix
+
 bench: ## what it costs, as ratios to bare aiohttp
 	@bash tools/bootstrap python
 	@$(PYTHON) -m benchmarks --write docs/benchmarks.md
@@ -34,6 +38,10 @@ bench-peers: ## the same work done by llmnb and by its peers, each in its own en
 lint: ## ruff, mypy and the contracts of the floors
 	@bash tools/bootstrap python
 	@bash tools/check lint
+
+dist: ## build wheel and sdist, install them into an empty environment, run the demo there
+	@bash tools/bootstrap python
+	@bash tools/dist
 
 clean: ## remove everything that was made here, answers in .cache/ excepted
 	@rm -rf .venv .tools build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -37,15 +37,15 @@ _RAW = 1
 _PUT = """
 INSERT INTO Cache (key, raw, store_time, expire_time, access_time, access_count, tag, size, mode,
                    filename, value)
-SELECT json_extract(value, '$[0]'), 1, ?1, NULL, ?1, 0, NULL, json_extract(value, '$[2]'), 1,
-       NULL, substr(?2, json_extract(value, '$[1]'), json_extract(value, '$[2]'))
-FROM json_each(?3) WHERE true
+SELECT json_extract(value, '$[0]'), 1, :now, NULL, :now, 0, NULL, json_extract(value, '$[2]'), 1,
+       NULL, substr(:values, json_extract(value, '$[1]'), json_extract(value, '$[2]'))
+FROM json_each(:index) WHERE true
 ON CONFLICT (key, raw) DO UPDATE SET store_time = excluded.store_time,
     access_time = excluded.access_time, size = excluded.size, mode = 1, filename = NULL,
     value = excluded.value
 """
 """Saves a group, given as one blob and a list of ``[key, start, length]``, as diskcache keeps a
-value inline.
+value inline. Its placeholders have names because Python 3.14 refuses numbers (``?1``) with a tuple.
 
 Python's lock is given up once a statement, and the writing thread has to win it back from a busy
 loop each time: one statement for a group, and a commit of its own, costs one turn.
@@ -198,7 +198,7 @@ class Database:
             StoreError: If they cannot be saved.
         """
         now, (writer, _) = time.time(), self.begin_writing()
-        groups = [(now, blob, index) for blob, index in _packed(items)]
+        groups = [{"now": now, "values": blob, "index": index} for blob, index in _packed(items)]
         try:
             if len(groups) == 1:
                 writer.execute(_PUT, groups[0])  # outside a transaction it is one

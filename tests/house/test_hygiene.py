@@ -12,7 +12,20 @@ LARGEST_BYTES = 400_000
 """No file is larger; tables and pictures are cut to size."""
 
 TEXT_SUFFIXES = {
-    *("", ".cfg", ".css", ".csv", ".html", ".ini", ".ipynb", ".js", ".json", ".jsonl", ".lua"),
+    *(
+        "",
+        ".cff",
+        ".cfg",
+        ".css",
+        ".csv",
+        ".html",
+        ".ini",
+        ".ipynb",
+        ".js",
+        ".json",
+        ".jsonl",
+        ".lua",
+    ),
     *(".md", ".py", ".pyi", ".sh", ".svg", ".toml", ".txt", ".typed", ".yaml", ".yml"),
 }
 BINARY_SUFFIXES = {".png", ".parquet"}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
+import sys
 import tomllib
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,3 +48,19 @@ def kept_files() -> tuple[Path, ...]:
     else:
         found = (ROOT / name for name in listing.stdout.decode().split("\0") if name)
     return tuple(sorted(path for path in found if path.is_file() and not path.is_symlink()))
+
+
+@cache
+def tool(name: str) -> ModuleType:
+    """Return a program of tools/ that is written in Python, as a module."""
+    loader = SourceFileLoader(f"tools_{name}", str(ROOT / "tools" / name))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[loader.name] = module  # dataclasses look their module up
+    was_writing, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = was_writing
+    return module

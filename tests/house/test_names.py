@@ -1,0 +1,244 @@
+"""Promises about names: the words of the first house go, and none that is gone comes back."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+
+import pytest
+from tree import ROOT
+
+METAPHORS = {
+    *("airborne", "courier", "desk", "flight", "guest", "letterhead", "passenger", "shelf"),
+    "voyage",
+}
+"""Words that no name and no sentence of code or docs uses; "in flight" is the field's word."""
+
+NAMES = {
+    *("agreement", "barren", "board", "dead", "depart", "ending", "episode", "few", "foreign"),
+    *("forms", "found", "given", "hear", "held", "house", "keeping", "knock", "land", "landing"),
+    *("naming", "one", "owned", "paying", "pieces", "place", "rail", "say", "speak", "strip"),
+    *("tally", "telling", "terms", "told", "walk", "wall", "way", "wishes", "words"),
+}
+"""Words that nothing is called: no file, class, function, parameter or variable."""
+
+ALLOWED = {
+    "agreement": "frames rate_limiter tests/rate_limiter",
+    "airborne": "embeddings",
+    "board": "engine",
+    "courier": "batches tests/batches",
+    "dead": "engine tests/adapters tests/decide tests/engine",
+    "depart": "engine",
+    "desk": "frames llmnb notebook testing tests/notebook tests/testing tests/wire wire",
+    "ending": "batches engine notebook testing",
+    "episode": "decide tests/decide",
+    "few": (
+        "adapters frames notebook tests/decide tests/embeddings tests/engine tests/frames "
+        "tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
+    ),
+    "flight": (
+        "docs engine frames llmnb testing tests/adapters tests/decide tests/engine "
+        "tests/frames tests/kernel tests/support tests/testing wire"
+    ),
+    "foreign": "engine frames tests/decide tests/house tests/notebook tests/store tests/wire wire",
+    "forms": "adapters models notebook tests/models wire",
+    "found": (
+        "adapters batches cli decide embeddings engine frames generation llmnb models "
+        "notebook rate_limiter schemas store testing tests tests/adapters tests/batches "
+        "tests/benchmarks tests/browser tests/cli tests/decide tests/embeddings tests/engine "
+        "tests/faults tests/frames tests/generation tests/house tests/kernel tests/models "
+        "tests/notebook tests/protocol tests/schemas tests/store tests/support tests/testing "
+        "tests/tools tests/wire wire"
+    ),
+    "given": (
+        "adapters batches embeddings engine frames generation llmnb models notebook "
+        "rate_limiter testing tests tests/adapters tests/decide tests/embeddings tests/engine "
+        "tests/generation tests/house tests/models tests/notebook tests/rate_limiter "
+        "tests/schemas tests/store tests/support tests/testing tests/wire wire"
+    ),
+    "guest": "batches frames models tests/models",
+    "hear": "frames llmnb models rate_limiter tests/cost tests/kernel",
+    "held": (
+        "decide embeddings engine frames notebook rate_limiter store tests/decide "
+        "tests/engine tests/generation tests/kernel tests/models tests/notebook "
+        "tests/rate_limiter tests/store tests/support tests/testing tests/wire"
+    ),
+    "house": "testing wire",
+    "keeping": "batches engine frames tests/embeddings",
+    "knock": "decide",
+    "land": "decide embeddings engine",
+    "landing": "engine",
+    "letterhead": "adapters tests/faults",
+    "naming": "frames",
+    "one": (
+        "adapters batches cli decide embeddings engine frames generation llmnb models "
+        "notebook rate_limiter schemas store testing tests tests/adapters tests/batches "
+        "tests/browser tests/cli tests/cost tests/decide tests/embeddings tests/engine "
+        "tests/faults tests/frames tests/generation tests/house tests/kernel tests/models "
+        "tests/notebook tests/protocol tests/rate_limiter tests/schemas tests/seeds "
+        "tests/store tests/support tests/testing tests/tools tests/wire wire"
+    ),
+    "owned": "adapters models tests/models",
+    "passenger": "engine",
+    "paying": "engine",
+    "pieces": (
+        "adapters batches embeddings models notebook schemas store testing tests/adapters "
+        "tests/embeddings tests/engine tests/faults tests/generation tests/models "
+        "tests/notebook tests/protocol tests/support tests/testing tests/tools tests/wire "
+        "wire"
+    ),
+    "place": (
+        "adapters batches cli decide embeddings engine frames generation llmnb models "
+        "notebook rate_limiter schemas store testing tests/adapters tests/batches tests/cli "
+        "tests/decide tests/embeddings tests/engine tests/faults tests/frames "
+        "tests/generation tests/house tests/models tests/notebook tests/rate_limiter "
+        "tests/schemas tests/store tests/support tests/wire wire"
+    ),
+    "rail": "batches notebook tests/notebook",
+    "say": (
+        "adapters frames generation llmnb notebook rate_limiter testing tests tests/adapters "
+        "tests/cli tests/embeddings tests/notebook tests/protocol tests/store tests/testing "
+        "tests/wire"
+    ),
+    "shelf": "embeddings notebook tests/adapters tests/embeddings tests/frames tests/notebook",
+    "speak": "rate_limiter tests/wire",
+    "strip": "notebook tests/browser tests/marimo tests/notebook",
+    "tally": "batches embeddings notebook",
+    "telling": "engine frames rate_limiter",
+    "terms": "frames",
+    "told": (
+        "batches decide engine frames generation llmnb models notebook rate_limiter tests "
+        "tests/adapters tests/batches tests/benchmarks tests/browser tests/cli tests/decide "
+        "tests/embeddings tests/engine tests/frames tests/generation tests/kernel "
+        "tests/models tests/notebook tests/protocol tests/rate_limiter tests/schemas "
+        "tests/store tests/support tests/testing tests/tools tests/wire wire"
+    ),
+    "voyage": "docs embeddings engine tests/adapters tests/engine tests/wire",
+    "walk": "batches engine tests/kernel",
+    "wall": "decide engine tests/engine",
+    "way": (
+        "adapters batches decide embeddings frames models notebook tests/adapters "
+        "tests/batches tests/browser tests/engine tests/faults tests/frames tests/generation "
+        "tests/models tests/rate_limiter tests/schemas tests/store tests/support tests/tools "
+        "tests/wire"
+    ),
+    "wishes": "frames testing tests/frames",
+    "words": (
+        "adapters batches cli engine frames generation llmnb models notebook rate_limiter "
+        "schemas store testing tests tests/adapters tests/batches tests/benchmarks tests/cli "
+        "tests/engine tests/frames tests/generation tests/kernel tests/models tests/notebook "
+        "tests/schemas tests/store tests/support tests/testing tests/tools tests/wire wire"
+    ),
+}
+"""Where a word still stands: rooms of llmnb/ and folders of tests/, and docs.
+
+The list only shrinks: a room that is rid of a word is taken off, and a word that is gone
+everywhere has no line here. What to say instead stands in docs/architecture.md.
+"""
+
+_DEFINED = re.compile(
+    r"\b(?:def|class)\s+(\w+)|^ *(?:self\.)?(\w+)(?::[^=\n]+)? = |\bfor ([\w, ]+) in\b"
+    r"|\bas (\w+)|[(,]\s*\*{0,2}(\w+): \w",
+    re.MULTILINE,
+)
+_PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_IN_FLIGHT = re.compile(r"(?:\bin|single)[\s_-]+flights?", re.IGNORECASE)
+_METAPHORS = {
+    word: (
+        stem,
+        re.compile(rf"(?:(?<![A-Za-z]){stem[0]}|{stem[0].upper()}){stem[1:]}{end}(?![a-z])"),
+    )
+    for word in METAPHORS
+    for stem, end in [("shel", "(?:f|ves)") if word == "shelf" else (word, "s?")]
+}
+"""Of each metaphor what every form of it begins with, and the pattern of its forms."""
+
+
+def parts(name: str) -> set[str]:
+    """Return the words of a name, in lower case and as they stand."""
+    return {part.lower() for part in _PARTS.findall(name)}
+
+
+def words_in(path: Path, text: str) -> set[str]:
+    """Return the words of both lists that a file uses."""
+    lower = f"{path.stem}\n{text}".lower()
+    used = {
+        word
+        for word, (stem, pattern) in _METAPHORS.items()
+        if stem in lower and pattern.search(_IN_FLIGHT.sub("", f"{path.stem}\n{text}"))
+    }
+    if path.suffix == ".py":
+        names = {path.stem, *(name for match in _DEFINED.findall(text) for name in match if name)}
+        used |= NAMES & set().union(*map(parts, names))
+    return used
+
+
+def room(path: Path) -> str:
+    """Return the room of a file: a folder of llmnb/, a folder of tests/ as such, or docs."""
+    inside = path.relative_to(ROOT).parts
+    if inside[0] == "llmnb":
+        return inside[1] if len(inside) > 2 else "llmnb"
+    return "/".join(inside[:2]) if len(inside) > 2 and inside[0] == "tests" else inside[0]
+
+
+@cache
+def uses() -> dict[str, set[str]]:
+    """Return the rooms in which each word stands."""
+    rooms: defaultdict[str, set[str]] = defaultdict(set)
+    for folder, pattern in (("llmnb", "*.py"), ("tests", "*.py"), ("docs", "*.md")):
+        for path in (ROOT / folder).rglob(pattern):
+            if path != Path(__file__) and path.name != "architecture.md":
+                for word in words_in(path, path.read_text(encoding="utf-8")):
+                    rooms[word].add(room(path))
+    return rooms
+
+
+@pytest.mark.parametrize("word", sorted(METAPHORS | NAMES))
+def test_a_word_comes_back_nowhere(word):
+    """
+    Where a word is gone it stays gone; what to say instead is in docs/architecture.md.
+    """
+    assert uses()[word] - set(ALLOWED.get(word, "").split()) == set()
+
+
+@pytest.mark.parametrize("word", ALLOWED)
+def test_the_list_of_exceptions_shrinks(word):
+    """
+    A room that is rid of a word is no exception any more.
+    """
+    assert set(ALLOWED[word].split()) - uses()[word] == set()
+
+
+def test_the_lists_are_those_of_the_docs():
+    """
+    The glossary of docs/architecture.md has every word, and no other.
+    """
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^\| not \| but \|\n\|---\|---\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    left = [row.split("|")[1] for row in table.splitlines()]
+    listed = {word.strip() for cell in left for word in cell.split(",")}
+
+    assert listed == METAPHORS | NAMES
+    assert set(ALLOWED) <= listed
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("class FlightDeck: ...", {"flight"}),
+        ("# requests in flight, single-flight", set()),
+        ("books on shelves", {"shelf"}),
+        ("def held_back(rows_told: int): ...", {"held", "told"}),
+        ("for one in rows: ...", {"one"}),
+        ("text.strip(); # one of the words", set()),
+        ("self.place = 1", {"place"}),
+        ("placement = 1", set()),
+    ],
+)
+def test_words_are_seen_in_names_and_metaphors_in_sentences(text, words):
+    """
+    A name is read by its parts; a common word in a sentence is no name.
+    """
+    assert words_in(Path("x.py"), text) == words
