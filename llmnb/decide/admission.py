@@ -79,6 +79,14 @@ class Admission:
         self.reason = reason  # type: ignore[assignment]
         return longest
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no request may go before one ends; `reason` says so then."""
+        if self.in_flight < self.concurrency:
+            return False
+        self.reason = "concurrency"
+        return True
+
     def admit(self, tokens: float, now: float) -> None:
         """Let one request go; ask `wait` first."""
         self.in_flight += 1

@@ -186,7 +186,7 @@ class Account:
 
     def wait(self, tokens: float, now: float) -> float:
         """Return the seconds until all limits let such a request go; infinity is "later"."""
-        tokens = self.charged(tokens)
+        tokens *= self.announced.charge.factor
         delay = self.admission.wait(tokens, now)
         if delay <= 0 and (delay := self.announced.wait(now, tokens)) > 0:
             self.admission.reason = self.announced.held

@@ -245,7 +245,11 @@ class Flight:
                 self.call = chosen
                 self._begin_anew()
             try:
-                outcome, ticket, gate = await self._once(is_first)
+                if self.voyage.prepare is not None:
+                    await self.voyage.ready()
+                budget = self.voyage.budget
+                asking = self._admitted_and_sent if budget is None else self._within_budget
+                outcome, ticket, gate = await asking(self.call, is_first)
             except Held:
                 continue
             except _AskedElsewhere:
@@ -288,13 +292,12 @@ class Flight:
                 return one
         return min(waits, key=lambda pair: pair[0])[1]
 
-    async def _once(self, is_first: bool) -> tuple[Answered | LLMNBError, Ticket, Gate]:
+    async def _within_budget(
+        self, call: Call, is_first: bool
+    ) -> tuple[Answered | LLMNBError, Ticket, Gate]:
         """Send one request, reserved in dollars, tokens and places, settled in every case."""
-        call, voyage, budget = self.call, self.voyage, self.voyage.budget
-        if voyage.prepare is not None:
-            await voyage.ready()
-        if budget is None:
-            return await self._admitted_and_sent(call, is_first)
+        voyage, budget = self.voyage, self.voyage.budget
+        assert budget is not None
         most = call.target.highest_price(call) or 0.0
         try:
             await budget.reserve(most)

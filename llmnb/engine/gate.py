@@ -362,6 +362,8 @@ class Gate:
             if queue is lane.again and lane.waiting:
                 health.on_repeat(ticket)
             turn.future.set_result(ticket)
+            if account.admission.is_full:
+                break  # nobody's turn comes before a request ends
             now = self.clock()
         if lanes.due:
             soonest = min(soonest, max(0.0, lanes.due[0][0] - now))

@@ -143,13 +143,14 @@ class HTTPTarget:
         key = self._key_of(decisive, sample, extra)
         if before is not None:
             written = self._dialect.body(before, model=self.model, params=params)
-        if before is not None or body is not written or not canonical.TIERS.isdisjoint(body):
+        # The canonical bytes are a good body themselves, unless a field was left out of them.
+        is_whole = canonical.UNDECIDING.isdisjoint(body)
+        is_tierless = is_whole or canonical.TIERS.isdisjoint(body)
+        if before is not None or body is not written or not is_tierless:
             older = self._key_of(canonical.released(written), sample, extra)
             key = RenamedKey(key, older)
-        # The canonical bytes are a good body themselves, unless a field was left out of them.
-        is_partial = not canonical.UNDECIDING.isdisjoint(body)
-        wire = canonical.encoded(body) if is_partial else decisive
-        call = Call(target=self, body=body, canonical=decisive, wire=wire, key=key)
+        wire = decisive if is_whole else canonical.encoded(body)
+        call = Call(self, body, decisive, wire, key)
         if self._dialect.name == "openai.embeddings":
             call.verify = functools.partial(checked, inputs=inputs_in(body))
         return call

@@ -50,7 +50,9 @@ def canonical(body: Mapping[str, Any], without: frozenset[str] = UNDECIDING) -> 
         names = sorted(body)
     except TypeError:
         raise _unwritable("a field's name is not text") from None
-    return encoded({name: body[name] for name in names if name not in without})
+    if not without.isdisjoint(body):
+        names = [name for name in names if name not in without]
+    return encoded(dict(zip(names, map(body.__getitem__, names), strict=True)))
 
 
 def with_plain_numbers(body: dict[str, Any]) -> dict[str, Any]:

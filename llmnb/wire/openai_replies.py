@@ -121,7 +121,7 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         return None
     read = written = reasoning = usd = None
     prompt, completion = count(found.get("prompt_tokens")), count(found.get("completion_tokens"))
-    total = count(found.get("total_tokens"))
+    total = None
     if isinstance(details := found.get("prompt_tokens_details"), dict):
         # Most often 0 or absent: then there is nothing to check.
         read = (value := details.get("cached_tokens")) and count(value)
@@ -131,6 +131,8 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         usd = dollars(found)
     if isinstance(details := found.get("completion_tokens_details"), dict):
         reasoning = (value := details.get("reasoning_tokens")) and count(value)
+    if reasoning or not (prompt and completion):  # else the total tells nothing new
+        total = count(found.get("total_tokens"))
         if reasoning and prompt and completion is not None and total:
             # xAI counts the reasoning beside the answer; the total tells.
             completion += reasoning if total == prompt + completion + reasoning else 0
@@ -142,7 +144,7 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         cache_read=read or 0,
         cache_write=written or 0,
         reasoning=reasoning or 0,
-        tier=tier(body),
+        tier=tier(body) if "service_tier" in body else None,
         usd=usd,
     )
 

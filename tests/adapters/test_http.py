@@ -220,7 +220,7 @@ async def test_what_nobody_asked_for_is_never_the_next_answer(client):
     with ScriptServer([reply(GOOD), 0.05, other, "keep", "stall"], [reply(GOOD)]) as server:
         first = await ask(client, server.url)
         async with asyncio.timeout(5):
-            while not any(one.should_close for one, _ in _idle(client)):  # noqa: ASYNC110 - who would tell
+            while not any(one.should_close for one in _idle(client)):  # noqa: ASYNC110 - who would tell
                 await asyncio.sleep(0.01)
         second = await ask(client, server.url)
 
@@ -230,7 +230,22 @@ async def test_what_nobody_asked_for_is_never_the_next_answer(client):
 
 def _idle(client):
     """Return the connections in the pool that nobody uses."""
-    return [one for kept in client._pool._conns.values() for one in kept]
+    pool = client._pool
+    just_used = [one.protocol for kept in pool._kept.values() for one, _ in kept]
+    return just_used + [one for kept in pool._conns.values() for one, _ in kept]
+
+
+async def test_a_connection_that_no_request_has_wanted_goes_to_the_librarys_pool(client):
+    """
+    There it is closed once it has been idle for long; until then the next request has it.
+    """
+    with ScriptServer([reply(GOOD), "keep", reply(GOOD)]) as server:
+        await ask(client, server.url)
+        client._pool._hand_over()
+        idle = sum(map(len, client._pool._conns.values()))
+        await ask(client, server.url)
+
+    assert (idle, server.connections) == (1, 1)
 
 
 async def test_the_leave_to_go_on_is_not_the_reply(client):

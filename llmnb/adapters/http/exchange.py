@@ -157,6 +157,8 @@ async def exchange(
         result = await read(Received(message.code, message.headers, content))
         if transport.get_write_buffer_size():
             connection.close()  # it was answered before it was asked: no more on this line
+        else:
+            pool.keep(letterhead.address, connection)
         return result
     except BaseException:
         connection.close()
@@ -164,7 +166,6 @@ async def exchange(
     finally:
         if timer is not None:
             timer.cancel()
-        connection.release()
 
 
 class _Patience:

@@ -64,7 +64,8 @@ class Reading:
             first_token = await self._stream(content, _known(encoding), self._feed)
             body = b""
         elif encoding is None and self._is_small(received):
-            body = await content.read()
+            # Most small bodies have come whole by now.
+            body = content.read_nowait() if content.is_eof() else await content.read()
         else:
             body = await self._bounded(content, _known(encoding))
         return RawReply(
