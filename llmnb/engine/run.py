@@ -115,6 +115,7 @@ class Run:
                 now=now,
                 run=walk,
                 elsewhere=walk.elsewhere,
+                beside=walk.beside,
             ),
             in_flight=in_flight,
             seconds=end - walk.started,

@@ -106,9 +106,8 @@ class _Commits:
         self.own = 0
 
     def begin(self) -> None:
-        self.cells[_COMMITS] += (
-            self.cells[_COMMITS] & 1
-        )  # a process died in the midst of its commit
+        # It is odd where a process died in the midst of its commit.
+        self.cells[_COMMITS] += self.cells[_COMMITS] & 1
         self.step()
 
     def step(self) -> None:
@@ -178,7 +177,7 @@ class Claims:
     def _elsewhere(self) -> int:
         """Return the commits of other processes, each counted twice."""
         commits = self._commits
-        return 0 if commits is None else commits.cells[0] - commits.own
+        return 0 if commits is None else commits.cells[_COMMITS] - commits.own
 
     @contextlib.contextmanager
     def committing(self) -> Iterator[None]:
