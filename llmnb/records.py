@@ -25,6 +25,10 @@ Source = Literal["sent", "cached", "reused", "merged"]
 """Where an answer came from: a request, the own project, another one, a twin in flight."""
 
 
+REQUEST_SECONDS = 600.0
+"""How long a whole request may take, from its first byte to the last one of its reply."""
+
+
 class Secret(str):
     """A key, or a header with one: text that is not shown and does not travel.
 

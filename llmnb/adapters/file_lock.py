@@ -57,22 +57,24 @@ def _locked_by_library(path: Path, timeout: float) -> Callable[[], object]:
     return lock.release
 
 
-def try_lock_byte(descriptor: int, offset: int) -> bool:
+def try_lock_byte(descriptor: int, offset: int, *, is_shared: bool = False) -> bool:
     """Lock one byte of an open file without waiting; return whether it is ours now.
 
     The operating system gives the byte back when the process dies. Where there are locks of an
     open file description they are used: an ordinary one is lost as soon as any descriptor of the
-    file is closed anywhere in the process.
+    file is closed anywhere in the process. A lock that is ours already is kept, or changed in one
+    step to the kind that is asked for; where that fails it stays what it was.
 
     Args:
         descriptor: An open, writable file; keep it open for as long as the lock is needed.
         offset: Which byte; it may lie beyond the end of the file.
+        is_shared: Whether others may have a shared lock on it at the same time.
 
     Raises:
         OSError: If this file system, or this operating system, cannot lock.
     """
     try:
-        _lock(descriptor, offset)
+        _lock(descriptor, offset, is_shared)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False
@@ -83,31 +85,32 @@ def try_lock_byte(descriptor: int, offset: int) -> bool:
 if sys.platform == "win32":
     _locked_whole = _locked_by_library
 
-    def _lock(descriptor: int, offset: int) -> None:
+    def _lock(descriptor: int, offset: int, is_shared: bool) -> None:
         raise OSError(errno.ENOTSUP, "bytes of files are not locked on this system")
 
     def unlock_byte(descriptor: int, offset: int) -> None:
         """Raise `OSError`: no byte has been locked here."""
-        _lock(descriptor, offset)
+        _lock(descriptor, offset, False)
 
 elif sys.platform == "linux":
-    from fcntl import F_OFD_SETLK, F_UNLCK, F_WRLCK, fcntl
+    from fcntl import F_OFD_SETLK, F_RDLCK, F_UNLCK, F_WRLCK, fcntl
 
     _flock = struct.Struct("hhqqi0q").pack
     """`struct flock` of Linux: type, whence, start, length, process."""
 
-    def _lock(descriptor: int, offset: int) -> None:
-        fcntl(descriptor, F_OFD_SETLK, _flock(F_WRLCK, 0, offset, 1, 0))
+    def _lock(descriptor: int, offset: int, is_shared: bool) -> None:
+        kind = F_RDLCK if is_shared else F_WRLCK
+        fcntl(descriptor, F_OFD_SETLK, _flock(kind, 0, offset, 1, 0))
 
     def unlock_byte(descriptor: int, offset: int) -> None:
         """Give a byte back that `try_lock_byte` has locked."""
         fcntl(descriptor, F_OFD_SETLK, _flock(F_UNLCK, 0, offset, 1, 0))
 
 else:
-    from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
+    from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, lockf
 
-    def _lock(descriptor: int, offset: int) -> None:
-        lockf(descriptor, LOCK_EX | LOCK_NB, 1, offset)
+    def _lock(descriptor: int, offset: int, is_shared: bool) -> None:
+        lockf(descriptor, (LOCK_SH if is_shared else LOCK_EX) | LOCK_NB, 1, offset)
 
     def unlock_byte(descriptor: int, offset: int) -> None:
         """Give a byte back that `try_lock_byte` has locked."""

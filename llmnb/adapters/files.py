@@ -18,6 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+SHARED_BLOCK = 4096
+"""No disk gives room to fewer bytes of a file's memory at a time."""
+
 _NOT_SYNCED = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF}
 """What systems say that do not sync folders."""
 
@@ -164,7 +167,9 @@ def open_shared(path: Path, *, size: int) -> int:
 
     Args:
         path: The file; never a link.
-        size: Its first bytes that have room on the disk from now on, zeros where it is new.
+        size: Its first bytes that have room on the disk from now on, zeros where it is new. The
+            last of every `SHARED_BLOCK` bytes, and the last of all, may be set to zero whenever
+            another process opens the file for the first time: put nothing there.
 
     Returns:
         A descriptor to read and write with; the caller closes it.
@@ -180,8 +185,9 @@ def open_shared(path: Path, *, size: int) -> int:
         if found.st_size < size:
             # Written and not only made longer: to read a page that the disk has no room for
             # would end the process. Whoever comes at the same time writes the same zero.
-            os.lseek(descriptor, size - 1, os.SEEK_SET)
-            _write_all(descriptor, b"\0")
+            for end in (*range(SHARED_BLOCK, size, SHARED_BLOCK), size):
+                os.lseek(descriptor, end - 1, os.SEEK_SET)
+                _write_all(descriptor, b"\0")
     except BaseException:
         os.close(descriptor)
         raise

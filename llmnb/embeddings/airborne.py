@@ -9,7 +9,10 @@ import asyncio
 from collections.abc import Iterable
 
 from llmnb import bridge
+from llmnb.engine.call import ELSEWHERE_SECONDS, LATEST_LOOK_SECONDS, SOONEST_LOOK_SECONDS
 from llmnb.engine.shared import DRAIN_SECONDS
+from llmnb.engine.status import Clock
+from llmnb.store import claims
 
 DROP_SECONDS = 0.5
 """A dropped request's texts may be asked for again after this: what had come is saved by then."""
@@ -48,9 +51,17 @@ def airborne() -> Airborne:
 
 
 class Claims:
-    """The texts that one embedding is asking for; what is not its own it never gives back."""
+    """The texts that one embedding is asking for; what is not its own it never gives back.
 
-    def __init__(self) -> None:
+    Args:
+        between: What other processes that use the project claim; None: each asks for itself.
+    """
+
+    def __init__(self, between: claims.Claims | None) -> None:
+        self._between = between
+        self._waits_no_more = False
+        """Whether it has waited long enough for other processes."""
+
         self._held: set[str] = set()
         self._flying: set[str] = set()
         """Those whose request was in flight at a stop."""
@@ -61,15 +72,45 @@ class Claims:
         """Claim a text; False where somebody else is asking for it."""
         if not airborne().take_off(key):
             return False
+        if self._between is not None and not self._between.take(key) and not self._waits_no_more:
+            airborne().land(key)
+            return False
         self._held.add(key)
         return True
+
+    def enter(self) -> None:
+        """Keep the files of claims open until `leave`; from any thread."""
+        if self._between is not None:
+            self._between.enter()
+
+    def leave(self) -> None:
+        """Let the files of claims be closed, once nothing is claimed."""
+        if self._between is not None:
+            self._between.leave()
+
+    async def until_free(self, keys: Iterable[str]) -> None:
+        """Wait until nobody asks for any of these texts, or only a process that stands still."""
+        keys = list(keys)
+        await airborne().landed(keys)
+        for key in keys:
+            since = Clock.monotonic()
+            while self._is_taken_elsewhere(key):
+                waited = Clock.monotonic() - since
+                if waited > ELSEWHERE_SECONDS:
+                    self._waits_no_more = True
+                await asyncio.sleep(min(max(waited / 4, SOONEST_LOOK_SECONDS), LATEST_LOOK_SECONDS))
+
+    def _is_taken_elsewhere(self, key: str) -> bool:
+        if self._between is None or self._waits_no_more:
+            return False
+        return self._between.is_taken_elsewhere(key)
 
     def give_back(self, key: str) -> None:
         """Let others ask for a text: it is kept, or was not to be had."""
         for mine in (self._held, self._flying):
             if key in mine:
                 mine.remove(key)
-                airborne().land(key)
+                self._let_others_ask(key)
 
     def give_all_back(self) -> None:
         """Let others ask for everything that is not in flight."""
@@ -92,5 +133,10 @@ class Claims:
 
     def _land(self, keys: set[str]) -> None:
         for key in keys:
-            airborne().land(key)
+            self._let_others_ask(key)
         keys.clear()
+
+    def _let_others_ask(self, key: str) -> None:
+        if self._between is not None:
+            self._between.release(key)
+        airborne().land(key)

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from llmnb import settings
-from llmnb.embeddings.airborne import Claims, airborne
+from llmnb.embeddings.airborne import Claims
 from llmnb.embeddings.batches import Batch, Packer, Text, halves
 from llmnb.embeddings.order import MOST_BATCH_TOKENS, PACKED, Order
 from llmnb.embeddings.results import OnText, Results
@@ -37,6 +37,10 @@ T = TypeVar("T")
 
 CHUNK_TEXTS = 1024
 """Texts that are looked up together."""
+
+BATCHES_AHEAD = 64
+"""Batches, at least, that may be made and not yet answered: their texts are claimed, so nobody
+else may ask for them."""
 
 _DIVISIBLE = (400, 413, 422, None)
 """Statuses of a refusal that one text of many may be to blame for."""
@@ -73,7 +77,6 @@ class Job:
         self.results = Results(texts, on_text)
         self.runs: list[Run] = []
         self.is_stopping = False
-        self.claims = Claims()
         self.is_paused = False
         self.limits: dict[str, Any] = {}
         """Limits that were changed on the way, for runs still to come."""
@@ -87,6 +90,7 @@ class Job:
             settings.cache_dir(order.cache_dir),
             share=order.share,
         )
+        self.claims = Claims(project.claims if order.use_cache else None)
         self.shelf = Shelf(project, self.target, self.claims.give_back)
         self._trimmer = Trimmer(order, self.target)
         self._elsewhere: list[Text] = []
@@ -106,7 +110,12 @@ class Job:
 
     def begin(self) -> None:
         """Start the first run, from any thread."""
-        self._ask(self._fresh(self._distinct))
+        self.claims.enter()
+        try:
+            self._ask(self._fresh(self._distinct))
+        except BaseException:
+            self.claims.leave()
+            raise
 
     async def finish(self) -> None:
         """See to the end of every text; on the loop thread."""
@@ -118,6 +127,7 @@ class Job:
             await self._fill_the_empty()
         finally:
             self._give_up()
+            self.claims.leave()
 
     @property
     def _goes_on(self) -> bool:
@@ -132,6 +142,7 @@ class Job:
             store=self.shelf,
             on_outcome=functools.partial(self._arrived, sent),
             use_cache=False,  # texts are looked up here, batches never
+            window=_window(order),
             **order.options,
         )
         run.owner = self._owner
@@ -171,7 +182,7 @@ class Job:
     async def _awaited(self) -> AsyncIterator[Batch]:
         """Yield what others were asking for and did not get."""
         texts, self._elsewhere = self._elsewhere, []
-        await airborne().landed([text.key for text in texts])
+        await self.claims.until_free([text.key for text in texts])
         packer = self._packer()
         async for batch in self._looked_up(texts, packer, uses_cache=True, is_merged=True):
             yield batch
@@ -305,6 +316,12 @@ def _batching(asking: Asking, provider: str) -> Asking:
     if provider not in PACKED or "encoding_format" in asking.params:
         return asking
     return dataclasses.replace(asking, params={**asking.params, "encoding_format": "base64"})
+
+
+def _window(order: Order) -> int:
+    """Return how many batches may be under way: few, yet enough to keep every place taken."""
+    places = order.options.get("max_concurrent_requests")
+    return max(BATCHES_AHEAD, 2 * places if isinstance(places, int) else 0)
 
 
 async def _on_a_thread(work: Callable[[list[Text]], T], texts: list[Text]) -> T:

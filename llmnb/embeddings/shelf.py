@@ -56,10 +56,10 @@ class Shelf:
 
     @property
     def claims(self) -> None:
-        """Return nothing: what is asked for is a batch, and no other process need make the same.
+        """Return nothing: texts are claimed when they are put into a batch, batches never.
 
-        Its texts could be claimed only when it is sent, and it would have to be made anew
-        wherever another process has some of them.
+        A batch whose texts were claimed when it is sent would have to be made anew wherever
+        another process has some of them.
         """
         return None
 

@@ -28,7 +28,7 @@ from llmnb.engine.race import Race
 from llmnb.engine.status import Clock, StatusTracker
 from llmnb.engine.target import Call, Target
 from llmnb.engine.unreached import where_nobody_is
-from llmnb.engine.voyage import Voyage, copied
+from llmnb.engine.voyage import Asker, Voyage, copied
 from llmnb.errors import (
     AccountError,
     BadReply,
@@ -46,7 +46,7 @@ from llmnb.errors import (
     UnknownEnd,
     Unsent,
 )
-from llmnb.records import Delta
+from llmnb.records import REQUEST_SECONDS, Delta
 from llmnb.store.claims import Claims
 from llmnb.store.entry import Entry
 
@@ -65,6 +65,10 @@ NOT_ASKED = "Not asked: the run was stopped. Run again to ask what is missing."
 
 NEVER = -1
 """What no project's claims tell: the store is looked up again."""
+
+ELSEWHERE_SECONDS = 2 * REQUEST_SECONDS
+"""How long a row waits for another process that asks it: longer than any request takes, so that
+process stands still (it was stopped, or its machine was) and may never go on."""
 
 SOONEST_LOOK_SECONDS, LATEST_LOOK_SECONDS = 0.02, 1.0
 """How soon, and at most how seldom, a row looks whether another process still asks it."""
@@ -105,6 +109,7 @@ class Flight:
         "_misfit",
         "_seen",
         "_waited_since",
+        "_waits_no_more",
         "_waits_on",
         "attempts",
         "cabin",
@@ -158,6 +163,9 @@ class Flight:
 
         self._waited_since: float | None = None
         """When the row first met another process that was asking it."""
+
+        self._waits_no_more = False
+        """Whether it has waited long enough for other processes."""
 
         self._waits_on: asyncio.Future[Ticket] | asyncio.Future[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -383,7 +391,7 @@ class Flight:
             _Found: If another process has asked it.
         """
         try:
-            if not claims.take(self.key):
+            if not claims.take(self.key) and not self._waits_no_more:
                 raise _AskedElsewhere
             await self._look_again(claims)
             self._raise_if_dead(self.call)
@@ -394,29 +402,42 @@ class Flight:
             raise
 
     async def _wait_for_another(self) -> None:
-        """Return once nobody else asks the row; its answer may be in the store then.
+        """Return once nobody else asks the row, or stands still; its answer may be in the store.
 
         Raises:
             _Found: If it is.
         """
-        voyage, now = self.voyage, asyncio.get_running_loop().time
-        claims, cabin = voyage.claims, self.cabin
+        claims, waiting, since = self.voyage.claims, self.voyage.waiting_rows, Clock.monotonic()
         if self._waited_since is None:
-            self._waited_since = now()
-        voyage.num_elsewhere += 1
+            self._waited_since = since
+        asker: Asker = "run" if self.cabin.is_asked_by_another else "process"
+        waiting[asker] += 1
         try:
-            is_taken = True
-            while is_taken:
+            while True:
                 # A quarter of the time so far: many rows may wait, each for a minute.
-                delay = max((now() - self._waited_since) / 4, SOONEST_LOOK_SECONDS)
+                delay = max((Clock.monotonic() - self._waited_since) / 4, SOONEST_LOOK_SECONDS)
                 await self._nap(min(delay, LATEST_LOOK_SECONDS))
-                is_taken = cabin.is_asked_by_another or (
-                    claims is not None and claims.is_taken_elsewhere(self.key)
-                )
+                found = self._asker()
+                if found is None:
+                    break
+                if found != asker:
+                    waiting[asker] -= 1
+                    waiting[found] += 1
+                    asker = found
+                if asker == "process" and Clock.monotonic() - since > ELSEWHERE_SECONDS:
+                    self._waits_no_more = True
+                    break
         finally:
-            voyage.num_elsewhere -= 1
+            waiting[asker] -= 1
         if claims is not None:
             await self._look_again(claims)
+
+    def _asker(self) -> Asker | None:
+        """Return who else asks the row at present."""
+        if self.cabin.is_asked_by_another:
+            return "run"
+        claims = self.voyage.claims
+        return "process" if claims is not None and claims.is_taken_elsewhere(self.key) else None
 
     async def _look_again(self, claims: Claims) -> None:
         """Look the row up in the store once more.

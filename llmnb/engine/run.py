@@ -93,6 +93,7 @@ class Run(RunHandle[list[Outcome]]):
                 now=now,
                 run=walk,
                 elsewhere=walk.elsewhere,
+                beside=walk.beside,
             ),
             in_flight=in_flight,
             seconds=end - walk.started,

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from llmnb.decide.hedge import Hedger
 from llmnb.decide.retry import ResendBudget, RetryPolicy
@@ -29,6 +29,9 @@ from llmnb.errors import (
 from llmnb.records import Delta
 from llmnb.store.claims import Claims
 from llmnb.store.entry import Entry
+
+Asker = Literal["process", "run"]
+"""Who may ask the same row at the same time."""
 
 
 class Saves(Protocol):
@@ -68,8 +71,9 @@ class Voyage:
     claims: Claims | None = None
     """Which rows this and other processes are asking; None where each run asks for itself."""
 
-    num_elsewhere: int = 0
-    """Rows that wait for another process's answer at this moment."""
+    waiting_rows: dict[Asker, int] = field(default_factory=lambda: {"process": 0, "run": 0})
+    """Rows that wait at this moment for whoever else asks them: another process, or another run
+    of this one."""
 
     good_finish: tuple[str, ...] = ()
     """Further reasons to end that are good."""

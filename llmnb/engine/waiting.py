@@ -20,6 +20,7 @@ def waiting_on(
     now: float,
     run: object = None,
     elsewhere: int = 0,
+    beside: int = 0,
 ) -> str:
     """Return the because line: one sentence, empty when the run is over.
 
@@ -30,6 +31,7 @@ def waiting_on(
         now: The gates' clock.
         run: Whose requests wait there.
         elsewhere: Rows that wait for the answer of another process.
+        beside: Rows that wait for the answer of another run of this process.
     """
     if state == "paused":
         if not in_flight:
@@ -46,10 +48,14 @@ def waiting_on(
     for target, gate in gates:
         if sentence := _sentence(target.provider, gate, now, run):
             return sentence
-    if elsewhere:
-        what = "1 row" if elsewhere == 1 else f"{elsewhere:,} rows"
-        own = "replies, and on " if in_flight else ""
-        return f"Waiting on {own}another process, which asks {what} of this run."
+    others = [
+        f"another {who}, which asks {'1 row' if rows == 1 else f'{rows:,} rows'} of this run"
+        for who, rows in (("process", elsewhere), ("run", beside))
+        if rows
+    ]
+    if others:
+        own = ["replies"] if in_flight else []
+        return f"Waiting on {', and on '.join([*own, *others])}."
     return "Waiting on replies." if in_flight else "Looking up what is already answered."
 
 

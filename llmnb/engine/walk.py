@@ -125,7 +125,12 @@ class Walk:
     @property
     def elsewhere(self) -> int:
         """Rows that wait for the answer of another process."""
-        return self._voyage.num_elsewhere if self.leading else 0
+        return self._voyage.waiting_rows["process"] if self.leading else 0
+
+    @property
+    def beside(self) -> int:
+        """Rows that wait for the answer of another run of this process."""
+        return self._voyage.waiting_rows["run"] if self.leading else 0
 
     # -------------------------------------------------------------------- the walk
 

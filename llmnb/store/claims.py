@@ -13,6 +13,41 @@ The order is therefore: `look`, the look-up in the store, `take`, `has_changed`.
 
 Where bytes cannot be locked (Windows, some network file systems) everything may
 be taken, and two processes may buy the same answer.
+
+A lock costs two calls of the system a row, and most projects are used by one
+process at a time. That one locks no rows: it writes its claims into a table in
+memory that all processes share (a biased lock, in the field's words). Two bytes
+of the first file say who may do that:
+
+- `_TABLE` is locked by the process whose claims stand in the table, from the first
+  one until it closes the file. Nobody else ever writes there.
+- `_SEVERAL` is locked by every process that locks rows, shared with all of its
+  kind. Whoever wants to be the only process needs it alone for a moment: it takes
+  the table, says so with a mark in the shared memory, and lets `_SEVERAL` go.
+
+A newcomer that does not get the table locks `_SEVERAL` with the others, wipes the
+mark away, waits for `_GRACE_SECONDS`, and only then reads the table, once: what
+stands there is claimed for as long as it stands and `_TABLE` is locked. All else
+is locked by row. The owner of the table *first* writes a claim and *then* reads
+the mark; where that is gone it takes the claim back and locks rows from then on.
+
+That no row is claimed twice: say that the owner claims a row in the table and a
+newcomer locks it. The owner has read its mark after it wrote the row, and saw it;
+so it wrote the row before the newcomer wiped the mark, or so shortly afterwards
+that the wiping could not be seen yet. The newcomer reads the table `_GRACE_SECONDS`
+after wiping, so it sees the row. (A processor may keep what it has written to
+itself while it reads on, even on machines that order memory loosely, but for far
+less than a microsecond, and not while the process stands still.) A process that
+is stopped between any two steps only does the later one later.
+
+That no wiping is lost: the mark is written only while `_SEVERAL` is held alone, so
+by nobody while a newcomer is there, which shares it from before it wipes until it
+leaves. Nobody waits for the dead: the system drops `_TABLE` with its owner, and
+the next one empties the table. Nobody waits for the frozen either: a newcomer
+needs no answer.
+
+All this needs processes that share memory, that is one machine; so does the log
+of the database that keeps the answers.
 """
 
 from __future__ import annotations
@@ -22,6 +57,7 @@ import logging
 import mmap
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,28 +69,54 @@ from llmnb.store.layout import Place
 
 logger = logging.getLogger("llmnb")
 
-FILES = 16
+FILES = 32
 """Files that the locks are spread over: the system walks through all of a file's to find one."""
 
-_COUNT_BYTES = 8
+_CELL_BYTES = 8
+_PAGE_BYTES = 8 * files.SHARED_BLOCK
+"""Of the first file, which are shared memory: the count of commits, the mark, the table."""
+
+_COMMITS, _MARK = 0, 1
+_SLOTS = [
+    cell
+    for cell in range(_PAGE_BYTES // _CELL_BYTES - 1, _MARK, -1)
+    if (cell + 1) % (files.SHARED_BLOCK // _CELL_BYTES)
+]
+"""Cells of the table; those that may be set to zero by others are left out."""
+
 _KEY_DIGITS = 15
 """Of a key's hexadecimal digits; 60 bits are a position that any file may have."""
+
+_TABLE, _SEVERAL = 1 << 60, (1 << 60) + 1
+"""Bytes of the first file, behind those of all keys."""
+
+_GRACE_SECONDS = 0.001
+_MOST_TRIES = 5
+"""How often a newcomer tries to be heard, so far apart, before its row waits instead."""
+
+_TURNS = 256
+"""Claims after which a process that locks rows tries whether it is the only one by now."""
 
 
 class _Commits:
     """The commits of all processes, counted in the first bytes of a file that they share."""
 
-    def __init__(self, descriptor: int) -> None:
-        self.cells = memoryview(mmap.mmap(descriptor, _COUNT_BYTES)).cast("Q")
+    def __init__(self, cells: memoryview) -> None:
+        self.cells = cells
         self.own = 0
 
     def begin(self) -> None:
-        self.cells[0] += self.cells[0] & 1  # a process died in the midst of its commit
+        # It is odd where a process died in the midst of its commit.
+        self.cells[_COMMITS] += self.cells[_COMMITS] & 1
         self.step()
 
     def step(self) -> None:
-        self.cells[0] += 1
+        self.cells[_COMMITS] += 1
         self.own += 1
+
+
+_NO_CELLS = memoryview(bytes(_CELL_BYTES)).cast("Q")
+_EMPTY = memoryview(bytes(_PAGE_BYTES)).cast("Q")[_MARK + 1 :]
 
 
 class Claims:
@@ -75,10 +137,26 @@ class Claims:
         self._mutex = threading.Lock()
         self._files: list[int | None] = [None] * FILES
         self._held: dict[str, int] = {}
-        """Keys that are claimed here, and where."""
+        """Keys that are claimed here: the byte that is locked or, below zero, the cell."""
 
         self._commits: _Commits | None = None
         self._users = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        """Be neither the only process nor one of several, until the next claim."""
+        self._cells = _NO_CELLS
+        self._is_only = False
+        """Whether claims are written into the table."""
+
+        self._has_table = False
+        self._free: list[int] = []
+        """Cells of the table that are free, if it is ours."""
+
+        self._is_one_of_several = False
+        self._turns = 0
+        self._theirs: dict[int, int] = {}
+        """Positions of keys that the owner of the table had claimed, and in which cells."""
 
     # ------------------------------------------------------------------- the commits
 
@@ -99,7 +177,7 @@ class Claims:
     def _elsewhere(self) -> int:
         """Return the commits of other processes, each counted twice."""
         commits = self._commits
-        return 0 if commits is None else commits.cells[0] - commits.own
+        return 0 if commits is None else commits.cells[_COMMITS] - commits.own
 
     @contextlib.contextmanager
     def committing(self) -> Iterator[None]:
@@ -130,24 +208,107 @@ class Claims:
         """
         if key in self._held or self._is_broken:
             return True
+        position = int(key[:_KEY_DIGITS], 16)
+        if self._is_only and self._free:
+            cell = self._free.pop()
+            self._cells[cell] = position + 1
+            if self._cells[_MARK]:  # in this order; see above
+                self._held[key] = -cell
+                return True
+            self._free_cell(cell)
+            self._is_only = False
         try:
-            position = int(key[:_KEY_DIGITS], 16)
-            file = self._files[position % FILES]
-            if file is None:
-                with self._mutex:
-                    self._open(0)
-                    file = self._open(position % FILES)
-            if not try_lock_byte(file, position):
-                return False
+            return self._lock(key, position)
         except (OSError, ValueError) as error:
             self._is_broken = True
             logger.debug("Rows of project %r are not claimed: %s", self._place.name, error)
             return True
+
+    def _lock(self, key: str, position: int) -> bool:
+        """Claim a key by a lock, or in the table if this is the only process by now."""
+        if not self._is_only:
+            if self._turns:
+                self._turns -= 1
+            elif not self._find_standing():
+                return False
+            elif self._is_only:
+                return self.take(key)
+            if self._theirs and self._is_theirs(position):
+                return False
+        file = self._files[position % FILES]
+        if file is None:
+            with self._mutex:
+                file = self._open(position % FILES)
+        if not try_lock_byte(file, position):
+            return False
         self._held[key] = position
         return True
 
+    def _find_standing(self) -> bool:
+        """Become the only process or one of several; False while another one is at that."""
+        with self._mutex:
+            file = self._open(0)
+        if try_lock_byte(file, _SEVERAL) and try_lock_byte(file, _TABLE):
+            self._be_the_only_one()
+            unlock_byte(file, _SEVERAL)
+            return True
+        for _ in range(_MOST_TRIES):
+            if try_lock_byte(file, _SEVERAL, is_shared=True):
+                break
+            time.sleep(_GRACE_SECONDS)
+        else:
+            return False
+        if not self._is_one_of_several and not self._has_table:
+            self._cells[_MARK] = 0
+            time.sleep(_GRACE_SECONDS)
+            if not self._is_table_free():
+                found = self._cells.tolist()
+                self._theirs = {found[cell] - 1: cell for cell in _SLOTS if found[cell]}
+        self._is_one_of_several = True
+        self._turns = _TURNS
+        return True
+
+    def _be_the_only_one(self) -> None:
+        """Begin to write claims into the table, while `_TABLE` and `_SEVERAL` are locked here."""
+        if not self._has_table:
+            self._cells[_MARK + 1 :] = _EMPTY
+            self._free = _SLOTS.copy()
+            self._has_table = True
+        self._cells[_MARK] = 1
+        self._theirs = {}
+        self._is_one_of_several = False
+        self._is_only = True
+
+    def _is_theirs(self, position: int) -> bool:
+        """Return whether the owner of the table still claims a key there."""
+        cell = self._theirs.get(position)
+        if cell is None:
+            return False
+        if self._is_table_free():
+            self._theirs = {}
+            return False
+        if self._cells[cell] == position + 1:
+            return True
+        del self._theirs[position]
+        return False
+
+    def _is_table_free(self) -> bool:
+        """Return whether the table's owner has ended; only for one of several."""
+        file = self._files[0]
+        assert file is not None
+        if not try_lock_byte(file, _TABLE):
+            return False
+        unlock_byte(file, _TABLE)
+        return True
+
+    def _free_cell(self, cell: int) -> None:
+        self._cells[cell] = 0
+        self._free.append(cell)
+
     def is_taken_elsewhere(self, key: str) -> bool:
         """Return whether another process has claimed a key that is not claimed here."""
+        if key in self._held:
+            return False
         if not self.take(key):
             return True
         self.release(key)
@@ -158,8 +319,9 @@ class Claims:
         position = self._held.pop(key, None)
         if position is None:
             return
-        file = self._files[position % FILES]
-        if file is not None:
+        if position < 0:
+            self._free_cell(-position)
+        elif (file := self._files[position % FILES]) is not None:
             try:
                 unlock_byte(file, position)
             except OSError as error:  # it ends with the process
@@ -201,10 +363,12 @@ class Claims:
         file = self._files[number]
         if file is None:
             layout.make_root(self._place.root)
-            file = files.open_shared(Path(self._path(number)), size=_COUNT_BYTES)
+            size = _CELL_BYTES if number else _PAGE_BYTES
+            file = files.open_shared(Path(self._path(number)), size=size)
             try:
                 if number == 0:
-                    self._commits = _Commits(file)
+                    self._cells = memoryview(mmap.mmap(file, size)).cast("Q")
+                    self._commits = _Commits(self._cells)
             except BaseException:
                 os.close(file)
                 raise
@@ -216,6 +380,7 @@ class Claims:
             if file is not None:
                 os.close(file)
         self._files, self._commits = [None] * FILES, None
+        self._forget()
 
     def _is_current(self) -> bool:
         """Return whether the first file that is open still stands in its folder."""

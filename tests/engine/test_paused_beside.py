@@ -73,6 +73,31 @@ def test_two_runs_that_are_paused_in_turn_wait_for_neither(sim):
     assert asked_once(sim, 20)
 
 
+def test_a_row_that_another_run_asks_is_said_to_wait_for_a_run(sim):
+    """
+    It is no other process that is waited for.
+    """
+    sim.hold()
+    one = ask(sim, questions(2), max_concurrent_requests=1)
+    sim.wait_received(1)
+    paused(one)
+    other = ask(sim, questions(2)[1:])
+    sim.wait_received(2)
+    one.set_limits(max_concurrent_requests=3)
+    one.resume()
+    while not one._walk.beside:
+        assert not one.wait(0.005)
+
+    assert one._walk.elsewhere == 0
+    assert one.status().waiting_on == (
+        "Waiting on replies, and on another run, which asks 1 row of this run."
+    )
+    sim.release()
+    assert texts(one) == ["question 0", "question 1"]
+    assert texts(other) == ["question 1"]
+    assert asked_once(sim, 2)
+
+
 def test_a_row_that_failed_while_its_run_was_paused_is_asked_by_the_other(sim):
     """
     Its next attempt is not waited for.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,9 +14,11 @@ from children import started
 
 from llmnb import settings
 from llmnb.engine.call import LATEST_LOOK_SECONDS, SOONEST_LOOK_SECONDS, Flight
+from llmnb.engine.status import Clock
 from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
 from llmnb.models.start import start
+from llmnb.records import REQUEST_SECONDS
 from llmnb.schemas import output_of
 from llmnb.store import claims, clearing, layout, projects
 from llmnb.store.claims import Claims
@@ -191,6 +195,41 @@ def test_a_row_whose_other_process_was_killed_is_asked_here(sim, other):
 
         assert texts(run) == ["question 0"]
     assert len(sim.ledger.received) == 1
+
+
+def test_a_process_that_stands_still_is_waited_for_no_longer_than_a_request_takes(
+    sim, other, monkeypatch
+):
+    """
+    Twice that time, and only for the row that it asks; then the row is asked here, once.
+    """
+    key, ahead, looks = other.answers[0].key, 0.0, []
+    monotonic, is_taken = Clock.monotonic, Claims.is_taken_elsewhere
+    with program(OWNER, settings.cache_dir(), key) as owner:
+        assert owner.stdout.readline() == "taken\n"
+        owner.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, owner.pid, os.WSTOPPED | os.WNOWAIT)
+        run = here(sim, questions(2), max_concurrent_requests=1)
+        sim.wait_received(1)
+        until_it_waits(run)
+        while run.status().counts.num_rows_done < 1:
+            run.wait(0.005)
+        monkeypatch.setattr(Clock, "monotonic", lambda: monotonic() + ahead)
+        monkeypatch.setattr(
+            Claims,
+            "is_taken_elsewhere",
+            lambda self, key: looks.append(ahead) or is_taken(self, key),
+        )
+        ahead = 2 * REQUEST_SECONDS - 60
+        while looks.count(ahead) < 2:
+            assert not run.wait(0.005)
+        assert len(sim.ledger.received) == 1
+
+        ahead = 2 * REQUEST_SECONDS + 1
+
+        assert texts(run) == ["question 0", "question 1"]
+        assert sorted(sim.ledger.count(f"question {row}") for row in range(2)) == [1, 1]
+        owner.kill()
 
 
 def test_a_process_ends_with_the_one_that_started_it(other):

@@ -29,3 +29,24 @@ def test_one_is_not_said_as_several_are(state, in_flight, words):
     Nothing in flight, one, and several each have their own sentence.
     """
     assert waiting_on(state, [], in_flight=in_flight, now=0.0) == words
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({"elsewhere": 1}, "another process, which asks 1 row of this run."),
+        ({"beside": 2000}, "another run, which asks 2,000 rows of this run."),
+        (
+            {"in_flight": 3, "elsewhere": 2, "beside": 1},
+            "replies, and on another process, which asks 2 rows of this run, "
+            "and on another run, which asks 1 row of this run.",
+        ),
+    ],
+)
+def test_who_else_asks_the_rows_is_named(counts, words):
+    """
+    Another process and another run of this one are told apart.
+    """
+    said = waiting_on("running", [], **{"in_flight": 0, "now": 0.0, **counts})
+
+    assert said == f"Waiting on {words}"

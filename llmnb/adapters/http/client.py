@@ -31,7 +31,7 @@ from llmnb.adapters.http.pool import (
 )
 from llmnb.adapters.http.reading import Feed, HasEnded, Reading
 from llmnb.errors import LLMNBError
-from llmnb.records import RawReply
+from llmnb.records import REQUEST_SECONDS, RawReply
 
 _LARGE_BODY_BYTES = 2**20
 """From here on aiohttp warns of a body in one piece, which holds the loop up."""
@@ -55,7 +55,7 @@ class HttpClient:
     def __init__(
         self,
         *,
-        total_timeout: float = 600.0,
+        total_timeout: float = REQUEST_SECONDS,
         idle_timeout: float = 120.0,
         connect_timeout: float = 15.0,
         max_body: int = CAP_BYTES,
