@@ -11,10 +11,11 @@ import asyncio
 import base64
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from llmnb import bridge
+from llmnb.adapters.files import open_to_read
 from llmnb.adapters.http import HttpClient
 from llmnb.engine.source import Slow
 from llmnb.errors import InputError, LLMNBError, RedirectRefused
@@ -261,7 +262,7 @@ def _read(path: str | os.PathLike[str], *, is_resolved: bool = False) -> bytes:
         # A pipe or a device would keep us waiting, or never end. Looked at again once it is open,
         # for it may have been exchanged.
         _check_file(path, os.stat(place))
-        with open(place, "rb", opener=_opened(is_resolved=is_resolved)) as file:
+        with open_to_read(place, through_links=not is_resolved) as file:
             _check_file(path, os.fstat(file.fileno()))
             return file.read(LARGEST_BYTES + 1)
     except (OSError, ValueError) as error:
@@ -278,12 +279,6 @@ def _check_file(path: str | os.PathLike[str], found: os.stat_result) -> None:
         raise InputError(f"{_shown(path)} is no file. Nothing was sent for it.")
     if found.st_size > LARGEST_BYTES:
         raise _too_large(_shown(path), found.st_size)
-
-
-def _opened(*, is_resolved: bool) -> Callable[[str, int], int]:
-    """Return what opens a file without waiting, and through no link where all were followed."""
-    further = getattr(os, "O_NONBLOCK", 0) | (getattr(os, "O_NOFOLLOW", 0) if is_resolved else 0)
-    return lambda place, flags: os.open(place, flags | further)
 
 
 def _data(content: bytes, name: str) -> str:
