@@ -36,7 +36,7 @@ from llmnb.options import (
     with_params,
 )
 from llmnb.rates import Rate
-from llmnb.records import Burst, Limits, Outcome, secret
+from llmnb.records import Burst, Limits, Outcome, secret, secret_url
 from llmnb.store import clearing
 
 logger = logging.getLogger("llmnb")
@@ -149,8 +149,8 @@ class AsyncLLM:
         duplicates: Duplicates = "merge",
         **params: Unpack[RequestParams],
     ) -> None:
+        api_key, url = secret(api_key), secret_url(url)
         refuse_unknown(params, PARAMS, "AsyncLLM()")
-        api_key = secret(api_key)
         is_named = not isinstance(api_provider, _Default)
         self.api_provider: str | None = str(api_provider) if is_named and api_provider else None
         self.model = model
@@ -197,9 +197,10 @@ class AsyncLLM:
                 logger.warning(announcement)
 
     def __repr__(self) -> str:
-        who = "/".join(str(part) for part in (self.api_provider, self.model) if part)
+        made = vars(self).get  # not all of it where a traceback shows one that could not be made
+        who = "/".join(str(part) for part in (made("api_provider"), made("model")) if part)
         who = who or "default model"
-        return f"<AsyncLLM {who}, project {settings.project_name(self.project_name)!r}>"
+        return f"<AsyncLLM {who}, project {settings.project_name(made('project_name'))!r}>"
 
     # ----------------------------------------------------------------- generating
 

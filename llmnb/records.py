@@ -6,9 +6,10 @@ takes three times as long to make, and three of them a row were a tenth of a cac
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import orjson
 
@@ -27,6 +28,8 @@ Source = Literal["sent", "cached", "reused", "merged"]
 
 REQUEST_SECONDS = 600.0
 """How long a whole request may take, from its first byte to the last one of its reply."""
+
+T = TypeVar("T")
 
 
 class Secret(str):
@@ -65,6 +68,81 @@ class SecretBytes(bytes):
 
     def __repr__(self) -> str:
         return "b'***'"
+
+
+class SecretURL(str):
+    """An address with a key, a user or a password in it: these are not shown and do not travel.
+
+    It is asked and compared as the address it is. Its repr shows "***" in their place, and a
+    pickle is without them.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(shown_url(self))
+
+    def __copy__(self) -> SecretURL:
+        return self
+
+    def __deepcopy__(self, memo: object) -> SecretURL:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        return str, (shown_url(self, hidden=""),)
+
+
+def secret_url(url: T) -> T:
+    """Return an address as one of which no secret is shown; any other as it is.
+
+    Example:
+        >>> secret_url("https://host/v1?key=abc")
+        'https://host/v1?key=***'
+        >>> type(secret_url("https://host/v1")).__name__
+        'str'
+    """
+    if not isinstance(url, str) or isinstance(url, SecretURL) or not ("?" in url or "@" in url):
+        return url
+    return url if shown_url(url) == url else cast(T, SecretURL(url))
+
+
+def shown_url(url: str, *, hidden: str = "***") -> str:
+    """Return an address without its user, password and what its query says.
+
+    Args:
+        url: The address.
+        hidden: What stands in their place; empty leaves out what looks like a secret by its name,
+            and what has none.
+
+    Example:
+        >>> shown_url("https://me:pw@host/v1?api-version=2024-10-21&key=abc")
+        'https://***@host/v1?api-version=2024-10-21&key=***'
+        >>> shown_url("https://me:pw@host/v1?key=abc", hidden="")
+        'https://host/v1'
+    """
+    front, mark, query = url.partition("?")
+    scheme, slashes, rest = front.rpartition("://")
+    host, slash, path = rest.partition("/")
+    _, at, host = host.rpartition("@")
+    if at and hidden:
+        host = f"{hidden}@{host}"
+    front = f"{scheme}{slashes}{host}{slash}{path}"
+    if not mark:
+        return front
+    parts = []
+    for part in query.split("&"):
+        name, has_value, _ = part.partition("=")
+        if has_value and name.lower() in _SHOWN_IN_A_QUERY:
+            parts.append(part)
+        elif hidden:
+            parts.append(f"{name}={hidden}" if has_value else hidden)
+        elif has_value and not _NAMES_A_SECRET.search(name):
+            parts.append(part)
+    return f"{front}?{'&'.join(parts)}" if parts else front
+
+
+_SHOWN_IN_A_QUERY = ("api-version", "alt", "beta")
+_NAMES_A_SECRET = re.compile(r"(?i)key|token|secret|sig|auth|pass|pw|code|cred|login|user")
 
 
 def secret(text: str | None) -> Secret | None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit, urlunsplit
 
 from llmnb.errors import RealRequestForbidden, UnsafeURL
+from llmnb.records import shown_url
 from llmnb.wire.keys import name_of
 
 _METADATA_HOSTS = frozenset(("metadata.google.internal", "metadata", "instance-data"))
@@ -134,13 +135,12 @@ def check_url(url: str, *, has_key: bool, allow_http: bool = False) -> None:
     Example:
         >>> check_url("https://api.openai.com/v1", has_key=True)
     """
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower().rstrip(".")
-    if parts.scheme not in ("http", "https"):
+    scheme, host, has_login = _way_to(url)
+    if scheme not in ("http", "https"):
         raise UnsafeURL(f"The address {_shown(url)} is not http or https. Nothing was sent.")
     if not host:
         raise UnsafeURL(f"The address {_shown(url)} names no host. Nothing was sent.")
-    if parts.username is not None or parts.password is not None:
+    if has_login:
         raise UnsafeURL(
             f"The address of {host} carries a user name or password. Nothing was sent: "
             "give the key with llmnb.set_key or in the environment."
@@ -149,13 +149,20 @@ def check_url(url: str, *, has_key: bool, allow_http: bool = False) -> None:
         raise UnsafeURL(
             f"{host} is an address of machine metadata, not of a model. Nothing was sent."
         )
-    if parts.scheme == "http" and not is_loopback(host):
+    if scheme == "http" and not is_loopback(host):
         if has_key and not allow_http:
             raise UnsafeURL(
                 f"The key would travel to {host} over plain http, readable on the way. Nothing "
                 "was sent: use https, or llmnb.configure(allow_http=True) on a trusted network."
             )
         _warn_once(host)
+
+
+def _way_to(url: str) -> tuple[str, str, bool]:
+    """Return scheme, host and whether a user or password stands in an address, without them."""
+    parts = urlsplit(url)
+    has_login = parts.username is not None or parts.password is not None
+    return parts.scheme, (parts.hostname or "").lower().rstrip("."), has_login
 
 
 def is_loopback(host: str) -> bool:
@@ -205,5 +212,4 @@ def _warn_once(host: str) -> None:
 
 def _shown(url: str) -> str:
     """Return an address without what may be secret in it."""
-    text = url.rpartition("@")[2] if "@" in url else url
-    return repr(text.partition("?")[0][:100])
+    return repr(shown_url(url)[:100])

@@ -239,3 +239,18 @@ def _sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def open_to_read(path: str | os.PathLike[str], *, through_links: bool = True) -> IO[bytes]:
+    """Open a file for reading, without waiting for anybody where it is a pipe.
+
+    Args:
+        path: The file.
+        through_links: Whether it may be a link. Where all links were followed before, one that
+            stands there now was put there since.
+
+    Raises:
+        OSError: If it cannot be opened.
+    """
+    further = getattr(os, "O_NONBLOCK", 0) | (0 if through_links else getattr(os, "O_NOFOLLOW", 0))
+    return open(path, "rb", opener=lambda place, flags: os.open(place, flags | further))

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import ssl
 import urllib.request
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from llmnb.adapters import egress
 from llmnb.errors import ConfigurationError
+from llmnb.records import Secret, secret_url
 
 _SPOKEN = ("http", "https")
 """Schemes of proxies that the HTTP library can ask."""
@@ -33,7 +34,9 @@ def proxy_for(url: str) -> tuple[str, tuple[str, str] | None] | None:
     """
     if egress.is_loopback(urlsplit(url).hostname or ""):
         return None
-    proxies = urllib.request.getproxies_environment()
+    proxies = {
+        kind: secret_url(proxy) for kind, proxy in urllib.request.getproxies_environment().items()
+    }
     is_bypassed = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -42,37 +45,32 @@ def proxy_for(url: str) -> tuple[str, tuple[str, str] | None] | None:
     if not proxy or is_bypassed(host, proxies):
         return None
     if "://" not in proxy:
-        proxy = f"http://{proxy}"
-    found = _read(proxy, f"{kind.upper()}_PROXY")
-    login = None
+        proxy = secret_url(f"http://{proxy}")
+    if (fault := _fault(proxy)) is not None:
+        raise ConfigurationError(
+            f"{kind.upper()}_PROXY names a proxy {fault}. Nothing was sent: name an http:// proxy "
+            "there, or in NO_PROXY the hosts that are reached directly."
+        )
+    found, login = urlsplit(proxy), None
     if found.username is not None:
-        login = (unquote(found.username), unquote(found.password or ""))
+        login = (Secret(unquote(found.username)), Secret(unquote(found.password or "")))
     bare = found.netloc.rpartition("@")[2]
     return urlunsplit((found.scheme, bare, found.path, "", "")), login
 
 
-def _read(proxy: str, variable: str) -> SplitResult:
-    """Return a proxy's address in its parts, if it can be asked."""
-    way_out = (
-        "Nothing was sent: name an http:// proxy there, or in NO_PROXY the hosts that are "
-        "reached directly."
-    )
+def _fault(proxy: str) -> str | None:
+    """Return why a proxy cannot be asked, None where it can; no traceback holds its parts."""
     try:
         parts = urlsplit(proxy)
         has_address = bool(parts.hostname) and parts.port != 0
     except ValueError:
         has_address = False
     if not has_address:
-        raise ConfigurationError(
-            f"{variable} names a proxy whose host and port cannot be read. {way_out}"
-        )
-    if parts.scheme not in _SPOKEN:
-        kind = "socks" if parts.scheme.startswith("socks") else parts.scheme
-        raise ConfigurationError(
-            f"{variable} names a proxy of the kind {parts.scheme}://, and llmnb does not speak "
-            f"{kind}. {way_out}"
-        )
-    return parts
+        return "whose host and port cannot be read"
+    if parts.scheme in _SPOKEN:
+        return None
+    kind = "socks" if parts.scheme.startswith("socks") else parts.scheme
+    return f"of the kind {parts.scheme}://, and llmnb does not speak {kind}"
 
 
 def tls_context() -> ssl.SSLContext:

@@ -102,7 +102,7 @@ class _Schedule:
     """False where rates do not tell the price and the table is asked each time."""
 
     is_by_hand: bool = False
-    """Whether a person has set the price: then it is the price in every service tier."""
+    """Whether the price is a person's, or nothing: then it is the price in every service tier."""
 
 
 _lock = threading.Lock()
@@ -121,6 +121,7 @@ _FREE = _Schedule(
         ),
     ),
     math.inf,
+    is_by_hand=True,
 )
 _UNKNOWN = _Schedule((), math.inf)
 
@@ -151,7 +152,10 @@ def price(provider: str, model: str, usage: Usage, *, when: float | None = None)
         schedule = known
     factor = 1.0
     if usage.tier is not None and not schedule.is_by_hand:
-        factor = tier_factor(provider, model, usage.tier)
+        of_tier = tier_factor(provider, model, usage.tier)
+        if of_tier is None:
+            return None
+        factor = of_tier
     if not schedule.is_exact:
         found = _by_the_table(provider, model, usage, time.time() if when is None else when)
         return None if found is None else found * factor
@@ -162,45 +166,94 @@ def price(provider: str, model: str, usage: Usage, *, when: float | None = None)
     return None
 
 
+_USUAL = frozenset(
+    (
+        *("default", "standard", "standard_only", "auto", "on_demand", "on-demand", "unspecified"),
+        # Capacity that was bought beforehand: its tokens are counted at the usual price.
+        "scale",
+    )
+)
+"""Words for what is sold at the usual price."""
+
 _FLEX = "flex"
 _FASTER = ("priority", "fast")
 """Two names of one tier: OpenAI renamed it in July 2026 and takes both."""
 
-_FASTER_FACTORS = (
-    (re.compile(r"gpt-5\.5(?:$|-\d)"), 2.5),
-    (re.compile(r"gpt-5-mini(?:$|-\d)"), 1.8),
-    (re.compile(r"gpt-4\.1(?:-mini)?(?:$|-\d)|o3(?:$|-\d)"), 1.75),
-    (re.compile(r"gpt-4o-mini(?:$|-\d)"), 0.25 / 0.15),
-    (re.compile(r"gpt-4o-2024-05-13$"), 1.75),
-    (re.compile(r"gpt-4o(?:$|-\d)"), 1.7),
-    (re.compile(r"o4-mini(?:$|-\d)"), 2 / 1.1),
+_DAY_OF_MODEL = r"(?:-\d{4}-\d\d-\d\d)?$"
+_FASTER_FACTORS = tuple(
+    (re.compile(rf"(?:{models}){_DAY_OF_MODEL}"), factor)
+    for models, factor in (
+        (r"gpt-5-mini|gpt-5\.1-codex-mini", 1.8),
+        (r"gpt-4\.1(?:-mini)?", 1.75),
+        (r"gpt-(?:5(?:\.[1-46])?|6(?:\.1)?)(?:-(?:codex|sol|terra|luna|astra))?", 2.0),
+        (r"gpt-5\.4-mini", 2.0),
+    )
 )
-"""Models of OpenAI whose faster tier costs something else than twice the usual price."""
+"""The faster tier's price by model, at OpenAI and at Azure."""
+
+_FASTER_AT_OPENAI = tuple(
+    (re.compile(rf"(?:{models}){_DAY_OF_MODEL}"), factor)
+    for models, factor in (
+        (r"gpt-5\.5", 2.5),  # for Azure public lists disagree: twice or two and a half times
+        (r"o3", 1.75),
+        (r"gpt-4\.1-nano", 2.0),
+        (r"gpt-4o-mini", 0.25 / 0.15),
+        (r"gpt-4o-2024-05-13", 1.75),
+        (r"gpt-4o", 1.7),
+        (r"o4-mini", 2 / 1.1),
+    )
+)
+
+_GEMINI_FASTER = 1.8
 
 
 @functools.lru_cache(maxsize=256)
-def tier_factor(provider: str, model: str, tier: str) -> float:
-    """Return what a service tier costs, as a multiple of the usual price.
+def tier_factor(provider: str, model: str, tier: str) -> float | None:
+    """Return what a service tier costs, as a multiple of the usual price; None when not known.
 
-    Source: OpenAI's price list, "Flex" (half) and "Priority" (by model; now "Fast mode"); Gemini's
-    "Flex" (half) and "Priority". Elsewhere a tier has no price of its own, or the reply tells
-    what it cost.
+    Sources, read in November 2026:
+
+    - OpenAI, "Pricing": flex is half; priority, by model (platform.openai.com/docs/pricing).
+    - Azure, "Enable priority processing" (learn.microsoft.com/azure/foundry/openai/concepts/
+      priority-processing), which sends to Azure's price page: OpenAI's multiples, for fewer models.
+    - Gemini, "Priority inference" (75 to 100 % more) and "Pricing" (exactly 1.8 times, for each
+      model that is listed), "Flex inference" (half): ai.google.dev/gemini-api/docs/pricing.
+    - Groq, "Flex processing": at the price of the on-demand tier.
+    - Anthropic, "Data residency": a tenth more in the United States alone. Its fast mode and its
+      priority tier have no one price.
 
     Example:
         >>> tier_factor("openai", "gpt-5-mini", "flex"), tier_factor("groq", "m", "flex")
         (0.5, 1.0)
-        >>> tier_factor("openai", "gpt-4.1", "priority"), tier_factor("openai", "gpt-5", "fast")
+        >>> tier_factor("openai", "gpt-4.1", "priority"), tier_factor("azure", "gpt-5", "fast")
         (1.75, 2.0)
+        >>> tier_factor("fireworks", "m", "priority") is None
+        True
     """
-    if provider not in ("openai", "gemini"):
+    if tier in _USUAL or (provider == "groq" and tier == _FLEX):
         return 1.0
+    if provider == "anthropic":
+        return 1.1 if tier == "us" else None
+    if provider not in ("openai", "azure", "gemini"):
+        return None
     if tier == _FLEX:
         return 0.5
     if tier not in _FASTER:
-        return 1.0
+        return None
     if provider == "gemini":
-        return 1.8
-    return next((factor for one, factor in _FASTER_FACTORS if one.match(model)), 2.0)
+        return _GEMINI_FASTER
+    listed = _FASTER_FACTORS + (_FASTER_AT_OPENAI if provider == "openai" else ())
+    return next((factor for one, factor in listed if one.match(model)), None)
+
+
+def is_usual(tier: str | None) -> bool:
+    """Whether a service tier is sold at the usual price.
+
+    Example:
+        >>> is_usual(None), is_usual("default"), is_usual("priority")
+        (True, True, False)
+    """
+    return tier is None or tier in _USUAL
 
 
 def estimate(provider: str, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from llmnb.errors import (
     Unsent,
 )
 from llmnb.records import Delta, RawReply, Reply
+from llmnb.wire.dialect import tier_in
 
 
 @dataclass(slots=True, eq=False)
@@ -97,6 +99,7 @@ class Attempt:
             reply = target.read(raw.body)
             if self.call.verify is not None:
                 reply = self.call.verify(reply)
+            _note_the_tier(reply, self.call)
             used = target.used(ticket.reserved, reply.usage)
             gate.on_success(ticket, gate.clock() - self.began)
             return Answered(self.call, raw, reply, gate)
@@ -182,3 +185,10 @@ class Rival(Attempt):
         self.began = self.gate.clock()
         self._on_sent()
         return await super().fly()
+
+
+def _note_the_tier(reply: Reply, call: Call) -> None:
+    """Count a reply that names no service tier as one of the tier that was asked for."""
+    usage = reply.usage
+    if usage is not None and usage.tier is None and (asked := tier_in(call.body)) is not None:
+        reply.usage = dataclasses.replace(usage, tier=asked)

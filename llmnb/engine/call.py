@@ -49,6 +49,7 @@ from llmnb.errors import (
 from llmnb.records import REQUEST_SECONDS, Delta
 from llmnb.store.claims import Claims
 from llmnb.store.entry import Entry
+from llmnb.wire.dialect import tier_in
 
 logger = logging.getLogger("llmnb")
 
@@ -306,7 +307,9 @@ class Flight:
         """Send one request, reserved in dollars, tokens and places, settled in every case."""
         voyage, budget = self.voyage, self.voyage.budget
         assert budget is not None
-        most = call.target.highest_price(call) or 0.0
+        most = call.target.highest_price(call)
+        if most is None:
+            raise _unpriced(call)
         try:
             await budget.reserve(most)
         except BudgetExceeded as error:
@@ -841,6 +844,17 @@ def _spent(outcome: Answered | LLMNBError, most: float) -> float:
         usd = outcome.call.target.price(outcome.reply.usage, outcome.reply.model)
         return most if usd is None else usd
     return most if outcome.details.maybe_billed else 0.0
+
+
+def _unpriced(call: Call) -> ConfigurationError:
+    """Return the error of a request that a budget cannot bind."""
+    tier = tier_in(call.body)
+    return ConfigurationError(
+        f"budget_usd cannot be kept: the price of {call.target.provider}/{call.target.model}"
+        + (f" in the service tier {tier[:40]!r}" if tier else "")
+        + " is not known. Say it with llmnb.set_price(model, input_per_million, "
+        "output_per_million), or leave the budget out. Nothing was sent for this row."
+    )
 
 
 async def _fits(call: Call, answered: Answered) -> bool:

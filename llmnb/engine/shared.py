@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from llmnb import bridge
@@ -28,6 +29,8 @@ class Engine:
         """The limits of `GLOBAL_LIMITER` that bind a pool."""
         self.tasks: set[asyncio.Task[Any]] = set()
         """What is under way; whoever adds a task sees to it that it leaves at its end."""
+        self.paused: set[Callable[[], None]] = set()
+        """Stops the runs that are paused now: nobody will resume one once the process ends."""
 
     def gate_of(self, call: Call) -> Gate:
         """Return the gate of the pool that a call draws on."""
@@ -79,6 +82,8 @@ class Engine:
 
     async def drain(self) -> None:
         """Give what is in flight its ten seconds before the process ends."""
+        for stop in list(self.paused):
+            stop()
         if self.tasks:
             await asyncio.wait(self.tasks, timeout=DRAIN_SECONDS)
         for task in self.tasks:

@@ -527,6 +527,7 @@ class Walk:
         """Send nothing new."""
         if self.state == "running":
             self.state = "paused"
+            self._engine.paused.add(self.stop)
             self._voyage.resumed.clear()
             for _, gate in self.gates.values():
                 gate.hold(self)
@@ -542,6 +543,7 @@ class Walk:
             self._room.set()
 
     def _let_go(self) -> None:
+        self._engine.paused.discard(self.stop)
         self._voyage.resumed.set()
         for _, gate in self.gates.values():
             gate.let_go(self)

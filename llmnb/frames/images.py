@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from llmnb import bridge
+from llmnb.adapters.files import open_to_read
 from llmnb.adapters.http import HttpClient
 from llmnb.engine.source import Slow
 from llmnb.errors import InputError, LLMNBError, RedirectRefused
@@ -156,7 +157,7 @@ def address(picture: Any, *, root: str | os.PathLike[str] | None = None) -> str:
                 "address, or bytes. Nothing was sent for it."
             )
     if isinstance(picture, str):
-        return _data(_read(_within(picture, root)), _shown(picture))
+        return _data(_read(_within(picture, root), is_resolved=True), _shown(picture))
     if isinstance(picture, os.PathLike):
         return _data(_read(picture), _shown(picture))
     raise InputError(
@@ -238,11 +239,14 @@ def _within(name: str, root: str | os.PathLike[str] | None) -> str:
             os.path.expanduser(os.fspath(os.curdir if root is None else root))
         )
         place = os.path.realpath(os.path.join(folder, os.path.expanduser(name)))
+        is_below = os.path.splitdrive(place)[0] == os.path.splitdrive(folder)[0] and (
+            os.path.commonpath([folder, place]) == folder
+        )
     except (OSError, ValueError) as error:
         raise InputError(
             f"The picture {_shown(name)} cannot be read: {error}. Nothing was sent for it."
         ) from None
-    if os.path.commonpath([folder, place]) != folder:
+    if not is_below:
         where = "the working folder" if root is None else f"files_root={_shown(folder)}"
         raise InputError(
             f"The picture {_shown(name)} does not lie below {where}, and a text in a table opens "
@@ -252,16 +256,14 @@ def _within(name: str, root: str | os.PathLike[str] | None) -> str:
     return place
 
 
-def _read(path: str | os.PathLike[str]) -> bytes:
+def _read(path: str | os.PathLike[str], *, is_resolved: bool = False) -> bytes:
     place = os.path.expanduser(os.fspath(path))
     try:
-        # A pipe or a device would keep us waiting, or never end.
-        found = os.stat(place)
-        if not stat.S_ISREG(found.st_mode):
-            raise InputError(f"{_shown(path)} is no file. Nothing was sent for it.")
-        if found.st_size > LARGEST_BYTES:
-            raise _too_large(_shown(path), found.st_size)
-        with open(place, "rb") as file:
+        # A pipe or a device would keep us waiting, or never end. Looked at again once it is open,
+        # for it may have been exchanged.
+        _check_file(path, os.stat(place))
+        with open_to_read(place, through_links=not is_resolved) as file:
+            _check_file(path, os.fstat(file.fileno()))
             return file.read(LARGEST_BYTES + 1)
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
@@ -270,6 +272,13 @@ def _read(path: str | os.PathLike[str]) -> bytes:
         raise InputError(
             f"The picture {_shown(path)} cannot be read: {reason}. Nothing was sent for it."
         ) from None
+
+
+def _check_file(path: str | os.PathLike[str], found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{_shown(path)} is no file. Nothing was sent for it.")
+    if found.st_size > LARGEST_BYTES:
+        raise _too_large(_shown(path), found.st_size)
 
 
 def _data(content: bytes, name: str) -> str:

@@ -11,7 +11,7 @@ from llmnb.models.guests import Guest
 from llmnb.models.llm_model import LLMModel
 from llmnb.rate_limiter import Key
 from llmnb.rates import Rate
-from llmnb.records import Limits, secret
+from llmnb.records import Limits, secret, secret_url
 from llmnb.schemas import Output
 
 Duplicates = Literal["merge", "sample"]
@@ -95,6 +95,7 @@ class Asking:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "api_key", secret(self.api_key))
+        object.__setattr__(self, "url", secret_url(self.url))
 
     @property
     def models(self) -> tuple[Named | None, ...]:

@@ -12,7 +12,7 @@ from llmnb.models.litellm_target import LiteLLMTarget
 from llmnb.models.results import names_secret
 from llmnb.rate_limiter import Key
 from llmnb.rates import Rate
-from llmnb.records import Limits, secret
+from llmnb.records import Limits, secret, secret_url, shown_url
 from llmnb.wire.catalog import load_catalog, provider, providers_with_model
 
 _ALIASES = {
@@ -52,9 +52,11 @@ class Deployment:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "api_key", secret(self.api_key))
+        object.__setattr__(self, "url", secret_url(self.url))
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.model}{' at ' + self.url if self.url else ''}>"
+        where = f" at {shown_url(self.url)}" if self.url else ""
+        return f"<{type(self).__name__} {self.model}{where}>"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -102,7 +102,9 @@ class LiteLLMTarget(HTTPTarget):
         found = prices.price(self.row.name, self.model, usage)
         if found is None and rest and head not in prices.LOCAL:
             found = prices.price(head, rest, usage)
-        return litellm.dollars(self.model, usage) if found is None else found
+        if found is not None or not prices.is_usual(usage.tier):
+            return found
+        return litellm.dollars(self.model, usage)
 
 
 def _text(value: Any) -> str | None:

@@ -15,7 +15,7 @@ from llmnb.models.llm_model import asks_for_one
 from llmnb.models.resolve import address_told
 from llmnb.models.start import start
 from llmnb.options import PARAMS, RequestParams, body_of, refuse_unknown, with_params
-from llmnb.records import Outcome, secret
+from llmnb.records import Outcome, secret, secret_url, shown_url
 from llmnb.wire.catalog import spoken_at
 
 Prompt = str | Sequence[Mapping[str, Any]]
@@ -104,12 +104,13 @@ class LLM(EngineModel):
         gen_type: str | None = None,
         **params: Unpack[RequestParams],
     ) -> None:
+        api_key, url = secret(api_key), secret_url(url)
         refuse_unknown(params, PARAMS, f"{type(self).__name__}()")
         for name, given in (("url", url), ("model", model)):
             if given is not None and not isinstance(given, str):
                 raise ConfigurationError(f"{name} is a text, not {given!r}. Nothing was sent.")
         self.given_url = url
-        self.api_key = api_key = secret(api_key)
+        self.api_key = api_key
         self.model = model
         self.llm_params = with_params(llm_params, params, "llm_params") if params else llm_params
         self.session = session
@@ -120,13 +121,14 @@ class LLM(EngineModel):
     @property
     def url(self) -> str:
         """The address that is asked; empty where that cannot be told before."""
-        return address_told(
+        told = address_told(
             self.given_url, self.model or None, self.api_provider, self.gen_type or "chat"
         )
+        return secret_url(told)
 
     @url.setter
     def url(self, url: str) -> None:
-        self.given_url = url
+        self.given_url = secret_url(url)
 
     @property
     def api_key(self) -> str | None:
@@ -198,8 +200,9 @@ class LLM(EngineModel):
         return start([request_of(prompt)], Asking(model=self, params=fields), **options)
 
     def __repr__(self) -> str:
-        where = f" at {self.given_url}" if self.given_url else ""
-        return f"<LLM {self.model or 'default model'}{where}>"
+        made = vars(self)  # not all of it where a traceback shows one that could not be made
+        where = f" at {shown_url(made['given_url'])}" if made.get("given_url") else ""
+        return f"<LLM {made.get('model') or 'default model'}{where}>"
 
 
 def request_of(prompt: Prompt) -> dict[str, Any]:

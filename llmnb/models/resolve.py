@@ -17,7 +17,7 @@ from llmnb.adapters import egress, network
 from llmnb.errors import ConfigurationError, LLMNBError, MissingKey, UnknownModel
 from llmnb.models import owned
 from llmnb.models.target import HTTPTarget
-from llmnb.records import secret
+from llmnb.records import secret, secret_url
 from llmnb.wire import azure
 from llmnb.wire.catalog import (
     Provider,
@@ -203,7 +203,7 @@ def resolve(
 
         return simulated_target(choice.model, gen_type)
     row, gen_type = reached(provider(choice.provider), url, gen_type)
-    address = endpoint_url(row, url, gen_type, choice.model)
+    address = secret_url(endpoint_url(row, url, gen_type, choice.model))
     network.proxy_for(egress.destination(address))  # one that cannot be asked is told here
     if url and is_url_from_data and not _is_trusted(url, row, trusted_url):
         is_stranger = True

@@ -18,7 +18,7 @@ from llmnb.adapters.http import HttpClient, is_stream
 from llmnb.decide.quality import chosen_length
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import BadReply, LLMNBError
-from llmnb.records import AssistantTurn, Limits, RawReply, Reply, Told, Usage, secret
+from llmnb.records import AssistantTurn, Limits, RawReply, Reply, Told, Usage, secret, secret_url
 from llmnb.store.keys import RenamedKey, answer_key
 from llmnb.wire import canonical, classify
 from llmnb.wire import limits as limit_headers
@@ -78,7 +78,7 @@ class HTTPTarget:
     ) -> None:
         self.row = row
         self.model = model
-        self.url = url
+        self.url = secret_url(url)
         self.limits = limits or Limits(even=row.even_pace)
         self._key = secret(key)
         self._dialect = dialect
@@ -227,7 +227,7 @@ class HTTPTarget:
     @property
     def _stream_url(self) -> str:
         """Where a stream is asked for."""
-        return streamed(self.url)
+        return secret_url(streamed(self.url))
 
     def announced(self, raw: RawReply) -> tuple[Told, ...]:
         """Return how the limits stand, as a reply's headers tell it; empty where they do not."""

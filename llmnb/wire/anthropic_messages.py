@@ -154,4 +154,17 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         cache_write=written,
         cache_write_hour=min(hour or 0, written),
         reasoning=thought or 0,
+        tier=_tier(found),
     )
+
+
+def _tier(usage: Mapping[str, Any]) -> str | None:
+    """Return what makes an answer dearer than usual: its speed, its tier, or where it was made.
+
+    Source: Anthropic, "Fast mode", "Service tiers", "Data residency".
+    """
+    if usage.get("speed") == "fast":
+        return "fast"
+    if usage.get("service_tier") == "priority":
+        return "priority"
+    return "us" if usage.get("inference_geo") == "us" else None

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from llmnb.errors import ConfigurationError
 from llmnb.records import Delta, Reply
+from llmnb.wire import openai_replies
 
 
 class Assembler(Protocol):
@@ -141,9 +142,14 @@ def tier_in(body: Mapping[str, Any]) -> str | None:
     Example:
         >>> tier_in({"service_tier": "flex"}), tier_in({"serviceTier": "FLEX"}), tier_in({})
         ('flex', 'flex', None)
+        >>> tier_in({"speed": "fast"})
+        'fast'
     """
-    asked = body.get("service_tier") or body.get("serviceTier")
-    return asked.lower() if isinstance(asked, str) else None
+    if body.get("speed") == "fast":  # Anthropic's
+        return "fast"
+    return openai_replies.tier(
+        {"service_tier": body.get("service_tier") or body.get("serviceTier")}
+    )
 
 
 def is_spoken(name: str) -> bool:

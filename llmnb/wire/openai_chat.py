@@ -175,11 +175,12 @@ def _handed_back(message: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _tool_calls(calls: Any) -> tuple[ToolCall, ...]:
-    found = []
+    found: list[ToolCall] = []
     for call in calls if isinstance(calls, list) else ():
         if not isinstance(call, dict):
             continue
-        name = str(call.get("id") or "")
+        # A server that gives its calls no ids: results are matched by them.
+        name = str(call.get("id") or f"call_{len(found)}")
         function, custom = call.get("function"), call.get("custom")
         if isinstance(function, dict) and isinstance(function.get("name"), str):
             arguments = function.get("arguments")

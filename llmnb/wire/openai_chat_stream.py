@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnb.records import Delta
-from llmnb.wire.openai_content import text_of, thinking_of
+from llmnb.wire import json_bytes
+from llmnb.wire.openai_content import is_in_parts, text_of, thinking_of
 from llmnb.wire.openai_stream import Growing
 
 _REASONING = ("reasoning_content", "reasoning")
@@ -47,6 +48,8 @@ class ChatPieces:
                     # Some send the same words under both names.
                     reasoning = reasoning or (value if name in _REASONING else "")
                     is_progress = True
+                elif value and name == "refusal":
+                    message.setdefault(name, value)
             elif name == "tool_calls":
                 is_progress = _add_calls(message, value) or is_progress
             elif name == "function_call":
@@ -98,7 +101,7 @@ def _join(fields: dict[str, Any]) -> None:
 def _add_content(message: dict[str, Any], value: Any) -> str:
     """Add text or parts to a message's content; returns the new text."""
     known = message["content"]
-    if isinstance(value, dict):
+    if not isinstance(value, str) and value is not None and not is_in_parts(value):
         value = text_of(value)
     if isinstance(value, str):
         if type(known) is list:
@@ -127,7 +130,7 @@ def _add_calls(message: dict[str, Any], pieces: Any) -> bool:
         if not isinstance(piece, dict) or len(known) >= _MOST_CALLS:
             continue
         call = _call_of(known, piece)
-        if isinstance(name := piece.get("id"), str) and name:
+        if isinstance(name := piece.get("id"), str) and name and not call["id"]:
             call["id"] = name
         if isinstance(kind := piece.get("type"), str) and kind:
             call["type"] = kind
@@ -164,21 +167,50 @@ def _add_details(known: Any, pieces: list[Any]) -> None:
 def _call_of(known: list[dict[str, Any]], piece: Mapping[str, Any]) -> dict[str, Any]:
     """Return the call that a piece belongs to, a new one if it belongs to none.
 
-    Pieces of one call share an ``index``. Some servers give every call the
-    index 0, or none at all; then a new ``id`` begins a new call.
+    Pieces of one call share an ``index`` and, where it is repeated, an ``id``. Some servers give
+    every call the index 0 or none, and some every piece another id or none: then a call begins
+    where a name says so.
     """
     index, name = piece.get("index"), piece.get("id")
-    call: dict[str, Any]
-    for call in reversed(known):
-        if index is not None and call["index"] != index:
-            continue
-        if not name or not call["id"] or call["id"] == name:
-            return call
-        break
+    near = [call for call in known if index is None or call["index"] == index]
+    if name and (same := [call for call in near if call["id"] == name]):
+        return same[-1]
+    if near and not _begins_another(near[-1], piece):
+        return near[-1]
     function = {"name": "", "arguments": ""}
     call = {"index": index, "id": "", "type": "function", "function": function}
     known.append(call)
     return call
+
+
+def _begins_another(call: Mapping[str, Any], piece: Mapping[str, Any]) -> bool:
+    """Whether a piece, not of a call by its id, begins another one."""
+    has_other_id = bool(piece.get("id") and call["id"])
+    fresh, called = _called(piece), _called(call)
+    name, before = fresh.get("name"), called.get("name")
+    if not isinstance(name, str) or not name:
+        return has_other_id and not fresh.get("arguments")
+    if has_other_id or not before:
+        return has_other_id
+    if not name.startswith(before):
+        return True
+    # The same name again: of the same call, or of one that came in one piece like that before.
+    return str(fresh.get("arguments"))[:1] == "{" and _is_whole(called.get("arguments"))
+
+
+def _called(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = call.get("custom") or call.get("function")
+    return found if isinstance(found, dict) else {}
+
+
+def _is_whole(arguments: Any) -> bool:
+    if not isinstance(arguments, Growing):
+        return isinstance(arguments, dict)
+    try:
+        json_bytes.read(arguments.joined().encode("utf-8", "surrogatepass"))
+    except json_bytes.NotJSON:
+        return False
+    return True
 
 
 def _add_function(function: Any, piece: Any) -> bool:

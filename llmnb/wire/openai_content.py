@@ -23,11 +23,21 @@ def text_of(content: Any) -> str:
         return content
     if content is None:
         return ""
-    if isinstance(content, list) and (not content or any(map(_is_part, content))):
+    if is_in_parts(content):
         texts = (part.get("text") for part in content if isinstance(part, dict))
         return "".join(text for text in texts if isinstance(text, str))
     # Cloudflare gives what was asked for as JSON already read.
     return json_bytes.write(content, is_strict=False).decode()
+
+
+def is_in_parts(content: Any) -> bool:
+    """Whether a content is a list of parts; one of anything else is a value.
+
+    Example:
+        >>> is_in_parts([{"type": "text", "text": "Hi"}]), is_in_parts([1, 2])
+        (True, False)
+    """
+    return isinstance(content, list) and (not content or any(map(_is_part, content)))
 
 
 def _is_part(given: Any) -> bool:

@@ -117,7 +117,7 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         4
     """
     found = body.get("usage")
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) and not isinstance(found := _of_the_choice(body), dict):
         return None
     read = written = reasoning = usd = None
     prompt, completion = count(found.get("prompt_tokens")), count(found.get("completion_tokens"))
@@ -149,6 +149,14 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     )
 
 
+def _of_the_choice(body: Mapping[str, Any]) -> Any:
+    """Return the usage that Moonshot's streams put into the last piece of their one choice."""
+    choices = body.get("choices")
+    if isinstance(choices, list) and len(choices) == 1 and isinstance(choices[0], dict):
+        return choices[0].get("usage")
+    return None
+
+
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
 """Names for tokens from the cache: DeepSeek's, Moonshot's, Mistral's."""
 
@@ -167,7 +175,9 @@ def tier(body: Mapping[str, Any]) -> str | None:
         'flex'
     """
     said = body.get("service_tier")
-    return said.lower() if isinstance(said, str) and said else None
+    if not isinstance(said, str) or not said:
+        return None
+    return said.lower().removeprefix("service_tier_")  # as Gemini spells it now and then
 
 
 _TICKS = 10_000_000_000

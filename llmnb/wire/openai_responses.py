@@ -77,7 +77,9 @@ class OpenAIResponses:
             response_id=text_or_none(body.get("id")),
             usage=used,
             tool_calls=calls,
-            handed_back=_handed_back(output) if calls else None,
+            handed_back=_handed_back(output, is_stored=body.get("store") is True)
+            if calls
+            else None,
             reasoning=thoughts,
             commentary=_joined(commentary, "text") or None,
             logprobs=_logprobs(parts),
@@ -150,11 +152,11 @@ def _texts(parts: Any) -> Iterator[str]:
 
 
 def _tool_calls(output: list[dict[str, Any]]) -> Iterator[ToolCall]:
-    for item in output:
+    for place, item in enumerate(output):
         field = CALLS.get(str(item.get("type")))
         if field is None or not isinstance(item.get("name"), str):
             continue
-        name = item.get("call_id") or item.get("id") or ""
+        name = item.get("call_id") or item.get("id") or f"call_{place}"
         arguments = item.get(field)
         yield ToolCall(
             id=str(name),
@@ -164,17 +166,24 @@ def _tool_calls(output: list[dict[str, Any]]) -> Iterator[ToolCall]:
         )
 
 
-def _handed_back(output: list[dict[str, Any]]) -> Mapping[str, Any] | None:
+def _handed_back(output: list[dict[str, Any]], *, is_stored: bool) -> Mapping[str, Any] | None:
     """Return the items of a turn, where more stands in them than its text and its calls.
 
-    Thoughts can be handed back where they came sealed, as ``include`` asks for; others lie with
-    OpenAI, if anywhere.
+    All of them go back, in their order. Left out is only a thought of which nothing came but its
+    name: who does not keep the turn would look for it in vain, and refuse the next.
+
+    Source: OpenAI's guide "Reasoning models" (without storage thoughts come sealed, unasked), xAI's
+    "Troubleshooting Reasoning"; gpt-oss and its servers give thoughts as plain text.
     """
-    kept = [
-        item for item in output if item.get("type") != "reasoning" or item.get("encrypted_content")
-    ]
+    kept = [item for item in output if is_stored or not _is_mere_name(item)]
     has_more = any(item.get("type") == "reasoning" or item.get("phase") for item in kept)
     return {openai_responses_requests.ITEMS: kept} if has_more else None
+
+
+def _is_mere_name(item: Mapping[str, Any]) -> bool:
+    return item.get("type") == "reasoning" and not (
+        item.get("encrypted_content") or any(_texts(item.get("content")))
+    )
 
 
 def _reason(body: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,7 @@ from llmnb.records import Delta
 from llmnb.wire.event_stream import EventAssembler, showable
 from llmnb.wire.openai_replies import index_of
 
-_NOT_OF_THE_WHOLE = frozenset(("choices", "error", "object"))
+_NOT_OF_THE_WHOLE = frozenset(("choices", "error", "object", "usage"))
 _NOT_OF_A_CHOICE = frozenset(("index", "delta", "message", "text", "logprobs", "finish_reason"))
 
 
@@ -63,6 +63,12 @@ class StreamAssembler(EventAssembler):
         for name, value in chunk.items():
             if value is not None and name not in _NOT_OF_THE_WHOLE:
                 self._body[name] = value
+        if isinstance(usage := chunk.get("usage"), dict):
+            # Totals so far, where it comes more than once; some say nothing more at the end.
+            known = self._body.get("usage", {})
+            self._body["usage"] = known | {
+                key: one for key, one in usage.items() if one is not None
+            }
         if isinstance(groq := chunk.get("x_groq"), dict) and isinstance(groq.get("usage"), dict):
             self._body.setdefault("usage", groq["usage"])
         pieces = chunk.get("choices")

@@ -11,6 +11,7 @@ from typing import Any
 from llmnb.errors import InputError
 from llmnb.records import Delta, Reply
 from llmnb.wire import ends, openai_replies, openai_requests
+from llmnb.wire.openai_content import text_of
 from llmnb.wire.openai_stream import Growing, StreamAssembler
 from llmnb.wire.sse import is_stream
 
@@ -67,9 +68,10 @@ class OpenAIText:
             raw = self.assembler().whole(raw)
         body, readable = openai_replies.load(raw)
         choices = body["choices"]
-        texts = [choice.get("text") for choice in choices]
-        if not all(isinstance(text, str) for text in texts):
+        said = [choice.get("text") for choice in choices]
+        if None in said:
             raise openai_replies.unusable(raw, "has a choice without a text")
+        texts = list(map(text_of, said))
         text_or_none = openai_replies.text_or_none
         reasons = [text_or_none(choice.get("finish_reason")) for choice in choices]
         qualities = [ends.openai(reason) for reason in reasons]
@@ -117,8 +119,8 @@ class _TextPieces:
 
     def add(self, choice: dict[str, Any], piece: Mapping[str, Any]) -> Delta | None:
         """Add one piece; returns its text."""
-        text = piece.get("text")
-        if not isinstance(text, str) or not text:
+        text = text_of(piece.get("text"))
+        if not text:
             return None
         choice["text"].append(text)
         return Delta(text=text)

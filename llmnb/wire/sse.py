@@ -43,14 +43,17 @@ def is_document(start: bytes) -> bool | None:
 
 
 def without_done(raw: bytes) -> bytes:
-    r"""Return a document without the mark of a stream's end that some servers put behind it.
+    r"""Return a document without the marks of a stream's end that some servers put behind it.
 
     Example:
         >>> without_done(b'{"a": 1}\n\ndata: [DONE]\n\n')
         b'{"a": 1}'
     """
-    body, mark, rest = raw.rpartition(b"data:")
-    return body.rstrip() if mark and rest.strip() == b"[DONE]" else raw
+    while True:
+        body, mark, rest = raw.rpartition(b"data:")
+        if not mark or rest.strip() != b"[DONE]":
+            return raw
+        raw = body.rstrip()
 
 
 class EventDecoder:

@@ -57,6 +57,58 @@ def test_a_text_opens_a_file_below_the_working_folder(places, cell):
     assert found.startswith("data:image/png")
 
 
+@pytest.mark.parametrize("is_link", [True, False])
+def test_a_file_that_is_exchanged_while_it_is_looked_at_is_not_sent(places, monkeypatch, is_link):
+    """Neither what a link now leads to is read, nor is a pipe waited for."""
+    work, home = places
+    found = images._within
+
+    def exchanged(name, root):
+        place = found(name, root)
+        os.replace(place, work / "moved.png")
+        if is_link:
+            os.symlink(home / "secret.png", place)
+        else:
+            regular = os.stat(work / "moved.png")
+            os.mkfifo(place)
+            monkeypatch.setattr(images.os, "stat", lambda path: regular)
+        return place
+
+    monkeypatch.setattr(images, "_within", exchanged)
+    with pytest.raises(InputError, match="Nothing was sent"):
+        images.address("inner/a.png")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "file:///etc/hostname",
+        "FILE:///etc/hostname",
+        "\\\\host\\share\\a.png",
+        "//host/share/a.png",
+        "/dev/zero",
+        "data:text/plain;base64,aGk=",
+        "data:,hi",
+        "ftp://host/a.png",
+        "a\0.png",
+        "inner",
+        "pipe.png",
+        "large.png",
+        "loop.png",
+    ],
+)
+def test_nothing_else_in_a_cell_opens_a_file(places, cell):
+    """Addresses of files, shares, devices, pipes, folders, loops and what is too large."""
+    work, _ = places
+    os.mkfifo(work / "pipe.png")
+    (work / "loop.png").symlink_to("loop.png")
+    with open(work / "large.png", "wb") as file:
+        file.truncate(images.LARGEST_BYTES + 1)
+
+    with pytest.raises(InputError, match="Nothing was sent"):
+        images.address(cell)
+
+
 def test_a_path_of_the_programs_is_trusted(places):
     """A pathlib.Path was made by the program and may lie anywhere."""
     assert images.address(places[1] / "secret.png").startswith("data:image/png")

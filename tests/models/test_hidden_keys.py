@@ -158,3 +158,58 @@ def test_the_frames_of_the_http_client_are_not_in_a_traceback():
         LLM(url=server.base_url, api_key=SECRET, model="m").generate("Hi")
 
     assert SECRET not in shown_by(caught.value)
+
+
+# ------------------------------------------------------------- addresses with a key in them
+
+IN_URL = "hunter2hunter2"
+
+
+@pytest.mark.parametrize(
+    "url", [f"http://127.0.0.1:9/v1?key={IN_URL}", f"http://me:{IN_URL}@127.0.0.1:9/v1"]
+)
+def test_a_key_within_an_address_is_hidden_too(url):
+    """No repr, no variable and no pickle shows it; the address itself stays what it is."""
+    llm = LLM(url=url, api_key=SECRET, model="m")
+    asking = Asking(model="m", api_provider="openai", api_key=SECRET, url=url)
+    target = resolve("openai/m", api_key=SECRET, url=url)
+    for one in (llm, AsyncLLM("openai", "m", api_key=SECRET, url=url), asking):
+        assert IN_URL not in repr(one) + repr(vars(one)) + repr(copy.deepcopy(one))
+        assert IN_URL.encode() not in pickle.dumps(one)
+
+    assert IN_URL not in repr(target.url) + repr(target)
+    assert llm.given_url == url
+    assert IN_URL in target.url
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/v1?key={}", "http://me:{}@127.0.0.1:9/v1", "ftp://me:{}@host/v1"]
+)
+def test_a_traceback_shows_no_key_of_an_address(url):
+    """Whatever fails, no variable of a frame of llmnb's shows it, and no message."""
+    with pytest.raises(LLMNBError) as caught:
+        LLM(url=url.format(IN_URL), api_key=SECRET, model="m").generate("Hi", max_attempts=1)
+
+    assert IN_URL not in shown_by(caught.value) + str(caught.value)
+
+
+@pytest.mark.parametrize("proxy", ["socks5://me:{}@127.0.0.1:9", "me:{}@127.0.0.1:0"])
+def test_a_traceback_shows_no_password_of_a_proxy(proxy, monkeypatch):
+    """A proxy that cannot be asked is told without its login."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy.format(IN_URL))
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(LLMNBError, match="HTTPS_PROXY") as caught:
+        resolve("openai/m", api_key=SECRET)
+
+    assert IN_URL not in shown_by(caught.value) + str(caught.value)
+
+
+@pytest.mark.parametrize("made", [LLM, AsyncLLM])
+def test_what_could_not_be_made_can_be_shown(made):
+    """A traceback with its variables shows it as far as it came, and no key."""
+    with pytest.raises(TypeError, match="no keyword") as caught:
+        made(api_key=SECRET, tomorrow=1)
+
+    assert SECRET not in shown_by(caught.value)
+    assert repr(made.__new__(made)).startswith(f"<{made.__name__} ")

@@ -339,8 +339,8 @@ def test_tool_calls_are_read():
 
     assert [(one.id, one.name, one.arguments) for one in found.tool_calls] == [
         ("c1", "f", '{"a": 1}'),
-        ("", "g", '{"b":2}'),
-        ("", "h", "{}"),
+        ("call_1", "g", '{"b":2}'),
+        ("call_2", "h", "{}"),
     ]
     assert found.text == ""
 

@@ -490,7 +490,7 @@ def test_half_a_character_in_each_of_two_pieces_becomes_one():
         {"choices": "none"},
         {"choices": [None, 7, "x"]},
         {"choices": [{"index": "x", "delta": None}]},
-        {"choices": [{"delta": {"content": 7, "tool_calls": "x", "function_call": 3}}]},
+        {"choices": [{"delta": {"content": None, "tool_calls": "x", "function_call": 3}}]},
         {"choices": [{"delta": {"tool_calls": [None, {"index": None, "function": 3}]}}]},
         {"choices": [{"message": "x", "delta": {"role": None}, "logprobs": {"content": 3}}]},
         {"choices": [{"delta": {"refusal": 3, "reasoning": {}}}]},

@@ -104,7 +104,7 @@ def test_several_texts_come_in_their_own_order_and_are_judged_together():
         b'{"choices":[{}]}',
         b'{"choices":[{"text":null}]}',
         b'{"choices":[{"message":{"content":"a"}}]}',
-        b'{"choices":[{"text":"a"},{"text":7}]}',
+        b'{"choices":[{"text":"a"},{"text":null}]}',
     ],
 )
 def test_what_is_no_answer_is_a_bad_reply_that_keeps_its_bytes(raw):

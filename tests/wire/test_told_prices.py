@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import orjson
 import pytest
+from script_server import ScriptServer
+from script_server import reply as script_reply
 
+from llmnb import LLM, errors
+from llmnb.adapters import prices
 from llmnb.models.resolve import resolve
+from llmnb.records import Usage
 from llmnb.wire import (
     anthropic_messages,
     gemini,
@@ -228,6 +235,114 @@ def test_a_service_tier_that_the_reply_names_has_its_price():
         "flex"
     )
     assert openai_replies.usage({"usage": usage}).tier is None
+
+
+@pytest.mark.parametrize(
+    ("model", "named", "factor"),
+    [
+        ("azure/gpt-4.1", "gpt-4.1-2025-04-14", 1.75),
+        ("azure/gpt-5-mini", "gpt-5-mini-2025-08-07", 1.8),
+        ("openai/gpt-5", "gpt-5-2025-08-07", 2.0),
+        ("gemini/gemini-2.5-flash", "gemini-2.5-flash", 1.8),
+    ],
+)
+def test_the_faster_tier_costs_what_its_house_lists(model, named, factor):
+    """
+    By model, at Azure as at OpenAI, and at Gemini in either spelling of the tier.
+    """
+    resolved = resolve(model, api_key="k", url="https://mine.openai.azure.com/openai/v1")
+    usage = Usage(prompt=1_000_000, completion=1000)
+    plain = resolved.price(usage, named)
+
+    assert plain > 0
+    for tier in (
+        "priority",
+        "fast",
+        openai_replies.tier({"service_tier": "SERVICE_TIER_PRIORITY"}),
+    ):
+        dearer = dataclasses.replace(usage, tier=tier)
+        assert resolved.price(dearer, named) == pytest.approx(plain * factor)
+
+
+@pytest.mark.parametrize(
+    ("model", "tier"),
+    [
+        ("azure/gpt-4o-mini", "priority"),  # sold at OpenAI alone
+        ("azure/gpt-5.5", "priority"),  # public lists disagree
+        ("openai/gpt-5-nano", "priority"),
+        ("openai/gpt-3.5-turbo", "priority"),
+        ("fireworks/accounts/fireworks/models/kimi-k3", "priority"),
+        ("xai/grok-4", "priority"),
+        ("anthropic/claude-opus-4-6", "fast"),
+        ("anthropic/claude-sonnet-4-5", "priority"),
+        ("openai/gpt-4.1", "tomorrow"),
+    ],
+)
+def test_a_tier_whose_price_nobody_lists_has_none(model, tier):
+    """
+    The usual price would be a wrong one; a price that the caller has set counts in every tier.
+    """
+    provider, _, name = model.partition("/")
+    usage = Usage(prompt=1_000_000, completion=1000, tier=tier)
+
+    assert prices.price(provider, name, usage) is None
+    prices.set_price(name, 1.0, 1.0, provider=provider)
+    try:
+        assert prices.price(provider, name, usage) == pytest.approx(1.001)
+    finally:
+        prices.set_price(name, None, provider=provider)
+
+
+@pytest.mark.parametrize(
+    ("said", "tier", "factor"),
+    [
+        ({"speed": "fast"}, "fast", None),
+        ({"service_tier": "priority"}, "priority", None),
+        ({"service_tier": "standard", "speed": "standard"}, None, 1.0),
+        ({"service_tier": "standard", "inference_geo": "us"}, "us", 1.1),
+        ({"inference_geo": "not_available"}, None, 1.0),
+    ],
+)
+def test_anthropic_tells_what_makes_an_answer_dearer(said, tier, factor):
+    """
+    Its speed, its tier and where it was made, whole and streamed.
+    """
+    usage = {"input_tokens": 1_000_000, "output_tokens": 1, **said}
+    reply = {"content": [{"type": "text", "text": "4"}], "stop_reason": "end_turn", "usage": usage}
+    cost = cost_of("anthropic/claude-haiku-4-5", reply)
+
+    assert anthropic_messages.usage(reply).tier == tier
+    assert cost is None if factor is None else cost == pytest.approx(1.000005 * factor)
+
+
+@pytest.mark.parametrize(
+    ("tells", "usd"),
+    [({}, 1.75), ({"service_tier": "default"}, 1.0), ({"service_tier": None}, 1.75)],
+)
+def test_a_reply_that_names_no_tier_is_of_the_one_that_was_asked(tells, usd):
+    """
+    One that was served in the usual tier after all says so.
+    """
+    usage = {"prompt_tokens": 500_000, "completion_tokens": 1, "total_tokens": 500_001}
+    body = orjson.dumps(chat(usage, **tells))
+    with ScriptServer([script_reply(body, "connection: close")]) as server:
+        model = LLM(server.base_url, "k", "gpt-4.1", api_provider="openai")
+        found = model.call_single_sync("Hi", service_tier="priority")
+
+    assert found.cost == pytest.approx(usd, abs=1e-4)
+
+
+def test_a_budget_refuses_a_tier_of_unknown_price():
+    """
+    Before anything is sent, and the message says which tier it is.
+    """
+    body = orjson.dumps(chat({"prompt_tokens": 1, "completion_tokens": 1}))
+    with ScriptServer([script_reply(body, "connection: close")]) as server:
+        model = LLM(server.base_url, "k", "gpt-5-nano", api_provider="openai")
+        with pytest.raises(errors.ConfigurationError, match="service tier 'priority'"):
+            model.call_single_sync("Hi", service_tier="priority", budget_usd=1.0)
+
+        assert server.requests == []
 
 
 def test_the_tier_that_is_asked_for_is_reserved():

@@ -61,7 +61,9 @@ def test_a_stream_is_read_whatever_its_first_line(name, beginning):
 
 
 @pytest.mark.parametrize("name", STREAMS)
-@pytest.mark.parametrize("end", [b"", b"\n\n" + DONE, b"data: [DONE]", b"\r\n\r\n" + DONE])
+@pytest.mark.parametrize(
+    "end", [b"", b"\n\n" + DONE, b"data: [DONE]", b"\r\n\r\n" + DONE, DONE + DONE]
+)
 @pytest.mark.parametrize("start", [b"", b"\n", b"\xef\xbb\xbf"])
 def test_a_document_is_read_in_a_streams_place(name, start, end):
     """
