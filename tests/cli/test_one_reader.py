@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 
+import pyarrow.parquet
 import pytest
 
 from llmnb.cli import main
@@ -42,17 +43,18 @@ def generate(sim, source, results):
 
 
 LINES = [
-    '{"model": "gpt-4-0613", "messages": [{"role": "user", "content": "a"}], "metadata": {"x": NaN}}',
+    '{"model": "gpt-4-0613", "messages": [{"role": "user", "content": "a"}], '
+    '"metadata": {"x": NaN}}',
     '{"model": "gpt-4-0613", "messages": [{"role": "user", "content": "b"}], "temperature": NaN}',
     '{"model": "gpt-4-0613", "messages": [{"role": "user", "content": "c"}], '
     '"temperature": 0.12345678901234567891}',
-    '{"model": "gpt-4-0613", "messages": [{"role": "user", "content": "\\ud800"}], "metadata": {"y": 1}}',
+    '{"model": "gpt-4-0613", "messages": [{"role": "user", "content": "d"}], "metadata": {"y": 1}}',
 ]
 
 
 def test_a_file_of_requests_is_read_the_same_by_both_doors(sim, tmp_path):
     """
-    NaN where it stays at home, long numbers and halves of characters are asked, NaN that would
+    NaN where it stays at home and long numbers are asked, NaN that would
     be sent is an error of its row; what is written is the same but for the replies' ids.
     """
     source = tmp_path / "asked.jsonl"
@@ -120,3 +122,16 @@ def test_a_column_with_a_slash_or_a_letter_beyond_ascii_is_found(sim, tmp_path):
         assert run(table, "--prompt", "{a}", "--into", name) == 2
     table.write_text('{"a": "far"}\n')
     assert run(table, "--prompt", "{a}", "--into", "far") == 0
+
+
+def test_objects_without_a_field_go_into_parquet_as_text(sim, tmp_path):
+    """
+    Alone and in a list; the file is written.
+    """
+    table, out = tmp_path / "t.jsonl", tmp_path / "out.parquet"
+    table.write_text('{"a": "x", "any": [{}, {}], "one": {"in": {}}}\n')
+
+    assert run(table, "--prompt", "{a}", "--out", out) == 0
+
+    (row,) = pyarrow.parquet.read_table(out).to_pylist()
+    assert (row["any"], row["one"]) == ("[{},{}]", '{"in":{}}')
