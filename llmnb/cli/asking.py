@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from llmnb.errors import ConfigurationError, InputError, UnknownField
 from llmnb.frames.conversations import conversation
-from llmnb.frames.tables import Row, Table, error_of, open_table
+from llmnb.frames.tables import JSONLTable, Row, Table, error_of, open_table
 from llmnb.frames.template import Template, prompt_template
 from llmnb.generation.lines import unwrapped
 from llmnb.models.asking import Asking
@@ -100,6 +101,8 @@ class Questions:
                 f"braces. Columns: {', '.join(map(str, self.table.columns))[:500]}."
             )
         self._refuse_twins()
+        self.are_requests: bool = self.template is None and self._messages is None
+        """Whether the rows are requests themselves."""
 
     def _compiled(self, text: str, make: Callable[[str, Sequence[str]], Template]) -> Template:
         """Return a template, whose names may be those of fields that only later lines have."""
@@ -133,17 +136,12 @@ class Questions:
             dict.fromkeys(field for one in made if one is not None for field in one.fields)
         )
 
-    @property
-    def are_requests(self) -> bool:
-        """Whether the rows are requests themselves."""
-        return self.template is None and self._messages is None
-
     def rows(self) -> Iterator[Row]:
         """Yield the rows that are asked about."""
-        for number, row in enumerate(self.table.rows()):
-            if self.limit is not None and number >= self.limit:
-                return
-            yield row
+        table = self.table
+        if self.are_requests and isinstance(table, JSONLTable):
+            return islice(table.requests(), self.limit)
+        return islice(table.rows(), self.limit)
 
     def request(self, row: Row) -> Any:
         """Return the request for a row, None where there is nothing to ask.

@@ -163,7 +163,7 @@ class _Job:
 
     def __init__(self, questions: options_of.Questions, into: str) -> None:
         self._questions = questions
-        self._into = into
+        self._into, self._error = into, f"{into}_error"
         self._waiting: deque[tuple[Row, bool]] = deque()
         """Rows read and not yet written, and whether they were asked."""
 
@@ -174,9 +174,10 @@ class _Job:
 
     def requests(self) -> Iterator[Any]:
         """Yield the requests, remembering their rows."""
+        asked_of, waiting = self._questions.request, self._waiting
         for row in self._questions.rows():
-            request = self._questions.request(row)
-            self._waiting.append((row, request is not None))
+            request = asked_of(row)
+            waiting.append((row, request is not None))
             if request is not None:
                 yield request
 
@@ -206,6 +207,6 @@ class _Job:
             return
         answers = {
             self._into: outcome.text if outcome is not None else None,
-            f"{self._into}_error": error.message if error is not None else None,
+            self._error: error.message if error is not None else None,
         }
         writer.write(row, answers)

@@ -195,6 +195,8 @@ def _type_of(cells: Sequence[Any]) -> Any:
         back = array.to_pylist()
     except (pyarrow.ArrowException, ValueError, TypeError, OverflowError):
         return None
+    if "struct<>" in str(array.type):  # Parquet has no object without a field
+        return None
     if pyarrow.types.is_null(array.type) or json_text(back) != json_text(cells):
         return None
     return array.type

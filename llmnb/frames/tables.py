@@ -7,9 +7,8 @@ What a row holds goes out as it came in, wherever the formats allow it.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
-import mmap
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -83,7 +82,7 @@ def open_table(path: Path, *, encoding: str | None = None, delimiter: str | None
             return ExcelTable(path)
         if kind in DELIMITERS:
             return CSVTable(path, encoding=encoding, delimiter=delimiter)
-        return _JSONLTable(path)
+        return JSONLTable(path)
     except OSError as error:
         raise UnreadableFile(f"{path} cannot be read: {error.strerror or error}.") from None
     except UnicodeDecodeError as error:
@@ -109,7 +108,7 @@ def format_of(path: Path) -> str:
 
 def error_of(row: Row) -> UnreadableFile | None:
     """Return what kept a row from being read whole, None where it could be."""
-    return row.error if isinstance(row, Record | Broken | BadRow) else None
+    return row.error if isinstance(row, _MAY_BE_BAD) else None
 
 
 class Broken(dict[str, Any]):
@@ -120,7 +119,12 @@ class Broken(dict[str, Any]):
         self.error = error
 
 
-class _JSONLTable:
+_MAY_BE_BAD = (Record, Broken, BadRow)
+
+
+class JSONLTable:
+    """A file of one JSON object a line."""
+
     note: str | None = None
 
     def __init__(self, path: Path) -> None:
@@ -131,6 +135,7 @@ class _JSONLTable:
 
     @property
     def all_columns(self) -> Sequence[str]:
+        """The fields of all lines; reads the file."""
         if self._all is None:
             names: dict[str, None] = {}
             for row in self.rows():
@@ -139,29 +144,69 @@ class _JSONLTable:
             self._all = list(names)
         return self._all
 
-    def may_have(self, name: str) -> bool:
-        """Whether a line may have such a field; looks for its name only, which is fast."""
-        needles = {json.dumps(name, ensure_ascii=is_ascii).encode() for is_ascii in (True, False)}
-        with (
-            self.path.open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-        ):
-            return any(data.find(needle) >= 0 for needle in needles)
+    def may_have(self, names: Sequence[str]) -> bool:
+        """Whether a line may have one of these fields; looks for their spelling only: fast."""
+        dumped = {json.dumps(name, ensure_ascii=ascii) for name in names for ascii in (True, False)}
+        needles = [one.encode("utf-8", "surrogatepass") for one in dumped]
+        # A writer may escape any sign, and a slash in its own way; few do.
+        escaped = {rb"\\u" + unit for name in names for unit in _units(name)}
+        escaped |= {rb"\\/" for name in names if "/" in name}
+        escapes = re.compile(b"|".join(escaped), re.IGNORECASE)
+        overlap = max(map(len, needles)) + _BLANKS
+        before = b""
+        with self.path.open("rb", buffering=0) as file:
+            while block := file.read(_BLOCK):
+                data = before + block
+                if any(_has_field(data, needle) for needle in needles) or escapes.search(data):
+                    return True
+                before = data[-overlap:]
+        return False
 
     def rows(self) -> Iterator[Row]:
-        for one in self._lines:
-            if isinstance(one, Line):
-                yield one
-            else:
-                text = (one.details.raw or b"").decode("utf-8", "replace")
-                yield Broken(text, one)
+        """Yield the lines as rows, numbers to their last digit."""
+        return map(_row, self._lines)
+
+    def requests(self) -> Iterator[Row]:
+        """Yield the lines as requests, numbers as a provider reads them."""
+        return map(_row, RequestLines(self.path))
+
+
+_BLOCK = 1 << 20
+
+_BLANKS = 64
+"""Blanks that are looked through between a field's name and its colon."""
+
+
+def _row(one: Line | UnreadableFile) -> Row:
+    if type(one) is Line:
+        return one
+    assert isinstance(one, UnreadableFile)
+    return Broken((one.details.raw or b"").decode("utf-8", "replace"), one)
+
+
+def _has_field(data: bytes, needle: bytes) -> bool:
+    """Whether a name stands somewhere with a colon behind it, or at the end, as far as is seen."""
+    place = data.find(needle)
+    while place >= 0:
+        end = place + len(needle)
+        behind = data[end : end + _BLANKS].lstrip()
+        if not behind or behind.startswith(b":"):
+            return True
+        place = data.find(needle, end)
+    return False
+
+
+def _units(name: str) -> list[bytes]:
+    """Return the halves of characters of a name as JSON can escape them."""
+    data = name.encode("utf-16-be", "surrogatepass")
+    return [data[place : place + 2].hex().encode() for place in range(0, len(data), 2)]
 
 
 def taken(table: Table, names: Sequence[str]) -> list[str]:
     """Return those names that some row of a table has already."""
-    if not isinstance(table, _JSONLTable):
+    if not isinstance(table, JSONLTable):
         return [name for name in names if name in table.columns]
-    if not any(map(table.may_have, names)):
+    if not table.may_have(names):
         return []
     return [name for name in names if name in table.all_columns]
 
@@ -273,14 +318,13 @@ class _Sink(Protocol):
 
 class _JSONLSink:
     def __init__(self, path: Path) -> None:
-        self._file: io.BufferedWriter = path.open("wb")
+        # Each time that it is written, the lock of Python is given up, and must be had back.
+        self._file = path.open("wb", buffering=_BLOCK)
 
     def write(self, row: Row, added: Mapping[str, Any]) -> None:
-        if isinstance(row, Line) and row.written and added.keys().isdisjoint(row):
+        if type(row) is Line and row and added and row.written and added.keys().isdisjoint(row):
             # As it was written, with fields put behind: no number or name is written anew.
-            head = row.written[: row.written.rindex(b"}")].rstrip()
-            tail = _json(added)[1:]
-            self._file.write(head + (b"," if row and len(tail) > 1 else b"") + tail + b"\n")
+            self._file.write(b"%b,%b\n" % (row.written[:-1], _json(added)[1:]))
             return
         self._file.write(_json({**row, **added}) + b"\n")
 

@@ -47,6 +47,10 @@ class Template:
             self._parts = [(text, True)]
         else:
             self._compile(text, columns)
+        self._literals = ["" if is_field else part for part, is_field in self._parts]
+        self._places = [
+            (place, part) for place, (part, is_field) in enumerate(self._parts) if is_field
+        ]
         self.fields = tuple(dict.fromkeys(part for part, is_field in self._parts if is_field))
 
     def _compile(self, text: str, columns: Sequence[str]) -> None:
@@ -77,10 +81,14 @@ class Template:
 
         A template without fields is the same prompt for every row.
         """
-        texts = {field: cell_text(row.get(field)) for field in self.fields}
-        if texts and all(text is None for text in texts.values()):
-            return None
-        return "".join((texts[part] or "") if is_field else part for part, is_field in self._parts)
+        pieces = self._literals.copy()
+        is_empty = True
+        for place, field in self._places:
+            text = cell_text(row.get(field))
+            if text is not None:
+                pieces[place] = text
+                is_empty = False
+        return None if is_empty and self._places else "".join(pieces)
 
     @property
     def parts(self) -> Sequence[tuple[str, bool]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,20 @@ from typing import Any
 import orjson
 
 from llmnb.errors import UnreadableFile
+from llmnb.wire import json_bytes
 from llmnb.wire.json_text import exact_json
 
 _SHAPE = bytes.maketrans(b"123456789E", b"000000000e")
-_LONG = (b"0" * 16, b"e000", b"e+000")
-"""How numbers look that may have more digits than a float, or a larger one."""
+_LONG_DIGITS, _LONG_POWER = b"0" * 16, b"e000"
+"""What a line has, points and signs taken out, where a number may be none that a float can be."""
+
+_LONG_NUMBER = re.compile(rb"[:,\[]\s*-?(?=[\d.]{16}|[\d.]+[eE][+-]?\d{3})")
+"""Such a number; numbers in texts look like it too."""
 
 _BOM = b"\xef\xbb\xbf"
+
+_READ_BYTES = 1 << 20
+"""Bytes that are read at a time: each time the lock of Python is given up, and must be had back."""
 
 
 class Line(dict[str, Any]):
@@ -71,27 +79,33 @@ class RequestLines:
     def __init__(self, path: Path, *, is_exact: bool = False) -> None:
         self._path = path
         self._is_exact = is_exact
+        self._count: int | None = None
         try:
-            self._count = _count_lines(path)
+            if is_exact:  # nobody asks how many rows a table has
+                is_empty = not any(_texts(path))
+            else:
+                self._count = sum(map(bool, _texts(path)))
+                is_empty = not self._count
         except IsADirectoryError:
             raise UnreadableFile(f"{path} is a folder, not a file of requests.") from None
         except FileNotFoundError:
             raise UnreadableFile(f"There is no file {path}.") from None
         except OSError as error:
             raise UnreadableFile(f"{path} cannot be read: {error.strerror or error}.") from None
-        if not self._count:
+        if is_empty:
             raise UnreadableFile(f"{path} is empty: it holds one JSON object a line.")
 
     def __len__(self) -> int:
+        if self._count is None:
+            self._count = sum(map(bool, _texts(self._path)))
         return self._count
 
     def __iter__(self) -> Iterator[Line | UnreadableFile]:
+        read = self._read
         try:
-            with self._path.open("rb") as file:
-                for number, line in enumerate(file, start=1):
-                    text = line.strip() if number > 1 else line.removeprefix(_BOM).strip()
-                    if text:
-                        yield self._read(text, number)
+            for number, text in enumerate(_texts(self._path), start=1):
+                if text:
+                    yield read(text, number)
         except OSError as error:
             raise UnreadableFile(
                 f"{self._path} can no longer be read: {error.strerror or error}. What was answered "
@@ -119,30 +133,29 @@ class RequestLines:
             return self._unreadable(text, number, f"{why} ({error})")
         if not isinstance(found, dict):
             return self._unreadable(text, number, "is JSON, but not an object")
-        line = Line(found, text)
+        line: Line = dict.__new__(Line)  # without a call of its own for each line
+        line.update(found)
+        line.written = text
         return line if self._is_exact else unwrapped(line)
 
     def _value(self, text: bytes) -> Any:
-        """Return what a line holds; of cells, NaN and halves of characters are read as well.
+        """Return what a line holds; NaN and halves of characters are read as well.
 
         Raises:
             ValueError: If it is no JSON.
         """
-        if not self._is_exact:
+        if self._is_exact and _may_lose_digits(text):
+            return exact_json(text)
+        try:
             return orjson.loads(text)
-        shape = text.translate(_SHAPE)
-        if not any(long in shape for long in _LONG):
-            try:
-                return orjson.loads(text)
-            except orjson.JSONDecodeError as error:
-                fault = error
-            try:
-                return exact_json(text)
-            except UnicodeDecodeError:
-                raise
-            except ValueError:
-                raise fault from None
-        return exact_json(text)
+        except orjson.JSONDecodeError as error:
+            fault = error
+        try:
+            return exact_json(text) if self._is_exact else json_bytes.read(text, mend=False)
+        except UnicodeDecodeError:
+            raise
+        except ValueError:
+            raise fault from None
 
     def _unreadable(self, text: bytes, number: int, why: str) -> UnreadableFile:
         return UnreadableFile(
@@ -152,11 +165,15 @@ class RequestLines:
         )
 
 
-def _count_lines(path: Path) -> int:
-    """Return the number of lines that are not blank."""
-    count = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            text = line if number > 1 else line.removeprefix(_BOM)
-            count += not text.isspace() and bool(text)
-    return count
+def _may_lose_digits(text: bytes) -> bool:
+    """Whether a number in a line may have more digits than a float."""
+    shape = text.translate(_SHAPE, b".+-")
+    is_likely = _LONG_DIGITS in shape or _LONG_POWER in shape
+    return is_likely and _LONG_NUMBER.search(text) is not None
+
+
+def _texts(path: Path) -> Iterator[bytes]:
+    """Yield a file's lines without the white space around them, and without a byte order mark."""
+    with path.open("rb", buffering=_READ_BYTES) as file:
+        yield file.readline().removeprefix(_BOM).strip()
+        yield from map(bytes.strip, file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import orjson
 from llmnb.errors import LLMNBError, UnreadableFile
 from llmnb.generation.lines import Line
 from llmnb.records import Outcome
+from llmnb.wire import json_bytes
 
 CALLERS_FIELDS = frozenset(("metadata", "api_provider", "url", "api_key"))
 """What a request may say to llmnb alone; addresses and keys are in no row."""
@@ -42,7 +44,7 @@ def line(outcome: Outcome) -> bytes:
     metadata = asked.get("metadata") if isinstance(asked, Mapping) else None
     parts = [_request(asked), response]
     if metadata:
-        parts.append(orjson.dumps(metadata))
+        parts.append(_written(metadata))
     return b"[" + b", ".join(parts) + b"]\n"
 
 
@@ -80,9 +82,16 @@ def _request(asked: Any) -> bytes:
     elif isinstance(asked, UnreadableFile):
         return orjson.dumps((asked.details.raw or b"").decode("utf-8", "replace"))
     if not isinstance(asked, Mapping):
-        return orjson.dumps(asked, default=str)
-    shown = {name: value for name, value in asked.items() if name not in CALLERS_FIELDS}
-    return orjson.dumps(shown, default=str)
+        return _written(asked)
+    return _written({name: value for name, value in asked.items() if name not in CALLERS_FIELDS})
+
+
+def _written(value: Any) -> bytes:
+    """Return what came with a request as JSON: NaN as it was read, what is no JSON as its text."""
+    try:
+        return json_bytes.write(value)
+    except json_bytes.NotJSON:
+        return json.dumps(value, default=str, separators=(",", ":")).encode()
 
 
 def _response(outcome: Outcome) -> Any:

@@ -73,6 +73,7 @@ def choose(
     if api_provider:
         row = provider(api_provider)
         if model and model.startswith(row.name + "/"):
+            _need_a_name(model)
             model = model[len(row.name) + 1 :]
         return Choice(provider=row.name, model=model or default_model(row, gen_type))
     model = settings.model(model)
@@ -80,10 +81,21 @@ def choose(
         return _choose_for_the_person(gen_type)
     head, slash, rest = model.partition("/")
     if slash and (head == "sim" or head.lower() in load_catalog()):
+        _need_a_name(model)
         return Choice(provider=head.lower(), model=rest)
     if slash and not providers_with_model(model):
         provider(head)  # raises, with suggestions
     return Choice(provider=_only_provider(model), model=model)
+
+
+def _need_a_name(model: str) -> None:
+    """Refuse a model of which only the provider is named."""
+    head, _, rest = model.partition("/")
+    if not rest.strip():
+        raise ConfigurationError(
+            f"{model!r} names a provider and no model: write {head}/NAME, or leave the model out. "
+            "Nothing was sent."
+        )
 
 
 def default_model(row: Provider, gen_type: str) -> str:

@@ -53,7 +53,7 @@ class AnthropicMessages:
             raise openai_replies.unusable(raw, "has no content")
         if not all(isinstance(block, dict) for block in content):
             raise openai_replies.unusable(raw, "has a block of content that is no object")
-        reason = openai_replies.text_or_none(body.get("stop_reason"))
+        reason = ends.word(body.get("stop_reason"))
         calls = _tool_calls(content)
         text = _texts(content, "text")
         if any(call.name == ANSWER_TOOL for call in calls):

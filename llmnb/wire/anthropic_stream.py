@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnb.records import Delta
-from llmnb.wire import json_bytes
+from llmnb.wire import ends, json_bytes
 from llmnb.wire.anthropic_requests import ANSWER_TOOL
 from llmnb.wire.event_stream import EventAssembler, showable
 from llmnb.wire.openai_stream import Growing
@@ -64,7 +64,7 @@ class MessageAssembler(EventAssembler):
 
     def is_whole(self) -> bool:
         """Whether the message came to its end."""
-        return self._is_over and bool(self._message.get("stop_reason"))
+        return self._is_over and ends.word(self._message.get("stop_reason")) is not None
 
     def has_ended(self) -> bool:
         """Whether the message is said to be over."""

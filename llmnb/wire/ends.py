@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnb.records import Quality, Usage
+from llmnb.wire import json_bytes
 
 _WORTH: Mapping[Quality, str] = {
     "good": (
@@ -73,6 +74,21 @@ GEMINI: Mapping[str, Quality] = {
 }
 
 
+def word(reason: Any) -> str | None:
+    """Return why an answer ended as text: what is none, and is there all the same, as its JSON.
+
+    Example:
+        >>> word("stop"), word(None), word(""), word(7), word({"type": "stop"})
+        ('stop', None, None, '7', '{"type":"stop"}')
+    """
+    if reason is None or isinstance(reason, str):
+        return reason or None
+    return json_bytes.write(reason, is_strict=False).decode()[:_LONGEST_WORD]
+
+
+_LONGEST_WORD = 200
+
+
 def openai(reason: Any, refusal: Any = None) -> Quality:
     """Return what a choice of an OpenAI reply is worth.
 
@@ -84,12 +100,14 @@ def openai(reason: Any, refusal: Any = None) -> Quality:
     """
     if refusal:
         return "refused"
-    if reason == "stop" or not reason or not isinstance(reason, str):
+    if reason == "stop" or reason is None or reason == "":
         return "good"
-    word = reason.lower()
-    if word.startswith(OPENAI_WITHHELD):
+    if not isinstance(reason, str):
+        return "unknown"
+    known = reason.lower()
+    if known.startswith(OPENAI_WITHHELD):
         return "filtered"
-    return OPENAI.get(word, "unknown")
+    return OPENAI.get(known, "unknown")
 
 
 def worth(table: Mapping[str, Quality], reason: str | None) -> Quality:

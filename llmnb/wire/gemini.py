@@ -144,7 +144,7 @@ def _fault(candidate: Any) -> str | None:
 
 
 def _reason(candidate: Mapping[str, Any]) -> str | None:
-    reason = openai_replies.text_or_none(candidate.get("finishReason"))
+    reason = ends.word(candidate.get("finishReason"))
     return None if reason == _UNSAID else reason
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnb.records import Delta
+from llmnb.wire import ends
 from llmnb.wire.event_stream import EventAssembler, showable
 from llmnb.wire.openai_replies import index_of
 from llmnb.wire.openai_stream import Growing
@@ -97,8 +98,8 @@ class CandidateAssembler(EventAssembler):
                 if isinstance(value, dict):
                     _extend(candidate.setdefault(name, {}), value)
             elif name == "finishReason":
-                if isinstance(value, str) and value not in ("", _UNSAID):
-                    candidate[name] = value
+                if (reason := ends.word(value)) not in (None, _UNSAID):
+                    candidate[name] = reason
             elif name not in ("content", "index") and value is not None:
                 candidate[name] = value
         content = piece.get("content")

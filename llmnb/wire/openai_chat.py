@@ -92,7 +92,7 @@ class OpenAIChat:
             reason, quality = several[openai_replies.worst([worth for _, worth in several])]
         return Reply(
             text=text,
-            finish_reason=reason if type(reason) is str else None,
+            finish_reason=reason if type(reason) is str else ends.word(reason),
             quality=quality,
             model=model if type(model) is str else None,
             response_id=name if type(name) is str else None,
@@ -146,7 +146,7 @@ def _choice_text(choice: Mapping[str, Any]) -> str:
 
 
 def _end(choice: Mapping[str, Any], quality: Quality) -> tuple[str | None, Quality]:
-    return openai_replies.text_or_none(choice.get("finish_reason")), quality
+    return ends.word(choice.get("finish_reason")), quality
 
 
 def _judged(choice: Mapping[str, Any], usage: Usage | None) -> tuple[str | None, Quality]:

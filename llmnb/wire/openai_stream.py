@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from llmnb.records import Delta
+from llmnb.wire import ends
 from llmnb.wire.event_stream import EventAssembler, showable
 from llmnb.wire.openai_replies import index_of
 
@@ -101,7 +102,7 @@ class StreamAssembler(EventAssembler):
             choice = self._choices[index] = self._pieces.blank(index)
         if piece.get("error"):
             self.note_error(piece)
-        if isinstance(reason := piece.get("finish_reason"), str) and reason:
+        if (reason := piece.get("finish_reason")) is not None and (reason := ends.word(reason)):
             choice["finish_reason"] = reason
         for name, value in piece.items():
             if name not in _NOT_OF_A_CHOICE and value not in (None, ""):

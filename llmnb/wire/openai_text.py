@@ -73,7 +73,7 @@ class OpenAIText:
             raise openai_replies.unusable(raw, "has a choice without a text")
         texts = list(map(text_of, said))
         text_or_none = openai_replies.text_or_none
-        reasons = [text_or_none(choice.get("finish_reason")) for choice in choices]
+        reasons = [ends.word(choice.get("finish_reason")) for choice in choices]
         qualities = [ends.openai(reason) for reason in reasons]
         worst = openai_replies.worst(qualities)
         usage, quality = openai_replies.usage(body, wrote=any(texts)), qualities[worst]

@@ -102,7 +102,7 @@ def test_a_line_that_is_no_request_is_an_error_in_its_place(sim, tmp_path):
         b"   ",
         b"[1, 2]",
         b'{"model": "gpt-4-0613", "prompt": "\xff"}',
-        b'{"model": "gpt-4-0613", "temperature": NaN}',
+        b'{"model": "gpt-4-0613", "temperature": 1,}',
         b"[" * 100_000,
         b'{"model": "gpt-4-0613"}',
         json.dumps(request("q 1")).encode(),  # without a line break behind it

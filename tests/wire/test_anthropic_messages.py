@@ -126,7 +126,7 @@ def test_an_answer_given_by_our_own_tool_is_the_text():
         ("stop_sequence", "good"),
         ("tool_use", "good"),
         (None, "good"),
-        (7, "good"),
+        (7, "unknown"),
         ("something_new", "unknown"),
         ("max_tokens", "truncated"),
         ("model_context_window_exceeded", "broken"),

@@ -554,7 +554,7 @@ def test_tool_calls_are_read():
         ("FINISH_REASON_UNSPECIFIED", "good"),
         ("SOMETHING_NEW", "unknown"),
         (None, "good"),
-        (7, "good"),
+        (7, "unknown"),
         ("MAX_TOKENS", "truncated"),
         ("SAFETY", "filtered"),
         ("RECITATION", "filtered"),

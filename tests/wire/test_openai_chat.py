@@ -286,7 +286,7 @@ def test_odd_details_of_a_usage_are_left_aside():
         (choice("", "refusal"), "refused"),
         (choice("Yes", "stop", refusal=""), "good"),
         (choice("Yes", "stop", refusal=None), "good"),
-        (choice("Yes", 7), "good"),
+        (choice("Yes", 7), "unknown"),
     ],
 )
 def test_what_an_answer_is_worth_is_judged(one, quality):

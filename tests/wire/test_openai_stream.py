@@ -352,11 +352,10 @@ def test_a_last_line_without_its_end_counts():
         chunk(piece({"content": "Hel"})) + DONE,
         chunk(piece({"content": "Hel"})) + chunk(usage=USAGE) + DONE,
         chunk(piece({"content": "Hel"}, "")) + DONE,
-        chunk(piece({"content": "Hel"}, 7)) + DONE,
         chunk(piece({"content": "Hel"})) + chunk(piece({"content": "lo"}, "stop"))[:-20],
         chunk(piece({"content": "a"}, "stop"), piece({"content": "b"}, index=1)) + DONE,
     ],
-    ids=["cut", "done", "usage and done", "empty reason", "odd reason", "cut line", "one of two"],
+    ids=["cut", "done", "usage and done", "empty reason", "cut line", "one of two"],
 )
 def test_a_stream_without_its_finish_marker_is_incomplete(stream):
     """
