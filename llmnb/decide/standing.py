@@ -29,13 +29,11 @@ import heapq
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 from llmnb.decide.bucket import BURST_SECONDS, Bucket
+from llmnb.decide.charge import REACH, Estimate, TokenCharge
 from llmnb.records import KindOfLimit, Told
-
-REACH = 0.5
-"""Seconds a request may take to be counted: it may be overtaken by those sent so much later."""
 
 LONGEST_MINUTE = 61.0
 """Seconds until a limit per minute is whole again, at most; one for the rounding of headers."""
@@ -84,11 +82,11 @@ class Sent:
     """When it left."""
 
     tokens: float
-    input: float = 0.0
-    output: float = 0.0
-    """What it costs of each kind of limit."""
+    """What it is charged with."""
 
-    requests: ClassVar[float] = 1.0
+    estimate: float = 0.0
+    """What we count for it, by its parts where it is an `Estimate`."""
+
     is_answered: bool = False
     is_refused: bool = False
 
@@ -123,6 +121,9 @@ class Standing:
     def __init__(self, kind: KindOfLimit, period: float, now: float) -> None:
         self.kind = kind
         self.period = period
+        self.charge = TokenCharge() if kind in ("input", "output") else None
+        """How its tokens are counted; None where they are counted for all alike."""
+
         self.limit: float | None = None
         self.left: float | None = None
         """What the newest reply told."""
@@ -203,7 +204,16 @@ class Standing:
 
     def cost(self, request: Sent) -> float:
         """Return what a request takes of this limit."""
-        return float(getattr(request, self.kind))
+        if self.kind == "requests":
+            return 1.0
+        return request.tokens if self.charge is None else self.charge.of(self.part(request))
+
+    def part(self, request: Sent) -> float:
+        """Return what we count of a request, of the tokens that this limit is about."""
+        estimate = request.estimate
+        if self.kind == "tokens" or not isinstance(estimate, Estimate):
+            return estimate
+        return estimate.prompt if self.kind == "input" else estimate.answer
 
     def begin(self, log: deque[Sent], now: float) -> None:
         """Take in what was sent before the limit was heard of."""

@@ -176,7 +176,7 @@ class Account:
 
     def charged(self, tokens: float) -> float:
         """Return what a limit of tokens counts for a request, as far as that has shown."""
-        return tokens * self.announced.charge.factor
+        return self.announced.charge.of(tokens)
 
     def settled(self, ticket: Ticket, used: float) -> float:
         """Return what a request has used of a token limit, as the provider counts it."""
@@ -186,16 +186,16 @@ class Account:
 
     def wait(self, tokens: float, now: float) -> float:
         """Return the seconds until all limits let such a request go; infinity is "later"."""
-        tokens = self.charged(tokens)
-        delay = self.admission.wait(tokens, now)
-        if delay <= 0 and (delay := self.announced.wait(now, tokens)) > 0:
+        charged = self.charged(tokens)
+        delay = self.admission.wait(charged, now)
+        if delay <= 0 and (delay := self.announced.wait(now, charged, tokens)) > 0:
             self.admission.reason = self.announced.held
         return delay
 
-    def admit(self, ticket: Ticket, now: float) -> None:
-        """Let one request go; ask `wait` first."""
+    def admit(self, ticket: Ticket, now: float, estimate: float = 0.0) -> None:
+        """Let one request go, for which we count so many tokens; ask `wait` first."""
         self.admission.admit(ticket.reserved, now)
-        ticket.sent = self.announced.on_sent(now, ticket.reserved)
+        ticket.sent = self.announced.on_sent(now, ticket.reserved, estimate)
 
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
         """Take back a request that has ended."""
@@ -244,7 +244,8 @@ class Account:
             return
         if requested is None and self.announced.limits().tokens_per_minute is not None:
             return  # what is left is known; somebody else may have taken it
-        self.announced.charge.on_refusal(ticket.reserved, per_minute / 60.0, now, requested)
+        estimate = ticket.reserved if ticket.sent is None else ticket.sent.estimate
+        self.announced.charge.on_refusal(estimate, per_minute / 60.0, now, requested)
         for admission in (self.admission, None if ticket.lane is None else ticket.lane.admission):
             if admission is not None and admission.tokens is not None:
                 admission.tokens.drain(now)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from llmnb.decide.announced import HANDFUL, AnnouncedLimits
-from llmnb.decide.standing import REACH
+from llmnb.decide.charge import REACH
 from llmnb.records import Limits, Told
 from llmnb.testing.windows import worst_window
 

@@ -14,7 +14,8 @@ def test_what_is_left_tells_what_requests_cost_that_went_together():
     """
     charge = TokenCharge()
     for place in (3, 0, 7, 1, 2, 6, 5, 4):
-        charge.on_left(20.0, sent=0.0, left=30_000.0 - 120.0 * (place + 1))
+        left = 30_000.0 - 120.0 * (place + 1)
+        charge.on_left(20.0, place, sent=0.0, left=left, rate=500.0, grain=1.0)
 
     assert charge.of(20.0) == pytest.approx(120.0)
     assert charge.is_before
@@ -25,8 +26,8 @@ def test_what_does_not_fall_is_no_charge_of_nothing():
     A provider that counts when it has answered shows no fall at first.
     """
     charge = TokenCharge()
-    for _ in range(8):
-        charge.on_left(20.0, sent=0.0, left=30_000.0)
+    for place in range(8):
+        charge.on_left(20.0, place, sent=0.0, left=30_000.0, rate=500.0, grain=1.0)
 
     assert charge.of(20.0) == 20.0
     assert not charge.is_before
@@ -40,7 +41,7 @@ def test_a_refusal_that_says_what_it_counts_is_believed_at_once():
     charge.on_refusal(20.0, rate=1e4, now=0.0, requested=120.0)
     assert charge.of(20.0) == pytest.approx(120.0)
 
-    charge.on_refusal(120.0, rate=1e4, now=5.0, requested=60.0)
+    charge.on_refusal(20.0, rate=1e4, now=5.0, requested=60.0)
     assert charge.of(20.0) == pytest.approx(120.0)
 
 
@@ -87,7 +88,7 @@ def test_a_count_that_nobody_tells_is_found_from_refusals(real, rows):
             charge.on_passed(charge.of(mine))
         else:
             late += now > 1.0
-            charge.on_refusal(charge.of(mine), rate, now)
+            charge.on_refusal(mine, rate, now)
             ours.drain(now)
             paused = now + (125.0 - theirs) / rate
 
