@@ -119,6 +119,7 @@ class AnnouncedLimits:
             estimate: What we count for it, an `Estimate` where its parts are known.
         """
         one = Sent(self._number, now, tokens, estimate)
+        self.charge.on_sent(tokens, now)
         self._number += 1
         self.in_flight += 1
         if self._reopening >= 0:

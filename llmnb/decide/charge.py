@@ -17,7 +17,8 @@ refuses has let through what it allows, so between two refusals
 
     factor = rate x seconds / what we have counted for those that passed,
 
-1.5 after the first refusal, and a little more where that is larger than what was counted.
+and a little more than before where that is not more. Before the first refusal it has let through
+a second's worth besides, at least: so much is taken to be there at the beginning.
 
 Once a refusal has shown that the provider counts more, nothing is given back for answers that
 turn out shorter than they might have been: it counts before it knows.
@@ -35,8 +36,10 @@ from collections.abc import Sequence
 REACH = 0.5
 """Seconds a request may take to be counted: it may be overtaken by those sent so much later."""
 
-FIRST_FACTOR = 1.5
 STEP = 1.03
+FIRST_SECONDS = 1.0
+"""Seconds' worth that may pass at once at the beginning, as far as is known."""
+
 LEAST_FACTOR, LARGEST_FACTOR = 0.5, 16.0
 
 LEAST_OF_PROMPT, MOST_OF_PROMPT = 0.5, 4.0
@@ -146,7 +149,7 @@ class TokenCharge:
         >>> estimate = Estimate(100.0, 20.0, 100.0)
         >>> charge.of(estimate)
         100.0
-        >>> charge.on_refusal(estimate, rate=100.0, now=0.0, requested=120.0)
+        >>> charge.on_refusal(estimate, 100.0, rate=100.0, now=0.0, requested=120.0)
         >>> round(charge.of(estimate))
         120
     """
@@ -173,7 +176,8 @@ class TokenCharge:
 
         self._forms: tuple[_Weights, ...] = ()
         self._accepted = 0.0
-        """What the requests that passed count but for the factor, since the last refusal."""
+        """What the requests count but for the factor that went since the last refusal; of those
+        that are refused it is taken off."""
 
         self._counted_from = -math.inf
         self._refused_at = -math.inf
@@ -199,12 +203,15 @@ class TokenCharge:
             return weights.of(tokens.prompt, tokens.answer)
         return weights.prompt * tokens
 
-    def on_passed(self, charged: float) -> None:
-        """Note that a request was let through.
+    def on_sent(self, charged: float, now: float) -> None:
+        """Note a request at the moment it goes.
 
         Args:
-            charged: What it was charged with.
+            charged: What it is charged with.
+            now: The time.
         """
+        if self._counted_from == -math.inf:
+            self._counted_from = now
         self._accepted += charged / self.factor
 
     def on_left(
@@ -290,6 +297,7 @@ class TokenCharge:
     def on_refusal(
         self,
         estimate: float,
+        charged: float,
         rate: float,
         now: float,
         requested: float | None = None,
@@ -298,19 +306,19 @@ class TokenCharge:
 
         Args:
             estimate: What we count for the request.
+            charged: What it was charged with.
             rate: Tokens a second that the limit allows.
             now: The time.
             requested: What the server says that it counts for the request.
         """
         self.is_before = True
+        self._accepted = max(0.0, self._accepted - charged / self.factor)
         if requested is not None:
             self._on_requested(estimate, requested)
-        elif self._refused_at == -math.inf:
-            self._set(max(self.factor, FIRST_FACTOR))
         elif now - self._refused_at >= REACH:
-            counted = 0.0
-            if self._accepted > 0:
-                counted = rate * (now - self._counted_from) / self._accepted
+            is_first = self._refused_at == -math.inf
+            seconds = now - self._counted_from + (FIRST_SECONDS if is_first else 0.0)
+            counted = rate * seconds / self._accepted if self._accepted > 0 else 0.0
             self._set(counted if counted > self.factor else self.factor * STEP)
         else:
             return  # of the same wave

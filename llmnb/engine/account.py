@@ -231,9 +231,7 @@ class Account:
                 is_refused=isinstance(error, RateLimited),
                 is_good=error is None,
             )
-        if error is None:
-            self.announced.charge.on_passed(ticket.reserved)
-        elif isinstance(error, RateLimited):
+        if isinstance(error, RateLimited):
             self._learn_charge(error, ticket, now)
 
     def _learn_charge(self, error: RateLimited, ticket: Ticket, now: float) -> None:
@@ -245,7 +243,9 @@ class Account:
         if requested is None and self.announced.limits().tokens_per_minute is not None:
             return  # what is left is known; somebody else may have taken it
         estimate = ticket.reserved if ticket.sent is None else ticket.sent.estimate
-        self.announced.charge.on_refusal(estimate, per_minute / 60.0, now, requested)
+        self.announced.charge.on_refusal(
+            *(estimate, ticket.reserved, per_minute / 60.0, now, requested)
+        )
         for admission in (self.admission, None if ticket.lane is None else ticket.lane.admission):
             if admission is not None and admission.tokens is not None:
                 admission.tokens.drain(now)

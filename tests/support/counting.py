@@ -199,7 +199,10 @@ def ask(
             if any(limit.counts_answers for limit in limits):
                 figures = told()
             account.on_reply(figures, ticket, now, None)
-            used = account.settled(ticket, float(row.prompt + row.answer))
+            used = float(row.prompt + row.answer)
+            if estimate(row) < row.prompt + row.most:
+                used = max(used, ticket.reserved)
+            used = account.settled(ticket, used)
             account.release(ticket, used=used, was_sent=True)
             answered += 1
         elif what == "refused":
