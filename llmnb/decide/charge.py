@@ -85,6 +85,13 @@ class Estimate(float):
         return made
 
 
+def _parts(estimate: float) -> tuple[float, float]:
+    """Return prompt and answer; what is not known by its parts is all prompt."""
+    if isinstance(estimate, Estimate):
+        return estimate.prompt, estimate.answer
+    return estimate, 0.0
+
+
 class _Weights:
     """Two weights, fitted to what is told of costs.
 
@@ -92,7 +99,7 @@ class _Weights:
         takes_larger: Whether only the larger part of a request counts.
     """
 
-    __slots__ = ("answer", "error", "prompt", "takes_larger", "_aa", "_pa", "_pp")
+    __slots__ = ("_aa", "_pa", "_pp", "answer", "error", "prompt", "takes_larger")
 
     def __init__(self, *, takes_larger: bool) -> None:
         self.takes_larger = takes_larger
@@ -134,7 +141,8 @@ class _Weights:
         if bounded != self.prompt:
             self.answer += self._pa / self._pp * (bounded - self.prompt)
             self.prompt = bounded
-        bounded = min(max(self.answer, LEAST_OF_ANSWER), MOST_OF_ANSWER)
+        least = LEAST_OF_PROMPT if self.takes_larger else LEAST_OF_ANSWER  # nothing is free
+        bounded = min(max(self.answer, least), MOST_OF_ANSWER)
         if bounded != self.answer:
             self.prompt += self._pa / self._aa * (bounded - self.answer)
             self.answer = bounded
@@ -199,9 +207,7 @@ class TokenCharge:
         return self._fitted(self._weights, tokens) * self.factor
 
     def _fitted(self, weights: _Weights, tokens: float) -> float:
-        if isinstance(tokens, Estimate):
-            return weights.of(tokens.prompt, tokens.answer)
-        return weights.prompt * tokens
+        return weights.of(*_parts(tokens))
 
     def on_sent(self, charged: float, now: float) -> None:
         """Note a request at the moment it goes.
@@ -234,15 +240,7 @@ class TokenCharge:
             self._block_number = block
             self._block.clear()
         known = self._block
-        is_estimate = isinstance(estimate, Estimate)
-        known.append(
-            (
-                left,
-                sent,
-                estimate.prompt if is_estimate else estimate,
-                estimate.answer if is_estimate else 0.0,
-            )
-        )
+        known.append((left, sent, *_parts(estimate)))
         if len(known) < BLOCK:
             return
         moments = [one[1] for one in known]
@@ -313,7 +311,7 @@ class TokenCharge:
         """
         self.is_before = True
         self._accepted = max(0.0, self._accepted - charged / self.factor)
-        if requested is not None:
+        if requested:
             self._on_requested(estimate, requested)
         elif now - self._refused_at >= REACH:
             is_first = self._refused_at == -math.inf
@@ -326,12 +324,10 @@ class TokenCharge:
         self._accepted = 0.0
 
     def _on_requested(self, estimate: float, requested: float) -> None:
-        has_parts = isinstance(estimate, Estimate) and 0 < estimate.prompt and 0 < estimate.answer
+        has_parts = isinstance(estimate, Estimate) and estimate.prompt > 0 and estimate.answer > 0
         if requested < self.of(estimate) and not has_parts:
             return  # it may speak of one request that is smaller than others
-        prompt, answer = (
-            (estimate.prompt, estimate.answer) if isinstance(estimate, Estimate) else (estimate, 0.0)
-        )
+        prompt, answer = _parts(estimate)
         self._begin(estimate)
         self._take(prompt, answer, requested, 1.0)
         self._choose()

@@ -248,7 +248,7 @@ class Account:
         )
         for admission in (self.admission, None if ticket.lane is None else ticket.lane.admission):
             if admission is not None and admission.tokens is not None:
-                admission.tokens.drain(now)
+                admission.tokens.drain(now, ticket.reserved)
 
     def on_success(self, ticket: Ticket, seconds: float, now: float) -> bool:
         """Learn from an answer; return whether the limits changed.
