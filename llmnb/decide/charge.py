@@ -30,6 +30,7 @@ Source:
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -196,7 +197,7 @@ class TokenCharge:
 
     @property
     def weights(self) -> tuple[float, float]:
-        """What a token of a prompt counts, and one that an answer may have; 1 as long as unknown."""
+        """What a token of a prompt counts, and one that an answer may have; 1 where unknown."""
         one = self._weights
         return (1.0, 1.0) if one is None else (one.prompt, one.answer)
 
@@ -257,7 +258,7 @@ class TokenCharge:
         """Learn from the distances between what was left after each of a block."""
         self._begin(like)
         fell = counted = 0.0
-        for before, one in zip(known, known[1:], strict=False):
+        for before, one in itertools.pairwise(known):
             cost = before[0] - one[0]
             self._take(one[2], one[3], cost, out_by)
             fell += cost
@@ -281,7 +282,7 @@ class TokenCharge:
             form.take(prompt, answer, cost, max(1.0, out_by, _OUT_BY * cost))
 
     def _choose(self) -> None:
-        """Believe the form that errs less; the one that was thought of first, where both are good."""
+        """Believe the form that errs less; where both are good the one that was thought of."""
         first, second = self._forms
         self._weights = second if second.error < 0.5 * first.error else first
 

@@ -175,6 +175,9 @@ class Standing:
         self._own = _FIRST
         self._others = 0.0
         self._processes = 1
+        self._peers = 0.0
+        """What other processes of ours may have sent that k's reply has not counted."""
+
         self._began = now
         self._decayed_at = now
         self._mark: tuple[float, float, float] | None = None
@@ -356,6 +359,8 @@ class Standing:
         if len(self._oddities) >= 2:
             doubt = "its reset is neither that of a bucket nor that of a window"
         self._look_for_others(sent, left, sum_of_ours)
+        if self._processes > 1:
+            self._look_at_peers(sent, sum_of_ours)
         self._show(left, sent)
         if self.smooth is not None and not self.is_longer:
             self._lower(left, latest, now)
@@ -495,6 +500,17 @@ class Standing:
         self._mark = sent, left, ours
         self._refused_since = 0.0
 
+    def _look_at_peers(self, sent: float, ours: float) -> None:
+        """Expect of each process of ours what we have sent in the round before k.
+
+        They hear of the same remainder up to a round trip later, so theirs may be missing in it
+        where all of ours is counted.
+        """
+        before = sent - self._latency
+        first = self._history[0][1] if self._history else 0.0
+        early = next((total for then, total in reversed(self._history) if then <= before), first)
+        self._peers = (self._processes - 1) * (ours - early)
+
     def share(self, now: float) -> float:
         """Return the part of the limit that we count on."""
         others = max(self._others, _FIRST * (self._processes - 1))
@@ -508,7 +524,7 @@ class Standing:
         """What is left for those who may come while our requests are on their way."""
         a_second = self._others * math.log(2) / HALF_LIFE
         meanwhile = a_second * min(self._latency, 2 * HALF_LIFE)
-        return meanwhile + 2 * math.sqrt(meanwhile)
+        return max(self._peers, meanwhile + 2 * math.sqrt(meanwhile))
 
     # ----------------------------------------------------------------------- distrust
 

@@ -156,6 +156,20 @@ def test_processes_that_know_of_each_other_share_one_bucket(clients):
     assert 0.95 * (100 + 10 * asked.sent[-1]) <= 600
 
 
+@pytest.mark.parametrize("capacity", [30, 100, 300])
+@pytest.mark.parametrize("seed", [1, 5])
+def test_eight_processes_refuse_each_other_nothing(capacity, seed):
+    """
+    Each hears of what is left a round trip late, when seven others have spent of it already.
+    """
+    server = Server(Bucket(600, capacity))
+    how = {"clients": 8, "known": 8, "latency": between(0.3, 0.7), "seed": seed}
+    asked = ask(server, rows=600, **how)
+
+    assert asked.refused == []
+    assert 0.95 * (capacity + 10 * asked.sent[-1]) <= 600
+
+
 def test_processes_that_do_not_know_of_each_other_find_out():
     """
     Four of them are refused in one case of twenty-five at most.

@@ -50,7 +50,7 @@ def test_refusals_of_one_wave_count_once():
     Sixty rows that are refused together say what one of them says.
     """
     charge, factors = TokenCharge(), []
-    for place in range(60):
+    for _ in range(60):
         charge.on_sent(20.0, 0.0)
     for place in range(60):
         charge.on_refusal(20.0, charge.of(20.0), rate=1e4, now=place / 200)

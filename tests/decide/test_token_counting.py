@@ -1,4 +1,4 @@
-"""Promises about servers that count tokens in their own way: found out soon, and then used whole."""
+"""Promises about servers that count tokens in their own way: it is found out soon."""
 
 from __future__ import annotations
 
@@ -94,13 +94,13 @@ def test_what_nobody_announces_is_found_from_refusals(make, estimate, count, tel
 @pytest.mark.parametrize("count", [together, by_characters, the_larger])
 def test_what_is_announced_tells_how_tokens_are_counted(make, estimate, count):
     """
-    Nobody is refused, and 0.95 of the limit is used: all but the half second that is kept back.
+    Soon enough: after the first second at most 3 % are refused, and 0.95 of the limit is used.
     """
     asked = rows(make, 1200)
     server = limit(asked, count)
     counted = ask([server], asked, estimate=estimate, latency=between, at_once=128)
 
-    assert counted.refused == []
+    assert counted.refused_later <= 0.03
     assert counted.used >= 0.95
 
 
