@@ -50,6 +50,12 @@ LEAST_OF_ANSWER, MOST_OF_ANSWER = 0.0, 2.0
 BLOCK = 8
 """Requests, numbered one after the other, of which it is seen together what they cost."""
 
+FALL_GRAINS = 4
+"""Thousands of tokens over which a fall is compared with what was charged."""
+
+LEAST_FALL = 0.05
+"""Least part of `max_tokens` that answers are taken to have."""
+
 _DRIFT = 1e-4
 """By how much the variance of a weight grows with each cost that is told."""
 
@@ -167,7 +173,9 @@ class TokenCharge:
         "_accepted",
         "_block",
         "_block_number",
+        "_charged",
         "_counted_from",
+        "_fell",
         "_forms",
         "_refused_at",
         "_weights",
@@ -194,6 +202,7 @@ class TokenCharge:
         """What was left after requests of one block, when they went, and what they are made of."""
 
         self._block_number = 0
+        self._fell = self._charged = 0.0
 
     @property
     def weights(self) -> tuple[float, float]:
@@ -292,6 +301,23 @@ class TokenCharge:
         if 1 / _SLACK <= factor <= _SLACK:
             return 1.0
         return min(max(factor, LEAST_FACTOR), LARGEST_FACTOR)
+
+    def on_fall(self, fell: float, charged: float) -> None:
+        """Note by how much a limit has fallen while we have sent so much, as we charge it.
+
+        For limits told in steps so coarse that single requests do not show, and for answers that
+        are counted as they come.
+
+        Args:
+            fell: By how much, what flowed in added.
+            charged: What the requests were charged with.
+        """
+        self._fell += fell
+        self._charged += charged
+        if self._charged >= FALL_GRAINS * 1000.0:
+            part = min(max(self._fell / self._charged, 0.5), 2.0)
+            self.factor = min(max(self.factor * part, LEAST_FALL), LARGEST_FACTOR)
+            self._fell = self._charged = 0.0
 
     def on_refusal(
         self,

@@ -119,6 +119,14 @@ class Pace:
         self._set(self._held, now)
         self._begun = now, self._accepted  # its bucket is empty now
 
+    def keep(self, sent_at: float, now: float) -> None:
+        """Take a refusal where somebody names the places: it can only be answered by a pace."""
+        self.on_refusal(now)
+        if self.per_minute is None:
+            self.begin(now)
+        else:
+            self.cut(sent_at, now)
+
     def _set(self, per_minute: float, now: float) -> None:
         self.per_minute = per_minute
         self._since = now

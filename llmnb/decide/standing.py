@@ -412,11 +412,12 @@ class Standing:
         moment = sent + told.reset
         self._fulls = min(self._fulls[0], full), max(self._fulls[1], full)
         self._moments = min(self._moments[0], moment), max(self._moments[1], moment)
+        rounded = max(_ROUNDED, told.grain)
         if self.shape:
-            self._compare(full, moment, told.out_by, sent)
+            self._compare(full, moment, told.out_by, sent, rounded)
             return
         self._last = full, moment
-        of_full = max(0.0, self._fulls[1] - self._fulls[0] - _ROUNDED) / self.rate - told.out_by
+        of_full = max(0.0, self._fulls[1] - self._fulls[0] - rounded) / self.rate - told.out_by
         of_moment = self._moments[1] - self._moments[0] - REACH - told.out_by
         if of_moment > _MOVED and of_moment > _TIMES * max(0.0, of_full):
             self._reshape("bucket")
@@ -425,12 +426,14 @@ class Standing:
         elif min(of_full, of_moment) > 2 * self.period:
             self._reshape("")  # neither stays: begin anew
 
-    def _compare(self, full: float, moment: float, out_by: float, sent: float) -> None:
+    def _compare(
+        self, full: float, moment: float, out_by: float, sent: float, rounded: float
+    ) -> None:
         """Note where neither sign of the shape stays as it was."""
         before, then = self._last
         self._last = full, moment
         if self.shape == "bucket":
-            slack = 2 * _ROUNDED + self.rate * (out_by + 0.1) + 0.05 * self.capacity
+            slack = 2 * rounded + self.rate * (out_by + 0.1) + 0.05 * self.capacity
             is_odd = abs(full - before) > slack
         else:
             is_odd = REACH + out_by + _MOVED < abs(moment - then) < self.period / 2
@@ -496,7 +499,10 @@ class Standing:
         self._own += max(0.0, used)
         is_over = self.shape != "bucket" and left > there_was
         if not is_over and there_was + flowed < self.capacity - _ROUNDED:
-            self._others = max(0.0, self._others + there_was + flowed - used - left)
+            fell = there_was + flowed - left
+            self._others = max(0.0, self._others + fell - used)
+            if self.charge is not None and self.shape == "bucket":
+                self.charge.on_fall(fell, used)
         self._mark = sent, left, ours
         self._refused_since = 0.0
 
@@ -564,7 +570,8 @@ class Standing:
             if len(self._rises) >= 2:
                 return "more is told to be left than can have flowed in"
         is_full = there_was + self.rate * (latest - then) >= self.capacity
-        if surely >= _PROOF * self._unit() and not is_new_window and not is_full:
+        is_odd = surely >= _PROOF * self._unit() and self.charge is None
+        if is_odd and not is_new_window and not is_full:
             fell = most - left
             if fell < surely / 2:
                 return "what is told to be left does not fall by what is sent"

@@ -381,7 +381,7 @@ class Gate:
         """Note that the target has answered."""
         now = self.clock()
         self.health.on_success(ticket, now, self.account.all_slots)
-        if ticket.finding is not None and self.account.on_success(ticket, seconds, now):
+        if self.account.on_success(ticket, seconds, now):
             self.advance()
 
     def on_alive(self, ticket: Ticket) -> None:

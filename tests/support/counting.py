@@ -105,7 +105,7 @@ def ask(
     per_minute: float | None = None,
     is_announced: bool = True,
     tells_requested: bool = False,
-    requests: float = 1e6,
+    requests: float = 6000.0,
     at_once: int = 64,
     latency: Callable[[random.Random], float] = lambda dice: 0.5,
     seed: int = 0,
@@ -129,6 +129,7 @@ def ask(
     account = Account(Limits(), lanes, now=0.0)
     account.claim("run", Limits(tokens_per_minute=per_minute, concurrency=at_once), 0.0)
     waiting, answered, now, due = list(range(len(rows))), 0, 0.0, -1.0
+    of_requests = TokenLimit(requests, requests, lambda row: 1.0, "requests")
     marked: dict[str, tuple[float, float, float]] = {}
 
     def push(when: float, *what: object) -> None:
@@ -144,12 +145,9 @@ def ask(
     def told() -> tuple[Told, ...]:
         if not is_announced:
             return ()
-        for limit in limits:
+        for limit in (of_requests, *limits):
             limit.flow(now)
-        return (
-            Told("requests", requests, requests - account.admission.in_flight, 0.01),
-            *(limit.told() for limit in limits),
-        )
+        return tuple(limit.told() for limit in (of_requests, *limits))
 
     def fill() -> None:
         nonlocal due
@@ -179,6 +177,8 @@ def ask(
             push(now + 0.01, "refused", number, (ticket, wait, told(), short[0].count(row)))
             counted.refused.append(now)
             return
+        of_requests.flow(now)
+        of_requests.take(1.0)
         for limit in limits:
             if not limit.counts_answers:
                 limit.take(limit.count(row))
@@ -196,8 +196,9 @@ def ask(
                 limit.flow(now)
                 if limit.counts_answers:
                     limit.take(limit.count(row))
-            if any(limit.counts_answers for limit in limits):
-                figures = told()
+            late = {limit.kind for limit in limits if limit.counts_answers}
+            figures = [one for one in figures if one.kind not in late]
+            figures += [one for one in told() if one.kind in late]
             account.on_reply(figures, ticket, now, None)
             used = float(row.prompt + row.answer)
             if estimate(row) < row.prompt + row.most:
