@@ -140,6 +140,9 @@ class Standing:
         """Whether it is a limit of a day or the like: what is left bounds, nothing else does."""
 
         self.has_reset = False
+        self._rounded = _ROUNDED
+        """Units by which a figure may be out, told in whole numbers or in larger steps."""
+
         self.is_shown = False
         """Whether what is told was seen to fall by what we send."""
 
@@ -293,6 +296,7 @@ class Standing:
         if told.left is None:
             return doubt
         latest = min(now, sent + REACH)
+        self._rounded = max(_ROUNDED, told.grain)
         left = told.left - (told.grain / 2 if told.grain > 1 else 0.0)
         item = self._item(number)
         if item is not None:
@@ -412,12 +416,13 @@ class Standing:
         moment = sent + told.reset
         self._fulls = min(self._fulls[0], full), max(self._fulls[1], full)
         self._moments = min(self._moments[0], moment), max(self._moments[1], moment)
-        rounded = max(_ROUNDED, told.grain)
         if self.shape:
-            self._compare(full, moment, told.out_by, sent, rounded)
+            self._compare(full, moment, told.out_by, sent)
             return
         self._last = full, moment
-        of_full = max(0.0, self._fulls[1] - self._fulls[0] - rounded) / self.rate - told.out_by
+        of_full = (
+            max(0.0, self._fulls[1] - self._fulls[0] - self._rounded) / self.rate - told.out_by
+        )
         of_moment = self._moments[1] - self._moments[0] - REACH - told.out_by
         if of_moment > _MOVED and of_moment > _TIMES * max(0.0, of_full):
             self._reshape("bucket")
@@ -426,14 +431,12 @@ class Standing:
         elif min(of_full, of_moment) > 2 * self.period:
             self._reshape("")  # neither stays: begin anew
 
-    def _compare(
-        self, full: float, moment: float, out_by: float, sent: float, rounded: float
-    ) -> None:
+    def _compare(self, full: float, moment: float, out_by: float, sent: float) -> None:
         """Note where neither sign of the shape stays as it was."""
         before, then = self._last
         self._last = full, moment
         if self.shape == "bucket":
-            slack = 2 * rounded + self.rate * (out_by + 0.1) + 0.05 * self.capacity
+            slack = 2 * self._rounded + self.rate * (out_by + 0.1) + 0.05 * self.capacity
             is_odd = abs(full - before) > slack
         else:
             is_odd = REACH + out_by + _MOVED < abs(moment - then) < self.period / 2
@@ -498,7 +501,7 @@ class Standing:
         self._decay(sent)
         self._own += max(0.0, used)
         is_over = self.shape != "bucket" and left > there_was
-        if not is_over and there_was + flowed < self.capacity - _ROUNDED:
+        if not is_over and there_was + flowed < self.capacity - self._rounded:
             fell = there_was + flowed - left
             self._others = max(0.0, self._others + fell - used)
             if self.charge is not None and self.shape == "bucket":
@@ -563,15 +566,15 @@ class Standing:
             return ""
         self._far = sent, left
         is_new_window = self.shape != "bucket" and left > there_was
-        most = there_was + self.rate * (latest - then) + 2 * _ROUNDED
-        surely = self._between(then + REACH, sent - REACH)
+        most = there_was + self.rate * (latest - then) + 2 * self._rounded
+        surely = 0.0 if self.charge is not None else self._between(then + REACH, sent - REACH)
         if left > most - surely and not is_new_window and left > there_was:
             self._rises = [one for one in self._rises if sent - one <= 30.0] + [sent]
             if len(self._rises) >= 2:
                 return "more is told to be left than can have flowed in"
         is_full = there_was + self.rate * (latest - then) >= self.capacity
-        is_odd = surely >= _PROOF * self._unit() and self.charge is None
-        if is_odd and not is_new_window and not is_full:
+        is_proof = surely >= max(_PROOF * self._unit(), 2 * _PROOF * (self._rounded - 1))
+        if is_proof and not is_new_window and not is_full:
             fell = most - left
             if fell < surely / 2:
                 return "what is told to be left does not fall by what is sent"
