@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -196,3 +197,21 @@ def test_the_weights_have_bounds(requested, left):
     assert 0.5 <= of_prompt <= 4.0
     assert 0.0 <= of_answer <= 2.0
     assert 1.0 <= charge.of(estimate) <= 16 * 280
+
+
+@pytest.mark.parametrize("seconds", [1.0, 10.0])
+def test_a_pace_is_found_where_the_slots_are_named_and_nothing_is_told(seconds):
+    """
+    64 at once where ten a second pass, told in whole seconds when to come back: at most a fifth of
+    the requests for 400 rows is refused.
+    """
+    server = TokenLimit(600, 10 * seconds, lambda row: 1.0)
+    asked = [Row(0, 0, 0)] * 400
+    counted = ask(
+        *([server], asked),
+        estimate=lambda row: Estimate(0, 0, 0),
+        is_announced=False,
+        hint=math.ceil,
+    )
+
+    assert len(counted.refused) <= 0.2 * len(counted.sent)

@@ -107,6 +107,7 @@ def ask(
     tells_requested: bool = False,
     requests: float = 6000.0,
     at_once: int = 64,
+    hint: Callable[[float], float] = lambda wait: wait,
     latency: Callable[[random.Random], float] = lambda dice: 0.5,
     seed: int = 0,
 ) -> Counted:
@@ -121,6 +122,7 @@ def ask(
         tells_requested: Whether refusals say what they count for their request.
         requests: Requests a minute that are announced, all of them left.
         at_once: Requests in flight at most.
+        hint: What a refusal says for so many seconds that it takes.
         latency: Draws how long an answer takes.
         seed: Of the dice.
     """
@@ -162,7 +164,7 @@ def ask(
                     push(due, "look", None, None)
                 return
             del waiting[0]
-            ticket = Ticket(account.charged(guess))
+            ticket = Ticket(account.charged(guess), began=now)
             account.admit(ticket, now, guess)
             arrive(number, row, ticket)
 
@@ -200,6 +202,7 @@ def ask(
             figures = [one for one in figures if one.kind not in late]
             figures += [one for one in told() if one.kind in late]
             account.on_reply(figures, ticket, now, None)
+            account.on_success(ticket, now - ticket.began, now)
             used = float(row.prompt + row.answer)
             if estimate(row) < row.prompt + row.most:
                 used = max(used, ticket.reserved)
@@ -212,8 +215,10 @@ def ask(
             body += f" Requested {cost:.0f}." if tells_requested else ""
             error = RateLimited(body, body=body, retry_after=wait)
             account.on_reply(figures, ticket, now, error)
+            account.on_refusal(ticket, now)
             account.release(ticket, used=0.0, was_sent=True)
             waiting.insert(0, number)
+            wait = hint(wait)
             account.pause(now + wait, now)
             push(now + wait, "look", None, None)
         fill()
