@@ -15,7 +15,7 @@ from typing import Literal
 from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission
 from llmnb.decide.announced import AnnouncedLimits
 from llmnb.decide.bound import Bound, rebound
-from llmnb.decide.pace import PLACES, Finding, Pace
+from llmnb.decide.pace import PLACES, QUICK_PATIENCE, Finding, Pace
 from llmnb.engine.lanes import Lanes, Ticket
 from llmnb.errors import LLMNBError, RateLimited
 from llmnb.records import Limits, Told
@@ -110,7 +110,7 @@ class Account:
         if is_rated or not is_named:
             self.pace = None
         elif self.pace is None:
-            self.pace = Pace()
+            self.pace = Pace(QUICK_PATIENCE)
         finder = self.finding or self.pace
         found = None if finder is None else finder.per_minute
         chosen = replace(
