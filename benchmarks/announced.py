@@ -20,9 +20,11 @@ from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
 from llmnb.models.start import start
 from llmnb.testing import SimulatedProvider
+from llmnb.testing.ledger import LedgerRow
 
 AT_ONCE = 64
 LATENCY_SECONDS = 0.5
+TOKENS_PER_MINUTE = 600_000
 
 
 def requests(rows: int, **fields: int) -> list[dict]:
@@ -86,12 +88,12 @@ def use(
     name: str,
     *,
     rows: int = 400,
-    unused: float = 0.03,
+    unused: float | None = 0.03,
     refused: float = 0.0,
     burst: float = 10.0,
     others: float = 0.0,
     told: int | None = None,
-    headers: bool = True,
+    headers: bool | str = True,
     why: str,
 ) -> list[Figure]:
     """Ask so many rows at 600 a minute and compare with what the server would let pass."""
@@ -107,17 +109,38 @@ def use(
     could = 10 * burst + (600 - others) / 60 * (seconds - LATENCY_SECONDS)
     share = max(0, totals.refused - HANDFUL) / totals.received
     detail = f"{rows} rows in {seconds:.1f} s, {totals.refused} refused; {why}"
-    return [
-        Figure(f"{name}: unused part", 1 - min(1.0, rows / could), unused, detail),
-        Figure(f"{name}: refused part after the first handful", share, refused, detail),
-    ]
+    figures = [Figure(f"{name}: refused part after the first handful", share, refused, detail)]
+    if unused is not None:
+        used = min(1.0, rows / could)
+        figures.insert(0, Figure(f"{name}: unused part", 1 - used, unused, detail))
+    return figures
 
 
-def token_counting(*, headers: bool, rows: int = 600) -> list[Figure]:
+def _left_and_used(rows: list[LedgerRow], since: float) -> tuple[float, float, float]:
+    """Follow a server's bucket of tokens: what it held at a moment, and took and lost after it.
+
+    Args:
+        rows: What it received.
+        since: The moment, in seconds after the first one came.
+    """
+    a_second = TOKENS_PER_MINUTE / 60
+    level, then, begun, held, used = a_second, 0.0, rows[0].received, 0.0, 0.0
+    for row in rows:
+        now = row.received - begun
+        if then <= since < now:
+            held = min(a_second, level + a_second * (since - then))
+        level, then = min(a_second, level + a_second * (now - then)), now
+        if row.end != "refused":
+            level -= row.charged_tokens
+            used += row.charged_tokens if now > since else 0
+    return held, used, then
+
+
+def token_counting(*, headers: bool, rows: int = 1200) -> list[Figure]:
     """Ask where the provider counts prompt and `max_tokens` together, announced and not."""
     with SimulatedProvider.spawn(
         latency=LATENCY_SECONDS,
-        tokens_per_minute=600_000,
+        tokens_per_minute=TOKENS_PER_MINUTE,
         burst_seconds=1,
         charge="sum",
         limit_headers=headers,
@@ -125,20 +148,21 @@ def token_counting(*, headers: bool, rows: int = 600) -> list[Figure]:
         seconds = asked(
             sim,
             requests(rows, max_tokens=100),
-            max_tokens_per_minute=None if headers else 600_000,
+            max_tokens_per_minute=None if headers else TOKENS_PER_MINUTE,
         )
         sent = list(sim.ledger.rows)
-    begun = sent[0].received
-    later = [row for row in sent if row.received - begun > 1.0]
+    held, used, last = _left_and_used(sent, 1.0)
+    could = held + TOKENS_PER_MINUTE / 60 * (last - 1.0)
+    later = [row for row in sent if row.received - sent[0].received > 1.0]
     refused = sum(row.end == "refused" for row in later) / max(1, len(later))
-    used = sum(row.charged_tokens for row in later if row.end != "refused")
-    could = 10_000 * (sent[-1].received - begun - 1.0)
     how = "announced" if headers else "not announced"
     in_all = sum(row.end == "refused" for row in sent)
-    detail = (
-        f"{rows} rows in {seconds:.1f} s, {in_all} refused in all; from the first second on, "
-        "a Retry-After of a whole second and the handful after it among them"
+    why = (
+        "half a second's worth is kept back, as requests may arrive so late"
+        if headers
+        else "the first refusal tells how much more is counted, and asks for a whole second"
     )
+    detail = f"{rows} rows in {seconds:.1f} s, {in_all} refused in all; {why}"
     return [
         Figure(f"unknown token counting, {how}: refused after 1 s", refused, 0.03, detail),
         Figure(f"unknown token counting, {how}: unused part", 1 - used / could, 0.05, detail),
@@ -165,4 +189,20 @@ def measure(rounds: int) -> Iterator[Figure]:
         unused=0.1,
         refused=0.01,
         why="what the other one may take meanwhile is kept back",
+    )
+    yield from use(
+        "only the limit announced, not what is left",
+        headers="limit",
+        burst=1.0,
+        unused=None,
+        refused=0.04,
+        why="the first handful comes before it is heard of, then it goes evenly",
+    )
+    yield from use(
+        "nothing announced at all",
+        headers=False,
+        burst=1.0,
+        unused=None,
+        refused=0.2,
+        why="the pace is found by trying",
     )

@@ -110,18 +110,16 @@ class AnnouncedLimits:
 
     # ------------------------------------------------------------------ what happens
 
-    def on_sent(
-        self, now: float, tokens: float = 0.0, prompt: float = 0.0, answer: float = 0.0
-    ) -> Sent:
+    def on_sent(self, now: float, tokens: float = 0.0, estimate: float = 0.0) -> Sent:
         """Note a request at the moment it goes.
 
         Args:
             now: The time.
             tokens: Tokens that it is charged with.
-            prompt: Tokens of its prompt.
-            answer: Tokens that its answer may have.
+            estimate: What we count for it, an `Estimate` where its parts are known.
         """
-        one = Sent(self._number, now, tokens, prompt, answer)
+        one = Sent(self._number, now, tokens, estimate)
+        self.charge.on_sent(tokens, now)
         self._number += 1
         self.in_flight += 1
         if self._reopening >= 0:
@@ -182,8 +180,13 @@ class AnnouncedLimits:
             standing.know_of(self._processes)
             standing.begin(self._log, now)
             self._standings[key] = standing
-        if figure.kind == "tokens" and figure.left is not None and not one.is_refused:
-            self.charge.on_left(one.tokens, one.sent, figure.left)
+        if figure.kind != "requests" and figure.left is not None and not one.is_refused:
+            charge = self.charge if standing.charge is None else standing.charge
+            charge.on_left(
+                *(standing.part(one), one.number, one.sent, figure.left),
+                rate=standing.rate,
+                grain=figure.grain,
+            )
         doubt = standing.on_told(figure, one.number, one.sent, now)
         if doubt and not self.distrust and standing.has_reset:
             self.distrust = doubt
@@ -246,9 +249,7 @@ class AnnouncedLimits:
 
     # ------------------------------------------------------------------ what may go
 
-    def wait(
-        self, now: float, tokens: float = 0.0, prompt: float = 0.0, answer: float = 0.0
-    ) -> float:
+    def wait(self, now: float, tokens: float = 0.0, estimate: float = 0.0) -> float:
         """Return the seconds until such a request may go; infinity is "when a reply has come"."""
         self.held = ""
         if self._reopening >= 0 and self._since_pause >= self.open:
@@ -262,7 +263,7 @@ class AnnouncedLimits:
             or all(standing.is_over(now) for standing in self._standings.values())
         ):
             return 0.0  # every limit a minute is whole again, and only another reply tells more
-        return self._wait(Sent(-1, now, tokens, prompt, answer), now)
+        return self._wait(Sent(-1, now, tokens, estimate), now)
 
     def _until_more(self, now: float) -> float:
         """Return the seconds until one more may go while there is no reply yet."""

@@ -81,10 +81,15 @@ class Bucket:
         """Return what was taken too much; a negative amount takes the rest of what was used."""
         self.level = min(self.capacity, self.level + amount)
 
-    def drain(self, now: float) -> None:
-        """Note that a server has refused for it: nothing is left, whatever was believed."""
+    def drain(self, now: float, owed: float = 0.0) -> None:
+        """Note that a server has refused for it: nothing is left, whatever was believed.
+
+        Args:
+            now: The time.
+            owed: What was taken for the refused request, and is given back later.
+        """
         self._advance(now)
-        self.level = min(self.level, 0.0)
+        self.level = min(self.level, -owed)
 
     def change_rate(
         self,

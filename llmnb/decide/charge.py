@@ -1,127 +1,365 @@
 """What a provider's token limit counts for a request, where it counts otherwise than we think.
 
 Our own count is an estimate of the prompt, and what the answer may have. A provider may take the
-larger of the two, their sum, or characters; and it may count before the answer is known or as it
-turns out. One factor brings our count to its own:
+larger of the two or their sum, or weigh them otherwise; and it may count before the answer is
+known or as it turns out. Where something tells what single requests cost,
 
-- *Announced*: what is left falls by what the first requests cost. Of some that went together the
-  order of arrival is not known, but the highest and the lowest figure lie as far apart as all but
-  one of them cost.
+    cost = a x prompt + b x answer,    or of the larger one alone,
+
+is fitted to it by recursive least squares, in both forms; the one that errs less is believed.
+
+- *Announced*: of `BLOCK` requests that went together the order of arrival is not known, but
+  sorted by what was left after each, neighbours lie as far apart as the later one of them cost.
 - *In a refusal*: "Requested 1234" says it at once.
-- *Nowhere*: a limit that refuses has let through what it allows, so between two refusals
 
-      factor = rate x seconds / what we have counted for those that passed,
+What neither explains, and everything where nothing is told, one factor corrects. A limit that
+refuses has let through what it allows, so between two refusals
 
-  1.5 after the first refusal, and a little more where that is larger than what was counted.
+    factor = rate x seconds / what we have counted for those that passed,
+
+and a little more than before where that is not more. Before the first refusal it has let through
+a second's worth besides, at least: so much is taken to be there at the beginning.
 
 Once a refusal has shown that the provider counts more, nothing is given back for answers that
 turn out shorter than they might have been: it counts before it knows.
+
+Source:
+    Recursive least squares with a random walk of the weights: L. Ljung, *System Identification*,
+    2nd ed., 1999, section 11.2.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 
-from llmnb.decide.standing import REACH
+REACH = 0.5
+"""Seconds a request may take to be counted: it may be overtaken by those sent so much later."""
 
-FIRST_FACTOR = 1.5
 STEP = 1.03
+FIRST_SECONDS = 1.0
+"""Seconds' worth that may pass at once at the beginning, as far as is known."""
+
 LEAST_FACTOR, LARGEST_FACTOR = 0.5, 16.0
 
-_ENOUGH = 4
-"""Requests that went together, from which their cost is told."""
+LEAST_OF_PROMPT, MOST_OF_PROMPT = 0.5, 4.0
+LEAST_OF_ANSWER, MOST_OF_ANSWER = 0.0, 2.0
+"""Bounds of the two weights."""
+
+BLOCK = 8
+"""Requests, numbered one after the other, of which it is seen together what they cost."""
+
+FALL_GRAINS = 4
+"""Thousands of tokens over which a fall is compared with what was charged."""
+
+LEAST_FALL = 0.05
+"""Least part of `max_tokens` that answers are taken to have."""
+
+_DRIFT = 1e-4
+"""By how much the variance of a weight grows with each cost that is told."""
+
+_OUT_BY = 0.02
+"""Part of a cost by which what is told of it may be out."""
+
+_SLACK = 1.05
+"""A factor this near to 1 is none."""
+
+
+class Estimate(float):
+    """Tokens that we count for a request, and what they are made of.
+
+    Args:
+        tokens: What a limit counts, as far as is known beforehand.
+        prompt: Tokens of the prompt.
+        answer: Tokens that the answer may have.
+
+    Example:
+        >>> estimate = Estimate(100.0, 20.0, 100.0)
+        >>> estimate + 1, estimate.prompt, estimate.answer
+        (101.0, 20.0, 100.0)
+    """
+
+    __slots__ = ("answer", "prompt")
+
+    prompt: float
+    answer: float
+
+    def __new__(cls, tokens: float, prompt: float, answer: float) -> Estimate:
+        """Return a number that knows its parts."""
+        made = super().__new__(cls, tokens)
+        made.prompt, made.answer = prompt, answer
+        return made
+
+
+def _parts(estimate: float) -> tuple[float, float]:
+    """Return prompt and answer; what is not known by its parts is all prompt."""
+    if isinstance(estimate, Estimate):
+        return estimate.prompt, estimate.answer
+    return estimate, 0.0
+
+
+class _Weights:
+    """Two weights, fitted to what is told of costs.
+
+    Args:
+        takes_larger: Whether only the larger part of a request counts.
+    """
+
+    __slots__ = ("_aa", "_pa", "_pp", "answer", "error", "prompt", "takes_larger")
+
+    def __init__(self, *, takes_larger: bool) -> None:
+        self.takes_larger = takes_larger
+        self.prompt = self.answer = 1.0
+        self.error = 0.0
+        """By how much costs were misjudged lately: the mean square of the part of each."""
+
+        self._pp = self._aa = 1.0
+        self._pa = 0.0
+
+    def _parts(self, prompt: float, answer: float) -> tuple[float, float]:
+        if self.takes_larger:
+            return (prompt, 0.0) if prompt >= answer else (0.0, answer)
+        return prompt, answer
+
+    def of(self, prompt: float, answer: float) -> float:
+        """Return what a request costs."""
+        prompt, answer = self._parts(prompt, answer)
+        return self.prompt * prompt + self.answer * answer
+
+    def take(self, prompt: float, answer: float, cost: float, out_by: float) -> None:
+        """Learn what one request cost, known to so many tokens."""
+        prompt, answer = self._parts(prompt, answer)
+        missed = cost - self.prompt * prompt - self.answer * answer
+        self.error += 0.2 * ((missed / max(1.0, cost)) ** 2 - self.error)
+        of_prompt = self._pp * prompt + self._pa * answer
+        of_answer = self._pa * prompt + self._aa * answer
+        variance = out_by * out_by + of_prompt * prompt + of_answer * answer
+        self.prompt += of_prompt / variance * missed
+        self.answer += of_answer / variance * missed
+        self._pp = min(1.0, self._pp - of_prompt * of_prompt / variance + _DRIFT)
+        self._aa = min(1.0, self._aa - of_answer * of_answer / variance + _DRIFT)
+        self._pa -= of_prompt * of_answer / variance
+        self._keep_within()
+
+    def _keep_within(self) -> None:
+        """Bring a weight back to its bound, and the other one to where it is likeliest then."""
+        bounded = min(max(self.prompt, LEAST_OF_PROMPT), MOST_OF_PROMPT)
+        if bounded != self.prompt:
+            self.answer += self._pa / self._pp * (bounded - self.prompt)
+            self.prompt = bounded
+        least = LEAST_OF_PROMPT if self.takes_larger else LEAST_OF_ANSWER  # nothing is free
+        bounded = min(max(self.answer, least), MOST_OF_ANSWER)
+        if bounded != self.answer:
+            self.prompt += self._pa / self._aa * (bounded - self.answer)
+            self.answer = bounded
+        self.prompt = min(max(self.prompt, LEAST_OF_PROMPT), MOST_OF_PROMPT)
 
 
 class TokenCharge:
-    """The factor between our count of tokens and a provider's.
+    """How a provider counts tokens.
 
     Example:
         >>> charge = TokenCharge()
-        >>> charge.on_refusal(tokens=20.0, rate=100.0, now=0.0)
-        >>> charge.of(20.0)
-        30.0
-        >>> charge.on_refusal(tokens=30.0, rate=100.0, now=0.1, requested=120.0)
-        >>> charge.of(20.0)
-        120.0
+        >>> estimate = Estimate(100.0, 20.0, 100.0)
+        >>> charge.of(estimate)
+        100.0
+        >>> charge.on_refusal(estimate, 100.0, rate=100.0, now=0.0, requested=120.0)
+        >>> round(charge.of(estimate))
+        120
     """
 
-    __slots__ = ("_accepted", "_counted_from", "_group", "_refused_at", "factor", "is_before")
+    __slots__ = (
+        "_accepted",
+        "_block",
+        "_block_number",
+        "_charged",
+        "_counted_from",
+        "_fell",
+        "_forms",
+        "_refused_at",
+        "_weights",
+        "factor",
+        "is_before",
+    )
 
     def __init__(self) -> None:
         self.factor = 1.0
         self.is_before = False
         """Whether what was charged stays charged, however short the answer turns out."""
 
+        self._weights: _Weights | None = None
+        """The form that errs less; None before anything was told."""
+
+        self._forms: tuple[_Weights, ...] = ()
         self._accepted = 0.0
-        """What the requests that passed count by our own count, since the last refusal."""
+        """What the requests count but for the factor that went since the last refusal; of those
+        that are refused it is taken off."""
 
         self._counted_from = -math.inf
         self._refused_at = -math.inf
-        self._group: list[tuple[float, float, float]] | None = []
-        """When the first requests were sent, what they cost, and what was left then."""
+        self._block: list[tuple[float, float, float, float]] = []
+        """What was left after requests of one block, when they went, and what they are made of."""
+
+        self._block_number = 0
+        self._fell = self._charged = 0.0
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """What a token of a prompt counts, and one that an answer may have; 1 where unknown."""
+        one = self._weights
+        return (1.0, 1.0) if one is None else (one.prompt, one.answer)
 
     def of(self, tokens: float) -> float:
-        """Return what a request is charged with."""
-        return tokens * self.factor
+        """Return what a request is charged with; an `Estimate` by its parts."""
+        if self._weights is None:
+            return tokens * self.factor
+        return self._fitted(self._weights, tokens) * self.factor
 
-    def on_passed(self, tokens: float) -> None:
-        """Note that a request was let through.
+    def _fitted(self, weights: _Weights, tokens: float) -> float:
+        return weights.of(*_parts(tokens))
+
+    def on_sent(self, charged: float, now: float) -> None:
+        """Note a request at the moment it goes.
 
         Args:
-            tokens: What it was charged with.
+            charged: What it is charged with.
+            now: The time.
         """
-        self._accepted += tokens / self.factor
+        if self._counted_from == -math.inf:
+            self._counted_from = now
+        self._accepted += charged / self.factor
 
-    def on_left(self, tokens: float, sent: float, left: float) -> None:
-        """Note what was left of an announced token limit beside one of the first requests.
+    def on_left(
+        self, estimate: float, number: int, sent: float, left: float, *, rate: float, grain: float
+    ) -> None:
+        """Note what was left of an announced token limit beside a reply.
 
         Args:
-            tokens: What we count for it.
+            estimate: What we count for its request.
+            number: Of the request.
             sent: When it went.
             left: What was left.
+            rate: Tokens a second that flow in.
+            grain: Steps in which it is told what is left.
         """
-        if self._group is None or tokens <= 0:
+        block = number // BLOCK
+        if block < self._block_number:
             return
-        self._group.append((sent, tokens, left))
-        together = [one for one in self._group if abs(one[0] - sent) < REACH / 4]
-        if len(together) < _ENOUGH:
-            if len(self._group) > 4 * _ENOUGH:
-                self._group = None
+        if block > self._block_number:
+            self._block_number = block
+            self._block.clear()
+        known = self._block
+        known.append((left, sent, *_parts(estimate)))
+        if len(known) < BLOCK:
             return
-        lefts = [one[2] for one in together]
-        cost = sum(one[1] for one in together) * (1 - 1 / len(together))
-        counted = (max(lefts) - min(lefts)) / cost
-        if counted >= 1 or (counted >= LEAST_FACTOR and len(together) >= 2 * _ENOUGH):
-            self._set(counted)
+        moments = [one[1] for one in known]
+        seconds = max(moments) - min(moments)
+        known.sort(key=lambda one: -one[0])
+        fell = known[0][0] - known[-1][0]
+        if seconds < REACH / 4 and fell > 4 * max(grain, rate * seconds):
+            self._compare(known, estimate, out_by=max(grain, rate * seconds / BLOCK))
+        self._block = []
+
+    def _compare(
+        self, known: Sequence[tuple[float, float, float, float]], like: float, out_by: float
+    ) -> None:
+        """Learn from the distances between what was left after each of a block."""
+        self._begin(like)
+        fell = counted = 0.0
+        for before, one in itertools.pairwise(known):
+            cost = before[0] - one[0]
+            self._take(one[2], one[3], cost, out_by)
+            fell += cost
+            counted += max(one[2], one[3]) if self._forms[0].takes_larger else one[2] + one[3]
+        self._choose()
+        weights = self._weights
+        assert weights is not None
+        fitted = sum(weights.of(one[2], one[3]) for one in known[1:])
+        self.factor = self._rest(fell, fitted)
+        if fell >= counted:
             self.is_before = True
-        if len(together) >= 2 * _ENOUGH:
-            self._group = None
+
+    def _begin(self, like: float) -> None:
+        if not self._forms:
+            larger, both = _Weights(takes_larger=True), _Weights(takes_larger=False)
+            takes_larger = isinstance(like, Estimate) and like < like.prompt + like.answer
+            self._forms = (larger, both) if takes_larger else (both, larger)
+
+    def _take(self, prompt: float, answer: float, cost: float, out_by: float) -> None:
+        for form in self._forms:
+            form.take(prompt, answer, cost, max(1.0, out_by, _OUT_BY * cost))
+
+    def _choose(self) -> None:
+        """Believe the form that errs less; where both are good the one that was thought of."""
+        first, second = self._forms
+        self._weights = second if second.error < 0.5 * first.error else first
+
+    def _rest(self, cost: float, fitted: float) -> float:
+        """Return the factor for what no weights within their bounds explain."""
+        factor = cost / fitted if fitted > 0 else 1.0
+        if 1 / _SLACK <= factor <= _SLACK:
+            return 1.0
+        return min(max(factor, LEAST_FACTOR), LARGEST_FACTOR)
+
+    def on_fall(self, fell: float, charged: float) -> None:
+        """Note by how much a limit has fallen while we have sent so much, as we charge it.
+
+        For limits told in steps so coarse that single requests do not show, and for answers that
+        are counted as they come.
+
+        Args:
+            fell: By how much, what flowed in added.
+            charged: What the requests were charged with.
+        """
+        self._fell += fell
+        self._charged += charged
+        if self._charged >= FALL_GRAINS * 1000.0:
+            part = min(max(self._fell / self._charged, 0.5), 2.0)
+            self.factor = min(max(self.factor * part, LEAST_FALL), LARGEST_FACTOR)
+            self._fell = self._charged = 0.0
 
     def on_refusal(
-        self, tokens: float, rate: float, now: float, requested: float | None = None
+        self,
+        estimate: float,
+        charged: float,
+        rate: float,
+        now: float,
+        requested: float | None = None,
     ) -> None:
         """Note a refusal that may be for tokens.
 
         Args:
-            tokens: What the request was charged with.
+            estimate: What we count for the request.
+            charged: What it was charged with.
             rate: Tokens a second that the limit allows.
             now: The time.
             requested: What the server says that it counts for the request.
         """
         self.is_before = True
-        if requested is not None and tokens > 0:
-            self._set(max(self.factor, requested * self.factor / tokens))
-        elif self._refused_at == -math.inf:
-            self._set(max(self.factor, FIRST_FACTOR))
+        self._accepted = max(0.0, self._accepted - charged / self.factor)
+        if requested:
+            self._on_requested(estimate, requested)
         elif now - self._refused_at >= REACH:
-            counted = 0.0
-            if self._accepted > 0:
-                counted = rate * (now - self._counted_from) / self._accepted
+            is_first = self._refused_at == -math.inf
+            seconds = now - self._counted_from + (FIRST_SECONDS if is_first else 0.0)
+            counted = rate * seconds / self._accepted if self._accepted > 0 else 0.0
             self._set(counted if counted > self.factor else self.factor * STEP)
         else:
             return  # of the same wave
         self._refused_at = self._counted_from = now
         self._accepted = 0.0
+
+    def _on_requested(self, estimate: float, requested: float) -> None:
+        has_parts = isinstance(estimate, Estimate) and estimate.prompt > 0 and estimate.answer > 0
+        if requested < self.of(estimate) and not has_parts:
+            return  # it may speak of one request that is smaller than others
+        prompt, answer = _parts(estimate)
+        self._begin(estimate)
+        self._take(prompt, answer, requested, 1.0)
+        self._choose()
+        assert self._weights is not None
+        self.factor = max(1.0, self._rest(requested, self._fitted(self._weights, estimate)))
 
     def _set(self, factor: float) -> None:
         self.factor = min(max(factor, LEAST_FACTOR), LARGEST_FACTOR)

@@ -44,13 +44,21 @@ FIRST_PATIENCE = 20.0
 LONGEST_PATIENCE = 640.0
 """Seconds at a pace before the next knock."""
 
+QUICK_PATIENCE = 2.0
+"""The same where pauses, in which the server's bucket was full, have made the count too low."""
+
 
 class Pace:
-    """Requests a minute of a server that says nothing; None until it shows that it counts them."""
+    """Requests a minute of a server that says nothing; None until it shows that it counts them.
+
+    Args:
+        patience: Seconds at a pace before the first knock.
+    """
 
     __slots__ = (
         "_accepted",
         "_begun",
+        "_first_patience",
         "_held",
         "_patience",
         "_since",
@@ -58,8 +66,9 @@ class Pace:
         "per_minute",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = FIRST_PATIENCE) -> None:
         self.per_minute: float | None = None
+        self._first_patience = patience
         self._accepted = 0
         self._begun: tuple[float, int] | None = None
         """When the first refusal to count from was, and how many had been accepted."""
@@ -70,7 +79,7 @@ class Pace:
         self._held = 0.0
         """A pace that was held before the last knock."""
 
-        self._patience = FIRST_PATIENCE
+        self._patience = patience
         self._stride = STEP
 
     def on_success(self, now: float) -> None:
@@ -78,7 +87,7 @@ class Pace:
         self._accepted += 1
         if self.per_minute is not None and now - self._since > self._patience:
             if self.per_minute > self._held:  # the last knock met nobody
-                self._patience = FIRST_PATIENCE
+                self._patience = self._first_patience
                 self._stride = min(LARGEST_STEP, 2 * self._stride)
             self._held = self.per_minute
             self._set(self.per_minute * (1 + self._stride), now)
@@ -118,6 +127,14 @@ class Pace:
         self._stride = STEP
         self._set(self._held, now)
         self._begun = now, self._accepted  # its bucket is empty now
+
+    def keep(self, sent_at: float, now: float) -> None:
+        """Take a refusal where somebody names the places: it can only be answered by a pace."""
+        self.on_refusal(now)
+        if self.per_minute is None:
+            self.begin(now)
+        else:
+            self.cut(sent_at, now)
 
     def _set(self, per_minute: float, now: float) -> None:
         self.per_minute = per_minute

@@ -29,13 +29,11 @@ import heapq
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 from llmnb.decide.bucket import BURST_SECONDS, Bucket
+from llmnb.decide.charge import REACH, Estimate, TokenCharge
 from llmnb.records import KindOfLimit, Told
-
-REACH = 0.5
-"""Seconds a request may take to be counted: it may be overtaken by those sent so much later."""
 
 LONGEST_MINUTE = 61.0
 """Seconds until a limit per minute is whole again, at most; one for the rounding of headers."""
@@ -84,11 +82,11 @@ class Sent:
     """When it left."""
 
     tokens: float
-    input: float = 0.0
-    output: float = 0.0
-    """What it costs of each kind of limit."""
+    """What it is charged with."""
 
-    requests: ClassVar[float] = 1.0
+    estimate: float = 0.0
+    """What we count for it, by its parts where it is an `Estimate`."""
+
     is_answered: bool = False
     is_refused: bool = False
 
@@ -123,6 +121,9 @@ class Standing:
     def __init__(self, kind: KindOfLimit, period: float, now: float) -> None:
         self.kind = kind
         self.period = period
+        self.charge = TokenCharge() if kind in ("input", "output") else None
+        """How its tokens are counted; None where they are counted for all alike."""
+
         self.limit: float | None = None
         self.left: float | None = None
         """What the newest reply told."""
@@ -139,6 +140,9 @@ class Standing:
         """Whether it is a limit of a day or the like: what is left bounds, nothing else does."""
 
         self.has_reset = False
+        self._rounded = _ROUNDED
+        """Units by which a figure may be out, told in whole numbers or in larger steps."""
+
         self.is_shown = False
         """Whether what is told was seen to fall by what we send."""
 
@@ -174,6 +178,9 @@ class Standing:
         self._own = _FIRST
         self._others = 0.0
         self._processes = 1
+        self._peers = 0.0
+        """What other processes of ours may have sent that k's reply has not counted."""
+
         self._began = now
         self._decayed_at = now
         self._mark: tuple[float, float, float] | None = None
@@ -203,7 +210,16 @@ class Standing:
 
     def cost(self, request: Sent) -> float:
         """Return what a request takes of this limit."""
-        return float(getattr(request, self.kind))
+        if self.kind == "requests":
+            return 1.0
+        return request.tokens if self.charge is None else self.charge.of(self.part(request))
+
+    def part(self, request: Sent) -> float:
+        """Return what we count of a request, of the tokens that this limit is about."""
+        estimate = request.estimate
+        if self.kind == "tokens" or not isinstance(estimate, Estimate):
+            return estimate
+        return estimate.prompt if self.kind == "input" else estimate.answer
 
     def begin(self, log: deque[Sent], now: float) -> None:
         """Take in what was sent before the limit was heard of."""
@@ -280,6 +296,7 @@ class Standing:
         if told.left is None:
             return doubt
         latest = min(now, sent + REACH)
+        self._rounded = max(_ROUNDED, told.grain)
         left = told.left - (told.grain / 2 if told.grain > 1 else 0.0)
         item = self._item(number)
         if item is not None:
@@ -346,6 +363,8 @@ class Standing:
         if len(self._oddities) >= 2:
             doubt = "its reset is neither that of a bucket nor that of a window"
         self._look_for_others(sent, left, sum_of_ours)
+        if self._processes > 1:
+            self._look_at_peers(sent, sum_of_ours)
         self._show(left, sent)
         if self.smooth is not None and not self.is_longer:
             self._lower(left, latest, now)
@@ -401,7 +420,9 @@ class Standing:
             self._compare(full, moment, told.out_by, sent)
             return
         self._last = full, moment
-        of_full = max(0.0, self._fulls[1] - self._fulls[0] - _ROUNDED) / self.rate - told.out_by
+        of_full = (
+            max(0.0, self._fulls[1] - self._fulls[0] - self._rounded) / self.rate - told.out_by
+        )
         of_moment = self._moments[1] - self._moments[0] - REACH - told.out_by
         if of_moment > _MOVED and of_moment > _TIMES * max(0.0, of_full):
             self._reshape("bucket")
@@ -415,7 +436,7 @@ class Standing:
         before, then = self._last
         self._last = full, moment
         if self.shape == "bucket":
-            slack = 2 * _ROUNDED + self.rate * (out_by + 0.1) + 0.05 * self.capacity
+            slack = 2 * self._rounded + self.rate * (out_by + 0.1) + 0.05 * self.capacity
             is_odd = abs(full - before) > slack
         else:
             is_odd = REACH + out_by + _MOVED < abs(moment - then) < self.period / 2
@@ -480,10 +501,24 @@ class Standing:
         self._decay(sent)
         self._own += max(0.0, used)
         is_over = self.shape != "bucket" and left > there_was
-        if not is_over and there_was + flowed < self.capacity - _ROUNDED:
-            self._others = max(0.0, self._others + there_was + flowed - used - left)
+        if not is_over and there_was + flowed < self.capacity - self._rounded:
+            fell = there_was + flowed - left
+            self._others = max(0.0, self._others + fell - used)
+            if self.charge is not None and self.shape == "bucket":
+                self.charge.on_fall(fell, used)
         self._mark = sent, left, ours
         self._refused_since = 0.0
+
+    def _look_at_peers(self, sent: float, ours: float) -> None:
+        """Expect of each process of ours what we have sent in the round before k.
+
+        They hear of the same remainder up to a round trip later, so theirs may be missing in it
+        where all of ours is counted.
+        """
+        before = sent - self._latency
+        first = self._history[0][1] if self._history else 0.0
+        early = next((total for then, total in reversed(self._history) if then <= before), first)
+        self._peers = (self._processes - 1) * (ours - early)
 
     def share(self, now: float) -> float:
         """Return the part of the limit that we count on."""
@@ -498,7 +533,7 @@ class Standing:
         """What is left for those who may come while our requests are on their way."""
         a_second = self._others * math.log(2) / HALF_LIFE
         meanwhile = a_second * min(self._latency, 2 * HALF_LIFE)
-        return meanwhile + 2 * math.sqrt(meanwhile)
+        return max(self._peers, meanwhile + 2 * math.sqrt(meanwhile))
 
     # ----------------------------------------------------------------------- distrust
 
@@ -531,14 +566,15 @@ class Standing:
             return ""
         self._far = sent, left
         is_new_window = self.shape != "bucket" and left > there_was
-        most = there_was + self.rate * (latest - then) + 2 * _ROUNDED
-        surely = self._between(then + REACH, sent - REACH)
+        most = there_was + self.rate * (latest - then) + 2 * self._rounded
+        surely = 0.0 if self.charge is not None else self._between(then + REACH, sent - REACH)
         if left > most - surely and not is_new_window and left > there_was:
             self._rises = [one for one in self._rises if sent - one <= 30.0] + [sent]
             if len(self._rises) >= 2:
                 return "more is told to be left than can have flowed in"
         is_full = there_was + self.rate * (latest - then) >= self.capacity
-        if surely >= _PROOF * self._unit() and not is_new_window and not is_full:
+        is_proof = surely >= max(_PROOF * self._unit(), 2 * _PROOF * (self._rounded - 1))
+        if is_proof and not is_new_window and not is_full:
             fell = most - left
             if fell < surely / 2:
                 return "what is told to be left does not fall by what is sent"

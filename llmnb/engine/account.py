@@ -15,7 +15,7 @@ from typing import Literal
 from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission
 from llmnb.decide.announced import AnnouncedLimits
 from llmnb.decide.bound import Bound, rebound
-from llmnb.decide.pace import PLACES, Finding
+from llmnb.decide.pace import PLACES, QUICK_PATIENCE, Finding, Pace
 from llmnb.engine.lanes import Lanes, Ticket
 from llmnb.errors import LLMNBError, RateLimited
 from llmnb.records import Limits, Told
@@ -42,6 +42,7 @@ class Account:
         "finding",
         "found_pace",
         "own",
+        "pace",
         "sharing",
     )
 
@@ -51,6 +52,9 @@ class Account:
         self.announced = AnnouncedLimits()
         self.finding: Finding | None = None
         """Finds the number of slots where nobody names one, and perhaps a pace."""
+
+        self.pace: Pace | None = None
+        """Finds a pace where the slots are named, and nobody knows a rate."""
 
         self.found_pace: float | None = None
         """The requests a minute that were found by trying; None where nothing was."""
@@ -101,7 +105,14 @@ class Account:
         is_named = slots is not None or bool(self._lanes.all() and not self._has_sharing())
         if is_named:
             self.finding = None
-        found = self.finding.per_minute if self.finding is not None else None
+        lanes = [lane.limits for lane in self._lanes.all()]
+        is_rated = any(_has_rate(one) for one in (*claims, *lanes))
+        if is_rated or not is_named:
+            self.pace = None
+        elif self.pace is None:
+            self.pace = Pace(QUICK_PATIENCE)
+        finder = self.finding or self.pace
+        found = None if finder is None else finder.per_minute
         chosen = replace(
             self.own,
             requests_per_minute=_least((found, *(one.requests_per_minute for one in claims))),
@@ -112,14 +123,10 @@ class Account:
         self.admission.change(chosen, now=now)
         if slots is None:
             self.admission.concurrency = math.inf
-        given = [self.admission.limits, *(lane.limits for lane in self._lanes.all())]
-        self.announced.is_paced = any(
-            one.requests_per_minute is not None or one.tokens_per_minute is not None
-            for one in given
-        )
+        self.announced.is_paced = any(_has_rate(one) for one in (self.admission.limits, *lanes))
         if self.finding is None and not is_named:
             # A pace that is known keeps the limit; slots need not be found from below.
-            limits = [self.limits(), *(lane.limits for lane in self._lanes.all())]
+            limits = [self.limits(), *lanes]
             has_pace = any(one.requests_per_minute is not None for one in limits)
             self.finding = Finding(start=PLACES) if has_pace else Finding()
         self.found_pace = found
@@ -176,7 +183,7 @@ class Account:
 
     def charged(self, tokens: float) -> float:
         """Return what a limit of tokens counts for a request, as far as that has shown."""
-        return tokens * self.announced.charge.factor
+        return self.announced.charge.of(tokens)
 
     def settled(self, ticket: Ticket, used: float) -> float:
         """Return what a request has used of a token limit, as the provider counts it."""
@@ -186,16 +193,16 @@ class Account:
 
     def wait(self, tokens: float, now: float) -> float:
         """Return the seconds until all limits let such a request go; infinity is "later"."""
-        tokens *= self.announced.charge.factor
-        delay = self.admission.wait(tokens, now)
-        if delay <= 0 and (delay := self.announced.wait(now, tokens)) > 0:
+        charged = self.charged(tokens)
+        delay = self.admission.wait(charged, now)
+        if delay <= 0 and (delay := self.announced.wait(now, charged, tokens)) > 0:
             self.admission.reason = self.announced.held
         return delay
 
-    def admit(self, ticket: Ticket, now: float) -> None:
-        """Let one request go; ask `wait` first."""
+    def admit(self, ticket: Ticket, now: float, estimate: float = 0.0) -> None:
+        """Let one request go, for which we count so many tokens; ask `wait` first."""
         self.admission.admit(ticket.reserved, now)
-        ticket.sent = self.announced.on_sent(now, ticket.reserved)
+        ticket.sent = self.announced.on_sent(now, ticket.reserved, estimate)
 
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
         """Take back a request that has ended."""
@@ -231,9 +238,7 @@ class Account:
                 is_refused=isinstance(error, RateLimited),
                 is_good=error is None,
             )
-        if error is None:
-            self.announced.charge.on_passed(ticket.reserved)
-        elif isinstance(error, RateLimited):
+        if isinstance(error, RateLimited):
             self._learn_charge(error, ticket, now)
 
     def _learn_charge(self, error: RateLimited, ticket: Ticket, now: float) -> None:
@@ -244,10 +249,13 @@ class Account:
             return
         if requested is None and self.announced.limits().tokens_per_minute is not None:
             return  # what is left is known; somebody else may have taken it
-        self.announced.charge.on_refusal(ticket.reserved, per_minute / 60.0, now, requested)
+        estimate = ticket.reserved if ticket.sent is None else ticket.sent.estimate
+        self.announced.charge.on_refusal(
+            *(estimate, ticket.reserved, per_minute / 60.0, now, requested)
+        )
         for admission in (self.admission, None if ticket.lane is None else ticket.lane.admission):
             if admission is not None and admission.tokens is not None:
-                admission.tokens.drain(now)
+                admission.tokens.drain(now, ticket.reserved)
 
     def on_success(self, ticket: Ticket, seconds: float, now: float) -> bool:
         """Learn from an answer; return whether the limits changed.
@@ -258,23 +266,33 @@ class Account:
             now: The time.
         """
         if ticket.finding is None:
-            return False
+            if self.pace is None:
+                return False
+            self.pace.on_success(now)
+            return self._has_found(self.pace, now)
         ticket.finding.on_success(ticket.sequence, seconds, self.sharing, now)
         return self._has_found(ticket.finding, now)
 
     def on_refusal(self, ticket: Ticket, now: float) -> bool:
         """Learn from a refusal; return whether the limits changed."""
         if ticket.finding is None:
-            return False
+            if self.pace is None or _has_rate(self.announced.limits()):
+                return False
+            self.pace.keep(ticket.began, now)
+            return self._has_found(self.pace, now)
         ticket.finding.on_refusal(ticket.sequence, ticket.began, now)
         return self._has_found(ticket.finding, now)
 
-    def _has_found(self, finding: Finding, now: float) -> bool:
+    def _has_found(self, finding: Finding | Pace, now: float) -> bool:
         """Keep to a pace that was found; return whether it is another one."""
-        if finding is not self.finding or finding.per_minute == self.found_pace:
+        if finding not in (self.finding, self.pace) or finding.per_minute == self.found_pace:
             return False
         self.apply(now)
         return True
+
+
+def _has_rate(limits: Limits) -> bool:
+    return limits.requests_per_minute is not None or limits.tokens_per_minute is not None
 
 
 def _least(values: Iterable[float | None]) -> float | None:

@@ -381,6 +381,12 @@ class Flight:
         """Whether it waits for a turn, or until it tries again."""
         return self._waits_on is not None and not self._waits_on.done()
 
+    def make_way(self) -> None:
+        """Stand aside where a rate that its run alone is held to makes it wait for its turn."""
+        lane = self.voyage.gate_of(self.call).lanes.get(self.voyage.run)
+        if lane is not None and self.is_waiting and lane.is_slowed:
+            self.stand_aside()
+
     def stand_aside(self) -> None:
         """Let other processes and other runs ask the row while this one is paused."""
         self.give_up_claim()

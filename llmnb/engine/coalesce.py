@@ -54,8 +54,8 @@ Passenger = Callable[[Landing], None]
 class Cabin:
     """Who flies along on one flight.
 
-    While its run is paused a flight stands aside: it takes nobody on, and those who want the
-    same answer open a flight of their own.
+    While its run is paused, or held back by a rate of its own, a flight stands aside: it takes
+    nobody on, and those who want the same answer open a flight of their own.
 
     Args:
         flights: All flights.
@@ -63,14 +63,21 @@ class Cabin:
         run: Whose flight it is.
     """
 
-    __slots__ = ("_flights", "_key", "_run", "is_aside", "passengers")
+    __slots__ = ("_flights", "_key", "_run", "is_aside", "make_way", "passengers")
 
     def __init__(self, flights: Flights, key: str, run: object) -> None:
         self._flights = flights
         self._key = key
         self._run = run
         self.is_aside = False
+        self.make_way: Callable[[], None] | None = None
+        """Stands aside where only its own run holds it back; asked when another run comes."""
+
         self.passengers: list[tuple[Passenger, object]] = []
+
+    def is_of(self, run: object) -> bool:
+        """Whether it is a run's own."""
+        return self._run is run
 
     @property
     def is_asked_by_another(self) -> bool:
@@ -138,6 +145,9 @@ class Flights:
             passenger: Told of the landing.
             run: Whose passenger it is.
         """
+        cabin = self.flying.get(key)
+        if cabin is not None and cabin.make_way is not None and not cabin.is_of(run):
+            cabin.make_way()
         if (cabin := self.flying.get(key)) is not None:
             cabin.passengers.append((passenger, run))
             return True

@@ -251,7 +251,7 @@ class Gate:
     def _enter(self, lane: Lane, tokens: float, now: float, row: Hashable) -> Ticket:
         """Take a slot; whoever calls it knows that there is one."""
         account, health = self.account, self.health
-        tokens = account.charged(tokens)
+        estimate, tokens = tokens, account.charged(tokens)
         is_probe = health.breaker.opened_at is not None
         if is_probe:
             health.breaker.may_send(now)  # takes the one probe there is
@@ -273,7 +273,7 @@ class Gate:
         ticket = Ticket(
             tokens, sequence, now, is_probe, False, row, recovery, lane, finding, lane.is_sharing
         )
-        account.admit(ticket, now)
+        account.admit(ticket, now, estimate)
         return ticket
 
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
@@ -383,7 +383,7 @@ class Gate:
         """Note that the target has answered."""
         now = self.clock()
         self.health.on_success(ticket, now, self.account.all_slots)
-        if ticket.finding is not None and self.account.on_success(ticket, seconds, now):
+        if self.account.on_success(ticket, seconds, now):
             self.advance()
 
     def on_alive(self, ticket: Ticket) -> None:

@@ -365,6 +365,7 @@ class Walk:
         alone = functools.partial(self._landed, number, row, call, False)
         cabin = flights.depart(call.key, alone, self)
         flight = Flight((call, *row.further), self._voyage, number, cabin, known=known, seen=seen)
+        cabin.make_way = flight.make_way
         task = self._loop.create_task(flight.run())
         self.leading[number] = (flight, task)
         self._engine.tasks.add(task)

@@ -15,6 +15,7 @@ import orjson
 from llmnb import bridge
 from llmnb.adapters import prices, tokens
 from llmnb.adapters.http import HttpClient, is_stream
+from llmnb.decide.charge import Estimate
 from llmnb.decide.quality import chosen_length
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import BadReply, LLMNBError
@@ -269,13 +270,14 @@ class HTTPTarget:
         """Whether the simulated provider answered."""
         return "x-llmnb-simulated" in raw.headers
 
-    def charge(self, call: Call) -> float:
-        """Return the tokens that the limit counts before the answer is known."""
+    def charge(self, call: Call) -> Estimate:
+        """Return the tokens that the limit counts before the answer is known, and their parts."""
         asked = chosen_length(call.body)
         prompt = tokens.fast_estimate(call.body)
         answer = asked if isinstance(asked, int) else 0
         # OpenAI counts the larger of the two before it answers; others what is really used.
-        return float(max(prompt, answer) if self.row.charge == "estimate" else prompt + answer)
+        counted = max(prompt, answer) if self.row.charge == "estimate" else prompt + answer
+        return Estimate(counted, prompt, answer)
 
     def used(self, reserved: float, usage: Usage | None) -> float:
         """Return the tokens that the limit counts once the answer is known."""

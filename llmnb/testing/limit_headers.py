@@ -43,6 +43,8 @@ def written(family: str, standings: Sequence[Standing]) -> dict[str, str]:
                 found["x-ratelimit-limit-requests"] = str(math.floor(one.per_minute * 1440))
                 found["x-ratelimit-remaining-requests"] = str(math.floor(one.per_minute * 1440) - 9)
                 found["x-ratelimit-reset-requests"] = "6s"
+        elif family == "limit":
+            found[f"x-ratelimit-limit-{one.kind}"] = limit
         elif family == "xai":
             found[f"x-ratelimit-limit-{one.kind}"] = limit
             found[f"x-ratelimit-remaining-{one.kind}"] = left

@@ -23,8 +23,11 @@ Charge = Literal["estimate", "sum", "actual"]
 """Whether tokens are charged before the answer, as the larger of prompt and `max_tokens` (OpenAI)
 or as their sum (Azure), or as they turn out (Anthropic)."""
 
-Family = Literal["openai", "azure", "groq", "mistral", "together", "xai", "gateway", "ietf"]
-"""Whose names the headers have that tell how the limits stand."""
+Family = Literal[
+    "openai", "azure", "groq", "mistral", "together", "xai", "gateway", "ietf", "limit"
+]
+"""Whose names the headers have that tell how the limits stand; ``"limit"`` tells the limits in
+OpenAI's, and not what is left of them."""
 
 _EPSILON = 1e-9
 

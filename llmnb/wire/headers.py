@@ -6,9 +6,10 @@ Header names are expected in lower case, as `RawReply.headers` has them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from llmnb.wire.durations import DURATION, LONGEST, duration_of, number_of, wait_of
+from llmnb.wire.limits import resets
 
 _BODY_READ_BYTES = 20_000
 """How much of a body is searched for a delay."""
@@ -20,29 +21,6 @@ _AS_FIELD = re.compile(
     re.IGNORECASE,
 )
 _AS_MOMENT = re.compile(r'"x-ratelimit-reset"\s*:\s*"?(\d{10,13})\b', re.IGNORECASE)
-
-_FULL_AGAIN = (
-    ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
-    ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
-    ("x-ratelimit-remaining-requests-day", "x-ratelimit-reset-requests-day"),
-    ("x-ratelimit-remaining-tokens-minute", "x-ratelimit-reset-tokens-minute"),
-    ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
-    ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
-    ("anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"),
-    ("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
-)
-"""Remaining and reset of limits whose reset is when *all* of it is free again: what a request
-needs is there sooner, so such a reset is a hint only where there is no other."""
-
-_OPEN_AGAIN = (
-    ("x-ratelimit-remaining", "x-ratelimit-reset"),
-    ("ratelimit-remaining", "ratelimit-reset"),
-)
-"""Remaining and reset of limits whose reset is the end of a window, before which nothing is free.
-
-Source:
-    draft-ietf-httpapi-ratelimit-headers-07, section 5.3.
-"""
 
 
 def retry_after(headers: Mapping[str, str], body: bytes, *, now: float) -> float | None:
@@ -71,8 +49,8 @@ def retry_after(headers: Mapping[str, str], body: bytes, *, now: float) -> float
     wait = _longest(plain_retry_after(headers, now=now), delay_in_body(body, now=now))
     if wait:
         # A window of which it is not said that it is used up may be another than the refused one.
-        return _longest(wait, _until_reset(headers, _OPEN_AGAIN, now, is_silence_used_up=False))
-    return _longest(wait, _until_reset(headers, (*_FULL_AGAIN, *_OPEN_AGAIN), now))
+        return _longest(wait, _until_reset(headers, now, only_windows=True))
+    return _longest(wait, _until_reset(headers, now))
 
 
 def plain_retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
@@ -119,29 +97,23 @@ def delay_in_body(body: bytes, *, now: float | None = None) -> float | None:
 
 
 def _until_reset(
-    headers: Mapping[str, str],
-    limits: Iterable[tuple[str, str]],
-    now: float,
-    *,
-    is_silence_used_up: bool = True,
+    headers: Mapping[str, str], now: float, *, only_windows: bool = False
 ) -> float | None:
     """Return the wait until every limit that is used up is open again.
 
     Args:
         headers: Of the reply.
-        limits: Names of the headers that tell what remains, and when it is reset.
         now: Seconds since the epoch.
-        is_silence_used_up: Whether a limit of which nothing is said but its reset is used up.
+        only_windows: Whether to look at windows alone that are said to be used up: of others
+            what a request needs is there before all of the limit is. Else a limit of which
+            nothing is said but its reset is used up, too.
     """
     waits = []
-    for remaining, reset in limits:
-        if (text := headers.get(reset)) is None:
-            continue
-        left = number_of(headers.get(remaining, "").strip())
-        if not is_silence_used_up if left is None else left > 0:
-            continue
-        if (seconds := wait_of(text, now=now)) is not None:
-            waits.append(seconds)
+    for is_window, remaining, reset in resets(headers):
+        left = number_of((remaining or "").strip())
+        is_used_up = left <= 0 if left is not None else not only_windows
+        if is_used_up and (is_window or not only_windows):
+            waits.append(wait_of(reset, now=now))
     return _longest(*waits)
 
 

@@ -40,6 +40,10 @@ _NAMED = re.compile(
     rf"x-ratelimit-(limit|remaining|reset|renewalperiod)-({'|'.join(_KINDS)})"
     rf"(?:-(?:(\d{{1,6}})-)?({'|'.join(_SECONDS)}))?"
 )
+_ANTHROPIC = {name: f"anthropic-ratelimit-{name}" for name in _KINDS if name != "req"}
+_GATEWAYS = ("ratelimit", "x-ratelimit")
+"""How the names begin of what gateways tell of requests."""
+
 _ITEM = re.compile(r'\s*(?:"([^"]*)"|([^;,=\s]+))((?:\s*;\s*[a-z]+\s*=\s*(?:"[^"]*"|[^;,\s]+))*)')
 _PARAMETER = re.compile(r';\s*([a-z]+)\s*=\s*"?([^;,"\s]+)"?')
 
@@ -90,6 +94,32 @@ def refused_for(body: str) -> tuple[KindOfLimit | None, float | None]:
         requested = _REQUESTED.search(body)
         return "tokens", None if requested is None else float(requested[1])
     return ("requests" if is_requests and not is_tokens else None), None
+
+
+def resets(headers: _Headers) -> Iterator[tuple[bool, str | None, str]]:
+    """Yield, of each limit whose reset is told, what its headers say, whoever sent them.
+
+    Yields:
+        Whether the reset is the end of a window, before which nothing is free, or when *all* of a
+        limit is free again; what remains, None where that is not told; and the reset.
+
+    Source:
+        draft-ietf-httpapi-ratelimit-headers-07, section 5.3, for windows.
+
+    Example:
+        >>> list(resets({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "3s"}))
+        [(False, '0', '3s')]
+        >>> list(resets({"ratelimit-reset": "9"}))
+        [(True, None, '9')]
+    """
+    for name, reset in headers.items():
+        if name.startswith("x-ratelimit-reset-") and _named(name) is not None:
+            left = headers.get(name.replace("-reset-", "-remaining-", 1))
+            yield False, left, reset
+    for is_window, begins in ((False, _ANTHROPIC.values()), (True, _GATEWAYS)):
+        for begin in begins:
+            if (text := headers.get(f"{begin}-reset")) is not None:
+                yield is_window, headers.get(f"{begin}-remaining"), text
 
 
 # ------------------------------------------------------------- names with kind and period
@@ -155,8 +185,7 @@ def _groq(headers: _Headers) -> Iterator[Told]:
 
 
 def _anthropic(headers: _Headers) -> Iterator[Told]:
-    for name in ("requests", "tokens", "input-tokens", "output-tokens"):
-        begin = f"anthropic-ratelimit-{name}"
+    for name, begin in _ANTHROPIC.items():
         yield from _one(
             _KINDS[name],
             headers.get(f"{begin}-limit"),
@@ -183,7 +212,7 @@ def _gateway(headers: _Headers) -> Iterator[Told]:
     if (field := headers.get("ratelimit")) is not None:
         yield from _ietf(headers, field)
         return
-    for begin in ("ratelimit", "x-ratelimit"):
+    for begin in _GATEWAYS:
         limit, left = headers.get(f"{begin}-limit"), headers.get(f"{begin}-remaining")
         if limit is None and left is None:
             continue

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from llmnb.decide.announced import HANDFUL, AnnouncedLimits
-from llmnb.decide.standing import REACH
+from llmnb.decide.charge import REACH
 from llmnb.records import Limits, Told
 from llmnb.testing.windows import worst_window
 
@@ -154,6 +154,20 @@ def test_processes_that_know_of_each_other_share_one_bucket(clients):
 
     assert asked.refused_share() <= 0.01
     assert 0.95 * (100 + 10 * asked.sent[-1]) <= 600
+
+
+@pytest.mark.parametrize("capacity", [30, 100, 300])
+@pytest.mark.parametrize("seed", [1, 5])
+def test_eight_processes_refuse_each_other_nothing(capacity, seed):
+    """
+    Each hears of what is left a round trip late, when seven others have spent of it already.
+    """
+    server = Server(Bucket(600, capacity))
+    how = {"clients": 8, "known": 8, "latency": between(0.3, 0.7), "seed": seed}
+    asked = ask(server, rows=600, **how)
+
+    assert asked.refused == []
+    assert 0.95 * (capacity + 10 * asked.sent[-1]) <= 600
 
 
 def test_processes_that_do_not_know_of_each_other_find_out():

@@ -164,6 +164,25 @@ def test_delays_in_bodies_are_found(body, seconds):
     assert retry_after({}, body, now=NOW) == (None if seconds is None else pytest.approx(seconds))
 
 
+@pytest.mark.parametrize(
+    ("name", "seconds"),
+    [
+        ("x-ratelimit-{}-requests-minute", 3.0),
+        ("x-ratelimit-{}-tokens-10-second", 3.0),
+        ("anthropic-ratelimit-output-tokens-{}", 3.0),
+        ("ratelimit-{}", 3.0),
+        ("x-ratelimit-{}-coffee", None),
+    ],
+)
+def test_each_limit_whose_headers_are_read_tells_when_to_come_back(name, seconds):
+    """
+    One table of names serves the pace and the waits.
+    """
+    headers = {name.format("remaining"): "0", name.format("reset"): "3"}
+
+    assert retry_after(headers, b"", now=NOW) == seconds
+
+
 def test_a_reset_to_the_full_limit_counts_only_where_no_delay_is_told():
     """
     A limit that fills up bit by bit has room for one request long before it is full again.
