@@ -109,12 +109,19 @@ def provider() -> Iterator[SimulatedProvider]:
 
 
 @pytest.fixture(scope="session")
-def aimock() -> Iterator[Aimock]:
-    """Run aimock on the fixtures in ``tests/support/aimock_fixtures``."""
+def aimock_process() -> Iterator[Aimock]:
+    """Run the one aimock of this worker, on the fixtures in ``tests/support/aimock_fixtures``."""
     program = find_aimock()
     assert program is not None, "mark the test with pytest.mark.aimock"
     with Aimock(program, ROOT / "tests" / "support" / "aimock_fixtures") as server:
         yield server
+
+
+@pytest.fixture
+def aimock(aimock_process: Aimock) -> Aimock:
+    """Lend aimock, with an empty journal; mark the test with pytest.mark.aimock."""
+    aimock_process.forget()
+    return aimock_process
 
 
 @pytest.fixture(scope="session")
