@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import spreading
 from aimock_server import Aimock
-from isolation import is_private
+from isolation import forget, is_private
 from needs import (  # noqa: F401  pytest finds its hooks here
     ROOT,
     find_aimock,
@@ -44,6 +44,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Several tests run at once: a model with a thread for every core would spin against them.
 os.environ.setdefault("LLMNB_LOCAL_THREADS", "1")
 
+ENVIRONMENT = frozenset(os.environ)
+"""The names that were set when the suite began; module fixtures may read them."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let xdist spread the tests our way."""
@@ -55,7 +58,8 @@ def isolated(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
     """
-    Take away the machine's keys, addresses, home and settings; give the new home.
+    Take away the machine's keys, addresses, home and settings, and what earlier tests left; give
+    the new home.
 
     A request that would leave this machine is an error, whatever a test gets wrong.
 
@@ -65,11 +69,16 @@ def isolated(
     from llmnb.adapters import egress
     from llmnb.rate_limiter import GLOBAL_LIMITER
 
+    forget()
+
     data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     home = tmp_path_factory.mktemp("home")
     for name in list(os.environ):
         if is_private(name):
-            monkeypatch.delenv(name)
+            if name in ENVIRONMENT:
+                monkeypatch.delenv(name)
+            else:  # an earlier test left it
+                del os.environ[name]
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_DATA_HOME", data)
     monkeypatch.setenv("LLMNB_CACHE_DIR", str(home / "cache"))
@@ -100,12 +109,19 @@ def provider() -> Iterator[SimulatedProvider]:
 
 
 @pytest.fixture(scope="session")
-def aimock() -> Iterator[Aimock]:
-    """Run aimock on the fixtures in ``tests/support/aimock_fixtures``."""
+def aimock_process() -> Iterator[Aimock]:
+    """Run the one aimock of this worker, on the fixtures in ``tests/support/aimock_fixtures``."""
     program = find_aimock()
     assert program is not None, "mark the test with pytest.mark.aimock"
     with Aimock(program, ROOT / "tests" / "support" / "aimock_fixtures") as server:
         yield server
+
+
+@pytest.fixture
+def aimock(aimock_process: Aimock) -> Aimock:
+    """Lend aimock, with an empty journal; mark the test with pytest.mark.aimock."""
+    aimock_process.forget()
+    return aimock_process
 
 
 @pytest.fixture(scope="session")

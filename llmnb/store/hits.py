@@ -82,8 +82,7 @@ def save() -> None:
         _pending.clear()
         for folder, more in pending.items():
             if layout.read_mark(folder) is None:
-                if not folder.exists():  # its first answer, a borrowed one, is still being saved
-                    keep[folder] = more
+                keep[folder] = more  # its first answer, a borrowed one, is still being saved
                 continue
             known = stored(folder)
             data = {

@@ -143,7 +143,7 @@ def test_half_of_the_time_limit_asks_every_further_model():
     Without a first token by then the others are asked, and one answers in time.
     """
     with two(first={"latency": 30.0}) as (_, _, ask):
-        (outcome,) = ask(questions(1), time_limit=1.0).result(20)
+        (outcome,) = ask(questions(1), time_limit=2.0).result(20)
 
         assert outcome.text == "from b"
 

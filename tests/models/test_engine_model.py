@@ -276,6 +276,8 @@ async def test_a_call_that_is_cancelled_sends_nothing_new():
 
         assert task.cancelled()
         sim.release()
+        assert (await llm_at(sim).call_single("Hi")).text == "kept"
+        assert len(sim.ledger.received) == 1
 
 
 def test_run_options_and_fields_of_requests_are_told_apart():

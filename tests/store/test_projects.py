@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from entries import entry, key_of
 
-from llmnb.store import projects
+from llmnb.store import hits, layout, projects
 from llmnb.store.project import open_project
 from llmnb.store.writer import writer
 
@@ -90,3 +90,19 @@ def test_an_answer_of_another_project_counts_as_used_here(root):
         ("other", 1, 0),
         ("p", 1, 1),
     ]
+
+
+def test_uses_are_not_lost_between_a_projects_folder_and_its_mark(root):
+    """
+    Whoever lists the projects just then has them counted later.
+    """
+    store = save(root, "p", entry(1))
+    mark = store.folder / layout.MARK
+    written = mark.read_bytes()
+    mark.unlink()
+
+    hits.note(store.folder, [entry(1)])
+    hits.save()
+    mark.write_bytes(written)
+
+    assert projects.summary(store.place).hits == 1

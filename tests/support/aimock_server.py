@@ -54,10 +54,16 @@ class Aimock:
         raise RuntimeError("aimock did not start:\n" + "".join(said))
 
     def journal(self) -> list[dict[str, Any]]:
-        """Return every request it has received, as it came."""
+        """Return every request it has received since `forget`, as it came."""
         with urllib.request.urlopen(f"{self.origin}/__aimock/journal", timeout=10) as reply:
             entries: list[dict[str, Any]] = json.load(reply)
         return entries
+
+    def forget(self) -> None:
+        """Begin an empty journal."""
+        address = f"{self.origin}/__aimock/reset/journal"
+        with urllib.request.urlopen(urllib.request.Request(address, method="POST"), timeout=10):
+            pass
 
     def close(self) -> None:
         """Stop it."""

@@ -1,8 +1,12 @@
-"""What a test must not see of the machine that it runs on."""
+"""What a test must not see: of the machine that it runs on, and of the tests before it."""
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
+from collections.abc import Mapping
+from typing import Any
 
 _PRIVATE_ENDINGS = ("_API_KEY", "_API_BASE", "_BASE_URL", "_ENDPOINT", "_API_VERSION", "_TOKEN")
 _PRIVATE = {"REDIS_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE"}
@@ -21,3 +25,115 @@ def is_private(name: str) -> bool:
 def public_environment() -> dict[str, str]:
     """Return the environment without what is private, for a program that outlives a test."""
     return {name: value for name, value in os.environ.items() if not is_private(name)}
+
+
+# ---------------------------------------------------------------- what a process remembers
+
+CLEARED: Mapping[str, tuple[str, ...]] = {
+    "llmnb.adapters.egress": ("_redirects", "_warn_once", "checked"),
+    "llmnb.adapters.prices": ("_known", "_set_by_hand"),
+    "llmnb.engine.paying": ("listeners",),
+    "llmnb.frames.dask_watching": ("_said",),
+    "llmnb.frames.job": ("say_once",),
+    "llmnb.frames.placing": ("_remembered",),
+    "llmnb.frames.vectors": ("_say_once",),
+    "llmnb.notebook.question": ("_announced",),
+    "llmnb.settings": ("_keys",),
+}
+"""What has been set, and what has been told once, by module; functions that remember, too."""
+
+NONE: Mapping[str, tuple[str, ...]] = {
+    "llmnb.batches.run": ("_last_run",),
+    "llmnb.engine.run": ("_last_run",),
+    "llmnb.progress": ("_hung",),
+}
+"""What was last, and what was hung up, by module."""
+
+STAYS: Mapping[str, str] = {
+    "llmnb.adapters.litellm._module": "an import",
+    "llmnb.adapters.llamacpp._has_started": "whether its end is registered",
+    "llmnb.adapters.llamacpp._is_forked": "set in a child only",
+    "llmnb.adapters.llamacpp._lock": "a lock",
+    "llmnb.adapters.llamacpp._running": "models that are loaded, by their file",
+    "llmnb.adapters.http.trial.known": "what the library is like",
+    "llmnb.adapters.egress._is_real_forbidden": "set by the fixture itself",
+    "llmnb.adapters.tokens._encodings": "tables, by name",
+    "llmnb.adapters.vllm_stepping._steppers": "by engine, weakly",
+    "llmnb.adapters.weights._bar": "set for a block",
+    "llmnb.bridge._aside": "a thread",
+    "llmnb.bridge._lock": "a lock",
+    "llmnb.bridge._thread": "a thread; what lives on its loop is made anew",
+    "llmnb.engine.collector._before": "set while runs are under way",
+    "llmnb.engine.collector._runs": "counts the runs under way",
+    "llmnb.frames.dask_cluster._heard": "by client: told twice, it would be heard twice",
+    "llmnb.frames.dask_watching._runs": "by the question's own id",
+    "llmnb.frames.dask_watching._wishes": "by the question's own id",
+    "llmnb.frames.dask_worker._flights": "by the question's own id",
+    "llmnb.generation.logs._wanted": "set while runs are under way",
+    "llmnb.models.guests._serials": "by object, weakly",
+    "llmnb.models.owned._owners": "by object, weakly",
+    "llmnb.notebook.cache_manager._open": "by object, weakly",
+    "llmnb.notebook.dashboard._shown": "set while runs are under way",
+    "llmnb.notebook.extension._loaded": "by shell, weakly",
+    "llmnb.settings._current": "set by the fixture itself",
+    "llmnb.settings._dotenv_cache": "by path and time",
+    "llmnb.store.claims._known": "by path, weakly",
+    "llmnb.store.claims._known_lock": "a lock",
+    "llmnb.store.hits._pending": "by path",
+    "llmnb.store.projects._known": "by path",
+    "llmnb.store.spend._here": "by path",
+    "llmnb.store.writer._lock": "a lock",
+    "llmnb.store.writer._writer": "a thread",
+    "llmnb.testing.simulated._shared": "a server; its answers depend on what is asked alone",
+}
+"""What outlives a test, with the reason why no other can notice."""
+
+
+LEVELS: Mapping[str, int] = {"llmnb": logging.NOTSET, "llmnb.requests": logging.CRITICAL + 1}
+"""Of the loggers: the level is one for the process, whoever of its objects set it."""
+
+
+def forget() -> None:
+    """Give the process's state back as it is before a first test.
+
+    What is not imported yet is left alone.
+    """
+    for module, names in CLEARED.items():
+        if (room := vars(sys.modules[module]) if module in sys.modules else None) is not None:
+            for name in names:
+                kept = room[name]
+                (getattr(kept, "cache_clear", None) or kept.clear)()
+    for module, names in NONE.items():
+        if module in sys.modules:
+            for name in names:
+                setattr(sys.modules[module], name, None)
+    for name, level in LEVELS.items():
+        logger = logging.getLogger(name)
+        if logger.level != level:
+            logger.setLevel(level)
+    if (cost := sys.modules.get("llmnb.cost")) is not None:
+        cost.GLOBAL_COST_TRACKER.__init__()
+    if (bridge := sys.modules.get("llmnb.bridge")) is not None and bridge._thread is not None:
+        _forget_gates(bridge._thread.kept.get("engine"))
+    if (limiter := sys.modules.get("llmnb.rate_limiter.limiter")) is not None:
+        found = limiter.GLOBAL_LIMITER
+        found.use_in_memory, found.redis_url = False, None
+        if found.rate_config:
+            found.rate_config.clear()
+
+
+def _forget_gates(engine: Any) -> None:
+    """Drop the gates that no run has.
+
+    A gate outlives its runs, with its breaker, its limits and its pauses, and ports are used
+    again: a later test's server may be at the address of an earlier one.
+    """
+    if engine is None or engine.tasks or engine.flights.flying:
+        return
+    for pool, gate in list(engine.gates.items()):
+        if not gate.account._claims:
+            del engine.gates[pool]
+            engine._targets.pop(pool, None)
+            engine._bound.pop(pool, None)
+    if not engine.gates:  # the first gate has the limiter followed again
+        sys.modules["llmnb.rate_limiter.limiter"].GLOBAL_LIMITER._followers = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import struct
@@ -63,6 +64,8 @@ class ScriptServer:
         self._end.set()
         self._socket.close()
         for one in self._open:
+            with contextlib.suppress(OSError):  # closing alone would not wake the thread that reads
+                one.shutdown(socket.SHUT_RDWR)
             one.close()
         self._thread.join(5)
         for thread in self._threads:
