@@ -26,6 +26,7 @@ from typing import IO
 import platformdirs
 
 from llmnb.adapters import files
+from llmnb.display.texts import cut
 from llmnb.errors import ConfigurationError
 
 DATA_VARIABLE = "LLMNB_DATA_DIR"
@@ -322,7 +323,7 @@ def _last_words(log: Path) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"(?i)(error|caused by|×|╰─▶)", line)]
     words = " ".join((errors or lines)[-3:]) or "nothing"
-    return words if len(words) <= 300 else words[:300] + "…"
+    return cut(words, 300)
 
 
 # --------------------------------------------------------------------- keeping

@@ -17,8 +17,8 @@ from llmnb.batches.rows import BatchRow, of_note
 from llmnb.batches.run import BatchRun
 from llmnb.batches.service import service
 from llmnb.batches.start import courier_of
+from llmnb.display.escape import visible
 from llmnb.errors import ConfigurationError
-from llmnb.models.figures import visible
 from llmnb.models.resolve import endpoint_url, resolve
 from llmnb.models.target import HTTPTarget
 from llmnb.options import checked

@@ -6,12 +6,11 @@ reads in light and dark and in a notebook that was saved.
 
 from __future__ import annotations
 
-import html
 import time
 from collections.abc import Iterable, Sequence
 
+from llmnb.display.escape import html_text
 from llmnb.engine.status import State, StatusSnapshot
-from llmnb.models.figures import visible
 
 _TITLES: dict[State, str] = {
     "running": "Batch under way",
@@ -104,7 +103,7 @@ def _boxed(*parts: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return html.escape(visible(text, longest=_LONGEST))
+    return html_text(text, longest=_LONGEST)
 
 
 def _line(text: str, style: str) -> str:

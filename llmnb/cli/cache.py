@@ -8,6 +8,8 @@ from pathlib import Path
 
 from llmnb import settings
 from llmnb.cli import text
+from llmnb.display.escape import visible
+from llmnb.display.texts import cut
 from llmnb.engine.status import usd_text
 from llmnb.errors import ConfigurationError
 from llmnb.store import clearing, projects, reading, transfer
@@ -95,14 +97,9 @@ def _show(options: argparse.Namespace, root: Path) -> int:
             marks.append("simulated")
         if entry.quality != "good":
             marks.append(entry.quality)
-        print(text.plain(" · ".join(marks)))
-        print(
-            "  asked     "
-            + text.cut(text.plain(reading.question(entry)), text.terminal_width() - 12)
-        )
-        print(
-            "  answered  " + text.cut(text.plain(reading.answer(entry)), text.terminal_width() - 12)
-        )
+        print(visible(" · ".join(marks)))
+        print("  asked     " + cut(visible(reading.question(entry)), text.terminal_width() - 12))
+        print("  answered  " + cut(visible(reading.answer(entry)), text.terminal_width() - 12))
     return 0
 
 
@@ -114,7 +111,7 @@ def _clear(options: argparse.Namespace, root: Path) -> int:
     for name in options.projects:
         place = projects.find(name, root)
         if place is None:
-            print(f"There is no project {text.plain(name)!r}; nothing is cleared for it.")
+            print(f"There is no project {visible(name)!r}; nothing is cleared for it.")
         else:
             wanted += [one for one in found if one.name == place.name]
     if not wanted:
@@ -122,7 +119,7 @@ def _clear(options: argparse.Namespace, root: Path) -> int:
         return 1 if options.projects else 0
     answers = sum(one.answers for one in wanted)
     worth = usd_text(sum(one.usd for one in wanted))
-    names = ", ".join(text.plain(one.name) for one in wanted)
+    names = ", ".join(visible(one.name) for one in wanted)
     if not options.yes:
         print(f"Clear {answers:,} answers of {names}? Buying them again would cost {worth}.")
         print("For good." if options.now else "`llmnb cache undo` brings them back.")
@@ -132,7 +129,7 @@ def _clear(options: argparse.Namespace, root: Path) -> int:
             return 0
     report = clearing.clear([one.name for one in wanted], root, to_trash=not options.now)
     for name, count in report.removed.items():
-        print(f"Cleared {count:,} answers of {text.plain(name)}.")
+        print(f"Cleared {count:,} answers of {visible(name)}.")
     if report.elsewhere:
         print(f"{report.elsewhere:,} of them stand in other projects, too, and are still used.")
     return 0
@@ -144,7 +141,7 @@ def _undo(options: argparse.Namespace, root: Path) -> int:
         print("There is nothing to undo.")
         return 0
     token, name = trashed[0]
-    print(f"Brought {clearing.undo(token, root):,} answers of {text.plain(name)} back.")
+    print(f"Brought {clearing.undo(token, root):,} answers of {visible(name)} back.")
     return 0
 
 
@@ -167,7 +164,7 @@ def _import(options: argparse.Namespace, root: Path) -> int:
         print(f"Kept {count:,} answers; {skipped:,} lines were errors or could not be read.")
         return 0
     count, name = transfer.import_file(options.source, root, project=options.project)
-    print(f"Kept {count:,} answers in project {text.plain(name)}.")
+    print(f"Kept {count:,} answers in project {visible(name)}.")
     return 0
 
 

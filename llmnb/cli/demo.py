@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from llmnb.cli import text
+from llmnb.display.escape import visible
 from llmnb.errors import ConfigurationError
 from llmnb.frames.tables import Row, open_table
 from llmnb.models.asking import Asking
@@ -43,7 +44,7 @@ def act(options: argparse.Namespace) -> int:
     rows = list(open_table(table_path()).rows())[: options.rows]
     _fetch_weights(options.model)
     print(
-        f"Asking {text.plain(options.model)} about {len(rows):,} sentences from reviews: "
+        f"Asking {visible(options.model)} about {len(rows):,} sentences from reviews: "
         "positive or negative?\n",
         flush=True,
     )
@@ -155,12 +156,12 @@ def _next_steps(model: str, requests: int) -> str:
     lines.append(
         "\nIn a notebook:\n\n"
         "  from llmnb import AsyncLLM\n"
-        f'  llm = AsyncLLM(model="{text.plain(model)}")\n'
+        f'  llm = AsyncLLM(model="{visible(model)}")\n'
         '  rows = llm.generate([{"prompt": "Name a colour."}, {"prompt": "Name a planet."}])\n'
         '  [response["choices"][0]["message"]["content"] for request, response in rows]\n\n'
         "On a table of yours:\n\n"
         '  llmnb run table.csv --prompt "Is this positive or negative? {text}" '
-        f"--model {text.plain(model)}"
+        f"--model {visible(model)}"
     )
     return "\n".join(lines)
 

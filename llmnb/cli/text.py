@@ -6,25 +6,10 @@ import shutil
 import time
 from collections.abc import Sequence
 
+from llmnb.display.escape import visible
+from llmnb.display.texts import cut
 from llmnb.engine.status import StatusSnapshot
-from llmnb.models.figures import DIRECTIONS, short, span, written_out
-
-_UNSAFE = frozenset(("Cc", "Cs"))
-
-
-def plain(text: object) -> str:
-    r"""Return text that does nothing to a terminal: controls and directions become visible.
-
-    Example:
-        >>> plain("red\x1b[31m" + chr(0x202e))
-        'red\\x1b[31m\\u202e'
-    """
-    return written_out(text, _UNSAFE, also=DIRECTIONS)
-
-
-def cut(text: str, width: int) -> str:
-    """Return at most `width` characters, the last one an ellipsis where something is left out."""
-    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+from llmnb.models.figures import short, span
 
 
 def table(
@@ -37,7 +22,7 @@ def table(
         rows: Cells.
         right: Columns that hold figures.
     """
-    cells = [[plain(cell) for cell in row] for row in (header, *rows)]
+    cells = [[visible(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[place]) for row in cells) for place in range(len(header))]
     room = terminal_width() - 2 * (len(widths) - 1)
     while sum(widths) > room and max(widths) > 12:
@@ -114,7 +99,7 @@ def receipt(status: StatusSnapshot, examples: Sequence[tuple[int, str, str]] = (
         for kind, count in sorted(status.failures.items(), key=lambda pair: -pair[1]):
             row, text = texts.get(kind, (None, ""))
             where = f"row {row + 1:,}: {text}" if row is not None else ""
-            lines.append(cut(f"  {count:>5,}  {kind}  {plain(where)}", 100))
+            lines.append(cut(f"  {count:>5,}  {kind}  {visible(where)}", 100))
     return "\n".join(lines)
 
 

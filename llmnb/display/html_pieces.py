@@ -56,8 +56,9 @@ def bar(parts: Iterable[tuple[str, float]], says: str = "") -> str:
         if part > 0
     )
     style = f"display:flex;height:9px;margin:0 0 8px;background:{PATTERNS['rest']}"
-    label = f'role="img" aria-label="{html_text(says)}"' if says else 'aria-hidden="true"'
-    return f'<div {label} style="{style}">{pieces}</div>'
+    if says:
+        return f'<div role="img" aria-label="{html_text(says)}" style="{style}">{pieces}</div>'
+    return f'<div aria-hidden="true" style="{style}">{pieces}</div>'
 
 
 def cell(

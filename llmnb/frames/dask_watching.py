@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from llmnb import progress
+from llmnb.display.escape import visible
 from llmnb.engine.run import Run
 from llmnb.engine.status import Clock, Sample, StatusSnapshot
 from llmnb.errors import ConfigurationError
 from llmnb.frames import dask_cluster, dask_status
-from llmnb.models.figures import visible
 from llmnb.progress import Bars
 
 logger = logging.getLogger("llmnb")

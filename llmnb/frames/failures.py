@@ -6,10 +6,10 @@ import sys
 import warnings
 from typing import Any
 
+from llmnb.display.escape import visible
 from llmnb.engine.run import Run
 from llmnb.errors import RowsFailed
 from llmnb.frames.questions import Questions
-from llmnb.models.figures import visible
 
 _CAUSES_SHOWN = 5
 

@@ -2,65 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Container
-
-_HIDDEN = frozenset(("Cc", "Cs", "Zl", "Zp"))
-
-DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
-"""Characters that turn the reading direction."""
-
-_NONE: frozenset[str] = frozenset()
-
-
-def visible(text: object, *, longest: int | None = None) -> str:
-    r"""Return text in which nothing hides: controls, directions and line breaks are written out.
-
-    Args:
-        text: Anything; from a model, a provider or a table.
-        longest: Characters kept; an ellipsis stands for the rest.
-
-    Example:
-        >>> visible("red\x1b[31m" + chr(0x202e)), visible("a line too long", longest=6)
-        ('red\\x1b[31m\\u202e', 'a lin…')
-    """
-    return written_out(text, _HIDDEN, also=DIRECTIONS, longest=longest)
-
-
-def written_out(
-    text: object,
-    categories: Container[str],
-    *,
-    also: Container[str] = _NONE,
-    but: Container[str] = _NONE,
-    longest: int | None = None,
-) -> str:
-    r"""Return text with the characters of some Unicode categories written as escapes.
-
-    Args:
-        text: Anything; from a model, a provider or a table.
-        categories: Such as ``"Cc"``, controls.
-        also: Characters written as escapes whatever their category.
-        but: Characters left as they are whatever their category.
-        longest: Characters kept; an ellipsis stands for the rest.
-
-    Example:
-        >>> written_out("a\tb\nc", {"Cc"}, but="\t")
-        'a\tb\\nc'
-    """
-    whole = str(text)
-    if longest is not None and len(whole) > longest:
-        whole = whole[: longest - 1] + "…"
-    if whole.isascii() and whole.isprintable():
-        return whole
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if (unicodedata.category(character) in categories or character in also)
-        and character not in but
-        else character
-        for character in whole
-    )
-
 
 def leader(name: str, value: str, note: str = "") -> str:
     """Return a name and a value with dots between.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any
 
 from llmnb import settings
 from llmnb.adapters import prices, tokens
+from llmnb.display.escape import html_text, visible
 from llmnb.engine.status import usd_text
 from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Asking, Duplicates, Endpoint, Model, given_url
-from llmnb.models.figures import leader, short, span, visible
+from llmnb.models.figures import leader, short, span
 from llmnb.models.preparer import Preparer
 from llmnb.options import checked
 from llmnb.rates import Rate
@@ -199,12 +199,12 @@ class Plan:
     def _repr_html_(self) -> str:
         cell = 'style="text-align:{};padding:1px 12px 1px 0"'
         rows = "".join(
-            f"<tr><td {cell.format('left')}>{html.escape(name.strip())}</td>"
-            f"<td {cell.format('right')}>{html.escape(value)}</td>"
-            f"<td {cell.format('left')}>{html.escape(note)}</td></tr>"
+            f"<tr><td {cell.format('left')}>{html_text(name.strip())}</td>"
+            f"<td {cell.format('right')}>{html_text(value)}</td>"
+            f"<td {cell.format('left')}>{html_text(note)}</td></tr>"
             for name, value, note in self._lines("max_tokens")
         )
-        who = html.escape(visible(self.model)), html.escape(visible(self.project))
+        who = html_text(self.model), html_text(self.project)
         return (
             # Else two dollar signs are a formula to the page's typesetter.
             '<div class="tex2jax_ignore mathjax_ignore">'

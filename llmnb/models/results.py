@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from llmnb.display.texts import cut
 from llmnb.errors import LLMNBError
 from llmnb.models import logprobs
 from llmnb.models.logprobs import TokenLogprobs
@@ -128,8 +129,7 @@ class LLMResult:
         return self.text or ""
 
     def __repr__(self) -> str:
-        text = self.text or ""
-        said = repr(text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…")
+        said = repr(cut(self.text or "", _MAX_SHOWN))
         parts = ["no answer" if self.text is None else said]
         if self.tool_calls:
             parts.append(f"calls {', '.join(repr(one.name)[1:-1] for one in self.tool_calls)}")

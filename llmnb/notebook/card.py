@@ -11,6 +11,8 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any, Literal
 
+from llmnb.display.escape import visible
+from llmnb.display.texts import counted
 from llmnb.engine.status import FailureCause, ModelShare, StatusSnapshot
 from llmnb.notebook import words
 from llmnb.notebook.charts import charts
@@ -68,7 +70,7 @@ def card(
         "view": view,
         "title": _TITLES[view],
         "subject": _subject(status, asked),
-        "region": f"Run of project {words.visible(status.project, longest=80)}",
+        "region": f"Run of project {visible(status.project, longest=80)}",
         "simulated": int(status.simulated),
         "says": _spoken(status, rows),
     }
@@ -116,14 +118,14 @@ def _is_held_back(status: StatusSnapshot) -> bool:
 
 def _subject(status: StatusSnapshot, asked: str) -> str:
     asked = asked or ", ".join(status.models)
-    project = words.visible(status.project, longest=60)
-    return f"{project} · {words.visible(asked, longest=120)}" if asked else project
+    project = visible(status.project, longest=60)
+    return f"{project} · {visible(asked, longest=120)}" if asked else project
 
 
 def _spoken(status: StatusSnapshot, rows: Tally) -> str:
     """Return the card in a breath, for a screen reader."""
     if rows.total is None:
-        said = [words.counted(rows.completed, "row")]
+        said = [counted(rows.completed, "row")]
     else:
         is_done = rows.completed >= rows.total
         said = [f"{words.percent(rows.completed, rows.total, done=is_done)} %"]
@@ -154,7 +156,7 @@ def _hero(status: StatusSnapshot, rows: Tally, view: View, since: float) -> dict
     else:
         far = words.percent(rows.completed, rows.total, done=over and not rows.not_sent)
         unit = " %"
-        of = ["", words.count(rows.completed), f" of {words.counted(rows.total, 'row')}"]
+        of = ["", words.count(rows.completed), f" of {counted(rows.total, 'row')}"]
     if over:
         minutes = status.seconds / 60
         pace = status.counts.num_requests / minutes if minutes > 0 else 0.0
@@ -259,7 +261,7 @@ def _ledger(status: StatusSnapshot, now: float, over: bool) -> dict[str, Any]:
 def _because(status: StatusSnapshot, rows: Tally, view: View, holds_kernel: bool) -> dict[str, Any]:
     saved = status.counts.saved_usd
     said = {"glyph": "arrow", "tone": "", "saved": f"saved {words.usd(saved)}" if saved else ""}
-    text = words.visible(status.waiting_on, longest=400)
+    text = visible(status.waiting_on, longest=400)
     match view:
         case "stopped":
             return {**said, "glyph": "stop", "saved": "", "parts": [_stopped(status, rows)]}
@@ -280,7 +282,7 @@ def _because(status: StatusSnapshot, rows: Tally, view: View, holds_kernel: bool
         said["saved"] = ""
         text += (
             " This cell holds the kernel: press ■ in the toolbar to stop and keep "
-            f"{words.counted(rows.good, 'row')}."
+            f"{counted(rows.good, 'row')}."
         )
     return {**said, "parts": words.parts(text)}
 
@@ -292,7 +294,7 @@ def _stopped(status: StatusSnapshot, rows: Tally) -> str:
 
 def again(rows: Tally) -> str:
     """Return what to do after a stop."""
-    missing = f"{words.counted(rows.not_sent, 'row')} not sent"
+    missing = f"{counted(rows.not_sent, 'row')} not sent"
     if not rows.failed:
         return f"Run the cell again: only the {missing} {_is_are(rows.not_sent)} asked."
     return f"Run the cell again: only the {missing} and the {rows.failed:,} failed are asked."
@@ -304,10 +306,8 @@ def _is_are(number: int) -> str:
 
 def _finished(rows: Tally) -> str:
     if rows.is_whole:
-        return f"All {words.counted(rows.good, 'row')} answered."
-    return (
-        f"{rows.good:,} of {words.counted(rows.completed, 'row')} answered; {rows.failed:,} failed."
-    )
+        return f"All {counted(rows.good, 'row')} answered."
+    return f"{rows.good:,} of {counted(rows.completed, 'row')} answered; {rows.failed:,} failed."
 
 
 # ------------------------------------------------------------------------- details
@@ -323,7 +323,7 @@ def _models(shares: tuple[ModelShare, ...]) -> list[list[Any]]:
     widest = shares[0].share if len(shares) >= 5 and shares[0].share > 0 else 1.0
     rows: list[list[Any]] = [
         [
-            words.visible(one.name, longest=120),
+            visible(one.name, longest=120),
             round(100 * one.share / widest, 1),
             words.share(one.share),
             words.count(one.rows),
@@ -338,7 +338,7 @@ def _models(shares: tuple[ModelShare, ...]) -> list[list[Any]]:
         cost = None if None in prices else sum(one for one in prices if one is not None)
         rows.append(
             [
-                words.counted(len(rest), "other"),
+                counted(len(rest), "other"),
                 round(min(100.0, 100 * part / widest), 1),
                 words.share(part),
                 words.count(sum(one.rows for one in rest)),
@@ -362,7 +362,7 @@ def _extra(status: StatusSnapshot) -> str:
         )
         said.append(f"{counts.num_hedged:,} hedged{bound}")
     if counts.num_unsaved:
-        said.append(f"{words.counted(counts.num_unsaved, 'answer')} not saved, kept in memory")
+        said.append(f"{counted(counts.num_unsaved, 'answer')} not saved, kept in memory")
     return " · ".join(said)
 
 
@@ -389,11 +389,11 @@ def cause_line(one: FailureCause, label: str, *, is_chosen: bool | None = None) 
         is_chosen: Whether a button that can be taken back was pressed; None for one that acts
             at once.
     """
-    cause = words.visible(one.words, longest=60)
+    cause = visible(one.words, longest=60)
     rows = f"the {one.rows:,} rows" if one.rows != 1 else "the row"
     return {
         "texts": [words.count(one.rows), cause[:1].upper() + cause[1:], example(one)],
-        "cause": words.visible(one.kind, longest=80),
+        "cause": visible(one.kind, longest=80),
         "label": label,
         "says": f"{label}: {rows} failed for “{cause}”" if label else "",
         "chosen": -1 if is_chosen is None else int(is_chosen),
@@ -402,4 +402,4 @@ def cause_line(one: FailureCause, label: str, *, is_chosen: bool | None = None) 
 
 def example(one: FailureCause) -> str:
     """Return the first row that failed for a cause, and what its error said."""
-    return f"row {one.first_row:,}: {words.visible(one.example, longest=EXAMPLE_LENGTH)}"
+    return f"row {one.first_row:,}: {visible(one.example, longest=EXAMPLE_LENGTH)}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from llmnb.notebook import words
-from llmnb.notebook.markdown import INERT
+from llmnb.display.escape import html_text
+from llmnb.display.html_pieces import INERT
 
 FAINT = "opacity:.74"
 RULE = "border-top:1px solid rgba(128,128,128,.32)"
@@ -35,14 +35,14 @@ def box(*parts: str) -> str:
 
 def line(text: str, style: str = "") -> str:
     """Return a line of text; whatever it holds is shown, not run."""
-    return f'<p style="margin:0 0 4px;{style}">{words.escaped(text)}</p>'
+    return f'<p style="margin:0 0 4px;{style}">{html_text(text)}</p>'
 
 
 def headline(first: str, rest: str) -> str:
     """Return the line that says what this is, its first words stressed."""
     return (
-        f'<p style="margin:0 0 4px"><strong>{words.escaped(first)}</strong> '
-        f'<span style="{FAINT}">{words.escaped(rest)}</span></p>'
+        f'<p style="margin:0 0 4px"><strong>{html_text(first)}</strong> '
+        f'<span style="{FAINT}">{html_text(rest)}</span></p>'
     )
 
 
@@ -54,7 +54,7 @@ def rail(parts: Iterable[tuple[str, float]], said: str) -> str:
         if part > 0
     )
     style = f"display:flex;height:9px;margin:0 0 7px;background:{PATTERNS['rest']}"
-    return f'<div role="img" aria-label="{words.escaped(said)}" style="{style}">{pieces}</div>'
+    return f'<div role="img" aria-label="{html_text(said)}" style="{style}">{pieces}</div>'
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -67,7 +67,7 @@ def _row(cells: Sequence[str], tag: str, style: str) -> str:
     said = ' scope="col"' if tag == "th" else ""
     inside = "".join(
         f'<{tag}{said} align="{"right" if place else "left"}" style="{_CELL};{style};'
-        f'text-align:{"right" if place else "left"}">{words.escaped(cell)}</{tag}>'
+        f'text-align:{"right" if place else "left"}">{html_text(cell)}</{tag}>'
         for place, cell in enumerate(cells)
     )
     return f'<tr style="background:none">{inside}</tr>'

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from llmnb.display.escape import visible
+from llmnb.display.texts import counted
 from llmnb.models.planning import Plan
 from llmnb.notebook import plain_html, words
 
@@ -25,12 +27,12 @@ def view_of(plan: Plan) -> View:
 def figures(plan: Plan) -> dict[str, Any]:
     """Return what the card shows of a plan."""
     view = view_of(plan)
-    project = words.visible(plan.project, longest=80)
+    project = visible(plan.project, longest=80)
     return {
         "view": view,
         "title": "Plan",
         "region": f"Plan for project {project}",
-        "subject": f"{project} · {words.visible(plan.model, longest=160)}",
+        "subject": f"{project} · {visible(plan.model, longest=160)}",
         "hero": {**_count(plan, view), **_time(plan), **_money(plan, view)},
         "rail": _rail(plan),
         "ledger": _ledger(plan),
@@ -45,7 +47,7 @@ def _count(plan: Plan, view: View) -> dict[str, Any]:
         note = "all answered before" if plan.kept else "nothing to ask"
     return {
         "count": words.count(plan.to_ask),
-        "of": f"of {words.counted(plan.rows, 'row')}",
+        "of": f"of {counted(plan.rows, 'row')}",
         "note": note,
     }
 
@@ -96,7 +98,7 @@ def _money(plan: Plan, view: View) -> dict[str, Any]:
     if plan.usd_high is None:
         fits = "budget cannot be kept" if budget else "name one with a price to know"
         return {"money": "unknown", "budget": "no price for this model", "fits": fits, "over": 0}
-    fits = words.visible(plan.prices_date)
+    fits = visible(plan.prices_date)
     if is_over:
         over = plan.usd_high - (plan.budget_usd or 0.0)
         fits = f"up to {words.usd(over)} over"
@@ -143,7 +145,7 @@ def _rail(plan: Plan) -> dict[str, Any]:
     said = ", ".join(f"{number:,} {_SAID.get(name, name)}" for name, number in parts if number)
     return {
         "parts": [[name, round(number / whole, 4)] for name, number in parts],
-        "says": f"{said or 'nothing'} of {words.counted(plan.rows, 'row')}",
+        "says": f"{said or 'nothing'} of {counted(plan.rows, 'row')}",
     }
 
 
@@ -190,7 +192,7 @@ def _why(plan: Plan, view: View) -> dict[str, Any]:
         said.append(" The run stops there and keeps them.")
         return {"glyph": "alert", "tone": "bad", "parts": said}
     if plan.wrong:
-        said = ["", f"{words.counted(plan.wrong, 'row')} cannot be asked"]
+        said = ["", f"{counted(plan.wrong, 'row')} cannot be asked"]
         said.append(" and will end as failed rows; nothing is sent for them.")
         return {"glyph": "alert", "tone": "", "parts": said}
     return {"glyph": "arrow", "tone": "", "parts": [_bound(plan)]}
@@ -212,7 +214,7 @@ def _bound(plan: Plan) -> str:
         return f"Bound by the limit of {plan.bound_by}; the time is the shortest possible."
     if places:
         return (
-            f"Bound by the {words.counted(places, 'request')} in flight, by no limit per minute."
+            f"Bound by the {counted(places, 'request')} in flight, by no limit per minute."
             if places > 1
             else "Bound by the one request in flight, by no limit per minute."
         )

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from llmnb.display.escape import visible
+from llmnb.display.texts import cut
 from llmnb.engine.status import StatusSnapshot
 from llmnb.notebook import receipt_words as told
 from llmnb.notebook import words
@@ -25,12 +27,12 @@ WIDEST = 90
 def line(status: StatusSnapshot) -> str:
     """Return a run in one line: for a terminal, and until the page shows more."""
     rows = tally(status)
-    project = words.visible(status.project, longest=60)
+    project = visible(status.project, longest=60)
     if status.state in ("finished", "stopped"):
         end = f"{told.headline(status, rows)} in {told.span(status)} for {told.spent(status)}"
         return f"llmnb run · {project} · {end}"
     of = "" if rows.total is None else f" of {rows.total:,}"
-    because = words.visible(status.waiting_on, longest=200)
+    because = visible(status.waiting_on, longest=200)
     far = f"{rows.completed:,}{of} rows, {told.spent(status)}"
     return f"llmnb run · {project} · {far}. {because}".rstrip()
 
@@ -44,7 +46,7 @@ def text(status: StatusSnapshot, *, ended: float, prices_of: str = "") -> str:
         prices_of: Day of the price table; empty leaves it out.
     """
     rows = tally(status)
-    project = words.visible(status.project, longest=40)
+    project = visible(status.project, longest=40)
     simulated = " · simulated" if status.simulated else ""
     lines = [f"llmnb receipt · {project} · {words.moment(ended)}{simulated}", ""]
     if rows.total == 0:
@@ -64,15 +66,11 @@ def text(status: StatusSnapshot, *, ended: float, prices_of: str = "") -> str:
         first, second = (max(len(one[place]) for one in causes) for place in (0, 1))
         lines += [f"    {one[0]:>{first}}  {one[1]:<{second}}   {one[2]}" for one in causes]
     lines += ["", *_steps(status, rows, prices_of)]
-    return "\n".join(_cut(one) for one in lines)
+    return "\n".join(cut(one, WIDEST) for one in lines)
 
 
 def _section(lines: Sequence[str]) -> list[str]:
     return ["", *(f"  {one}" for one in lines)] if lines else []
-
-
-def _cut(one: str) -> str:
-    return one if len(one) <= WIDEST else one[: WIDEST - 1] + "…"
 
 
 def _dotted(name: str, value: str, note: str = "") -> str:
@@ -136,5 +134,5 @@ def _steps(status: StatusSnapshot, rows: Tally, prices_of: str) -> list[str]:
     elif rows.failed:
         lines.append("Retry the failed rows: run.retry_failed()")
     if prices_of:
-        lines.append(f"Prices of {words.visible(prices_of, longest=40)}.")
+        lines.append(f"Prices of {visible(prices_of, longest=40)}.")
     return lines

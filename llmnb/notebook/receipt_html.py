@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from llmnb.display.escape import html_text
+from llmnb.display.html_pieces import INERT
 from llmnb.engine.status import StatusSnapshot
 from llmnb.notebook import receipt_words as told
 from llmnb.notebook import words
 from llmnb.notebook.card import again
-from llmnb.notebook.markdown import INERT
 from llmnb.notebook.tally import Tally, tally
 
 _CELL = (
@@ -75,20 +76,20 @@ def _story(status: StatusSnapshot, rows: Tally) -> Iterable[str]:
         yield f'<p style="{small}">There were no rows to ask about; no request was sent.</p>'
         return
     spent = _strong(told.spent(status))
-    span = words.escaped(told.span(status))
+    span = html_text(told.span(status))
     yield f'<p style="{big}">{title} in {span} for {spent}{simulated}</p>'
-    yield f'<p style="{small}">{words.escaped(told.sum_of(rows))}</p>'
+    yield f'<p style="{small}">{html_text(told.sum_of(rows))}</p>'
 
 
 def _strong(said: str) -> str:
-    return f'<strong style="font-weight:600">{words.escaped(said)}</strong>'
+    return f'<strong style="font-weight:600">{html_text(said)}</strong>'
 
 
 def _cell(said: str, style: str, *, align: str = "left", head: str = "") -> str:
     tag, scope = ("th", f' scope="{head}"') if head else ("td", "")
     return (
         f'<{tag}{scope} align="{align}" style="text-align:{align};{_CELL};{style}">'
-        f"{words.escaped(said)}</{tag}>"
+        f"{html_text(said)}</{tag}>"
     )
 
 
@@ -166,13 +167,13 @@ def _failed_table(status: StatusSnapshot) -> str:
 def _foot(status: StatusSnapshot, rows: Tally, ended: float, prices_of: str) -> str:
     said = []
     if status.state == "stopped":
-        said.append(words.escaped(again(rows).removesuffix(".")))
+        said.append(html_text(again(rows).removesuffix(".")))
     elif rows.failed:
         said.append("Retry the failed rows: <code>run.retry_failed()</code>")
-    said.append(f"project {words.escaped(status.project, longest=80)}")
-    said.append(words.escaped(words.moment(ended)))
+    said.append(f"project {html_text(status.project, longest=80)}")
+    said.append(html_text(words.moment(ended)))
     if prices_of:
-        said.append(f"prices of {words.escaped(prices_of)}")
+        said.append(f"prices of {html_text(prices_of)}")
     style = f"margin:8px 0 0;padding-top:6px;{_RULE};font-size:12px;opacity:.8"
     line_of_all = " · ".join(said)
     return f'<p style="{style}">{line_of_all[:1].upper()}{line_of_all[1:]}</p>'

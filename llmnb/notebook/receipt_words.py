@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from llmnb.display.escape import visible
+from llmnb.display.texts import counted, inside
 from llmnb.engine.status import ModelShare, StatusSnapshot
 from llmnb.notebook import words
 from llmnb.notebook.card import example
@@ -27,10 +29,10 @@ def headline(status: StatusSnapshot, rows: Tally) -> str:
     if rows.total == 0:
         return "Nothing to send"
     if rows.is_whole:
-        noun = words.counted(rows.good, "row")
+        noun = counted(rows.good, "row")
         return f"All {noun} answered" if rows.good != 1 else f"{noun} answered"
     total = rows.completed if rows.total is None else rows.total
-    text = f"{rows.good:,} of {words.counted(total, 'row')} answered"
+    text = f"{rows.good:,} of {counted(total, 'row')} answered"
     return f"Stopped: {text}" if status.state == "stopped" else text
 
 
@@ -47,7 +49,7 @@ def sum_of(rows: Tally) -> str:
         )
         if number
     ]
-    return f"{' + '.join(parts)} = {words.counted(rows.total or rows.completed, 'row')}"
+    return f"{' + '.join(parts)} = {counted(rows.total or rows.completed, 'row')}"
 
 
 def span(status: StatusSnapshot) -> str:
@@ -125,7 +127,7 @@ def repeated(status: StatusSnapshot) -> str:
         bound = f" (≤ {words.usd(counts.hedge_usd)})" if counts.hedge_usd else ""
         said.append(f"{counts.num_hedged:,} hedged{bound}")
     if counts.num_unsaved:
-        said.append(f"{words.counted(counts.num_unsaved, 'answer')} not saved, kept in memory")
+        said.append(f"{counted(counts.num_unsaved, 'answer')} not saved, kept in memory")
     return ", ".join(said)
 
 
@@ -149,7 +151,7 @@ def limits(status: StatusSnapshot) -> list[str]:
                 whose = "found by trying" if source == "found" else source
                 parts.append(f"{per_minute:,.0f} {kind}/min ({whose})")
         if parts:
-            found.append(f"{words.visible(pool.model, longest=40)}: {', '.join(parts)}")
+            found.append(f"{visible(pool.model, longest=40)}: {', '.join(parts)}")
         if pool.distrust:
             found.append(f"kept evenly: {pool.distrust}")
     return found
@@ -163,7 +165,7 @@ def models(status: StatusSnapshot) -> list[tuple[str, str, str, str, str]]:
     if rest:
         prices = [one.usd for one in rest]
         others = ModelShare(
-            name=words.counted(len(rest), "other"),
+            name=counted(len(rest), "other"),
             rows=sum(one.rows for one in rest),
             share=sum(one.share for one in rest),
             p50=None,
@@ -175,7 +177,7 @@ def models(status: StatusSnapshot) -> list[tuple[str, str, str, str, str]]:
 
 def _model(one: ModelShare) -> tuple[str, str, str, str, str]:
     return (
-        words.visible(one.name, longest=80),
+        visible(one.name, longest=80),
         words.count(one.rows),
         words.share(one.share),
         words.latency(one.p50),
@@ -186,12 +188,10 @@ def _model(one: ModelShare) -> tuple[str, str, str, str, str]:
 def causes(status: StatusSnapshot) -> list[tuple[str, str, str]]:
     """Return count, cause and example of each kind of failure."""
     rows = [
-        (words.count(one.rows), words.inside(words.visible(one.words, longest=60)), example(one))
+        (words.count(one.rows), inside(visible(one.words, longest=60)), example(one))
         for one in status.causes[:CAUSES_SHOWN]
     ]
     if rest := status.causes[CAUSES_SHOWN:]:
         number = words.count(sum(one.rows for one in rest))
-        rows.append(
-            (number, words.counted(len(rest), "other cause"), "run.failures() has them all")
-        )
+        rows.append((number, counted(len(rest), "other cause"), "run.failures() has them all"))
     return rows

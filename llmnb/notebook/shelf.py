@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llmnb.display.texts import counted, cut
 from llmnb.notebook import plain_html, words
 from llmnb.notebook.shelf_words import age, ago, answers, label, price, size, where
 from llmnb.store.clearing import Weight
@@ -96,8 +97,7 @@ def _hero(found: Sequence[ProjectSummary], gone: Sequence[Gone]) -> dict[str, An
     return {
         "answers": words.count(total),
         "kept": "answer kept" if total == 1 else "answers kept",
-        "about": f"{words.counted(len(found), 'project')}, "
-        f"{size(sum(one.size_bytes for one in found))}",
+        "about": f"{counted(len(found), 'project')}, {size(sum(one.size_bytes for one in found))}",
         "saved": words.usd(sum(one.saved_usd for one in every)),
         "share": f"{words.share(part)} reused",
         "part": round(part, 4),
@@ -110,7 +110,7 @@ def _foot(gone: Sequence[Gone]) -> dict[str, Any] | None:
         return None
     count = sum(one.one.answers for one in gone)
     freed = size(sum(one.one.size_bytes for one in gone))
-    who = label(gone[0].one.name) if len(gone) == 1 else words.counted(len(gone), "project")
+    who = label(gone[0].one.name) if len(gone) == 1 else counted(len(gone), "project")
     return {
         "parts": [
             "",
@@ -158,7 +158,7 @@ def question_all(found: Sequence[ProjectSummary], now: float) -> dict[str, Any]:
     said = f" {price(count, usd, unpriced)}"
     if any(0 <= now - one.last_written < FRESH_SECONDS for one in found):
         said += " Answers came in just now: a run that is under way keeps its next ones anew."
-    whose = f"all {words.counted(len(found), 'project')}" if len(found) > 1 else "the one project"
+    whose = f"all {counted(len(found), 'project')}" if len(found) > 1 else "the one project"
     return {
         "parts": ["", f"Clear the {answers(count)} of {whose}?", said + _UNDO],
         "yes": f"Clear {answers(count)}",
@@ -191,7 +191,7 @@ def text(shown: dict[str, Any]) -> str:
         return f"{title}\n\n{EMPTY[0]}. {EMPTY[1]}"
     hero = shown["hero"]
     lines = [
-        _narrow(title),
+        cut(title, 90),
         "",
         f"{hero['answers']} {hero['kept']} in {hero['about']}; "
         f"{hero['saved']} saved so far, {hero['share']}",
@@ -201,14 +201,10 @@ def text(shown: dict[str, Any]) -> str:
     widths = [max(len(row[place]) for row in cells) for place in range(len(_HEAD))]
     widths[0] = min(widths[0], 88 - sum(widths[1:]) - 2 * len(widths))
     for row in cells:
-        name = row[0] if len(row[0]) <= widths[0] else row[0][: widths[0] - 1] + "…"
+        name = cut(row[0], widths[0])
         figures = (f"{one:>{width}}" for one, width in zip(row[1:], widths[1:], strict=True))
         lines.append("  ".join((f"  {name:<{widths[0]}}", *figures)))
     return "\n".join(lines)
-
-
-def _narrow(line: str) -> str:
-    return line if len(line) <= 90 else line[:89] + "…"
 
 
 def html(shown: dict[str, Any]) -> str:

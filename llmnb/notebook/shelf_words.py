@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from llmnb.display.escape import visible
+from llmnb.display.texts import counted
 from llmnb.notebook import words
 
 LABEL_LENGTH = 80
@@ -67,18 +69,18 @@ def where(folder: Path) -> str:
     """Return a folder as its owner would name it: from here, or from home."""
     for base, sign in ((Path.cwd(), ""), (Path.home(), "~/")):
         if folder != base and folder.is_relative_to(base):
-            return words.visible(sign + folder.relative_to(base).as_posix(), longest=LABEL_LENGTH)
-    return words.visible(folder, longest=LABEL_LENGTH)
+            return visible(sign + folder.relative_to(base).as_posix(), longest=LABEL_LENGTH)
+    return visible(folder, longest=LABEL_LENGTH)
 
 
 def label(name: str) -> str:
     """Return a project's name as it is shown."""
-    return words.visible(name, longest=LABEL_LENGTH)
+    return visible(name, longest=LABEL_LENGTH)
 
 
 def answers(number: int) -> str:
     """Return a count of answers."""
-    return words.counted(number, "answer")
+    return counted(number, "answer")
 
 
 def price(count: int, usd: float, unpriced: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from llmnb.display.texts import counted
 from llmnb.notebook import words
 from llmnb.notebook.forms import Table
 from llmnb.notebook.report import Report
@@ -36,7 +37,7 @@ def _tracked() -> list[str]:
         return []
     said = f"The cost tracker counts {words.usd(tracker.lifetime_cost_usd)} here"
     if tracker.num_unpriced:
-        said += f" and {words.counted(tracker.num_unpriced, 'request')} of unknown price"
+        said += f" and {counted(tracker.num_unpriced, 'request')} of unknown price"
     if tracker.upper_bound_usd:
         said += f"; dropped requests may have cost up to {words.usd(tracker.upper_bound_usd)} more"
     return [said + "."]

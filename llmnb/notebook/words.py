@@ -2,53 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import math
 import re
 import time
 
-from llmnb.models.figures import short, written_out
-
-_JOINERS = frozenset("\u200c\u200d\u00ad")
-# Letters of Indic scripts and emoji need the joiners; a soft hyphen does nothing to a line.
-
-_HIDDEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
-
-
-def visible(text: object, *, longest: int | None = None) -> str:
-    r"""Return text in which nothing hides: controls, directions and line breaks are written out.
-
-    Args:
-        text: Anything; from a model, a provider or a table.
-        longest: Characters kept; an ellipsis stands for the rest.
-
-    Example:
-        >>> visible("red\x1b[31m" + chr(0x202e)), visible("a line too long", longest=6)
-        ('red\\x1b[31m\\u202e', 'a lin…')
-    """
-    return written_out(text, _HIDDEN, but=_JOINERS, longest=longest)
-
-
-def escaped(text: object, *, longest: int | None = None) -> str:
-    """Return text for the inside of an element or of a quoted attribute.
-
-    Example:
-        >>> escaped('<img src="x">')
-        '&lt;img src=&quot;x&quot;&gt;'
-    """
-    return html.escape(visible(text, longest=longest), quote=True)
-
-
-def inside(sentence: str) -> str:
-    """Return words as they stand inside a sentence.
-
-    Example:
-        >>> inside("Refused by the model"), inside("HTTP 500")
-        ('refused by the model', 'HTTP 500')
-    """
-    is_name = sentence[1:2].isupper()
-    return sentence if is_name else sentence[:1].lower() + sentence[1:]
-
+from llmnb.display.texts import counted
+from llmnb.models.figures import short
 
 # ------------------------------------------------------------------------- figures
 
@@ -61,16 +20,6 @@ def count(number: float) -> str:
         '1,338'
     """
     return f"{number:,.0f}"
-
-
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """Return a number with its noun.
-
-    Example:
-        >>> counted(1, "row"), counted(1338, "row"), counted(2, "reply", "replies")
-        ('1 row', '1,338 rows', '2 replies')
-    """
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def rate(per_minute: float) -> str:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from llmnb.display.escape import visible, visible_lines
+from llmnb.display.texts import cut
 from llmnb.errors import (
     AuthenticationError,
     BadReply,
@@ -198,7 +200,7 @@ def shown(body: bytes, secret: str | None = None) -> str:
         'key ***\\x1b[31m'
     """
     text = body[: 4 * _READ_CHARACTERS].decode("utf-8", "replace")
-    return visible(_hidden(text, secret))[:KEPT_CHARACTERS]
+    return visible_lines(_hidden(text, secret))[:KEPT_CHARACTERS]
 
 
 def _hidden(text: str, secret: str | None) -> str:
@@ -209,27 +211,9 @@ def _hidden(text: str, secret: str | None) -> str:
     return masked
 
 
-def visible(text: str) -> str:
-    r"""Return a text whose control and direction characters can be seen.
-
-    Example:
-        >>> visible("a\x1b[31mb")
-        'a\\x1b[31mb'
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        character
-        if character.isprintable() or character == "\n"
-        else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
-
-
 def _said(problem: Problem, secret: str | None) -> str:
     """Return the provider's sentence on one line."""
-    said = visible(" ".join(_hidden(problem.message, secret).split()))
-    return said if len(said) <= _SAID_CHARACTERS else said[: _SAID_CHARACTERS - 1] + "…"
+    return cut(visible(" ".join(_hidden(problem.message, secret).split())), _SAID_CHARACTERS)
 
 
 def _kind(
