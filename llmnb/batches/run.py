@@ -18,7 +18,7 @@ from llmnb.batches.rows import BatchRow
 from llmnb.batches.tally import Tally
 from llmnb.engine import ending
 from llmnb.engine.run import UNCHANGED, Run, Unchanged
-from llmnb.engine.status import Clock, State, StatusSnapshot, frozen, usd_text
+from llmnb.engine.status import Clock, State, StatusSnapshot, frozen
 from llmnb.errors import ConfigurationError, LLMNBError, Stopped, StoreError
 from llmnb.models.target import HTTPTarget
 from llmnb.records import Outcome
@@ -394,7 +394,7 @@ class BatchRun:
         return (
             f"<BatchRun {self.run_id or '(all cached)'}: {status.completed:,} of "
             f"{len(self._rows):,} rows, {status.state}{waits}, "
-            f"{usd_text(status.counts.usd, unknown=status.counts.num_unpriced > 0)}, "
+            f"{status.cost_text}, "
             f"project {self.project!r}>"
         )
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from llmnb import settings
 from llmnb.cli import text
 from llmnb.display.escape import visible
+from llmnb.display.money import usd
 from llmnb.display.texts import cut
-from llmnb.engine.status import usd_text
 from llmnb.errors import ConfigurationError
 from llmnb.store import clearing, projects, reading, transfer
 
@@ -62,7 +62,7 @@ def _list(options: argparse.Namespace, root: Path) -> int:
             text.size(one.size_bytes),
             text.ago(one.last_used),
             f"{one.hits:,}",
-            _usd(one.saved_usd),
+            usd(one.saved_usd),
             _worth(one),
         )
         for one in found
@@ -76,11 +76,7 @@ def _list(options: argparse.Namespace, root: Path) -> int:
 
 
 def _worth(one: projects.ProjectSummary) -> str:
-    return "unknown" if one.unpriced == one.answers and one.answers else _usd(one.usd)
-
-
-def _usd(value: float) -> str:
-    return usd_text(value)
+    return "unknown" if one.unpriced == one.answers and one.answers else usd(one.usd)
 
 
 def _show(options: argparse.Namespace, root: Path) -> int:
@@ -92,7 +88,7 @@ def _show(options: argparse.Namespace, root: Path) -> int:
         print("No answer holds that text." if options.search else "No answers kept yet.")
         return 0
     for entry in entries:
-        marks = [f"{entry.provider}/{entry.model}", text.ago(entry.created), usd_text(entry.usd)]
+        marks = [f"{entry.provider}/{entry.model}", text.ago(entry.created), usd(entry.usd)]
         if entry.simulated:
             marks.append("simulated")
         if entry.quality != "good":
@@ -118,7 +114,7 @@ def _clear(options: argparse.Namespace, root: Path) -> int:
         print("Nothing to clear.")
         return 1 if options.projects else 0
     answers = sum(one.answers for one in wanted)
-    worth = usd_text(sum(one.usd for one in wanted))
+    worth = usd(sum(one.usd for one in wanted))
     names = ", ".join(visible(one.name) for one in wanted)
     if not options.yes:
         print(f"Clear {answers:,} answers of {names}? Buying them again would cost {worth}.")

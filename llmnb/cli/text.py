@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from llmnb.display.escape import visible
+from llmnb.display.money import usd
 from llmnb.display.texts import cut
 from llmnb.engine.status import StatusSnapshot
 from llmnb.models.figures import short, span
@@ -77,7 +78,7 @@ def receipt(status: StatusSnapshot, examples: Sequence[tuple[int, str, str]] = (
         "",
     ]
     pairs = [("rows", f"{status.completed:,}", "")]
-    saved = f"saved {_saved(counts.saved_usd)}" if counts.saved_usd else ""
+    saved = f"saved {usd(counts.saved_usd)}" if counts.saved_usd else ""
     for name, count in (
         ("  answered", counts.num_tasks_succeeded),
         ("  from the cache", counts.num_cached),
@@ -107,12 +108,6 @@ def leader(name: str, value: str, note: str = "") -> str:
     """Return a name and a value with dots between."""
     dots = "." * max(3, 24 - len(name))
     return f"  {name} {dots} {value:>7}" + (f"   {note}" if note else "")
-
-
-def _saved(usd: float) -> str:
-    from llmnb.engine.status import usd_text
-
-    return usd_text(usd)
 
 
 def _requests(status: StatusSnapshot) -> str:

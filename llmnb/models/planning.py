@@ -10,8 +10,8 @@ from typing import Any
 
 from llmnb import settings
 from llmnb.adapters import prices, tokens
+from llmnb.display import money
 from llmnb.display.escape import html_text, visible
-from llmnb.engine.status import usd_text
 from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Asking, Duplicates, Endpoint, Model, given_url
 from llmnb.models.figures import leader, short, span
@@ -170,7 +170,7 @@ class Plan:
             ("cost", self.cost_text, f"prices of {visible(self.prices_date)}"),
         ]
         if self.budget_usd is not None:
-            lines.append(("budget", usd_text(self.budget_usd), self._budget_words()))
+            lines.append(("budget", money.usd(self.budget_usd), self._budget_words()))
         if self.minutes is not None:
             lines.append(("time", f"≥{span(60 * self.minutes)}", "under these limits"))
         return lines
@@ -188,10 +188,7 @@ class Plan:
     @property
     def cost_text(self) -> str:
         """The range of the cost as a person reads it."""
-        low, high = self.usd_low, self.usd_high
-        if low is None or high is None:
-            return "unknown"
-        return usd_text(low) if high == low else f"{usd_text(low)} to {usd_text(high)}"
+        return money.usd_range(self.usd_low, self.usd_high)
 
     def __str__(self) -> str:
         return self.text()

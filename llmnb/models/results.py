@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from llmnb.display.money import usd
 from llmnb.display.texts import cut
 from llmnb.errors import LLMNBError
 from llmnb.models import logprobs
@@ -142,7 +143,7 @@ class LLMResult:
         if self.cached:
             parts.append("from the store")
         elif self.cost is not None:
-            parts.append(f"${self.cost:.2g}")
+            parts.append(usd(self.cost))
         if self.simulated:
             parts.append("simulated")
         return f"<LLMResult {', '.join(parts)}>"

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
+from llmnb.display import money
 from llmnb.display.escape import markdown_text, visible, visible_lines
 from llmnb.display.html_pieces import INERT
 from llmnb.notebook import markdown, rewritten, words
@@ -71,7 +72,7 @@ class Answer:
             parts.append("from the cache")
         elif self.seconds is not None:
             parts.append(words.latency(self.seconds))
-        parts.append(words.usd(self.usd))
+        parts.append(money.usd(self.usd))
         return " · ".join(parts)
 
     # -------------------------------------------------------------------------- on show

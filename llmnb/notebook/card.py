@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any, Literal
 
+from llmnb.display import money
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted
 from llmnb.engine.status import FailureCause, ModelShare, StatusSnapshot
@@ -202,7 +203,7 @@ def _left(status: StatusSnapshot, rows: Tally, view: View, since: float) -> list
 def _money(status: StatusSnapshot, over: bool) -> list[str]:
     counts = status.counts
     unpriced = counts.num_unpriced
-    spent = "unknown" if unpriced and not counts.usd else words.usd(counts.usd)
+    spent = "unknown" if unpriced and not counts.usd else money.usd(counts.usd)
     if spent == "unknown":
         first = "no price known"
     elif unpriced:
@@ -210,11 +211,11 @@ def _money(status: StatusSnapshot, over: bool) -> list[str]:
     elif over:
         first = "spent"
     elif (projected := status.projected_usd) is not None:
-        first = f"of about {words.usd(projected)}"
+        first = f"of about {money.usd(projected)}"
     else:
         first = "so far"
     budget = status.budget_usd
-    second = "no budget set" if budget is None else f"budget {words.usd(budget)}"
+    second = "no budget set" if budget is None else f"budget {money.usd(budget)}"
     return [spent, first, second]
 
 
@@ -260,7 +261,7 @@ def _ledger(status: StatusSnapshot, now: float, over: bool) -> dict[str, Any]:
 
 def _because(status: StatusSnapshot, rows: Tally, view: View, holds_kernel: bool) -> dict[str, Any]:
     saved = status.counts.saved_usd
-    said = {"glyph": "arrow", "tone": "", "saved": f"saved {words.usd(saved)}" if saved else ""}
+    said = {"glyph": "arrow", "tone": "", "saved": f"saved {money.usd(saved)}" if saved else ""}
     text = visible(status.waiting_on, longest=400)
     match view:
         case "stopped":
@@ -328,7 +329,7 @@ def _models(shares: tuple[ModelShare, ...]) -> list[list[Any]]:
             words.share(one.share),
             words.count(one.rows),
             words.latency(one.p50),
-            words.usd(one.usd),
+            money.usd(one.usd),
         ]
         for one in shown
     ]
@@ -343,7 +344,7 @@ def _models(shares: tuple[ModelShare, ...]) -> list[list[Any]]:
                 words.share(part),
                 words.count(sum(one.rows for one in rest)),
                 "–",
-                words.usd(cost),
+                money.usd(cost),
             ]
         )
     return rows
@@ -356,7 +357,7 @@ def _extra(status: StatusSnapshot) -> str:
         said.append(f"{counts.num_retried:,} retried")
     if counts.num_hedged:
         bound = (
-            f", at most {words.usd(status.counts.hedge_usd)} for replies not kept"
+            f", at most {money.usd(status.counts.hedge_usd)} for replies not kept"
             if status.counts.hedge_usd
             else ""
         )

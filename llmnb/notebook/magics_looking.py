@@ -14,10 +14,10 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from llmnb import settings
+from llmnb.display import money
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted
 from llmnb.errors import ConfigurationError, LLMNBError
-from llmnb.notebook import words
 from llmnb.notebook.options import argument, arguments, parsed
 from llmnb.notebook.plain_errors import plain_errors
 from llmnb.notebook.report import Report
@@ -158,7 +158,7 @@ def _clear(args: argparse.Namespace, root: Path) -> None:
         return
     report = clearing.clear("full" if args.all else args.projects, root, to_trash=True)
     for name, count in report.removed.items():
-        price = words.usd(there[name].usd) if name in there else "unknown"
+        price = money.usd(there[name].usd) if name in there else "unknown"
         print(
             f"Cleared {counted(count, 'answer')} of {visible(name)}; "
             f"buying them again would cost {price}."

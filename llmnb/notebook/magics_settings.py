@@ -9,6 +9,7 @@ from IPython.core.error import StdinNotImplementedError, UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from llmnb import settings
+from llmnb.display.money import usd
 from llmnb.errors import ConfigurationError, UnknownProvider
 from llmnb.notebook import choices
 from llmnb.notebook.forms import Table
@@ -100,7 +101,7 @@ class SettingsMagics(Magics):
             ("cache_dir", str(settings.cache_dir())),
             *((name, _limit(getattr(now, name))) for name in choices.LIMITS),
             ("burst", now.burst),
-            ("budget_usd", "none" if now.budget_usd is None else f"${now.budget_usd:,.2f}"),
+            ("budget_usd", "none" if now.budget_usd is None else usd(now.budget_usd)),
             ("max_wait", "600 s" if now.max_wait is None else f"{now.max_wait:,g} s"),
             ("good_finish", ", ".join(now.good_finish) or "those that llmnb knows"),
         ]

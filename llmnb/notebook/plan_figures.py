@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from llmnb.display import money
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted
 from llmnb.models.planning import Plan
@@ -75,20 +76,11 @@ def _long(minutes: float) -> tuple[str, str]:
     return (f"{hours} h {rest}", "min") if rest else (f"{hours}", "h")
 
 
-def money(plan: Plan) -> str:
-    """Return the range of the cost."""
-    low, high = plan.usd_low, plan.usd_high
-    if low is None or high is None:
-        return "unknown"
-    first, last = words.usd(low), words.usd(high)
-    return first if first == last else f"{first}–{last.removeprefix('$')}"
-
-
 def _money(plan: Plan, view: View) -> dict[str, Any]:
-    budget = f"budget {words.usd(plan.budget_usd)}" if plan.budget_usd is not None else ""
+    budget = f"budget {money.usd(plan.budget_usd)}" if plan.budget_usd is not None else ""
     is_over = view == "over"
     if view == "nothing":
-        saved = f"saves about {words.usd(plan.saved_usd)}" if plan.saved_usd else ""
+        saved = f"saves about {money.usd(plan.saved_usd)}" if plan.saved_usd else ""
         return {
             "money": "$0",
             "budget": budget or saved,
@@ -101,12 +93,12 @@ def _money(plan: Plan, view: View) -> dict[str, Any]:
     fits = visible(plan.prices_date)
     if is_over:
         over = plan.usd_high - (plan.budget_usd or 0.0)
-        fits = f"up to {words.usd(over)} over"
+        fits = f"up to {money.usd(over)} over"
     elif budget:
         fits = "fits"
     if not budget:
         budget = "prices of" if fits else "at most"
-    return {"money": money(plan), "budget": budget, "fits": fits, "over": int(is_over)}
+    return {"money": plan.cost_text, "budget": budget, "fits": fits, "over": int(is_over)}
 
 
 def _paid(plan: Plan) -> tuple[int, int]:
@@ -174,7 +166,7 @@ def _each(usd: float, is_priced: bool, sent: bool) -> str:
         return "$0"
     if not is_priced:
         return "unknown"
-    return f"≤ {words.usd(usd)}" if usd >= 0.0001 else words.usd(usd)
+    return f"≤ {money.usd(usd)}" if usd >= 0.0001 else money.usd(usd)
 
 
 def _why(plan: Plan, view: View) -> dict[str, Any]:
@@ -188,7 +180,7 @@ def _why(plan: Plan, view: View) -> dict[str, Any]:
         rows = f"at least {least:,}" if most >= plan.to_ask else f"{least:,} to {most:,}"
         rows = f"{least:,}" if least == most else rows
         noun = "row" if rows == "1" else "rows"
-        said = ["", f"{words.usd(plan.budget_usd)} pays for {rows} {noun}."]
+        said = ["", f"{money.usd(plan.budget_usd)} pays for {rows} {noun}."]
         said.append(" The run stops there and keeps them.")
         return {"glyph": "alert", "tone": "bad", "parts": said}
     if plan.wrong:
@@ -224,7 +216,7 @@ def _bound(plan: Plan) -> str:
 def _buttons(plan: Plan, view: View) -> dict[str, Any]:
     run = f"Run {plan.to_ask:,}"
     if view == "over":
-        run = f"Run until {words.usd(plan.budget_usd)}"
+        run = f"Run until {money.usd(plan.budget_usd)}"
     elif view == "nothing":
         run = "Fill from cache" if plan.kept else ""
     few = f"Run {FIRST_FEW}" if plan.to_ask > FIRST_FEW else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from llmnb.display import money
 from llmnb.display.escape import visible
 from llmnb.display.texts import cut
 from llmnb.engine.status import StatusSnapshot
@@ -90,7 +91,7 @@ def _row_lines(status: StatusSnapshot, rows: Tally) -> list[str]:
         ("not sent", rows.not_sent, 0.0),
     ):
         if number or name in ("answered", "failed"):
-            note = f"saved {words.usd(saved)}" if saved > 1e-9 else ""
+            note = f"saved {money.usd(saved)}" if saved > 1e-9 else ""
             lines.append(_dotted(f"  {name}", words.count(number), note))
     return lines
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llmnb.display import money
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted, inside
 from llmnb.engine.status import ModelShare, StatusSnapshot
@@ -61,10 +62,10 @@ def spent(status: StatusSnapshot) -> str:
     """Return what it cost; a price nobody knows is never called free."""
     counts = status.counts
     if not counts.num_unpriced:
-        return words.usd(counts.usd)
+        return money.usd(counts.usd)
     if not counts.usd:
         return "an unknown price"
-    return f"{words.usd(counts.usd)} + {counts.num_unpriced:,} of unknown price"
+    return f"{money.usd(counts.usd)} + {counts.num_unpriced:,} of unknown price"
 
 
 def saved(status: StatusSnapshot) -> str:
@@ -72,7 +73,7 @@ def saved(status: StatusSnapshot) -> str:
     reused = status.counts.saved_reused_usd
     merged = status.counts.saved_usd - reused
     parts = [
-        f"{words.usd(part)} by {how}"
+        f"{money.usd(part)} by {how}"
         for part, how in ((reused, "reuse"), (merged, "merging"))
         if part > 1e-9
     ]
@@ -124,7 +125,7 @@ def repeated(status: StatusSnapshot) -> str:
     if counts.num_retried:
         said.append(f"{counts.num_retried:,} retried")
     if counts.num_hedged:
-        bound = f" (≤ {words.usd(counts.hedge_usd)})" if counts.hedge_usd else ""
+        bound = f" (≤ {money.usd(counts.hedge_usd)})" if counts.hedge_usd else ""
         said.append(f"{counts.num_hedged:,} hedged{bound}")
     if counts.num_unsaved:
         said.append(f"{counted(counts.num_unsaved, 'answer')} not saved, kept in memory")
@@ -181,7 +182,7 @@ def _model(one: ModelShare) -> tuple[str, str, str, str, str]:
         words.count(one.rows),
         words.share(one.share),
         words.latency(one.p50),
-        words.usd(one.usd),
+        money.usd(one.usd),
     )
 
 

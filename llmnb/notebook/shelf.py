@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llmnb.display import money
 from llmnb.display.texts import counted, cut
 from llmnb.notebook import plain_html, words
 from llmnb.notebook.shelf_words import age, ago, answers, label, price, size, where
@@ -85,7 +86,7 @@ def _row(one: ProjectSummary, now: float) -> dict[str, Any]:
 def _saved(one: ProjectSummary) -> str:
     if one.hits and not one.saved_usd and one.worth_usd is None:
         return "unknown"
-    return words.usd(one.saved_usd)
+    return money.usd(one.saved_usd)
 
 
 def _hero(found: Sequence[ProjectSummary], gone: Sequence[Gone]) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def _hero(found: Sequence[ProjectSummary], gone: Sequence[Gone]) -> dict[str, An
         "answers": words.count(total),
         "kept": "answer kept" if total == 1 else "answers kept",
         "about": f"{counted(len(found), 'project')}, {size(sum(one.size_bytes for one in found))}",
-        "saved": words.usd(sum(one.saved_usd for one in every)),
+        "saved": money.usd(sum(one.saved_usd for one in every)),
         "share": f"{words.share(part)} reused",
         "part": round(part, 4),
         "says": f"{words.share(part)} of all rows were answered from the cache",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from llmnb.display import money
 from llmnb.display.escape import visible, visible_lines
 from llmnb.display.texts import counted
 from llmnb.notebook import words
@@ -53,7 +54,7 @@ def _hit(one: Match, searched: tuple[str, ...], now: float) -> dict[str, Any]:
     if entry.created:
         marks.append(ago(now - entry.created))
     costs = [counted(tokens, "token")] if tokens else []
-    costs.append("unknown price" if entry.usd is None else words.usd(entry.usd))
+    costs.append("unknown price" if entry.usd is None else money.usd(entry.usd))
     costs += [name for name, is_so in (("simulated", entry.simulated),) if is_so]
     costs += [entry.quality] if entry.quality != "good" else []
     return {

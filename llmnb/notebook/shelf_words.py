@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from llmnb.display import money
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted
 from llmnb.notebook import words
@@ -99,7 +100,7 @@ def price(count: int, usd: float, unpriced: int) -> str:
         return f"What buying {them} again costs is not known."
     if unpriced:
         return (
-            f"Buying {them} again costs at least {words.usd(usd)}; "
+            f"Buying {them} again costs at least {money.usd(usd)}; "
             f"the price of {words.count(unpriced)} is not known."
         )
-    return f"Buying {them} again costs {'nothing' if not usd else 'about ' + words.usd(usd)}."
+    return f"Buying {them} again costs {'nothing' if not usd else 'about ' + money.usd(usd)}."

@@ -63,25 +63,6 @@ def tokens(number: float) -> str:
     raise AssertionError("every number has a unit")
 
 
-def usd(dollars: float | None) -> str:
-    """Return dollars: four decimals below one dollar unless they are whole cents.
-
-    Example:
-        >>> usd(0), usd(0.01234), usd(0.48), usd(1.589), usd(None), usd(0.00001)
-        ('$0', '$0.0123', '$0.48', '$1.59', 'unknown', '<$0.0001')
-    """
-    if dollars is None:
-        return "unknown"
-    if dollars == 0:
-        return "$0"
-    if dollars < 0.0001:
-        return "<$0.0001"
-    cents = dollars * 100
-    if dollars >= 0.99995 or (cents >= 1 and abs(cents - round(cents)) < 1e-6):
-        return f"${dollars:,.2f}"
-    return f"${dollars:.4f}"
-
-
 def percent(part: float, whole: float, *, done: bool = False) -> str:
     """Return a part in percent without its sign: 0 only when nothing is, 100 only when done.
 
