@@ -11,6 +11,7 @@ from pathlib import Path
 
 import filelock
 
+from llmnb.display import durations
 from llmnb.errors import StoreError
 
 PATIENCE_SECONDS = 90.0
@@ -33,7 +34,7 @@ def locked(path: Path, *, timeout: float = PATIENCE_SECONDS) -> Iterator[None]:
         lock.acquire(timeout=timeout, poll_interval=0.01)
     except filelock.Timeout:
         raise StoreError(
-            f"Another process has held the project's lock for {timeout:.0f} s: {path}"
+            f"Another process has held the project's lock for {durations.given(timeout)}: {path}"
         ) from None
     except OSError as error:
         raise StoreError(f"The project's lock cannot be taken: {error}") from None

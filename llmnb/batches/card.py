@@ -6,9 +6,9 @@ reads in light and dark and in a notebook that was saved.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 
+from llmnb.display import moments
 from llmnb.display.escape import html_text
 from llmnb.engine.status import State, StatusSnapshot
 
@@ -148,6 +148,6 @@ def _foot(run_id: str, status: StatusSnapshot, now: float) -> str:
         said.append(f"Later, or elsewhere: <code>llmnb.attach({_escaped(repr(run_id))})</code>")
     elif status.counts.num_tasks_failed:
         said.append("Retry the failed rows: <code>run.retry_failed()</code>")
-    said.append(f"as of {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(now))}")
+    said.append(f"as of {moments.moment(now)}")
     style = f"margin:8px 0 0;padding-top:6px;{_RULE};font-size:12px;opacity:.8"
     return f'<p style="{style}">{" · ".join(said)}</p>'

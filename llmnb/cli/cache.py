@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from llmnb import settings
 from llmnb.cli import text
+from llmnb.display import durations
 from llmnb.display.escape import visible
 from llmnb.display.money import usd
 from llmnb.display.texts import cut
@@ -55,12 +57,13 @@ def _list(options: argparse.Namespace, root: Path) -> int:
     if not found:
         print(f"No answers kept yet in {root}. They are kept as soon as a model has answered.")
         return 0
+    now = time.time()
     rows = [
         (
             one.name,
             f"{one.answers:,}",
             text.size(one.size_bytes),
-            text.ago(one.last_used),
+            durations.ago(now - one.last_used) if one.last_used else "never",
             f"{one.hits:,}",
             usd(one.saved_usd),
             _worth(one),
@@ -88,7 +91,8 @@ def _show(options: argparse.Namespace, root: Path) -> int:
         print("No answer holds that text." if options.search else "No answers kept yet.")
         return 0
     for entry in entries:
-        marks = [f"{entry.provider}/{entry.model}", text.ago(entry.created), usd(entry.usd)]
+        age = durations.ago(time.time() - entry.created)
+        marks = [f"{entry.provider}/{entry.model}", age, usd(entry.usd)]
         if entry.simulated:
             marks.append("simulated")
         if entry.quality != "good":

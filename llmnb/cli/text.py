@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Sequence
 
+from llmnb.display import durations
 from llmnb.display.escape import visible
 from llmnb.display.money import usd
 from llmnb.display.texts import cut
 from llmnb.engine.status import StatusSnapshot
-from llmnb.models.figures import short, span
+from llmnb.models.figures import short
 
 
 def table(
@@ -44,17 +44,6 @@ def terminal_width() -> int:
     return min(120, shutil.get_terminal_size((100, 24)).columns)
 
 
-def ago(when: float) -> str:
-    """Return how long ago a moment was, in one unit."""
-    if not when:
-        return "never"
-    seconds = max(0.0, time.time() - when)
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size:.0f} {unit} ago"
-    return "just now"
-
-
 def size(count: int) -> str:
     """Return bytes as a person reads them."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -73,7 +62,7 @@ def receipt(status: StatusSnapshot, examples: Sequence[tuple[int, str, str]] = (
     counts = status.counts
     answered = status.completed - counts.num_tasks_failed - counts.num_stopped
     lines = [
-        f"{answered:,} of {status.completed:,} rows answered in {span(status.seconds)} "
+        f"{answered:,} of {status.completed:,} rows answered in {durations.span(status.seconds)} "
         f"for {status.cost_text}" + (" (simulated)" if status.simulated else ""),
         "",
     ]

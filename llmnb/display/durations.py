@@ -85,6 +85,19 @@ def remaining(seconds: float) -> str:
 
 
 @of_finite(least=0.0)
+def rough(seconds: float) -> str:
+    """Return a length of time of which only the order matters: whole seconds, or whole minutes.
+
+    Example:
+        >>> rough(0.2), rough(24), rough(414), rough(7500), rough(36_000)
+        ('1 s', '24 s', '7 min', '2 h 5 min', '10 h')
+    """
+    if seconds < 59.5:
+        return f"{max(1, round(seconds))} s"
+    return span(60 * round(seconds / 60))
+
+
+@of_finite(least=0.0)
 def spoken(seconds: float) -> str:
     """Return a guess of the time left as it is read aloud.
 

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from typing import Any
 
 from llmnb import bridge
+from llmnb.display import durations
 from llmnb.engine.status import Clock
 
 Done = concurrent.futures.Future[Any]
@@ -36,10 +37,10 @@ def block(done: Done, timeout: float | None, what: str) -> None:
     Raises:
         TimeoutError: If it takes longer; it goes on.
     """
-    until = None if timeout is None else Clock.monotonic() + timeout
+    began = Clock.monotonic()
     while not is_over(done, bridge.SLICE_SECONDS):
-        if until is not None and Clock.monotonic() >= until:
-            raise TimeoutError(f"{what} is not done after {timeout:g} s; it goes on.")
+        if timeout is not None and Clock.monotonic() >= began + timeout:
+            raise TimeoutError(f"{what} is not done after {durations.given(timeout)}; it goes on.")
 
 
 def until(done: Done) -> Generator[Any, None, None]:

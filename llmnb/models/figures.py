@@ -31,17 +31,3 @@ def short(count: float) -> str:
 
 def _two_figures(value: float, unit: str) -> str:
     return f"{value:.1f}{unit}" if value < 10 else f"{value:.0f}{unit}"
-
-
-def span(seconds: float) -> str:
-    """Return a time as a person reads it.
-
-    Example:
-        >>> span(0.42), span(11.24), span(200), span(7500)
-        ('0.4 s', '11.2 s', '3 min 20 s', '2 h 5 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
-    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"

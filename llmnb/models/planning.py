@@ -10,11 +10,11 @@ from typing import Any
 
 from llmnb import settings
 from llmnb.adapters import prices, tokens
-from llmnb.display import money
+from llmnb.display import durations, money
 from llmnb.display.escape import html_text, visible
 from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Asking, Duplicates, Endpoint, Model, given_url
-from llmnb.models.figures import leader, short, span
+from llmnb.models.figures import leader, short
 from llmnb.models.preparer import Preparer
 from llmnb.options import checked
 from llmnb.rates import Rate
@@ -172,7 +172,7 @@ class Plan:
         if self.budget_usd is not None:
             lines.append(("budget", money.usd(self.budget_usd), self._budget_words()))
         if self.minutes is not None:
-            lines.append(("time", f"≥{span(60 * self.minutes)}", "under these limits"))
+            lines.append(("time", f"≥{durations.rough(60 * self.minutes)}", "under these limits"))
         return lines
 
     def _length(self, option: str) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from llmnb.display import durations
 from llmnb.display.escape import visible
 from llmnb.engine.budget import SharedBudget
 from llmnb.errors import ConfigurationError, SchemaMismatch
@@ -237,7 +238,8 @@ class _Box:
             async with asyncio.timeout(self.timeout):
                 return _written(await _called(function, given)), None
         except TimeoutError:
-            return "", f"it took longer than {self.timeout:g} s" if self.timeout else "timed out"
+            limit = f"longer than {durations.given(self.timeout)}" if self.timeout else "too long"
+            return "", f"it took {limit}"
         except Exception as fault:  # the model is told, and may try otherwise
             return "", f"{type(fault).__name__}: {fault}"[:2000]
 

@@ -6,10 +6,10 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmnb.display import money
+from llmnb.display import durations, money
 from llmnb.display.escape import markdown_text, visible, visible_lines
 from llmnb.display.html_pieces import INERT
-from llmnb.notebook import markdown, rewritten, words
+from llmnb.notebook import markdown, rewritten
 from llmnb.notebook.forms import Form, Table
 from llmnb.notebook.pieces import foot_html, pretty_json, table_html
 from llmnb.records import Outcome
@@ -71,7 +71,7 @@ class Answer:
         if self.outcome.is_cached:
             parts.append("from the cache")
         elif self.seconds is not None:
-            parts.append(words.latency(self.seconds))
+            parts.append(durations.latency(self.seconds))
         parts.append(money.usd(self.usd))
         return " · ".join(parts)
 

@@ -8,10 +8,11 @@ stressed, plain, and so on.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Collection
 from typing import Any, Literal
 
-from llmnb.display import money
+from llmnb.display import durations, moments, money
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted
 from llmnb.engine.status import FailureCause, ModelShare, StatusSnapshot
@@ -82,7 +83,7 @@ def card(
         **shown,
         # A pulse: a page that hears nothing for long knows that the kernel is gone.
         "pulse": 0 if is_over(view) else int(now) // 5,
-        "seen": words.clock(now - now % 5),
+        "seen": moments.clock(now - now % 5),
         "buttons": _buttons(view, holds_kernel),
         "hero": _hero(status, rows, view, 0.0 if since is None else now - since),
         "legend": [f"{rows.reused:,} reused", f"{rows.merged:,} merged"],
@@ -133,7 +134,7 @@ def _spoken(status: StatusSnapshot, rows: Tally) -> str:
     if rows.failed:
         said.append(f"{rows.failed:,} failed")
     if (eta := status.eta_seconds) is not None:
-        said.append(words.spoken(eta))
+        said.append(durations.spoken(eta))
     return ", ".join(said)
 
 
@@ -161,7 +162,7 @@ def _hero(status: StatusSnapshot, rows: Tally, view: View, since: float) -> dict
     if over:
         minutes = status.seconds / 60
         pace = status.counts.num_requests / minutes if minutes > 0 else 0.0
-        speed = [words.rate(pace), "requests/min", f"for {words.span(status.seconds)}"]
+        speed = [words.rate(pace), "requests/min", f"for {durations.span(status.seconds)}"]
     elif view in ("paused", "waiting") and not status.in_flight:
         speed = ["0", "requests/min", "0 tokens/min"]  # whatever the last minute's mean says
     else:
@@ -183,19 +184,19 @@ def _hero(status: StatusSnapshot, rows: Tally, view: View, since: float) -> dict
 def _left(status: StatusSnapshot, rows: Tally, view: View, since: float) -> list[str]:
     match view:
         case "waiting":
-            return ["nothing sent for ", words.elapsed(since)]
+            return ["nothing sent for ", durations.elapsed(since)]
         case "paused":
-            return [f"paused for {words.elapsed(since)}"]
+            return [f"paused for {durations.elapsed(since)}"]
         case "stopping":
             return ["storing what is in flight"]
         case "stopped":
             return [f"{rows.not_sent:,} not sent"]
         case "finished":
-            return [f"in {words.span(status.seconds)}"]
+            return [f"in {durations.span(status.seconds)}"]
     if (eta := status.eta_seconds) is not None:
-        return ["about ", words.remaining(eta), " left"]
+        return ["about ", durations.remaining(eta), " left"]
     if rows.total is None:
-        return [f"for {words.elapsed(status.seconds)}"]
+        return [f"for {durations.elapsed(status.seconds)}"]
     is_early = status.seconds < ESTIMATING_SECONDS
     return ["estimating time left" if is_early else "time left unknown"]
 
@@ -251,8 +252,8 @@ def _ledger(status: StatusSnapshot, now: float, over: bool) -> dict[str, Any]:
                 counts.num_other_errors,
             )
         ],
-        "last": words.clock(last) if last else "none",
-        "ago": words.ago(now - last) if last and not over else "",
+        "last": moments.clock(last) if last else "none",
+        "ago": durations.ago(now - last, is_live=True) if last and not over else "",
     }
 
 
@@ -285,11 +286,24 @@ def _because(status: StatusSnapshot, rows: Tally, view: View, holds_kernel: bool
             " This cell holds the kernel: press ■ in the toolbar to stop and keep "
             f"{counted(rows.good, 'row')}."
         )
-    return {**said, "parts": words.parts(text)}
+    return {**said, "parts": _stressed(text)}
+
+
+_LEFT = re.compile(r"((?:\d[\d,]* (?:s|min|h|d) )+left)")
+
+
+def _stressed(sentence: str) -> list[str]:
+    """Return a sentence cut into plain and stressed pieces, in turn; the time left is stressed.
+
+    Example:
+        >>> _stressed("It asked for 12 s. 1 min 8 s left, then sending.")
+        ['It asked for 12 s. ', '1 min 8 s left', ', then sending.']
+    """
+    return _LEFT.split(sentence)
 
 
 def _stopped(status: StatusSnapshot, rows: Tally) -> str:
-    when = f" at {words.clock(status.ended_at)}" if status.ended_at is not None else ""
+    when = f" at {moments.clock(status.ended_at)}" if status.ended_at is not None else ""
     return f"Stopped{when}. {again(rows)}"
 
 
@@ -328,7 +342,7 @@ def _models(shares: tuple[ModelShare, ...]) -> list[list[Any]]:
             round(100 * one.share / widest, 1),
             words.share(one.share),
             words.count(one.rows),
-            words.latency(one.p50),
+            durations.latency(one.p50),
             money.usd(one.usd),
         ]
         for one in shown

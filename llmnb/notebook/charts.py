@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from llmnb.display import durations
 from llmnb.engine.status import PoolStatus, Sample, StatusSnapshot
 from llmnb.notebook import words
 
@@ -121,7 +122,7 @@ def latency_chart(status: StatusSnapshot) -> dict[str, Any]:
         place = _logarithmic(min(seconds), max(seconds))
         ticks = "".join(f"M{place(one):.1f} 18v22" for one in seconds)
         labels = [
-            [round(place(one), 1), _axis_label(one)] for one in _LABELS if 3 < place(one) < 97
+            [round(place(one), 1), durations.given(one)] for one in _LABELS if 3 < place(one) < 97
         ]
         marks = _marks(status, place)
         axis = "".join(f"M{position} 12v34" for position, _, _ in marks)
@@ -161,15 +162,11 @@ def _marks(status: StatusSnapshot, place: Any) -> list[list[Any]]:
     ]
 
 
-def _axis_label(seconds: float) -> str:
-    return f"{seconds:g} s"
-
-
 def _quantiles(status: StatusSnapshot) -> str:
     if status.p50 is None:
         return "none yet"
-    text = f"p50 {words.latency(status.p50)}"
-    return text if status.p95 is None else f"{text} · p95 {words.latency(status.p95)}"
+    text = f"p50 {durations.latency(status.p50)}"
+    return text if status.p95 is None else f"{text} · p95 {durations.latency(status.p95)}"
 
 
 def _places(status: StatusSnapshot) -> dict[str, Any]:

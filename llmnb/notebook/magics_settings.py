@@ -9,6 +9,7 @@ from IPython.core.error import StdinNotImplementedError, UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from llmnb import settings
+from llmnb.display import durations
 from llmnb.display.money import usd
 from llmnb.errors import ConfigurationError, UnknownProvider
 from llmnb.notebook import choices
@@ -102,7 +103,7 @@ class SettingsMagics(Magics):
             *((name, _limit(getattr(now, name))) for name in choices.LIMITS),
             ("burst", now.burst),
             ("budget_usd", "none" if now.budget_usd is None else usd(now.budget_usd)),
-            ("max_wait", "600 s" if now.max_wait is None else f"{now.max_wait:,g} s"),
+            ("max_wait", durations.given(600 if now.max_wait is None else now.max_wait)),
             ("good_finish", ", ".join(now.good_finish) or "those that llmnb knows"),
         ]
         shown = [

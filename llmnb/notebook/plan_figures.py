@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from llmnb.display import money
+from llmnb.display import durations, money
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted
 from llmnb.models.planning import Plan
@@ -57,23 +57,8 @@ def _time(plan: Plan) -> dict[str, Any]:
     if plan.minutes is None or not plan.to_ask:
         return {"time": [], "pace": ["", ""]}
     number, _, unit = plan.bound_by.partition(" ")
-    return {"time": list(_long(plan.minutes)), "pace": [f"at {number}", unit]}
-
-
-def _long(minutes: float) -> tuple[str, str]:
-    """Return a length of time as one large figure and its unit.
-
-    Example:
-        >>> _long(0.4), _long(6.9), _long(125), _long(600)
-        (('24', 's'), ('7', 'min'), ('2 h 5', 'min'), ('10', 'h'))
-    """
-    if minutes < 0.995:
-        return f"{max(1, round(60 * minutes))}", "s"
-    whole = max(1, round(minutes))
-    if whole < 60:
-        return f"{whole}", "min"
-    hours, rest = divmod(whole, 60)
-    return (f"{hours} h {rest}", "min") if rest else (f"{hours}", "h")
+    time, _, size = durations.rough(60 * plan.minutes).rpartition(" ")
+    return {"time": [time, size], "pace": [f"at {number}", unit]}
 
 
 def _money(plan: Plan, view: View) -> dict[str, Any]:

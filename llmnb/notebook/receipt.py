@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llmnb.display import money
+from llmnb.display import moments, money
 from llmnb.display.escape import visible
 from llmnb.display.texts import cut
 from llmnb.engine.status import StatusSnapshot
@@ -49,7 +49,7 @@ def text(status: StatusSnapshot, *, ended: float, prices_of: str = "") -> str:
     rows = tally(status)
     project = visible(status.project, longest=40)
     simulated = " · simulated" if status.simulated else ""
-    lines = [f"llmnb receipt · {project} · {words.moment(ended)}{simulated}", ""]
+    lines = [f"llmnb receipt · {project} · {moments.moment(ended)}{simulated}", ""]
     if rows.total == 0:
         return "\n".join([*lines, "Nothing to send: there were no rows."])
     lines.append(f"{told.headline(status, rows)} in {told.span(status)} for {told.spent(status)}")

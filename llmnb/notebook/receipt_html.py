@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from llmnb.display import moments
 from llmnb.display.escape import html_text
 from llmnb.display.html_pieces import INERT
 from llmnb.engine.status import StatusSnapshot
 from llmnb.notebook import receipt_words as told
-from llmnb.notebook import words
 from llmnb.notebook.card import again
 from llmnb.notebook.tally import Tally, tally
 
@@ -171,7 +171,7 @@ def _foot(status: StatusSnapshot, rows: Tally, ended: float, prices_of: str) -> 
     elif rows.failed:
         said.append("Retry the failed rows: <code>run.retry_failed()</code>")
     said.append(f"project {html_text(status.project, longest=80)}")
-    said.append(html_text(words.moment(ended)))
+    said.append(html_text(moments.moment(ended)))
     if prices_of:
         said.append(f"prices of {html_text(prices_of)}")
     style = f"margin:8px 0 0;padding-top:6px;{_RULE};font-size:12px;opacity:.8"

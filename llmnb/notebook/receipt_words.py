@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmnb.display import money
+from llmnb.display import durations, moments, money
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted, inside
 from llmnb.engine.status import ModelShare, StatusSnapshot
@@ -55,7 +55,7 @@ def sum_of(rows: Tally) -> str:
 
 def span(status: StatusSnapshot) -> str:
     """Return how long the run took."""
-    return words.span(status.seconds)
+    return durations.span(status.seconds)
 
 
 def spent(status: StatusSnapshot) -> str:
@@ -93,7 +93,7 @@ def counters(status: StatusSnapshot) -> list[str]:
         counts.num_api_errors,
         counts.num_other_errors,
     )
-    return [*(words.count(one) for one in numbers), words.clock(last) if last else "none"]
+    return [*(words.count(one) for one in numbers), moments.clock(last) if last else "none"]
 
 
 def tokens(status: StatusSnapshot) -> str:
@@ -107,7 +107,7 @@ def tokens(status: StatusSnapshot) -> str:
 def quantiles(status: StatusSnapshot) -> str:
     """Return the median and the 95th percentile of the replies."""
     pairs = (("p50", status.p50), ("p95", status.p95))
-    return ", ".join(f"{name} {words.latency(one)}" for name, one in pairs if one is not None)
+    return ", ".join(f"{name} {durations.latency(one)}" for name, one in pairs if one is not None)
 
 
 def speed(status: StatusSnapshot) -> str:
@@ -136,7 +136,7 @@ def waited(status: StatusSnapshot) -> str:
     """Return how long `Retry-After` held the run back."""
     if status.waited_seconds < 1:
         return ""
-    return f"{words.span(round(status.waited_seconds))} on Retry-After"
+    return f"{durations.span(round(status.waited_seconds))} on Retry-After"
 
 
 def limits(status: StatusSnapshot) -> list[str]:
@@ -181,7 +181,7 @@ def _model(one: ModelShare) -> tuple[str, str, str, str, str]:
         visible(one.name, longest=80),
         words.count(one.rows),
         words.share(one.share),
-        words.latency(one.p50),
+        durations.latency(one.p50),
         money.usd(one.usd),
     )
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llmnb.display import money
+from llmnb.display import durations, money
 from llmnb.display.texts import counted, cut
 from llmnb.notebook import plain_html, words
-from llmnb.notebook.shelf_words import age, ago, answers, label, price, size, where
+from llmnb.notebook.shelf_words import answers, label, price, size, where
 from llmnb.store.clearing import Weight
 from llmnb.store.projects import ProjectSummary
 
@@ -68,15 +68,15 @@ def _row(one: ProjectSummary, now: float) -> dict[str, Any]:
         "label": label(one.name),
         "answers": words.count(one.answers),
         "size": size(one.size_bytes),
-        "age": age(now - one.created) if one.created else "–",
-        "used": ago(now - one.last_used) if one.last_used else "never",
+        "age": durations.age(now - one.created) if one.created else "–",
+        "used": durations.ago(now - one.last_used) if one.last_used else "never",
         "rate": "–" if rate is None else words.share(rate),
         "saved": _saved(one),
         "about": " · ".join(
             (
                 answers(one.answers),
                 size(one.size_bytes),
-                f"last use {ago(now - one.last_used)}" if one.last_used else "never used",
+                f"last use {durations.ago(now - one.last_used)}" if one.last_used else "never used",
             )
         ),
         "gone": 0,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from llmnb.display import money
+from llmnb.display import durations, money
 from llmnb.display.escape import visible, visible_lines
 from llmnb.display.texts import counted
 from llmnb.notebook import words
-from llmnb.notebook.shelf_words import LABEL_LENGTH, ago, answers, price
+from llmnb.notebook.shelf_words import LABEL_LENGTH, answers, price
 from llmnb.store.search import PAGE, Match, Page, patterns
 
 QUESTION_LENGTH = 3_000
@@ -52,7 +52,7 @@ def _hit(one: Match, searched: tuple[str, ...], now: float) -> dict[str, Any]:
     tokens = (entry.prompt_tokens or 0) + (entry.completion_tokens or 0)
     marks = [visible(entry.model, longest=LABEL_LENGTH)]
     if entry.created:
-        marks.append(ago(now - entry.created))
+        marks.append(durations.ago(now - entry.created))
     costs = [counted(tokens, "token")] if tokens else []
     costs.append("unknown price" if entry.usd is None else money.usd(entry.usd))
     costs += [name for name, is_so in (("simulated", entry.simulated),) if is_so]

@@ -27,45 +27,6 @@ def size(count: int) -> str:
     return f"{count} B"
 
 
-_UNITS = (
-    (365.25 * 86400, "year"),
-    (30.44 * 86400, "month"),
-    (86400.0, "day"),
-    (3600.0, "h"),
-    (60.0, "min"),
-)
-
-
-def age(seconds: float) -> str:
-    """Return how old something is, in one unit.
-
-    Example:
-        >>> age(8), age(1570), age(9 * 86400), age(125 * 86400), age(41 * 86400)
-        ('8 s', '26 min', '9 days', '4 months', '41 days')
-    """
-    # Months are too coarse for what is young.
-    for scale, unit in _UNITS[2:] if seconds < 60 * 86400 else _UNITS:
-        if seconds >= scale:
-            number = int(seconds // scale)
-            is_word = unit not in ("h", "min")
-            return f"{number} {unit}{'s' if is_word and number != 1 else ''}"
-    return f"{max(0, int(seconds))} s"
-
-
-def ago(seconds: float) -> str:
-    """Return how long ago something was, in one unit.
-
-    Example:
-        >>> ago(8), ago(190), ago(100_000), ago(6 * 86400)
-        ('just now', '3 min ago', 'yesterday', '6 days ago')
-    """
-    if seconds < 60:
-        return "just now"
-    if 86400 <= seconds < 2 * 86400:
-        return "yesterday"
-    return f"{age(seconds)} ago"
-
-
 def where(folder: Path) -> str:
     """Return a folder as its owner would name it: from here, or from home."""
     for base, sign in ((Path.cwd(), ""), (Path.home(), "~/")):

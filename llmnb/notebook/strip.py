@@ -6,13 +6,12 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from llmnb.display import money
+from llmnb.display import durations, money
 from llmnb.display.escape import html_text, visible
 from llmnb.display.html_pieces import INERT
 from llmnb.display.texts import counted, inside
 from llmnb.engine.run import Run
 from llmnb.engine.status import FailureCause, StatusSnapshot
-from llmnb.notebook import words
 from llmnb.notebook.card import CAUSES_SHOWN, cause_line
 from llmnb.notebook.surface import Bundle, Place, Surface, watch
 from llmnb.notebook.tally import tally
@@ -192,7 +191,7 @@ def answered_bundle(rows: int, seconds: float, usd: float | None) -> Bundle:
 
 def _answered(rows: int, seconds: float, usd: float | None) -> tuple[str, str]:
     told = "The row that failed is" if rows == 1 else f"All {rows:,} rows that failed are"
-    rest = f"in {words.span(seconds)} for {money.usd(usd)}: run.result() has them all."
+    rest = f"in {durations.span(seconds)} for {money.usd(usd)}: run.result() has them all."
     return f"{told} answered now", rest
 
 

@@ -7,10 +7,12 @@ that is too long as 403, a flagged prompt as 403, a wrong key as 400.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from llmnb.display import durations
 from llmnb.display.escape import visible, visible_lines
 from llmnb.display.texts import cut
 from llmnb.errors import (
@@ -231,7 +233,7 @@ def _kind(
     if status in (429, 498):  # 498 is Groq's "no capacity left at this tier"
         return RateLimited, "refused for pace"
     if status in (503, 529) and wait is not None:
-        return Overloaded, f"is overloaded and asks to wait {wait:.0f} s"
+        return Overloaded, f"is overloaded and asks to wait {durations.span(math.ceil(wait))}"
     if status in (408, 504, 524):
         return MaybeBilled, "gave up waiting; the request may have been billed"
     if status >= 500:
