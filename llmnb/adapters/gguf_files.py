@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from llmnb.adapters import egress, files, network
 from llmnb.adapters.weights import Progress, data_folder
+from llmnb.display import numbers
 from llmnb.errors import ConfigurationError, RealRequestForbidden, UnsafeURL
 
 BLOCK_BYTES = 1 << 20
@@ -164,7 +165,7 @@ class _Fetching:
         free = shutil.disk_usage(os.path.dirname(self._file.name)).free
         if free < self._expected:
             raise _Refused(
-                f"it has {self._expected / 1e6:,.0f} MB and only {free / 1e6:,.0f} MB are free"
+                f"it has {numbers.size(self._expected)} and only {numbers.size(free)} are free"
             )
 
     def _take(self, block: bytes) -> None:

@@ -26,6 +26,7 @@ from typing import IO
 import platformdirs
 
 from llmnb.adapters import files
+from llmnb.display import numbers
 from llmnb.display.texts import cut
 from llmnb.errors import ConfigurationError
 
@@ -158,7 +159,7 @@ def announcement(name: str = "smollm2") -> str:
     """Return the one line that is said before weights are pulled for the first time."""
     wanted = known(name)
     return (
-        f"local/{wanted.name}: fetching {wanted.title} once, {wanted.download_bytes / 1e6:.0f} MB "
+        f"local/{wanted.name}: fetching {wanted.title} once, {numbers.size(wanted.download_bytes)} "
         f"({wanted.license}), to {_short(data_folder())}."
     )
 
@@ -404,10 +405,10 @@ def _short(path: Path) -> str:
 
 
 def _cannot_write(folder: Path, wanted: Weights, error: OSError) -> ConfigurationError:
-    needed = (2 * wanted.download_bytes + wanted.size_bytes) / 1e6
+    needed = numbers.size(2 * wanted.download_bytes + wanted.size_bytes)
     return ConfigurationError(
         f"The weights of local/{wanted.name} cannot be put into {_short(folder)}: "
         f"{error.strerror or error}; nothing was kept. "
-        f"About {needed:.0f} MB must be free while fetching. "
+        f"About {needed} must be free while fetching. "
         f"Another folder can be named with {DATA_VARIABLE}."
     )

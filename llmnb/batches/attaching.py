@@ -17,6 +17,7 @@ from llmnb.batches.run import BatchRun
 from llmnb.batches.service import service
 from llmnb.batches.start import courier_of
 from llmnb.display import moments
+from llmnb.display.aligned import columns
 from llmnb.display.escape import visible
 from llmnb.errors import ConfigurationError
 from llmnb.models.resolve import endpoint_url, resolve
@@ -57,11 +58,7 @@ class RunList(list[RunNote]):
     def __repr__(self) -> str:
         if not self:
             return "no batch runs"
-        rows = [_HEAD, *(_cells(one) for one in self)]
-        return "\n".join(
-            f"{run:<30} {begun:<21} {state:<10} {requests:>9}  {model}  {project}"
-            for run, begun, state, requests, model, project in rows
-        )
+        return "\n".join(columns([_HEAD, *map(_cells, self)], right={3}))
 
     def _repr_html_(self) -> str:
         return listing(_HEAD, (_cells(one) for one in self))

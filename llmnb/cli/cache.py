@@ -9,7 +9,7 @@ from pathlib import Path
 
 from llmnb import settings
 from llmnb.cli import text
-from llmnb.display import durations
+from llmnb.display import durations, numbers
 from llmnb.display.escape import visible
 from llmnb.display.money import usd
 from llmnb.display.texts import cut
@@ -62,7 +62,7 @@ def _list(options: argparse.Namespace, root: Path) -> int:
         (
             one.name,
             f"{one.answers:,}",
-            text.size(one.size_bytes),
+            numbers.size(one.size_bytes),
             durations.ago(now - one.last_used) if one.last_used else "never",
             f"{one.hits:,}",
             usd(one.saved_usd),

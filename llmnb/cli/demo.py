@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from llmnb.cli import text
+from llmnb.display import numbers
 from llmnb.display.escape import visible
 from llmnb.errors import ConfigurationError
 from llmnb.frames.tables import Row, open_table
@@ -125,7 +126,8 @@ def _first_rows(rows: list[Row], outcomes: list[Outcome]) -> str:
 def _accuracy(rows: list[Row], outcomes: list[Outcome]) -> str:
     right = sum(label_of(one.text) == row["label"] for row, one in zip(rows, outcomes, strict=True))
     share = right / len(rows) if rows else 0.0
-    return f"The model agrees with the person on {right:,} of {len(rows):,} rows ({share:.1%})."
+    of = f"{right:,} of {len(rows):,} rows ({numbers.share(share)})"
+    return f"The model agrees with the person on {of}."
 
 
 def _failure(outcomes: list[Outcome]) -> list[tuple[int, str, str]]:

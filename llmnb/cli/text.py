@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 
-from llmnb.display import durations
+from llmnb.display import durations, numbers
+from llmnb.display.aligned import columns, leader
 from llmnb.display.escape import visible
 from llmnb.display.money import usd
 from llmnb.display.texts import cut
 from llmnb.engine.status import StatusSnapshot
-from llmnb.models.figures import short
 
 
 def table(
@@ -23,33 +23,12 @@ def table(
         rows: Cells.
         right: Columns that hold figures.
     """
-    cells = [[visible(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[place]) for row in cells) for place in range(len(header))]
-    room = terminal_width() - 2 * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > 12:
-        widest = widths.index(max(widths))
-        widths[widest] -= max(1, min(sum(widths) - room, widths[widest] - 12))
-    lines = []
-    for row in cells:
-        texts = [
-            cut(cell, width).rjust(width) if place in right else cut(cell, width).ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(texts).rstrip())
-    return "\n".join(lines)
+    return "\n".join(columns([header, *rows], right=right, width=terminal_width()))
 
 
 def terminal_width() -> int:
     """Return the columns of the terminal, 100 where there is none."""
     return min(120, shutil.get_terminal_size((100, 24)).columns)
-
-
-def size(count: int) -> str:
-    """Return bytes as a person reads them."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count} B"
 
 
 def receipt(status: StatusSnapshot, examples: Sequence[tuple[int, str, str]] = ()) -> str:
@@ -80,9 +59,9 @@ def receipt(status: StatusSnapshot, examples: Sequence[tuple[int, str, str]] = (
             pairs.append((name, f"{count:,}", saved if name == "  from the cache" else ""))
     pairs.append(("requests", f"{counts.num_requests:,}", _requests(status)))
     if counts.prompt_tokens or counts.completion_tokens:
-        words = f"{short(counts.prompt_tokens)} in, {short(counts.completion_tokens)} out"
+        words = numbers.tokens_in_out(counts.prompt_tokens, counts.completion_tokens)
         pairs.append(("tokens", words, ""))
-    lines += [leader(*pair) for pair in pairs]
+    lines += [f"  {leader(*pair)}" for pair in pairs]
     if status.failures:
         lines += ["", "failed rows"]
         texts = {kind: (row, text) for row, kind, text in examples}
@@ -91,12 +70,6 @@ def receipt(status: StatusSnapshot, examples: Sequence[tuple[int, str, str]] = (
             where = f"row {row + 1:,}: {text}" if row is not None else ""
             lines.append(cut(f"  {count:>5,}  {kind}  {visible(where)}", 100))
     return "\n".join(lines)
-
-
-def leader(name: str, value: str, note: str = "") -> str:
-    """Return a name and a value with dots between."""
-    dots = "." * max(3, 24 - len(name))
-    return f"  {name} {dots} {value:>7}" + (f"   {note}" if note else "")
 
 
 def _requests(status: StatusSnapshot) -> str:

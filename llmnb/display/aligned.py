@@ -52,18 +52,19 @@ def columns(
     ]
 
 
-def leader(name: str, value: str, note: str = "", *, figures: int = 7) -> str:
+def leader(name: str, value: str, note: str = "", *, names: int = 24, values: int = 7) -> str:
     """Return a name and a value with dots between.
 
     Args:
         name: Of the figure; blanks before it set it in.
         value: The figure.
         note: What stands behind it.
-        figures: Characters that values take at least, so that they stand under each other.
+        names: Characters of name and dots.
+        values: Characters that values take at least, so that they stand under each other.
 
     Example:
         >>> leader("rows", "10", "of a table")
         'rows ....................      10   of a table'
     """
-    dots = "." * max(3, 24 - len(name))
-    return f"{name} {dots} {value:>{figures}}" + (f"   {note}" if note else "")
+    dots = "." * max(3, names - len(name))
+    return f"{name} {dots} {value:>{values}}" + (f"   {note}" if note else "")

@@ -83,7 +83,7 @@ def cell(
 def table(rows: Iterable[Iterable[str]], style: str = "") -> str:
     """Return a table of rows of cells."""
     body = "".join(f'<tr style="background:none">{"".join(row)}</tr>' for row in rows)
-    return f'<table border="0" cellpadding="4" style="{_TABLE};{style}">{body}</table>'
+    return f'<table cellpadding="4" style="{_TABLE};{style}">{body}</table>'
 
 
 def figure_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

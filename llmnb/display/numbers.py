@@ -44,6 +44,16 @@ def tokens(number: float) -> str:
     return _scaled(number, _LETTERS, 3)
 
 
+def tokens_in_out(tokens_in: float, tokens_out: float) -> str:
+    """Return the tokens of prompts and of answers.
+
+    Example:
+        >>> tokens_in_out(1_004_000, 41_230)
+        '1.00M in, 41.2k out'
+    """
+    return f"{tokens(tokens_in)} in, {tokens(tokens_out)} out"
+
+
 @of_finite()
 def size(number: float) -> str:
     """Return bytes with three figures; a kB has 1,000.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
-from llmnb.display import durations, moments
+from llmnb.display import durations, moments, numbers
 from llmnb.engine.gate import Gate
 from llmnb.engine.status import Clock, State
 from llmnb.engine.target import Target
@@ -92,7 +92,7 @@ def _sentence(provider: str, gate: Gate, now: float, run: object) -> str:
             per_minute = limits.requests_per_minute
             if kind == "tokens":
                 per_minute = limits.tokens_per_minute
-            what = kind if per_minute is None else f"{per_minute:,.0f} {kind}/min"
+            what = kind if per_minute is None else f"{numbers.limit(per_minute)} {kind}/min"
             whose = _whose(gate, kind, per_minute, now)
             return f"Waiting on {provider}’s limit of {what}{whose}{behind}."
         case "start":

@@ -12,11 +12,10 @@ import re
 from collections.abc import Collection
 from typing import Any, Literal
 
-from llmnb.display import durations, moments, money
+from llmnb.display import durations, moments, money, numbers
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted
 from llmnb.engine.status import FailureCause, ModelShare, StatusSnapshot
-from llmnb.notebook import words
 from llmnb.notebook.charts import charts
 from llmnb.notebook.tally import Tally, tally
 
@@ -130,7 +129,7 @@ def _spoken(status: StatusSnapshot, rows: Tally) -> str:
         said = [counted(rows.completed, "row")]
     else:
         is_done = rows.completed >= rows.total
-        said = [f"{words.percent(rows.completed, rows.total, done=is_done)} %"]
+        said = [f"{numbers.percent(rows.completed, rows.total, done=is_done)} %"]
     if rows.failed:
         said.append(f"{rows.failed:,} failed")
     if (eta := status.eta_seconds) is not None:
@@ -154,22 +153,22 @@ def _buttons(view: View, holds_kernel: bool) -> dict[str, Any]:
 def _hero(status: StatusSnapshot, rows: Tally, view: View, since: float) -> dict[str, Any]:
     over = is_over(view)
     if rows.total is None:
-        far, unit, of = words.count(rows.completed), "", ["", "rows", " so far"]
+        far, unit, of = numbers.count(rows.completed), "", ["", "rows", " so far"]
     else:
-        far = words.percent(rows.completed, rows.total, done=over and not rows.not_sent)
+        far = numbers.percent(rows.completed, rows.total, done=over and not rows.not_sent)
         unit = " %"
-        of = ["", words.count(rows.completed), f" of {counted(rows.total, 'row')}"]
+        of = ["", numbers.count(rows.completed), f" of {counted(rows.total, 'row')}"]
     if over:
         minutes = status.seconds / 60
         pace = status.counts.num_requests / minutes if minutes > 0 else 0.0
-        speed = [words.rate(pace), "requests/min", f"for {durations.span(status.seconds)}"]
+        speed = [numbers.short(pace), "requests/min", f"for {durations.span(status.seconds)}"]
     elif view in ("paused", "waiting") and not status.in_flight:
         speed = ["0", "requests/min", "0 tokens/min"]  # whatever the last minute's mean says
     else:
         speed = [
-            words.rate(status.requests_per_minute),
+            numbers.short(status.requests_per_minute),
             "requests/min",
-            f"{words.rate(status.tokens_per_minute)} tokens/min",
+            f"{numbers.short(status.tokens_per_minute)} tokens/min",
         ]
     return {
         "far": far,
@@ -241,7 +240,7 @@ def _ledger(status: StatusSnapshot, now: float, over: bool) -> dict[str, Any]:
     last = counts.time_of_last_rate_limit_error
     return {
         "counts": [
-            words.count(number)
+            numbers.count(number)
             for number in (
                 counts.num_tasks_started,
                 counts.num_tasks_in_progress,
@@ -340,8 +339,8 @@ def _models(shares: tuple[ModelShare, ...]) -> list[list[Any]]:
         [
             visible(one.name, longest=120),
             round(100 * one.share / widest, 1),
-            words.share(one.share),
-            words.count(one.rows),
+            numbers.share(one.share),
+            numbers.count(one.rows),
             durations.latency(one.p50),
             money.usd(one.usd),
         ]
@@ -355,8 +354,8 @@ def _models(shares: tuple[ModelShare, ...]) -> list[list[Any]]:
             [
                 counted(len(rest), "other"),
                 round(min(100.0, 100 * part / widest), 1),
-                words.share(part),
-                words.count(sum(one.rows for one in rest)),
+                numbers.share(part),
+                numbers.count(sum(one.rows for one in rest)),
                 "–",
                 money.usd(cost),
             ]
@@ -407,7 +406,7 @@ def cause_line(one: FailureCause, label: str, *, is_chosen: bool | None = None) 
     cause = visible(one.words, longest=60)
     rows = f"the {one.rows:,} rows" if one.rows != 1 else "the row"
     return {
-        "texts": [words.count(one.rows), cause[:1].upper() + cause[1:], example(one)],
+        "texts": [numbers.count(one.rows), cause[:1].upper() + cause[1:], example(one)],
         "cause": visible(one.kind, longest=80),
         "label": label,
         "says": f"{label}: {rows} failed for “{cause}”" if label else "",

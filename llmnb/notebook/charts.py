@@ -10,9 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from llmnb.display import durations
+from llmnb.display import durations, numbers
 from llmnb.engine.status import PoolStatus, Sample, StatusSnapshot
-from llmnb.notebook import words
 
 _BASE = 46.0
 _TOP = 6.4
@@ -79,23 +78,23 @@ def _throughput(
     named = known if len(set(known)) == 1 and not any(pool.learned for pool in pools) else []
     of_limit = f"limit {_limit(limit)}" if limit is not None else "no limit known"
     return {
-        "now": words.rate(present),
+        "now": numbers.short(present),
         "line": _line(values, end, top),
         "limit": _y(limit, top) if limit is not None and top else "",
         "hits": "".join(
             f"M{_x(sample.seconds, end)} 46v-5" for sample in refused if sample.refusals
         ),
         "axis": of_limit,
-        "label": f"{name}: now {words.rate(present)}, {of_limit}",
+        "label": f"{name}: now {numbers.short(present)}, {of_limit}",
         "used": round(100 * used, 1),
-        "used_text": words.share(used) if limit else "none yet",
-        "field": words.amount(named[0]) if named and len(known) == len(limits) else "",
+        "used_text": numbers.share(used) if limit else "none yet",
+        "field": numbers.amount(named[0]) if named and len(known) == len(limits) else "",
         "binds": int(binds),
     }
 
 
 def _limit(limit: float) -> str:
-    return words.count(limit) if limit < 10_000 else words.rate(limit)
+    return numbers.limit(limit) if limit < 10_000 else numbers.short(limit)
 
 
 def _line(values: Sequence[tuple[float, float]], end: float, top: float) -> str:

@@ -9,7 +9,7 @@ from IPython.core.error import StdinNotImplementedError, UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from llmnb import settings
-from llmnb.display import durations
+from llmnb.display import durations, numbers
 from llmnb.display.money import usd
 from llmnb.errors import ConfigurationError, UnknownProvider
 from llmnb.notebook import choices
@@ -170,7 +170,7 @@ def _provider(name: str) -> Provider:
 
 
 def _limit(value: float | None) -> str:
-    return "what the provider allows" if value is None else f"{value:,.10g}"
+    return "what the provider allows" if value is None else numbers.limit(value)
 
 
 def _key_words(count: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from llmnb.display.escape import html_text, html_without_formulas, visible
+from llmnb.display.escape import html_text, html_without_formulas
 from llmnb.display.texts import counted
 from llmnb.notebook.forms import Table
 
@@ -67,26 +67,3 @@ def _places(table: Table) -> range:
 def cell_html(cell: Any) -> str:
     """Return a cell as text of a page."""
     return html_without_formulas("" if cell is None else str(cell))
-
-
-def table_text(table: Table, *, right: Sequence[int] = ()) -> str:
-    """Return a table as aligned columns.
-
-    Example:
-        >>> print(table_text(Table(("name", "rows"), (("a", "12"), ("bcd", "3"))), right=(1,)))
-        name  rows
-        a       12
-        bcd      3
-    """
-    cells = [
-        [visible("" if cell is None else cell, longest=60) for cell in row]
-        for row in (table.columns, *table.rows)
-    ]
-    widths = [max(len(row[place]) for row in cells) for place in _places(table)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if place in right else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from llmnb.display import durations, money
+from llmnb.display import durations, html_pieces, money, numbers
 from llmnb.display.escape import visible
+from llmnb.display.palette import PATTERNS
 from llmnb.display.texts import counted
 from llmnb.models.planning import Plan
-from llmnb.notebook import plain_html, words
 
 FIRST_FEW = 10
 """Rows of the smaller button."""
@@ -47,7 +47,7 @@ def _count(plan: Plan, view: View) -> dict[str, Any]:
     if view == "nothing":
         note = "all answered before" if plan.kept else "nothing to ask"
     return {
-        "count": words.count(plan.to_ask),
+        "count": numbers.count(plan.to_ask),
         "of": f"of {counted(plan.rows, 'row')}",
         "note": note,
     }
@@ -128,20 +128,20 @@ def _rail(plan: Plan) -> dict[str, Any]:
 
 def _ledger(plan: Plan) -> list[list[str]]:
     """Return name, pattern and figure of eight counters."""
-    left_out = ["empty", "skip", words.count(plan.empty)]
+    left_out = ["empty", "skip", numbers.count(plan.empty)]
     if plan.wrong:
-        left_out = ["not asked", "failed", words.count(plan.wrong + plan.empty)]
+        left_out = ["not asked", "failed", numbers.count(plan.wrong + plan.empty)]
     is_priced = plan.usd_high is not None
     each = (plan.usd_high or 0.0) / plan.to_ask if plan.to_ask else 0.0
     sent = plan.to_ask > 0
     return [
-        ["rows", "", words.count(plan.rows)],
-        ["reused", "reused", words.count(plan.kept)],
-        ["merged", "merged", words.count(plan.merged)],
-        ["to send", "send", words.count(plan.to_ask)],
+        ["rows", "", numbers.count(plan.rows)],
+        ["reused", "reused", numbers.count(plan.kept)],
+        ["merged", "merged", numbers.count(plan.merged)],
+        ["to send", "send", numbers.count(plan.to_ask)],
         left_out,
-        ["tokens in", "", f"≈ {words.rate(plan.prompt_tokens)}" if sent else "0"],
-        ["tokens out", "", f"≤ {words.rate(plan.answer_tokens_bound)}" if sent else "0"],
+        ["tokens in", "", f"≈ {numbers.short(plan.prompt_tokens)}" if sent else "0"],
+        ["tokens out", "", f"≤ {numbers.short(plan.answer_tokens_bound)}" if sent else "0"],
         ["price per row", "", _each(each, is_priced, sent)],
     ]
 
@@ -216,17 +216,17 @@ def html(plan: Plan) -> str:
     shown = figures(plan)
     hero, ledger = shown["hero"], shown["ledger"]
     cost = " ".join(filter(None, (hero["money"], f"({hero['budget']})" if hero["budget"] else "")))
-    rail = [(name if name in plain_html.PATTERNS else "rest", part) for name, part in _shares(plan)]
-    return plain_html.box(
-        plain_html.headline("Plan", shown["subject"]),
-        plain_html.line(
+    rail = [(name if name in PATTERNS else "rest", part) for name, part in _shares(plan)]
+    return html_pieces.box(
+        html_pieces.headline("Plan", shown["subject"]),
+        html_pieces.line(
             f"{hero['count']} to send {hero['of']}, {hero['note']}"
             + (f"; {' '.join(hero['time'])} {' '.join(hero['pace'])}" if hero["time"] else "")
             + f"; {cost}"
         ),
-        plain_html.rail(rail, shown["rail"]["says"]),
-        plain_html.table([one[0] for one in ledger], [[one[2] for one in ledger]]),
-        plain_html.line("".join(shown["why"]["parts"]), "margin-top:6px"),
+        html_pieces.bar(rail, shown["rail"]["says"]),
+        html_pieces.figure_table([one[0] for one in ledger], [[one[2] for one in ledger]]),
+        html_pieces.line("".join(shown["why"]["parts"]), "margin-top:6px"),
     )
 
 

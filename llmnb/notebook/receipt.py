@@ -7,14 +7,15 @@ made visible.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
-from llmnb.display import moments, money
+from llmnb.display import moments, money, numbers
+from llmnb.display.aligned import columns, leader
 from llmnb.display.escape import visible
 from llmnb.display.texts import cut
 from llmnb.engine.status import StatusSnapshot
 from llmnb.notebook import receipt_words as told
-from llmnb.notebook import words
 from llmnb.notebook.card import again
 from llmnb.notebook.receipt_html import html
 from llmnb.notebook.tally import Tally, tally
@@ -58,7 +59,12 @@ def text(status: StatusSnapshot, *, ended: float, prices_of: str = "") -> str:
     lines += _section(_figure_lines(status))
     if status.shares:
         lines += _section(
-            _columns([("model", "rows", "share", "p50", "cost"), *told.models(status)])
+            columns(
+                [("model", "rows", "share", "p50", "cost"), *told.models(status)],
+                right=range(1, 5),
+                width=WIDEST - 2,
+                gap=3,
+            )
         )
     if limits := told.limits(status):
         lines += _section(["limits", *(f"  {one}" for one in limits)])
@@ -74,15 +80,13 @@ def _section(lines: Sequence[str]) -> list[str]:
     return ["", *(f"  {one}" for one in lines)] if lines else []
 
 
-def _dotted(name: str, value: str, note: str = "") -> str:
-    dots = "." * (20 - len(name))
-    return f"{name} {dots} {value:>5}{'   ' + note if note else ''}"
+_leader = functools.partial(leader, names=20, values=5)
 
 
 def _row_lines(status: StatusSnapshot, rows: Tally) -> list[str]:
     reused = status.counts.saved_reused_usd
     merged = status.counts.saved_usd - reused
-    lines = [_dotted("rows", words.count(rows.total or rows.completed))]
+    lines = [_leader("rows", numbers.count(rows.total or rows.completed))]
     for name, number, saved in (
         ("answered", rows.answered, 0.0),
         ("reused", rows.reused, reused),
@@ -92,7 +96,7 @@ def _row_lines(status: StatusSnapshot, rows: Tally) -> list[str]:
     ):
         if number or name in ("answered", "failed"):
             note = f"saved {money.usd(saved)}" if saved > 1e-9 else ""
-            lines.append(_dotted(f"  {name}", words.count(number), note))
+            lines.append(_leader(f"  {name}", numbers.count(number), note))
     return lines
 
 
@@ -100,10 +104,10 @@ def _request_lines(status: StatusSnapshot) -> list[str]:
     started, in_progress, succeeded, failed, limits, api, other, last = told.counters(status)
     note = f"in progress {in_progress}, succeeded {succeeded}, failed {failed}"
     return [
-        _dotted("requests started", started, note),
-        _dotted("rate limit errors", limits, f"last at {last}" if last != "none" else ""),
-        _dotted("API errors", api),
-        _dotted("other errors", other),
+        _leader("requests started", started, note),
+        _leader("rate limit errors", limits, f"last at {last}" if last != "none" else ""),
+        _leader("API errors", api),
+        _leader("other errors", other),
     ]
 
 
@@ -114,18 +118,7 @@ def _figure_lines(status: StatusSnapshot) -> list[str]:
         ("repeated", told.repeated(status)),
         ("waited", told.waited(status)),
     )
-    return [_dotted(name, value) for name, value in pairs if value]
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return columns: the first to the left, figures to the right."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    widths[0] = min(widths[0], 48)
-    return [
-        f"{row[0][: widths[0]]:<{widths[0]}}   "
-        + "   ".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
-        for row in rows
-    ]
+    return [_leader(name, value) for name, value in pairs if value]
 
 
 def _steps(status: StatusSnapshot, rows: Tally, prices_of: str) -> list[str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from llmnb.display import durations, moments, money
+from llmnb.display import durations, moments, money, numbers
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted, inside
 from llmnb.engine.status import ModelShare, StatusSnapshot
-from llmnb.notebook import words
 from llmnb.notebook.card import example
 from llmnb.notebook.tally import Tally
 
@@ -84,7 +83,7 @@ def counters(status: StatusSnapshot) -> list[str]:
     """Return the eight counters, in the order of `COUNTERS`."""
     counts = status.counts
     last = counts.time_of_last_rate_limit_error
-    numbers = (
+    figures = (
         counts.num_tasks_started,
         counts.num_tasks_in_progress,
         counts.num_tasks_succeeded,
@@ -93,7 +92,7 @@ def counters(status: StatusSnapshot) -> list[str]:
         counts.num_api_errors,
         counts.num_other_errors,
     )
-    return [*(words.count(one) for one in numbers), moments.clock(last) if last else "none"]
+    return [*(numbers.count(one) for one in figures), moments.clock(last) if last else "none"]
 
 
 def tokens(status: StatusSnapshot) -> str:
@@ -101,7 +100,7 @@ def tokens(status: StatusSnapshot) -> str:
     counts = status.counts
     if not counts.prompt_tokens and not counts.completion_tokens:
         return ""
-    return f"{words.tokens(counts.prompt_tokens)} in, {words.tokens(counts.completion_tokens)} out"
+    return numbers.tokens_in_out(counts.prompt_tokens, counts.completion_tokens)
 
 
 def quantiles(status: StatusSnapshot) -> str:
@@ -114,7 +113,7 @@ def speed(status: StatusSnapshot) -> str:
     """Return the average pace with the quantiles; empty where nothing was sent."""
     if not status.counts.num_requests or status.seconds <= 0:
         return ""
-    pace = f"{words.rate(status.counts.num_requests / status.seconds * 60)} requests/min"
+    pace = f"{numbers.short(status.counts.num_requests / status.seconds * 60)} requests/min"
     return ", ".join(filter(None, (pace, quantiles(status))))
 
 
@@ -150,7 +149,7 @@ def limits(status: StatusSnapshot) -> list[str]:
         ):
             if per_minute is not None and source:
                 whose = "found by trying" if source == "found" else source
-                parts.append(f"{per_minute:,.0f} {kind}/min ({whose})")
+                parts.append(f"{numbers.limit(per_minute)} {kind}/min ({whose})")
         if parts:
             found.append(f"{visible(pool.model, longest=40)}: {', '.join(parts)}")
         if pool.distrust:
@@ -179,8 +178,8 @@ def models(status: StatusSnapshot) -> list[tuple[str, str, str, str, str]]:
 def _model(one: ModelShare) -> tuple[str, str, str, str, str]:
     return (
         visible(one.name, longest=80),
-        words.count(one.rows),
-        words.share(one.share),
+        numbers.count(one.rows),
+        numbers.share(one.share),
         durations.latency(one.p50),
         money.usd(one.usd),
     )
@@ -189,10 +188,10 @@ def _model(one: ModelShare) -> tuple[str, str, str, str, str]:
 def causes(status: StatusSnapshot) -> list[tuple[str, str, str]]:
     """Return count, cause and example of each kind of failure."""
     rows = [
-        (words.count(one.rows), inside(visible(one.words, longest=60)), example(one))
+        (numbers.count(one.rows), inside(visible(one.words, longest=60)), example(one))
         for one in status.causes[:CAUSES_SHOWN]
     ]
     if rest := status.causes[CAUSES_SHOWN:]:
-        number = words.count(sum(one.rows for one in rest))
+        number = numbers.count(sum(one.rows for one in rest))
         rows.append((number, counted(len(rest), "other cause"), "run.failures() has them all"))
     return rows

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from llmnb.display.aligned import columns
 from llmnb.display.escape import html_text, visible
 from llmnb.display.html_pieces import INERT
 from llmnb.notebook.forms import Table
-from llmnb.notebook.pieces import table_html, table_text
+from llmnb.notebook.pieces import table_html
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +37,8 @@ class Report:
     def __repr__(self) -> str:
         parts = [visible(self.title)] if self.title else []
         if self.table is not None:
-            parts.append(table_text(self.table, right=self.right))
+            cells = (self.table.columns, *self.table.rows)
+            parts.append("\n".join(columns(cells, right=self.right, longest=60)))
         if self.notes:
             parts.append("\n".join(map(visible, self.notes)))
         return "\n\n".join(parts)

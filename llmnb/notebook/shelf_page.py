@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from llmnb.display import durations, money
+from llmnb.display import durations, money, numbers
 from llmnb.display.escape import visible, visible_lines
 from llmnb.display.texts import counted
-from llmnb.notebook import words
 from llmnb.notebook.shelf_words import LABEL_LENGTH, answers, price
 from llmnb.store.search import PAGE, Match, Page, patterns
 
@@ -22,7 +21,7 @@ BEFORE_WORD = 60
 
 def page(found: Page, name: str, now: float) -> dict[str, Any]:
     """Return what one page of a project's answers shows."""
-    of = f"{words.count(found.found)} of {answers(found.answers)}"
+    of = f"{numbers.count(found.found)} of {answers(found.answers)}"
     nothing = ""
     if not found.found:
         search = visible(" ".join(found.words), longest=LABEL_LENGTH)
@@ -38,7 +37,7 @@ def page(found: Page, name: str, now: float) -> dict[str, Any]:
         "count": f"{of}, newest first" if found.found else f"nothing in {answers(found.answers)}",
         "hits": [_hit(one, found.words, now) for one in found.matches],
         "nothing": nothing,
-        "range": f"{first:,}–{first + len(found.matches) - 1:,} of {words.count(found.found)}"
+        "range": f"{first:,}–{first + len(found.matches) - 1:,} of {numbers.count(found.found)}"
         if found.matches
         else "",
         "page": found.number,

@@ -4,27 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llmnb.display import money
+from llmnb.display import money, numbers
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted
-from llmnb.notebook import words
 
 LABEL_LENGTH = 80
-
-
-def size(count: int) -> str:
-    """Return bytes with three figures.
-
-    Example:
-        >>> size(950), size(300_000), size(14_230_000), size(209_000_000), size(31_000_000)
-        ('950 B', '300 kB', '14.2 MB', '209 MB', '31.0 MB')
-    """
-    for scale, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        value = count / scale
-        if value >= 0.9995:
-            digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-            return f"{value:.{digits}f} {unit}"
-    return f"{count} B"
 
 
 def where(folder: Path) -> str:
@@ -62,6 +46,6 @@ def price(count: int, usd: float, unpriced: int) -> str:
     if unpriced:
         return (
             f"Buying {them} again costs at least {money.usd(usd)}; "
-            f"the price of {words.count(unpriced)} is not known."
+            f"the price of {numbers.count(unpriced)} is not known."
         )
     return f"Buying {them} again costs {'nothing' if not usd else 'about ' + money.usd(usd)}."

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from llmnb.display import money
+from llmnb.display import money, numbers
 from llmnb.display.texts import counted
-from llmnb.notebook import words
 from llmnb.notebook.forms import Table
 from llmnb.notebook.report import Report
 from llmnb.store import layout, spend
@@ -69,8 +68,8 @@ def _rows(
 def _figures(spent: list[Spent]) -> tuple[str, str, str, str]:
     unpriced = sum(one.unpriced for one in spent)
     return (
-        words.count(sum(one.requests for one in spent)),
-        words.count(sum(one.prompt_tokens for one in spent)),
-        words.count(sum(one.completion_tokens for one in spent)),
+        numbers.count(sum(one.requests for one in spent)),
+        numbers.count(sum(one.prompt_tokens for one in spent)),
+        numbers.count(sum(one.completion_tokens for one in spent)),
         money.usd(sum(one.usd for one in spent), more_unknown=unpriced > 0),
     )

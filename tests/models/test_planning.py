@@ -107,7 +107,7 @@ def test_the_time_follows_from_the_tightest_limit():
     assert by_requests.minutes == 3.0
     assert by_requests.bound_by == "10 requests/min"
     assert by_tokens.minutes > 3.0
-    assert by_tokens.bound_by == "1.0k tokens/min"
+    assert by_tokens.bound_by == "1,000 tokens/min"
     assert plan(prompts, asking).minutes is None
     assert plan(prompts, asking).bound_by == ""
 
