@@ -236,24 +236,26 @@ def _rail(status: StatusSnapshot, rows: Tally) -> dict[str, Any]:
 
 
 def _ledger(status: StatusSnapshot, now: float, over: bool) -> dict[str, Any]:
+    *counts, clock = counters(status)
+    last = status.counts.time_of_last_rate_limit_error
+    ago = durations.ago(now - last, is_live=True) if last and not over else ""
+    return {"counts": counts, "last": clock, "ago": ago}
+
+
+def counters(status: StatusSnapshot) -> list[str]:
+    """Return the seven counters of requests and the time of the last rate limit error."""
     counts = status.counts
     last = counts.time_of_last_rate_limit_error
-    return {
-        "counts": [
-            numbers.count(number)
-            for number in (
-                counts.num_tasks_started,
-                counts.num_tasks_in_progress,
-                counts.num_tasks_succeeded,
-                counts.num_tasks_failed,
-                counts.num_rate_limit_errors,
-                counts.num_api_errors,
-                counts.num_other_errors,
-            )
-        ],
-        "last": moments.clock(last) if last else "none",
-        "ago": durations.ago(now - last, is_live=True) if last and not over else "",
-    }
+    figures = (
+        counts.num_tasks_started,
+        counts.num_tasks_in_progress,
+        counts.num_tasks_succeeded,
+        counts.num_tasks_failed,
+        counts.num_rate_limit_errors,
+        counts.num_api_errors,
+        counts.num_other_errors,
+    )
+    return [*map(numbers.count, figures), moments.clock(last) if last else "none"]
 
 
 # ------------------------------------------------------------------------- because

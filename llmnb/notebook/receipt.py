@@ -16,7 +16,7 @@ from llmnb.display.escape import visible
 from llmnb.display.texts import cut
 from llmnb.engine.status import StatusSnapshot
 from llmnb.notebook import receipt_words as told
-from llmnb.notebook.card import again
+from llmnb.notebook.card import again, counters
 from llmnb.notebook.receipt_html import html
 from llmnb.notebook.tally import Tally, tally
 
@@ -101,7 +101,7 @@ def _row_lines(status: StatusSnapshot, rows: Tally) -> list[str]:
 
 
 def _request_lines(status: StatusSnapshot) -> list[str]:
-    started, in_progress, succeeded, failed, limits, api, other, last = told.counters(status)
+    started, in_progress, succeeded, failed, limits, api, other, last = counters(status)
     note = f"in progress {in_progress}, succeeded {succeeded}, failed {failed}"
     return [
         _leader("requests started", started, note),

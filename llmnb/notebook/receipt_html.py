@@ -10,7 +10,7 @@ from llmnb.display.html_pieces import bar, box, cell, strong, table
 from llmnb.display.palette import FAINT, RULE
 from llmnb.engine.status import StatusSnapshot
 from llmnb.notebook import receipt_words as told
-from llmnb.notebook.card import again
+from llmnb.notebook.card import again, counters
 from llmnb.notebook.tally import Tally, tally
 
 
@@ -65,7 +65,7 @@ def _counter_table(status: StatusSnapshot) -> str:
     return table(
         (
             [cell(one, name, head="col") for one in told.COUNTERS],
-            [cell(one, figure) for one in told.counters(status)],
+            [cell(one, figure) for one in counters(status)],
         ),
         "margin:0 0 9px",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmnb.display import durations, moments, money, numbers
+from llmnb.display import durations, money, numbers
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted, inside
 from llmnb.engine.status import ModelShare, StatusSnapshot
@@ -77,22 +77,6 @@ def saved(status: StatusSnapshot) -> str:
         if part > 1e-9
     ]
     return ", ".join(parts)
-
-
-def counters(status: StatusSnapshot) -> list[str]:
-    """Return the eight counters, in the order of `COUNTERS`."""
-    counts = status.counts
-    last = counts.time_of_last_rate_limit_error
-    figures = (
-        counts.num_tasks_started,
-        counts.num_tasks_in_progress,
-        counts.num_tasks_succeeded,
-        counts.num_tasks_failed,
-        counts.num_rate_limit_errors,
-        counts.num_api_errors,
-        counts.num_other_errors,
-    )
-    return [*(numbers.count(one) for one in figures), moments.clock(last) if last else "none"]
 
 
 def tokens(status: StatusSnapshot) -> str:
