@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from llmnb import bridge
+from llmnb.display.money import usd
 from llmnb.engine import paying
 from llmnb.engine.paying import Paid
 from llmnb.errors import ConfigurationError
@@ -184,11 +185,11 @@ class CostTracker:
         if total - self._reported < self._report_every:
             return ""
         self._reported = total
-        return f"Spent so far: ${total:,.2f} on {self._requests:,} requests."
+        return f"Spent so far: {usd(total)} on {self._requests:,} requests."
 
     def __repr__(self) -> str:
         state = "enabled" if self.enabled else "disabled"
-        return f"<CostTracker ${self.lifetime_cost_usd:.6f}, {state}>"
+        return f"<CostTracker {usd(self.lifetime_cost_usd)}, {state}>"
 
 
 def _call(callback: CostCallback, paid: Paid) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, get_args
 
+from llmnb.display.texts import cut
 from llmnb.errors import ConfigurationError
 from llmnb.rates import ACCEPTED, per_minute
 from llmnb.records import Burst
@@ -510,5 +511,4 @@ def _as_number(kind: Kind, name: str, value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+    return cut(repr(value), _LONGEST_SHOWN)

@@ -23,9 +23,9 @@ import tqdm.auto
 
 from llmnb import bridge
 from llmnb.adapters import weights
+from llmnb.display import numbers
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import Clock, StatusSnapshot
-from llmnb.models.figures import short
 
 Bars = bool | Literal["auto"]
 """True, False, or ``"auto"``: on a terminal and in a notebook."""
@@ -186,7 +186,7 @@ def figures(status: StatusSnapshot) -> str:
     counts = status.counts
     parts = [f"{status.rows_per_second:,.1f} rows/s"]
     if tokens := counts.prompt_tokens + counts.completion_tokens:
-        parts.append(f"{short(tokens)} tokens")
+        parts.append(f"{numbers.tokens(tokens)} tokens")
     parts.append(status.cost_text)
     if reused := counts.num_cached + counts.num_reused:
         parts.append(f"{reused:,} from the cache")

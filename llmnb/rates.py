@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from llmnb.display.texts import cut
 from llmnb.errors import ConfigurationError
 
 
@@ -98,7 +99,8 @@ def allowance(rate: Rate) -> Allowance:
         raise ConfigurationError(f"A {type(rate).__name__} is not a rate. {ACCEPTED}")
     if not (0 < found.amount < math.inf and found.seconds > 0):
         raise ConfigurationError(
-            f"A rate is finite and above 0, got {_short(rate)}. {ACCEPTED} Leave it out for none."
+            f"A rate is finite and above 0, got {cut(repr(rate), 60)}. {ACCEPTED} "
+            "Leave it out for none."
         )
     return found
 
@@ -113,15 +115,12 @@ def _of_text(text: str) -> Allowance:
     try:
         items = limits.parse_many(_UNIT.sub(lambda unit: _SHORT[unit[1].lower()], text))
     except ValueError:
-        raise ConfigurationError(f"{_short(text)} cannot be read as a rate. {ACCEPTED}") from None
+        raise ConfigurationError(
+            f"{cut(repr(text), 60)} cannot be read as a rate. {ACCEPTED}"
+        ) from None
     return min((_of_item(item) for item in items), key=lambda one: one.per_minute)
 
 
 def _of_item(item: RateItem) -> Allowance:
     unit = getattr(getattr(item, "GRANULARITY", None), "name", "") or "period"
     return Allowance(float(item.amount), float(item.get_expiry()), unit)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

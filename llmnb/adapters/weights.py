@@ -26,6 +26,8 @@ from typing import IO
 import platformdirs
 
 from llmnb.adapters import files
+from llmnb.display import numbers
+from llmnb.display.texts import cut
 from llmnb.errors import ConfigurationError
 
 DATA_VARIABLE = "LLMNB_DATA_DIR"
@@ -157,7 +159,7 @@ def announcement(name: str = "smollm2") -> str:
     """Return the one line that is said before weights are pulled for the first time."""
     wanted = known(name)
     return (
-        f"local/{wanted.name}: fetching {wanted.title} once, {wanted.download_bytes / 1e6:.0f} MB "
+        f"local/{wanted.name}: fetching {wanted.title} once, {numbers.size(wanted.download_bytes)} "
         f"({wanted.license}), to {_short(data_folder())}."
     )
 
@@ -322,7 +324,7 @@ def _last_words(log: Path) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"(?i)(error|caused by|×|╰─▶)", line)]
     words = " ".join((errors or lines)[-3:]) or "nothing"
-    return words if len(words) <= 300 else words[:300] + "…"
+    return cut(words, 300)
 
 
 # --------------------------------------------------------------------- keeping
@@ -403,10 +405,10 @@ def _short(path: Path) -> str:
 
 
 def _cannot_write(folder: Path, wanted: Weights, error: OSError) -> ConfigurationError:
-    needed = (2 * wanted.download_bytes + wanted.size_bytes) / 1e6
+    needed = numbers.size(2 * wanted.download_bytes + wanted.size_bytes)
     return ConfigurationError(
         f"The weights of local/{wanted.name} cannot be put into {_short(folder)}: "
         f"{error.strerror or error}; nothing was kept. "
-        f"About {needed:.0f} MB must be free while fetching. "
+        f"About {needed} must be free while fetching. "
         f"Another folder can be named with {DATA_VARIABLE}."
     )

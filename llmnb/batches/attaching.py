@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,10 @@ from llmnb.batches.rows import BatchRow, of_note
 from llmnb.batches.run import BatchRun
 from llmnb.batches.service import service
 from llmnb.batches.start import courier_of
+from llmnb.display import moments
+from llmnb.display.aligned import columns
+from llmnb.display.escape import visible
 from llmnb.errors import ConfigurationError
-from llmnb.models.figures import visible
 from llmnb.models.resolve import endpoint_url, resolve
 from llmnb.models.target import HTTPTarget
 from llmnb.options import checked
@@ -57,21 +58,17 @@ class RunList(list[RunNote]):
     def __repr__(self) -> str:
         if not self:
             return "no batch runs"
-        rows = [_HEAD, *(_cells(one) for one in self)]
-        return "\n".join(
-            f"{run:<30} {begun:<17} {state:<10} {requests:>9}  {model}  {project}"
-            for run, begun, state, requests, model, project in rows
-        )
+        return "\n".join(columns([_HEAD, *map(_cells, self)], right={3}))
 
     def _repr_html_(self) -> str:
         return listing(_HEAD, (_cells(one) for one in self))
 
 
-_HEAD = ("run", "begun (UTC)", "state", "requests", "model", "project")
+_HEAD = ("run", "begun", "state", "requests", "model", "project")
 
 
 def _cells(one: RunNote) -> tuple[str, ...]:
-    begun = time.strftime("%Y-%m-%d %H:%M", time.gmtime(one.created))
+    begun = moments.moment(one.created)
     model = visible(f"{one.provider}/{one.model}")
     return one.run_id, begun, one.state, f"{one.requests:,}", model, visible(one.project)
 

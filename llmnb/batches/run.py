@@ -17,7 +17,6 @@ from llmnb.batches.records import Failed, Record
 from llmnb.batches.rows import BatchRow
 from llmnb.batches.tally import Tally
 from llmnb.engine.handle import Mode, RunHandle
-from llmnb.engine.run import Run
 from llmnb.engine.status import Clock, State, StatusSnapshot, frozen
 from llmnb.errors import ConfigurationError, LLMNBError, Stopped, StoreError
 from llmnb.models.target import HTTPTarget
@@ -29,7 +28,7 @@ logger = logging.getLogger("llmnb")
 Again = Callable[[list[BatchRow], Callable[[Outcome], None]], "BatchRun"]
 """Starts a run over rows; what it is given takes each outcome."""
 
-Live = Callable[[list[BatchRow], Callable[[Outcome], None]], Run]
+Live = Callable[[list[BatchRow], Callable[[Outcome], None]], RunHandle[list[Outcome]]]
 """The same, asking now."""
 
 _AT_ONCE = 500

@@ -18,6 +18,7 @@ from llmnb.batches.rows import BatchRow
 from llmnb.batches.run import BatchRun
 from llmnb.batches.service import Service, service
 from llmnb.decide.quality import chosen_length
+from llmnb.display.money import usd
 from llmnb.engine.run import Run
 from llmnb.engine.source import CHUNK_ROWS, get_ready
 from llmnb.engine.status import Clock
@@ -311,7 +312,7 @@ def _check_budget(setting: _Setting, calls: Sequence[Call]) -> None:
     most = sum(price for price in prices if price is not None) * PRICE_FACTOR
     if most > setting.budget_usd:
         raise BudgetExceeded(
-            f"The batch of {len(calls):,} requests may cost up to ${most:,.2f}, above "
+            f"The batch of {len(calls):,} requests may cost up to {usd(most)}, above "
             f"budget_usd={setting.budget_usd:g}. Nothing was sent: set max_tokens, or a higher "
             "budget."
         )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from llmnb import settings
 from llmnb.cli import text
-from llmnb.engine.status import usd_text
+from llmnb.display import durations, numbers
+from llmnb.display.escape import visible
+from llmnb.display.money import usd
+from llmnb.display.texts import cut
 from llmnb.errors import ConfigurationError
 from llmnb.store import clearing, projects, reading, transfer
 
@@ -53,14 +57,15 @@ def _list(options: argparse.Namespace, root: Path) -> int:
     if not found:
         print(f"No answers kept yet in {root}. They are kept as soon as a model has answered.")
         return 0
+    now = time.time()
     rows = [
         (
             one.name,
             f"{one.answers:,}",
-            text.size(one.size_bytes),
-            text.ago(one.last_used),
+            numbers.size(one.size_bytes),
+            durations.ago(now - one.last_used) if one.last_used else "never",
             f"{one.hits:,}",
-            _usd(one.saved_usd),
+            usd(one.saved_usd),
             _worth(one),
         )
         for one in found
@@ -74,11 +79,7 @@ def _list(options: argparse.Namespace, root: Path) -> int:
 
 
 def _worth(one: projects.ProjectSummary) -> str:
-    return "unknown" if one.unpriced == one.answers and one.answers else _usd(one.usd)
-
-
-def _usd(value: float) -> str:
-    return usd_text(value)
+    return "unknown" if one.unpriced == one.answers and one.answers else usd(one.usd)
 
 
 def _show(options: argparse.Namespace, root: Path) -> int:
@@ -90,19 +91,15 @@ def _show(options: argparse.Namespace, root: Path) -> int:
         print("No answer holds that text." if options.search else "No answers kept yet.")
         return 0
     for entry in entries:
-        marks = [f"{entry.provider}/{entry.model}", text.ago(entry.created), usd_text(entry.usd)]
+        age = durations.ago(time.time() - entry.created)
+        marks = [f"{entry.provider}/{entry.model}", age, usd(entry.usd)]
         if entry.simulated:
             marks.append("simulated")
         if entry.quality != "good":
             marks.append(entry.quality)
-        print(text.plain(" · ".join(marks)))
-        print(
-            "  asked     "
-            + text.cut(text.plain(reading.question(entry)), text.terminal_width() - 12)
-        )
-        print(
-            "  answered  " + text.cut(text.plain(reading.answer(entry)), text.terminal_width() - 12)
-        )
+        print(visible(" · ".join(marks)))
+        print("  asked     " + cut(visible(reading.question(entry)), text.terminal_width() - 12))
+        print("  answered  " + cut(visible(reading.answer(entry)), text.terminal_width() - 12))
     return 0
 
 
@@ -114,15 +111,15 @@ def _clear(options: argparse.Namespace, root: Path) -> int:
     for name in options.projects:
         place = projects.find(name, root)
         if place is None:
-            print(f"There is no project {text.plain(name)!r}; nothing is cleared for it.")
+            print(f"There is no project {visible(name)!r}; nothing is cleared for it.")
         else:
             wanted += [one for one in found if one.name == place.name]
     if not wanted:
         print("Nothing to clear.")
         return 1 if options.projects else 0
     answers = sum(one.answers for one in wanted)
-    worth = usd_text(sum(one.usd for one in wanted))
-    names = ", ".join(text.plain(one.name) for one in wanted)
+    worth = usd(sum(one.usd for one in wanted))
+    names = ", ".join(visible(one.name) for one in wanted)
     if not options.yes:
         print(f"Clear {answers:,} answers of {names}? Buying them again would cost {worth}.")
         print("For good." if options.now else "`llmnb cache undo` brings them back.")
@@ -132,7 +129,7 @@ def _clear(options: argparse.Namespace, root: Path) -> int:
             return 0
     report = clearing.clear([one.name for one in wanted], root, to_trash=not options.now)
     for name, count in report.removed.items():
-        print(f"Cleared {count:,} answers of {text.plain(name)}.")
+        print(f"Cleared {count:,} answers of {visible(name)}.")
     if report.elsewhere:
         print(f"{report.elsewhere:,} of them stand in other projects, too, and are still used.")
     return 0
@@ -144,7 +141,7 @@ def _undo(options: argparse.Namespace, root: Path) -> int:
         print("There is nothing to undo.")
         return 0
     token, name = trashed[0]
-    print(f"Brought {clearing.undo(token, root):,} answers of {text.plain(name)} back.")
+    print(f"Brought {clearing.undo(token, root):,} answers of {visible(name)} back.")
     return 0
 
 
@@ -167,7 +164,7 @@ def _import(options: argparse.Namespace, root: Path) -> int:
         print(f"Kept {count:,} answers; {skipped:,} lines were errors or could not be read.")
         return 0
     count, name = transfer.import_file(options.source, root, project=options.project)
-    print(f"Kept {count:,} answers in project {text.plain(name)}.")
+    print(f"Kept {count:,} answers in project {visible(name)}.")
     return 0
 
 

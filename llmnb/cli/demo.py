@@ -8,6 +8,8 @@ from importlib import resources
 from pathlib import Path
 
 from llmnb.cli import text
+from llmnb.display import numbers
+from llmnb.display.escape import visible
 from llmnb.errors import ConfigurationError
 from llmnb.frames.tables import Row, open_table
 from llmnb.models.asking import Asking
@@ -43,7 +45,7 @@ def act(options: argparse.Namespace) -> int:
     rows = list(open_table(table_path()).rows())[: options.rows]
     _fetch_weights(options.model)
     print(
-        f"Asking {text.plain(options.model)} about {len(rows):,} sentences from reviews: "
+        f"Asking {visible(options.model)} about {len(rows):,} sentences from reviews: "
         "positive or negative?\n",
         flush=True,
     )
@@ -124,7 +126,8 @@ def _first_rows(rows: list[Row], outcomes: list[Outcome]) -> str:
 def _accuracy(rows: list[Row], outcomes: list[Outcome]) -> str:
     right = sum(label_of(one.text) == row["label"] for row, one in zip(rows, outcomes, strict=True))
     share = right / len(rows) if rows else 0.0
-    return f"The model agrees with the person on {right:,} of {len(rows):,} rows ({share:.1%})."
+    of = f"{right:,} of {len(rows):,} rows ({numbers.share(share)})"
+    return f"The model agrees with the person on {of}."
 
 
 def _failure(outcomes: list[Outcome]) -> list[tuple[int, str, str]]:
@@ -155,12 +158,12 @@ def _next_steps(model: str, requests: int) -> str:
     lines.append(
         "\nIn a notebook:\n\n"
         "  from llmnb import AsyncLLM\n"
-        f'  llm = AsyncLLM(model="{text.plain(model)}")\n'
+        f'  llm = AsyncLLM(model="{visible(model)}")\n'
         '  rows = llm.generate([{"prompt": "Name a colour."}, {"prompt": "Name a planet."}])\n'
         '  [response["choices"][0]["message"]["content"] for request, response in rows]\n\n'
         "On a table of yours:\n\n"
         '  llmnb run table.csv --prompt "Is this positive or negative? {text}" '
-        f"--model {text.plain(model)}"
+        f"--model {visible(model)}"
     )
     return "\n".join(lines)
 

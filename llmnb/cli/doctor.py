@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from llmnb import settings
 from llmnb.adapters import llamacpp, weights
 from llmnb.adapters.diskcache import SQLITE_VERSION
-from llmnb.cli import text
+from llmnb.display.escape import visible
 from llmnb.wire.catalog import load_catalog
 
 _PACKAGES = (
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def act(options: argparse.Namespace) -> int:
     """Run the command."""
     for name, words in _findings():
-        print(f"  {name:<14} {text.plain(words)}")
+        print(f"  {name:<14} {visible(words)}")
     return 0
 
 

@@ -6,6 +6,7 @@ import argparse
 
 from llmnb.adapters import prices
 from llmnb.cli import text
+from llmnb.display.escape import visible
 from llmnb.models import offers
 from llmnb.wire.catalog import Provider, provider
 
@@ -39,4 +40,4 @@ def _show_one(row: Provider) -> None:
         ("known models", ", ".join(row.known_models) or "any name is passed on"),
     ]
     for name, value in lines:
-        print(f"  {name:<16} {text.plain(value)}")
+        print(f"  {name:<16} {visible(value)}")

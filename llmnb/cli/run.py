@@ -18,6 +18,7 @@ from typing import Any, get_args
 from llmnb.cli import asking as options_of
 from llmnb.cli import text
 from llmnb.cli.groups import GroupJob, goes_by_groups
+from llmnb.display.escape import visible
 from llmnb.engine.run import Run
 from llmnb.errors import AddressInFile, ConfigurationError, UnreadableFile
 from llmnb.frames import placing
@@ -107,7 +108,7 @@ def act(options: argparse.Namespace) -> int:
     status = run.status()
     if not options.quiet:
         print(text.receipt(status, job.examples))
-        print(f"\nanswers in {out}, column {text.plain(options.into)}")
+        print(f"\nanswers in {out}, column {visible(options.into)}")
     if interrupted:
         print(
             f"Stopped: {status.completed - status.counts.num_stopped:,} rows have their outcome. "

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Sequence
 
+from llmnb.display import durations, numbers
+from llmnb.display.aligned import columns, leader
+from llmnb.display.escape import visible
+from llmnb.display.money import usd
+from llmnb.display.texts import cut
 from llmnb.engine.status import StatusSnapshot
-from llmnb.models.figures import DIRECTIONS, short, span, written_out
-
-_UNSAFE = frozenset(("Cc", "Cs"))
-
-
-def plain(text: object) -> str:
-    r"""Return text that does nothing to a terminal: controls and directions become visible.
-
-    Example:
-        >>> plain("red\x1b[31m" + chr(0x202e))
-        'red\\x1b[31m\\u202e'
-    """
-    return written_out(text, _UNSAFE, also=DIRECTIONS)
-
-
-def cut(text: str, width: int) -> str:
-    """Return at most `width` characters, the last one an ellipsis where something is left out."""
-    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
 def table(
@@ -37,44 +23,12 @@ def table(
         rows: Cells.
         right: Columns that hold figures.
     """
-    cells = [[plain(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[place]) for row in cells) for place in range(len(header))]
-    room = terminal_width() - 2 * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > 12:
-        widest = widths.index(max(widths))
-        widths[widest] -= max(1, min(sum(widths) - room, widths[widest] - 12))
-    lines = []
-    for row in cells:
-        texts = [
-            cut(cell, width).rjust(width) if place in right else cut(cell, width).ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(texts).rstrip())
-    return "\n".join(lines)
+    return "\n".join(columns([header, *rows], right=right, width=terminal_width()))
 
 
 def terminal_width() -> int:
     """Return the columns of the terminal, 100 where there is none."""
     return min(120, shutil.get_terminal_size((100, 24)).columns)
-
-
-def ago(when: float) -> str:
-    """Return how long ago a moment was, in one unit."""
-    if not when:
-        return "never"
-    seconds = max(0.0, time.time() - when)
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size:.0f} {unit} ago"
-    return "just now"
-
-
-def size(count: int) -> str:
-    """Return bytes as a person reads them."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count} B"
 
 
 def receipt(status: StatusSnapshot, examples: Sequence[tuple[int, str, str]] = ()) -> str:
@@ -87,12 +41,12 @@ def receipt(status: StatusSnapshot, examples: Sequence[tuple[int, str, str]] = (
     counts = status.counts
     answered = status.completed - counts.num_tasks_failed - counts.num_stopped
     lines = [
-        f"{answered:,} of {status.completed:,} rows answered in {span(status.seconds)} "
+        f"{answered:,} of {status.completed:,} rows answered in {durations.span(status.seconds)} "
         f"for {status.cost_text}" + (" (simulated)" if status.simulated else ""),
         "",
     ]
     pairs = [("rows", f"{status.completed:,}", "")]
-    saved = f"saved {_saved(counts.saved_usd)}" if counts.saved_usd else ""
+    saved = f"saved {usd(counts.saved_usd)}" if counts.saved_usd else ""
     for name, count in (
         ("  answered", counts.num_tasks_succeeded),
         ("  from the cache", counts.num_cached),
@@ -105,29 +59,17 @@ def receipt(status: StatusSnapshot, examples: Sequence[tuple[int, str, str]] = (
             pairs.append((name, f"{count:,}", saved if name == "  from the cache" else ""))
     pairs.append(("requests", f"{counts.num_requests:,}", _requests(status)))
     if counts.prompt_tokens or counts.completion_tokens:
-        words = f"{short(counts.prompt_tokens)} in, {short(counts.completion_tokens)} out"
+        words = numbers.tokens_in_out(counts.prompt_tokens, counts.completion_tokens)
         pairs.append(("tokens", words, ""))
-    lines += [leader(*pair) for pair in pairs]
+    lines += [f"  {leader(*pair)}" for pair in pairs]
     if status.failures:
         lines += ["", "failed rows"]
         texts = {kind: (row, text) for row, kind, text in examples}
         for kind, count in sorted(status.failures.items(), key=lambda pair: -pair[1]):
             row, text = texts.get(kind, (None, ""))
             where = f"row {row + 1:,}: {text}" if row is not None else ""
-            lines.append(cut(f"  {count:>5,}  {kind}  {plain(where)}", 100))
+            lines.append(cut(f"  {count:>5,}  {kind}  {visible(where)}", 100))
     return "\n".join(lines)
-
-
-def leader(name: str, value: str, note: str = "") -> str:
-    """Return a name and a value with dots between."""
-    dots = "." * max(3, 24 - len(name))
-    return f"  {name} {dots} {value:>7}" + (f"   {note}" if note else "")
-
-
-def _saved(usd: float) -> str:
-    from llmnb.engine.status import usd_text
-
-    return usd_text(usd)
 
 
 def _requests(status: StatusSnapshot) -> str:

@@ -7,7 +7,7 @@ import contextlib
 import contextvars
 from collections.abc import Iterator
 
-from llmnb.engine.status import usd_text
+from llmnb.display import money
 from llmnb.errors import BudgetExceeded
 
 _SLACK = 1e-9
@@ -70,8 +70,8 @@ class Budget:
     def exceeded(self, usd: float) -> BudgetExceeded:
         """Return the error that ends the buying."""
         return BudgetExceeded(
-            f"The budget of {usd_text(self.limit)} is reached: {usd_text(self.spent)} are spent, "
-            f"and the next request may cost up to {usd_text(usd)}. It was not sent; everything "
+            f"The budget of {money.usd(self.limit)} is reached: {money.usd(self.spent)} are spent, "
+            f"and the next request may cost up to {money.usd(usd)}. It was not sent; everything "
             "answered is kept. Raise budget_usd and run again to ask what is missing."
         )
 

@@ -13,10 +13,10 @@ import dataclasses
 import functools
 import logging
 import math
-import time
 from collections.abc import Sequence
 
 from llmnb.decide.retry import Tries, next_wait
+from llmnb.display import durations, moments
 from llmnb.engine import paying, telling
 from llmnb.engine.attempt import Answered, Attempt, Rival
 from llmnb.engine.checking import value_of
@@ -679,7 +679,7 @@ class Flight:
             text += f"\n{_come_back(hint)}"
         elif isinstance(error, FlowControl) or is_parked:
             did = "failed" if is_parked else "refused"
-            since = _span(gate.seconds_without_success)
+            since = durations.span(round(gate.seconds_without_success))
             text += (
                 f"\nIt has {did} for {since} without one answer. Finished rows are kept: run again "
                 "later, or allow longer waits with "
@@ -822,8 +822,9 @@ class Flight:
     def _out_of_time(self) -> LLMNBError:
         limit = self.voyage.time_limit or 0.0
         return TimedOut(
-            f"No answer within the time limit of {limit:g} s ({self.attempts} requests sent). It "
-            "may have been billed. Run again to ask it anew, or allow more time with time_limit."
+            f"No answer within the time limit of {durations.given(limit)} "
+            f"({self.attempts} requests sent). It may have been billed. Run again to ask it anew, "
+            "or allow more time with time_limit."
         )
 
 
@@ -905,17 +906,9 @@ def _asked_for_a_long_wait(target: Target, left: float) -> LLMNBError:
 
 
 def _come_back(hint: float) -> str:
-    moment = time.localtime(Clock.wall() + hint)
-    when = time.strftime("%H:%M:%S" if hint < 43_200 else "%Y-%m-%d %H:%M", moment)
+    when = moments.coming(hint, Clock.wall())
     return (
-        f"It asks to come back in {_span(hint)}, at {when}. Nothing more is sent there in this "
-        f"run: run again then, or wait for it with max_wait={math.ceil(hint * 1.1)}."
+        f"It asks to come back in {durations.span(math.ceil(hint))}, at {when}. Nothing more is "
+        "sent there in this run: run again then, or wait for it with "
+        f"max_wait={math.ceil(hint * 1.1)}."
     )
-
-
-def _span(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

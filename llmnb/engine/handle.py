@@ -8,11 +8,12 @@ from __future__ import annotations
 import abc
 import asyncio
 import concurrent.futures
-import html
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Generic, Literal, TypeVar
 
 from llmnb import bridge
+from llmnb.display import durations
+from llmnb.display.escape import html_text
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.options import checked
@@ -137,11 +138,12 @@ class RunHandle(abc.ABC, Generic[T]):
         Raises:
             TimeoutError: If the run takes longer; it goes on.
         """
-        until = None if timeout is None else Clock.monotonic() + timeout
+        began = Clock.monotonic()
         # In slices, so that an interrupt is noticed.
         while not self.wait(bridge.SLICE_SECONDS):
-            if until is not None and Clock.monotonic() >= until:
-                raise TimeoutError(f"The run is not done after {timeout:g} s; it goes on.")
+            if timeout is not None and Clock.monotonic() >= began + timeout:
+                waited = durations.given(timeout)
+                raise TimeoutError(f"The run is not done after {waited}; it goes on.")
         return self._finished()
 
     def __await__(self) -> Generator[Any, None, T]:
@@ -263,7 +265,7 @@ class RunHandle(abc.ABC, Generic[T]):
     # --------------------------------------------------------------------- on show
 
     def _repr_html_(self) -> str:
-        return f"<code>{html.escape(repr(self))}</code>"
+        return f"<code>{html_text(repr(self))}</code>"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.status().line(self.unit)}, project {self.project!r}>"

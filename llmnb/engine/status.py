@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
+from llmnb.display import money
+
 LATENCIES_SHOWN = 150
 """Latencies that a snapshot has at most."""
 
@@ -375,27 +377,7 @@ class StatusSnapshot:
     @property
     def cost_text(self) -> str:
         """Dollars spent as a person reads them: `$0`, `$0.0123`, `$3.21`, `unknown`."""
-        return usd_text(self.counts.usd, unknown=self.counts.num_unpriced > 0)
-
-
-def usd_text(usd: float | None, *, unknown: bool = False) -> str:
-    """Return dollars as text: four decimals below one dollar, two above.
-
-    Example:
-        >>> usd_text(0), usd_text(0.01234), usd_text(3.214), usd_text(None)
-        ('$0', '$0.0123', '$3.21', 'unknown')
-    """
-    if usd is None or (unknown and usd == 0):
-        return "unknown"
-    if usd == 0:
-        text = "$0"
-    elif usd < 0.0001:
-        text = "<$0.0001"
-    elif usd < 1:
-        text = f"${usd:.4f}"
-    else:
-        text = f"${usd:,.2f}"
-    return f"{text} + unknown" if unknown else text
+        return money.usd(self.counts.usd, more_unknown=self.counts.num_unpriced > 0)
 
 
 class Clock:

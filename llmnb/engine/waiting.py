@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable
 from typing import Literal
 
+from llmnb.display import durations, moments, numbers
 from llmnb.engine.gate import Gate
 from llmnb.engine.status import Clock, State
 from llmnb.engine.target import Target
@@ -70,26 +70,22 @@ def _whose(gate: Gate, kind: Literal["requests", "tokens"], limit: float | None,
     return ", announced" if left is None else f", announced, {left:,.0f} left"
 
 
-def _clock(seconds: float) -> str:
-    """Return the time of day so many seconds from now, with its date where it is far away."""
-    form = "%H:%M:%S" if seconds < 43_200 else "%Y-%m-%d %H:%M"
-    return time.strftime(form, time.localtime(Clock.wall() + seconds))
-
-
 def _sentence(provider: str, gate: Gate, now: float, run: object) -> str:
     admission, limits, ahead = gate.account.admission, gate.account.limits(run), gate.ahead_of(run)
     behind = "" if ahead is None else f", behind {ahead}"
     match gate.reason(run):
         case "pause" if not math.isinf(admission.paused_until):
             left = max(0.0, admission.paused_until - now)
+            at = moments.coming(left, Clock.wall())
             return (
                 f"Waiting on {provider}: it asked for a pause (Retry-After). "
-                f"{left:.0f} s left, then sending at {_clock(left)}."
+                f"{durations.remaining(left)} left, then sending at {at}."
             )
         case "breaker":
             failures = gate.health.breaker.failures
             wait = gate.health.breaker.wait(now)
-            probe = "a probe is out" if math.isinf(wait) else f"one probe at {_clock(wait)}"
+            at = "" if math.isinf(wait) else moments.coming(wait, Clock.wall())
+            probe = f"one probe at {at}" if at else "a probe is out"
             last = f"{failures:,} failures in a row" if failures > 1 else "it keeps failing"
             cause = f" ({gate.health.cause})" if gate.health.cause else ""
             return f"Waiting on {provider}: {last}{cause}, {probe}."
@@ -102,7 +98,7 @@ def _sentence(provider: str, gate: Gate, now: float, run: object) -> str:
             per_minute = limits.requests_per_minute
             if kind == "tokens":
                 per_minute = limits.tokens_per_minute
-            what = kind if per_minute is None else f"{per_minute:,.0f} {kind}/min"
+            what = kind if per_minute is None else f"{numbers.limit(per_minute)} {kind}/min"
             whose = _whose(gate, kind, per_minute, now)
             return f"Waiting on {provider}’s limit of {what}{whose}{behind}."
         case "start":

@@ -11,7 +11,6 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import functools
-import time
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 from llmnb import bridge
 from llmnb.decide.admission import DEFAULT_CONCURRENCY
 from llmnb.decide.hedge import Hedger
+from llmnb.display import moments
 from llmnb.engine import collector, telling
 from llmnb.engine.attempt import Answered
 from llmnb.engine.backlog import Backlog
@@ -119,7 +119,7 @@ class Walk:
 
     def __str__(self) -> str:
         """Return how another run's card names this one."""
-        begun = time.strftime("%H:%M:%S", time.localtime(self.started_at))
+        begun = moments.clock(self.started_at)
         return f"run “{self.store.name}” of {begun}"
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pandas as pd
 
+from llmnb.display.escape import visible
 from llmnb.errors import ConfigurationError
 from llmnb.frames import placing
 from llmnb.frames.answers import Outcomes, column
@@ -17,7 +18,6 @@ from llmnb.frames.foreign import Foreign
 from llmnb.frames.job import Job, asking, questions
 from llmnb.frames.options import Options
 from llmnb.models.asking import Endpoint, Model, is_model
-from llmnb.models.figures import visible
 from llmnb.models.guests import Guest
 from llmnb.models.llm_model import LLMModel
 from llmnb.records import Outcome

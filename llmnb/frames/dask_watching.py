@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llmnb import progress
+from llmnb.display.escape import visible
 from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.status import Clock, Sample, State, StatusSnapshot
 from llmnb.errors import ConfigurationError
 from llmnb.frames import dask_cluster, dask_status
-from llmnb.models.figures import visible
 from llmnb.progress import Bars
 from llmnb.records import Outcome
 

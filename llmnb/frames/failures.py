@@ -6,9 +6,9 @@ import sys
 import warnings
 from typing import Any
 
+from llmnb.display.escape import visible
 from llmnb.engine.handle import AnyRun
 from llmnb.errors import RowsFailed
-from llmnb.models.figures import visible
 
 _CAUSES_SHOWN = 5
 

@@ -17,10 +17,10 @@ from typing import Any
 from llmnb import bridge
 from llmnb.adapters.files import open_to_read
 from llmnb.adapters.http import HttpClient
+from llmnb.display.escape import visible
 from llmnb.engine.source import Slow
 from llmnb.errors import InputError, LLMNBError, RedirectRefused
 from llmnb.frames.template import is_missing
-from llmnb.models.figures import visible
 
 LARGEST_BYTES = 20 * 2**20
 """No picture is larger; providers refuse larger ones anyway."""

@@ -34,7 +34,7 @@ class PolarsComparison:
     """A row for each model: its name in ``model``, and the figures."""
 
     def __repr__(self) -> str:
-        from llmnb.models.figures import visible
+        from llmnb.display.escape import visible
 
         return "\n".join(map(visible, f"{self.models}\n\n{self.answers}".split("\n")))
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from llmnb.adapters import files, tiny_model
+from llmnb.display import durations
 from llmnb.errors import ConfigurationError
 from llmnb.generation.vllm_generate import ModelGenerator
 from llmnb.generation.vllm_logprobs import total
@@ -47,7 +48,8 @@ def check(model: str, max_new_tokens: int, **options: Any) -> list[str]:
     """Load a model, generate in two ways, and return what is wrong with the result."""
     began = time.monotonic()
     generator = ModelGenerator(model, **options)
-    print(f"loaded {model} in {time.monotonic() - began:.1f} s, {generator.max_model_len} tokens")
+    took = durations.span(time.monotonic() - began)
+    print(f"loaded {model} in {took}, {generator.max_model_len} tokens")
     prompts = list(PROMPTS)
     final, outputs, prompt_logprobs, output_logprobs = generator.generate_vllm(
         prompts, temperature=0.7, max_new_tokens=max_new_tokens

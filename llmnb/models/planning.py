@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
@@ -11,10 +10,12 @@ from typing import Any
 
 from llmnb import settings
 from llmnb.adapters import prices, tokens
-from llmnb.engine.status import usd_text
+from llmnb.display import durations, money, numbers
+from llmnb.display.aligned import leader
+from llmnb.display.escape import visible
+from llmnb.display.html_pieces import box, cell, headline, line, table
 from llmnb.errors import ConfigurationError
 from llmnb.models.asking import Asking, Duplicates, Endpoint, Model, given_url
-from llmnb.models.figures import leader, short, span, visible
 from llmnb.models.preparer import Preparer
 from llmnb.options import checked
 from llmnb.rates import Rate
@@ -123,10 +124,10 @@ class Plan:
     def _waits(self) -> dict[str, float]:
         waits = {}
         if limit := self.max_requests_per_minute:
-            waits[f"{limit:,.10g} requests/min"] = self.to_ask / limit
+            waits[f"{numbers.limit(limit)} requests/min"] = self.to_ask / limit
         if limit := self.max_tokens_per_minute:
             both = self.prompt_tokens + self.answer_tokens_bound
-            waits[f"{short(limit)} tokens/min"] = both / limit
+            waits[f"{numbers.limit(limit)} tokens/min"] = both / limit
         return waits
 
     def start(self, rows: int | None = None) -> Any:
@@ -151,7 +152,7 @@ class Plan:
         lines = [f"{visible(self.model)} would be asked {self.to_ask:,} questions", ""]
         always = ("rows", "  to ask")
         lines += [
-            leader(name, value, note)
+            f"  {leader(name, value, note)}"
             for name, value, note in self._lines(length_option)
             if value != "0" or name in always
         ]
@@ -165,14 +166,18 @@ class Plan:
             ("  merged", f"{self.merged:,}", "identical to another row"),
             ("  already kept", f"{self.kept:,}", "cost nothing"),
             ("  to ask", f"{self.to_ask:,}", ""),
-            ("tokens in", f"≈{short(self.prompt_tokens)}", ""),
-            ("tokens out", f"≤{short(self.answer_tokens_bound)}", self._length(length_option)),
+            ("tokens in", f"≈{numbers.short(self.prompt_tokens)}", ""),
+            (
+                "tokens out",
+                f"≤{numbers.short(self.answer_tokens_bound)}",
+                self._length(length_option),
+            ),
             ("cost", self.cost_text, f"prices of {visible(self.prices_date)}"),
         ]
         if self.budget_usd is not None:
-            lines.append(("budget", usd_text(self.budget_usd), self._budget_words()))
+            lines.append(("budget", money.usd(self.budget_usd), self._budget_words()))
         if self.minutes is not None:
-            lines.append(("time", f"≥{span(60 * self.minutes)}", "under these limits"))
+            lines.append(("time", f"≥{durations.rough(60 * self.minutes)}", "under these limits"))
         return lines
 
     def _length(self, option: str) -> str:
@@ -188,29 +193,19 @@ class Plan:
     @property
     def cost_text(self) -> str:
         """The range of the cost as a person reads it."""
-        low, high = self.usd_low, self.usd_high
-        if low is None or high is None:
-            return "unknown"
-        return usd_text(low) if high == low else f"{usd_text(low)} to {usd_text(high)}"
+        return money.usd_range(self.usd_low, self.usd_high)
 
     def __str__(self) -> str:
         return self.text()
 
     def _repr_html_(self) -> str:
-        cell = 'style="text-align:{};padding:1px 12px 1px 0"'
-        rows = "".join(
-            f"<tr><td {cell.format('left')}>{html.escape(name.strip())}</td>"
-            f"<td {cell.format('right')}>{html.escape(value)}</td>"
-            f"<td {cell.format('left')}>{html.escape(note)}</td></tr>"
+        rows = [
+            (cell(name.strip(), head="row"), cell(value, align="right"), cell(note))
             for name, value, note in self._lines("max_tokens")
-        )
-        who = html.escape(visible(self.model)), html.escape(visible(self.project))
-        return (
-            # Else two dollar signs are a formula to the page's typesetter.
-            '<div class="tex2jax_ignore mathjax_ignore">'
-            f"<p><b>{self.to_ask:,} to send</b> to {who[0]}, project {who[1]}</p>"
-            f'<table style="font-variant-numeric:tabular-nums">{rows}</table>'
-            "<p>Nothing was sent.</p></div>"
+        ]
+        who = f"to {visible(self.model)}, project {visible(self.project)}"
+        return box(
+            headline(f"{self.to_ask:,} to send", who), table(rows), line("Nothing was sent.")
         )
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from llmnb.display.money import usd
+from llmnb.display.texts import cut
 from llmnb.errors import LLMNBError
 from llmnb.models import logprobs
 from llmnb.models.logprobs import TokenLogprobs
@@ -128,8 +130,7 @@ class LLMResult:
         return self.text or ""
 
     def __repr__(self) -> str:
-        text = self.text or ""
-        said = repr(text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…")
+        said = repr(cut(self.text or "", _MAX_SHOWN))
         parts = ["no answer" if self.text is None else said]
         if self.tool_calls:
             parts.append(f"calls {', '.join(repr(one.name)[1:-1] for one in self.tool_calls)}")
@@ -142,7 +143,7 @@ class LLMResult:
         if self.cached:
             parts.append("from the store")
         elif self.cost is not None:
-            parts.append(f"${self.cost:.2g}")
+            parts.append(usd(self.cost))
         if self.simulated:
             parts.append("simulated")
         return f"<LLMResult {', '.join(parts)}>"

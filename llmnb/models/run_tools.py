@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from llmnb.display import durations
+from llmnb.display.escape import visible
 from llmnb.engine.budget import SharedBudget
 from llmnb.errors import ConfigurationError, SchemaMismatch
 from llmnb.models.messages import Conversation, Message, messages_of
@@ -55,7 +57,7 @@ class ToolUse:
 
     def __str__(self) -> str:
         outcome = f"failed: {_short(self.error)}" if self.error else _short(self.result)
-        return f"{_plain(self.call.name)}({_short(self.call.arguments)}) → {outcome}"
+        return f"{_short(self.call.name)}({_short(self.call.arguments)}) → {outcome}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -236,7 +238,8 @@ class _Box:
             async with asyncio.timeout(self.timeout):
                 return _written(await _called(function, given)), None
         except TimeoutError:
-            return "", f"it took longer than {self.timeout:g} s" if self.timeout else "timed out"
+            limit = f"longer than {durations.given(self.timeout)}" if self.timeout else "too long"
+            return "", f"it took {limit}"
         except Exception as fault:  # the model is told, and may try otherwise
             return "", f"{type(fault).__name__}: {fault}"[:2000]
 
@@ -299,11 +302,4 @@ def _shown_here() -> OnUse | None:
 
 
 def _short(text: str) -> str:
-    plain = _plain(text)
-    return plain if len(plain) <= _MAX_SHOWN else plain[: _MAX_SHOWN - 1] + "…"
-
-
-def _plain(text: str) -> str:
-    """Return text on one line in which nothing can move a cursor or hide."""
-    shown = (one if one.isprintable() else repr(one)[1:-1] for one in text[: 2 * _MAX_SHOWN])
-    return "".join(shown)
+    return visible(text, longest=_MAX_SHOWN)

@@ -6,7 +6,10 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmnb.notebook import markdown, rewritten, words
+from llmnb.display import durations, money
+from llmnb.display.escape import markdown_text, visible, visible_lines
+from llmnb.display.html_pieces import INERT
+from llmnb.notebook import markdown, rewritten
 from llmnb.notebook.forms import Form, Table
 from llmnb.notebook.pieces import foot_html, pretty_json, table_html
 from llmnb.records import Outcome
@@ -36,7 +39,7 @@ class Answer:
         return self.text
 
     def __repr__(self) -> str:
-        return f"<Answer {words.visible(self.text, longest=60)!r} {self.foot}>"
+        return f"<Answer {visible(self.text, longest=60)!r} {self.foot}>"
 
     @property
     def text(self) -> str:
@@ -62,14 +65,14 @@ class Answer:
     @property
     def foot(self) -> str:
         """Who answered, how fast, for how much; on one line."""
-        parts = [words.visible(self.model, longest=100) or "unknown model"]
+        parts = [visible(self.model, longest=100) or "unknown model"]
         if self.outcome.simulated:
             parts.append("simulated")
         if self.outcome.is_cached:
             parts.append("from the cache")
         elif self.seconds is not None:
-            parts.append(words.latency(self.seconds))
-        parts.append(words.usd(self.usd))
+            parts.append(durations.latency(self.seconds))
+        parts.append(money.usd(self.usd))
         return " · ".join(parts)
 
     # -------------------------------------------------------------------------- on show
@@ -93,19 +96,19 @@ class Answer:
             body = markdown.preformatted(markdown.cut(self.text)[0])
         else:
             body = markdown.to_html(self.text)
-        return f'<div class="{markdown.INERT}">{body}{foot_html(self.foot)}</div>'
+        return f'<div class="{INERT}">{body}{foot_html(self.foot)}</div>'
 
     def _markdown(self) -> str:
         if self.form in ("markdown", "table"):
             body = rewritten.to_markdown(self.text)
         else:
             body = rewritten.fenced(markdown.cut(self._plain())[0])
-        return f"{body}\n\n*{rewritten.plain(self.foot)}*"
+        return f"{body}\n\n*{markdown_text(self.foot)}*"
 
     def _plain(self) -> str:
         if self.form == "json":
-            return markdown.to_text(pretty_json(self.value))
-        return markdown.to_text(str(self.value) if self.form == "code" else self.text)
+            return visible_lines(pretty_json(self.value))
+        return visible_lines(str(self.value) if self.form == "code" else self.text)
 
     def stands_in(self, cell: int) -> None:
         """Note that a cell shows it already, so that it is not shown there twice."""

@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from llmnb import settings
+from llmnb.display.escape import visible
+from llmnb.display.texts import counted
 from llmnb.engine.status import Clock
 from llmnb.errors import InputError, LLMNBError, StoreError
-from llmnb.notebook import shelf, shelf_page, shelf_words, words
+from llmnb.notebook import shelf, shelf_page, shelf_words
 from llmnb.notebook.desk import Desk
 from llmnb.notebook.surface import Bundle, Place, Surface, static_text
 from llmnb.store import clearing, layout, names, projects, reading, search, transfer
@@ -217,7 +219,7 @@ class CacheManager(Surface):
         try:
             job()
         except LLMNBError as error:
-            self._say(turn, "fault", text=words.visible(str(error).split("\n")[0], longest=400))
+            self._say(turn, "fault", text=visible(str(error).split("\n")[0], longest=400))
         except Exception as error:  # the page must hear of a fault of ours, too
             logger.exception("the cache manager could not do it; please report this")
             self._say(turn, "fault", text=f"This could not be done ({type(error).__name__}).")
@@ -267,11 +269,11 @@ class CacheManager(Surface):
                 written = path.name
         except OSError as error:
             raise StoreError(f"{folder} cannot be written to: {error.strerror}.") from None
-        what = written if len(places) == 1 else words.counted(len(places), "file")
+        what = written if len(places) == 1 else counted(len(places), "file")
         said = [
             "",
             f"Wrote {shelf_words.answers(count)}",
-            f" to {words.visible(what)} in {shelf_words.where(folder)}.",
+            f" to {visible(what)} in {shelf_words.where(folder)}.",
         ]
         self._say(turn, "exported", parts=said)
 

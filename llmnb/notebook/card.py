@@ -8,11 +8,14 @@ stressed, plain, and so on.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Collection
 from typing import Any, Literal
 
+from llmnb.display import durations, moments, money, numbers
+from llmnb.display.escape import visible
+from llmnb.display.texts import counted
 from llmnb.engine.status import FailureCause, ModelShare, StatusSnapshot
-from llmnb.notebook import words
 from llmnb.notebook.charts import charts
 from llmnb.notebook.tally import Tally, tally
 
@@ -68,7 +71,7 @@ def card(
         "view": view,
         "title": _TITLES[view],
         "subject": _subject(status, asked),
-        "region": f"Run of project {words.visible(status.project, longest=80)}",
+        "region": f"Run of project {visible(status.project, longest=80)}",
         "simulated": int(status.simulated),
         "says": _spoken(status, rows),
     }
@@ -79,7 +82,7 @@ def card(
         **shown,
         # A pulse: a page that hears nothing for long knows that the kernel is gone.
         "pulse": 0 if is_over(view) else int(now) // 5,
-        "seen": words.clock(now - now % 5),
+        "seen": moments.clock(now - now % 5),
         "buttons": _buttons(view, holds_kernel),
         "hero": _hero(status, rows, view, 0.0 if since is None else now - since),
         "legend": [f"{rows.reused:,} reused", f"{rows.merged:,} merged"],
@@ -116,21 +119,21 @@ def _is_held_back(status: StatusSnapshot) -> bool:
 
 def _subject(status: StatusSnapshot, asked: str) -> str:
     asked = asked or ", ".join(status.models)
-    project = words.visible(status.project, longest=60)
-    return f"{project} · {words.visible(asked, longest=120)}" if asked else project
+    project = visible(status.project, longest=60)
+    return f"{project} · {visible(asked, longest=120)}" if asked else project
 
 
 def _spoken(status: StatusSnapshot, rows: Tally) -> str:
     """Return the card in a breath, for a screen reader."""
     if rows.total is None:
-        said = [words.counted(rows.completed, "row")]
+        said = [counted(rows.completed, "row")]
     else:
         is_done = rows.completed >= rows.total
-        said = [f"{words.percent(rows.completed, rows.total, done=is_done)} %"]
+        said = [f"{numbers.percent(rows.completed, rows.total, done=is_done)} %"]
     if rows.failed:
         said.append(f"{rows.failed:,} failed")
     if (eta := status.eta_seconds) is not None:
-        said.append(words.spoken(eta))
+        said.append(durations.spoken(eta))
     return ", ".join(said)
 
 
@@ -150,22 +153,22 @@ def _buttons(view: View, holds_kernel: bool) -> dict[str, Any]:
 def _hero(status: StatusSnapshot, rows: Tally, view: View, since: float) -> dict[str, Any]:
     over = is_over(view)
     if rows.total is None:
-        far, unit, of = words.count(rows.completed), "", ["", "rows", " so far"]
+        far, unit, of = numbers.count(rows.completed), "", ["", "rows", " so far"]
     else:
-        far = words.percent(rows.completed, rows.total, done=over and not rows.not_sent)
+        far = numbers.percent(rows.completed, rows.total, done=over and not rows.not_sent)
         unit = " %"
-        of = ["", words.count(rows.completed), f" of {words.counted(rows.total, 'row')}"]
+        of = ["", numbers.count(rows.completed), f" of {counted(rows.total, 'row')}"]
     if over:
         minutes = status.seconds / 60
         pace = status.counts.num_requests / minutes if minutes > 0 else 0.0
-        speed = [words.rate(pace), "requests/min", f"for {words.span(status.seconds)}"]
+        speed = [numbers.short(pace), "requests/min", f"for {durations.span(status.seconds)}"]
     elif view in ("paused", "waiting") and not status.in_flight:
         speed = ["0", "requests/min", "0 tokens/min"]  # whatever the last minute's mean says
     else:
         speed = [
-            words.rate(status.requests_per_minute),
+            numbers.short(status.requests_per_minute),
             "requests/min",
-            f"{words.rate(status.tokens_per_minute)} tokens/min",
+            f"{numbers.short(status.tokens_per_minute)} tokens/min",
         ]
     return {
         "far": far,
@@ -180,19 +183,19 @@ def _hero(status: StatusSnapshot, rows: Tally, view: View, since: float) -> dict
 def _left(status: StatusSnapshot, rows: Tally, view: View, since: float) -> list[str]:
     match view:
         case "waiting":
-            return ["nothing sent for ", words.elapsed(since)]
+            return ["nothing sent for ", durations.elapsed(since)]
         case "paused":
-            return [f"paused for {words.elapsed(since)}"]
+            return [f"paused for {durations.elapsed(since)}"]
         case "stopping":
             return ["storing what is in flight"]
         case "stopped":
             return [f"{rows.not_sent:,} not sent"]
         case "finished":
-            return [f"in {words.span(status.seconds)}"]
+            return [f"in {durations.span(status.seconds)}"]
     if (eta := status.eta_seconds) is not None:
-        return ["about ", words.remaining(eta), " left"]
+        return ["about ", durations.remaining(eta), " left"]
     if rows.total is None:
-        return [f"for {words.elapsed(status.seconds)}"]
+        return [f"for {durations.elapsed(status.seconds)}"]
     is_early = status.seconds < ESTIMATING_SECONDS
     return ["estimating time left" if is_early else "time left unknown"]
 
@@ -200,7 +203,7 @@ def _left(status: StatusSnapshot, rows: Tally, view: View, since: float) -> list
 def _money(status: StatusSnapshot, over: bool) -> list[str]:
     counts = status.counts
     unpriced = counts.num_unpriced
-    spent = "unknown" if unpriced and not counts.usd else words.usd(counts.usd)
+    spent = "unknown" if unpriced and not counts.usd else money.usd(counts.usd)
     if spent == "unknown":
         first = "no price known"
     elif unpriced:
@@ -208,11 +211,11 @@ def _money(status: StatusSnapshot, over: bool) -> list[str]:
     elif over:
         first = "spent"
     elif (projected := status.projected_usd) is not None:
-        first = f"of about {words.usd(projected)}"
+        first = f"of about {money.usd(projected)}"
     else:
         first = "so far"
     budget = status.budget_usd
-    second = "no budget set" if budget is None else f"budget {words.usd(budget)}"
+    second = "no budget set" if budget is None else f"budget {money.usd(budget)}"
     return [spent, first, second]
 
 
@@ -233,24 +236,26 @@ def _rail(status: StatusSnapshot, rows: Tally) -> dict[str, Any]:
 
 
 def _ledger(status: StatusSnapshot, now: float, over: bool) -> dict[str, Any]:
+    *counts, clock = counters(status)
+    last = status.counts.time_of_last_rate_limit_error
+    ago = durations.ago(now - last, is_live=True) if last and not over else ""
+    return {"counts": counts, "last": clock, "ago": ago}
+
+
+def counters(status: StatusSnapshot) -> list[str]:
+    """Return the seven counters of requests and the time of the last rate limit error."""
     counts = status.counts
     last = counts.time_of_last_rate_limit_error
-    return {
-        "counts": [
-            words.count(number)
-            for number in (
-                counts.num_tasks_started,
-                counts.num_tasks_in_progress,
-                counts.num_tasks_succeeded,
-                counts.num_tasks_failed,
-                counts.num_rate_limit_errors,
-                counts.num_api_errors,
-                counts.num_other_errors,
-            )
-        ],
-        "last": words.clock(last) if last else "none",
-        "ago": words.ago(now - last) if last and not over else "",
-    }
+    figures = (
+        counts.num_tasks_started,
+        counts.num_tasks_in_progress,
+        counts.num_tasks_succeeded,
+        counts.num_tasks_failed,
+        counts.num_rate_limit_errors,
+        counts.num_api_errors,
+        counts.num_other_errors,
+    )
+    return [*map(numbers.count, figures), moments.clock(last) if last else "none"]
 
 
 # ------------------------------------------------------------------------- because
@@ -258,8 +263,8 @@ def _ledger(status: StatusSnapshot, now: float, over: bool) -> dict[str, Any]:
 
 def _because(status: StatusSnapshot, rows: Tally, view: View, holds_kernel: bool) -> dict[str, Any]:
     saved = status.counts.saved_usd
-    said = {"glyph": "arrow", "tone": "", "saved": f"saved {words.usd(saved)}" if saved else ""}
-    text = words.visible(status.waiting_on, longest=400)
+    said = {"glyph": "arrow", "tone": "", "saved": f"saved {money.usd(saved)}" if saved else ""}
+    text = visible(status.waiting_on, longest=400)
     match view:
         case "stopped":
             return {**said, "glyph": "stop", "saved": "", "parts": [_stopped(status, rows)]}
@@ -280,19 +285,32 @@ def _because(status: StatusSnapshot, rows: Tally, view: View, holds_kernel: bool
         said["saved"] = ""
         text += (
             " This cell holds the kernel: press ■ in the toolbar to stop and keep "
-            f"{words.counted(rows.good, 'row')}."
+            f"{counted(rows.good, 'row')}."
         )
-    return {**said, "parts": words.parts(text)}
+    return {**said, "parts": _stressed(text)}
+
+
+_LEFT = re.compile(r"((?:\d[\d,]* (?:s|min|h|d) )+left)")
+
+
+def _stressed(sentence: str) -> list[str]:
+    """Return a sentence cut into plain and stressed pieces, in turn; the time left is stressed.
+
+    Example:
+        >>> _stressed("It asked for 12 s. 1 min 8 s left, then sending.")
+        ['It asked for 12 s. ', '1 min 8 s left', ', then sending.']
+    """
+    return _LEFT.split(sentence)
 
 
 def _stopped(status: StatusSnapshot, rows: Tally) -> str:
-    when = f" at {words.clock(status.ended_at)}" if status.ended_at is not None else ""
+    when = f" at {moments.clock(status.ended_at)}" if status.ended_at is not None else ""
     return f"Stopped{when}. {again(rows)}"
 
 
 def again(rows: Tally) -> str:
     """Return what to do after a stop."""
-    missing = f"{words.counted(rows.not_sent, 'row')} not sent"
+    missing = f"{counted(rows.not_sent, 'row')} not sent"
     if not rows.failed:
         return f"Run the cell again: only the {missing} {_is_are(rows.not_sent)} asked."
     return f"Run the cell again: only the {missing} and the {rows.failed:,} failed are asked."
@@ -304,10 +322,8 @@ def _is_are(number: int) -> str:
 
 def _finished(rows: Tally) -> str:
     if rows.is_whole:
-        return f"All {words.counted(rows.good, 'row')} answered."
-    return (
-        f"{rows.good:,} of {words.counted(rows.completed, 'row')} answered; {rows.failed:,} failed."
-    )
+        return f"All {counted(rows.good, 'row')} answered."
+    return f"{rows.good:,} of {counted(rows.completed, 'row')} answered; {rows.failed:,} failed."
 
 
 # ------------------------------------------------------------------------- details
@@ -323,12 +339,12 @@ def _models(shares: tuple[ModelShare, ...]) -> list[list[Any]]:
     widest = shares[0].share if len(shares) >= 5 and shares[0].share > 0 else 1.0
     rows: list[list[Any]] = [
         [
-            words.visible(one.name, longest=120),
+            visible(one.name, longest=120),
             round(100 * one.share / widest, 1),
-            words.share(one.share),
-            words.count(one.rows),
-            words.latency(one.p50),
-            words.usd(one.usd),
+            numbers.share(one.share),
+            numbers.count(one.rows),
+            durations.latency(one.p50),
+            money.usd(one.usd),
         ]
         for one in shown
     ]
@@ -338,12 +354,12 @@ def _models(shares: tuple[ModelShare, ...]) -> list[list[Any]]:
         cost = None if None in prices else sum(one for one in prices if one is not None)
         rows.append(
             [
-                words.counted(len(rest), "other"),
+                counted(len(rest), "other"),
                 round(min(100.0, 100 * part / widest), 1),
-                words.share(part),
-                words.count(sum(one.rows for one in rest)),
+                numbers.share(part),
+                numbers.count(sum(one.rows for one in rest)),
                 "–",
-                words.usd(cost),
+                money.usd(cost),
             ]
         )
     return rows
@@ -356,13 +372,13 @@ def _extra(status: StatusSnapshot) -> str:
         said.append(f"{counts.num_retried:,} retried")
     if counts.num_hedged:
         bound = (
-            f", at most {words.usd(status.counts.hedge_usd)} for replies not kept"
+            f", at most {money.usd(status.counts.hedge_usd)} for replies not kept"
             if status.counts.hedge_usd
             else ""
         )
         said.append(f"{counts.num_hedged:,} hedged{bound}")
     if counts.num_unsaved:
-        said.append(f"{words.counted(counts.num_unsaved, 'answer')} not saved, kept in memory")
+        said.append(f"{counted(counts.num_unsaved, 'answer')} not saved, kept in memory")
     return " · ".join(said)
 
 
@@ -389,11 +405,11 @@ def cause_line(one: FailureCause, label: str, *, is_chosen: bool | None = None) 
         is_chosen: Whether a button that can be taken back was pressed; None for one that acts
             at once.
     """
-    cause = words.visible(one.words, longest=60)
+    cause = visible(one.words, longest=60)
     rows = f"the {one.rows:,} rows" if one.rows != 1 else "the row"
     return {
-        "texts": [words.count(one.rows), cause[:1].upper() + cause[1:], example(one)],
-        "cause": words.visible(one.kind, longest=80),
+        "texts": [numbers.count(one.rows), cause[:1].upper() + cause[1:], example(one)],
+        "cause": visible(one.kind, longest=80),
         "label": label,
         "says": f"{label}: {rows} failed for “{cause}”" if label else "",
         "chosen": -1 if is_chosen is None else int(is_chosen),
@@ -402,4 +418,4 @@ def cause_line(one: FailureCause, label: str, *, is_chosen: bool | None = None) 
 
 def example(one: FailureCause) -> str:
     """Return the first row that failed for a cause, and what its error said."""
-    return f"row {one.first_row:,}: {words.visible(one.example, longest=EXAMPLE_LENGTH)}"
+    return f"row {one.first_row:,}: {visible(one.example, longest=EXAMPLE_LENGTH)}"

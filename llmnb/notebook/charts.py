@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from llmnb.display import durations, numbers
 from llmnb.engine.status import PoolStatus, Sample, StatusSnapshot
-from llmnb.notebook import words
 
 _BASE = 46.0
 _TOP = 6.4
@@ -78,23 +78,23 @@ def _throughput(
     named = known if len(set(known)) == 1 and not any(pool.learned for pool in pools) else []
     of_limit = f"limit {_limit(limit)}" if limit is not None else "no limit known"
     return {
-        "now": words.rate(present),
+        "now": numbers.short(present),
         "line": _line(values, end, top),
         "limit": _y(limit, top) if limit is not None and top else "",
         "hits": "".join(
             f"M{_x(sample.seconds, end)} 46v-5" for sample in refused if sample.refusals
         ),
         "axis": of_limit,
-        "label": f"{name}: now {words.rate(present)}, {of_limit}",
+        "label": f"{name}: now {numbers.short(present)}, {of_limit}",
         "used": round(100 * used, 1),
-        "used_text": words.share(used) if limit else "none yet",
-        "field": words.amount(named[0]) if named and len(known) == len(limits) else "",
+        "used_text": numbers.share(used) if limit else "none yet",
+        "field": numbers.amount(named[0]) if named and len(known) == len(limits) else "",
         "binds": int(binds),
     }
 
 
 def _limit(limit: float) -> str:
-    return words.count(limit) if limit < 10_000 else words.rate(limit)
+    return numbers.limit(limit) if limit < 10_000 else numbers.short(limit)
 
 
 def _line(values: Sequence[tuple[float, float]], end: float, top: float) -> str:
@@ -121,7 +121,7 @@ def latency_chart(status: StatusSnapshot) -> dict[str, Any]:
         place = _logarithmic(min(seconds), max(seconds))
         ticks = "".join(f"M{place(one):.1f} 18v22" for one in seconds)
         labels = [
-            [round(place(one), 1), _axis_label(one)] for one in _LABELS if 3 < place(one) < 97
+            [round(place(one), 1), durations.given(one)] for one in _LABELS if 3 < place(one) < 97
         ]
         marks = _marks(status, place)
         axis = "".join(f"M{position} 12v34" for position, _, _ in marks)
@@ -161,15 +161,11 @@ def _marks(status: StatusSnapshot, place: Any) -> list[list[Any]]:
     ]
 
 
-def _axis_label(seconds: float) -> str:
-    return f"{seconds:g} s"
-
-
 def _quantiles(status: StatusSnapshot) -> str:
     if status.p50 is None:
         return "none yet"
-    text = f"p50 {words.latency(status.p50)}"
-    return text if status.p95 is None else f"{text} · p95 {words.latency(status.p95)}"
+    text = f"p50 {durations.latency(status.p50)}"
+    return text if status.p95 is None else f"{text} · p95 {durations.latency(status.p95)}"
 
 
 def _places(status: StatusSnapshot) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from llmnb.display.escape import visible
 from llmnb.errors import SchemaMismatch
-from llmnb.notebook import markdown, words
+from llmnb.notebook import markdown
 
 Form = Literal["markdown", "text", "json", "code", "table"]
 """How an answer is asked for, read and shown."""
@@ -62,7 +63,7 @@ def read(text: str, form: Form) -> Any:
 
 
 def _mismatch(wanted: str, text: str) -> SchemaMismatch:
-    start = words.visible(" ".join(text.split()), longest=120)
+    start = visible(" ".join(text.split()), longest=120)
     return SchemaMismatch(
         f"The answer is not {wanted}: it begins {start!r}.\n"
         "Run the cell again with --no-cache to ask anew, or with another -f to take it as it is.",

@@ -6,6 +6,8 @@ import sys
 import threading
 from typing import Any
 
+from llmnb.display.escape import visible_lines
+from llmnb.display.html_pieces import INERT
 from llmnb.engine.status import Clock
 from llmnb.notebook import markdown
 from llmnb.notebook.surface import TICK_SECONDS, Bundle, Place
@@ -72,8 +74,8 @@ class PageText(LiveText):
         tail = text[-LONGEST_LIVE:]
         shown = "… " + tail if len(tail) < len(text) else tail
         bundle = {
-            "text/html": f'<div class="{markdown.INERT}">{markdown.preformatted(shown)}</div>',
-            "text/plain": markdown.to_text(shown),
+            "text/html": f'<div class="{INERT}">{markdown.preformatted(shown)}</div>',
+            "text/plain": visible_lines(shown),
         }
         if self._place is None:
             self._place = Place(bundle)
@@ -90,11 +92,11 @@ class TerminalText(LiveText):
     """Text printed as it comes; what was printed stays."""
 
     def _show(self, text: str) -> None:
-        print(markdown.to_text(text[self._count :]), end="", flush=True)
+        print(visible_lines(text[self._count :]), end="", flush=True)
 
     def _end(self, bundle: Bundle) -> bool:
         text = self.text
-        print(markdown.to_text(text[self._count :]), flush=True)
+        print(visible_lines(text[self._count :]), flush=True)
         return True
 
 

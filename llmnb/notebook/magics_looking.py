@@ -13,8 +13,10 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from llmnb import settings
+from llmnb.display import money
+from llmnb.display.escape import visible
+from llmnb.display.texts import counted
 from llmnb.errors import ConfigurationError, LLMNBError
-from llmnb.notebook import words
 from llmnb.notebook.options import argument, arguments, parsed
 from llmnb.notebook.plain_errors import plain_errors
 from llmnb.notebook.report import Report
@@ -135,7 +137,7 @@ def _clear(args: argparse.Namespace, root: Path) -> None:
     there = {one.name: one for one in projects.list_projects(root)}
     unknown = [name for name in args.projects if projects.find(name, root) is None]
     if unknown:
-        known = ", ".join(words.visible(name) for name in there) or "none"
+        known = ", ".join(visible(name) for name in there) or "none"
         raise ConfigurationError(
             f"There is no project {unknown[0]!r}; nothing was cleared. There is: {known}."
         )
@@ -144,9 +146,9 @@ def _clear(args: argparse.Namespace, root: Path) -> None:
         return
     report = clearing.clear("full" if args.all else args.projects, root, to_trash=True)
     for name, count in report.removed.items():
-        price = words.usd(there[name].usd) if name in there else "unknown"
+        price = money.usd(there[name].usd) if name in there else "unknown"
         print(
-            f"Cleared {words.counted(count, 'answer')} of {words.visible(name)}; "
+            f"Cleared {counted(count, 'answer')} of {visible(name)}; "
             f"buying them again would cost {price}."
         )
     if report.elsewhere:
@@ -162,4 +164,4 @@ def _undo(root: Path) -> None:
         raise LLMNBError("There is nothing to undo.")
     token, name = trashed[0]
     count = clearing.undo(token, root)
-    print(f"Brought {words.counted(count, 'answer')} of {words.visible(name)} back.")
+    print(f"Brought {counted(count, 'answer')} of {visible(name)} back.")

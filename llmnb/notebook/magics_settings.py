@@ -9,6 +9,8 @@ from IPython.core.error import StdinNotImplementedError, UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from llmnb import settings
+from llmnb.display import durations, numbers
+from llmnb.display.money import usd
 from llmnb.errors import ConfigurationError, UnknownProvider
 from llmnb.notebook import choices
 from llmnb.notebook.forms import Table
@@ -100,8 +102,8 @@ class SettingsMagics(Magics):
             ("cache_dir", str(settings.cache_dir())),
             *((name, _limit(getattr(now, name))) for name in choices.LIMITS),
             ("burst", now.burst),
-            ("budget_usd", "none" if now.budget_usd is None else f"${now.budget_usd:,.2f}"),
-            ("max_wait", "600 s" if now.max_wait is None else f"{now.max_wait:,g} s"),
+            ("budget_usd", "none" if now.budget_usd is None else usd(now.budget_usd)),
+            ("max_wait", durations.given(600 if now.max_wait is None else now.max_wait)),
             ("good_finish", ", ".join(now.good_finish) or "those that llmnb knows"),
         ]
         shown = [
@@ -168,7 +170,7 @@ def _provider(name: str) -> Provider:
 
 
 def _limit(value: float | None) -> str:
-    return "what the provider allows" if value is None else f"{value:,.10g}"
+    return "what the provider allows" if value is None else numbers.limit(value)
 
 
 def _key_words(count: int) -> str:

@@ -10,12 +10,10 @@ formula is recognised. Control characters and directions are written out.
 from __future__ import annotations
 
 import functools
-import html
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from llmnb.notebook import words
+from llmnb.display.escape import html_lines, html_without_formulas
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -27,13 +25,9 @@ LONGEST = 100_000
 LONGEST_PARSED = 40_000
 """A longer text is shown as it is: some texts take a parser the square of their length."""
 
-INERT = "tex2jax_ignore mathjax_ignore"
-"""Classes that tell the page's typesetter to stay out."""
-
 _TAGS = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote"))
 _TAGS |= {"em", "strong", "s", "table", "thead", "tbody", "tr", "th", "td"}
 _ALIGNED = frozenset(("text-align:left", "text-align:center", "text-align:right"))
-_FORMULA = re.compile(r"[$\\]")
 
 
 @functools.cache
@@ -60,20 +54,6 @@ def cut(text: str) -> tuple[str, str]:
     return text[:LONGEST], f"… {len(text) - LONGEST:,} further characters are in .text"
 
 
-# ------------------------------------------------------------------------------ text
-
-
-def to_text(text: str) -> str:
-    r"""Return text for a terminal or a plain output: lines stay, nothing else acts.
-
-    Example:
-        >>> to_text("one\r\ntwo \x1b[31m")
-        'one\ntwo \\x1b[31m'
-    """
-    lines = text.replace("\r\n", "\n").split("\n")
-    return "\n".join(words.visible(line.replace("\t", "    ")) for line in lines)
-
-
 # ------------------------------------------------------------------------------ HTML
 
 
@@ -88,31 +68,17 @@ def to_html(text: str) -> str:
     """
     shown, note = cut(text)
     found = preformatted(shown) if len(shown) > LONGEST_PARSED else _html(tokens(shown))
-    return found + (f"<p><em>{inert(note)}</em></p>" if note else "")
+    return found + (f"<p><em>{html_without_formulas(note)}</em></p>" if note else "")
 
 
 def preformatted(text: str) -> str:
     """Return text as it is, line by line, with nothing looked for in it."""
-    return f'<pre style="white-space:pre-wrap">{_code(text)}</pre>'
+    return f'<pre style="white-space:pre-wrap">{html_lines(text)}</pre>'
 
 
 def code_block(text: str) -> str:
     """Return code as an element of its own."""
-    return f"<pre><code>{_code(text)}</code></pre>"
-
-
-def _code(text: str) -> str:
-    # Typesetters pass over `pre` and `code`; the wrapper is for those that do not.
-    return _spanned(html.escape(to_text(text), quote=True))
-
-
-def inert(text: str) -> str:
-    """Return text for a page, in which no formula is recognised either."""
-    return _spanned(words.escaped(text.replace("\t", " ")))
-
-
-def _spanned(escaped: str) -> str:
-    return _FORMULA.sub(r"<span>\g<0></span>", escaped)
+    return f"<pre><code>{html_lines(text)}</code></pre>"
 
 
 def _html(found: Iterable[Token]) -> str:
@@ -128,7 +94,7 @@ def _write_html(found: Iterable[Token], out: list[str]) -> None:
         if kind == "inline":
             _write_html(token.children or (), out)
         elif kind == "text":
-            out.append(inert(token.content))
+            out.append(html_without_formulas(token.content))
         elif kind == "softbreak":
             out.append("\n")
         elif kind == "hardbreak":
@@ -136,7 +102,7 @@ def _write_html(found: Iterable[Token], out: list[str]) -> None:
         elif kind == "hr":
             out.append("<hr>\n")
         elif kind == "code_inline":
-            out.append(f"<code>{inert(token.content)}</code>")
+            out.append(f"<code>{html_without_formulas(token.content)}</code>")
         elif kind in ("fence", "code_block"):
             out.append(code_block(token.content.removesuffix("\n")) + "\n")
         elif kind == "image":
@@ -144,14 +110,14 @@ def _write_html(found: Iterable[Token], out: list[str]) -> None:
         elif kind == "link_open":
             href, words_at = str(token.attrs.get("href", "")), len(out)
         elif kind == "link_close":
-            address = f"<code>{inert(href)}</code>"
-            if "".join(out[words_at:]) != inert(href):
+            address = f"<code>{html_without_formulas(href)}</code>"
+            if "".join(out[words_at:]) != html_without_formulas(href):
                 out.append(f" ({address})")
         elif token.tag in _TAGS and kind.endswith(("_open", "_close")):
             if not token.hidden:
                 out.append(_tag(token))
         else:  # nothing else is expected; whatever it is, it is text
-            out.append(inert(token.content))
+            out.append(html_without_formulas(token.content))
 
 
 def _tag(token: Token) -> str:
@@ -168,5 +134,5 @@ def _tag(token: Token) -> str:
 
 
 def _image_html(token: Token) -> str:
-    source = inert(str(token.attrs.get("src", "")))
-    return f"[image: {inert(token.content)} (<code>{source}</code>)]"
+    source = html_without_formulas(str(token.attrs.get("src", "")))
+    return f"[image: {html_without_formulas(token.content)} (<code>{source}</code>)]"

@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from llmnb.notebook import markdown, words
+from llmnb.display.escape import html_text, html_without_formulas
+from llmnb.display.texts import counted
 from llmnb.notebook.forms import Table
 
 ROWS_SHOWN = 200
@@ -18,7 +19,7 @@ _FOOT = "font-size:12px;opacity:.7;margin-top:6px"
 
 def foot_html(foot: str) -> str:
     """Return the small line under an answer."""
-    return f'<div style="{_FOOT}">{words.escaped(foot)}</div>'
+    return f'<div style="{_FOOT}">{html_text(foot)}</div>'
 
 
 def pretty_json(value: Any) -> str:
@@ -52,7 +53,7 @@ def table_html(table: Table, *, right: Sequence[int] = ()) -> str:
         for row in table.rows[:ROWS_SHOWN]
     )
     more = len(table.rows) - ROWS_SHOWN
-    rest = f"<p>… {words.counted(more, 'further row')}</p>" if more > 0 else ""
+    rest = f"<p>… {counted(more, 'further row')}</p>" if more > 0 else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{rest}"
 
 
@@ -65,27 +66,4 @@ def _places(table: Table) -> range:
 
 def cell_html(cell: Any) -> str:
     """Return a cell as text of a page."""
-    return markdown.inert("" if cell is None else str(cell))
-
-
-def table_text(table: Table, *, right: Sequence[int] = ()) -> str:
-    """Return a table as aligned columns.
-
-    Example:
-        >>> print(table_text(Table(("name", "rows"), (("a", "12"), ("bcd", "3"))), right=(1,)))
-        name  rows
-        a       12
-        bcd      3
-    """
-    cells = [
-        [words.visible("" if cell is None else cell, longest=60) for cell in row]
-        for row in (table.columns, *table.rows)
-    ]
-    widths = [max(len(row[place]) for row in cells) for place in _places(table)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if place in right else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    )
+    return html_without_formulas("" if cell is None else str(cell))

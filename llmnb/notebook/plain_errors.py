@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from llmnb.display.escape import visible_lines
 from llmnb.errors import LLMNBError
-from llmnb.notebook import markdown
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,5 +44,5 @@ def message(error: BaseException) -> str:
         >>> message(LLMNBError("red \x1b[31m"))
         'LLMNBError: red \\x1b[31m'
     """
-    text = markdown.to_text(str(error))
+    text = visible_lines(str(error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

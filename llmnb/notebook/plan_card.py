@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from llmnb.display.escape import visible
 from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import LLMNBError
 from llmnb.models.planning import Plan
-from llmnb.notebook import plan_figures, words
+from llmnb.notebook import plan_figures
 from llmnb.notebook.surface import Bundle, Place, Surface, static_text, watch
 
 logger = logging.getLogger("llmnb")
@@ -148,7 +149,7 @@ class PlanCard(Surface):
 
     def _tell(self, error: Exception) -> None:
         first = (str(error).splitlines() or [""])[0] if isinstance(error, LLMNBError) else ""
-        said = words.visible(first or f"It could not begin ({type(error).__name__}).", longest=300)
+        said = visible(first or f"It could not begin ({type(error).__name__}).", longest=300)
         why = {"glyph": "alert", "tone": "bad", "parts": ["", "Nothing was sent.", f" {said}"]}
         # The same error twice must be seen twice.
         self.snapshot = {**self.snapshot, "why": why, "tries": self.snapshot.get("tries", 0) + 1}

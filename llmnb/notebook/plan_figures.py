@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from llmnb.display import durations, html_pieces, money, numbers
+from llmnb.display.escape import visible
+from llmnb.display.palette import PATTERNS
+from llmnb.display.texts import counted
 from llmnb.models.planning import Plan
-from llmnb.notebook import plain_html, words
 
 FIRST_FEW = 10
 """Rows of the smaller button."""
@@ -25,12 +28,12 @@ def view_of(plan: Plan) -> View:
 def figures(plan: Plan) -> dict[str, Any]:
     """Return what the card shows of a plan."""
     view = view_of(plan)
-    project = words.visible(plan.project, longest=80)
+    project = visible(plan.project, longest=80)
     return {
         "view": view,
         "title": "Plan",
         "region": f"Plan for project {project}",
-        "subject": f"{project} · {words.visible(plan.model, longest=160)}",
+        "subject": f"{project} · {visible(plan.model, longest=160)}",
         "hero": {**_count(plan, view), **_time(plan), **_money(plan, view)},
         "rail": _rail(plan),
         "ledger": _ledger(plan),
@@ -44,8 +47,8 @@ def _count(plan: Plan, view: View) -> dict[str, Any]:
     if view == "nothing":
         note = "all answered before" if plan.kept else "nothing to ask"
     return {
-        "count": words.count(plan.to_ask),
-        "of": f"of {words.counted(plan.rows, 'row')}",
+        "count": numbers.count(plan.to_ask),
+        "of": f"of {counted(plan.rows, 'row')}",
         "note": note,
     }
 
@@ -54,39 +57,15 @@ def _time(plan: Plan) -> dict[str, Any]:
     if plan.minutes is None or not plan.to_ask:
         return {"time": [], "pace": ["", ""]}
     number, _, unit = plan.bound_by.partition(" ")
-    return {"time": list(_long(plan.minutes)), "pace": [f"at {number}", unit]}
-
-
-def _long(minutes: float) -> tuple[str, str]:
-    """Return a length of time as one large figure and its unit.
-
-    Example:
-        >>> _long(0.4), _long(6.9), _long(125), _long(600)
-        (('24', 's'), ('7', 'min'), ('2 h 5', 'min'), ('10', 'h'))
-    """
-    if minutes < 0.995:
-        return f"{max(1, round(60 * minutes))}", "s"
-    whole = max(1, round(minutes))
-    if whole < 60:
-        return f"{whole}", "min"
-    hours, rest = divmod(whole, 60)
-    return (f"{hours} h {rest}", "min") if rest else (f"{hours}", "h")
-
-
-def money(plan: Plan) -> str:
-    """Return the range of the cost."""
-    low, high = plan.usd_low, plan.usd_high
-    if low is None or high is None:
-        return "unknown"
-    first, last = words.usd(low), words.usd(high)
-    return first if first == last else f"{first}–{last.removeprefix('$')}"
+    time, _, size = durations.rough(60 * plan.minutes).rpartition(" ")
+    return {"time": [time, size], "pace": [f"at {number}", unit]}
 
 
 def _money(plan: Plan, view: View) -> dict[str, Any]:
-    budget = f"budget {words.usd(plan.budget_usd)}" if plan.budget_usd is not None else ""
+    budget = f"budget {money.usd(plan.budget_usd)}" if plan.budget_usd is not None else ""
     is_over = view == "over"
     if view == "nothing":
-        saved = f"saves about {words.usd(plan.saved_usd)}" if plan.saved_usd else ""
+        saved = f"saves about {money.usd(plan.saved_usd)}" if plan.saved_usd else ""
         return {
             "money": "$0",
             "budget": budget or saved,
@@ -96,15 +75,15 @@ def _money(plan: Plan, view: View) -> dict[str, Any]:
     if plan.usd_high is None:
         fits = "budget cannot be kept" if budget else "name one with a price to know"
         return {"money": "unknown", "budget": "no price for this model", "fits": fits, "over": 0}
-    fits = words.visible(plan.prices_date)
+    fits = visible(plan.prices_date)
     if is_over:
         over = plan.usd_high - (plan.budget_usd or 0.0)
-        fits = f"up to {words.usd(over)} over"
+        fits = f"up to {money.usd(over)} over"
     elif budget:
         fits = "fits"
     if not budget:
         budget = "prices of" if fits else "at most"
-    return {"money": money(plan), "budget": budget, "fits": fits, "over": int(is_over)}
+    return {"money": plan.cost_text, "budget": budget, "fits": fits, "over": int(is_over)}
 
 
 def _paid(plan: Plan) -> tuple[int, int]:
@@ -143,26 +122,26 @@ def _rail(plan: Plan) -> dict[str, Any]:
     said = ", ".join(f"{number:,} {_SAID.get(name, name)}" for name, number in parts if number)
     return {
         "parts": [[name, round(number / whole, 4)] for name, number in parts],
-        "says": f"{said or 'nothing'} of {words.counted(plan.rows, 'row')}",
+        "says": f"{said or 'nothing'} of {counted(plan.rows, 'row')}",
     }
 
 
 def _ledger(plan: Plan) -> list[list[str]]:
     """Return name, pattern and figure of eight counters."""
-    left_out = ["empty", "skip", words.count(plan.empty)]
+    left_out = ["empty", "skip", numbers.count(plan.empty)]
     if plan.wrong:
-        left_out = ["not asked", "failed", words.count(plan.wrong + plan.empty)]
+        left_out = ["not asked", "failed", numbers.count(plan.wrong + plan.empty)]
     is_priced = plan.usd_high is not None
     each = (plan.usd_high or 0.0) / plan.to_ask if plan.to_ask else 0.0
     sent = plan.to_ask > 0
     return [
-        ["rows", "", words.count(plan.rows)],
-        ["reused", "reused", words.count(plan.kept)],
-        ["merged", "merged", words.count(plan.merged)],
-        ["to send", "send", words.count(plan.to_ask)],
+        ["rows", "", numbers.count(plan.rows)],
+        ["reused", "reused", numbers.count(plan.kept)],
+        ["merged", "merged", numbers.count(plan.merged)],
+        ["to send", "send", numbers.count(plan.to_ask)],
         left_out,
-        ["tokens in", "", f"≈ {words.rate(plan.prompt_tokens)}" if sent else "0"],
-        ["tokens out", "", f"≤ {words.rate(plan.answer_tokens_bound)}" if sent else "0"],
+        ["tokens in", "", f"≈ {numbers.short(plan.prompt_tokens)}" if sent else "0"],
+        ["tokens out", "", f"≤ {numbers.short(plan.answer_tokens_bound)}" if sent else "0"],
         ["price per row", "", _each(each, is_priced, sent)],
     ]
 
@@ -172,7 +151,7 @@ def _each(usd: float, is_priced: bool, sent: bool) -> str:
         return "$0"
     if not is_priced:
         return "unknown"
-    return f"≤ {words.usd(usd)}" if usd >= 0.0001 else words.usd(usd)
+    return f"≤ {money.usd(usd)}" if usd >= 0.0001 else money.usd(usd)
 
 
 def _why(plan: Plan, view: View) -> dict[str, Any]:
@@ -186,11 +165,11 @@ def _why(plan: Plan, view: View) -> dict[str, Any]:
         rows = f"at least {least:,}" if most >= plan.to_ask else f"{least:,} to {most:,}"
         rows = f"{least:,}" if least == most else rows
         noun = "row" if rows == "1" else "rows"
-        said = ["", f"{words.usd(plan.budget_usd)} pays for {rows} {noun}."]
+        said = ["", f"{money.usd(plan.budget_usd)} pays for {rows} {noun}."]
         said.append(" The run stops there and keeps them.")
         return {"glyph": "alert", "tone": "bad", "parts": said}
     if plan.wrong:
-        said = ["", f"{words.counted(plan.wrong, 'row')} cannot be asked"]
+        said = ["", f"{counted(plan.wrong, 'row')} cannot be asked"]
         said.append(" and will end as failed rows; nothing is sent for them.")
         return {"glyph": "alert", "tone": "", "parts": said}
     return {"glyph": "arrow", "tone": "", "parts": [_bound(plan)]}
@@ -212,7 +191,7 @@ def _bound(plan: Plan) -> str:
         return f"Bound by the limit of {plan.bound_by}; the time is the shortest possible."
     if places:
         return (
-            f"Bound by the {words.counted(places, 'request')} in flight, by no limit per minute."
+            f"Bound by the {counted(places, 'request')} in flight, by no limit per minute."
             if places > 1
             else "Bound by the one request in flight, by no limit per minute."
         )
@@ -222,7 +201,7 @@ def _bound(plan: Plan) -> str:
 def _buttons(plan: Plan, view: View) -> dict[str, Any]:
     run = f"Run {plan.to_ask:,}"
     if view == "over":
-        run = f"Run until {words.usd(plan.budget_usd)}"
+        run = f"Run until {money.usd(plan.budget_usd)}"
     elif view == "nothing":
         run = "Fill from cache" if plan.kept else ""
     few = f"Run {FIRST_FEW}" if plan.to_ask > FIRST_FEW else ""
@@ -237,17 +216,17 @@ def html(plan: Plan) -> str:
     shown = figures(plan)
     hero, ledger = shown["hero"], shown["ledger"]
     cost = " ".join(filter(None, (hero["money"], f"({hero['budget']})" if hero["budget"] else "")))
-    rail = [(name if name in plain_html.PATTERNS else "rest", part) for name, part in _shares(plan)]
-    return plain_html.box(
-        plain_html.headline("Plan", shown["subject"]),
-        plain_html.line(
+    rail = [(name if name in PATTERNS else "rest", part) for name, part in _shares(plan)]
+    return html_pieces.box(
+        html_pieces.headline("Plan", shown["subject"]),
+        html_pieces.line(
             f"{hero['count']} to send {hero['of']}, {hero['note']}"
             + (f"; {' '.join(hero['time'])} {' '.join(hero['pace'])}" if hero["time"] else "")
             + f"; {cost}"
         ),
-        plain_html.rail(rail, shown["rail"]["says"]),
-        plain_html.table([one[0] for one in ledger], [[one[2] for one in ledger]]),
-        plain_html.line("".join(shown["why"]["parts"]), "margin-top:6px"),
+        html_pieces.bar(rail, shown["rail"]["says"]),
+        html_pieces.figure_table([one[0] for one in ledger], [[one[2] for one in ledger]]),
+        html_pieces.line("".join(shown["why"]["parts"]), "margin-top:6px"),
     )
 
 

@@ -7,12 +7,16 @@ made visible.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
+from llmnb.display import moments, money, numbers
+from llmnb.display.aligned import columns, leader
+from llmnb.display.escape import visible
+from llmnb.display.texts import cut
 from llmnb.engine.status import StatusSnapshot
 from llmnb.notebook import receipt_words as told
-from llmnb.notebook import words
-from llmnb.notebook.card import again
+from llmnb.notebook.card import again, counters
 from llmnb.notebook.receipt_html import html
 from llmnb.notebook.tally import Tally, tally
 
@@ -25,12 +29,12 @@ WIDEST = 90
 def line(status: StatusSnapshot) -> str:
     """Return a run in one line: for a terminal, and until the page shows more."""
     rows = tally(status)
-    project = words.visible(status.project, longest=60)
+    project = visible(status.project, longest=60)
     if status.state in ("finished", "stopped"):
         end = f"{told.headline(status, rows)} in {told.span(status)} for {told.spent(status)}"
         return f"llmnb run · {project} · {end}"
     of = "" if rows.total is None else f" of {rows.total:,}"
-    because = words.visible(status.waiting_on, longest=200)
+    because = visible(status.waiting_on, longest=200)
     far = f"{rows.completed:,}{of} rows, {told.spent(status)}"
     return f"llmnb run · {project} · {far}. {because}".rstrip()
 
@@ -44,9 +48,9 @@ def text(status: StatusSnapshot, *, ended: float, prices_of: str = "") -> str:
         prices_of: Day of the price table; empty leaves it out.
     """
     rows = tally(status)
-    project = words.visible(status.project, longest=40)
+    project = visible(status.project, longest=40)
     simulated = " · simulated" if status.simulated else ""
-    lines = [f"llmnb receipt · {project} · {words.moment(ended)}{simulated}", ""]
+    lines = [f"llmnb receipt · {project} · {moments.moment(ended)}{simulated}", ""]
     if rows.total == 0:
         return "\n".join([*lines, "Nothing to send: there were no rows."])
     lines.append(f"{told.headline(status, rows)} in {told.span(status)} for {told.spent(status)}")
@@ -55,7 +59,12 @@ def text(status: StatusSnapshot, *, ended: float, prices_of: str = "") -> str:
     lines += _section(_figure_lines(status))
     if status.shares:
         lines += _section(
-            _columns([("model", "rows", "share", "p50", "cost"), *told.models(status)])
+            columns(
+                [("model", "rows", "share", "p50", "cost"), *told.models(status)],
+                right=range(1, 5),
+                width=WIDEST - 2,
+                gap=3,
+            )
         )
     if limits := told.limits(status):
         lines += _section(["limits", *(f"  {one}" for one in limits)])
@@ -64,26 +73,20 @@ def text(status: StatusSnapshot, *, ended: float, prices_of: str = "") -> str:
         first, second = (max(len(one[place]) for one in causes) for place in (0, 1))
         lines += [f"    {one[0]:>{first}}  {one[1]:<{second}}   {one[2]}" for one in causes]
     lines += ["", *_steps(status, rows, prices_of)]
-    return "\n".join(_cut(one) for one in lines)
+    return "\n".join(cut(one, WIDEST) for one in lines)
 
 
 def _section(lines: Sequence[str]) -> list[str]:
     return ["", *(f"  {one}" for one in lines)] if lines else []
 
 
-def _cut(one: str) -> str:
-    return one if len(one) <= WIDEST else one[: WIDEST - 1] + "…"
-
-
-def _dotted(name: str, value: str, note: str = "") -> str:
-    dots = "." * (20 - len(name))
-    return f"{name} {dots} {value:>5}{'   ' + note if note else ''}"
+_leader = functools.partial(leader, names=20, values=5)
 
 
 def _row_lines(status: StatusSnapshot, rows: Tally) -> list[str]:
     reused = status.counts.saved_reused_usd
     merged = status.counts.saved_usd - reused
-    lines = [_dotted("rows", words.count(rows.total or rows.completed))]
+    lines = [_leader("rows", numbers.count(rows.total or rows.completed))]
     for name, number, saved in (
         ("answered", rows.answered, 0.0),
         ("reused", rows.reused, reused),
@@ -92,19 +95,19 @@ def _row_lines(status: StatusSnapshot, rows: Tally) -> list[str]:
         ("not sent", rows.not_sent, 0.0),
     ):
         if number or name in ("answered", "failed"):
-            note = f"saved {words.usd(saved)}" if saved > 1e-9 else ""
-            lines.append(_dotted(f"  {name}", words.count(number), note))
+            note = f"saved {money.usd(saved)}" if saved > 1e-9 else ""
+            lines.append(_leader(f"  {name}", numbers.count(number), note))
     return lines
 
 
 def _request_lines(status: StatusSnapshot) -> list[str]:
-    started, in_progress, succeeded, failed, limits, api, other, last = told.counters(status)
+    started, in_progress, succeeded, failed, limits, api, other, last = counters(status)
     note = f"in progress {in_progress}, succeeded {succeeded}, failed {failed}"
     return [
-        _dotted("requests started", started, note),
-        _dotted("rate limit errors", limits, f"last at {last}" if last != "none" else ""),
-        _dotted("API errors", api),
-        _dotted("other errors", other),
+        _leader("requests started", started, note),
+        _leader("rate limit errors", limits, f"last at {last}" if last != "none" else ""),
+        _leader("API errors", api),
+        _leader("other errors", other),
     ]
 
 
@@ -115,18 +118,7 @@ def _figure_lines(status: StatusSnapshot) -> list[str]:
         ("repeated", told.repeated(status)),
         ("waited", told.waited(status)),
     )
-    return [_dotted(name, value) for name, value in pairs if value]
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return columns: the first to the left, figures to the right."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    widths[0] = min(widths[0], 48)
-    return [
-        f"{row[0][: widths[0]]:<{widths[0]}}   "
-        + "   ".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
-        for row in rows
-    ]
+    return [_leader(name, value) for name, value in pairs if value]
 
 
 def _steps(status: StatusSnapshot, rows: Tally, prices_of: str) -> list[str]:
@@ -136,5 +128,5 @@ def _steps(status: StatusSnapshot, rows: Tally, prices_of: str) -> list[str]:
     elif rows.failed:
         lines.append("Retry the failed rows: run.retry_failed()")
     if prices_of:
-        lines.append(f"Prices of {words.visible(prices_of, longest=40)}.")
+        lines.append(f"Prices of {visible(prices_of, longest=40)}.")
     return lines

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from llmnb.display import durations, money, numbers
+from llmnb.display.escape import visible
+from llmnb.display.texts import counted, inside
 from llmnb.engine.status import ModelShare, StatusSnapshot
-from llmnb.notebook import words
 from llmnb.notebook.card import example
 from llmnb.notebook.tally import Tally
 
@@ -27,10 +29,10 @@ def headline(status: StatusSnapshot, rows: Tally) -> str:
     if rows.total == 0:
         return "Nothing to send"
     if rows.is_whole:
-        noun = words.counted(rows.good, "row")
+        noun = counted(rows.good, "row")
         return f"All {noun} answered" if rows.good != 1 else f"{noun} answered"
     total = rows.completed if rows.total is None else rows.total
-    text = f"{rows.good:,} of {words.counted(total, 'row')} answered"
+    text = f"{rows.good:,} of {counted(total, 'row')} answered"
     return f"Stopped: {text}" if status.state == "stopped" else text
 
 
@@ -47,22 +49,22 @@ def sum_of(rows: Tally) -> str:
         )
         if number
     ]
-    return f"{' + '.join(parts)} = {words.counted(rows.total or rows.completed, 'row')}"
+    return f"{' + '.join(parts)} = {counted(rows.total or rows.completed, 'row')}"
 
 
 def span(status: StatusSnapshot) -> str:
     """Return how long the run took."""
-    return words.span(status.seconds)
+    return durations.span(status.seconds)
 
 
 def spent(status: StatusSnapshot) -> str:
     """Return what it cost; a price nobody knows is never called free."""
     counts = status.counts
     if not counts.num_unpriced:
-        return words.usd(counts.usd)
+        return money.usd(counts.usd)
     if not counts.usd:
         return "an unknown price"
-    return f"{words.usd(counts.usd)} + {counts.num_unpriced:,} of unknown price"
+    return f"{money.usd(counts.usd)} + {counts.num_unpriced:,} of unknown price"
 
 
 def saved(status: StatusSnapshot) -> str:
@@ -70,27 +72,11 @@ def saved(status: StatusSnapshot) -> str:
     reused = status.counts.saved_reused_usd
     merged = status.counts.saved_usd - reused
     parts = [
-        f"{words.usd(part)} by {how}"
+        f"{money.usd(part)} by {how}"
         for part, how in ((reused, "reuse"), (merged, "merging"))
         if part > 1e-9
     ]
     return ", ".join(parts)
-
-
-def counters(status: StatusSnapshot) -> list[str]:
-    """Return the eight counters, in the order of `COUNTERS`."""
-    counts = status.counts
-    last = counts.time_of_last_rate_limit_error
-    numbers = (
-        counts.num_tasks_started,
-        counts.num_tasks_in_progress,
-        counts.num_tasks_succeeded,
-        counts.num_tasks_failed,
-        counts.num_rate_limit_errors,
-        counts.num_api_errors,
-        counts.num_other_errors,
-    )
-    return [*(words.count(one) for one in numbers), words.clock(last) if last else "none"]
 
 
 def tokens(status: StatusSnapshot) -> str:
@@ -98,20 +84,20 @@ def tokens(status: StatusSnapshot) -> str:
     counts = status.counts
     if not counts.prompt_tokens and not counts.completion_tokens:
         return ""
-    return f"{words.tokens(counts.prompt_tokens)} in, {words.tokens(counts.completion_tokens)} out"
+    return numbers.tokens_in_out(counts.prompt_tokens, counts.completion_tokens)
 
 
 def quantiles(status: StatusSnapshot) -> str:
     """Return the median and the 95th percentile of the replies."""
     pairs = (("p50", status.p50), ("p95", status.p95))
-    return ", ".join(f"{name} {words.latency(one)}" for name, one in pairs if one is not None)
+    return ", ".join(f"{name} {durations.latency(one)}" for name, one in pairs if one is not None)
 
 
 def speed(status: StatusSnapshot) -> str:
     """Return the average pace with the quantiles; empty where nothing was sent."""
     if not status.counts.num_requests or status.seconds <= 0:
         return ""
-    pace = f"{words.rate(status.counts.num_requests / status.seconds * 60)} requests/min"
+    pace = f"{numbers.short(status.counts.num_requests / status.seconds * 60)} requests/min"
     return ", ".join(filter(None, (pace, quantiles(status))))
 
 
@@ -122,10 +108,10 @@ def repeated(status: StatusSnapshot) -> str:
     if counts.num_retried:
         said.append(f"{counts.num_retried:,} retried")
     if counts.num_hedged:
-        bound = f" (≤ {words.usd(counts.hedge_usd)})" if counts.hedge_usd else ""
+        bound = f" (≤ {money.usd(counts.hedge_usd)})" if counts.hedge_usd else ""
         said.append(f"{counts.num_hedged:,} hedged{bound}")
     if counts.num_unsaved:
-        said.append(f"{words.counted(counts.num_unsaved, 'answer')} not saved, kept in memory")
+        said.append(f"{counted(counts.num_unsaved, 'answer')} not saved, kept in memory")
     return ", ".join(said)
 
 
@@ -133,7 +119,7 @@ def waited(status: StatusSnapshot) -> str:
     """Return how long `Retry-After` held the run back."""
     if status.waited_seconds < 1:
         return ""
-    return f"{words.span(round(status.waited_seconds))} on Retry-After"
+    return f"{durations.span(round(status.waited_seconds))} on Retry-After"
 
 
 def limits(status: StatusSnapshot) -> list[str]:
@@ -147,9 +133,9 @@ def limits(status: StatusSnapshot) -> list[str]:
         ):
             if per_minute is not None and source:
                 whose = "found by trying" if source == "found" else source
-                parts.append(f"{per_minute:,.0f} {kind}/min ({whose})")
+                parts.append(f"{numbers.limit(per_minute)} {kind}/min ({whose})")
         if parts:
-            found.append(f"{words.visible(pool.model, longest=40)}: {', '.join(parts)}")
+            found.append(f"{visible(pool.model, longest=40)}: {', '.join(parts)}")
         if pool.distrust:
             found.append(f"kept evenly: {pool.distrust}")
     return found
@@ -163,7 +149,7 @@ def models(status: StatusSnapshot) -> list[tuple[str, str, str, str, str]]:
     if rest:
         prices = [one.usd for one in rest]
         others = ModelShare(
-            name=words.counted(len(rest), "other"),
+            name=counted(len(rest), "other"),
             rows=sum(one.rows for one in rest),
             share=sum(one.share for one in rest),
             p50=None,
@@ -175,23 +161,21 @@ def models(status: StatusSnapshot) -> list[tuple[str, str, str, str, str]]:
 
 def _model(one: ModelShare) -> tuple[str, str, str, str, str]:
     return (
-        words.visible(one.name, longest=80),
-        words.count(one.rows),
-        words.share(one.share),
-        words.latency(one.p50),
-        words.usd(one.usd),
+        visible(one.name, longest=80),
+        numbers.count(one.rows),
+        numbers.share(one.share),
+        durations.latency(one.p50),
+        money.usd(one.usd),
     )
 
 
 def causes(status: StatusSnapshot) -> list[tuple[str, str, str]]:
     """Return count, cause and example of each kind of failure."""
     rows = [
-        (words.count(one.rows), words.inside(words.visible(one.words, longest=60)), example(one))
+        (numbers.count(one.rows), inside(visible(one.words, longest=60)), example(one))
         for one in status.causes[:CAUSES_SHOWN]
     ]
     if rest := status.causes[CAUSES_SHOWN:]:
-        number = words.count(sum(one.rows for one in rest))
-        rows.append(
-            (number, words.counted(len(rest), "other cause"), "run.failures() has them all")
-        )
+        number = numbers.count(sum(one.rows for one in rest))
+        rows.append((number, counted(len(rest), "other cause"), "run.failures() has them all"))
     return rows

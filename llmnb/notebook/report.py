@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llmnb.notebook import markdown, words
+from llmnb.display.aligned import columns
+from llmnb.display.escape import html_text, visible
+from llmnb.display.html_pieces import INERT
 from llmnb.notebook.forms import Table
-from llmnb.notebook.pieces import table_html, table_text
+from llmnb.notebook.pieces import table_html
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,19 +35,20 @@ class Report:
     notes: Sequence[str] = ()
 
     def __repr__(self) -> str:
-        parts = [words.visible(self.title)] if self.title else []
+        parts = [visible(self.title)] if self.title else []
         if self.table is not None:
-            parts.append(table_text(self.table, right=self.right))
+            cells = (self.table.columns, *self.table.rows)
+            parts.append("\n".join(columns(cells, right=self.right, longest=60)))
         if self.notes:
-            parts.append("\n".join(map(words.visible, self.notes)))
+            parts.append("\n".join(map(visible, self.notes)))
         return "\n\n".join(parts)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        html = [f"<div><strong>{words.escaped(self.title)}</strong></div>"] if self.title else []
+        html = [f"<div><strong>{html_text(self.title)}</strong></div>"] if self.title else []
         if self.table is not None:
             html.append(table_html(self.table, right=self.right))
-        html += [f'<div style="opacity:.8">{words.escaped(note)}</div>' for note in self.notes]
+        html += [f'<div style="opacity:.8">{html_text(note)}</div>' for note in self.notes]
         return {
-            "text/html": f'<div class="{markdown.INERT}">{"".join(html)}</div>',
+            "text/html": f'<div class="{INERT}">{"".join(html)}</div>',
             "text/plain": repr(self),
         }

@@ -11,13 +11,11 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from llmnb.notebook import words
-from llmnb.notebook.markdown import LONGEST_PARSED, cut, to_text, tokens
+from llmnb.display.escape import markdown_text, visible, visible_lines
+from llmnb.notebook.markdown import LONGEST_PARSED, cut, tokens
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
-
-_MARKS = re.compile(r"[\\`*_{}\[\]<>()#+\-!|~$&:@=^]|(?<=\d)\.|(?<=www)\.", re.IGNORECASE)
 
 
 def to_markdown(text: str) -> str:
@@ -31,18 +29,8 @@ def to_markdown(text: str) -> str:
     """
     shown, note = cut(text)
     if len(shown) > LONGEST_PARSED:
-        return fenced(shown) + (f"\n\n{plain(note)}" if note else "")
-    return _Writer().write(tokens(shown)) + (f"\n\n{plain(note)}" if note else "")
-
-
-def plain(text: str) -> str:
-    """Return text in which no character is a mark; dollars and backslashes stand alone."""
-    return _MARKS.sub(_entity, words.visible(text.replace("\t", " ")))
-
-
-def _entity(found: re.Match[str]) -> str:
-    entity = f"&#{ord(found[0])};"
-    return f"<span>{entity}</span>" if found[0] in "$\\" else entity
+        return fenced(shown) + (f"\n\n{markdown_text(note)}" if note else "")
+    return _Writer().write(tokens(shown)) + (f"\n\n{markdown_text(note)}" if note else "")
 
 
 def fenced(text: str) -> str:
@@ -50,13 +38,13 @@ def fenced(text: str) -> str:
     runs = re.findall(r"`+", text)
     fence = "`" * max(3, 1 + max(map(len, runs), default=0))
     # Without a language: some pages draw a block named mermaid.
-    return f"{fence}\n{to_text(text)}\n{fence}"
+    return f"{fence}\n{visible_lines(text)}\n{fence}"
 
 
 def _spanned_code(text: str) -> str:
-    shown = words.visible(text.replace("\t", " "))
+    shown = visible(text.replace("\t", " "))
     if not shown.strip():
-        return plain(text)
+        return markdown_text(text)
     runs = re.findall(r"`+", shown)
     mark = "`" * (1 + max(map(len, runs), default=0))
     room = " " if shown[0] in "` " or shown[-1] in "` " else ""
@@ -149,16 +137,16 @@ def _inline(found: Iterable[Token]) -> str:
             out.append(_spanned_code(token.content))
         elif kind == "image":
             source = _spanned_code(str(token.attrs.get("src", "")))
-            out.append(f"&#91;image: {plain(token.content)} ({source})&#93;")
+            out.append(f"&#91;image: {markdown_text(token.content)} ({source})&#93;")
         elif kind == "link_open":
             href, words_at = str(token.attrs.get("href", "")), len(out)
         elif kind == "link_close":
-            if "".join(out[words_at:]) != plain(href):
+            if "".join(out[words_at:]) != markdown_text(href):
                 out.append(f" ({_spanned_code(href)})")
         elif kind in _INLINE_MARKS:
             out.append(_INLINE_MARKS[kind])
         else:
-            out.append(plain(token.content))
+            out.append(markdown_text(token.content))
     return "".join(out)
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llmnb.notebook import plain_html, words
-from llmnb.notebook.shelf_words import age, ago, answers, label, price, size, where
+from llmnb.display import durations, html_pieces, money, numbers
+from llmnb.display.aligned import columns
+from llmnb.display.texts import counted, cut
+from llmnb.notebook.shelf_words import answers, label, price, where
 from llmnb.store.clearing import Weight
 from llmnb.store.projects import ProjectSummary
 
@@ -64,17 +66,17 @@ def _row(one: ProjectSummary, now: float) -> dict[str, Any]:
     return {
         "name": one.name,
         "label": label(one.name),
-        "answers": words.count(one.answers),
-        "size": size(one.size_bytes),
-        "age": age(now - one.created) if one.created else "–",
-        "used": ago(now - one.last_used) if one.last_used else "never",
-        "rate": "–" if rate is None else words.share(rate),
+        "answers": numbers.count(one.answers),
+        "size": numbers.size(one.size_bytes),
+        "age": durations.age(now - one.created) if one.created else "–",
+        "used": durations.ago(now - one.last_used) if one.last_used else "never",
+        "rate": "–" if rate is None else numbers.share(rate),
         "saved": _saved(one),
         "about": " · ".join(
             (
                 answers(one.answers),
-                size(one.size_bytes),
-                f"last use {ago(now - one.last_used)}" if one.last_used else "never used",
+                numbers.size(one.size_bytes),
+                f"last use {durations.ago(now - one.last_used)}" if one.last_used else "never used",
             )
         ),
         "gone": 0,
@@ -84,7 +86,7 @@ def _row(one: ProjectSummary, now: float) -> dict[str, Any]:
 def _saved(one: ProjectSummary) -> str:
     if one.hits and not one.saved_usd and one.worth_usd is None:
         return "unknown"
-    return words.usd(one.saved_usd)
+    return money.usd(one.saved_usd)
 
 
 def _hero(found: Sequence[ProjectSummary], gone: Sequence[Gone]) -> dict[str, Any]:
@@ -94,14 +96,14 @@ def _hero(found: Sequence[ProjectSummary], gone: Sequence[Gone]) -> dict[str, An
     part = hits / rows if rows else 0.0
     total = sum(one.answers for one in found)
     return {
-        "answers": words.count(total),
+        "answers": numbers.count(total),
         "kept": "answer kept" if total == 1 else "answers kept",
-        "about": f"{words.counted(len(found), 'project')}, "
-        f"{size(sum(one.size_bytes for one in found))}",
-        "saved": words.usd(sum(one.saved_usd for one in every)),
-        "share": f"{words.share(part)} reused",
+        "about": f"{counted(len(found), 'project')}, "
+        + numbers.size(sum(one.size_bytes for one in found)),
+        "saved": money.usd(sum(one.saved_usd for one in every)),
+        "share": f"{numbers.share(part)} reused",
         "part": round(part, 4),
-        "says": f"{words.share(part)} of all rows were answered from the cache",
+        "says": f"{numbers.share(part)} of all rows were answered from the cache",
     }
 
 
@@ -109,8 +111,8 @@ def _foot(gone: Sequence[Gone]) -> dict[str, Any] | None:
     if not gone:
         return None
     count = sum(one.one.answers for one in gone)
-    freed = size(sum(one.one.size_bytes for one in gone))
-    who = label(gone[0].one.name) if len(gone) == 1 else words.counted(len(gone), "project")
+    freed = numbers.size(sum(one.one.size_bytes for one in gone))
+    who = label(gone[0].one.name) if len(gone) == 1 else counted(len(gone), "project")
     return {
         "parts": [
             "",
@@ -129,7 +131,7 @@ def question(one: ProjectSummary, weight: Weight, now: float) -> dict[str, Any]:
     """Return what is asked before a project is cleared."""
     said = f" {price(weight.answers, weight.usd, weight.unpriced)}"
     if weight.elsewhere:
-        them = f"{words.count(weight.elsewhere)} of them also stand"
+        them = f"{numbers.count(weight.elsewhere)} of them also stand"
         if weight.elsewhere == weight.answers:
             them = "All of them also stand" if weight.answers > 1 else "It also stands"
         elif weight.elsewhere == 1:
@@ -158,7 +160,7 @@ def question_all(found: Sequence[ProjectSummary], now: float) -> dict[str, Any]:
     said = f" {price(count, usd, unpriced)}"
     if any(0 <= now - one.last_written < FRESH_SECONDS for one in found):
         said += " Answers came in just now: a run that is under way keeps its next ones anew."
-    whose = f"all {words.counted(len(found), 'project')}" if len(found) > 1 else "the one project"
+    whose = f"all {counted(len(found), 'project')}" if len(found) > 1 else "the one project"
     return {
         "parts": ["", f"Clear the {answers(count)} of {whose}?", said + _UNDO],
         "yes": f"Clear {answers(count)}",
@@ -191,41 +193,32 @@ def text(shown: dict[str, Any]) -> str:
         return f"{title}\n\n{EMPTY[0]}. {EMPTY[1]}"
     hero = shown["hero"]
     lines = [
-        _narrow(title),
+        cut(title, 90),
         "",
         f"{hero['answers']} {hero['kept']} in {hero['about']}; "
         f"{hero['saved']} saved so far, {hero['share']}",
         "",
     ]
     cells = [(_HEAD[0].lower(), *_HEAD[1:]), *rows]
-    widths = [max(len(row[place]) for row in cells) for place in range(len(_HEAD))]
-    widths[0] = min(widths[0], 88 - sum(widths[1:]) - 2 * len(widths))
-    for row in cells:
-        name = row[0] if len(row[0]) <= widths[0] else row[0][: widths[0] - 1] + "…"
-        figures = (f"{one:>{width}}" for one, width in zip(row[1:], widths[1:], strict=True))
-        lines.append("  ".join((f"  {name:<{widths[0]}}", *figures)))
+    lines += [f"  {one}" for one in columns(cells, right=range(1, len(_HEAD)), width=86)]
     return "\n".join(lines)
-
-
-def _narrow(line: str) -> str:
-    return line if len(line) <= 90 else line[:89] + "…"
 
 
 def html(shown: dict[str, Any]) -> str:
     """Return the list as HTML without script, style sheet or address."""
     rows = _cells(shown)
     if not rows:
-        return plain_html.box(
-            plain_html.headline("Cache", shown["where"]),
-            plain_html.line(f"{EMPTY[0]}. {EMPTY[1]}"),
+        return html_pieces.box(
+            html_pieces.headline("Cache", shown["where"]),
+            html_pieces.line(f"{EMPTY[0]}. {EMPTY[1]}"),
         )
     hero = shown["hero"]
-    return plain_html.box(
-        plain_html.headline("Cache", shown["where"]),
-        plain_html.line(
+    return html_pieces.box(
+        html_pieces.headline("Cache", shown["where"]),
+        html_pieces.line(
             f"{hero['answers']} {hero['kept']} in {hero['about']}; "
             f"{hero['saved']} saved so far, {hero['share']}"
         ),
-        plain_html.rail([("reused", hero["part"])], hero["says"]),
-        plain_html.table(_HEAD, rows),
+        html_pieces.bar([("reused", hero["part"])], hero["says"]),
+        html_pieces.figure_table(_HEAD, rows),
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from llmnb.notebook import words
-from llmnb.notebook.shelf_words import LABEL_LENGTH, ago, answers, price
+from llmnb.display import durations, money, numbers
+from llmnb.display.escape import visible, visible_lines
+from llmnb.display.texts import counted
+from llmnb.notebook.shelf_words import LABEL_LENGTH, answers, price
 from llmnb.store.search import PAGE, Match, Page, patterns
 
 QUESTION_LENGTH = 3_000
@@ -19,10 +21,10 @@ BEFORE_WORD = 60
 
 def page(found: Page, name: str, now: float) -> dict[str, Any]:
     """Return what one page of a project's answers shows."""
-    of = f"{words.count(found.found)} of {answers(found.answers)}"
+    of = f"{numbers.count(found.found)} of {answers(found.answers)}"
     nothing = ""
     if not found.found:
-        search = words.visible(" ".join(found.words), longest=LABEL_LENGTH)
+        search = visible(" ".join(found.words), longest=LABEL_LENGTH)
         nothing = (
             f"No prompt or answer holds “{search}”. Words are matched anywhere, without regard "
             "to case."
@@ -35,7 +37,7 @@ def page(found: Page, name: str, now: float) -> dict[str, Any]:
         "count": f"{of}, newest first" if found.found else f"nothing in {answers(found.answers)}",
         "hits": [_hit(one, found.words, now) for one in found.matches],
         "nothing": nothing,
-        "range": f"{first:,}–{first + len(found.matches) - 1:,} of {words.count(found.found)}"
+        "range": f"{first:,}–{first + len(found.matches) - 1:,} of {numbers.count(found.found)}"
         if found.matches
         else "",
         "page": found.number,
@@ -47,11 +49,11 @@ def page(found: Page, name: str, now: float) -> dict[str, Any]:
 def _hit(one: Match, searched: tuple[str, ...], now: float) -> dict[str, Any]:
     entry = one.entry
     tokens = (entry.prompt_tokens or 0) + (entry.completion_tokens or 0)
-    marks = [words.visible(entry.model, longest=LABEL_LENGTH)]
+    marks = [visible(entry.model, longest=LABEL_LENGTH)]
     if entry.created:
-        marks.append(ago(now - entry.created))
-    costs = [words.counted(tokens, "token")] if tokens else []
-    costs.append("unknown price" if entry.usd is None else words.usd(entry.usd))
+        marks.append(durations.ago(now - entry.created))
+    costs = [counted(tokens, "token")] if tokens else []
+    costs.append("unknown price" if entry.usd is None else money.usd(entry.usd))
     costs += [name for name, is_so in (("simulated", entry.simulated),) if is_so]
     costs += [entry.quality] if entry.quality != "good" else []
     return {
@@ -60,7 +62,7 @@ def _hit(one: Match, searched: tuple[str, ...], now: float) -> dict[str, Any]:
         "asked": cut(one.question, searched, QUESTION_LENGTH),
         "answered": cut(one.answer or "(empty)", searched, ANSWER_LENGTH),
         "who": " · ".join(marks),
-        "cost": words.visible(" · ".join(costs), longest=LABEL_LENGTH),
+        "cost": visible(" · ".join(costs), longest=LABEL_LENGTH),
         "question": f"{price(1, entry.usd or 0.0, int(entry.usd is None))} "
         "It cannot be brought back.",
     }
@@ -86,12 +88,12 @@ def cut(text: str, searched: tuple[str, ...], longest: int) -> dict[str, Any]:
     for first, last in spans:
         if first < done or last > end:
             continue
-        pieces[-1] += _shown(text[done:first])
-        pieces += [_shown(text[first:last]), ""]
+        pieces[-1] += visible_lines(text[done:first])
+        pieces += [visible_lines(text[first:last]), ""]
         done = last
-    pieces[-1] += _shown(text[done:end]) + ("…" if end < len(text) else "")
+    pieces[-1] += visible_lines(text[done:end]) + ("…" if end < len(text) else "")
     pieces[0] = ("… " if start else "") + pieces[0]
-    return {"parts": pieces, "skip": len(_shown(text[:near])) if near and not start else 0}
+    return {"parts": pieces, "skip": len(visible_lines(text[:near])) if near and not start else 0}
 
 
 def _before(text: str, found: int) -> int:
@@ -102,9 +104,3 @@ def _before(text: str, found: int) -> int:
 
 
 _SPACE = re.compile(r"\s+")
-
-
-def _shown(text: str) -> str:
-    return "\n".join(
-        words.visible(one) for one in text.replace("\r\n", "\n").expandtabs(4).split("\n")
-    )

@@ -4,81 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llmnb.notebook import words
+from llmnb.display import money, numbers
+from llmnb.display.escape import visible
+from llmnb.display.texts import counted
 
 LABEL_LENGTH = 80
-
-
-def size(count: int) -> str:
-    """Return bytes with three figures.
-
-    Example:
-        >>> size(950), size(300_000), size(14_230_000), size(209_000_000), size(31_000_000)
-        ('950 B', '300 kB', '14.2 MB', '209 MB', '31.0 MB')
-    """
-    for scale, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        value = count / scale
-        if value >= 0.9995:
-            digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-            return f"{value:.{digits}f} {unit}"
-    return f"{count} B"
-
-
-_UNITS = (
-    (365.25 * 86400, "year"),
-    (30.44 * 86400, "month"),
-    (86400.0, "day"),
-    (3600.0, "h"),
-    (60.0, "min"),
-)
-
-
-def age(seconds: float) -> str:
-    """Return how old something is, in one unit.
-
-    Example:
-        >>> age(8), age(1570), age(9 * 86400), age(125 * 86400), age(41 * 86400)
-        ('8 s', '26 min', '9 days', '4 months', '41 days')
-    """
-    # Months are too coarse for what is young.
-    for scale, unit in _UNITS[2:] if seconds < 60 * 86400 else _UNITS:
-        if seconds >= scale:
-            number = int(seconds // scale)
-            is_word = unit not in ("h", "min")
-            return f"{number} {unit}{'s' if is_word and number != 1 else ''}"
-    return f"{max(0, int(seconds))} s"
-
-
-def ago(seconds: float) -> str:
-    """Return how long ago something was, in one unit.
-
-    Example:
-        >>> ago(8), ago(190), ago(100_000), ago(6 * 86400)
-        ('just now', '3 min ago', 'yesterday', '6 days ago')
-    """
-    if seconds < 60:
-        return "just now"
-    if 86400 <= seconds < 2 * 86400:
-        return "yesterday"
-    return f"{age(seconds)} ago"
 
 
 def where(folder: Path) -> str:
     """Return a folder as its owner would name it: from here, or from home."""
     for base, sign in ((Path.cwd(), ""), (Path.home(), "~/")):
         if folder != base and folder.is_relative_to(base):
-            return words.visible(sign + folder.relative_to(base).as_posix(), longest=LABEL_LENGTH)
-    return words.visible(folder, longest=LABEL_LENGTH)
+            return visible(sign + folder.relative_to(base).as_posix(), longest=LABEL_LENGTH)
+    return visible(folder, longest=LABEL_LENGTH)
 
 
 def label(name: str) -> str:
     """Return a project's name as it is shown."""
-    return words.visible(name, longest=LABEL_LENGTH)
+    return visible(name, longest=LABEL_LENGTH)
 
 
 def answers(number: int) -> str:
     """Return a count of answers."""
-    return words.counted(number, "answer")
+    return counted(number, "answer")
 
 
 def price(count: int, usd: float, unpriced: int) -> str:
@@ -97,7 +45,7 @@ def price(count: int, usd: float, unpriced: int) -> str:
         return f"What buying {them} again costs is not known."
     if unpriced:
         return (
-            f"Buying {them} again costs at least {words.usd(usd)}; "
-            f"the price of {words.count(unpriced)} is not known."
+            f"Buying {them} again costs at least {money.usd(usd)}; "
+            f"the price of {numbers.count(unpriced)} is not known."
         )
-    return f"Buying {them} again costs {'nothing' if not usd else 'about ' + words.usd(usd)}."
+    return f"Buying {them} again costs {'nothing' if not usd else 'about ' + money.usd(usd)}."

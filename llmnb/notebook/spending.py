@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from llmnb.notebook import words
+from llmnb.display import money, numbers
+from llmnb.display.texts import counted
 from llmnb.notebook.forms import Table
 from llmnb.notebook.report import Report
 from llmnb.store import layout, spend
@@ -34,11 +35,11 @@ def _tracked() -> list[str]:
 
     if not (tracker.enabled or tracker.num_requests):
         return []
-    said = f"The cost tracker counts {words.usd(tracker.lifetime_cost_usd)} here"
+    said = f"The cost tracker counts {money.usd(tracker.lifetime_cost_usd)} here"
     if tracker.num_unpriced:
-        said += f" and {words.counted(tracker.num_unpriced, 'request')} of unknown price"
+        said += f" and {counted(tracker.num_unpriced, 'request')} of unknown price"
     if tracker.upper_bound_usd:
-        said += f"; dropped requests may have cost up to {words.usd(tracker.upper_bound_usd)} more"
+        said += f"; dropped requests may have cost up to {money.usd(tracker.upper_bound_usd)} more"
     return [said + "."]
 
 
@@ -65,14 +66,10 @@ def _rows(
 
 
 def _figures(spent: list[Spent]) -> tuple[str, str, str, str]:
-    requests = sum(one.requests for one in spent)
     unpriced = sum(one.unpriced for one in spent)
-    usd = words.usd(sum(one.usd for one in spent))
-    if unpriced:
-        usd = "unknown" if unpriced == requests else f"{usd} + unknown"
     return (
-        words.count(requests),
-        words.count(sum(one.prompt_tokens for one in spent)),
-        words.count(sum(one.completion_tokens for one in spent)),
-        usd,
+        numbers.count(sum(one.requests for one in spent)),
+        numbers.count(sum(one.prompt_tokens for one in spent)),
+        numbers.count(sum(one.completion_tokens for one in spent)),
+        money.usd(sum(one.usd for one in spent), more_unknown=unpriced > 0),
     )

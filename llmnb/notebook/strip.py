@@ -6,11 +6,13 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
+from llmnb.display import durations, money
+from llmnb.display.escape import html_text, visible
+from llmnb.display.html_pieces import INERT
+from llmnb.display.texts import counted, inside
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import FailureCause, StatusSnapshot
-from llmnb.notebook import words
 from llmnb.notebook.card import CAUSES_SHOWN, cause_line
-from llmnb.notebook.markdown import INERT
 from llmnb.notebook.surface import Bundle, Place, Surface, watch
 from llmnb.notebook.tally import tally
 
@@ -120,7 +122,7 @@ def failed_card(status: StatusSnapshot, *, again: bool = False) -> dict[str, Any
     return {
         "kind": "strip",
         "glyph": "alert",
-        "headline": f"{words.counted(number, 'row')} {verb}.",
+        "headline": f"{counted(number, 'row')} {verb}.",
         "rest": " · ".join(_short(one) for one in causes),
         "fails": [cause_line(one, _label(one.rows) if has_buttons else "") for one in causes],
         "can_retry": 1,
@@ -139,11 +141,11 @@ def retrying_card(status: StatusSnapshot) -> dict[str, Any]:
     done = f"{rows.good:,} answered"
     if rows.failed:
         done += f", {rows.failed:,} failed again"
-    because = words.visible(status.waiting_on, longest=200)
+    because = visible(status.waiting_on, longest=200)
     return {
         "kind": "strip",
         "glyph": "running",
-        "headline": f"Asking {words.counted(rows.total or 0, 'row')} again.",
+        "headline": f"Asking {counted(rows.total or 0, 'row')} again.",
         "rest": f"{done} · {because}" if because else done,
         "fails": [],
         "can_retry": 0,
@@ -183,15 +185,15 @@ def answered_bundle(rows: int, seconds: float, usd: float | None) -> Bundle:
     headline, rest = _answered(rows, seconds, usd)
     text = f"{headline}, {rest}"
     style = "font:12px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);margin:0;opacity:.8"
-    html = f'<p class="{INERT}" style="{style}">{words.escaped(text)}</p>'
+    html = f'<p class="{INERT}" style="{style}">{html_text(text)}</p>'
     return {"text/plain": text, "text/html": html}
 
 
 def _answered(rows: int, seconds: float, usd: float | None) -> tuple[str, str]:
     told = "The row that failed is" if rows == 1 else f"All {rows:,} rows that failed are"
-    rest = f"in {words.span(seconds)} for {words.usd(usd)}: run.result() has them all."
+    rest = f"in {durations.span(seconds)} for {money.usd(usd)}: run.result() has them all."
     return f"{told} answered now", rest
 
 
 def _short(one: FailureCause) -> str:
-    return f"{one.rows:,} {words.inside(words.visible(one.words, longest=60))}"
+    return f"{one.rows:,} {inside(visible(one.words, longest=60))}"

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from llmnb import bridge, settings
 from llmnb.adapters.redis import check
+from llmnb.display import durations, numbers
 from llmnb.errors import ConfigurationError, LimiterError, LimiterTimeout
 from llmnb.rate_limiter.agreement import smallest
 from llmnb.rate_limiter.group import Binding, EngineBound
@@ -176,9 +177,10 @@ class GlobalRateLimiter:
                 await self._state().acquire(rule, self.url, weight, is_configured=known)
         except TimeoutError:
             raise LimiterTimeout(
-                f"The limit of {rule.per_minute:g} a minute for {rule.key} gave no permission for "
-                f"{weight:g} within {patience:g} s. Nothing was used. Give acquire_timeout, or "
-                "set RATE_LIMITER_TIMEOUT, to wait longer."
+                f"The limit of {numbers.limit(rule.per_minute)} a minute for {rule.key} gave no "
+                f"permission for {numbers.limit(weight)} within {durations.given(patience)}. "
+                "Nothing was used. Give acquire_timeout, or set RATE_LIMITER_TIMEOUT, to wait "
+                "longer."
             ) from None
 
     async def rate_limit_status(self) -> dict[tuple[Any, ...], dict[str, Any]]:

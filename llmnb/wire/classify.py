@@ -7,10 +7,14 @@ that is too long as 403, a flagged prompt as 403, a wrong key as 400.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from llmnb.display import durations
+from llmnb.display.escape import visible, visible_lines
+from llmnb.display.texts import cut
 from llmnb.errors import (
     AuthenticationError,
     BadReply,
@@ -198,7 +202,7 @@ def shown(body: bytes, secret: str | None = None) -> str:
         'key ***\\x1b[31m'
     """
     text = body[: 4 * _READ_CHARACTERS].decode("utf-8", "replace")
-    return visible(_hidden(text, secret))[:KEPT_CHARACTERS]
+    return visible_lines(_hidden(text, secret))[:KEPT_CHARACTERS]
 
 
 def _hidden(text: str, secret: str | None) -> str:
@@ -209,27 +213,9 @@ def _hidden(text: str, secret: str | None) -> str:
     return masked
 
 
-def visible(text: str) -> str:
-    r"""Return a text whose control and direction characters can be seen.
-
-    Example:
-        >>> visible("a\x1b[31mb")
-        'a\\x1b[31mb'
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        character
-        if character.isprintable() or character == "\n"
-        else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
-
-
 def _said(problem: Problem, secret: str | None) -> str:
     """Return the provider's sentence on one line."""
-    said = visible(" ".join(_hidden(problem.message, secret).split()))
-    return said if len(said) <= _SAID_CHARACTERS else said[: _SAID_CHARACTERS - 1] + "…"
+    return cut(visible(" ".join(_hidden(problem.message, secret).split())), _SAID_CHARACTERS)
 
 
 def _kind(
@@ -247,7 +233,7 @@ def _kind(
     if status in (429, 498):  # 498 is Groq's "no capacity left at this tier"
         return RateLimited, "refused for pace"
     if status in (503, 529) and wait is not None:
-        return Overloaded, f"is overloaded and asks to wait {wait:.0f} s"
+        return Overloaded, f"is overloaded and asks to wait {durations.span(math.ceil(wait))}"
     if status in (408, 504, 524):
         return MaybeBilled, "gave up waiting; the request may have been billed"
     if status >= 500:

@@ -387,5 +387,5 @@ def test_the_first_use_is_announced_in_one_line_with_its_size(data):
     line = weights.announcement("smollm2")
 
     assert "\n" not in line
-    assert "93 MB" in line
+    assert "92.9 MB" in line
     assert str(data) in line

@@ -154,7 +154,7 @@ def test_a_wait_of_a_day_is_heard_once():
 
         assert len(sim.ledger.rows) <= 9
     assert all(one.error is not None for one in outcomes)
-    assert "come back in 24.0 h" in run.error.message
+    assert "come back in 24 h" in run.error.message
     assert sum(one.error.status is None for one in outcomes) >= 191
 
 

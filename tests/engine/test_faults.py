@@ -63,7 +63,7 @@ def test_a_wait_of_hours_fails_at_once_and_says_when_to_come_back():
         (outcome,) = ask(sim, questions(1)).result(60)
 
         assert type(outcome.error).__name__ == "RateLimited"
-        assert "come back in 2.0 h" in outcome.error.message
+        assert "come back in 2 h" in outcome.error.message
         assert len(sim.ledger.received) == 1
 
 

@@ -107,7 +107,7 @@ def test_the_time_follows_from_the_tightest_limit():
     assert by_requests.minutes == 3.0
     assert by_requests.bound_by == "10 requests/min"
     assert by_tokens.minutes > 3.0
-    assert by_tokens.bound_by == "1.0k tokens/min"
+    assert by_tokens.bound_by == "1,000 tokens/min"
     assert plan(prompts, asking).minutes is None
     assert plan(prompts, asking).bound_by == ""
 
@@ -153,8 +153,7 @@ def test_every_name_in_a_plan_is_text():
             assert found.elements == plain.elements
             assert found.attributes == plain.attributes
             assert found.others == found.open == []
-            hidden = {one for one in str(hostile) + found.text if not one.isprintable()} - {"\n"}
-            assert hidden <= {"\u200b", "\ufeff"}
+            assert {one for one in str(hostile) + found.text if not one.isprintable()} == {"\n"}
 
 
 def test_a_plan_that_holds_figures_only_cannot_be_started():

@@ -11,8 +11,8 @@ import pytest
 from markup import PAYLOADS, about
 from snapshots import CAUSES, NOW, counts, finished, pool, samples, snapshot, stopped
 
+from llmnb.display import moments
 from llmnb.engine.status import FailureCause, ModelShare, StatusSnapshot, StatusTracker
-from llmnb.notebook import words
 from llmnb.notebook.card import card
 from llmnb.notebook.tally import tally
 
@@ -339,5 +339,5 @@ def test_the_longest_clock_fits():
     """
     The last refusal is shown where the kernel's clock stands.
     """
-    assert shown()["ledger"]["last"] == words.clock(NOW - 41)
+    assert shown()["ledger"]["last"] == moments.clock(NOW - 41)
     assert shown(snapshot(StatusTracker()))["ledger"]["last"] == "none"

@@ -40,8 +40,8 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "engine": (("engine",), ("engine", "faults", "test_client.py", "frames", "cost")),
     "frames": (("frames",), ("frames", "notebook", "cli")),
     "escapers": (
-        ("notebook/markdown.py", "models/figures.py", "store/transfer.py", "batches/card.py"),
-        ("notebook", "store", "batches", "cli", "models", "frames", "browser"),
+        ("display", "notebook/markdown.py", "store/transfer.py", "batches/card.py"),
+        ("display", "notebook", "store", "batches", "cli", "models", "frames", "browser"),
     ),
 }
 

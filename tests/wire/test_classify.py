@@ -11,7 +11,7 @@ from markup import PAYLOADS, about
 from recorded_errors import NOW, RECORDED, Recorded, anthropic, openai
 
 from llmnb import errors
-from llmnb.wire.classify import classify, error_inside, shown, visible
+from llmnb.wire.classify import classify, error_inside, shown
 
 SECRET = "hunter2-hunter2-hunter2"
 
@@ -246,12 +246,12 @@ def test_long_bodies_are_cut_and_controls_made_visible():
     assert "\\u202e" in error.body
 
 
-def test_visible_leaves_line_ends_and_letters_alone():
+def test_line_ends_and_letters_of_a_body_stay():
     """
     Only what a terminal would obey is written out.
     """
-    assert visible("Grüße, 世界 🙂\n") == "Grüße, 世界 🙂\n"
-    assert visible("a\tb\x00") == "a\\tb\\x00"
+    assert shown("Grüße, 世界 🙂\n".encode()) == "Grüße, 世界 🙂\n"
+    assert shown(b"a\tb\x00") == "a    b\\x00"
     assert shown(b"\xff ok") == "\ufffd ok"
 
 

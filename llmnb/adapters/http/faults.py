@@ -8,6 +8,7 @@ import aiohttp
 from yarl import URL
 
 from llmnb.adapters import egress
+from llmnb.display import durations
 from llmnb.errors import (
     BadReply,
     ConfigurationError,
@@ -58,7 +59,7 @@ def fault(
         return unsent(host, _reason(error), proxy)
     if isinstance(error, TimeoutError):
         return TimedOut(
-            f"{host} gave no answer, or no further byte of it, in {seconds:.0f} s. "
+            f"{host} gave no answer, or no further byte of it, in {durations.given(seconds)}. "
             "The request was sent and may have been billed."
         )
     if isinstance(error, aiohttp.ClientPayloadError):

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from markup import PAYLOADS, Census, about
 
-from llmnb.notebook import plain_html
+from llmnb.display import html_pieces
 
 
 def parts(text: str) -> dict[str, str]:
     """Return each kind of piece with a text in one of its places."""
     return {
-        "a line": plain_html.line(text),
-        "the stressed words": plain_html.headline(text, "x"),
-        "the words behind them": plain_html.headline("x", text),
-        "what a rail says": plain_html.rail([("reused", 0.5)], text),
-        "the head of a table": plain_html.table([text, text], [["x", "x"]]),
-        "its cells": plain_html.table(["x", "x"], [[text, text]]),
+        "a line": html_pieces.line(text),
+        "the stressed words": html_pieces.headline(text, "x"),
+        "the words behind them": html_pieces.headline("x", text),
+        "what a rail says": html_pieces.bar([("reused", 0.5)], text),
+        "the head of a table": html_pieces.figure_table([text, text], [["x", "x"]]),
+        "a cell": html_pieces.table([[html_pieces.cell(text, head="row")]]),
+        "stressed words inside": html_pieces.box(html_pieces.strong(text), name="one"),
+        "its cells": html_pieces.figure_table(["x", "x"], [[text, text]]),
     }
 
 

@@ -1,0 +1,70 @@
+"""Small tables and lists of figures as text."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from llmnb.display.escape import visible
+from llmnb.display.texts import cut
+
+_NARROWEST = 12
+"""Columns of characters that a cell keeps when a table is made narrower."""
+
+
+def columns(
+    rows: Sequence[Sequence[object]],
+    *,
+    right: Collection[int] = (),
+    width: int | None = None,
+    longest: int | None = None,
+    gap: int = 2,
+) -> list[str]:
+    r"""Return rows as lines of aligned columns; nothing hides in a cell.
+
+    Args:
+        rows: Cells, as many in each row; None is an empty cell.
+        right: Columns that hold figures.
+        width: Characters of a line at most; the widest column is cut first.
+        longest: Characters of a cell at most.
+        gap: Blanks between columns.
+
+    Example:
+        >>> print("\n".join(columns([("name", "rows"), ("a", 12), ("bcd", 3)], right={1})))
+        name  rows
+        a       12
+        bcd      3
+    """
+    cells = [["" if one is None else visible(one, longest=longest) for one in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    if width is not None:
+        room = width - gap * (len(widths) - 1)
+        while sum(widths) > room and max(widths) > _NARROWEST:
+            widest = widths.index(max(widths))
+            widths[widest] -= max(1, min(sum(widths) - room, widths[widest] - _NARROWEST))
+    return [
+        (" " * gap)
+        .join(
+            cut(cell, wide).rjust(wide) if place in right else cut(cell, wide).ljust(wide)
+            for place, (cell, wide) in enumerate(zip(row, widths, strict=True))
+        )
+        .rstrip()
+        for row in cells
+    ]
+
+
+def leader(name: str, value: str, note: str = "", *, names: int = 24, values: int = 7) -> str:
+    """Return a name and a value with dots between.
+
+    Args:
+        name: Of the figure; blanks before it set it in.
+        value: The figure.
+        note: What stands behind it.
+        names: Characters of name and dots.
+        values: Characters that values take at least, so that they stand under each other.
+
+    Example:
+        >>> leader("rows", "10", "of a table")
+        'rows ....................      10   of a table'
+    """
+    dots = "." * max(3, names - len(name))
+    return f"{name} {dots} {value:>{values}}" + (f"   {note}" if note else "")

@@ -1,0 +1,100 @@
+"""Text of models, providers, tables and files, so that nothing in it acts or hides.
+
+Each function takes text for one place: a terminal or a message, HTML, Markdown. Tests try each
+with every hostile text there is in `tests/display/test_escape.py`; whoever shows a text has it
+go through one of these.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+
+from llmnb.display.texts import cut
+
+_JOINERS = frozenset("\u200c\u200d\u00ad")
+# Letters of Indic scripts and emoji need the joiners; a soft hyphen does nothing to a line.
+
+_HIDDEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+_FORMULA = re.compile(r"[$\\]")
+_MARKS = re.compile(r"[\\`*_{}\[\]<>()#+\-!|~$&:@=^]|(?<=\d)\.|(?<=www)\.", re.IGNORECASE)
+
+
+def visible(text: object, *, longest: int | None = None) -> str:
+    r"""Return text in which nothing hides: controls, directions and line breaks are written out.
+
+    Args:
+        text: Anything; from a model, a provider or a table.
+        longest: Characters kept; an ellipsis stands for the rest.
+
+    Example:
+        >>> visible("red\x1b[31m" + chr(0x202e)), visible("a line too long", longest=6)
+        ('red\\x1b[31m\\u202e', 'a lin…')
+    """
+    whole = str(text)
+    if longest is not None:
+        whole = cut(whole, longest)
+    if whole.isprintable():
+        return whole
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in _HIDDEN and character not in _JOINERS
+        else character
+        for character in whole
+    )
+
+
+def visible_lines(text: str) -> str:
+    r"""Return text for a terminal or a plain output: lines stay, nothing else acts.
+
+    Example:
+        >>> visible_lines("one\r\ntwo \x1b[31m")
+        'one\ntwo \\x1b[31m'
+    """
+    lines = text.replace("\r\n", "\n").replace("\t", "    ").split("\n")
+    return "\n".join(map(visible, lines))
+
+
+def html_text(text: object, *, longest: int | None = None) -> str:
+    """Return text for the inside of an HTML element or of a quoted attribute.
+
+    Example:
+        >>> html_text('<img src="x">')
+        '&lt;img src=&quot;x&quot;&gt;'
+    """
+    return html.escape(visible(text, longest=longest), quote=True)
+
+
+def html_without_formulas(text: str) -> str:
+    r"""Return text for the inside of an HTML element on a page that looks for formulas.
+
+    Example:
+        >>> html_without_formulas("$x$ <b>")
+        '<span>$</span>x<span>$</span> &lt;b&gt;'
+    """
+    return _without_formulas(html_text(text.replace("\t", " ")))
+
+
+def html_lines(text: str) -> str:
+    """Return lines of text for an HTML element that keeps them, such as `pre`."""
+    return _without_formulas(html.escape(visible_lines(text), quote=True))
+
+
+def markdown_text(text: str) -> str:
+    """Return text for Markdown, where no character of it is a mark.
+
+    Example:
+        >>> markdown_text("*a* $b$")
+        '&#42;a&#42; <span>&#36;</span>b<span>&#36;</span>'
+    """
+    return _MARKS.sub(_entity, visible(text.replace("\t", " ")))
+
+
+def _without_formulas(escaped: str) -> str:
+    return _FORMULA.sub(r"<span>\g<0></span>", escaped)
+
+
+def _entity(found: re.Match[str]) -> str:
+    entity = f"&#{ord(found[0])};"
+    return f"<span>{entity}</span>" if found[0] in "$\\" else entity

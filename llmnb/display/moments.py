@@ -1,0 +1,26 @@
+"""Moments in seconds since the epoch, as a clock on this machine's wall shows them."""
+
+from __future__ import annotations
+
+import time
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# strftime would write the machine's own language into an English text.
+
+_HALF_A_DAY = 43_200
+
+
+def clock(when: float) -> str:
+    """Return a moment of the day, such as ``14:32:07``."""
+    return time.strftime("%H:%M:%S", time.localtime(when))
+
+
+def moment(when: float) -> str:
+    """Return a day and a moment of it, such as ``14 Nov 2026, 14:39:21``."""
+    local = time.localtime(when)
+    return f"{local.tm_mday} {_MONTHS[local.tm_mon - 1]} {local.tm_year}, {clock(when)}"
+
+
+def coming(seconds: float, now: float) -> str:
+    """Return the moment so many seconds after now, with its day where it is far away."""
+    return (clock if seconds < _HALF_A_DAY else moment)(now + seconds)

@@ -1,0 +1,64 @@
+"""Text as it is put into a sentence: cut, counted, in lower case."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+
+Writer = Callable[[float], str]
+
+
+def cut(text: str, longest: int) -> str:
+    """Return at most `longest` characters, the last one an ellipsis where something is left out.
+
+    Example:
+        >>> cut("a line too long", 6), cut("short", 5), cut("gone", 0)
+        ('a lin…', 'short', '')
+    """
+    if len(text) <= longest:
+        return text
+    return text[: longest - 1] + "…" if longest > 0 else ""
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun.
+
+    Example:
+        >>> counted(1, "row"), counted(1338, "row"), counted(2, "reply", "replies")
+        ('1 row', '1,338 rows', '2 replies')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def inside(sentence: str) -> str:
+    """Return a sentence's words as they stand inside another one; a name keeps its capital.
+
+    Example:
+        >>> inside("Refused by the model"), inside("HTTP 500")
+        ('refused by the model', 'HTTP 500')
+    """
+    is_name = sentence[1:2].isupper()
+    return sentence if is_name else sentence[:1].lower() + sentence[1:]
+
+
+def of_finite(*, least: float = -math.inf) -> Callable[[Writer], Writer]:
+    """Decorate a function that writes numbers: it need not think of those that are none.
+
+    Args:
+        least: What the function gets for a smaller number.
+    """
+
+    def decorated(write: Writer) -> Writer:
+        @functools.wraps(write)
+        def written(number: float) -> str:
+            if math.isnan(number):
+                return "unknown"
+            number = max(least, number)
+            if math.isinf(number):
+                return "∞" if number > 0 else "-∞"
+            return write(number)
+
+        return written
+
+    return decorated
