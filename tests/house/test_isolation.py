@@ -84,7 +84,7 @@ def test_a_test_finds_nothing_of_an_earlier_one(turn, provider, caplog):
 
     from llmnb import bridge, cost
     from llmnb.adapters import prices
-    from llmnb.engine import run
+    from llmnb.engine import handle
     from llmnb.engine.shared import engine
     from llmnb.frames import job
     from llmnb.rate_limiter import GLOBAL_LIMITER
@@ -93,7 +93,7 @@ def test_a_test_finds_nothing_of_an_earlier_one(turn, provider, caplog):
         return len(engine().gates)
 
     assert bridge.call(gates()) == 0
-    assert run.last_run() is None
+    assert handle.last_run() is None
     assert prices.estimate("openai", "dear", 1_000_000, 0) is None
     assert not cost.GLOBAL_COST_TRACKER.enabled
     assert not GLOBAL_LIMITER.rate_config
@@ -107,5 +107,5 @@ def test_a_test_finds_nothing_of_an_earlier_one(turn, provider, caplog):
     cost.GLOBAL_COST_TRACKER.enabled = True
     GLOBAL_LIMITER.rate_config["client", "a"] = "100/minute"
     assert bridge.call(gates()) == 1
-    assert run.last_run() is not None
+    assert handle.last_run() is not None
     assert logging.getLogger("llmnb").level == logging.ERROR

@@ -32,40 +32,40 @@ ALLOWED = {
     "dead": "engine tests/adapters tests/decide tests/engine",
     "depart": "engine",
     "desk": "frames llmnb notebook testing tests/notebook tests/testing tests/wire wire",
-    "ending": "batches engine notebook testing",
+    "ending": "batches notebook testing",
     "episode": "decide tests/decide",
     "few": (
         "adapters frames notebook tests/decide tests/embeddings tests/engine tests/frames "
         "tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
     ),
     "flight": (
-        "docs engine frames llmnb testing tests/adapters tests/decide tests/engine "
-        "tests/frames tests/kernel tests/support tests/testing wire"
+        "docs engine frames llmnb testing tests/adapters tests/decide tests/engine tests/frames "
+        "tests/kernel tests/support tests/testing wire"
     ),
     "foreign": "engine frames tests/decide tests/house tests/notebook tests/store tests/wire wire",
-    "forms": "adapters models notebook tests/models wire",
+    "forms": "adapters decide models notebook tests/models wire",
     "found": (
-        "adapters batches cli decide embeddings engine frames generation llmnb models "
+        "adapters batches cli decide display embeddings engine frames generation llmnb models "
         "notebook rate_limiter schemas store testing tests tests/adapters tests/batches "
-        "tests/benchmarks tests/browser tests/cli tests/decide tests/embeddings tests/engine "
-        "tests/faults tests/frames tests/generation tests/house tests/kernel tests/models "
-        "tests/notebook tests/protocol tests/schemas tests/store tests/support tests/testing "
-        "tests/tools tests/wire wire"
+        "tests/benchmarks tests/browser tests/cli tests/decide tests/display tests/embeddings "
+        "tests/engine tests/faults tests/frames tests/generation tests/house tests/kernel "
+        "tests/models tests/notebook tests/protocol tests/schemas tests/store tests/support "
+        "tests/testing tests/tools tests/wire wire"
     ),
     "given": (
-        "adapters batches embeddings engine frames generation llmnb models notebook "
+        "adapters batches display embeddings engine frames generation llmnb models notebook "
         "rate_limiter testing tests tests/adapters tests/decide tests/embeddings tests/engine "
         "tests/generation tests/house tests/models tests/notebook tests/rate_limiter "
         "tests/schemas tests/store tests/support tests/testing tests/wire wire"
     ),
-    "guest": "batches frames models tests/models",
+    "guest": "batches frames models tests/models tests/support",
     "hear": "frames llmnb models rate_limiter tests/cost tests/kernel",
     "held": (
-        "decide embeddings engine frames notebook rate_limiter store tests/decide "
-        "tests/engine tests/generation tests/kernel tests/models tests/notebook "
+        "adapters decide embeddings engine frames notebook rate_limiter store tests/adapters "
+        "tests/decide tests/engine tests/generation tests/kernel tests/models tests/notebook "
         "tests/rate_limiter tests/store tests/support tests/testing tests/wire"
     ),
-    "house": "testing wire",
+    "house": "testing tests/house tests/wire wire",
     "keeping": "batches engine frames tests/embeddings",
     "knock": "decide",
     "land": "decide embeddings engine",
@@ -73,36 +73,36 @@ ALLOWED = {
     "letterhead": "adapters tests/faults",
     "naming": "frames",
     "one": (
-        "adapters batches cli decide embeddings engine frames generation llmnb models "
+        "adapters batches cli decide display embeddings engine frames generation llmnb models "
         "notebook rate_limiter schemas store testing tests tests/adapters tests/batches "
-        "tests/browser tests/cli tests/cost tests/decide tests/embeddings tests/engine "
-        "tests/faults tests/frames tests/generation tests/house tests/kernel tests/models "
-        "tests/notebook tests/protocol tests/rate_limiter tests/schemas tests/seeds "
-        "tests/store tests/support tests/testing tests/tools tests/wire wire"
+        "tests/browser tests/cli tests/cost tests/decide tests/display tests/embeddings "
+        "tests/engine tests/faults tests/frames tests/generation tests/house tests/kernel "
+        "tests/models tests/notebook tests/protocol tests/rate_limiter tests/schemas "
+        "tests/seeds tests/store tests/support tests/testing tests/tools tests/wire wire"
     ),
     "owned": "adapters models tests/models",
     "passenger": "engine",
     "paying": "engine",
     "pieces": (
-        "adapters batches embeddings models notebook schemas store testing tests/adapters "
-        "tests/embeddings tests/engine tests/faults tests/generation tests/models "
-        "tests/notebook tests/protocol tests/support tests/testing tests/tools tests/wire "
-        "wire"
+        "adapters display embeddings frames models notebook schemas store testing "
+        "tests/adapters tests/display tests/embeddings tests/engine tests/faults "
+        "tests/generation tests/models tests/notebook tests/protocol tests/support "
+        "tests/testing tests/tools tests/wire wire"
     ),
     "place": (
-        "adapters batches cli decide embeddings engine frames generation llmnb models "
+        "adapters batches cli decide display embeddings engine frames generation llmnb models "
         "notebook rate_limiter schemas store testing tests/adapters tests/batches tests/cli "
-        "tests/decide tests/embeddings tests/engine tests/faults tests/frames "
+        "tests/decide tests/display tests/embeddings tests/engine tests/faults tests/frames "
         "tests/generation tests/house tests/models tests/notebook tests/rate_limiter "
         "tests/schemas tests/store tests/support tests/wire wire"
     ),
-    "rail": "batches notebook tests/notebook",
+    "rail": "notebook tests/notebook",
     "say": (
         "adapters frames generation llmnb notebook rate_limiter testing tests tests/adapters "
         "tests/cli tests/embeddings tests/notebook tests/protocol tests/store tests/testing "
         "tests/wire"
     ),
-    "shelf": "embeddings notebook tests/adapters tests/embeddings tests/frames tests/notebook",
+    "shelf": "embeddings notebook tests/embeddings tests/frames tests/notebook",
     "speak": "rate_limiter tests/wire",
     "strip": "notebook tests/browser tests/marimo tests/notebook",
     "tally": "batches embeddings notebook",
@@ -111,7 +111,7 @@ ALLOWED = {
     "told": (
         "batches decide engine frames generation llmnb models notebook rate_limiter tests "
         "tests/adapters tests/batches tests/benchmarks tests/browser tests/cli tests/decide "
-        "tests/embeddings tests/engine tests/frames tests/generation tests/kernel "
+        "tests/display tests/embeddings tests/engine tests/frames tests/generation tests/kernel "
         "tests/models tests/notebook tests/protocol tests/rate_limiter tests/schemas "
         "tests/store tests/support tests/testing tests/tools tests/wire wire"
     ),
@@ -119,10 +119,10 @@ ALLOWED = {
     "walk": "batches engine tests/kernel",
     "wall": "decide engine tests/engine",
     "way": (
-        "adapters batches decide embeddings frames models notebook tests/adapters "
-        "tests/batches tests/browser tests/engine tests/faults tests/frames tests/generation "
-        "tests/models tests/rate_limiter tests/schemas tests/store tests/support tests/tools "
-        "tests/wire"
+        "adapters batches decide embeddings engine frames models notebook tests/adapters "
+        "tests/batches tests/browser tests/display tests/engine tests/faults tests/frames "
+        "tests/generation tests/models tests/rate_limiter tests/schemas tests/store "
+        "tests/support tests/tools tests/wire"
     ),
     "wishes": "frames testing tests/frames",
     "words": (

@@ -43,8 +43,7 @@ CLEARED: Mapping[str, tuple[str, ...]] = {
 """What has been set, and what has been told once, by module; functions that remember, too."""
 
 NONE: Mapping[str, tuple[str, ...]] = {
-    "llmnb.batches.run": ("_last_run",),
-    "llmnb.engine.run": ("_last_run",),
+    "llmnb.engine.handle": ("_last_run",),
     "llmnb.progress": ("_hung",),
 }
 """What was last, and what was hung up, by module."""
