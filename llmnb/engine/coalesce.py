@@ -171,6 +171,7 @@ class Flights:
         """Close a flight and tell every passenger."""
         if not cabin.is_aside:
             del self.flying[key]
+        cabin.make_way = None  # a circle, and the collector is slow while runs are under way
         if self._lookups:
             self._landed[key] = landing
         for passenger, _ in cabin.passengers:

@@ -109,4 +109,4 @@ def test_every_room_of_the_project_has_a_floor():
     }
 
     assert rooms - set(heights) - set(trace.ASIDE) == {"__init__"}
-    assert heights["errors"] == 0 < heights["engine"] < heights["frames"]
+    assert heights["display"] == 0 < heights["errors"] < heights["engine"] < heights["frames"]

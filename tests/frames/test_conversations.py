@@ -95,9 +95,12 @@ def test_a_system_message_is_filled_from_the_row(sim, asked):
     frame.llm.generate("Say {text}", system="Speak {tongue}. {{}}")
     frame.llm.generate(messages="chat", system="{tongue}")
 
-    assert [one["content"] for messages in sent(asked) for one in messages] == [
-        *("Speak French. {}", "Say a", "Speak . {}", "Say b"),
-        *("French", "Hi", "Hi"),
+    # Two rows that are sent at once may arrive in either order.
+    assert sorted([one["content"] for one in messages] for messages in sent(asked)) == [
+        ["French", "Hi"],
+        ["Hi"],
+        ["Speak . {}", "Say b"],
+        ["Speak French. {}", "Say a"],
     ]
     with pytest.raises(InputError, match="tongue"):
         frame.llm.generate("Say {text}", system="Speak {tonge}")
