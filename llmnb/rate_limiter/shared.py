@@ -115,7 +115,7 @@ class SharedLimit:
 
     def _count(self, amount: float, now: float) -> None:
         self._sum += amount
-        self._period.add(amount, now=now, wall=time.time())
+        self._period.add(amount, now=now, time_of_day=time.time())
 
     # ---------------------------------------------------------------------- words
 
@@ -127,15 +127,15 @@ class SharedLimit:
             now: The time.
             round_trip: Seconds a call takes; a far Redis is asked for more at once.
         """
-        held = self.lease.held(now) / self._unit
-        missing = amount - held
+        available = self.lease.available(now) / self._unit
+        missing = amount - available
         if missing <= 1e-9:
             return 0.0
         if now - self._drawn_at > REACH_SECONDS:
             self._used = 0.0
         block = max(BLOCK_SECONDS, 2 * round_trip) / self._unit
-        if held > 0:
-            missing += min(amount, block)  # what is held may lapse until the answer comes
+        if available > 0:
+            missing += min(amount, block)  # what is available may lapse until the answer comes
         return amount_to_draw(missing, self._used, block)
 
     def arguments(self, asked: float, round_trip: float) -> list[str]:
@@ -189,7 +189,7 @@ class SharedLimit:
 
     def used(self, now: float) -> tuple[float, float]:
         """Return when the period began and how much this process used in it."""
-        return self._period.read(now=now, wall=time.time())
+        return self._period.read(now=now, time_of_day=time.time())
 
     # ----------------------------------------------------------------------- loss
 

@@ -33,7 +33,6 @@ ALLOWED = {
     "depart": "engine",
     "desk": "frames llmnb notebook testing tests/notebook tests/testing tests/wire wire",
     "ending": "batches notebook testing",
-    "episode": "decide tests/decide",
     "few": (
         "adapters frames notebook tests/decide tests/embeddings tests/engine tests/frames "
         "tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
@@ -61,13 +60,12 @@ ALLOWED = {
     "guest": "batches frames models tests/models tests/support",
     "hear": "frames llmnb models tests/cost tests/kernel",
     "held": (
-        "adapters decide embeddings engine frames notebook rate_limiter store tests/adapters "
-        "tests/decide tests/engine tests/generation tests/kernel tests/models tests/notebook "
+        "adapters decide embeddings engine frames notebook store tests/adapters tests/decide "
+        "tests/engine tests/generation tests/kernel tests/models tests/notebook "
         "tests/rate_limiter tests/store tests/support tests/testing tests/wire"
     ),
     "house": "testing tests/house tests/wire wire",
     "keeping": "batches engine frames tests/embeddings",
-    "knock": "decide",
     "land": "decide embeddings engine",
     "landing": "engine",
     "letterhead": "adapters tests/faults",
@@ -116,7 +114,7 @@ ALLOWED = {
     ),
     "voyage": "docs embeddings engine tests/adapters tests/engine tests/wire",
     "walk": "batches engine tests/kernel",
-    "wall": "decide engine tests/engine",
+    "wall": "engine tests/engine",
     "way": (
         "adapters batches decide embeddings engine frames models notebook tests/adapters "
         "tests/batches tests/browser tests/display tests/engine tests/faults tests/frames "
