@@ -31,7 +31,7 @@ ALLOWED = {
     "courier": "batches tests/batches",
     "dead": "engine tests/adapters tests/decide tests/engine",
     "depart": "engine",
-    "desk": "frames llmnb notebook testing tests/notebook tests/testing tests/wire wire",
+    "desk": "frames llmnb notebook testing tests/notebook tests/testing tests/wire",
     "ending": "batches notebook testing",
     "few": (
         "adapters frames notebook tests/decide tests/embeddings tests/engine tests/frames "
@@ -41,8 +41,8 @@ ALLOWED = {
         "docs engine frames llmnb testing tests/adapters tests/decide tests/engine tests/frames "
         "tests/kernel tests/support tests/testing wire"
     ),
-    "foreign": "engine frames tests/decide tests/house tests/notebook tests/store tests/wire wire",
-    "forms": "adapters decide models notebook tests/models wire",
+    "foreign": "engine frames tests/decide tests/house tests/notebook tests/store tests/wire",
+    "forms": "decide models notebook tests/models",
     "found": (
         "adapters batches cli decide display embeddings engine frames generation llmnb models "
         "notebook schemas store testing tests tests/adapters tests/batches tests/benchmarks "
@@ -64,11 +64,10 @@ ALLOWED = {
         "tests/engine tests/generation tests/kernel tests/models tests/notebook "
         "tests/rate_limiter tests/store tests/support tests/testing tests/wire"
     ),
-    "house": "testing tests/house tests/wire wire",
+    "house": "testing tests/house tests/wire",
     "keeping": "batches engine frames tests/embeddings",
-    "land": "decide embeddings engine",
+    "land": "embeddings engine",
     "landing": "engine",
-    "letterhead": "adapters tests/faults",
     "naming": "frames",
     "one": (
         "adapters batches cli decide display embeddings engine frames generation llmnb models "
