@@ -118,7 +118,7 @@ class SharedStore:
         self._failures: tuple[type[Exception], ...] = (redis.RedisError, OSError, TimeoutError)
         self._no_script = redis.exceptions.NoScriptError
         parts = urlsplit(url)
-        self.place = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
+        self.address = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
         """Where it is, for messages; holds no password."""
 
         try:
@@ -176,7 +176,7 @@ class SharedStore:
         except (ValueError, TypeError):
             failure = "its answer is not the script's"
         raise LimiterError(
-            f"The Redis at {self.place} that shares the limits does not answer: {failure}."
+            f"The Redis at {self.address} that shares the limits does not answer: {failure}."
         )
 
     async def _evaluated(self, name: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:

@@ -243,7 +243,7 @@ def _cut(text: str) -> Iterator[str]:
 
 _KINDS = re.compile(
     r"(?P<word>[A-Z]?[a-z]+|[A-Z]+)|(?P<one>[0-9]{1,3}|\n+|[ \t]{2,})"
-    r"|(?P<foreign>[^\x00-\x7f]+)|(?P<marks>[^\sA-Za-z0-9]+)"
+    r"|(?P<nonlatin>[^\x00-\x7f]+)|(?P<marks>[^\sA-Za-z0-9]+)"
 )
 
 
@@ -262,7 +262,7 @@ def _estimate(text: str) -> int:
         match found.lastgroup:
             case "word":
                 total += 1 + max(0, length - 7) / 4
-            case "foreign":
+            case "nonlatin":
                 total += len(_bytes(found.group())) * 2 / 3
             case "marks":
                 total += (length + 1) // 2

@@ -141,8 +141,8 @@ class Engine:
         library = self._library
         try:
             if (form := fields.pop("structured_outputs", None)) is not None:
-                forms = library.sampling_params.StructuredOutputsParams
-                fields["structured_outputs"] = forms(**form)
+                kind = library.sampling_params.StructuredOutputsParams
+                fields["structured_outputs"] = kind(**form)
             return library.SamplingParams(**fields)
         except Exception as error:
             if not self.is_refusal(error):

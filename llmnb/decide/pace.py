@@ -10,7 +10,7 @@ let pass between two refusals is what flowed into it between them:
     rate = accepted between two refusals / seconds between them
 
 which is exact as long as the bucket was not full in between, and too low
-otherwise; never too high. From there the pace knocks as the places do: a little
+otherwise; never too high. From there the pace probes as the places do: a little
 above, rarely, and back at the first refusal.
 """
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 
-from llmnb.decide.concurrency import CEILING, START, Adaptive
+from llmnb.decide.concurrency import MOST, START, Adaptive
 
 PLACES = 64
 """Places to begin with where the pace is what keeps the limit."""
@@ -35,14 +35,14 @@ MARGIN = 0.98
 
 STEP = 0.02
 LARGEST_STEP = 0.16
-"""How far above the pace to knock; doubled where nobody is at home."""
+"""How far above the pace to probe; doubled where nobody is at home."""
 
 CUT = 0.97
 """What remains of a pace that is refused where the rate cannot be counted."""
 
 FIRST_PATIENCE = 20.0
 LONGEST_PATIENCE = 640.0
-"""Seconds at a pace before the next knock."""
+"""Seconds at a pace before the next probe."""
 
 QUICK_PATIENCE = 2.0
 """The same where pauses, in which the server's bucket was full, have made the count too low."""
@@ -52,15 +52,15 @@ class Pace:
     """Requests a minute of a server that says nothing; None until it shows that it counts them.
 
     Args:
-        patience: Seconds at a pace before the first knock.
+        patience: Seconds at a pace before the first probe.
     """
 
     __slots__ = (
         "_accepted",
         "_begun",
         "_first_patience",
-        "_held",
         "_patience",
+        "_safe",
         "_since",
         "_stride",
         "per_minute",
@@ -76,8 +76,8 @@ class Pace:
         self._since = -math.inf
         """When the pace was set; what was sent before says nothing about it."""
 
-        self._held = 0.0
-        """A pace that was held before the last knock."""
+        self._safe = 0.0
+        """A pace that held before the last probe."""
 
         self._patience = patience
         self._stride = STEP
@@ -86,10 +86,10 @@ class Pace:
         """Note an answer; after a long calm the pace rises a little."""
         self._accepted += 1
         if self.per_minute is not None and now - self._since > self._patience:
-            if self.per_minute > self._held:  # the last knock met nobody
+            if self.per_minute > self._safe:  # the last probe met nobody
                 self._patience = self._first_patience
                 self._stride = min(LARGEST_STEP, 2 * self._stride)
-            self._held = self.per_minute
+            self._safe = self.per_minute
             self._set(self.per_minute * (1 + self._stride), now)
 
     def on_refusal(self, now: float) -> None:
@@ -110,22 +110,22 @@ class Pace:
         """Keep to the counted rate from now on, if it can be told yet."""
         rate = self.counted(now)
         if rate is not None:
-            self._held = MARGIN * rate
-            self._set(self._held, now)
+            self._safe = MARGIN * rate
+            self._set(self._safe, now)
 
     def cut(self, sent_at: float, now: float) -> None:
         """Go slower after a refusal of what was sent at this pace."""
         if self.per_minute is None or sent_at <= self._since:
             return
         rate = self.counted(now)
-        if self.per_minute > self._held:
-            pace = self._held
+        if self.per_minute > self._safe:
+            pace = self._safe
             self._patience = min(LONGEST_PATIENCE, 2 * self._patience)
         else:
             pace = CUT * self.per_minute
-        self._held = pace if rate is None else min(pace, MARGIN * rate)
+        self._safe = pace if rate is None else min(pace, MARGIN * rate)
         self._stride = STEP
-        self._set(self._held, now)
+        self._set(self._safe, now)
         self._begun = now, self._accepted  # its bucket is empty now
 
     def keep(self, sent_at: float, now: float) -> None:
@@ -146,7 +146,7 @@ class Finding:
 
     Args:
         start: Places to begin with.
-        ceiling: Most places.
+        most: Most places.
 
     Example:
         >>> finding = Finding()
@@ -156,17 +156,17 @@ class Finding:
 
     __slots__ = (
         "_carried",
-        "_ceiling",
         "_levels",
+        "_most",
         "_pace",
         "_places",
         "_refused_at",
         "_relapses",
     )
 
-    def __init__(self, *, start: int = START, ceiling: int = CEILING) -> None:
-        self._ceiling = ceiling
-        self._places = Adaptive(start=start, ceiling=ceiling)
+    def __init__(self, *, start: int = START, most: int = MOST) -> None:
+        self._most = most
+        self._places = Adaptive(start=start, most=most)
         self._pace = Pace()
         self._levels: dict[int, int] = {}
         """How many were in flight when each request in flight was sent."""
@@ -239,7 +239,7 @@ class Finding:
         if self._relapses >= RELAPSES:
             self._pace.begin(now)
             if self._pace.per_minute is not None:
-                self._places = Adaptive(start=min(PLACES, self._ceiling), ceiling=self._ceiling)
+                self._places = Adaptive(start=min(PLACES, self._most), most=self._most)
 
     def on_end(self, sequence: int) -> None:
         """Forget a request that has ended, however."""

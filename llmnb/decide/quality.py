@@ -131,13 +131,13 @@ def _of_several(
     reply: Reply, body: Mapping[str, Any], raw: bytes, good_finish: Collection[str]
 ) -> NotGood | None:
     """Judge each of several answers by its own end; return the worst objection."""
-    found = []
+    errors = []
     for text, (reason, quality) in zip(reply.texts, reply.ends, strict=True):
         one = replace(reply, text=text, finish_reason=reason, quality=quality, texts=(), ends=())
         if (error := objection(one, body, raw, good_finish)) is not None:
-            found.append(error)
+            errors.append(error)
     # An end that nobody knows is not bought again; with a bad one beside it the reply is.
-    return min(found, key=lambda error: isinstance(error, UnknownEnd), default=None)
+    return min(errors, key=lambda error: isinstance(error, UnknownEnd), default=None)
 
 
 def _has_only_thought(reply: Reply) -> bool:

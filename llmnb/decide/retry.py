@@ -142,7 +142,7 @@ def next_wait(
     *,
     since_success: float,
     can_resend: bool,
-    episode: int = 1,
+    event: int = 1,
     rand: Callable[[], float] = roll,
 ) -> float | None:
     """Return the seconds until the row is sent again, or None when it has failed for good.
@@ -155,7 +155,7 @@ def next_wait(
         policy: The run's patience.
         since_success: Seconds for which the target has answered nothing well.
         can_resend: Whether the run may send a row again after a perhaps billed request.
-        episode: Congestion events of the target that no success came between, from 1. What is
+        event: Congestion events of the target that no success came between, from 1. What is
             refused together is one event. In the first a positive hint is kept exactly.
         rand: Uniform numbers in [0, 1).
 
@@ -177,8 +177,8 @@ def next_wait(
         if not hint:
             if policy.cooldown is not None:
                 return policy.cooldown
-            return backoff_of(max(1, episode), policy, rand)
-        return hint if episode <= 1 else max(hint, backoff_of(episode, policy, rand))
+            return backoff_of(max(1, event), policy, rand)
+        return hint if event <= 1 else max(hint, backoff_of(event, policy, rand))
     if isinstance(error, (Unsent, ProviderError)):
         tries.failures += 1
         if tries.failures >= policy.max_attempts:

@@ -162,10 +162,10 @@ class Standing:
         self._told: list[tuple[float, int]] = []
         """Heap of what the cluster's replies told, less what had flowed in by then."""
 
-        self._landed = 0
+        self._arrived = 0
         """Number of the first request that may still be on its way to the server."""
 
-        self._landed_sum = 0.0
+        self._arrived_sum = 0.0
         """Of those that have surely arrived, what is uncounted."""
 
         self._full: deque[tuple[float, int]] = deque()
@@ -223,7 +223,7 @@ class Standing:
 
     def begin(self, log: deque[Sent], now: float) -> None:
         """Take in what was sent before the limit was heard of."""
-        self._first = self._landed = log[0].number if log else 0
+        self._first = self._arrived = log[0].number if log else 0
         self._newest = self._first - 1
         for request in log:
             self.on_sent(request, self.cost(request), take=False)
@@ -234,12 +234,12 @@ class Standing:
         """Note a request at the moment it goes."""
         if not self._items:
             self._first = request.number
-            self._landed = max(self._landed, request.number)
+            self._arrived = max(self._arrived, request.number)
         self._items.append(_Item(request.sent, cost, self._sum))
         if len(self._items) > _REMEMBERED:  # nobody tells what is left
             self._count(self._first, self._items.popleft())
             self._first += 1
-            self._landed = max(self._landed, self._first)
+            self._arrived = max(self._arrived, self._first)
         history = self._history
         if not history or request.sent - history[-1][0] >= _HISTORY_STEP:
             history.append((request.sent, self._sum))
@@ -259,8 +259,8 @@ class Standing:
         if item.is_uncounted:
             item.is_uncounted = False
             self.uncounted -= item.cost
-            if number < self._landed:
-                self._landed_sum -= item.cost
+            if number < self._arrived:
+                self._arrived_sum -= item.cost
 
     def space_out(self, now: float) -> None:
         """Let nothing more pass at once from now on: a smaller window is hidden somewhere."""
@@ -318,9 +318,9 @@ class Standing:
         del self._limits[:-3]
         self._reshape("")
         self._full.clear()
-        for place in range(self._landed - self._first):
+        for place in range(self._arrived - self._first):
             if self._items[place].is_uncounted:
-                self._land(self._first + place, self._items[place])
+                self._note_arrival(self._first + place, self._items[place])
         if self.smooth is None:
             self.smooth = Bucket(60.0 * self.rate, now=self._items[0].sent if self._items else now)
             for item in self._items:
@@ -376,7 +376,7 @@ class Standing:
         while items and items[0].sent <= before and self._first < self._newest:
             self._count(self._first, items.popleft())
             self._first += 1
-        self._landed = max(self._landed, self._first)
+        self._arrived = max(self._arrived, self._first)
         told, full = self._told, self._full
         while told and told[0][1] < self._first:
             heapq.heappop(told)
@@ -590,19 +590,19 @@ class Standing:
     def _settle(self, now: float) -> None:
         """Let time pass: requests arrive, a window ends."""
         items, first = self._items, self._first
-        while (place := self._landed - first) < len(items):
+        while (place := self._arrived - first) < len(items):
             item = items[place]
             arrived = item.sent + REACH
             if arrived > now:
                 break
             if item.is_uncounted:
-                self._landed_sum += item.cost
-                self._land(self._landed, item)
-            self._landed += 1
+                self._arrived_sum += item.cost
+                self._note_arrival(self._arrived, item)
+            self._arrived += 1
         if now >= self.ends and self.shape != "bucket" and self.limit is not None:
             self._roll(now)
 
-    def _land(self, number: int, item: _Item) -> None:
+    def _note_arrival(self, number: int, item: _Item) -> None:
         """Note how full the bucket can have been right before a request arrived."""
         bound, full = item.before - self.rate * (item.sent + REACH), self._full
         while full and full[-1][0] >= bound:
@@ -617,7 +617,7 @@ class Standing:
                 self._count(self._first, self._items.popleft())
                 self._first += 1
             self._newest = self._first - 1
-            self._landed = max(self._landed, self._first)
+            self._arrived = max(self._arrived, self._first)
             self._base = self.limit
         else:
             # Those that have overtaken k on the way are not in what it was told.
@@ -651,7 +651,7 @@ class Standing:
         told = share * (base - reserve) - self.uncounted
         if base <= self.capacity and not self._full:
             return told, math.inf, math.inf
-        under_way = self.uncounted - self._landed_sum
+        under_way = self.uncounted - self._arrived_sum
         full = share * (self.capacity - reserve) - under_way
         if not self._full:
             return told, full, math.inf
@@ -679,7 +679,7 @@ class Standing:
             return max(_SOON, min(self.ends - now, LONGEST_MINUTE))
         longest = max((need - told) / (self.rate * share), (need - was_full) / self.rate)
         if full < need:
-            item = self._item(self._landed)
+            item = self._item(self._arrived)
             longest = max(longest, math.inf if item is None else item.sent + REACH - now)
         return min(max(_SOON, min(longest, enough / self.rate)), LONGEST_MINUTE)
 

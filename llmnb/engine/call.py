@@ -656,7 +656,7 @@ class Flight:
             policy,
             since_success=failing_seconds,
             can_resend=voyage.resends.has_token,
-            episode=gate.health.congestion_events,
+            event=gate.health.congestion_events,
         )
         is_parked = is_outage and gate.health.breaker.is_open and failing_seconds > policy.max_wait
         if wait is None or is_parked:

@@ -22,8 +22,8 @@ from llmnb.wire import azure
 from llmnb.wire.catalog import (
     Provider,
     endpoint,
-    house_of,
     load_catalog,
+    owner_of,
     provider,
     provider_of_url,
     providers_with_model,
@@ -202,7 +202,7 @@ def resolve(
     if url and not api_provider and not (model and "/" in model):
         owner = provider_of_url(url)
         is_stranger = owner is None
-        api_provider = owner or (house_of(told[1]) if told else "openai")
+        api_provider = owner or (owner_of(told[1]) if told else "openai")
     choice = choose(model, api_provider=api_provider, gen_type=gen_type)
     if not url and (itself := owned.owner_of(choice.provider, choice.model)) is not None:
         return itself.target(gen_type)
@@ -294,7 +294,7 @@ def address_told(
             check_address(url, "url")
             gen_type, told = _told(url, gen_type)
             if not api_provider and not (model and "/" in model):
-                api_provider = provider_of_url(url) or (house_of(told[1]) if told else "openai")
+                api_provider = provider_of_url(url) or (owner_of(told[1]) if told else "openai")
         elif not model and not api_provider:
             return ""  # who answers is decided by what is configured when it is asked
         choice = choose(model, api_provider=api_provider, gen_type=gen_type)

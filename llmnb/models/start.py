@@ -205,7 +205,7 @@ def _get_ready(targets: Sequence[HTTPTarget]) -> None:
     """
     tls()
     if GLOBAL_LIMITER.url:
-        bridge.call(GLOBAL_LIMITER.hear())
+        bridge.call(GLOBAL_LIMITER.receive_limits())
     for target in targets:
         target.get_ready()
         if not target.row.is_local:

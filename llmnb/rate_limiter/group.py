@@ -47,7 +47,7 @@ class Group:
     def __init__(self, limits: Sequence[Limit], link: Link | None) -> None:
         self.limits = tuple(limits)
         self._link = link
-        self._shared = tuple(one for one in limits if isinstance(one, SharedLimit))
+        self._shared = tuple(limit for limit in limits if isinstance(limit, SharedLimit))
 
     def wait(self, amounts: Sequence[float], now: float) -> tuple[float, int]:
         """Return the seconds until these amounts may go, and which limit holds them longest."""
@@ -153,4 +153,4 @@ class EngineBound:
         self._group.close()
 
     def _amounts(self, requests: float, tokens: float) -> list[float]:
-        return [requests if one == "requests" else tokens for one in self._counts]
+        return [requests if kind == "requests" else tokens for kind in self._counts]

@@ -15,8 +15,8 @@ from llmnb import bridge, settings
 from llmnb.adapters.redis import check
 from llmnb.display import durations, numbers
 from llmnb.errors import ConfigurationError, LimiterError, LimiterTimeout
-from llmnb.rate_limiter.agreement import smallest
 from llmnb.rate_limiter.group import Binding, EngineBound
+from llmnb.rate_limiter.limit_exchange import smallest
 from llmnb.rate_limiter.rules import Key, RateConfig, Rule, checked_key, keys_of
 from llmnb.rate_limiter.state import State
 from llmnb.rates import Rate, allowance
@@ -78,7 +78,7 @@ class GlobalRateLimiter:
         self._is_ready = False
         """Whether the client of Redis has been imported."""
 
-        self._heard: dict[str, Mapping[Key, Rule]] = {}
+        self._received: dict[str, Mapping[Key, Rule]] = {}
         """What other processes state at a Redis, by its address."""
 
         self._followers: list[Callable[[], None]] = []
@@ -141,7 +141,7 @@ class GlobalRateLimiter:
             raise ConfigurationError(f"weight is a number above 0, got {weight!r}.")
         patience = timeout() if acquire_timeout is None else float(acquire_timeout)
         if rate_limit is None:
-            await self.hear()
+            await self.receive_limits()
         rule = self._rule(key, rate_limit, machine_id)
         if rule is not None:
             await self._make_ready()
@@ -161,14 +161,14 @@ class GlobalRateLimiter:
     def _rule(self, key: Key, rate: Rate | None, machine: int) -> Rule | None:
         if rate is not None:
             return Rule(key, allowance(rate), machine)
-        found = self._holding().get(key)
-        return None if found is None else Rule(key, found.allowance, machine)
+        rule = self._holding().get(key)
+        return None if rule is None else Rule(key, rule.allowance, machine)
 
     def _holding(self) -> Mapping[Key, Rule]:
         """Return what holds now, by key."""
         own = self._config.rules()
-        heard = self._heard.get(self.url or "") if self._heard else None
-        return smallest([*own, *heard.values()] if heard else own)
+        received = self._received.get(self.url or "") if self._received else None
+        return smallest([*own, *received.values()] if received else own)
 
     async def _acquired(self, rule: Rule, weight: float, patience: float) -> None:
         try:
@@ -190,7 +190,7 @@ class GlobalRateLimiter:
         limits, it counts what all processes have used. Keys used under another ``machine_id``
         carry it as a third part.
         """
-        await self.hear()
+        await self.receive_limits()
         await self._make_ready()
         return await bridge.acall(self._status())
 
@@ -225,7 +225,7 @@ class GlobalRateLimiter:
             provider: Catalog name of its provider.
             model: Its name there.
         """
-        if not self._config and not self._heard:
+        if not self._config and not self._received:
             return None
         holding = self._holding()
         rules = tuple(holding[key] for key in keys_of(provider, model) if key in holding)
@@ -248,41 +248,41 @@ class GlobalRateLimiter:
         group.listen(wake)
         return EngineBound(group, binding)
 
-    def count_users(self, pool: str, heard: Callable[[int], None]) -> None:
+    def count_users(self, pool: str, on_count: Callable[[int], None]) -> None:
         """Have the processes counted that draw on one account; call it on the loop thread.
 
-        Without a Redis nothing is counted. One word a second is said of it, none a request.
+        Without a Redis nothing is counted. It takes one message a second, none a request.
 
         Args:
             pool: Name of the account at its target.
-            heard: Told how many there are, this one included.
+            on_count: Told how many there are, this one included.
         """
         if (url := self.url) is None:
             return
         name = hashlib.sha256(pool.encode()).hexdigest()[:16]
         try:
-            self._state().count_users(url, name, heard)
+            self._state().count_users(url, name, on_count)
         except ConfigurationError as error:
             log.debug("%s", error.message)  # told when limits are used
 
-    async def hear(self) -> None:
+    async def receive_limits(self) -> None:
         """See that it is known which limits hold where a Redis shares them.
 
-        Where it cannot be asked, this process's own limits and those heard last hold.
+        Where it cannot be asked, this process's own limits and those received last hold.
         """
         url = self.url
         if url is None:
             return
         try:
             await self._make_ready()
-            await bridge.acall(self._hear(url))
+            await bridge.acall(self._receive_limits(url))
         except ConfigurationError as error:
             if self._config:
                 raise
             log.info("%s No limits are set here.", error.message)
 
-    async def _hear(self, url: str) -> None:
-        await self._state().hear(url)
+    async def _receive_limits(self, url: str) -> None:
+        await self._state().receive_limits(url)
 
     def attend(self, run: Run) -> None:
         """Have a run's limits heard of as long as it is under way."""
@@ -294,7 +294,7 @@ class GlobalRateLimiter:
         self._followers = [*self._followers, follower]
 
         def stop() -> None:
-            self._followers = [one for one in self._followers if one is not follower]
+            self._followers = [other for other in self._followers if other is not follower]
 
         return stop
 
@@ -302,9 +302,9 @@ class GlobalRateLimiter:
         """Tell the Redis of what is stated now; nobody waits for it."""
         if self.url is not None:
             bridge.submit(self._stated_there(self.url))
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for follower in self._followers:
             follower()
 
@@ -318,7 +318,7 @@ class GlobalRateLimiter:
     def _take(self, url: str, rules: Mapping[Key, Rule]) -> None:
         """Keep to what others state now."""
         before = self._holding()
-        self._heard = {**self._heard, url: rules}
+        self._received = {**self._received, url: rules}
         for key, rule in self._holding().items():
             if rule != before.get(key) and rule == rules.get(key):
                 log.info(
@@ -326,7 +326,7 @@ class GlobalRateLimiter:
                     key,
                     rule.per_minute,
                 )
-        self._tell()
+        self._notify()
 
     def check(self) -> None:
         """See that the limits can be kept as they are meant, before anything is sent.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from llmnb.adapters.redis import SharedStore, address
 from llmnb.errors import LimiterError
-from llmnb.rate_limiter.agreement import Agreement, Heard, Stated
+from llmnb.rate_limiter.limit_exchange import LimitExchange, OnReceived, Stated
 from llmnb.rate_limiter.rules import Rule
 from llmnb.rate_limiter.shared import SharedLimit
 from llmnb.rates import Allowance
@@ -63,7 +63,7 @@ class Link:
     Args:
         url: Where it is.
         stated: Returns the limits that this process states.
-        on_heard: Told of those that others state, whenever they change.
+        on_received: Told of those that others state, whenever they change.
         is_busy: Whether somebody may be in need of them though none was wanted lately.
 
     Raises:
@@ -74,11 +74,11 @@ class Link:
         self,
         url: str,
         stated: Stated = tuple,
-        on_heard: Heard = lambda rules: None,
+        on_received: OnReceived = lambda rules: None,
         is_busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = SharedStore(address(url))
-        self.place = self._store.place
+        self.address = self._store.address
         self.limits: dict[str, SharedLimit] = {}
         self.listeners: dict[object, Callable[[], None]] = {}
         """Told when something may have become possible."""
@@ -88,7 +88,7 @@ class Link:
 
         self._calls = 0
         self._member = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        self._agreement = Agreement(self._store, self._member, stated, on_heard)
+        self._exchange = LimitExchange(self._store, self._member, stated, on_received)
         self._is_busy = is_busy
         self._stirred = asyncio.Event()
         """Set when a quiet link is wanted again."""
@@ -107,28 +107,28 @@ class Link:
     @property
     def calls(self) -> int:
         """Round trips so far."""
-        return self._calls + self._agreement.calls
+        return self._calls + self._exchange.calls
 
     def limit(self, rule: Rule) -> SharedLimit:
         """Return the limit of a rule."""
-        found = self.limits.get(rule.name)
-        if found is None:
-            found = self.limits[rule.name] = SharedLimit(rule)
+        limit = self.limits.get(rule.name)
+        if limit is None:
+            limit = self.limits[rule.name] = SharedLimit(rule)
             if self.lost is not None:
-                found.keep_to_share(time.monotonic())
+                limit.keep_to_share(time.monotonic())
         else:
-            found.change(rule, time.monotonic())
-        return found
+            limit.change(rule, time.monotonic())
+        return limit
 
-    def count_users(self, name: str, heard: Callable[[int], None]) -> None:
+    def count_users(self, name: str, on_count: Callable[[int], None]) -> None:
         """Have the processes counted that use something together, with each beat.
 
         Args:
             name: What it is; all of them name it alike.
-            heard: Told how many there are, this one included.
+            on_count: Told how many there are, this one included.
         """
         users = self.limit(Rule((_USERS, name), Allowance(_WITHOUT_LIMIT, 60.0, "minute")))
-        self.listeners["users", name] = lambda: heard(users.alive)
+        self.listeners["users", name] = lambda: on_count(users.alive)
         self._keep_beating()
         task = asyncio.get_running_loop().create_task(self._beat_once(_JOIN))
         self._draws.add(task)
@@ -164,26 +164,26 @@ class Link:
 
     async def _drawn(self, limits: Limits, asked: Sequence[float]) -> None:
         try:
-            wait = await self._say(limits, asked)
+            wait = await self._draw(limits, asked)
             self._again[limits] = time.monotonic() + wait
         except LimiterError as error:
             self._lose(error)
         finally:
             for limit in limits:
                 limit.is_asking = False
-        self._tell()
+        self._notify()
 
-    async def _say(self, limits: Limits, asked: Sequence[float], mode: str = _JOIN) -> float:
+    async def _draw(self, limits: Limits, asked: Sequence[float], mode: str = _JOIN) -> float:
         """Say one word to Redis; return the seconds to wait, 0 where all was given."""
         most = max((limit.alive for limit in limits), default=1) * _BLOCK
         horizon = min(max(most, _HORIZON[0]), _HORIZON[1])
         is_back = "1" if self.lost is not None else "0"
         numbers = (horizon, _LIFETIME, _GAP, _PAUSE)
-        arguments = [mode, self._member, *(str(one) for one in numbers), is_back]
+        arguments = [mode, self._member, *map(str, numbers), is_back]
         keys: list[str] = []
         for limit, amount in zip(limits, asked, strict=True):
             keys += limit.keys
-            arguments += limit.words(amount, self._round_trip)
+            arguments += limit.arguments(amount, self._round_trip)
         sent = time.monotonic()
         self._calls += 1
         server, wait, *rest = await self._store.run(keys, arguments)
@@ -191,10 +191,10 @@ class Link:
         self._round_trip = 0.8 * self._round_trip + 0.2 * (now - sent)
         for position, limit in enumerate(limits):
             answer = rest[position * 4 : position * 4 + 4]
-            limit.hear(answer, server=server, is_given=wait <= 0, sent=sent, now=now)
+            limit.receive(answer, server=server, is_granted=wait <= 0, sent=sent, now=now)
         return wait / 1_000_000
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for listener in list(self.listeners.values()):
             listener()
 
@@ -209,7 +209,7 @@ class Link:
         is_quiet = False
         while not self._is_closed:
             if is_quiet and self.lost is None:
-                if not self._agreement.has_words:
+                if not self._exchange.has_limits:
                     return
                 self._stirred.clear()
                 with contextlib.suppress(TimeoutError):
@@ -221,22 +221,22 @@ class Link:
             await self._beat_once(_LEAVE if is_quiet else _JOIN)
 
     async def _beat_once(self, mode: str) -> None:
-        # A draw under way speaks for its limits; two words at once would mix their sums.
+        # A draw under way reports its limits itself; two reports at once would mix their sums.
         limits = tuple(limit for limit in self.limits.values() if not limit.is_asking)
         now = time.monotonic()
         for limit in limits:
             limit.is_asking = True
         try:
-            await self._agreement.speak()
+            await self._exchange.publish()
             if limits:
-                await self._say(limits, [-self._unwanted(limit, now) for limit in limits], mode)
+                await self._draw(limits, [-self._unwanted(limit, now) for limit in limits], mode)
             self._find()
         except LimiterError as error:
             self._lose(error)
         finally:
             for limit in limits:
                 limit.is_asking = False
-        self._tell()
+        self._notify()
 
     def _is_quiet(self) -> bool:
         wanted = max((limit.wanted_at for limit in self.limits.values()), default=-math.inf)
@@ -262,23 +262,23 @@ class Link:
 
     def _find(self) -> None:
         if self.lost is not None:
-            log.warning("The Redis at %s is back: limits are shared again.", self.place)
+            log.warning("The Redis at %s is back: limits are shared again.", self.address)
             self.lost = None
 
-    async def hear(self) -> None:
+    async def receive_limits(self) -> None:
         """See that what holds is known, unless it was heard just now; then keep hearing it.
 
-        Where Redis is lost, what was heard last holds.
+        Where Redis is lost, what was received last holds.
         """
         self._asked_at = time.monotonic()
-        if self._agreement.is_fresh or (self.lost is not None and self._is_beating):
+        if self._exchange.is_fresh or (self.lost is not None and self._is_beating):
             return
         await self.state()
 
     async def state(self) -> None:
         """Say at once what this process states, and hear the others."""
         try:
-            await self._agreement.speak()
+            await self._exchange.publish()
         except LimiterError as error:
             self._lose(error)
         self._keep_beating()
@@ -300,12 +300,12 @@ class Link:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks)  # one that is being answered may not hear of its end
+            await asyncio.wait(tasks)  # a call that is being answered may not learn of its end
         try:
             if self.lost is None and self._beat is not None:
-                await self._agreement.leave()
+                await self._exchange.leave()
                 limits = tuple(self.limits.values())
-                await self._say(limits, [0.0] * len(limits), _LEAVE)
+                await self._draw(limits, [0.0] * len(limits), _LEAVE)
         except LimiterError:
             pass  # it forgets us in six seconds, and what we stated in a minute
         await self._store.close()

@@ -36,13 +36,13 @@ class OwnLimit:
     def take(self, amount: float, now: float) -> None:
         """Use so much."""
         self._bucket.take(amount, now)
-        self._period.add(amount, now=now, wall=time.time())
+        self._period.add(amount, now=now, time_of_day=time.time())
 
     def give_back(self, amount: float, now: float) -> None:
         """Return what was taken too much; negative: what was used beyond it."""
         self._bucket.give_back(amount)
-        self._period.add(-amount, now=now, wall=time.time())
+        self._period.add(-amount, now=now, time_of_day=time.time())
 
     def used(self, now: float) -> tuple[float, float]:
         """Return when the period began, by the time of day, and how much was used in it."""
-        return self._period.read(now=now, wall=time.time())
+        return self._period.read(now=now, time_of_day=time.time())

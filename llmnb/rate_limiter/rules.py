@@ -73,7 +73,7 @@ class RateConfig(MutableMapping[Key, Rate]):
     """Rates by key; a wrong one is an error where it is written.
 
     Args:
-        given: Rates to begin with.
+        rates: Rates to begin with.
 
     Example:
         >>> config = RateConfig()
@@ -82,11 +82,11 @@ class RateConfig(MutableMapping[Key, Rate]):
         RateConfig({('client', 'gpt-4'): '100/minute'})
     """
 
-    def __init__(self, given: Mapping[Key, Rate] | None = None) -> None:
+    def __init__(self, rates: Mapping[Key, Rate] | None = None) -> None:
         self._rates: dict[Key, tuple[Rate, Rule]] = {}
         self._listeners: list[Callable[[], None]] = []
         self._lock = threading.Lock()
-        self.update(given or {})
+        self.update(rates or {})
 
     def __getitem__(self, key: Key) -> Rate:
         return self._rates[key][0]
@@ -95,15 +95,18 @@ class RateConfig(MutableMapping[Key, Rate]):
         key = checked_key(key)
         rule = Rule(key, allowance(rate))
         with self._lock:
-            self._rates = {**self._rates, key: (rate, rule)}  # readers see the old or the new one
-        self._tell()
+            self._rates = {
+                **self._rates,
+                key: (rate, rule),
+            }  # readers see one or the other
+        self._notify()
 
     def __delitem__(self, key: Key) -> None:
         with self._lock:
             rates = dict(self._rates)
             del rates[key]
             self._rates = rates
-        self._tell()
+        self._notify()
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self._rates)
@@ -119,12 +122,12 @@ class RateConfig(MutableMapping[Key, Rate]):
         checked = RateConfig(rates)
         with self._lock:
             self._rates = checked._rates
-        self._tell()
+        self._notify()
 
     def rule(self, key: Key) -> Rule | None:
         """Return the rule of a key, None where there is none."""
-        found = self._rates.get(key)
-        return None if found is None else found[1]
+        entry = self._rates.get(key)
+        return None if entry is None else entry[1]
 
     def rules(self) -> list[Rule]:
         """Return all rules."""
@@ -135,10 +138,10 @@ class RateConfig(MutableMapping[Key, Rate]):
         self._listeners = [*self._listeners, listener]
 
         def stop() -> None:
-            self._listeners = [one for one in self._listeners if one is not listener]
+            self._listeners = [other for other in self._listeners if other is not listener]
 
         return stop
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for listener in self._listeners:
             listener()

@@ -47,18 +47,18 @@ class SharedLimit:
         self._cost = 0
         """Microseconds of the limit's time that are being asked for."""
 
-        # ------ what is told and heard
+        # ------ what is reported and received
         self._sum = 0.0
-        self._told = 0
-        """The sum that Redis is known to have heard."""
+        self._reported = 0
+        """The sum that Redis is known to have received."""
 
-        self._telling = 0
+        self._reporting = 0
         self._alive = 1
         self._alive_at = -math.inf
         self._joined: float | None = None
-        self._heard = -math.inf
+        self._received_at = -math.inf
         self._period = Period(rule.allowance.seconds)
-        self._period_heard = 0.0, 0.0
+        self._period_received = 0.0, 0.0
 
         # ------ while Redis is lost
         self._share: Bucket | None = None
@@ -115,7 +115,7 @@ class SharedLimit:
 
     def _count(self, amount: float, now: float) -> None:
         self._sum += amount
-        self._period.add(amount, now=now, wall=time.time())
+        self._period.add(amount, now=now, time_of_day=time.time())
 
     # ---------------------------------------------------------------------- words
 
@@ -127,25 +127,25 @@ class SharedLimit:
             now: The time.
             round_trip: Seconds a call takes; a far Redis is asked for more at once.
         """
-        held = self.lease.held(now) / self._unit
-        missing = amount - held
+        available = self.lease.available(now) / self._unit
+        missing = amount - available
         if missing <= 1e-9:
             return 0.0
         if now - self._drawn_at > REACH_SECONDS:
             self._used = 0.0
         block = max(BLOCK_SECONDS, 2 * round_trip) / self._unit
-        if held > 0:
-            missing += min(amount, block)  # what is held may lapse until the answer comes
+        if available > 0:
+            missing += min(amount, block)  # what is available may lapse until the answer comes
         return amount_to_draw(missing, self._used, block)
 
-    def words(self, asked: float, round_trip: float) -> list[str]:
+    def arguments(self, asked: float, round_trip: float) -> list[str]:
         """Return what is said of it in one call.
 
         Args:
             asked: What is asked for; a negative amount is handed back.
             round_trip: Seconds a call takes.
         """
-        self._telling = math.floor(self._sum + 1e-6)
+        self._reporting = math.floor(self._sum + 1e-6)
         self._cost = cost = math.ceil(asked * self._unit * _MICRO - 1e-6)
         # What takes long to come by is given shortly before its time only, so that a killed
         # process takes little with it.
@@ -154,42 +154,42 @@ class SharedLimit:
         # What is given at the edge of the reach would have lapsed when it comes.
         past = max(self._unit, PAST_SECONDS - 2 * round_trip)
         numbers = (cost, lead * _MICRO, past * _MICRO, period * _MICRO)
-        return [f"{number:.0f}" for number in (*numbers, self._told, self._telling)]
+        return [f"{number:.0f}" for number in (*numbers, self._reported, self._reporting)]
 
-    def hear(
-        self, answer: list[int], *, server: int, is_given: bool, sent: float, now: float
+    def receive(
+        self, answer: list[int], *, server: int, is_granted: bool, sent: float, now: float
     ) -> None:
         """Take an answer.
 
         Args:
             answer: Begin of what is given, processes alive, begin and count of the period.
             server: The server's time in it.
-            is_given: Whether what was asked for is given.
+            is_granted: Whether what was asked for is given.
             sent: When the call was sent.
             now: When the answer came.
         """
         begin, alive, period_began, period_count = answer
-        self._told = self._telling
-        self._period_heard = (period_began or server) / _MICRO, float(period_count)
+        self._reported = self._reporting
+        self._period_received = (period_began or server) / _MICRO, float(period_count)
         if alive >= self._alive or now - self._alive_at > _FORGET_SECONDS:
             self._alive, self._alive_at = max(1, alive), now
-        if self._joined is None or now - self._heard > _FORGET_SECONDS:
+        if self._joined is None or now - self._received_at > _FORGET_SECONDS:
             self._joined = now
-        self._heard = now
+        self._received_at = now
         start = now + (begin - server) / _MICRO
         if self._share is not None and self._share_ends == math.inf:
             self._share_ends = max(now, start)
-        if is_given and self._cost > 0:
+        if is_granted and self._cost > 0:
             self.lease.add(start, start + self._cost / _MICRO, lag=now - sent)
             self._drawn_at, self._used, self._share = now, 0.0, None
 
     def used_by_all(self) -> tuple[float, float]:
         """Return when the period began and how much all used in it, as Redis said last."""
-        return self._period_heard
+        return self._period_received
 
     def used(self, now: float) -> tuple[float, float]:
         """Return when the period began and how much this process used in it."""
-        return self._period.read(now=now, wall=time.time())
+        return self._period.read(now=now, time_of_day=time.time())
 
     # ----------------------------------------------------------------------- loss
 
@@ -198,8 +198,10 @@ class SharedLimit:
         self._share_ends = math.inf
         if self._share is not None:
             return
-        known_for = None if self._joined is None else self._heard - self._joined
-        part = share.part(alive=self._alive, known_for=known_for, silent_for=now - self._heard)
+        known_for = None if self._joined is None else self._received_at - self._joined
+        part = share.part(
+            alive=self._alive, known_for=known_for, silent_for=now - self._received_at
+        )
         self._share = Bucket(
             self.rule.per_minute * part, burst_seconds=_SHARE_BURST_SECONDS, now=now
         )

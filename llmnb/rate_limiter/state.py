@@ -7,8 +7,8 @@ import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from llmnb.rate_limiter.agreement import Stated
 from llmnb.rate_limiter.group import Group, Limit
+from llmnb.rate_limiter.limit_exchange import Stated
 from llmnb.rate_limiter.link import Link
 from llmnb.rate_limiter.own import OwnLimit
 from llmnb.rate_limiter.rules import Key, Rule
@@ -19,18 +19,18 @@ class State:
 
     Args:
         stated: Returns the limits that this process states.
-        on_heard: Told of an address and of what others state there, when that has changed.
+        on_received: Told of an address and of what others state there, when that has changed.
         is_busy: Whether a run is under way.
     """
 
     def __init__(
         self,
         stated: Stated = tuple,
-        on_heard: Callable[[str, Mapping[Key, Rule]], None] = lambda url, rules: None,
+        on_received: Callable[[str, Mapping[Key, Rule]], None] = lambda url, rules: None,
         is_busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self._stated = stated
-        self._on_heard = on_heard
+        self._on_received = on_received
         self._is_busy = is_busy
         self._own: dict[str, OwnLimit] = {}
         self._links: dict[str, Link] = {}
@@ -57,13 +57,13 @@ class State:
         """Return the conversation with a Redis, if there is one."""
         return self._links.get(url) if url else None
 
-    def count_users(self, url: str, name: str, heard: Callable[[int], None]) -> None:
+    def count_users(self, url: str, name: str, on_count: Callable[[int], None]) -> None:
         """Have the processes counted that use something together; see `Link.count_users`."""
-        self._linked(url).count_users(name, heard)
+        self._linked(url).count_users(name, on_count)
 
-    async def hear(self, url: str) -> None:
+    async def receive_limits(self, url: str) -> None:
         """See that it is known which limits hold at a Redis."""
-        await self._linked(url).hear()
+        await self._linked(url).receive_limits()
 
     async def state(self, url: str) -> None:
         """Tell a Redis what this process states now."""
@@ -74,17 +74,17 @@ class State:
 
     def _linked(self, url: str) -> Link:
         if url not in self._links:
-            heard = functools.partial(self._on_heard, url)
-            self._links[url] = Link(url, self._stated, heard, self._is_busy)
+            received = functools.partial(self._on_received, url)
+            self._links[url] = Link(url, self._stated, received, self._is_busy)
         return self._links[url]
 
     def _own_limit(self, rule: Rule) -> OwnLimit:
         now = time.monotonic()
-        found = self._own.get(rule.name)
-        if found is None:
-            found = self._own[rule.name] = OwnLimit(rule, now=now)
-        found.change(rule, now)
-        return found
+        limit = self._own.get(rule.name)
+        if limit is None:
+            limit = self._own[rule.name] = OwnLimit(rule, now=now)
+        limit.change(rule, now)
+        return limit
 
     async def acquire(
         self, rule: Rule, url: str | None, weight: float, *, is_configured: bool
@@ -114,13 +114,13 @@ class State:
         link = self._link(url)
         if link is not None:
             await link.refresh()
-        found: dict[Rule, tuple[float, float]] = {}
+        used: dict[Rule, tuple[float, float]] = {}
         for limit in group.limits:
             if link is not None and link.lost is None and limit.rule.name in link.limits:
-                found[limit.rule] = link.limits[limit.rule.name].used_by_all()
+                used[limit.rule] = link.limits[limit.rule.name].used_by_all()
             else:
-                found[limit.rule] = limit.used(time.monotonic())
-        return found
+                used[limit.rule] = limit.used(time.monotonic())
+        return used
 
     async def close(self) -> None:
         """Say goodbye to every Redis."""

@@ -211,24 +211,24 @@ def speaking(row: Provider, gen_type: str, dialect: str) -> Provider:
     """
     if row.dialects.get(gen_type) == dialect:
         return row
-    house = provider(house_of(dialect))
-    is_kin = any(house_of(one) == house.name for one in row.dialects.values())
+    owner = provider(owner_of(dialect))
+    is_kin = any(owner_of(one) == owner.name for one in row.dialects.values())
     found = dataclasses.replace(
         row,
         dialects={**row.dialects, gen_type: dialect},
-        paths={**row.paths, gen_type: house.paths[gen_type]},
+        paths={**row.paths, gen_type: owner.paths[gen_type]},
     )
     if is_kin:
         return found
-    headers = {**house.extra_headers, **row.extra_headers}
-    return dataclasses.replace(found, key_header=house.key_header, extra_headers=headers)
+    headers = {**owner.extra_headers, **row.extra_headers}
+    return dataclasses.replace(found, key_header=owner.key_header, extra_headers=headers)
 
 
-def house_of(dialect: str) -> str:
+def owner_of(dialect: str) -> str:
     """Return the name of the provider whose own a dialect is.
 
     Example:
-        >>> house_of("anthropic.messages")
+        >>> owner_of("anthropic.messages")
         'anthropic'
     """
     return dialect.partition(".")[0]

@@ -129,7 +129,7 @@ _REQUEST_IDS = (
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
-    r"""Return the provider's own name for a request, for its support desk.
+    r"""Return the provider's own name for a request, for its support.
 
     Example:
         >>> request_id({"x-request-id": "req_1\x1b[2J"})

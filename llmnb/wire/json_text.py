@@ -110,10 +110,10 @@ def _leaf(value: Any) -> str:
         return f'"{duration_text(value)}"'
     if isinstance(value, uuid.UUID):
         return f'"{value}"'
-    return _foreign(value)
+    return _other(value)
 
 
-def _foreign(value: Any) -> str:
+def _other(value: Any) -> str:
     """Return what a library's own array, column or number is in JSON."""
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     if kind in ("M", "m") and hasattr(value, "astype"):

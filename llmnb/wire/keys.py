@@ -165,10 +165,10 @@ def _parts_of(secret: str) -> frozenset[bytes]:
 
     Every longer run holds one of the shortest, so these are all that is looked for.
     """
-    forms = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
-    forms |= {form.replace("/", "\\/") for form in forms}
+    spellings = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
+    spellings |= {spelling.replace("/", "\\/") for spelling in spellings}
     parts = set()
-    for form in (form.encode("utf-8", "surrogatepass").lower() for form in forms):
-        length = min(_SHORTEST_PART, len(form))
-        parts |= {form[place : place + length] for place in range(len(form) - length + 1)}
+    for spelling in (spelling.encode("utf-8", "surrogatepass").lower() for spelling in spellings):
+        length = min(_SHORTEST_PART, len(spelling))
+        parts |= {spelling[place : place + length] for place in range(len(spelling) - length + 1)}
     return frozenset(parts)

@@ -130,7 +130,7 @@ def test_slow_start_doubles_each_round():
     """
     From 8 to a hundred in four rounds.
     """
-    adaptive, levels = Adaptive(ceiling=100), []
+    adaptive, levels = Adaptive(most=100), []
     for _ in range(5):
         levels.append(adaptive.limit)
         sent = [adaptive.on_start(0.0) for _ in range(adaptive.limit)]
@@ -140,7 +140,7 @@ def test_slow_start_doubles_each_round():
     assert levels == [8, 16, 32, 64, 100]
 
 
-def test_one_episode_of_refusals_costs_one_cut():
+def test_one_congestion_event_costs_one_cut():
     """
     What was sent before the cut tells nothing new.
     """
@@ -157,7 +157,7 @@ def test_one_episode_of_refusals_costs_one_cut():
 
 def test_a_refusal_of_what_was_sent_after_the_cut_cuts_again():
     """
-    It is a new episode.
+    It is a new congestion event.
     """
     adaptive = Adaptive(start=64)
     adaptive.on_refusal(adaptive.on_start(0.0), 0.0)
@@ -190,18 +190,18 @@ def test_it_never_goes_below_one_place():
     assert adaptive.limit == 1
 
 
-def test_the_ceiling_holds():
+def test_the_limit_never_exceeds_the_most_places():
     """
     A server that takes everything gets no more than that.
     """
-    load = simulate(Finding(ceiling=40), Places(10**6), answers=4000)
+    load = simulate(Finding(most=40), Places(10**6), answers=4000)
 
     assert max(load.limits) == 40
 
 
 def test_a_server_that_comes_to_take_more_is_followed():
     """
-    Where the wall is gone, growth is fast again.
+    Where the ceiling is gone, growth is fast again.
     """
 
     def grow(answers, server):
@@ -242,7 +242,7 @@ def test_answers_that_become_longer_are_not_taken_for_crowding():
             factor[0] = 4.0
 
     load = simulate(
-        Finding(ceiling=100),
+        Finding(most=100),
         Places(10**6),
         answers=30_000,
         seconds=lambda dice: factor[0] * dice.uniform(0.5, 1.5),

@@ -86,7 +86,7 @@ def test_what_was_not_used_lapses():
     lease = Lease(REACH)
     lease.add(0.0, 5.0)
 
-    assert lease.held(3600.0) == 0.0
+    assert lease.available(3600.0) == 0.0
     assert lease.wait(UNIT, 3600.0) is None
 
 
@@ -98,8 +98,8 @@ def test_what_came_late_lapses_earlier():
     prompt.add(0.0, 0.1)
     late.add(0.0, 0.1, lag=0.5)
 
-    assert prompt.held(0.25) == pytest.approx(0.1)
-    assert late.held(0.25) == pytest.approx(0.05)
+    assert prompt.available(0.25) == pytest.approx(0.1)
+    assert late.available(0.25) == pytest.approx(0.05)
 
 
 def test_stretches_with_gaps_are_one_after_another():
@@ -136,7 +136,7 @@ def test_whoever_wakes_a_little_late_still_goes(cost, late, lag):
 
     assert lease.wait(cost, now) == 0.0
     lease.take(cost, now)
-    assert lease.held(now) <= 1e-9
+    assert lease.available(now) <= 1e-9
 
 
 def test_a_rate_below_one_a_second_keeps_its_distance():
@@ -148,7 +148,7 @@ def test_a_rate_below_one_a_second_keeps_its_distance():
     for _ in range(6):
         while (wait := lease.wait(unit, now)) != 0.0:
             if wait is None:
-                missing = unit - lease.held(now)
+                missing = unit - lease.available(now)
                 lease.add(given_out.free, given_out.free + missing)
                 given_out.free += missing
             else:
@@ -170,7 +170,7 @@ def test_using_more_than_held_is_paid_by_the_next_stretch():
 
     lease.add(0.0, 0.15)
 
-    assert lease.held(0.0) == pytest.approx(0.05)
+    assert lease.available(0.0) == pytest.approx(0.05)
     assert lease.wait(UNIT, 0.0) == pytest.approx(0.11)
 
 
@@ -194,7 +194,7 @@ def test_giving_back_pays_a_debt_first():
 
     lease.give_back(0.25, 0.0)
 
-    assert lease.held(0.0) == pytest.approx(0.05)
+    assert lease.available(0.0) == pytest.approx(0.05)
 
 
 def test_what_lies_ahead_can_be_let_go():
@@ -208,7 +208,7 @@ def test_what_lies_ahead_can_be_let_go():
     dropped = lease.drop_ahead(0.1)
 
     assert dropped == pytest.approx(0.3)
-    assert lease.held(0.1) == pytest.approx(0.1)
+    assert lease.available(0.1) == pytest.approx(0.1)
 
 
 def test_a_busy_process_draws_whole_blocks_after_a_few_draws():

@@ -64,13 +64,13 @@ def never_wakes(monkeypatch):
 
 def writes_otherwise(monkeypatch):
     """Have what is sent be other bytes than it should be."""
-    right = exchange.letterhead
+    right = exchange.head
 
     def wrong(*args):
         made = right(*args)
-        return exchange.Letterhead(made.address, made.head.replace(b"Accept", b"Except"))
+        return exchange.RequestHead(made.address, made.head.replace(b"Accept", b"Except"))
 
-    monkeypatch.setattr(exchange, "letterhead", wrong)
+    monkeypatch.setattr(exchange, "head", wrong)
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,14 @@ async def test_processes_of_one_account_are_counted(redis, limiters):
     news, here = asyncio.Event(), asyncio.get_running_loop()
     made = {name: limiters(redis_url=redis.url) for name in ("one", "two", "elsewhere")}
     for limiter in made.values():
-        await limiter.hear()
+        await limiter.receive_limits()
 
     async def count(name: str, pool: str) -> None:
-        def heard(processes: int) -> None:
+        def received(processes: int) -> None:
             counts[name] = processes
             here.call_soon_threadsafe(news.set)
 
-        made[name].count_users(pool, heard)
+        made[name].count_users(pool, received)
 
     async def until(**wanted: int) -> None:
         async with asyncio.timeout(30):

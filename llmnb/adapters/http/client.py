@@ -70,8 +70,8 @@ class HttpClient:
         self._opening = asyncio.Lock()
         self._timeouts: dict[tuple[float | None, bool], aiohttp.ClientTimeout] = {}
         self._ways: dict[str, tuple[float, dict[str, Any]]] = {}
-        self._letterheads: dict[
-            tuple[str, int], tuple[Mapping[str, str], exchange.Letterhead | None]
+        self._request_heads: dict[
+            tuple[str, int], tuple[Mapping[str, str], exchange.RequestHead | None]
         ] = {}
 
     # ---------------------------------------------------------------------- asking
@@ -151,7 +151,7 @@ class HttpClient:
         if self._session is not None:
             await self._session.close()
             self._session = self._pool = None
-            self._letterheads.clear()
+            self._request_heads.clear()
 
     # ------------------------------------------------------------------ one attempt
 
@@ -174,10 +174,10 @@ class HttpClient:
             pool = self._pool if trial.known is not None and trial.known.exchange else None
             if pool is not None and body is not None and not way:
                 try:
-                    letterhead = self._letterhead(address, headers)
-                    if letterhead is not None and len(body) <= exchange.MOST_BYTES:
+                    head = self._request_head(address, headers)
+                    if head is not None and len(body) <= exchange.MOST_BYTES:
                         return await exchange.exchange(
-                            pool, letterhead, body, timeout=timeout, read=reading.read
+                            pool, head, body, timeout=timeout, read=reading.read
                         )
                 except Unlike:
                     trial.distrust()  # nothing was sent: the session sends it
@@ -271,16 +271,18 @@ class HttpClient:
             )
         return timeout
 
-    def _letterhead(self, address: str, headers: Mapping[str, str]) -> exchange.Letterhead | None:
+    def _request_head(
+        self, address: str, headers: Mapping[str, str]
+    ) -> exchange.RequestHead | None:
         """Return what such requests have in common, made once per address and mapping."""
-        known = self._letterheads.get((address, id(headers)))
+        known = self._request_heads.get((address, id(headers)))
         if known is None or known[0] is not headers:
-            if len(self._letterheads) > 1000:
-                self._letterheads.clear()
+            if len(self._request_heads) > 1000:
+                self._request_heads.clear()
             assert self._session is not None
             every = {"Accept": "*/*", **self._session.headers, **headers}
-            made = exchange.letterhead(_url(address), every, self._session)
-            known = self._letterheads[(address, id(headers))] = (headers, made)
+            made = exchange.request_head(_url(address), every, self._session)
+            known = self._request_heads[(address, id(headers))] = (headers, made)
         return known[1]
 
 

@@ -61,7 +61,7 @@ class _Address(_Request):  # type: ignore[misc]
 
 
 @dataclass(frozen=True, slots=True)
-class Letterhead:
+class RequestHead:
     """All that requests to one address with the same headers have in common."""
 
     address: _Address
@@ -69,9 +69,9 @@ class Letterhead:
     """The request's head, up to the length of its body."""
 
 
-def letterhead(
+def request_head(
     url: URL, headers: Mapping[str, str], session: aiohttp.ClientSession
-) -> Letterhead | None:
+) -> RequestHead | None:
     """Return what requests have in common; None where a session should look at the headers.
 
     Args:
@@ -93,12 +93,12 @@ def letterhead(
         address = _Address("POST", url, loop=loop, session=session)
     except (AttributeError, TypeError) as error:
         raise Unlike from error
-    return Letterhead(address, SecretBytes("\r\n".join(lines).encode()))
+    return RequestHead(address, SecretBytes("\r\n".join(lines).encode()))
 
 
 async def exchange(
     pool: Pool,
-    letterhead: Letterhead,
+    head: RequestHead,
     body: bytes,
     *,
     timeout: aiohttp.ClientTimeout,
@@ -111,7 +111,7 @@ async def exchange(
 
     Args:
         pool: Where connections come from.
-        letterhead: Address and headers.
+        head: Address and headers.
         body: What to send.
         timeout: Seconds to connect, between two pieces of the reply, and for the whole.
         read: Reads the body.
@@ -124,7 +124,7 @@ async def exchange(
     loop = asyncio.get_running_loop()
     until = None if timeout.total is None else loop.time() + timeout.total
     try:
-        connection = await pool.connect(letterhead.address, [], timeout)
+        connection = await pool.connect(head.address, [], timeout)
     except TimeoutError as error:
         raise aiohttp.ConnectionTimeoutError("no connection in time") from error
     except (AttributeError, TypeError) as error:
@@ -144,7 +144,7 @@ async def exchange(
             )
         except (AttributeError, TypeError) as error:
             raise Unlike from error
-        transport.write(b"%b%d\r\n\r\n%b" % (letterhead.head, len(body), body))
+        transport.write(b"%b%d\r\n\r\n%b" % (head.head, len(body), body))
         if timeout.sock_read is not None:
             protocol.start_timeout()
         patience = _Patience(protocol)
@@ -158,7 +158,7 @@ async def exchange(
         if transport.get_write_buffer_size():
             connection.close()  # it was answered before it was asked: no more on this line
         else:
-            pool.keep(letterhead.address, connection)
+            pool.keep(head.address, connection)
         return result
     except BaseException:
         connection.close()

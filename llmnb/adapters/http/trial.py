@@ -137,7 +137,7 @@ async def _by_session(_pool: Pool, session: aiohttp.ClientSession, url: URL) -> 
 
 async def _by_exchange(pool: Pool, session: aiohttp.ClientSession, url: URL) -> bool:
     """Ask three times on one connection; the third request is not answered."""
-    head = exchange.letterhead(url, _HEADERS, session)
+    head = exchange.request_head(url, _HEADERS, session)
     if head is None:
         return False
     patient = aiohttp.ClientTimeout(total=_SECONDS, sock_read=_SECONDS)

@@ -28,47 +28,49 @@ _HASH = "{llmnb}:rules"
 Stated = Callable[[], Sequence[Rule]]
 """Returns what this process states."""
 
-Heard = Callable[[Mapping[Key, Rule]], None]
+OnReceived = Callable[[Mapping[Key, Rule]], None]
 """Told of the smallest limits that others state, whenever those have changed."""
 
 
-class Agreement:
+class LimitExchange:
     """What all processes at one Redis state; lives on the loop thread.
 
     Args:
         store: The Redis.
         member: This process's name there.
         stated: Returns what this process states.
-        on_heard: Told when others state something else.
+        on_received: Told when others state something else.
     """
 
-    def __init__(self, store: SharedStore, member: str, stated: Stated, on_heard: Heard) -> None:
+    def __init__(
+        self, store: SharedStore, member: str, stated: Stated, on_received: OnReceived
+    ) -> None:
         self._store = store
         self._member = member
         self._stated = stated
-        self._on_heard = on_heard
-        self._heard: dict[Key, Rule] = {}
-        self._heard_at = -math.inf
+        self._on_received = on_received
+        self._received: dict[Key, Rule] = {}
+        self._received_at = -math.inf
         self.calls = 0
         """Round trips so far."""
 
     @property
     def is_fresh(self) -> bool:
         """Whether everybody was heard lately."""
-        return time.monotonic() - self._heard_at < FRESH_SECONDS
+        return time.monotonic() - self._received_at < FRESH_SECONDS
 
     @property
-    def has_words(self) -> bool:
+    def has_limits(self) -> bool:
         """Whether this process has something to uphold."""
         return bool(self._stated())
 
-    async def speak(self) -> None:
+    async def publish(self) -> None:
         """State what this process states, and hear the others.
 
         Raises:
-            LimiterError: If Redis does not answer; what was heard last holds until it does.
+            LimiterError: If Redis does not answer; what was received last holds until it does.
         """
-        await self._say([words_of(rule) for rule in self._stated()])
+        await self._exchange([line_of(rule) for rule in self._stated()])
 
     async def leave(self) -> None:
         """Take back what this process states.
@@ -76,28 +78,28 @@ class Agreement:
         Raises:
             LimiterError: If Redis does not answer; it forgets in a minute.
         """
-        await self._say([])
+        await self._exchange([])
 
-    async def _say(self, words: Sequence[str]) -> None:
+    async def _exchange(self, lines: Sequence[str]) -> None:
         lifetime = f"{LIFETIME_SECONDS * 1_000_000:.0f}"
         self.calls += 1
-        heard = await self._store.agree([_HASH], [self._member, lifetime, *words])
-        self._heard_at = time.monotonic()
-        rules = smallest(rule for line in heard if (rule := rule_of(line)) is not None)
-        if rules != self._heard:
-            self._heard = rules
-            self._on_heard(rules)
+        received = await self._store.agree([_HASH], [self._member, lifetime, *lines])
+        self._received_at = time.monotonic()
+        rules = smallest(rule for line in received if (rule := rule_of(line)) is not None)
+        if rules != self._received:
+            self._received = rules
+            self._on_received(rules)
 
 
-def words_of(rule: Rule) -> str:
+def line_of(rule: Rule) -> str:
     """Return a rule as one line.
 
     Example:
-        >>> words_of(Rule(("client", "gpt-4"), Allowance(100.0, 60.0, "minute")))
+        >>> line_of(Rule(("client", "gpt-4"), Allowance(100.0, 60.0, "minute")))
         '["client","gpt-4",100.0,60.0,"minute"]'
     """
-    one = rule.allowance
-    return json.dumps([*rule.key, one.amount, one.seconds, one.period], separators=(",", ":"))
+    rate = rule.allowance
+    return json.dumps([*rule.key, rate.amount, rate.seconds, rate.period], separators=(",", ":"))
 
 
 def rule_of(line: str) -> Rule | None:
@@ -124,16 +126,16 @@ def smallest(rules: Iterable[Rule]) -> dict[Key, Rule]:
 
     Example:
         >>> rates = [Allowance(9.0, 60.0, "minute"), Allowance(5.0, 60.0, "minute")]
-        >>> found = smallest(Rule(("client", "gpt-4"), rate) for rate in rates)
-        >>> found["client", "gpt-4"].per_minute
+        >>> rules = smallest(Rule(("client", "gpt-4"), rate) for rate in rates)
+        >>> rules["client", "gpt-4"].per_minute
         5.0
     """
-    found: dict[Key, Rule] = {}
+    tightest: dict[Key, Rule] = {}
     for rule in rules:
-        known = found.get(rule.key)
+        known = tightest.get(rule.key)
         if known is None or _size(rule) < _size(known):
-            found[rule.key] = rule
-    return found
+            tightest[rule.key] = rule
+    return tightest
 
 
 def _size(rule: Rule) -> tuple[float, float]:

@@ -35,17 +35,17 @@ def limiter(redis, limiters):
 async def lost(limiter):
     """Wait until a limiter has noticed that its Redis is gone."""
     while limiter.trouble is None:
-        await limiter.hear()
+        await limiter.receive_limits()
         await asyncio.sleep(0.02)
 
 
-async def heard(limiter, rate):
+async def received(limiter, rate):
     """Wait until a limiter keeps to a rate; None: to none."""
     while True:
         binding = limiter.binding("any", "m")
         if (None if binding is None else binding.rules[0].per_minute) == rate:
             return
-        await limiter.hear()
+        await limiter.receive_limits()
         await asyncio.sleep(0.02)
 
 
@@ -95,10 +95,10 @@ async def test_the_smallest_that_anybody_states_holds_for_all(limiter):
     """
     small, large, silent = limiter({KEY: 60}), limiter({KEY: 600}), limiter()
     for one in (small, large, silent):
-        await one.hear()
+        await one.receive_limits()
 
     for one in (small, large, silent):
-        await asyncio.wait_for(heard(one, 60.0), PATIENCE)
+        await asyncio.wait_for(received(one, 60.0), PATIENCE)
     assert large.rate_config[KEY] == 600
     assert not silent.rate_config
     status = await silent.rate_limit_status()
@@ -110,16 +110,16 @@ async def test_a_limit_that_is_taken_back_binds_nobody_any_more(limiter, limiter
     Deleted, or stated by a process that has ended.
     """
     one, other = limiter({KEY: 60}), limiter()
-    await one.hear()
-    await asyncio.wait_for(heard(other, 60.0), PATIENCE)
+    await one.receive_limits()
+    await asyncio.wait_for(received(other, 60.0), PATIENCE)
 
     del one.rate_config[KEY]
-    await asyncio.wait_for(heard(other, None), PATIENCE)
+    await asyncio.wait_for(received(other, None), PATIENCE)
 
     one.rate_config[KEY] = 30
-    await asyncio.wait_for(heard(other, 30.0), PATIENCE)
+    await asyncio.wait_for(received(other, 30.0), PATIENCE)
     await asyncio.to_thread(limiters.end, one)
-    await asyncio.wait_for(heard(other, None), PATIENCE)
+    await asyncio.wait_for(received(other, None), PATIENCE)
 
 
 async def test_by_hand_a_limit_of_others_holds_too(limiter):
@@ -127,7 +127,7 @@ async def test_by_hand_a_limit_of_others_holds_too(limiter):
     `try_acquire` on a key that only another process limits waits its turn.
     """
     one, other = limiter({KEY: "1/hour"}), limiter()
-    await one.hear()
+    await one.receive_limits()
 
     with pytest.raises(LimiterTimeout):
         await other.try_acquire(KEY, acquire_timeout=0.3)
@@ -139,14 +139,14 @@ async def test_what_was_heard_holds_while_redis_is_lost(limiter, redis_of_its_ow
     """
     redis = redis_of_its_own
     one, other = limiter({KEY: 60}, redis.url), limiter({KEY: 600}, redis.url)
-    await one.hear()
-    await asyncio.wait_for(heard(other, 60.0), PATIENCE)
+    await one.receive_limits()
+    await asyncio.wait_for(received(other, 60.0), PATIENCE)
     redis.kill()
     await asyncio.wait_for(lost(other), PATIENCE)
 
-    await heard(other, 60.0)
+    await received(other, 60.0)
     other.rate_config[KEY] = 6
-    await heard(other, 6.0)
+    await received(other, 6.0)
 
 
 async def test_a_limiter_that_nobody_has_states_nothing(limiter):
@@ -154,12 +154,12 @@ async def test_a_limiter_that_nobody_has_states_nothing(limiter):
     What is gone from memory binds nobody for longer than a second or two.
     """
     one, other = GlobalRateLimiter({KEY: 60}, redis_url=limiter().url), limiter()
-    await one.hear()
-    await asyncio.wait_for(heard(other, 60.0), PATIENCE)
+    await one.receive_limits()
+    await asyncio.wait_for(received(other, 60.0), PATIENCE)
 
     del one
     gc.collect()
-    await asyncio.wait_for(heard(other, None), PATIENCE)
+    await asyncio.wait_for(received(other, None), PATIENCE)
 
 
 async def test_a_killed_process_is_forgotten(limiter, redis):
@@ -170,11 +170,11 @@ async def test_a_killed_process_is_forgotten(limiter, redis):
     old, young = (redis.call("TIME")[0] + "000000" for _ in range(2))
     line = json.dumps(["client|request", "m", 60.0, 60.0, "minute"])
     redis.call("HSET", "{llmnb}:rules", "dead", f"{int(old) - 61_000_000}\n{line}")
-    await other.hear()
+    await other.receive_limits()
     assert other.binding("any", "m") is None
 
     redis.call("HSET", "{llmnb}:rules", "alive", f"{int(young) - 50_000_000}\n{line}")
-    await asyncio.wait_for(heard(other, 60.0), PATIENCE)
+    await asyncio.wait_for(received(other, 60.0), PATIENCE)
 
 
 async def test_what_is_no_statement_is_passed_over(limiter, redis):
@@ -194,7 +194,7 @@ async def test_what_is_no_statement_is_passed_over(limiter, redis):
     redis.call("HSET", "{llmnb}:rules", "odd", "\n".join([now, *lines]), "odder", "x")
     other = limiter()
 
-    await other.hear()
+    await other.receive_limits()
 
     assert other.binding("any", "m") is None
     assert other.trouble is None
@@ -207,7 +207,7 @@ async def test_without_the_extra_nothing_changes_for_who_sets_no_limit(limiter, 
     monkeypatch.setattr("llmnb.rate_limiter.limiter.check", _missing)
     other = limiter()
 
-    await other.hear()
+    await other.receive_limits()
     await other.try_acquire(KEY)
 
 
