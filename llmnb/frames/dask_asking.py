@@ -144,7 +144,7 @@ def _expect(work: Work, options: Options) -> None:
 
 def _heed(work: Work, bars: Bars, on_error: str) -> None:
     """Show what is computed of a question, and end it with the compute."""
-    dask_watching.expect(work.id, work.partitions, bars=bars, is_telling=on_error == "null")
+    dask_watching.expect(work.id, work.partitions, steer, bars=bars, is_telling=on_error == "null")
     _interrupts.register()
 
 

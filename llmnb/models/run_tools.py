@@ -14,7 +14,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 from llmnb.display import durations
 from llmnb.display.escape import visible
@@ -26,9 +26,6 @@ from llmnb.models.tools import Tool, ToolChoice, Tools, name_of, tool_body
 from llmnb.options import checked
 from llmnb.records import ToolCall
 from llmnb.schemas.functions import arguments
-
-if TYPE_CHECKING:
-    from llmnb.models.llm_model import LLMModel
 
 MAX_RESULT_CHARACTERS = 20_000
 """Longer results are cut: some 5,000 tokens, bought again in every further round."""
@@ -99,12 +96,21 @@ class ToolRun:
         return f"<ToolRun of {rounds} requests and {calls} calls: {self.result!r}>"
 
 
+class ChatModel(Protocol):
+    """What the loop needs of a model: one answer to a conversation, as `LLMModel` gives it."""
+
+    async def call_single(
+        self, messages: Conversation, *, tools: Tools, tool_choice: ToolChoice, **kw: Any
+    ) -> LLMResult:
+        """Await the one answer to a conversation."""
+
+
 OnUse = Callable[[ToolUse], Any]
 """Told of every call once it has come to its end; it may be a coroutine function."""
 
 
 async def run_tools(
-    model: LLMModel,
+    model: ChatModel,
     messages: Conversation,
     tools: Tools,
     *,
