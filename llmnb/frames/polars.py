@@ -5,8 +5,6 @@ Importing this file registers it; `import llmnb` does so as soon as Polars is im
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import polars as pl
 
 from llmnb.frames.accessors import DataFrameLLM, SeriesLLM
@@ -32,7 +30,7 @@ class PolarsFrameLLM(DataFrameLLM):
     """
 
     def __init__(self, frame: pl.DataFrame) -> None:
-        super().__init__(cast(Any, PolarsSource(frame)))
+        super().__init__(PolarsSource(frame))
 
 
 class PolarsSeriesLLM(SeriesLLM):
@@ -48,7 +46,7 @@ class PolarsSeriesLLM(SeriesLLM):
     """
 
     def __init__(self, series: pl.Series) -> None:
-        super().__init__(cast(Any, PolarsSource(series)))
+        super().__init__(PolarsSource(series))
 
 
 _POLARS = Naming(

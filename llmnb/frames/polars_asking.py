@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import polars as pl
 
@@ -171,7 +171,7 @@ def _errors(into: str | None, is_several: bool) -> Sequence[str]:
 
 
 def _accessor(frame: pl.DataFrame) -> DataFrameLLM:
-    return DataFrameLLM(cast(Any, PolarsSource(frame)))
+    return DataFrameLLM(PolarsSource(frame))
 
 
 def collected(lazy: pl.LazyFrame, prompt: str | None, given: Given) -> DataFrameLLM:
