@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from llmnb.frames.accessor_registration import AccessorRegistration
 from llmnb.frames.accessors import DataFrameLLM, SeriesLLM
-from llmnb.frames.naming import Naming
 from llmnb.frames.polars_lazy import ExprLLM, LazyFrameLLM
 from llmnb.frames.polars_source import PolarsSource
 
@@ -49,7 +49,7 @@ class PolarsSeriesLLM(SeriesLLM):
         super().__init__(PolarsSource(series))
 
 
-_POLARS = Naming(
+_POLARS = AccessorRegistration(
     "Polars'",
     (
         (pl.DataFrame, pl.api.register_dataframe_namespace, PolarsFrameLLM),
