@@ -161,6 +161,7 @@ def test_every_magic_explains_itself(shell):
         ("%llm_cache cl", "clear"),
         ("%%llm --sch", "--schema"),
         ("%%llm -f js", "json"),
+        ("%%llm -m ant", "anthropic/"),
     ],
 )
 def test_the_tab_key_helps(shell, line, offered):
@@ -171,6 +172,18 @@ def test_the_tab_key_helps(shell, line, offered):
         found = [one.text for one in shell.ip.Completer.completions(line, len(line))]
 
     assert offered in found
+
+
+@pytest.mark.parametrize("line", ["%llm", "%%llm", "%llm_key", "%llm_cache", "%llm_config"])
+def test_the_tab_key_at_a_magics_own_name_prints_no_trace(shell, line, capfd):
+    """
+    A magic's name without a blank after it is completed like any other word.
+    """
+    with provisionalcompleter():
+        offered = [one.text for one in shell.ip.Completer.completions(line, len(line))]
+
+    assert line in offered
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def test_loading_brings_no_machinery():
