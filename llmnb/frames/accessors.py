@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from llmnb.frames.run import TableRun
     from llmnb.frames.table_source import TableSource
     from llmnb.frames.verbs import Labels
-    from llmnb.models.asking import Duplicates, Model
-    from llmnb.models.planning import Plan
     from llmnb.options import RequestParams
     from llmnb.progress import Bars
     from llmnb.rates import Rate
     from llmnb.records import Burst
+    from llmnb.running.asking import Duplicates, Model
+    from llmnb.running.planning import Plan
 
 
 class DataFrameLLM(AwaitedFrame, EmbeddingFrame):

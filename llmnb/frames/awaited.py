@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llmnb.frames.run import TableRun
     from llmnb.frames.table_source import Source
     from llmnb.frames.verbs import Labels
-    from llmnb.models.asking import Model
+    from llmnb.running.asking import Model
 
 
 async def answered(make: Callable[[], Job]) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pandas as pd
 
+from llmnb.chat.llm_model import LLMModel
 from llmnb.display.escape import visible
 from llmnb.errors import ConfigurationError
 from llmnb.frames import placing
@@ -18,11 +19,10 @@ from llmnb.frames.job import Job, asking, questions
 from llmnb.frames.options import Options
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import Source
-from llmnb.models.asking import Endpoint, Model, is_model
-from llmnb.models.guests import Guest
-from llmnb.models.llm_model import LLMModel
 from llmnb.records import Outcome
+from llmnb.running.asking import Endpoint, Model, is_model
 from llmnb.schemas import Output, output_of
+from llmnb.targets.guests import Guest
 
 AGREEMENT = "agreement"
 

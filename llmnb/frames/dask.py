@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmnb.frames.options import ExtractOptions, GenerateOptions, PreviewOptions
     from llmnb.frames.vectors import EmbedOptions
     from llmnb.frames.verbs import Labels
-    from llmnb.models.planning import Plan
+    from llmnb.running.planning import Plan
 
 
 class DaskFrameLLM:

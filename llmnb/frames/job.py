@@ -18,12 +18,12 @@ from llmnb.frames.pandas_source import source_of
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import Source
-from llmnb.models.asking import Asking
-from llmnb.models.planning import Plan, plan
-from llmnb.models.resolve import choose
-from llmnb.models.start import start
 from llmnb.records import Outcome
+from llmnb.running.asking import Asking
+from llmnb.running.planning import Plan, plan
+from llmnb.running.start import start
 from llmnb.schemas import Output, output_of
+from llmnb.targets.resolve import choose
 from llmnb.wire.batches import PRICE_FACTOR
 
 logger = logging.getLogger("llmnb")

@@ -16,7 +16,7 @@ from llmnb.frames.conversations import conversation, last_text
 from llmnb.frames.images import Fetched, Pictured, pictures_in
 from llmnb.frames.options import Example
 from llmnb.frames.template import Template, prompt_template
-from llmnb.models.preparer import sample
+from llmnb.running.preparer import sample
 from llmnb.wire.json_text import json_text
 
 Texts = Mapping[str, Sequence[str | None]]

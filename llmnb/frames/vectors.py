@@ -25,11 +25,11 @@ from llmnb.frames.columns import WHOLE, name_of
 from llmnb.frames.options import OnError
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import Source
-from llmnb.models.asking import Endpoint, Named
 from llmnb.options import EMBED_PARAMS, PARAMS, checked, names, refuse_unknown, with_params
 from llmnb.progress import Bars
 from llmnb.rates import Rate
 from llmnb.records import Burst
+from llmnb.running.asking import Endpoint, Named
 
 logger = logging.getLogger("llmnb")
 

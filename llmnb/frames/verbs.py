@@ -21,7 +21,7 @@ from llmnb.frames.pandas_source import source_of
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import Source
 from llmnb.frames.template import escaped
-from llmnb.models.planning import Plan
+from llmnb.running.planning import Plan
 
 Given = Mapping[str, Any]
 """Keywords as they were given."""

@@ -11,7 +11,7 @@ from llmnb.notebook.magics import Registered
 _loaded: weakref.WeakKeyDictionary[Any, Registered] = weakref.WeakKeyDictionary()
 """Shells that have the extension; a shell that has it already keeps what it has."""
 
-_PLAN = "llmnb.models.planning.Plan"
+_PLAN = "llmnb.running.planning.Plan"
 
 
 def load_ipython_extension(ipython: Any) -> None:

@@ -11,11 +11,11 @@ from llmnb.display.escape import visible
 from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import LLMNBError
-from llmnb.models.planning import Plan
 from llmnb.notebook import plan_figures, receipt
 from llmnb.notebook.dashboard import RunDashboard, can_show, receipt_bundle
 from llmnb.notebook.strip import show_strip
 from llmnb.notebook.surface import Bundle, Place, Surface, static_text, watch
+from llmnb.running.planning import Plan
 
 logger = logging.getLogger("llmnb")
 

@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from llmnb.chat.messages import Conversation, Message, messages_of
+from llmnb.chat.results import LLMResult
+from llmnb.chat.tools import Tool, ToolChoice, Tools, name_of, tool_body
 from llmnb.display import durations
 from llmnb.display.escape import visible
 from llmnb.engine.budget import SharedBudget
 from llmnb.errors import ConfigurationError, SchemaMismatch
-from llmnb.models.messages import Conversation, Message, messages_of
-from llmnb.models.results import LLMResult
-from llmnb.models.tools import Tool, ToolChoice, Tools, name_of, tool_body
 from llmnb.options import checked
 from llmnb.records import ToolCall
 from llmnb.schemas.functions import arguments
@@ -147,7 +147,7 @@ async def run_tools(
 
     Example:
         >>> import asyncio
-        >>> from llmnb.models.llm_model import LLMModel
+        >>> from llmnb.chat.llm_model import LLMModel
         >>> class Asks(LLMModel):
         ...     async def acompletion(self, messages, **kw):
         ...         if messages[-1].role == "tool":
