@@ -16,9 +16,9 @@ import aiohttp
 
 from benchmarks.figure import Figure
 from llmnb.decide.announced import HANDFUL
-from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 from llmnb.testing import SimulatedProvider
 from llmnb.testing.ledger import LedgerRow
 

@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Collection
 
 from benchmarks.figure import Figure
-from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 from llmnb.testing import SimulatedProvider, SimulatedRequest, faults
 from llmnb.testing.fault_rules import outage
 

@@ -35,9 +35,9 @@ def measure_rows(url: str, rows: int, cache_dir: str) -> dict[str, float]:
     import pandas as pd
 
     import llmnb
-    from llmnb.models.asking import Asking
     from llmnb.models.llm import LLM
-    from llmnb.models.start import start
+    from llmnb.running.asking import Asking
+    from llmnb.running.start import start
 
     llmnb.configure(cache_dir=cache_dir, project_name="bench")
     model = LLM(url=url, api_key="k", model="m")

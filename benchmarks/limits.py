@@ -15,10 +15,10 @@ from collections import deque
 
 from benchmarks.figure import Figure
 from llmnb.engine.gate import Gate
-from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
-from llmnb.models.start import start
 from llmnb.records import Limits
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 from llmnb.testing import Fixed, SimulatedProvider, Stragglers
 
 PER_MINUTE = 600

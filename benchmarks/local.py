@@ -17,9 +17,9 @@ import aiohttp
 
 from benchmarks.figure import Figure
 from llmnb.adapters import llamacpp
-from llmnb.models.asking import Asking
 from llmnb.models.local_model import LocalModel
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 
 SLOTS = 4
 LEAST_SHARE = 0.9

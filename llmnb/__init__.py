@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from llmnb.adapters.prices import set_price
     from llmnb.api_request import APIRequest
     from llmnb.batches.attaching import attach, runs
+    from llmnb.chat.llm_model import LLMModel
+    from llmnb.chat.messages import Message
+    from llmnb.chat.results import LLMResult
     from llmnb.client import AsyncLLM, task_id_generator
     from llmnb.cost import GLOBAL_COST_TRACKER, cost_tracking_ctx, enable_cost_tracking
     from llmnb.embeddings.factory import embedding_model_factory
@@ -33,10 +36,7 @@ if TYPE_CHECKING:
     from llmnb.master import GenerationMaster
     from llmnb.models.litellm_model import LiteLLMModel
     from llmnb.models.llm import LLM, LLMParams, redundant_llms
-    from llmnb.models.llm_model import LLMModel
     from llmnb.models.local_model import LocalModel
-    from llmnb.models.messages import Message
-    from llmnb.models.results import LLMResult
     from llmnb.models.vllm_model import VLLMModel
     from llmnb.notebook.extension import load_ipython_extension, unload_ipython_extension
     from llmnb.notebook.marimo_extension import load_marimo_extension
@@ -97,13 +97,13 @@ _HOMES = {
     "GenerationMaster": "llmnb.master",
     "HybridEmbeddingModel": "llmnb.embeddings.hybrid",
     "LLM": "llmnb.models.llm",
-    "LLMModel": "llmnb.models.llm_model",
+    "LLMModel": "llmnb.chat.llm_model",
     "LLMParams": "llmnb.models.llm",
-    "LLMResult": "llmnb.models.results",
+    "LLMResult": "llmnb.chat.results",
     "LiteLLMEmbeddingModel": "llmnb.embeddings.litellm_model",
     "LiteLLMModel": "llmnb.models.litellm_model",
     "LocalModel": "llmnb.models.local_model",
-    "Message": "llmnb.models.messages",
+    "Message": "llmnb.chat.messages",
     "SentenceTransformerEmbeddingModel": "llmnb.embeddings.sentence_transformer",
     "SparseEmbeddingModel": "llmnb.embeddings.sparse",
     "StatusTracker": "llmnb.engine.status",

@@ -23,10 +23,6 @@ from llmnb.engine import collector
 from llmnb.engine.handle import RunHandle
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
-from llmnb.models import listing
-from llmnb.models.asking import Asking, Duplicates, Model
-from llmnb.models.resolve import choose
-from llmnb.models.start import start
 from llmnb.options import (
     PARAMS,
     RequestParams,
@@ -37,7 +33,11 @@ from llmnb.options import (
 )
 from llmnb.rates import Rate
 from llmnb.records import Burst, Limits, Outcome, secret, secret_url
+from llmnb.running.asking import Asking, Duplicates, Model
+from llmnb.running.preparer import Preparer
+from llmnb.running.start import start
 from llmnb.store import clearing
+from llmnb.targets.resolve import choose
 
 logger = logging.getLogger("llmnb")
 
@@ -397,7 +397,7 @@ class AsyncLLM:
             )
         if api_provider:
             asking = _replaced(asking, api_provider=api_provider)
-        return bridge.call(listing.has_model(asking))
+        return bridge.call(_is_listed(asking))
 
     # -------------------------------------------------------------------- the walk
 
@@ -578,6 +578,11 @@ def _clear(names: str | list[str], cache_dir: Path) -> None:
         )
     for project, removed in report.removed.items():
         logger.info("Cleared %d answers of project %r.", removed, project)
+
+
+async def _is_listed(asking: Asking) -> bool:
+    target = Preparer(asking).default
+    return target.model in await target.list_models()
 
 
 def _replaced(asking: Asking, **changes: Any) -> Asking:

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from llmnb import progress
+from llmnb.chat.messages import messages_of
+from llmnb.chat.results import LLMResult, result_of
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM, Prompt, request_of
-from llmnb.models.messages import messages_of
-from llmnb.models.results import LLMResult, result_of
-from llmnb.models.start import start
 from llmnb.options import (
     OPTIONS,
     PARAMS,
@@ -23,6 +21,8 @@ from llmnb.options import (
     with_params,
 )
 from llmnb.records import Outcome
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 
 _FURTHER = (
     *("max_requests_per_minute", "max_tokens_per_minute", "burst", "budget_usd"),

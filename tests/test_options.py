@@ -17,13 +17,13 @@ from claims import bursts_held
 
 import llmnb
 from llmnb import LLM, AsyncLLM, GenerationMaster, LiteLLMModel, settings
+from llmnb.chat.run_tools import run_tools
 from llmnb.errors import ConfigurationError
 from llmnb.frames import dask_watching
 from llmnb.generation import (
     openai_parallel_generate_sync,
     process_api_requests_from_file_sync,
 )
-from llmnb.models.run_tools import run_tools
 from llmnb.options import OPTIONS, PARAMS, checked, names
 from llmnb.testing import SimulatedProvider
 

@@ -20,11 +20,11 @@ from llmnb.display import moments
 from llmnb.display.aligned import columns
 from llmnb.display.escape import visible
 from llmnb.errors import ConfigurationError
-from llmnb.models.resolve import endpoint_url, resolve
-from llmnb.models.target import HTTPTarget
 from llmnb.options import checked
 from llmnb.records import secret
 from llmnb.store.project import ProjectStore, open_project
+from llmnb.targets.resolve import endpoint_url, resolve
+from llmnb.targets.target import HTTPTarget
 from llmnb.wire.catalog import provider, provider_of_url
 
 

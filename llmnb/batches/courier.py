@@ -29,8 +29,8 @@ from llmnb.errors import (
     StoreError,
     Unsent,
 )
-from llmnb.models.target import HTTPTarget
 from llmnb.store.project import ProjectStore
+from llmnb.targets.target import HTTPTarget
 from llmnb.wire import batches as wire
 from llmnb.wire.batches import Standing
 

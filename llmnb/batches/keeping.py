@@ -10,10 +10,10 @@ from llmnb.batches.records import Failed, Part, Record
 from llmnb.engine import paying
 from llmnb.engine.status import Clock
 from llmnb.errors import BadReply, IncompleteReply, LLMNBError
-from llmnb.models.target import HTTPTarget
 from llmnb.records import RawReply, Reply, Usage
 from llmnb.store.entry import Entry
 from llmnb.store.project import ProjectStore
+from llmnb.targets.target import HTTPTarget
 from llmnb.wire import batches, canonical
 from llmnb.wire.batches import PRICE_FACTOR, Result, key_of
 

@@ -11,9 +11,9 @@ from llmnb.batches.records import Failed, RowNote
 from llmnb.decide.quality import objection
 from llmnb.engine.target import Call, Row
 from llmnb.errors import InputError, LLMNBError
-from llmnb.models.target import HTTPTarget
 from llmnb.records import Outcome, Source
 from llmnb.store.entry import Entry
+from llmnb.targets.target import HTTPTarget
 from llmnb.wire.json_bytes import NotJSON, read
 
 _LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens")

@@ -19,9 +19,9 @@ from llmnb.batches.tally import Tally
 from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.status import Clock, State, StatusSnapshot, frozen
 from llmnb.errors import ConfigurationError, LLMNBError, Stopped, StoreError
-from llmnb.models.target import HTTPTarget
 from llmnb.records import Outcome
 from llmnb.store.project import ProjectStore
+from llmnb.targets.target import HTTPTarget
 
 logger = logging.getLogger("llmnb")
 

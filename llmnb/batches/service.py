@@ -10,8 +10,8 @@ from llmnb import bridge
 from llmnb.adapters.http import HttpClient
 from llmnb.batches.records import Part
 from llmnb.errors import ConfigurationError
-from llmnb.models.target import HTTPTarget
 from llmnb.records import RawReply
+from llmnb.targets.target import HTTPTarget
 from llmnb.wire import batches_anthropic, batches_openai
 from llmnb.wire.batches import Capacity, Result, Standing
 from llmnb.wire.catalog import models_url

@@ -24,13 +24,13 @@ from llmnb.engine.source import CHUNK_ROWS, get_ready
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
 from llmnb.errors import BudgetExceeded, ConfigurationError, InputError
-from llmnb.models.asking import Asking
-from llmnb.models.preparer import Preparer
-from llmnb.models.start import start
-from llmnb.models.target import HTTPTarget
 from llmnb.options import checked
 from llmnb.records import Outcome
+from llmnb.running.asking import Asking
+from llmnb.running.preparer import Preparer
+from llmnb.running.start import start
 from llmnb.store.project import ProjectStore, open_project
+from llmnb.targets.target import HTTPTarget
 from llmnb.wire.batches import PRICE_FACTOR, name_of, split
 
 _AT_ONCE = 500

@@ -14,8 +14,8 @@ from llmnb.frames.conversations import conversation
 from llmnb.frames.tables import JSONLTable, Row, Table, error_of, open_table
 from llmnb.frames.template import Template, prompt_template
 from llmnb.generation.lines import unwrapped
-from llmnb.models.asking import Asking
 from llmnb.options import with_params
+from llmnb.running.asking import Asking
 
 _QUESTIONS = ("messages", "prompt", "input")
 
@@ -186,7 +186,7 @@ def asking(options: argparse.Namespace) -> Asking:
 
 def announce(model: str | None, url: str | None) -> None:
     """Say who is asked where the person did not."""
-    from llmnb.models.resolve import choose
+    from llmnb.targets.resolve import choose
 
     if url is None and (words := choose(model).announcement):
         print(words, file=sys.stderr)

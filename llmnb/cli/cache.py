@@ -156,7 +156,7 @@ def _export(options: argparse.Namespace, root: Path) -> int:
 
 def _import(options: argparse.Namespace, root: Path) -> int:
     if options.source.is_dir():
-        from llmnb.models.dataformer import key_parts
+        from llmnb.targets.dataformer import key_parts
 
         count, skipped = transfer.import_dataformer(
             options.source, root, resolve=key_parts(options.model), project=options.project

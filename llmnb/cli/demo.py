@@ -12,10 +12,10 @@ from llmnb.display import numbers
 from llmnb.display.escape import visible
 from llmnb.errors import ConfigurationError
 from llmnb.frames.tables import Row, open_table
-from llmnb.models.asking import Asking
-from llmnb.models.start import start
 from llmnb.progress import attend
 from llmnb.records import Outcome
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 
 PROJECT = "demo"
 SYSTEM = "Answer with one word: positive or negative."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from llmnb.cli import asking as options_of
-from llmnb.models.planning import plan
+from llmnb.running.planning import plan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

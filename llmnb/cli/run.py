@@ -24,9 +24,9 @@ from llmnb.errors import AddressInFile, ConfigurationError, UnreadableFile
 from llmnb.frames import placing
 from llmnb.frames.tables import Row, Writer, format_of, taken
 from llmnb.generation.rows import line, refused_addresses
-from llmnb.models.start import start
 from llmnb.progress import Bars, TwoBars
 from llmnb.records import Burst, Outcome
+from llmnb.running.start import start
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from llmnb import settings
 from llmnb.errors import LLMNBError
-from llmnb.models.asking import Named
-from llmnb.models.resolve import LOCAL_DEFAULT, choose
+from llmnb.running.asking import Named
+from llmnb.targets.resolve import LOCAL_DEFAULT, choose
 from llmnb.wire.catalog import load_catalog
 from llmnb.wire.dialect import is_spoken
 

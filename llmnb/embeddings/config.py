@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Named
 from llmnb.models.deployments import deployment, who
 from llmnb.options import OPTIONS, RETRIES, checked
 from llmnb.records import secret
+from llmnb.running.asking import Named
 from llmnb.wire.catalog import load_catalog
 
 _KNOWN = (

@@ -27,10 +27,10 @@ from llmnb.engine.handle import AnyRun
 from llmnb.engine.run import Run
 from llmnb.engine.source import Ours
 from llmnb.errors import BadReply, LLMNBError, ProviderError, RequestRejected, Stopped
-from llmnb.models.asking import Asking
-from llmnb.models.preparer import Preparer
-from llmnb.models.start import start
 from llmnb.records import Outcome, Reply
+from llmnb.running.asking import Asking
+from llmnb.running.preparer import Preparer
+from llmnb.running.start import start
 from llmnb.store.project import open_project
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from llmnb.embeddings.order import BATCH_SIZE, Order, asking_for
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.engine.voyage import copied
 from llmnb.errors import LLMNBError
-from llmnb.models.asking import Named
+from llmnb.running.asking import Named
 
 DEFAULT = "text-embedding-3-small"
 

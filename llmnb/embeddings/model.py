@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from llmnb import bridge
+from llmnb.chat.blocking import blocking
 from llmnb.errors import InputError
-from llmnb.models.blocking import blocking
 from llmnb.wire.openai_embeddings import numbers
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from llmnb.embeddings import known
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Asking, Named
 from llmnb.options import checked
+from llmnb.running.asking import Asking, Named
 
 EMBEDS = "embedding"
 """The catalog's name for this kind of generation."""
@@ -47,7 +47,7 @@ class Order:
     share: bool | list[str] = True
     use_cache: bool = True
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Limits, patience and budget, as `llmnb.models.start.start` takes them."""
+    """Limits, patience and budget, as `llmnb.running.start.start` takes them."""
 
     def __post_init__(self) -> None:
         checked({"batch_size": self.batch_size, "share": self.share, "use_cache": self.use_cache})

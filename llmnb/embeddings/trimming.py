@@ -7,7 +7,7 @@ from llmnb.embeddings import known
 from llmnb.embeddings.batches import Text
 from llmnb.embeddings.order import Order
 from llmnb.embeddings.truncating import cut
-from llmnb.models.target import HTTPTarget
+from llmnb.targets.target import HTTPTarget
 
 _SHORT = 256
 """Characters below which no model's limit is worth being looked for."""

@@ -2,10 +2,11 @@
 
 A request in flight is some hundred small objects, none of them garbage yet.
 Python's collector looks through them after every 700 new ones, and through
-everything the process holds after every 70,000: a sixth of a run's CPU, for
-nothing, since answers form no cycles. While at least one run is under way the
-thresholds are raised, never lowered; afterwards they are put back, unless
-somebody else has changed them meanwhile.
+everything the process holds after every 70,000, for nothing, since answers
+form no cycles: without this a request takes 8 to 10 % more CPU (249 µs instead
+of 225 in 60 alternating pairs of 1,000 requests, Python 3.11). While at least
+one run is under way the thresholds are raised, never lowered; afterwards they
+are put back, unless somebody else has changed them meanwhile.
 """
 
 from __future__ import annotations

@@ -20,16 +20,22 @@ if TYPE_CHECKING:
 
     from llmnb.frames.answers import Table
     from llmnb.frames.comparing import Comparison
-    from llmnb.frames.options import ExtractOptions, GenerateOptions, OnError, PreviewOptions
-    from llmnb.frames.questions import Example
+    from llmnb.frames.options import (
+        Example,
+        ExtractOptions,
+        GenerateOptions,
+        OnError,
+        PreviewOptions,
+    )
     from llmnb.frames.run import TableRun
+    from llmnb.frames.table_source import TableSource
     from llmnb.frames.verbs import Labels
-    from llmnb.models.asking import Duplicates, Model
-    from llmnb.models.planning import Plan
     from llmnb.options import RequestParams
     from llmnb.progress import Bars
     from llmnb.rates import Rate
     from llmnb.records import Burst
+    from llmnb.running.asking import Duplicates, Model
+    from llmnb.running.planning import Plan
 
 
 class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
@@ -50,7 +56,7 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
         [False, True]
     """
 
-    def __init__(self, frame: pd.DataFrame) -> None:
+    def __init__(self, frame: pd.DataFrame | TableSource) -> None:
         self._frame = frame
 
     def __repr__(self) -> str:
@@ -259,7 +265,7 @@ class SeriesLLM(AwaitedSeries, EmbeddingSeries):
         [False, True]
     """
 
-    def __init__(self, series: pd.Series[Any]) -> None:
+    def __init__(self, series: pd.Series[Any] | TableSource) -> None:
         self._series = series
 
     def __repr__(self) -> str:

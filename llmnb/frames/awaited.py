@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from llmnb.frames.job import Job
     from llmnb.frames.options import ExtractOptions, GenerateOptions, PreviewOptions
     from llmnb.frames.run import TableRun
+    from llmnb.frames.table_source import Source
     from llmnb.frames.verbs import Labels
-    from llmnb.models.asking import Model
+    from llmnb.running.asking import Model
 
 
 async def answered(make: Callable[[], Job]) -> Any:
@@ -55,7 +56,7 @@ def as_now(table: Any) -> Any:
 class AwaitedFrame:
     """What can be awaited of a frame; mixed into `DataFrameLLM`."""
 
-    _frame: pd.DataFrame
+    _frame: Source
 
     async def agenerate(
         self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]
@@ -128,7 +129,7 @@ class AwaitedFrame:
 class AwaitedSeries:
     """What can be awaited of a series; mixed into `SeriesLLM`."""
 
-    _series: pd.Series[Any]
+    _series: Source
 
     async def agenerate(self, prompt: str = "{}", **options: Unpack[GenerateOptions]) -> Table:
         """Await what `generate` returns; works on any running loop."""

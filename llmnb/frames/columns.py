@@ -15,7 +15,6 @@ from typing import Any
 import pandas as pd
 
 from llmnb.errors import InputError, UnknownField
-from llmnb.frames.foreign import Foreign
 from llmnb.frames.template import cell_text
 
 WHOLE = "{}"
@@ -38,10 +37,8 @@ class Columns:
     """Every name with what reads its cells; a name may stand there twice."""
 
     @classmethod
-    def of(cls, table: pd.DataFrame | pd.Series[Any] | Foreign) -> Columns:
+    def of(cls, table: pd.DataFrame | pd.Series[Any]) -> Columns:
         """Return the columns of a frame, or those under which a series' values are known."""
-        if isinstance(table, Foreign):
-            return table.columns()
         if isinstance(table, pd.DataFrame):
             return cls(
                 len(table),

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 import pandas as pd
 
+from llmnb.chat.llm_model import LLMModel
 from llmnb.display.escape import visible
 from llmnb.errors import ConfigurationError
 from llmnb.frames import placing
 from llmnb.frames.answers import Outcomes, column
-from llmnb.frames.foreign import Foreign
 from llmnb.frames.job import Job, asking, questions
 from llmnb.frames.options import Options
-from llmnb.models.asking import Endpoint, Model, is_model
-from llmnb.models.guests import Guest
-from llmnb.models.llm_model import LLMModel
+from llmnb.frames.pandas_source import source_of
+from llmnb.frames.table_source import Source
 from llmnb.records import Outcome
+from llmnb.running.asking import Endpoint, Model, is_model
 from llmnb.schemas import Output, output_of
+from llmnb.targets.guests import Guest
 
 AGREEMENT = "agreement"
 
@@ -51,7 +52,7 @@ class Comparison:
 
 
 def comparison(
-    table: pd.DataFrame | pd.Series[Any] | Foreign,
+    table: Source,
     prompt: Hashable,
     models: Sequence[Model],
     options: Options,
@@ -67,8 +68,9 @@ def comparison(
     ways = [{"model": model} for model in models]
     asked = questions(table, prompt, options, ways)
     output = None if options.schema is None else output_of(options.schema)
+    source = source_of(table)
     side = _SideBySide(
-        index=table.index,
+        index=source.index,
         names=names,
         positions=asked.positions,
         output=output,
@@ -79,13 +81,8 @@ def comparison(
         # The first one is the default, so that no other has to be found.
         asking=asking(replace(options, model=models[0]), output),
         options=options,
-        shape=_own(table, side.comparison),
+        shape=lambda outcomes: source.back(side.comparison(outcomes)),
     )
-
-
-def _own(table: Any, shape: Callable[[Outcomes], Comparison]) -> Callable[[Outcomes], Any]:
-    """Return what makes a comparison in tables of the library that was asked about."""
-    return (lambda outcomes: table.back(shape(outcomes))) if isinstance(table, Foreign) else shape
 
 
 def _listed(models: Sequence[Model]) -> Sequence[Model]:

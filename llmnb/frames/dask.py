@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dask.dataframe as dd
 from dask.dataframe.extensions import register_dataframe_accessor, register_series_accessor
 
-from llmnb.frames.naming import Naming
+from llmnb.frames.accessor_registration import AccessorRegistration
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmnb.frames.options import ExtractOptions, GenerateOptions, PreviewOptions
     from llmnb.frames.vectors import EmbedOptions
     from llmnb.frames.verbs import Labels
-    from llmnb.models.planning import Plan
+    from llmnb.running.planning import Plan
 
 
 class DaskFrameLLM:
@@ -200,7 +200,7 @@ class DaskSeriesLLM:
         return shown
 
 
-_DASK = Naming(
+_DASK = AccessorRegistration(
     "Dask's",
     (
         (dd.DataFrame, register_dataframe_accessor, DaskFrameLLM),

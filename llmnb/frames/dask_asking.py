@@ -28,13 +28,13 @@ from llmnb.frames.job import say_once
 from llmnb.frames.options import Options, options_of
 from llmnb.frames.placing import label
 from llmnb.frames.questions import Questions
-from llmnb.models.asking import endpoints_of
-from llmnb.models.planning import Plan
-from llmnb.models.resolve import choose
 from llmnb.options import checked
 from llmnb.progress import Bars
 from llmnb.rate_limiter import GLOBAL_LIMITER
 from llmnb.rates import per_minute
+from llmnb.running.asking import endpoints_of
+from llmnb.running.planning import Plan
+from llmnb.targets.resolve import choose
 
 _dask: Any = dask  # its own types leave these out
 _meta: Any = make_meta
@@ -144,7 +144,7 @@ def _expect(work: Work, options: Options) -> None:
 
 def _heed(work: Work, bars: Bars, on_error: str) -> None:
     """Show what is computed of a question, and end it with the compute."""
-    dask_watching.expect(work.id, work.partitions, bars=bars, is_telling=on_error == "null")
+    dask_watching.expect(work.id, work.partitions, steer, bars=bars, is_telling=on_error == "null")
     _interrupts.register()
 
 

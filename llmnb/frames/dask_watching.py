@@ -11,8 +11,8 @@ import dataclasses
 import logging
 import os
 import threading
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
 
 from llmnb import progress
 from llmnb.display.escape import visible
@@ -24,6 +24,9 @@ from llmnb.progress import Bars
 from llmnb.records import Outcome
 
 logger = logging.getLogger("llmnb")
+
+Steer: TypeAlias = Callable[[str, str], None]
+"""Takes the name of a question and how its partitions in this process are steered."""
 
 PATIENCE_SECONDS = 4.0
 """A display ends when no partition has been under way for so long."""
@@ -52,17 +55,21 @@ class ClusterRun(RunHandle[None]):
     Args:
         work: Name of the question.
         partitions: Partitions that it has.
-        told: Whether failed rows are to be told of at the end.
+        steer: Pauses, resumes, stops or cancels what one process does of a question.
+        is_telling: Whether failed rows are reported at the end.
     """
 
     can_retry = False
     """The next compute asks failed rows again."""
 
-    def __init__(self, work: str, partitions: int, *, is_telling: bool = True) -> None:
+    def __init__(
+        self, work: str, partitions: int, steer: Steer, *, is_telling: bool = True
+    ) -> None:
         super().__init__()
         self._done = concurrent.futures.Future()
         self._work = work
         self._partitions = partitions
+        self._steer_process = steer
         self._is_telling = is_telling
         self._lock = threading.Lock()
         self._parts: dict[str, _Part] = {}
@@ -225,11 +232,9 @@ class ClusterRun(RunHandle[None]):
         raise ConfigurationError("Compute it again: only the rows that failed are asked.")
 
     def _steer(self, how: str) -> None:
-        from llmnb.frames import dask_worker
-
-        dask_worker.steer(self._work, how)
+        self._steer_process(self._work, how)
         if (client := dask_cluster.client()) is not None:
-            dask_cluster.on_every_worker(client, dask_worker.steer, self._work, how)
+            dask_cluster.on_every_worker(client, self._steer_process, self._work, how)
 
     # --------------------------------------------------------------------- at the end
 
@@ -261,6 +266,7 @@ class ClusterRun(RunHandle[None]):
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Wish:
     partitions: int
+    steer: Steer
     bars: Bars
     is_telling: bool
     process: int
@@ -273,9 +279,9 @@ _said: set[str] = set()
 _lock = threading.Lock()
 
 
-def expect(work: str, partitions: int, *, bars: Bars, is_telling: bool) -> None:
+def expect(work: str, partitions: int, steer: Steer, *, bars: Bars, is_telling: bool) -> None:
     """Show what is computed of a question from now on, and hear the workers that do it."""
-    _wishes[work] = _Wish(partitions, bars, is_telling, os.getpid())
+    _wishes[work] = _Wish(partitions, steer, bars, is_telling, os.getpid())
     if (client := dask_cluster.client()) is not None:
         dask_cluster.listen(client, _hear)
 
@@ -331,7 +337,7 @@ def _take(work: str, part: str, status: StatusSnapshot, asked: str, is_done: boo
         is_new = run is None
         if run is None:
             wish = _wishes[work]
-            run = ClusterRun(work, wish.partitions, is_telling=wish.is_telling)
+            run = ClusterRun(work, wish.partitions, wish.steer, is_telling=wish.is_telling)
             thread = threading.Thread(
                 target=_show, args=(work, run, wish.bars), name="llmnb-dask", daemon=True
             )

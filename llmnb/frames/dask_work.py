@@ -13,10 +13,10 @@ import cloudpickle
 
 from llmnb import settings
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Endpoint, endpoints_of, given_url
-from llmnb.models.guests import Guest
-from llmnb.models.resolve import choose
 from llmnb.rate_limiter.rules import Rule
+from llmnb.running.asking import Endpoint, endpoints_of, given_url
+from llmnb.targets.guests import Guest
+from llmnb.targets.resolve import choose
 from llmnb.wire.catalog import load_catalog
 
 Verb = Literal["generate", "extract", "classify", "embed"]

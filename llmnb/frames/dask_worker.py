@@ -17,9 +17,9 @@ from llmnb.frames.dask_limits import Part, Terms, wishes
 from llmnb.frames.dask_work import Question, Work
 from llmnb.frames.job import Job, job
 from llmnb.frames.options import options_of
-from llmnb.models.asking import Asking
-from llmnb.models.planning import Plan
-from llmnb.models.preparer import Preparer
+from llmnb.running.asking import Asking
+from llmnb.running.planning import Plan
+from llmnb.running.preparer import Preparer
 
 TELL_SECONDS = 0.5
 """A partition says how far it is this often, and at its end."""

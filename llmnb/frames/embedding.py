@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from llmnb.frames.nearest import Search
+    from llmnb.frames.table_source import Source
     from llmnb.frames.vectors import Embedding, EmbedOptions, NearestOptions
 
 
@@ -43,7 +44,7 @@ async def _embedded(
 class EmbeddingFrame:
     """What a frame does with vectors; mixed into `DataFrameLLM`."""
 
-    _frame: pd.DataFrame
+    _frame: Source
 
     def embed(
         self, column: Hashable, *, into: Hashable | None = None, **options: Unpack[EmbedOptions]
@@ -122,7 +123,7 @@ class EmbeddingFrame:
 class EmbeddingSeries:
     """What a series does with vectors; mixed into `SeriesLLM`."""
 
-    _series: pd.Series[Any]
+    _series: Source
 
     def embed(self, **options: Unpack[EmbedOptions]) -> Any:
         """Return a vector for each text, as `DataFrameLLM.embed` does."""

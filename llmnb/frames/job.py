@@ -9,23 +9,21 @@ import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from llmnb.engine.handle import RunHandle
 from llmnb.frames import placing
 from llmnb.frames.answers import Form, Outcomes
-from llmnb.frames.columns import Columns
-from llmnb.frames.foreign import Foreign
 from llmnb.frames.images import MOST_IN_HAND
 from llmnb.frames.options import Options
+from llmnb.frames.pandas_source import source_of
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
-from llmnb.models.asking import Asking
-from llmnb.models.planning import Plan, plan
-from llmnb.models.resolve import choose
-from llmnb.models.start import start
+from llmnb.frames.table_source import Source
 from llmnb.records import Outcome
+from llmnb.running.asking import Asking
+from llmnb.running.planning import Plan, plan
+from llmnb.running.start import start
 from llmnb.schemas import Output, output_of
+from llmnb.targets.resolve import choose
 from llmnb.wire.batches import PRICE_FACTOR
 
 logger = logging.getLogger("llmnb")
@@ -115,7 +113,7 @@ def _at_batch_price(found: Plan) -> Plan:
 
 
 def job(
-    table: pd.DataFrame | pd.Series[Any] | Foreign,
+    table: Source,
     prompt: Hashable | None,
     options: Options,
     *,
@@ -137,24 +135,18 @@ def job(
     """
     asked = questions(table, prompt, options)
     output = None if options.schema is None else output_of(options.schema)
-    is_into_frame = options.into is not None and isinstance(table, pd.DataFrame)
-    form = (table.form if isinstance(table, Foreign) else Form)(
-        index=table.index,
+    source = source_of(table)
+    form = source.form(
+        index=source.index,
         options=options,
         positions=asked.positions,
         output=output,
-        frame=table.copy() if is_into_frame and isinstance(table, pd.DataFrame) else None,
         labels=labels,
     )
     call = call or functools.partial(
         placing.call_text, "generate", (prompt,), {"into": options.into}
     )
-    if isinstance(form.frame, pd.DataFrame):
-        placing.check_frame(form.frame, form.names, overwrite=options.overwrite, call=call)
-    else:
-        placing.check_names(form.names)
-        if isinstance(table, Foreign) and options.into is not None and not options.overwrite:
-            table.check_place(form.names[form.names[0] == options.name :], call)
+    source.check_columns(form.names, into=options.into, overwrite=options.overwrite, call=call)
     return Job(
         questions=asked,
         asking=asking(options, output),
@@ -164,14 +156,14 @@ def job(
 
 
 def questions(
-    table: pd.DataFrame | pd.Series[Any] | Foreign,
+    table: Source,
     prompt: Hashable | None,
     options: Options,
     ways: Sequence[Mapping[str, Any]] = ({},),
 ) -> Questions:
     """Return what is asked of a table."""
     return Questions(
-        Columns.of(table),
+        source_of(table).columns(),
         prompt,
         messages=options.messages,
         system=options.system,

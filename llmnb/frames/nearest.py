@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import secrets
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
@@ -15,16 +14,16 @@ import pandas as pd
 from llmnb.embeddings.model import EmbeddingModel, EmbeddingModes
 from llmnb.errors import InputError
 from llmnb.frames import placing
-from llmnb.frames.columns import Columns, name_of
-from llmnb.frames.foreign import Foreign
-from llmnb.frames.placing import label
+from llmnb.frames.columns import name_of
+from llmnb.frames.pandas_source import source_of
+from llmnb.frames.table_source import Source
 from llmnb.frames.vectors import MAKING, Given, keywords, model_of
 
 SIMILARITY = "similarity"
 """What the column is called that tells how near a row is."""
 
 
-def nearest(table: pd.DataFrame | Foreign, query: Any, name: Hashable, k: int, given: Given) -> Any:
+def nearest(table: Source, query: Any, name: Hashable, k: int, given: Given) -> Any:
     """Return the nearest rows of a frame."""
     search = Search(table, query, name, k, given)
     return search.found(search.vector())
@@ -41,19 +40,17 @@ class Search:
         given: Keywords.
     """
 
-    def __init__(
-        self, table: pd.DataFrame | Foreign, query: Any, name: Hashable, k: int, given: Given
-    ) -> None:
-        self._table, self._query, self._k, self._given = table, query, k, given
-        self._vectors = _vectors(table, name)
+    def __init__(self, table: Source, query: Any, name: Hashable, k: int, given: Given) -> None:
+        self._source, self._query, self._k, self._given = source_of(table), query, k, given
+        self._vectors = _Vectors.of(self._source.columns().cells(name_of(name)), name)
         self._question = _Question(query, given)
-        if isinstance(table, pd.DataFrame):
-            placing.check_frame(
-                table,
-                [given.get("into", SIMILARITY)],
-                overwrite=bool(given.get("overwrite")),
-                call=functools.partial(placing.call_text, "nearest", (query, name), dict(given)),
-            )
+        into = given.get("into", SIMILARITY)
+        self._source.check_columns(
+            [into],
+            into=into,
+            overwrite=bool(given.get("overwrite")),
+            call=functools.partial(placing.call_text, "nearest", (query, name), dict(given)),
+        )
 
     def vector(self) -> Any:
         """Block for the question's vector."""
@@ -66,16 +63,15 @@ class Search:
     def found(self, vector: Any) -> Any:
         """Return the rows that are nearest to a vector."""
         rows, near = _search(self._vectors, vector, self._k)
-        return _found(self._table, rows, near, self._given)
+        return self._source.taken(rows, self._given.get("into", SIMILARITY), near)
 
 
-def nearest_of(series: pd.Series[Any] | Foreign, query: Any, k: int, given: Given) -> Any:
+def nearest_of(series: Source, query: Any, k: int, given: Given) -> Any:
     """Return the similarities of the nearest vectors of a series."""
-    vectors = _Vectors.of(Columns.of(series).cells(""), getattr(series, "name", None))
+    source = source_of(series)
+    vectors = _Vectors.of(source.columns().cells(""), getattr(series, "name", None))
     rows, near = _search(vectors, _checked(_Question(query, given).vector(), vectors), k)
-    if isinstance(series, Foreign):
-        return series.taken(rows, given.get("into", SIMILARITY), near)
-    return pd.Series(near, index=series.index[rows], name=given.get("into", SIMILARITY))
+    return source.taken(rows, given.get("into", SIMILARITY), near)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,10 +106,6 @@ class _Vectors:
                 "df.llm.embed(column). Nothing was sent."
             )
         return cls(matrix, rows)
-
-
-def _vectors(table: pd.DataFrame | Foreign, name: Hashable) -> _Vectors:
-    return _Vectors.of(Columns.of(table).cells(name_of(name)), name)
 
 
 class _Question:
@@ -182,13 +174,3 @@ def _search(vectors: _Vectors, wanted: Any, k: int) -> tuple[Any, Any]:
     near = vectors.matrix @ wanted / np.where(lengths > 0, lengths, 1)
     best = np.argsort(-near, kind="stable")[:k]
     return vectors.rows[best], near[best]
-
-
-def _found(table: pd.DataFrame | Foreign, rows: Any, near: Any, given: Given) -> Any:
-    if isinstance(table, Foreign):
-        return table.taken(rows, given.get("into", SIMILARITY), near)
-    found: pd.DataFrame = table.iloc[rows].copy()
-    name: Hashable = given.get("into", SIMILARITY)
-    found[label(found, name)] = near
-    placing.sign(found, [label(found, name)], secrets.token_hex(8))
-    return found

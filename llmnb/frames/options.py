@@ -8,8 +8,6 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from llmnb.errors import ConfigurationError
-from llmnb.frames.questions import Example
-from llmnb.models.asking import Duplicates, Model
 from llmnb.options import (
     PARAMS,
     RequestParams,
@@ -23,6 +21,10 @@ from llmnb.options import (
 from llmnb.progress import Bars
 from llmnb.rates import Rate
 from llmnb.records import Burst
+from llmnb.running.asking import Duplicates, Model
+
+Example = tuple[Any, Any]
+"""An input and the answer to it: a few-shot turn of each side."""
 
 OnError = Literal["null", "column", "raise"]
 """What becomes of rows that fail."""

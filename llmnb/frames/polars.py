@@ -5,12 +5,10 @@ Importing this file registers it; `import llmnb` does so as soon as Polars is im
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import polars as pl
 
+from llmnb.frames.accessor_registration import AccessorRegistration
 from llmnb.frames.accessors import DataFrameLLM, SeriesLLM
-from llmnb.frames.naming import Naming
 from llmnb.frames.polars_lazy import ExprLLM, LazyFrameLLM
 from llmnb.frames.polars_source import PolarsSource
 
@@ -32,7 +30,7 @@ class PolarsFrameLLM(DataFrameLLM):
     """
 
     def __init__(self, frame: pl.DataFrame) -> None:
-        super().__init__(cast(Any, PolarsSource(frame)))
+        super().__init__(PolarsSource(frame))
 
 
 class PolarsSeriesLLM(SeriesLLM):
@@ -48,10 +46,10 @@ class PolarsSeriesLLM(SeriesLLM):
     """
 
     def __init__(self, series: pl.Series) -> None:
-        super().__init__(cast(Any, PolarsSource(series)))
+        super().__init__(PolarsSource(series))
 
 
-_POLARS = Naming(
+_POLARS = AccessorRegistration(
     "Polars'",
     (
         (pl.DataFrame, pl.api.register_dataframe_namespace, PolarsFrameLLM),

@@ -15,10 +15,10 @@ from typing import Any
 import polars as pl
 
 from llmnb.frames import placing, vectors, verbs
+from llmnb.frames.accessors import DataFrameLLM
 from llmnb.frames.columns import WHOLE, Columns
 from llmnb.frames.job import Job, job
 from llmnb.frames.options import options_of
-from llmnb.frames.polars import PolarsFrameLLM
 from llmnb.frames.polars_columns import VECTOR
 from llmnb.frames.polars_form import as_one
 from llmnb.frames.polars_source import PolarsSource
@@ -170,14 +170,18 @@ def _errors(into: str | None, is_several: bool) -> Sequence[str]:
     return [name, f"{name}_error"] if is_several else []
 
 
-def collected(lazy: pl.LazyFrame, prompt: str | None, given: Given) -> PolarsFrameLLM:
+def _accessor(frame: pl.DataFrame) -> DataFrameLLM:
+    return DataFrameLLM(PolarsSource(frame))
+
+
+def collected(lazy: pl.LazyFrame, prompt: str | None, given: Given) -> DataFrameLLM:
     """Return the accessor of the collected frame, of the columns that are needed."""
     if given.get("into") is not None:
-        return PolarsFrameLLM(lazy.collect())
+        return _accessor(lazy.collect())
     few = {name: given.get(name) for name in ("images", "examples", "messages", "system")}
     needed = _Noting(lazy.collect_schema().names())
     _generating({name: one for name, one in few.items() if one is not None})(needed, prompt)
-    return PolarsFrameLLM(lazy.select(needed.fields).collect())
+    return _accessor(lazy.select(needed.fields).collect())
 
 
 def _of_rows(lazy: pl.LazyFrame, prompt: str | None, make: Maker) -> pl.LazyFrame:

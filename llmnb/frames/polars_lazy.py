@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from llmnb.frames.run import TableRun
     from llmnb.frames.vectors import EmbedOptions
     from llmnb.frames.verbs import Labels
-    from llmnb.models.asking import Model
-    from llmnb.models.planning import Plan
+    from llmnb.running.asking import Model
+    from llmnb.running.planning import Plan
 
 
 class LazyFrameLLM:

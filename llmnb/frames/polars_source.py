@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from llmnb.errors import ConfigurationError
-from llmnb.frames.foreign import Foreign
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +38,8 @@ class PolarsComparison:
         return "\n".join(map(visible, f"{self.models}\n\n{self.answers}".split("\n")))
 
 
-class PolarsSource(Foreign):
-    """A table of Polars.
+class PolarsSource:
+    """A table of Polars; see `TableSource` for what its methods promise.
 
     Args:
         table: The frame or series.
@@ -75,44 +74,48 @@ class PolarsSource(Foreign):
             named = [(name, functools.partial(_cells, table)) for name in names]
         return Columns(len(table), named)
 
-    def few(self, rows: Sequence[int]) -> pd.DataFrame | pd.Series[Any]:
-        """Return a few rows as pandas has them."""
+    def rows_at(self, positions: Sequence[int]) -> pd.DataFrame | pd.Series[Any]:
+        """Return some rows as pandas has them."""
         import pandas as pd
 
-        index = pd.Index(list(rows))
+        index = pd.Index(list(positions))
         table = self._table
         if isinstance(table, pl.Series):
-            cells = [table[row] for row in rows]
+            cells = [table[row] for row in positions]
             return pd.Series(_held(cells), index=index, name=table.name or None, dtype="object")
         columns = {
-            name: pd.Series(_held(_cells(table.get_column(name)[list(rows)])), index, "object")
+            name: pd.Series(_held(_cells(table.get_column(name)[list(positions)])), index, "object")
             for name in table.columns
         }
         return pd.DataFrame(columns, index=index)
 
-    def form(self, **given: Any) -> PolarsForm:
+    def form(self, **settings: Any) -> PolarsForm:
         """Return the form of the answers."""
         from llmnb.frames.polars_form import PolarsForm
 
-        into = given["options"].into
-        self.check_name(into)
-        return PolarsForm(**given, onto=self._whole(into is not None))
+        return PolarsForm(**settings, onto=self._whole(settings["options"].into is not None))
 
-    def check_name(self, into: Hashable | None) -> None:
-        """Refuse a name that is no text."""
-        if into is not None and not isinstance(into, str):
-            raise ConfigurationError(
-                f"A column of Polars is named by text, not by {type(into).__name__}: give "
-                'into="…". Nothing was sent.'
-            )
-
-    def check_place(self, names: Sequence[Hashable], call: Callable[[], str]) -> None:
-        """Refuse derived names of columns that this process has not written."""
+    def check_columns(
+        self,
+        names: Sequence[Hashable],
+        *,
+        into: Hashable | None,
+        overwrite: bool,
+        call: Callable[[], str],
+    ) -> None:
+        """Refuse a name that is no text, and derived names that this process has not written."""
         from llmnb.frames import placing
 
-        whole = self._whole(True)
+        _check_name(into)
+        placing.check_names(names)
+        whole = self._whole(into is not None and not overwrite)
         if whole is not None:
-            placing.refuse(placing.unknown(names, whole.columns), call)
+            derived = names[names[0] == into :]
+            placing.refuse(placing.unknown(derived, whole.columns), call)
+
+    def snapshot(self) -> PolarsSource:
+        """Return the same: tables of Polars do not change."""
+        return self
 
     def filled(self, columns: Mapping[Hashable, Any], *, into: bool) -> Any:
         """Return columns of pandas as a series, a frame, or the whole frame with them."""
@@ -129,26 +132,35 @@ class PolarsSource(Foreign):
             return whole.with_columns(made)
         return made[0] if len(made) == 1 else pl.DataFrame(made)
 
-    def taken(self, rows: Sequence[int], name: Hashable, values: Sequence[float]) -> Any:
+    def taken(self, positions: Sequence[int], name: Hashable, values: Sequence[float]) -> Any:
         """Return some rows and, under a name, a number for each."""
-        self.check_name(name)
+        _check_name(name)
         numbers = pl.Series(str(name), values, dtype=pl.Float32)
         if isinstance(self._table, pl.DataFrame):
-            return self._table[[int(row) for row in rows]].with_columns(numbers)
-        return pl.DataFrame([pl.Series(ROW, rows, dtype=pl.Int64), numbers])
+            return self._table[[int(row) for row in positions]].with_columns(numbers)
+        return pl.DataFrame([pl.Series(ROW, positions, dtype=pl.Int64), numbers])
 
-    def back(self, found: Any) -> Any:
+    def back(self, result: Any) -> Any:
         """Return pandas' table, or a comparison, as Polars'."""
         from llmnb.frames.comparing import Comparison
 
-        if isinstance(found, Comparison):
-            answers, models = _with_labels(found.answers, ROW), _with_labels(found.models, "model")
-            return PolarsComparison(answers, models)
-        return _framed(found)
+        if isinstance(result, Comparison):
+            return PolarsComparison(
+                _with_labels(result.answers, ROW), _with_labels(result.models, "model")
+            )
+        return _framed(result)
 
     def _whole(self, is_wanted: bool) -> pl.DataFrame | None:
         is_frame = isinstance(self._table, pl.DataFrame)
         return self._table if is_wanted and is_frame and not self._answers_only else None  # type: ignore[return-value]
+
+
+def _check_name(into: Hashable | None) -> None:
+    if into is not None and not isinstance(into, str):
+        raise ConfigurationError(
+            f"A column of Polars is named by text, not by {type(into).__name__}: give "
+            'into="…". Nothing was sent.'
+        )
 
 
 def _cells(column: pl.Series) -> list[Any]:

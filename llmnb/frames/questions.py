@@ -14,12 +14,10 @@ from llmnb.errors import InputError
 from llmnb.frames.columns import Columns, name_of
 from llmnb.frames.conversations import conversation, last_text
 from llmnb.frames.images import Fetched, Pictured, pictures_in
+from llmnb.frames.options import Example
 from llmnb.frames.template import Template, prompt_template
-from llmnb.models.preparer import sample
+from llmnb.running.preparer import sample
 from llmnb.wire.json_text import json_text
-
-Example = tuple[Any, Any]
-"""An input and the answer to it: a few-shot turn of each side."""
 
 Texts = Mapping[str, Sequence[str | None]]
 

@@ -8,10 +8,10 @@ import sys
 import pandas as pd
 
 from llmnb.errors import ConfigurationError
+from llmnb.frames.accessor_registration import AccessorRegistration
 from llmnb.frames.accessors import DataFrameLLM, SeriesLLM
-from llmnb.frames.naming import Naming
 
-_PANDAS = Naming(
+_PANDAS = AccessorRegistration(
     "pandas'",
     (
         (pd.DataFrame, pd.api.extensions.register_dataframe_accessor, DataFrameLLM),

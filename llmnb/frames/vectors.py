@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import functools
 import logging
-import secrets
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, TypedDict
 
@@ -22,21 +21,20 @@ from llmnb.embeddings.run import EmbeddingRun
 from llmnb.errors import ConfigurationError
 from llmnb.frames import failures, placing
 from llmnb.frames.answers import column, suffixed
-from llmnb.frames.columns import WHOLE, Columns, name_of
-from llmnb.frames.foreign import Foreign
+from llmnb.frames.columns import WHOLE, name_of
 from llmnb.frames.options import OnError
-from llmnb.frames.placing import label
-from llmnb.models.asking import Endpoint, Named
+from llmnb.frames.pandas_source import source_of
+from llmnb.frames.table_source import Source
 from llmnb.options import EMBED_PARAMS, PARAMS, checked, names, refuse_unknown, with_params
 from llmnb.progress import Bars
 from llmnb.rates import Rate
 from llmnb.records import Burst
+from llmnb.running.asking import Endpoint, Named
 
 logger = logging.getLogger("llmnb")
 
 __all__ = ["WHOLE", "embed"]
 
-Table = pd.DataFrame | pd.Series | Foreign
 Given = Mapping[str, Any]
 
 EMBEDDING = "embedding"
@@ -99,7 +97,7 @@ class EmbedOptions(MakingOptions, total=False):
 # ------------------------------------------------------------------------------ embed
 
 
-def embed(table: Table, name: Hashable, into: Hashable | None, given: Given) -> Any:
+def embed(table: Source, name: Hashable, into: Hashable | None, given: Given) -> Any:
     """Block for a column of vectors."""
     work = Embedding(table, name, into, given)
     if work.run is None:
@@ -125,7 +123,7 @@ class Embedding:
 
     def __init__(
         self,
-        table: Table,
+        table: Source,
         name: Hashable,
         into: Hashable | None,
         given: Given,
@@ -133,22 +131,16 @@ class Embedding:
         cache_dir: str | None = None,
     ) -> None:
         given = keywords(given, KEYWORDS)
-        self._index = table.index
+        source = source_of(table)
+        self._index = source.index
         self._on_error = given.get("on_error", "null")
         self._is_into = into is not None
         self._name: Hashable = EMBEDDING if into is None else into
-        self._frame: pd.DataFrame | None = None
-        self.texts = Columns.of(table).texts("" if name == WHOLE else name_of(name))
-        self._foreign = table if isinstance(table, Foreign) else None
+        self.texts = source.columns().texts("" if name == WHOLE else name_of(name))
         overwrite = bool(given.get("overwrite"))
         call = functools.partial(placing.call_text, "embed", (name,), {**given, "into": into})
-        if self._foreign is not None:
-            self._foreign.check_name(into)
-            if into is not None and not overwrite:
-                self._foreign.check_place(self._names[1:], call)
-        elif into is not None and isinstance(table, pd.DataFrame):
-            self._frame = table.copy()
-            placing.check_frame(self._frame, self._names, overwrite=overwrite, call=call)
+        source.check_columns(self._names, into=into, overwrite=overwrite, call=call)
+        self._source = source.snapshot() if self._is_into else source
         self.model = model_of(given)
         self.run: EmbeddingRun | None = None
         if isinstance(self.model, LiteLLMEmbeddingModel):
@@ -213,17 +205,7 @@ class Embedding:
             messages = [errors.get(row) for row in range(len(vectors))]
             name = suffixed(self._name, "error")
             columns[name] = column(messages, "string", self._index, name)
-        if self._foreign is not None:
-            return self._foreign.filled(columns, into=self._is_into)
-        if self._frame is not None:
-            labels = [label(self._frame, name) for name in columns]
-            for name, one in zip(labels, columns.values(), strict=True):
-                self._frame[name] = one.array
-            placing.sign(self._frame, labels, secrets.token_hex(8))
-            return self._frame
-        if len(columns) == 1:
-            return columns[self._name]
-        return pd.DataFrame({name: one.array for name, one in columns.items()}, index=self._index)
+        return self._source.filled(columns, into=self._is_into)
 
 
 def _column(

@@ -15,15 +15,13 @@ from llmnb.errors import ConfigurationError
 from llmnb.frames import placing
 from llmnb.frames.answers import Outcomes, Table, column
 from llmnb.frames.comparing import Comparison, comparison
-from llmnb.frames.foreign import Foreign
 from llmnb.frames.job import Job, job, questions
 from llmnb.frames.options import options_of, said
+from llmnb.frames.pandas_source import source_of
 from llmnb.frames.run import TableRun
+from llmnb.frames.table_source import Source
 from llmnb.frames.template import escaped
-from llmnb.models.planning import Plan
-
-Source = pd.DataFrame | pd.Series | Foreign
-"""What is asked about."""
+from llmnb.running.planning import Plan
 
 Given = Mapping[str, Any]
 """Keywords as they were given."""
@@ -71,9 +69,10 @@ def previewing(table: Source, prompt: Hashable, rows: int, given: Given) -> Job:
         raise ConfigurationError("preview() has a form of its own: leave out into and details.")
     asked = questions(table, prompt, options)
     positions = list(asked.positions[:rows])
-    few = table.few(positions) if isinstance(table, Foreign) else table.iloc[positions]
-    prompts = column([asked.text(row) for row in positions], "string", few.index, "prompt")
-    what = job(few, prompt, options)
+    source = source_of(table)
+    first = source.rows_at(positions)
+    prompts = column([asked.text(row) for row in positions], "string", first.index, "prompt")
+    what = job(first, prompt, options)
     placing.check_names(["prompt", *what.shape.__self__.names])  # type: ignore[attr-defined]
     error = f"{options.name}_error"
 
@@ -83,8 +82,7 @@ def previewing(table: Source, prompt: Hashable, rows: int, given: Given) -> Job:
         answers: pd.DataFrame = found.to_frame() if isinstance(found, pd.Series) else found
         answers.insert(0, "prompt", prompts.array)
         is_told = error in answers and answers[error].notna().any()
-        told = answers if is_told else answers.drop(columns=error, errors="ignore")
-        return table.back(told) if isinstance(table, Foreign) else told
+        return source.back(answers if is_told else answers.drop(columns=error, errors="ignore"))
 
     return dataclasses.replace(what, shape=shown)
 

@@ -24,10 +24,10 @@ from llmnb.generation.logs import told
 from llmnb.generation.parallel import COOLDOWN_SECONDS, MAX_ATTEMPTS, Cuts
 from llmnb.generation.results import Pump, Results
 from llmnb.generation.window import Fitter, Side
-from llmnb.models.start import start
 from llmnb.progress import Bars
 from llmnb.rates import Rate
 from llmnb.records import secret
+from llmnb.running.start import start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from llmnb.generation.rate_limits import requests_limits_dict, requests_url_dict
-from llmnb.models.asking import Asking, Duplicates
-from llmnb.models.resolve import choose
 from llmnb.options import PARAMS, checked, names, params_in, refuse_unknown, with_params
 from llmnb.rates import Rate
+from llmnb.running.asking import Asking, Duplicates
+from llmnb.targets.resolve import choose
 from llmnb.wire.catalog import load_catalog, provider_of_url, providers_with_model, spoken_at
 
 logger = logging.getLogger("llmnb")

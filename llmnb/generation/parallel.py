@@ -15,11 +15,11 @@ from llmnb.generation.lines import Line
 from llmnb.generation.logs import told
 from llmnb.generation.rows import row
 from llmnb.generation.window import Fitter, Side
-from llmnb.models.start import start
 from llmnb.options import checked
 from llmnb.progress import Bars
 from llmnb.rates import Rate
 from llmnb.records import secret
+from llmnb.running.start import start
 
 MAX_ATTEMPTS = 5
 """Attempts for a request that was unsent or surely unbilled, the first included."""

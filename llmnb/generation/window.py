@@ -16,7 +16,7 @@ from llmnb.adapters.tokens import count_tokens, upper_bound
 from llmnb.errors import ConfigurationError
 from llmnb.generation.asked import provider_for
 from llmnb.generation.lines import Line
-from llmnb.models.asking import Asking
+from llmnb.running.asking import Asking
 
 Side = Literal["end", "start"]
 """Which end of a text is left out."""

@@ -1,1 +1,1 @@
-"""Which model answers: names turned into targets, and requests into rows of a run."""
+"""Models as objects that the engine asks: `LLM` and its kin, their configuration and lists."""

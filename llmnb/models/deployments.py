@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from llmnb.adapters import litellm
-from llmnb.models.litellm_target import LiteLLMTarget
-from llmnb.models.results import names_secret
+from llmnb.chat.results import names_secret
 from llmnb.rate_limiter import Key
 from llmnb.rates import Rate
 from llmnb.records import Limits, secret, secret_url, shown_url
+from llmnb.targets.litellm_target import LiteLLMTarget
 from llmnb.wire.catalog import load_catalog, provider, providers_with_model
 
 _ALIASES = {

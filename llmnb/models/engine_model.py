@@ -11,18 +11,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
+from llmnb.chat.llm_model import LLMModel, asks_for_one
+from llmnb.chat.messages import Message, messages_of
+from llmnb.chat.results import LLMResult, result_of
+from llmnb.chat.tools import choice_body, tool_bodies
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Asking, Endpoint
-from llmnb.models.llm_model import LLMModel, asks_for_one
-from llmnb.models.messages import Message, messages_of
 from llmnb.models.pieces import Pieces
-from llmnb.models.preparer import Sampled
-from llmnb.models.results import LLMResult, result_of
-from llmnb.models.start import start
-from llmnb.models.tools import choice_body, tool_bodies
 from llmnb.options import OPTIONS, checked, names
 from llmnb.records import Delta, Outcome
+from llmnb.running.asking import Asking, Endpoint
+from llmnb.running.preparer import Sampled
+from llmnb.running.start import start
 from llmnb.schemas import output_of
 
 
@@ -61,7 +61,7 @@ class EngineModel(LLMModel):
         Args:
             messages: The turns.
             **kw: Fields of the request; ``output_type``; and options of
-                `llmnb.models.start.start`, such as ``use_cache``, ``max_attempts``,
+                `llmnb.running.start.start`, such as ``use_cache``, ``max_attempts``,
                 ``time_limit``, ``budget_usd``, ``project_name``.
         """
         turns = messages_of(messages)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmnb.models.asking import Endpoint
+from llmnb.chat.results import without_keys
 from llmnb.models.config_forms import read_config
 from llmnb.models.engine_model import EngineModel
-from llmnb.models.results import without_keys
+from llmnb.running.asking import Endpoint
 
 DEFAULT_NAME = "gpt-4o-mini"
 """The model where neither `name` nor `config` says one."""

@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Unpack
 
 from llmnb import bridge
+from llmnb.chat.llm_model import asks_for_one
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError, LLMNBError
-from llmnb.models.asking import Asking
 from llmnb.models.engine_model import EngineModel, options_in
-from llmnb.models.llm_model import asks_for_one
-from llmnb.models.resolve import address_told
-from llmnb.models.start import start
 from llmnb.options import PARAMS, RequestParams, body_of, refuse_unknown, with_params
 from llmnb.records import Outcome, secret, secret_url, shown_url
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
+from llmnb.targets.resolve import address_told
 from llmnb.wire.catalog import spoken_at
 
 Prompt = str | Sequence[Mapping[str, Any]]
@@ -167,7 +167,7 @@ class LLM(EngineModel):
 
         Args:
             prompt: A text or messages.
-            **params: Fields of the body for this call, and options of `llmnb.models.start.start`
+            **params: Fields of the body for this call, and options of `llmnb.running.start.start`
                 such as ``use_cache``, ``max_wait`` and ``good_finish``.
 
         Raises:

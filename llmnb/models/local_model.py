@@ -9,10 +9,10 @@ from typing import Any, Unpack
 
 from llmnb.adapters import llamacpp
 from llmnb.adapters.llamacpp import LoadSettings, Pooling
-from llmnb.models import owned
 from llmnb.models.llm import LLM, LLMParams
-from llmnb.models.local import EMBEDS, LocalTarget, local_target
 from llmnb.options import RequestParams
+from llmnb.targets import owned
+from llmnb.targets.local import EMBEDS, LocalTarget, local_target
 
 
 class LocalModel(LLM):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from llmnb.models.results import LLMResult
+from llmnb.chat.results import LLMResult
 from llmnb.records import Delta
 
 

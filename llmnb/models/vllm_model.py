@@ -10,11 +10,11 @@ from typing import Any
 from llmnb.adapters import vllm
 from llmnb.adapters.vllm import EngineSettings
 from llmnb.adapters.vllm_engine import Engine
-from llmnb.models import owned
 from llmnb.models.llm import LLM, LLMParams
-from llmnb.models.vllm_target import VLLMTarget
 from llmnb.options import params_in, with_params
 from llmnb.records import UnchosenLength
+from llmnb.targets import owned
+from llmnb.targets.vllm_target import VLLMTarget
 
 
 class VLLMModel(LLM):

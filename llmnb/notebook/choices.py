@@ -120,7 +120,7 @@ def _truth(text: str) -> bool:
 
 
 def _model(text: str) -> str:
-    from llmnb.models.resolve import choose
+    from llmnb.targets.resolve import choose
 
     choose(text)  # raises, with suggestions
     return text

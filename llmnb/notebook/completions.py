@@ -16,9 +16,11 @@ _OPTIONS += ["--max-tokens", "--temperature", "--max-wait", "--good-finish", "--
 
 def _asking(shell: Any, event: Any) -> list[str]:
     words = event.text_until_cursor.split()
-    before = words[-1] if event.text_until_cursor.endswith(" ") else words[-2:-1][0]
+    before = words[-1 if event.text_until_cursor.endswith(" ") else -2 :][0]
     if before in ("-f", "--format"):
         return list(FORMS)
+    if before in ("-m", "--model"):
+        return [f"{provider}/" for provider in _providers(shell, event)]
     if before in ("--schema", "--df", "-o", "--output"):
         return [name for name in shell.user_ns if not name.startswith("_")]
     return _OPTIONS if event.symbol.startswith("-") else []

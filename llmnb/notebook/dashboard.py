@@ -280,22 +280,11 @@ def show(run: AnyRun) -> None:
         Place(receipt_bundle(run.status()))
 
 
-_PLAN = "llmnb.models.planning.Plan"
-
-
 def install(ipython: Any) -> None:
-    """Let cells that wait show the dashboard, and a run or a plan that ends a cell show itself."""
+    """Let cells that wait show the dashboard, and a run that ends a cell show itself."""
     progress.hang(display_for)
     formatter = ipython.display_formatter.ipython_display_formatter
     formatter.for_type(RunHandle, show)
-    # By its name: what plans are made of is loaded with the first of them.
-    formatter.for_type_by_name(*_PLAN.rsplit(".", 1), _show_plan)
-
-
-def _show_plan(plan: Any) -> None:
-    from llmnb.notebook import plan_card
-
-    plan_card.show(plan)
 
 
 def uninstall(ipython: Any) -> None:
@@ -303,4 +292,3 @@ def uninstall(ipython: Any) -> None:
     progress.hang(None)
     formatter = ipython.display_formatter.ipython_display_formatter
     formatter.type_printers.pop(RunHandle, None)
-    formatter.pop(_PLAN, None)

@@ -27,7 +27,7 @@ from llmnb.notebook.plain_errors import plain_errors
 from llmnb.options import checked, with_params
 
 if TYPE_CHECKING:
-    from llmnb.models.asking import Model
+    from llmnb.running.asking import Model
 
 _EMPTY = (
     "There is no prompt. Write one:\n"
@@ -190,7 +190,7 @@ class LLMMagics(Magics):
 
     def _object_or_name(self, name: str) -> Model:
         """Return the model that a variable of this name holds, else the name."""
-        from llmnb.models.asking import is_model
+        from llmnb.running.asking import is_model
 
         found = self._namespace.get(name)
         return name if isinstance(found, str) or not is_model(found) else found

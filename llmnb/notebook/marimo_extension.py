@@ -31,7 +31,7 @@ def load_marimo_extension() -> None:
     if marimo is None or not marimo.running_in_notebook():
         raise ConfigurationError("This is no marimo notebook: in Jupyter, %load_ext llmnb.")
     from llmnb.frames.registration import attach
-    from llmnb.models.planning import Plan
+    from llmnb.running.planning import Plan
 
     attach()
     progress.hang(_Waiting)

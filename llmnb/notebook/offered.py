@@ -6,9 +6,9 @@ from llmnb import bridge
 from llmnb.adapters import prices
 from llmnb.errors import LLMNBError
 from llmnb.models import offers
-from llmnb.models.resolve import resolve
 from llmnb.notebook.forms import Table
 from llmnb.notebook.report import Report
+from llmnb.targets.resolve import resolve
 from llmnb.wire.catalog import Provider, provider
 
 LISTED = 200

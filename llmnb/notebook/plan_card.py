@@ -11,9 +11,11 @@ from llmnb.display.escape import visible
 from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import LLMNBError
-from llmnb.models.planning import Plan
-from llmnb.notebook import plan_figures
+from llmnb.notebook import plan_figures, receipt
+from llmnb.notebook.dashboard import RunDashboard, can_show, receipt_bundle
+from llmnb.notebook.strip import show_strip
 from llmnb.notebook.surface import Bundle, Place, Surface, static_text, watch
+from llmnb.running.planning import Plan
 
 logger = logging.getLogger("llmnb")
 
@@ -157,8 +159,6 @@ class PlanCard(Surface):
 
 def show(plan: Plan) -> None:
     """Show a plan where this is called: as a card, or in words where none can be."""
-    from llmnb.notebook.dashboard import can_show
-
     if not can_show():
         print(plan.text())
     elif plan.begin is None:
@@ -169,10 +169,6 @@ def show(plan: Plan) -> None:
 
 def show_in(run: AnyRun, place: Place, strip_place: Place) -> None:
     """Show a run's dashboard in an output that stands already, and its receipt at the end."""
-    from llmnb.notebook import receipt
-    from llmnb.notebook.dashboard import RunDashboard, receipt_bundle
-    from llmnb.notebook.strip import show_strip
-
     dashboard = RunDashboard(run, ticks=False)
     place.put(dashboard.bundle(receipt.line(run.status())))
 

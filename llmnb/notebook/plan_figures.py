@@ -8,7 +8,7 @@ from llmnb.display import durations, html_pieces, money, numbers
 from llmnb.display.escape import visible
 from llmnb.display.palette import PATTERNS
 from llmnb.display.texts import counted
-from llmnb.models.planning import Plan
+from llmnb.running.planning import Plan
 
 FIRST_FEW = 10
 """Rows of the smaller button."""

@@ -10,16 +10,16 @@ from typing import Any
 from llmnb import bridge
 from llmnb.engine.run import Run
 from llmnb.errors import LLMNBError
-from llmnb.models.asking import Asking, Model
-from llmnb.models.resolve import choose
-from llmnb.models.start import start
 from llmnb.notebook import forms
 from llmnb.notebook.answer import Answer
 from llmnb.notebook.forms import Form, Table
 from llmnb.notebook.live import LiveText, NoText
 from llmnb.progress import Interrupts
 from llmnb.records import Outcome
+from llmnb.running.asking import Asking, Model
+from llmnb.running.start import start
 from llmnb.schemas import Output
+from llmnb.targets.resolve import choose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Question:
     use_cache: bool = True
     budget_usd: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Limits and patience, as `llmnb.models.start.start` takes them."""
+    """Limits and patience, as `llmnb.running.start.start` takes them."""
 
     params: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the request, such as ``max_tokens``."""

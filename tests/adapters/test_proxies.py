@@ -12,11 +12,11 @@ from script_server import GOOD, ScriptServer, reply
 from short_waits import shorten_waits
 
 import llmnb.engine.voyage
-import llmnb.models.target
+import llmnb.targets.target
 from llmnb import bridge, errors
 from llmnb.adapters import egress
 from llmnb.adapters.http import HttpClient
-from llmnb.models.resolve import resolve
+from llmnb.targets.resolve import resolve
 
 STANDS = b"HTTP/1.1 200 Connection established\r\n\r\n"
 CLOSED = "the connection was closed"
@@ -140,7 +140,7 @@ def test_rows_behind_a_broken_proxy_end_soon_and_cost_nothing(monkeypatch):
     shorten_waits(monkeypatch, 50)
     monkeypatch.setattr(llmnb.engine.voyage, "UNREACHED_SECONDS", 0.3)
     monkeypatch.setattr(
-        llmnb.models.target,
+        llmnb.targets.target,
         "http_client",
         lambda: bridge.per_loop("http-proxied", HttpClient, HttpClient.close),
     )

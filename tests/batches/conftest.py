@@ -13,7 +13,7 @@ import llmnb
 from llmnb.batches import pace
 from llmnb.batches.run import BatchRun
 from llmnb.batches.start import start_batch
-from llmnb.models.asking import Asking
+from llmnb.running.asking import Asking
 from llmnb.testing import SimulatedProvider
 
 Start = Callable[..., BatchRun]

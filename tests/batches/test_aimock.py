@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmnb.batches.start import start_batch
-from llmnb.models.asking import Asking
+from llmnb.running.asking import Asking
 
 pytestmark = pytest.mark.aimock
 

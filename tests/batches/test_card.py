@@ -142,7 +142,7 @@ def test_llm_status_shows_the_batch_run(start):
 @openai_only
 def test_a_live_run_has_its_dashboard(start, asking):
     """What is asked now is not taken for a batch."""
-    from llmnb.models.start import start as start_live
+    from llmnb.running.start import start as start_live
 
     run = start_live([{"prompt": "a"}], asking)
     run.result(30)

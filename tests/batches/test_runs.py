@@ -11,8 +11,8 @@ from llmnb.batches import service
 from llmnb.batches.start import start_batch
 from llmnb.engine import paying
 from llmnb.errors import BudgetExceeded, ConfigurationError
-from llmnb.models.asking import Asking
-from llmnb.models.start import start as start_live
+from llmnb.running.asking import Asking
+from llmnb.running.start import start as start_live
 from llmnb.schemas import output_of
 from llmnb.testing import SimulatedProvider
 from llmnb.wire.batches import Capacity

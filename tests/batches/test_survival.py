@@ -22,7 +22,7 @@ from llmnb.errors import ConfigurationError
 _SUBMIT = """
 import os, sys, llmnb
 from llmnb.batches.start import start_batch
-from llmnb.models.asking import Asking
+from llmnb.running.asking import Asking
 asking = Asking(model=sys.argv[1], params={"max_tokens": 50})
 run = start_batch([{"prompt": one} for one in ("a", "b", "c")], asking)
 print(run.run_id, flush=True)
@@ -108,7 +108,7 @@ def test_who_stops_is_told_once_how_to_go_on(start, sim, caplog):
 _LEAVE = """
 import sys
 from llmnb.batches.start import start_batch
-from llmnb.models.asking import Asking
+from llmnb.running.asking import Asking
 run = start_batch([{"prompt": "a"}], Asking(model=sys.argv[1], params={"max_tokens": 50}))
 while not run.status().in_flight:
     run.wait(0.01)

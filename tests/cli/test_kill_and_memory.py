@@ -84,8 +84,8 @@ def test_kill_minus_nine_and_again_until_the_table_is_whole(tmp_path, kills):
 
 REPORTING = """
 import asyncio, sys
-from llmnb.models.asking import Asking
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 requests = ({"prompt": f"question {row}"} for row in range(100_000))
 asking = Asking(model="m", api_provider="openai", api_key="k", url=sys.argv[1])
 for outcome in start(requests, asking, streams=True, max_concurrent_requests=8).outcomes():

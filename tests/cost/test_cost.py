@@ -12,8 +12,8 @@ from llmnb import GLOBAL_COST_TRACKER, LLM, cost_tracking_ctx, enable_cost_track
 from llmnb.cost import CostTracker
 from llmnb.engine.paying import Paid
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Asking
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 from llmnb.testing import Fixed, SimulatedProvider, Stragglers
 
 MODEL = "costly-model"

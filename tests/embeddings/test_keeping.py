@@ -10,8 +10,8 @@ from embedding import MODEL, SIZE, Asked, embed, order, right
 from llmnb import settings
 from llmnb.embeddings.order import Order, asking_for
 from llmnb.embeddings.run import EmbeddingRun
-from llmnb.models.asking import Asking
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 from llmnb.store import spend
 from llmnb.store.layout import place_of
 from llmnb.testing import SimulatedProvider, faults

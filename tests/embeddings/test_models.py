@@ -199,7 +199,7 @@ def test_several_models_are_refused(sim):
     There is no falling back between models whose vectors cannot be compared.
     """
     from llmnb.embeddings.order import Order
-    from llmnb.models.asking import Asking
+    from llmnb.running.asking import Asking
 
     with pytest.raises(ConfigurationError, match="name one model"):
         Order(asking=Asking(model=["a/b", "c/d"], gen_type="embedding"))

@@ -7,7 +7,7 @@ import functools
 import pytest
 from embedding import Asked, embed, order, right
 
-import llmnb.models.start
+import llmnb.running.start
 from llmnb.decide.retry import RetryPolicy
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.testing import SimulatedProvider, faults
@@ -38,7 +38,7 @@ def test_a_text_on_which_the_server_fails_takes_no_other_down(monkeypatch, statu
     A batch that fails at every attempt is halved like one that is refused.
     """
     policy = functools.partial(RetryPolicy, base_seconds=0.001)
-    monkeypatch.setattr(llmnb.models.start, "RetryPolicy", policy)
+    monkeypatch.setattr(llmnb.running.start, "RetryPolicy", policy)
     texts = [*TEXTS[:5], "poison", *TEXTS[5:15]]
     bad = SimulatedProvider(
         faults=lambda request: status if "poison" in str(request.parts) else None

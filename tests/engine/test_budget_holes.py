@@ -6,8 +6,8 @@ import orjson
 import pytest
 from script_server import ScriptServer, reply
 
-from llmnb.models.asking import Asking
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 
 QUESTIONS = [{"prompt": f"question {row}"} for row in range(40)]
 

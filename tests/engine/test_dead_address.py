@@ -11,17 +11,17 @@ from asking import questions
 
 import llmnb.engine.unreached
 import llmnb.engine.voyage
-import llmnb.models.start
+import llmnb.running.start
 from llmnb.decide.retry import RetryPolicy
-from llmnb.models.asking import Asking
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Wait hundredths of seconds where a run would wait seconds."""
     policy = functools.partial(RetryPolicy, base_seconds=0.02)
-    monkeypatch.setattr(llmnb.models.start, "RetryPolicy", policy)
+    monkeypatch.setattr(llmnb.running.start, "RetryPolicy", policy)
     for module in (llmnb.engine.unreached, llmnb.engine.voyage):
         monkeypatch.setattr(module, "UNREACHED_SECONDS", 0.3)
 

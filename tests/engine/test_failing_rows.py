@@ -11,10 +11,10 @@ from asking import ask, kinds, questions, texts
 import llmnb.decide.breaker
 import llmnb.engine.unreached
 import llmnb.engine.voyage
-import llmnb.models.start
+import llmnb.running.start
 from llmnb.decide.retry import RetryPolicy
-from llmnb.models.asking import Asking
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 from llmnb.testing import SimulatedProvider, faults
 from llmnb.testing.fault_rules import outage
 
@@ -23,7 +23,7 @@ from llmnb.testing.fault_rules import outage
 def quick(monkeypatch):
     """Wait hundredths of seconds where a run would wait seconds."""
     policy = functools.partial(RetryPolicy, base_seconds=0.02)
-    monkeypatch.setattr(llmnb.models.start, "RetryPolicy", policy)
+    monkeypatch.setattr(llmnb.running.start, "RetryPolicy", policy)
     monkeypatch.setattr(llmnb.decide.breaker, "FIRST_BACK_OFF", 0.1)
     monkeypatch.setattr(llmnb.decide.breaker, "LONGEST_BACK_OFF", 0.3)
     monkeypatch.setattr(llmnb.decide.breaker, "SHORTEST_BACK_OFF", 0.02)

@@ -10,9 +10,9 @@ from asking import kinds, questions
 
 import llmnb.engine.health
 from llmnb.decide.breaker import Breaker
-from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 from llmnb.testing import Fixed, SimulatedProvider
 
 

@@ -9,7 +9,7 @@ import pytest
 from asking import ask, kinds, questions, texts
 from short_waits import shorten_waits
 
-import llmnb.models.start
+import llmnb.running.start
 from llmnb.decide.retry import RetryPolicy
 from llmnb.testing import SimulatedProvider, faults
 
@@ -19,7 +19,7 @@ def test_a_429_pauses_and_costs_no_attempt(monkeypatch):
     Ten refusals in a row, and the row is still answered with `max_attempts=1`.
     """
     policy = functools.partial(RetryPolicy, base_seconds=0.001)
-    monkeypatch.setattr(llmnb.models.start, "RetryPolicy", policy)
+    monkeypatch.setattr(llmnb.running.start, "RetryPolicy", policy)
     refusals = [faults.rate_limited(retry_after=0.01)] * 10
     with SimulatedProvider(faults=refusals) as sim:
         run = ask(sim, questions(1), max_attempts=1)

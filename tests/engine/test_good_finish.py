@@ -183,7 +183,7 @@ def test_the_embedded_models_own_end_is_an_answer(tmp_path):
     """
     An answer that fills the local model's context is kept and says "length".
     """
-    from llmnb.models.local import LocalTarget
+    from llmnb.targets.local import LocalTarget
 
     (tmp_path / "toy.gguf").write_bytes(b"GGUF")
     target = LocalTarget(tmp_path / "toy.gguf", "toy", "chat")
@@ -198,7 +198,7 @@ def test_the_embedded_model_that_says_nothing_has_not_answered(tmp_path):
     """
     Without a text there is no answer, wherever it was cut.
     """
-    from llmnb.models.local import LocalTarget
+    from llmnb.targets.local import LocalTarget
 
     (tmp_path / "toy.gguf").write_bytes(b"GGUF")
     target = LocalTarget(tmp_path / "toy.gguf", "toy", "chat")

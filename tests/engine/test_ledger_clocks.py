@@ -28,7 +28,7 @@ class Shifted:
         monotonic, now = time.monotonic, time.time
         monkeypatch.setattr(Clock, "monotonic", lambda: monotonic() + self.steady)
         monkeypatch.setattr(Clock, "wall", lambda: now() + self.wall)
-        monkeypatch.setattr("llmnb.models.target.time.time", lambda: now() + self.wall)
+        monkeypatch.setattr("llmnb.targets.target.time.time", lambda: now() + self.wall)
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 from asking import ask, kinds, questions
 
 from llmnb.adapters import prices
-from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 from llmnb.testing import Fixed, SimulatedProvider, Stragglers, faults
 from llmnb.testing.fault_rules import share
 from llmnb.testing.prices import Price

@@ -9,9 +9,9 @@ from short_waits import shorten_waits
 import llmnb.decide.breaker
 from llmnb import bridge
 from llmnb.engine.shared import engine
-from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 from llmnb.testing import SimulatedProvider
 from llmnb.testing.fault_rules import after, always, outage
 

@@ -15,10 +15,10 @@ from children import started
 from llmnb import settings
 from llmnb.engine.call import LATEST_LOOK_SECONDS, SOONEST_LOOK_SECONDS, Flight
 from llmnb.engine.status import Clock
-from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
-from llmnb.models.start import start
 from llmnb.records import REQUEST_SECONDS
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 from llmnb.schemas import output_of
 from llmnb.store import claims, clearing, layout, projects
 from llmnb.store.claims import Claims

@@ -10,8 +10,8 @@ import pytest
 from conversations import CAP_BYTES
 
 import llmnb.decide.breaker
-import llmnb.models.start
-import llmnb.models.target
+import llmnb.running.start
+import llmnb.targets.target
 from llmnb import bridge
 from llmnb.adapters.http import HttpClient, trial
 from llmnb.decide.retry import RetryPolicy
@@ -26,7 +26,7 @@ _numbers = itertools.count()
 def quick(monkeypatch):
     """Wait hundredths of seconds where a run would wait seconds; keep replies below 1 MiB."""
     policy = functools.partial(RetryPolicy, base_seconds=0.01)
-    monkeypatch.setattr(llmnb.models.start, "RetryPolicy", policy)
+    monkeypatch.setattr(llmnb.running.start, "RetryPolicy", policy)
     monkeypatch.setattr(llmnb.decide.breaker, "FIRST_BACK_OFF", 0.2)
     monkeypatch.setattr(llmnb.decide.breaker, "SHORTEST_BACK_OFF", 0.02)
     use(monkeypatch, "small", max_body=CAP_BYTES)
@@ -58,4 +58,4 @@ def use(monkeypatch, name, **settings):
         make = functools.partial(HttpClient, **settings)
         return bridge.per_loop(f"http-{name}", make, HttpClient.close)
 
-    monkeypatch.setattr(llmnb.models.target, "http_client", client)
+    monkeypatch.setattr(llmnb.targets.target, "http_client", client)

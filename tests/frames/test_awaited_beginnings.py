@@ -13,7 +13,7 @@ import llmnb.frames.polars  # registers `pl.DataFrame.llm`
 from llmnb import AsyncLLM, last_run
 from llmnb.frames import polars_asking
 from llmnb.frames.run import TableRun
-from llmnb.models import start as starting
+from llmnb.running import start as starting
 from llmnb.store import project
 
 FRAME = pd.DataFrame({"t": ["a", "b"]})

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from llmnb.errors import InputError
 from llmnb.frames.columns import Columns
+from llmnb.frames.pandas_source import source_of
 from llmnb.frames.polars_source import PolarsSource
 from llmnb.frames.template import cell_text
 
@@ -160,7 +161,7 @@ def test_every_library_gives_a_cell_the_same_text():
     sources = [PolarsSource(polars), frame, computed, typed]
 
     for name in TABLE:
-        texts = {tuple(Columns.of(source).texts(name)) for source in sources}
+        texts = {tuple(source_of(source).columns().texts(name)) for source in sources}
         assert len(texts) == 1, (name, texts)
 
 
@@ -172,7 +173,7 @@ def test_nanoseconds_are_kept_by_polars_too():
     frame["span"] = pd.to_timedelta([1, 1000], unit="ns")
 
     for name in frame:
-        polars = Columns.of(PolarsSource(pl.from_pandas(frame))).texts(name)
+        polars = PolarsSource(pl.from_pandas(frame)).columns().texts(name)
         assert polars == Columns.of(frame).texts(name)
 
 

@@ -267,6 +267,17 @@ def test_vectors_are_lists_of_floats(sim, frame, tmp_path):
     assert (nothing.dtype, nothing.to_list()) == (pl.List(pl.Float32), [None])
 
 
+def test_a_column_of_similarities_is_named_by_text(sim):
+    """
+    Another name is refused before the question's own vector is bought.
+    """
+    frame = pl.DataFrame({"v": [[1.0, 0.0]]})
+
+    with pytest.raises(errors.ConfigurationError, match="named by text"):
+        frame.llm.nearest("a", "v", into=7, **EMBEDDING)
+    assert len(sim.ledger.received) == 0
+
+
 def test_pictures_are_a_column(sim, frame):
     """
     Bytes as they are.

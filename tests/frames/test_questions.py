@@ -8,7 +8,7 @@ import pytest
 from llmnb.frames.columns import Columns
 from llmnb.frames.questions import Questions
 from llmnb.frames.template import Template, cell_text
-from llmnb.models.preparer import Sampled
+from llmnb.running.preparer import Sampled
 
 
 def questions(cells, prompt="{text}", **options):

@@ -22,8 +22,8 @@ from shells import new_shell
 
 import llmnb
 from llmnb.errors import AuthenticationError, LLMNBError
-from llmnb.models.asking import Asking
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -266,8 +266,8 @@ def refused(generator: Any) -> dict[str, Any]:
 
 
 def streamed(generator: Any) -> dict[str, Any]:
-    from llmnb.models.asking import Asking
-    from llmnb.models.start import start
+    from llmnb.running.asking import Asking
+    from llmnb.running.start import start
 
     pieces: list[str] = []
     run = start(
@@ -288,8 +288,8 @@ def streamed(generator: Any) -> dict[str, Any]:
 
 def dropped(generator: Any) -> dict[str, Any]:
     """Cancel a run in its midst: the engine goes on with nothing, and answers the next."""
-    from llmnb.models.asking import Asking
-    from llmnb.models.start import start
+    from llmnb.running.asking import Asking
+    from llmnb.running.start import start
 
     begun = threading.Event()
     run = start(

@@ -12,8 +12,8 @@ from llmnb import AsyncLLM
 from llmnb.cli import main
 from llmnb.generation import process_api_requests_from_file_sync
 from llmnb.generation.__main__ import main as generation
-from llmnb.models.asking import Asking
-from llmnb.models.preparer import Preparer
+from llmnb.running.asking import Asking
+from llmnb.running.preparer import Preparer
 from tests.support.script_server import GOOD, ScriptServer, reply
 
 SECRET = "sk-of-the-environment-1234567890"

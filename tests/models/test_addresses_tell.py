@@ -11,10 +11,10 @@ from streams import STREAMS, TEXT
 from llmnb import LLM, AsyncLLM, GenerationMaster
 from llmnb.errors import ConfigurationError
 from llmnb.generation.asked import gen_type_of
-from llmnb.models.asking import Asking
-from llmnb.models.planning import plan
-from llmnb.models.resolve import resolve
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.planning import plan
+from llmnb.running.start import start
+from llmnb.targets.resolve import resolve
 from llmnb.wire.catalog import load_catalog
 
 KEYS = [name for row in load_catalog().values() for name in row.key_env]

@@ -3,8 +3,8 @@
 import pytest
 
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Asking
-from llmnb.models.preparer import Preparer
+from llmnb.running.asking import Asking
+from llmnb.running.preparer import Preparer
 
 
 @pytest.mark.parametrize("model", ["openai/", "openai/ ", "OpenAI/", "anthropic/", "groq/"])

@@ -11,9 +11,9 @@ import pytest
 from llmnb import LLM, AsyncLLM, GenerationMaster, LiteLLMModel, settings
 from llmnb.errors import LLMNBError
 from llmnb.generation import openai_parallel_generate_sync, process_api_requests_from_file_sync
-from llmnb.models.asking import Asking
-from llmnb.models.preparer import Preparer
-from llmnb.models.resolve import resolve
+from llmnb.running.asking import Asking
+from llmnb.running.preparer import Preparer
+from llmnb.targets.resolve import resolve
 from llmnb.wire.keys import mask, masked
 from tests.support.script_server import ScriptServer, reply
 

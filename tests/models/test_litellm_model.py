@@ -12,9 +12,9 @@ import pytest
 from llmnb import AsyncLLM, LiteLLMModel, LLMModel, Message, last_run
 from llmnb.adapters import litellm
 from llmnb.errors import AuthenticationError, MissingExtra, Unsent
-from llmnb.models.asking import Asking
-from llmnb.models.start import start
 from llmnb.rate_limiter import GLOBAL_LIMITER
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 from llmnb.testing import SimulatedProvider
 
 KEY = "not-a-key-at-all"

@@ -9,8 +9,8 @@ import pydantic
 import pytest
 
 from llmnb import LLMModel, LLMResult, Message
+from llmnb.chat.blocking import blocking
 from llmnb.errors import ConfigurationError, LLMNBError, SchemaMismatch
-from llmnb.models.blocking import blocking
 
 
 class Scripted(LLMModel):

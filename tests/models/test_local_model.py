@@ -13,9 +13,9 @@ import llmnb
 from llmnb.adapters import llamacpp
 from llmnb.adapters import weights as weight_files
 from llmnb.errors import ConfigurationError, LLMNBError
-from llmnb.models.asking import Asking
 from llmnb.models.local_model import LocalModel
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 from llmnb.wire.openai_embeddings import numbers
 
 FORM = {

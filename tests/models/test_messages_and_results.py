@@ -7,10 +7,10 @@ import pickle
 import pytest
 
 from llmnb import LLMResult, Message
+from llmnb.chat import logprobs
+from llmnb.chat.messages import messages_of
+from llmnb.chat.results import result_of, without_keys
 from llmnb.errors import ConfigurationError, RateLimited
-from llmnb.models import logprobs
-from llmnb.models.messages import messages_of
-from llmnb.models.results import result_of, without_keys
 from llmnb.records import Outcome, Reply, ToolCall, Usage
 
 CALL = ToolCall(id="c1", name="add", arguments='{"a": 1}', signature="sealed")

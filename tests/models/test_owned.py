@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 
-from llmnb.models import owned
-from llmnb.models.resolve import resolve
-from llmnb.models.simulated import simulated_target
-from llmnb.models.target import HTTPTarget
+from llmnb.targets import owned
+from llmnb.targets.resolve import resolve
+from llmnb.targets.simulated import simulated_target
+from llmnb.targets.target import HTTPTarget
 
 
 class Engine:

@@ -8,10 +8,10 @@ import pytest
 from markup import PAYLOADS, Census, about
 
 from llmnb import errors
-from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
-from llmnb.models.planning import UNLIMITED_ANSWER, Plan, plan
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.planning import UNLIMITED_ANSWER, Plan, plan
+from llmnb.running.start import start
 from llmnb.testing import SimulatedProvider
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmnb import errors, settings
-from llmnb.models.resolve import choose, endpoint_url, resolve
+from llmnb.targets.resolve import choose, endpoint_url, resolve
 from llmnb.wire.catalog import load_catalog, provider
 
 KEYS = [name for row in load_catalog().values() for name in row.key_env]

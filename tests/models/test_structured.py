@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 from llmnb.schemas import output_of
 from llmnb.testing import SimulatedProvider
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from llmnb.errors import InputError
-from llmnb.models import vllm_wire
+from llmnb.targets import vllm_wire
 from llmnb.wire.dialect import dialect
 
 

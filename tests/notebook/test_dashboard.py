@@ -6,7 +6,6 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
-import pandas
 import pytest
 from asking import ask, questions, texts
 from IPython.core.formatters import DisplayFormatter
@@ -232,26 +231,21 @@ def test_without_a_kernel_the_bars_are_left_alone(provider):
 
 def test_install_and_uninstall(provider, capsys):
     """
-    Runs and plans show themselves while it is installed, and are plain objects again afterwards.
+    Runs show themselves while it is installed, and are plain objects again afterwards.
     """
     run = ask(provider, questions(1))
     run.result(10)
     ipython = SimpleNamespace(display_formatter=DisplayFormatter())
     formatter = ipython.display_formatter.ipython_display_formatter
 
-    plan = pandas.DataFrame({"text": ["a"]}).llm.plan("text", model="openai/m")
-
     dashboard.install(ipython)
     dashboard.install(ipython)
     assert formatter(run) is True
-    assert formatter(plan) is True
-    assert "Nothing was sent." in capsys.readouterr().out  # words, where no card can be
     assert progress._hung is dashboard.display_for
 
     dashboard.uninstall(ipython)
     dashboard.uninstall(ipython)
     assert formatter(run) is None
-    assert formatter(plan) is None
     assert progress._hung is None
     capsys.readouterr()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pandas
 import pytest
 from IPython.core.completer import provisionalcompleter
 from shells import Shell
@@ -63,6 +64,21 @@ def test_loading_twice_is_loading_once(bare):
     assert magics(bare) == first
     assert bare.run("%config LLMMagics.model").value == "openai/m"
     assert [type(one).__name__ for one in bare.ip.configurables].count("LLMMagics") == 1
+
+
+def test_plans_show_themselves_while_the_extension_is_loaded(bare, capsys):
+    """
+    A plan that ends a cell shows itself, and is a plain object again after unloading.
+    """
+    formatter = bare.ip.display_formatter.ipython_display_formatter
+    bare.ip.extension_manager.load_extension("llmnb")
+    plan = pandas.DataFrame({"text": ["a"]}).llm.plan("text", model="openai/m")
+
+    assert formatter(plan) is True
+    assert "Nothing was sent." in capsys.readouterr().out  # words, where no card can be
+
+    bare.ip.extension_manager.unload_extension("llmnb")
+    assert formatter(plan) is None
 
 
 def test_unloading_leaves_nothing(bare):
@@ -145,6 +161,7 @@ def test_every_magic_explains_itself(shell):
         ("%llm_cache cl", "clear"),
         ("%%llm --sch", "--schema"),
         ("%%llm -f js", "json"),
+        ("%%llm -m ant", "anthropic/"),
     ],
 )
 def test_the_tab_key_helps(shell, line, offered):
@@ -155,6 +172,18 @@ def test_the_tab_key_helps(shell, line, offered):
         found = [one.text for one in shell.ip.Completer.completions(line, len(line))]
 
     assert offered in found
+
+
+@pytest.mark.parametrize("line", ["%llm", "%%llm", "%llm_key", "%llm_cache", "%llm_config"])
+def test_the_tab_key_at_a_magics_own_name_prints_no_trace(shell, line, capfd):
+    """
+    A magic's name without a blank after it is completed like any other word.
+    """
+    with provisionalcompleter():
+        offered = [one.text for one in shell.ip.Completer.completions(line, len(line))]
+
+    assert line in offered
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def test_loading_brings_no_machinery():

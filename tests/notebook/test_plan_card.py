@@ -11,11 +11,11 @@ from markup import PAYLOADS, Census, about
 from widget_page import WidgetPage
 
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Asking
-from llmnb.models.planning import Plan
-from llmnb.models.start import start
 from llmnb.notebook import plan_figures
 from llmnb.notebook.plan_card import PlanCard
+from llmnb.running.asking import Asking
+from llmnb.running.planning import Plan
+from llmnb.running.start import start
 
 
 def plan(**changes: Any) -> Plan:

@@ -8,9 +8,9 @@ from llmnb import AsyncLLM, bridge
 from llmnb.decide.admission import Admission
 from llmnb.engine.shared import engine
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 from llmnb.testing import SimulatedProvider, faults
 
 PER_MINUTE = 1200

@@ -9,8 +9,8 @@ import orjson
 import pytest
 from asking import ask
 
-from llmnb.models.asking import Asking
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 from llmnb.store.keys import RenamedKey
 from llmnb.store.project import open_project
 from llmnb.testing import SimulatedProvider

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from llmnb.engine.run import Run
-from llmnb.models.asking import Asking
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 
 
 def questions(rows: int, *, first: int = 0) -> list[dict[str, Any]]:

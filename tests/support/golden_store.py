@@ -19,10 +19,10 @@ from typing import Any
 
 from llmnb.embeddings.order import Order, asking_for
 from llmnb.embeddings.run import EmbeddingRun
-from llmnb.models.asking import Asking
-from llmnb.models.preparer import Sampled
-from llmnb.models.start import start
 from llmnb.records import Outcome
+from llmnb.running.asking import Asking
+from llmnb.running.preparer import Sampled
+from llmnb.running.start import start
 from llmnb.schemas import output_of
 from llmnb.store.entry import Entry
 from llmnb.store.project import ProjectStore, databases, open_project

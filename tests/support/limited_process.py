@@ -17,10 +17,10 @@ from typing import Any
 
 from llmnb import bridge
 from llmnb.engine.run import Run
-from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
-from llmnb.models.start import start
 from llmnb.rate_limiter import GLOBAL_LIMITER
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 
 
 class LimitedProcess:

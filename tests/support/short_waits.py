@@ -9,7 +9,7 @@ import pytest
 import llmnb.decide.breaker
 import llmnb.engine.call
 import llmnb.engine.gate
-import llmnb.models.start
+import llmnb.running.start
 from llmnb.decide.retry import RetryPolicy
 from llmnb.engine.gate import PATIENCE_SECONDS
 
@@ -25,4 +25,4 @@ def shorten_waits(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
     def policy(**given: Any) -> RetryPolicy:
         return RetryPolicy(**given, base_seconds=0.5 / factor, cap_seconds=30.0 / factor)
 
-    monkeypatch.setattr(llmnb.models.start, "RetryPolicy", policy)
+    monkeypatch.setattr(llmnb.running.start, "RetryPolicy", policy)

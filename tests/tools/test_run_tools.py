@@ -10,8 +10,8 @@ import threading
 import pytest
 
 from llmnb import LLM, LLMModel, LLMResult, Message
+from llmnb.chat.run_tools import run_tools
 from llmnb.errors import BudgetExceeded, ConfigurationError
-from llmnb.models.run_tools import run_tools
 from llmnb.records import ToolCall
 from llmnb.testing import SimulatedProvider
 

@@ -10,10 +10,10 @@ import pytest
 from script_server import ScriptServer, reply
 
 from llmnb import LLM, Message
-from llmnb.models.messages import messages_of
-from llmnb.models.resolve import resolve
+from llmnb.chat.messages import messages_of
 from llmnb.records import AssistantTurn
 from llmnb.store.keys import RenamedKey
+from llmnb.targets.resolve import resolve
 
 
 def now() -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from llmnb import LLM
+from llmnb.chat.tools import choice_body, tool_bodies, tool_body
 from llmnb.errors import ConfigurationError
-from llmnb.models.tools import choice_body, tool_bodies, tool_body
 from llmnb.testing import SimulatedProvider
 
 

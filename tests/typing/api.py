@@ -12,8 +12,8 @@ from llmnb import APIRequest, AsyncLLM, StatusTracker, errors
 from llmnb.engine.handle import RunHandle
 from llmnb.frames.accessors import DataFrameLLM, SeriesLLM
 from llmnb.frames.comparing import Comparison
-from llmnb.models.planning import Plan
 from llmnb.records import Outcome
+from llmnb.running.planning import Plan
 
 assert_type(llmnb.__version__, str)
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from llmnb import errors
-from llmnb.models.resolve import resolve
+from llmnb.targets.resolve import resolve
 from llmnb.wire.azure import endpoint
 from llmnb.wire.catalog import provider
 from llmnb.wire.classify import classify

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from llmnb.models.asking import Asking
-from llmnb.models.preparer import Preparer
+from llmnb.running.asking import Asking
+from llmnb.running.preparer import Preparer
 
 fuzzed = settings(max_examples=100, derandomize=True, deadline=None, database=None)
 

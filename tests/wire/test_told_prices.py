@@ -11,8 +11,8 @@ from script_server import reply as script_reply
 
 from llmnb import LLM, errors
 from llmnb.adapters import prices
-from llmnb.models.resolve import resolve
 from llmnb.records import Usage
+from llmnb.targets.resolve import resolve
 from llmnb.wire import (
     anthropic_messages,
     gemini,

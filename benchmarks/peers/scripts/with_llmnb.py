@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import harness
 
-from llmnb.models.asking import Asking
 from llmnb.models.llm import LLM
-from llmnb.models.start import start
+from llmnb.running.asking import Asking
+from llmnb.running.start import start
 
 NO_LIMIT = 60_000_000
 """So high that it never holds, so that the accounting is on where there is no limit."""

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from llmnb import settings
 from llmnb.adapters import egress, network
 from llmnb.errors import ConfigurationError, LLMNBError, MissingKey, UnknownModel
-from llmnb.models import owned
-from llmnb.models.target import HTTPTarget
 from llmnb.records import secret, secret_url
+from llmnb.targets import owned
+from llmnb.targets.target import HTTPTarget
 from llmnb.wire import azure
 from llmnb.wire.catalog import (
     Provider,
@@ -34,7 +34,7 @@ from llmnb.wire.dialect import dialect, is_spoken
 from llmnb.wire.keys import check_key
 
 if TYPE_CHECKING:
-    from llmnb.models.local import LocalTarget
+    from llmnb.targets.local import LocalTarget
 
 LOCAL_DEFAULT = "smollm2"
 
@@ -207,11 +207,11 @@ def resolve(
     if not url and (itself := owned.owner_of(choice.provider, choice.model)) is not None:
         return itself.target(gen_type)
     if choice.provider == "local" and not url:
-        from llmnb.models.local import local_target
+        from llmnb.targets.local import local_target
 
         return local_target(choice.model, gen_type)
     if choice.provider == "sim":
-        from llmnb.models.simulated import simulated_target
+        from llmnb.targets.simulated import simulated_target
 
         return simulated_target(choice.model, gen_type)
     row, gen_type = reached(provider(choice.provider), url, gen_type)

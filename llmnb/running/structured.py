@@ -8,9 +8,9 @@ from typing import Any
 
 from llmnb.engine.target import Call
 from llmnb.errors import LLMNBError
-from llmnb.models.target import HTTPTarget
 from llmnb.records import Reply
 from llmnb.schemas import Output, instruction, repair_messages, response_format
+from llmnb.targets.target import HTTPTarget
 
 
 def structured_call(

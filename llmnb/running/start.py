@@ -15,14 +15,14 @@ from llmnb.engine.budget import budget_for
 from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Asking
-from llmnb.models.preparer import Preparer, names_its_model
-from llmnb.models.target import HTTPTarget
 from llmnb.options import checked
 from llmnb.rate_limiter import GLOBAL_LIMITER, Key
 from llmnb.rates import Rate
 from llmnb.records import Burst, Delta, Limits, Outcome, Usage
+from llmnb.running.asking import Asking
+from llmnb.running.preparer import Preparer, names_its_model
 from llmnb.store.project import open_project
+from llmnb.targets.target import HTTPTarget
 
 
 def start(

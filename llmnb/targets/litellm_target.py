@@ -12,8 +12,8 @@ from llmnb import bridge
 from llmnb.adapters import litellm, prices
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import ConfigurationError, LLMNBError
-from llmnb.models.target import HTTPTarget
 from llmnb.records import RawReply, Usage
+from llmnb.targets.target import HTTPTarget
 from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect, samples_in
 from llmnb.wire.keys import masked

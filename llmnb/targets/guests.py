@@ -15,13 +15,13 @@ from typing import Any
 import orjson
 
 from llmnb import bridge
+from llmnb.chat.llm_model import LLMModel
+from llmnb.chat.messages import Message, messages_of
+from llmnb.chat.results import LLMResult
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import BadReply, ConfigurationError, LLMNBError, MaybeBilled, RequestRejected
-from llmnb.models.llm_model import LLMModel
-from llmnb.models.messages import Message, messages_of
-from llmnb.models.results import LLMResult
-from llmnb.models.target import HTTPTarget
 from llmnb.records import Delta, RawReply, Reply
+from llmnb.targets.target import HTTPTarget
 from llmnb.wire.catalog import Provider, provider
 from llmnb.wire.dialect import dialect
 

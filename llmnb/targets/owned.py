@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import Protocol
 
-from llmnb.models.target import HTTPTarget
+from llmnb.targets.target import HTTPTarget
 
 
 class Owner(Protocol):

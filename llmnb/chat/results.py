@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from llmnb.chat import logprobs
+from llmnb.chat.logprobs import TokenLogprobs
+from llmnb.chat.messages import Message
 from llmnb.display.money import usd
 from llmnb.display.texts import cut
 from llmnb.errors import LLMNBError
-from llmnb.models import logprobs
-from llmnb.models.logprobs import TokenLogprobs
-from llmnb.models.messages import Message
 from llmnb.records import Outcome, Reply, ToolCall, Usage
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from llmnb.adapters import llamacpp, weights
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import ConfigurationError
-from llmnb.models.target import HTTPTarget
 from llmnb.records import Limits, RawReply, Reply, Secret
+from llmnb.targets.target import HTTPTarget
 from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect
 

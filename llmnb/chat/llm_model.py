@@ -14,16 +14,16 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from llmnb.chat.blocking import blocking
+from llmnb.chat.messages import Conversation, Message, messages_of
+from llmnb.chat.results import LLMResult
+from llmnb.chat.tools import ToolChoice, Tools, choice_body, tool_bodies
 from llmnb.errors import ConfigurationError, LLMNBError, SchemaMismatch
-from llmnb.models.blocking import blocking
-from llmnb.models.messages import Conversation, Message, messages_of
-from llmnb.models.results import LLMResult
-from llmnb.models.tools import ToolChoice, Tools, choice_body, tool_bodies
 from llmnb.options import OPTIONS
 from llmnb.schemas import Output, output_of, response_format
 
 if TYPE_CHECKING:
-    from llmnb.models.run_tools import ToolRun
+    from llmnb.chat.run_tools import ToolRun
 
 Callback: TypeAlias = Callable[[str], Any]
 """Gets each piece of an answer's text as it comes; it may be a coroutine function."""
@@ -159,9 +159,9 @@ class LLMModel(abc.ABC):
             messages: A text or turns.
             tools: Python functions; only these are ever called.
             max_rounds: Requests to the model at most; in the last one it must answer.
-            **options: See `llmnb.models.run_tools.run_tools`.
+            **options: See `llmnb.chat.run_tools.run_tools`.
         """
-        from llmnb.models.run_tools import run_tools
+        from llmnb.chat.run_tools import run_tools
 
         return await run_tools(self, messages, tools, max_rounds=max_rounds, **options)
 

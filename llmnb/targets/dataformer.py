@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from llmnb.errors import LLMNBError
-from llmnb.models.resolve import choose, endpoint_url
-from llmnb.models.target import HTTPTarget
 from llmnb.store.entry import Entry
+from llmnb.targets.resolve import choose, endpoint_url
+from llmnb.targets.target import HTTPTarget
 from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect
 

@@ -14,21 +14,18 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
+from llmnb.chat.messages import Conversation, Message, messages_of
+from llmnb.chat.results import LLMResult
+from llmnb.chat.tools import Tool, ToolChoice, Tools, name_of, tool_body
 from llmnb.display import durations
 from llmnb.display.escape import visible
 from llmnb.engine.budget import SharedBudget
 from llmnb.errors import ConfigurationError, SchemaMismatch
-from llmnb.models.messages import Conversation, Message, messages_of
-from llmnb.models.results import LLMResult
-from llmnb.models.tools import Tool, ToolChoice, Tools, name_of, tool_body
 from llmnb.options import checked
 from llmnb.records import ToolCall
 from llmnb.schemas.functions import arguments
-
-if TYPE_CHECKING:
-    from llmnb.models.llm_model import LLMModel
 
 MAX_RESULT_CHARACTERS = 20_000
 """Longer results are cut: some 5,000 tokens, bought again in every further round."""
@@ -99,12 +96,21 @@ class ToolRun:
         return f"<ToolRun of {rounds} requests and {calls} calls: {self.result!r}>"
 
 
+class ChatModel(Protocol):
+    """What the loop needs of a model: one answer to a conversation, as `LLMModel` gives it."""
+
+    async def call_single(
+        self, messages: Conversation, *, tools: Tools, tool_choice: ToolChoice, **kw: Any
+    ) -> LLMResult:
+        """Await the one answer to a conversation."""
+
+
 OnUse = Callable[[ToolUse], Any]
 """Told of every call once it has come to its end; it may be a coroutine function."""
 
 
 async def run_tools(
-    model: LLMModel,
+    model: ChatModel,
     messages: Conversation,
     tools: Tools,
     *,
@@ -141,7 +147,7 @@ async def run_tools(
 
     Example:
         >>> import asyncio
-        >>> from llmnb.models.llm_model import LLMModel
+        >>> from llmnb.chat.llm_model import LLMModel
         >>> class Asks(LLMModel):
         ...     async def acompletion(self, messages, **kw):
         ...         if messages[-1].role == "tool":

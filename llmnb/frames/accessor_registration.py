@@ -16,7 +16,7 @@ Kind = tuple[Any, Callable[[str], Callable[[Any], Any]], type]
 
 
 @dataclass(slots=True)
-class Naming:
+class AccessorRegistration:
     """Gives the classes of one library their accessors.
 
     Args:
@@ -26,15 +26,15 @@ class Naming:
 
     library: str
     kinds: tuple[Kind, ...]
-    _is_told: bool = field(default=False, init=False)
+    _has_warned: bool = field(default=False, init=False)
 
     def attach(self) -> None:
         """Register the accessors; where somebody else has the name, say so once."""
-        owner = self.foreign_owner(NAME)
+        owner = self.other_owner(NAME)
         if owner is None:
             self._enter(NAME)
-        elif not self._is_told:
-            self._is_told = True
+        elif not self._has_warned:
+            self._has_warned = True
             warnings.warn(
                 f".{NAME} of {self.library} frames belongs to {owner}, and llmnb leaves it alone. "
                 'Use another name: llmnb.register_accessor("other"), then df.other.generate(…).',
@@ -56,20 +56,20 @@ class Naming:
         Raises:
             ConfigurationError: If one of the classes has something else of it.
         """
-        if owner := self.foreign_owner(name):
+        if owner := self.other_owner(name):
             raise ConfigurationError(
                 f".{name} of {self.library} frames belongs to {owner}: choose another name."
             )
 
-    def foreign_owner(self, name: str) -> str | None:
+    def other_owner(self, name: str) -> str | None:
         """Return who has the name, None where nobody else has."""
         for kind, _, accessor in self.kinds:
-            found = getattr(kind, name, None)
-            if found is None:
+            present = getattr(kind, name, None)
+            if present is None:
                 continue
-            home = getattr(found, "__module__", None) or type(found).__module__
+            home = getattr(present, "__module__", None) or type(present).__module__
             if home != accessor.__module__:
-                return f"{home}.{getattr(found, '__qualname__', type(found).__qualname__)}"
+                return f"{home}.{getattr(present, '__qualname__', type(present).__qualname__)}"
         return None
 
     def _enter(self, name: str) -> None:

@@ -17,7 +17,8 @@ import orjson
 from llmnb.engine.source import Slow
 from llmnb.engine.target import Call, Row
 from llmnb.errors import AddressInFile, ConfigurationError, InputError, LLMNBError
-from llmnb.models.asking import (
+from llmnb.records import Limits
+from llmnb.running.asking import (
     Asking,
     Endpoint,
     Named,
@@ -26,10 +27,9 @@ from llmnb.models.asking import (
     given_url,
     is_model,
 )
-from llmnb.models.resolve import resolve
-from llmnb.models.structured import structured_call
-from llmnb.models.target import HTTPTarget
-from llmnb.records import Limits
+from llmnb.running.structured import structured_call
+from llmnb.targets.resolve import resolve
+from llmnb.targets.target import HTTPTarget
 
 _WHO = ("model", "api_provider", "url", "api_key")
 _SAYS_WHO = frozenset(_WHO)

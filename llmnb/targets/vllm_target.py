@@ -17,9 +17,9 @@ from llmnb.errors import (
     ProviderError,
     RequestRejected,
 )
-from llmnb.models import vllm_wire
-from llmnb.models.target import HTTPTarget
 from llmnb.records import Delta, Limits, RawReply
+from llmnb.targets import vllm_wire
+from llmnb.targets.target import HTTPTarget
 from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect
 

@@ -15,11 +15,11 @@ from llmnb.display.aligned import leader
 from llmnb.display.escape import visible
 from llmnb.display.html_pieces import box, cell, headline, line, table
 from llmnb.errors import ConfigurationError
-from llmnb.models.asking import Asking, Duplicates, Endpoint, Model, given_url
-from llmnb.models.preparer import Preparer
 from llmnb.options import checked
 from llmnb.rates import Rate
 from llmnb.records import Limits, Usage
+from llmnb.running.asking import Asking, Duplicates, Endpoint, Model, given_url
+from llmnb.running.preparer import Preparer
 from llmnb.store.entry import Entry
 from llmnb.store.project import ProjectStore, open_project
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from llmnb.models.target import HTTPTarget
 from llmnb.records import Usage
+from llmnb.targets.target import HTTPTarget
 from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect
 

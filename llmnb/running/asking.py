@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
+from llmnb.chat.llm_model import LLMModel
 from llmnb.errors import ConfigurationError
-from llmnb.models.guests import Guest
-from llmnb.models.llm_model import LLMModel
 from llmnb.rate_limiter import Key
 from llmnb.rates import Rate
 from llmnb.records import Limits, secret, secret_url
 from llmnb.schemas import Output
+from llmnb.targets.guests import Guest
 
 Duplicates = Literal["merge", "sample"]
 

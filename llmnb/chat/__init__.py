@@ -1,0 +1,1 @@
+"""Conversations: what every chat model can do, and messages, answers and tools as values."""

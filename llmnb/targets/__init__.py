@@ -1,0 +1,1 @@
+"""Targets: which model is meant, and how it is reached."""
