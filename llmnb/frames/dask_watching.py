@@ -359,12 +359,6 @@ def _show(work: str, run: ClusterRun, bars: Bars) -> None:
     run.tell()
 
 
-def watched(work: str) -> ClusterRun | None:
-    """Return what is under way of a question; None where nothing is."""
-    known = _runs.get(work)
-    return None if known is None else known[0]
-
-
 def wait(timeout: float) -> None:
     """Wait until every display has ended."""
     for _, thread in list(_runs.values()):
