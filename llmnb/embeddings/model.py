@@ -9,7 +9,6 @@ from typing import Any
 
 from llmnb import bridge
 from llmnb.errors import InputError
-from llmnb.models.blocking import blocking
 from llmnb.wire.openai_embeddings import numbers
 
 
@@ -98,7 +97,7 @@ class EmbeddingModel(ABC):
     def packed_vectors_sync(self, texts: Sequence[str]) -> list[bytes]:
         """Block for what `packed_vectors` returns."""
         if bridge.is_aside_thread():  # it would wait for itself
-            return blocking(lambda: self.packed_vectors(texts))
+            return bridge.block(lambda: self.packed_vectors(texts))
         return bridge.call(bridge.aside(self.packed_vectors(texts)))
 
     def __repr__(self) -> str:
