@@ -22,6 +22,7 @@ from llmnb.batches.start import start_batch
 from llmnb.engine import collector
 from llmnb.engine.handle import RunHandle
 from llmnb.engine.run import Run
+from llmnb.engine.telling import level_of
 from llmnb.errors import ConfigurationError
 from llmnb.models import listing
 from llmnb.models.asking import Asking, Duplicates, Model
@@ -188,7 +189,7 @@ class AsyncLLM:
             duplicates=duplicates,
             takes_several=True,
         )
-        logger.setLevel(_level(logging_level))
+        logger.setLevel(level_of(logging_level))
         if not url and isinstance(model, str):
             announcement = choose(
                 model or None, api_provider=self.api_provider, gen_type=gen_type
@@ -582,16 +583,3 @@ def _clear(names: str | list[str], cache_dir: Path) -> None:
 
 def _replaced(asking: Asking, **changes: Any) -> Asking:
     return dataclasses.replace(asking, **changes)
-
-
-def _level(level: int | str) -> int:
-    """Return a logging level from a number, ``"INFO"`` or ``"logging.INFO"``."""
-    if isinstance(level, int):
-        return level
-    number = logging.getLevelName(level.removeprefix("logging.").upper())
-    if isinstance(number, int):
-        return number
-    raise ConfigurationError(
-        f"logging_level={level!r} is no level: "
-        "use 10 (DEBUG), 20 (INFO), 30 (WARNING) or 40 (ERROR)."
-    )
