@@ -22,7 +22,7 @@ from llmnb.embeddings.batches import Batch, Packer, Text, halves
 from llmnb.embeddings.order import MOST_BATCH_TOKENS, PACKED, Order
 from llmnb.embeddings.results import OnText, Results
 from llmnb.embeddings.shelf import Shelf
-from llmnb.embeddings.trimming import Trimmer
+from llmnb.embeddings.truncation import Trimmer
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.run import Run
 from llmnb.engine.source import Ours

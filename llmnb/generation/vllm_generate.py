@@ -11,13 +11,13 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from llmnb.adapters import vllm
+from llmnb.adapters import tokens, vllm
 from llmnb.adapters.vllm import EngineSettings
 from llmnb.adapters.vllm_engine import Engine
 from llmnb.errors import ConfigurationError
 from llmnb.generation import vllm_truncation
 from llmnb.generation.vllm_logprobs import TokenLogprob, told
-from llmnb.generation.vllm_truncation import Cut, Side
+from llmnb.generation.vllm_truncation import SPARE_TOKENS, Cut, Side
 from llmnb.models.vllm_model import VLLMModel
 from llmnb.records import UnchosenLength
 
@@ -189,7 +189,7 @@ class ModelGenerator:
         doubtful = [
             place
             for place, text in enumerate(prompts)
-            if not text or vllm_truncation.may_overflow(text, rooms[place])
+            if not text or tokens.may_exceed(text, rooms[place] - SPARE_TOKENS)
         ]
         cuts = []
         counted = self.engine.encode([prompts[place] for place in doubtful])
