@@ -1,6 +1,6 @@
 """One part on its way: submitted once, asked after gently, its results saved.
 
-A courier lives on the loop thread; all runs of the process that wait for the same
+A `BatchPoller` lives on the loop thread; all runs of the process that wait for the same
 part share one. Every step is written down before it is taken, so that another
 process, or this one tomorrow, goes on where it ended.
 """
@@ -51,8 +51,8 @@ _PASSING = (Unsent, MaybeBilled, ProviderError, FlowControl, BadReply)
 """Errors of a question that is asked again."""
 
 
-class Courier:
-    """Carries one part through.
+class BatchPoller:
+    """Submit one part, ask the provider how far it is, and save its results.
 
     Args:
         part: The part.
@@ -81,7 +81,7 @@ class Courier:
 
         self.on_change: list[Callable[[], None]] = []
 
-    # ------------------------------------------------------------------- its guests
+    # ------------------------------------------------------------------- its waiters
 
     async def wait(self) -> None:
         """Return when nothing more will come, or it cannot go on; `leave` ends it earlier."""
@@ -117,7 +117,7 @@ class Courier:
         if self.part.standing.batch is not None and self.part.is_open:
             await self._service.withdraw(self.part.standing.batch)
 
-    # --------------------------------------------------------------------- the way
+    # -------------------------------------------------------------------- its steps
 
     async def _carry(self) -> None:
         try:
@@ -262,7 +262,7 @@ class Courier:
         self.part.close("refused", failed, words=error.message, kind=kind)
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T | None:
-        """Ask until there is an answer; None where everybody has left."""
+        """Ask until there is an answer; return None once no run waits any more."""
         poll = 0
         while not self._left.is_set():
             try:
@@ -314,11 +314,11 @@ def _names_of_others(part: Part) -> set[str]:
     return found
 
 
-def couriers() -> dict[str, Courier]:
-    """Return the couriers of this process by the name of their part; call it on the loop."""
+def pollers() -> dict[str, BatchPoller]:
+    """Return the pollers of this process by the name of their part; call it on the loop."""
 
-    async def close(known: dict[str, Courier]) -> None:
-        for courier in list(known.values()):
-            await courier.close()
+    async def close(known: dict[str, BatchPoller]) -> None:
+        for poller in list(known.values()):
+            await poller.close()
 
-    return bridge.per_loop("batches.couriers", dict[str, Courier], close)
+    return bridge.per_loop("batches.pollers", dict[str, BatchPoller], close)
