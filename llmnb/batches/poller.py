@@ -16,7 +16,7 @@ from typing import TypeVar
 from llmnb import bridge
 from llmnb.adapters.file_lock import locked
 from llmnb.batches import pace, records
-from llmnb.batches.keeping import PartKeeper
+from llmnb.batches.persistence import ResultWriter
 from llmnb.batches.records import Failed, Part, Record
 from llmnb.batches.service import Service
 from llmnb.engine.status import Clock
@@ -219,27 +219,27 @@ class BatchPoller:
             poll += 1
 
     async def _keep(self, standing: Standing) -> None:
-        keeper = PartKeeper(self.part, self.record, self._target, self._store)
+        writer = ResultWriter(self.part, self.record, self._target, self._store)
         self.part.load()
         if not self.part.is_open:  # another process was quicker
             return
-        await asyncio.to_thread(keeper.read_requests)
+        await asyncio.to_thread(writer.read_requests)
 
         async def fetch() -> bool:
             async for raw, results in self._service.results(standing):
-                await keeper.take(raw, results)
+                await writer.take(raw, results)
             return True
 
         if await self._patiently(fetch) is None:
             return
-        if not keeper.is_ours:
+        if not writer.is_ours:
             others = [*self.part.standing.strangers, standing.name]
             self.part.save(state="submitting", batch=None, strangers=others)
             raise ProviderError(
                 f"The results of batch {standing.name} bear none of our ids, so it is not ours. "
                 "Attach to the run again to look for the right one."
             )
-        kept = keeper.finish()
+        kept = writer.finish()
         self.part.close("kept", kept.failed, words=standing.words)
         logger.info(
             "Batch %s: %d answers kept, %d requests without one.",
