@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from llmnb import bridge
 from llmnb.adapters.file_lock import locked
-from llmnb.batches import pace, records
+from llmnb.batches import records
 from llmnb.batches.persistence import ResultWriter
 from llmnb.batches.records import Failed, Part, Record
 from llmnb.batches.service import Service
@@ -41,6 +41,12 @@ T = TypeVar("T")
 _LONGEST_KEPT = 7 * 86400.0
 """Seconds after which a batch that the provider does not know is taken for deleted."""
 
+FIRST_SECONDS = 5.0
+LONGEST_SECONDS = 60.0
+_GROWTH = 1.5
+"""Seconds before a provider is asked how far a batch is: the first time, at most, and how they
+grow."""
+
 ATTEMPTS = 5
 """Attempts to submit a part whose fate is known each time."""
 
@@ -49,6 +55,32 @@ _DOUBTFUL = (MaybeBilled, ProviderError, BadReply)
 
 _PASSING = (Unsent, MaybeBilled, ProviderError, FlowControl, BadReply)
 """Errors of a question that is asked again."""
+
+
+def wait_before(poll: int, retry_after: float | None = None) -> float:
+    """Return the seconds before the n-th question, from 0.
+
+    Args:
+        poll: Questions so far.
+        retry_after: What the provider asked for; never asked earlier than that.
+
+    Example:
+        >>> [wait_before(poll) for poll in (0, 1, 2, 30)]
+        [5.0, 7.5, 11.25, 60.0]
+        >>> wait_before(0, 120.0)
+        120.0
+    """
+    own = min(LONGEST_SECONDS, FIRST_SECONDS * _GROWTH ** min(poll, 20))
+    return own if retry_after is None else max(own, retry_after)
+
+
+async def rest(seconds: float, until: asyncio.Event) -> None:
+    """Wait so long, or until the event comes; tests put their own in its place."""
+    try:
+        async with asyncio.timeout(seconds):
+            await until.wait()
+    except TimeoutError:
+        pass
 
 
 class BatchPoller:
@@ -141,7 +173,7 @@ class BatchPoller:
             self.part.load()
             if self.part.standing.state == "submitting":
                 # Whoever submitted it may have died a moment ago: lists are not at once up to date.
-                await pace.rest(pace.FIRST_SECONDS, self._left)
+                await rest(FIRST_SECONDS, self._left)
                 if await self._found():
                     return
             if self.part.standing.state not in ("prepared", "submitting"):
@@ -171,11 +203,11 @@ class BatchPoller:
         """Decide about a submission that failed; returns True where nothing is left to do."""
         if isinstance(error, _DOUBTFUL):
             # It may have arrived: it is looked for, after a while, before it is sent again.
-            await pace.rest(pace.wait_before(attempt, error.details.retry_after), self._left)
+            await rest(wait_before(attempt, error.details.retry_after), self._left)
             return await self._found()
         self.part.save(state="prepared")
         if isinstance(error, (FlowControl, Unsent)):
-            await pace.rest(pace.wait_before(attempt, error.details.retry_after), self._left)
+            await rest(wait_before(attempt, error.details.retry_after), self._left)
             return False
         self._refused(error)
         return True
@@ -215,7 +247,7 @@ class BatchPoller:
             if standing.state == "ended":
                 await self._keep(standing)
                 return
-            await pace.rest(pace.wait_before(poll), self._left)
+            await rest(wait_before(poll), self._left)
             poll += 1
 
     async def _keep(self, standing: Standing) -> None:
@@ -271,7 +303,7 @@ class BatchPoller:
                 return found
             except _PASSING as error:
                 self.error = error
-                await pace.rest(pace.wait_before(poll, error.details.retry_after), self._left)
+                await rest(wait_before(poll, error.details.retry_after), self._left)
                 poll += 1
         return None
 
@@ -288,7 +320,7 @@ class BatchPoller:
                 except StoreError:
                     if self._left.is_set():
                         raise
-                    await pace.rest(pace.wait_before(poll), self._left)
+                    await rest(wait_before(poll), self._left)
                     poll += 1
             yield
 
