@@ -17,8 +17,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from llmnb import settings
-from llmnb.embeddings.airborne import Claims
 from llmnb.embeddings.batches import Batch, Packer, Text, halves
+from llmnb.embeddings.in_flight import Claims
 from llmnb.embeddings.order import MOST_BATCH_TOKENS, PACKED, Order
 from llmnb.embeddings.results import OnText, Results
 from llmnb.embeddings.shelf import Shelf
@@ -269,7 +269,7 @@ class Job:
                 self.claims.give_back(text.key)
             self.results.failed(text.positions, error)
         if is_on_its_way:  # it is kept if it still comes; nobody buys it meanwhile
-            self.claims.leave_flying([text.key for text in batch])
+            self.claims.drain([text.key for text in batch])
 
     # ------------------------------------------------------------------- at the end
 
