@@ -82,16 +82,7 @@ def start_batch(
         BudgetExceeded: If it may cost more than the budget.
         StoreError: If it cannot be written down. In each case nothing was submitted.
     """
-    given = checked(
-        {
-            "project_name": project_name,
-            "cache_dir": cache_dir,
-            "share": share,
-            "use_cache": use_cache,
-            "budget_usd": budget_usd,
-            "good_finish": good_finish,
-        }
-    )
+    given = checked(locals())  # the arguments: there is nothing else yet
     good = given["good_finish"] or ()
     preparer = Preparer(asking)
     targets = preparer.defaults
