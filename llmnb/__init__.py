@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from llmnb.chat.results import LLMResult
     from llmnb.client import AsyncLLM, task_id_generator
     from llmnb.cost import GLOBAL_COST_TRACKER, cost_tracking_ctx, enable_cost_tracking
-    from llmnb.embeddings.factory import embedding_model_factory
-    from llmnb.embeddings.hybrid import HybridEmbeddingModel
+    from llmnb.embeddings.factory import HybridEmbeddingModel, embedding_model_factory
     from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
     from llmnb.embeddings.model import EmbeddingModel, EmbeddingModes
     from llmnb.embeddings.sentence_transformer import SentenceTransformerEmbeddingModel
@@ -95,7 +94,7 @@ _HOMES = {
     "EmbeddingModes": "llmnb.embeddings.model",
     "GLOBAL_COST_TRACKER": "llmnb.cost",
     "GenerationMaster": "llmnb.master",
-    "HybridEmbeddingModel": "llmnb.embeddings.hybrid",
+    "HybridEmbeddingModel": "llmnb.embeddings.factory",
     "LLM": "llmnb.models.llm",
     "LLMModel": "llmnb.chat.llm_model",
     "LLMParams": "llmnb.models.llm",

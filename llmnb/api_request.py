@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from llmnb.client import AsyncLLM, response_row
+from llmnb.client import AsyncLLM
 from llmnb.engine.status import StatusTracker
 from llmnb.errors import FlowControl, LLMNBError
+from llmnb.models.response_rows import response_row
 
 if TYPE_CHECKING:
     import aiohttp

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
+import contextvars
 import os
 import queue
 import threading
@@ -300,21 +301,87 @@ def call(coroutine: Coroutine[Any, Any, T]) -> T:
     """
     if is_loop_thread():
         coroutine.close()
-        raise ConfigurationError(
-            "A blocking llmnb call was made on llmnb's own loop thread, for instance inside a "
-            "callback: it would wait for itself. Await the form with a leading 'a' instead."
-        )
+        raise _waits_for_itself("Await the form with a leading 'a' instead.")
     future = submit(coroutine)
     try:
-        while True:
-            try:
-                return future.result(SLICE_SECONDS)
-            except TimeoutError:
-                if future.done():  # the coroutine's own TimeoutError, not ours
-                    return future.result()
+        return _result(future)
     except BaseException:
         future.cancel()
         raise
+
+
+def block(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine to its end on the caller's side and return its result.
+
+    It runs in the caller's thread, and so do its callbacks; where a loop runs there already, as
+    in a notebook's cell, in a thread of its own. An interrupt cancels it; what is in flight goes
+    to the store.
+
+    Args:
+        make: Makes the coroutine, in the thread that runs it.
+
+    Raises:
+        ConfigurationError: If called on llmnb's own loop thread, which would wait for itself.
+
+    Example:
+        >>> async def answer():
+        ...     return 42
+        >>> block(answer)
+        42
+    """
+    if is_loop_thread():
+        raise _waits_for_itself("Await the form without _sync instead.")
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        is_free = True
+    else:
+        is_free = False
+    return asyncio.run(make()) if is_free else _in_a_thread(make)
+
+
+def _in_a_thread(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    done: concurrent.futures.Future[T] = concurrent.futures.Future()
+    tasks: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    async def main() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.append((asyncio.get_running_loop(), task))
+        return await make()
+
+    def work() -> None:
+        try:
+            done.set_result(asyncio.run(main()))
+        except BaseException as error:
+            done.set_exception(error)
+
+    context = contextvars.copy_context()  # so that what callbacks print lands in this cell
+    threading.Thread(target=context.run, args=(work,), name="llmnb-blocking", daemon=True).start()
+    try:
+        return _result(done)
+    except BaseException:
+        for loop, task in tasks:
+            if not done.done():
+                loop.call_soon_threadsafe(task.cancel)
+        raise
+
+
+def _result(future: concurrent.futures.Future[T]) -> T:
+    """Block for a future's result, in slices, so that an interrupt is noticed."""
+    while True:
+        try:
+            return future.result(SLICE_SECONDS)
+        except TimeoutError:
+            if future.done():  # the coroutine's own TimeoutError, not ours
+                return future.result()
+
+
+def _waits_for_itself(instead: str) -> ConfigurationError:
+    return ConfigurationError(
+        "A blocking llmnb call was made on llmnb's own loop thread, for instance inside a "
+        f"callback: it would wait for itself. {instead}"
+    )
 
 
 async def acall(coroutine: Coroutine[Any, Any, T]) -> T:

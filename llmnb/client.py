@@ -22,7 +22,9 @@ from llmnb.batches.start import start_batch
 from llmnb.engine import collector
 from llmnb.engine.handle import RunHandle
 from llmnb.engine.run import Run
+from llmnb.engine.telling import level_of
 from llmnb.errors import ConfigurationError
+from llmnb.models.response_rows import ResponseRow, response_row
 from llmnb.options import (
     PARAMS,
     RequestParams,
@@ -41,13 +43,8 @@ from llmnb.targets.resolve import choose
 
 logger = logging.getLogger("llmnb")
 
-_CALLERS_FIELDS = frozenset(("metadata", "api_provider", "url", "api_key"))
-
 _NO_LIST = (str, bytes, Mapping)
 """One request, or a file's content, given where a list belongs."""
-
-ResponseRow = list[Any]
-"""``[request, response]`` or ``[request, response, metadata]``."""
 
 
 class _Default(str):
@@ -188,7 +185,7 @@ class AsyncLLM:
             duplicates=duplicates,
             takes_several=True,
         )
-        logger.setLevel(_level(logging_level))
+        logger.setLevel(level_of(logging_level))
         if not url and isinstance(model, str):
             announcement = choose(
                 model or None, api_provider=self.api_provider, gen_type=gen_type
@@ -369,9 +366,12 @@ class AsyncLLM:
             different_requests: Ignored: every request may name its own provider.
         """
         api_key = secret(api_key)
-        where = {"url": request_url, "api_key": api_key}
         there = copy.copy(self)
-        there._asking = _replaced(self._asking, **{k: v for k, v in where.items() if v})
+        there._asking = dataclasses.replace(
+            self._asking,
+            url=request_url or self._asking.url,
+            api_key=api_key or self._asking.api_key,
+        )
         rows = await there.agenerate(request_list, project_name=project_name, progress=False)
         self.last_run = there.last_run
         return rows
@@ -392,11 +392,11 @@ class AsyncLLM:
         asking = self._asking
         if model:
             is_full = "/" in model and not (api_provider or asking.api_provider)
-            asking = _replaced(
+            asking = dataclasses.replace(
                 asking, model=model, api_provider=None if is_full else asking.api_provider
             )
         if api_provider:
-            asking = _replaced(asking, api_provider=api_provider)
+            asking = dataclasses.replace(asking, api_provider=api_provider)
         return bridge.call(_is_listed(asking))
 
     # -------------------------------------------------------------------- the walk
@@ -457,7 +457,7 @@ class AsyncLLM:
         )
         chosen.update(limits)
         mode = chosen.pop("mode", "live")
-        asking = _replaced(
+        asking = dataclasses.replace(
             self._asking,
             cache_vars=cache_vars or {},
             duplicates=chosen.pop("duplicates"),
@@ -543,32 +543,6 @@ def _progress() -> Any:
     return progress
 
 
-def response_row(request: Mapping[str, Any], outcome: Outcome) -> ResponseRow:
-    """Return ``[request, response(, metadata)]`` without the address and the key."""
-    if type(request) is not dict and not isinstance(request, Mapping):
-        return [request, _response(outcome)]
-    shown = dict(request)
-    if _CALLERS_FIELDS.isdisjoint(shown):
-        return [shown, _response(outcome)]
-    metadata = shown.get("metadata")
-    for name in _CALLERS_FIELDS:
-        shown.pop(name, None)
-    row = [shown, _response(outcome)]
-    return [*row, metadata] if metadata else row
-
-
-def _response(outcome: Outcome) -> Any:
-    if outcome.error is None and outcome.reply is not None:
-        return outcome.reply.body
-    error = outcome.error
-    if error is None:
-        return ["no answer"]
-    history = list(error.details.history)
-    if not history or history[-1] not in error.message:
-        return [*history, error.message]
-    return [*history[:-1], error.message]
-
-
 def _clear(names: str | list[str], cache_dir: Path) -> None:
     report = clearing.clear(names, cache_dir)
     for unknown in report.unknown:
@@ -583,20 +557,3 @@ def _clear(names: str | list[str], cache_dir: Path) -> None:
 async def _is_listed(asking: Asking) -> bool:
     target = Preparer(asking).default
     return target.model in await target.list_models()
-
-
-def _replaced(asking: Asking, **changes: Any) -> Asking:
-    return dataclasses.replace(asking, **changes)
-
-
-def _level(level: int | str) -> int:
-    """Return a logging level from a number, ``"INFO"`` or ``"logging.INFO"``."""
-    if isinstance(level, int):
-        return level
-    number = logging.getLevelName(level.removeprefix("logging.").upper())
-    if isinstance(number, int):
-        return number
-    raise ConfigurationError(
-        f"logging_level={level!r} is no level: "
-        "use 10 (DEBUG), 20 (INFO), 30 (WARNING) or 40 (ERROR)."
-    )

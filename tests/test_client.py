@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -243,3 +244,15 @@ def test_what_a_caller_does_to_an_answer_does_not_reach_the_cache(sim):
 
     assert content(again) == before
     assert len(sim.ledger.received) == 1
+
+
+@pytest.mark.parametrize("level", [30, "30", "WARNING", "logging.warning"])
+def test_a_level_of_logging_is_a_number_or_its_name(level, caplog):
+    """
+    A number may be a text, as settings and command lines have it.
+    """
+    caplog.set_level(logging.DEBUG, logger="llmnb")  # afterwards it is as it was
+
+    AsyncLLM(model="sim/m", logging_level=level)
+
+    assert logging.getLogger("llmnb").level == logging.WARNING

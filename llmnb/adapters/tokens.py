@@ -1,5 +1,7 @@
 """The door to tiktoken: how many tokens a text or a request has, with or without its tables.
 
+Where a text has too many, `longest` says how much of it fits.
+
 tiktoken fetches its tables when they are first needed, and sets no timeout while
 it does. So an encoding is only loaded here when its table is already on this
 machine and whole; else the count is an estimate and says so. `fetch_encoding` is
@@ -25,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +145,61 @@ def upper_bound(text_or_body: str | Mapping[str, Any]) -> int:
     """
     pieces = _read(text_or_body)
     return pieces.overhead + sum(len(_bytes(text)) for text in pieces.texts)
+
+
+def may_exceed(text: str, most: int) -> bool:
+    """Return whether a text can have more tokens than so many, as far as its length tells.
+
+    No token stands for less than one byte, so a text with fewer bytes need not be counted.
+
+    Example:
+        >>> may_exceed("short", 100), may_exceed("long " * 50, 100)
+        (False, True)
+    """
+    return len(text) * 4 > most and len(_bytes(text)) > most
+
+
+def longest(
+    characters: int,
+    tokens: int,
+    most: int,
+    count: Callable[[int], int],
+    *,
+    enough: float | None = None,
+    tries: int | None = None,
+) -> int:
+    """Return how many characters of a text that is too long fit, searched for between two bounds.
+
+    Args:
+        characters: Those of the whole text.
+        tokens: Tokens of the whole text.
+        most: Tokens that fit.
+        count: Counts the tokens of so many characters.
+        enough: The search ends where this part of `most` is used; None: where one more character
+            would not fit.
+        tries: The search ends after so many counts.
+
+    Example:
+        >>> longest(100, 50, 18, lambda characters: characters // 2)
+        37
+    """
+    short, short_tokens = 0, 0
+    long, long_tokens = characters, tokens
+    turn = 0
+    while long - short > 1 and turn != tries:
+        if enough is not None and short_tokens >= most * enough:
+            break
+        part = (most - short_tokens) / max(1, long_tokens - short_tokens)
+        if turn % 3 == 2 or short_tokens >= most:
+            part = 0.5  # where words get denser a guess by proportion creeps
+        length = min(max(short + int((long - short) * part), short + 1), long - 1)
+        counted = count(length)
+        if counted <= most:
+            short, short_tokens = length, counted
+        else:
+            long, long_tokens = length, counted
+        turn += 1
+    return short
 
 
 def fast_estimate(body: str | Mapping[str, Any]) -> int:

@@ -10,12 +10,12 @@ from pathlib import Path
 from llmnb import bridge, settings
 from llmnb.batches import records
 from llmnb.batches.card import listing
-from llmnb.batches.courier import Courier
+from llmnb.batches.poller import BatchPoller
 from llmnb.batches.records import Record
 from llmnb.batches.rows import BatchRow, of_note
 from llmnb.batches.run import BatchRun
 from llmnb.batches.service import service
-from llmnb.batches.start import courier_of
+from llmnb.batches.start import poller_of
 from llmnb.display import moments
 from llmnb.display.aligned import columns
 from llmnb.display.escape import visible
@@ -176,14 +176,14 @@ async def _carried(
     target: HTTPTarget,
     store: ProjectStore,
     cache_dir: Path,
-) -> dict[str, Courier]:
+) -> dict[str, BatchPoller]:
     how = service(target)
     folder = cache_dir / records.FOLDER
     found = {}
     for name in sorted({row.part for row in rows if row.part is not None}):
         part = records.part_named(folder, name)
         theirs = record if part.folder.name == record.run_id else records.read_record(part.folder)
-        found[name] = courier_of(part, theirs, target, how, store, cache_dir)
+        found[name] = poller_of(part, theirs, target, how, store, cache_dir)
     return found
 
 

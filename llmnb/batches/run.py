@@ -12,7 +12,7 @@ from typing import Any
 from llmnb import bridge
 from llmnb.batches import rows as outcomes_of
 from llmnb.batches.card import card
-from llmnb.batches.courier import Courier
+from llmnb.batches.poller import BatchPoller
 from llmnb.batches.records import Failed, Record
 from llmnb.batches.rows import BatchRow
 from llmnb.batches.tally import Tally
@@ -46,7 +46,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         target: The same, ready to be asked.
         store: Where answers go.
         rows: Every row.
-        couriers: What carries the parts that are waited for, by their name.
+        pollers: What carries the parts that are waited for, by their name.
         known: Outcomes that are known already, by row.
         again: Starts a run over rows that failed; None where the requests are not at hand.
         live: Asks rows that failed now; likewise.
@@ -61,7 +61,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         target: HTTPTarget,
         store: ProjectStore,
         rows: list[BatchRow],
-        couriers: dict[str, Courier],
+        pollers: dict[str, BatchPoller],
         *,
         known: Mapping[int, Outcome] | None = None,
         again: Again | None = None,
@@ -73,7 +73,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         self._target = target
         self._store = store
         self._rows = rows
-        self._couriers = couriers
+        self._pollers = pollers
         self._known = known or {}
         self._again = again
         self._live = live
@@ -115,8 +115,8 @@ class BatchRun(RunHandle[list[Outcome]]):
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of the run as it is now."""
         counts = dataclasses.replace(self._tally.counts)
-        couriers = list(self._couriers.values())
-        waiting = [one for one in couriers if one.part.is_open]
+        pollers = list(self._pollers.values())
+        waiting = [one for one in pollers if one.part.is_open]
         sent = sum(
             one.part.standing.requests - one.done
             for one in waiting
@@ -154,7 +154,7 @@ class BatchRun(RunHandle[list[Outcome]]):
             return "stopped" if self._tally.counts.num_stopped else "finished"
         return "stopping" if self._is_stopping else "running"
 
-    def _waiting_words(self, waiting: list[Courier]) -> str:
+    def _waiting_words(self, waiting: list[BatchPoller]) -> str:
         if self.is_done or not waiting:
             return ""
         troubled = next((one.error for one in waiting if one.error is not None), None)
@@ -201,8 +201,8 @@ class BatchRun(RunHandle[list[Outcome]]):
 
     def withdraw(self) -> None:
         """Ask the provider to stop the batches; what it has finished is still kept and billed."""
-        for courier in self._couriers.values():
-            bridge.call(courier.withdraw())
+        for poller in self._pollers.values():
+            bridge.call(poller.withdraw())
 
     def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> RunHandle[list[Outcome]]:
         if mode not in (None, "batch", "live"):
@@ -246,7 +246,7 @@ class BatchRun(RunHandle[list[Outcome]]):
                 self._finish(outcome)
             if self._again is None:
                 await self._collect(None, {})
-            await asyncio.gather(*(self._part(name) for name in self._couriers))
+            await asyncio.gather(*(self._part(name) for name in self._pollers))
         except StoreError as error:
             self._first_error = self._first_error or error
         finally:
@@ -257,24 +257,24 @@ class BatchRun(RunHandle[list[Outcome]]):
 
     async def _part(self, name: str) -> None:
         """Wait for one part and give its rows their outcomes."""
-        courier = self._couriers[name]
-        if courier.part.is_open:
-            waiting = asyncio.create_task(courier.wait())
+        poller = self._pollers[name]
+        if poller.part.is_open:
+            waiting = asyncio.create_task(poller.wait())
             self._waits.append(waiting)
             if self._is_stopping:
                 waiting.cancel()
             await asyncio.wait([waiting])
             if not waiting.cancelled() and (bug := waiting.exception()) is not None:
                 raise bug
-        if courier.part.is_open:
-            if courier.error is not None:
-                self._first_error = self._first_error or courier.error
+        if poller.part.is_open:
+            if poller.error is not None:
+                self._first_error = self._first_error or poller.error
             return
-        if courier.part.standing.state == "refused":
+        if poller.part.standing.state == "refused":
             self._first_error = self._first_error or outcomes_of.error_of(
-                courier.part.standing.kind, courier.part.standing.words
+                poller.part.standing.kind, poller.part.standing.words
             )
-        failed = await asyncio.to_thread(courier.part.failures)
+        failed = await asyncio.to_thread(poller.part.failures)
         await self._collect(name, {one.key: one for one in failed})
 
     async def _collect(self, part: str | None, failed: dict[str, Failed]) -> None:
@@ -304,13 +304,13 @@ class BatchRun(RunHandle[list[Outcome]]):
 
     def _missing(self, row: BatchRow) -> LLMNBError:
         """Return why a row that is waited for has no outcome."""
-        courier = self._couriers.get(row.part or "")
-        if courier is not None and courier.error is not None:
-            return outcomes_of.error_of(type(courier.error).__name__, courier.error.message)
-        if courier is not None and courier.part.is_open:
+        poller = self._pollers.get(row.part or "")
+        if poller is not None and poller.error is not None:
+            return outcomes_of.error_of(type(poller.error).__name__, poller.error.message)
+        if poller is not None and poller.part.is_open:
             return Stopped(
                 "Nobody waits for this batch any longer; it goes on at the provider. "
-                f"llmnb.attach({courier.part.folder.name!r}) or the same call again goes on."
+                f"llmnb.attach({poller.part.folder.name!r}) or the same call again goes on."
             )
         return StoreError(
             "The store has no answer for this row any more; run again to ask what is missing."
@@ -330,6 +330,6 @@ class BatchRun(RunHandle[list[Outcome]]):
         return f"<BatchRun {name}: {self.status().line()}, project {self.project!r}>"
 
     def _repr_html_(self) -> str:
-        names = [one.part.standing.batch for one in self._couriers.values()]
+        names = [one.part.standing.batch for one in self._pollers.values()]
         batches = [one for one in names if one]
         return card(self.run_id, self.asked, self.status(), batches=batches, now=Clock.wall())

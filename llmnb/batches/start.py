@@ -12,7 +12,7 @@ from llmnb import bridge, settings
 from llmnb.adapters.file_lock import locked
 from llmnb.batches import records
 from llmnb.batches import rows as outcomes_of
-from llmnb.batches.courier import Courier, couriers
+from llmnb.batches.poller import BatchPoller, pollers
 from llmnb.batches.records import Part, Record, RowNote
 from llmnb.batches.rows import BatchRow
 from llmnb.batches.run import BatchRun
@@ -82,16 +82,7 @@ def start_batch(
         BudgetExceeded: If it may cost more than the budget.
         StoreError: If it cannot be written down. In each case nothing was submitted.
     """
-    given = checked(
-        {
-            "project_name": project_name,
-            "cache_dir": cache_dir,
-            "share": share,
-            "use_cache": use_cache,
-            "budget_usd": budget_usd,
-            "good_finish": good_finish,
-        }
-    )
+    given = checked(locals())  # the arguments: there is nothing else yet
     good = given["good_finish"] or ()
     preparer = Preparer(asking)
     targets = preparer.defaults
@@ -150,7 +141,7 @@ def _begun(
     with locked(folder / records.LOCK):
         parts = _adopted(setting, folder, rows, known)
         record, own = _written(setting, folder, rows, known)
-    carried = bridge.call(_couriers([(part, record) for part in own] + parts, setting))
+    carried = bridge.call(_pollers([(part, record) for part in own] + parts, setting))
 
     def again(failed: list[BatchRow], told: Callable[[Outcome], None]) -> BatchRun:
         fresh = [dataclasses.replace(row, part=None, is_first=True) for row in failed]
@@ -329,29 +320,31 @@ def _check_sizes(setting: _Setting, lines: Sequence[bytes], numbers: Sequence[in
             )
 
 
-async def _couriers(parts: Sequence[tuple[Part, Record]], setting: _Setting) -> dict[str, Courier]:
+async def _pollers(
+    parts: Sequence[tuple[Part, Record]], setting: _Setting
+) -> dict[str, BatchPoller]:
     return {
-        part.name: courier_of(
+        part.name: poller_of(
             part, record, setting.target, setting.service, setting.store, setting.cache_dir
         )
         for part, record in parts
     }
 
 
-def courier_of(
+def poller_of(
     part: Part,
     record: Record,
     target: HTTPTarget,
     how: Service,
     store: ProjectStore,
     cache_dir: Path,
-) -> Courier:
-    """Return the one courier of this process for a part; call it on the loop thread."""
+) -> BatchPoller:
+    """Return the one poller of this process for a part; call it on the loop thread."""
     name = str(part.path("json"))
-    known = couriers().get(name)
+    known = pollers().get(name)
     if known is None or known.is_over:
         # The answers go where the run that asked for them wanted them.
         if store.name != record.project:
             store = open_project(record.project, cache_dir, share=record.share)
-        known = couriers()[name] = Courier(part, record, target, how, store)
+        known = pollers()[name] = BatchPoller(part, record, target, how, store)
     return known

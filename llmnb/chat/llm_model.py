@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from llmnb.chat.blocking import blocking
+from llmnb import bridge
 from llmnb.chat.messages import Conversation, Message, messages_of
 from llmnb.chat.results import LLMResult
 from llmnb.chat.tools import ToolChoice, Tools, choice_body, tool_bodies
@@ -169,19 +169,19 @@ class LLMModel(abc.ABC):
 
     def call_sync(self, messages: Conversation, *args: Any, **kw: Any) -> list[LLMResult]:
         """Block for what `call` returns."""
-        return blocking(lambda: self.call(messages, *args, **kw))
+        return bridge.block(lambda: self.call(messages, *args, **kw))
 
     def call_single_sync(self, messages: Conversation, *args: Any, **kw: Any) -> LLMResult:
         """Block for what `call_single` returns."""
-        return blocking(lambda: self.call_single(messages, *args, **kw))
+        return bridge.block(lambda: self.call_single(messages, *args, **kw))
 
     def run_tools_sync(self, messages: Conversation, tools: Tools, **options: Any) -> ToolRun:
         """Block for what `run_tools` returns."""
-        return blocking(lambda: self.run_tools(messages, tools, **options))
+        return bridge.block(lambda: self.run_tools(messages, tools, **options))
 
     def acompletion_sync(self, messages: Conversation, **kw: Any) -> list[LLMResult]:
         """Block for what `acompletion` returns."""
-        return blocking(lambda: self.acompletion(messages_of(messages), **kw))
+        return bridge.block(lambda: self.acompletion(messages_of(messages), **kw))
 
     # -------------------------------------------------------------------- the parts
 

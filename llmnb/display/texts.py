@@ -1,10 +1,12 @@
-"""Text as it is put into a sentence: cut, counted, in lower case."""
+"""Text as it is put into a sentence: cut, counted, in lower case; and text that can be written."""
 
 from __future__ import annotations
 
 import functools
+import json
 import math
 from collections.abc import Callable
+from typing import Any
 
 Writer = Callable[[float], str]
 
@@ -40,6 +42,29 @@ def inside(sentence: str) -> str:
     """
     is_name = sentence[1:2].isupper()
     return sentence if is_name else sentence[:1].lower() + sentence[1:]
+
+
+def mended(text: str) -> str:
+    r"""Return a text that any encoding of Unicode can write: lone surrogates become U+FFFD.
+
+    The two halves of a character that stand side by side become that character.
+
+    Example:
+        >>> mended("a\ud83d"), mended("\ud83d\ude00") == "\U0001f600"
+        ('a\ufffd', True)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def mended_value(value: Any) -> Any:
+    """Return a value of JSON's, with every text in it as `mended` returns it."""
+    text = json.dumps(value, ensure_ascii=False)
+    whole = mended(text)
+    return value if whole is text else json.loads(whole)
 
 
 def of_finite(*, least: float = -math.inf) -> Callable[[Writer], Writer]:

@@ -17,12 +17,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from llmnb import settings
-from llmnb.embeddings.airborne import Claims
 from llmnb.embeddings.batches import Batch, Packer, Text, halves
+from llmnb.embeddings.in_flight import Claims
 from llmnb.embeddings.order import MOST_BATCH_TOKENS, PACKED, Order
 from llmnb.embeddings.results import OnText, Results
-from llmnb.embeddings.shelf import Shelf
-from llmnb.embeddings.trimming import Trimmer
+from llmnb.embeddings.store_adapter import StoreAdapter
+from llmnb.embeddings.truncation import Trimmer
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.run import Run
 from llmnb.engine.source import Ours
@@ -91,7 +91,7 @@ class Job:
             share=order.share,
         )
         self.claims = Claims(project.claims if order.use_cache else None)
-        self.shelf = Shelf(project, self.target, self.claims.give_back)
+        self.store = StoreAdapter(project, self.target, self.claims.give_back)
         self._trimmer = Trimmer(order, self.target)
         self._elsewhere: list[Text] = []
         self._refused: list[tuple[Batch, LLMNBError]] = []
@@ -139,7 +139,7 @@ class Job:
         run = start(
             Ours(self._requests(batches, sent)),
             self._batching,
-            store=self.shelf,
+            store=self.store,
             on_outcome=functools.partial(self._arrived, sent),
             use_cache=False,  # texts are looked up here, batches never
             window=_window(order),
@@ -163,7 +163,7 @@ class Job:
             request: dict[str, object] = {"input": [text.sent for text in batch]}
             row = self._batches(request, 0)
             if row.call is not None:
-                self.shelf.expect(row.call.key, batch)
+                self.store.expect(row.call.key, batch)
             yield request
 
     # ------------------------------------------------------------------ what is asked
@@ -231,7 +231,7 @@ class Job:
                 ours.append(text)
             else:
                 self._elsewhere.append(text)
-        found = await _on_a_thread(self.shelf.find, ours) if uses_cache and ours else {}
+        found = await _on_a_thread(self.store.find, ours) if uses_cache and ours else {}
         for text in ours:
             if (known := found.get(text.key)) is not None:
                 self.claims.give_back(text.key)
@@ -269,7 +269,7 @@ class Job:
                 self.claims.give_back(text.key)
             self.results.failed(text.positions, error)
         if is_on_its_way:  # it is kept if it still comes; nobody buys it meanwhile
-            self.claims.leave_flying([text.key for text in batch])
+            self.claims.drain([text.key for text in batch])
 
     # ------------------------------------------------------------------- at the end
 

@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import Any
 
 from llmnb import bridge
-from llmnb.chat.blocking import blocking
 from llmnb.errors import InputError
 from llmnb.wire.openai_embeddings import numbers
 
@@ -98,7 +97,7 @@ class EmbeddingModel(ABC):
     def packed_vectors_sync(self, texts: Sequence[str]) -> list[bytes]:
         """Block for what `packed_vectors` returns."""
         if bridge.is_aside_thread():  # it would wait for itself
-            return blocking(lambda: self.packed_vectors(texts))
+            return bridge.block(lambda: self.packed_vectors(texts))
         return bridge.call(bridge.aside(self.packed_vectors(texts)))
 
     def __repr__(self) -> str:

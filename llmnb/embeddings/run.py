@@ -82,7 +82,7 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
     @property
     def project(self) -> str:
         """Name of the project that keeps the vectors."""
-        return self._job.shelf.name
+        return self._job.store.name
 
     @property
     def error(self) -> LLMNBError | None:

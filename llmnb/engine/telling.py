@@ -8,13 +8,35 @@ from __future__ import annotations
 
 import logging
 
-from llmnb.errors import LLMNBError, Stopped
+from llmnb.errors import ConfigurationError, LLMNBError, Stopped
 from llmnb.records import Outcome
 
 SILENT = logging.CRITICAL + 1
 
 requests_log = logging.getLogger("llmnb.requests")
 requests_log.setLevel(SILENT)
+
+
+def level_of(level: int | str) -> int:
+    """Return a logging level from a number, ``"INFO"`` or ``"logging.INFO"``.
+
+    Raises:
+        ConfigurationError: If it is neither.
+
+    Example:
+        >>> level_of("logging.WARNING"), level_of("20"), level_of(10)
+        (30, 20, 10)
+    """
+    if isinstance(level, int):
+        return level
+    name = level.removeprefix("logging.").upper()
+    number = int(name) if name.isdecimal() else logging.getLevelName(name)
+    if isinstance(number, int):
+        return number
+    raise ConfigurationError(
+        f"logging_level={level!r} is no level: "
+        "use 10 (DEBUG), 20 (INFO), 30 (WARNING) or 40 (ERROR)."
+    )
 
 
 def starting(row: int, attempt: int) -> None:

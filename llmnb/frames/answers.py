@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from llmnb.display.texts import mended
 from llmnb.engine import collector
 from llmnb.errors import SchemaMismatch
 from llmnb.frames import placing
@@ -229,8 +230,8 @@ def column(
             return pd.Series(values, index=index, dtype=kind, name=name)  # type: ignore[call-overload, no-any-return, unused-ignore]
     except UnicodeEncodeError:
         # Half a character, which Arrow's texts cannot hold.
-        mended = [_whole(one) for one in values]
-        return pd.Series(mended, index=index, dtype="string", name=name)
+        texts = [mended(value) if isinstance(value, str) else value for value in values]
+        return pd.Series(texts, index=index, dtype="string", name=name)
     except (TypeError, ValueError, OverflowError):
         pass  # a number that no column of numbers can hold, or a value of another kind
     objects = [missing if one is None else one for one in values]
@@ -247,12 +248,6 @@ def suffixed(name: Hashable, suffix: str) -> Hashable:
     if isinstance(name, tuple):
         return (*name[:-1], f"{name[-1]}_{suffix}")
     return f"{name}_{suffix}"
-
-
-def _whole(text: Any) -> Any:
-    if not isinstance(text, str):
-        return text
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 # ------------------------------------------------------------- details of one outcome

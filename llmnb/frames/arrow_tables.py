@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from llmnb.display.texts import mended
 from llmnb.errors import MissingExtra, UnreadableFile
 from llmnb.frames.template import cell_text
 from llmnb.wire.json_text import json_text
@@ -297,9 +298,7 @@ def _texts(texts: Sequence[str | None]) -> Any:
     try:
         return pyarrow.array(texts, pyarrow.string())
     except UnicodeEncodeError:  # half a character
-        whole = [
-            one and one.encode("utf-8", "surrogatepass").decode("utf-8", "replace") for one in texts
-        ]
+        whole = [text and mended(text) for text in texts]
         return pyarrow.array(whole, pyarrow.string())
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from llmnb.display.texts import mended
 from llmnb.errors import MissingExtra, UnreadableFile
 from llmnb.frames.template import cell_text, is_missing
 
@@ -123,7 +124,7 @@ def _read(cell: Any) -> Any:
 def _plain(value: Any) -> Any:
     """Return what a cell of Excel's can hold: text where its numbers and times cannot."""
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        return mended(value)
     if value is None or is_missing(value):
         return None
     if isinstance(value, bool):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from llmnb.display.texts import mended
 from llmnb.frames.template import is_missing
 from llmnb.schemas import parts
 from llmnb.schemas.columns import kind_of
@@ -106,7 +107,7 @@ def _text(value: Any) -> str | None:
     if not isinstance(value, str):
         value = json_text(value)
     text: str = value
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return mended(text)
 
 
 def _vectors(values: Sequence[Any], name: str) -> pl.Series:

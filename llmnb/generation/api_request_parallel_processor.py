@@ -21,13 +21,12 @@ from llmnb.errors import LLMNBError
 from llmnb.generation.asked import asking_for, limits_for, options_in
 from llmnb.generation.lines import Line, RequestLines
 from llmnb.generation.logs import told
-from llmnb.generation.parallel import COOLDOWN_SECONDS, MAX_ATTEMPTS, Cuts
+from llmnb.generation.parallel import MAX_ATTEMPTS, Cuts, started
 from llmnb.generation.results import Pump, Results
-from llmnb.generation.window import Fitter, Side
+from llmnb.generation.window import Side
 from llmnb.progress import Bars
 from llmnb.rates import Rate
 from llmnb.records import secret
-from llmnb.running.start import start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +110,8 @@ async def process_api_requests_from_file(
     api_key = secret(api_key)
     job = _Job(requests_filepath, save_filepath, request_url, api_key, token_encoding_name, options)
     limits = limits_for(job.first, max_requests_per_minute, max_tokens_per_minute)
-    with job.running(limits, max_attempts, logging_level) as (run, pump):
-        try:
-            await progress.aattend(run, bars=job.bars)
-        finally:
-            pump.join()
+    with job.running(limits, max_attempts, logging_level) as run:
+        await progress.aattend(run, bars=job.bars)
     return job.report(run)
 
 
@@ -139,11 +135,8 @@ def process_api_requests_from_file_sync(
     api_key = secret(api_key)
     job = _Job(requests_filepath, save_filepath, request_url, api_key, token_encoding_name, options)
     limits = limits_for(job.first, max_requests_per_minute, max_tokens_per_minute)
-    with job.running(limits, max_attempts, logging_level) as (run, pump):
-        try:
-            progress.attend(run, bars=job.bars)
-        finally:
-            pump.join()
+    with job.running(limits, max_attempts, logging_level) as run:
+        progress.attend(run, bars=job.bars)
     return job.report(run)
 
 
@@ -174,7 +167,7 @@ class _Job:
             else source.with_name(f"{source.stem}_results{source.suffix}")
         )
         self._results.spare(source)
-        self._side: Side | None = self._options.pop("truncate", "end")
+        side: Side | None = self._options.pop("truncate", "end")
         self._asking = asking_for(
             self.first,
             request_url=request_url,
@@ -182,28 +175,21 @@ class _Job:
             token_encoding_name=encoding,
             **{"allow_urls": False, **asked},
         )
-        fitter = None
-        if self._side is not None:
-            fitter = Fitter(self._asking, self._side, encoding=encoding)
-        self._cuts = Cuts(self._lines, fitter)
+        self._cuts = Cuts(self._lines, self._asking, side, encoding)
 
     @contextlib.contextmanager
     def running(
         self, limits: tuple[Rate | None, Rate | None], max_attempts: int, level: int | str
-    ) -> Iterator[tuple[Run, Pump]]:
+    ) -> Iterator[Run]:
         """Start; the file is open and the log is heard while the block lasts."""
-        options = {"cooldown": COOLDOWN_SECONDS, **self._options}
+        options = {"streams": True, **self._options}
         with told(level), self._results:
-            run = start(
-                self._cuts,
-                self._asking,
-                max_requests_per_minute=limits[0],
-                max_tokens_per_minute=limits[1],
-                max_attempts=max_attempts,
-                streams=True,
-                **options,
-            )
-            yield run, Pump(run, self._results)
+            run = started(self._cuts, self._asking, limits, max_attempts, options)
+            pump = Pump(run, self._results)
+            try:
+                yield run
+            finally:
+                pump.join()
 
     def report(self, run: Run) -> FileReport:
         """Say how it ended."""

@@ -8,34 +8,11 @@ import threading
 from collections.abc import Iterator
 
 from llmnb import progress
-from llmnb.engine.telling import SILENT, requests_log
-from llmnb.errors import ConfigurationError
+from llmnb.engine.telling import SILENT, level_of, requests_log
 
 _lock = threading.Lock()
 _wanted: list[int] = []
 """Levels of the runs under way; the most talkative one holds for all."""
-
-
-def level_of(level: int | str) -> int:
-    """Return a logging level from a number, ``"INFO"`` or ``"logging.INFO"``.
-
-    Raises:
-        ConfigurationError: If it is neither.
-
-    Example:
-        >>> level_of("logging.WARNING"), level_of("20"), level_of(10)
-        (30, 20, 10)
-    """
-    if isinstance(level, int):
-        return level
-    name = level.removeprefix("logging.").upper()
-    number = int(name) if name.isdecimal() else logging.getLevelName(name)
-    if isinstance(number, int):
-        return number
-    raise ConfigurationError(
-        f"logging_level={level!r} is no level: "
-        "use 10 (DEBUG), 20 (INFO), 30 (WARNING) or 40 (ERROR)."
-    )
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,12 +14,13 @@ from llmnb.errors import ConfigurationError
 from llmnb.generation.asked import asking_for, options_in
 from llmnb.generation.lines import Line
 from llmnb.generation.logs import told
-from llmnb.generation.rows import row
 from llmnb.generation.window import Fitter, Side
+from llmnb.models.response_rows import ResponseRow, response_row
 from llmnb.options import checked
 from llmnb.progress import Bars
 from llmnb.rates import Rate
 from llmnb.records import secret
+from llmnb.running.asking import Asking
 from llmnb.running.start import start
 
 MAX_ATTEMPTS = 5
@@ -87,11 +89,10 @@ async def openai_parallel_generate(
     api_key = secret(api_key)
     checked({"progress": progress, "truncate": truncate})
     batch = _Batch(requests, request_url, api_key, token_encoding_name, truncate, options)
-    if batch.is_empty:
-        return []
-    with told(logging_level):
-        run = batch.start(max_requests_per_minute, max_tokens_per_minute, max_attempts)
-        await bars_of.aattend(run, bars=progress)
+    limits = (max_requests_per_minute, max_tokens_per_minute)
+    with batch.running(limits, max_attempts, logging_level) as run:
+        if run is not None:
+            await bars_of.aattend(run, bars=progress)
     return batch.rows(run)
 
 
@@ -113,11 +114,10 @@ def openai_parallel_generate_sync(
     api_key = secret(api_key)
     checked({"progress": progress, "truncate": truncate})
     batch = _Batch(requests, request_url, api_key, token_encoding_name, truncate, options)
-    if batch.is_empty:
-        return []
-    with told(logging_level):
-        run = batch.start(max_requests_per_minute, max_tokens_per_minute, max_attempts)
-        bars_of.attend(run, bars=progress)
+    limits = (max_requests_per_minute, max_tokens_per_minute)
+    with batch.running(limits, max_attempts, logging_level) as run:
+        if run is not None:
+            bars_of.attend(run, bars=progress)
     return batch.rows(run)
 
 
@@ -126,12 +126,14 @@ class Cuts:
 
     Args:
         requests: Requests, and what could not be read as one.
-        fitter: Cuts them; None leaves them as they are.
+        asking: Who is asked where a request does not say.
+        side: Which end of a text is left out; None leaves them as they are.
+        encoding: Encoding that counts tokens of models it has no better one for.
     """
 
-    def __init__(self, requests: Any, fitter: Fitter | None) -> None:
+    def __init__(self, requests: Any, asking: Asking, side: Side | None, encoding: str) -> None:
         self._requests = requests
-        self._fitter = fitter
+        self._fitter = None if side is None else Fitter(asking, side, encoding=encoding)
         self.count = 0
         """Requests that were cut."""
 
@@ -150,6 +152,32 @@ class Cuts:
             self.count += 1
             requests_log.warning("Request #%d is cut. %s", number, fitted.words)
             yield Line(dict(fitted.request)) if isinstance(request, Line) else fitted.request
+
+
+def started(
+    cuts: Cuts,
+    asking: Asking,
+    limits: tuple[Rate | None, Rate | None],
+    max_attempts: int,
+    options: dict[str, Any],
+) -> Run:
+    """Start a run with the pauses that batches want.
+
+    Args:
+        cuts: Requests.
+        asking: Who is asked where a request does not say.
+        limits: Requests and tokens a minute.
+        max_attempts: Attempts for a request that was unsent or surely unbilled.
+        options: Further options of the run.
+    """
+    return start(
+        cuts,
+        asking,
+        max_requests_per_minute=limits[0],
+        max_tokens_per_minute=limits[1],
+        max_attempts=max_attempts,
+        **{"cooldown": COOLDOWN_SECONDS, **options},
+    )
 
 
 class _Batch:
@@ -171,8 +199,7 @@ class _Batch:
             )
         asked, self._options = options_in(options, "openai_parallel_generate()")
         self._requests = list(requests)
-        self.is_empty = not self._requests
-        if self.is_empty:
+        if not self._requests:
             return  # there is nobody to ask, and no key to be missed
         mappings = (one for one in self._requests if isinstance(one, Mapping))
         self._asking = asking_for(
@@ -182,22 +209,26 @@ class _Batch:
             token_encoding_name=encoding,
             **asked,
         )
-        fitter = None if side is None else Fitter(self._asking, side, encoding=encoding)
-        self._cuts = Cuts(self._requests, fitter)
+        self._cuts = Cuts(self._requests, self._asking, side, encoding)
 
-    def start(self, requests: Rate | None, tokens: Rate | None, max_attempts: int) -> Run:
-        """Begin to ask."""
-        return start(
-            self._cuts,
-            self._asking,
-            max_requests_per_minute=requests,
-            max_tokens_per_minute=tokens,
-            max_attempts=max_attempts,
-            **{"cooldown": COOLDOWN_SECONDS, **self._options},
-        )
+    @contextlib.contextmanager
+    def running(
+        self, limits: tuple[Rate | None, Rate | None], max_attempts: int, level: int | str
+    ) -> Iterator[Run | None]:
+        """Start, where there is anything to ask; the log is heard while the block lasts."""
+        if not self._requests:
+            yield None
+            return
+        with told(level):
+            yield started(self._cuts, self._asking, limits, max_attempts, self._options)
 
-    def rows(self, run: Run) -> list[list[Any]]:
+    def rows(self, run: Run | None) -> list[ResponseRow]:
         """Return what came of it."""
+        if run is None:
+            return []
         pairs = zip(self._requests, run.result(), strict=True)
         with collector.calmed():
-            return [row(outcome, request) for request, outcome in pairs]
+            return [
+                response_row(request if outcome.tag is None else outcome.tag, outcome)
+                for request, outcome in pairs
+            ]

@@ -1,4 +1,4 @@
-"""Outcomes as rows: ``[request, response]``, with metadata behind where the request has any."""
+"""Outcomes as lines of a file: rows as JSON, the bytes as they came."""
 
 from __future__ import annotations
 
@@ -8,29 +8,11 @@ from typing import Any
 
 import orjson
 
-from llmnb.errors import LLMNBError, UnreadableFile
+from llmnb.errors import UnreadableFile
 from llmnb.generation.lines import Line
+from llmnb.models.response_rows import CALLERS_FIELDS, error_texts, without_callers_fields
 from llmnb.records import Outcome
 from llmnb.wire import json_bytes
-
-CALLERS_FIELDS = frozenset(("metadata", "api_provider", "url", "api_key"))
-"""What a request may say to llmnb alone; addresses and keys are in no row."""
-
-
-def row(outcome: Outcome, request: Any) -> list[Any]:
-    """Return a row as values.
-
-    Args:
-        outcome: What became of the request.
-        request: The request, where the outcome does not carry it.
-    """
-    asked = outcome.tag if outcome.tag is not None else request
-    response = _response(outcome)
-    if not isinstance(asked, Mapping):
-        return [asked, response]
-    shown = {name: value for name, value in asked.items() if name not in CALLERS_FIELDS}
-    metadata = asked.get("metadata")
-    return [shown, response, metadata] if metadata else [shown, response]
 
 
 def line(outcome: Outcome) -> bytes:
@@ -65,16 +47,6 @@ def refused_addresses(count: int) -> str | None:
     )
 
 
-def error_texts(error: LLMNBError | None) -> list[str]:
-    """Return what a failed row has in place of a response: a text for each attempt."""
-    if error is None:
-        return ["no answer"]
-    history = list(error.details.history)
-    if not history or history[-1] not in error.message:
-        return [*history, error.message]
-    return [*history[:-1], error.message]
-
-
 def _request(asked: Any) -> bytes:
     if isinstance(asked, Line):
         if asked.written is not None and CALLERS_FIELDS.isdisjoint(asked):
@@ -83,7 +55,7 @@ def _request(asked: Any) -> bytes:
         return orjson.dumps((asked.details.raw or b"").decode("utf-8", "replace"))
     if not isinstance(asked, Mapping):
         return _written(asked)
-    return _written({name: value for name, value in asked.items() if name not in CALLERS_FIELDS})
+    return _written(without_callers_fields(asked))
 
 
 def _written(value: Any) -> bytes:
@@ -92,9 +64,3 @@ def _written(value: Any) -> bytes:
         return json_bytes.write(value)
     except json_bytes.NotJSON:
         return json.dumps(value, default=str, separators=(",", ":")).encode()
-
-
-def _response(outcome: Outcome) -> Any:
-    if outcome.error is None and outcome.reply is not None:
-        return outcome.reply.body
-    return error_texts(outcome.error)

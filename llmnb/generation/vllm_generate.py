@@ -14,14 +14,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from llmnb.adapters import files, tiny_model, vllm
+from llmnb.adapters import files, tiny_model, tokens, vllm
 from llmnb.adapters.vllm import EngineSettings
 from llmnb.adapters.vllm_engine import Engine
 from llmnb.display import durations
 from llmnb.errors import ConfigurationError
 from llmnb.generation import vllm_truncation
 from llmnb.generation.vllm_logprobs import TokenLogprob, told, total
-from llmnb.generation.vllm_truncation import Cut, Side
+from llmnb.generation.vllm_truncation import SPARE_TOKENS, Cut, Side
 from llmnb.models.vllm_model import VLLMModel
 from llmnb.records import UnchosenLength
 
@@ -193,7 +193,7 @@ class ModelGenerator:
         doubtful = [
             place
             for place, text in enumerate(prompts)
-            if not text or vllm_truncation.may_overflow(text, rooms[place])
+            if not text or tokens.may_exceed(text, rooms[place] - SPARE_TOKENS)
         ]
         cuts = []
         counted = self.engine.encode([prompts[place] for place in doubtful])

@@ -37,18 +37,6 @@ class Cut:
         return self.tokens - self.kept
 
 
-def may_overflow(text: str, room: int) -> bool:
-    """Whether a text can have more tokens than there is room, as far as its length tells.
-
-    No token stands for less than one byte, so a text with fewer bytes need not be counted.
-
-    Example:
-        >>> may_overflow("short", 100), may_overflow("long " * 50, 100)
-        (False, True)
-    """
-    return len(text) * 4 + SPARE_TOKENS > room and len(text.encode()) + SPARE_TOKENS > room
-
-
 def kept(ids: Sequence[int], room: int, side: Side, *, first: int | None = None) -> list[int]:
     """Return as many tokens of a prompt as there is room.
 

@@ -7,12 +7,12 @@ request is never changed; a cut one is a copy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from llmnb.adapters import prices
-from llmnb.adapters.tokens import count_tokens, upper_bound
+from llmnb.adapters.tokens import count_tokens, longest, upper_bound
 from llmnb.errors import ConfigurationError
 from llmnb.generation.asked import provider_for
 from llmnb.generation.lines import Line
@@ -170,7 +170,9 @@ class _Cutter:
     def text(self, text: str, room: int, tokens: int, name: str) -> str:
         """Return the longest part of a text from its one end that fits."""
         keeps = _from_start if self._side == "end" else _from_end
-        kept = keeps(text, _most(len(text), lambda some: self.count(keeps(text, some)) <= room))
+        kept = keeps(
+            text, longest(len(text), tokens, room, lambda some: self.count(keeps(text, some)))
+        )
         end = "last" if self._side == "end" else "first"
         left_out = tokens - self.count(kept)
         self.cuts.append(
@@ -186,20 +188,3 @@ def _from_start(text: str, characters: int) -> str:
 
 def _from_end(text: str, characters: int) -> str:
     return text[len(text) - characters :]
-
-
-def _most(top: int, fits: Callable[[int], bool]) -> int:
-    """Return the largest number up to `top` that fits, by halving.
-
-    Example:
-        >>> _most(100, lambda number: number <= 37)
-        37
-    """
-    low, high = 0, top
-    while low < high:
-        middle = (low + high + 1) // 2
-        if fits(middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Unpack
 
-from llmnb import bridge
 from llmnb.chat.llm_model import asks_for_one
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError, LLMNBError
@@ -179,10 +178,7 @@ class LLM(EngineModel):
 
     def _generate(self, prompt: Prompt, **params: Any) -> str:
         """Block for the answer."""
-        run = self._start(prompt, params)
-        while not run.wait(bridge.SLICE_SECONDS):
-            pass
-        return _text(run.result()[0])
+        return _text(self._start(prompt, params).result()[0])
 
     async def _agenerate(self, prompt: Prompt, **params: Any) -> str:
         """Await the answer."""

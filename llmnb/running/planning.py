@@ -244,18 +244,7 @@ def plan(
         >>> found.rows, found.empty, found.merged, found.to_ask
         (3, 1, 1, 1)
     """
-    given = checked(
-        {
-            "project_name": project_name,
-            "cache_dir": cache_dir,
-            "share": share,
-            "use_cache": use_cache,
-            "max_requests_per_minute": max_requests_per_minute,
-            "max_tokens_per_minute": max_tokens_per_minute,
-            "max_concurrent_requests": max_concurrent_requests,
-            "budget_usd": budget_usd,
-        }
-    )
+    given = checked(locals())  # the arguments: there is nothing else yet
     preparer = Preparer(_unsigned(asking))
     first = preparer.default
     store = open_project(

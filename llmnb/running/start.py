@@ -95,26 +95,7 @@ def start(
     Raises:
         ConfigurationError: Before anything is sent.
     """
-    given = checked(
-        {
-            "project_name": project_name,
-            "cache_dir": cache_dir,
-            "share": share,
-            "use_cache": use_cache,
-            "max_requests_per_minute": max_requests_per_minute,
-            "max_tokens_per_minute": max_tokens_per_minute,
-            "max_concurrent_requests": max_concurrent_requests,
-            "max_rps": max_rps,
-            "burst": burst,
-            "max_attempts": max_attempts,
-            "max_wait": max_wait,
-            "cooldown": cooldown,
-            "time_limit": time_limit,
-            "hedge_after": hedge_after,
-            "budget_usd": budget_usd,
-            "good_finish": good_finish,
-        }
-    )
+    given = checked(locals())  # the arguments: there is nothing else yet
     preparer = Preparer(asking)
     GLOBAL_LIMITER.check()
     is_elsewhere = (

@@ -16,6 +16,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from llmnb.display.texts import mended_value
+
 MAX_DEPTH = 100
 """Levels of nesting that are read."""
 
@@ -138,7 +140,7 @@ def read(text: str) -> Any:
         raise NotRead(f"it is not JSON: {error}") from None
     if isinstance(document, (dict, list)) and _is_too_deep(text, document):
         raise TooDeep(f"the JSON document is nested more than {MAX_DEPTH} levels deep")
-    return _mended(document) if "\\u" in text or not text.isascii() else document
+    return mended_value(document) if "\\u" in text or not text.isascii() else document
 
 
 def _no_constant(name: str) -> Any:
@@ -177,15 +179,6 @@ def is_deeper(document: Any, levels: int) -> bool:
             if isinstance(inner, (dict, list))
         ]
     return True
-
-
-def _mended(document: Any) -> Any:
-    text = json.dumps(document, ensure_ascii=False)
-    try:
-        text.encode()
-        return document
-    except UnicodeEncodeError:
-        return json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
 
 
 # ------------------------------------------------------------------------- between words

@@ -11,13 +11,7 @@ from typing import Any
 
 import orjson
 
-from llmnb.errors import StoreError
-
 VERSION = 1
-
-
-class BadEntry(StoreError):
-    """A row of the store that llmnb has not written; it is never served."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,16 +66,13 @@ def encode(entry: Entry) -> bytes:
     return b"%b\n%b%b" % (head, entry.request, entry.raw)
 
 
-def decode(data: bytes, key: str, reused_from: str | None = None) -> Entry:
-    """Return an entry from its bytes.
+def decode(data: bytes, key: str, reused_from: str | None = None) -> Entry | None:
+    """Return an entry from its bytes; None where llmnb has not written them.
 
     Args:
         data: What `encode` has made.
         key: Key it was found under; an entry that says otherwise is not served.
         reused_from: Project it was found in, when not the own one.
-
-    Raises:
-        BadEntry: If llmnb has not written them.
     """
     end = data.find(b"\n")
     try:
@@ -94,7 +85,7 @@ def decode(data: bytes, key: str, reused_from: str | None = None) -> Entry:
             or head["key"] != key
             or len(data) != start + length + size
         ):
-            raise BadEntry("An entry of the store is not whole.")
+            return None
         return Entry(
             key=key,
             request=data[start : start + length],
@@ -112,4 +103,4 @@ def decode(data: bytes, key: str, reused_from: str | None = None) -> Entry:
             reused_from=reused_from,
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-        raise BadEntry("An entry of the store was not written by llmnb.") from None
+        return None

@@ -21,7 +21,7 @@ from llmnb.adapters.diskcache import FILE_NAME, Damaged, Database, salvage
 from llmnb.adapters.file_lock import locked
 from llmnb.errors import StoreError
 from llmnb.store import claims, hits, layout, names, spend
-from llmnb.store.entry import BadEntry, Entry, decode, encode
+from llmnb.store.entry import Entry, decode, encode
 from llmnb.store.keys import RenamedKey
 from llmnb.store.layout import Place
 from llmnb.store.writer import Job, writer
@@ -139,9 +139,10 @@ class ProjectStore:
             self._warn(f"Answers of project {owner or self.name!r} cannot be read: {error}")
             return
         for key, data in rows.items():
-            try:
-                found[key] = decode(data, key, owner)
-            except BadEntry:
+            entry = decode(data, key, owner)
+            if entry is not None:
+                found[key] = entry
+            else:
                 self._warn(
                     f"Project {owner or self.name!r} holds an entry that llmnb did not write; "
                     "it is not used."
@@ -339,12 +340,9 @@ class Databases:
         database = Database(place.folder)
         kept = 0
         for key, data in salvage(aside):
-            try:
-                decode(data, key)
-            except BadEntry:
-                continue
-            database.put_many([(key, data)])
-            kept += 1
+            if decode(data, key) is not None:
+                database.put_many([(key, data)])
+                kept += 1
         warnings.warn(
             f"{error} It is set aside as {aside.name}; {kept:,} answers were read and kept.",
             stacklevel=2,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from llmnb.errors import StoreError
 from llmnb.store import hits, layout, names, spend
-from llmnb.store.entry import BadEntry, Entry, decode
+from llmnb.store.entry import Entry, decode
 from llmnb.store.layout import Place
 from llmnb.store.project import databases
 
@@ -137,18 +137,25 @@ def _look(folder: Path) -> tuple[tuple[int, ...], ...]:
     return tuple(found)
 
 
-def each(place: Place) -> Iterator[Entry]:
-    """Yield a project's answers one by one, oldest first; what is not llmnb's is passed over."""
+def each(place: Place, keys: Sequence[str] | None = None) -> Iterator[Entry]:
+    """Yield a project's answers one by one; what is not there or not llmnb's is passed over.
+
+    Args:
+        place: The project.
+        keys: Those that are wanted, in this order; None: all of them, oldest first.
+    """
     database = databases.existing(place)
-    if database is None:
+    if database is None or keys == []:
         return
     try:
-        for key, data in database.items():
-            try:
-                entry = decode(data, key)
-            except BadEntry:
-                continue
-            yield entry
+        if keys is None:
+            rows: Iterable[tuple[str, bytes]] = database.items()
+        else:
+            stored = database.get_many(keys)
+            rows = ((key, stored[key]) for key in keys if key in stored)
+        for key, data in rows:
+            if (entry := decode(data, key)) is not None:
+                yield entry
     except StoreError as error:  # cleared or gone while it was read
         logger.debug("reading %s ended early: %s", place.name, error)
 
@@ -171,8 +178,13 @@ def entries(
 
 def keys(place: Place) -> set[str]:
     """Return the keys of a project's answers."""
+    return set(keys_in_order(place))
+
+
+def keys_in_order(place: Place) -> list[str]:
+    """Return the keys of a project's answers, oldest first."""
     database = databases.existing(place)
-    return set() if database is None else set(database.keys())
+    return [] if database is None else database.keys()
 
 
 def _text(entry: Entry) -> str:

@@ -7,9 +7,8 @@ import unicodedata
 from dataclasses import dataclass
 
 from llmnb.store import projects, reading
-from llmnb.store.entry import BadEntry, Entry, decode
+from llmnb.store.entry import Entry
 from llmnb.store.layout import Place
-from llmnb.store.project import databases
 
 PAGE = 20
 """Answers on one page."""
@@ -82,37 +81,20 @@ def find(place: Place, search: str = "", *, page: int = 0, size: int = PAGE) -> 
     """
     words = words_of(search)
     looked = patterns(words)
-    database = databases.existing(place)
-    every = [] if database is None else database.keys()
+    every = projects.keys_in_order(place)
     if words:
         keys = [entry.key for entry in projects.each(place) if _holds(entry, looked)]
     else:
         keys = every
     number = max(0, min(page, (len(keys) - 1) // size))
     wanted = keys[::-1][number * size : (number + 1) * size]
-    data = database.get_many(wanted) if database is not None and wanted else {}
-    matches = []
-    for key in wanted:
-        try:
-            entry = decode(data[key], key)
-        except (KeyError, BadEntry):  # cleared a moment ago, or not ours
-            continue
-        matches.append(_match(entry, looked))
-    return Page(
-        matches=tuple(matches), number=number, found=len(keys), answers=len(every), words=words
-    )
+    matches = tuple(_match(entry, looked) for entry in projects.each(place, wanted))
+    return Page(matches=matches, number=number, found=len(keys), answers=len(every), words=words)
 
 
 def one(place: Place, key: str) -> Entry | None:
     """Return one answer of a project, None where it is not there."""
-    database = databases.existing(place)
-    if database is None or not key.isascii():
-        return None
-    data = database.get_many([key]).get(key)
-    try:
-        return None if data is None else decode(data, key)
-    except BadEntry:
-        return None
+    return next(projects.each(place, [key]), None) if key.isascii() else None
 
 
 def _holds(entry: Entry, looked: list[re.Pattern[str]]) -> bool:

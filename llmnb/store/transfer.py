@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from llmnb.adapters import files
+from llmnb.display.texts import mended
 from llmnb.errors import UnreadableFile
 from llmnb.store import layout, projects, reading
 from llmnb.store.entry import Entry
@@ -85,18 +86,14 @@ def export_csv(place: Place, path: Path, *, lossless: bool = False) -> int:
 def _cell(entry: Entry, column: str) -> Any:
     match column:
         case "question":
-            return _encodable(reading.question(entry))
+            return mended(reading.question(entry))
         case "answer":
-            return _encodable(reading.answer(entry))
+            return mended(reading.answer(entry))
         case "created":
             return datetime.fromtimestamp(entry.created, UTC).isoformat(timespec="seconds")
         case "simulated":
             return "yes" if entry.simulated else ""
     return getattr(entry, column)
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _guarded(cell: Any) -> Any:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llmnb.display.texts import mended
 from llmnb.records import Delta
 from llmnb.wire import ends, json_bytes
 from llmnb.wire.anthropic_requests import ANSWER_TOOL
-from llmnb.wire.event_stream import EventAssembler, showable
+from llmnb.wire.event_stream import EventAssembler
 from llmnb.wire.openai_stream import Growing
 
 _MOST_BLOCKS = 4096
@@ -152,4 +153,4 @@ def _add(block: dict[str, Any], name: str, text: str) -> None:
 
 
 def _shown(text: Any) -> str:
-    return showable(text) if isinstance(text, str) else ""
+    return mended(text) if isinstance(text, str) else ""

@@ -168,17 +168,3 @@ class EventAssembler:
             "What came is kept with the error and is not used as an answer.",
             **kept,
         )
-
-
-def showable(text: str) -> str:
-    r"""Return a text that any display can encode; half a surrogate pair is shown as U+FFFD.
-
-    Example:
-        >>> showable("a\ud83d")
-        'a\ufffd'
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llmnb.display.texts import mended
 from llmnb.records import Delta
 from llmnb.wire import ends
-from llmnb.wire.event_stream import EventAssembler, showable
+from llmnb.wire.event_stream import EventAssembler
 from llmnb.wire.openai_replies import index_of
 from llmnb.wire.openai_stream import Growing
 
@@ -132,7 +133,7 @@ def _add_content(candidate: dict[str, Any], content: Mapping[str, Any]) -> Delta
             text += said
     if not (text or reasoning or is_progress):
         return None
-    return Delta(text=showable(text), reasoning=showable(reasoning))
+    return Delta(text=mended(text), reasoning=mended(reasoning))
 
 
 def _add_part(parts: list[dict[str, Any]], part: dict[str, Any]) -> None:

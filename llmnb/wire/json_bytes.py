@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from llmnb.display.texts import mended_value
+
 
 class NotJSON(ValueError):
     """Bytes that are no JSON document, or a value that cannot be written as one."""
@@ -41,14 +43,9 @@ def read(raw: bytes, *, mend: bool = True) -> Any:
     try:
         text = raw.decode("utf-8-sig")
         value = json.loads(text, parse_int=_integer)
-        return _mended(value) if mend and "\\u" in text else value
+        return mended_value(value) if mend and "\\u" in text else value
     except (ValueError, RecursionError):
         raise NotJSON(cause) from None
-
-
-def _mended(value: Any) -> Any:
-    text = json.dumps(value, ensure_ascii=False)
-    return json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
 
 
 def _integer(digits: str) -> int | float:

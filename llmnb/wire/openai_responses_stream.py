@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llmnb.display.texts import mended
 from llmnb.records import Delta
-from llmnb.wire.event_stream import EventAssembler, showable
+from llmnb.wire.event_stream import EventAssembler
 from llmnb.wire.openai_stream import Growing
 
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
@@ -144,13 +145,13 @@ class ResponseAssembler(EventAssembler):
         if not piece:
             return None
         if kind == "output_text" and item.get("phase") == COMMENTARY:
-            self._commentary.append(showable(piece))
+            self._commentary.append(mended(piece))
             return Delta(commentary=self._commentary[-1])
         if kind == "output_text":
-            return Delta(text=showable(piece))
+            return Delta(text=mended(piece))
         if kind == "refusal":
             return Delta()
-        return Delta(reasoning=self._gap(chunk, name, place) + showable(piece))
+        return Delta(reasoning=self._gap(chunk, name, place) + mended(piece))
 
     def _grow_item(self, chunk: Mapping[str, Any], field: str) -> Delta | None:
         item, piece = self._item(chunk), chunk.get("delta")

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from llmnb.display.texts import mended
 from llmnb.records import Delta
 from llmnb.wire import ends
-from llmnb.wire.event_stream import EventAssembler, showable
+from llmnb.wire.event_stream import EventAssembler
 from llmnb.wire.openai_replies import index_of
 
 _NOT_OF_THE_WHOLE = frozenset(("choices", "error", "object", "usage"))
@@ -112,7 +113,7 @@ class StreamAssembler(EventAssembler):
         delta = self._pieces.add(choice, piece)
         if delta is None or (delta.text.isascii() and delta.reasoning.isascii()):
             return delta
-        return Delta(text=showable(delta.text), reasoning=showable(delta.reasoning))
+        return Delta(text=mended(delta.text), reasoning=mended(delta.reasoning))
 
 
 def _extend(choice: dict[str, Any], logprobs: Mapping[str, Any]) -> None:

@@ -24,7 +24,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmnb.adapters import tokens
-from llmnb.adapters.tokens import TokenCount, count_tokens, fast_estimate, upper_bound
+from llmnb.adapters.tokens import (
+    TokenCount,
+    count_tokens,
+    fast_estimate,
+    longest,
+    may_exceed,
+    upper_bound,
+)
 from llmnb.errors import ConfigurationError
 
 QUESTION = {
@@ -499,3 +506,43 @@ def test_the_bytes_of_an_image_are_no_text():
     image = {"inlineData": {"mimeType": "image/png", "data": "a" * 1_000_000}}
 
     assert fast_estimate({"contents": [{"role": "user", "parts": [image]}]}) < 10_000
+
+
+@given(st.text(max_size=60), st.integers(0, 300))
+def test_a_text_that_surely_fits_need_not_be_counted(text, room):
+    """
+    With a token for every byte, the most there can be, it would still fit.
+    """
+    if not may_exceed(text, room):
+        assert len(text.encode()) <= room
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=200), st.data())
+def test_the_longest_part_that_fits_is_found_to_the_character(weights, data):
+    """
+    However unevenly tokens lie in a text; one character more would not fit.
+    """
+    total = sum(weights)
+    most = data.draw(st.integers(0, max(0, total - 1)))
+
+    found = longest(len(weights), total, most, lambda some: sum(weights[:some]))
+
+    assert sum(weights[:found]) <= most or total <= most
+    assert total <= most or sum(weights[: found + 1]) > most
+
+
+def test_the_search_for_what_fits_ends_early_where_nearly_all_is_used():
+    """
+    A part that is enough, or a number of counts, ends it.
+    """
+    counts = []
+
+    def count(some):
+        counts.append(some)
+        return some * some // 1_000
+
+    assert count(longest(10_000, 100_000, 50_000, count, enough=0.9)) >= 45_000
+    assert len(counts) < 6
+    counts.clear()
+    longest(10_000, 100_000, 50_000, count, tries=2)
+    assert len(counts) == 2

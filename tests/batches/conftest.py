@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import llmnb
-from llmnb.batches import pace
+from llmnb.batches import poller
 from llmnb.batches.run import BatchRun
 from llmnb.batches.start import start_batch
 from llmnb.running.asking import Asking
@@ -28,7 +28,7 @@ def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         found.append(seconds)
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(pace, "rest", rest)
+    monkeypatch.setattr(poller, "rest", rest)
     return found
 
 

@@ -15,7 +15,7 @@ from children import started
 import llmnb
 from llmnb import bridge
 from llmnb.batches import attaching, records, service
-from llmnb.batches.courier import couriers
+from llmnb.batches.poller import pollers
 from llmnb.batches.start import start_batch
 from llmnb.errors import ConfigurationError
 
@@ -34,11 +34,11 @@ def texts(run):
     return [one.text for one in run.result(30)]
 
 
-def forget_couriers():
+def forget_pollers():
     """Do as a new process would: nothing in memory knows of any batch."""
 
     async def clear():
-        known = couriers()
+        known = pollers()
         for one in list(known.values()):
             await one.close()
         known.clear()
@@ -85,7 +85,7 @@ def test_the_same_call_again_waits_for_the_same_batch(start, sim):
     assert [type(one.error).__name__ for one in first.result(30)] == ["Stopped", "Stopped"]
     assert first.run_id in first.failures()[0].error.message
     assert first.status().state == "stopped"
-    forget_couriers()
+    forget_pollers()
     second = start("b", "a", "c")
     sim.batches.script.polls = 0
     assert texts(second) == ["> b", "> a", "> c"]
@@ -130,7 +130,7 @@ def test_a_process_that_ends_says_nothing(asking, sim, cache):
 
 
 def test_a_step_that_breaks_at_the_end_is_no_error(start, sim, monkeypatch):
-    """A courier whose step ends in any error while the process ends is closed all the same."""
+    """A poller whose step ends in any error while the process ends is closed all the same."""
     sim.batches.script.polls = 10**9
 
     async def look(self, batch):
@@ -144,7 +144,7 @@ def test_a_step_that_breaks_at_the_end_is_no_error(start, sim, monkeypatch):
     run = start("a")
     while not run.status().in_flight:
         run.wait(0.01)
-    forget_couriers()
+    forget_pollers()
     with pytest.raises(RuntimeError):
         run.result(30)
 
@@ -165,7 +165,7 @@ def test_a_process_that_died_while_it_submitted(start, sim, moment):
     until_polled(sim, run)
     run.stop()
     run.wait(30)
-    forget_couriers()
+    forget_pollers()
     folder = records.root(Path(os.environ["LLMNB_CACHE_DIR"])) / run.run_id
     part = records.part_named(folder.parent, f"{run.run_id}/0")
     part.save(state="submitting", batch=None)
@@ -182,7 +182,7 @@ def test_an_attached_run_knows_cached_failed_and_wrong_rows(start, asking, sim):
     rows = [{"prompt": "a"}, {"prompt": "fail b"}, {"nothing": 1}, {"prompt": "c"}]
     run = start_batch(rows, asking)
     run.result(30)
-    forget_couriers()
+    forget_pollers()
     attached = llmnb.attach(run.run_id)
     again = attached.result(30)
     assert [one.text for one in again] == ["> a", None, None, "> c"]
@@ -214,14 +214,14 @@ def test_a_strangers_batch_is_not_taken_for_ours_twice(start, sim, cache):
     until_polled(sim, run)
     run.stop()
     run.wait(30)
-    forget_couriers()
+    forget_pollers()
     part = records.part_named(cache / records.FOLDER, f"{run.run_id}/0")
     [batch] = sim.batches.batches.values()
     batch.requests = [("somebody-else", *batch.requests[0][1:])]
     part.save(state="submitted", batch=batch.name)
     sim.batches.script.polls = 0
     assert "not ours" in str(llmnb.attach(run.run_id).result(30)[0].error)
-    forget_couriers()
+    forget_pollers()
     batch.metadata = None
     assert texts(llmnb.attach(run.run_id)) == ["> a"]
     assert len(sim.batches.batches) == 2
@@ -255,7 +255,7 @@ def test_a_batch_that_the_provider_does_not_know(start, sim, cache, days):
     until_polled(sim, run)
     run.stop()
     run.wait(30)
-    forget_couriers()
+    forget_pollers()
     part = records.part_named(cache / records.FOLDER, f"{run.run_id}/0")
     part.save(since=part.standing.since - days * 86400)
     sim.batches.batches.clear()
@@ -266,7 +266,7 @@ def test_a_batch_that_the_provider_does_not_know(start, sim, cache, days):
     assert is_open == (days == 1)
     if is_open:
         attaching.forget(run.run_id, even_if_open=True)
-        forget_couriers()
+        forget_pollers()
     assert texts(start("a")) == ["> a"]
 
 
@@ -287,12 +287,12 @@ def test_the_key_of_a_provider_never_goes_to_a_strangers_address(asking, sim, ca
     until_polled(sim, run)
     run.stop()
     run.wait(30)
-    forget_couriers()
+    forget_pollers()
     for name in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     sim.batches.script.polls = 0
     if asking.model.startswith("openai"):
         again = llmnb.attach(run.run_id)
         assert type(again.result(30)[0].error).__name__ == "AuthenticationError"
-        forget_couriers()
+        forget_pollers()
     assert texts(llmnb.attach(run.run_id, api_key="k-1")) == ["> a"]

@@ -187,7 +187,7 @@ def test_half_a_character_in_an_answer_is_written(tmp_path):
     with Writer(path, ["text", "said"]) as writer:
         writer.write_group(group, {"said": ["\ud800"]})
 
-    assert read(path)["said"].to_pylist() == ["\ufffd" * 3]
+    assert read(path)["said"].to_pylist() == ["\ufffd"]
 
 
 # ------------------------------------------------------------------- processes of their own

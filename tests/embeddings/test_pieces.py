@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from llmnb.adapters.tokens import count_tokens
 from llmnb.embeddings.batches import Packer, Text
-from llmnb.embeddings.shelf import portions
-from llmnb.embeddings.truncating import cut
+from llmnb.embeddings.store_adapter import portions
+from llmnb.embeddings.truncation import cut
 
 sizes = st.lists(st.integers(0, 50), max_size=40)
 

@@ -23,6 +23,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmnb.errors import InputError
+from llmnb.frames import polars_columns
+from llmnb.frames.answers import column
 from llmnb.frames.columns import Columns
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.polars_source import PolarsSource
@@ -189,3 +191,16 @@ def test_the_json_of_a_cell_says_what_the_cell_holds(cell):
     text = cell_text(cell)
 
     assert json.loads(text) == json.loads(json.dumps(cell), parse_constant=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"), [("a\ud83d", "a\ufffd"), ("\ud83d\ude00", "\U0001f600")]
+)
+def test_half_a_character_in_an_answer_is_one_mark_in_every_library(answer, text):
+    """
+    Two halves side by side are the character.
+    """
+    of_pandas = column([answer, None], "string", pd.RangeIndex(2), "said")
+    of_polars = polars_columns.column_of([answer, None], pl.String(), "said")
+
+    assert of_pandas.tolist()[0] == of_polars.to_list()[0] == text

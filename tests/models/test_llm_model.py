@@ -8,8 +8,7 @@ import threading
 import pydantic
 import pytest
 
-from llmnb import LLMModel, LLMResult, Message
-from llmnb.chat.blocking import blocking
+from llmnb import LLMModel, LLMResult, Message, bridge
 from llmnb.errors import ConfigurationError, LLMNBError, SchemaMismatch
 
 
@@ -193,14 +192,13 @@ async def test_what_a_coroutine_raises_comes_out_of_blocking():
         raise TimeoutError("its own")
 
     with pytest.raises(TimeoutError, match="its own"):
-        blocking(late)
+        bridge.block(late)
 
 
 def test_blocking_on_llmnbs_own_loop_is_refused():
     """
     It would wait for itself; the error says what to do.
     """
-    from llmnb import bridge
 
     async def block():
         return Scripted().call_single_sync("Hi")

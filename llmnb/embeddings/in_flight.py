@@ -1,4 +1,4 @@
-"""Texts on their way at this moment: whoever wants one of them waits instead of buying it too.
+"""Texts that are being asked for: an embedding that wants one of them waits for its vector.
 
 Everything here happens on the loop thread.
 """
@@ -18,36 +18,36 @@ DROP_SECONDS = 0.5
 """A dropped request's texts may be asked for again after this: what had come is saved by then."""
 
 
-class Airborne:
+class Registry:
     """The keys of all texts that some embedding of this process is asking for."""
 
     def __init__(self) -> None:
-        self._flying: dict[str, asyncio.Event] = {}
+        self._events: dict[str, asyncio.Event] = {}
 
     def __len__(self) -> int:
-        return len(self._flying)
+        return len(self._events)
 
-    def take_off(self, key: str) -> bool:
+    def add(self, key: str) -> bool:
         """Claim a text; False where somebody else is asking for it."""
-        if key in self._flying:
+        if key in self._events:
             return False
-        self._flying[key] = asyncio.Event()
+        self._events[key] = asyncio.Event()
         return True
 
-    def land(self, key: str) -> None:
+    def remove(self, key: str) -> None:
         """Give a text up, bought and kept or not."""
-        if (event := self._flying.pop(key, None)) is not None:
+        if (event := self._events.pop(key, None)) is not None:
             event.set()
 
-    async def landed(self, keys: Iterable[str]) -> None:
+    async def until_gone(self, keys: Iterable[str]) -> None:
         """Wait until nobody asks for any of these texts."""
-        for event in [self._flying[key] for key in keys if key in self._flying]:
+        for event in [self._events[key] for key in keys if key in self._events]:
             await event.wait()
 
 
-def airborne() -> Airborne:
-    """Return this process's; call it on the loop thread."""
-    return bridge.per_loop("texts to embed", Airborne)
+def in_flight() -> Registry:
+    """Return the registry of this process; call it on the loop thread."""
+    return bridge.per_loop("texts to embed", Registry)
 
 
 class Claims:
@@ -62,20 +62,20 @@ class Claims:
         self._waits_no_more = False
         """Whether it has waited long enough for other processes."""
 
-        self._held: set[str] = set()
-        self._flying: set[str] = set()
+        self._claimed: set[str] = set()
+        self._draining: set[str] = set()
         """Those whose request was in flight at a stop."""
 
         self._is_dropped = False
 
     def take(self, key: str) -> bool:
         """Claim a text; False where somebody else is asking for it."""
-        if not airborne().take_off(key):
+        if not in_flight().add(key):
             return False
         if self._between is not None and not self._between.take(key) and not self._waits_no_more:
-            airborne().land(key)
+            in_flight().remove(key)
             return False
-        self._held.add(key)
+        self._claimed.add(key)
         return True
 
     def enter(self) -> None:
@@ -91,7 +91,7 @@ class Claims:
     async def until_free(self, keys: Iterable[str]) -> None:
         """Wait until nobody asks for any of these texts, or only a process that stands still."""
         keys = list(keys)
-        await airborne().landed(keys)
+        await in_flight().until_gone(keys)
         for key in keys:
             since = Clock.monotonic()
             while self._is_taken_elsewhere(key):
@@ -107,20 +107,20 @@ class Claims:
 
     def give_back(self, key: str) -> None:
         """Let others ask for a text: it is kept, or was not to be had."""
-        for mine in (self._held, self._flying):
+        for mine in (self._claimed, self._draining):
             if key in mine:
                 mine.remove(key)
                 self._let_others_ask(key)
 
     def give_all_back(self) -> None:
         """Let others ask for everything that is not in flight."""
-        self._land(self._held)
+        self._release(self._claimed)
 
-    def leave_flying(self, keys: Iterable[str]) -> None:
+    def drain(self, keys: Iterable[str]) -> None:
         """Hold texts as long as the answer to a request in flight may still come."""
-        flying = self._held.intersection(keys)
-        self._held -= flying
-        self._flying |= flying
+        sent = self._claimed.intersection(keys)
+        self._claimed -= sent
+        self._draining |= sent
         self._let_go(DROP_SECONDS if self._is_dropped else DRAIN_SECONDS)
 
     def drop(self) -> None:
@@ -129,9 +129,9 @@ class Claims:
         self._let_go(DROP_SECONDS)
 
     def _let_go(self, seconds: float) -> None:
-        asyncio.get_running_loop().call_later(seconds, self._land, self._flying)
+        asyncio.get_running_loop().call_later(seconds, self._release, self._draining)
 
-    def _land(self, keys: set[str]) -> None:
+    def _release(self, keys: set[str]) -> None:
         for key in keys:
             self._let_others_ask(key)
         keys.clear()
@@ -139,4 +139,4 @@ class Claims:
     def _let_others_ask(self, key: str) -> None:
         if self._between is not None:
             self._between.release(key)
-        airborne().land(key)
+        in_flight().remove(key)

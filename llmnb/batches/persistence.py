@@ -34,8 +34,8 @@ class Kept:
     """Results that came a second time."""
 
 
-class PartKeeper:
-    """Takes the results of one part, in whatever order and however often they come.
+class ResultWriter:
+    """Save the results of one part, in whatever order and however often they come.
 
     Args:
         part: The part; its lines say which ids were given.

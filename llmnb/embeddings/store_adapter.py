@@ -23,7 +23,7 @@ from llmnb.store.entry import Entry
 from llmnb.store.project import ProjectStore
 
 
-class Shelf:
+class StoreAdapter:
     """A project's store as a run of batches sees it.
 
     Args:

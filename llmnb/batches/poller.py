@@ -1,6 +1,6 @@
 """One part on its way: submitted once, asked after gently, its results saved.
 
-A courier lives on the loop thread; all runs of the process that wait for the same
+A `BatchPoller` lives on the loop thread; all runs of the process that wait for the same
 part share one. Every step is written down before it is taken, so that another
 process, or this one tomorrow, goes on where it ended.
 """
@@ -15,8 +15,8 @@ from typing import TypeVar
 
 from llmnb import bridge
 from llmnb.adapters.file_lock import locked
-from llmnb.batches import pace, records
-from llmnb.batches.keeping import PartKeeper
+from llmnb.batches import records
+from llmnb.batches.persistence import ResultWriter
 from llmnb.batches.records import Failed, Part, Record
 from llmnb.batches.service import Service
 from llmnb.engine.status import Clock
@@ -41,6 +41,12 @@ T = TypeVar("T")
 _LONGEST_KEPT = 7 * 86400.0
 """Seconds after which a batch that the provider does not know is taken for deleted."""
 
+FIRST_SECONDS = 5.0
+LONGEST_SECONDS = 60.0
+_GROWTH = 1.5
+"""Seconds before a provider is asked how far a batch is: the first time, at most, and how they
+grow."""
+
 ATTEMPTS = 5
 """Attempts to submit a part whose fate is known each time."""
 
@@ -51,8 +57,34 @@ _PASSING = (Unsent, MaybeBilled, ProviderError, FlowControl, BadReply)
 """Errors of a question that is asked again."""
 
 
-class Courier:
-    """Carries one part through.
+def wait_before(poll: int, retry_after: float | None = None) -> float:
+    """Return the seconds before the n-th question, from 0.
+
+    Args:
+        poll: Questions so far.
+        retry_after: What the provider asked for; never asked earlier than that.
+
+    Example:
+        >>> [wait_before(poll) for poll in (0, 1, 2, 30)]
+        [5.0, 7.5, 11.25, 60.0]
+        >>> wait_before(0, 120.0)
+        120.0
+    """
+    own = min(LONGEST_SECONDS, FIRST_SECONDS * _GROWTH ** min(poll, 20))
+    return own if retry_after is None else max(own, retry_after)
+
+
+async def rest(seconds: float, until: asyncio.Event) -> None:
+    """Wait so long, or until the event comes; tests put their own in its place."""
+    try:
+        async with asyncio.timeout(seconds):
+            await until.wait()
+    except TimeoutError:
+        pass
+
+
+class BatchPoller:
+    """Submit one part, ask the provider how far it is, and save its results.
 
     Args:
         part: The part.
@@ -81,7 +113,7 @@ class Courier:
 
         self.on_change: list[Callable[[], None]] = []
 
-    # ------------------------------------------------------------------- its guests
+    # ------------------------------------------------------------------- its waiters
 
     async def wait(self) -> None:
         """Return when nothing more will come, or it cannot go on; `leave` ends it earlier."""
@@ -117,7 +149,7 @@ class Courier:
         if self.part.standing.batch is not None and self.part.is_open:
             await self._service.withdraw(self.part.standing.batch)
 
-    # --------------------------------------------------------------------- the way
+    # -------------------------------------------------------------------- its steps
 
     async def _carry(self) -> None:
         try:
@@ -141,7 +173,7 @@ class Courier:
             self.part.load()
             if self.part.standing.state == "submitting":
                 # Whoever submitted it may have died a moment ago: lists are not at once up to date.
-                await pace.rest(pace.FIRST_SECONDS, self._left)
+                await rest(FIRST_SECONDS, self._left)
                 if await self._found():
                     return
             if self.part.standing.state not in ("prepared", "submitting"):
@@ -171,11 +203,11 @@ class Courier:
         """Decide about a submission that failed; returns True where nothing is left to do."""
         if isinstance(error, _DOUBTFUL):
             # It may have arrived: it is looked for, after a while, before it is sent again.
-            await pace.rest(pace.wait_before(attempt, error.details.retry_after), self._left)
+            await rest(wait_before(attempt, error.details.retry_after), self._left)
             return await self._found()
         self.part.save(state="prepared")
         if isinstance(error, (FlowControl, Unsent)):
-            await pace.rest(pace.wait_before(attempt, error.details.retry_after), self._left)
+            await rest(wait_before(attempt, error.details.retry_after), self._left)
             return False
         self._refused(error)
         return True
@@ -215,31 +247,31 @@ class Courier:
             if standing.state == "ended":
                 await self._keep(standing)
                 return
-            await pace.rest(pace.wait_before(poll), self._left)
+            await rest(wait_before(poll), self._left)
             poll += 1
 
     async def _keep(self, standing: Standing) -> None:
-        keeper = PartKeeper(self.part, self.record, self._target, self._store)
+        writer = ResultWriter(self.part, self.record, self._target, self._store)
         self.part.load()
         if not self.part.is_open:  # another process was quicker
             return
-        await asyncio.to_thread(keeper.read_requests)
+        await asyncio.to_thread(writer.read_requests)
 
         async def fetch() -> bool:
             async for raw, results in self._service.results(standing):
-                await keeper.take(raw, results)
+                await writer.take(raw, results)
             return True
 
         if await self._patiently(fetch) is None:
             return
-        if not keeper.is_ours:
+        if not writer.is_ours:
             others = [*self.part.standing.strangers, standing.name]
             self.part.save(state="submitting", batch=None, strangers=others)
             raise ProviderError(
                 f"The results of batch {standing.name} bear none of our ids, so it is not ours. "
                 "Attach to the run again to look for the right one."
             )
-        kept = keeper.finish()
+        kept = writer.finish()
         self.part.close("kept", kept.failed, words=standing.words)
         logger.info(
             "Batch %s: %d answers kept, %d requests without one.",
@@ -262,7 +294,7 @@ class Courier:
         self.part.close("refused", failed, words=error.message, kind=kind)
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T | None:
-        """Ask until there is an answer; None where everybody has left."""
+        """Ask until there is an answer; return None once no run waits any more."""
         poll = 0
         while not self._left.is_set():
             try:
@@ -271,7 +303,7 @@ class Courier:
                 return found
             except _PASSING as error:
                 self.error = error
-                await pace.rest(pace.wait_before(poll, error.details.retry_after), self._left)
+                await rest(wait_before(poll, error.details.retry_after), self._left)
                 poll += 1
         return None
 
@@ -288,7 +320,7 @@ class Courier:
                 except StoreError:
                     if self._left.is_set():
                         raise
-                    await pace.rest(pace.wait_before(poll), self._left)
+                    await rest(wait_before(poll), self._left)
                     poll += 1
             yield
 
@@ -314,11 +346,11 @@ def _names_of_others(part: Part) -> set[str]:
     return found
 
 
-def couriers() -> dict[str, Courier]:
-    """Return the couriers of this process by the name of their part; call it on the loop."""
+def pollers() -> dict[str, BatchPoller]:
+    """Return the pollers of this process by the name of their part; call it on the loop."""
 
-    async def close(known: dict[str, Courier]) -> None:
-        for courier in list(known.values()):
-            await courier.close()
+    async def close(known: dict[str, BatchPoller]) -> None:
+        for poller in list(known.values()):
+            await poller.close()
 
-    return bridge.per_loop("batches.couriers", dict[str, Courier], close)
+    return bridge.per_loop("batches.pollers", dict[str, BatchPoller], close)

@@ -6,11 +6,17 @@ from llmnb.adapters import prices, tokens
 from llmnb.embeddings import known
 from llmnb.embeddings.batches import Text
 from llmnb.embeddings.order import Order
-from llmnb.embeddings.truncating import cut
 from llmnb.targets.target import HTTPTarget
 
 _SHORT = 256
 """Characters below which no model's limit is worth being looked for."""
+
+_TRIES = 12
+_NEAR = 0.98
+"""A cut that keeps this part of what is allowed is good enough."""
+
+_ESTIMATED = 0.9
+"""Where tokens are only estimated, so much of what is allowed is used."""
 
 
 class Trimmer:
@@ -52,3 +58,41 @@ class Trimmer:
         if found is not None and found.most_tokens is not None:
             return found.most_tokens
         return prices.context_window(self._target.row.name, self._target.model)
+
+
+def cut(
+    text: str, most_tokens: int, *, model: str | None = None, encoding: str = "cl100k_base"
+) -> tuple[str, int] | None:
+    """Return the beginning of a text that is too long, and how many tokens the whole has.
+
+    Args:
+        text: The text.
+        most_tokens: Tokens that the model reads.
+        model: Whose tokens are meant.
+        encoding: How they are counted where that is not known of the model.
+
+    Returns:
+        None where the text is short enough. The same text gives the same cut.
+
+    Example:
+        >>> cut("a short one", 100) is None
+        True
+        >>> beginning, tokens = cut("word " * 100, 10)
+        >>> 5 <= len(beginning.split()) <= 10, tokens > 90
+        (True, True)
+    """
+    if not tokens.may_exceed(text, most_tokens):
+        return None
+    counted = tokens.count_tokens(text, encoding, model)
+    most = most_tokens if not counted.is_estimate else max(1, int(most_tokens * _ESTIMATED))
+    if counted.tokens <= most:
+        return None
+    characters = tokens.longest(
+        len(text),
+        counted.tokens,
+        most,
+        lambda some: tokens.count_tokens(text[:some], encoding, model).tokens,
+        enough=_NEAR,
+        tries=_TRIES,
+    )
+    return text[: max(1, characters)], counted.tokens

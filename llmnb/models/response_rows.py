@@ -1,0 +1,50 @@
+"""Outcomes as rows: ``[request, response]``, with metadata behind where the request has any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmnb.errors import LLMNBError
+from llmnb.records import Outcome
+
+CALLERS_FIELDS = frozenset(("metadata", "api_provider", "url", "api_key"))
+"""What a request may say to llmnb alone; addresses and keys are in no row."""
+
+ResponseRow = list[Any]
+"""``[request, response]`` or ``[request, response, metadata]``."""
+
+
+def response_row(request: Any, outcome: Outcome) -> ResponseRow:
+    """Return a request with its response, without the address and the key.
+
+    Args:
+        request: The request; what is no mapping stands in the row as it is.
+        outcome: What became of it.
+    """
+    if outcome.error is None and outcome.reply is not None:
+        response: Any = outcome.reply.body
+    else:
+        response = error_texts(outcome.error)
+    if type(request) is not dict and not isinstance(request, Mapping):
+        return [request, response]
+    if CALLERS_FIELDS.isdisjoint(request):
+        return [dict(request), response]
+    row = [without_callers_fields(request), response]
+    metadata = request.get("metadata")
+    return [*row, metadata] if metadata else row
+
+
+def without_callers_fields(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a request that holds what is sent only."""
+    return {name: value for name, value in request.items() if name not in CALLERS_FIELDS}
+
+
+def error_texts(error: LLMNBError | None) -> list[str]:
+    """Return what a failed row has in place of a response: a text for each attempt."""
+    if error is None:
+        return ["no answer"]
+    history = list(error.details.history)
+    if not history or history[-1] not in error.message:
+        return [*history, error.message]
+    return [*history[:-1], error.message]
