@@ -1,7 +1,7 @@
 """The simulated provider's files and batches, OpenAI's and Anthropic's, with a script of faults.
 
 A batch makes one step each time it is asked after, so that no test waits for a
-clock. Every request of it goes through the same desk as a live one: the ledger
+clock. Every request of it goes through the same request handler as a live one: the ledger
 has a row for each, at half the price.
 """
 
@@ -20,7 +20,7 @@ from llmnb.testing.anthropic_house import ANTHROPIC
 from llmnb.testing.house import OPENAI, StatusAndBody
 
 if TYPE_CHECKING:
-    from llmnb.testing.desk import Desk, Headers, Plan
+    from llmnb.testing.request_handler import Headers, Plan, RequestHandler
 
 PRICE_FACTOR = 0.5
 """What a request in a batch costs, as a part of the price."""
@@ -90,11 +90,11 @@ class Batches:
     """The batches of one simulated provider.
 
     Args:
-        desk: Who answers single requests.
+        handler: Who answers single requests.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, handler: RequestHandler) -> None:
+        self._handler = handler
         self.script = BatchScript()
         self.batches: dict[str, SimulatedBatch] = {}
         """Every batch that was made, by its name."""
@@ -111,7 +111,7 @@ class Batches:
             return None
         is_openai = not path[:place].endswith("/messages")
         parts = path[place + 1 :].split("/")
-        if not self._desk.is_accepted(headers):
+        if not self._handler.is_accepted(headers):
             return self._error((OPENAI if is_openai else ANTHROPIC).wrong_key())
         if parts[0] == "files":
             return self._file(method, parts, raw)
@@ -172,7 +172,7 @@ class Batches:
         plan = self._json(self._shown(batch))
         if self.script.lost_replies:
             self.script.lost_replies -= 1
-            return self._desk.lost(plan)
+            return self._handler.lost(plan)
         return plan
 
     def _look(self, batch: SimulatedBatch) -> Plan:
@@ -210,8 +210,8 @@ class Batches:
                 kind = "cancelled" if is_cancelled else "expired"
                 errors.append(_undone(batch.is_openai, name, kind))
                 continue
-            plan = self._desk.receive("POST", path, batch.headers, _dumps(body))
-            self._desk.close(plan, price_factor=PRICE_FACTOR)
+            plan = self._handler.receive("POST", path, batch.headers, _dumps(body))
+            self._handler.close(plan, price_factor=PRICE_FACTOR)
             is_good = plan.status == 200
             line = _line(batch.is_openai, name, plan.status, plan.body)
             (lines if is_good else errors).append(line)
@@ -267,13 +267,13 @@ class Batches:
         return self._page(orjson.dumps(value))
 
     def _page(self, body: bytes) -> Plan:
-        return self._desk.page(200, body)
+        return self._handler.page(200, body)
 
     def _error(self, error: StatusAndBody) -> Plan:
-        return self._desk.page(*error)
+        return self._handler.page(*error)
 
     def _failure(self, status: int) -> Plan:
-        plan = self._desk.page(status, error_bodies.error_reply(status)[0])
+        plan = self._handler.page(status, error_bodies.error_reply(status)[0])
         if self.script.retry_after is not None:
             plan.headers["retry-after"] = str(self.script.retry_after)
         return plan

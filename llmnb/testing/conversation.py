@@ -10,10 +10,10 @@ import asyncio
 import gzip
 from typing import Protocol
 
-from llmnb.testing.desk import Desk, Plan
 from llmnb.testing.events import made_awkward
 from llmnb.testing.faults import Break, Drip, Garble, Raw
 from llmnb.testing.gate import Gate
+from llmnb.testing.request_handler import Plan, RequestHandler
 
 SIMULATED_HEADER = ("x-llmnb-simulated", "1")
 """Stands on every reply, so that records can be marked."""
@@ -44,13 +44,13 @@ class Wire(Protocol):
         """Close the connection once everything written has left."""
 
 
-async def play(plan: Plan, wire: Wire, desk: Desk, gate: Gate) -> None:
+async def play(plan: Plan, wire: Wire, handler: RequestHandler, gate: Gate) -> None:
     """Carry out a plan.
 
     Args:
         plan: What to do.
         wire: Where to do it.
-        desk: Who enters in the ledger how it ended.
+        handler: Who enters in the ledger how it ended.
         gate: What may hold the reply back.
 
     Raises:
@@ -61,54 +61,54 @@ async def play(plan: Plan, wire: Wire, desk: Desk, gate: Gate) -> None:
             await gate.passage(plan.request)
         if plan.delay > 0:
             await asyncio.sleep(plan.delay)
-        await _perform(plan, wire, desk)
+        await _perform(plan, wire, handler)
     except (asyncio.CancelledError, ConnectionError):
-        desk.leave(plan)
+        handler.leave(plan)
         raise
     except Exception as error:
         # A function that the test gave (hold's `where`) failed: the test hears of it.
-        desk.errors.append(error)
-        desk.leave(plan)
+        handler.errors.append(error)
+        handler.leave(plan)
         wire.reset()
         raise ConnectionResetError("the simulated provider failed") from error
 
 
-async def _perform(plan: Plan, wire: Wire, desk: Desk) -> None:
+async def _perform(plan: Plan, wire: Wire, handler: RequestHandler) -> None:
     fault = plan.fault
     if isinstance(fault, Raw):
         wire.raw(fault.data)
-        await _part(wire, desk, plan, fault.then)
+        await _part(wire, handler, plan, fault.then)
     elif isinstance(fault, Break):
-        await _break_off(plan, wire, desk, fault)
+        await _break_off(plan, wire, handler, fault)
     elif isinstance(fault, Drip):
-        await _drip(plan, wire, desk, fault.seconds_per_byte)
+        await _drip(plan, wire, handler, fault.seconds_per_byte)
     elif isinstance(fault, Garble):
-        await _garbled(plan, wire, desk, fault)
+        await _garbled(plan, wire, handler, fault)
     elif plan.stream is not None:
-        await _stream(plan, wire, desk)
+        await _stream(plan, wire, handler)
     else:
-        desk.close(plan)
+        handler.close(plan)
         await wire.reply(plan, plan.body)
 
 
-async def _stream(plan: Plan, wire: Wire, desk: Desk) -> None:
+async def _stream(plan: Plan, wire: Wire, handler: RequestHandler) -> None:
     """Send a stream at the pace that the provider is set to."""
     stream = plan.stream
     assert stream is not None
     if plan.pace is None:
-        desk.close(plan)
+        handler.close(plan)
         await wire.begin(plan, None)
         await wire.write(stream.whole())
     else:
         await wire.begin(plan, None)
         plan.has_begun = True
-        await _tokens(plan, wire, desk, len(stream.pieces))
-        desk.close(plan)
+        await _tokens(plan, wire, handler, len(stream.pieces))
+        handler.close(plan)
         await wire.write(stream.ending)
     await wire.end()
 
 
-async def _tokens(plan: Plan, wire: Wire, desk: Desk, count: int) -> None:
+async def _tokens(plan: Plan, wire: Wire, handler: RequestHandler, count: int) -> None:
     """Send the opening and the first so many tokens, each when it is due."""
     stream = plan.stream
     assert stream is not None
@@ -129,7 +129,7 @@ async def _tokens(plan: Plan, wire: Wire, desk: Desk, count: int) -> None:
         plan.sent_tokens = due
 
 
-async def _break_off(plan: Plan, wire: Wire, desk: Desk, fault: Break) -> None:
+async def _break_off(plan: Plan, wire: Wire, handler: RequestHandler, fault: Break) -> None:
     if fault.at != "before":
         await wire.begin(plan, None if plan.stream else len(plan.body))
         plan.has_begun = True
@@ -137,20 +137,20 @@ async def _break_off(plan: Plan, wire: Wire, desk: Desk, fault: Break) -> None:
         if plan.stream is not None:
             pieces = len(plan.stream.pieces)
             after = pieces // 2 if fault.after is None else min(fault.after, pieces)
-            await _tokens(plan, wire, desk, after)
+            await _tokens(plan, wire, handler, after)
         else:
             await wire.write(plan.body[: len(plan.body) // 2])
     then: str = fault.then
     if then in ("end", "error") and (plan.stream is None or fault.at != "body"):
         then = "close"  # a body of announced length cannot end properly before its end
-    await _part(wire, desk, plan, then)
+    await _part(wire, handler, plan, then)
 
 
-async def _part(wire: Wire, desk: Desk, plan: Plan, then: str) -> None:
+async def _part(wire: Wire, handler: RequestHandler, plan: Plan, then: str) -> None:
     """Do what follows where a reply breaks off."""
     if then == "stall":
         await asyncio.get_running_loop().create_future()  # until the client leaves
-    desk.close(plan)
+    handler.close(plan)
     if then == "reset":
         wire.reset()
     elif then == "close":
@@ -162,21 +162,21 @@ async def _part(wire: Wire, desk: Desk, plan: Plan, then: str) -> None:
         await wire.end()
 
 
-async def _drip(plan: Plan, wire: Wire, desk: Desk, seconds_per_byte: float) -> None:
+async def _drip(plan: Plan, wire: Wire, handler: RequestHandler, seconds_per_byte: float) -> None:
     body = plan.body if plan.stream is None else plan.stream.whole()
     await wire.begin(plan, len(body))
     plan.has_begun = True
     for place in range(len(body)):
         if place == len(body) - 1:
-            desk.close(plan)
+            handler.close(plan)
         await wire.write(body[place : place + 1])
         await asyncio.sleep(seconds_per_byte)
     await wire.end()
 
 
-async def _garbled(plan: Plan, wire: Wire, desk: Desk, fault: Garble) -> None:
+async def _garbled(plan: Plan, wire: Wire, handler: RequestHandler, fault: Garble) -> None:
     body = plan.body if plan.stream is None else plan.stream.whole()
-    desk.close(plan)
+    handler.close(plan)
     if fault.how == "awkward stream":
         if plan.stream is None:
             await wire.reply(plan, body)

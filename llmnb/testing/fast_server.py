@@ -12,8 +12,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from llmnb.testing.conversation import SIMULATED_HEADER, play
-from llmnb.testing.desk import Desk, Plan
 from llmnb.testing.gate import Gate
+from llmnb.testing.request_handler import Plan, RequestHandler
 from llmnb.testing.sockets import listening, reset_connection, stop_accepting
 
 _MOST_HEADS = 4096
@@ -40,14 +40,16 @@ class _Head:
         self.keeps_alive = version == "HTTP/1.1" and connection != "close"
 
 
-async def serve(desk: Desk, gate: Gate, port: int, started: Callable[[int], object]) -> None:
+async def serve(
+    handler: RequestHandler, gate: Gate, port: int, started: Callable[[int], object]
+) -> None:
     """Serve on the loopback interface until cancelled; see `web_server.serve`."""
     loop = asyncio.get_running_loop()
     heads: dict[bytes, _Head] = {}
     connections: set[_Connection] = set()
     listener = listening(port)
     server = await loop.create_server(
-        lambda: _Connection(desk, gate, heads, connections), sock=listener, backlog=4096
+        lambda: _Connection(handler, gate, heads, connections), sock=listener, backlog=4096
     )
     try:
         started(listener.getsockname()[1])
@@ -63,9 +65,13 @@ class _Connection(asyncio.Protocol):
     """One client's connection; answers its requests one after the other."""
 
     def __init__(
-        self, desk: Desk, gate: Gate, heads: dict[bytes, _Head], connections: set[_Connection]
+        self,
+        handler: RequestHandler,
+        gate: Gate,
+        heads: dict[bytes, _Head],
+        connections: set[_Connection],
     ) -> None:
-        self._desk = desk
+        self._handler = handler
         self._gate = gate
         self._heads = heads
         self._connections = connections
@@ -107,7 +113,7 @@ class _Connection(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
             if self._plan is not None:
-                self._desk.leave(self._plan)
+                self._handler.leave(self._plan)
         if self._task is not None:
             self._task.cancel()
 
@@ -128,7 +134,7 @@ class _Connection(asyncio.Protocol):
             body = self._buffer[end + 4 : whole]
             self._buffer = self._buffer[whole:]
             self._keeps_alive = head.keeps_alive
-            self._serve(self._desk.receive(head.method, head.path, head.headers, body))
+            self._serve(self._handler.receive(head.method, head.path, head.headers, body))
 
     def _head(self, raw: bytes) -> _Head | None:
         # A client's heads differ in little but the length, so most are known already.
@@ -159,7 +165,7 @@ class _Connection(asyncio.Protocol):
     def _answer(self, plan: Plan) -> None:
         late = self._timer is not None
         self._timer = None
-        self._desk.close(plan)
+        self._handler.close(plan)
         self._send(plan, plan.body)
         self._done()
         if late:
@@ -168,7 +174,7 @@ class _Connection(asyncio.Protocol):
     async def _play(self, plan: Plan) -> None:
         wire = _FastWire(self)
         try:
-            await play(plan, wire, self._desk, self._gate)
+            await play(plan, wire, self._handler, self._gate)
         except ConnectionError:
             return
         finally:

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Literal, Self, Unpack
 
 from llmnb.errors import ConfigurationError
 from llmnb.testing.batches import Batches
-from llmnb.testing.desk import Desk
 from llmnb.testing.fault_rules import Script
 from llmnb.testing.gate import Gate, Where
 from llmnb.testing.latency import Lognormal
 from llmnb.testing.ledger import Ledger, LedgerTotals
 from llmnb.testing.options import LimitOptions, ProviderOptions, behaviour
+from llmnb.testing.request_handler import RequestHandler
 from llmnb.testing.sockets import HOST
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Transport = Literal["aiohttp", "fast"]
 """Which server carries it: aiohttp's, or the bare one for benchmarks."""
 
-_Serve = Callable[[Desk, Gate, int, Callable[[int], object]], Awaitable[None]]
+_Serve = Callable[[RequestHandler, Gate, int, Callable[[int], object]], Awaitable[None]]
 
 
 class SimulatedProvider:
@@ -85,7 +85,7 @@ class SimulatedProvider:
         self, *, port: int = 0, transport: Transport = "aiohttp", **options: Unpack[ProviderOptions]
     ) -> None:
         self._behaviour = behaviour(options)
-        self._desk = Desk(self._behaviour)
+        self._handler = RequestHandler(self._behaviour)
         self._gate = Gate()
         self._wanted_port = port
         self._transport: Transport = transport
@@ -130,7 +130,7 @@ class SimulatedProvider:
                 self._port = port
                 is_ready.set()
 
-            await serve(self._desk, self._gate, self._wanted_port, started)
+            await serve(self._handler, self._gate, self._wanted_port, started)
 
         try:
             asyncio.run(main())
@@ -155,9 +155,9 @@ class SimulatedProvider:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.stop()
-        if error is None and self._desk.errors:
+        if error is None and self._handler.errors:
             # Otherwise a typo in a test's own `reply` would pass for a provider's 500.
-            raise self._desk.errors[0]
+            raise self._handler.errors[0]
 
     async def __aenter__(self) -> Self:
         return await asyncio.to_thread(self.start)
@@ -228,17 +228,17 @@ class SimulatedProvider:
     @property
     def ledger(self) -> Ledger:
         """Every request it received."""
-        return self._desk.ledger
+        return self._handler.ledger
 
     @property
     def errors(self) -> list[Exception]:
         """What the test's own functions (`reply`, `faults`) raised."""
-        return self._desk.errors
+        return self._handler.errors
 
     @property
     def batches(self) -> Batches:
         """Its batches and files; `batches.script` says what goes wrong with them."""
-        return self._desk.batches
+        return self._handler.batches
 
     def wait_until(self, is_met: Callable[[LedgerTotals], bool], timeout: float = 30.0) -> None:
         """Block until the ledger's totals satisfy a condition. Raises `TimeoutError`."""
@@ -282,11 +282,11 @@ class SimulatedProvider:
 
     def set_faults(self, script: Script) -> None:
         """Replace the script of faults; a list begins with the next request."""
-        self._desk.set_faults(script)
+        self._handler.set_faults(script)
 
     def set_limits(self, **limits: Unpack[LimitOptions]) -> None:
         """Replace all limits; those not given stand at their defaults again."""
-        self._desk.set_limits(behaviour(limits).limits)
+        self._handler.set_limits(behaviour(limits).limits)
 
     def __repr__(self) -> str:
         where = "stopped" if self._thread is None else f"at {self.base_url}"

@@ -1,6 +1,6 @@
 """What the simulated provider decides about each request, without any socket.
 
-A transport hands in what came (`Desk.receive`) and gets a `Plan`: what to
+A transport hands in what came (`RequestHandler.receive`) and gets a `Plan`: what to
 answer, when, and what is to go wrong on the way. It reports back how it ended
 (`close`, `leave`), and the ledger knows everything. The order of the
 decisions is that of a real provider's front door: is this understood, is the
@@ -99,19 +99,19 @@ class Plan:
         return self.stream is None and self.fault is None
 
 
-class Desk:
+class RequestHandler:
     """Decides what each request gets.
 
     Args:
         behaviour: How the provider behaves.
 
     Example:
-        >>> desk = Desk(Behaviour(reply="Yes."))
-        >>> plan = desk.receive("POST", "/v1/completions", {}, b'{"model":"m","prompt":"Well?"}')
+        >>> handler = RequestHandler(Behaviour(reply="Yes."))
+        >>> plan = handler.receive("POST", "/v1/completions", {}, b'{"model":"m","prompt":"Well?"}')
         >>> plan.status, b"Yes." in plan.body
         (200, True)
-        >>> desk.close(plan)
-        >>> desk.ledger.count("Well?", of="billed")
+        >>> handler.close(plan)
+        >>> handler.ledger.count("Well?", of="billed")
         1
     """
 
