@@ -14,14 +14,9 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llmnb.testing import faults
-    from llmnb.testing.clock import ManualClock
     from llmnb.testing.fault_rules import (
-        after,
         always,
-        at_numbers,
         by_number,
-        first_of_each_prompt,
-        for_prompt,
         outage,
         share,
     )
@@ -48,20 +43,15 @@ __all__ = [
     "LedgerRow",
     "LedgerTotals",
     "Lognormal",
-    "ManualClock",
     "Price",
     "Saturating",
     "SimulatedProvider",
     "SimulatedRequest",
     "SpawnedProvider",
     "Stragglers",
-    "after",
     "always",
-    "at_numbers",
     "by_number",
     "faults",
-    "first_of_each_prompt",
-    "for_prompt",
     "forbid_real_requests",
     "outage",
     "prompt_hash",
@@ -71,10 +61,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "clock": ("ManualClock",),
     "fault_rules": (
-        "after", "always", "at_numbers", "by_number", "first_of_each_prompt", "for_prompt",
-        "outage", "share",
+        "always", "by_number", "outage", "share",
     ),
     "latency": (
         "FirstThenRest", "Fixed", "LatencyModel", "Lognormal", "Saturating", "Stragglers",

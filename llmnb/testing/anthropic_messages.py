@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 
 from llmnb.testing.answers import Answer, Choice
-from llmnb.testing.anthropic_house import ANTHROPIC, STREAM_ERROR
 from llmnb.testing.events import Stream, StreamWriter, named_event
 from llmnb.testing.ledger import prompt_text
+from llmnb.testing.provider_profiles import ANTHROPIC
 from llmnb.testing.request import (
     Rejected,
     SimulatedRequest,
@@ -24,7 +24,7 @@ from llmnb.testing.request import (
 )
 
 NAME = "messages"
-HOUSE = ANTHROPIC
+PROFILE = ANTHROPIC
 
 _TOKENS_PER_MESSAGE = 3
 _STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
@@ -160,7 +160,7 @@ def stream(request: SimulatedRequest, answer: Answer) -> Stream:
         ending["usage"] = {"output_tokens": answer.completion_tokens}
     _say(writer, "message_delta", **ending)
     _say(writer, "message_stop")
-    return writer.finish(error=STREAM_ERROR)
+    return writer.finish(error=ANTHROPIC.stream_error)
 
 
 def _say(writer: StreamWriter, kind: str, **fields: Any) -> None:

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from llmnb.testing.events import made_awkward
 from llmnb.testing.faults import Break, Drip, Garble, Raw
-from llmnb.testing.gate import Gate
-from llmnb.testing.request_handler import Plan, RequestHandler
+from llmnb.testing.plan import Plan
+from llmnb.testing.request_handler import RequestHandler
 
 SIMULATED_HEADER = ("x-llmnb-simulated", "1")
 """Stands on every reply, so that records can be marked."""
@@ -44,21 +44,20 @@ class Wire(Protocol):
         """Close the connection once everything written has left."""
 
 
-async def play(plan: Plan, wire: Wire, handler: RequestHandler, gate: Gate) -> None:
+async def play(plan: Plan, wire: Wire, handler: RequestHandler) -> None:
     """Carry out a plan.
 
     Args:
         plan: What to do.
         wire: Where to do it.
         handler: Who enters in the ledger how it ended.
-        gate: What may hold the reply back.
 
     Raises:
         CancelledError: If the client left, once that is entered.
     """
     try:
-        if plan.holds and gate.is_closed and plan.request is not None:
-            await gate.passage(plan.request)
+        if handler.holds_back(plan):
+            await handler.passage(plan)
         if plan.delay > 0:
             await asyncio.sleep(plan.delay)
         await _perform(plan, wire, handler)
@@ -66,7 +65,7 @@ async def play(plan: Plan, wire: Wire, handler: RequestHandler, gate: Gate) -> N
         handler.leave(plan)
         raise
     except Exception as error:
-        # A function that the test gave (hold's `where`) failed: the test hears of it.
+        # A function that the test gave (in `passage`) failed: the test hears of it.
         handler.errors.append(error)
         handler.leave(plan)
         wire.reset()

@@ -22,7 +22,7 @@ from llmnb.testing import (
 from llmnb.testing.answers import Answer
 from llmnb.testing.events import Stream
 from llmnb.testing.gemini import GeminiGenerate
-from llmnb.testing.house import House
+from llmnb.testing.provider_profiles import ProviderProfile
 from llmnb.testing.request import SimulatedRequest
 
 
@@ -30,8 +30,8 @@ class Endpoint(Protocol):
     """How one API reads its requests and writes its answers down."""
 
     @property
-    def HOUSE(self) -> House:
-        """Whose manners it has."""
+    def PROFILE(self) -> ProviderProfile:
+        """Whose errors and limits it has."""
 
     def read(self, body: Mapping[str, Any]) -> SimulatedRequest:
         """Understand a body. Raises `Rejected`."""

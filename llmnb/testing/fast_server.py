@@ -12,8 +12,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from llmnb.testing.conversation import SIMULATED_HEADER, play
-from llmnb.testing.gate import Gate
-from llmnb.testing.request_handler import Plan, RequestHandler
+from llmnb.testing.plan import Plan
+from llmnb.testing.request_handler import RequestHandler
 from llmnb.testing.sockets import listening, reset_connection, stop_accepting
 
 _MOST_HEADS = 4096
@@ -40,16 +40,14 @@ class _Head:
         self.keeps_alive = version == "HTTP/1.1" and connection != "close"
 
 
-async def serve(
-    handler: RequestHandler, gate: Gate, port: int, started: Callable[[int], object]
-) -> None:
+async def serve(handler: RequestHandler, port: int, started: Callable[[int], object]) -> None:
     """Serve on the loopback interface until cancelled; see `web_server.serve`."""
     loop = asyncio.get_running_loop()
     heads: dict[bytes, _Head] = {}
     connections: set[_Connection] = set()
     listener = listening(port)
     server = await loop.create_server(
-        lambda: _Connection(handler, gate, heads, connections), sock=listener, backlog=4096
+        lambda: _Connection(handler, heads, connections), sock=listener, backlog=4096
     )
     try:
         started(listener.getsockname()[1])
@@ -67,12 +65,10 @@ class _Connection(asyncio.Protocol):
     def __init__(
         self,
         handler: RequestHandler,
-        gate: Gate,
         heads: dict[bytes, _Head],
         connections: set[_Connection],
     ) -> None:
         self._handler = handler
-        self._gate = gate
         self._heads = heads
         self._connections = connections
         self._buffer = b""
@@ -155,7 +151,7 @@ class _Connection(asyncio.Protocol):
 
     def _serve(self, plan: Plan) -> None:
         self._plan = plan
-        if not plan.is_plain or (plan.holds and self._gate.is_closed):
+        if not plan.is_plain or self._handler.holds_back(plan):
             self._task = asyncio.get_running_loop().create_task(self._play(plan))
         elif plan.delay > 0:
             self._timer = asyncio.get_running_loop().call_later(plan.delay, self._answer, plan)
@@ -174,7 +170,7 @@ class _Connection(asyncio.Protocol):
     async def _play(self, plan: Plan) -> None:
         wire = _FastWire(self)
         try:
-            await play(plan, wire, self._handler, self._gate)
+            await play(plan, wire, self._handler)
         except ConnectionError:
             return
         finally:

@@ -14,9 +14,8 @@ import orjson
 
 from llmnb.testing.answers import Answer, Choice
 from llmnb.testing.events import EVENTS, Stream, StreamWriter, event
-from llmnb.testing.gemini_house import GEMINI, STREAM_ERROR
-from llmnb.testing.house import House
 from llmnb.testing.ledger import prompt_text
+from llmnb.testing.provider_profiles import GEMINI, ProviderProfile
 from llmnb.testing.request import (
     Rejected,
     SimulatedRequest,
@@ -36,7 +35,7 @@ _FINISH_REASONS = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
 class GeminiGenerate:
     """One model's endpoint; the path says which, and whether the answer is streamed."""
 
-    HOUSE: ClassVar[House] = GEMINI
+    PROFILE: ClassVar[ProviderProfile] = GEMINI
 
     model: str
     is_streamed: bool = False
@@ -106,9 +105,9 @@ class GeminiGenerate:
         last = [_candidate(index, [], _reason(one)) for index, one in enumerate(answer.choices)]
         writer.say(chunk(last, _usage(answer)))
         if self.has_events:
-            return writer.finish(error=STREAM_ERROR, content_type=EVENTS)
+            return writer.finish(error=GEMINI.stream_error, content_type=EVENTS)
         writer.say(b"]")
-        error = b",\r\n" + STREAM_ERROR.removeprefix(b"data: ").strip() + b"]"
+        error = b",\r\n" + GEMINI.stream_error.removeprefix(b"data: ").strip() + b"]"
         return writer.finish(error=error, content_type="application/json")
 
 

@@ -14,8 +14,8 @@ import orjson
 
 from llmnb.testing.answers import Answer, Choice, logprob
 from llmnb.testing.events import DONE, Stream, event
-from llmnb.testing.house import OPENAI, STREAM_ERROR
 from llmnb.testing.ledger import prompt_text
+from llmnb.testing.provider_profiles import OPENAI
 from llmnb.testing.request import (
     Rejected,
     SimulatedRequest,
@@ -27,7 +27,7 @@ from llmnb.testing.request import (
 )
 
 NAME = "chat"
-HOUSE = OPENAI
+PROFILE = OPENAI
 CREATED = 1_700_000_000
 """All replies are made at the same moment, so that equal questions get equal bytes."""
 
@@ -158,7 +158,7 @@ def stream(request: SimulatedRequest, answer: Answer) -> Stream:
     if request.wants_usage and answer.has_usage:
         ending.append(event({**chunk, "choices": [], "usage": _usage(answer)}))
     ending.append(DONE)
-    return Stream(b"".join(opening), tuple(pieces), b"".join(ending), STREAM_ERROR)
+    return Stream(b"".join(opening), tuple(pieces), b"".join(ending), OPENAI.stream_error)
 
 
 def _extra_deltas(choice: Choice) -> list[dict[str, Any]]:

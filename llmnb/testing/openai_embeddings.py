@@ -25,11 +25,11 @@ import orjson
 from llmnb.testing.answers import Answer
 from llmnb.testing.draws import mix
 from llmnb.testing.events import Stream
-from llmnb.testing.house import OPENAI
+from llmnb.testing.provider_profiles import OPENAI
 from llmnb.testing.request import Rejected, SimulatedRequest, count_tokens, whole_number
 
 NAME = "embedding"
-HOUSE = OPENAI
+PROFILE = OPENAI
 
 _SIZES = {"text-embedding-3-large": 3072}
 _USUAL_SIZE = 1536

@@ -13,9 +13,9 @@ import orjson
 
 from llmnb.testing.answers import Answer, Choice, logprob
 from llmnb.testing.events import Stream, StreamWriter, named_event
-from llmnb.testing.house import OPENAI
 from llmnb.testing.ledger import prompt_text
 from llmnb.testing.openai_chat import CREATED
+from llmnb.testing.provider_profiles import OPENAI
 from llmnb.testing.request import (
     Rejected,
     SimulatedRequest,
@@ -25,7 +25,7 @@ from llmnb.testing.request import (
 )
 
 NAME = "responses"
-HOUSE = OPENAI
+PROFILE = OPENAI
 
 STREAM_ERROR = named_event(
     {

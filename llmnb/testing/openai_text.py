@@ -13,7 +13,7 @@ import orjson
 
 from llmnb.testing.answers import Answer, Choice, logprob
 from llmnb.testing.events import DONE, Stream, event
-from llmnb.testing.house import OPENAI, STREAM_ERROR
+from llmnb.testing.provider_profiles import OPENAI
 from llmnb.testing.request import (
     Rejected,
     SimulatedRequest,
@@ -25,7 +25,7 @@ from llmnb.testing.request import (
 )
 
 NAME = "text"
-HOUSE = OPENAI
+PROFILE = OPENAI
 CREATED = 1_700_000_000
 _DEFAULT_MAX_TOKENS = 16
 """What the real API cuts a completion at when it is not told."""
@@ -119,7 +119,7 @@ def stream(request: SimulatedRequest, answer: Answer) -> Stream:
     if request.wants_usage and answer.has_usage:
         ending.append(event({**chunk, "choices": [], "usage": _usage(answer)}))
     ending.append(DONE)
-    return Stream(b"", tuple(pieces), b"".join(ending), STREAM_ERROR)
+    return Stream(b"", tuple(pieces), b"".join(ending), OPENAI.stream_error)
 
 
 def _choice(request: SimulatedRequest, index: int, choice: Choice, prompt: str) -> dict[str, Any]:

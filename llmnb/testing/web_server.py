@@ -10,21 +10,18 @@ from typing import Any
 from aiohttp import ClientConnectionResetError, web
 
 from llmnb.testing.conversation import SIMULATED_HEADER, play
-from llmnb.testing.gate import Gate
-from llmnb.testing.request_handler import Plan, RequestHandler
+from llmnb.testing.plan import Plan
+from llmnb.testing.request_handler import RequestHandler
 from llmnb.testing.sockets import listening, reset_connection, stop_accepting
 
 _MOST_BODY_BYTES = 256 * 2**20
 
 
-async def serve(
-    handler: RequestHandler, gate: Gate, port: int, started: Callable[[int], object]
-) -> None:
+async def serve(handler: RequestHandler, port: int, started: Callable[[int], object]) -> None:
     """Serve on the loopback interface until cancelled.
 
     Args:
         handler: Who decides about each request.
-        gate: What may hold replies back.
         port: Port to listen at; 0 takes a free one.
         started: Called with the port once it is listened at.
     """
@@ -33,11 +30,11 @@ async def serve(
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
         plan = handler.receive(request.method, request.path_qs, request.headers, body)
-        if plan.is_plain and plan.delay <= 0 and not (plan.holds and gate.is_closed):
+        if plan.is_plain and plan.delay <= 0 and not handler.holds_back(plan):
             handler.close(plan)
             return _response(plan, plan.body)
         wire = _WebWire(request)
-        await play(plan, wire, handler, gate)
+        await play(plan, wire, handler)
         return wire.response
 
     def make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> Any:

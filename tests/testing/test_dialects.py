@@ -9,9 +9,10 @@ from email.utils import formatdate
 
 import orjson
 import pytest
+from hand_clock import HandClock
 
 from llmnb import errors
-from llmnb.testing import ManualClock, SimulatedProvider, faults, prompt_hash
+from llmnb.testing import SimulatedProvider, faults, prompt_hash
 from llmnb.testing.options import behaviour
 from llmnb.testing.request_handler import Plan, RequestHandler
 from llmnb.wire.catalog import provider, streamed
@@ -362,7 +363,7 @@ def test_limits_are_told_as_each_provider_tells_them(spoken):
     OpenAI in durations, Anthropic in dates, Google not at all.
     """
     at = handler(
-        requests_per_minute=60, tokens_per_minute=6000, burst_seconds=10, clock=ManualClock()
+        requests_per_minute=60, tokens_per_minute=6000, burst_seconds=10, clock=HandClock()
     )
     plan = served(at, spoken, max_tokens=20)
     row = provider(spoken.provider)
@@ -382,7 +383,7 @@ def test_a_refusal_says_when_to_come_back(spoken, kind):
     """
     In the header, or in the body where there is none; or nowhere, where that is wanted.
     """
-    limits = {f"{kind}_per_minute": 60, "burst_seconds": 1, "clock": ManualClock()}
+    limits = {f"{kind}_per_minute": 60, "burst_seconds": 1, "clock": HandClock()}
     at = handler(**limits)
     served(at, spoken, "four" * 10)
     plan = served(at, spoken, "four" * 10)
