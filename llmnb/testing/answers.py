@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -251,3 +251,30 @@ def logprob(request: SimulatedRequest, place: int, rank: int = 0) -> float:
     """Return the log-probability of a token, or of its rank-th alternative."""
     draw = uniform(request.seed, request.digest + place, _LOGPROB)
     return round(-2.0 * draw - 1.5 * rank, 6)
+
+
+def token_logprobs(
+    request: SimulatedRequest, pieces: Iterable[str], first: int = 0
+) -> list[dict[str, Any]]:
+    """Return the log-probabilities of tokens with their alternatives, in OpenAI's shape.
+
+    Args:
+        request: What was asked, with the number of alternatives.
+        pieces: The tokens.
+        first: Number of the first among those of the answer.
+    """
+
+    def shown(text: str, number: int, rank: int) -> dict[str, Any]:
+        value = logprob(request, number, rank)
+        return {"token": text, "logprob": value, "bytes": list(text.encode("utf-8", "replace"))}
+
+    return [
+        {
+            **shown(piece, number, 0),
+            "top_logprobs": [
+                shown(f"{piece}~{rank}" if rank else piece, number, rank)
+                for rank in range(request.top_logprobs or 0)
+            ],
+        }
+        for number, piece in enumerate(pieces, first)
+    ]

@@ -19,6 +19,7 @@ from llmnb.testing.request import (
     Rejected,
     SimulatedRequest,
     count_tokens,
+    joined_texts,
     tokens_of,
     whole_number,
 )
@@ -74,8 +75,7 @@ def _text(content: object, name: str) -> str:
         return content
     if not isinstance(content, list):
         raise Rejected("Input should be a valid string or list", name)
-    texts = [block.get("text") for block in content if isinstance(block, dict)]
-    return "".join(text for text in texts if isinstance(text, str))
+    return joined_texts(content)
 
 
 def _stops(value: object) -> tuple[str, ...]:

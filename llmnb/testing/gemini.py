@@ -20,11 +20,10 @@ from llmnb.testing.request import (
     Rejected,
     SimulatedRequest,
     count_tokens,
+    joined_texts,
     tokens_of,
     whole_number,
 )
-
-NAME = "generate"
 
 _TOKENS_PER_TURN = 3
 _MOST_SAMPLES = 8
@@ -35,6 +34,7 @@ _FINISH_REASONS = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
 class GeminiGenerate:
     """One model's endpoint; the path says which, and whether the answer is streamed."""
 
+    NAME: ClassVar[str] = "generate"
     PROFILE: ClassVar[ProviderProfile] = GEMINI
 
     model: str
@@ -63,7 +63,7 @@ class GeminiGenerate:
         settings = body.get("generationConfig") or {}
         before = [{"role": "system", "content": system_text}] if system_text else []
         return SimulatedRequest(
-            endpoint=NAME,
+            endpoint=self.NAME,
             body=body,
             model=self.model,
             prompt=prompt,
@@ -117,8 +117,7 @@ def _text(content: object, name: str) -> str:
         parts = [parts]
     if not isinstance(parts, list):
         raise Rejected(f"Invalid value at '{name}'", f"{name}.parts")
-    texts = [part.get("text") for part in parts if isinstance(part, dict)]
-    return "".join(text for text in texts if isinstance(text, str))
+    return joined_texts(parts)
 
 
 def _parts(choice: Choice) -> list[dict[str, Any]]:

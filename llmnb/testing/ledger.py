@@ -12,8 +12,9 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -61,35 +62,9 @@ def prompt_hash(prompt: str | Sequence[Any]) -> str:
     return fingerprint(prompt_text(prompt).encode("utf-8", "surrogatepass"))
 
 
-@dataclass(slots=True, eq=False)
-class OpenRow:
-    """A row while its request is being served; only the ledger changes it."""
-
-    number: int
-    endpoint: str
-    model: str
-    received: float
-    prompt_hash: str
-    body_hash: str
-    key_hash: str
-    streamed: bool
-    attempt: int
-    prompt_tokens: int
-    charged_tokens: int
-    finished: float | None = None
-    status: int | None = None
-    end: End = "open"
-    fault: str | None = None
-    completion_tokens: int = 0
-    billed: bool = False
-    usd: float = 0.0
-    book: int = 0
-    """Which book it stands in: `Ledger.reset` begins another."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LedgerRow:
-    """One request, as the provider saw it."""
+    """One request, as the provider saw it; readers get copies, which nothing changes."""
 
     number: int
     """Order of arrival, from 0."""
@@ -124,26 +99,29 @@ class LedgerRow:
     charged_tokens: int
     """Tokens that a token limit charges before the answer is known."""
 
-    finished: float | None
+    finished: float | None = None
     """When it ended, however it did; None while it is open."""
 
-    status: int | None
+    status: int | None = None
     """HTTP status sent; None when the connection ended before one."""
 
-    end: End
+    end: End = "open"
     """How it ended."""
 
-    fault: str | None
+    fault: str | None = None
     """Name of the scripted fault it met."""
 
-    completion_tokens: int
+    completion_tokens: int = 0
     """Output tokens that were made."""
 
-    billed: bool
+    billed: bool = False
     """Whether the provider charges for it."""
 
-    usd: float
+    usd: float = 0.0
     """What it charges, in US dollars."""
+
+    book: int = field(default=0, repr=False, compare=False)
+    """Which book it stands in: `Ledger.reset` begins another."""
 
     @property
     def cancelled(self) -> bool:
@@ -151,7 +129,8 @@ class LedgerRow:
         return self.end == "cancelled"
 
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(LedgerRow))
+_FIELDS = tuple(each.name for each in dataclasses.fields(LedgerRow) if each.name != "book")
+_values_of = attrgetter(*_FIELDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +231,7 @@ class Ledger:
         self._clear()
 
     def _clear(self) -> None:
-        self._rows: list[OpenRow] = []
+        self._rows: list[LedgerRow] = []
         self._seen: Counter[str] = Counter()
         # The same names as LedgerTotals, to be counted up.
         self._sums = SimpleNamespace(**dataclasses.asdict(LedgerTotals()))
@@ -271,7 +250,7 @@ class Ledger:
         streamed: bool = False,
         prompt_tokens: int = 0,
         charged_tokens: int = 0,
-    ) -> OpenRow:
+    ) -> LedgerRow:
         """Enter a request that has come in whole; returns its row for `close`."""
         of_prompt = fingerprint(prompt.encode("utf-8", "surrogatepass"))
         of_body = fingerprint(body) if self.keep_rows else ""
@@ -282,7 +261,7 @@ class Ledger:
             if self.counts_prompts:
                 attempt = self._seen[of_prompt]
                 self._seen[of_prompt] = attempt + 1
-            row = OpenRow(
+            row = LedgerRow(
                 sums.received, endpoint, model, now, of_prompt, of_body, of_key,
                 streamed, attempt, prompt_tokens, charged_tokens, book=self._book,
             )  # fmt: skip
@@ -302,7 +281,7 @@ class Ledger:
 
     def close(
         self,
-        row: OpenRow,
+        row: LedgerRow,
         *,
         now: float,
         end: End,
@@ -368,7 +347,7 @@ class Ledger:
                 "or start the simulated provider with ledger='rows'."
             )
         with self._lock:
-            return [LedgerRow(*(getattr(row, name) for name in _FIELDS)) for row in self._rows]
+            return [LedgerRow(*_values_of(row)) for row in self._rows]
 
     @property
     def received(self) -> list[LedgerRow]:
@@ -514,7 +493,7 @@ class Ledger:
         """Return the ledger as plain values, for JSON."""
         book: dict[str, Any] = {"totals": dataclasses.asdict(self.totals())}
         if rows:
-            book["rows"] = [[getattr(row, name) for name in _FIELDS] for row in self.rows]
+            book["rows"] = [_values_of(row) for row in self.rows]
         return book
 
     @classmethod
@@ -523,5 +502,5 @@ class Ledger:
         ledger = cls(keep_rows="rows" in book)
         vars(ledger._sums).update(book["totals"])
         for values in book.get("rows", ()):
-            ledger._rows.append(OpenRow(**dict(zip(_FIELDS, values, strict=True))))
+            ledger._rows.append(LedgerRow(**dict(zip(_FIELDS, values, strict=True))))
         return ledger

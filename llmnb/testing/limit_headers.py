@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,70 +16,45 @@ from llmnb.testing.limits import Standing
 
 _EPSILON = 1e-9
 
-_Headers = Mapping[str, str]
+_TABLE = """
+limit      both     x-ratelimit-limit-{kind}={limit}
+xai        both     x-ratelimit-limit-{kind}={limit} x-ratelimit-remaining-{kind}={left}
+openai     both     x-ratelimit-limit-{kind}={limit} x-ratelimit-remaining-{kind}={left}
+openai     both     x-ratelimit-reset-{kind}={duration}
+azure      both     x-ratelimit-limit-{kind}={tenth} x-ratelimit-remaining-{kind}={left}
+azure      both     x-ratelimit-renewalperiod-{kind}=10
+mistral    requests x-ratelimit-limit-req-10-second={tenth}
+mistral    requests x-ratelimit-remaining-req-10-second={left}
+mistral    tokens   x-ratelimit-limit-tokens-10-second={tenth}
+mistral    tokens   x-ratelimit-remaining-tokens-10-second={left}
+together   requests x-ratelimit-limit={second} x-ratelimit-remaining={left}
+together   tokens   x-tokenlimit-limit={second} x-tokenlimit-remaining={left}
+groq       requests x-ratelimit-limit-requests={day} x-ratelimit-reset-requests=6s
+groq       requests x-ratelimit-remaining-requests={day_left}
+groq       tokens   x-ratelimit-limit-tokens={limit} x-ratelimit-remaining-tokens={left}
+groq       tokens   x-ratelimit-reset-tokens={reset:.3f}s
+gateway    requests x-ratelimit-limit={limit} x-ratelimit-remaining={left} x-ratelimit-reset={whole}
+ietf       requests ratelimit-policy="default";q={limit};w=60
+ietf       requests ratelimit="default";r={left};t={whole}
+anthropic  both     anthropic-ratelimit-{kind}-limit={limit}
+anthropic  both     anthropic-ratelimit-{kind}-remaining={left}
+anthropic  both     anthropic-ratelimit-{kind}-reset={date}
+anthropic  tokens   anthropic-ratelimit-input-tokens-limit={limit}
+anthropic  tokens   anthropic-ratelimit-input-tokens-remaining={left}
+anthropic  tokens   anthropic-ratelimit-input-tokens-reset={date}
+"""
+"""Family, the limit that its headers tell of, and the headers with their values.
 
-_LIMIT = {"x-ratelimit-limit-{kind}": "{limit}"}
-_LEFT = {"x-ratelimit-remaining-{kind}": "{left}"}
-_ANTHROPIC = {
-    "anthropic-ratelimit-{kind}-limit": "{limit}",
-    "anthropic-ratelimit-{kind}-remaining": "{left}",
-    "anthropic-ratelimit-{kind}-reset": "{date}",
-}
+Azure and Mistral give figures of ten seconds, Together of a second, Groq of a day.
+"""
 
-_FAMILIES: Mapping[str, tuple[_Headers, _Headers]] = {
-    "limit": (_LIMIT, _LIMIT),
-    "xai": (_LIMIT | _LEFT, _LIMIT | _LEFT),
-    "openai": (_LIMIT | _LEFT | {"x-ratelimit-reset-{kind}": "{duration}"},) * 2,
-    # Figures of ten seconds, of a limit that is given by the minute.
-    "azure": (
-        {"x-ratelimit-limit-{kind}": "{tenth}", "x-ratelimit-renewalperiod-{kind}": "10"} | _LEFT,
-    )
-    * 2,
-    "mistral": (
-        {
-            "x-ratelimit-limit-req-10-second": "{tenth}",
-            "x-ratelimit-remaining-req-10-second": "{left}",
-        },
-        {
-            "x-ratelimit-limit-tokens-10-second": "{tenth}",
-            "x-ratelimit-remaining-tokens-10-second": "{left}",
-        },
-    ),
-    "together": (
-        {"x-ratelimit-limit": "{second}", "x-ratelimit-remaining": "{left}"},
-        {"x-tokenlimit-limit": "{second}", "x-tokenlimit-remaining": "{left}"},
-    ),
-    "groq": (
-        {
-            "x-ratelimit-limit-requests": "{day}",
-            "x-ratelimit-remaining-requests": "{day_left}",
-            "x-ratelimit-reset-requests": "6s",
-        },
-        _LIMIT | _LEFT | {"x-ratelimit-reset-tokens": "{reset:.3f}s"},
-    ),
-    "gateway": (
-        {
-            "x-ratelimit-limit": "{limit}",
-            "x-ratelimit-remaining": "{left}",
-            "x-ratelimit-reset": "{whole}",
-        },
-        {},
-    ),
-    "ietf": (
-        {
-            "ratelimit-policy": '"default";q={limit};w=60',
-            "ratelimit": '"default";r={left};t={whole}',
-        },
-        {},
-    ),
-    # Input and output share one limit here.
-    "anthropic": (
-        _ANTHROPIC,
-        _ANTHROPIC
-        | {name.format(kind="input-tokens"): value for name, value in _ANTHROPIC.items()},
-    ),
-}
-"""Names and values of the headers for a limit of requests, and for one of tokens."""
+_FAMILIES: dict[tuple[str, str], list[tuple[str, str]]] = {}
+for _family, _limit, *_headers in map(str.split, _TABLE.strip().splitlines()):
+    for _kind in ("requests", "tokens") if _limit == "both" else (_limit,):
+        for _header in _headers:
+            _name, _, _value = _header.partition("=")
+            _pair = (_name.format(kind=_kind), _value)
+            _FAMILIES.setdefault((_family, _kind), []).append(_pair)
 
 
 def written(family: str, standings: Sequence[Standing]) -> dict[str, str]:
@@ -93,12 +68,11 @@ def written(family: str, standings: Sequence[Standing]) -> dict[str, str]:
         >>> written("xai", [Standing(kind="requests", per_minute=60, left=9, reset=1.0)])
         {'x-ratelimit-limit-requests': '60', 'x-ratelimit-remaining-requests': '9'}
     """
-    of_requests, of_tokens = _FAMILIES[family]
     return {
-        name.format(kind=standing.kind): value.format_map(figures)
+        name: value.format_map(figures)
         for standing in standings
         for figures in [_figures(standing)]
-        for name, value in (of_requests if standing.kind == "requests" else of_tokens).items()
+        for name, value in _FAMILIES.get((family, standing.kind), ())
     }
 
 

@@ -26,7 +26,13 @@ from llmnb.testing.answers import Answer
 from llmnb.testing.draws import mix
 from llmnb.testing.events import Stream
 from llmnb.testing.provider_profiles import OPENAI
-from llmnb.testing.request import Rejected, SimulatedRequest, count_tokens, whole_number
+from llmnb.testing.request import (
+    Rejected,
+    SimulatedRequest,
+    count_tokens,
+    text_of_tokens,
+    whole_number,
+)
 
 NAME = "embedding"
 PROFILE = OPENAI
@@ -71,8 +77,7 @@ def _texts(texts: object) -> list[str]:
     if len(texts) > _MOST_TEXTS:
         raise Rejected(f"'input' holds more than {_MOST_TEXTS} texts.", "input")
     if all(isinstance(one, list) for one in texts):
-        # Four characters each, so that a list of tokens counts as that many.
-        texts = ["".join(f"{number!s:>4}"[-4:] for number in one) for one in texts]
+        texts = [text_of_tokens(numbers) for numbers in texts]
     found = [one for one in texts if isinstance(one, str)]
     if len(found) < len(texts):
         raise Rejected("'input' is a text, or a list of texts or tokens.", "input")

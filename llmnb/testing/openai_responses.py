@@ -11,15 +11,16 @@ from typing import Any
 
 import orjson
 
-from llmnb.testing.answers import Answer, Choice, logprob
+from llmnb.testing.answers import Answer, Choice, token_logprobs
 from llmnb.testing.events import Stream, StreamWriter, named_event
 from llmnb.testing.ledger import prompt_text
-from llmnb.testing.openai_chat import CREATED
 from llmnb.testing.provider_profiles import OPENAI
 from llmnb.testing.request import (
+    CREATED,
     Rejected,
     SimulatedRequest,
     count_tokens,
+    joined_texts,
     tokens_of,
     whole_number,
 )
@@ -87,8 +88,7 @@ def _text(item: Mapping[str, Any], place: int) -> str:
         if isinstance(part, dict) and part.get("type") in ("text", "image_url"):
             name = f"input[{place}].content"
             raise Rejected(f"Invalid value: '{part['type']}' in '{name}'.", name)
-    texts = [part.get("text") for part in content if isinstance(part, dict)]
-    return "".join(text for text in texts if isinstance(text, str))
+    return joined_texts(content)
 
 
 def _top_logprobs(body: Mapping[str, Any]) -> int | None:
@@ -180,23 +180,7 @@ def _output(request: SimulatedRequest, choice: Choice) -> list[dict[str, Any]]:
 
 
 def _logprobs(request: SimulatedRequest, pieces: list[str], first: int = 0) -> list[dict[str, Any]]:
-    if request.top_logprobs is None:
-        return []
-    return [
-        {
-            **_token(request, piece, place, 0),
-            "top_logprobs": [
-                _token(request, piece if rank == 0 else f"{piece}~{rank}", place, rank)
-                for rank in range(request.top_logprobs)
-            ],
-        }
-        for place, piece in enumerate(pieces, first)
-    ]
-
-
-def _token(request: SimulatedRequest, text: str, place: int, rank: int) -> dict[str, Any]:
-    value = logprob(request, place, rank)
-    return {"token": text, "logprob": value, "bytes": list(text.encode("utf-8", "replace"))}
+    return [] if request.top_logprobs is None else token_logprobs(request, pieces, first)
 
 
 # --------------------------------------------------------------------------------- streams
