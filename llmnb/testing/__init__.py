@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         Stragglers,
     )
     from llmnb.testing.ledger import Ledger, LedgerRow, LedgerTotals, prompt_hash
-    from llmnb.testing.prices import Price
+    from llmnb.testing.options import Price
     from llmnb.testing.request import SimulatedRequest
     from llmnb.testing.simulated import SimulatedProvider, shared_provider
     from llmnb.testing.spawned import SpawnedProvider
@@ -68,7 +68,7 @@ _HOMES = {
         "FirstThenRest", "Fixed", "LatencyModel", "Lognormal", "Saturating", "Stragglers",
     ),
     "ledger": ("Ledger", "LedgerRow", "LedgerTotals", "prompt_hash"),
-    "prices": ("Price",),
+    "options": ("Price",),
     "request": ("SimulatedRequest",),
     "simulated": ("SimulatedProvider", "shared_provider"),
     "spawned": ("SpawnedProvider",),

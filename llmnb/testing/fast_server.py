@@ -11,10 +11,15 @@ import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 
-from llmnb.testing.conversation import SIMULATED_HEADER, play
+from llmnb.testing.conversation import (
+    SIMULATED_HEADER,
+    listening,
+    play,
+    reset_connection,
+    stop_accepting,
+)
 from llmnb.testing.plan import Plan
 from llmnb.testing.request_handler import RequestHandler
-from llmnb.testing.sockets import listening, reset_connection, stop_accepting
 
 _MOST_HEADS = 4096
 """How many different request heads are remembered parsed."""

@@ -414,10 +414,9 @@ class Ledger:
         burst: float = 1.0,
         *,
         slack: float = 1.01,
-        shortest: float = 0.1,
-        longest: float = 60.0,
         of: Which = "received",
         weigh: Weigh = "requests",
+        **lengths: float,
     ) -> Window | None:
         """Return the window that comes nearest to, or furthest beyond, a limit.
 
@@ -425,21 +424,13 @@ class Ledger:
             per_minute: Units a minute that are allowed, as limits are given everywhere.
             burst: Seconds' worth that may come at once.
             slack: Factor for rounding and jitter.
-            shortest: Least window looked at, in seconds.
-            longest: Largest window looked at, in seconds.
             of: Which requests count.
             weigh: Whether the limit counts requests or charged tokens.
+            **lengths: `shortest` and `longest` window looked at, in seconds (0.1, 60).
         """
         times, weights = self.events(of, weigh)
-        return worst_window(
-            times,
-            weights,
-            rate=per_minute / 60.0,
-            burst=burst,
-            slack=slack,
-            shortest=shortest,
-            longest=longest,
-        )
+        rate = per_minute / 60.0
+        return worst_window(times, weights, rate=rate, burst=burst, slack=slack, **lengths)
 
     def _select(self, of: Which) -> Iterable[LedgerRow]:
         return {"received": self.rows, "finished": self.finished, "billed": self.billed}[of]

@@ -1,4 +1,4 @@
-"""What a simulated provider can be told, as keywords and as one value."""
+"""What a simulated provider can be set to, its prices included, as keywords and as one value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,39 @@ from llmnb.errors import ConfigurationError
 from llmnb.testing.fault_rules import Script
 from llmnb.testing.latency import LatencyModel
 from llmnb.testing.limits import Charge, Family, LimitSettings, RetryHint
-from llmnb.testing.prices import DEFAULT_PRICE, Price
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars for one token in, and for one token out.
+
+    Example:
+        >>> Price.per_million(1.0, 3.0).of(500_000, 100_000)
+        0.8
+    """
+
+    prompt: float
+    completion: float
+
+    @classmethod
+    def per_million(cls, prompt: float, completion: float) -> Price:
+        """Return a price given, as price lists do, for a million tokens."""
+        return cls(prompt / 1e6, completion / 1e6)
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Return what so many tokens cost."""
+        return prompt_tokens * self.prompt + completion_tokens * self.completion
+
+
+DEFAULT_PRICE = Price.per_million(0.15, 0.60)
+"""What gpt-4o-mini costs in most price lists; stands for every model without its own."""
+
+
+def price_of(prices: Price | Mapping[str, Price], model: str) -> Price:
+    """Return the price of a model."""
+    if isinstance(prices, Price):
+        return prices
+    return prices.get(model, DEFAULT_PRICE)
 
 
 class LimitOptions(TypedDict, total=False):

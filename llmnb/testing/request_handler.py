@@ -32,9 +32,8 @@ from llmnb.testing.faults import Bend, Break, Drip, EchoKey, Fault, Garble, Inst
 from llmnb.testing.latency import latency_model, rest_of
 from llmnb.testing.ledger import End, Ledger, LedgerRow
 from llmnb.testing.limits import EnforcedLimits, LimitSettings, Refusal
-from llmnb.testing.options import Behaviour
+from llmnb.testing.options import Behaviour, price_of
 from llmnb.testing.plan import JSON, Headers, Plan
-from llmnb.testing.prices import price_of
 from llmnb.testing.provider_profiles import OPENAI, ProviderProfile, StatusAndBody
 from llmnb.testing.request import Rejected, SimulatedRequest
 

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self, Unpack
 
 from llmnb.errors import ConfigurationError
 from llmnb.testing.batches import Batches
+from llmnb.testing.conversation import HOST
 from llmnb.testing.fault_rules import Script
 from llmnb.testing.latency import Lognormal
 from llmnb.testing.ledger import Ledger, LedgerTotals
 from llmnb.testing.options import LimitOptions, ProviderOptions, behaviour
 from llmnb.testing.request_handler import RequestHandler
-from llmnb.testing.sockets import HOST
 
 if TYPE_CHECKING:
     from llmnb.testing.spawned import SpawnedProvider

@@ -9,10 +9,15 @@ from typing import Any
 
 from aiohttp import ClientConnectionResetError, web
 
-from llmnb.testing.conversation import SIMULATED_HEADER, play
+from llmnb.testing.conversation import (
+    SIMULATED_HEADER,
+    listening,
+    play,
+    reset_connection,
+    stop_accepting,
+)
 from llmnb.testing.plan import Plan
 from llmnb.testing.request_handler import RequestHandler
-from llmnb.testing.sockets import listening, reset_connection, stop_accepting
 
 _MOST_BODY_BYTES = 256 * 2**20
 

@@ -12,7 +12,7 @@ from llmnb.models.llm import LLM
 from llmnb.models.start import start
 from llmnb.testing import Fixed, Stragglers, faults
 from llmnb.testing.fault_rules import share
-from llmnb.testing.prices import Price
+from llmnb.testing.options import Price
 
 INPUT, OUTPUT = 2.0, 8.0
 """Dollars for a million tokens."""
