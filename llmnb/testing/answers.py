@@ -193,10 +193,10 @@ def make_answer(
     choices = []
     prompts = request.parts or (request.prompt,)
     each = request.samples // len(prompts)
-    for place, prompt in enumerate(prompts):
+    for position, prompt in enumerate(prompts):
         for sample in range(each):
             if replier is None:
-                message: Message = _sentence(request.seed, request.digest + place, sample)
+                message: Message = _sentence(request.seed, request.digest + position, sample)
             else:
                 message = replier(request, prompt)
             choices.append(_choice(request, message))
@@ -224,9 +224,9 @@ def _cut(request: SimulatedRequest, text: str) -> tuple[str, str, str | None]:
     """Cut a text at its stop words and at the token limit, whichever comes first."""
     stopped_at = None
     for stop in request.stop:
-        place = text.find(stop) if stop else -1
-        if place >= 0:
-            text, stopped_at = text[:place], stop
+        position = text.find(stop) if stop else -1
+        if position >= 0:
+            text, stopped_at = text[:position], stop
     if request.max_tokens is not None:
         room = request.max_tokens * CHARACTERS_PER_TOKEN
         if len(text) > room:
@@ -247,9 +247,9 @@ def _bend(answer: Answer, bend: Bend) -> None:
         choice.has_content = choice.has_content and bend.has_content
 
 
-def logprob(request: SimulatedRequest, place: int, rank: int = 0) -> float:
+def logprob(request: SimulatedRequest, position: int, rank: int = 0) -> float:
     """Return the log-probability of a token, or of its rank-th alternative."""
-    draw = uniform(request.seed, request.digest + place, _LOGPROB)
+    draw = uniform(request.seed, request.digest + position, _LOGPROB)
     return round(-2.0 * draw - 1.5 * rank, 6)
 
 

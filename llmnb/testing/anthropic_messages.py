@@ -40,11 +40,11 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
     if max_tokens is None:
         raise Rejected("Field required", "max_tokens")
     prompt, prompt_tokens = "", count_tokens(_text(body.get("system") or "", "system"))
-    for place, message in enumerate(messages):
+    for position, message in enumerate(messages):
         role = message.get("role") if isinstance(message, dict) else None
         if role not in ("user", "assistant"):
-            raise Rejected("Input should be 'user' or 'assistant'", f"messages.{place}.role")
-        text = _text(message.get("content"), f"messages.{place}.content")
+            raise Rejected("Input should be 'user' or 'assistant'", f"messages.{position}.role")
+        text = _text(message.get("content"), f"messages.{position}.content")
         prompt_tokens += _TOKENS_PER_MESSAGE + count_tokens(text)
         if role == "user":
             prompt = text

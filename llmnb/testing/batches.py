@@ -70,11 +70,11 @@ class Batches:
     def receive(self, method: str, path: str, headers: Headers, raw: bytes) -> Plan | None:
         """Answer a request about files or batches; None where it is about neither."""
         path, _, query = path.partition("?")
-        place = path.rfind("/files") if "/files" in path else path.rfind("/batches")
-        if place < 0:
+        position = path.rfind("/files") if "/files" in path else path.rfind("/batches")
+        if position < 0:
             return None
-        is_openai = not path[:place].endswith("/messages")
-        parts = path[place + 1 :].split("/")
+        is_openai = not path[:position].endswith("/messages")
+        parts = path[position + 1 :].split("/")
         if not self._is_accepted(headers):
             return self._error((OPENAI if is_openai else ANTHROPIC).wrong_key())
         if parts[0] == "files":

@@ -173,10 +173,10 @@ async def _drip(plan: Plan, wire: Wire, handler: RequestHandler, seconds_per_byt
     body = plan.body if plan.stream is None else plan.stream.whole()
     await wire.begin(plan, len(body))
     plan.has_begun = True
-    for place in range(len(body)):
-        if place == len(body) - 1:
+    for position in range(len(body)):
+        if position == len(body) - 1:
             handler.close(plan)
-        await wire.write(body[place : place + 1])
+        await wire.write(body[position : position + 1])
         await asyncio.sleep(seconds_per_byte)
     await wire.end()
 

@@ -33,8 +33,8 @@ class ByNumber:
 
     def __call__(self, request: SimulatedRequest) -> Fault | None:
         """Return the entry of this request's number."""
-        place = request.number - self.start
-        return self.faults[place] if 0 <= place < len(self.faults) else None
+        position = request.number - self.start
+        return self.faults[position] if 0 <= position < len(self.faults) else None
 
 
 @dataclass(frozen=True, slots=True)

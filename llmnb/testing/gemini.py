@@ -51,11 +51,13 @@ class GeminiGenerate:
         system_text = _text(system, "systemInstruction") if system else ""
         prompt, prompt_tokens = "", count_tokens(system_text)
         turns: list[dict[str, Any]] = []
-        for place, content in enumerate(contents):
-            text = _text(content, f"contents[{place}]")
+        for position, content in enumerate(contents):
+            text = _text(content, f"contents[{position}]")
             role = content.get("role") or "user"
             if role not in ("user", "model", "function"):
-                raise Rejected("Please use a valid role: user, model.", f"contents[{place}].role")
+                raise Rejected(
+                    "Please use a valid role: user, model.", f"contents[{position}].role"
+                )
             prompt_tokens += _TOKENS_PER_TURN + count_tokens(text)
             turns.append({"role": role, "content": text})
             if role == "user":

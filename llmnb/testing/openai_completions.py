@@ -137,8 +137,8 @@ class _Chat(_Completions):
         if not isinstance(messages, list) or not messages:
             raise Rejected("Missing required parameter: 'messages'.", "messages")
         prompt, prompt_tokens = "", _TOKENS_PER_CONVERSATION
-        for place, message in enumerate(messages):
-            text = _text(message, place)
+        for position, message in enumerate(messages):
+            text = _text(message, position)
             prompt_tokens += _TOKENS_PER_MESSAGE + count_tokens(text)
             if message["role"] == "user" or not prompt:
                 prompt = text
@@ -187,7 +187,7 @@ class _Chat(_Completions):
                 yield {name: value}, None
 
 
-def _text(message: object, place: int) -> str:
+def _text(message: object, position: int) -> str:
     if isinstance(message, dict) and isinstance(message.get("role"), str):
         content = message.get("content")
         if isinstance(content, str):
@@ -196,9 +196,9 @@ def _text(message: object, place: int) -> str:
             return joined_texts(content)
         if content is None and message["role"] == "assistant":
             return ""  # it only called tools
-        name = f"messages[{place}].content"
+        name = f"messages[{position}].content"
         raise Rejected(f"Invalid value for '{name}'.", name)
-    raise Rejected(f"Invalid value: 'messages[{place}]' has no role.", f"messages[{place}]")
+    raise Rejected(f"Invalid value: 'messages[{position}]' has no role.", f"messages[{position}]")
 
 
 def _top_logprobs(body: Mapping[str, Any]) -> int | None:
@@ -300,9 +300,9 @@ def _text_logprobs(
     """Return log-probabilities in this API's shape; an echoed first token has none."""
     if request.top_logprobs is None:
         return None
-    values = [logprob(request, place) for place, _ in enumerate(pieces, first)]
+    values = [logprob(request, position) for position, _ in enumerate(pieces, first)]
     known: list[float | None] = [
-        None if echoed and place == 0 else value for place, value in enumerate(values)
+        None if echoed and position == 0 else value for position, value in enumerate(values)
     ]
     offsets, offset = [], 0
     for piece in pieces:

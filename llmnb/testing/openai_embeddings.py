@@ -134,7 +134,7 @@ def vector(text: str, size: int) -> list[float]:
 def _bits(word: str) -> tuple[int, ...]:
     digest = blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     start = int.from_bytes(digest, "little")
-    return tuple(mix(start + place) for place in range(_PLACES))
+    return tuple(mix(start + position) for position in range(_PLACES))
 
 
 def _base64(numbers: list[float]) -> str:

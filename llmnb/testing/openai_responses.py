@@ -47,8 +47,8 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
     """Understand the body of a request for a response."""
     items = _items(body.get("input"))
     prompt, prompt_tokens = "", count_tokens(str(body.get("instructions") or ""))
-    for place, item in enumerate(items):
-        text = _text(item, place)
+    for position, item in enumerate(items):
+        text = _text(item, position)
         prompt_tokens += _TOKENS_PER_ITEM + count_tokens(text)
         if item.get("role") == "user" or not prompt:
             prompt = text
@@ -72,21 +72,23 @@ def _items(given: object) -> list[dict[str, Any]]:
         return [{"role": "user", "content": given}]
     if not isinstance(given, list) or not given:
         raise Rejected("Missing required parameter: 'input'.", "input")
-    for place, item in enumerate(given):
+    for position, item in enumerate(given):
         if not isinstance(item, dict) or not ("role" in item or "type" in item):
-            raise Rejected(f"Invalid value: 'input[{place}]'.", f"input[{place}]")
+            raise Rejected(f"Invalid value: 'input[{position}]'.", f"input[{position}]")
     return given
 
 
-def _text(item: Mapping[str, Any], place: int) -> str:
+def _text(item: Mapping[str, Any], position: int) -> str:
     content = item.get("content", item.get("output", item.get("arguments", "")))
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
-        raise Rejected(f"Invalid type for 'input[{place}].content'.", f"input[{place}].content")
+        raise Rejected(
+            f"Invalid type for 'input[{position}].content'.", f"input[{position}].content"
+        )
     for part in content:
         if isinstance(part, dict) and part.get("type") in ("text", "image_url"):
-            name = f"input[{place}].content"
+            name = f"input[{position}].content"
             raise Rejected(f"Invalid value: '{part['type']}' in '{name}'.", name)
     return joined_texts(content)
 
@@ -173,8 +175,8 @@ def _output(request: SimulatedRequest, choice: Choice) -> list[dict[str, Any]]:
         status = "completed" if choice.finish_reason != "length" else "incomplete"
         fields = {"id": f"msg-{name}", "status": status, "role": "assistant", "content": parts}
         items.append({"type": "message", **fields})
-    for place, call in enumerate(choice.extra.get("tool_calls") or ()):
-        fields = {"id": f"fc-{name}-{place}", "call_id": call["id"], "status": "completed"}
+    for position, call in enumerate(choice.extra.get("tool_calls") or ()):
+        fields = {"id": f"fc-{name}-{position}", "call_id": call["id"], "status": "completed"}
         items.append({"type": "function_call", **fields, **call["function"]})
     return items
 
@@ -233,14 +235,14 @@ def _stream_item(
     elif item["type"] == "reasoning":
         _stream_thought(events, where, item["summary"])
     else:
-        for place, part in enumerate(item["content"]):
-            _stream_part(events, request, {**where, "content_index": place}, part)
+        for position, part in enumerate(item["content"]):
+            _stream_part(events, request, {**where, "content_index": position}, part)
     events.say("response.output_item.done", output_index=index, item=item)
 
 
 def _stream_thought(events: _Events, where: dict[str, Any], summary: list[dict[str, Any]]) -> None:
-    for place, part in enumerate(summary):
-        here = {**where, "summary_index": place}
+    for position, part in enumerate(summary):
+        here = {**where, "summary_index": position}
         blank = {**part, "text": ""}
         events.say("response.reasoning_summary_part.added", **here, part=blank)
         for piece in tokens_of(part["text"]):
@@ -256,8 +258,8 @@ def _stream_part(
     name = "response.refusal" if field == "refusal" else "response.output_text"
     blank = {**part, field: ""} | ({"logprobs": []} if field == "text" else {})
     events.say("response.content_part.added", **here, part=blank)
-    for place, piece in enumerate(tokens_of(part[field])):
-        more = {"logprobs": _logprobs(request, [piece], place)} if field == "text" else {}
+    for position, piece in enumerate(tokens_of(part[field])):
+        more = {"logprobs": _logprobs(request, [piece], position)} if field == "text" else {}
         events.token(f"{name}.delta", **here, delta=piece, **more)
     more = {"logprobs": part["logprobs"]} if field == "text" else {}
     events.say(f"{name}.done", **here, **{field: part[field]}, **more)

@@ -107,7 +107,7 @@ def tokens_of(text: str) -> list[str]:
         ['Hell', 'o th', 'ere']
     """
     size = CHARACTERS_PER_TOKEN
-    return [text[place : place + size] for place in range(0, len(text), size)]
+    return [text[position : position + size] for position in range(0, len(text), size)]
 
 
 def text_of_tokens(numbers: Iterable[object]) -> str:
