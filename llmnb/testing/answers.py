@@ -89,10 +89,10 @@ def default_reply(request: SimulatedRequest, prompt: str) -> str:
     """Return a short sentence that depends on the seed and the prompt only.
 
     Example:
-        >>> one = SimulatedRequest(
+        >>> request = SimulatedRequest(
         ...     endpoint="text", body={}, model="sim", prompt="Hi", identity="Hi"
         ... )
-        >>> default_reply(one, "Hi") == default_reply(one, "Hi")
+        >>> default_reply(request, "Hi") == default_reply(request, "Hi")
         True
     """
     return _sentence(request.seed, request.digest, 0)
@@ -118,10 +118,10 @@ def as_replier(reply: object) -> Replier | None:
         ConfigurationError: If it is none of these.
 
     Example:
-        >>> one = SimulatedRequest(
+        >>> request = SimulatedRequest(
         ...     endpoint="text", body={}, model="sim", prompt="Hi", identity="Hi"
         ... )
-        >>> as_replier(str.upper)(one, "Hi")
+        >>> as_replier(str.upper)(request, "Hi")
         'HI'
     """
     if reply is None:
@@ -143,7 +143,7 @@ def _takes_two(function: Callable[..., Any]) -> bool:
     except (TypeError, ValueError):  # some built-ins tell no signature: str.upper does, str doesn't
         return False
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    needed = [one for one in parameters if one.kind in kinds and one.default is one.empty]
+    needed = [each for each in parameters if each.kind in kinds and each.default is each.empty]
     return len(needed) >= 2
 
 

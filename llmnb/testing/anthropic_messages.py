@@ -81,7 +81,7 @@ def _text(content: object, name: str) -> str:
 def _stops(value: object) -> tuple[str, ...]:
     if value is None:
         return ()
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return tuple(value)
     raise Rejected("Input should be a valid list", "stop_sequences")
 
@@ -181,8 +181,8 @@ def _stream_block(writer: StreamWriter, index: int, block: dict[str, Any]) -> No
     if index == 0:
         _say(writer, "ping")
     for piece in tokens_of(text):
-        one = {"type": delta, field: piece}
-        writer.token(named_event({"type": "content_block_delta", "index": index, "delta": one}))
+        content = {"type": delta, field: piece}
+        writer.token(named_event({"type": "content_block_delta", "index": index, "delta": content}))
     if kind == "thinking":
         signature = {"type": "signature_delta", "signature": block["signature"]}
         _say(writer, "content_block_delta", index=index, delta=signature)

@@ -147,8 +147,8 @@ class Batches:
         return batch.polls >= 1
 
     def _list(self, is_openai: bool, query: str) -> Plan:
-        rows = [one for one in self.batches.values() if one.is_openai == is_openai]
-        shown = [self._shown(one) for one in reversed(rows)]
+        rows = [each for each in self.batches.values() if each.is_openai == is_openai]
+        shown = [self._shown(each) for each in reversed(rows)]
         last = shown[-1]["id"] if shown else None
         return self._json({"data": shown, "has_more": False, "last_id": last, "object": "list"})
 

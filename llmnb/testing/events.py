@@ -101,8 +101,8 @@ def made_awkward(stream: bytes) -> bytes:
     """
     events = [
         # Those that have a name of their own keep it.
-        b"event: message\n" + one if one.startswith(b"data: ") else one
-        for one in stream.split(b"\n\n")
+        b"event: message\n" + each if each.startswith(b"data: ") else each
+        for each in stream.split(b"\n\n")
     ]
     lines = b"\n\n".join(events).replace(b"\n", b"\r\n")
     return b": a comment\r\n\r\nretry: 10\r\n\r\n" + lines

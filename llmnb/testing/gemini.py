@@ -104,7 +104,7 @@ class GeminiGenerate:
             for part in _parts(choice):
                 for piece in _pieces(part):
                     writer.token(chunk([_candidate(index, [piece], None)], None))
-        last = [_candidate(index, [], _reason(one)) for index, one in enumerate(answer.choices)]
+        last = [_candidate(index, [], _reason(each)) for index, each in enumerate(answer.choices)]
         writer.say(chunk(last, _usage(answer)))
         if self.has_events:
             return writer.finish(error=GEMINI.stream_error, content_type=EVENTS)

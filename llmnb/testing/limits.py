@@ -210,9 +210,9 @@ class EnforcedLimits:
         if self._others_since is None:
             self._others_since = now
         due = int((now - self._others_since) * self.settings.others_per_minute / 60.0)
-        for one in range(self._others_counted, due):
+        for number in range(self._others_counted, due):
             self._requests.refill(
-                self._others_since + (one + 1) * 60.0 / self.settings.others_per_minute
+                self._others_since + (number + 1) * 60.0 / self.settings.others_per_minute
             )
             if self._requests.level >= 1.0:
                 self._requests.level -= 1.0

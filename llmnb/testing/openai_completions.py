@@ -278,12 +278,12 @@ def _prompts(prompt: object) -> list[str]:
     if isinstance(prompt, str):
         return [prompt]
     if isinstance(prompt, list) and prompt:
-        if all(isinstance(one, str) for one in prompt):
+        if all(isinstance(each, str) for each in prompt):
             return list(prompt)
-        if all(isinstance(one, int) for one in prompt):
+        if all(isinstance(each, int) for each in prompt):
             return [text_of_tokens(prompt)]
-        if all(isinstance(one, list) for one in prompt):
-            return [text_of_tokens(one) for one in prompt]
+        if all(isinstance(each, list) for each in prompt):
+            return [text_of_tokens(each) for each in prompt]
     raise Rejected("Missing required parameter: 'prompt'.", "prompt")
 
 

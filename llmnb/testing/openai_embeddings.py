@@ -72,13 +72,13 @@ def _texts(texts: object) -> list[str]:
         texts = [texts]
     if not isinstance(texts, list) or not texts:
         raise Rejected("Missing required parameter: 'input'.", "input")
-    if all(isinstance(one, int) for one in texts):
+    if all(isinstance(each, int) for each in texts):
         texts = [texts]
     if len(texts) > _MOST_TEXTS:
         raise Rejected(f"'input' holds more than {_MOST_TEXTS} texts.", "input")
-    if all(isinstance(one, list) for one in texts):
+    if all(isinstance(each, list) for each in texts):
         texts = [text_of_tokens(numbers) for numbers in texts]
-    found = [one for one in texts if isinstance(one, str)]
+    found = [each for each in texts if isinstance(each, str)]
     if len(found) < len(texts):
         raise Rejected("'input' is a text, or a list of texts or tokens.", "input")
     if not all(found):
@@ -94,8 +94,12 @@ def write(request: SimulatedRequest, answer: Answer) -> bytes:
     body: dict[str, Any] = {
         "object": "list",
         "data": [
-            {"object": "embedding", "index": index, "embedding": _base64(one) if is_packed else one}
-            for index, one in enumerate(vectors)
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": _base64(each) if is_packed else each,
+            }
+            for index, each in enumerate(vectors)
         ],
         "model": request.model,
     }

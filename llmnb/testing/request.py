@@ -156,7 +156,7 @@ def stop_texts(body: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
     if isinstance(value, str):
         return (value,)
-    if isinstance(value, list) and len(value) <= 4 and all(isinstance(one, str) for one in value):
+    if isinstance(value, list) and len(value) <= 4 and all(isinstance(each, str) for each in value):
         return tuple(value)
     raise Rejected("Invalid value for 'stop': a text or a list of up to four is wanted.", "stop")
 

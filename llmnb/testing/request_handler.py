@@ -360,7 +360,7 @@ class RequestHandler:
             if known is not None and name not in known:
                 return _error(OPENAI.unknown_model(name))
             return Plan(status=200, body=orjson.dumps(_model_card(name)))
-        cards = [_model_card(one) for one in (DEFAULT_MODELS if known is None else known)]
+        cards = [_model_card(each) for each in (DEFAULT_MODELS if known is None else known)]
         return Plan(status=200, body=orjson.dumps({"object": "list", "data": cards}))
 
     def _ledger_page(self, method: str, query: str) -> Plan:
