@@ -160,8 +160,8 @@ class _Lookup:
     texts: Mapping[str, Message]
 
     def __call__(self, request: SimulatedRequest, prompt: str) -> Message:
-        found = self.texts.get(prompt)
-        return default_reply(request, prompt) if found is None else found
+        text = self.texts.get(prompt)
+        return default_reply(request, prompt) if text is None else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,10 +72,10 @@ def endpoint_of(path: str) -> Endpoint | None:
     for ending, endpoint in ENDPOINTS:
         if path.endswith(ending):
             return endpoint
-    if (found := _GEMINI.search(path)) is None:
+    if (match := _GEMINI.search(path)) is None:
         return None
     return GeminiGenerate(
-        model=unquote(found[1]),
-        is_streamed=found[2] == "streamGenerateContent",
+        model=unquote(match[1]),
+        is_streamed=match[2] == "streamGenerateContent",
         has_events="alt=sse" in query.split("&"),
     )

@@ -120,9 +120,9 @@ def share(rate: float, fault: FaultLike) -> Rule:
     """
     if not 0 <= rate <= 1:
         raise ConfigurationError(f"A share lies between 0 and 1, got {rate!r}")
-    found = as_fault(fault)
-    name = found.name if found else ""
-    return Share(rate, found, _SHARE + sum(i * ord(c) for i, c in enumerate(name, 1)))
+    resolved = as_fault(fault)
+    name = resolved.name if resolved else ""
+    return Share(rate, resolved, _SHARE + sum(i * ord(c) for i, c in enumerate(name, 1)))
 
 
 def as_rule(script: Script, *, start: int = 0) -> Rule | None:

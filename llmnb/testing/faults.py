@@ -146,15 +146,15 @@ def status(
         (('retry-after', '2'),)
     """
     usual, content_type = error_bodies.error_reply(code)
-    found = dict(headers or {})
+    all_headers = dict(headers or {})
     if retry_after is not None:
-        found = {"retry-after": str(retry_after), **found}
+        all_headers = {"retry-after": str(retry_after), **all_headers}
     return Instead(
         name=str(code),
         status=code,
         body=usual if body is None else body,
         content_type=content_type,
-        headers=tuple(found.items()),
+        headers=tuple(all_headers.items()),
         meaning="status" if body is None else "exact",
         # The gateway gave up waiting; the model behind it did not.
         billed=code in (408, 504, 524),

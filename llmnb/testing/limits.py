@@ -220,13 +220,13 @@ class EnforcedLimits:
 
     def standings(self, now: float) -> list[Standing]:
         """Return how the limits stand that replies are to tell of."""
-        found: list[Standing] = []
+        standings: list[Standing] = []
         if not self.settings.limit_headers:
-            return found
+            return standings
         for bucket in (self._requests, self._tokens):
             if bucket is not None:
                 bucket.refill(now)
-                found.append(
+                standings.append(
                     Standing(
                         kind="requests" if bucket is self._requests else "tokens",
                         per_minute=bucket.per_minute,
@@ -234,17 +234,17 @@ class EnforcedLimits:
                         reset=bucket.reset(),
                     )
                 )
-        return found
+        return standings
 
     def retry_headers(self, wait: float) -> dict[str, str]:
         """Return the headers that tell when to come back, never too early."""
         hint = self.settings.retry_hint
-        found: dict[str, str] = {}
+        headers: dict[str, str] = {}
         if hint in ("seconds", "both"):
-            found["retry-after"] = str(math.ceil(wait))
+            headers["retry-after"] = str(math.ceil(wait))
         if hint in ("milliseconds", "both"):
-            found["retry-after-ms"] = str(math.ceil(wait * 1000))
-        return found
+            headers["retry-after-ms"] = str(math.ceil(wait * 1000))
+        return headers
 
 
 def _bucket(per_minute: float | None, burst_seconds: float) -> _Bucket | None:

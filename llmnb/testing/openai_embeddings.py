@@ -78,12 +78,12 @@ def _texts(texts: object) -> list[str]:
         raise Rejected(f"'input' holds more than {_MOST_TEXTS} texts.", "input")
     if all(isinstance(each, list) for each in texts):
         texts = [text_of_tokens(numbers) for numbers in texts]
-    found = [each for each in texts if isinstance(each, str)]
-    if len(found) < len(texts):
+    strings = [each for each in texts if isinstance(each, str)]
+    if len(strings) < len(texts):
         raise Rejected("'input' is a text, or a list of texts or tokens.", "input")
-    if not all(found):
+    if not all(strings):
         raise Rejected("'input' cannot be an empty text.", "input")
-    return found
+    return strings
 
 
 def write(request: SimulatedRequest, answer: Answer) -> bytes:

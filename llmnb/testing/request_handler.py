@@ -348,8 +348,8 @@ class RequestHandler:
         path, _, query = path.partition("?")
         if path == LEDGER_PATH:
             return self._ledger_page(method, query)
-        _, found, name = path.partition("/models")
-        if not found or method != "GET":
+        _, separator, name = path.partition("/models")
+        if not separator or method != "GET":
             return _error((404, error_bodies.error_reply(404)[0]))
         if not self._is_accepted(_key_of(headers)):
             return _error(OPENAI.wrong_key())
