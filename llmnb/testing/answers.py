@@ -66,7 +66,7 @@ class Choice:
         return spoken + sum(count_tokens(str(value)) for value in self.extra.values())
 
     @property
-    def pieces(self) -> list[str]:
+    def token_texts(self) -> list[str]:
         """The text, token by token."""
         return tokens_of(self.text) if self.has_content else []
 
@@ -254,13 +254,13 @@ def logprob(request: SimulatedRequest, position: int, rank: int = 0) -> float:
 
 
 def token_logprobs(
-    request: SimulatedRequest, pieces: Iterable[str], first: int = 0
+    request: SimulatedRequest, token_texts: Iterable[str], first: int = 0
 ) -> list[dict[str, Any]]:
     """Return the log-probabilities of tokens with their alternatives, in OpenAI's shape.
 
     Args:
         request: What was asked, with the number of alternatives.
-        pieces: The tokens.
+        token_texts: The tokens.
         first: Number of the first among those of the answer.
     """
 
@@ -276,5 +276,5 @@ def token_logprobs(
                 for rank in range(request.top_logprobs or 0)
             ],
         }
-        for number, piece in enumerate(pieces, first)
+        for number, piece in enumerate(token_texts, first)
     ]

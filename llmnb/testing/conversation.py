@@ -109,7 +109,7 @@ async def _stream(plan: Plan, wire: Wire, handler: RequestHandler) -> None:
     else:
         await wire.begin(plan, None)
         plan.has_begun = True
-        await _tokens(plan, wire, handler, len(stream.pieces))
+        await _tokens(plan, wire, handler, len(stream.token_events))
         handler.close(plan)
         await wire.write(stream.ending)
     await wire.end()
@@ -122,7 +122,7 @@ async def _tokens(plan: Plan, wire: Wire, handler: RequestHandler, count: int) -
     pace = plan.pace
     clock = asyncio.get_running_loop().time
     begun = clock()
-    await wire.write(stream.opening + b"".join(stream.pieces[:1] if count else ()))
+    await wire.write(stream.opening + b"".join(stream.token_events[:1] if count else ()))
     plan.sent_tokens = min(1, count)
     while plan.sent_tokens < count:
         due = count
@@ -132,7 +132,7 @@ async def _tokens(plan: Plan, wire: Wire, handler: RequestHandler, count: int) -
             if due <= plan.sent_tokens:
                 await asyncio.sleep(begun + plan.sent_tokens / pace - clock())
                 continue
-        await wire.write(b"".join(stream.pieces[plan.sent_tokens : due]))
+        await wire.write(b"".join(stream.token_events[plan.sent_tokens : due]))
         plan.sent_tokens = due
 
 
@@ -142,8 +142,8 @@ async def _break_off(plan: Plan, wire: Wire, handler: RequestHandler, fault: Bre
         plan.has_begun = True
     if fault.at == "body":
         if plan.stream is not None:
-            pieces = len(plan.stream.pieces)
-            after = pieces // 2 if fault.after is None else min(fault.after, pieces)
+            total = len(plan.stream.token_events)
+            after = total // 2 if fault.after is None else min(fault.after, total)
             await _tokens(plan, wire, handler, after)
         else:
             await wire.write(plan.body[: len(plan.body) // 2])

@@ -102,7 +102,7 @@ class GeminiGenerate:
 
         for index, choice in enumerate(answer.choices):
             for part in _parts(choice):
-                for piece in _pieces(part):
+                for piece in _token_parts(part):
                     writer.token(chunk([_candidate(index, [piece], None)], None))
         last = [_candidate(index, [], _reason(each)) for index, each in enumerate(answer.choices)]
         writer.say(chunk(last, _usage(answer)))
@@ -137,7 +137,7 @@ def _parts(choice: Choice) -> list[dict[str, Any]]:
     return parts
 
 
-def _pieces(part: dict[str, Any]) -> list[dict[str, Any]]:
+def _token_parts(part: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a part token by token; a call comes whole."""
     if "text" not in part:
         return [part]

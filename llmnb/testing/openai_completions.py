@@ -166,7 +166,7 @@ class _Chat(_Completions):
         return {
             "index": index,
             "message": {"role": "assistant", "content": said, "refusal": None, **choice.extra},
-            "logprobs": _chat_logprobs(request, choice.pieces),
+            "logprobs": _chat_logprobs(request, choice.token_texts),
             "finish_reason": choice.finish_reason,
         }
 
@@ -174,7 +174,7 @@ class _Chat(_Completions):
         self, request: SimulatedRequest, index: int, choice: Choice
     ) -> Iterator[tuple[_Delta, object]]:
         """Yield the text token by token, then the other fields of the message."""
-        for number, piece in enumerate(choice.pieces):
+        for number, piece in enumerate(choice.token_texts):
             yield {"content": piece}, _chat_logprobs(request, [piece], number)
         for name, value in choice.extra.items():
             if name == "tool_calls":
@@ -213,11 +213,11 @@ def _top_logprobs(body: Mapping[str, Any]) -> int | None:
 
 
 def _chat_logprobs(
-    request: SimulatedRequest, pieces: Sequence[str], first: int = 0
+    request: SimulatedRequest, token_texts: Sequence[str], first: int = 0
 ) -> dict[str, Any] | None:
     if request.top_logprobs is None:
         return None
-    return {"content": token_logprobs(request, pieces, first), "refusal": None}
+    return {"content": token_logprobs(request, token_texts, first), "refusal": None}
 
 
 class _Text(_Completions):
@@ -253,11 +253,11 @@ class _Text(_Completions):
     def choice(self, request: SimulatedRequest, index: int, choice: Choice) -> dict[str, Any]:
         """Return a text, after its prompt where that is to be echoed."""
         before = _echo(request, index)
-        pieces = [*tokens_of(before), *choice.pieces]
+        token_texts = [*tokens_of(before), *choice.token_texts]
         return {
             "text": before + (choice.text if choice.has_content else ""),
             "index": index,
-            "logprobs": _text_logprobs(request, pieces, count_tokens(before)),
+            "logprobs": _text_logprobs(request, token_texts, count_tokens(before)),
             "finish_reason": choice.finish_reason,
         }
 
@@ -265,7 +265,7 @@ class _Text(_Completions):
         self, request: SimulatedRequest, index: int, choice: Choice
     ) -> Iterator[tuple[_Delta, object]]:
         """Yield the text token by token, after the prompt where that is to be echoed."""
-        for number, piece in enumerate((*tokens_of(_echo(request, index)), *choice.pieces)):
+        for number, piece in enumerate((*tokens_of(_echo(request, index)), *choice.token_texts)):
             yield {"text": piece}, _text_logprobs(request, [piece], 0, first=number)
 
     def chunk_choice(self, index: int, delta: _Delta) -> dict[str, Any]:
@@ -295,25 +295,25 @@ def _echo(request: SimulatedRequest, index: int) -> str:
 
 
 def _text_logprobs(
-    request: SimulatedRequest, pieces: Sequence[str], echoed: int, *, first: int = 0
+    request: SimulatedRequest, token_texts: Sequence[str], echoed: int, *, first: int = 0
 ) -> dict[str, Any] | None:
     """Return log-probabilities in this API's shape; an echoed first token has none."""
     if request.top_logprobs is None:
         return None
-    values = [logprob(request, position) for position, _ in enumerate(pieces, first)]
+    values = [logprob(request, position) for position, _ in enumerate(token_texts, first)]
     known: list[float | None] = [
         None if echoed and position == 0 else value for position, value in enumerate(values)
     ]
     offsets, offset = [], 0
-    for piece in pieces:
+    for piece in token_texts:
         offsets.append(offset)
         offset += len(piece)
     tops = [
         None if value is None else {piece: value}
-        for piece, value in zip(pieces, known, strict=True)
+        for piece, value in zip(token_texts, known, strict=True)
     ]
     return {
-        "tokens": list(pieces),
+        "tokens": list(token_texts),
         "token_logprobs": known,
         "top_logprobs": tops if request.top_logprobs else None,
         "text_offset": offsets,

@@ -166,7 +166,7 @@ def _output(request: SimulatedRequest, choice: Choice) -> list[dict[str, Any]]:
                 "type": "output_text",
                 "text": choice.text,
                 "annotations": [],
-                "logprobs": _logprobs(request, choice.pieces),
+                "logprobs": _logprobs(request, choice.token_texts),
             }
         )
     if refusal := choice.extra.get("refusal"):
@@ -181,8 +181,10 @@ def _output(request: SimulatedRequest, choice: Choice) -> list[dict[str, Any]]:
     return items
 
 
-def _logprobs(request: SimulatedRequest, pieces: list[str], first: int = 0) -> list[dict[str, Any]]:
-    return [] if request.top_logprobs is None else token_logprobs(request, pieces, first)
+def _logprobs(
+    request: SimulatedRequest, token_texts: list[str], first: int = 0
+) -> list[dict[str, Any]]:
+    return [] if request.top_logprobs is None else token_logprobs(request, token_texts, first)
 
 
 # --------------------------------------------------------------------------------- streams

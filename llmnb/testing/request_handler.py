@@ -237,7 +237,7 @@ class RequestHandler:
         if request.is_streamed:
             plan.stream = endpoint.stream(request, answer)
             plan.content_type = plan.stream.content_type
-            plan.pace = self._pace(len(plan.stream.pieces), rest)
+            plan.pace = self._pace(len(plan.stream.token_events), rest)
         else:
             plan.body = endpoint.write(request, answer)
             # Not streamed, the first byte comes when the last token is made.

@@ -109,7 +109,7 @@ def test_a_stream_becomes_the_same_answer(spoken):
     found = spoken.read(assembler.finish())
 
     assert pieces == ["Grüß", "e fr", "om t", "he s", "ea"]
-    assert len(plan.stream.pieces) == 5
+    assert len(plan.stream.token_events) == 5
     assert plan.content_type.startswith("text/event-stream")
     same = {"raw": b"", "response_id": None}
     assert dataclasses.replace(found, **same) == dataclasses.replace(whole, **same)
