@@ -151,20 +151,20 @@ def stream(request: SimulatedRequest, answer: Answer) -> Stream:
     head = _head(request)
     if answer.has_usage:
         head["usage"] = _usage(answer, 1)
-    _say(writer, "message_start", message=head)
+    _add(writer, "message_start", message=head)
     blocks = [block for choice in answer.choices for block in _blocks(choice)]
     for index, block in enumerate(blocks):
         _stream_block(writer, index, block)
     ending: dict[str, Any] = {"delta": _ending(answer)}
     if answer.has_usage:
         ending["usage"] = {"output_tokens": answer.completion_tokens}
-    _say(writer, "message_delta", **ending)
-    _say(writer, "message_stop")
+    _add(writer, "message_delta", **ending)
+    _add(writer, "message_stop")
     return writer.finish(error=ANTHROPIC.stream_error)
 
 
-def _say(writer: StreamWriter, kind: str, **fields: Any) -> None:
-    writer.say(named_event({"type": kind, **fields}))
+def _add(writer: StreamWriter, kind: str, **fields: Any) -> None:
+    writer.add(named_event({"type": kind, **fields}))
 
 
 def _stream_block(writer: StreamWriter, index: int, block: dict[str, Any]) -> None:
@@ -177,13 +177,13 @@ def _stream_block(writer: StreamWriter, index: int, block: dict[str, Any]) -> No
         blank, text, delta = {**block, field: ""}, block[field], f"{kind}_delta"
         if kind == "thinking":
             blank["signature"] = ""
-    _say(writer, "content_block_start", index=index, content_block=blank)
+    _add(writer, "content_block_start", index=index, content_block=blank)
     if index == 0:
-        _say(writer, "ping")
+        _add(writer, "ping")
     for piece in tokens_of(text):
         content = {"type": delta, field: piece}
         writer.token(named_event({"type": "content_block_delta", "index": index, "delta": content}))
     if kind == "thinking":
         signature = {"type": "signature_delta", "signature": block["signature"]}
-        _say(writer, "content_block_delta", index=index, delta=signature)
-    _say(writer, "content_block_stop", index=index)
+        _add(writer, "content_block_delta", index=index, delta=signature)
+    _add(writer, "content_block_stop", index=index)

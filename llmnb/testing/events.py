@@ -42,9 +42,9 @@ class StreamWriter:
 
     Example:
         >>> writer = StreamWriter()
-        >>> writer.say(b"a")
+        >>> writer.add(b"a")
         >>> writer.token(b"b")
-        >>> writer.say(b"c")
+        >>> writer.add(b"c")
         >>> writer.finish(error=b"!").token_events
         (b'b',)
     """
@@ -54,7 +54,7 @@ class StreamWriter:
         self._token_events: list[bytes] = []
         self._said: list[bytes] = []
 
-    def say(self, data: bytes) -> None:
+    def add(self, data: bytes) -> None:
         """Add what is no token; it leaves with the token that follows."""
         self._said.append(data)
 

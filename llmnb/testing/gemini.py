@@ -105,10 +105,10 @@ class GeminiGenerate:
                 for piece in _token_parts(part):
                     writer.token(chunk([_candidate(index, [piece], None)], None))
         last = [_candidate(index, [], _reason(each)) for index, each in enumerate(answer.choices)]
-        writer.say(chunk(last, _usage(answer)))
+        writer.add(chunk(last, _usage(answer)))
         if self.has_events:
             return writer.finish(error=GEMINI.stream_error, content_type=EVENTS)
-        writer.say(b"]")
+        writer.add(b"]")
         error = b",\r\n" + GEMINI.stream_error.removeprefix(b"data: ").strip() + b"]"
         return writer.finish(error=error, content_type="application/json")
 

@@ -194,11 +194,11 @@ def stream(request: SimulatedRequest, answer: Answer) -> Stream:
     """Return a response as events: what it is, its items piece by piece, the whole at the end."""
     body = _response(request, answer)
     events = _Events()
-    events.say("response.created", response=_head(request))
-    events.say("response.in_progress", response=_head(request))
+    events.add("response.created", response=_head(request))
+    events.add("response.in_progress", response=_head(request))
     for index, item in enumerate(body["output"]):
         _stream_item(events, request, index, item)
-    events.say(f"response.{body['status']}", response=body)
+    events.add(f"response.{body['status']}", response=body)
     return events.writer.finish(error=STREAM_ERROR)
 
 
@@ -209,8 +209,8 @@ class _Events:
         self.writer = StreamWriter()
         self._number = 0
 
-    def say(self, kind: str, **fields: Any) -> None:
-        self.writer.say(self._event(kind, fields))
+    def add(self, kind: str, **fields: Any) -> None:
+        self.writer.add(self._event(kind, fields))
 
     def token(self, kind: str, **fields: Any) -> None:
         self.writer.token(self._event(kind, fields))
@@ -228,29 +228,29 @@ def _stream_item(
     empty: dict[str, Any] = {"message": {"content": []}, "reasoning": {"summary": []}}.get(
         item["type"], {"arguments": ""}
     )
-    events.say("response.output_item.added", output_index=index, item={**item, **blank, **empty})
+    events.add("response.output_item.added", output_index=index, item={**item, **blank, **empty})
     if item["type"] == "function_call":
         for piece in tokens_of(item["arguments"]):
             events.token("response.function_call_arguments.delta", **where, delta=piece)
         done = {"name": item["name"], "arguments": item["arguments"]}
-        events.say("response.function_call_arguments.done", **where, **done)
+        events.add("response.function_call_arguments.done", **where, **done)
     elif item["type"] == "reasoning":
         _stream_thought(events, where, item["summary"])
     else:
         for position, part in enumerate(item["content"]):
             _stream_part(events, request, {**where, "content_index": position}, part)
-    events.say("response.output_item.done", output_index=index, item=item)
+    events.add("response.output_item.done", output_index=index, item=item)
 
 
 def _stream_thought(events: _Events, where: dict[str, Any], summary: list[dict[str, Any]]) -> None:
     for position, part in enumerate(summary):
         here = {**where, "summary_index": position}
         blank = {**part, "text": ""}
-        events.say("response.reasoning_summary_part.added", **here, part=blank)
+        events.add("response.reasoning_summary_part.added", **here, part=blank)
         for piece in tokens_of(part["text"]):
             events.token("response.reasoning_summary_text.delta", **here, delta=piece)
-        events.say("response.reasoning_summary_text.done", **here, text=part["text"])
-        events.say("response.reasoning_summary_part.done", **here, part=part)
+        events.add("response.reasoning_summary_text.done", **here, text=part["text"])
+        events.add("response.reasoning_summary_part.done", **here, part=part)
 
 
 def _stream_part(
@@ -259,10 +259,10 @@ def _stream_part(
     field = "refusal" if part["type"] == "refusal" else "text"
     name = "response.refusal" if field == "refusal" else "response.output_text"
     blank = {**part, field: ""} | ({"logprobs": []} if field == "text" else {})
-    events.say("response.content_part.added", **here, part=blank)
+    events.add("response.content_part.added", **here, part=blank)
     for position, piece in enumerate(tokens_of(part[field])):
         more = {"logprobs": _logprobs(request, [piece], position)} if field == "text" else {}
         events.token(f"{name}.delta", **here, delta=piece, **more)
     more = {"logprobs": part["logprobs"]} if field == "text" else {}
-    events.say(f"{name}.done", **here, **{field: part[field]}, **more)
-    events.say("response.content_part.done", **here, part=part)
+    events.add(f"{name}.done", **here, **{field: part[field]}, **more)
+    events.add("response.content_part.done", **here, part=part)
