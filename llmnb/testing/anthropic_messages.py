@@ -90,7 +90,7 @@ def write(request: SimulatedRequest, answer: Answer) -> bytes:
     """Return the body of a message."""
     body = _head(request)
     body["content"] = [block for choice in answer.choices for block in _blocks(choice)]
-    body.update(_ending(answer))
+    body.update(_closing(answer))
     if answer.has_usage:
         body["usage"] = _usage(answer, answer.completion_tokens)
     return orjson.dumps(body)
@@ -108,7 +108,7 @@ def _head(request: SimulatedRequest) -> dict[str, Any]:
     }
 
 
-def _ending(answer: Answer) -> dict[str, Any]:
+def _closing(answer: Answer) -> dict[str, Any]:
     if not answer.choices:
         return {"stop_reason": "end_turn", "stop_sequence": None}
     choice = answer.choices[0]
@@ -155,10 +155,10 @@ def stream(request: SimulatedRequest, answer: Answer) -> Stream:
     blocks = [block for choice in answer.choices for block in _blocks(choice)]
     for index, block in enumerate(blocks):
         _stream_block(writer, index, block)
-    ending: dict[str, Any] = {"delta": _ending(answer)}
+    closing: dict[str, Any] = {"delta": _closing(answer)}
     if answer.has_usage:
-        ending["usage"] = {"output_tokens": answer.completion_tokens}
-    _add(writer, "message_delta", **ending)
+        closing["usage"] = {"output_tokens": answer.completion_tokens}
+    _add(writer, "message_delta", **closing)
     _add(writer, "message_stop")
     return writer.finish(error=ANTHROPIC.stream_error)
 

@@ -111,7 +111,7 @@ async def _stream(plan: Plan, wire: Wire, handler: RequestHandler) -> None:
         plan.has_begun = True
         await _tokens(plan, wire, handler, len(stream.token_events))
         handler.close(plan)
-        await wire.write(stream.ending)
+        await wire.write(stream.closing)
     await wire.end()
 
 

@@ -69,8 +69,8 @@ def endpoint_of(path: str) -> Endpoint | None:
         'gemini-x'
     """
     path, _, query = path.partition("?")
-    for ending, endpoint in ENDPOINTS:
-        if path.endswith(ending):
+    for path_end, endpoint in ENDPOINTS:
+        if path.endswith(path_end):
             return endpoint
     if (match := _GEMINI.search(path)) is None:
         return None

@@ -24,7 +24,7 @@ class Stream:
     token_events: tuple[bytes, ...]
     """One token's event each."""
 
-    ending: bytes
+    closing: bytes
     """What follows the last token, finish marker included."""
 
     error: bytes
@@ -34,7 +34,7 @@ class Stream:
 
     def whole(self) -> bytes:
         """Return all events, one after the other."""
-        return b"".join((self.opening, *self.token_events, self.ending))
+        return b"".join((self.opening, *self.token_events, self.closing))
 
 
 class StreamWriter:

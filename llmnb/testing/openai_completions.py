@@ -92,15 +92,15 @@ class _Completions:
             choice.update(logprobs=logprobs, finish_reason=reason)
             return event({**chunk, "choices": [choice]})
 
-        opening, tokens, ending = [], [], []
+        opening, tokens, closing = [], [], []
         for index, choice in enumerate(answer.choices):
             opening += [chunk_of(index, delta) for delta in self.opening]
             tokens += [chunk_of(index, *said) for said in self.deltas(request, index, choice)]
-            ending.append(chunk_of(index, self.last, None, choice.finish_reason))
+            closing.append(chunk_of(index, self.last, None, choice.finish_reason))
         if request.wants_usage and answer.has_usage:
-            ending.append(event({**chunk, "choices": [], "usage": self._usage(answer)}))
-        ending.append(DONE)
-        return Stream(b"".join(opening), tuple(tokens), b"".join(ending), OPENAI.stream_error)
+            closing.append(event({**chunk, "choices": [], "usage": self._usage(answer)}))
+        closing.append(DONE)
+        return Stream(b"".join(opening), tuple(tokens), b"".join(closing), OPENAI.stream_error)
 
     def _head(self, request: SimulatedRequest, kind: str) -> dict[str, Any]:
         name = f"{self.id_prefix}-sim-{request.number:08x}"
