@@ -67,15 +67,15 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
     )
 
 
-def _items(given: object) -> list[dict[str, Any]]:
-    if isinstance(given, str):
-        return [{"role": "user", "content": given}]
-    if not isinstance(given, list) or not given:
+def _items(value: object) -> list[dict[str, Any]]:
+    if isinstance(value, str):
+        return [{"role": "user", "content": value}]
+    if not isinstance(value, list) or not value:
         raise Rejected("Missing required parameter: 'input'.", "input")
-    for position, item in enumerate(given):
+    for position, item in enumerate(value):
         if not isinstance(item, dict) or not ("role" in item or "type" in item):
             raise Rejected(f"Invalid value: 'input[{position}]'.", f"input[{position}]")
-    return given
+    return value
 
 
 def _text(item: Mapping[str, Any], position: int) -> str:
