@@ -28,7 +28,7 @@ Message = str | Mapping[str, Any]
 Replier = Callable[[SimulatedRequest, str], Message]
 """Makes the answer to one prompt of a request."""
 
-_WORDS = (
+_VOCABULARY = (
     "amber", "basin", "cedar", "delta", "ember", "field", "glass", "harbor", "island", "jasper",
     "kettle", "lantern", "meadow", "needle", "orchard", "paper", "quartz", "river", "signal",
     "timber", "umber", "valley", "willow", "yellow", "anchor", "bridge", "candle", "dune",
@@ -101,8 +101,14 @@ def default_reply(request: SimulatedRequest, prompt: str) -> str:
 def _sentence(seed: int, digest: int, sample: int) -> str:
     bits = mix(digest ^ mix(seed ^ (sample << 32)))
     # Six bits choose one of 64 words.
-    first, second, third = _WORDS[bits & 63], _WORDS[bits >> 6 & 63], _WORDS[bits >> 12 & 63]
-    more = f" {_WORDS[bits >> 18 & 63]} {_WORDS[bits >> 24 & 63]}" if bits >> 30 & 1 else ""
+    first, second, third = (
+        _VOCABULARY[bits & 63],
+        _VOCABULARY[bits >> 6 & 63],
+        _VOCABULARY[bits >> 12 & 63],
+    )
+    more = (
+        f" {_VOCABULARY[bits >> 18 & 63]} {_VOCABULARY[bits >> 24 & 63]}" if bits >> 30 & 1 else ""
+    )
     return f"{first.capitalize()} {second} {third}{more}."
 
 

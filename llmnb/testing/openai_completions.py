@@ -23,7 +23,7 @@ from llmnb.testing.request import (
     count_tokens,
     joined_texts,
     stop_texts,
-    stream_wishes,
+    stream_options,
     text_of_tokens,
     tokens_of,
     whole_number,
@@ -142,7 +142,7 @@ class _Chat(_Completions):
             prompt_tokens += _TOKENS_PER_MESSAGE + count_tokens(text)
             if message["role"] == "user" or not prompt:
                 prompt = text
-        is_streamed, wants_usage = stream_wishes(body)
+        is_streamed, wants_usage = stream_options(body)
         name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
         return SimulatedRequest(
             endpoint=self.NAME,
@@ -231,7 +231,7 @@ class _Text(_Completions):
     def read(self, body: Mapping[str, Any]) -> SimulatedRequest:
         """Understand the body of a text completion."""
         parts = _prompts(body.get("prompt"))
-        is_streamed, wants_usage = stream_wishes(body)
+        is_streamed, wants_usage = stream_options(body)
         max_tokens = whole_number(body, "max_tokens", least=0)
         identity = parts[0] if len(parts) == 1 else orjson.dumps(parts).decode()
         return SimulatedRequest(

@@ -161,7 +161,7 @@ def stop_texts(body: Mapping[str, Any]) -> tuple[str, ...]:
     raise Rejected("Invalid value for 'stop': a text or a list of up to four is wanted.", "stop")
 
 
-def stream_wishes(body: Mapping[str, Any]) -> tuple[bool, bool]:
+def stream_options(body: Mapping[str, Any]) -> tuple[bool, bool]:
     """Return whether a stream is asked for, and whether it is to tell the usage.
 
     Raises:
