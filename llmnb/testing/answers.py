@@ -113,7 +113,7 @@ def _sentence(seed: int, digest: int, sample: int) -> str:
 
 
 def as_replier(reply: object) -> Replier | None:
-    """Return what `SimulatedProvider(reply=...)` was given as one kind of function.
+    """Return what `SimulatedProvider(reply=...)` was given as a function.
 
     Args:
         reply: None for sentences of its own; a text for everybody; a mapping

@@ -60,7 +60,7 @@ class Batches:
     def __init__(
         self, answer: Callable[[str, Headers, bytes], Plan], is_accepted: Callable[[Headers], bool]
     ) -> None:
-        self._answer_one = answer
+        self._answer_request = answer
         self._is_accepted = is_accepted
         self.batches: dict[str, SimulatedBatch] = {}
         """Every batch that was made, by its name."""
@@ -163,7 +163,7 @@ class Batches:
             if fate in ("cancelled", "expired"):
                 batch.errors.append(_undone(batch.is_openai, name, fate))
             elif fate == "answered":
-                plan = self._answer_one(path, batch.headers, orjson.dumps(body))
+                plan = self._answer_request(path, batch.headers, orjson.dumps(body))
                 lines = batch.lines if plan.status == 200 else batch.errors
                 lines.append(result_line(batch.is_openai, name, plan.status, plan.body))
         if not batch.is_openai:

@@ -126,7 +126,7 @@ def share(rate: float, fault: FaultLike) -> Rule:
 
 
 def as_rule(script: Script, *, start: int = 0) -> Rule | None:
-    """Return a script of faults as one rule; None where there is nothing to do.
+    """Return a script of faults as a single rule; None where there is nothing to do.
 
     Args:
         script: A rule, a list of rules, or a list with an entry per request.

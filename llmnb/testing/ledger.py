@@ -183,7 +183,7 @@ class LedgerTotals:
     """When the latest came."""
 
     def summary(self) -> str:
-        """Return the totals as one line for a person.
+        """Return the totals as a line for a person.
 
         Example:
             >>> LedgerTotals(received=3, finished=2, refused=1).summary()

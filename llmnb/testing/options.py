@@ -1,4 +1,4 @@
-"""What a simulated provider can be set to, its prices included, as keywords and as one value."""
+"""What a simulated provider can be set to, its prices included, as keywords and as a single value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from llmnb.testing.limits import Charge, Family, LimitSettings, RetryHint
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars for one token in, and for one token out.
+    """US dollars for a token in, and for a token out.
 
     Example:
         >>> Price.per_million(1.0, 3.0).of(500_000, 100_000)
@@ -77,7 +77,7 @@ class ProviderOptions(LimitOptions, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """How a simulated provider behaves: its keywords as one value."""
+    """How a simulated provider behaves: its keywords as a single value."""
 
     seed: int = 0
     latency: float | LatencyModel = 0.0
@@ -101,7 +101,7 @@ class Behaviour:
 
 
 def behaviour(options: Mapping[str, Any]) -> Behaviour:
-    """Return the keywords of `SimulatedProvider` as one value.
+    """Return the keywords of `SimulatedProvider` as a single value.
 
     Raises:
         ConfigurationError: If a keyword is unknown; the message lists those that are known.

@@ -47,7 +47,7 @@ def worst_window(
 
     Args:
         times: When the events happened, ascending.
-        weights: What each counts; None counts each as one.
+        weights: What each counts; None counts each as 1.
         rate: Units a second.
         burst: Seconds' worth that may come at once.
         slack: Factor for rounding and jitter.
