@@ -1,4 +1,4 @@
-"""What a simulated provider can be set to, its prices included, as keywords and as a single value."""
+"""What a simulated provider can be set to, prices included: as keywords, and as a single value."""
 
 from __future__ import annotations
 
