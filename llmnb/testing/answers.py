@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -133,14 +134,21 @@ def as_replier(reply: object) -> Replier | None:
     if reply is None:
         return None
     if isinstance(reply, str):
-        return _Constant(reply)
+        return lambda request, prompt: reply
     if isinstance(reply, Mapping):
-        return _Lookup(reply)
+        return functools.partial(_looked_up, reply)
     if not callable(reply):
         raise ConfigurationError(
             f"reply is a text, a mapping from prompts to texts, or a function, got {reply!r}"
         )
-    return _OfPromptAndRequest(reply) if _takes_two(reply) else _OfPrompt(reply)
+    if _takes_two(reply):
+        return lambda request, prompt: reply(prompt, request)
+    return lambda request, prompt: reply(prompt)
+
+
+def _looked_up(texts: Mapping[str, Message], request: SimulatedRequest, prompt: str) -> Message:
+    text = texts.get(prompt)
+    return default_reply(request, prompt) if text is None else text
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:
@@ -151,39 +159,6 @@ def _takes_two(function: Callable[..., Any]) -> bool:
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     needed = [each for each in parameters if each.kind in kinds and each.default is each.empty]
     return len(needed) >= 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Constant:
-    text: str
-
-    def __call__(self, request: SimulatedRequest, prompt: str) -> Message:
-        return self.text
-
-
-@dataclass(frozen=True, slots=True)
-class _Lookup:
-    texts: Mapping[str, Message]
-
-    def __call__(self, request: SimulatedRequest, prompt: str) -> Message:
-        text = self.texts.get(prompt)
-        return default_reply(request, prompt) if text is None else text
-
-
-@dataclass(frozen=True, slots=True)
-class _OfPrompt:
-    function: Callable[[str], Message]
-
-    def __call__(self, request: SimulatedRequest, prompt: str) -> Message:
-        return self.function(prompt)
-
-
-@dataclass(frozen=True, slots=True)
-class _OfPromptAndRequest:
-    function: Callable[[str, SimulatedRequest], Message]
-
-    def __call__(self, request: SimulatedRequest, prompt: str) -> Message:
-        return self.function(prompt, request)
 
 
 def make_answer(
