@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from operator import attrgetter
 from types import SimpleNamespace
@@ -62,9 +62,35 @@ def prompt_hash(prompt: str | Sequence[Any]) -> str:
     return fingerprint(prompt_text(prompt).encode("utf-8", "surrogatepass"))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
+class OpenRow:
+    """A row while its request is being served; only the ledger changes it."""
+
+    number: int
+    endpoint: str
+    model: str
+    received: float
+    prompt_hash: str
+    body_hash: str
+    key_hash: str
+    streamed: bool
+    attempt: int
+    prompt_tokens: int
+    charged_tokens: int
+    finished: float | None = None
+    status: int | None = None
+    end: End = "open"
+    fault: str | None = None
+    completion_tokens: int = 0
+    billed: bool = False
+    usd: float = 0.0
+    book: int = 0
+    """Which book it stands in: `Ledger.reset` begins another."""
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """One request, as the provider saw it; readers get copies, which nothing changes."""
+    """One request, as the provider saw it."""
 
     number: int
     """Order of arrival, from 0."""
@@ -99,29 +125,26 @@ class LedgerRow:
     charged_tokens: int
     """Tokens that a token limit charges before the answer is known."""
 
-    finished: float | None = None
+    finished: float | None
     """When it ended, however it did; None while it is open."""
 
-    status: int | None = None
+    status: int | None
     """HTTP status sent; None when the connection ended before one."""
 
-    end: End = "open"
+    end: End
     """How it ended."""
 
-    fault: str | None = None
+    fault: str | None
     """Name of the scripted fault it met."""
 
-    completion_tokens: int = 0
+    completion_tokens: int
     """Output tokens that were made."""
 
-    billed: bool = False
+    billed: bool
     """Whether the provider charges for it."""
 
-    usd: float = 0.0
+    usd: float
     """What it charges, in US dollars."""
-
-    book: int = field(default=0, repr=False, compare=False)
-    """Which book it stands in: `Ledger.reset` begins another."""
 
     @property
     def cancelled(self) -> bool:
@@ -129,7 +152,7 @@ class LedgerRow:
         return self.end == "cancelled"
 
 
-_FIELDS = tuple(each.name for each in dataclasses.fields(LedgerRow) if each.name != "book")
+_FIELDS = tuple(each.name for each in dataclasses.fields(LedgerRow))
 _values_of = attrgetter(*_FIELDS)
 
 
@@ -231,7 +254,7 @@ class Ledger:
         self._clear()
 
     def _clear(self) -> None:
-        self._rows: list[LedgerRow] = []
+        self._rows: list[OpenRow] = []
         self._seen: Counter[str] = Counter()
         # The same names as LedgerTotals, to be counted up.
         self._sums = SimpleNamespace(**dataclasses.asdict(LedgerTotals()))
@@ -250,7 +273,7 @@ class Ledger:
         streamed: bool = False,
         prompt_tokens: int = 0,
         charged_tokens: int = 0,
-    ) -> LedgerRow:
+    ) -> OpenRow:
         """Enter a request that has come in whole; returns its row for `close`."""
         of_prompt = fingerprint(prompt.encode("utf-8", "surrogatepass"))
         of_body = fingerprint(body) if self.keep_rows else ""
@@ -261,7 +284,7 @@ class Ledger:
             if self.counts_prompts:
                 attempt = self._seen[of_prompt]
                 self._seen[of_prompt] = attempt + 1
-            row = LedgerRow(
+            row = OpenRow(
                 sums.received, endpoint, model, now, of_prompt, of_body, of_key,
                 streamed, attempt, prompt_tokens, charged_tokens, book=self._book,
             )  # fmt: skip
@@ -281,7 +304,7 @@ class Ledger:
 
     def close(
         self,
-        row: LedgerRow,
+        row: OpenRow,
         *,
         now: float,
         end: End,
@@ -493,5 +516,5 @@ class Ledger:
         ledger = cls(keep_rows="rows" in book)
         vars(ledger._sums).update(book["totals"])
         for values in book.get("rows", ()):
-            ledger._rows.append(LedgerRow(**dict(zip(_FIELDS, values, strict=True))))
+            ledger._rows.append(OpenRow(**dict(zip(_FIELDS, values, strict=True))))
         return ledger

@@ -8,7 +8,7 @@ from typing import Protocol
 from llmnb.testing.answers import Answer
 from llmnb.testing.events import Stream
 from llmnb.testing.faults import Fault
-from llmnb.testing.ledger import End, LedgerRow
+from llmnb.testing.ledger import End, OpenRow
 from llmnb.testing.request import SimulatedRequest
 
 JSON = "application/json"
@@ -44,7 +44,7 @@ class Plan:
     end: End = "finished"
     """How the request ends, if nothing else happens."""
 
-    row: LedgerRow | None = None
+    row: OpenRow | None = None
     """Its row in the ledger; None for what is not entered there."""
 
     request: SimulatedRequest | None = None

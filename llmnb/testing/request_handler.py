@@ -30,7 +30,7 @@ from llmnb.testing.endpoints import Endpoint, endpoint_of
 from llmnb.testing.fault_rules import Rule, Script, as_rule
 from llmnb.testing.faults import Bend, Break, Drip, EchoKey, Fault, Garble, Instead, Raw, as_fault
 from llmnb.testing.latency import latency_model, rest_of
-from llmnb.testing.ledger import End, Ledger, LedgerRow
+from llmnb.testing.ledger import End, Ledger, OpenRow
 from llmnb.testing.limits import EnforcedLimits, LimitSettings, Refusal
 from llmnb.testing.options import Behaviour, price_of
 from llmnb.testing.plan import JSON, Headers, Plan
@@ -138,7 +138,7 @@ class RequestHandler:
         plan.headers[endpoint.PROFILE.request_id_header] = f"req_sim_{row.number:08x}"
         return plan
 
-    def _enter(self, request: SimulatedRequest, now: float, key: str, raw: bytes) -> LedgerRow:
+    def _enter(self, request: SimulatedRequest, now: float, key: str, raw: bytes) -> OpenRow:
         row = self.ledger.open(
             now=now,
             endpoint=request.endpoint,
@@ -169,7 +169,7 @@ class RequestHandler:
     # --------------------------------------------------------------- what it gets
 
     def _plan(
-        self, endpoint: Endpoint, request: SimulatedRequest, row: LedgerRow, key: str, now: float
+        self, endpoint: Endpoint, request: SimulatedRequest, row: OpenRow, key: str, now: float
     ) -> Plan:
         profile = endpoint.PROFILE
         if not self._is_accepted(key):
@@ -313,7 +313,7 @@ class RequestHandler:
             usd=usd,
         )
 
-    def _usd(self, row: LedgerRow, completion_tokens: int) -> float:
+    def _usd(self, row: OpenRow, completion_tokens: int) -> float:
         price = price_of(self.behaviour.prices, row.model)
         return price.of(row.prompt_tokens, completion_tokens)
 
