@@ -7,10 +7,10 @@ Source:
 from __future__ import annotations
 
 import math
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from llmnb.testing.limits import Standing
 
@@ -32,7 +32,7 @@ together   tokens   x-tokenlimit-limit={second} x-tokenlimit-remaining={left}
 groq       requests x-ratelimit-limit-requests={day} x-ratelimit-reset-requests=6s
 groq       requests x-ratelimit-remaining-requests={day_left}
 groq       tokens   x-ratelimit-limit-tokens={limit} x-ratelimit-remaining-tokens={left}
-groq       tokens   x-ratelimit-reset-tokens={reset:.3f}s
+groq       tokens   x-ratelimit-reset-tokens={reset}s
 gateway    requests x-ratelimit-limit={limit} x-ratelimit-remaining={left} x-ratelimit-reset={whole}
 ietf       requests ratelimit-policy="default";q={limit};w=60
 ietf       requests ratelimit="default";r={left};t={whole}
@@ -48,14 +48,6 @@ anthropic  tokens   anthropic-ratelimit-input-tokens-reset={date}
 Azure and Mistral give figures of ten seconds, Together of a second, Groq of a day.
 """
 
-_FAMILIES: dict[tuple[str, str], list[tuple[str, str]]] = {}
-for _family, _limit, *_headers in map(str.split, _TABLE.strip().splitlines()):
-    for _kind in ("requests", "tokens") if _limit == "both" else (_limit,):
-        for _header in _headers:
-            _name, _, _value = _header.partition("=")
-            _pair = (_name.format(kind=_kind), _value)
-            _FAMILIES.setdefault((_family, _kind), []).append(_pair)
-
 
 def written(family: str, standings: Sequence[Standing]) -> dict[str, str]:
     """Return the headers of one family.
@@ -69,26 +61,9 @@ def written(family: str, standings: Sequence[Standing]) -> dict[str, str]:
         {'x-ratelimit-limit-requests': '60', 'x-ratelimit-remaining-requests': '9'}
     """
     return {
-        name: value.format_map(figures)
+        name: write(standing)
         for standing in standings
-        for figures in [_figures(standing)]
-        for name, value in _FAMILIES.get((family, standing.kind), ())
-    }
-
-
-def _figures(standing: Standing) -> dict[str, Any]:
-    a_day = math.floor(standing.per_minute * 1440)
-    return {
-        "limit": math.floor(standing.per_minute),
-        "left": standing.left,
-        "reset": standing.reset,
-        "duration": duration_text(standing.reset),
-        "whole": math.ceil(standing.reset),
-        "date": _date(standing.reset),
-        "second": f"{standing.per_minute / 60:g}",
-        "tenth": max(1, math.floor(standing.per_minute / 6)),
-        "day": a_day,
-        "day_left": a_day - 9,
+        for name, write in _FAMILIES.get((family, standing.kind), ())
     }
 
 
@@ -111,3 +86,35 @@ def duration_text(seconds: float) -> str:
     minutes, rest = divmod(milliseconds, 60_000)
     text = f"{rest / 1000:g}s"
     return f"{minutes}m{text}" if minutes else text
+
+
+_FIGURES: Mapping[str, Callable[[Standing], object]] = {
+    "left": lambda limit: limit.left,
+    "reset": lambda limit: f"{limit.reset:.3f}",
+    "limit": lambda limit: math.floor(limit.per_minute),
+    "duration": lambda limit: duration_text(limit.reset),
+    "whole": lambda limit: math.ceil(limit.reset),
+    "date": lambda limit: _date(limit.reset),
+    "second": lambda limit: f"{limit.per_minute / 60:g}",
+    "tenth": lambda limit: max(1, math.floor(limit.per_minute / 6)),
+    "day": lambda limit: math.floor(limit.per_minute * 1440),
+    "day_left": lambda limit: math.floor(limit.per_minute * 1440) - 9,
+}
+
+
+def _writer(value: str) -> Callable[[Standing], str]:
+    """Return what writes a header's value: a figure alone, or figures among other signs."""
+    names = re.findall(r"{(\w+)}", value)
+    if len(names) == 1 and len(value) == len(names[0]) + len("{}"):
+        figure = _FIGURES[names[0]]
+        return lambda standing: str(figure(standing))
+    return lambda standing: value.format(**{name: _FIGURES[name](standing) for name in names})
+
+
+_FAMILIES: dict[tuple[str, str], list[tuple[str, Callable[[Standing], str]]]] = {}
+for _family, _limit, *_headers in map(str.split, _TABLE.strip().splitlines()):
+    for _kind in ("requests", "tokens") if _limit == "both" else (_limit,):
+        for _header in _headers:
+            _name, _, _value = _header.partition("=")
+            _pair = (_name.format(kind=_kind), _writer(_value))
+            _FAMILIES.setdefault((_family, _kind), []).append(_pair)

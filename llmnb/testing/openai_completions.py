@@ -77,7 +77,8 @@ class _Completions:
         ]
         if answer.has_usage:
             body["usage"] = self._usage(answer)
-        return orjson.dumps({**body, **self.tail})
+        body.update(self.tail)
+        return orjson.dumps(body)
 
     def stream(self, request: SimulatedRequest, answer: Answer) -> Stream:
         """Return a completion as events: opening, tokens, finish reasons, usage, marker."""
