@@ -26,10 +26,9 @@ from needs import (  # noqa: F401  pytest finds its hooks here
 
 if TYPE_CHECKING:
     from browsers import Chromium
+    from laboratory import Laboratory
     from playwright.sync_api import Browser
     from redis_server import RedisServer
-
-    from llmnb.testing import SimulatedProvider
 
 # Processes that a test starts see the tree under test, from whatever folder they run.
 os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -100,11 +99,11 @@ def cache_dir(isolated: Path) -> Path:
 
 
 @pytest.fixture
-def provider() -> Iterator[SimulatedProvider]:
+def provider() -> Iterator[Laboratory]:
     """Run a simulated provider that answers at once, with its ledger."""
-    from llmnb.testing import SimulatedProvider
+    from laboratory import Laboratory
 
-    with SimulatedProvider(latency=0) as simulated:
+    with Laboratory(latency=0) as simulated:
         yield simulated
 
 

@@ -7,11 +7,11 @@ import io
 
 import pytest
 from asking import ask, questions, texts
+from laboratory import Laboratory
 from terminal import Terminal
 
 from llmnb import progress
 from llmnb.engine.status import StatusSnapshot
-from llmnb.testing import SimulatedProvider
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_a_terminal_ends_with_two_whole_bars_in_their_order(stream):
     Launched above completed, each on its line, both at the end, with tokens and dollars.
     """
     terminal = stream(Terminal())
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         progress.attend(ask(sim, questions(30)))
 
     launched, completed, *rest = terminal.screen
@@ -47,7 +47,7 @@ def test_bars_that_are_piped_away_are_a_line_now_and_then(stream):
     A log gets one plain line for a short run, not hundreds, and it is the last state.
     """
     log = stream(io.StringIO())
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         progress.attend(ask(sim, questions(30)), bars=True)
 
     (line,) = log.getvalue().splitlines()
@@ -59,7 +59,7 @@ def test_nothing_is_shown_where_nobody_looks(stream):
     "auto" in a script whose output goes to a file writes nothing at all.
     """
     log = stream(io.StringIO())
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         progress.attend(ask(sim, questions(3)))
     assert log.getvalue() == ""
 
@@ -82,7 +82,7 @@ def test_another_display_can_be_hung_up(stream):
     terminal, shown = stream(Terminal()), _Recorder()
     progress.hang(lambda run, total: shown)
     try:
-        with SimulatedProvider() as sim:
+        with Laboratory() as sim:
             progress.attend(ask(sim, questions(3)))
     finally:
         progress.hang(None)
@@ -99,7 +99,7 @@ def test_a_display_that_declines_leaves_it_to_the_bars(stream):
     terminal = stream(Terminal())
     progress.hang(lambda run, total: None)
     try:
-        with SimulatedProvider() as sim:
+        with Laboratory() as sim:
             progress.attend(ask(sim, questions(3)))
     finally:
         progress.hang(None)
@@ -111,7 +111,7 @@ async def test_a_cancelled_wait_keeps_what_was_answered(stream):
     An interrupted `await` cell gets the partial result and one warning; the task lives on.
     """
     stream(io.StringIO())
-    with SimulatedProvider(reply=lambda prompt: prompt) as sim:
+    with Laboratory(reply=lambda prompt: prompt) as sim:
         run = ask(sim, questions(20), max_concurrent_requests=5)
         sim.hold(lambda request: request.number >= 5)
         waiting = asyncio.ensure_future(progress.aattend(run, interrupt="return"))
@@ -130,7 +130,7 @@ async def test_a_cancelled_wait_in_a_script_is_raised_again(stream):
     Outside IPython the cancellation goes on once the answers are safe.
     """
     stream(io.StringIO())
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         sim.hold()
         run = ask(sim, questions(20), max_concurrent_requests=5)
         waiting = asyncio.ensure_future(progress.aattend(run))

@@ -14,14 +14,9 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llmnb.testing import faults
-    from llmnb.testing.clock import ManualClock
     from llmnb.testing.fault_rules import (
-        after,
         always,
-        at_numbers,
         by_number,
-        first_of_each_prompt,
-        for_prompt,
         outage,
         share,
     )
@@ -34,7 +29,7 @@ if TYPE_CHECKING:
         Stragglers,
     )
     from llmnb.testing.ledger import Ledger, LedgerRow, LedgerTotals, prompt_hash
-    from llmnb.testing.prices import Price
+    from llmnb.testing.options import Price
     from llmnb.testing.request import SimulatedRequest
     from llmnb.testing.simulated import SimulatedProvider, shared_provider
     from llmnb.testing.spawned import SpawnedProvider
@@ -48,20 +43,15 @@ __all__ = [
     "LedgerRow",
     "LedgerTotals",
     "Lognormal",
-    "ManualClock",
     "Price",
     "Saturating",
     "SimulatedProvider",
     "SimulatedRequest",
     "SpawnedProvider",
     "Stragglers",
-    "after",
     "always",
-    "at_numbers",
     "by_number",
     "faults",
-    "first_of_each_prompt",
-    "for_prompt",
     "forbid_real_requests",
     "outage",
     "prompt_hash",
@@ -71,16 +61,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "clock": ("ManualClock",),
     "fault_rules": (
-        "after", "always", "at_numbers", "by_number", "first_of_each_prompt", "for_prompt",
-        "outage", "share",
+        "always", "by_number", "outage", "share",
     ),
     "latency": (
         "FirstThenRest", "Fixed", "LatencyModel", "Lognormal", "Saturating", "Stragglers",
     ),
     "ledger": ("Ledger", "LedgerRow", "LedgerTotals", "prompt_hash"),
-    "prices": ("Price",),
+    "options": ("Price",),
     "request": ("SimulatedRequest",),
     "simulated": ("SimulatedProvider", "shared_provider"),
     "spawned": ("SpawnedProvider",),

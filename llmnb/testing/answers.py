@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -28,7 +29,7 @@ Message = str | Mapping[str, Any]
 Replier = Callable[[SimulatedRequest, str], Message]
 """Makes the answer to one prompt of a request."""
 
-_WORDS = (
+_VOCABULARY = (
     "amber", "basin", "cedar", "delta", "ember", "field", "glass", "harbor", "island", "jasper",
     "kettle", "lantern", "meadow", "needle", "orchard", "paper", "quartz", "river", "signal",
     "timber", "umber", "valley", "willow", "yellow", "anchor", "bridge", "candle", "dune",
@@ -66,7 +67,7 @@ class Choice:
         return spoken + sum(count_tokens(str(value)) for value in self.extra.values())
 
     @property
-    def pieces(self) -> list[str]:
+    def token_texts(self) -> list[str]:
         """The text, token by token."""
         return tokens_of(self.text) if self.has_content else []
 
@@ -89,10 +90,10 @@ def default_reply(request: SimulatedRequest, prompt: str) -> str:
     """Return a short sentence that depends on the seed and the prompt only.
 
     Example:
-        >>> one = SimulatedRequest(
+        >>> request = SimulatedRequest(
         ...     endpoint="text", body={}, model="sim", prompt="Hi", identity="Hi"
         ... )
-        >>> default_reply(one, "Hi") == default_reply(one, "Hi")
+        >>> default_reply(request, "Hi") == default_reply(request, "Hi")
         True
     """
     return _sentence(request.seed, request.digest, 0)
@@ -101,13 +102,19 @@ def default_reply(request: SimulatedRequest, prompt: str) -> str:
 def _sentence(seed: int, digest: int, sample: int) -> str:
     bits = mix(digest ^ mix(seed ^ (sample << 32)))
     # Six bits choose one of 64 words.
-    first, second, third = _WORDS[bits & 63], _WORDS[bits >> 6 & 63], _WORDS[bits >> 12 & 63]
-    more = f" {_WORDS[bits >> 18 & 63]} {_WORDS[bits >> 24 & 63]}" if bits >> 30 & 1 else ""
+    first, second, third = (
+        _VOCABULARY[bits & 63],
+        _VOCABULARY[bits >> 6 & 63],
+        _VOCABULARY[bits >> 12 & 63],
+    )
+    more = (
+        f" {_VOCABULARY[bits >> 18 & 63]} {_VOCABULARY[bits >> 24 & 63]}" if bits >> 30 & 1 else ""
+    )
     return f"{first.capitalize()} {second} {third}{more}."
 
 
 def as_replier(reply: object) -> Replier | None:
-    """Return what `SimulatedProvider(reply=...)` was given as one kind of function.
+    """Return what `SimulatedProvider(reply=...)` was given as a function.
 
     Args:
         reply: None for sentences of its own; a text for everybody; a mapping
@@ -118,23 +125,30 @@ def as_replier(reply: object) -> Replier | None:
         ConfigurationError: If it is none of these.
 
     Example:
-        >>> one = SimulatedRequest(
+        >>> request = SimulatedRequest(
         ...     endpoint="text", body={}, model="sim", prompt="Hi", identity="Hi"
         ... )
-        >>> as_replier(str.upper)(one, "Hi")
+        >>> as_replier(str.upper)(request, "Hi")
         'HI'
     """
     if reply is None:
         return None
     if isinstance(reply, str):
-        return _Constant(reply)
+        return lambda request, prompt: reply
     if isinstance(reply, Mapping):
-        return _Lookup(reply)
+        return functools.partial(_looked_up, reply)
     if not callable(reply):
         raise ConfigurationError(
             f"reply is a text, a mapping from prompts to texts, or a function, got {reply!r}"
         )
-    return _OfPromptAndRequest(reply) if _takes_two(reply) else _OfPrompt(reply)
+    if _takes_two(reply):
+        return lambda request, prompt: reply(prompt, request)
+    return lambda request, prompt: reply(prompt)
+
+
+def _looked_up(texts: Mapping[str, Message], request: SimulatedRequest, prompt: str) -> Message:
+    text = texts.get(prompt)
+    return default_reply(request, prompt) if text is None else text
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:
@@ -143,41 +157,8 @@ def _takes_two(function: Callable[..., Any]) -> bool:
     except (TypeError, ValueError):  # some built-ins tell no signature: str.upper does, str doesn't
         return False
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    needed = [one for one in parameters if one.kind in kinds and one.default is one.empty]
+    needed = [each for each in parameters if each.kind in kinds and each.default is each.empty]
     return len(needed) >= 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Constant:
-    text: str
-
-    def __call__(self, request: SimulatedRequest, prompt: str) -> Message:
-        return self.text
-
-
-@dataclass(frozen=True, slots=True)
-class _Lookup:
-    texts: Mapping[str, Message]
-
-    def __call__(self, request: SimulatedRequest, prompt: str) -> Message:
-        found = self.texts.get(prompt)
-        return default_reply(request, prompt) if found is None else found
-
-
-@dataclass(frozen=True, slots=True)
-class _OfPrompt:
-    function: Callable[[str], Message]
-
-    def __call__(self, request: SimulatedRequest, prompt: str) -> Message:
-        return self.function(prompt)
-
-
-@dataclass(frozen=True, slots=True)
-class _OfPromptAndRequest:
-    function: Callable[[str, SimulatedRequest], Message]
-
-    def __call__(self, request: SimulatedRequest, prompt: str) -> Message:
-        return self.function(prompt, request)
 
 
 def make_answer(
@@ -193,10 +174,10 @@ def make_answer(
     choices = []
     prompts = request.parts or (request.prompt,)
     each = request.samples // len(prompts)
-    for place, prompt in enumerate(prompts):
+    for position, prompt in enumerate(prompts):
         for sample in range(each):
             if replier is None:
-                message: Message = _sentence(request.seed, request.digest + place, sample)
+                message: Message = _sentence(request.seed, request.digest + position, sample)
             else:
                 message = replier(request, prompt)
             choices.append(_choice(request, message))
@@ -224,9 +205,9 @@ def _cut(request: SimulatedRequest, text: str) -> tuple[str, str, str | None]:
     """Cut a text at its stop words and at the token limit, whichever comes first."""
     stopped_at = None
     for stop in request.stop:
-        place = text.find(stop) if stop else -1
-        if place >= 0:
-            text, stopped_at = text[:place], stop
+        position = text.find(stop) if stop else -1
+        if position >= 0:
+            text, stopped_at = text[:position], stop
     if request.max_tokens is not None:
         room = request.max_tokens * CHARACTERS_PER_TOKEN
         if len(text) > room:
@@ -247,7 +228,34 @@ def _bend(answer: Answer, bend: Bend) -> None:
         choice.has_content = choice.has_content and bend.has_content
 
 
-def logprob(request: SimulatedRequest, place: int, rank: int = 0) -> float:
+def logprob(request: SimulatedRequest, position: int, rank: int = 0) -> float:
     """Return the log-probability of a token, or of its rank-th alternative."""
-    draw = uniform(request.seed, request.digest + place, _LOGPROB)
+    draw = uniform(request.seed, request.digest + position, _LOGPROB)
     return round(-2.0 * draw - 1.5 * rank, 6)
+
+
+def token_logprobs(
+    request: SimulatedRequest, token_texts: Iterable[str], first: int = 0
+) -> list[dict[str, Any]]:
+    """Return the log-probabilities of tokens with their alternatives, in OpenAI's shape.
+
+    Args:
+        request: What was asked, with the number of alternatives.
+        token_texts: The tokens.
+        first: Number of the first among those of the answer.
+    """
+
+    def shown(text: str, number: int, rank: int) -> dict[str, Any]:
+        value = logprob(request, number, rank)
+        return {"token": text, "logprob": value, "bytes": list(text.encode("utf-8", "replace"))}
+
+    return [
+        {
+            **shown(piece, number, 0),
+            "top_logprobs": [
+                shown(f"{piece}~{rank}" if rank else piece, number, rank)
+                for rank in range(request.top_logprobs or 0)
+            ],
+        }
+        for number, piece in enumerate(token_texts, first)
+    ]

@@ -12,19 +12,20 @@ from typing import Any
 import orjson
 
 from llmnb.testing.answers import Answer, Choice
-from llmnb.testing.anthropic_house import ANTHROPIC, STREAM_ERROR
 from llmnb.testing.events import Stream, StreamWriter, named_event
 from llmnb.testing.ledger import prompt_text
+from llmnb.testing.provider_profiles import ANTHROPIC
 from llmnb.testing.request import (
     Rejected,
     SimulatedRequest,
     count_tokens,
+    joined_texts,
     tokens_of,
     whole_number,
 )
 
 NAME = "messages"
-HOUSE = ANTHROPIC
+PROFILE = ANTHROPIC
 
 _TOKENS_PER_MESSAGE = 3
 _STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
@@ -39,11 +40,11 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
     if max_tokens is None:
         raise Rejected("Field required", "max_tokens")
     prompt, prompt_tokens = "", count_tokens(_text(body.get("system") or "", "system"))
-    for place, message in enumerate(messages):
+    for position, message in enumerate(messages):
         role = message.get("role") if isinstance(message, dict) else None
         if role not in ("user", "assistant"):
-            raise Rejected("Input should be 'user' or 'assistant'", f"messages.{place}.role")
-        text = _text(message.get("content"), f"messages.{place}.content")
+            raise Rejected("Input should be 'user' or 'assistant'", f"messages.{position}.role")
+        text = _text(message.get("content"), f"messages.{position}.content")
         prompt_tokens += _TOKENS_PER_MESSAGE + count_tokens(text)
         if role == "user":
             prompt = text
@@ -74,14 +75,13 @@ def _text(content: object, name: str) -> str:
         return content
     if not isinstance(content, list):
         raise Rejected("Input should be a valid string or list", name)
-    texts = [block.get("text") for block in content if isinstance(block, dict)]
-    return "".join(text for text in texts if isinstance(text, str))
+    return joined_texts(content)
 
 
 def _stops(value: object) -> tuple[str, ...]:
     if value is None:
         return ()
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return tuple(value)
     raise Rejected("Input should be a valid list", "stop_sequences")
 
@@ -90,7 +90,7 @@ def write(request: SimulatedRequest, answer: Answer) -> bytes:
     """Return the body of a message."""
     body = _head(request)
     body["content"] = [block for choice in answer.choices for block in _blocks(choice)]
-    body.update(_ending(answer))
+    body.update(_closing(answer))
     if answer.has_usage:
         body["usage"] = _usage(answer, answer.completion_tokens)
     return orjson.dumps(body)
@@ -108,7 +108,7 @@ def _head(request: SimulatedRequest) -> dict[str, Any]:
     }
 
 
-def _ending(answer: Answer) -> dict[str, Any]:
+def _closing(answer: Answer) -> dict[str, Any]:
     if not answer.choices:
         return {"stop_reason": "end_turn", "stop_sequence": None}
     choice = answer.choices[0]
@@ -151,20 +151,20 @@ def stream(request: SimulatedRequest, answer: Answer) -> Stream:
     head = _head(request)
     if answer.has_usage:
         head["usage"] = _usage(answer, 1)
-    _say(writer, "message_start", message=head)
+    _add(writer, "message_start", message=head)
     blocks = [block for choice in answer.choices for block in _blocks(choice)]
     for index, block in enumerate(blocks):
         _stream_block(writer, index, block)
-    ending: dict[str, Any] = {"delta": _ending(answer)}
+    closing: dict[str, Any] = {"delta": _closing(answer)}
     if answer.has_usage:
-        ending["usage"] = {"output_tokens": answer.completion_tokens}
-    _say(writer, "message_delta", **ending)
-    _say(writer, "message_stop")
-    return writer.finish(error=STREAM_ERROR)
+        closing["usage"] = {"output_tokens": answer.completion_tokens}
+    _add(writer, "message_delta", **closing)
+    _add(writer, "message_stop")
+    return writer.finish(error=ANTHROPIC.stream_error)
 
 
-def _say(writer: StreamWriter, kind: str, **fields: Any) -> None:
-    writer.say(named_event({"type": kind, **fields}))
+def _add(writer: StreamWriter, kind: str, **fields: Any) -> None:
+    writer.add(named_event({"type": kind, **fields}))
 
 
 def _stream_block(writer: StreamWriter, index: int, block: dict[str, Any]) -> None:
@@ -177,13 +177,13 @@ def _stream_block(writer: StreamWriter, index: int, block: dict[str, Any]) -> No
         blank, text, delta = {**block, field: ""}, block[field], f"{kind}_delta"
         if kind == "thinking":
             blank["signature"] = ""
-    _say(writer, "content_block_start", index=index, content_block=blank)
+    _add(writer, "content_block_start", index=index, content_block=blank)
     if index == 0:
-        _say(writer, "ping")
+        _add(writer, "ping")
     for piece in tokens_of(text):
-        one = {"type": delta, field: piece}
-        writer.token(named_event({"type": "content_block_delta", "index": index, "delta": one}))
+        content = {"type": delta, field: piece}
+        writer.token(named_event({"type": "content_block_delta", "index": index, "delta": content}))
     if kind == "thinking":
         signature = {"type": "signature_delta", "signature": block["signature"]}
-        _say(writer, "content_block_delta", index=index, delta=signature)
-    _say(writer, "content_block_stop", index=index)
+        _add(writer, "content_block_delta", index=index, delta=signature)
+    _add(writer, "content_block_stop", index=index)

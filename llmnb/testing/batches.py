@@ -1,70 +1,30 @@
-"""The simulated provider's files and batches, OpenAI's and Anthropic's, with a script of faults.
+"""The simulated provider's files and batches, OpenAI's and Anthropic's.
 
-A batch makes one step each time it is asked after, so that no test waits for a
-clock. Every request of it goes through the same desk as a live one: the ledger
-has a row for each, at half the price.
+A batch is over when it is asked after for the second time, so that no test waits for a
+clock. Every request of it is answered as a live one is: the ledger has a row for
+each, at half the price.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import orjson
 
 from llmnb.testing import error_bodies
-from llmnb.testing.anthropic_house import ANTHROPIC
-from llmnb.testing.house import OPENAI, StatusAndBody
-
-if TYPE_CHECKING:
-    from llmnb.testing.desk import Desk, Headers, Plan
+from llmnb.testing.plan import Headers, Plan
+from llmnb.testing.provider_profiles import ANTHROPIC, OPENAI, StatusAndBody
 
 PRICE_FACTOR = 0.5
 """What a request in a batch costs, as a part of the price."""
 
 _KEY_HEADERS = ("authorization", "x-api-key")
 
-Chosen = Callable[[str], bool]
-"""Whether something befalls a request, by its prompt."""
-
-
-@dataclass(slots=True, kw_only=True)
-class BatchScript:
-    """What is to go wrong with batches; by default nothing."""
-
-    polls: int = 1
-    """Questions answered with *in progress* before a batch is over."""
-
-    shuffled: bool = False
-    expires: Chosen | None = None
-    """Requests that are not come to in time."""
-
-    leaves_out: Chosen | None = None
-    """Requests of which the results say nothing."""
-
-    duplicates: bool = False
-    """Whether every result stands there twice."""
-
-    strangers: int = 0
-    """Results with ids that nobody gave."""
-
-    refuses: str | None = None
-    """Why a batch is refused after it was accepted."""
-
-    create_errors: list[int] = field(default_factory=list)
-    """Statuses for the next submissions, in place of making a batch."""
-
-    lost_replies: int = 0
-    """Submissions that make a batch and whose reply never comes."""
-
-    poll_errors: list[int] = field(default_factory=list)
-    """Statuses for the next questions how far a batch is."""
-
-    retry_after: int | None = None
-    """Seconds told with errors."""
+Fate = Literal["answered", "expired", "cancelled", "missing"]
+"""What becomes of a request; of one that is missing the results say nothing."""
 
 
 @dataclass(slots=True)
@@ -85,38 +45,42 @@ class SimulatedBatch:
     headers: dict[str, str] = field(default_factory=dict)
     """The key it came with."""
 
+    problem: str | None = None
+    """Why it failed as a whole."""
+
 
 class Batches:
     """The batches of one simulated provider.
 
     Args:
-        desk: Who answers single requests.
+        answer: Answers one request: its path, headers and body.
+        is_accepted: Whether headers hold a key that is good.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self.script = BatchScript()
+    def __init__(
+        self, answer: Callable[[str, Headers, bytes], Plan], is_accepted: Callable[[Headers], bool]
+    ) -> None:
+        self._answer_request = answer
+        self._is_accepted = is_accepted
         self.batches: dict[str, SimulatedBatch] = {}
         """Every batch that was made, by its name."""
 
         self.files: dict[str, bytes] = {}
-        self.polls: list[str] = []
-        """Names of the batches that were asked after, in order."""
 
     def receive(self, method: str, path: str, headers: Headers, raw: bytes) -> Plan | None:
         """Answer a request about files or batches; None where it is about neither."""
         path, _, query = path.partition("?")
-        place = path.rfind("/files") if "/files" in path else path.rfind("/batches")
-        if place < 0:
+        position = path.rfind("/files") if "/files" in path else path.rfind("/batches")
+        if position < 0:
             return None
-        is_openai = not path[:place].endswith("/messages")
-        parts = path[place + 1 :].split("/")
-        if not self._desk.is_accepted(headers):
+        is_openai = not path[:position].endswith("/messages")
+        parts = path[position + 1 :].split("/")
+        if not self._is_accepted(headers):
             return self._error((OPENAI if is_openai else ANTHROPIC).wrong_key())
         if parts[0] == "files":
             return self._file(method, parts, raw)
         if method == "POST" and len(parts) == 1:
-            return self._create(is_openai, raw, headers)
+            return self.create(is_openai, raw, headers)
         if method == "GET" and len(parts) == 1:
             return self._list(is_openai, query)
         batch = self.batches.get(parts[1])
@@ -127,7 +91,7 @@ class Batches:
             return self._json(self._shown(batch))
         if method == "GET" and parts[2:] == ["results"]:
             return self._page(b"".join(batch.lines))
-        return self._look(batch)
+        return self.look_at(batch)
 
     # ---------------------------------------------------------------------- files
 
@@ -144,9 +108,8 @@ class Batches:
 
     # -------------------------------------------------------------------- batches
 
-    def _create(self, is_openai: bool, raw: bytes, headers: Headers) -> Plan:
-        if self.script.create_errors:
-            return self._failure(self.script.create_errors.pop(0))
+    def create(self, is_openai: bool, raw: bytes, headers: Headers) -> Plan:
+        """Make a batch."""
         body = orjson.loads(raw)
         if is_openai:
             content = self.files.get(body["input_file_id"], b"")
@@ -156,9 +119,9 @@ class Batches:
             rows = body["requests"]
             requests = [(row["custom_id"], "/v1/messages", row["params"]) for row in rows]
         names = [name for name, _, _ in requests]
-        house = OPENAI if is_openai else ANTHROPIC
+        profile = OPENAI if is_openai else ANTHROPIC
         if not requests or len(set(names)) < len(names) or max(map(len, names)) > 64:
-            return self._error(house.malformed("The ids of a batch must differ.", "custom_id"))
+            return self._error(profile.malformed("The ids of a batch must differ.", "custom_id"))
         name = f"{'batch' if is_openai else 'msgbatch'}_{len(self.batches)}"
         batch = SimulatedBatch(
             name,
@@ -169,27 +132,23 @@ class Batches:
             headers={name: headers.get(name, "") for name in _KEY_HEADERS},
         )
         self.batches[name] = batch
-        plan = self._json(self._shown(batch))
-        if self.script.lost_replies:
-            self.script.lost_replies -= 1
-            return self._desk.lost(plan)
-        return plan
+        return self._json(self._shown(batch))
 
-    def _look(self, batch: SimulatedBatch) -> Plan:
-        self.polls.append(batch.name)
-        if self.script.poll_errors:
-            return self._failure(self.script.poll_errors.pop(0))
+    def look_at(self, batch: SimulatedBatch) -> Plan:
+        """Say how far a batch is; the second time it is over."""
         if batch.status == "in_progress":
-            if self.script.refuses is not None and batch.is_openai:
-                batch.status = "failed"
-            elif batch.polls >= self.script.polls:
+            if self.is_due(batch):
                 self._answer(batch)
             batch.polls += 1
         return self._json(self._shown(batch))
 
+    def is_due(self, batch: SimulatedBatch) -> bool:
+        """Whether a batch is over now that it is asked after."""
+        return batch.polls >= 1
+
     def _list(self, is_openai: bool, query: str) -> Plan:
-        rows = [one for one in self.batches.values() if one.is_openai == is_openai]
-        shown = [self._shown(one) for one in reversed(rows)]
+        rows = [each for each in self.batches.values() if each.is_openai == is_openai]
+        shown = [self._shown(each) for each in reversed(rows)]
         last = shown[-1]["id"] if shown else None
         return self._json({"data": shown, "has_more": False, "last_id": last, "object": "list"})
 
@@ -198,39 +157,29 @@ class Batches:
             self._answer(batch, is_cancelled=True)
 
     def _answer(self, batch: SimulatedBatch, *, is_cancelled: bool = False) -> None:
-        """Answer every request, and let happen what the script says."""
-        script = self.script
-        lines: list[bytes] = []
-        errors: list[bytes] = []
+        """Answer every request of a batch, and end it."""
         for name, path, body in batch.requests:
-            prompt = _prompt(body)
-            if script.leaves_out is not None and script.leaves_out(prompt):
-                continue
-            if is_cancelled or (script.expires is not None and script.expires(prompt)):
-                kind = "cancelled" if is_cancelled else "expired"
-                errors.append(_undone(batch.is_openai, name, kind))
-                continue
-            plan = self._desk.receive("POST", path, batch.headers, _dumps(body))
-            self._desk.close(plan, price_factor=PRICE_FACTOR)
-            is_good = plan.status == 200
-            line = _line(batch.is_openai, name, plan.status, plan.body)
-            (lines if is_good else errors).append(line)
-        lines += [
-            _line(batch.is_openai, f"stranger-{number}", 200, b'{"id":"no one\'s"}')
-            for number in range(script.strangers)
-        ]
+            fate = self.fate_of(_prompt(body), is_cancelled)
+            if fate in ("cancelled", "expired"):
+                batch.errors.append(_undone(batch.is_openai, name, fate))
+            elif fate == "answered":
+                plan = self._answer_request(path, batch.headers, orjson.dumps(body))
+                lines = batch.lines if plan.status == 200 else batch.errors
+                lines.append(result_line(batch.is_openai, name, plan.status, plan.body))
         if not batch.is_openai:
-            lines, errors = lines + errors, []
-        if script.duplicates:
-            lines, errors = lines * 2, errors * 2
-        if script.shuffled:
-            random.Random(len(lines)).shuffle(lines)
-        batch.lines, batch.errors = lines, errors
-        expired = script.expires is not None and bool(errors)
-        batch.status = "cancelled" if is_cancelled else "expired" if expired else "completed"
-        for kind, content in (("output", lines), ("error", errors)):
+            batch.lines, batch.errors = batch.lines + batch.errors, []
+        batch.status = "cancelled" if is_cancelled else "completed"
+        self.arrange(batch)
+        for kind, content in (("output", batch.lines), ("error", batch.errors)):
             if content:
                 self.files[f"{batch.name}-{kind}"] = b"".join(content)
+
+    def fate_of(self, prompt: str, is_cancelled: bool) -> Fate:
+        """Return what becomes of a request when its batch ends."""
+        return "cancelled" if is_cancelled else "answered"
+
+    def arrange(self, batch: SimulatedBatch) -> None:
+        """Change what an ended batch has to show; here nothing."""
 
     def _shown(self, batch: SimulatedBatch) -> dict[str, Any]:
         total = len(batch.requests)
@@ -256,9 +205,7 @@ class Batches:
             "request_counts": {"total": total, "completed": done, "failed": 0},
             "output_file_id": f"{batch.name}-output" if has_output else None,
             "error_file_id": f"{batch.name}-error" if has_errors else None,
-            "errors": {"data": [{"message": self.script.refuses}]}
-            if batch.status == "failed"
-            else None,
+            "errors": {"data": [{"message": batch.problem}]} if batch.problem else None,
         }
 
     # ---------------------------------------------------------------------- replies
@@ -267,16 +214,10 @@ class Batches:
         return self._page(orjson.dumps(value))
 
     def _page(self, body: bytes) -> Plan:
-        return self._desk.page(200, body)
+        return Plan(status=200, body=body)
 
     def _error(self, error: StatusAndBody) -> Plan:
-        return self._desk.page(*error)
-
-    def _failure(self, status: int) -> Plan:
-        plan = self._desk.page(status, error_bodies.error_reply(status)[0])
-        if self.script.retry_after is not None:
-            plan.headers["retry-after"] = str(self.script.retry_after)
-        return plan
+        return Plan(status=error[0], body=error[1], end="failed")
 
 
 def _uploaded(raw: bytes) -> bytes:
@@ -293,24 +234,21 @@ def _prompt(body: Mapping[str, Any]) -> str:
     return str(body.get("input", body.get("prompt")))
 
 
-def _line(is_openai: bool, name: str, status: int, body: bytes) -> bytes:
+def result_line(is_openai: bool, name: str, status: int, body: bytes) -> bytes:
+    """Return one line of a batch's results."""
     reply = orjson.loads(body)
     if is_openai:
         response = {"status_code": status, "request_id": "req_sim", "body": reply}
-        return _dumps({"custom_id": name, "response": response, "error": None}) + b"\n"
+        return orjson.dumps({"custom_id": name, "response": response, "error": None}) + b"\n"
     result = {"type": "succeeded", "message": reply}
     if status != 200:
         result = {"type": "errored", "error": reply}
-    return _dumps({"custom_id": name, "result": result}) + b"\n"
+    return orjson.dumps({"custom_id": name, "result": result}) + b"\n"
 
 
 def _undone(is_openai: bool, name: str, kind: str) -> bytes:
     if is_openai:
         error = {"code": f"batch_{kind}", "message": f"This request was {kind}."}
-        return _dumps({"custom_id": name, "response": None, "error": error}) + b"\n"
+        return orjson.dumps({"custom_id": name, "response": None, "error": error}) + b"\n"
     word = "canceled" if kind == "cancelled" else kind
-    return _dumps({"custom_id": name, "result": {"type": word}}) + b"\n"
-
-
-def _dumps(value: Any) -> bytes:
-    return orjson.dumps(value)
+    return orjson.dumps({"custom_id": name, "result": {"type": word}}) + b"\n"

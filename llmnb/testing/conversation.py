@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
+import struct
 from typing import Protocol
 
-from llmnb.testing.desk import Desk, Plan
 from llmnb.testing.events import made_awkward
 from llmnb.testing.faults import Break, Drip, Garble, Raw
-from llmnb.testing.gate import Gate
+from llmnb.testing.plan import Plan
+from llmnb.testing.request_handler import RequestHandler
+
+HOST = "127.0.0.1"
+"""The only address that the simulated provider listens at."""
+
+_TURNS = 5
+"""A connection is handed to its protocol three turns of the loop after it was accepted."""
 
 SIMULATED_HEADER = ("x-llmnb-simulated", "1")
 """Stands on every reply, so that records can be marked."""
@@ -44,78 +52,77 @@ class Wire(Protocol):
         """Close the connection once everything written has left."""
 
 
-async def play(plan: Plan, wire: Wire, desk: Desk, gate: Gate) -> None:
+async def play(plan: Plan, wire: Wire, handler: RequestHandler) -> None:
     """Carry out a plan.
 
     Args:
         plan: What to do.
         wire: Where to do it.
-        desk: Who enters in the ledger how it ended.
-        gate: What may hold the reply back.
+        handler: Who enters in the ledger how it ended.
 
     Raises:
         CancelledError: If the client left, once that is entered.
     """
     try:
-        if plan.holds and gate.is_closed and plan.request is not None:
-            await gate.passage(plan.request)
+        if handler.holds_back(plan):
+            await handler.passage(plan)
         if plan.delay > 0:
             await asyncio.sleep(plan.delay)
-        await _perform(plan, wire, desk)
+        await _perform(plan, wire, handler)
     except (asyncio.CancelledError, ConnectionError):
-        desk.leave(plan)
+        handler.leave(plan)
         raise
     except Exception as error:
-        # A function that the test gave (hold's `where`) failed: the test hears of it.
-        desk.errors.append(error)
-        desk.leave(plan)
+        # A function that the test gave (in `passage`) failed: the test hears of it.
+        handler.errors.append(error)
+        handler.leave(plan)
         wire.reset()
         raise ConnectionResetError("the simulated provider failed") from error
 
 
-async def _perform(plan: Plan, wire: Wire, desk: Desk) -> None:
+async def _perform(plan: Plan, wire: Wire, handler: RequestHandler) -> None:
     fault = plan.fault
     if isinstance(fault, Raw):
         wire.raw(fault.data)
-        await _part(wire, desk, plan, fault.then)
+        await _part(wire, handler, plan, fault.then)
     elif isinstance(fault, Break):
-        await _break_off(plan, wire, desk, fault)
+        await _break_off(plan, wire, handler, fault)
     elif isinstance(fault, Drip):
-        await _drip(plan, wire, desk, fault.seconds_per_byte)
+        await _drip(plan, wire, handler, fault.seconds_per_byte)
     elif isinstance(fault, Garble):
-        await _garbled(plan, wire, desk, fault)
+        await _garbled(plan, wire, handler, fault)
     elif plan.stream is not None:
-        await _stream(plan, wire, desk)
+        await _stream(plan, wire, handler)
     else:
-        desk.close(plan)
+        handler.close(plan)
         await wire.reply(plan, plan.body)
 
 
-async def _stream(plan: Plan, wire: Wire, desk: Desk) -> None:
+async def _stream(plan: Plan, wire: Wire, handler: RequestHandler) -> None:
     """Send a stream at the pace that the provider is set to."""
     stream = plan.stream
     assert stream is not None
     if plan.pace is None:
-        desk.close(plan)
+        handler.close(plan)
         await wire.begin(plan, None)
         await wire.write(stream.whole())
     else:
         await wire.begin(plan, None)
         plan.has_begun = True
-        await _tokens(plan, wire, desk, len(stream.pieces))
-        desk.close(plan)
-        await wire.write(stream.ending)
+        await _tokens(plan, wire, handler, len(stream.token_events))
+        handler.close(plan)
+        await wire.write(stream.closing)
     await wire.end()
 
 
-async def _tokens(plan: Plan, wire: Wire, desk: Desk, count: int) -> None:
+async def _tokens(plan: Plan, wire: Wire, handler: RequestHandler, count: int) -> None:
     """Send the opening and the first so many tokens, each when it is due."""
     stream = plan.stream
     assert stream is not None
     pace = plan.pace
     clock = asyncio.get_running_loop().time
     begun = clock()
-    await wire.write(stream.opening + b"".join(stream.pieces[:1] if count else ()))
+    await wire.write(stream.opening + b"".join(stream.token_events[:1] if count else ()))
     plan.sent_tokens = min(1, count)
     while plan.sent_tokens < count:
         due = count
@@ -125,32 +132,32 @@ async def _tokens(plan: Plan, wire: Wire, desk: Desk, count: int) -> None:
             if due <= plan.sent_tokens:
                 await asyncio.sleep(begun + plan.sent_tokens / pace - clock())
                 continue
-        await wire.write(b"".join(stream.pieces[plan.sent_tokens : due]))
+        await wire.write(b"".join(stream.token_events[plan.sent_tokens : due]))
         plan.sent_tokens = due
 
 
-async def _break_off(plan: Plan, wire: Wire, desk: Desk, fault: Break) -> None:
+async def _break_off(plan: Plan, wire: Wire, handler: RequestHandler, fault: Break) -> None:
     if fault.at != "before":
         await wire.begin(plan, None if plan.stream else len(plan.body))
         plan.has_begun = True
     if fault.at == "body":
         if plan.stream is not None:
-            pieces = len(plan.stream.pieces)
-            after = pieces // 2 if fault.after is None else min(fault.after, pieces)
-            await _tokens(plan, wire, desk, after)
+            total = len(plan.stream.token_events)
+            after = total // 2 if fault.after is None else min(fault.after, total)
+            await _tokens(plan, wire, handler, after)
         else:
             await wire.write(plan.body[: len(plan.body) // 2])
     then: str = fault.then
     if then in ("end", "error") and (plan.stream is None or fault.at != "body"):
         then = "close"  # a body of announced length cannot end properly before its end
-    await _part(wire, desk, plan, then)
+    await _part(wire, handler, plan, then)
 
 
-async def _part(wire: Wire, desk: Desk, plan: Plan, then: str) -> None:
+async def _part(wire: Wire, handler: RequestHandler, plan: Plan, then: str) -> None:
     """Do what follows where a reply breaks off."""
     if then == "stall":
         await asyncio.get_running_loop().create_future()  # until the client leaves
-    desk.close(plan)
+    handler.close(plan)
     if then == "reset":
         wire.reset()
     elif then == "close":
@@ -162,21 +169,21 @@ async def _part(wire: Wire, desk: Desk, plan: Plan, then: str) -> None:
         await wire.end()
 
 
-async def _drip(plan: Plan, wire: Wire, desk: Desk, seconds_per_byte: float) -> None:
+async def _drip(plan: Plan, wire: Wire, handler: RequestHandler, seconds_per_byte: float) -> None:
     body = plan.body if plan.stream is None else plan.stream.whole()
     await wire.begin(plan, len(body))
     plan.has_begun = True
-    for place in range(len(body)):
-        if place == len(body) - 1:
-            desk.close(plan)
-        await wire.write(body[place : place + 1])
+    for position in range(len(body)):
+        if position == len(body) - 1:
+            handler.close(plan)
+        await wire.write(body[position : position + 1])
         await asyncio.sleep(seconds_per_byte)
     await wire.end()
 
 
-async def _garbled(plan: Plan, wire: Wire, desk: Desk, fault: Garble) -> None:
+async def _garbled(plan: Plan, wire: Wire, handler: RequestHandler, fault: Garble) -> None:
     body = plan.body if plan.stream is None else plan.stream.whole()
-    desk.close(plan)
+    handler.close(plan)
     if fault.how == "awkward stream":
         if plan.stream is None:
             await wire.reply(plan, body)
@@ -191,3 +198,35 @@ async def _garbled(plan: Plan, wire: Wire, desk: Desk, fault: Garble) -> None:
         await wire.reply(plan, packed[: len(packed) // 2])
     else:
         await wire.reply(plan, body[: len(body) // 2])
+
+
+# ------------------------------------------------------------------------ sockets, below HTTP
+
+
+def listening(port: int) -> socket.socket:
+    """Return a socket that listens at a port; 0 takes a free one.
+
+    Raises:
+        OSError: If the port is taken.
+    """
+    return socket.create_server((HOST, port), backlog=4096)
+
+
+async def stop_accepting(listener: socket.socket) -> None:
+    """Take no further connection, and wait until every one that was taken has been made.
+
+    asyncio's server forgets those that it is about to make when it is closed, and leaves them
+    open.
+    """
+    asyncio.get_running_loop().remove_reader(listener)
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+
+
+def reset_connection(transport: asyncio.Transport) -> None:
+    """Drop a connection so that the other side sees a reset, not an end."""
+    own = transport.get_extra_info("socket")
+    if own is not None and not transport.is_closing():
+        # Lingering for 0 seconds makes the kernel send RST on close.
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

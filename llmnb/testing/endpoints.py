@@ -1,7 +1,7 @@
 """Which addresses the simulated provider answers at, and what an endpoint must be able to do.
 
-A new API is one more module with one more `Endpoint` and one more line in
-`ENDPOINTS`; Gemini's is an object, because it has the model in its path.
+A new API is one more `Endpoint`, a module or an object, and one more line in
+`ENDPOINTS`; Gemini's has the model in its path.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from urllib.parse import unquote
 
 from llmnb.testing import (
     anthropic_messages,
-    openai_chat,
     openai_embeddings,
     openai_responses,
-    openai_text,
 )
 from llmnb.testing.answers import Answer
 from llmnb.testing.events import Stream
 from llmnb.testing.gemini import GeminiGenerate
-from llmnb.testing.house import House
+from llmnb.testing.openai_completions import CHAT, TEXT
+from llmnb.testing.provider_profiles import ProviderProfile
 from llmnb.testing.request import SimulatedRequest
 
 
@@ -30,8 +29,12 @@ class Endpoint(Protocol):
     """How one API reads its requests and writes its answers down."""
 
     @property
-    def HOUSE(self) -> House:
-        """Whose manners it has."""
+    def NAME(self) -> str:
+        """What a request for it calls its endpoint."""
+
+    @property
+    def PROFILE(self) -> ProviderProfile:
+        """Whose errors and limits it has."""
 
     def read(self, body: Mapping[str, Any]) -> SimulatedRequest:
         """Understand a body. Raises `Rejected`."""
@@ -44,8 +47,8 @@ class Endpoint(Protocol):
 
 
 ENDPOINTS: tuple[tuple[str, Endpoint], ...] = (
-    ("/chat/completions", openai_chat),
-    ("/completions", openai_text),
+    ("/chat/completions", CHAT),
+    ("/completions", TEXT),
     ("/responses", openai_responses),
     ("/embeddings", openai_embeddings),
     ("/messages", anthropic_messages),
@@ -60,19 +63,19 @@ def endpoint_of(path: str) -> Endpoint | None:
     """Return the endpoint that answers at a path, None where none does.
 
     Example:
-        >>> endpoint_of("/openai/v1/chat/completions").__name__
-        'llmnb.testing.openai_chat'
+        >>> endpoint_of("/openai/v1/chat/completions").NAME
+        'chat'
         >>> endpoint_of("/v1beta/models/gemini-x:generateContent").model
         'gemini-x'
     """
     path, _, query = path.partition("?")
-    for ending, endpoint in ENDPOINTS:
-        if path.endswith(ending):
+    for path_end, endpoint in ENDPOINTS:
+        if path.endswith(path_end):
             return endpoint
-    if (found := _GEMINI.search(path)) is None:
+    if (match := _GEMINI.search(path)) is None:
         return None
     return GeminiGenerate(
-        model=unquote(found[1]),
-        is_streamed=found[2] == "streamGenerateContent",
+        model=unquote(match[1]),
+        is_streamed=match[2] == "streamGenerateContent",
         has_events="alt=sse" in query.split("&"),
     )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import orjson
-
-from llmnb.testing.limits import Refusal, duration_text
 
 
 def openai_error(
@@ -34,28 +32,7 @@ def html_error(status: int, reason: str) -> bytes:
     ).encode()
 
 
-def refusal_error(refusal: Refusal, *, model: str, tells_wait: bool) -> bytes:
-    """Return the body of a 429 for a limit that refuses, in OpenAI's words for numbers.
-
-    The phrase "try again in …" is what clients read where headers are missing.
-    """
-    if refusal.kind == "concurrency":
-        return openai_error(
-            f"Too many concurrent requests for {model}: {refusal.limit:g} at once are served.",
-            "rate_limit_error",
-            code="concurrency_limit_exceeded",
-        )
-    name = "requests per min (RPM)" if refusal.kind == "requests" else "tokens per min (TPM)"
-    message = (
-        f"Rate limit reached for {model} in organization org-simulated on {name}: "
-        f"Limit {refusal.limit:.0f}, Used {refusal.used:.0f}, Requested {refusal.requested:.0f}."
-    )
-    if tells_wait:
-        message += f" Please try again in {duration_text(refusal.wait)}."
-    return openai_error(message, refusal.kind, code="rate_limit_exceeded")
-
-
-_OPENAI: dict[int, tuple[str, str, str | None]] = {
+OPENAI: Mapping[int, tuple[str, str, str | None]] = {
     400: ("The request could not be understood.", "invalid_request_error", None),
     401: ("The API key given is not accepted.", "invalid_request_error", "invalid_api_key"),
     402: ("The account's balance is insufficient.", "billing_error", "insufficient_balance"),
@@ -74,6 +51,35 @@ _OPENAI: dict[int, tuple[str, str, str | None]] = {
     501: ("This is not supported.", "server_error", None),
     503: ("That model is currently overloaded with other requests.", "server_error", None),
 }
+"""Message, type and code of each status in OpenAI's words."""
+
+ANTHROPIC: Mapping[int, tuple[str, str]] = {
+    400: ("invalid_request_error", "The request could not be understood."),
+    401: ("authentication_error", "invalid x-api-key"),
+    402: ("billing_error", "There is a problem with the account's billing."),
+    403: ("permission_error", "The key may not use this resource."),
+    404: ("not_found_error", "No such address."),
+    413: ("request_too_large", "The request is larger than is allowed."),
+    429: ("rate_limit_error", "This request would exceed the account's rate limit."),
+    500: ("api_error", "Internal server error"),
+    503: ("api_error", "Service unavailable"),
+    504: ("timeout_error", "The request timed out."),
+    529: ("overloaded_error", "Overloaded"),
+}
+"""Type and message of each status in Anthropic's words."""
+
+GOOGLE: Mapping[int, tuple[str, str]] = {
+    400: ("INVALID_ARGUMENT", "Request contains an invalid argument."),
+    401: ("UNAUTHENTICATED", "Request had invalid authentication credentials."),
+    403: ("PERMISSION_DENIED", "The caller does not have permission."),
+    404: ("NOT_FOUND", "Requested entity was not found."),
+    429: ("RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota)."),
+    499: ("CANCELLED", "The operation was cancelled."),
+    500: ("INTERNAL", "An internal error has occurred. Please retry."),
+    503: ("UNAVAILABLE", "The model is overloaded. Please try again later."),
+    504: ("DEADLINE_EXCEEDED", "The service is unable to finish processing within the deadline."),
+}
+"""Name and message of each status in Google's words."""
 
 _PROXY: dict[int, str] = {
     502: "Bad Gateway",
@@ -98,8 +104,21 @@ def error_reply(status: int) -> tuple[bytes, str]:
         return anthropic_error("Overloaded", "overloaded_error"), "application/json"
     if status in _PROXY:
         return html_error(status, _PROXY[status]), "text/html"
-    message, kind, code = _OPENAI.get(status, (f"Status {status}.", "error", None))
-    return openai_error(message, kind, code=code), "application/json"
+    return openai_status(status), "application/json"
+
+
+def openai_status(
+    status: int,
+    message: str | None = None,
+    *,
+    kind: str | None = None,
+    code: str | None = None,
+    param: str | None = None,
+) -> bytes:
+    """Return the error that goes with a status in OpenAI's words, or with others given."""
+    usual, usual_kind, usual_code = OPENAI.get(status, (f"Status {status}.", "error", None))
+    said = usual if message is None else message
+    return openai_error(said, kind or usual_kind, code=code or usual_code, param=param)
 
 
 def quota_error() -> bytes:
@@ -120,17 +139,3 @@ def context_error(limit: int, asked: int) -> bytes:
         param="messages",
         code="context_length_exceeded",
     )
-
-
-def model_error(model: Any) -> bytes:
-    """Return the body of a 404 for a model that does not exist."""
-    return openai_error(
-        f"The model `{model}` does not exist or you do not have access to it.",
-        "invalid_request_error",
-        code="model_not_found",
-    )
-
-
-def parameter_error(message: str, param: str | None) -> bytes:
-    """Return the body of a 400 for a parameter that is missing or wrong."""
-    return openai_error(message, "invalid_request_error", param=param)

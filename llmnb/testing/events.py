@@ -21,10 +21,10 @@ class Stream:
     opening: bytes
     """What comes before the first token; empty where nothing does."""
 
-    pieces: tuple[bytes, ...]
+    token_events: tuple[bytes, ...]
     """One token's event each."""
 
-    ending: bytes
+    closing: bytes
     """What follows the last token, finish marker included."""
 
     error: bytes
@@ -34,7 +34,7 @@ class Stream:
 
     def whole(self) -> bytes:
         """Return all events, one after the other."""
-        return b"".join((self.opening, *self.pieces, self.ending))
+        return b"".join((self.opening, *self.token_events, self.closing))
 
 
 class StreamWriter:
@@ -42,19 +42,19 @@ class StreamWriter:
 
     Example:
         >>> writer = StreamWriter()
-        >>> writer.say(b"a")
+        >>> writer.add(b"a")
         >>> writer.token(b"b")
-        >>> writer.say(b"c")
-        >>> writer.finish(error=b"!").pieces
+        >>> writer.add(b"c")
+        >>> writer.finish(error=b"!").token_events
         (b'b',)
     """
 
     def __init__(self) -> None:
         self._opening: bytes | None = None
-        self._pieces: list[bytes] = []
+        self._token_events: list[bytes] = []
         self._said: list[bytes] = []
 
-    def say(self, data: bytes) -> None:
+    def add(self, data: bytes) -> None:
         """Add what is no token; it leaves with the token that follows."""
         self._said.append(data)
 
@@ -64,12 +64,12 @@ class StreamWriter:
         self._said.clear()
         if self._opening is None:
             self._opening, before = before, b""
-        self._pieces.append(before + data)
+        self._token_events.append(before + data)
 
     def finish(self, *, error: bytes, content_type: str = EVENTS) -> Stream:
         """Return the whole stream; what was said after the last token ends it."""
         rest = b"".join(self._said)
-        return Stream(self._opening or b"", tuple(self._pieces), rest, error, content_type)
+        return Stream(self._opening or b"", tuple(self._token_events), rest, error, content_type)
 
 
 def event(data: Mapping[str, Any]) -> bytes:
@@ -101,8 +101,8 @@ def made_awkward(stream: bytes) -> bytes:
     """
     events = [
         # Those that have a name of their own keep it.
-        b"event: message\n" + one if one.startswith(b"data: ") else one
-        for one in stream.split(b"\n\n")
+        b"event: message\n" + each if each.startswith(b"data: ") else each
+        for each in stream.split(b"\n\n")
     ]
     lines = b"\n\n".join(events).replace(b"\n", b"\r\n")
     return b": a comment\r\n\r\nretry: 10\r\n\r\n" + lines

@@ -11,10 +11,15 @@ import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 
-from llmnb.testing.conversation import SIMULATED_HEADER, play
-from llmnb.testing.desk import Desk, Plan
-from llmnb.testing.gate import Gate
-from llmnb.testing.sockets import listening, reset_connection, stop_accepting
+from llmnb.testing.conversation import (
+    SIMULATED_HEADER,
+    listening,
+    play,
+    reset_connection,
+    stop_accepting,
+)
+from llmnb.testing.plan import Plan
+from llmnb.testing.request_handler import RequestHandler
 
 _MOST_HEADS = 4096
 """How many different request heads are remembered parsed."""
@@ -40,14 +45,14 @@ class _Head:
         self.keeps_alive = version == "HTTP/1.1" and connection != "close"
 
 
-async def serve(desk: Desk, gate: Gate, port: int, started: Callable[[int], object]) -> None:
+async def serve(handler: RequestHandler, port: int, started: Callable[[int], object]) -> None:
     """Serve on the loopback interface until cancelled; see `web_server.serve`."""
     loop = asyncio.get_running_loop()
     heads: dict[bytes, _Head] = {}
     connections: set[_Connection] = set()
     listener = listening(port)
     server = await loop.create_server(
-        lambda: _Connection(desk, gate, heads, connections), sock=listener, backlog=4096
+        lambda: _Connection(handler, heads, connections), sock=listener, backlog=4096
     )
     try:
         started(listener.getsockname()[1])
@@ -63,10 +68,12 @@ class _Connection(asyncio.Protocol):
     """One client's connection; answers its requests one after the other."""
 
     def __init__(
-        self, desk: Desk, gate: Gate, heads: dict[bytes, _Head], connections: set[_Connection]
+        self,
+        handler: RequestHandler,
+        heads: dict[bytes, _Head],
+        connections: set[_Connection],
     ) -> None:
-        self._desk = desk
-        self._gate = gate
+        self._handler = handler
         self._heads = heads
         self._connections = connections
         self._buffer = b""
@@ -107,7 +114,7 @@ class _Connection(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
             if self._plan is not None:
-                self._desk.leave(self._plan)
+                self._handler.leave(self._plan)
         if self._task is not None:
             self._task.cancel()
 
@@ -128,7 +135,7 @@ class _Connection(asyncio.Protocol):
             body = self._buffer[end + 4 : whole]
             self._buffer = self._buffer[whole:]
             self._keeps_alive = head.keeps_alive
-            self._serve(self._desk.receive(head.method, head.path, head.headers, body))
+            self._serve(self._handler.receive(head.method, head.path, head.headers, body))
 
     def _head(self, raw: bytes) -> _Head | None:
         # A client's heads differ in little but the length, so most are known already.
@@ -149,7 +156,7 @@ class _Connection(asyncio.Protocol):
 
     def _serve(self, plan: Plan) -> None:
         self._plan = plan
-        if not plan.is_plain or (plan.holds and self._gate.is_closed):
+        if not plan.is_plain or self._handler.holds_back(plan):
             self._task = asyncio.get_running_loop().create_task(self._play(plan))
         elif plan.delay > 0:
             self._timer = asyncio.get_running_loop().call_later(plan.delay, self._answer, plan)
@@ -159,7 +166,7 @@ class _Connection(asyncio.Protocol):
     def _answer(self, plan: Plan) -> None:
         late = self._timer is not None
         self._timer = None
-        self._desk.close(plan)
+        self._handler.close(plan)
         self._send(plan, plan.body)
         self._done()
         if late:
@@ -168,7 +175,7 @@ class _Connection(asyncio.Protocol):
     async def _play(self, plan: Plan) -> None:
         wire = _FastWire(self)
         try:
-            await play(plan, wire, self._desk, self._gate)
+            await play(plan, wire, self._handler)
         except ConnectionError:
             return
         finally:

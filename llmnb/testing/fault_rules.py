@@ -5,7 +5,7 @@ Being values they can travel to another process; any callable will do as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from llmnb.errors import ConfigurationError
@@ -33,8 +33,8 @@ class ByNumber:
 
     def __call__(self, request: SimulatedRequest) -> Fault | None:
         """Return the entry of this request's number."""
-        place = request.number - self.start
-        return self.faults[place] if 0 <= place < len(self.faults) else None
+        position = request.number - self.start
+        return self.faults[position] if 0 <= position < len(self.faults) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +64,6 @@ class Always:
 
 
 @dataclass(frozen=True, slots=True)
-class FirstOfEachPrompt:
-    """A fault for the first so many requests of each prompt."""
-
-    times: int
-    fault: Fault | None
-
-    def __call__(self, request: SimulatedRequest) -> Fault | None:
-        """Return the fault while the prompt is young."""
-        return self.fault if request.attempt < self.times else None
-
-
-@dataclass(frozen=True, slots=True)
 class Outage:
     """A fault for all that comes within a stretch of time."""
 
@@ -102,42 +90,6 @@ class Share:
         return self.fault if hit else None
 
 
-@dataclass(frozen=True, slots=True)
-class AtNumbers:
-    """A fault for requests of certain numbers."""
-
-    numbers: frozenset[int]
-    fault: Fault | None
-
-    def __call__(self, request: SimulatedRequest) -> Fault | None:
-        """Return the fault where the number is listed."""
-        return self.fault if request.number in self.numbers else None
-
-
-@dataclass(frozen=True, slots=True)
-class ForPrompt:
-    """A fault for prompts that hold a text."""
-
-    text: str
-    fault: Fault | None
-
-    def __call__(self, request: SimulatedRequest) -> Fault | None:
-        """Return the fault where the prompt holds the text."""
-        return self.fault if self.text in request.prompt else None
-
-
-@dataclass(frozen=True, slots=True)
-class After:
-    """A rule that begins to speak at a request of a certain number."""
-
-    number: int
-    rule: Rule
-
-    def __call__(self, request: SimulatedRequest) -> Fault | None:
-        """Ask the rule from that number on."""
-        return as_fault(self.rule(request)) if request.number >= self.number else None
-
-
 def by_number(faults: Sequence[FaultLike], *, start: int = 0) -> Rule:
     """Strike requests in order of arrival, one entry each; later ones are left in peace.
 
@@ -151,11 +103,6 @@ def by_number(faults: Sequence[FaultLike], *, start: int = 0) -> Rule:
 def always(fault: FaultLike) -> Rule:
     """Strike every request."""
     return Always(as_fault(fault))
-
-
-def first_of_each_prompt(times: int, fault: FaultLike) -> Rule:
-    """Strike the first so many requests of each prompt."""
-    return FirstOfEachPrompt(times, as_fault(fault))
 
 
 def outage(start: float, duration: float, fault: FaultLike = 503) -> Rule:
@@ -173,28 +120,13 @@ def share(rate: float, fault: FaultLike) -> Rule:
     """
     if not 0 <= rate <= 1:
         raise ConfigurationError(f"A share lies between 0 and 1, got {rate!r}")
-    found = as_fault(fault)
-    name = found.name if found else ""
-    return Share(rate, found, _SHARE + sum(i * ord(c) for i, c in enumerate(name, 1)))
-
-
-def at_numbers(numbers: Collection[int], fault: FaultLike) -> Rule:
-    """Strike requests by their number, from 0."""
-    return AtNumbers(frozenset(numbers), as_fault(fault))
-
-
-def for_prompt(text: str, fault: FaultLike) -> Rule:
-    """Strike every prompt that holds a text."""
-    return ForPrompt(text, as_fault(fault))
-
-
-def after(number: int, rule: Rule) -> Rule:
-    """Let a rule begin at the request of that number, such as ``after(3, always(500))``."""
-    return After(number, rule)
+    resolved = as_fault(fault)
+    name = resolved.name if resolved else ""
+    return Share(rate, resolved, _SHARE + sum(i * ord(c) for i, c in enumerate(name, 1)))
 
 
 def as_rule(script: Script, *, start: int = 0) -> Rule | None:
-    """Return a script of faults as one rule; None where there is nothing to do.
+    """Return a script of faults as a single rule; None where there is nothing to do.
 
     Args:
         script: A rule, a list of rules, or a list with an entry per request.

@@ -26,7 +26,7 @@ Then = Literal["end", "close", "reset", "stall", "error"]
 """What follows where a reply breaks off: a proper end, a closed connection, a
 reset one, silence for ever, or (in a stream) an error event."""
 
-Place = Literal["before", "head", "body"]
+BreakPoint = Literal["before", "head", "body"]
 """Where a reply breaks off: before its first byte, after its headers, in its body."""
 
 
@@ -79,7 +79,7 @@ class EchoKey(Fault):
 class Break(Fault):
     """The reply breaks off."""
 
-    at: Place
+    at: BreakPoint
     after: int | None = None
     """In a stream: tokens sent before it breaks. None is half of them."""
 
@@ -146,15 +146,15 @@ def status(
         (('retry-after', '2'),)
     """
     usual, content_type = error_bodies.error_reply(code)
-    found = dict(headers or {})
+    all_headers = dict(headers or {})
     if retry_after is not None:
-        found = {"retry-after": str(retry_after), **found}
+        all_headers = {"retry-after": str(retry_after), **all_headers}
     return Instead(
         name=str(code),
         status=code,
         body=usual if body is None else body,
         content_type=content_type,
-        headers=tuple(found.items()),
+        headers=tuple(all_headers.items()),
         meaning="status" if body is None else "exact",
         # The gateway gave up waiting; the model behind it did not.
         billed=code in (408, 504, 524),
@@ -339,7 +339,7 @@ def drip(seconds_per_byte: float = 10.0) -> Fault:
 # ------------------------------------------------------------------ the line is cut
 
 
-def reset(at: Place = "before", *, after: int | None = None) -> Fault:
+def reset(at: BreakPoint = "before", *, after: int | None = None) -> Fault:
     """Reset the connection; before the reply began nothing is billed."""
     return Break(name=f"reset_{at}", at=at, after=after, billed=at != "before")
 
@@ -359,7 +359,7 @@ def short_body() -> Fault:
     return Break(name="short_body", at="body", then="close", billed=True)
 
 
-def stall(at: Place = "before", *, after: int | None = None) -> Fault:
+def stall(at: BreakPoint = "before", *, after: int | None = None) -> Fault:
     """Fall silent for ever; the request ends when the client leaves."""
     return Break(name=f"stall_{at}", at=at, after=after, then="stall", billed=True)
 

@@ -14,18 +14,16 @@ import orjson
 
 from llmnb.testing.answers import Answer, Choice
 from llmnb.testing.events import EVENTS, Stream, StreamWriter, event
-from llmnb.testing.gemini_house import GEMINI, STREAM_ERROR
-from llmnb.testing.house import House
 from llmnb.testing.ledger import prompt_text
+from llmnb.testing.provider_profiles import GEMINI, ProviderProfile
 from llmnb.testing.request import (
     Rejected,
     SimulatedRequest,
     count_tokens,
+    joined_texts,
     tokens_of,
     whole_number,
 )
-
-NAME = "generate"
 
 _TOKENS_PER_TURN = 3
 _MOST_SAMPLES = 8
@@ -36,7 +34,8 @@ _FINISH_REASONS = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
 class GeminiGenerate:
     """One model's endpoint; the path says which, and whether the answer is streamed."""
 
-    HOUSE: ClassVar[House] = GEMINI
+    NAME: ClassVar[str] = "generate"
+    PROFILE: ClassVar[ProviderProfile] = GEMINI
 
     model: str
     is_streamed: bool = False
@@ -52,11 +51,13 @@ class GeminiGenerate:
         system_text = _text(system, "systemInstruction") if system else ""
         prompt, prompt_tokens = "", count_tokens(system_text)
         turns: list[dict[str, Any]] = []
-        for place, content in enumerate(contents):
-            text = _text(content, f"contents[{place}]")
+        for position, content in enumerate(contents):
+            text = _text(content, f"contents[{position}]")
             role = content.get("role") or "user"
             if role not in ("user", "model", "function"):
-                raise Rejected("Please use a valid role: user, model.", f"contents[{place}].role")
+                raise Rejected(
+                    "Please use a valid role: user, model.", f"contents[{position}].role"
+                )
             prompt_tokens += _TOKENS_PER_TURN + count_tokens(text)
             turns.append({"role": role, "content": text})
             if role == "user":
@@ -64,7 +65,7 @@ class GeminiGenerate:
         settings = body.get("generationConfig") or {}
         before = [{"role": "system", "content": system_text}] if system_text else []
         return SimulatedRequest(
-            endpoint=NAME,
+            endpoint=self.NAME,
             body=body,
             model=self.model,
             prompt=prompt,
@@ -101,14 +102,14 @@ class GeminiGenerate:
 
         for index, choice in enumerate(answer.choices):
             for part in _parts(choice):
-                for piece in _pieces(part):
+                for piece in _token_parts(part):
                     writer.token(chunk([_candidate(index, [piece], None)], None))
-        last = [_candidate(index, [], _reason(one)) for index, one in enumerate(answer.choices)]
-        writer.say(chunk(last, _usage(answer)))
+        last = [_candidate(index, [], _reason(each)) for index, each in enumerate(answer.choices)]
+        writer.add(chunk(last, _usage(answer)))
         if self.has_events:
-            return writer.finish(error=STREAM_ERROR, content_type=EVENTS)
-        writer.say(b"]")
-        error = b",\r\n" + STREAM_ERROR.removeprefix(b"data: ").strip() + b"]"
+            return writer.finish(error=GEMINI.stream_error, content_type=EVENTS)
+        writer.add(b"]")
+        error = b",\r\n" + GEMINI.stream_error.removeprefix(b"data: ").strip() + b"]"
         return writer.finish(error=error, content_type="application/json")
 
 
@@ -118,8 +119,7 @@ def _text(content: object, name: str) -> str:
         parts = [parts]
     if not isinstance(parts, list):
         raise Rejected(f"Invalid value at '{name}'", f"{name}.parts")
-    texts = [part.get("text") for part in parts if isinstance(part, dict)]
-    return "".join(text for text in texts if isinstance(text, str))
+    return joined_texts(parts)
 
 
 def _parts(choice: Choice) -> list[dict[str, Any]]:
@@ -137,7 +137,7 @@ def _parts(choice: Choice) -> list[dict[str, Any]]:
     return parts
 
 
-def _pieces(part: dict[str, Any]) -> list[dict[str, Any]]:
+def _token_parts(part: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a part token by token; a call comes whole."""
     if "text" not in part:
         return [part]

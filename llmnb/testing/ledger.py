@@ -7,7 +7,6 @@ whoever holds a reply finds it in the book.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import threading
 from collections import Counter
@@ -15,13 +14,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any, Literal
 
 import orjson
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing.windows import Window, heaviest, worst_window
+from llmnb.testing.windows import Window, worst_window
 
 End = Literal["open", "finished", "refused", "failed", "cancelled"]
 """How a request ended: still open, a whole answer, HTTP 429, any fault, the client left."""
@@ -60,11 +60,6 @@ def prompt_text(prompt: str | Sequence[Any]) -> str:
 def prompt_hash(prompt: str | Sequence[Any]) -> str:
     """Return the hash under which a prompt stands in the ledger."""
     return fingerprint(prompt_text(prompt).encode("utf-8", "surrogatepass"))
-
-
-def _finish(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 @dataclass(slots=True, eq=False)
@@ -157,7 +152,8 @@ class LedgerRow:
         return self.end == "cancelled"
 
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(LedgerRow))
+_FIELDS = tuple(each.name for each in dataclasses.fields(LedgerRow))
+_values_of = attrgetter(*_FIELDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +206,7 @@ class LedgerTotals:
     """When the latest came."""
 
     def summary(self) -> str:
-        """Return the totals as one line for a person.
+        """Return the totals as a line for a person.
 
         Example:
             >>> LedgerTotals(received=3, finished=2, refused=1).summary()
@@ -374,7 +370,7 @@ class Ledger:
                 "or start the simulated provider with ledger='rows'."
             )
         with self._lock:
-            return [LedgerRow(*(getattr(row, name) for name in _FIELDS)) for row in self._rows]
+            return [LedgerRow(*_values_of(row)) for row in self._rows]
 
     @property
     def received(self) -> list[LedgerRow]:
@@ -435,23 +431,15 @@ class Ledger:
         """Return what was bought more than once: hash → times."""
         return {name: times for name, times in self.counts(of, by=by).items() if times > 1}
 
-    def max_in_window(
-        self, seconds: float, *, of: Which = "received", weigh: Weigh = "requests"
-    ) -> float:
-        """Return the most requests (or charged tokens) in any window of so many seconds."""
-        times, weights = self._events(of, weigh)
-        return heaviest(times, weights, seconds)
-
     def worst_window(
         self,
         per_minute: float,
         burst: float = 1.0,
         *,
         slack: float = 1.01,
-        shortest: float = 0.1,
-        longest: float = 60.0,
         of: Which = "received",
         weigh: Weigh = "requests",
+        **lengths: float,
     ) -> Window | None:
         """Return the window that comes nearest to, or furthest beyond, a limit.
 
@@ -459,43 +447,19 @@ class Ledger:
             per_minute: Units a minute that are allowed, as limits are given everywhere.
             burst: Seconds' worth that may come at once.
             slack: Factor for rounding and jitter.
-            shortest: Least window looked at, in seconds.
-            longest: Largest window looked at, in seconds.
             of: Which requests count.
             weigh: Whether the limit counts requests or charged tokens.
+            **lengths: `shortest` and `longest` window looked at, in seconds (0.1, 60).
         """
-        times, weights = self._events(of, weigh)
-        return worst_window(
-            times,
-            weights,
-            rate=per_minute / 60.0,
-            burst=burst,
-            slack=slack,
-            shortest=shortest,
-            longest=longest,
-        )
-
-    def allowed(
-        self,
-        per_minute: float,
-        burst: float = 1.0,
-        *,
-        slack: float = 1.01,
-        of: Which = "received",
-        weigh: Weigh = "requests",
-    ) -> bool:
-        """Return whether every window of t seconds, t from 0.1 to 60, keeps to a limit.
-
-        That is: holds at most ``per_minute / 60 * (t + burst) * slack``.
-        Arguments as for `worst_window`, which also tells by how much.
-        """
-        worst = self.worst_window(per_minute, burst, slack=slack, of=of, weigh=weigh)
-        return worst is None or worst.is_within
+        times, weights = self.events(of, weigh)
+        rate = per_minute / 60.0
+        return worst_window(times, weights, rate=rate, burst=burst, slack=slack, **lengths)
 
     def _select(self, of: Which) -> Iterable[LedgerRow]:
         return {"received": self.rows, "finished": self.finished, "billed": self.billed}[of]
 
-    def _events(self, of: Which, weigh: Weigh) -> tuple[list[float], list[float] | None]:
+    def events(self, of: Which, weigh: Weigh) -> tuple[list[float], list[float] | None]:
+        """Return when requests came, and what each weighs where that is not one."""
         rows = list(self._select(of))
         times = [row.received for row in rows]
         return times, None if weigh == "requests" else [float(row.charged_tokens) for row in rows]
@@ -515,24 +479,6 @@ class Ledger:
         with self._watching(is_met, event.set):
             if not event.wait(timeout):
                 raise TimeoutError(f"Waited {timeout:g} s in vain. {self.totals().summary()}")
-
-    async def await_until(
-        self, is_met: Callable[[LedgerTotals], bool], timeout: float = 30.0
-    ) -> None:
-        """Wait as `wait_until` does, without blocking the running loop."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-
-        def wake() -> None:
-            loop.call_soon_threadsafe(_finish, future)
-
-        with self._watching(is_met, wake):
-            try:
-                await asyncio.wait_for(future, timeout)
-            except TimeoutError:
-                raise TimeoutError(
-                    f"Waited {timeout:g} s in vain. {self.totals().summary()}"
-                ) from None
 
     @contextmanager
     def _watching(
@@ -561,7 +507,7 @@ class Ledger:
         """Return the ledger as plain values, for JSON."""
         book: dict[str, Any] = {"totals": dataclasses.asdict(self.totals())}
         if rows:
-            book["rows"] = [[getattr(row, name) for name in _FIELDS] for row in self.rows]
+            book["rows"] = [_values_of(row) for row in self.rows]
         return book
 
     @classmethod

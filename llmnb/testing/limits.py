@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing import limit_headers
 
 RetryHint = Literal["seconds", "milliseconds", "both"]
 """Whether a refusal carries ``retry-after``, ``retry-after-ms`` or both."""
@@ -30,21 +29,6 @@ Family = Literal[
 OpenAI's, and not what is left of them."""
 
 _EPSILON = 1e-9
-
-
-def duration_text(seconds: float) -> str:
-    """Write a duration as OpenAI's reset headers do, rounded up to the millisecond.
-
-    Example:
-        >>> duration_text(0.0201), duration_text(8.64), duration_text(360)
-        ('21ms', '8.64s', '6m0s')
-    """
-    milliseconds = math.ceil(seconds * 1000 - _EPSILON)
-    if milliseconds < 1000:
-        return f"{max(0, milliseconds)}ms"
-    minutes, rest = divmod(milliseconds, 60_000)
-    text = f"{rest / 1000:g}s"
-    return f"{minutes}m{text}" if minutes else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,9 +210,9 @@ class EnforcedLimits:
         if self._others_since is None:
             self._others_since = now
         due = int((now - self._others_since) * self.settings.others_per_minute / 60.0)
-        for one in range(self._others_counted, due):
+        for number in range(self._others_counted, due):
             self._requests.refill(
-                self._others_since + (one + 1) * 60.0 / self.settings.others_per_minute
+                self._others_since + (number + 1) * 60.0 / self.settings.others_per_minute
             )
             if self._requests.level >= 1.0:
                 self._requests.level -= 1.0
@@ -236,13 +220,13 @@ class EnforcedLimits:
 
     def standings(self, now: float) -> list[Standing]:
         """Return how the limits stand that replies are to tell of."""
-        found: list[Standing] = []
+        standings: list[Standing] = []
         if not self.settings.limit_headers:
-            return found
+            return standings
         for bucket in (self._requests, self._tokens):
             if bucket is not None:
                 bucket.refill(now)
-                found.append(
+                standings.append(
                     Standing(
                         kind="requests" if bucket is self._requests else "tokens",
                         per_minute=bucket.per_minute,
@@ -250,32 +234,17 @@ class EnforcedLimits:
                         reset=bucket.reset(),
                     )
                 )
-        return found
-
-    def headers(self, now: float) -> dict[str, str]:
-        """Return the ``x-ratelimit-*`` headers as OpenAI spells them.
-
-        Source:
-            "Rate limits in headers", OpenAI API guide on rate limits.
-        """
-        if isinstance(self.settings.limit_headers, str) and self.settings.limit_headers != "openai":
-            return limit_headers.written(self.settings.limit_headers, self.standings(now))
-        found: dict[str, str] = {}
-        for one in self.standings(now):
-            found[f"x-ratelimit-limit-{one.kind}"] = str(math.floor(one.per_minute))
-            found[f"x-ratelimit-remaining-{one.kind}"] = str(one.left)
-            found[f"x-ratelimit-reset-{one.kind}"] = duration_text(one.reset)
-        return found
+        return standings
 
     def retry_headers(self, wait: float) -> dict[str, str]:
         """Return the headers that tell when to come back, never too early."""
         hint = self.settings.retry_hint
-        found: dict[str, str] = {}
+        headers: dict[str, str] = {}
         if hint in ("seconds", "both"):
-            found["retry-after"] = str(math.ceil(wait))
+            headers["retry-after"] = str(math.ceil(wait))
         if hint in ("milliseconds", "both"):
-            found["retry-after-ms"] = str(math.ceil(wait * 1000))
-        return found
+            headers["retry-after-ms"] = str(math.ceil(wait * 1000))
+        return headers
 
 
 def _bucket(per_minute: float | None, burst_seconds: float) -> _Bucket | None:

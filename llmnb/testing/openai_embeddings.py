@@ -25,11 +25,17 @@ import orjson
 from llmnb.testing.answers import Answer
 from llmnb.testing.draws import mix
 from llmnb.testing.events import Stream
-from llmnb.testing.house import OPENAI
-from llmnb.testing.request import Rejected, SimulatedRequest, count_tokens, whole_number
+from llmnb.testing.provider_profiles import OPENAI
+from llmnb.testing.request import (
+    Rejected,
+    SimulatedRequest,
+    count_tokens,
+    text_of_tokens,
+    whole_number,
+)
 
 NAME = "embedding"
-HOUSE = OPENAI
+PROFILE = OPENAI
 
 _SIZES = {"text-embedding-3-large": 3072}
 _USUAL_SIZE = 1536
@@ -66,19 +72,18 @@ def _texts(texts: object) -> list[str]:
         texts = [texts]
     if not isinstance(texts, list) or not texts:
         raise Rejected("Missing required parameter: 'input'.", "input")
-    if all(isinstance(one, int) for one in texts):
+    if all(isinstance(each, int) for each in texts):
         texts = [texts]
     if len(texts) > _MOST_TEXTS:
         raise Rejected(f"'input' holds more than {_MOST_TEXTS} texts.", "input")
-    if all(isinstance(one, list) for one in texts):
-        # Four characters each, so that a list of tokens counts as that many.
-        texts = ["".join(f"{number!s:>4}"[-4:] for number in one) for one in texts]
-    found = [one for one in texts if isinstance(one, str)]
-    if len(found) < len(texts):
+    if all(isinstance(each, list) for each in texts):
+        texts = [text_of_tokens(numbers) for numbers in texts]
+    strings = [each for each in texts if isinstance(each, str)]
+    if len(strings) < len(texts):
         raise Rejected("'input' is a text, or a list of texts or tokens.", "input")
-    if not all(found):
+    if not all(strings):
         raise Rejected("'input' cannot be an empty text.", "input")
-    return found
+    return strings
 
 
 def write(request: SimulatedRequest, answer: Answer) -> bytes:
@@ -89,8 +94,12 @@ def write(request: SimulatedRequest, answer: Answer) -> bytes:
     body: dict[str, Any] = {
         "object": "list",
         "data": [
-            {"object": "embedding", "index": index, "embedding": _base64(one) if is_packed else one}
-            for index, one in enumerate(vectors)
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": _base64(each) if is_packed else each,
+            }
+            for index, each in enumerate(vectors)
         ],
         "model": request.model,
     }
@@ -129,7 +138,7 @@ def vector(text: str, size: int) -> list[float]:
 def _bits(word: str) -> tuple[int, ...]:
     digest = blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     start = int.from_bytes(digest, "little")
-    return tuple(mix(start + place) for place in range(_PLACES))
+    return tuple(mix(start + position) for position in range(_PLACES))
 
 
 def _base64(numbers: list[float]) -> str:

@@ -11,21 +11,22 @@ from typing import Any
 
 import orjson
 
-from llmnb.testing.answers import Answer, Choice, logprob
+from llmnb.testing.answers import Answer, Choice, token_logprobs
 from llmnb.testing.events import Stream, StreamWriter, named_event
-from llmnb.testing.house import OPENAI
 from llmnb.testing.ledger import prompt_text
-from llmnb.testing.openai_chat import CREATED
+from llmnb.testing.provider_profiles import OPENAI
 from llmnb.testing.request import (
+    CREATED,
     Rejected,
     SimulatedRequest,
     count_tokens,
+    joined_texts,
     tokens_of,
     whole_number,
 )
 
 NAME = "responses"
-HOUSE = OPENAI
+PROFILE = OPENAI
 
 STREAM_ERROR = named_event(
     {
@@ -46,8 +47,8 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
     """Understand the body of a request for a response."""
     items = _items(body.get("input"))
     prompt, prompt_tokens = "", count_tokens(str(body.get("instructions") or ""))
-    for place, item in enumerate(items):
-        text = _text(item, place)
+    for position, item in enumerate(items):
+        text = _text(item, position)
         prompt_tokens += _TOKENS_PER_ITEM + count_tokens(text)
         if item.get("role") == "user" or not prompt:
             prompt = text
@@ -66,29 +67,30 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
     )
 
 
-def _items(given: object) -> list[dict[str, Any]]:
-    if isinstance(given, str):
-        return [{"role": "user", "content": given}]
-    if not isinstance(given, list) or not given:
+def _items(value: object) -> list[dict[str, Any]]:
+    if isinstance(value, str):
+        return [{"role": "user", "content": value}]
+    if not isinstance(value, list) or not value:
         raise Rejected("Missing required parameter: 'input'.", "input")
-    for place, item in enumerate(given):
+    for position, item in enumerate(value):
         if not isinstance(item, dict) or not ("role" in item or "type" in item):
-            raise Rejected(f"Invalid value: 'input[{place}]'.", f"input[{place}]")
-    return given
+            raise Rejected(f"Invalid value: 'input[{position}]'.", f"input[{position}]")
+    return value
 
 
-def _text(item: Mapping[str, Any], place: int) -> str:
+def _text(item: Mapping[str, Any], position: int) -> str:
     content = item.get("content", item.get("output", item.get("arguments", "")))
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
-        raise Rejected(f"Invalid type for 'input[{place}].content'.", f"input[{place}].content")
+        raise Rejected(
+            f"Invalid type for 'input[{position}].content'.", f"input[{position}].content"
+        )
     for part in content:
         if isinstance(part, dict) and part.get("type") in ("text", "image_url"):
-            name = f"input[{place}].content"
+            name = f"input[{position}].content"
             raise Rejected(f"Invalid value: '{part['type']}' in '{name}'.", name)
-    texts = [part.get("text") for part in content if isinstance(part, dict)]
-    return "".join(text for text in texts if isinstance(text, str))
+    return joined_texts(content)
 
 
 def _top_logprobs(body: Mapping[str, Any]) -> int | None:
@@ -164,7 +166,7 @@ def _output(request: SimulatedRequest, choice: Choice) -> list[dict[str, Any]]:
                 "type": "output_text",
                 "text": choice.text,
                 "annotations": [],
-                "logprobs": _logprobs(request, choice.pieces),
+                "logprobs": _logprobs(request, choice.token_texts),
             }
         )
     if refusal := choice.extra.get("refusal"):
@@ -173,30 +175,16 @@ def _output(request: SimulatedRequest, choice: Choice) -> list[dict[str, Any]]:
         status = "completed" if choice.finish_reason != "length" else "incomplete"
         fields = {"id": f"msg-{name}", "status": status, "role": "assistant", "content": parts}
         items.append({"type": "message", **fields})
-    for place, call in enumerate(choice.extra.get("tool_calls") or ()):
-        fields = {"id": f"fc-{name}-{place}", "call_id": call["id"], "status": "completed"}
+    for position, call in enumerate(choice.extra.get("tool_calls") or ()):
+        fields = {"id": f"fc-{name}-{position}", "call_id": call["id"], "status": "completed"}
         items.append({"type": "function_call", **fields, **call["function"]})
     return items
 
 
-def _logprobs(request: SimulatedRequest, pieces: list[str], first: int = 0) -> list[dict[str, Any]]:
-    if request.top_logprobs is None:
-        return []
-    return [
-        {
-            **_token(request, piece, place, 0),
-            "top_logprobs": [
-                _token(request, piece if rank == 0 else f"{piece}~{rank}", place, rank)
-                for rank in range(request.top_logprobs)
-            ],
-        }
-        for place, piece in enumerate(pieces, first)
-    ]
-
-
-def _token(request: SimulatedRequest, text: str, place: int, rank: int) -> dict[str, Any]:
-    value = logprob(request, place, rank)
-    return {"token": text, "logprob": value, "bytes": list(text.encode("utf-8", "replace"))}
+def _logprobs(
+    request: SimulatedRequest, token_texts: list[str], first: int = 0
+) -> list[dict[str, Any]]:
+    return [] if request.top_logprobs is None else token_logprobs(request, token_texts, first)
 
 
 # --------------------------------------------------------------------------------- streams
@@ -206,11 +194,11 @@ def stream(request: SimulatedRequest, answer: Answer) -> Stream:
     """Return a response as events: what it is, its items piece by piece, the whole at the end."""
     body = _response(request, answer)
     events = _Events()
-    events.say("response.created", response=_head(request))
-    events.say("response.in_progress", response=_head(request))
+    events.add("response.created", response=_head(request))
+    events.add("response.in_progress", response=_head(request))
     for index, item in enumerate(body["output"]):
         _stream_item(events, request, index, item)
-    events.say(f"response.{body['status']}", response=body)
+    events.add(f"response.{body['status']}", response=body)
     return events.writer.finish(error=STREAM_ERROR)
 
 
@@ -221,8 +209,8 @@ class _Events:
         self.writer = StreamWriter()
         self._number = 0
 
-    def say(self, kind: str, **fields: Any) -> None:
-        self.writer.say(self._event(kind, fields))
+    def add(self, kind: str, **fields: Any) -> None:
+        self.writer.add(self._event(kind, fields))
 
     def token(self, kind: str, **fields: Any) -> None:
         self.writer.token(self._event(kind, fields))
@@ -240,29 +228,29 @@ def _stream_item(
     empty: dict[str, Any] = {"message": {"content": []}, "reasoning": {"summary": []}}.get(
         item["type"], {"arguments": ""}
     )
-    events.say("response.output_item.added", output_index=index, item={**item, **blank, **empty})
+    events.add("response.output_item.added", output_index=index, item={**item, **blank, **empty})
     if item["type"] == "function_call":
         for piece in tokens_of(item["arguments"]):
             events.token("response.function_call_arguments.delta", **where, delta=piece)
         done = {"name": item["name"], "arguments": item["arguments"]}
-        events.say("response.function_call_arguments.done", **where, **done)
+        events.add("response.function_call_arguments.done", **where, **done)
     elif item["type"] == "reasoning":
         _stream_thought(events, where, item["summary"])
     else:
-        for place, part in enumerate(item["content"]):
-            _stream_part(events, request, {**where, "content_index": place}, part)
-    events.say("response.output_item.done", output_index=index, item=item)
+        for position, part in enumerate(item["content"]):
+            _stream_part(events, request, {**where, "content_index": position}, part)
+    events.add("response.output_item.done", output_index=index, item=item)
 
 
 def _stream_thought(events: _Events, where: dict[str, Any], summary: list[dict[str, Any]]) -> None:
-    for place, part in enumerate(summary):
-        here = {**where, "summary_index": place}
+    for position, part in enumerate(summary):
+        here = {**where, "summary_index": position}
         blank = {**part, "text": ""}
-        events.say("response.reasoning_summary_part.added", **here, part=blank)
+        events.add("response.reasoning_summary_part.added", **here, part=blank)
         for piece in tokens_of(part["text"]):
             events.token("response.reasoning_summary_text.delta", **here, delta=piece)
-        events.say("response.reasoning_summary_text.done", **here, text=part["text"])
-        events.say("response.reasoning_summary_part.done", **here, part=part)
+        events.add("response.reasoning_summary_text.done", **here, text=part["text"])
+        events.add("response.reasoning_summary_part.done", **here, part=part)
 
 
 def _stream_part(
@@ -271,10 +259,10 @@ def _stream_part(
     field = "refusal" if part["type"] == "refusal" else "text"
     name = "response.refusal" if field == "refusal" else "response.output_text"
     blank = {**part, field: ""} | ({"logprobs": []} if field == "text" else {})
-    events.say("response.content_part.added", **here, part=blank)
-    for place, piece in enumerate(tokens_of(part[field])):
-        more = {"logprobs": _logprobs(request, [piece], place)} if field == "text" else {}
+    events.add("response.content_part.added", **here, part=blank)
+    for position, piece in enumerate(tokens_of(part[field])):
+        more = {"logprobs": _logprobs(request, [piece], position)} if field == "text" else {}
         events.token(f"{name}.delta", **here, delta=piece, **more)
     more = {"logprobs": part["logprobs"]} if field == "text" else {}
-    events.say(f"{name}.done", **here, **{field: part[field]}, **more)
-    events.say("response.content_part.done", **here, part=part)
+    events.add(f"{name}.done", **here, **{field: part[field]}, **more)
+    events.add("response.content_part.done", **here, part=part)

@@ -1,4 +1,4 @@
-"""What a simulated provider can be told, as keywords and as one value."""
+"""What a simulated provider can be set to, prices included: as keywords, and as a single value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,39 @@ from llmnb.errors import ConfigurationError
 from llmnb.testing.fault_rules import Script
 from llmnb.testing.latency import LatencyModel
 from llmnb.testing.limits import Charge, Family, LimitSettings, RetryHint
-from llmnb.testing.prices import DEFAULT_PRICE, Price
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars for a token in, and for a token out.
+
+    Example:
+        >>> Price.per_million(1.0, 3.0).of(500_000, 100_000)
+        0.8
+    """
+
+    prompt: float
+    completion: float
+
+    @classmethod
+    def per_million(cls, prompt: float, completion: float) -> Price:
+        """Return a price given, as price lists do, for a million tokens."""
+        return cls(prompt / 1e6, completion / 1e6)
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Return what so many tokens cost."""
+        return prompt_tokens * self.prompt + completion_tokens * self.completion
+
+
+DEFAULT_PRICE = Price.per_million(0.15, 0.60)
+"""What gpt-4o-mini costs in most price lists; stands for every model without its own."""
+
+
+def price_of(prices: Price | Mapping[str, Price], model: str) -> Price:
+    """Return the price of a model."""
+    if isinstance(prices, Price):
+        return prices
+    return prices.get(model, DEFAULT_PRICE)
 
 
 class LimitOptions(TypedDict, total=False):
@@ -45,7 +77,7 @@ class ProviderOptions(LimitOptions, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """How a simulated provider behaves: its keywords as one value."""
+    """How a simulated provider behaves: its keywords as a single value."""
 
     seed: int = 0
     latency: float | LatencyModel = 0.0
@@ -69,7 +101,7 @@ class Behaviour:
 
 
 def behaviour(options: Mapping[str, Any]) -> Behaviour:
-    """Return the keywords of `SimulatedProvider` as one value.
+    """Return the keywords of `SimulatedProvider` as a single value.
 
     Raises:
         ConfigurationError: If a keyword is unknown; the message lists those that are known.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 CHARACTERS_PER_TOKEN = 4
 """The simulated tokenizer cuts a text after every four characters: crude, exact and quick."""
+
+
+CREATED = 1_700_000_000
+"""All replies are made at the same moment, so that equal questions get equal bytes."""
 
 
 class Rejected(Exception):
@@ -103,7 +107,29 @@ def tokens_of(text: str) -> list[str]:
         ['Hell', 'o th', 'ere']
     """
     size = CHARACTERS_PER_TOKEN
-    return [text[place : place + size] for place in range(0, len(text), size)]
+    return [text[position : position + size] for position in range(0, len(text), size)]
+
+
+def text_of_tokens(numbers: Iterable[object]) -> str:
+    """Return a text for a list of token numbers, which counts as that many tokens.
+
+    Example:
+        >>> count_tokens(text_of_tokens([1, 20_000, 3]))
+        3
+    """
+    size = CHARACTERS_PER_TOKEN
+    return "".join(f"{number!s:>{size}}"[-size:] for number in numbers)
+
+
+def joined_texts(parts: Iterable[object]) -> str:
+    """Return the texts of a message's parts as one; other parts have none.
+
+    Example:
+        >>> joined_texts([{"text": "a"}, {"type": "image"}, {"text": "b"}])
+        'ab'
+    """
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def whole_number(body: Mapping[str, Any], name: str, *, least: int = 1) -> int | None:
@@ -130,12 +156,12 @@ def stop_texts(body: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
     if isinstance(value, str):
         return (value,)
-    if isinstance(value, list) and len(value) <= 4 and all(isinstance(one, str) for one in value):
+    if isinstance(value, list) and len(value) <= 4 and all(isinstance(each, str) for each in value):
         return tuple(value)
     raise Rejected("Invalid value for 'stop': a text or a list of up to four is wanted.", "stop")
 
 
-def stream_wishes(body: Mapping[str, Any]) -> tuple[bool, bool]:
+def stream_options(body: Mapping[str, Any]) -> tuple[bool, bool]:
     """Return whether a stream is asked for, and whether it is to tell the usage.
 
     Raises:

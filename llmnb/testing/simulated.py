@@ -13,17 +13,16 @@ import asyncio
 import atexit
 import threading
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Literal, Self, Unpack
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, Unpack
 
 from llmnb.errors import ConfigurationError
 from llmnb.testing.batches import Batches
-from llmnb.testing.desk import Desk
+from llmnb.testing.conversation import HOST
 from llmnb.testing.fault_rules import Script
-from llmnb.testing.gate import Gate, Where
 from llmnb.testing.latency import Lognormal
 from llmnb.testing.ledger import Ledger, LedgerTotals
 from llmnb.testing.options import LimitOptions, ProviderOptions, behaviour
-from llmnb.testing.sockets import HOST
+from llmnb.testing.request_handler import RequestHandler
 
 if TYPE_CHECKING:
     from llmnb.testing.spawned import SpawnedProvider
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 Transport = Literal["aiohttp", "fast"]
 """Which server carries it: aiohttp's, or the bare one for benchmarks."""
 
-_Serve = Callable[[Desk, Gate, int, Callable[[int], object]], Awaitable[None]]
+_Serve = Callable[[RequestHandler, int, Callable[[int], object]], Awaitable[None]]
 
 
 class SimulatedProvider:
@@ -81,12 +80,14 @@ class SimulatedProvider:
         ('Four.', 1)
     """
 
+    handler_class: ClassVar[type[RequestHandler]] = RequestHandler
+    """What decides about each request; a subclass with more endpoints or hooks names its own."""
+
     def __init__(
         self, *, port: int = 0, transport: Transport = "aiohttp", **options: Unpack[ProviderOptions]
     ) -> None:
         self._behaviour = behaviour(options)
-        self._desk = Desk(self._behaviour)
-        self._gate = Gate()
+        self._handler = self.handler_class(self._behaviour)
         self._wanted_port = port
         self._transport: Transport = transport
         self._port: int | None = None
@@ -130,7 +131,7 @@ class SimulatedProvider:
                 self._port = port
                 is_ready.set()
 
-            await serve(self._desk, self._gate, self._wanted_port, started)
+            await serve(self._handler, self._wanted_port, started)
 
         try:
             asyncio.run(main())
@@ -155,9 +156,9 @@ class SimulatedProvider:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.stop()
-        if error is None and self._desk.errors:
+        if error is None and self._handler.errors:
             # Otherwise a typo in a test's own `reply` would pass for a provider's 500.
-            raise self._desk.errors[0]
+            raise self._handler.errors[0]
 
     async def __aenter__(self) -> Self:
         return await asyncio.to_thread(self.start)
@@ -179,7 +180,7 @@ class SimulatedProvider:
         """
         from llmnb.testing.spawned import SpawnedProvider
 
-        return SpawnedProvider(port=port, transport=transport, **options)
+        return SpawnedProvider(cls, port=port, transport=transport, **options)
 
     # ------------------------------------------------------------------- where it is
 
@@ -228,65 +229,35 @@ class SimulatedProvider:
     @property
     def ledger(self) -> Ledger:
         """Every request it received."""
-        return self._desk.ledger
+        return self._handler.ledger
 
     @property
     def errors(self) -> list[Exception]:
         """What the test's own functions (`reply`, `faults`) raised."""
-        return self._desk.errors
+        return self._handler.errors
 
     @property
     def batches(self) -> Batches:
-        """Its batches and files; `batches.script` says what goes wrong with them."""
-        return self._desk.batches
+        """Its batches and files."""
+        return self._handler.batches
 
     def wait_until(self, is_met: Callable[[LedgerTotals], bool], timeout: float = 30.0) -> None:
         """Block until the ledger's totals satisfy a condition. Raises `TimeoutError`."""
         self.ledger.wait_until(is_met, timeout)
 
-    async def await_until(
-        self, is_met: Callable[[LedgerTotals], bool], timeout: float = 30.0
-    ) -> None:
-        """Wait as `wait_until` does, without blocking the running loop."""
-        await self.ledger.await_until(is_met, timeout)
-
     def wait_received(self, requests: int, timeout: float = 30.0) -> None:
         """Block until so many requests have come."""
         self.wait_until(lambda totals: totals.received >= requests, timeout)
 
-    async def await_received(self, requests: int, timeout: float = 30.0) -> None:
-        """Wait until so many requests have come."""
-        await self.await_until(lambda totals: totals.received >= requests, timeout)
-
-    def wait_idle(self, timeout: float = 30.0) -> None:
-        """Block until nothing is in flight, so that cancelled requests are entered, too."""
-        self.wait_until(lambda totals: totals.in_flight == 0, timeout)
-
-    async def await_idle(self, timeout: float = 30.0) -> None:
-        """Wait until nothing is in flight."""
-        await self.await_until(lambda totals: totals.in_flight == 0, timeout)
-
     # --------------------------------------------------------- changed while it runs
-
-    def hold(self, where: Where | None = None) -> None:
-        """Hold replies back from now on: all, or those to requests for which `where` is true.
-
-        Requests are received and entered in the ledger as ever. Refusals by
-        limits are not held.
-        """
-        self._gate.hold(where)
-
-    def release(self, replies: int | None = None) -> None:
-        """Let so many held replies go, in the order they came; None lets all go from now on."""
-        self._gate.release(replies)
 
     def set_faults(self, script: Script) -> None:
         """Replace the script of faults; a list begins with the next request."""
-        self._desk.set_faults(script)
+        self._handler.set_faults(script)
 
     def set_limits(self, **limits: Unpack[LimitOptions]) -> None:
         """Replace all limits; those not given stand at their defaults again."""
-        self._desk.set_limits(behaviour(limits).limits)
+        self._handler.set_limits(behaviour(limits).limits)
 
     def __repr__(self) -> str:
         where = "stopped" if self._thread is None else f"at {self.base_url}"

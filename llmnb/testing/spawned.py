@@ -14,8 +14,9 @@ import pickle
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Any, Protocol, Self, Unpack
 
 from llmnb.errors import ConfigurationError
 from llmnb.testing.ledger import Ledger, LedgerTotals
@@ -28,6 +29,20 @@ _PICKLE_HINT = (
 )
 
 
+class Served(Protocol):
+    """A provider in its own process."""
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+
+    def start(self) -> Self:
+        """Listen."""
+
+    def stop(self) -> None:
+        """Stop listening."""
+
+
 class SpawnedProvider:
     """A simulated provider in another process.
 
@@ -35,6 +50,7 @@ class SpawnedProvider:
     process ends.
 
     Args:
+        provider: Class of the provider, or another function that makes it.
         port: Port to listen at; 0 takes a free one.
         transport: ``"fast"`` or ``"aiohttp"``.
         **options: The keywords of `SimulatedProvider`.
@@ -45,11 +61,16 @@ class SpawnedProvider:
     """
 
     def __init__(
-        self, *, port: int = 0, transport: str = "fast", **options: Unpack[ProviderOptions]
+        self,
+        provider: Callable[..., Served],
+        *,
+        port: int = 0,
+        transport: str = "fast",
+        **options: Unpack[ProviderOptions],
     ) -> None:
         behaviour(options)  # so that a misspelt keyword is reported here, not there
         try:
-            settings = pickle.dumps((port, transport, dict(options)))
+            settings = pickle.dumps((provider, port, transport, dict(options)))
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise ConfigurationError(f"{_PICKLE_HINT} ({error})") from error
         self._process = subprocess.Popen(
@@ -144,10 +165,8 @@ def _main() -> None:
     sys.path[:] = json.loads(pipe.read(path_size))
     try:
         # From our own parent, through a pipe that nobody else holds.
-        port, transport, options = pickle.loads(pipe.read(settings_size))
-        from llmnb.testing.simulated import SimulatedProvider
-
-        provider = SimulatedProvider(port=port, transport=transport, **options).start()
+        make, port, transport, options = pickle.loads(pipe.read(settings_size))
+        provider: Served = make(port=port, transport=transport, **options).start()
     except (AttributeError, ImportError, ConfigurationError) as error:
         first_line = (str(error).splitlines() or [""])[0]
         hint = "" if isinstance(error, ConfigurationError) else f" {_PICKLE_HINT}"

@@ -9,20 +9,24 @@ from typing import Any
 
 from aiohttp import ClientConnectionResetError, web
 
-from llmnb.testing.conversation import SIMULATED_HEADER, play
-from llmnb.testing.desk import Desk, Plan
-from llmnb.testing.gate import Gate
-from llmnb.testing.sockets import listening, reset_connection, stop_accepting
+from llmnb.testing.conversation import (
+    SIMULATED_HEADER,
+    listening,
+    play,
+    reset_connection,
+    stop_accepting,
+)
+from llmnb.testing.plan import Plan
+from llmnb.testing.request_handler import RequestHandler
 
 _MOST_BODY_BYTES = 256 * 2**20
 
 
-async def serve(desk: Desk, gate: Gate, port: int, started: Callable[[int], object]) -> None:
+async def serve(handler: RequestHandler, port: int, started: Callable[[int], object]) -> None:
     """Serve on the loopback interface until cancelled.
 
     Args:
-        desk: Who decides about each request.
-        gate: What may hold replies back.
+        handler: Who decides about each request.
         port: Port to listen at; 0 takes a free one.
         started: Called with the port once it is listened at.
     """
@@ -30,12 +34,12 @@ async def serve(desk: Desk, gate: Gate, port: int, started: Callable[[int], obje
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
-        plan = desk.receive(request.method, request.path_qs, request.headers, body)
-        if plan.is_plain and plan.delay <= 0 and not (plan.holds and gate.is_closed):
-            desk.close(plan)
+        plan = handler.receive(request.method, request.path_qs, request.headers, body)
+        if plan.is_plain and plan.delay <= 0 and not handler.holds_back(plan):
+            handler.close(plan)
             return _response(plan, plan.body)
         wire = _WebWire(request)
-        await play(plan, wire, desk, gate)
+        await play(plan, wire, handler)
         return wire.response
 
     def make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> Any:

@@ -29,29 +29,6 @@ class Window:
         return self.amount <= self.allowed
 
 
-def heaviest(times: Sequence[float], weights: Sequence[float] | None, seconds: float) -> float:
-    """Return the most that fell into any window of so many seconds.
-
-    Args:
-        times: When the events happened, ascending.
-        weights: What each counts; None counts each as one.
-        seconds: Length of the window. An event at its very end is outside.
-
-    Example:
-        >>> heaviest([0.0, 0.5, 0.9, 1.0], None, 1.0)
-        3.0
-    """
-    best = amount = 0.0
-    first = 0
-    for last, time in enumerate(times):
-        amount += 1.0 if weights is None else weights[last]
-        while time - times[first] >= seconds:
-            amount -= 1.0 if weights is None else weights[first]
-            first += 1
-        best = max(best, amount)
-    return best
-
-
 def worst_window(
     times: Sequence[float],
     weights: Sequence[float] | None = None,
@@ -70,7 +47,7 @@ def worst_window(
 
     Args:
         times: When the events happened, ascending.
-        weights: What each counts; None counts each as one.
+        weights: What each counts; None counts each as 1.
         rate: Units a second.
         burst: Seconds' worth that may come at once.
         slack: Factor for rounding and jitter.

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from laboratory import Laboratory
 
 import llmnb
 from llmnb.batches import poller
 from llmnb.batches.run import BatchRun
 from llmnb.batches.start import start_batch
 from llmnb.running.asking import Asking
-from llmnb.testing import SimulatedProvider
 
 Start = Callable[..., BatchRun]
 
@@ -33,7 +33,7 @@ def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def sim() -> Iterator[SimulatedProvider]:
+def sim() -> Iterator[Laboratory]:
     """Run a provider that answers with the prompt, and refuses prompts with *fail* in them."""
 
     def fault(request: Any) -> int | None:
@@ -43,7 +43,7 @@ def sim() -> Iterator[SimulatedProvider]:
         _, is_label, label = prompt.partition("label: ")
         return f'{{"value": "{label}"}}' if is_label else f"> {prompt}"
 
-    with SimulatedProvider(reply=reply, faults=fault, api_key="k-1") as sim:
+    with Laboratory(reply=reply, faults=fault, api_key="k-1") as sim:
         yield sim
 
 
@@ -66,9 +66,7 @@ MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-haiku-4-5"}
 
 
 @pytest.fixture
-def asking(
-    sim: SimulatedProvider, provider: str, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> Asking:
+def asking(sim: Laboratory, provider: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Asking:
     """Return who is asked: the simulated provider, in the protocol that is due."""
     monkeypatch.setenv(f"{provider.upper()}_BASE_URL", sim.base_url)
     monkeypatch.setenv(f"{provider.upper()}_API_KEY", "k-1")

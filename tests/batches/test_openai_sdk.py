@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import openai
 import orjson
-
-from llmnb.testing.batches import BatchScript
+from scripted_batches import BatchScript
 
 
 def test_openais_client_understands_every_step(sim):

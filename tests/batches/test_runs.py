@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from laboratory import Laboratory
 
 import llmnb
 from llmnb.batches import service
@@ -14,7 +15,6 @@ from llmnb.errors import BudgetExceeded, ConfigurationError
 from llmnb.running.asking import Asking
 from llmnb.running.start import start as start_live
 from llmnb.schemas import output_of
-from llmnb.testing import SimulatedProvider
 from llmnb.wire.batches import Capacity
 
 
@@ -119,7 +119,7 @@ def test_failed_rows_can_be_asked_now(start, sim):
 def test_a_structured_answer_that_does_not_fit_is_mended_live(asking, provider, monkeypatch):
     """What a batch cannot mend is shown to the model again, once, by a live retry."""
     told = iter(["no number", '{"value": 7}'])
-    with SimulatedProvider(reply=lambda prompt: next(told), api_key="k-1") as other:
+    with Laboratory(reply=lambda prompt: next(told), api_key="k-1") as other:
         monkeypatch.setenv(f"{provider.upper()}_BASE_URL", other.base_url)
         wants = dataclasses.replace(asking, output=output_of(int))
         run = start_batch([{"prompt": "How many?"}], wants)

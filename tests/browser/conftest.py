@@ -9,16 +9,15 @@ from typing import Protocol
 import pytest
 from browsers import Chromium
 from lab import Lab, Notebook
+from laboratory import Laboratory
 from playwright.sync_api import Browser
-
-from llmnb.testing import SimulatedProvider
 
 
 class Open(Protocol):
     """Opens a notebook whose kernel asks a provider."""
 
     def __call__(
-        self, name: str, cells: list[str], provider: SimulatedProvider, **options: str
+        self, name: str, cells: list[str], provider: Laboratory, **options: str
     ) -> Notebook: ...
 
 
@@ -38,9 +37,7 @@ def open_notebook(
 ) -> Iterator[Open]:
     """Return what opens a notebook; its kernel ends with the test, whatever it does."""
 
-    def opened(
-        name: str, cells: list[str], provider: SimulatedProvider, **options: str
-    ) -> Notebook:
+    def opened(name: str, cells: list[str], provider: Laboratory, **options: str) -> Notebook:
         environment = {
             **provider.environment,
             "HOME": str(isolated),

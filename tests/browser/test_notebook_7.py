@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from laboratory import Laboratory
 from playwright.sync_api import expect
-
-from llmnb.testing import SimulatedProvider
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -21,7 +20,7 @@ def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(open_notebook):
     """
     The dashboard acts at once; a plan shows its card, the cache manager its projects.
     """
-    with SimulatedProvider(reply=lambda prompt: prompt.upper()) as provider:
+    with Laboratory(reply=lambda prompt: prompt.upper()) as provider:
         provider.hold()
         notebook = open_notebook(
             "seven",

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
+from laboratory import Laboratory
 from playwright.sync_api import expect
-
-from llmnb.testing import SimulatedProvider
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -22,7 +21,7 @@ options = {"model": "openai/gpt-4o-mini", "project_name": "tickets", "max_concur
 @pytest.fixture
 def provider():
     key = "sk-never-in-a-notebook"
-    with SimulatedProvider(reply=lambda prompt: prompt.upper(), api_key=key) as sim:
+    with Laboratory(reply=lambda prompt: prompt.upper(), api_key=key) as sim:
         yield sim
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
+from laboratory import Laboratory
 from playwright.sync_api import expect
-
-from llmnb.testing import SimulatedProvider
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -31,7 +30,7 @@ SPOKEN = """(root) => {
 
 @pytest.fixture
 def provider():
-    with SimulatedProvider(reply=lambda prompt: prompt.upper(), latency=0) as sim:
+    with Laboratory(reply=lambda prompt: prompt.upper(), latency=0) as sim:
         yield sim
 
 

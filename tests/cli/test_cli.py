@@ -10,14 +10,14 @@ import sys
 
 import pytest
 from children import started
+from laboratory import Laboratory
 
 from llmnb.cli import COMMANDS, main
-from llmnb.testing import SimulatedProvider
 
 
 @pytest.fixture
 def sim(monkeypatch):
-    with SimulatedProvider(reply=lambda prompt: f"answer to {prompt}", api_key=True) as sim:
+    with Laboratory(reply=lambda prompt: f"answer to {prompt}", api_key=True) as sim:
         monkeypatch.setenv("OPENAI_BASE_URL", sim.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "k")
         yield sim
@@ -105,9 +105,7 @@ def test_failed_rows_are_marked_and_the_exit_code_says_so(monkeypatch, table):
     """
     The other rows are answered; 1 is "some rows failed".
     """
-    with SimulatedProvider(
-        faults=lambda request: 400 if request.prompt == "row 3" else None
-    ) as sim:
+    with Laboratory(faults=lambda request: 400 if request.prompt == "row 3" else None) as sim:
         monkeypatch.setenv("OPENAI_BASE_URL", sim.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "k")
 
@@ -139,7 +137,7 @@ def test_answers_that_begin_like_formulas_are_inert(monkeypatch, table):
     """
     A spreadsheet takes them for text; --raw leaves them as they are.
     """
-    with SimulatedProvider(reply="=HYPERLINK(1)") as sim:
+    with Laboratory(reply="=HYPERLINK(1)") as sim:
         monkeypatch.setenv("OPENAI_BASE_URL", sim.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "k")
         run(table, "--prompt", "text")
@@ -289,7 +287,7 @@ def test_terminal_escapes_in_answers_are_visible(monkeypatch, table, capsys):
     """
     A model cannot recolour or rewrite somebody's terminal.
     """
-    with SimulatedProvider(reply="\x1b[2Jgone\u202e") as sim:
+    with Laboratory(reply="\x1b[2Jgone\u202e") as sim:
         monkeypatch.setenv("OPENAI_BASE_URL", sim.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "k")
         run(table, "--prompt", "text", "--project", "p", "--limit", "1")

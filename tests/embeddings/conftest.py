@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from embedding import Asked
-
-from llmnb.testing import SimulatedProvider
+from laboratory import Laboratory
 
 
 @pytest.fixture
@@ -17,7 +16,7 @@ def asked() -> Asked:
 
 
 @pytest.fixture
-def sim(asked: Asked) -> Iterator[SimulatedProvider]:
+def sim(asked: Asked) -> Iterator[Laboratory]:
     """Run a provider that refuses texts with *fail* in them."""
-    with SimulatedProvider(faults=asked, latency=0) as sim:
+    with Laboratory(faults=asked, latency=0) as sim:
         yield sim

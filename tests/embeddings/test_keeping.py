@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from embedding import MODEL, SIZE, Asked, embed, order, right
+from laboratory import Laboratory
 
 from llmnb import settings
 from llmnb.embeddings.order import Order, asking_for
@@ -14,7 +15,7 @@ from llmnb.running.asking import Asking
 from llmnb.running.start import start
 from llmnb.store import spend
 from llmnb.store.layout import place_of
-from llmnb.testing import SimulatedProvider, faults
+from llmnb.testing import faults
 
 TEXTS = [f"text number {place}" for place in range(50)]
 
@@ -70,7 +71,7 @@ def test_the_length_of_an_unknown_models_vector_is_asked_for(asked):
     """
     Where every text is empty, one word is embedded to learn it.
     """
-    with SimulatedProvider(faults=asked) as sim:
+    with Laboratory(faults=asked) as sim:
         run = embed(sim, ["", ""], params={})
         assert run.vectors == [bytes(4 * 1536)] * 2
         assert asked == []  # this one is known by name
@@ -208,12 +209,12 @@ def test_a_wrong_number_of_vectors_is_no_answer():
     """
     Neither from a batch nor from one text; what came is an error, and nothing is served later.
     """
-    with SimulatedProvider(faults=["no_choices"]) as sim:
+    with Laboratory(faults=["no_choices"]) as sim:
         run = embed(sim, ["a", "b"])
     assert {type(one).__name__ for one in run.errors.values()} == {"BadReply"}
 
     one_for_two = b'{"data":[{"index":0,"embedding":[0.5]}],"model":"m"}'
-    with SimulatedProvider(faults=lambda request: faults.reply(body=one_for_two)) as sim:
+    with Laboratory(faults=lambda request: faults.reply(body=one_for_two)) as sim:
         run = embed(sim, ["a", "b"])
         assert "1 vector for 2 texts" in run.errors[1].message
         asking = Asking(model=MODEL, api_key="k", url=sim.base_url, gen_type="embedding")
@@ -233,7 +234,7 @@ def test_vectors_of_another_length_are_refused():
             return faults.reply(body=b'{"data":[{"index":0,"embedding":[0.5]}],"model":"m"}')
         return None
 
-    with SimulatedProvider(faults=changing) as other:
+    with Laboratory(faults=changing) as other:
         run = embed(other, ["a", "b"], batch_size=1, options={"max_concurrent_requests": 1})
     assert run.vectors[0] == right("a")
     assert "cannot be compared" in run.errors[1].message

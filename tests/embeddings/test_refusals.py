@@ -6,11 +6,12 @@ import functools
 
 import pytest
 from embedding import Asked, embed, order, right
+from laboratory import Laboratory
 
 import llmnb.running.start
 from llmnb.decide.retry import RetryPolicy
 from llmnb.embeddings.run import EmbeddingRun
-from llmnb.testing import SimulatedProvider, faults
+from llmnb.testing import faults
 
 TEXTS = [f"text number {place}" for place in range(64)]
 
@@ -40,9 +41,7 @@ def test_a_text_on_which_the_server_fails_takes_no_other_down(monkeypatch, statu
     policy = functools.partial(RetryPolicy, base_seconds=0.001)
     monkeypatch.setattr(llmnb.running.start, "RetryPolicy", policy)
     texts = [*TEXTS[:5], "poison", *TEXTS[5:15]]
-    bad = SimulatedProvider(
-        faults=lambda request: status if "poison" in str(request.parts) else None
-    )
+    bad = Laboratory(faults=lambda request: status if "poison" in str(request.parts) else None)
     with bad as sim:
         run = embed(sim, texts, batch_size=8)
 
@@ -55,7 +54,7 @@ def test_where_everything_is_refused_it_is_soon_given_up():
     """
     A wrong parameter is not the texts' fault: not every text is tried alone.
     """
-    with SimulatedProvider(faults=lambda request: 400) as sim:
+    with Laboratory(faults=lambda request: 400) as sim:
         run = embed(sim, TEXTS, batch_size=16)
 
         assert len(run.errors) == 64
@@ -66,7 +65,7 @@ def test_an_unknown_model_is_not_searched_for_text_by_text():
     """
     A 404 is nothing that a smaller batch would mend.
     """
-    with SimulatedProvider(faults=lambda request: 404) as sim:
+    with Laboratory(faults=lambda request: 404) as sim:
         run = embed(sim, TEXTS, batch_size=16)
 
         assert len(run.errors) == 64
@@ -78,7 +77,7 @@ def test_failures_and_refusals_for_pace_are_the_engines(asked):
     500, 429 with a delay, a closed connection: each batch is sent again, no text is lost.
     """
     script = [500, faults.rate_limited(0.01), faults.closed(), None, 503]
-    with SimulatedProvider(faults=script) as sim:
+    with Laboratory(faults=script) as sim:
         run = embed(sim, TEXTS, batch_size=16)
 
         assert run.vectors == [right(text) for text in TEXTS]
@@ -90,7 +89,7 @@ def test_a_refused_account_stops_at_once():
     """
     One request is refused, every text says why, and a retry asks for all of them.
     """
-    with SimulatedProvider(faults=[401]) as sim:
+    with Laboratory(faults=[401]) as sim:
         run = embed(sim, TEXTS, batch_size=4, options={"max_concurrent_requests": 1})
 
         assert len(sim.ledger.received) == 1
@@ -112,7 +111,7 @@ def test_only_what_failed_is_retried(asked):
         calls(request)
         return 400 if "number 3" in str(request.parts) and len(calls) < 12 else None
 
-    with SimulatedProvider(faults=once) as sim:
+    with Laboratory(faults=once) as sim:
         run = embed(sim, TEXTS[:8], batch_size=1, options={"max_concurrent_requests": 1})
         assert list(run.errors) == [3]
         before = len(calls)
@@ -166,7 +165,7 @@ def test_limits_of_requests_count_batches():
     """
     600 requests a minute are ten batches a second, not ten texts.
     """
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         options = {"max_requests_per_minute": 600}
         run = embed(sim, [f"text {place}" for place in range(3000)], options=options)
         assert run.errors == {}
@@ -193,7 +192,7 @@ def test_a_budget_is_kept(asked):
     """
     Dollars are counted before a batch is sent.
     """
-    with SimulatedProvider(faults=asked) as sim:
+    with Laboratory(faults=asked) as sim:
         run = embed(sim, TEXTS, batch_size=1, options={"budget_usd": 1e-9})
 
     assert asked == []

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 from asking import ask, questions, texts
+from laboratory import Laboratory
 
 from llmnb.decide.announced import HANDFUL
 from llmnb.engine.account import Account
 from llmnb.engine.lanes import Lanes
 from llmnb.errors import ConfigurationError
 from llmnb.records import Limits
-from llmnb.testing import SimulatedProvider
 
 FULL = {"requests_per_minute": 500, "burst_seconds": 60}
 
 
-def seconds_of(sim: SimulatedProvider) -> float:
+def seconds_of(sim: Laboratory) -> float:
     """Return the seconds from the first request that came to the last."""
     rows = sim.ledger.rows
     return rows[-1].received - rows[0].received
@@ -26,7 +26,7 @@ def test_a_full_bucket_is_spent_at_once():
     """
     A hundred rows at 500 a minute, all of it left: no time of the limit's passes, none is refused.
     """
-    with SimulatedProvider(latency=0.1, **FULL) as sim:
+    with Laboratory(latency=0.1, **FULL) as sim:
         assert None not in texts(ask(sim, questions(100)))
 
         assert sim.ledger.totals().refused == 0
@@ -38,7 +38,7 @@ def test_smooth_keeps_a_limit_that_is_announced_evenly():
     """
     As much as the person wants it: a second's worth at once, then one after the other.
     """
-    with SimulatedProvider(latency=0.05, **FULL) as sim:
+    with Laboratory(latency=0.05, **FULL) as sim:
         assert None not in texts(ask(sim, questions(40), burst="smooth"))
 
         assert sim.ledger.totals().refused == 0
@@ -50,7 +50,7 @@ def test_a_limit_that_is_given_bounds_what_is_announced():
     """
     However much is left, the person's own figure holds.
     """
-    with SimulatedProvider(latency=0.05, **FULL) as sim:
+    with Laboratory(latency=0.05, **FULL) as sim:
         ask(sim, questions(60), max_requests_per_minute=1200).result(60)
 
         assert sim.ledger.worst_window(1200).amount <= sim.ledger.worst_window(1200).allowed
@@ -60,7 +60,7 @@ def test_a_burst_is_announced_or_smooth():
     """
     Anything else is an error before anything is sent.
     """
-    with SimulatedProvider() as sim, pytest.raises(ConfigurationError, match="'smooth'"):
+    with Laboratory() as sim, pytest.raises(ConfigurationError, match="'smooth'"):
         ask(sim, questions(1), burst="quick")
 
 
@@ -81,7 +81,7 @@ def test_a_handful_goes_first_and_all_of_it_is_told():
     """
     The line on the card says what the others wait for.
     """
-    with SimulatedProvider(**FULL) as sim:
+    with Laboratory(**FULL) as sim:
         sim.hold()
         run = ask(sim, questions(30))
         sim.wait_received(HANDFUL)
@@ -96,7 +96,7 @@ def test_the_status_tells_whose_a_limit_is_and_what_is_left():
     """
     Announced, with what is left of it; given, where a smaller one was given.
     """
-    with SimulatedProvider(**FULL) as sim:
+    with Laboratory(**FULL) as sim:
         run = ask(sim, questions(5))
         run.result(60)
         [announced] = run.status().pools
@@ -113,7 +113,7 @@ def test_two_runs_at_once_share_what_is_left():
     """
     Sixty in the bucket are thirty for each, and nobody is refused.
     """
-    with SimulatedProvider(latency=0.05, requests_per_minute=600, burst_seconds=6) as sim:
+    with Laboratory(latency=0.05, requests_per_minute=600, burst_seconds=6) as sim:
         runs = [ask(sim, questions(35, first=first)) for first in (0, 100)]
         assert all(None not in texts(run) for run in runs)
 
@@ -125,7 +125,7 @@ def test_prompt_and_longest_answer_counted_together_are_found_out(headers):
     """
     A provider that counts more than we think refuses a handful, not row after row.
     """
-    with SimulatedProvider(
+    with Laboratory(
         latency=0.02,
         tokens_per_minute=60_000,
         burst_seconds=2,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from asking import ask, questions, texts
+from laboratory import Laboratory
 
 from llmnb import AsyncLLM
-from llmnb.testing import SimulatedProvider
 
 
 def test_a_question_does_not_wait_for_a_run_that_only_its_own_limits_hold():
     """
     It is answered while nearly all of the run's rows are still to be asked.
     """
-    with SimulatedProvider(latency=0, reply="yes") as sim:
+    with Laboratory(latency=0, reply="yes") as sim:
         run = ask(sim, questions(100), max_requests_per_minute=600)
         while run.status().counts.num_rows_done < 9:
             run.wait(0.02)
@@ -33,7 +33,7 @@ def test_a_question_waits_its_turn_only_where_the_account_has_one_place():
         order.append(prompt)
         return "yes"
 
-    with SimulatedProvider(latency=0, reply=reply) as sim:
+    with Laboratory(latency=0, reply=reply) as sim:
         llm = AsyncLLM(
             api_provider="openai",
             model="m",

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import pandas as pd
 import pytest
 from asking import ask, questions
+from laboratory import Laboratory
 from pydantic import BaseModel, field_validator
 
 from llmnb import GLOBAL_COST_TRACKER, LLM, AsyncLLM, LLMModel, LLMResult, bridge, cost_tracking_ctx
 from llmnb.embeddings.model import EmbeddingModel
 from llmnb.errors import SchemaMismatch
-from llmnb.testing import SimulatedProvider
 from llmnb.wire.openai_embeddings import packed
 
 PATIENCE = 30
@@ -21,7 +21,7 @@ PATIENCE = 30
 
 @pytest.fixture(scope="module")
 def sim():
-    with SimulatedProvider(latency=0, reply=lambda prompt: f'{{"word": "{prompt}"}}') as sim:
+    with Laboratory(latency=0, reply=lambda prompt: f'{{"word": "{prompt}"}}') as sim:
         yield sim
 
 

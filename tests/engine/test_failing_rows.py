@@ -7,6 +7,7 @@ import socket
 
 import pytest
 from asking import ask, kinds, questions, texts
+from laboratory import Laboratory
 
 import llmnb.decide.breaker
 import llmnb.engine.unreached
@@ -15,7 +16,7 @@ import llmnb.running.start
 from llmnb.decide.retry import RetryPolicy
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
-from llmnb.testing import SimulatedProvider, faults
+from llmnb.testing import faults
 from llmnb.testing.fault_rules import outage
 
 
@@ -45,7 +46,7 @@ def test_a_clump_of_rows_that_always_fail_costs_no_other_row(status):
     """
     Twelve of them at the head: the thirty behind are answered, each bad one is sent three times.
     """
-    with SimulatedProvider(latency=0.005, faults=poison(range(12), status)) as sim:
+    with Laboratory(latency=0.005, faults=poison(range(12), status)) as sim:
         run = ask(sim, questions(42), max_concurrent_requests=8, max_wait=20)
 
         assert texts(run)[12:].count(None) == 0
@@ -57,7 +58,7 @@ def test_three_rows_that_always_fail_are_sent_max_attempts_times():
     """
     Fewer than five different rows never open the breaker: they end, and nobody waits.
     """
-    with SimulatedProvider(latency=0.005, faults=poison((0, 1, 39))) as sim:
+    with Laboratory(latency=0.005, faults=poison((0, 1, 39))) as sim:
         run = ask(sim, questions(40), max_concurrent_requests=8, max_wait=20)
         failed = [outcome.row for outcome in run.result(60) if outcome.error is not None]
 
@@ -69,7 +70,7 @@ def test_no_row_carries_the_error_of_a_request_that_it_did_not_send():
     """
     Where a target is given up, a row that was never sent has no status and was not billed.
     """
-    with SimulatedProvider(faults=lambda request: 500) as sim:
+    with Laboratory(faults=lambda request: 500) as sim:
         run = ask(sim, questions(60), max_concurrent_requests=4, max_wait=0.3, max_attempts=99)
         outcomes = run.result(60)
         sent = sendings(sim, 60)
@@ -87,7 +88,7 @@ def test_a_row_whose_reply_was_lost_says_so_though_its_target_is_given_up_later(
     """
     Money that may have been spent on a row is never forgotten.
     """
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         ask(sim, [{"prompt": "Is anybody there?"}]).result(60)  # else a handful goes first
         sim.set_faults(lambda request: "reset")
         run = ask(sim, questions(20), max_concurrent_requests=20, max_wait=0.3)
@@ -111,7 +112,7 @@ def test_an_address_where_nobody_listens_is_told_once_for_all_rows(monkeypatch):
     assert f"127.0.0.1:{port}" in run.error.message
     assert "connection refused" in run.error.message
     assert sum(not error.attempts for error in errors) >= 20
-    with SimulatedProvider(port=port):
+    with Laboratory(port=port):
         assert texts(start(questions(40), asking, max_concurrent_requests=4)).count(None) == 0
 
 
@@ -136,7 +137,7 @@ def test_a_wait_of_nothing_is_no_leave_to_ask_at_once(status, concurrency):
     A second of it, with a schedule that begins at 20 ms: a handful of requests a row.
     """
     refusal = faults.status(status, headers={"Retry-After": "0"})
-    with SimulatedProvider(faults=[outage(0.0, 1.0, refusal)]) as sim:
+    with Laboratory(faults=[outage(0.0, 1.0, refusal)]) as sim:
         run = ask(sim, questions(3), max_concurrent_requests=concurrency)
 
         assert kinds(run) == ["", "", ""]
@@ -148,7 +149,7 @@ def test_a_wait_of_a_day_is_heard_once():
     The target is given up for the run: no more than were in flight ask, and one message says when.
     """
     refusal = faults.rate_limited(retry_after=86_400)
-    with SimulatedProvider(latency=0.01, faults=lambda request: refusal) as sim:
+    with Laboratory(latency=0.01, faults=lambda request: refusal) as sim:
         run = ask(sim, questions(200), max_concurrent_requests=8)
         outcomes = run.result(30)
 
@@ -164,7 +165,7 @@ def test_a_target_that_is_given_up_is_asked_no_more_where_requests_may_race(faul
     """
     A refusal ends the asking before its slot is given to the next request.
     """
-    with SimulatedProvider(latency=0.01, faults=lambda request: fault) as sim:
+    with Laboratory(latency=0.01, faults=lambda request: fault) as sim:
         run = ask(sim, questions(200), max_concurrent_requests=8, **racing)
 
         assert all(kinds(run))
@@ -176,7 +177,7 @@ def test_a_wait_of_a_day_is_waited_for_where_max_wait_covers_it():
     The run goes on and shows until when; another run beside it does not wait along.
     """
     refusal = faults.rate_limited(retry_after=86_400)
-    with SimulatedProvider(faults=[refusal]) as sim:
+    with Laboratory(faults=[refusal]) as sim:
         patient = ask(sim, questions(3), max_concurrent_requests=1, max_wait=100_000)
         while "asked for a pause" not in patient.status().waiting_on:
             assert not patient.wait(0.01)
@@ -197,7 +198,7 @@ def test_a_new_run_is_not_held_by_what_an_earlier_one_met(monkeypatch):
     monkeypatch.setattr(llmnb.decide.breaker, "FIRST_BACK_OFF", 1000.0)
     monkeypatch.setattr(llmnb.decide.breaker, "SHORTEST_BACK_OFF", 50.0)
     monkeypatch.setattr(llmnb.decide.breaker, "LONGEST_BACK_OFF", 1000.0)
-    with SimulatedProvider(faults=lambda request: 500) as sim:
+    with Laboratory(faults=lambda request: 500) as sim:
         parked = ask(sim, questions(20), max_concurrent_requests=8)
         while not (parked.status().pools and parked.status().pools[0].is_open):
             assert not parked.wait(0.01)
@@ -213,7 +214,7 @@ def test_the_line_of_a_failing_target_names_the_cause(monkeypatch):
     A count of failures helps nobody to mend them.
     """
     monkeypatch.setattr(llmnb.decide.breaker, "SHORTEST_BACK_OFF", 50.0)
-    with SimulatedProvider(faults=lambda request: 502) as sim:
+    with Laboratory(faults=lambda request: 502) as sim:
         run = ask(sim, questions(20), max_concurrent_requests=8)
         while "(HTTP 502)" not in run.status().waiting_on:
             assert not run.wait(0.01)
@@ -225,7 +226,7 @@ def test_a_server_that_serves_so_many_at_once_loses_no_row():
     """
     It fails whatever is more than eight at a time: the load comes back slowly and stays below.
     """
-    with SimulatedProvider(latency=0.03) as sim:
+    with Laboratory(latency=0.03) as sim:
         sim.set_faults(lambda request: 500 if sim.ledger.totals().in_flight > 8 else None)
         run = ask(sim, questions(60), max_concurrent_requests=24)
 
@@ -236,7 +237,7 @@ def test_a_server_that_serves_twenty_at_once_loses_no_row_after_an_outage():
     """
     Everybody waited for its end, and twice as many as it serves might go at once.
     """
-    with SimulatedProvider(latency=0.03, faults=lambda request: 503) as sim:
+    with Laboratory(latency=0.03, faults=lambda request: 503) as sim:
         run = ask(sim, questions(100), max_concurrent_requests=40)
         while not (run.status().pools and run.status().pools[0].is_open):
             assert not run.wait(0.01)
@@ -250,7 +251,7 @@ def test_good_rows_behind_a_clump_of_bad_ones_wait_for_no_probe(monkeypatch):
     Their answers show that the server is there, whatever the bad ones before them met.
     """
     monkeypatch.setattr(llmnb.decide.breaker, "SHORTEST_BACK_OFF", 3600.0)
-    with SimulatedProvider(latency=0.05, faults=poison(range(6))) as sim:
+    with Laboratory(latency=0.05, faults=poison(range(6))) as sim:
         run = ask(sim, questions(40), max_concurrent_requests=8)
 
         assert kinds(run)[6:] == [""] * 34

@@ -7,13 +7,14 @@ import functools
 
 import pytest
 from asking import kinds, questions
+from laboratory import Laboratory
 
 import llmnb.engine.health
 from llmnb.decide.breaker import Breaker
 from llmnb.models.llm import LLM
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
-from llmnb.testing import Fixed, SimulatedProvider
+from llmnb.testing import Fixed
 
 
 @contextlib.contextmanager
@@ -21,8 +22,8 @@ def two(**options):
     """Two providers under the names a and b, and a way to ask them in this order."""
     first, second = options.pop("first", {}), options.pop("second", {})
     with (
-        SimulatedProvider(reply="from a", **first) as a,
-        SimulatedProvider(reply="from b", **second) as b,
+        Laboratory(reply="from a", **first) as a,
+        Laboratory(reply="from b", **second) as b,
     ):
         models = [
             LLM(url=a.base_url, api_key="k", model="a"),
@@ -169,7 +170,7 @@ def test_a_budget_is_never_overshot_beyond_what_is_in_flight():
 
     prices.set_price("a", 10_000.0, 10_000.0)
     try:
-        with SimulatedProvider(reply="word", latency=Fixed(0.0)) as sim:
+        with Laboratory(reply="word", latency=Fixed(0.0)) as sim:
             run = start(
                 [{**one, "max_tokens": 1} for one in questions(50)],
                 Asking(model=LLM(url=sim.base_url, api_key="k", model="a")),
@@ -192,7 +193,7 @@ def test_a_budget_without_a_price_is_an_error_before_anything_is_sent():
     """
     Nobody can keep to what nobody can reckon.
     """
-    with SimulatedProvider() as sim, pytest.raises(ValueError, match="price"):
+    with Laboratory() as sim, pytest.raises(ValueError, match="price"):
         start(
             questions(1),
             Asking(model=LLM(url=sim.base_url, api_key="k", model="unheard-of")),

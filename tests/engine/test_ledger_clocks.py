@@ -8,6 +8,7 @@ import time
 
 import pytest
 from asking import ask, kinds, questions
+from windows_of_time import is_within
 
 from llmnb.decide.admission import Admission
 from llmnb.decide.breaker import Breaker
@@ -49,7 +50,7 @@ def test_a_clock_that_jumps_an_hour_brings_no_burst_and_no_hang(clocks, which, h
 
         assert kinds(run) == [""] * 60
         # One more burst than without the jump at most, as after any pause.
-        assert sim.ledger.allowed(PER_MINUTE, burst=2.0)
+        assert is_within(sim.ledger, PER_MINUTE, burst=2.0)
 
 
 def test_an_hour_asleep_during_a_pause_is_no_refusal_for_an_hour(clocks):

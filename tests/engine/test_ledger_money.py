@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 from asking import ask, kinds, questions
+from laboratory import Laboratory
 
 from llmnb.adapters import prices
 from llmnb.models.llm import LLM
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
-from llmnb.testing import Fixed, SimulatedProvider, Stragglers, faults
+from llmnb.testing import Fixed, Stragglers, faults
 from llmnb.testing.fault_rules import share
-from llmnb.testing.prices import Price
+from llmnb.testing.options import Price
 
 INPUT, OUTPUT = 2.0, 8.0
 """Dollars for a million tokens."""
@@ -44,7 +45,7 @@ def test_what_a_run_says_it_spent_is_what_the_ledger_bills():
     """
     To the billionth of a dollar, cached and merged rows at 0.
     """
-    with SimulatedProvider(prices=PRICE) as sim:
+    with Laboratory(prices=PRICE) as sim:
         requests = questions(200) + questions(50)
         run = begin(sim, requests)
         spent = sum(one.usd for one in run.result(60))
@@ -60,7 +61,7 @@ def test_finished_replies_are_priced_exactly_and_dropped_ones_from_above(hedge):
     One in twenty is a straggler and is hedged: the two sums are never below the ledger's.
     """
     latency = Stragglers(Fixed(0.005), share=0.05, factor=100)
-    with SimulatedProvider(prices=PRICE, latency=latency, reply="word word word") as sim:
+    with Laboratory(prices=PRICE, latency=latency, reply="word word word") as sim:
         run = begin(sim, [{**one, "max_tokens": 20} for one in questions(300)], hedge_after=hedge)
         assert kinds(run) == [""] * 300
         counts = run.status().counts
@@ -80,7 +81,7 @@ def test_a_budget_is_overshot_by_no_more_than_what_is_in_flight(seed):
     dear()
     places, limit, most = 4, 5.0, 1.0
     troubles = [share(0.1, 429), share(0.1, 500), share(0.05, faults.lost_reply())]
-    with SimulatedProvider(prices=DEAR, faults=troubles, seed=seed) as sim:
+    with Laboratory(prices=DEAR, faults=troubles, seed=seed) as sim:
         requests = [{**one, "max_tokens": 10} for one in questions(300)]
         run = begin(sim, requests, budget_usd=limit, max_concurrent_requests=places)
         found = kinds(run)
@@ -97,7 +98,7 @@ def test_what_a_budget_left_over_is_asked_by_the_next_run():
     With more money nothing is bought twice.
     """
     dear()
-    with SimulatedProvider(prices=DEAR) as sim:
+    with Laboratory(prices=DEAR) as sim:
         requests = [{**one, "max_tokens": 5} for one in questions(40)]
         first = begin(sim, requests, budget_usd=2.0)
         assert set(kinds(first)) == {"", "BudgetExceeded"}
@@ -111,7 +112,7 @@ def test_an_empty_account_stops_ten_thousand_rows_with_what_is_in_flight():
     """
     Where nobody named a number of places, too: those under way as the first refusal came, and one.
     """
-    with SimulatedProvider(faults=lambda request: faults.quota()) as sim:
+    with Laboratory(faults=lambda request: faults.quota()) as sim:
         sim.hold()
         run = ask(sim, questions(10_000), max_concurrent_requests=None)
         sim.wait_received(1)

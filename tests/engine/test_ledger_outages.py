@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from asking import ask, kinds, questions, texts
+from fault_timing import after
+from laboratory import Laboratory
 from short_waits import shorten_waits
 
 import llmnb.decide.breaker
@@ -12,8 +14,7 @@ from llmnb.engine.shared import engine
 from llmnb.models.llm import LLM
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
-from llmnb.testing import SimulatedProvider
-from llmnb.testing.fault_rules import after, always, outage
+from llmnb.testing.fault_rules import always, outage
 
 PLACES = 16
 
@@ -27,7 +28,7 @@ HEALTHY = 100
 
 def failing(fault, **options):
     """Return a provider that answers so many, then holds those in flight that will fail."""
-    sim = SimulatedProvider(latency=0.02, faults=after(HEALTHY, always(fault)), **options)
+    sim = Laboratory(latency=0.02, faults=after(HEALTHY, always(fault)), **options)
     sim.hold()
     sim.release(HEALTHY)
     return sim
@@ -53,7 +54,7 @@ def test_an_outage_costs_a_tenth_at_most_and_no_row(monkeypatch, fault):
     shorten_waits(monkeypatch, 10)
     rows = 600
     faults = [outage(0.4, 2.0, fault)]
-    with SimulatedProvider(latency=0.02, faults=faults, reply=lambda prompt: prompt) as sim:
+    with Laboratory(latency=0.02, faults=faults, reply=lambda prompt: prompt) as sim:
         run = ask(sim, questions(rows), max_concurrent_requests=PLACES)
 
         assert texts(run) == [f"question {row}" for row in range(rows)]
@@ -89,13 +90,13 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(monkeypatch):
     """
     shorten_waits(monkeypatch, 10)
     rows = 300
-    with SimulatedProvider(latency=0.02) as first:
+    with Laboratory(latency=0.02) as first:
         port = int(first.base_url.rsplit(":", 1)[1].split("/")[0])
         run = ask(first, questions(rows), max_concurrent_requests=PLACES)
         first.wait_received(100)
     while not run.status().pools[0].is_open:
         assert not run.wait(0.01)
-    with SimulatedProvider(latency=0.02, port=port) as second:
+    with Laboratory(latency=0.02, port=port) as second:
         lost = [one for one in run.result(60) if one.error is not None]
 
         assert len(lost) <= PLACES
@@ -111,7 +112,7 @@ def test_a_real_outage_of_twenty_seconds_costs_a_tenth_at_most():
     The same in real seconds: 503 to everybody for 20 s, 2,000 rows.
     """
     rows = 2000
-    with SimulatedProvider(latency=0.05, faults=[outage(1.0, 20.0, 503)]) as sim:
+    with Laboratory(latency=0.05, faults=[outage(1.0, 20.0, 503)]) as sim:
         run = ask(sim, questions(rows), max_concurrent_requests=PLACES)
 
         assert all(one.error is None for one in run.result(240))
@@ -149,7 +150,7 @@ def test_a_primary_that_dies_in_mid_run_wastes_little_and_gets_its_rows_back(mon
     monkeypatch.setattr(llmnb.decide.breaker, "SHORTEST_BACK_OFF", 3600.0)
     with (
         failing(500, reply="from a") as a,
-        SimulatedProvider(reply="from b", latency=0.05) as b,
+        Laboratory(reply="from b", latency=0.05) as b,
     ):
         models = [
             LLM(url=a.base_url, api_key="k", model="a"),
@@ -193,8 +194,8 @@ def test_beside_a_dead_primary_the_fallback_is_as_fast_as_alone():
     rows = 2000
 
     def seconds(has_primary):
-        dead = SimulatedProvider(faults=lambda request: 500)
-        with dead as a, SimulatedProvider(latency=0.1, ledger="totals") as b:
+        dead = Laboratory(faults=lambda request: 500)
+        with dead as a, Laboratory(latency=0.1, ledger="totals") as b:
             models = [LLM(url=b.base_url, api_key="k", model="b")]
             if has_primary:
                 models.insert(0, LLM(url=a.base_url, api_key="k", model="a"))

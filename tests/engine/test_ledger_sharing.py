@@ -7,8 +7,7 @@ import random
 
 import pytest
 from asking import ask, questions
-
-from llmnb.testing import SimulatedProvider
+from laboratory import Laboratory
 
 PROMPTS = 100
 CALLERS = 20
@@ -35,7 +34,7 @@ def test_half_the_callers_leave_and_a_hundred_requests_are_sent(leave, seed):
     10,000 rows of 100 prompts by 20 callers, ten of whom leave at random moments: exactly 100.
     """
     dice = random.Random(seed)
-    with SimulatedProvider(latency=0.01, reply=lambda prompt: prompt) as sim:
+    with Laboratory(latency=0.01, reply=lambda prompt: prompt) as sim:
         sim.hold()
         runs = [ask(sim, rows_of(caller), max_concurrent_requests=8) for caller in range(CALLERS)]
         sim.wait_received(8)
@@ -61,7 +60,7 @@ async def test_awaiting_tasks_that_are_cancelled_cost_nothing():
     Half of the tasks that await runs are cancelled: their runs go on, and a hundred are sent.
     """
     dice = random.Random(7)
-    async with SimulatedProvider(latency=0.01, reply=lambda prompt: prompt) as sim:
+    async with Laboratory(latency=0.01, reply=lambda prompt: prompt) as sim:
         runs = [ask(sim, rows_of(caller), max_concurrent_requests=8) for caller in range(CALLERS)]
 
         async def caller(run):
@@ -85,7 +84,7 @@ def test_a_caller_who_cancels_does_not_drop_what_another_waits_for():
     """
     The request goes on under way for the other, is answered once, and is stored.
     """
-    with SimulatedProvider(reply=lambda prompt: prompt) as sim:
+    with Laboratory(reply=lambda prompt: prompt) as sim:
         sim.hold()
         first = ask(sim, questions(5))
         sim.wait_received(5)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from asking import ask, questions, texts
+from laboratory import Laboratory
 
 from llmnb import bridge
 from llmnb.engine.shared import engine
-from llmnb.testing import SimulatedProvider
 
 
 async def drain():
@@ -18,7 +18,7 @@ def test_a_paused_run_ends_with_the_process():
     """
     It is stopped instead of waited for: nothing more is sent, and what had come is kept.
     """
-    with SimulatedProvider(reply=lambda prompt: prompt) as sim:
+    with Laboratory(reply=lambda prompt: prompt) as sim:
         sim.hold()
         run = ask(sim, questions(100), max_concurrent_requests=10)
         sim.wait_received(10)

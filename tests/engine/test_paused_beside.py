@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 from asking import ask, kinds, questions, texts
+from laboratory import Laboratory
 
 from llmnb import bridge
-from llmnb.testing import SimulatedProvider, faults
+from llmnb.testing import faults
 
 
 def paused(run):
@@ -20,7 +21,7 @@ def paused(run):
 @pytest.fixture
 def sim():
     """Run a provider that answers with the question."""
-    with SimulatedProvider(reply=lambda prompt: prompt) as one:
+    with Laboratory(reply=lambda prompt: prompt) as one:
         yield one
 
 

@@ -8,10 +8,11 @@ from collections import Counter
 
 import pytest
 from asking import ask, kinds, questions
+from laboratory import Laboratory
 from short_waits import shorten_waits
 
 from llmnb.records import Limits
-from llmnb.testing import SimulatedProvider, faults, prompt_hash
+from llmnb.testing import faults, prompt_hash
 from llmnb.testing.draws import uniform
 
 ROWS = 60
@@ -134,7 +135,7 @@ class Steering:
 
 def steer(seed, steps):
     """Do so many things, then look at everything that was promised."""
-    with SimulatedProvider(latency=0.005, seed=seed, reply=lambda prompt: prompt) as sim:
+    with Laboratory(latency=0.005, seed=seed, reply=lambda prompt: prompt) as sim:
         steering = Steering(sim, seed)
         steering._start()
         for _ in range(steps):

@@ -7,8 +7,9 @@ import copy
 import threading
 
 from asking import ask, kinds, questions, texts
+from laboratory import Laboratory
 
-from llmnb.testing import SimulatedProvider, faults
+from llmnb.testing import faults
 
 
 def echo(prompt):
@@ -20,7 +21,7 @@ def test_answers_stand_in_the_order_of_their_questions():
     """
     n inputs, n outcomes, aligned, whatever order the replies come in.
     """
-    with SimulatedProvider(reply=echo) as sim:
+    with Laboratory(reply=echo) as sim:
         run = ask(sim, questions(300), max_concurrent_requests=50)
 
         assert [text.removeprefix("answer to ") for text in texts(run)] == [
@@ -36,7 +37,7 @@ def test_inputs_are_never_changed():
     requests = [{**one, "metadata": {"a": [1]}} for one in questions(5)]
     before = copy.deepcopy(requests)
 
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         ask(sim, requests, params={"temperature": 0.5}).result(60)
 
     assert requests == before
@@ -46,7 +47,7 @@ def test_the_second_run_sends_nothing():
     """
     Typed again, it is answered by the store at cost 0.
     """
-    with SimulatedProvider(reply=echo) as sim:
+    with Laboratory(reply=echo) as sim:
         first = texts(ask(sim, questions(50)))
         again = ask(sim, questions(50))
 
@@ -61,7 +62,7 @@ def test_identical_questions_are_sent_once():
     """
     A thousand rows of ten questions are ten requests.
     """
-    with SimulatedProvider(reply=echo) as sim:
+    with Laboratory(reply=echo) as sim:
         run = ask(sim, [one for _ in range(100) for one in questions(10)])
 
         assert texts(run) == [f"answer to question {row % 10}" for row in range(1000)]
@@ -74,7 +75,7 @@ def test_identical_questions_may_be_samples():
     """
     With `duplicates="sample"` each is sent for itself, and kept as such.
     """
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         ask(sim, questions(1) * 5, duplicates="sample").result(60)
         assert len(sim.ledger.received) == 5
         ask(sim, questions(1) * 6, duplicates="sample").result(60)
@@ -85,7 +86,7 @@ def test_two_runs_at_once_share_what_is_in_flight():
     """
     The second run boards the first one's requests, in another project too.
     """
-    with SimulatedProvider(reply=echo) as sim:
+    with Laboratory(reply=echo) as sim:
         sim.hold()
         first = ask(sim, questions(20), project_name="a")
         sim.wait_received(20)
@@ -105,7 +106,7 @@ def test_use_cache_false_asks_anew_and_still_stores():
     """
     It skips reading what is stored, within the run identical rows are one request all the same.
     """
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         ask(sim, questions(3)).result(60)
         ask(sim, questions(3) * 2, use_cache=False).result(60)
         assert len(sim.ledger.received) == 6
@@ -117,7 +118,7 @@ def test_cache_vars_tell_answers_apart():
     """
     The same question under another variable is another entry.
     """
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         ask(sim, questions(1)).result(60)
         ask(sim, questions(1), cache_vars={"version": 2}).result(60)
         ask(sim, questions(1), cache_vars={"version": 2}).result(60)
@@ -131,7 +132,7 @@ def test_a_bad_input_fails_its_row_only():
     """
     requests = [*questions(1), {}, "hello", {"prompt": object()}, None, *questions(1, first=1)]
 
-    with SimulatedProvider(reply=echo) as sim:
+    with Laboratory(reply=echo) as sim:
         run = ask(sim, requests)
 
         assert kinds(run) == ["", "InputError", "InputError", "InputError", "InputError", ""]
@@ -142,7 +143,7 @@ def test_zero_inputs_give_zero_outcomes():
     """
     Nothing asked, nothing sent, nothing wrong.
     """
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         assert ask(sim, []).result(60) == []
 
 
@@ -157,7 +158,7 @@ def test_any_iterable_is_read_lazily():
             pulled.append(one)
             yield one
 
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         sim.hold()
         run = ask(sim, endless(), window=20, max_concurrent_requests=5)
         sim.wait_received(5)
@@ -177,7 +178,7 @@ async def test_an_async_iterable_works_too():
             await asyncio.sleep(0)
             yield one
 
-    with SimulatedProvider(reply=echo) as sim:
+    with Laboratory(reply=echo) as sim:
         run = ask(sim, source())
         outcomes = await run
 
@@ -188,7 +189,7 @@ def test_streamed_outcomes_come_in_order_and_wait_for_their_reader():
     """
     The run gets no further ahead of its reader than its window.
     """
-    with SimulatedProvider(reply=echo) as sim:
+    with Laboratory(reply=echo) as sim:
         run = ask(sim, questions(100), streams=True, window=10)
         reader = run.outcomes()
         first = next(reader)
@@ -209,7 +210,7 @@ def test_outcomes_that_are_ready_come_first_where_order_is_not_wanted():
     def slow_first(request):
         return faults.slow(20.0) if request.prompt == "question 0" else None
 
-    with SimulatedProvider(reply=echo, faults=slow_first) as sim:
+    with Laboratory(reply=echo, faults=slow_first) as sim:
         run = ask(sim, questions(30), streams=True, in_order=False)
         reader = run.outcomes()
         first = [next(reader).row for _ in range(29)]
@@ -224,7 +225,7 @@ async def test_a_task_of_another_loop_reads_outcomes_as_they_come():
     """
     `async for`, in order, nothing missing, and the run no further ahead than its window.
     """
-    with SimulatedProvider(reply=echo) as sim:
+    with Laboratory(reply=echo) as sim:
         run = ask(sim, questions(100), streams=True, window=10)
         rows = [(one.row, one.text) async for one in run.aoutcomes()]
 
@@ -244,7 +245,7 @@ def test_whoever_leaves_the_loop_stops_the_run(tmp_path):
             pulled.append(1)
             yield one
 
-    with SimulatedProvider(reply=echo) as sim:
+    with Laboratory(reply=echo) as sim:
         llm = AsyncLLM(model="m", url=sim.base_url, api_key="k", max_concurrent_requests=4)
         for outcome in llm.iterate(source()):
             assert outcome.row == 0
@@ -259,7 +260,7 @@ def test_eight_threads_run_at_once():
     Nothing is mixed up, nothing is lost.
     """
     answers = {}
-    with SimulatedProvider(reply=echo) as sim:
+    with Laboratory(reply=echo) as sim:
 
         def work(number):
             answers[number] = texts(ask(sim, questions(50, first=50 * number)))
@@ -286,7 +287,7 @@ def test_what_was_reserved_is_settled():
     async def in_flight():
         return sum(gate.in_flight for gate in engine().gates.values())
 
-    with SimulatedProvider(faults=[429, 500, None, 400, "html", "reset"] * 5) as sim:
+    with Laboratory(faults=[429, 500, None, 400, "html", "reset"] * 5) as sim:
         ask(sim, questions(20)).result(60)
 
     assert bridge.call(in_flight()) == 0
@@ -296,7 +297,7 @@ def test_simulated_answers_are_marked():
     """
     In every outcome, in the status, and when they come from the store again.
     """
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         run = ask(sim, questions(2))
         assert [one.simulated for one in run.result(60)] == [True, True]
         assert run.status().simulated

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from asking import ask, questions, texts
-
-from llmnb.testing import SimulatedProvider
+from laboratory import Laboratory
 
 
 def test_a_run_begun_anew_gets_the_places_that_a_stopped_one_gives_back():
     """
     Its rows wait for them, are sent when they are free, and nothing is bought twice.
     """
-    with SimulatedProvider(latency=0, reply=lambda prompt: prompt) as sim:
+    with Laboratory(latency=0, reply=lambda prompt: prompt) as sim:
         sim.hold(lambda request: int(request.prompt.split()[-1]) >= 10)
         stopped = ask(sim, questions(20), max_concurrent_requests=5)
         sim.wait_received(15)

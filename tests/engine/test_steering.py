@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 from asking import ask, kinds, questions, texts
+from laboratory import Laboratory
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing import SimulatedProvider, faults
+from llmnb.testing import faults
 
 
 def test_limits_change_while_it_runs():
     """
     Held to one place it sends one at a time; given more it uses them.
     """
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         sim.hold()
         run = ask(sim, questions(20), max_concurrent_requests=1)
         sim.wait_received(1)
@@ -30,7 +31,7 @@ def test_what_is_left_out_stays_and_none_takes_a_limit_back():
     """
     Each limit is changed on its own.
     """
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         sim.hold()
         run = ask(sim, questions(3), max_requests_per_minute=600, max_concurrent_requests=2)
         sim.wait_received(1)
@@ -47,7 +48,7 @@ def test_a_limit_that_cannot_be_is_refused():
     """
     Zero and below are errors in words, and nothing changes.
     """
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         run = ask(sim, questions(1))
         with pytest.raises(ValueError, match="above 0"):
             run.set_limits(max_requests_per_minute=0)
@@ -63,7 +64,7 @@ def test_failed_rows_are_asked_again_and_take_their_places():
     def fault(request):
         return 400 if broken[0] and request.number % 2 else None
 
-    with SimulatedProvider(reply=lambda prompt: prompt, faults=fault) as sim:
+    with Laboratory(reply=lambda prompt: prompt, faults=fault) as sim:
         run = ask(sim, questions(10), max_concurrent_requests=1)
         failed = [row for row, kind in enumerate(kinds(run)) if kind]
         assert failed
@@ -88,7 +89,7 @@ def test_the_rows_of_one_cause_are_asked_again_alone():
     def fault(request):
         return broken.get(request.number)
 
-    with SimulatedProvider(faults=fault) as sim:
+    with Laboratory(faults=fault) as sim:
         run = ask(sim, questions(8), max_concurrent_requests=1)
         before = kinds(run)
         assert sorted(filter(None, before)) == ["Filtered", "Filtered", "Refused"]
@@ -114,7 +115,7 @@ def test_two_retries_at_once_share_no_row():
     """
     broken = {1: faults.refusal(), 2: faults.content_filter()}
 
-    with SimulatedProvider(faults=lambda request: broken.get(request.number)) as sim:
+    with Laboratory(faults=lambda request: broken.get(request.number)) as sim:
         run = ask(sim, questions(3), max_concurrent_requests=1)
         assert sorted(kinds(run)) == ["", "Filtered", "Refused"]
 
@@ -134,7 +135,7 @@ def test_a_status_tells_what_a_dashboard_shows():
     """
     Pace, quantiles, shares and pools, all plain values.
     """
-    with SimulatedProvider(latency=0.01) as sim:
+    with Laboratory(latency=0.01) as sim:
         run = ask(sim, questions(30))
         run.result(60)
         status = run.status()
@@ -153,7 +154,7 @@ def test_pieces_come_as_they_are_sent():
     What `on_delta` hears makes the whole answer; a kept answer brings no pieces.
     """
     heard: list[tuple[int, str]] = []
-    with SimulatedProvider(reply="one two three four", tokens_per_second=200) as sim:
+    with Laboratory(reply="one two three four", tokens_per_second=200) as sim:
         run = ask(sim, questions(1), on_delta=lambda row, piece: heard.append((row, piece.text)))
         assert texts(run) == ["one two three four"]
         assert "".join(text for _, text in heard) == "one two three four"

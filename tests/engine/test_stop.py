@@ -10,15 +10,14 @@ import textwrap
 
 from asking import ask, kinds, questions, texts
 from children import started
-
-from llmnb.testing import SimulatedProvider
+from laboratory import Laboratory
 
 
 def test_stop_sends_nothing_new_and_keeps_what_is_in_flight():
     """
     The partial result is aligned; the next run sends only what is missing.
     """
-    with SimulatedProvider(reply=lambda prompt: prompt) as sim:
+    with Laboratory(reply=lambda prompt: prompt) as sim:
         sim.hold()
         run = ask(sim, questions(100), max_concurrent_requests=10)
         sim.wait_received(10)
@@ -41,7 +40,7 @@ def test_a_request_that_fails_after_the_stop_is_not_sent_again():
     """
     Nothing new goes out, repeats included; the row says what had happened to it.
     """
-    with SimulatedProvider(faults=lambda request: 500) as sim:
+    with Laboratory(faults=lambda request: 500) as sim:
         sim.hold()
         run = ask(sim, questions(30), max_concurrent_requests=5, max_attempts=9)
         sim.wait_received(5)
@@ -59,7 +58,7 @@ def test_answers_that_come_after_the_partial_result_are_stored():
     """
     Replies held back beyond the hand-over still go to the store: nothing is bought twice.
     """
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         sim.hold()
         run = ask(sim, questions(20), max_concurrent_requests=5)
         sim.wait_received(5)
@@ -77,7 +76,7 @@ def test_every_stopped_row_can_be_asked_again_by_its_own_run():
     In flight, waiting, or not even read from the list: each keeps its input and metadata.
     """
     asked = [{**one, "metadata": {"row": row}} for row, one in enumerate(questions(1200))]
-    with SimulatedProvider(reply=lambda prompt: prompt) as sim:
+    with Laboratory(reply=lambda prompt: prompt) as sim:
         sim.hold()
         run = ask(sim, asked, max_concurrent_requests=5)
         sim.wait_received(5)
@@ -97,7 +96,7 @@ def test_pause_sends_nothing_and_resume_goes_on():
     """
     What is in flight is finished while paused.
     """
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         sim.hold()
         run = ask(sim, questions(30), max_concurrent_requests=5)
         sim.wait_received(5)
@@ -120,7 +119,7 @@ def test_a_second_interrupt_drops_what_is_in_flight():
     """
     `cancel` ends the run at once though the server never answers.
     """
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         sim.hold()
         run = ask(sim, questions(10), max_concurrent_requests=5)
         sim.wait_received(5)
@@ -149,7 +148,7 @@ def test_ctrl_c_in_a_script_saves_and_raises(tmp_path):
     """
     `llmnb.last_run()` has the partial, KeyboardInterrupt is raised again, the rest is stored.
     """
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         sim.hold()
         with started(
             [sys.executable, "-c", textwrap.dedent(SCRIPT), sim.base_url],

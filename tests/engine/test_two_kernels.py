@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 from asking import ask, kinds, questions, texts
 from children import started
+from laboratory import Laboratory
 
 from llmnb import settings
 from llmnb.engine.call import LATEST_LOOK_SECONDS, SOONEST_LOOK_SECONDS, Flight
@@ -24,7 +25,7 @@ from llmnb.store import claims, clearing, layout, projects
 from llmnb.store.claims import Claims
 from llmnb.store.entry import Entry
 from llmnb.store.project import ProjectStore
-from llmnb.testing import SimulatedProvider, faults
+from llmnb.testing import faults
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="two processes are played by one, with its locks"
@@ -75,7 +76,7 @@ def program(text, *arguments):
 
 @pytest.fixture
 def sim():
-    with SimulatedProvider(latency=0.01, reply=lambda prompt: prompt) as one:
+    with Laboratory(latency=0.01, reply=lambda prompt: prompt) as one:
         yield one
 
 
@@ -401,7 +402,7 @@ def test_an_answer_of_another_process_that_does_not_fit_is_mended_or_asked_anew(
     It is not taken for the row's own, nor looked for again and again: one request each way.
     """
     said = ["nothing", mended or "[4]", "[4]"]
-    with SimulatedProvider(reply=lambda prompt: said.pop(0)) as sim:
+    with Laboratory(reply=lambda prompt: said.pop(0)) as sim:
         model = LLM(url=sim.base_url, api_key="k", model="m")
         asking = Asking(model=model, output=output_of(list[int]))
         start(questions(1), asking, project_name="elsewhere").result(60)

@@ -9,8 +9,7 @@ import textwrap
 
 import pytest
 from asking import ask, kinds
-
-from llmnb.testing import SimulatedProvider
+from laboratory import Laboratory
 
 ROWS = 60
 PLACES = 4
@@ -43,7 +42,7 @@ def test_what_was_shown_before_a_sudden_end_is_there_afterwards(end, tmp_path):
     """
     The next run asks for what is missing, and no more than was in flight is bought twice.
     """
-    with SimulatedProvider(latency=0.005) as sim:
+    with Laboratory(latency=0.005) as sim:
         arguments = [sim.base_url, str(ROWS), str(PLACES), end]
         child = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(SCRIPT), *arguments],

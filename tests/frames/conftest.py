@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from laboratory import Laboratory
 
 import llmnb
-from llmnb.testing import SimulatedProvider
 
 
 @pytest.fixture(autouse=True)
@@ -24,9 +24,7 @@ def asked() -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def sim(
-    monkeypatch: pytest.MonkeyPatch, asked: list[dict[str, Any]]
-) -> Iterator[SimulatedProvider]:
+def sim(monkeypatch: pytest.MonkeyPatch, asked: list[dict[str, Any]]) -> Iterator[Laboratory]:
     """
     Run a provider that answers with the prompt, as `openai/…`.
 
@@ -37,7 +35,7 @@ def sim(
         asked.append(dict(request.body))
         return 400 if "fail" in request.prompt else None
 
-    with SimulatedProvider(reply=lambda prompt: f"> {prompt}", faults=note, latency=0) as sim:
+    with Laboratory(reply=lambda prompt: f"> {prompt}", faults=note, latency=0) as sim:
         monkeypatch.setenv("OPENAI_BASE_URL", sim.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "k")
         monkeypatch.setenv("LLMNB_MODEL", "openai/m")

@@ -7,9 +7,9 @@ import inspect
 
 import pandas as pd
 import pytest
+from laboratory import Laboratory
 
 from llmnb.frames.accessors import DataFrameLLM, SeriesLLM
-from llmnb.testing import SimulatedProvider
 
 VERBS = ("generate", "preview", "extract", "classify", "compare")
 MODELS = ["openai/first", "openai/second"]
@@ -36,7 +36,7 @@ def choosy(monkeypatch):
             return '{"stars": 4}'
         return f'{{"value": "{prompt}"}}' if "value" in form else prompt
 
-    with SimulatedProvider(reply=reply, latency=0) as sim:
+    with Laboratory(reply=reply, latency=0) as sim:
         monkeypatch.setenv("OPENAI_BASE_URL", sim.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "k")
         monkeypatch.setenv("LLMNB_MODEL", "openai/m")

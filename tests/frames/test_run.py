@@ -11,9 +11,9 @@ import textwrap
 import pandas as pd
 import pytest
 from children import started
+from laboratory import Laboratory
 
 from llmnb import errors
-from llmnb.testing import SimulatedProvider
 
 ROWS = 20
 
@@ -132,7 +132,7 @@ def test_failed_rows_can_be_asked_again(monkeypatch):
     def fault(request):
         return 400 if is_down and "b" in request.prompt else None
 
-    with SimulatedProvider(reply=lambda prompt: f"> {prompt}", faults=fault) as sim:
+    with Laboratory(reply=lambda prompt: f"> {prompt}", faults=fault) as sim:
         monkeypatch.setenv("OPENAI_BASE_URL", sim.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "k")
         frame = pd.DataFrame({"text": ["a", None, "b"]})

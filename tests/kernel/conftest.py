@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from kernels import Kernel, Told, new_kernel, pythons
+from laboratory import Laboratory
 
-from llmnb.testing import SimulatedProvider
 from llmnb.testing.ledger import prompt_hash
 
 FRAME = "import pandas as pd\ndf = pd.DataFrame({'text': [f'%s {n}' for n in range(%d)]})"
@@ -21,7 +21,7 @@ class Bench:
         sim: The provider.
     """
 
-    def __init__(self, kernel: Kernel, sim: SimulatedProvider) -> None:
+    def __init__(self, kernel: Kernel, sim: Laboratory) -> None:
         self.kernel = kernel
         self.sim = sim
         self.run = kernel.run
@@ -72,7 +72,7 @@ def bench(
     """Start a kernel with the extension for the tests of a file."""
     folder = tmp_path_factory.mktemp("kernel")
     python, _version = request.param
-    sim = SimulatedProvider(latency=0, reply=lambda prompt: f"**{prompt}**")
+    sim = Laboratory(latency=0, reply=lambda prompt: f"**{prompt}**")
     with sim, new_kernel(python, folder, LLMNB_MODEL="openai/m", **sim.environment) as kernel:
         one = Bench(kernel, sim)
         told = one.run("%load_ext llmnb")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from laboratory import Laboratory
 from marimo_notebook import Marimo, output
 from playwright.sync_api import expect
 
 import llmnb
 from llmnb.errors import ConfigurationError
-from llmnb.testing import SimulatedProvider
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -30,7 +30,7 @@ CACHE = "from llmnb.notebook.cache_manager import CacheManager\nCacheManager()"
 @pytest.fixture
 def provider():
     failing = {"Say row 7": 400, "Say row 9": 422}
-    with SimulatedProvider(
+    with Laboratory(
         reply=lambda prompt: prompt.upper(),
         faults=lambda request: failing.pop(request.prompt, None),
     ) as sim:

@@ -8,10 +8,11 @@ import pickle
 
 import pydantic
 import pytest
+from laboratory import Laboratory
 
 from llmnb import LLM, LiteLLMModel, LLMParams, Message
 from llmnb.errors import AuthenticationError, ConfigurationError, MaybeBilled, Truncated
-from llmnb.testing import SimulatedProvider, faults
+from llmnb.testing import faults
 
 DIALECTS = {
     "openai": "gpt-4o-mini",
@@ -42,7 +43,7 @@ def test_a_result_has_all_figures_in_every_dialect(provider):
     """
     Text, tokens, cost, reason to end, id, seconds: nothing is left out for any provider.
     """
-    with SimulatedProvider(reply="four tokens of text") as sim:
+    with Laboratory(reply="four tokens of text") as sim:
         result = llm_at(sim, provider).call_single_sync([Message("Hi")], name="mark")
 
     (row,) = sim.ledger.finished
@@ -69,7 +70,7 @@ def test_as_many_callbacks_as_chunks_with_text(provider):
     Each piece is told as it comes, and together they are the answer.
     """
     pieces = []
-    with SimulatedProvider(reply="one two three four", tokens_per_second=2000) as sim:
+    with Laboratory(reply="one two three four", tokens_per_second=2000) as sim:
         result = llm_at(sim, provider).call_single_sync("Hi", callbacks=[pieces.append])
 
     (row,) = sim.ledger.finished
@@ -83,7 +84,7 @@ async def test_the_first_piece_is_told_before_the_answer_is_whole():
     The server holds the rest back until the first callback has been called.
     """
     heard = asyncio.Event()
-    with SimulatedProvider(
+    with Laboratory(
         reply="one two three four",
         latency=0,
         tokens_per_second=2000,
@@ -105,8 +106,8 @@ def breaking(first, second):
     script = {"faults": lambda request: faults.reset("body", after=2)}
     pace = {"tokens_per_second": 2000}
     with (
-        SimulatedProvider(reply=first, **pace, **script) as a,
-        SimulatedProvider(reply=second, **pace) as b,
+        Laboratory(reply=first, **pace, **script) as a,
+        Laboratory(reply=second, **pace) as b,
     ):
         entries = [
             {"model_name": name, "litellm_params": {"api_base": sim.base_url, "api_key": "k"}}
@@ -149,7 +150,7 @@ async def test_a_stream_that_breaks_for_good_ends_with_its_error():
     What may have been billed is sent again once at most; the pieces are no answer.
     """
     broken = [faults.reset("body", after=1), faults.reset("body", after=1)]
-    with SimulatedProvider(reply="one two", tokens_per_second=2000, faults=broken) as sim:
+    with Laboratory(reply="one two", tokens_per_second=2000, faults=broken) as sim:
         pieces = [one async for one in llm_at(sim).acompletion_iter([Message("Hi")])]
         sim.set_faults(broken)
         with pytest.raises(MaybeBilled):
@@ -164,7 +165,7 @@ def test_a_stored_answer_comes_as_one_piece_and_costs_nothing():
     A streamed answer and one in one piece are the same answer in the store.
     """
     pieces = []
-    with SimulatedProvider(reply="one two three four") as sim:
+    with Laboratory(reply="one two three four") as sim:
         first = llm_at(sim).call_single_sync("Hi")
         again = llm_at(sim).call_single_sync("Hi", callbacks=[pieces.append])
 
@@ -180,7 +181,7 @@ def test_n_answers_are_n_requests_on_every_provider(provider):
     Also where the protocol has no n; one that is bought already is not bought again.
     """
     counter = iter(range(100))
-    with SimulatedProvider(reply=lambda prompt: f"answer {next(counter)}") as sim:
+    with Laboratory(reply=lambda prompt: f"answer {next(counter)}") as sim:
         llm = llm_at(sim, provider, llm_params=LLMParams(n=2))
         two = llm.call_sync("Hi")
         three = llm.call_sync("Hi", n=3)
@@ -195,7 +196,7 @@ def test_log_probabilities_come_with_the_answer():
     """
     Their sum, and the likeliest tokens at each place.
     """
-    with SimulatedProvider(reply="one two") as sim:
+    with Laboratory(reply="one two") as sim:
         result = llm_at(sim).call_single_sync("Hi", logprobs=True, top_logprobs=2)
 
     assert result.logprob < 0
@@ -212,7 +213,7 @@ def test_hidden_reasoning_is_told_apart():
     async def follow():
         thoughts.extend([one async for one in llm_at(sim).acompletion_iter([Message("Ho")])])
 
-    with SimulatedProvider(reply=lambda prompt: reply) as sim:
+    with Laboratory(reply=lambda prompt: reply) as sim:
         result = llm_at(sim).call_single_sync("Hi")
         asyncio.run(follow())
 
@@ -231,7 +232,7 @@ def test_an_output_type_is_read_and_mended_once(provider):
     The engine asks once more for an answer that does not fit; the value is the model's own.
     """
     answers = iter(["no JSON", '{"stars": 4}'])
-    with SimulatedProvider(reply=lambda prompt: next(answers)) as sim:
+    with Laboratory(reply=lambda prompt: next(answers)) as sim:
         result = llm_at(sim, provider).call_single_sync("Hi", output_type=Stars)
 
     assert result.value == Stars(stars=4)
@@ -243,7 +244,7 @@ def test_the_error_of_the_answer_is_raised_and_others_are_kept():
     One failed of two: a result with its error. All failed: the error.
     """
     script = iter([None, 400])
-    with SimulatedProvider(faults=lambda request: next(script, 401)) as sim:
+    with Laboratory(faults=lambda request: next(script, 401)) as sim:
         results = llm_at(sim).call_sync("Hi", n=2, max_concurrent_requests=1)
         with pytest.raises(AuthenticationError):
             llm_at(sim).call_single_sync("Ho")
@@ -257,7 +258,7 @@ def test_an_answer_cut_off_is_raised_with_its_text_kept():
     """
     reply = {"content": "half", "finish_reason": "length"}
     with (
-        SimulatedProvider(reply=lambda prompt: reply) as sim,
+        Laboratory(reply=lambda prompt: reply) as sim,
         pytest.raises(Truncated),
     ):
         llm_at(sim).call_single_sync("Hi")
@@ -267,7 +268,7 @@ async def test_a_call_that_is_cancelled_sends_nothing_new():
     """
     What is on its way is finished and stored; the caller goes at once.
     """
-    with SimulatedProvider(latency=0, reply="kept") as sim:
+    with Laboratory(latency=0, reply="kept") as sim:
         sim.hold()
         task = asyncio.create_task(llm_at(sim).call_single("Hi"))
         await asyncio.to_thread(sim.wait_until, lambda totals: totals.received == 1)
@@ -285,7 +286,7 @@ def test_run_options_and_fields_of_requests_are_told_apart():
     Both go into one call; wrong n is refused.
     """
     bodies = []
-    with SimulatedProvider(reply=recording(bodies)) as sim:
+    with Laboratory(reply=recording(bodies)) as sim:
         llm = llm_at(sim, llm_params={"temperature": 0.5})
         llm.call_single_sync("Hi", max_attempts=1, use_cache=False, top_p=0.9, temperature=0)
         for n in (0, True, "2"):
@@ -303,7 +304,7 @@ def test_messages_go_out_in_every_form_they_can_have():
     """
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
     bodies = []
-    with SimulatedProvider(reply=recording(bodies)) as sim:
+    with Laboratory(reply=recording(bodies)) as sim:
         llm_at(sim).call_single_sync(
             [
                 Message("Be brief.", role="system"),

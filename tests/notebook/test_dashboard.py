@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from asking import ask, questions, texts
 from IPython.core.formatters import DisplayFormatter
+from laboratory import Laboratory
 from messages import press, recorded, updates
 
 from llmnb import progress
@@ -16,7 +17,6 @@ from llmnb.engine.run import Run
 from llmnb.engine.status import Clock
 from llmnb.notebook import dashboard
 from llmnb.notebook.dashboard import RunDashboard
-from llmnb.testing import SimulatedProvider
 
 
 class Time:
@@ -40,7 +40,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
 @pytest.fixture
 def held() -> Any:
     """Yield a run of 20 rows whose first five requests wait for their answers, and its server."""
-    with SimulatedProvider() as sim:
+    with Laboratory() as sim:
         sim.hold()
         run = ask(sim, questions(20), max_concurrent_requests=5)
         sim.wait_received(5)

@@ -22,7 +22,9 @@ sys.path.insert(0, {str(SUPPORT)!r})
 from asking import ask, questions
 from llmnb import progress
 from llmnb.notebook import dashboard
-from llmnb.testing import SimulatedProvider, at_numbers, faults
+from llmnb.testing import faults
+from fault_timing import at_numbers
+from laboratory import Laboratory
 dashboard.install(get_ipython())
 KEY = "sk-" + "never" * 9
 
@@ -92,7 +94,7 @@ def big(executed: Executed) -> Any:
     """Execute a run of 5,000 rows that a cell waits for."""
     return executed(
         """
-        with SimulatedProvider(latency=0) as sim:
+        with Laboratory(latency=0) as sim:
             progress.attend(ask(sim, questions(5000), api_key=KEY))
         """
     )
@@ -125,7 +127,7 @@ def test_a_started_run_becomes_its_receipt_in_its_own_cell(executed):
     """
     notebook = executed(
         """
-        sim = SimulatedProvider(latency=0).start()
+        sim = Laboratory(latency=0).start()
         sim.hold()
         run = ask(sim, questions(30))
         run
@@ -148,7 +150,7 @@ def test_failed_rows_leave_a_strip_in_an_output_of_its_own(executed):
     """
     notebook = executed(
         """
-        sim = SimulatedProvider(latency=0, faults=at_numbers([3, 5], faults.refusal())).start()
+        sim = Laboratory(latency=0, faults=at_numbers([3, 5], faults.refusal())).start()
         run = ask(sim, questions(10), api_key=KEY)
         progress.attend(run)
         """,
@@ -175,7 +177,7 @@ def test_the_strip_asks_the_failed_rows_again(executed):
     notebook = executed(
         """
         from messages import press
-        sim = SimulatedProvider(latency=0, faults=at_numbers([3, 5], faults.refusal())).start()
+        sim = Laboratory(latency=0, faults=at_numbers([3, 5], faults.refusal())).start()
         run = ask(sim, questions(10))
         progress.attend(run)
         """,
@@ -207,7 +209,7 @@ def test_the_strip_asks_the_rows_of_one_cause_alone(executed):
         from llmnb.notebook.strip import FailedStrip
         from ipywidgets.widgets.widget import _instances
         broken = {3: faults.refusal(), 5: faults.content_filter(), 7: faults.refusal()}
-        sim = SimulatedProvider(latency=0, faults=lambda request: broken.get(request.number))
+        sim = Laboratory(latency=0, faults=lambda request: broken.get(request.number))
         sim.start()
         run = ask(sim, questions(10))
         shown = dashboard.Shown(run, holds_kernel=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from laboratory import Laboratory
+
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
 from llmnb.embeddings.order import Order, asking_for
 from llmnb.embeddings.run import EmbeddingRun
-from llmnb.testing import SimulatedProvider
 from llmnb.testing.openai_embeddings import vector
 from llmnb.wire.openai_embeddings import packed
 
@@ -31,14 +32,14 @@ class Asked(list[list[str]]):
         return 400 if any("fail" in text for text in request.parts) else None
 
 
-def order(sim: SimulatedProvider, **changes: Any) -> Order:
+def order(sim: Laboratory, **changes: Any) -> Order:
     """Return an order for short vectors."""
     params = changes.pop("params", {"dimensions": SIZE})
     made = Order(asking=asking_for(MODEL, params=params, api_key="k", url=sim.base_url))
     return dataclasses.replace(made, **changes)
 
 
-def embed(sim: SimulatedProvider, texts: Any, **changes: Any) -> EmbeddingRun:
+def embed(sim: Laboratory, texts: Any, **changes: Any) -> EmbeddingRun:
     """Embed texts and wait for the end."""
     run = EmbeddingRun(texts, order(sim, **changes))
     run.result(60)
@@ -51,7 +52,7 @@ def right(text: str, size: int = SIZE) -> bytes:
 
 
 def model_at(
-    sim: SimulatedProvider, *, batch_size: int | None = None, **config: Any
+    sim: Laboratory, *, batch_size: int | None = None, **config: Any
 ) -> LiteLLMEmbeddingModel:
     """Return a model of short vectors behind a provider."""
     fields = {"api_key": KEY, "api_base": sim.base_url, "dimensions": SIZE}

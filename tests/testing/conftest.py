@@ -7,8 +7,7 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-
-from llmnb.testing import SimulatedProvider
+from laboratory import Laboratory
 
 
 @dataclass
@@ -50,9 +49,9 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def simulated(transport: str) -> Callable[..., SimulatedProvider]:
+def simulated(transport: str) -> Callable[..., Laboratory]:
     """Makes a simulated provider on either server."""
-    return lambda **options: SimulatedProvider(transport=transport, **options)
+    return lambda **options: Laboratory(transport=transport, **options)
 
 
 @pytest.fixture

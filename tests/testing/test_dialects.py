@@ -9,11 +9,12 @@ from email.utils import formatdate
 
 import orjson
 import pytest
+from hand_clock import HandClock
 
 from llmnb import errors
-from llmnb.testing import ManualClock, SimulatedProvider, faults, prompt_hash
-from llmnb.testing.desk import Desk, Plan
+from llmnb.testing import SimulatedProvider, faults, prompt_hash
 from llmnb.testing.options import behaviour
+from llmnb.testing.request_handler import Plan, RequestHandler
 from llmnb.wire.catalog import provider, streamed
 from llmnb.wire.classify import classify
 from llmnb.wire.dialect import dialect
@@ -63,11 +64,13 @@ def spoken(request) -> Spoken:
     return request.param
 
 
-def desk(**options) -> Desk:
-    return Desk(behaviour(options))
+def handler(**options) -> RequestHandler:
+    return RequestHandler(behaviour(options))
 
 
-def served(at: Desk, spoken: Spoken, text="Hi", *, stream=False, key="", **fields) -> Plan:
+def served(
+    at: RequestHandler, spoken: Spoken, text="Hi", *, stream=False, key="", **fields
+) -> Plan:
     """Ask without any socket."""
     headers = {"authorization": f"Bearer {key}"} if key else {}
     body = spoken.body(text, stream=stream, **fields)
@@ -83,7 +86,7 @@ def test_an_answer_is_read_by_its_dialect(spoken):
     """
     Text, usage, model and id stand where the protocol has them.
     """
-    at = desk(reply="Hello there")
+    at = handler(reply="Hello there")
     found = spoken.read(served(at, spoken).body)
     row = at.ledger.rows[0]
 
@@ -98,7 +101,7 @@ def test_a_stream_becomes_the_same_answer(spoken):
     """
     Token by token, then why it ended and what it took.
     """
-    at = desk(reply="Grüße from the sea")
+    at = handler(reply="Grüße from the sea")
     whole = spoken.read(served(at, spoken).body)
     plan = served(at, spoken, stream=True)
     assembler = dialect(spoken.dialect).assembler()
@@ -106,7 +109,7 @@ def test_a_stream_becomes_the_same_answer(spoken):
     found = spoken.read(assembler.finish())
 
     assert pieces == ["Grüß", "e fr", "om t", "he s", "ea"]
-    assert len(plan.stream.pieces) == 5
+    assert len(plan.stream.token_events) == 5
     assert plan.content_type.startswith("text/event-stream")
     same = {"raw": b"", "response_id": None}
     assert dataclasses.replace(found, **same) == dataclasses.replace(whole, **same)
@@ -116,7 +119,7 @@ def test_calls_and_thoughts_come_through(spoken):
     """
     In one piece and streamed.
     """
-    at = desk(reply=lambda prompt: {"tool_calls": [CALL], "reasoning_content": "Hm, the time."})
+    at = handler(reply=lambda prompt: {"tool_calls": [CALL], "reasoning_content": "Hm, the time."})
     for found in (
         spoken.read(served(at, spoken).body),
         spoken.assembled(served(at, spoken, stream=True).stream.whole()),
@@ -141,7 +144,7 @@ def test_an_answer_that_is_none_says_so_in_its_protocol(spoken, fault, qualities
     """
     Cut off, withheld, refused.
     """
-    plan = served(desk(faults=[fault]), spoken, stream=stream)
+    plan = served(handler(faults=[fault]), spoken, stream=stream)
     found = spoken.assembled(plan.stream.whole()) if stream else spoken.read(plan.body)
 
     assert found.quality in qualities
@@ -151,7 +154,7 @@ def test_an_answer_ends_at_the_length_that_is_asked_for(spoken):
     """
     Whatever the protocol calls it.
     """
-    found = spoken.read(served(desk(reply="word " * 100), spoken, max_tokens=20).body)
+    found = spoken.read(served(handler(reply="word " * 100), spoken, max_tokens=20).body)
 
     assert (len(found.text), found.usage.completion, found.quality) == (80, 20, "truncated")
 
@@ -160,7 +163,7 @@ def test_usage_can_be_left_out(spoken):
     """
     As some servers do.
     """
-    at = desk(faults=["no_usage", "no_usage"])
+    at = handler(faults=["no_usage", "no_usage"])
 
     assert spoken.read(served(at, spoken).body).usage is None
     assert spoken.assembled(served(at, spoken, stream=True).stream.whole()).usage is None
@@ -170,7 +173,7 @@ def test_an_answer_without_anything_in_it(spoken):
     """
     Is a bad reply, or at least an empty text.
     """
-    plan = served(desk(faults=["no_choices"]), spoken)
+    plan = served(handler(faults=["no_choices"]), spoken)
     try:
         assert spoken.read(plan.body).text == ""
         assert spoken is ANTHROPIC
@@ -182,7 +185,7 @@ def test_one_prompt_is_one_prompt_in_the_ledger(spoken):
     """
     However it was asked: the same hash, counted under the name of the endpoint.
     """
-    at = desk()
+    at = handler()
     served(at, spoken, "Same?")
     row = at.ledger.rows[0]
 
@@ -202,7 +205,7 @@ def test_a_rule_sees_the_prompt(spoken):
     """
     Faults for one prompt strike in every protocol.
     """
-    at = desk(faults=lambda request: 500 if request.prompt == "bad" else None)
+    at = handler(faults=lambda request: 500 if request.prompt == "bad" else None)
 
     assert [served(at, spoken, text).status for text in ("good", "bad")] == [200, 500]
 
@@ -235,7 +238,7 @@ def test_an_error_is_the_providers_own(spoken, fault, kind):
     """
     if spoken is GEMINI and kind is errors.Overloaded:
         kind = errors.ProviderError  # it says in the body when to come back, which only paces
-    plan = served(desk(faults=[fault]), spoken)
+    plan = served(handler(faults=[fault]), spoken)
     error = spoken.error(plan)
 
     assert type(error) is kind
@@ -251,7 +254,7 @@ def test_an_error_in_a_200_is_the_providers_own(spoken):
     """
     And no answer.
     """
-    plan = served(desk(faults=["error_in_200"]), spoken)
+    plan = served(handler(faults=["error_in_200"]), spoken)
 
     assert plan.status == 200
     with pytest.raises(errors.ProviderError):
@@ -262,7 +265,7 @@ def test_a_body_that_a_test_gives_stays_as_it_is(spoken):
     """
     Only the usual words are translated.
     """
-    at = desk(faults=[faults.status(500, body=b"mine"), faults.reply(200, b"mine")])
+    at = handler(faults=[faults.status(500, body=b"mine"), faults.reply(200, b"mine")])
 
     assert [served(at, spoken).body for _ in range(2)] == [b"mine", b"mine"]
 
@@ -271,11 +274,11 @@ def test_a_key_is_refused_as_each_provider_does(spoken):
     """
     Gemini calls it an invalid argument.
     """
-    plan = served(desk(api_key="right"), spoken, key="wrong")
+    plan = served(handler(api_key="right"), spoken, key="wrong")
 
     assert plan.status == (400 if spoken is GEMINI else 401)
     assert type(spoken.error(plan)) is errors.AuthenticationError
-    plan = served(desk(faults=["echo_key"]), spoken, key="sk-of-somebody")
+    plan = served(handler(faults=["echo_key"]), spoken, key="sk-of-somebody")
     assert b"sk-of-somebody" in plan.body
 
 
@@ -283,7 +286,7 @@ def test_an_unknown_model_is_refused(spoken):
     """
     With a 404.
     """
-    plan = served(desk(models=["other"]), spoken)
+    plan = served(handler(models=["other"]), spoken)
 
     assert plan.status == 404
     assert type(spoken.error(plan)) is errors.RequestRejected
@@ -293,7 +296,7 @@ def test_a_function_that_fails_is_a_500_and_is_kept(spoken):
     """
     The test hears of its own mistake.
     """
-    at = desk(reply=lambda prompt: 1 / 0)
+    at = handler(reply=lambda prompt: 1 / 0)
     plan = served(at, spoken)
 
     assert (plan.status, type(at.errors[0])) == (500, ZeroDivisionError)
@@ -346,7 +349,7 @@ def test_what_the_protocol_does_not_know_is_refused(path, body, words):
     """
     Strictly, so that a wrong request is found by the test and not by the real provider.
     """
-    plan = desk().receive("POST", path, {}, orjson.dumps(body))
+    plan = handler().receive("POST", path, {}, orjson.dumps(body))
 
     assert plan.status == 400
     assert words in orjson.loads(plan.body)["error"]["message"]
@@ -359,7 +362,9 @@ def test_limits_are_told_as_each_provider_tells_them(spoken):
     """
     OpenAI in durations, Anthropic in dates, Google not at all.
     """
-    at = desk(requests_per_minute=60, tokens_per_minute=6000, burst_seconds=10, clock=ManualClock())
+    at = handler(
+        requests_per_minute=60, tokens_per_minute=6000, burst_seconds=10, clock=HandClock()
+    )
     plan = served(at, spoken, max_tokens=20)
     row = provider(spoken.provider)
 
@@ -378,8 +383,8 @@ def test_a_refusal_says_when_to_come_back(spoken, kind):
     """
     In the header, or in the body where there is none; or nowhere, where that is wanted.
     """
-    limits = {f"{kind}_per_minute": 60, "burst_seconds": 1, "clock": ManualClock()}
-    at = desk(**limits)
+    limits = {f"{kind}_per_minute": 60, "burst_seconds": 1, "clock": HandClock()}
+    at = handler(**limits)
     served(at, spoken, "four" * 10)
     plan = served(at, spoken, "four" * 10)
     error = spoken.error(plan)
@@ -388,7 +393,7 @@ def test_a_refusal_says_when_to_come_back(spoken, kind):
     assert type(error) is errors.RateLimited
     assert error.retry_after >= 1.0
     assert ("retry-after" in plan.headers) is (spoken is not GEMINI)
-    silent = desk(**limits, retry_hint=None, limit_headers=False)
+    silent = handler(**limits, retry_hint=None, limit_headers=False)
     served(silent, spoken)
     assert spoken.error(served(silent, spoken)).retry_after is None
 
@@ -397,7 +402,7 @@ def test_requests_at_once_are_limited_in_every_protocol(spoken):
     """
     One more is refused.
     """
-    at = desk(concurrency=1)
+    at = handler(concurrency=1)
     at.receive("POST", spoken.path, {}, spoken.body())
     plan = served(at, spoken)
 
@@ -410,7 +415,7 @@ def test_a_wait_in_a_fault_is_told_where_the_provider_tells_it(spoken):
     Gemini's stands in the body; what is no number stays where the test has put it.
     """
     date = "Wed, 21 Oct 2026 07:28:00 GMT"
-    at = desk(faults=[faults.status(429, retry_after=7), faults.status(429, retry_after=date)])
+    at = handler(faults=[faults.status(429, retry_after=7), faults.status(429, retry_after=date)])
     plan = served(at, spoken)
 
     assert spoken.error(plan).retry_after == 7.0
@@ -425,7 +430,7 @@ def test_anthropic_says_at_which_word_it_stopped():
     """
     Otherwise that the turn ended.
     """
-    at = desk(reply="one two three")
+    at = handler(reply="one two three")
     found = orjson.loads(served(at, ANTHROPIC, stop=["two"]).body)
     whole = orjson.loads(served(at, ANTHROPIC).body)
 
@@ -438,7 +443,7 @@ def test_gemini_streams_a_list_unless_events_are_asked_for():
     """
     Without ``alt=sse`` the same pieces stand in one long list.
     """
-    at = desk(reply="Hello there")
+    at = handler(reply="Hello there")
     plan = at.receive("POST", GEMINI.path.replace(":g", ":streamG"), {}, GEMINI.body())
 
     assert plan.content_type == "application/json"
@@ -450,7 +455,7 @@ def test_gemini_gives_as_many_candidates_as_asked():
     """
     In one piece and streamed.
     """
-    at = desk()
+    at = handler()
     found = GEMINI.read(served(at, GEMINI, n=3).body)
     plan = served(at, GEMINI, n=3, stream=True)
     streamed_ = GEMINI.read(
@@ -465,7 +470,7 @@ def test_a_response_brings_log_probabilities_when_they_are_included():
     """
     One entry a token, streamed or not.
     """
-    at = desk(reply="one two three")
+    at = handler(reply="one two three")
     whole = RESPONSES.read(served(at, RESPONSES, logprobs=True, top_logprobs=2).body)
     plan = served(at, RESPONSES, logprobs=True, top_logprobs=2, stream=True)
 

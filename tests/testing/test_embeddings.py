@@ -11,20 +11,20 @@ import pytest
 
 from llmnb import errors
 from llmnb.testing import faults
-from llmnb.testing.desk import Desk
 from llmnb.testing.openai_embeddings import vector
 from llmnb.testing.options import behaviour
+from llmnb.testing.request_handler import RequestHandler
 from llmnb.wire.dialect import dialect
 from llmnb.wire.openai_embeddings import checked, numbers
 
 EMBEDDINGS = dialect("openai.embeddings")
 
 
-def desk(**options) -> Desk:
-    return Desk(behaviour(options))
+def handler(**options) -> RequestHandler:
+    return RequestHandler(behaviour(options))
 
 
-def served(at: Desk, texts, **fields):
+def served(at: RequestHandler, texts, **fields):
     body = EMBEDDINGS.body({"input": texts, **fields}, model="m", params={})
     plan = at.receive("POST", "/v1/embeddings", {}, orjson.dumps(body))
     at.close(plan)
@@ -32,7 +32,7 @@ def served(at: Desk, texts, **fields):
 
 
 def embedded(texts, **fields):
-    return EMBEDDINGS.parse(served(desk(), texts, **fields).body)
+    return EMBEDDINGS.parse(served(handler(), texts, **fields).body)
 
 
 def product(one, other):
@@ -102,7 +102,7 @@ def test_only_the_prompt_is_billed():
     """
     Nothing is said, so nothing is paid for saying it; the reply function is not asked.
     """
-    at = desk(reply=lambda prompt: 1 / 0, tokens_per_second=1.0, latency=0.5)
+    at = handler(reply=lambda prompt: 1 / 0, tokens_per_second=1.0, latency=0.5)
     plan = served(at, ["four", "fours"])
     row = at.ledger.rows[0]
 
@@ -116,7 +116,7 @@ def test_limits_count_the_prompt():
     """
     As they do for answers.
     """
-    at = desk(tokens_per_minute=60, burst_seconds=10)
+    at = handler(tokens_per_minute=60, burst_seconds=10)
 
     assert [served(at, "four" * 8).status for _ in range(2)] == [200, 429]
 
@@ -125,7 +125,7 @@ def test_faults_strike_here_too():
     """
     Errors, a list without vectors, a usage that is missing.
     """
-    at = desk(faults=[500, "no_choices", "no_usage", faults.truncated_json()])
+    at = handler(faults=[500, "no_choices", "no_usage", faults.truncated_json()])
 
     assert served(at, "a").status == 500
     with pytest.raises(errors.BadReply):

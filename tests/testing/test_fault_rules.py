@@ -3,17 +3,14 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from fault_timing import after, at_numbers, first_of_each_prompt, for_prompt
 
 from llmnb.errors import ConfigurationError
 from llmnb.testing import (
     SimulatedRequest,
-    after,
     always,
-    at_numbers,
     by_number,
     faults,
-    first_of_each_prompt,
-    for_prompt,
     outage,
     share,
 )

@@ -5,9 +5,9 @@ import pytest
 
 from llmnb.errors import ConfigurationError
 from llmnb.testing import FirstThenRest, Fixed, Lognormal, Saturating, Stragglers
-from llmnb.testing.desk import Desk
 from llmnb.testing.latency import LatencyModel, latency_model, rest_of
 from llmnb.testing.options import behaviour
+from llmnb.testing.request_handler import RequestHandler
 
 
 def waits(model: LatencyModel, count: int = 10_000, seed: int = 0) -> list[float]:
@@ -120,11 +120,13 @@ def test_a_stream_spreads_the_rest_over_its_tokens(path):
     Eleven tokens in one second: a tenth of a second between them. Unstreamed, all of it is a wait.
     """
     latency = FirstThenRest(Fixed(0.25), rest=Fixed(1.0))
-    desk = Desk(behaviour({"latency": latency, "reply": "four" * 11, "tokens_per_second": 1.0}))
+    handler = RequestHandler(
+        behaviour({"latency": latency, "reply": "four" * 11, "tokens_per_second": 1.0})
+    )
     field = "input" if path.endswith("responses") else "messages"
     body = {"model": "m", field: [{"role": "user", "content": "Hi"}]}
-    whole = desk.receive("POST", path, {}, orjson.dumps(body))
-    stream = desk.receive("POST", path, {}, orjson.dumps({**body, "stream": True}))
+    whole = handler.receive("POST", path, {}, orjson.dumps(body))
+    stream = handler.receive("POST", path, {}, orjson.dumps({**body, "stream": True}))
 
     assert (whole.delay, whole.pace) == (1.25, None)
     assert (stream.delay, stream.pace) == (0.25, 10.0)
@@ -136,8 +138,8 @@ def test_without_such_a_model_the_pace_is_everybodys():
     """
     body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}],"stream":true}'
     for pace in (None, 50.0):
-        desk = Desk(behaviour({"latency": 0.1, "tokens_per_second": pace}))
-        plan = desk.receive("POST", "/v1/chat/completions", {}, body)
+        handler = RequestHandler(behaviour({"latency": 0.1, "tokens_per_second": pace}))
+        plan = handler.receive("POST", "/v1/chat/completions", {}, body)
         assert (plan.delay, plan.pace) == (0.1, pace)
 
 

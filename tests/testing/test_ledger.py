@@ -4,6 +4,8 @@ import json
 import threading
 
 import pytest
+from laboratory import await_until
+from windows_of_time import is_within, max_in_window
 
 from llmnb.errors import ConfigurationError
 from llmnb.testing import Ledger, prompt_hash
@@ -118,11 +120,11 @@ def test_windows_count_requests_or_the_tokens_charged_for_them():
     for eighth in range(100):
         enter(ledger, now=eighth / 8, charged_tokens=7)
 
-    assert ledger.max_in_window(1.0) == 8
-    assert ledger.max_in_window(1.0, weigh="tokens") == 56
-    assert ledger.allowed(480, burst=0.125)
-    assert not ledger.allowed(400, burst=0.125)
-    assert ledger.allowed(480 * 7, burst=0.125, weigh="tokens")
+    assert max_in_window(ledger, 1.0) == 8
+    assert max_in_window(ledger, 1.0, weigh="tokens") == 56
+    assert is_within(ledger, 480, burst=0.125)
+    assert not is_within(ledger, 400, burst=0.125)
+    assert is_within(ledger, 480 * 7, burst=0.125, weigh="tokens")
     worst = ledger.worst_window(400, burst=0.125)
     assert worst is not None
     assert (worst.seconds, worst.amount) == (99 / 8, 100)
@@ -202,4 +204,4 @@ async def test_waiting_in_vain_ends_with_the_totals():
     with pytest.raises(TimeoutError, match="1 requests"):
         ledger.wait_until(lambda totals: totals.received == 2, timeout=0.001)
     with pytest.raises(TimeoutError, match="1 requests"):
-        await ledger.await_until(lambda totals: totals.received == 2, timeout=0.001)
+        await await_until(ledger, lambda totals: totals.received == 2, timeout=0.001)

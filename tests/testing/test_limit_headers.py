@@ -8,6 +8,7 @@ import pytest
 
 from llmnb.errors import ConfigurationError
 from llmnb.testing.limits import EnforcedLimits, Family, LimitSettings
+from llmnb.testing.provider_profiles import OPENAI
 from llmnb.wire.limits import told
 
 
@@ -22,7 +23,7 @@ def test_each_family_is_understood_by_its_reader(family):
     """
     The limit of requests, by the minute or whatever else it counts by.
     """
-    headers = enforced(limit_headers=family).headers(0.0)
+    headers = OPENAI.limit_headers(enforced(limit_headers=family), 0.0)
 
     first = told(headers, {"ietf": "gateway", "limit": "openai"}.get(family, family))[0]
     assert first.kind == "requests"
@@ -48,7 +49,7 @@ def test_another_client_takes_its_part_whether_or_not_we_ask():
     limits = enforced(others_per_minute=1200)
     limits.admit(tokens=1, now=3.0, in_flight=1)
 
-    assert limits.headers(3.0)["x-ratelimit-remaining-requests"] == "68"
+    assert OPENAI.limit_headers(limits, 3.0)["x-ratelimit-remaining-requests"] == "68"
 
 
 def test_prompt_and_answer_may_be_counted_together():
@@ -58,4 +59,4 @@ def test_prompt_and_answer_may_be_counted_together():
     limits = EnforcedLimits(LimitSettings(tokens_per_minute=600, burst_seconds=10, charge="sum"))
     limits.admit(tokens=60, now=0.0, in_flight=1)
 
-    assert limits.headers(0.0)["x-ratelimit-remaining-tokens"] == "40"
+    assert OPENAI.limit_headers(limits, 0.0)["x-ratelimit-remaining-tokens"] == "40"

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing.limits import EnforcedLimits, LimitSettings, duration_text
+from llmnb.testing.limit_headers import duration_text
+from llmnb.testing.limits import EnforcedLimits, LimitSettings
+from llmnb.testing.provider_profiles import OPENAI
 
 
 def enforced(**settings) -> EnforcedLimits:
@@ -36,7 +38,7 @@ def test_tokens_and_requests_are_limited_apart():
     refusal = limits.admit(tokens=5, now=0.0, in_flight=1)
     assert refusal is not None
     assert (refusal.kind, refusal.wait) == ("tokens", pytest.approx(0.5))
-    assert limits.headers(0.0)["x-ratelimit-remaining-requests"] == "9"
+    assert OPENAI.limit_headers(limits, 0.0)["x-ratelimit-remaining-requests"] == "9"
 
 
 def test_what_is_larger_than_the_bucket_passes_when_it_is_full_and_leaves_a_debt():
@@ -95,7 +97,7 @@ def test_headers_tell_limits_rests_and_resets_as_openai_spells_them():
     limits = enforced(requests_per_minute=600, tokens_per_minute=60_000, burst_seconds=10)
     limits.admit(tokens=500, now=0.0, in_flight=1)
 
-    assert limits.headers(0.0) == {
+    assert OPENAI.limit_headers(limits, 0.0) == {
         "x-ratelimit-limit-requests": "600",
         "x-ratelimit-remaining-requests": "99",
         "x-ratelimit-reset-requests": "100ms",
@@ -103,7 +105,7 @@ def test_headers_tell_limits_rests_and_resets_as_openai_spells_them():
         "x-ratelimit-remaining-tokens": "9500",
         "x-ratelimit-reset-tokens": "500ms",
     }
-    assert enforced(requests_per_minute=600, limit_headers=False).headers(0.0) == {}
+    assert OPENAI.limit_headers(enforced(requests_per_minute=600, limit_headers=False), 0.0) == {}
 
 
 @pytest.mark.parametrize(

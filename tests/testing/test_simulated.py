@@ -9,9 +9,12 @@ import urllib.request
 
 import pytest
 from aiohttp import ClientError
+from hand_clock import HandClock
+from laboratory import Laboratory
+from windows_of_time import is_within, max_in_window
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing import ManualClock, Price, SimulatedProvider, faults, shared_provider
+from llmnb.testing import Price, faults, shared_provider
 
 
 async def test_a_chat_is_answered_as_openai_answers_it(simulated, ask, chat):
@@ -204,11 +207,11 @@ async def test_limits_refuse_with_openai_s_headers_and_body(simulated, ask, chat
     """
     429 names the limit, tells its numbers and says when to come back, four times over.
     """
-    clock = ManualClock()
+    clock = HandClock()
     with simulated(requests_per_minute=60, burst_seconds=1, clock=clock) as sim:
         first = await ask(sim, chat("a"))
         second = await ask(sim, chat("b"))
-        clock.advance(1.0)
+        clock.now += 1.0
         third = await ask(sim, chat("c"))
 
         assert [first.status, second.status, third.status] == [200, 429, 200]
@@ -247,8 +250,8 @@ async def test_no_window_of_time_holds_more_answers_than_the_limit_allows(simula
 
         statuses = {one.status for one in came}
         assert statuses == {200, 429}
-        assert sim.ledger.allowed(600, burst=1.0, of="finished")
-        assert sim.ledger.max_in_window(60.0) == 120
+        assert is_within(sim.ledger, 600, burst=1.0, of="finished")
+        assert max_in_window(sim.ledger, 60.0) == 120
 
 
 async def test_limits_can_be_changed_while_it_runs(simulated, ask):
@@ -507,15 +510,15 @@ def test_mistakes_are_told_before_anything_runs(transport):
     Unknown keywords, a taken port, asking for an address too early: clear errors.
     """
     with pytest.raises(ConfigurationError, match="latency"):
-        SimulatedProvider(latancy=1)
+        Laboratory(latancy=1)
     with pytest.raises(ConfigurationError, match="start"):
-        _ = SimulatedProvider().base_url
+        _ = Laboratory().base_url
     with pytest.raises(ConfigurationError, match="transport"):
-        SimulatedProvider(transport="carrier pigeon").start()
-    with SimulatedProvider(transport=transport) as sim:
+        Laboratory(transport="carrier pigeon").start()
+    with Laboratory(transport=transport) as sim:
         port = int(sim.origin.rpartition(":")[2])
         with pytest.raises(ConfigurationError, match=str(port)):
-            SimulatedProvider(transport=transport, port=port).start()
+            Laboratory(transport=transport, port=port).start()
         with pytest.raises(ConfigurationError, match="already"):
             sim.start()
 

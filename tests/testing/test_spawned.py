@@ -6,9 +6,10 @@ import sys
 import textwrap
 
 import pytest
+from fault_timing import first_of_each_prompt
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing import SimulatedProvider, first_of_each_prompt
+from llmnb.testing import SimulatedProvider
 
 
 @pytest.mark.parametrize("transport", ["aiohttp", "fast"])

@@ -3,8 +3,9 @@ from __future__ import annotations
 import random
 
 import pytest
+from windows_of_time import heaviest
 
-from llmnb.testing.windows import heaviest, worst_window
+from llmnb.testing.windows import worst_window
 
 
 def brute_force_is_within(times, weights, rate, burst, slack, shortest, longest) -> bool:

@@ -16,7 +16,7 @@ from llmnb.testing.request import SimulatedRequest
 Where = Callable[[SimulatedRequest], bool]
 
 
-class Gate:
+class ReplyGate:
     """A door for replies, open at first."""
 
     def __init__(self) -> None:

@@ -5,15 +5,15 @@ import tracemalloc
 
 import pytest
 
-from llmnb.testing.desk import Desk
 from llmnb.testing.options import behaviour
+from llmnb.testing.request_handler import RequestHandler
 
 BODY = b'{"model":"m","messages":[{"role":"user","content":"question %d"}],"max_tokens":8}'
 
 
-def serve(desk: Desk, number: int, headers: dict[str, str] | None = None):
-    plan = desk.receive("POST", "/v1/chat/completions", headers or {}, BODY % number)
-    desk.close(plan)
+def serve(handler: RequestHandler, number: int, headers: dict[str, str] | None = None):
+    plan = handler.receive("POST", "/v1/chat/completions", headers or {}, BODY % number)
+    handler.close(plan)
     return plan
 
 
@@ -21,20 +21,20 @@ def test_totals_only_keeps_memory_flat():
     """
     Ten thousand more requests, each with a prompt of its own, leave nothing behind.
     """
-    desk = Desk(behaviour({"ledger": "totals", "requests_per_minute": 1e9}))
+    handler = RequestHandler(behaviour({"ledger": "totals", "requests_per_minute": 1e9}))
     for number in range(1000):
-        serve(desk, number)
+        serve(handler, number)
     gc.collect()
     tracemalloc.start()
     try:
         for number in range(1000, 11_000):
-            serve(desk, number)
+            serve(handler, number)
         gc.collect()
         kept_bytes, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
 
-    assert desk.ledger.totals().finished == 11_000
+    assert handler.ledger.totals().finished == 11_000
     assert kept_bytes < 20_000
 
 
@@ -43,11 +43,11 @@ def test_the_key_is_taken_from_where_each_provider_puts_it(name):
     """
     Four headers, one key.
     """
-    desk = Desk(behaviour({"api_key": "right"}))
+    handler = RequestHandler(behaviour({"api_key": "right"}))
     prefix = "Bearer " if name == "authorization" else ""
 
-    assert serve(desk, 0, {name: f"{prefix}right"}).status == 200
-    assert serve(desk, 0, {name: f"{prefix}wrong"}).status == 401
+    assert serve(handler, 0, {name: f"{prefix}right"}).status == 200
+    assert serve(handler, 0, {name: f"{prefix}wrong"}).status == 401
 
 
 def test_a_key_is_looked_at_before_faults_and_limits():
@@ -55,23 +55,23 @@ def test_a_key_is_looked_at_before_faults_and_limits():
     Who has no key meets neither the script nor the limits.
     """
     options = {"api_key": "k", "faults": [500, 500], "requests_per_minute": 60, "burst_seconds": 1}
-    desk = Desk(behaviour(options))
+    handler = RequestHandler(behaviour(options))
     with_key = {"authorization": "Bearer k"}
 
-    assert serve(desk, 0).status == 401
-    assert serve(desk, 0, with_key).status == 500
-    assert [serve(desk, 0, with_key).status for _ in range(2)] == [200, 429]
+    assert serve(handler, 0).status == 401
+    assert serve(handler, 0, with_key).status == 500
+    assert [serve(handler, 0, with_key).status for _ in range(2)] == [200, 429]
 
 
 def test_each_prompt_s_first_requests_fail_in_totals_mode_too():
     """
     A script that looks at attempts has them counted, whatever the ledger keeps.
     """
-    desk = Desk(
+    handler = RequestHandler(
         behaviour({"ledger": "totals", "faults": lambda one: 503 if one.attempt == 0 else None})
     )
 
-    assert [serve(desk, number).status for number in (1, 2, 1, 2)] == [503, 503, 200, 200]
+    assert [serve(handler, number).status for number in (1, 2, 1, 2)] == [503, 503, 200, 200]
 
 
 @pytest.mark.parametrize(
@@ -90,27 +90,29 @@ def test_only_what_exists_is_answered(method, path, status):
     """
     Other methods and paths are 404, and none of it counts as a request for an answer.
     """
-    desk = Desk(behaviour({}))
+    handler = RequestHandler(behaviour({}))
 
-    assert desk.receive(method, path, {}, b"").status == status
-    assert desk.ledger.totals().received == 0
+    assert handler.receive(method, path, {}, b"").status == status
+    assert handler.ledger.totals().received == 0
 
 
 def test_leaving_after_the_end_changes_nothing():
     """
     The first word about how a request ended is the last.
     """
-    desk = Desk(behaviour({}))
-    plan = serve(desk, 0)
-    desk.leave(plan)
+    handler = RequestHandler(behaviour({}))
+    plan = serve(handler, 0)
+    handler.leave(plan)
 
-    assert (desk.ledger.totals().finished, desk.ledger.totals().cancelled) == (1, 0)
+    assert (handler.ledger.totals().finished, handler.ledger.totals().cancelled) == (1, 0)
 
 
 def test_waits_follow_the_length_of_the_answer_where_a_pace_is_set():
     """
     Not streamed, the first byte comes when the last token is made.
     """
-    desk = Desk(behaviour({"latency": 0.5, "tokens_per_second": 10.0, "reply": "12345678"}))
+    handler = RequestHandler(
+        behaviour({"latency": 0.5, "tokens_per_second": 10.0, "reply": "12345678"})
+    )
 
-    assert serve(desk, 0).delay == pytest.approx(0.5 + 2 / 10)
+    assert serve(handler, 0).delay == pytest.approx(0.5 + 2 / 10)

@@ -1,6 +1,6 @@
 """What the simulated provider decides about each request, without any socket.
 
-A transport hands in what came (`Desk.receive`) and gets a `Plan`: what to
+A transport hands in what came (`RequestHandler.receive`) and gets a `Plan`: what to
 answer, when, and what is to go wrong on the way. It reports back how it ended
 (`close`, `leave`), and the ledger knows everything. The order of the
 decisions is that of a real provider's front door: is this understood, is the
@@ -9,33 +9,34 @@ the answer is made.
 
 Whatever makes the provider work must pass its limits, so a fault that is
 billed is subject to them and one that costs nothing is not.
+
+A provider with more endpoints or other manners is a subclass of `RequestHandler`,
+named by `handler_class` in a subclass of `SimulatedProvider`: `batches_class`,
+`holds_back` and `passage` are there to be replaced.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar
 
 import orjson
 
 from llmnb.testing import error_bodies
-from llmnb.testing.answers import Answer, Replier, as_replier, make_answer
-from llmnb.testing.batches import Batches
+from llmnb.testing.answers import Replier, as_replier, make_answer
+from llmnb.testing.batches import PRICE_FACTOR, Batches
 from llmnb.testing.endpoints import Endpoint, endpoint_of
-from llmnb.testing.events import Stream
 from llmnb.testing.fault_rules import Rule, Script, as_rule
 from llmnb.testing.faults import Bend, Break, Drip, EchoKey, Fault, Garble, Instead, Raw, as_fault
-from llmnb.testing.house import OPENAI, House, StatusAndBody
 from llmnb.testing.latency import latency_model, rest_of
 from llmnb.testing.ledger import End, Ledger, OpenRow
 from llmnb.testing.limits import EnforcedLimits, LimitSettings, Refusal
-from llmnb.testing.options import Behaviour
-from llmnb.testing.prices import price_of
+from llmnb.testing.options import Behaviour, price_of
+from llmnb.testing.plan import JSON, Headers, Plan
+from llmnb.testing.provider_profiles import OPENAI, ProviderProfile, StatusAndBody
 from llmnb.testing.request import Rejected, SimulatedRequest
 
-JSON = "application/json"
 LEDGER_PATH = "/__ledger__"
 """Where the ledger can be read (GET; ``?rows`` for all rows) and begun anew (DELETE)."""
 
@@ -46,74 +47,24 @@ DEFAULT_MODELS = (
 """What the list of models shows where every name is accepted."""
 
 
-class Headers(Protocol):
-    """Headers of a request; names are asked for in lower case."""
-
-    def get(self, name: str, default: str, /) -> str:
-        """Return a header's value."""
-
-
-@dataclass(slots=True, eq=False, kw_only=True)
-class Plan:
-    """What a transport is to do about one request."""
-
-    status: int
-    body: bytes
-    content_type: str = JSON
-    headers: dict[str, str] = field(default_factory=dict)
-    delay: float = 0.0
-    """Seconds until the first byte."""
-
-    stream: Stream | None = None
-    """The body as events, where a stream was asked for."""
-
-    pace: float | None = None
-    """Tokens a second after the first; None sends the rest of a stream at once."""
-
-    fault: Fault | None = None
-    """What is to go wrong on the way; None where the reply is sent as it is."""
-
-    end: End = "finished"
-    """How the request ends, if nothing else happens."""
-
-    row: OpenRow | None = None
-    """Its row in the ledger; None for what is not entered there."""
-
-    request: SimulatedRequest | None = None
-    answer: Answer | None = None
-    is_billed: bool = False
-    """Whether the provider charges for it."""
-
-    holds: bool = False
-    """Whether `hold()` keeps it back."""
-
-    has_begun: bool = False
-    """Whether the status has left; the transport says so."""
-
-    sent_tokens: int = 0
-    """Output tokens that have left so far; the transport counts them."""
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether one whole reply after the delay is all there is to do."""
-        return self.stream is None and self.fault is None
-
-
-class Desk:
+class RequestHandler:
     """Decides what each request gets.
 
     Args:
         behaviour: How the provider behaves.
 
     Example:
-        >>> desk = Desk(Behaviour(reply="Yes."))
-        >>> plan = desk.receive("POST", "/v1/completions", {}, b'{"model":"m","prompt":"Well?"}')
+        >>> handler = RequestHandler(Behaviour(reply="Yes."))
+        >>> plan = handler.receive("POST", "/v1/completions", {}, b'{"model":"m","prompt":"Well?"}')
         >>> plan.status, b"Yes." in plan.body
         (200, True)
-        >>> desk.close(plan)
-        >>> desk.ledger.count("Well?", of="billed")
+        >>> handler.close(plan)
+        >>> handler.ledger.count("Well?", of="billed")
         1
     """
+
+    batches_class: ClassVar[type[Batches]] = Batches
+    """What answers about files and batches."""
 
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
@@ -128,7 +79,7 @@ class Desk:
         self.set_faults(behaviour.faults)
         self._keys = _accepted_keys(behaviour.api_key)
         self._started: float | None = None
-        self.batches = Batches(self)
+        self.batches = self.batches_class(self.answer_in_batch, self.is_accepted)
 
     def set_faults(self, script: Script) -> None:
         """Replace the script of faults; a list begins with the next request."""
@@ -162,7 +113,7 @@ class Desk:
             # a 500; the test gets the exception itself when the provider is closed.
             self.errors.append(error)
             text = f"The simulated provider failed: {type(error).__name__}."
-            return _error(endpoint.HOUSE.failed(text))
+            return _error(endpoint.PROFILE.failed(text))
 
     def _decide(self, endpoint: Endpoint, headers: Headers, raw: bytes) -> Plan:
         now = self._clock()
@@ -174,9 +125,9 @@ class Desk:
             request = endpoint.read(body)
         except orjson.JSONDecodeError:
             problem = Rejected("We could not parse the JSON body of your request.")
-            return self._enter_rejected(endpoint.HOUSE, problem, now, key, raw)
+            return self._enter_rejected(endpoint.PROFILE, problem, now, key, raw)
         except Rejected as rejected:
-            return self._enter_rejected(endpoint.HOUSE, rejected, now, key, raw)
+            return self._enter_rejected(endpoint.PROFILE, rejected, now, key, raw)
         row = self._enter(request, now, key, raw)
         try:
             plan = self._plan(endpoint, request, row, key, now)
@@ -184,7 +135,7 @@ class Desk:
             self.ledger.close(row, now=now, end="failed", status=500)
             raise
         plan.row, plan.request = row, request
-        plan.headers[endpoint.HOUSE.request_id_header] = f"req_sim_{row.number:08x}"
+        plan.headers[endpoint.PROFILE.request_id_header] = f"req_sim_{row.number:08x}"
         return plan
 
     def _enter(self, request: SimulatedRequest, now: float, key: str, raw: bytes) -> OpenRow:
@@ -209,24 +160,24 @@ class Desk:
         return row
 
     def _enter_rejected(
-        self, house: House, problem: Rejected, now: float, key: str, raw: bytes
+        self, profile: ProviderProfile, problem: Rejected, now: float, key: str, raw: bytes
     ) -> Plan:
         row = self.ledger.open(now=now, endpoint="", model="", prompt="", body=raw, key=key)
         self.ledger.close(row, now=now, end="failed", status=400)
-        return _error(house.malformed(problem.message, problem.param))
+        return _error(profile.malformed(problem.message, problem.param))
 
     # --------------------------------------------------------------- what it gets
 
     def _plan(
         self, endpoint: Endpoint, request: SimulatedRequest, row: OpenRow, key: str, now: float
     ) -> Plan:
-        house = endpoint.HOUSE
+        profile = endpoint.PROFILE
         if not self._is_accepted(key):
-            return _error(house.wrong_key())
+            return _error(profile.wrong_key())
         if not request.model:
-            return _error(house.malformed("You must provide a model parameter.", "model"))
+            return _error(profile.malformed("You must provide a model parameter.", "model"))
         if self.behaviour.models is not None and request.model not in self.behaviour.models:
-            return _error(house.unknown_model(request.model))
+            return _error(profile.unknown_model(request.model))
         fault = None if self._rule is None else as_fault(self._rule(request))
         if fault is not None:
             row.fault = fault.name
@@ -234,10 +185,10 @@ class Desk:
             refusal = self._refusal(request, now)
             if refusal is not None:
                 row.fault = None
-                return self._refused(house, refusal, request, now)
+                return self._refused(profile, refusal, request, now)
         elif not _needs_answer(fault):
             plan = Plan(status=200, body=b"", end="failed", holds=True, delay=fault.delay or 0.0)
-            return _struck(plan, fault, key, house)
+            return _struck(plan, fault, key, profile)
         return self._answered(endpoint, request, fault, key, now)
 
     def _refusal(self, request: SimulatedRequest, now: float) -> Refusal | None:
@@ -254,13 +205,13 @@ class Desk:
         return request.charged_tokens
 
     def _refused(
-        self, house: House, refusal: Refusal, request: SimulatedRequest, now: float
+        self, profile: ProviderProfile, refusal: Refusal, request: SimulatedRequest, now: float
     ) -> Plan:
         tells_wait = self.limits.settings.retry_hint is not None and refusal.wait > 0
-        headers = house.limit_headers(self.limits, now)
+        headers = profile.limit_headers(self.limits, now)
         if tells_wait:
-            headers.update(house.retry_headers(self.limits, refusal.wait))
-        body = house.refusal(refusal, model=request.model, tells_wait=tells_wait)
+            headers.update(profile.retry_headers(self.limits, refusal.wait))
+        body = profile.refusal(refusal, model=request.model, tells_wait=tells_wait)
         return Plan(status=429, body=body, headers=headers, end="refused")
 
     def _answered(
@@ -277,7 +228,7 @@ class Desk:
         plan = Plan(
             status=200,
             body=b"",
-            headers={} if self.limits.is_open else endpoint.HOUSE.limit_headers(self.limits, now),
+            headers={} if self.limits.is_open else endpoint.PROFILE.limit_headers(self.limits, now),
             answer=answer,
             is_billed=fault is None or fault.billed,
             holds=True,
@@ -286,7 +237,7 @@ class Desk:
         if request.is_streamed:
             plan.stream = endpoint.stream(request, answer)
             plan.content_type = plan.stream.content_type
-            plan.pace = self._pace(len(plan.stream.pieces), rest)
+            plan.pace = self._pace(len(plan.stream.token_events), rest)
         else:
             plan.body = endpoint.write(request, answer)
             # Not streamed, the first byte comes when the last token is made.
@@ -295,7 +246,7 @@ class Desk:
         if fault is None or bend is not None:
             return plan
         plan.end = "finished" if _is_whole(fault) else "failed"
-        return _struck(plan, fault, key, endpoint.HOUSE)
+        return _struck(plan, fault, key, endpoint.PROFILE)
 
     def _waits(self, request: SimulatedRequest) -> tuple[float, float | None]:
         """Return the time to the first token, and from there to the last where a model says it."""
@@ -366,19 +317,25 @@ class Desk:
         price = price_of(self.behaviour.prices, row.model)
         return price.of(row.prompt_tokens, completion_tokens)
 
+    # ---------------------------------------------------------- before a reply leaves
+
+    def holds_back(self, plan: Plan) -> bool:
+        """Whether a reply waits for `passage` before it leaves; here none does."""
+        return False
+
+    async def passage(self, plan: Plan) -> None:
+        """Wait until a reply that is held back may leave."""
+
     # --------------------------------------------------------------- other pages
 
     def is_accepted(self, headers: Headers) -> bool:
         """Whether a request bears a key that is good here."""
         return self._is_accepted(_key_of(headers))
 
-    def page(self, status: int, body: bytes) -> Plan:
-        """Return a plan for what asks for no completion."""
-        return Plan(status=status, body=body, end="finished" if status == 200 else "failed")
-
-    def lost(self, plan: Plan) -> Plan:
-        """Let the connection break before a reply leaves."""
-        plan.fault = Break(name="lost reply", at="before")
+    def answer_in_batch(self, path: str, headers: Headers, raw: bytes) -> Plan:
+        """Answer one request of a batch, at a batch's price."""
+        plan = self.receive("POST", path, headers, raw)
+        self.close(plan, price_factor=PRICE_FACTOR)
         return plan
 
     def _is_accepted(self, key: str) -> bool:
@@ -391,8 +348,8 @@ class Desk:
         path, _, query = path.partition("?")
         if path == LEDGER_PATH:
             return self._ledger_page(method, query)
-        _, found, name = path.partition("/models")
-        if not found or method != "GET":
+        _, separator, name = path.partition("/models")
+        if not separator or method != "GET":
             return _error((404, error_bodies.error_reply(404)[0]))
         if not self._is_accepted(_key_of(headers)):
             return _error(OPENAI.wrong_key())
@@ -403,7 +360,7 @@ class Desk:
             if known is not None and name not in known:
                 return _error(OPENAI.unknown_model(name))
             return Plan(status=200, body=orjson.dumps(_model_card(name)))
-        cards = [_model_card(one) for one in (DEFAULT_MODELS if known is None else known)]
+        cards = [_model_card(each) for each in (DEFAULT_MODELS if known is None else known)]
         return Plan(status=200, body=orjson.dumps({"object": "list", "data": cards}))
 
     def _ledger_page(self, method: str, query: str) -> Plan:
@@ -432,21 +389,21 @@ def _is_whole(fault: Fault) -> bool:
     return isinstance(fault, Drip) or (isinstance(fault, Garble) and fault.how == "awkward stream")
 
 
-def _struck(plan: Plan, fault: Fault, key: str, house: House) -> Plan:
+def _struck(plan: Plan, fault: Fault, key: str, profile: ProviderProfile) -> Plan:
     """Let a fault befall a plan: another reply at once, anything else when it is played."""
     if not isinstance(fault, Instead | EchoKey):
         plan.fault = fault
         return plan
     plan.stream = None
     if isinstance(fault, Instead):
-        fault = house.worded(fault)
+        fault = profile.worded(fault)
         plan.status = fault.status
         plan.body = fault.body
         plan.content_type = fault.content_type
         plan.headers.update(fault.headers)
         return plan
     plan.status = fault.status
-    plan.body = house.echo_of(key)
+    plan.body = profile.echo_of(key)
     plan.content_type = JSON
     return plan
 
