@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -74,7 +75,7 @@ class CSVTable:
         delimiter: One character; None: found by looking.
 
     Raises:
-        UnreadableFile: If it is empty, or not of that encoding.
+        UnreadableFile: If it is empty, not of that encoding, or a quote in it is never closed.
         ConfigurationError: If there is no such encoding or delimiter.
     """
 
@@ -101,6 +102,8 @@ class CSVTable:
             first = file.readline()
             end = first[len(first.rstrip("\r\n")) :][:2] or "\n"
         self.form = CSVForm(self.form.delimiter, found, end)
+        with self._open() as file:
+            _check_quotes(file, path.name, self.form.delimiter)
         header = next(self._records(), None)
         if header is None or not header[0]:
             raise UnreadableFile(f"{path} is empty: a table begins with the names of its columns.")
@@ -264,6 +267,50 @@ def _delimiter(file: IO[str], usual: str, given: str | None) -> str:
         return usual
     best = max(scores, key=lambda one: scores[one])
     return best if scores[best] >= 0.8 else usual
+
+
+_UP_TO_CLOSING = re.compile(r'[^"]*+(?:""[^"]*+)*+"(?!")')
+"""The rest of a quoted cell; two quotes are one of its text."""
+
+
+def _check_quotes(file: IO[str], name: str, delimiter: str) -> None:
+    """Refuse a file with a quote that is not closed: rows behind it would be taken for its cell.
+
+    A cell of several lines ends with a quote that a delimiter or a line's end follows. Where
+    anything else follows, that quote opened a cell of a later row.
+
+    Raises:
+        UnreadableFile: If there is one; the message names the line where it was opened.
+    """
+    opening = re.compile(f'(?:^|{re.escape(delimiter)})"')
+    opened = 0
+    for number, line in enumerate(file, start=1):
+        if '"' not in line:
+            continue
+        place = 0
+        while True:
+            if not opened:
+                start = opening.search(line, place)
+                if start is None:
+                    break
+                opened, place = number, start.end()
+            end = _UP_TO_CLOSING.match(line, place)
+            if end is None:
+                break
+            place = end.end()
+            if opened != number and line[place : place + 1] not in ("", "\r", "\n", delimiter):
+                raise _unclosed(name, opened, f"line {number}, where the next quote is")
+            opened = 0
+    if opened:
+        raise _unclosed(name, opened, "the end of the file")
+
+
+def _unclosed(name: str, line: int, end: str) -> UnreadableFile:
+    return UnreadableFile(
+        f"A quote opened in line {line} of {name} is not closed: all rows from there to {end} "
+        "would be one cell. Close it, or write a quote that belongs to the text twice within a "
+        "quoted cell. Nothing was sent."
+    )
 
 
 class CSVSink:

@@ -19,7 +19,7 @@ from llmnb.frames.tables import Writer, open_table
 from llmnb.frames.template import cell_text
 from llmnb.testing import SimulatedProvider
 
-FORMATS = (".csv", ".jsonl", ".parquet", ".xlsx")
+FORMATS = (".csv", ".jsonl", ".parquet", ".arrow", ".xlsx")
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 NUMBERS = st.integers(-(2**80), 2**80) | st.floats(allow_nan=False, allow_infinity=False)
@@ -124,14 +124,14 @@ def test_lines_of_json_go_into_every_format(sim, rows):
     all_ways(rows, [".jsonl"], FORMATS)
 
 
-@seeded(6)
+@seeded(3)
 @given(ROWS)
 def test_other_formats_go_into_every_format(sim, rows):
     """
-    CSV and Excel files likewise.
+    CSV, Parquet, Arrow and Excel files likewise.
     """
     pytest.importorskip("openpyxl")
-    all_ways(rows, [".csv", ".xlsx"], FORMATS)
+    all_ways(rows, [one for one in FORMATS if one != ".jsonl"], FORMATS)
 
 
 @pytest.mark.slow
@@ -142,7 +142,7 @@ def test_every_format_goes_into_every_format_many_times(sim, rows):
     The same with many tables.
     """
     pytest.importorskip("openpyxl")
-    all_ways(rows, [".jsonl", ".csv", ".xlsx"], FORMATS)
+    all_ways(rows, FORMATS, FORMATS)
 
 
 PLAIN = st.lists(st.tuples(TEXTS, TEXTS, st.integers(-(2**60), 2**60)), min_size=1, max_size=6)
