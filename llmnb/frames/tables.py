@@ -246,7 +246,7 @@ class Writer:
 
     def _made(self, columns: list[str], source: Table | None) -> _Sink:
         if self._kind in ARROW_FORMATS:
-            schema = None if source is None else schema_of(source, columns)
+            schema = None if source is None else schema_of(source, columns, self._kind)
             return ArrowSink(self._draft, columns, self._kind, schema)
         if self._kind in EXCEL_FORMATS:
             return ExcelSink(self._draft, columns)

@@ -107,11 +107,19 @@ def all_ways(rows, sources, targets):
     for source in sources:
         for target in targets:
             with tempfile.TemporaryDirectory() as folder:
-                table = Path(folder) / f"table{source}"
-                with Writer(table, list(rows[0])) as writer:
-                    for row in rows:
-                        writer.write(row)
+                table = written(Path(folder), rows, source)
                 goes_through(table, len(rows), target)
+
+
+def written(folder, rows, suffix):
+    lines, table = folder / "lines.jsonl", folder / f"table{suffix}"
+    with Writer(lines, list(rows[0])) as writer:
+        for row in rows:
+            writer.write(row)
+    with Writer(table, list(rows[0]), source=open_table(lines)) as writer:
+        for row in open_table(lines).rows():
+            writer.write(row)
+    return table
 
 
 @seeded(6)
