@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import decimal
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import IO, Any
 
 from llmnb.errors import ConfigurationError, UnreadableFile
 from llmnb.frames.template import cell_text
+from llmnb.store.spreadsheets import inert
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
@@ -321,13 +323,24 @@ class CSVSink:
         columns: Names, in order.
         form: How they are written.
         source: The table whose rows are written, where their text can be kept.
+        guards_rows: Whether a row's own text may not become a formula in a spreadsheet.
+        guards_added: Whether text that is added to a row may not.
     """
 
     def __init__(
-        self, path: Path, columns: Sequence[str], form: CSVForm, source: CSVTable | None = None
+        self,
+        path: Path,
+        columns: Sequence[str],
+        form: CSVForm,
+        source: CSVTable | None = None,
+        *,
+        guards_rows: bool,
+        guards_added: bool,
     ) -> None:
         self._columns = list(columns)
         self._form = form
+        self._row_cell = _guarded if guards_rows else _cell
+        self._added_cell = _guarded if guards_added else _cell
         errors = "strict" if form.encoding.startswith("utf-16") else "surrogateescape"
         self._file: io.TextIOWrapper = path.open(
             "w", encoding=form.encoding, errors=errors, newline=""
@@ -342,18 +355,23 @@ class CSVSink:
             self._kept = len(source.columns)
             self._put(source.header, self._columns[self._kept :])
         else:
-            self._put("", self._columns)
+            self._put("", [self._row_cell(name) for name in self._columns])
 
     def write(self, row: Mapping[str, Any], added: Mapping[str, Any]) -> None:
         """Add a row, with cells that replace its own or stand behind them."""
         is_kept = self._kept and isinstance(row, Record) and row.missing >= 0
         if is_kept and added.keys().isdisjoint(self._columns[: self._kept]):
             assert isinstance(row, Record)
-            behind = [_cell(added.get(name)) for name in self._columns[self._kept :]]
+            behind = [self._added_cell(added.get(name)) for name in self._columns[self._kept :]]
             self._put(row.written + self._form.delimiter * row.missing, behind)
             return
-        filled = {**row, **added}
-        self._put("", [_cell(filled.get(name)) for name in self._columns])
+        self._put(
+            "",
+            [
+                self._added_cell(added[name]) if name in added else self._row_cell(row.get(name))
+                for name in self._columns
+            ],
+        )
 
     def _put(self, before: str, cells: Sequence[str]) -> None:
         # With this end it quotes every cell that holds a part of it.
@@ -388,3 +406,9 @@ def _encodable(text: str, encoding: str) -> str:
 
 def _cell(value: Any) -> str:
     return value if isinstance(value, str) else (cell_text(value) or "")
+
+
+def _guarded(value: Any) -> str:
+    """Return a cell that no spreadsheet takes for a formula; numbers stay numbers."""
+    text = _cell(value)
+    return text if isinstance(value, (int, float, decimal.Decimal)) else str(inert(text))
