@@ -65,9 +65,9 @@ class Results:
         """
         if self.path.suffix.lower() in _SPREADSHEETS:
             raise ConfigurationError(
-                f"The results are JSON Lines, and {self.path.name} is named like a spreadsheet's file, "
-                "which would take parts of the answers for formulas: name a .jsonl file. "
-                "Nothing was sent."
+                f"The results are JSON Lines, and {self.path.name} is named like a file of a "
+                "spreadsheet, which would take parts of the answers for formulas: name a .jsonl "
+                "file. Nothing was sent."
             )
         for path in (self.path, self.part):
             if path.exists() and path.samefile(source):
