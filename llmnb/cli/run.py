@@ -24,7 +24,7 @@ from llmnb.engine.run import Run
 from llmnb.errors import AddressInFile, ConfigurationError, UnreadableFile
 from llmnb.frames import placing
 from llmnb.frames.csv_tables import CSVTable
-from llmnb.frames.excel_tables import EXCEL_FORMATS, LONGEST_TEXT, refuse_unfit
+from llmnb.frames.excel_tables import EXCEL_FORMATS, LONGEST_TEXT, ExcelTable, refuse_unfit
 from llmnb.frames.tables import Row, Writer, format_of, taken
 from llmnb.generation.rows import line, refused_addresses
 from llmnb.models.start import start
@@ -169,9 +169,11 @@ def _columns(
         isinstance(table, CSVTable) and table.kind == kind and not {*added} & {*columns}
     )
     if len(set(columns)) < len(columns) and not (by_groups or is_kept_as_text):
+        keeps = not isinstance(table, ExcelTable) and kind != format_of(options.input)
+        hint = f"write a {options.input.suffix} file, or " if keeps else ""
         raise ConfigurationError(
             f"{options.input.name} has several columns of one name, which {out.name} would not "
-            f"keep apart: write a {options.input.suffix} file, or rename them. Nothing was sent."
+            f"keep apart: {hint}rename them. Nothing was sent."
         )
     columns += [name for name in added if name not in columns]
     if kind in EXCEL_FORMATS:

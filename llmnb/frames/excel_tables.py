@@ -31,6 +31,17 @@ _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|\r|_(?=x[0-9A-Fa-f]{4}_)
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
+class LongRow(dict[str, Any]):
+    """A row with cells behind the last column that has a name."""
+
+    def __init__(self, row: Mapping[str, Any], where: str, rest: Sequence[str]) -> None:
+        super().__init__(row)
+        self.error = UnreadableFile(
+            f"Row not asked: {where} has cells behind the last column that has a name; left over: "
+            f"{', '.join(rest)[:200]}. Name their columns in the first row, or empty them."
+        )
+
+
 class ExcelTable:
     """The first sheet of an Excel file; formulas are what they came to when it was saved.
 
@@ -52,6 +63,8 @@ class ExcelTable:
             names.pop()
         if not names:
             raise UnreadableFile(f"{path} is empty: a table begins with the names of its columns.")
+        if names.count("") > 1:  # blank columns between others; several of one name are none
+            names = [name or f"Unnamed: {place}" for place, name in enumerate(names)]
         self.columns: Sequence[str] = names
 
     @property
@@ -60,13 +73,15 @@ class ExcelTable:
         return self.columns
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows from the first."""
+        """Yield the rows from the first; one with cells that no column names says so."""
         rows = self._rows()
         next(rows, None)
         width = len(self.columns)
-        for cells in rows:
+        for number, cells in enumerate(rows, start=2):
             whole = [*cells[:width], *[None] * (width - len(cells))]
-            yield dict(zip(self.columns, map(_read, whole), strict=True))
+            row = dict(zip(self.columns, map(_read, whole), strict=True))
+            rest = [repr(cell) for cell in cells[width:] if cell is not None]
+            yield LongRow(row, f"row {number} of {self._path.name}", rest) if rest else row
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
         openpyxl = _openpyxl()

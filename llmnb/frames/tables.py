@@ -20,7 +20,7 @@ from llmnb.adapters import files
 from llmnb.errors import ConfigurationError, UnreadableFile
 from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowSink, ArrowTable, BadRow, Group, schema_of
 from llmnb.frames.csv_tables import DELIMITERS, CSVForm, CSVSink, CSVTable, Record
-from llmnb.frames.excel_tables import EXCEL_FORMATS, ExcelSink, ExcelTable
+from llmnb.frames.excel_tables import EXCEL_FORMATS, ExcelSink, ExcelTable, LongRow
 from llmnb.generation.lines import Line, RequestLines
 from llmnb.wire.json_text import json_text
 
@@ -118,7 +118,7 @@ class Broken(dict[str, Any]):
         self.error = error
 
 
-_MAY_BE_BAD = (Record, Broken, BadRow)
+_MAY_BE_BAD = (Record, Broken, BadRow, LongRow)
 
 
 class JSONLTable:

@@ -142,3 +142,40 @@ def test_two_columns_of_one_name_never_become_one(sim, tmp_path, capsys, name):
 
     assert "several columns of one name" in capsys.readouterr().err
     assert sim() == 0
+
+
+def test_cells_that_no_column_names_fail_their_row_alone(sim, tmp_path, capsys):
+    """
+    It keeps its place, and the error has what was left over; such cells were dropped in silence.
+    """
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for cells in [["text", "n"], ["a", 1], ["b", 2, None, "stray"], ["c", 3, None]]:
+        book.active.append(cells)
+    table = tmp_path / "t.xlsx"
+    book.save(table)
+
+    assert run(table, tmp_path / "out.jsonl") == 1
+
+    rows = list(open_table(tmp_path / "out.jsonl").rows())
+    assert [row["response"] for row in rows] == ["said", None, "said"]
+    assert "row 3 of t.xlsx" in rows[1]["response_error"]
+    assert "stray" in rows[1]["response_error"]
+    assert "1 row could not be read" in capsys.readouterr().err
+
+
+def test_columns_without_a_name_are_told_apart_in_excel_files(sim, tmp_path):
+    """
+    As pandas does; one took the other's place.
+    """
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for cells in [["text", None, None, "n"], ["a", 1, 2, 3]]:
+        book.active.append(cells)
+    table = tmp_path / "t.xlsx"
+    book.save(table)
+
+    assert run(table, tmp_path / "out.xlsx") == 0
+
+    (row,) = open_table(tmp_path / "out.xlsx").rows()
+    assert list(row.items())[:4] == [("text", "a"), ("Unnamed: 1", 1), ("Unnamed: 2", 2), ("n", 3)]
