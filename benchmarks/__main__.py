@@ -167,6 +167,7 @@ def main() -> int:
             "warm": lambda: warm(url, 100_000 // scale, rounds),
             "imports": lambda: imports(3 * rounds),
             "memory": lambda: tables.memory(url, 20_000 // scale),
+            "kept": lambda: tables.kept(100_000 // scale),
             "limits": lambda: limits.measure(scale),
             "announced": lambda: announced.measure(min(rounds, 3)),
             "failing": lambda: failing.measure(scale),

@@ -36,9 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one.set_defaults(do=_clear)
     one = actions.add_parser("undo", help="bring back what was cleared last")
     one.set_defaults(do=_undo)
-    one = actions.add_parser("export", help="write a project's answers to a JSONL file")
+    one = actions.add_parser("export", help="write a project's answers to a JSONL or CSV file")
     one.add_argument("project")
-    one.add_argument("file", type=Path)
+    one.add_argument("file", type=Path, help="JSONL, which can be imported again, or NAME.csv")
+    one.add_argument(
+        "--raw", action="store_true", help="write texts into CSV as they are, formulas included"
+    )
     one.set_defaults(do=_export)
     one = actions.add_parser("import", help="read an export, or a folder of dataformer's cache")
     one.add_argument("source", type=Path)
@@ -149,7 +152,10 @@ def _export(options: argparse.Namespace, root: Path) -> int:
     place = projects.find(options.project, root)
     if place is None:
         raise _no_such(options.project, root)
-    count = transfer.export_project(place, options.file)
+    if options.file.suffix.lower() == ".csv":
+        count = transfer.export_csv(place, options.file, lossless=options.raw)
+    else:
+        count = transfer.export_project(place, options.file)
     print(f"Wrote {count:,} answers to {options.file}.")
     return 0
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from llmnb.cli.asking import Questions
 from llmnb.engine.run import Run
-from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowTable, BadText, Group, cells_of
+from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowTable, BadText, Group, cells_of, takes
 from llmnb.frames.tables import Writer, format_of
 from llmnb.progress import TwoBars
 from llmnb.records import Outcome
@@ -23,8 +23,10 @@ from llmnb.records import Outcome
 
 def goes_by_groups(questions: Questions, out: Path) -> bool:
     """Whether a table goes from file to file without being taken apart into rows."""
-    is_arrow = isinstance(questions.table, ArrowTable) and format_of(out) in ARROW_FORMATS
-    return is_arrow and not questions.are_requests
+    table, kind = questions.table, format_of(out)
+    if not isinstance(table, ArrowTable) or kind not in ARROW_FORMATS or questions.are_requests:
+        return False
+    return all(takes(kind, one) for one in table.schema.types)
 
 
 @dataclass(slots=True, eq=False)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+from llmnb import settings
 from llmnb.cli import asking as options_of
 from llmnb.cli import text
 from llmnb.cli.groups import GroupJob, goes_by_groups
@@ -22,6 +23,8 @@ from llmnb.display.escape import visible
 from llmnb.engine.run import Run
 from llmnb.errors import AddressInFile, ConfigurationError, UnreadableFile
 from llmnb.frames import placing
+from llmnb.frames.csv_tables import CSVTable
+from llmnb.frames.excel_tables import EXCEL_FORMATS, LONGEST_TEXT, ExcelTable, refuse_unfit
 from llmnb.frames.tables import Row, Writer, format_of, taken
 from llmnb.generation.rows import line, refused_addresses
 from llmnb.progress import Bars, TwoBars
@@ -55,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume", action="store_true", help="go on where a run ended; always so, and said here"
     )
     parser.add_argument(
-        "--raw", action="store_true", help="write answers as they are, formulas included"
+        "--raw", action="store_true", help="write texts into CSV as they are, formulas included"
     )
     parser.add_argument(
         "--good-finish",
@@ -73,38 +76,35 @@ def act(options: argparse.Namespace) -> int:
     out = options.out or options.input.with_suffix(f".answers{options.input.suffix}")
     format_of(out)
     by_groups = goes_by_groups(questions, out)
-    columns = _columns(questions, options, out)
+    columns = _columns(questions, options, out, by_groups)
     job = (GroupJob if by_groups else _Job)(questions, options.into)
     options_of.announce(options.model, options.url)
-    run = start(
-        job.requests(),
-        options_of.asking(options),
-        project_name=options.project,
-        use_cache=not options.no_cache,
-        max_requests_per_minute=options.rpm,
-        max_tokens_per_minute=options.tpm,
-        max_concurrent_requests=options.concurrency,
-        burst=options.burst,
-        max_attempts=options.max_attempts,
-        max_wait=options.max_wait,
-        good_finish=options.good_finish,
-        streams=True,
-    )
-    guarded = () if options.raw else (options.into, f"{options.into}_error")
     interrupted = False
     shown: Bars = False if options.quiet else "auto"
-    source = questions.table
-    with (
-        Writer(out, columns, guarded=guarded, source=source) as writer,
-        TwoBars(run, shown) as bars,
-    ):
-        try:
-            job.write(run, writer, bars)
-        except KeyboardInterrupt:
-            interrupted = True
-            run.stop()
-            writer.keep()
-            job.write(run, writer, bars)
+    # What cannot be written is told before anything is sent.
+    with Writer(out, columns, source=questions.table, is_lossless=options.raw) as writer:
+        run = start(
+            job.requests(),
+            options_of.asking(options),
+            project_name=options.project,
+            use_cache=not options.no_cache,
+            max_requests_per_minute=options.rpm,
+            max_tokens_per_minute=options.tpm,
+            max_concurrent_requests=options.concurrency,
+            burst=options.burst,
+            max_attempts=options.max_attempts,
+            max_wait=options.max_wait,
+            good_finish=options.good_finish,
+            streams=True,
+        )
+        with TwoBars(run, shown) as bars:
+            try:
+                job.write(run, writer, bars)
+            except KeyboardInterrupt:
+                interrupted = True
+                run.stop()
+                writer.keep()
+                job.write(run, writer, bars)
     status = run.status()
     if not options.quiet:
         print(text.receipt(status, job.examples))
@@ -126,14 +126,28 @@ def act(options: argparse.Namespace) -> int:
         )
     if run.error is not None:
         print(f"llmnb: {run.error}", file=sys.stderr)
-    return 1 if status.counts.num_tasks_failed else 0
+    if writer.cut:
+        print(_cut_words(writer.cut, out, options), file=sys.stderr)
+    return 1 if status.counts.num_tasks_failed or writer.cut else 0
 
 
-def _columns(questions: options_of.Questions, options: argparse.Namespace, out: Path) -> list[str]:
+def _cut_words(count: int, out: Path, options: argparse.Namespace) -> str:
+    cells = "1 cell was" if count == 1 else f"{count:,} cells were"
+    return (
+        f"{cells} longer than the {LONGEST_TEXT:,} characters of a cell of Excel's and "
+        f"{'is' if count == 1 else 'are'} written to {out.name} in part. The whole answers are in "
+        f"the project {visible(options.project or settings.project_name())!r}: the same command "
+        "with --out and a CSV, JSONL or Parquet file writes them, and sends nothing."
+    )
+
+
+def _columns(
+    questions: options_of.Questions, options: argparse.Namespace, out: Path, by_groups: bool
+) -> list[str]:
     """Return the columns that are written.
 
     Raises:
-        ConfigurationError: If requests are to be written where they cannot be.
+        ConfigurationError: If the rows cannot be written there as they are.
         InputError: If a column that came with the table would be replaced; nothing was sent.
     """
     kind, table = format_of(out), questions.table
@@ -151,12 +165,20 @@ def _columns(questions: options_of.Questions, options: argparse.Namespace, out: 
         placing.refuse(taken(table, added), lambda: call, "--into")
     is_flat = kind in (".jsonl", ".ndjson")
     columns = [*(table.columns if is_flat else table.all_columns)]
-    if is_flat and len(set(columns)) < len(columns):
+    is_kept_as_text = (
+        isinstance(table, CSVTable) and table.kind == kind and not {*added} & {*columns}
+    )
+    if len(set(columns)) < len(columns) and not (by_groups or is_kept_as_text):
+        keeps = not isinstance(table, ExcelTable) and kind != format_of(options.input)
+        hint = f"write a {options.input.suffix} file, or " if keeps else ""
         raise ConfigurationError(
-            f"{options.input.name} has several columns of one name, which JSON has not: write a "
-            "CSV file, or rename them. Nothing was sent."
+            f"{options.input.name} has several columns of one name, which {out.name} would not "
+            f"keep apart: {hint}rename them. Nothing was sent."
         )
-    return [*columns, *(name for name in added if name not in columns)]
+    columns += [name for name in added if name not in columns]
+    if kind in EXCEL_FORMATS:
+        refuse_unfit(questions.rows(), columns, out.name)
+    return columns
 
 
 class _Job:

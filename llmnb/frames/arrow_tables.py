@@ -140,14 +140,35 @@ def _cell(scalar: Any) -> Any:
         return BadText(bytes(raw))
 
 
-def schema_of(table: Any, columns: Sequence[str]) -> Any:
+def takes(kind: str, column_type: Any) -> bool:
+    """Whether a format has a type of Arrow's; Parquet has no object without a field, for one.
+
+    Args:
+        kind: ``".parquet"``, or one of Arrow's own.
+        column_type: The type, of pyarrow.
+    """
+    import pyarrow
+
+    if kind != ".parquet":
+        return True
+    try:
+        one = pyarrow.table({"one": pyarrow.nulls(1, column_type)})
+        _parquet().write_table(one, pyarrow.BufferOutputStream())
+    except pyarrow.ArrowException:
+        return False
+    return True
+
+
+def schema_of(table: Any, columns: Sequence[str], kind: str) -> Any:
     """Return the types in which a table's rows can be written, None where they are known.
 
-    A column whose values have no one type that gives them back as they are is text.
+    A column whose values have no one type that gives them back as they are is text, and so is
+    one of a type that the format does not have.
 
     Args:
         table: The table, which is read through where it has no types.
         columns: Names of the columns that are written, the answers' among them.
+        kind: ``".parquet"``, or one of Arrow's own.
     """
     _parquet()
     import pyarrow
@@ -159,6 +180,7 @@ def schema_of(table: Any, columns: Sequence[str]) -> Any:
         types = _types(table, list(own))
     else:
         types = {}
+    types = {name: found for name, found in types.items() if takes(kind, found)}
     return pyarrow.schema([(name, types.get(name) or pyarrow.string()) for name in columns])
 
 
@@ -195,8 +217,6 @@ def _type_of(cells: Sequence[Any]) -> Any:
         array = pyarrow.array(cells)
         back = array.to_pylist()
     except (pyarrow.ArrowException, ValueError, TypeError, OverflowError):
-        return None
-    if "struct<>" in str(array.type):  # Parquet has no object without a field
         return None
     if pyarrow.types.is_null(array.type) or json_text(back) != json_text(cells):
         return None

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import codecs
 import csv
+import decimal
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,6 +19,7 @@ from typing import IO, Any
 
 from llmnb.errors import ConfigurationError, UnreadableFile
 from llmnb.frames.template import cell_text
+from llmnb.store.spreadsheets import inert
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
@@ -74,7 +77,7 @@ class CSVTable:
         delimiter: One character; None: found by looking.
 
     Raises:
-        UnreadableFile: If it is empty, or not of that encoding.
+        UnreadableFile: If it is empty, not of that encoding, or a quote in it is never closed.
         ConfigurationError: If there is no such encoding or delimiter.
     """
 
@@ -101,6 +104,8 @@ class CSVTable:
             first = file.readline()
             end = first[len(first.rstrip("\r\n")) :][:2] or "\n"
         self.form = CSVForm(self.form.delimiter, found, end)
+        with self._open() as file:
+            _check_quotes(file, path.name, self.form.delimiter)
         header = next(self._records(), None)
         if header is None or not header[0]:
             raise UnreadableFile(f"{path} is empty: a table begins with the names of its columns.")
@@ -266,6 +271,50 @@ def _delimiter(file: IO[str], usual: str, given: str | None) -> str:
     return best if scores[best] >= 0.8 else usual
 
 
+_UP_TO_CLOSING = re.compile(r'[^"]*+(?:""[^"]*+)*+"(?!")')
+"""The rest of a quoted cell; two quotes are one of its text."""
+
+
+def _check_quotes(file: IO[str], name: str, delimiter: str) -> None:
+    """Refuse a file with a quote that is not closed: rows behind it would be taken for its cell.
+
+    A cell of several lines ends with a quote that a delimiter or a line's end follows. Where
+    anything else follows, that quote opened a cell of a later row.
+
+    Raises:
+        UnreadableFile: If there is one; the message names the line where it was opened.
+    """
+    opening = re.compile(f'(?:^|{re.escape(delimiter)})"')
+    opened = 0
+    for number, line in enumerate(file, start=1):
+        if '"' not in line:
+            continue
+        place = 0
+        while True:
+            if not opened:
+                start = opening.search(line, place)
+                if start is None:
+                    break
+                opened, place = number, start.end()
+            end = _UP_TO_CLOSING.match(line, place)
+            if end is None:
+                break
+            place = end.end()
+            if opened != number and line[place : place + 1] not in ("", "\r", "\n", delimiter):
+                raise _unclosed(name, opened, f"line {number}, where the next quote is")
+            opened = 0
+    if opened:
+        raise _unclosed(name, opened, "the end of the file")
+
+
+def _unclosed(name: str, line: int, end: str) -> UnreadableFile:
+    return UnreadableFile(
+        f"A quote opened in line {line} of {name} is not closed: all rows from there to {end} "
+        "would be one cell. Close it, or write a quote that belongs to the text twice within a "
+        "quoted cell. Nothing was sent."
+    )
+
+
 class CSVSink:
     """Writes rows of cells.
 
@@ -274,13 +323,24 @@ class CSVSink:
         columns: Names, in order.
         form: How they are written.
         source: The table whose rows are written, where their text can be kept.
+        guards_rows: Whether a row's own text may not become a formula in a spreadsheet.
+        guards_added: Whether text that is added to a row may not.
     """
 
     def __init__(
-        self, path: Path, columns: Sequence[str], form: CSVForm, source: CSVTable | None = None
+        self,
+        path: Path,
+        columns: Sequence[str],
+        form: CSVForm,
+        source: CSVTable | None = None,
+        *,
+        guards_rows: bool,
+        guards_added: bool,
     ) -> None:
         self._columns = list(columns)
         self._form = form
+        self._row_cell = _guarded if guards_rows else _cell
+        self._added_cell = _guarded if guards_added else _cell
         errors = "strict" if form.encoding.startswith("utf-16") else "surrogateescape"
         self._file: io.TextIOWrapper = path.open(
             "w", encoding=form.encoding, errors=errors, newline=""
@@ -295,18 +355,23 @@ class CSVSink:
             self._kept = len(source.columns)
             self._put(source.header, self._columns[self._kept :])
         else:
-            self._put("", self._columns)
+            self._put("", [self._row_cell(name) for name in self._columns])
 
     def write(self, row: Mapping[str, Any], added: Mapping[str, Any]) -> None:
         """Add a row, with cells that replace its own or stand behind them."""
         is_kept = self._kept and isinstance(row, Record) and row.missing >= 0
         if is_kept and added.keys().isdisjoint(self._columns[: self._kept]):
             assert isinstance(row, Record)
-            behind = [_cell(added.get(name)) for name in self._columns[self._kept :]]
+            behind = [self._added_cell(added.get(name)) for name in self._columns[self._kept :]]
             self._put(row.written + self._form.delimiter * row.missing, behind)
             return
-        filled = {**row, **added}
-        self._put("", [_cell(filled.get(name)) for name in self._columns])
+        self._put(
+            "",
+            [
+                self._added_cell(added[name]) if name in added else self._row_cell(row.get(name))
+                for name in self._columns
+            ],
+        )
 
     def _put(self, before: str, cells: Sequence[str]) -> None:
         # With this end it quotes every cell that holds a part of it.
@@ -341,3 +406,9 @@ def _encodable(text: str, encoding: str) -> str:
 
 def _cell(value: Any) -> str:
     return value if isinstance(value, str) else (cell_text(value) or "")
+
+
+def _guarded(value: Any) -> str:
+    """Return a cell that no spreadsheet takes for a formula; numbers stay numbers."""
+    text = _cell(value)
+    return text if isinstance(value, (int, float, decimal.Decimal)) else str(inert(text))

@@ -5,24 +5,42 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from llmnb.display.texts import mended
-from llmnb.errors import MissingExtra, UnreadableFile
+from llmnb.errors import ConfigurationError, MissingExtra, UnreadableFile
 from llmnb.frames.template import cell_text, is_missing
+from llmnb.store.spreadsheets import is_formula
 
 EXCEL_FORMATS = (".xlsx",)
 
 LONGEST_TEXT = 32_767
-"""Characters that a cell of Excel's takes."""
+"""Characters that a cell of Excel's takes; an emoji is two, an escaped one seven."""
+
+MOST_ROWS = 1_048_576
+"""Rows that a sheet has, the columns' names among them."""
+
+MOST_COLUMNS = 16_384
 
 _DIGITS = 15
 """Digits that a number of Excel's has."""
 
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|\r|_(?=x[0-9A-Fa-f]{4}_)")
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
+
+
+class LongRow(dict[str, Any]):
+    """A row with cells behind the last column that has a name."""
+
+    def __init__(self, row: Mapping[str, Any], where: str, rest: Sequence[str]) -> None:
+        super().__init__(row)
+        self.error = UnreadableFile(
+            f"Row not asked: {where} has cells behind the last column that has a name; left over: "
+            f"{', '.join(rest)[:200]}. Name their columns in the first row, or empty them."
+        )
 
 
 class ExcelTable:
@@ -46,6 +64,8 @@ class ExcelTable:
             names.pop()
         if not names:
             raise UnreadableFile(f"{path} is empty: a table begins with the names of its columns.")
+        if names.count("") > 1:  # blank columns between others; several of one name are none
+            names = [name or f"Unnamed: {place}" for place, name in enumerate(names)]
         self.columns: Sequence[str] = names
 
     @property
@@ -54,13 +74,15 @@ class ExcelTable:
         return self.columns
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows from the first."""
+        """Yield the rows from the first; one with cells that no column names says so."""
         rows = self._rows()
         next(rows, None)
         width = len(self.columns)
-        for cells in rows:
+        for number, cells in enumerate(rows, start=2):
             whole = [*cells[:width], *[None] * (width - len(cells))]
-            yield dict(zip(self.columns, map(_read, whole), strict=True))
+            row = dict(zip(self.columns, map(_read, whole), strict=True))
+            rest = [repr(cell) for cell in cells[width:] if cell is not None]
+            yield LongRow(row, f"row {number} of {self._path.name}", rest) if rest else row
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
         openpyxl = _openpyxl()
@@ -78,8 +100,42 @@ class ExcelTable:
             book.close()
 
 
+def refuse_unfit(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], name: str) -> None:
+    """Refuse a table that a sheet of Excel's cannot hold whole.
+
+    Args:
+        rows: The rows that are to be written.
+        columns: Names, the answers' among them.
+        name: What the file is to be called.
+
+    Raises:
+        ConfigurationError: If it has too many rows or columns, or a cell is too long.
+    """
+    if len(columns) > MOST_COLUMNS:
+        raise _unfit(name, f"{len(columns):,} columns, and a sheet has {MOST_COLUMNS:,}")
+    for column in columns:
+        if not _fits(_escaped(column)):
+            raise _unfit(name, f"a column's name of {len(column):,} characters", is_text=True)
+    for number, row in enumerate(rows, start=1):
+        if number >= MOST_ROWS:
+            raise _unfit(name, f"more than {MOST_ROWS - 1:,} rows, which a sheet has")
+        for column, cell in row.items():
+            plain = _plain(cell)
+            if isinstance(plain, str) and not _fits(_escaped(plain)):
+                where = f"row {number:,} has {len(plain):,} characters in column {column[:80]!r}"
+                raise _unfit(name, where, is_text=True)
+
+
+def _unfit(name: str, why: str, *, is_text: bool = False) -> ConfigurationError:
+    limit = f", and a cell takes {LONGEST_TEXT:,}" if is_text else ""
+    return ConfigurationError(
+        f"{name} cannot hold this table: {why}{limit}. CSV, JSONL and Parquet hold it: name such "
+        "a file with --out. Nothing was sent."
+    )
+
+
 class ExcelSink:
-    """Writes rows to the first sheet of a new Excel file.
+    """Writes rows to the first sheet of a new Excel file; every text is a text, never a formula.
 
     Args:
         path: The file, which exists already.
@@ -91,6 +147,9 @@ class ExcelSink:
         self._path, self._columns = path, list(columns)
         self._book = self._openpyxl.Workbook(write_only=True)
         self._sheet = self._book.create_sheet("Sheet1")
+        self.cut = 0
+        """Cells that were longer than a cell of Excel's takes, and are written in part."""
+
         self._sheet.append([self._cell(name) for name in self._columns])
 
     def write(self, row: Mapping[str, Any], added: Mapping[str, Any]) -> None:
@@ -104,15 +163,47 @@ class ExcelSink:
             return plain
         from openpyxl.cell import WriteOnlyCell
 
+        text = _escaped(plain)
+        if not _fits(text):
+            self.cut += 1
+            size = bisect_right(
+                range(len(plain)), False, key=lambda end: not _fits(_escaped(plain[:end]))
+            )
+            text = _escaped(plain[: size - 1])
         cell = WriteOnlyCell(self._sheet, value="")
-        text = _UNSAFE.sub(lambda found: f"_x{ord(found[0]):04X}_", plain)
-        cell.value = text[:LONGEST_TEXT]
+        cell.value = text
         cell.data_type = "s"  # never a formula, however it begins
+        # Excel's own mark for a text that a hand may not turn into a formula: no part of it.
+        cell.quotePrefix = is_formula(plain)
         return cell
 
     def close(self) -> None:
         """Write the file."""
         self._book.save(self._path)
+
+
+def _escaped(text: str) -> str:
+    """Return a text as Excel's files hold it: what XML cannot hold by its number."""
+    return _UNSAFE.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
+
+
+def _beginning(text: str) -> str:
+    """Return as much of a text, escaped, as a cell takes."""
+
+    def is_long(size: int) -> bool:
+        return not _fits(_escaped(text[:size]))
+
+    return _escaped(text[: bisect_right(range(len(text)), False, key=is_long) - 1])
+
+
+def _fits(text: str) -> bool:
+    """Whether an escaped text is short enough, counted in halves of 32 bits as Excel does."""
+    size = len(text)
+    if 2 * size <= LONGEST_TEXT:
+        return True
+    return size <= LONGEST_TEXT and (
+        text.isascii() or len(text.encode("utf-16-le")) <= 2 * LONGEST_TEXT
+    )
 
 
 def _read(cell: Any) -> Any:

@@ -20,9 +20,8 @@ from llmnb.adapters import files
 from llmnb.errors import ConfigurationError, UnreadableFile
 from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowSink, ArrowTable, BadRow, Group, schema_of
 from llmnb.frames.csv_tables import DELIMITERS, CSVForm, CSVSink, CSVTable, Record
-from llmnb.frames.excel_tables import EXCEL_FORMATS, ExcelSink, ExcelTable
+from llmnb.frames.excel_tables import EXCEL_FORMATS, ExcelSink, ExcelTable, LongRow
 from llmnb.generation.lines import Line, RequestLines
-from llmnb.store.spreadsheets import inert
 from llmnb.wire.json_text import json_text
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", *ARROW_FORMATS, *EXCEL_FORMATS)
@@ -119,7 +118,7 @@ class Broken(dict[str, Any]):
         self.error = error
 
 
-_MAY_BE_BAD = (Record, Broken, BadRow)
+_MAY_BE_BAD = (Record, Broken, BadRow, LongRow)
 
 
 class JSONLTable:
@@ -223,8 +222,9 @@ class Writer:
     Args:
         path: Where it is to stand.
         columns: Columns of the table, in order.
-        guarded: Columns whose text may not become a formula in a spreadsheet.
         source: The table whose rows are written: its line ends, marks and types are kept.
+        is_lossless: Whether text that a spreadsheet would take for a formula stays in CSV as it
+            is. Else it gets an apostrophe, unless it came in from a CSV or an Excel file.
     """
 
     def __init__(
@@ -232,11 +232,11 @@ class Writer:
         path: Path,
         columns: Sequence[str],
         *,
-        guarded: Sequence[str] = (),
         source: Table | None = None,
+        is_lossless: bool = False,
     ) -> None:
         self._path = path
-        self._guarded = frozenset(guarded) & frozenset(columns)
+        self._is_lossless = is_lossless
         self._kind = format_of(path)
         if not path.parent.is_dir():
             raise ConfigurationError(f"There is no folder {path.parent} to write {path.name} to.")
@@ -246,18 +246,27 @@ class Writer:
 
     def _made(self, columns: list[str], source: Table | None) -> _Sink:
         if self._kind in ARROW_FORMATS:
-            schema = None if source is None else schema_of(source, columns)
+            schema = None if source is None else schema_of(source, columns, self._kind)
             return ArrowSink(self._draft, columns, self._kind, schema)
         if self._kind in EXCEL_FORMATS:
             return ExcelSink(self._draft, columns)
         if self._kind in DELIMITERS:
             form = CSVForm(DELIMITERS[self._kind])
-            if isinstance(source, CSVTable):
-                form = source.form.out
-                if self._kind != source.kind:
+            known = source if isinstance(source, CSVTable) else None
+            if known is not None:
+                form = known.form.out
+                if self._kind != known.kind:
                     form = CSVForm(DELIMITERS[self._kind], form.encoding, form.line_end)
-                return CSVSink(self._draft, columns, form, source)
-            return CSVSink(self._draft, columns, form)
+            # A spreadsheet's own rows were in one before.
+            is_own = isinstance(source, (CSVTable, ExcelTable))
+            return CSVSink(
+                self._draft,
+                columns,
+                form,
+                known,
+                guards_rows=not self._is_lossless and not is_own,
+                guards_added=not self._is_lossless,
+            )
         return _JSONLSink(self._draft)
 
     def __enter__(self) -> Self:
@@ -265,17 +274,12 @@ class Writer:
 
     def write(self, row: Row, added: Mapping[str, Any] | None = None) -> None:
         """Add a row, with cells that replace its own or stand behind them."""
-        added = {} if added is None else added
-        if self._guarded and self._kind in DELIMITERS:
-            added = self._inert(added)
-            if not self._guarded.isdisjoint(row):
-                row = self._inert(row)
-        self._sink.write(row, added)
+        self._sink.write(row, {} if added is None else added)
 
-    def _inert(self, cells: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            name: inert(cell) if name in self._guarded else cell for name, cell in cells.items()
-        }
+    @property
+    def cut(self) -> int:
+        """Cells written in part, because the format takes no longer ones."""
+        return self._sink.cut if isinstance(self._sink, ExcelSink) else 0
 
     def write_line(self, line: bytes) -> None:
         """Add a line of JSON as it is."""

@@ -26,6 +26,8 @@ GATHER_SECONDS = 0.005
 
 _LOCK_SECONDS = 1.0
 
+_SPREADSHEETS = (".csv", ".tsv", ".xlsx", ".xls", ".ods")
+
 
 class Results:
     """Rows on their way into a file: ``NAME.part`` until all are there, then ``NAME``.
@@ -56,11 +58,17 @@ class Results:
         self._is_cut_short = False
 
     def spare(self, source: Path) -> None:
-        """Refuse to write over the requests, by whatever name they are called.
+        """Refuse to write over the requests, or to a file that a spreadsheet would open.
 
         Raises:
-            ConfigurationError: If the results would take their place.
+            ConfigurationError: If the results would take the requests' place, or are named so.
         """
+        if self.path.suffix.lower() in _SPREADSHEETS:
+            raise ConfigurationError(
+                f"The results are JSON Lines, and {self.path.name} is named like a file of a "
+                "spreadsheet, which would take parts of the answers for formulas: name a .jsonl "
+                "file. Nothing was sent."
+            )
         for path in (self.path, self.part):
             if path.exists() and path.samefile(source):
                 raise ConfigurationError(

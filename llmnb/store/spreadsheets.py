@@ -23,12 +23,21 @@ def inert(cell: Any) -> Any:
         >>> inert("=HYPERLINK(1)"), inert("\u00a0＝1+1"), inert("-5"), inert(-5), inert("fine")
         ("'=HYPERLINK(1)", "'\xa0＝1+1", '-5', -5, 'fine')
     """
-    if not isinstance(cell, str) or not cell or _NUMBER.fullmatch(cell):
-        return cell
-    if cell.startswith(_BREAKS):
-        return "'" + cell
-    first = next((sign for sign in cell if not _is_unseen(sign)), "")
-    return "'" + cell if first in _FORMULA else cell
+    return "'" + cell if isinstance(cell, str) and is_formula(cell) else cell
+
+
+def is_formula(text: str) -> bool:
+    r"""Whether a spreadsheet may take a text for a formula, or for several cells.
+
+    Example:
+        >>> is_formula(" =1+1"), is_formula("\tfine"), is_formula("-5"), is_formula("1+1")
+        (True, True, False, False)
+    """
+    if not text or _NUMBER.fullmatch(text):
+        return False
+    if text.startswith(_BREAKS):
+        return True
+    return next((sign for sign in text if not _is_unseen(sign)), "") in _FORMULA
 
 
 def _is_unseen(sign: str) -> bool:

@@ -70,6 +70,7 @@ def choose(
         >>> choose("openai/gpt-4o-mini").provider
         'openai'
     """
+    _need_a_text(model)
     if api_provider:
         row = provider(api_provider)
         if model and model.startswith(row.name + "/"):
@@ -86,6 +87,17 @@ def choose(
     if slash and not providers_with_model(model):
         provider(head)  # raises, with suggestions
     return Choice(provider=_only_provider(model), model=model)
+
+
+def _need_a_text(model: str | None) -> None:
+    """Refuse a name that cannot be written to an address or a file."""
+    try:
+        (model or "").encode()
+    except UnicodeEncodeError:
+        raise UnknownModel(
+            f"The model's name {model!r} holds half a character, which no provider can be sent. "
+            "Nothing was sent for it."
+        ) from None
 
 
 def _need_a_name(model: str) -> None:

@@ -75,7 +75,7 @@ def test_every_file_of_answers_is_guarded_alike(tmp_path, text):
     What is asked of a table on the command line, and what is exported from a project.
     """
     table, export = tmp_path / "table.csv", tmp_path / "export.csv"
-    with Writer(table, ["answer"], guarded=["answer"]) as rows:
+    with Writer(table, ["answer"]) as rows:
         rows.write({"answer": text})
     store = ProjectStore(layout.place_of(tmp_path, "p"))
     store.commit([chat(1, "question", text)])
