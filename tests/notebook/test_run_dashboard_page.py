@@ -100,7 +100,7 @@ CENSUS = """() => {
 TAGS = {
     *("div", "span", "p", "b", "i", "small", "button", "input", "label", "progress", "h3"),
     *("dl", "dt", "dd", "ul", "li", "table", "thead", "tbody", "tr", "th", "td"),
-    *("svg", "path", "polyline", "circle"),
+    *("svg", "path", "polyline", "circle", "code"),
 }
 
 
