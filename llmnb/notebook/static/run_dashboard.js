@@ -247,7 +247,7 @@ function makeHero() {
     legendTexts.forEach((text, place) => write(legend[place].lastChild, text));
     [pace, paceUnit, paceTokens].forEach((field, place) => write(field, hero.speed[place]));
     [spent, first, second].forEach((field, place) => write(field, hero.money[place]));
-    spent.classList.toggle("long", hero.money[0].length > 7 || !hero.money[0].includes("$"));
+    spent.classList.toggle("long", hero.money[0].length > 6 || !hero.money[0].includes("$"));
   };
   return { node, patch };
 }
