@@ -23,7 +23,14 @@ from llmnb.notebook.batch_card import ShownBatch
 from llmnb.notebook.card import card, view_of
 from llmnb.notebook.charts import charts
 from llmnb.notebook.strip import show_strip
-from llmnb.notebook.surface import TICK_SECONDS, Bundle, Place, Surface, watch
+from llmnb.notebook.surface import (
+    TICK_SECONDS,
+    Bundle,
+    Place,
+    Surface,
+    line_of_code,
+    watch,
+)
 
 CHART_SECONDS = 1.0
 """Charts are drawn anew no more often than this, and when the state changes."""
@@ -104,7 +111,7 @@ class RunDashboard(Surface):
             self._view, self._since, self._charts_at = view, now, -math.inf
         if now - self._charts_at >= CHART_SECONDS:
             self._charts, self._charts_at = charts(status), now
-        return card(
+        shown = card(
             status,
             now,
             total=self._total,
@@ -114,6 +121,7 @@ class RunDashboard(Surface):
             retries=frozenset(self.retries),
             drawn=self._charts,
         )
+        return {**shown, "code": line_of_code(run, "stop")}
 
     # --------------------------------------------------------------------- the page
 

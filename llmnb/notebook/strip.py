@@ -13,7 +13,7 @@ from llmnb.display.texts import counted, inside
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import FailureCause, StatusSnapshot
 from llmnb.notebook.card import CAUSES_SHOWN, cause_line
-from llmnb.notebook.surface import Bundle, Place, Surface, watch
+from llmnb.notebook.surface import Bundle, Place, Surface, line_of_code, watch
 from llmnb.notebook.tally import tally
 
 
@@ -45,7 +45,11 @@ class FailedStrip(Surface):
         """Show the failed rows of a run that is over."""
         self._run = run
         self._failed = tally(status).failed
-        self.snapshot = failed_card(status)
+        self._show(failed_card(status), run, "retry_failed")
+
+    def _show(self, card: dict[str, Any], run: AnyRun | None, call: str) -> None:
+        code = line_of_code(run, call) if run is not None else ""
+        self.snapshot = {**card, "code": code}
 
     def display(self, place: Place | None = None) -> None:
         """Show the strip here, or in the place that was kept for it."""
@@ -85,7 +89,7 @@ class FailedStrip(Surface):
 
     def _draw(self, status: StatusSnapshot) -> None:
         with self._lock:
-            self.snapshot = retrying_card(status)
+            self._show(retrying_card(status), self._retry, "stop")
 
     def _close(self, status: StatusSnapshot) -> None:
         """Say how the retry ended: rows without an answer stay on the strip."""
@@ -95,7 +99,7 @@ class FailedStrip(Surface):
         whole = status if self._run is None else self._run.status()
         if tally(whole).failed:
             with self._lock:
-                self.snapshot = failed_card(whole, again=True)
+                self._show(failed_card(whole, again=True), self._retry, "retry_failed")
             return
         if self._place is None:  # it stands in somebody else's output, and stays there
             with self._lock:
@@ -156,7 +160,8 @@ def retrying_card(status: StatusSnapshot) -> dict[str, Any]:
 
 def failed_text(shown: dict[str, Any]) -> str:
     """Return the strip as text; it names what the button does."""
-    return f"{shown['headline']} {shown['rest']}\nRetry the failed rows: run.retry_failed()"
+    ways = shown.get("code") or "run this cell again"
+    return f"{shown['headline']} {shown['rest']}\nRetry the failed rows: {ways}"
 
 
 def answered_card(rows: int, seconds: float, usd: float | None) -> dict[str, Any]:
@@ -191,7 +196,9 @@ def answered_bundle(rows: int, seconds: float, usd: float | None) -> Bundle:
 
 def _answered(rows: int, seconds: float, usd: float | None) -> tuple[str, str]:
     told = "The row that failed is" if rows == 1 else f"All {rows:,} rows that failed are"
-    rest = f"in {durations.span(seconds)} for {money.usd(usd)}: run.result() has them all."
+    rest = (
+        f"in {durations.span(seconds)} for {money.usd(usd)}: run the cell again, it has them all."
+    )
     return f"{told} answered now", rest
 
 

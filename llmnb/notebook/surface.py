@@ -10,8 +10,9 @@ from typing import Any, cast
 import anywidget
 import traitlets
 from IPython.display import DisplayHandle
+from ipywidgets import Layout
 
-from llmnb.engine.handle import AnyRun
+from llmnb.engine.handle import AnyRun, last_run
 from llmnb.engine.status import StatusSnapshot
 
 STATIC = Path(__file__).with_name("static")
@@ -25,18 +26,56 @@ Bundle = dict[str, Any]
 """What an output holds, by media type."""
 
 
+def line_of_code(run: AnyRun, call: str) -> str:
+    """Return a line that does in any cell what a run's button does; empty where there is none.
+
+    It has to work where nothing but ``%load_ext llmnb`` was run, so it names no variable.
+    """
+    return f"import llmnb; llmnb.last_run().{call}()" if last_run() is run else ""
+
+
 def static_text(*names: str) -> str:
     """Return files of ``static/``, one after the other."""
     return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
 
 
+_anchor: Layout | None = None
+"""A widget without a look that stays open for as long as the kernel lives."""
+
+
+def _drop_anchor() -> None:
+    """Open the anchor before the first widget, and again where somebody closed all widgets.
+
+    JupyterLab sends the messages of all widgets of a notebook to one subshell of the kernel, and
+    deletes that one when the last widget closes. A widget that opens at this moment keeps the
+    deleted subshell, and nothing that it sends ever arrives. So there is never a last widget.
+    """
+    global _anchor
+    if _anchor is None or _anchor.comm is None:
+        _anchor = Layout()
+
+
 class Surface(anywidget.AnyWidget):
-    """A widget whose whole state is one small dictionary of text and numbers."""
+    """A widget whose whole state is one small dictionary of text and numbers.
+
+    Whatever its page sends is answered at once, so that the page can tell a button that acts
+    from one that nobody hears.
+    """
 
     _esm: str = static_text("parts.js", "run_dashboard.js")
     _css: str = static_text("tokens.css", "run_dashboard.css")
     snapshot = traitlets.Dict().tag(sync=True)
     """What the page shows. Setting it sends one message, and none where nothing changed."""
+
+    def __init__(self, *, snapshot: dict[str, Any]) -> None:
+        _drop_anchor()
+        super().__init__(snapshot=snapshot)
+        self.on_msg(self._acknowledge)
+
+    def _acknowledge(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        """Tell the page that the kernel hears it, before anything is done."""
+        if isinstance(content, dict) and "do" in content:
+            self.send({"kind": "heard"})
 
     def bundle(self, text: str) -> Bundle:
         """Return what an output holds while the widget lives; `text` where none can show."""
@@ -52,6 +91,9 @@ class Surface(anywidget.AnyWidget):
         layout.close()
 
 
+_BLANK: Bundle = {"text/html": "", "text/plain": ""}
+
+
 class Place:
     """One output of a cell, which can be given something else to hold later.
 
@@ -61,10 +103,17 @@ class Place:
 
     def __init__(self, bundle: Bundle | None = None) -> None:
         self._handle = cast(Any, DisplayHandle)()
-        self._handle.display(bundle or {"text/html": "", "text/plain": ""}, raw=True)
+        self._holds_widget = bundle is not None and WIDGET_MIME in bundle
+        self._handle.display(bundle or _BLANK, raw=True)
 
     def put(self, bundle: Bundle) -> None:
         """Replace what it holds, from any thread and whichever cell runs."""
+        is_widget = WIDGET_MIME in bundle
+        if is_widget and self._holds_widget:
+            # JupyterLab would draw the new widget into the view of the old one, and hide both
+            # when the old one closes.
+            self._handle.update(_BLANK, raw=True)
+        self._holds_widget = is_widget
         self._handle.update(bundle, raw=True)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from card_page import CardPage
 from markup import PAYLOADS
+from playwright.sync_api import expect
 from snapshots import CAUSES, NOW, SHARES, counts, finished, snapshot, stopped
 
 from llmnb.engine.status import FailureCause, ModelShare, StatusTracker
@@ -100,7 +101,7 @@ CENSUS = """() => {
 TAGS = {
     *("div", "span", "p", "b", "i", "small", "button", "input", "label", "progress", "h3"),
     *("dl", "dt", "dd", "ul", "li", "table", "thead", "tbody", "tr", "th", "td"),
-    *("svg", "path", "polyline", "circle"),
+    *("svg", "path", "polyline", "circle", "code"),
 }
 
 
@@ -463,3 +464,41 @@ def test_counters_of_failures_are_only_red_when_there_are_some(open_card):
 
     page.take(card(snapshot(counts(num_tasks_failed=0)), NOW))
     assert failed.get_attribute("class") == "zero"
+
+
+# ------------------------------------------------------------------- a silent kernel
+
+LINE = "import llmnb; llmnb.last_run().retry_failed()"
+
+
+@pytest.mark.parametrize(
+    ("state", "name"),
+    [
+        (failed_card(finished()), "Retry these 9"),
+        (running(), "Pause"),
+    ],
+)
+def test_a_button_that_nobody_hears_gives_way_to_a_line_of_code(open_card, state, name):
+    """
+    It is dim until the kernel answers; after 3 s code stands in its place, till a late answer.
+    """
+    page = open_card({**state, "code": LINE}, frozen=True, answers=False)
+    button = page.page.get_by_role("button", name=name)
+    code = page.page.locator("code.line")
+    expect(button).to_have_attribute("aria-disabled", "true")
+    expect(code).to_be_hidden()
+    button.focus()
+
+    page.page.clock.run_for(3100)
+    expect(button).to_be_hidden()
+    expect(code).to_be_visible()
+    expect(code).to_have_text(LINE)
+    expect(code).to_be_focused()
+
+    page.hear()
+    expect(code).to_be_hidden()
+    expect(button).to_have_attribute("aria-disabled", "false")
+    button.click()
+    assert len(page.sent()) == 1
+    page.page.clock.run_for(3100)  # this time nobody hears the click
+    expect(code).to_be_visible()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 from asyncio import events
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,10 @@ from needs import find_chromium
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    ConsoleMessage,
     Page,
     ViewportSize,
+    WebError,
     expect,
     sync_playwright,
 )
@@ -53,11 +56,17 @@ class Chromium:
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[Browser]:
-        """Lend it; whatever was opened meanwhile is closed, but for the pages that are kept."""
+        """Lend it; whatever was opened meanwhile is closed, but for the pages that are kept.
+
+        Raises:
+            AssertionError: If a page met an error that nothing caught.
+        """
         events._set_running_loop(self._loop)
+        _uncaught.clear()
         try:
             try:
                 yield self._browser
+                assert not _uncaught, "\n".join(["errors in the browser's console:", *_uncaught])
             finally:
                 kept = [page.context for page in self._kept.values()]
                 for context in self._browser.contexts:
@@ -110,6 +119,30 @@ def chromium(home: Path) -> Iterator[Chromium]:
 
 
 def patient(context: BrowserContext) -> Page:
-    """Open a page that waits as long as a busy machine takes."""
+    """Open a page that waits as long as a busy machine takes, and whose errors fail the test."""
     context.set_default_timeout(WAIT)
+    context.on("weberror", _note_thrown)
+    context.on("console", _note)
     return context.new_page()
+
+
+_uncaught: list[str] = []
+"""What stood in the consoles of all pages since the browser was lent."""
+
+
+def _note_thrown(error: WebError) -> None:
+    if not _OF_OTHERS.search(error.error.message):
+        _uncaught.append(error.error.message)
+
+
+def _note(message: ConsoleMessage) -> None:
+    """Keep an error of a page's own; what the network refused, the tests ask the server about."""
+    if message.type == "error" and not _OF_OTHERS.search(message.text):
+        _uncaught.append(message.text)
+
+
+_OF_OTHERS = re.compile(
+    r"^Failed to load resource|WebSocket|net::ERR_"
+    # Notebook 7.5 begins with these two, whatever the notebook holds.
+    r"|reading 'schema'\)|^Command 'filebrowser:open-path' not registered"
+)

@@ -1,4 +1,4 @@
-"""A page with one widget of a run on it, in a real browser and without a kernel."""
+"""A page with one widget of a run on it, in a real browser, and a kernel that only hears."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ ADDRESS = "http://card.test/"
 HTML = """<!doctype html><html><head><meta charset="utf-8"><style>%(css)s</style></head>
 <body><div id="host"></div><script type="module">
 import widget from "/run_dashboard.js";
-const listeners = [];
+const listeners = {};
+const tell = (name, ...said) => { for (const heard of listeners[name] ?? []) heard(...said); };
 window.sent = [];
+window.answers = %(answers)s;
 window.alarms = 0;
 window.alert = () => { window.alarms += 1; };
 let state = %(state)s;
 const model = {
-  get: () => state, on: (name, heard) => listeners.push(heard), off: () => {},
-  send: (message) => window.sent.push(message),
+  get: () => state, on: (name, heard) => (listeners[name] ??= []).push(heard), off: () => {},
+  send: (message) => { window.sent.push(message); if (window.answers) window.hear(); },
 };
-window.take = (next) => { state = next; for (const heard of listeners) heard(); };
+window.hear = () => tell("msg:custom", { kind: "heard" });
+window.take = (next) => { state = next; tell("change:snapshot"); };
 window.end = await widget.render({ model, el: document.getElementById("host") });
 window.ready = true;
 </script></body></html>"""
@@ -34,14 +37,21 @@ class CardPage:
         page: A page of Playwright.
         state: The first snapshot.
         style: Style sheet of the host around the widget.
+        answers: Whether the kernel answers what is sent.
     """
 
-    def __init__(self, page: Any, state: dict[str, Any], *, style: str = "") -> None:
+    def __init__(
+        self, page: Any, state: dict[str, Any], *, style: str = "", answers: bool = True
+    ) -> None:
         self.page = page
         self.requests: list[str] = []
         self.errors: list[str] = []
         css = style + static_text("tokens.css", "run_dashboard.css")
-        self._html = HTML % {"css": css, "state": json.dumps(state).replace("<", "\\u003c")}
+        self._html = HTML % {
+            "css": css,
+            "state": json.dumps(state).replace("<", "\\u003c"),
+            "answers": json.dumps(answers),
+        }
         page.on("request", self._note_request)
         page.on("pageerror", self._note_error)
         page.route("**/*", self._answer)
@@ -73,6 +83,10 @@ class CardPage:
     def take(self, state: dict[str, Any]) -> None:
         """Deliver a snapshot."""
         self.page.evaluate("state => window.take(state)", state)
+
+    def hear(self) -> None:
+        """Answer, as the kernel does to whatever it hears."""
+        self.page.evaluate("() => window.hear()")
 
     def sent(self) -> list[dict[str, Any]]:
         """Return what the page has sent, and forget it."""

@@ -77,6 +77,7 @@ class WidgetPage:
         self.requests: list[str] = []
         self.errors: list[str] = []
         self._widgets: dict[str, Any] = {}
+        self._heard: set[str] = set()
         self._news: queue.Queue[tuple[str, str, Any]] = queue.Queue()
         page.set_content(HOST)
         page.on("request", lambda request: self.requests.append(request.url))
@@ -87,9 +88,10 @@ class WidgetPage:
     def _on_send(self, name: str, content: Any) -> None:
         widget = self._widgets[name]
         widget._handle_custom_msg(content, [])
+        self._heard.add(name)
 
     def show(self, widget: Any, *, name: str = "widget", width: int = 760) -> Any:
-        """Render a widget; returns where it stands."""
+        """Render a widget, and wait until it knows that it is heard; returns where it stands."""
         self._widgets[name] = widget
         widget.send = lambda content, buffers=None: self._news.put((name, "receive", content))
         widget.observe(
@@ -98,6 +100,8 @@ class WidgetPage:
         state = {"snapshot": widget.snapshot}
         given = {"id": name, "esm": text_of(widget, "_esm"), "css": text_of(widget, "_css")}
         self.page.evaluate(RENDER, {**given, "state": state, "width": width})
+        self.until(lambda: name in self._heard)
+        self._carry()
         return self.page.locator(f"#{name}")
 
     def until(self, is_so: Callable[[], Any], *, seconds: float = 100.0) -> None:

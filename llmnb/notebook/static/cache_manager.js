@@ -7,12 +7,14 @@
 
 const COLUMNS = [["answers", "answers", ""], ["size", "size", "opt3"], ["age", "age", "opt2 opt"], ["used", "last use", "opt2"], ["rate", "hit rate", "opt2"], ["saved", "saved", ""]];
 const SEARCH_PAUSE_MS = 250;
+const DEAF_CACHE = [`${DEAF_WORDS} In a cell, `, "%llm_cache", " opens this list anew and ", "%llm_cache list", " prints it."];
 
 // --------------------------------------------------------------------------- asking
 
 /** What is asked in the kernel, and who waits for the answer. */
-function makeAsker(model, onBusy) {
+function makeAsker(model, onBusy, onTurn) {
   const page = uniqueId();
+  const link = makeLink(model, onTurn);
   let count = 0;
   const waiting = new Map();
   const settle = (turn) => {
@@ -27,7 +29,7 @@ function makeAsker(model, onBusy) {
     // Nobody has asked for a look; so nobody waits for it.
     const timer = wish.do === "look" ? 0 : setTimeout(() => onBusy(true), BUSY_AFTER_MS);
     waiting.set(turn, { wish, answers, timer });
-    model.send({ ...wish, turn });
+    link.send({ ...wish, turn });
   };
   const onMessage = (message) => {
     const one = waiting.get(message?.turn);
@@ -38,7 +40,9 @@ function makeAsker(model, onBusy) {
   model.on("msg:custom", onMessage);
   return {
     ask,
+    link,
     end() {
+      link.end();
       model.off("msg:custom", onMessage);
       for (const turn of [...waiting.keys()]) settle(turn);
     },
@@ -413,17 +417,18 @@ function makeFoot(onUndo, onClose) {
   let gone = [];
   let told = null; // { parts, isBad }: what happened last, until something else does
   let isBusy = false;
+  let isDeaf = false;
   let state = null;
   const patch = () => {
     const foot = state?.foot ?? null;
-    const parts = isBusy ? [BUSY_WORDS] : told?.parts ?? foot?.parts ?? null;
+    const parts = isDeaf ? DEAF_CACHE : isBusy ? [BUSY_WORDS] : told?.parts ?? foot?.parts ?? null;
     gone = foot?.gone ?? [];
     show(node, parts !== null);
     if (parts === null) return;
-    glyph.draw(isBusy ? "clock" : told?.isBad ? "alert" : "check");
-    node.classList.toggle("bad", Boolean(told?.isBad) && !isBusy);
-    writeParts(text, parts);
-    for (const button of [undo, close]) show(button, gone.length > 0);
+    glyph.draw(isDeaf ? "alert" : isBusy ? "clock" : told?.isBad ? "alert" : "check");
+    node.classList.toggle("bad", Boolean(told?.isBad) && !isBusy && !isDeaf);
+    writeParts(text, parts, isDeaf ? "code" : "b");
+    for (const button of [undo, close]) show(button, gone.length > 0 && !isDeaf);
     write(undo, foot?.undo ?? "Undo");
   };
   return {
@@ -435,6 +440,7 @@ function makeFoot(onUndo, onClose) {
       patch();
     },
     tell(parts, isBad) { told = { parts: Array.isArray(parts) ? parts : [parts], isBad }; patch(); },
+    deaf(newDeaf) { if (newDeaf !== isDeaf) { isDeaf = newDeaf; patch(); } },
     busy(newBusy) { if (newBusy !== isBusy) { isBusy = newBusy; patch(); } },
     get said() { return text.textContent; },
     undo,
@@ -452,7 +458,12 @@ function render({ model, el }) {
   const speaker = makeSpeaker();
   const foot = makeFoot((gone) => undo(gone), () => asker.ask({ do: "close" }));
   const tell = (parts, isBad) => { foot.tell(parts, isBad); speaker.say(foot.said); };
-  const asker = makeAsker(model, (isBusy) => { foot.busy(isBusy); if (isBusy) speaker.say(foot.said); });
+  const asker = makeAsker(model, (isBusy) => { foot.busy(isBusy); if (isBusy) speaker.say(foot.said); }, () => {
+    foot.deaf(asker.link.isDeaf);
+    if (asker.link.isDeaf) speaker.say(foot.said);
+    listen();
+  });
+  const listen = () => { for (const part of [head.buttons, list.node, project.node]) part.inert = !asker.link.acts; };
   const questions = makeQuestions(asker, tell, () => {});
 
   const open = (row) => { questions.close(false); opened = row.name; patch(); project.open(row.name); };
@@ -546,6 +557,7 @@ function render({ model, el }) {
   document.addEventListener("visibilitychange", onVisible);
   model.on("change:snapshot", patch);
   patch();
+  listen();
   asker.ask({ do: "look" });
   return () => {
     model.off("change:snapshot", patch);

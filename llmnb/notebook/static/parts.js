@@ -52,7 +52,7 @@ function writeParts(node, parts, tag = "b") {
     const old = node.childNodes[place];
     if (old === undefined) {
       node.append(place % 2 ? make(tag) : document.createTextNode(""));
-    }
+    } else if (place % 2 && old.localName !== tag) old.replaceWith(make(tag));
     write(node.childNodes[place], part);
   });
 }
@@ -159,3 +159,57 @@ function afterPause(act, pauseMs) {
 /** Say so when the kernel does not answer: it is busy with a cell, and does it afterwards. */
 const BUSY_AFTER_MS = 1500;
 const BUSY_WORDS = "The kernel is busy with a cell: it does this as soon as that is done.";
+
+// -------------------------------------------------------------------- the kernel's ear
+
+const DEAF_AFTER_MS = 3000;
+const DEAF_WORDS = "The kernel does not answer.";
+
+/** The line to the kernel, which answers whatever it hears with `heard`.
+ *
+ *  Buttons act only once it has answered, and where it stays silent a line of code stands in
+ *  their place; an answer that comes later brings them back. `onChange` is called at each turn.
+ */
+function makeLink(model, onChange) {
+  let isHeard = false;
+  let isDeaf = false;
+  let timer = 0;
+  const turn = (heard, deaf) => {
+    if (heard === isHeard && deaf === isDeaf) return;
+    [isHeard, isDeaf] = [heard, deaf];
+    onChange();
+  };
+  const onMessage = (message) => {
+    if (message?.kind !== "heard") return;
+    clearTimeout(timer);
+    timer = 0;
+    turn(true, false);
+  };
+  model.on("msg:custom", onMessage);
+  return {
+    send(message) {
+      model.send(message);
+      timer ||= setTimeout(() => { timer = 0; turn(isHeard, true); }, DEAF_AFTER_MS);
+    },
+    /** Whether a button would act. */
+    get acts() { return isHeard && !isDeaf; },
+    get isDeaf() { return isDeaf; },
+    end() { model.off("msg:custom", onMessage); clearTimeout(timer); },
+  };
+}
+
+/** A line of code that stands where buttons would, as long as nobody hears those. */
+function makeCode(...buttons) {
+  const node = make("code", { class: "line", tabindex: "0", hidden: "" });
+  const patch = (text, isDeaf) => {
+    const isShown = isDeaf && Boolean(text);
+    write(node, text ?? "");
+    show(node, isShown);
+    if (!isShown) return false;
+    const hadFocus = buttons.includes(document.activeElement);
+    for (const button of buttons) show(button, false);
+    if (hadFocus) node.focus();
+    return true;
+  };
+  return { node, patch };
+}

@@ -2,6 +2,8 @@
 
 const SEGMENTS = ["reused", "merged", "send", "beyond", "failed", "skip"];
 
+const DEAF_PLAN = [`${DEAF_WORDS} To begin without this card, run the cell again with `, "generate", " in place of ", "plan", "."];
+
 function makeFigure(className = "") {
   const number = document.createTextNode("");
   const unit = make("small");
@@ -84,7 +86,7 @@ function render({ model, el }) {
   const speaker = makeSpeaker();
   const send = (name) => () => {
     clicked = state();
-    model.send({ do: name });
+    link.send({ do: name });
     clearTimeout(timer);
     timer = setTimeout(() => {
       if (clicked === null) return;
@@ -94,6 +96,7 @@ function render({ model, el }) {
     }, BUSY_AFTER_MS);
     patch();
   };
+  const link = makeLink(model, () => { patch(); if (link.isDeaf) speaker.say(why.textContent); });
   const cancel = makeButton("Cancel", send("cancel"), "bare");
   const few = makeButton("", send("few"));
   const run = makeButton("", send("run"), "go");
@@ -117,14 +120,18 @@ function render({ model, el }) {
     foot.classList.toggle("bad", now.why.tone === "bad");
     glyph.draw(now.why.glyph);
     writeParts(why, now.why.parts);
-    const acts = Boolean(now.buttons.acts) && clicked === null;
+    if (link.isDeaf && now.buttons.cancel) {
+      glyph.draw("alert");
+      writeParts(why, DEAF_PLAN, "code");
+    }
+    const acts = Boolean(now.buttons.acts) && clicked === null && link.acts;
     const focused = [cancel, few, run].find((button) => button === document.activeElement);
     for (const [button, text] of [[cancel, now.buttons.cancel], [few, now.buttons.few], [run, now.buttons.run]]) {
       show(button, Boolean(text));
       write(button, text ?? "");
     }
     for (const button of [few, run]) enable(button, acts);
-    enable(cancel, clicked === null);
+    enable(cancel, clicked === null && link.acts);
     // A button that goes gives its focus to the one that costs more, never to the page.
     if (focused?.hidden && !run.hidden) run.focus();
   }
@@ -135,8 +142,10 @@ function render({ model, el }) {
   const onChange = () => { patch(); speaker.say(why.textContent); };
   model.on("change:snapshot", onChange);
   patch();
+  link.send({ do: "hello" });
   return () => {
     model.off("change:snapshot", onChange);
+    link.end();
     clearTimeout(timer);
     unfollow();
     root.remove();

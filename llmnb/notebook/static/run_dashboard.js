@@ -247,7 +247,7 @@ function makeHero() {
     legendTexts.forEach((text, place) => write(legend[place].lastChild, text));
     [pace, paceUnit, paceTokens].forEach((field, place) => write(field, hero.speed[place]));
     [spent, first, second].forEach((field, place) => write(field, hero.money[place]));
-    spent.classList.toggle("long", hero.money[0].length > 7 || !hero.money[0].includes("$"));
+    spent.classList.toggle("long", hero.money[0].length > 6 || !hero.money[0].includes("$"));
   };
   return { node, patch };
 }
@@ -314,7 +314,8 @@ function makeBecause() {
   return { node, patch };
 }
 
-function makeRunCard(send) {
+function makeRunCard(link) {
+  const { send } = link;
   const glyph = makeGlyph();
   const title = make("span");
   const tag = make("span", { class: "tag" }, "simulated");
@@ -347,7 +348,8 @@ function makeRunCard(send) {
   const fails = makeFails((cause) => send({ do: "retry", cause }));
   details.append(make("div", { class: "row c3" }, ...Object.values(charts).map((chart) => chart.node)), models.node, fails.node);
 
-  const buttons = make("span", { class: "btns" }, first, stop, chevron);
+  const code = makeCode(first, stop);
+  const buttons = make("span", { class: "btns" }, first, stop, code.node, chevron);
   const card = make("div", { class: "card", role: "region", hidden: "" },
     make("div", { class: "head" }, make("span", { class: "state" }, glyph.node, title), tag, subject, buttons),
     hero.node, rail.node, ledger.node, because.node, details, speaker.node);
@@ -366,8 +368,9 @@ function makeRunCard(send) {
     const { shown, first: firstDoes, acts } = state.buttons ?? { shown: 0 };
     for (const button of [first, stop]) {
       show(button, Boolean(shown));
-      enable(button, Boolean(acts) && !gone);
+      enable(button, Boolean(acts) && link.acts && !gone);
     }
+    code.patch(state.code, Boolean(shown && acts) && link.isDeaf && !gone);
     if (firstDoes) {
       first.dataset.do = firstDoes;
       write(first, firstDoes === "resume" ? "Resume" : "Pause");
@@ -378,6 +381,9 @@ function makeRunCard(send) {
   /** What the card itself knows better than the last word it heard. */
   const ownBecause = (gone) => {
     if (gone) return { glyph: "alert", tone: "bad", parts: [`The kernel is gone, last seen ${state.seen}. Answers are kept.`], saved: "" };
+    if (link.isDeaf && state.buttons?.acts && state.code) {
+      return { ...state.because, glyph: "alert", parts: [`${DEAF_WORDS} The line above does in a cell what the buttons would.`], saved: "" };
+    }
     if (asked && asked.view === state.view && Date.now() - asked.at > BUSY_AFTER_MS) {
       return { ...state.because, parts: [BUSY_WORDS] };
     }
@@ -412,7 +418,7 @@ function makeRunCard(send) {
       if (!details.hidden) {
         for (const [name, chart] of Object.entries(charts)) chart.patch(state[name]);
         models.patch(state.models, state.extra);
-        fails.patch(state.fails, Boolean(state.can_retry) && !gone);
+        fails.patch(state.fails, Boolean(state.can_retry) && link.acts && !gone);
       }
     }
     speaker.say(heading, state.says);
@@ -422,13 +428,15 @@ function makeRunCard(send) {
   return {
     node: card,
     take(newState) { state = newState; heardAt = Date.now(); patch(); },
+    patch,
     end() { clearInterval(clock); },
   };
 }
 
 // --------------------------------------------------------------------------- strip
 
-function makeStrip(send) {
+function makeStrip(link) {
+  const { send } = link;
   const glyph = makeGlyph();
   const headline = make("b");
   const rest = make("span", { class: "mut" });
@@ -443,8 +451,9 @@ function makeStrip(send) {
   reveal.setAttribute("aria-expanded", "false");
   reveal.setAttribute("aria-controls", fails.node.id);
   const retry = makeButton("Retry these", () => send({ do: retry.dataset.do }));
+  const code = makeCode(retry);
   const speaker = makeRareSpeaker();
-  const line = make("div", { class: "strip" }, glyph.node, make("span", { class: "why" }, headline, " ", rest), make("span", { class: "btns" }, reveal, retry));
+  const line = make("div", { class: "strip" }, glyph.node, make("span", { class: "why" }, headline, " ", rest), make("span", { class: "btns" }, reveal, retry, code.node));
   const box = make("div", { class: "stripbox", role: "region", "aria-label": "Failed rows" }, line, fails.node, speaker.node);
   let state = null;
   function patch() {
@@ -456,22 +465,27 @@ function makeStrip(send) {
     const isOpen = reveal.getAttribute("aria-expanded") === "true";
     write(reveal, isOpen ? "Hide" : "Show");
     show(reveal, state.fails.length > 0);
-    fails.patch(state.fails, Boolean(state.can_retry));
+    fails.patch(state.fails, Boolean(state.can_retry) && link.acts);
     show(fails.node, isOpen && state.fails.length > 0);
     show(retry, state.action !== "");
+    enable(retry, link.acts);
     if (state.action) { retry.dataset.do = state.action; write(retry, state.label); }
-    speaker.say(state.headline.replace(/\.$/, ""), state.rest);
+    if (state.action && link.isDeaf) {
+      const isShown = code.patch(state.code, true);
+      write(rest, isShown ? `${DEAF_WORDS} Run in a cell:` : `${DEAF_WORDS} Run this cell again: only what failed is asked.`);
+    } else code.patch("", false);
+    speaker.say(state.headline.replace(/\.$/, ""), rest.textContent);
   }
-  return { node: box, take(newState) { state = newState; patch(); }, end() {} };
+  return { node: box, take(newState) { state = newState; patch(); }, patch, end() {} };
 }
 
 // -------------------------------------------------------------------------- render
 
 function render({ model, el }) {
   const root = make("div", { class: "llmnb" });
-  const send = (message) => model.send(message);
   const state = () => model.get("snapshot") ?? {};
-  const surface = state().kind === "strip" ? makeStrip(send) : makeRunCard(send);
+  const link = makeLink(model, () => surface.patch());
+  const surface = state().kind === "strip" ? makeStrip(link) : makeRunCard(link);
   root.append(surface.node);
   el.append(root);
   keepKeys(root);
@@ -479,10 +493,11 @@ function render({ model, el }) {
   const onChange = () => { if (Object.keys(state()).length) surface.take(state()); };
   model.on("change:snapshot", onChange);
   onChange();
-  // The kernel learns that it can be heard, and so that the buttons will act.
-  send({ do: "hello" });
+  // The kernel learns that it can be heard, and the page that the buttons will act.
+  link.send({ do: "hello" });
   return () => {
     model.off("change:snapshot", onChange);
+    link.end();
     surface.end();
     unfollow();
     root.remove();

@@ -1,0 +1,91 @@
+"""A button that looks alive is alive: JupyterLab, at each change from one display to the next."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from llmnb.testing import SimulatedProvider, faults, for_prompt
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+LOAD = """\
+%load_ext llmnb
+import pandas as pd
+df = pd.DataFrame({"text": [f"row {number}" for number in range(30)]})
+options = {"model": "openai/gpt-4o-mini", "project_name": "tickets", "max_concurrent_requests": 4}
+"""
+RUN = "Run of project"
+
+
+@pytest.fixture
+def provider():
+    with SimulatedProvider(reply=lambda prompt: prompt.upper(), latency=0) as sim:
+        yield sim
+
+
+def test_failed_rows_are_asked_again_after_a_run_that_was_paused(open_notebook, provider):
+    """
+    *Retry these* acts though the card that was clicked before it is gone.
+    """
+    provider.set_faults(for_prompt("row 7", faults.refusal()))
+    provider.hold()
+    start = "run = df.llm.start('Say {text}', **options)\nrun"
+    notebook = open_notebook("retry", [LOAD, start], provider)
+    notebook.done(0)
+    output = notebook.done(1)
+    card = output.get_by_role("region", name=RUN)
+    card.get_by_role("button", name="Pause").click()
+    card.get_by_role("button", name="Resume").click()
+    expect(card.get_by_role("button", name="Pause")).to_be_visible()
+    provider.release()
+    retry = output.get_by_role("button", name="Retry this row")
+    expect(retry).to_be_visible()
+
+    provider.set_faults(None)
+    provider.hold()
+    asked = len(provider.ledger.received)
+    retry.focus()
+    notebook.page.keyboard.press("Enter")
+    provider.wait_received(asked + 1)
+    expect(output.get_by_text("Asking 1 row again.", exact=True)).to_be_visible()
+    expect(output.get_by_role("button", name="Stop")).to_be_focused()
+    provider.release()
+    expect(output.get_by_text("The row that failed is answered now")).to_be_visible()
+
+
+def test_the_run_of_a_plan_is_seen_and_steered_from_its_first_row_on(open_notebook, provider):
+    """
+    *Run* puts the run's card in the plan's place, its buttons act in mid-run, its strip at the end.
+    """
+    provider.set_faults(for_prompt("row 7", faults.refusal()))
+    provider.hold()
+    plan = "df.llm.plan('Say {text}', **options)"
+    notebook = open_notebook("planned", [LOAD, plan], provider)
+    notebook.done(0)
+    output = notebook.done(1)
+    output.get_by_role("button", name="Run 10").click()
+    few = output.get_by_role("region", name=RUN)
+    expect(few.get_by_role("button", name="Pause")).to_be_visible()
+    provider.release(9)
+    expect(few.get_by_text("9 of 10 rows")).to_be_visible()
+    expect(output.get_by_role("button", name="Run 30")).to_be_visible()
+    provider.release()
+    expect(output.get_by_text("9 of 10 rows answered").first).to_be_visible()
+
+    provider.hold()
+    output.get_by_role("button", name="Run 30").click()
+    card = output.get_by_role("region", name=RUN)
+    expect(card).to_be_visible()
+    expect(output.get_by_role("region", name="Plan for project")).to_have_count(0)
+    card.get_by_role("button", name="Pause").click()
+    expect(card.get_by_text("Waiting on you")).to_be_visible()
+    card.get_by_role("button", name="Resume").press("Enter")
+    expect(card.get_by_role("button", name="Pause")).to_be_visible()
+    provider.release()
+    expect(output.get_by_text("29 of 30 rows answered").first).to_be_visible()
+    retry = output.get_by_role("button", name="Retry this row")
+    expect(retry.last).to_be_visible()
+    provider.set_faults(None)
+    retry.last.click()
+    expect(output.get_by_text("The row that failed is answered now")).to_be_visible()
