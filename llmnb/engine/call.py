@@ -25,7 +25,7 @@ from llmnb.engine.gate import PATIENCE_SECONDS, Gate, Held
 from llmnb.engine.keeping import Keeper
 from llmnb.engine.lanes import Ticket
 from llmnb.engine.race import Race
-from llmnb.engine.status import Clock, StatusTracker
+from llmnb.engine.status import Clock
 from llmnb.engine.target import Call, Target
 from llmnb.engine.unreached import where_nobody_is
 from llmnb.engine.voyage import Asker, Voyage, copied
@@ -211,7 +211,7 @@ class Flight:
                 self.history.append(error.message)
             self.known = None
             self._answering = False
-            self.voyage.counts.num_fallbacks += 1
+            self.voyage.counters.tracker.num_fallbacks += 1
 
     def _has_another(self, error: LLMNBError) -> bool:
         """Strike the present target off; whether there is another to ask."""
@@ -277,7 +277,7 @@ class Flight:
             self._may_be_billed = self._may_be_billed or outcome.details.maybe_billed
             await self._wait_after(outcome, ticket, gate)
             is_first = True
-            self.voyage.counts.num_retried += 1
+            self.voyage.counters.tracker.num_retried += 1
 
     def _begin_anew(self) -> None:
         """Forget what another target did; a lost reply may cost the row one re-send in all."""
@@ -527,13 +527,14 @@ class Flight:
         voyage = self.voyage
         self.attempts += 1
         telling.starting(self.row, self.attempts)
-        voyage.counts.num_requests += 1
-        voyage.stats.on_request()
+        counters, tracker = voyage.counters, voyage.counters.tracker
+        tracker.num_requests += 1
+        counters.stats.on_request()
         self.is_sending = True
         if self.started is None:
             self.started = Clock.monotonic()
-            voyage.counts.num_tasks_started += 1
-            voyage.counts.num_tasks_in_progress += 1
+            tracker.num_tasks_started += 1
+            tracker.num_tasks_in_progress += 1
             if voyage.time_limit is not None:
                 self._deadline = asyncio.get_running_loop().call_later(
                     voyage.time_limit, self._expire, asyncio.current_task()
@@ -599,7 +600,7 @@ class Flight:
         """Count a redundant request that is about to be sent."""
         self._depart()
         self.hedged = True
-        self.voyage.counts.num_hedged += 1
+        self.voyage.counters.tracker.num_hedged += 1
         if self.voyage.hedger is not None:
             self.voyage.hedger.on_hedged()
 
@@ -612,9 +613,9 @@ class Flight:
                 paying.Paid(provider=target.provider, model=target.model, usd=most, is_bound=True)
             )
         if most is None:
-            self.voyage.counts.num_unpriced += 1
+            self.voyage.counters.tracker.num_unpriced += 1
         else:
-            self.voyage.counts.hedge_usd += most
+            self.voyage.counters.tracker.hedge_usd += most
             if self.voyage.budget is not None:
                 self.voyage.budget.settle(reserved=0.0, spent=most)
 
@@ -716,11 +717,11 @@ class Flight:
             timer.cancel()
 
     def _count(self, error: LLMNBError) -> None:
-        counts: StatusTracker = self.voyage.counts
+        counts = self.voyage.counters.tracker
         if isinstance(error, FlowControl):
             counts.num_rate_limit_errors += 1
             counts.time_of_last_rate_limit_error = Clock.wall()
-            self.voyage.stats.on_refusal()
+            self.voyage.counters.stats.on_refusal()
         elif error.details.status is not None:
             counts.num_api_errors += 1
         else:
@@ -762,7 +763,7 @@ class Flight:
         self.call = mending
         self._left = [self.call]
         self._answering = False
-        self.voyage.counts.num_repaired += 1
+        self.voyage.counters.tracker.num_repaired += 1
         if known is None:
             try:
                 answered = await self._ask()

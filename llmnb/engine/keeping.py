@@ -61,37 +61,30 @@ class Keeper:
             store=self._voyage.store,
         )
         if not is_known:
-            self._count(answered, usd)
+            counters, usage = self._voyage.counters, reply.usage
+            counters.enter_reply(usage, usd)
+            name = f"{target.provider}/{target.model}"
+            used = 0 if usage is None else usage.total
+            counters.stats.on_answer(name, raw.seconds, used, usd)
+            if paying.listeners:
+                self._tell_paid(answered, usd)
             landing.entry = _entry(call, raw.body, reply, landing)
             landing.is_saved = await self._put(landing.entry)
         landing.error = objection(reply, call.body, raw.body, self._voyage.good_finish)
         return landing
 
-    def _count(self, answered: Answered, usd: float | None) -> None:
-        counts, usage = self._voyage.counts, answered.reply.usage
-        tokens = 0
-        if usage is not None:
-            counts.prompt_tokens += usage.prompt
-            counts.completion_tokens += usage.completion
-            tokens = usage.total
-        if usd is None:
-            counts.num_unpriced += 1
-        else:
-            counts.usd += usd
+    def _tell_paid(self, answered: Answered, usd: float | None) -> None:
         target = answered.call.target
-        name = f"{target.provider}/{target.model}"
-        self._voyage.stats.on_answer(name, answered.raw.seconds, tokens, usd)
-        if paying.listeners:
-            paying.tell(
-                paying.Paid(
-                    provider=target.provider,
-                    model=target.model,
-                    usd=usd,
-                    usage=usage,
-                    project=getattr(self._voyage.store, "name", ""),
-                    simulated=target.is_simulated(answered.raw),
-                )
+        paying.tell(
+            paying.Paid(
+                provider=target.provider,
+                model=target.model,
+                usd=usd,
+                usage=answered.reply.usage,
+                project=getattr(self._voyage.store, "name", ""),
+                simulated=target.is_simulated(answered.raw),
             )
+        )
 
     async def keep_unread(self, call: Call, error: BadReply) -> None:
         """Save bytes that could not be read: a better reader may read them for nothing.
@@ -109,7 +102,7 @@ class Keeper:
         try:
             await self._voyage.store.aput(entry)
         except StoreError as error:
-            self._voyage.counts.num_unsaved += 1
+            self._voyage.counters.tracker.num_unsaved += 1
             self._voyage.kill("", error)
             return False
         finally:

@@ -11,7 +11,6 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import functools
-from collections import Counter
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any
 
@@ -25,14 +24,14 @@ from llmnb.engine.backlog import Backlog
 from llmnb.engine.call import NEVER, NOT_ASKED, Flight
 from llmnb.engine.checking import value_of
 from llmnb.engine.coalesce import Landing
+from llmnb.engine.counters import Counters
 from llmnb.engine.gate import Gate
 from llmnb.engine.handover import Handover, Kept, Streamed
 from llmnb.engine.keeping import Keeper
 from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.shared import DRAIN_SECONDS, engine
 from llmnb.engine.source import CHUNK_ROWS, get_ready, open_source
-from llmnb.engine.stats import Stats
-from llmnb.engine.status import Clock, State, StatusTracker
+from llmnb.engine.status import State
 from llmnb.engine.target import Call, Prepare, Row, Target
 from llmnb.engine.voyage import Voyage, copied
 from llmnb.errors import (
@@ -77,22 +76,15 @@ class Walk:
     ) -> None:
         self.source, self.total = open_source(inputs)
         self.store = store
-        self.counts = StatusTracker()
+        self.counters = Counters()
+        self.counts = self.counters.tracker
         self.state: State = "running"
         self.kept = Kept()
         self.streamed = Streamed(in_order=options.in_order) if options.streams else None
-        self.failures: Counter[str] = Counter()
-        self.models: Counter[str] = Counter()
         self.gates: dict[str, tuple[Target, Gate]] = {}
         """Targets in use, by pool."""
-        self.simulated = False
         self.first_error: LLMNBError | None = None
         self.leading: dict[int, tuple[Flight, asyncio.Task[Landing]]] = {}
-        self.started = Clock.monotonic()
-        self.started_at = Clock.wall()
-        self.ended: float | None = None
-        self.ended_at: float | None = None
-        self.stats = Stats(self.started)
         self.on_outcome: Callable[[Outcome], None] | None = None
         """Told of every outcome, on the loop thread."""
 
@@ -119,7 +111,7 @@ class Walk:
 
     def __str__(self) -> str:
         """Return how another run's card names this one."""
-        begun = moments.clock(self.started_at)
+        begun = moments.clock(self.counters.started_at)
         return f"run “{self.store.name}” of {begun}"
 
     @property
@@ -151,8 +143,7 @@ class Walk:
             run=self,
             store=self.store,
             policy=options.policy,
-            counts=self.counts,
-            stats=self.stats,
+            counters=self.counters,
             gate_of=self._gate_of,
             backlog=Backlog(0),
             time_limit=options.time_limit,
@@ -311,16 +302,6 @@ class Walk:
         error, target = known.objection, call.target
         if error is not None:
             error.with_details(row=number, provider=target.provider, model=target.model)
-        counts = self.counts
-        source: Source = "cached"
-        if entry.reused_from is not None:
-            source = "reused"
-            counts.num_reused += 1
-        else:
-            counts.num_cached += 1
-        saved = 0.0 if error is not None else entry.usd or 0.0
-        counts.saved_usd += saved
-        counts.saved_reused_usd += saved
         self._finish(
             Outcome(
                 row=number,
@@ -330,7 +311,7 @@ class Walk:
                 key=call.key,
                 provider=call.target.provider,
                 model=call.target.model,
-                source=source,
+                source="cached" if entry.reused_from is None else "reused",
                 simulated=entry.simulated,
                 usd=0.0,
                 saved_usd=entry.usd,
@@ -386,16 +367,13 @@ class Walk:
         if is_merged:
             self._landed_with_another(number, row, call, landing)
             return
-        counts = self.counts
         if leading is not None and leading[0].started is not None:
-            counts.num_tasks_in_progress -= 1
+            self.counts.num_tasks_in_progress -= 1
         if landing.found is not None:
             self._serve(number, row, *landing.found)
             return
-        if landing.error is None:
-            counts.num_tasks_succeeded += 1
-            if not self.options.use_cache:
-                self._answered.add(call.key)
+        if landing.error is None and not self.options.use_cache:
+            self._answered.add(call.key)
         self._finish(_outcome(number, row, call, landing, "sent"))
 
     def _landed_with_another(self, number: int, row: Row, call: Call, landing: Landing) -> None:
@@ -409,9 +387,6 @@ class Walk:
         if landing.found is not None:
             self._serve(number, row, *landing.found)
             return
-        self.counts.num_merged += 1
-        if landing.error is None:
-            self.counts.saved_usd += landing.usd or 0.0
         outcome = _outcome(number, row, call, landing, "merged")
         if landing.entry is None or landing.store is self.store:
             self._finish(outcome)
@@ -450,18 +425,8 @@ class Walk:
     def _finish(self, outcome: Outcome) -> None:
         """Give a row its outcome."""
         counts = self.counts
-        counts.num_rows_done += 1
         self._items.pop(outcome.row, None)
-        error = outcome.error
-        if error is None:
-            self.models[f"{outcome.provider}/{outcome.model}"] += 1
-            self.simulated = self.simulated or outcome.simulated
-        elif isinstance(error, Stopped):
-            counts.num_stopped += 1
-        else:
-            counts.num_tasks_failed += 1
-            self.failures[type(error).__name__] += 1
-            self.stats.on_failed_row(outcome.row, error)
+        self.counters.enter(outcome)
         telling.finished(outcome)
         if self.on_outcome is not None:
             self.on_outcome(outcome)
@@ -485,8 +450,8 @@ class Walk:
         for _, gate in self.gates.values():
             gate.release_claim(self)
         collector.as_before()
-        self.ended, self.ended_at = Clock.monotonic(), Clock.wall()
-        self.state = "stopped" if self.counts.num_stopped else "finished"
+        self.counters.end()
+        self.state = self.counters.end_state
         if error is None:
             self.done.set_result(None)
         else:
@@ -499,24 +464,9 @@ class Walk:
         before = self.kept.outcomes[row]
         if before is None or before.error is None or isinstance(outcome.error, Stopped):
             return
-        self.kept.outcomes[row] = dataclasses.replace(outcome, row=row)
-        counts, kind = self.counts, type(before.error).__name__
-        if isinstance(before.error, Stopped):
-            counts.num_stopped -= 1
-        else:
-            counts.num_tasks_failed -= 1
-            self.failures[kind] -= 1
-            self.failures += Counter()  # drops what is 0
-            self.stats.on_mended_row(before.error)
-        counts.usd += outcome.usd or 0.0
-        if outcome.error is not None:  # it failed again, maybe for another cause
-            counts.num_tasks_failed += 1
-            self.failures[type(outcome.error).__name__] += 1
-            self.stats.on_failed_row(row, outcome.error)
-            return
-        if outcome.source == "sent":
-            counts.num_tasks_succeeded += 1
-        self.models[f"{outcome.provider}/{outcome.model}"] += 1
+        self.kept.outcomes[row] = mended = dataclasses.replace(outcome, row=row)
+        self.counters.mend(before, mended)
+        self.counts.usd += outcome.usd or 0.0
 
     def waited_seconds(self) -> float:
         """Return for how many seconds providers have asked this run to wait."""
