@@ -65,15 +65,13 @@ class Results:
 
     def _count(self, text: Text, outcome: Outcome) -> None:
         """Count a text as often as it stands; all but the first time it is merged."""
-        first, *others = text.positions or [None]
-        if first is None:  # a probe, which is nobody's text
+        if not text.positions:  # a probe, which is nobody's text
             return
         self.counters.tracker.num_tasks_started += outcome.source == "sent"
         self.counters.enter(outcome)
-        if others:
-            merged = dataclasses.replace(outcome, source="merged")
-            for _ in others:
-                self.counters.enter(merged)
+        merged = dataclasses.replace(outcome, source="merged") if text.positions[1:] else outcome
+        for _ in text.positions[1:]:
+            self.counters.enter(merged)
 
     def _answer(self, text: Text, vector: bytes) -> bool:
         """Put a vector wherever its text stands; False where it does not fit the others."""
