@@ -20,6 +20,7 @@ from llmnb.errors import (
     Unsent,
 )
 from llmnb.records import Delta, RawReply, Reply
+from llmnb.store.entry import Entry
 from llmnb.wire.dialect import tier_in
 
 
@@ -31,8 +32,11 @@ class Answered:
     raw: RawReply
     reply: Reply
     gate: Gate | None = None
-    objection: LLMNBError | None = None
-    """Why it is no good answer, where it comes from the store and is not bought again."""
+
+    @classmethod
+    def before(cls, call: Call, entry: Entry, reply: Reply) -> Answered:
+        """Return a stored answer as if it had just come."""
+        return cls(call, RawReply(status=200, headers={}, body=entry.raw), reply)
 
 
 class Attempt:

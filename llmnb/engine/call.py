@@ -20,7 +20,7 @@ from llmnb.display import durations, moments
 from llmnb.engine import paying, telling
 from llmnb.engine.attempt import Answered, Attempt, Rival
 from llmnb.engine.checking import value_of
-from llmnb.engine.coalesce import Cabin, Landing
+from llmnb.engine.coalesce import Cabin, Kept, Landing
 from llmnb.engine.gate import PATIENCE_SECONDS, Gate, Held
 from llmnb.engine.keeping import Keeper
 from llmnb.engine.lanes import Ticket
@@ -82,9 +82,9 @@ class _AskedElsewhere(Exception):
 class _Found(Exception):
     """Another process has asked the row, and its answer is in the store."""
 
-    def __init__(self, call: Call, entry: Entry, answered: Answered) -> None:
-        super().__init__(entry.key)
-        self.kept = (call, entry, answered)
+    def __init__(self, kept: Kept) -> None:
+        super().__init__(kept[1].key)
+        self.kept = kept
 
 
 class Flight:
@@ -459,7 +459,7 @@ class Flight:
         fitting = {key: entry for key, entry in found.items() if entry.raw != self._misfit}
         kept = Keeper.choose(self._left, fitting, self.voyage.good_finish)
         if kept is not None:
-            raise _Found(*kept)
+            raise _Found(kept)
 
     async def _look_up(self, calls: Sequence[Call]) -> dict[str, Entry]:
         keys = [call.key for call in calls]
@@ -526,7 +526,8 @@ class Flight:
         """Count a request that is about to be sent."""
         voyage = self.voyage
         self.attempts += 1
-        telling.starting(self.row, self.attempts)
+        if telling.requests_log.level != telling.SILENT:
+            telling.starting(self.row, self.attempts)
         counters, tracker = voyage.counters, voyage.counters.tracker
         tracker.num_requests += 1
         counters.stats.on_request()
@@ -768,7 +769,7 @@ class Flight:
             try:
                 answered = await self._ask()
             except _Found as found:
-                known = found.kept[2]
+                known = Answered.before(*found.kept[:3])
         again = await self._keeper().keep(known or answered, is_known=known is not None)
         again.usd = _sum(landing.usd, again.usd)
         again.seconds = landing.seconds if known is not None else again.seconds
@@ -791,8 +792,8 @@ class Flight:
         """Return a mended answer that was bought in an earlier run."""
         if not self.voyage.use_cache:
             return None
-        entry = (await self._look_up([call])).get(call.key)
-        return None if entry is None else Keeper.reread(call, entry, self.voyage.good_finish)
+        kept = Keeper.choose([call], await self._look_up([call]), self.voyage.good_finish)
+        return None if kept is None else Answered.before(*kept[:3])
 
     def _failed(self, error: LLMNBError) -> Landing:
         self._describe(error)

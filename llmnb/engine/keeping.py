@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable, Mapping
 from llmnb.decide.quality import objection
 from llmnb.engine import paying
 from llmnb.engine.attempt import Answered
-from llmnb.engine.coalesce import Landing
+from llmnb.engine.coalesce import Kept, Landing
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
 from llmnb.engine.voyage import Voyage
 from llmnb.errors import BadReply, IncompleteReply, LLMNBError, StoreError, UnknownEnd
-from llmnb.records import RawReply, Reply
+from llmnb.records import Reply
 from llmnb.store.entry import Entry
 
 
@@ -112,41 +112,34 @@ class Keeper:
     def _seconds(self) -> float | None:
         return None if self._started is None else Clock.monotonic() - self._started
 
-    @classmethod
-    def choose(
-        cls, calls: Iterable[Call], found: Mapping[str, Entry], good_finish: Collection[str] = ()
-    ) -> tuple[Call, Entry, Answered] | None:
-        """Return the first call that is answered in the store, a good answer before any other."""
-        kept: tuple[Call, Entry, Answered] | None = None
-        for call in calls:
-            entry = found.get(call.key)
-            known = None if entry is None else cls.reread(call, entry, good_finish)
-            if entry is None or known is None:
-                continue
-            if known.objection is None:
-                return call, entry, known
-            kept = kept or (call, entry, known)
-        return kept
-
     @staticmethod
-    def reread(call: Call, entry: Entry, good_finish: Collection[str] = ()) -> Answered | None:
-        """Return a stored answer as if it had just come; None where it has to be asked again.
+    def choose(
+        calls: Iterable[Call], found: Mapping[str, Entry], good_finish: Collection[str] = ()
+    ) -> Kept | None:
+        """Return the first call that is answered in the store, a good answer before any other.
 
         One that ended for a reason that nobody knows is returned too: it is not bought again.
+        None where all have to be asked.
         """
-        try:
-            reply = call.target.read(entry.raw)
-            if call.verify is not None:
-                reply = call.verify(reply)
-        except LLMNBError:
-            return None
-        error = None
-        if reply.quality != "good":
+        kept: Kept | None = None
+        for call in calls:
+            entry = found.get(call.key)
+            if entry is None:
+                continue
+            try:
+                reply = call.target.read(entry.raw)
+                if call.verify is not None:
+                    reply = call.verify(reply)
+            except LLMNBError:
+                continue
+            if reply.quality == "good":
+                return call, entry, reply, None
             error = objection(reply, call.body, entry.raw, good_finish)
-            if error is not None and not isinstance(error, UnknownEnd):
-                return None
-        raw = RawReply(status=200, headers={}, body=entry.raw)
-        return Answered(call, raw, reply, objection=error)
+            if error is None:
+                return call, entry, reply, None
+            if kept is None and isinstance(error, UnknownEnd):
+                kept = call, entry, reply, error
+        return kept
 
 
 def _entry(call: Call, raw: bytes, reply: Reply | None, landing: Landing) -> Entry:

@@ -42,7 +42,7 @@ from llmnb.errors import (
     Stopped,
     StoreError,
 )
-from llmnb.records import Limits, Outcome, Source
+from llmnb.records import Limits, Outcome, Reply, Source
 from llmnb.store.entry import Entry
 
 READ_WHAT_CAME_SECONDS = 0.05
@@ -53,6 +53,10 @@ LISTENING_SECONDS = 1.0
 
 STOP_ANSWER_SECONDS = 0.8
 """A stopped run hands its partial result over after this, at the latest."""
+
+
+UNREAD = object()
+"""Stands for the value of a structured answer that is still to be read."""
 
 
 class Walk:
@@ -238,12 +242,11 @@ class Walk:
         """Prepare a chunk, look it up, and launch what is not answered yet."""
         await get_ready(items)
         with self._engine.flights.lookup():
-            rows = [self._prepare(item, first + offset) for offset, item in enumerate(items)]
+            rows = [self._prepare(item, number) for number, item in enumerate(items, first)]
             if self._voyage.claims is not None:
                 self._seen = self._voyage.claims.look()
             found = await self._look_up(rows)
-            for offset, row in enumerate(rows):
-                number = first + offset
+            for number, row in enumerate(rows, first):
                 call = row.call
                 if call is None:
                     self._fail(number, row, row.error or Stopped("Not asked."))
@@ -261,51 +264,44 @@ class Walk:
 
     def _answer(self, number: int, row: Row, call: Call, found: dict[str, Entry]) -> bool:
         """Answer a row from the store if any of its targets has answered it there."""
-        kept = Keeper.choose((call, *row.further), found, self.options.good_finish)
+        calls = (call, *row.further) if row.further else (call,)
+        kept = Keeper.choose(calls, found, self.options.good_finish)
         if kept is None:
             return False
         self._serve(number, row, *kept)
         return True
 
-    def _serve(self, number: int, row: Row, call: Call, entry: Entry, known: Answered) -> None:
+    def _serve(
+        self,
+        number: int,
+        row: Row,
+        call: Call,
+        entry: Entry,
+        reply: Reply,
+        error: LLMNBError | None,
+        value: Any = UNREAD,
+    ) -> None:
         """Give a row what the store keeps of it."""
-        if call.check is None or known.objection is not None:
-            self._serve_value(number, row, call, entry, known, None)
-        elif call.checks_apart:
-            serving = self._serve_checked(number, row, call, entry, known)
-            self._engine.look_after(self._loop.create_task(serving))
-        else:
+        if error is not None:
+            value = None
+            error.with_details(row=number, provider=call.target.provider, model=call.target.model)
+        elif call.check is None:
+            value = None
+        elif value is UNREAD:
+            if call.checks_apart:
+                serving = self._serve_checked(number, row, call, entry, reply)
+                self._engine.look_after(self._loop.create_task(serving))
+                return
             try:
-                value = call.check(known.reply)
+                value = call.check(reply)
             except SchemaMismatch:
                 # What was bought is mended, not bought anew.
-                self._launch(number, row, call, known)
-            else:
-                self._serve_value(number, row, call, entry, known, value)
-
-    async def _serve_checked(
-        self, number: int, row: Row, call: Call, entry: Entry, known: Answered
-    ) -> None:
-        """Give a row what the store keeps of it, once foreign code has read it."""
-        try:
-            value = await value_of(call, known.reply)
-        except Exception:  # its flight comes upon the same, and tells it
-            if self._handover.is_open(number):
-                self._launch(number, row, call, known)
-        else:
-            if self._handover.is_open(number):
-                self._serve_value(number, row, call, entry, known, value)
-
-    def _serve_value(
-        self, number: int, row: Row, call: Call, entry: Entry, known: Answered, value: Any
-    ) -> None:
-        error, target = known.objection, call.target
-        if error is not None:
-            error.with_details(row=number, provider=target.provider, model=target.model)
+                self._launch(number, row, call, Answered.before(call, entry, reply))
+                return
         self._finish(
             Outcome(
                 row=number,
-                reply=known.reply,
+                reply=reply,
                 error=error,
                 value=value,
                 key=call.key,
@@ -319,6 +315,19 @@ class Walk:
                 tag=row.tag,
             )
         )
+
+    async def _serve_checked(
+        self, number: int, row: Row, call: Call, entry: Entry, reply: Reply
+    ) -> None:
+        """Give a row what the store keeps of it, once foreign code has read it."""
+        try:
+            value = await value_of(call, reply)
+        except Exception:  # its flight comes upon the same, and tells it
+            if self._handover.is_open(number):
+                self._launch(number, row, call, Answered.before(call, entry, reply))
+        else:
+            if self._handover.is_open(number):
+                self._serve(number, row, call, entry, reply, None, value)
 
     # --------------------------------------------------------------------- flights
 
@@ -427,7 +436,8 @@ class Walk:
         counts = self.counts
         self._items.pop(outcome.row, None)
         self.counters.enter(outcome)
-        telling.finished(outcome)
+        if telling.requests_log.level != telling.SILENT:
+            telling.finished(outcome)
         if self.on_outcome is not None:
             self.on_outcome(outcome)
         self.release(self._handover.put(outcome))
@@ -437,7 +447,7 @@ class Walk:
     def release(self, rows: int) -> None:
         """Make room in the window."""
         self._released += rows
-        if self._room_left() >= self._enough_room:
+        if self._window - self.counts.num_rows + self._released >= self._enough_room:
             self._room.set()
 
     async def _settled(self) -> None:

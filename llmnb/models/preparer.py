@@ -177,7 +177,9 @@ class Preparer:
             return Row(call=None, error=_not_a_request(request, number), tag=tag)
         metadata = request.get("metadata")
         try:
-            asked = self._asked_of(request)
+            asked = self._chosen
+            if not asked or not _SAYS_WHO.isdisjoint(request):
+                asked = self._asked_of(request)
             question = (
                 {name: value for name, value in request.items() if name not in _NOT_BODY}
                 if not _NOT_BODY.isdisjoint(request)
@@ -213,7 +215,7 @@ class Preparer:
 
     def _asked_of(self, request: Mapping[str, Any]) -> tuple[_Asked, ...]:
         if _SAYS_WHO.isdisjoint(request):
-            return self._chosen or self._default()
+            return self._default()
         named = tuple(request.get(name) or None for name in _WHO)
         if named == (None,) * len(_WHO):
             return self._default()
