@@ -96,7 +96,7 @@ class Attempt:
             raw = await target.send(self.call, on_delta=self._on_delta if self.on_delta else None)
             gate.health.has_answered = True
             error = target.judge(raw)
-            gate.on_reply(target.announced(raw), ticket, error)
+            gate.account.on_reply(target.announced(raw), ticket, gate.clock(), error)
             if error is not None:
                 used = 0.0
                 return self._failed(error)

@@ -23,7 +23,6 @@ class Landing:
 
     reply: Reply | None = None
     error: LLMNBError | None = None
-    raw: bytes = b""
     model: str = ""
     provider: str = ""
     usd: float | None = None
@@ -38,7 +37,6 @@ class Landing:
     """What a structured answer holds."""
 
     simulated: bool = False
-    is_saved: bool = True
     entry: Entry | None = None
     """What was saved, so that a passenger of another project can save it too."""
 

@@ -48,7 +48,6 @@ class Keeper:
         usd = 0.0 if is_known else target.price(reply.usage, reply.model)
         landing = Landing(
             reply=reply,
-            raw=raw.body,
             model=target.model,
             provider=target.provider,
             key=call.key,
@@ -69,7 +68,7 @@ class Keeper:
             if paying.listeners:
                 self._tell_paid(answered, usd)
             landing.entry = _entry(call, raw.body, reply, landing)
-            landing.is_saved = await self._put(landing.entry)
+            await self._put(landing.entry)
         landing.error = objection(reply, call.body, raw.body, self._voyage.good_finish)
         return landing
 
@@ -96,7 +95,7 @@ class Keeper:
             landing = Landing(model=call.target.model, provider=call.target.provider)
             await self._put(_entry(call, raw, None, landing))
 
-    async def _put(self, entry: Entry) -> bool:
+    async def _put(self, entry: Entry) -> None:
         backlog = self._voyage.backlog
         backlog.enter()
         try:
@@ -104,10 +103,8 @@ class Keeper:
         except StoreError as error:
             self._voyage.counters.tracker.num_unsaved += 1
             self._voyage.kill("", error)
-            return False
         finally:
             backlog.leave()
-        return True
 
     def _seconds(self) -> float | None:
         return None if self._started is None else Clock.monotonic() - self._started

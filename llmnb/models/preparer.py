@@ -175,16 +175,14 @@ class Preparer:
             if isinstance(request, LLMNBError):  # a door that could not make a request of it
                 return Row(call=None, error=request, tag=tag)
             return Row(call=None, error=_not_a_request(request, number), tag=tag)
-        metadata = request.get("metadata")
+        metadata, question = None, request
         try:
-            asked = self._chosen
-            if not asked or not _SAYS_WHO.isdisjoint(request):
+            if _NOT_BODY.isdisjoint(request):
+                asked = self._chosen or self._default()
+            else:
+                metadata = request.get("metadata")
                 asked = self._asked_of(request)
-            question = (
-                {name: value for name, value in request.items() if name not in _NOT_BODY}
-                if not _NOT_BODY.isdisjoint(request)
-                else request
-            )
+                question = {name: value for name, value in request.items() if name not in _NOT_BODY}
             call = self._call(asked[0], question, sample)
             if self._asking.duplicates == "sample":
                 earlier = self._samples[call.key]

@@ -125,8 +125,9 @@ def _check(messages: Any) -> None:
             "[{'role': 'user', 'content': 'Hello'}]. Nothing was sent for it."
         )
     for place, message in enumerate(messages):
-        # The second test alone would do; asking an abstract class is slow.
-        is_mapping = type(message) is dict or isinstance(message, Mapping)
+        if type(message) is dict and "role" in message:
+            continue
+        is_mapping = isinstance(message, Mapping)
         if not is_mapping or "role" not in message:
             raise InputError(
                 f"messages[{place}] is {type(message).__name__}"
