@@ -15,9 +15,9 @@ from llmnb.batches.card import card
 from llmnb.batches.poller import BatchPoller
 from llmnb.batches.records import Failed, Record
 from llmnb.batches.rows import BatchRow
-from llmnb.batches.tally import Tally
+from llmnb.engine.counters import Counters
 from llmnb.engine.handle import Mode, RunHandle
-from llmnb.engine.status import Clock, State, StatusSnapshot, frozen
+from llmnb.engine.status import Clock, State, StatusSnapshot
 from llmnb.errors import ConfigurationError, LLMNBError, Stopped, StoreError
 from llmnb.records import Outcome
 from llmnb.store.project import ProjectStore
@@ -79,11 +79,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         self._live = live
         self._on_outcome = on_outcome
         self._outcomes: list[Outcome | None] = [None] * len(rows)
-        self._started = Clock.monotonic()
-        self._started_at = Clock.wall()
-        self._ended: float | None = None
-        self._ended_at: float | None = None
-        self._tally = Tally(len(rows), self._started)
+        self._counters = Counters(len(rows))
         self._is_stopping = False
         self._waits: list[asyncio.Task[None]] = []
         self._first_error: LLMNBError | None = None
@@ -114,7 +110,7 @@ class BatchRun(RunHandle[list[Outcome]]):
 
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of the run as it is now."""
-        counts = dataclasses.replace(self._tally.counts)
+        counts = self._counters.copy()
         pollers = list(self._pollers.values())
         waiting = [one for one in pollers if one.part.is_open]
         sent = sum(
@@ -122,23 +118,15 @@ class BatchRun(RunHandle[list[Outcome]]):
             for one in waiting
             if one.part.standing.state == "submitted"
         )
-        end = self._ended if self._ended is not None else Clock.monotonic()
-        return StatusSnapshot(
+        return self._counters.snapshot(
+            counts,
             state=self._state(),
+            project=self.project,
             total=len(self._rows),
             launched=min(len(self._rows), counts.num_rows_done + max(0, sent)),
-            completed=counts.num_rows_done,
-            counts=counts,
-            failures=frozen(self._tally.failures),
-            waiting_on=self._waiting_words(waiting),
             in_flight=max(0, sent),
-            seconds=end - self._started,
-            project=self.project,
-            models=frozen({self.asked: counts.num_tasks_succeeded}),
-            simulated=self._tally.is_simulated,
-            started_at=self._started_at,
-            ended_at=self._ended_at,
-            causes=self._tally.stats.causes(self.row_of),
+            waiting_on=self._waiting_words(waiting),
+            row_of=self.row_of,
         )
 
     def partial(self) -> list[Outcome | None]:
@@ -151,7 +139,7 @@ class BatchRun(RunHandle[list[Outcome]]):
 
     def _state(self) -> State:
         if self._done.done():
-            return "stopped" if self._tally.counts.num_stopped else "finished"
+            return self._counters.end_state
         return "stopping" if self._is_stopping else "running"
 
     def _waiting_words(self, waiting: list[BatchPoller]) -> str:
@@ -226,9 +214,11 @@ class BatchRun(RunHandle[list[Outcome]]):
     def _mend(self, number: int, outcome: Outcome) -> None:
         """Put a retried row's outcome in the place of the failed one."""
         failed = self._outcomes[number]
-        if failed is not None:
-            self._tally.take_back(failed)
-        self._finish(dataclasses.replace(outcome, row=number))
+        if failed is None or failed.error is None:
+            return
+        mended = dataclasses.replace(outcome, row=number)
+        self._counters.mend(failed, mended)
+        self._take(mended)
 
     def _leave(self) -> None:
         for one in self._waits:
@@ -253,7 +243,7 @@ class BatchRun(RunHandle[list[Outcome]]):
             for number, row in enumerate(self._rows):
                 if self._outcomes[number] is None:
                     self._finish(outcomes_of.failed(number, row, self._missing(row)))
-            self._ended, self._ended_at = Clock.monotonic(), Clock.wall()
+            self._counters.end()
 
     async def _part(self, name: str) -> None:
         """Wait for one part and give its rows their outcomes."""
@@ -318,8 +308,18 @@ class BatchRun(RunHandle[list[Outcome]]):
 
     def _finish(self, outcome: Outcome) -> None:
         """Enter what became of a row."""
+        self._counters.enter(outcome)
+        self._take(outcome)
+
+    def _take(self, outcome: Outcome) -> None:
+        """Keep the outcome of a row that is counted, count what was sent for it, and report it."""
         self._outcomes[outcome.row] = outcome
-        self._tally.enter(outcome)
+        if outcome.source == "sent":
+            tracker, reply = self._counters.tracker, outcome.reply
+            tracker.num_tasks_started += outcome.key is not None
+            if reply is not None:
+                tracker.num_requests += 1
+                self._counters.enter_reply(reply.usage, outcome.usd)
         if self._on_outcome is not None:
             self._on_outcome(outcome)
 

@@ -193,7 +193,7 @@ class Job:
         """Yield halves of what was refused; one batch only, until any text has been answered."""
         refused = sorted(self._refused, key=lambda pair: len(pair[0]))
         self._refused = []
-        if not self.results.tally.counts.num_tasks_succeeded:
+        if not self.results.counters.tracker.num_tasks_succeeded:
             if self._lonely_refusals > 1:  # it is not the texts that are refused
                 for batch, error in refused:
                     self._fail(batch, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +11,26 @@ from llmnb.embeddings.job import Job
 from llmnb.embeddings.order import Order
 from llmnb.embeddings.results import OnText
 from llmnb.engine.handle import Mode, RunHandle
-from llmnb.engine.status import StatusSnapshot
+from llmnb.engine.status import State, StatusSnapshot
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.records import Outcome
+
+_OF_REQUESTS = (
+    "num_rate_limit_errors",
+    "num_api_errors",
+    "num_other_errors",
+    "num_requests",
+    "num_retried",
+    "num_hedged",
+    "num_unsaved",
+    "prompt_tokens",
+    "completion_tokens",
+    "usd",
+    "num_unpriced",
+    "hedge_usd",
+    "time_of_last_rate_limit_error",
+)
+"""Counters that are the engine's own, added up over its runs."""
 
 
 class EmbeddingRun(RunHandle[list[bytes | None]]):
@@ -42,16 +60,52 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
         try:
             await self._job.finish()
         finally:
-            self._job.results.tally.end()
+            self._job.results.counters.end()
 
     # -------------------------------------------------------------------- looking
 
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of it as it is now; rows are texts."""
-        job = self._job
-        results = job.results
-        batch = min(job.order.batch_size, len(results.texts))
-        return results.tally.snapshot(job.runs, is_stopping=job.is_stopping, batch=batch)
+        job, counters = self._job, self._job.results.counters
+        snapshots = [run.status() for run in job.runs]
+        latest, counts = snapshots[-1], counters.copy()
+        state = self._state(latest.state)
+        whole = StatusSnapshot.merge(snapshots, state=state, seconds=counters.seconds).counts
+        for name in _OF_REQUESTS:
+            setattr(counts, name, getattr(whole, name))
+        batch = min(job.order.batch_size, len(job.results.texts))
+        on_its_way = min(latest.in_flight * batch, counts.num_rows - counts.num_rows_done)
+        counts.num_tasks_in_progress = on_its_way
+        mine = counters.snapshot(
+            counts,
+            state=state,
+            project=self.project,
+            total=counts.num_rows,
+            launched=counts.num_rows_done + on_its_way,
+            in_flight=latest.in_flight,
+            waiting_on=latest.waiting_on,
+        )
+        return dataclasses.replace(
+            mine,
+            pools=latest.pools,
+            shares=latest.shares,
+            samples=latest.samples,
+            latencies=latest.latencies,
+            p50=latest.p50,
+            p95=latest.p95,
+            requests_per_minute=latest.requests_per_minute,
+            tokens_per_minute=latest.tokens_per_minute,
+            budget_usd=latest.budget_usd,
+            waited_seconds=sum(one.waited_seconds for one in snapshots),
+        )
+
+    def _state(self, latest: State) -> State:
+        counters, job = self._job.results.counters, self._job
+        if counters.ended is not None:
+            return counters.end_state
+        if job.is_stopping:
+            return "stopping"
+        return "paused" if latest == "paused" else "running"
 
     @property
     def vectors(self) -> list[bytes | None]:
@@ -138,5 +192,5 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
         return EmbeddingRun(
             [results.texts[position] for position in positions],
             self._job.order,
-            lambda place, result: results.mend(positions[place], result),
+            lambda place, result: results.mend(positions[place], result, self._job.target),
         )

@@ -76,12 +76,9 @@ class StoreAdapter:
         found = {}
         entries = self._store.lookup([text.key for text in texts])
         for text in texts:
-            entry = entries.get(text.key)
-            if entry is None or text.alone is None:
-                continue
-            known = Keeper.reread(text.alone, entry)
-            if known is not None and known.reply.vectors:
-                found[text.key] = (entry, known.reply.vectors[0])
+            kept = None if text.alone is None else Keeper.choose([text.alone], entries)
+            if kept is not None and kept[2].vectors:
+                found[text.key] = (kept[1], kept[2].vectors[0])
         return found
 
     async def aput(self, entry: Entry) -> None:

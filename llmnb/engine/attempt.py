@@ -20,6 +20,7 @@ from llmnb.errors import (
     Unsent,
 )
 from llmnb.records import Delta, RawReply, Reply
+from llmnb.store.entry import Entry
 from llmnb.wire.dialect import tier_in
 
 
@@ -31,8 +32,11 @@ class Answered:
     raw: RawReply
     reply: Reply
     gate: Gate | None = None
-    objection: LLMNBError | None = None
-    """Why it is no good answer, where it comes from the store and is not bought again."""
+
+    @classmethod
+    def before(cls, call: Call, entry: Entry, reply: Reply) -> Answered:
+        """Return a stored answer as if it had just come."""
+        return cls(call, RawReply(status=200, headers={}, body=entry.raw), reply)
 
 
 class Attempt:
@@ -92,7 +96,7 @@ class Attempt:
             raw = await target.send(self.call, on_delta=self._on_delta if self.on_delta else None)
             gate.health.has_answered = True
             error = target.judge(raw)
-            gate.on_reply(target.announced(raw), ticket, error)
+            gate.account.on_reply(target.announced(raw), ticket, gate.clock(), error)
             if error is not None:
                 used = 0.0
                 return self._failed(error)

@@ -20,12 +20,12 @@ from llmnb.display import durations, moments
 from llmnb.engine import paying, telling
 from llmnb.engine.attempt import Answered, Attempt, Rival
 from llmnb.engine.checking import value_of
-from llmnb.engine.coalesce import Cabin, Landing
+from llmnb.engine.coalesce import Cabin, Kept, Landing
 from llmnb.engine.gate import PATIENCE_SECONDS, Gate, Held
 from llmnb.engine.keeping import Keeper
 from llmnb.engine.lanes import Ticket
 from llmnb.engine.race import Race
-from llmnb.engine.status import Clock, StatusTracker
+from llmnb.engine.status import Clock
 from llmnb.engine.target import Call, Target
 from llmnb.engine.unreached import where_nobody_is
 from llmnb.engine.voyage import Asker, Voyage, copied
@@ -82,9 +82,9 @@ class _AskedElsewhere(Exception):
 class _Found(Exception):
     """Another process has asked the row, and its answer is in the store."""
 
-    def __init__(self, call: Call, entry: Entry, answered: Answered) -> None:
-        super().__init__(entry.key)
-        self.kept = (call, entry, answered)
+    def __init__(self, kept: Kept) -> None:
+        super().__init__(kept[1].key)
+        self.kept = kept
 
 
 class Flight:
@@ -211,7 +211,7 @@ class Flight:
                 self.history.append(error.message)
             self.known = None
             self._answering = False
-            self.voyage.counts.num_fallbacks += 1
+            self.voyage.counters.tracker.num_fallbacks += 1
 
     def _has_another(self, error: LLMNBError) -> bool:
         """Strike the present target off; whether there is another to ask."""
@@ -277,7 +277,7 @@ class Flight:
             self._may_be_billed = self._may_be_billed or outcome.details.maybe_billed
             await self._wait_after(outcome, ticket, gate)
             is_first = True
-            self.voyage.counts.num_retried += 1
+            self.voyage.counters.tracker.num_retried += 1
 
     def _begin_anew(self) -> None:
         """Forget what another target did; a lost reply may cost the row one re-send in all."""
@@ -459,7 +459,7 @@ class Flight:
         fitting = {key: entry for key, entry in found.items() if entry.raw != self._misfit}
         kept = Keeper.choose(self._left, fitting, self.voyage.good_finish)
         if kept is not None:
-            raise _Found(*kept)
+            raise _Found(kept)
 
     async def _look_up(self, calls: Sequence[Call]) -> dict[str, Entry]:
         keys = [call.key for call in calls]
@@ -526,14 +526,16 @@ class Flight:
         """Count a request that is about to be sent."""
         voyage = self.voyage
         self.attempts += 1
-        telling.starting(self.row, self.attempts)
-        voyage.counts.num_requests += 1
-        voyage.stats.on_request()
+        if telling.requests_log.level != telling.SILENT:
+            telling.starting(self.row, self.attempts)
+        counters, tracker = voyage.counters, voyage.counters.tracker
+        tracker.num_requests += 1
+        counters.stats.on_request()
         self.is_sending = True
         if self.started is None:
             self.started = Clock.monotonic()
-            voyage.counts.num_tasks_started += 1
-            voyage.counts.num_tasks_in_progress += 1
+            tracker.num_tasks_started += 1
+            tracker.num_tasks_in_progress += 1
             if voyage.time_limit is not None:
                 self._deadline = asyncio.get_running_loop().call_later(
                     voyage.time_limit, self._expire, asyncio.current_task()
@@ -599,7 +601,7 @@ class Flight:
         """Count a redundant request that is about to be sent."""
         self._depart()
         self.hedged = True
-        self.voyage.counts.num_hedged += 1
+        self.voyage.counters.tracker.num_hedged += 1
         if self.voyage.hedger is not None:
             self.voyage.hedger.on_hedged()
 
@@ -612,9 +614,9 @@ class Flight:
                 paying.Paid(provider=target.provider, model=target.model, usd=most, is_bound=True)
             )
         if most is None:
-            self.voyage.counts.num_unpriced += 1
+            self.voyage.counters.tracker.num_unpriced += 1
         else:
-            self.voyage.counts.hedge_usd += most
+            self.voyage.counters.tracker.hedge_usd += most
             if self.voyage.budget is not None:
                 self.voyage.budget.settle(reserved=0.0, spent=most)
 
@@ -716,11 +718,11 @@ class Flight:
             timer.cancel()
 
     def _count(self, error: LLMNBError) -> None:
-        counts: StatusTracker = self.voyage.counts
+        counts = self.voyage.counters.tracker
         if isinstance(error, FlowControl):
             counts.num_rate_limit_errors += 1
             counts.time_of_last_rate_limit_error = Clock.wall()
-            self.voyage.stats.on_refusal()
+            self.voyage.counters.stats.on_refusal()
         elif error.details.status is not None:
             counts.num_api_errors += 1
         else:
@@ -762,12 +764,12 @@ class Flight:
         self.call = mending
         self._left = [self.call]
         self._answering = False
-        self.voyage.counts.num_repaired += 1
+        self.voyage.counters.tracker.num_repaired += 1
         if known is None:
             try:
                 answered = await self._ask()
             except _Found as found:
-                known = found.kept[2]
+                known = Answered.before(*found.kept[:3])
         again = await self._keeper().keep(known or answered, is_known=known is not None)
         again.usd = _sum(landing.usd, again.usd)
         again.seconds = landing.seconds if known is not None else again.seconds
@@ -790,8 +792,8 @@ class Flight:
         """Return a mended answer that was bought in an earlier run."""
         if not self.voyage.use_cache:
             return None
-        entry = (await self._look_up([call])).get(call.key)
-        return None if entry is None else Keeper.reread(call, entry, self.voyage.good_finish)
+        kept = Keeper.choose([call], await self._look_up([call]), self.voyage.good_finish)
+        return None if kept is None else Answered.before(*kept[:3])
 
     def _failed(self, error: LLMNBError) -> Landing:
         self._describe(error)

@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from llmnb.engine.attempt import Answered
 from llmnb.engine.target import Call
 from llmnb.errors import LLMNBError
 from llmnb.records import Reply
 from llmnb.store.entry import Entry
+
+Kept = tuple[Call, Entry, Reply, LLMNBError | None]
+"""What the store holds of a row; the error says why it is no good answer, though it is not bought
+again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -20,7 +23,6 @@ class Landing:
 
     reply: Reply | None = None
     error: LLMNBError | None = None
-    raw: bytes = b""
     model: str = ""
     provider: str = ""
     usd: float | None = None
@@ -35,14 +37,13 @@ class Landing:
     """What a structured answer holds."""
 
     simulated: bool = False
-    is_saved: bool = True
     entry: Entry | None = None
     """What was saved, so that a passenger of another project can save it too."""
 
     store: object = None
     """The store it was saved in."""
 
-    found: tuple[Call, Entry, Answered] | None = None
+    found: Kept | None = None
     """What the store held when the row's turn came, since another process had asked it: whoever
     wants the row takes it from there."""
 

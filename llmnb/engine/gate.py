@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import Literal
 
 from llmnb.decide.admission import Reason
@@ -27,7 +27,7 @@ from llmnb.engine.account import Account
 from llmnb.engine.health import Health
 from llmnb.engine.lanes import Lane, Lanes, Ticket, Turn
 from llmnb.errors import LLMNBError
-from llmnb.records import Limits, Told
+from llmnb.records import Limits
 
 Holding = Reason | Literal["breaker", "recovery"]
 """What holds the first in the queue back."""
@@ -372,12 +372,6 @@ class Gate:
             self._timer = asyncio.get_running_loop().call_later(min(soonest, 1.0), self._on_timer)
 
     # --------------------------------------------------------------------- news
-
-    def on_reply(
-        self, told: Sequence[Told], ticket: Ticket, error: LLMNBError | None = None
-    ) -> None:
-        """Take what a reply tells of the limits, and whether it is a good one."""
-        self.account.on_reply(told, ticket, self.clock(), error)
 
     def on_success(self, ticket: Ticket, seconds: float) -> None:
         """Note that the target has answered."""

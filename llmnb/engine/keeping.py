@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable, Mapping
 from llmnb.decide.quality import objection
 from llmnb.engine import paying
 from llmnb.engine.attempt import Answered
-from llmnb.engine.coalesce import Landing
+from llmnb.engine.coalesce import Kept, Landing
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
 from llmnb.engine.voyage import Voyage
 from llmnb.errors import BadReply, IncompleteReply, LLMNBError, StoreError, UnknownEnd
-from llmnb.records import RawReply, Reply
+from llmnb.records import Reply
 from llmnb.store.entry import Entry
 
 
@@ -48,7 +48,6 @@ class Keeper:
         usd = 0.0 if is_known else target.price(reply.usage, reply.model)
         landing = Landing(
             reply=reply,
-            raw=raw.body,
             model=target.model,
             provider=target.provider,
             key=call.key,
@@ -61,37 +60,30 @@ class Keeper:
             store=self._voyage.store,
         )
         if not is_known:
-            self._count(answered, usd)
+            counters, usage = self._voyage.counters, reply.usage
+            counters.enter_reply(usage, usd)
+            name = f"{target.provider}/{target.model}"
+            used = 0 if usage is None else usage.total
+            counters.stats.on_answer(name, raw.seconds, used, usd)
+            if paying.listeners:
+                self._tell_paid(answered, usd)
             landing.entry = _entry(call, raw.body, reply, landing)
-            landing.is_saved = await self._put(landing.entry)
+            await self._put(landing.entry)
         landing.error = objection(reply, call.body, raw.body, self._voyage.good_finish)
         return landing
 
-    def _count(self, answered: Answered, usd: float | None) -> None:
-        counts, usage = self._voyage.counts, answered.reply.usage
-        tokens = 0
-        if usage is not None:
-            counts.prompt_tokens += usage.prompt
-            counts.completion_tokens += usage.completion
-            tokens = usage.total
-        if usd is None:
-            counts.num_unpriced += 1
-        else:
-            counts.usd += usd
+    def _tell_paid(self, answered: Answered, usd: float | None) -> None:
         target = answered.call.target
-        name = f"{target.provider}/{target.model}"
-        self._voyage.stats.on_answer(name, answered.raw.seconds, tokens, usd)
-        if paying.listeners:
-            paying.tell(
-                paying.Paid(
-                    provider=target.provider,
-                    model=target.model,
-                    usd=usd,
-                    usage=usage,
-                    project=getattr(self._voyage.store, "name", ""),
-                    simulated=target.is_simulated(answered.raw),
-                )
+        paying.tell(
+            paying.Paid(
+                provider=target.provider,
+                model=target.model,
+                usd=usd,
+                usage=answered.reply.usage,
+                project=getattr(self._voyage.store, "name", ""),
+                simulated=target.is_simulated(answered.raw),
             )
+        )
 
     async def keep_unread(self, call: Call, error: BadReply) -> None:
         """Save bytes that could not be read: a better reader may read them for nothing.
@@ -103,57 +95,48 @@ class Keeper:
             landing = Landing(model=call.target.model, provider=call.target.provider)
             await self._put(_entry(call, raw, None, landing))
 
-    async def _put(self, entry: Entry) -> bool:
+    async def _put(self, entry: Entry) -> None:
         backlog = self._voyage.backlog
         backlog.enter()
         try:
             await self._voyage.store.aput(entry)
         except StoreError as error:
-            self._voyage.counts.num_unsaved += 1
+            self._voyage.counters.tracker.num_unsaved += 1
             self._voyage.kill("", error)
-            return False
         finally:
             backlog.leave()
-        return True
 
     def _seconds(self) -> float | None:
         return None if self._started is None else Clock.monotonic() - self._started
 
-    @classmethod
-    def choose(
-        cls, calls: Iterable[Call], found: Mapping[str, Entry], good_finish: Collection[str] = ()
-    ) -> tuple[Call, Entry, Answered] | None:
-        """Return the first call that is answered in the store, a good answer before any other."""
-        kept: tuple[Call, Entry, Answered] | None = None
-        for call in calls:
-            entry = found.get(call.key)
-            known = None if entry is None else cls.reread(call, entry, good_finish)
-            if entry is None or known is None:
-                continue
-            if known.objection is None:
-                return call, entry, known
-            kept = kept or (call, entry, known)
-        return kept
-
     @staticmethod
-    def reread(call: Call, entry: Entry, good_finish: Collection[str] = ()) -> Answered | None:
-        """Return a stored answer as if it had just come; None where it has to be asked again.
+    def choose(
+        calls: Iterable[Call], found: Mapping[str, Entry], good_finish: Collection[str] = ()
+    ) -> Kept | None:
+        """Return the first call that is answered in the store, a good answer before any other.
 
         One that ended for a reason that nobody knows is returned too: it is not bought again.
+        None where all have to be asked.
         """
-        try:
-            reply = call.target.read(entry.raw)
-            if call.verify is not None:
-                reply = call.verify(reply)
-        except LLMNBError:
-            return None
-        error = None
-        if reply.quality != "good":
+        kept: Kept | None = None
+        for call in calls:
+            entry = found.get(call.key)
+            if entry is None:
+                continue
+            try:
+                reply = call.target.read(entry.raw)
+                if call.verify is not None:
+                    reply = call.verify(reply)
+            except LLMNBError:
+                continue
+            if reply.quality == "good":
+                return call, entry, reply, None
             error = objection(reply, call.body, entry.raw, good_finish)
-            if error is not None and not isinstance(error, UnknownEnd):
-                return None
-        raw = RawReply(status=200, headers={}, body=entry.raw)
-        return Answered(call, raw, reply, objection=error)
+            if error is None:
+                return call, entry, reply, None
+            if kept is None and isinstance(error, UnknownEnd):
+                kept = call, entry, reply, error
+        return kept
 
 
 def _entry(call: Call, raw: bytes, reply: Reply | None, landing: Landing) -> Entry:

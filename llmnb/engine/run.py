@@ -16,7 +16,7 @@ from llmnb.engine.gate import Gate
 from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.handover import Streamed
 from llmnb.engine.options import RunOptions, Store
-from llmnb.engine.status import Clock, PoolStatus, StatusSnapshot, frozen
+from llmnb.engine.status import Clock, PoolStatus, StatusSnapshot
 from llmnb.engine.target import Prepare, Target
 from llmnb.engine.waiting import waiting_on
 from llmnb.engine.walk import Walk
@@ -66,26 +66,25 @@ class Run(RunHandle[list[Outcome]]):
 
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of the run as it is now."""
-        walk = self._walk
-        counts = dataclasses.replace(walk.counts)
+        walk, counters = self._walk, self._walk.counters
+        counts, stats = counters.copy(), counters.stats
         gates = list(walk.gates.values())
         # While they are counted here a turn may change hands; never more is told than was let go.
         in_flight = min(
             sum(flight.is_sending for flight, _ in list(walk.leading.values())),
             sum(gate.in_flight for _, gate in gates),
         )
-        launched = min(counts.num_rows_done + in_flight, counts.num_rows)
         now = Clock.monotonic()
-        end = walk.ended if walk.ended is not None else now
-        p50, p95 = walk.stats.quantiles()
-        requests, tokens = walk.stats.pace(end)
-        return StatusSnapshot(
+        end = counters.started + counters.seconds
+        p50, p95 = stats.quantiles()
+        requests, tokens = stats.pace(end)
+        snapshot = counters.snapshot(
+            counts,
             state=walk.state,
+            project=walk.store.name,
             total=walk.total,
-            launched=launched,
-            completed=counts.num_rows_done,
-            counts=counts,
-            failures=frozen(walk.failures),
+            launched=min(counts.num_rows_done + in_flight, counts.num_rows),
+            in_flight=in_flight,
             waiting_on=waiting_on(
                 walk.state,
                 gates,
@@ -95,18 +94,14 @@ class Run(RunHandle[list[Outcome]]):
                 elsewhere=walk.elsewhere,
                 beside=walk.beside,
             ),
-            in_flight=in_flight,
-            seconds=end - walk.started,
-            project=walk.store.name,
-            models=frozen(walk.models),
-            simulated=walk.simulated,
-            started_at=walk.started_at,
-            ended_at=walk.ended_at,
+            row_of=self.row_of,
+        )
+        return dataclasses.replace(
+            snapshot,
             pools=tuple(_pool(target, gate, now, walk) for target, gate in gates),
-            shares=walk.stats.shares(),
-            causes=walk.stats.causes(self.row_of),
-            samples=walk.stats.samples(end),
-            latencies=walk.stats.latest(),
+            shares=stats.shares(),
+            samples=stats.samples(end),
+            latencies=stats.latest(),
             p50=p50,
             p95=p95,
             requests_per_minute=requests,

@@ -12,9 +12,8 @@ from llmnb.decide.hedge import Hedger
 from llmnb.decide.retry import ResendBudget, RetryPolicy
 from llmnb.engine.backlog import Backlog
 from llmnb.engine.budget import Budget
+from llmnb.engine.counters import Counters
 from llmnb.engine.gate import Gate
-from llmnb.engine.stats import Stats
-from llmnb.engine.status import StatusTracker
 from llmnb.engine.target import Call, Target
 from llmnb.engine.unreached import UNREACHED_SECONDS, unreached
 from llmnb.errors import (
@@ -53,8 +52,7 @@ class Voyage:
 
     store: Saves
     policy: RetryPolicy
-    counts: StatusTracker
-    stats: Stats
+    counters: Counters
     gate_of: Callable[[Call], Gate]
     backlog: Backlog
     time_limit: float | None = None

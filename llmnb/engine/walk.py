@@ -11,7 +11,6 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import functools
-from collections import Counter
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any
 
@@ -25,14 +24,14 @@ from llmnb.engine.backlog import Backlog
 from llmnb.engine.call import NEVER, NOT_ASKED, Flight
 from llmnb.engine.checking import value_of
 from llmnb.engine.coalesce import Landing
+from llmnb.engine.counters import Counters
 from llmnb.engine.gate import Gate
 from llmnb.engine.handover import Handover, Kept, Streamed
 from llmnb.engine.keeping import Keeper
 from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.shared import DRAIN_SECONDS, engine
 from llmnb.engine.source import CHUNK_ROWS, get_ready, open_source
-from llmnb.engine.stats import Stats
-from llmnb.engine.status import Clock, State, StatusTracker
+from llmnb.engine.status import State
 from llmnb.engine.target import Call, Prepare, Row, Target
 from llmnb.engine.voyage import Voyage, copied
 from llmnb.errors import (
@@ -43,7 +42,7 @@ from llmnb.errors import (
     Stopped,
     StoreError,
 )
-from llmnb.records import Limits, Outcome, Source
+from llmnb.records import Limits, Outcome, Reply, Source
 from llmnb.store.entry import Entry
 
 READ_WHAT_CAME_SECONDS = 0.05
@@ -54,6 +53,10 @@ LISTENING_SECONDS = 1.0
 
 STOP_ANSWER_SECONDS = 0.8
 """A stopped run hands its partial result over after this, at the latest."""
+
+
+UNREAD = object()
+"""Stands for the value of a structured answer that is still to be read."""
 
 
 class Walk:
@@ -77,22 +80,15 @@ class Walk:
     ) -> None:
         self.source, self.total = open_source(inputs)
         self.store = store
-        self.counts = StatusTracker()
+        self.counters = Counters()
+        self.counts = self.counters.tracker
         self.state: State = "running"
         self.kept = Kept()
         self.streamed = Streamed(in_order=options.in_order) if options.streams else None
-        self.failures: Counter[str] = Counter()
-        self.models: Counter[str] = Counter()
         self.gates: dict[str, tuple[Target, Gate]] = {}
         """Targets in use, by pool."""
-        self.simulated = False
         self.first_error: LLMNBError | None = None
         self.leading: dict[int, tuple[Flight, asyncio.Task[Landing]]] = {}
-        self.started = Clock.monotonic()
-        self.started_at = Clock.wall()
-        self.ended: float | None = None
-        self.ended_at: float | None = None
-        self.stats = Stats(self.started)
         self.on_outcome: Callable[[Outcome], None] | None = None
         """Told of every outcome, on the loop thread."""
 
@@ -119,7 +115,7 @@ class Walk:
 
     def __str__(self) -> str:
         """Return how another run's card names this one."""
-        begun = moments.clock(self.started_at)
+        begun = moments.clock(self.counters.started_at)
         return f"run “{self.store.name}” of {begun}"
 
     @property
@@ -151,8 +147,7 @@ class Walk:
             run=self,
             store=self.store,
             policy=options.policy,
-            counts=self.counts,
-            stats=self.stats,
+            counters=self.counters,
             gate_of=self._gate_of,
             backlog=Backlog(0),
             time_limit=options.time_limit,
@@ -247,12 +242,11 @@ class Walk:
         """Prepare a chunk, look it up, and launch what is not answered yet."""
         await get_ready(items)
         with self._engine.flights.lookup():
-            rows = [self._prepare(item, first + offset) for offset, item in enumerate(items)]
+            rows = [self._prepare(item, number) for number, item in enumerate(items, first)]
             if self._voyage.claims is not None:
                 self._seen = self._voyage.claims.look()
             found = await self._look_up(rows)
-            for offset, row in enumerate(rows):
-                number = first + offset
+            for number, row in enumerate(rows, first):
                 call = row.call
                 if call is None:
                     self._fail(number, row, row.error or Stopped("Not asked."))
@@ -270,67 +264,50 @@ class Walk:
 
     def _answer(self, number: int, row: Row, call: Call, found: dict[str, Entry]) -> bool:
         """Answer a row from the store if any of its targets has answered it there."""
-        kept = Keeper.choose((call, *row.further), found, self.options.good_finish)
+        calls = (call, *row.further) if row.further else (call,)
+        kept = Keeper.choose(calls, found, self.options.good_finish)
         if kept is None:
             return False
         self._serve(number, row, *kept)
         return True
 
-    def _serve(self, number: int, row: Row, call: Call, entry: Entry, known: Answered) -> None:
+    def _serve(
+        self,
+        number: int,
+        row: Row,
+        call: Call,
+        entry: Entry,
+        reply: Reply,
+        error: LLMNBError | None,
+        value: Any = UNREAD,
+    ) -> None:
         """Give a row what the store keeps of it."""
-        if call.check is None or known.objection is not None:
-            self._serve_value(number, row, call, entry, known, None)
-        elif call.checks_apart:
-            serving = self._serve_checked(number, row, call, entry, known)
-            self._engine.look_after(self._loop.create_task(serving))
-        else:
+        if error is not None:
+            value = None
+            error.with_details(row=number, provider=call.target.provider, model=call.target.model)
+        elif call.check is None:
+            value = None
+        elif value is UNREAD:
+            if call.checks_apart:
+                serving = self._serve_checked(number, row, call, entry, reply)
+                self._engine.look_after(self._loop.create_task(serving))
+                return
             try:
-                value = call.check(known.reply)
+                value = call.check(reply)
             except SchemaMismatch:
                 # What was bought is mended, not bought anew.
-                self._launch(number, row, call, known)
-            else:
-                self._serve_value(number, row, call, entry, known, value)
-
-    async def _serve_checked(
-        self, number: int, row: Row, call: Call, entry: Entry, known: Answered
-    ) -> None:
-        """Give a row what the store keeps of it, once foreign code has read it."""
-        try:
-            value = await value_of(call, known.reply)
-        except Exception:  # its flight comes upon the same, and tells it
-            if self._handover.is_open(number):
-                self._launch(number, row, call, known)
-        else:
-            if self._handover.is_open(number):
-                self._serve_value(number, row, call, entry, known, value)
-
-    def _serve_value(
-        self, number: int, row: Row, call: Call, entry: Entry, known: Answered, value: Any
-    ) -> None:
-        error, target = known.objection, call.target
-        if error is not None:
-            error.with_details(row=number, provider=target.provider, model=target.model)
-        counts = self.counts
-        source: Source = "cached"
-        if entry.reused_from is not None:
-            source = "reused"
-            counts.num_reused += 1
-        else:
-            counts.num_cached += 1
-        saved = 0.0 if error is not None else entry.usd or 0.0
-        counts.saved_usd += saved
-        counts.saved_reused_usd += saved
+                self._launch(number, row, call, Answered.before(call, entry, reply))
+                return
         self._finish(
             Outcome(
                 row=number,
-                reply=known.reply,
+                reply=reply,
                 error=error,
                 value=value,
                 key=call.key,
                 provider=call.target.provider,
                 model=call.target.model,
-                source=source,
+                source="cached" if entry.reused_from is None else "reused",
                 simulated=entry.simulated,
                 usd=0.0,
                 saved_usd=entry.usd,
@@ -338,6 +315,19 @@ class Walk:
                 tag=row.tag,
             )
         )
+
+    async def _serve_checked(
+        self, number: int, row: Row, call: Call, entry: Entry, reply: Reply
+    ) -> None:
+        """Give a row what the store keeps of it, once foreign code has read it."""
+        try:
+            value = await value_of(call, reply)
+        except Exception:  # its flight comes upon the same, and tells it
+            if self._handover.is_open(number):
+                self._launch(number, row, call, Answered.before(call, entry, reply))
+        else:
+            if self._handover.is_open(number):
+                self._serve(number, row, call, entry, reply, None, value)
 
     # --------------------------------------------------------------------- flights
 
@@ -386,16 +376,13 @@ class Walk:
         if is_merged:
             self._landed_with_another(number, row, call, landing)
             return
-        counts = self.counts
         if leading is not None and leading[0].started is not None:
-            counts.num_tasks_in_progress -= 1
+            self.counts.num_tasks_in_progress -= 1
         if landing.found is not None:
             self._serve(number, row, *landing.found)
             return
-        if landing.error is None:
-            counts.num_tasks_succeeded += 1
-            if not self.options.use_cache:
-                self._answered.add(call.key)
+        if landing.error is None and not self.options.use_cache:
+            self._answered.add(call.key)
         self._finish(_outcome(number, row, call, landing, "sent"))
 
     def _landed_with_another(self, number: int, row: Row, call: Call, landing: Landing) -> None:
@@ -409,9 +396,6 @@ class Walk:
         if landing.found is not None:
             self._serve(number, row, *landing.found)
             return
-        self.counts.num_merged += 1
-        if landing.error is None:
-            self.counts.saved_usd += landing.usd or 0.0
         outcome = _outcome(number, row, call, landing, "merged")
         if landing.entry is None or landing.store is self.store:
             self._finish(outcome)
@@ -450,19 +434,10 @@ class Walk:
     def _finish(self, outcome: Outcome) -> None:
         """Give a row its outcome."""
         counts = self.counts
-        counts.num_rows_done += 1
         self._items.pop(outcome.row, None)
-        error = outcome.error
-        if error is None:
-            self.models[f"{outcome.provider}/{outcome.model}"] += 1
-            self.simulated = self.simulated or outcome.simulated
-        elif isinstance(error, Stopped):
-            counts.num_stopped += 1
-        else:
-            counts.num_tasks_failed += 1
-            self.failures[type(error).__name__] += 1
-            self.stats.on_failed_row(outcome.row, error)
-        telling.finished(outcome)
+        self.counters.enter(outcome)
+        if telling.requests_log.level != telling.SILENT:
+            telling.finished(outcome)
         if self.on_outcome is not None:
             self.on_outcome(outcome)
         self.release(self._handover.put(outcome))
@@ -472,7 +447,7 @@ class Walk:
     def release(self, rows: int) -> None:
         """Make room in the window."""
         self._released += rows
-        if self._room_left() >= self._enough_room:
+        if self._window - self.counts.num_rows + self._released >= self._enough_room:
             self._room.set()
 
     async def _settled(self) -> None:
@@ -485,8 +460,8 @@ class Walk:
         for _, gate in self.gates.values():
             gate.release_claim(self)
         collector.as_before()
-        self.ended, self.ended_at = Clock.monotonic(), Clock.wall()
-        self.state = "stopped" if self.counts.num_stopped else "finished"
+        self.counters.end()
+        self.state = self.counters.end_state
         if error is None:
             self.done.set_result(None)
         else:
@@ -499,24 +474,9 @@ class Walk:
         before = self.kept.outcomes[row]
         if before is None or before.error is None or isinstance(outcome.error, Stopped):
             return
-        self.kept.outcomes[row] = dataclasses.replace(outcome, row=row)
-        counts, kind = self.counts, type(before.error).__name__
-        if isinstance(before.error, Stopped):
-            counts.num_stopped -= 1
-        else:
-            counts.num_tasks_failed -= 1
-            self.failures[kind] -= 1
-            self.failures += Counter()  # drops what is 0
-            self.stats.on_mended_row(before.error)
-        counts.usd += outcome.usd or 0.0
-        if outcome.error is not None:  # it failed again, maybe for another cause
-            counts.num_tasks_failed += 1
-            self.failures[type(outcome.error).__name__] += 1
-            self.stats.on_failed_row(row, outcome.error)
-            return
-        if outcome.source == "sent":
-            counts.num_tasks_succeeded += 1
-        self.models[f"{outcome.provider}/{outcome.model}"] += 1
+        self.kept.outcomes[row] = mended = dataclasses.replace(outcome, row=row)
+        self.counters.mend(before, mended)
+        self.counts.usd += outcome.usd or 0.0
 
     def waited_seconds(self) -> float:
         """Return for how many seconds providers have asked this run to wait."""

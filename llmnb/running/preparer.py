@@ -175,14 +175,14 @@ class Preparer:
             if isinstance(request, LLMNBError):  # a door that could not make a request of it
                 return Row(call=None, error=request, tag=tag)
             return Row(call=None, error=_not_a_request(request, number), tag=tag)
-        metadata = request.get("metadata")
+        metadata, question = None, request
         try:
-            asked = self._asked_of(request)
-            question = (
-                {name: value for name, value in request.items() if name not in _NOT_BODY}
-                if not _NOT_BODY.isdisjoint(request)
-                else request
-            )
+            if _NOT_BODY.isdisjoint(request):
+                asked = self._chosen or self._default()
+            else:
+                metadata = request.get("metadata")
+                asked = self._asked_of(request)
+                question = {name: value for name, value in request.items() if name not in _NOT_BODY}
             call = self._call(asked[0], question, sample)
             if self._asking.duplicates == "sample":
                 earlier = self._samples[call.key]
@@ -213,7 +213,7 @@ class Preparer:
 
     def _asked_of(self, request: Mapping[str, Any]) -> tuple[_Asked, ...]:
         if _SAYS_WHO.isdisjoint(request):
-            return self._chosen or self._default()
+            return self._default()
         named = tuple(request.get(name) or None for name in _WHO)
         if named == (None,) * len(_WHO):
             return self._default()

@@ -132,7 +132,10 @@ class HTTPTarget:
         Raises:
             InputError: If the request asks nothing or cannot be written as JSON.
         """
-        request, before = _with_own_thoughts(request, self.row.name)
+        before = None
+        turns = request.get("messages")
+        if type(turns) is list and AssistantTurn in map(type, turns):
+            request, before = _with_own_thoughts(request, turns, self.row.name)
         written = self._dialect.body(request, model=self.model, params=params)
         if not self.row.fetches and names_a_picture(written):
             raise refused(
@@ -141,29 +144,32 @@ class HTTPTarget:
             )
         body = canonical.with_plain_numbers(written)
         decisive = canonical.canonical(body)
-        key = self._key_of(decisive, sample, extra)
-        if before is not None:
-            written = self._dialect.body(before, model=self.model, params=params)
-        # The canonical bytes are a good body themselves, unless a field was left out of them.
-        is_whole = canonical.UNDECIDING.isdisjoint(body)
-        is_tierless = is_whole or canonical.TIERS.isdisjoint(body)
-        if before is not None or body is not written or not is_tierless:
-            older = self._key_of(canonical.released(written), sample, extra)
-            key = RenamedKey(key, older)
-        wire = decisive if is_whole else canonical.encoded(body)
-        call = Call(self, body, decisive, wire, key)
-        if self._dialect.name == "openai.embeddings":
-            call.verify = functools.partial(checked, inputs=inputs_in(body))
-        return call
-
-    def _key_of(self, decisive: bytes, sample: int, extra: bytes) -> str:
-        return answer_key(
+        key = answer_key(
             dialect=self._dialect.name,
             endpoint=self.endpoint,
             body=decisive,
             sample=sample,
             extra=extra,
         )
+        if before is not None:
+            written = self._dialect.body(before, model=self.model, params=params)
+        # The canonical bytes are a good body themselves, unless a field was left out of them.
+        is_whole = canonical.UNDECIDING.isdisjoint(body)
+        has_tier = not is_whole and not canonical.TIERS.isdisjoint(body)
+        if before is not None or body is not written or has_tier:
+            older = answer_key(
+                dialect=self._dialect.name,
+                endpoint=self.endpoint,
+                body=canonical.released(written),
+                sample=sample,
+                extra=extra,
+            )
+            key = RenamedKey(key, older)
+        wire = decisive if is_whole else canonical.encoded(body)
+        call = Call(self, body, decisive, wire, key)
+        if self._dialect.name == "openai.embeddings":
+            call.verify = functools.partial(checked, inputs=inputs_in(body))
+        return call
 
     @property
     def sent_headers(self) -> Mapping[str, str]:
@@ -332,17 +338,13 @@ class HTTPTarget:
 
 
 def _with_own_thoughts(
-    request: Mapping[str, Any], provider: str
-) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+    request: Mapping[str, Any], turns: list[Any], provider: str
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Return a request in which nobody's thoughts stand but the provider's own.
 
     Returns:
-        It, and the same without any thoughts, as release 0.1.0 sent it; None in place of that
-        where no turn holds any, as nearly always.
+        It, and the same without any thoughts, as release 0.1.0 sent it.
     """
-    turns = request.get("messages")
-    if type(turns) is not list or AssistantTurn not in map(type, turns):
-        return request, None
     own, bare = [], []
     for turn in turns:
         if isinstance(turn, AssistantTurn):

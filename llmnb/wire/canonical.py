@@ -47,12 +47,13 @@ def canonical(body: Mapping[str, Any], without: frozenset[str] = UNDECIDING) -> 
         b'{"messages":[],"model":"m"}'
     """
     try:
-        names = sorted(body)
+        fields = dict(sorted(body.items()))  # no two names are the same: values are not compared
     except TypeError:
         raise _unwritable("a field's name is not text") from None
-    if not without.isdisjoint(body):
-        names = [name for name in names if name not in without]
-    return encoded(dict(zip(names, map(body.__getitem__, names), strict=True)))
+    if not without.isdisjoint(fields):
+        for name in without:
+            fields.pop(name, None)
+    return encoded(fields)
 
 
 def with_plain_numbers(body: dict[str, Any]) -> dict[str, Any]:

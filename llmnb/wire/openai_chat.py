@@ -15,7 +15,7 @@ from llmnb.errors import InputError
 from llmnb.records import Quality, Reply, ToolCall, Usage
 from llmnb.wire import ends, json_bytes, openai_replies, openai_requests
 from llmnb.wire.openai_chat_stream import ChatPieces
-from llmnb.wire.openai_content import reasoning_of, text_of
+from llmnb.wire.openai_content import REASONING, reasoning_of, text_of
 from llmnb.wire.openai_stream import StreamAssembler
 from llmnb.wire.sse import is_stream
 
@@ -70,7 +70,7 @@ class OpenAIChat:
             BadReply: If it cannot be read; its bytes are kept.
             LLMNBError: Of another type, if it says what went wrong.
         """
-        if is_stream(raw):
+        if raw[:1] != b"{" and is_stream(raw):
             raw = self.assembler().whole(raw)
         body, readable = openai_replies.load(raw)
         choices = body["choices"]
@@ -82,7 +82,9 @@ class OpenAIChat:
         content, calls = message.get("content"), message.get("tool_calls")
         reason, model, name = choice.get("finish_reason"), body.get("model"), body.get("id")
         text = content if type(content) is str and content else _text(message)
-        thoughts, quality = reasoning_of(message), ends.openai(reason, message.get("refusal"))
+        is_plain = type(content) is str and _THOUGHTS.isdisjoint(message)
+        thoughts = None if is_plain else reasoning_of(message)
+        quality = ends.openai(reason, message.get("refusal"))
         usage = openai_replies.usage(body, wrote=bool(text or calls or thoughts))
         if not text and not any(message.get(name) for name in _FURTHER):
             quality = ends.without_text(quality, usage, thoughts, is_null=content is None)
@@ -123,8 +125,9 @@ def _check(messages: Any) -> None:
             "[{'role': 'user', 'content': 'Hello'}]. Nothing was sent for it."
         )
     for place, message in enumerate(messages):
-        # The second test alone would do; asking an abstract class is slow.
-        is_mapping = type(message) is dict or isinstance(message, Mapping)
+        if type(message) is dict and "role" in message:
+            continue
+        is_mapping = isinstance(message, Mapping)
         if not is_mapping or "role" not in message:
             raise InputError(
                 f"messages[{place}] is {type(message).__name__}"
@@ -162,6 +165,9 @@ def _judged(choice: Mapping[str, Any], usage: Usage | None) -> tuple[str | None,
 _FURTHER = ("tool_calls", "function_call", "audio", "images")
 """What an answer may hold in place of a text."""
 
+
+_THOUGHTS = frozenset(REASONING)
+"""Names of the reasoning beside a text."""
 
 _HANDED_BACK = ("reasoning_content", "reasoning_details", "thinking_blocks")
 """What thinking models want back with a turn that calls tools.

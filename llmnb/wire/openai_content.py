@@ -7,6 +7,9 @@ from typing import Any
 
 from llmnb.wire import json_bytes
 
+REASONING = ("reasoning_content", "reasoning")
+"""Names under which a message shows its reasoning."""
+
 
 def text_of(content: Any) -> str:
     """Return a content as text; parts that are not text are left out, a value is its JSON.
@@ -59,7 +62,8 @@ def reasoning_of(message: Mapping[str, Any]) -> str | None:
         >>> reasoning_of({"content": "4", "reasoning_content": "2 + 2"})
         '2 + 2'
     """
-    found = message.get("reasoning_content") or message.get("reasoning")
+    first, second = REASONING
+    found = message.get(first) or message.get(second)
     if found and isinstance(found, str):
         return found
     content = message.get("content")

@@ -120,7 +120,12 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     if not isinstance(found, dict) and not isinstance(found := _of_the_choice(body), dict):
         return None
     read = written = reasoning = usd = None
-    prompt, completion = count(found.get("prompt_tokens")), count(found.get("completion_tokens"))
+    # A good count is known by itself: a call for each of them costs more than reading it.
+    prompt, completion = found.get("prompt_tokens"), found.get("completion_tokens")
+    if type(prompt) is not int or not 0 <= prompt < _LARGEST_COUNT:
+        prompt = count(prompt)
+    if type(completion) is not int or not 0 <= completion < _LARGEST_COUNT:
+        completion = count(completion)
     total = None
     if isinstance(details := found.get("prompt_tokens_details"), dict):
         # Most often 0 or absent: then there is nothing to check.
@@ -136,6 +141,19 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         if reasoning and prompt and completion is not None and total:
             # xAI counts the reasoning beside the answer; the total tells.
             completion += reasoning if total == prompt + completion + reasoning else 0
+    served = body.get("service_tier")
+    if served is not None and served != "default":
+        served = tier(body)
+    if prompt and completion:  # nothing is missing
+        return Usage(
+            prompt=prompt,
+            completion=completion,
+            cache_read=read or 0,
+            cache_write=written or 0,
+            reasoning=reasoning or 0,
+            tier=served,
+            usd=usd,
+        )
     return ends.counted(
         prompt,
         completion,
@@ -144,7 +162,7 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         cache_read=read or 0,
         cache_write=written or 0,
         reasoning=reasoning or 0,
-        tier=tier(body) if "service_tier" in body else None,
+        tier=served,
         usd=usd,
     )
 

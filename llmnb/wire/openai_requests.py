@@ -7,7 +7,7 @@ from typing import Any
 
 from llmnb.errors import InputError
 
-_TRAVEL = ("stream", "stream_options")
+_TRAVEL = frozenset(("stream", "stream_options"))
 """Fields that say how the answer travels; that is decided when it is sent, see `stream_body`."""
 
 QUESTIONS = ("messages", "prompt", "input")
@@ -21,19 +21,22 @@ def merged(request: Mapping[str, Any], params: Mapping[str, Any], model: str) ->
         >>> merged({"prompt": "Hi", "top_p": None}, {"stop_tokens": ["."], "top_p": 1}, "m")
         {'stop': ['.'], 'prompt': 'Hi', 'model': 'm'}
     """
-    body = {**_renamed(params), **_renamed(request)}
-    for name in _TRAVEL:
-        body.pop(name, None)
-    for name in [name for name, value in body.items() if value is None]:
-        del body[name]
-    body["model"] = model
+    if "stop_tokens" in params:
+        params = _renamed(params)
+    if "stop_tokens" in request:
+        request = _renamed(request)
+    body = {**params, **request, "model": model}
+    if not _TRAVEL.isdisjoint(body):
+        for name in _TRAVEL:
+            body.pop(name, None)
+    for value in body.values():
+        if value is None:
+            return {name: value for name, value in body.items() if value is not None}
     return body
 
 
 def _renamed(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return fields under OpenAI's names; one of `LLMParams` is spelled otherwise there."""
-    if "stop_tokens" not in fields:
-        return fields
     rest = {name: value for name, value in fields.items() if name != "stop_tokens"}
     return {"stop": fields["stop_tokens"], **rest}
 

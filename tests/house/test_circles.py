@@ -12,13 +12,6 @@ from tree import PACKAGE, module_name, source_files
 FRONT_DOORS = ("llmnb", "llmnb.testing")
 """Packages that lend out names of all their files, at first use."""
 
-CIRCLES = {
-    "testing.batches testing.desk",
-    "testing.limit_headers testing.limits",
-    "testing.simulated testing.spawned",
-}
-"""Circles that still stand; the list only shrinks."""
-
 
 def imported(path, modules):
     """Return the files that a file imports: for type checkers and in functions, too."""
@@ -71,14 +64,7 @@ def test_files_import_each_other_in_no_new_circle():
     """
     No file reaches itself through what it imports, but where a circle still waits to be cut.
     """
-    assert circles(imports()) - CIRCLES == set()
-
-
-def test_the_list_of_circles_shrinks():
-    """
-    A circle that was cut is on the list no more.
-    """
-    assert CIRCLES - circles(imports()) == set()
+    assert circles(imports()) == set()
 
 
 @pytest.mark.parametrize(

@@ -26,106 +26,103 @@ NAMES = {
 
 ALLOWED = {
     "agreement": "frames",
-    "airborne": "embeddings",
     "board": "engine",
-    "courier": "batches tests/batches",
     "dead": "engine tests/adapters tests/decide tests/engine",
     "depart": "engine",
-    "desk": "frames llmnb notebook testing tests/notebook tests/testing tests/wire",
-    "ending": "batches notebook testing",
+    "desk": "frames llmnb notebook tests/notebook tests/wire",
+    "ending": "batches notebook",
     "few": (
-        "adapters frames notebook tests/decide tests/embeddings tests/engine tests/frames "
-        "tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
+        "adapters frames notebook tests/browser tests/decide tests/embeddings tests/engine "
+        "tests/frames tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
     ),
     "flight": (
         "docs engine frames llmnb testing tests/adapters tests/decide tests/engine tests/frames "
         "tests/kernel tests/support tests/testing wire"
     ),
-    "foreign": "engine frames tests/decide tests/house tests/notebook tests/store tests/wire",
+    "foreign": "engine tests/decide tests/house tests/notebook tests/wire",
     "forms": "decide models notebook tests/models",
     "found": (
-        "adapters batches cli decide display embeddings engine frames generation llmnb models "
-        "notebook schemas store testing tests tests/adapters tests/batches tests/benchmarks "
-        "tests/browser tests/cli tests/decide tests/display tests/embeddings tests/engine "
-        "tests/faults tests/frames tests/generation tests/house tests/kernel tests/models "
-        "tests/notebook tests/protocol tests/schemas tests/store tests/support tests/testing "
-        "tests/tools tests/wire wire"
+        "adapters batches chat cli decide display embeddings engine frames generation llmnb "
+        "models notebook running schemas store targets tests tests/adapters tests/batches "
+        "tests/benchmarks tests/browser tests/cli tests/decide tests/display tests/embeddings "
+        "tests/engine tests/faults tests/frames tests/generation tests/house tests/kernel "
+        "tests/models tests/notebook tests/protocol tests/schemas tests/store tests/support "
+        "tests/testing tests/tools tests/wire wire"
     ),
     "given": (
-        "adapters batches display embeddings engine frames generation llmnb models notebook "
-        "testing tests tests/adapters tests/decide tests/embeddings tests/engine "
+        "adapters batches chat display embeddings engine frames generation llmnb models "
+        "notebook running tests tests/adapters tests/decide tests/embeddings tests/engine "
         "tests/generation tests/house tests/models tests/notebook tests/rate_limiter "
         "tests/schemas tests/store tests/support tests/testing tests/wire wire"
     ),
-    "guest": "batches frames models tests/models tests/support",
-    "hear": "frames llmnb models tests/cost tests/kernel",
+    "guest": "frames running targets tests/models tests/support",
+    "hear": "frames llmnb targets tests/cost tests/kernel tests/support",
     "held": (
-        "adapters decide embeddings engine frames notebook store tests/adapters tests/decide "
-        "tests/engine tests/generation tests/kernel tests/models tests/notebook "
-        "tests/rate_limiter tests/store tests/support tests/testing tests/wire"
+        "adapters decide engine frames notebook store tests/adapters tests/decide tests/engine "
+        "tests/generation tests/kernel tests/models tests/notebook tests/rate_limiter "
+        "tests/store tests/support tests/testing tests/wire"
     ),
-    "house": "testing tests/house tests/wire",
-    "keeping": "batches engine frames tests/embeddings",
-    "land": "embeddings engine",
+    "house": "tests/house tests/wire",
+    "keeping": "engine frames tests/embeddings",
+    "land": "engine",
     "landing": "engine",
-    "naming": "frames",
     "one": (
-        "adapters batches cli decide display embeddings engine frames generation llmnb models "
-        "notebook rate_limiter schemas store testing tests tests/adapters tests/batches "
-        "tests/browser tests/cli tests/cost tests/decide tests/display tests/embeddings "
-        "tests/engine tests/faults tests/frames tests/generation tests/house tests/kernel "
-        "tests/models tests/notebook tests/protocol tests/rate_limiter tests/schemas "
-        "tests/seeds tests/store tests/support tests/testing tests/tools tests/wire wire"
+        "adapters batches chat cli decide display embeddings engine frames generation llmnb "
+        "models notebook rate_limiter running schemas store targets testing tests "
+        "tests/adapters tests/batches tests/browser tests/cli tests/cost tests/decide "
+        "tests/display tests/embeddings tests/engine tests/faults tests/frames tests/generation "
+        "tests/house tests/kernel tests/models tests/notebook tests/protocol tests/rate_limiter "
+        "tests/schemas tests/seeds tests/store tests/support tests/testing tests/tools "
+        "tests/wire wire"
     ),
-    "owned": "adapters models tests/models",
+    "owned": "adapters targets tests/models",
     "passenger": "engine",
     "paying": "engine",
     "pieces": (
-        "adapters display embeddings frames models notebook schemas store testing "
-        "tests/adapters tests/display tests/embeddings tests/engine tests/faults "
-        "tests/generation tests/models tests/notebook tests/protocol tests/support "
-        "tests/testing tests/tools tests/wire wire"
+        "adapters chat display embeddings frames models notebook schemas store tests/adapters "
+        "tests/display tests/embeddings tests/engine tests/faults tests/generation tests/models "
+        "tests/notebook tests/protocol tests/support tests/testing tests/tools tests/wire wire"
     ),
     "place": (
-        "adapters batches cli decide display embeddings engine frames generation llmnb models "
-        "notebook schemas store testing tests/adapters tests/batches tests/cli tests/decide "
+        "adapters batches chat cli decide display embeddings engine frames generation llmnb "
+        "notebook schemas store targets tests/adapters tests/batches tests/cli tests/decide "
         "tests/display tests/embeddings tests/engine tests/faults tests/frames tests/generation "
         "tests/house tests/models tests/notebook tests/rate_limiter tests/schemas tests/store "
         "tests/support tests/wire wire"
     ),
     "rail": "notebook tests/notebook",
     "say": (
-        "adapters frames generation llmnb notebook testing tests tests/adapters tests/cli "
+        "adapters frames generation llmnb notebook tests tests/adapters tests/cli "
         "tests/embeddings tests/notebook tests/protocol tests/store tests/testing tests/wire"
     ),
-    "shelf": "embeddings notebook tests/embeddings tests/frames tests/notebook",
+    "shelf": "notebook tests/frames tests/notebook",
     "speak": "tests/wire",
     "strip": "notebook tests/browser tests/marimo tests/notebook",
-    "tally": "batches embeddings notebook",
+    "tally": "notebook",
     "telling": "engine frames",
     "terms": "frames",
     "told": (
-        "batches decide engine frames generation llmnb models notebook tests tests/adapters "
-        "tests/batches tests/benchmarks tests/browser tests/cli tests/decide tests/display "
-        "tests/embeddings tests/engine tests/frames tests/generation tests/kernel tests/models "
-        "tests/notebook tests/protocol tests/rate_limiter tests/schemas tests/store "
-        "tests/support tests/testing tests/tools tests/wire wire"
+        "batches chat decide engine frames generation llmnb models notebook targets tests "
+        "tests/adapters tests/batches tests/benchmarks tests/browser tests/cli tests/decide "
+        "tests/display tests/embeddings tests/engine tests/frames tests/generation tests/kernel "
+        "tests/models tests/notebook tests/protocol tests/rate_limiter tests/schemas "
+        "tests/store tests/support tests/testing tests/tools tests/wire wire"
     ),
     "voyage": "docs embeddings engine tests/adapters tests/engine tests/wire",
     "walk": "batches engine tests/kernel",
     "wall": "engine tests/engine",
     "way": (
-        "adapters batches decide embeddings engine frames models notebook tests/adapters "
+        "adapters batches decide embeddings engine frames notebook targets tests/adapters "
         "tests/batches tests/browser tests/display tests/engine tests/faults tests/frames "
-        "tests/generation tests/models tests/rate_limiter tests/schemas tests/store "
-        "tests/support tests/tools tests/wire"
+        "tests/generation tests/models tests/notebook tests/rate_limiter tests/schemas "
+        "tests/store tests/support tests/tools tests/wire"
     ),
-    "wishes": "frames testing tests/frames",
+    "wishes": "frames tests/frames",
     "words": (
-        "adapters batches cli engine frames generation llmnb models notebook schemas store "
-        "testing tests tests/adapters tests/batches tests/benchmarks tests/cli tests/engine "
-        "tests/frames tests/generation tests/kernel tests/models tests/notebook tests/schemas "
-        "tests/store tests/support tests/testing tests/tools tests/wire wire"
+        "adapters batches chat cli engine frames generation llmnb models notebook running "
+        "schemas store targets tests tests/adapters tests/batches tests/benchmarks tests/cli "
+        "tests/engine tests/frames tests/generation tests/kernel tests/models tests/notebook "
+        "tests/schemas tests/store tests/support tests/testing tests/tools tests/wire wire"
     ),
 }
 """Where a word still stands: rooms of llmnb/ and folders of tests/, and docs.

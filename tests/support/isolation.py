@@ -62,6 +62,7 @@ STAYS: Mapping[str, str] = {
     "llmnb.bridge._aside": "a thread",
     "llmnb.bridge._lock": "a lock",
     "llmnb.bridge._thread": "a thread; what lives on its loop is made anew",
+    "llmnb.notebook.surface._anchor": "a widget, made anew where somebody has closed it",
     "llmnb.engine.collector._before": "set while runs are under way",
     "llmnb.engine.collector._runs": "counts the runs under way",
     "llmnb.frames.dask_cluster._heard": "by client: told twice, it would be heard twice",
