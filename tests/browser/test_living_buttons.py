@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from fault_timing import for_prompt
+from laboratory import Laboratory
 from playwright.sync_api import expect
 
-from llmnb.testing import SimulatedProvider, faults, for_prompt
+from llmnb.testing import faults
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -20,7 +22,7 @@ RUN = "Run of project"
 
 @pytest.fixture
 def provider():
-    with SimulatedProvider(reply=lambda prompt: prompt.upper(), latency=0) as sim:
+    with Laboratory(reply=lambda prompt: prompt.upper(), latency=0) as sim:
         yield sim
 
 

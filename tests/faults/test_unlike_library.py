@@ -64,13 +64,13 @@ def never_wakes(monkeypatch):
 
 def writes_otherwise(monkeypatch):
     """Have what is sent be other bytes than it should be."""
-    right = exchange.head
+    right = exchange.request_head
 
     def wrong(*args):
         made = right(*args)
         return exchange.RequestHead(made.address, made.head.replace(b"Accept", b"Except"))
 
-    monkeypatch.setattr(exchange, "head", wrong)
+    monkeypatch.setattr(exchange, "request_head", wrong)
 
 
 @pytest.mark.parametrize(
