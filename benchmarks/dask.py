@@ -53,6 +53,8 @@ def measure_rows(rows: int, cache_dir: str) -> dict[str, float]:
             processes=True,
             host="127.0.0.1",
             dashboard_address=None,
+            # Without a dashboard it still serves HTTP, and two clusters would want one port.
+            scheduler_kwargs={"dashboard_address": ":0"},
             memory_limit="4GiB",
         ) as cluster,
         Client(cluster) as client,

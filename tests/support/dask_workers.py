@@ -22,6 +22,8 @@ def workers(count: int = 2, *, threads: int = 1, **environment: str) -> Iterator
             processes=True,
             host="127.0.0.1",
             dashboard_address=None,
+            # Without a dashboard it still serves HTTP, and two clusters would want one port.
+            scheduler_kwargs={"dashboard_address": ":0"},
             memory_limit="2GiB",
             env={"OPENAI_API_KEY": KEY, **environment},
         ) as cluster,
