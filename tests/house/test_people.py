@@ -112,3 +112,14 @@ def test_an_issue_asks_for_what_mends_it():
     assert "llmnb doctor" in form
     assert "Never paste a key" in form
     assert Path(ROOT / ".github/ISSUE_TEMPLATE/wish.yml").is_file()
+
+
+def test_what_the_quick_check_runs_is_there():
+    """
+    A file that was moved would end `make quick` before its first test.
+    """
+    script = (ROOT / "tools" / "check").read_text(encoding="utf-8")
+    listed = re.findall(r"\btests/[\w/]+(?:\.py)?", script.split("failed=()")[0])
+
+    assert len(listed) > 20
+    assert [path for path in listed if not (ROOT / path).exists()] == []
