@@ -79,9 +79,7 @@ def remaining(seconds: float) -> str:
         >>> remaining(0.3), remaining(49.6), remaining(57), remaining(203), remaining(7512)
         ('1 s', '50 s', '57 s', '3 min 20 s', '2 h 5 min')
     """
-    if seconds < 59.5:
-        return f"{max(1, round(seconds))} s"
-    return span(10 * round(seconds / 10))
+    return _in_steps(seconds, 10)
 
 
 @of_finite(least=0.0)
@@ -92,9 +90,7 @@ def rough(seconds: float) -> str:
         >>> rough(0.2), rough(24), rough(414), rough(7500), rough(36_000)
         ('1 s', '24 s', '7 min', '2 h 5 min', '10 h')
     """
-    if seconds < 59.5:
-        return f"{max(1, round(seconds))} s"
-    return span(60 * round(seconds / 60))
+    return _in_steps(seconds, 60)
 
 
 @of_finite(least=0.0)
@@ -147,6 +143,13 @@ def ago(seconds: float, *, is_live: bool = False) -> str:
     if 86400 <= seconds < 2 * 86400:
         return "yesterday"
     return "never" if seconds == math.inf else f"{age(seconds)} ago"
+
+
+def _in_steps(seconds: float, step: int) -> str:
+    """Return whole seconds, at least 1, below a minute, and steps of so many above."""
+    if seconds < 59.5:
+        return f"{max(1, round(seconds))} s"
+    return span(step * round(seconds / step))
 
 
 def _two(whole: int, base: int, large_unit: str, small_unit: str) -> str:

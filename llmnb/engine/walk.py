@@ -447,7 +447,7 @@ class Walk:
     def release(self, rows: int) -> None:
         """Make room in the window."""
         self._released += rows
-        if self._window - self.counts.num_rows + self._released >= self._enough_room:
+        if self._room_left() >= self._enough_room:
             self._room.set()
 
     async def _settled(self) -> None:
