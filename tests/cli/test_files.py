@@ -10,27 +10,11 @@ import pyarrow.parquet
 import pytest
 
 from llmnb.cli import main
-from llmnb.testing import SimulatedProvider
-
-
-@pytest.fixture(scope="module")
-def server():
-    bodies = []
-
-    def note(request):
-        bodies.append(dict(request.body))
-
-    with SimulatedProvider(reply=lambda prompt: f"> {prompt}", faults=note, latency=0) as sim:
-        yield sim, bodies
 
 
 @pytest.fixture
-def sim(server, monkeypatch):
-    provider, bodies = server
-    monkeypatch.setenv("OPENAI_BASE_URL", provider.base_url)
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
-    bodies.clear()
-    return bodies
+def sim(repeater):
+    return repeater[1]
 
 
 def run(*words):

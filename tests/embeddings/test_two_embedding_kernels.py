@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
-from children import started
 from embedding import embed, order, right
+from two_processes import OWNER, WITH_ITS_PARENT, program
 
 from llmnb import settings
 from llmnb.embeddings.run import EmbeddingRun
@@ -22,11 +21,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 TEXTS = [f"text {number}" for number in range(4)]
-
-WITH_ITS_PARENT = """
-import os, sys, threading
-threading.Thread(target=lambda: (sys.stdin.read(), os._exit(3)), daemon=True).start()
-"""
 
 KERNEL = (
     WITH_ITS_PARENT
@@ -43,25 +37,6 @@ run = EmbeddingRun(
 print(sum(one is not None for one in run.result()), flush=True)
 """
 )
-
-OWNER = (
-    WITH_ITS_PARENT
-    + """
-import pathlib
-from llmnb.store import claims, layout
-one = claims.of(layout.Place(pathlib.Path(sys.argv[1]), "both"))
-one.enter()
-assert all(one.take(key) for key in sys.argv[2:])
-print("taken", flush=True)
-threading.Event().wait()
-"""
-)
-
-
-def program(text, *arguments):
-    """Start another process, which ends with the test and with the process that runs it."""
-    command = [sys.executable, "-c", text, *map(str, arguments)]
-    return started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.fixture

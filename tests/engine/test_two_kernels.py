@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from dataclasses import dataclass
 
 import pytest
 from asking import ask, kinds, questions, texts
-from children import started
 from laboratory import Laboratory
+from two_processes import OWNER, WITH_ITS_PARENT, program
 
 from llmnb import settings
 from llmnb.engine.call import LATEST_LOOK_SECONDS, SOONEST_LOOK_SECONDS, Flight
@@ -31,12 +30,6 @@ pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="two processes are played by one, with its locks"
 )
 
-WITH_ITS_PARENT = """
-import os, sys, threading
-threading.Thread(target=lambda: (sys.stdin.read(), os._exit(3)), daemon=True).start()
-"""
-"""A program that ends as soon as nobody holds the other end of its input."""
-
 KERNEL = (
     WITH_ITS_PARENT
     + """
@@ -53,25 +46,6 @@ counts = run.status().counts
 print(sum(one.text is not None for one in run.result()), counts.num_requests, counts.num_cached)
 """
 )
-
-OWNER = (
-    WITH_ITS_PARENT
-    + """
-import pathlib
-from llmnb.store import claims, layout
-one = claims.of(layout.Place(pathlib.Path(sys.argv[1]), "both"))
-one.enter()
-assert all(one.take(key) for key in sys.argv[2:])
-print("taken", flush=True)
-threading.Event().wait()
-"""
-)
-
-
-def program(text, *arguments):
-    """Start another process, which ends with the test and with the process that runs it."""
-    command = [sys.executable, "-c", text, *map(str, arguments)]
-    return started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.fixture

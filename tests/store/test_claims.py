@@ -17,18 +17,6 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def place(tmp_path):
-    return layout.Place(tmp_path / "cache", "p")
-
-
-@pytest.fixture
-def mine(place):
-    """The claims of a process that a run of its own keeps in use."""
-    with (one := claims.of(place)).in_use():
-        yield one
-
-
-@pytest.fixture
 def theirs(place):
     """What another process has: files opened on its own, and its own count of its commits."""
     with (one := Claims(place)).in_use():

@@ -8,7 +8,7 @@ import random
 import pytest
 from entries import key_of
 
-from llmnb.store import claims, layout
+from llmnb.store import claims
 from llmnb.store.claims import Claims
 
 pytestmark = pytest.mark.skipif(
@@ -17,18 +17,6 @@ pytestmark = pytest.mark.skipif(
 
 LOCKS_OF_THE_FIRST = 3
 """What a process locks and unlocks to find out that it is alone, however many rows it asks."""
-
-
-@pytest.fixture
-def place(tmp_path):
-    return layout.Place(tmp_path / "cache", "p")
-
-
-@pytest.fixture
-def mine(place):
-    """The claims of a process that a run of its own keeps in use."""
-    with (one := claims.of(place)).in_use():
-        yield one
 
 
 @pytest.fixture
