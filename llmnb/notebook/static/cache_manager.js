@@ -355,7 +355,7 @@ function makeShelfOf({ asker, tell }) {
   const before = makeButton("Previous", () => turnTo(number - 1));
   const after = makeButton("Next", () => turnTo(number + 1));
   const pager = make("span", { class: "btns" }, before, after);
-  const foot = make("div", { class: "because" }, range, pager);
+  const foot = make("div", { class: "because", hidden: "" }, range, pager);
   const node = make("div", {}, find, hits, foot);
   const load = () => {
     const wanted = project;
@@ -394,14 +394,18 @@ function makeShelfOf({ asker, tell }) {
       project = name;
       number = 0;
       input.value = "";
+      load();
+      input.focus();
+    },
+    /** Prompts and answers that nobody looks at leave the page. */
+    close() {
+      searching.never();
+      project = null;
       write(count, "");
       for (const one of shown) one.node.remove();
       shown = [];
       show(foot, false);
-      load();
-      input.focus();
     },
-    close() { searching.never(); project = null; },
   };
 }
 
