@@ -20,7 +20,7 @@ from llmnb.decide.quality import chosen_length
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import BadReply, LLMNBError
 from llmnb.records import AssistantTurn, Limits, RawReply, Reply, Told, Usage, secret, secret_url
-from llmnb.store.keys import RenamedKey, answer_key
+from llmnb.store.entry import RenamedKey, answer_key
 from llmnb.wire import canonical, classify
 from llmnb.wire import limits as limit_headers
 from llmnb.wire.catalog import Provider, models_url, streamed
