@@ -26,7 +26,7 @@ from llmnb.engine.status import Clock
 from llmnb.errors import InputError, LLMNBError, StoreError
 from llmnb.notebook import shelf, shelf_page, shelf_words
 from llmnb.notebook.desk import Desk
-from llmnb.notebook.surface import Bundle, Place, Surface, static_text
+from llmnb.notebook.surface import Bundle, OutputSlot, Surface, static_text
 from llmnb.store import clearing, layout, projects, search, transfer
 from llmnb.store.projects import ProjectSummary
 
@@ -65,7 +65,7 @@ class CacheManager(Surface):
         self._lock = threading.Lock()
         self._gone: dict[int, shelf.Gone] = {}
         self._number = 0
-        self._places: list[Place] = []
+        self._places: list[OutputSlot] = []
         super().__init__(snapshot={"view": "looking", "where": shelf_words.where(self._root)})
         self._is_closed = False
         self.on_msg(self._on_message)
@@ -176,7 +176,7 @@ class CacheManager(Surface):
         return self.bundle(), {}
 
     def _ipython_display_(self) -> None:
-        self._places.append(Place(self.bundle()))
+        self._places.append(OutputSlot(self.bundle()))
 
     # ------------------------------------------------------------------- from the page
 
