@@ -1,4 +1,4 @@
-"""Identical requests in flight at once share one request task: all who want the answer wait for it."""
+"""Identical requests in flight share one request task: all who want the answer wait for it."""
 
 from __future__ import annotations
 

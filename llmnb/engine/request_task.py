@@ -1,4 +1,4 @@
-"""One row's request task: requests to one target after the other until there is an answer or an end.
+"""One row's request task: one target after the other is asked until there is an answer or an end.
 
 The request task reserves its place, sends, gives the place back the moment the
 reply is read, and only then saves, checks and prices. Whatever happens the
