@@ -19,10 +19,8 @@ import math
 from collections.abc import Callable, Hashable
 from typing import Literal
 
-from llmnb.decide.admission import Reason
-from llmnb.decide.bound import Bound
-from llmnb.decide.dice import roll
-from llmnb.decide.retry import LONGEST_SERVER_WAIT
+from llmnb.decide.admission import Bound, Reason
+from llmnb.decide.retry import LONGEST_SERVER_WAIT, roll
 from llmnb.engine.account import Account
 from llmnb.engine.health import Health
 from llmnb.engine.lanes import Lane, Lanes, Ticket, Turn

@@ -16,9 +16,9 @@ from collections.abc import Callable, Hashable, Iterator, ValuesView
 from dataclasses import dataclass
 
 from llmnb.decide.admission import Admission, Reason
+from llmnb.decide.announced_limit import Sent
+from llmnb.decide.breaker import SlowStart
 from llmnb.decide.pace import Finding
-from llmnb.decide.slow_start import SlowStart
-from llmnb.decide.standing import Sent
 from llmnb.records import Limits
 
 _RUNS_REMEMBERED = 16

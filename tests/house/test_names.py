@@ -106,7 +106,7 @@ ALLOWED = {
         "tests/adapters tests/batches tests/benchmarks tests/browser tests/cli tests/decide "
         "tests/display tests/embeddings tests/engine tests/frames tests/generation tests/kernel "
         "tests/models tests/notebook tests/protocol tests/rate_limiter tests/schemas "
-        "tests/store tests/support tests/testing tests/tools tests/wire wire"
+        "tests/store tests/support tests/testing tests/tools tests/wire"
     ),
     "voyage": "docs embeddings engine tests/adapters tests/engine tests/wire",
     "walk": "batches engine tests/kernel",
