@@ -19,7 +19,16 @@ from llmnb.decide.charge import Estimate
 from llmnb.decide.quality import chosen_length
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import BadReply, LLMNBError
-from llmnb.records import AssistantTurn, Limits, RawReply, Reply, Told, Usage, secret, secret_url
+from llmnb.records import (
+    AssistantTurn,
+    LimitReport,
+    Limits,
+    RawReply,
+    Reply,
+    Usage,
+    secret,
+    secret_url,
+)
 from llmnb.store.keys import RenamedKey, answer_key
 from llmnb.wire import canonical, classify
 from llmnb.wire import limits as limit_headers
@@ -207,9 +216,9 @@ class HTTPTarget:
         except LLMNBError as error:
             raise masked(error, self._key) from None
 
-    def announced(self, raw: RawReply) -> tuple[Told, ...]:
+    def announced(self, raw: RawReply) -> tuple[LimitReport, ...]:
         """Return how the limits stand, as a reply's headers tell it; empty where they do not."""
-        return limit_headers.told(raw.headers, self.row.limit_headers)
+        return limit_headers.limit_reports(raw.headers, self.row.limit_headers)
 
     async def list_models(self) -> list[str]:
         """Return the ids of the models that there are; call it on the loop thread."""
