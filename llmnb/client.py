@@ -181,7 +181,6 @@ class AsyncLLM:
             url=url or None,
             gen_type=gen_type,
             params=self.sampling_params,
-            encoding=token_encoding_name,
             duplicates=duplicates,
             takes_several=True,
         )
