@@ -25,11 +25,13 @@ from llmnb.frames.columns import WHOLE, name_of
 from llmnb.frames.options import OnError
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import Source
+from llmnb.models.engine_model import EngineModel
 from llmnb.options import EMBED_PARAMS, PARAMS, checked, names, refuse_unknown, with_params
 from llmnb.progress import Bars
 from llmnb.rates import Rate
 from llmnb.records import Burst
-from llmnb.running.asking import Endpoint, Named
+from llmnb.running.asking import Model
+from llmnb.targets.endpoint import Endpoint
 
 logger = logging.getLogger("llmnb")
 
@@ -62,7 +64,7 @@ KEYWORDS = (*MAKING, *_KEEPING, *_STRENGTH, *_SHOWING)
 class MakingOptions(TypedDict, total=False):
     """Who makes vectors; for type checkers."""
 
-    model: Named | EmbeddingModel | None
+    model: Model | EmbeddingModel | None
     params: Mapping[str, Any] | None
     dimensions: int | None
     max_tokens: int | None
@@ -228,7 +230,7 @@ def model_of(given: Given) -> EmbeddingModel:
         if given.get("params") or given.get("dimensions"):
             raise ConfigurationError("params= belong into the config of the model that is given.")
         return model
-    if not (model is None or isinstance(model, str | Endpoint)):
+    if not (model is None or isinstance(model, str | EngineModel | Endpoint)):
         raise ConfigurationError(
             f"{type(model).__name__} makes no vectors: give the name of a model that does, an LLM, "
             "or an EmbeddingModel. Nothing was sent."
