@@ -9,8 +9,8 @@ from typing import Any, Unpack
 
 from llmnb.adapters import llamacpp
 from llmnb.adapters.llamacpp import LoadSettings, Pooling
+from llmnb.keywords import RequestParams
 from llmnb.models.llm import LLM, LLMParams
-from llmnb.options import RequestParams
 from llmnb.targets import owned
 from llmnb.targets.local import EMBEDS, LocalTarget, local_target
 
