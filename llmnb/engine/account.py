@@ -12,13 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission
-from llmnb.decide.announced import AnnouncedLimits
-from llmnb.decide.bound import Bound, rebound
+from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission, Bound, rebound
+from llmnb.decide.announced_limits import AnnouncedLimits
 from llmnb.decide.pace import PLACES, QUICK_PATIENCE, Finding, Pace
 from llmnb.engine.lanes import Lanes, Ticket
 from llmnb.errors import LLMNBError, RateLimited
-from llmnb.records import Limits, Told
+from llmnb.records import LimitReport, Limits
 from llmnb.wire.limits import refused_for
 
 LimitSource = Literal["", "given", "announced", "found"]
@@ -220,7 +219,7 @@ class Account:
         return max(0.0, admission.paused_until - before)
 
     def on_reply(
-        self, told: Sequence[Told], ticket: Ticket, now: float, error: LLMNBError | None
+        self, told: Sequence[LimitReport], ticket: Ticket, now: float, error: LLMNBError | None
     ) -> None:
         """Take what a reply tells of the limits.
 

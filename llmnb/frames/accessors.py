@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         NearestOptions,
         PreviewOptions,
     )
-    from llmnb.running.asking import Model, Named
+    from llmnb.running.asking import Model
     from llmnb.running.planning import Plan
 
 T = TypeVar("T")
@@ -176,7 +176,7 @@ class FrameAccessor(Accessor, Generic[Answers]):
         self,
         column: Hashable,
         *,
-        model: Named | EmbeddingModel | None = None,
+        model: Model | EmbeddingModel | None = None,
         into: Hashable | None = None,
         **options: Unpack[EmbedOptions],
     ) -> Any:
@@ -290,7 +290,7 @@ class DataFrameLLM(FrameAccessor["Table"]):
         column: Hashable,
         *,
         k: int = 5,
-        model: Named | EmbeddingModel | None = None,
+        model: Model | EmbeddingModel | None = None,
         **options: Unpack[NearestOptions],
     ) -> pd.DataFrame:
         """Return the rows whose vectors are nearest to a question's, the nearest first.
@@ -365,7 +365,7 @@ class ValuesAccessor(Accessor, Generic[Answers]):
     def embed(
         self,
         *,
-        model: Named | EmbeddingModel | None = None,
+        model: Model | EmbeddingModel | None = None,
         into: Hashable | None = None,
         **options: Unpack[EmbedOptions],
     ) -> Any:
@@ -459,7 +459,7 @@ class SeriesLLM(SeriesAccessor["Table"]):
         query: Any,
         *,
         k: int = 5,
-        model: Named | EmbeddingModel | None = None,
+        model: Model | EmbeddingModel | None = None,
         **options: Unpack[NearestOptions],
     ) -> pd.Series[Any]:
         """Return how near the nearest of these vectors are to a question's, by their labels.

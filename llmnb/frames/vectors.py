@@ -24,10 +24,11 @@ from llmnb.frames.answers import column, suffixed
 from llmnb.frames.columns import WHOLE, name_of
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import PreparedVerb, Source
+from llmnb.models.engine_model import EngineModel
 from llmnb.options import EMBED_PARAMS, PARAMS, checked, names, refuse_unknown, with_params
 from llmnb.progress import Bars
-from llmnb.running.asking import Endpoint
 from llmnb.signatures import KEYWORDS as LISTS
+from llmnb.targets.endpoint import Endpoint
 
 logger = logging.getLogger("llmnb")
 
@@ -170,7 +171,7 @@ def model_of(given: Given) -> EmbeddingModel:
         if given.get("params") or given.get("dimensions"):
             raise ConfigurationError("params= belong into the config of the model that is given.")
         return model
-    if not (model is None or isinstance(model, str | Endpoint)):
+    if not (model is None or isinstance(model, str | EngineModel | Endpoint)):
         raise ConfigurationError(
             f"{type(model).__name__} makes no vectors: give the name of a model that does, an LLM, "
             "or an EmbeddingModel. Nothing was sent."

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from llmnb.decide.admission import Admission
-from llmnb.decide.bound import BoundAdmission, rebound
+from llmnb.decide.admission import Admission, BoundAdmission, rebound
 from llmnb.records import Limits
 
 

@@ -33,7 +33,7 @@ from typing import Literal
 
 from llmnb.decide.bucket import BURST_SECONDS, Bucket
 from llmnb.decide.charge import REACH, Estimate, TokenCharge
-from llmnb.records import KindOfLimit, Told
+from llmnb.records import KindOfLimit, LimitReport
 
 LONGEST_MINUTE = 61.0
 """Seconds until a limit per minute is whole again, at most; one for the rounding of headers."""
@@ -288,7 +288,7 @@ class Standing:
 
     # ------------------------------------------------------------------------- told
 
-    def on_told(self, told: Told, number: int, sent: float, now: float) -> str:
+    def on_told(self, told: LimitReport, number: int, sent: float, now: float) -> str:
         """Take what a reply told; return in a few words why it cannot be so, "" if it can."""
         if told.limit is not None and told.limit != self.limit:
             self._change(told.limit, now)
@@ -337,7 +337,7 @@ class Standing:
         return item.left - self.rate * item.latest if self.shape == "bucket" else item.left
 
     def _advance(
-        self, told: Told, number: int, sent: float, latest: float, left: float, now: float
+        self, told: LimitReport, number: int, sent: float, latest: float, left: float, now: float
     ) -> str:
         """Take a reply to a newer request than any that has told yet."""
         self.left = left
@@ -394,7 +394,7 @@ class Standing:
 
     # -------------------------------------------------------------------------- shape
 
-    def _look_at_shape(self, told: Told, left: float, sent: float) -> None:
+    def _look_at_shape(self, told: LimitReport, left: float, sent: float) -> None:
         """See whether the sum or the moment of the reset stays the same."""
         if told.reset is None or self.limit is None:
             return

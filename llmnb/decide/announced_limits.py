@@ -23,9 +23,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Literal
 
+from llmnb.decide.announced_limit import LONGEST_MINUTE, Sent, Standing
 from llmnb.decide.charge import TokenCharge
-from llmnb.decide.standing import LONGEST_MINUTE, Sent, Standing
-from llmnb.records import Burst, KindOfLimit, Limits, Told
+from llmnb.records import Burst, KindOfLimit, LimitReport, Limits
 
 HANDFUL = 8
 """Requests that go at once where nothing is known, or something has gone wrong."""
@@ -61,7 +61,7 @@ class AnnouncedLimits:
         >>> limits.wait(now=0.0), limits.held
         (2.0, 'start')
         >>> for place, one in enumerate(sent):
-        ...     told = (Told("requests", 500.0, 499.0 - place, 0.12 * (place + 1)),)
+        ...     told = (LimitReport("requests", 500.0, 499.0 - place, 0.12 * (place + 1)),)
         ...     limits.on_reply(one, told, now=0.5)
         >>> limits.wait(now=0.5), limits.limits().requests_per_minute
         (0.0, 500.0)
@@ -135,7 +135,7 @@ class AnnouncedLimits:
     def on_reply(
         self,
         one: Sent,
-        told: Sequence[Told],
+        told: Sequence[LimitReport],
         now: float,
         *,
         is_refused: bool = False,
@@ -170,7 +170,7 @@ class AnnouncedLimits:
         if is_refused and told:
             self._on_refused(one, told, now, is_first=is_first or one.number < HANDFUL)
 
-    def _take(self, figure: Told, one: Sent, now: float) -> None:
+    def _take(self, figure: LimitReport, one: Sent, now: float) -> None:
         key = figure.kind, figure.period
         standing = self._standings.get(key)
         if standing is None:
@@ -191,7 +191,9 @@ class AnnouncedLimits:
         if doubt and not self.distrust and standing.has_reset:
             self.distrust = doubt
 
-    def _on_refused(self, one: Sent, told: Sequence[Told], now: float, *, is_first: bool) -> None:
+    def _on_refused(
+        self, one: Sent, told: Sequence[LimitReport], now: float, *, is_first: bool
+    ) -> None:
         """Judge a refusal by what its own reply says is left."""
         is_covered = bool(told)
         for figure in told:
