@@ -80,7 +80,7 @@ class Lane:
         "admission",
         "again",
         "in_flight",
-        "is_held",
+        "is_paused",
         "is_queued",
         "is_sharing",
         "limits",
@@ -98,7 +98,7 @@ class Lane:
         self.is_sharing = True
         """Whether the run takes slots that are found by trying: it names no number itself."""
 
-        self.is_held = False
+        self.is_paused = False
         """Whether the person has paused the run."""
 
         self.is_queued = False
