@@ -34,7 +34,9 @@ from llmnb.wire import canonical, classify
 from llmnb.wire import limits as limit_headers
 from llmnb.wire.catalog import Provider, models_url, streamed
 from llmnb.wire.conversation import names_a_picture, refused
-from llmnb.wire.dialect import Assembler, Dialect, samples_in, tier_in
+from llmnb.wire.dialect import samples_in, tier_in
+from llmnb.wire.dialect_base import Dialect
+from llmnb.wire.event_stream import EventAssembler
 from llmnb.wire.keys import auth_headers, masked
 from llmnb.wire.openai_embeddings import checked, inputs_in
 
@@ -209,7 +211,7 @@ class HTTPTarget:
         )
         return self._put_together(raw, assembler) if has_come else raw
 
-    def _put_together(self, raw: RawReply, assembler: Assembler) -> RawReply:
+    def _put_together(self, raw: RawReply, assembler: EventAssembler) -> RawReply:
         """Return a reply with the body that it would have had in one piece."""
         try:
             return dataclasses.replace(raw, body=assembler.finish())

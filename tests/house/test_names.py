@@ -51,7 +51,7 @@ ALLOWED = {
         "adapters batches chat display embeddings engine frames generation llmnb models "
         "notebook running tests tests/adapters tests/decide tests/embeddings tests/engine "
         "tests/generation tests/house tests/models tests/notebook tests/rate_limiter "
-        "tests/schemas tests/store tests/support tests/testing tests/wire wire"
+        "tests/schemas tests/store tests/support tests/testing tests/wire"
     ),
     "hear": "frames llmnb targets tests/cost tests/kernel tests/support",
     "held": (
