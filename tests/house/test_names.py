@@ -97,12 +97,12 @@ ALLOWED = {
     "told": (
         "batches chat engine frames generation llmnb models notebook targets tests "
         "tests/adapters tests/batches tests/benchmarks tests/browser tests/cli tests/decide "
-        "tests/display tests/embeddings tests/engine tests/frames tests/generation tests/house "
-        "tests/kernel tests/models tests/notebook tests/protocol tests/rate_limiter "
-        "tests/schemas tests/store tests/support tests/testing tests/tools tests/wire"
+        "tests/display tests/embeddings tests/engine tests/frames tests/generation tests/kernel "
+        "tests/models tests/notebook tests/protocol tests/rate_limiter tests/schemas "
+        "tests/store tests/support tests/testing tests/tools tests/wire"
     ),
     "voyage": "docs tests/wire",
-    "walk": "batches tests/house",
+    "walk": "batches",
     "wall": "engine tests/engine",
     "way": (
         "adapters batches embeddings engine frames notebook tests/adapters tests/batches "
