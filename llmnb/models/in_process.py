@@ -12,8 +12,9 @@ from llmnb.adapters import llamacpp, vllm
 from llmnb.adapters.llamacpp import LoadSettings, Pooling
 from llmnb.adapters.vllm import EngineSettings
 from llmnb.adapters.vllm_engine import Engine
+from llmnb.keywords import RequestParams
 from llmnb.models.llm import LLM, LLMParams
-from llmnb.options import RequestParams, params_in, with_params
+from llmnb.options import params_in, with_params
 from llmnb.records import UnchosenLength
 from llmnb.targets.endpoint import Endpoint, register_model
 from llmnb.targets.local import EMBEDS, LocalTarget, local_target

@@ -9,8 +9,9 @@ from typing import Any, Unpack
 from llmnb.chat.llm_model import asks_for_one
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError, LLMNBError
+from llmnb.keywords import RequestParams
 from llmnb.models.engine_model import EngineModel, options_in
-from llmnb.options import PARAMS, RequestParams, body_of, refuse_unknown, with_params
+from llmnb.options import PARAMS, body_of, refuse_unknown, with_params
 from llmnb.records import Outcome, secret, secret_url, shown_url
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
