@@ -39,7 +39,7 @@ def locked(path: Path, *, timeout: float = PATIENCE_SECONDS) -> Iterator[None]:
         give_back = _locked_whole(path, timeout)
     except TimeoutError:
         raise StoreError(
-            f"Another process has held the project's lock for {durations.given(timeout)}: {path}"
+            f"Another process has held the project's lock for {durations.exact(timeout)}: {path}"
         ) from None
     except OSError as error:
         raise StoreError(f"The project's lock cannot be taken: {error}") from None

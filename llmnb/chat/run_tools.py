@@ -244,7 +244,7 @@ class _Box:
             async with asyncio.timeout(self.timeout):
                 return _written(await _called(function, given)), None
         except TimeoutError:
-            limit = f"longer than {durations.given(self.timeout)}" if self.timeout else "too long"
+            limit = f"longer than {durations.exact(self.timeout)}" if self.timeout else "too long"
             return "", f"it took {limit}"
         except Exception as fault:  # the model is told, and may try otherwise
             return "", f"{type(fault).__name__}: {fault}"[:2000]

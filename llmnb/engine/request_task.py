@@ -826,7 +826,7 @@ class RequestTask:
     def _out_of_time(self) -> LLMNBError:
         limit = self.context.time_limit or 0.0
         return TimedOut(
-            f"No answer within the time limit of {durations.given(limit)} "
+            f"No answer within the time limit of {durations.exact(limit)} "
             f"({self.attempts} requests sent). It may have been billed. Run again to ask it anew, "
             "or allow more time with time_limit."
         )

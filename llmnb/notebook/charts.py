@@ -121,7 +121,7 @@ def latency_chart(status: StatusSnapshot) -> dict[str, Any]:
         place = _logarithmic(min(seconds), max(seconds))
         ticks = "".join(f"M{place(one):.1f} 18v22" for one in seconds)
         labels = [
-            [round(place(one), 1), durations.given(one)] for one in _LABELS if 3 < place(one) < 97
+            [round(place(one), 1), durations.exact(one)] for one in _LABELS if 3 < place(one) < 97
         ]
         marks = _marks(status, place)
         axis = "".join(f"M{position} 12v34" for position, _, _ in marks)

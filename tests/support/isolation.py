@@ -37,7 +37,7 @@ CLEARED: Mapping[str, tuple[str, ...]] = {
     "llmnb.frames.job": ("say_once",),
     "llmnb.frames.placing": ("_remembered",),
     "llmnb.frames.vectors": ("_say_once",),
-    "llmnb.notebook.question": ("_announced",),
+    "llmnb.notebook.answer": ("_announced",),
     "llmnb.settings": ("_keys",),
 }
 """What has been set, and what has been told once, by module; functions that remember, too."""
