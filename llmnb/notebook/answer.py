@@ -35,7 +35,7 @@ class Answer:
     """What a model answered to one prompt.
 
     ``str(answer)`` is the text. Displayed, it is Markdown in which nothing is live:
-    HTML is shown as text, links and images as words, formulas as they were written.
+    HTML is shown as text, links and images as plain text, formulas as they were written.
     """
 
     outcome: Outcome
@@ -149,7 +149,7 @@ def _shell() -> Any:
 
 
 def _table_of(value: Any) -> Any:
-    """Return a table, or what a frame holds as one."""
+    """Return a table; a frame is made into one."""
     if isinstance(value, Table) or not hasattr(value, "itertuples"):
         return value
     rows = value.itertuples(index=False, name=None)

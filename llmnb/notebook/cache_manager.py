@@ -294,12 +294,12 @@ class CacheManager(Surface):
         self._reply(turn, "forgotten")
 
 
-def _free_path(folder: Path, stem: str, ending: str) -> Path:
+def _free_path(folder: Path, stem: str, suffix: str) -> Path:
     """Return a file that is not there yet."""
-    path, number = folder / f"{stem}.{ending}", 1
+    path, number = folder / f"{stem}.{suffix}", 1
     while os.path.lexists(path):
         number += 1
-        path = folder / f"{stem}-{number}.{ending}"
+        path = folder / f"{stem}-{number}.{suffix}"
     return path
 
 

@@ -156,8 +156,8 @@ def _foot(cleared: Sequence[ClearedProject]) -> dict[str, Any] | None:
         return None
     count = counted(sum(project.summary.answers for project in cleared), "answer")
     freed = numbers.size(sum(project.summary.size_bytes for project in cleared))
-    is_one = len(cleared) == 1
-    who = label(cleared[0].summary.name) if is_one else counted(len(cleared), "project")
+    is_single = len(cleared) == 1
+    who = label(cleared[0].summary.name) if is_single else counted(len(cleared), "project")
     return {
         "parts": [
             "",
@@ -165,7 +165,7 @@ def _foot(cleared: Sequence[ClearedProject]) -> dict[str, Any] | None:
             f" {count}, {freed}. It can be undone until this manager is closed.",
         ],
         "gone": [project.number for project in cleared],
-        "undo": "Undo" if is_one else f"Undo all {len(cleared)}",
+        "undo": "Undo" if is_single else f"Undo all {len(cleared)}",
     }
 
 
@@ -265,16 +265,16 @@ def page_view(page: Page, name: str, now: float) -> dict[str, Any]:
     nothing = ""
     if not page.total:
         nothing = "No answers are kept here."
-        if page.words:
+        if page.terms:
             nothing = (
-                f"No prompt or answer holds “{label(' '.join(page.words))}”. Words are matched "
+                f"No prompt or answer holds “{label(' '.join(page.terms))}”. Words are matched "
                 "anywhere, without regard to case."
             )
     total, first = numbers.count(page.total), page.number * PAGE + 1
     return {
         "name": name,
         "count": f"{total} of {answers}, newest first" if page.total else f"nothing in {answers}",
-        "hits": [_hit(match, page.words, now) for match in page.matches],
+        "hits": [_hit(match, page.terms, now) for match in page.matches],
         "nothing": nothing,
         "range": f"{first:,}–{first + len(page.matches) - 1:,} of {total}" if page.matches else "",
         "page": page.number,

@@ -116,8 +116,8 @@ _OPTIONS += ["--max-tokens", "--temperature", "--max-wait", "--good-finish", "--
 
 
 def _asking(shell: Any, event: Any) -> list[str]:
-    words = event.text_until_cursor.split()
-    before = words[-1 if event.text_until_cursor.endswith(" ") else -2 :][0]
+    typed = event.text_until_cursor.split()
+    before = typed[-1 if event.text_until_cursor.endswith(" ") else -2 :][0]
     if before in ("-f", "--format"):
         return list(FORMATS)
     if before in ("-m", "--model"):
@@ -142,7 +142,7 @@ def _cache(_shell: Any, event: Any) -> list[str]:
         return ["list", "clear", "undo"]
     from llmnb.store import layout
 
-    names = [place.name for place in layout.stored_projects(settings.cache_dir())]
+    names = [project.name for project in layout.stored_projects(settings.cache_dir())]
     return ["--all", *(name if name.isidentifier() else repr(name) for name in names)]
 
 

@@ -202,6 +202,8 @@ def test_llm_cost_tells_what_the_tracker_counts(cache_dir):
     """
     Beside the spend logs, where it was switched on; nothing where it was not.
     """
+    from llmnb.notebook.magics_looking import spending
+
     with SimulatedProvider() as sim:
         llm_at(sim).call_single_sync("one")
         before = str(spending(cache_dir))
