@@ -42,7 +42,7 @@ async def answered(make: Callable[[], Job]) -> Any:
     from llmnb import progress
 
     await progress.aattend(run, bars=what.options.progress)
-    return run.told(await asyncio.to_thread(run.partial))
+    return run.reported(await asyncio.to_thread(run.partial))
 
 
 def as_now(table: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
@@ -13,10 +12,9 @@ import pandas as pd
 
 from llmnb.embeddings.model import EmbeddingModel, EmbeddingModes
 from llmnb.errors import InputError
-from llmnb.frames import placing
-from llmnb.frames.columns import name_of
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.table_source import Source
+from llmnb.frames.placing import Call
+from llmnb.frames.table_source import Source, name_of
 from llmnb.frames.vectors import MAKING, Given, keywords, model_of
 
 SIMILARITY = "similarity"
@@ -49,7 +47,7 @@ class Search:
             [into],
             into=into,
             overwrite=bool(given.get("overwrite")),
-            call=functools.partial(placing.call_text, "nearest", (query, name), dict(given)),
+            call=Call("nearest", (query, name), given),
         )
 
     def vector(self) -> Any:

@@ -7,7 +7,6 @@ limits, budget and bars are those of one run however Polars cuts its work.
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,32 +15,29 @@ import polars as pl
 
 from llmnb.frames import placing, vectors, verbs
 from llmnb.frames.accessors import DataFrameLLM
-from llmnb.frames.columns import WHOLE, Columns
-from llmnb.frames.job import Job, job
+from llmnb.frames.job import Job
 from llmnb.frames.options import options_of
+from llmnb.frames.placing import Call
 from llmnb.frames.polars_columns import VECTOR
-from llmnb.frames.polars_form import as_one
 from llmnb.frames.polars_source import PolarsSource
+from llmnb.frames.questions import Questions
+from llmnb.frames.table_source import WHOLE
 
 Given = Mapping[str, Any]
 
-Maker = Callable[[Any, Any], Job]
-"""Makes the job for a table and a prompt."""
+Maker = Callable[[PolarsSource, Any, Given], Job]
+"""Makes the job for a table, a prompt and keywords."""
 
 _ASIDE = "llmnb answers"
 """What the column of structs is called between the answers and their own columns."""
 
 
-def _generating(given: Given) -> Maker:
-    return lambda table, prompt: job(table, prompt, options_of(given))
+def _extracting(schema: Any) -> Maker:
+    return lambda table, prompt, given: verbs.extracting(table, prompt, schema, given)
 
 
-def _extracting(schema: Any, given: Given) -> Maker:
-    return lambda table, prompt: verbs.extracting(table, prompt, schema, given)
-
-
-def _sorting(labels: Any, given: Given) -> Maker:
-    return lambda table, prompt: verbs.sorting(table, prompt, labels, given)
+def _sorting(labels: Any) -> Maker:
+    return lambda table, prompt, given: verbs.sorting(table, prompt, labels, given)
 
 
 # ------------------------------------------------------------------------ expressions
@@ -49,17 +45,17 @@ def _sorting(labels: Any, given: Given) -> Maker:
 
 def generate(expr: pl.Expr, prompt: str, given: Given) -> pl.Expr:
     """Ask about every value."""
-    return _of_values(expr, prompt, _generating, given)
+    return _of_values(expr, prompt, verbs.generating, given)
 
 
 def extract(expr: pl.Expr, schema: Any, given: Given) -> pl.Expr:
     """Fill typed columns from every value."""
-    return _of_values(expr, WHOLE, functools.partial(_extracting, schema), given)
+    return _of_values(expr, WHOLE, _extracting(schema), given)
 
 
 def classify(expr: pl.Expr, labels: Any, given: Given) -> pl.Expr:
     """Give every value one of the labels."""
-    return _of_values(expr, WHOLE, functools.partial(_sorting, labels), given)
+    return _of_values(expr, WHOLE, _sorting(labels), given)
 
 
 def embed(expr: pl.Expr, into: str | None, given: Given) -> pl.Expr:
@@ -67,28 +63,44 @@ def embed(expr: pl.Expr, into: str | None, given: Given) -> pl.Expr:
     return _vectors(expr, into, given).alias(into or vectors.EMBEDDING)
 
 
-def _of_values(
-    expr: pl.Expr, prompt: str, making: Callable[[Given], Maker], given: Given
-) -> pl.Expr:
+def _of_values(expr: pl.Expr, prompt: str, make: Maker, given: Given) -> pl.Expr:
     # The prompt's and the system's names are met with the values; what can be wrong with the
     # options is said now.
-    images, make = given.get("images"), making(given)
-    dry = making({name: value for name, value in given.items() if name != "system"})(
-        _empty([WHOLE] if images is None else [str(images)]),
-        "…{{}}" if images is None else str(images),
+    images = given.get("images")
+    column = WHOLE if images is None else str(images)
+    without_values = make(
+        _empty({column: pl.String()}),
+        "…{{}}" if images is None else column,
+        {name: value for name, value in given.items() if name != "system"},
     )
-    kind = as_one(dry.shape([])).dtype
+    kind = _as_series(without_values.form.table([])).dtype
 
     def answered(values: pl.Series) -> pl.Series:
         is_table = isinstance(values.dtype, pl.Struct) and prompt != WHOLE
         table = values.struct.unnest() if is_table else values
-        return _answers(make(_lent(table), prompt), kind)
+        return _answers(make(_lent(table), prompt, given), kind)
 
-    return _over(expr, answered, kind).alias(str(dry.options.name))
+    return _over(expr, answered, kind).alias(str(without_values.options.name))
 
 
-def _answers(what: Job, kind: pl.DataType) -> pl.Series:
-    return _fitting(as_one(verbs.finish(what)), kind)
+def _answers(job: Job, kind: pl.DataType) -> pl.Series:
+    """Return a job's answers as the column that the lazy frame was told of."""
+    answers = _as_series(verbs.finish(job))
+    if answers.dtype == kind:
+        return answers
+    fitting = answers.cast(kind, strict=False)
+    if lost := fitting.null_count() - answers.null_count():
+        warnings.warn(
+            f"{lost:,} answers do not fit a column of {kind} and are null. Ask the collected frame "
+            "to have them as text: they are kept.",
+            stacklevel=2,
+        )
+    return fitting
+
+
+def _as_series(answers: pl.Series | pl.DataFrame) -> pl.Series:
+    """Return a column as it is, and a table as one column of structs."""
+    return answers.to_struct("") if isinstance(answers, pl.DataFrame) else answers
 
 
 def _over(expr: pl.Expr, answered: Callable[[pl.Series], pl.Series], kind: pl.DataType) -> pl.Expr:
@@ -103,31 +115,18 @@ def _vectors(expr: pl.Expr, into: str | None, given: Given) -> pl.Expr:
         kind = pl.Struct({name: VECTOR, f"{name}_error": pl.String()})
 
     def embedded(values: pl.Series) -> pl.Series:
-        return as_one(vectors.embed(_lent(values), WHOLE, into, given))
+        return _as_series(vectors.embed(_lent(values), WHOLE, into, given))
 
     return _over(expr, embedded, kind)
-
-
-def _fitting(answers: pl.Series, kind: pl.DataType) -> pl.Series:
-    """Return answers as the column that the lazy frame was told of."""
-    if answers.dtype == kind:
-        return answers
-    fitting = answers.cast(kind, strict=False)
-    if lost := fitting.null_count() - answers.null_count():
-        warnings.warn(
-            f"{lost:,} answers do not fit a column of {kind} and are null. Ask the collected frame "
-            "to have them as text: they are kept.",
-            stacklevel=2,
-        )
-    return fitting
 
 
 def _lent(table: pl.DataFrame | pl.Series) -> PolarsSource:
     return PolarsSource(table, answers_only=True)
 
 
-def _empty(names: Sequence[str]) -> PolarsSource:
-    return _lent(pl.DataFrame(schema=dict.fromkeys(names, pl.String())))
+def _empty(schema: Mapping[str, Any]) -> PolarsSource:
+    """Return a table without rows, by which a question is checked before there are any."""
+    return _lent(pl.DataFrame(schema=schema))
 
 
 # ------------------------------------------------------------------------ lazy frames
@@ -135,89 +134,89 @@ def _empty(names: Sequence[str]) -> PolarsSource:
 
 def generated(lazy: pl.LazyFrame, prompt: str | None, given: Given) -> pl.LazyFrame:
     """Ask about every row."""
-    return _of_rows(lazy, prompt, _generating(given))
+    return _of_rows(lazy, prompt, verbs.generating, given)
 
 
 def extracted(lazy: pl.LazyFrame, prompt: str, schema: Any, given: Given) -> pl.LazyFrame:
     """Fill typed columns from every row."""
-    return _of_rows(lazy, prompt, _extracting(schema, given))
+    return _of_rows(lazy, prompt, _extracting(schema), given)
 
 
 def classified(lazy: pl.LazyFrame, prompt: str, labels: Any, given: Given) -> pl.LazyFrame:
     """Give every row one of the labels."""
-    return _of_rows(lazy, prompt, _sorting(labels, given))
+    return _of_rows(lazy, prompt, _sorting(labels), given)
 
 
 def embedded(lazy: pl.LazyFrame, column: str, into: str | None, given: Given) -> pl.LazyFrame:
     """Make a vector of every text."""
-    names = lazy.collect_schema().names()
-    Columns(0, [(name, list) for name in names]).cells(column)  # refuses what is no column
-    one = _vectors(pl.col(column), into, given)
-    is_several = given.get("on_error") == "column"
+    _empty(lazy.collect_schema()).columns().cells(column)  # refuses what is no column
+    name = into or vectors.EMBEDDING
     return _placed(
         lazy,
-        one,
-        into or vectors.EMBEDDING,
-        into is not None,
-        _errors(into, is_several),
+        _vectors(pl.col(column), into, given),
+        name,
+        [name, f"{name}_error"] if given.get("on_error") == "column" else [],
+        is_into=into is not None,
         overwrite=bool(given.get("overwrite")),
-        call=functools.partial(placing.call_text, "embed", (column,), {**given, "into": into}),
+        call=Call("embed", (column,), {**given, "into": into}),
     )
-
-
-def _errors(into: str | None, is_several: bool) -> Sequence[str]:
-    name = into or vectors.EMBEDDING
-    return [name, f"{name}_error"] if is_several else []
-
-
-def _accessor(frame: pl.DataFrame) -> DataFrameLLM:
-    return DataFrameLLM(PolarsSource(frame))
 
 
 def collected(lazy: pl.LazyFrame, prompt: str | None, given: Given) -> DataFrameLLM:
     """Return the accessor of the collected frame, of the columns that are needed."""
-    if given.get("into") is not None:
-        return _accessor(lazy.collect())
-    few = {name: given.get(name) for name in ("images", "examples", "messages", "system")}
-    needed = _Noting(lazy.collect_schema().names())
-    _generating({name: one for name, one in few.items() if one is not None})(needed, prompt)
-    return _accessor(lazy.select(needed.fields).collect())
+    if given.get("into") is None:
+        schema = lazy.collect_schema()
+        names = ("images", "examples", "messages", "system")
+        options = options_of({name: given[name] for name in names if given.get(name) is not None})
+        questions = Questions(_empty(schema).columns(), prompt, options)
+        lazy = lazy.select(_needed(questions, schema))
+    return DataFrameLLM(PolarsSource(lazy.collect()))
 
 
-def _of_rows(lazy: pl.LazyFrame, prompt: str | None, make: Maker) -> pl.LazyFrame:
-    noting = _Noting(lazy.collect_schema().names())
-    dry = make(noting, prompt)  # what is wrong with the prompt or the options is said now
-    found = dry.shape([])
-    kind = as_one(found).dtype
+def _needed(questions: Questions, schema: pl.Schema) -> list[str]:
+    """Return the columns that were read; where there is none, one that tells how many rows."""
+    return list(dict.fromkeys(questions.fields)) or schema.names()[:1]
+
+
+def _of_rows(lazy: pl.LazyFrame, prompt: str | None, make: Maker, given: Given) -> pl.LazyFrame:
+    schema = lazy.collect_schema()
+    without_rows = make(_empty(schema), prompt, given)  # what is wrong is said now
+    empty = without_rows.form.table([])
+    kind = _as_series(empty).dtype
 
     def answered(values: pl.Series) -> pl.Series:
-        return _answers(make(_lent(values.struct.unnest()), prompt), kind)
+        return _answers(make(_lent(values.struct.unnest()), prompt, given), kind)
 
-    asked = _over(pl.struct(noting.fields), answered, kind)
-    fields = found.columns if isinstance(found, pl.DataFrame) else []
-    name, is_into = str(dry.options.name), dry.options.into is not None
-    call = functools.partial(placing.call_text, "generate", (prompt,), {"into": name})
-    overwrite = dry.options.overwrite
-    return _placed(lazy, asked, name, is_into, fields, overwrite=overwrite, call=call)
+    options = without_rows.options
+    name = str(options.name)
+    return _placed(
+        lazy,
+        _over(pl.struct(_needed(without_rows.questions, schema)), answered, kind),
+        name,
+        empty.columns if isinstance(empty, pl.DataFrame) else [],
+        is_into=options.into is not None,
+        overwrite=options.overwrite,
+        call=Call("generate", (prompt,), {"into": name}),
+    )
 
 
 def _placed(
     lazy: pl.LazyFrame,
     asked: pl.Expr,
     name: str,
-    is_into: bool,
     fields: Sequence[str],
     *,
+    is_into: bool,
     overwrite: bool,
-    call: Callable[[], str],
+    call: Call,
 ) -> pl.LazyFrame:
     """Return the answers, or with `is_into` the frame with them."""
     put = lazy.with_columns if is_into else lazy.select
     if is_into:
-        derived = [one for one in fields if one != name]
+        derived = [field for field in fields if field != name]
         if not overwrite:
-            there = lazy.collect_schema().names()
-            placing.refuse(placing.unknown(derived, there), call)
+            present = lazy.collect_schema().names()
+            placing.refuse(placing.unknown(derived, present), call)
         placing.remember([name, *derived])
     if not fields:
         return put(asked.alias(name))
@@ -225,25 +224,3 @@ def _placed(
     aside = put(asked.alias(_ASIDE))
     filled = aside.with_columns(pl.col(_ASIDE).struct.field(field) for field in fields)
     return filled.drop(_ASIDE)
-
-
-class _Noting(PolarsSource):
-    """An empty table that notes which columns a question reads."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        super().__init__(pl.DataFrame(schema=dict.fromkeys(names, pl.String())), answers_only=True)
-        self._names = names
-        self._read: list[str] = []
-
-    def columns(self) -> Columns:
-        """Return the columns."""
-        return Columns(0, [(name, functools.partial(self._note, name)) for name in self._names])
-
-    def _note(self, name: str) -> list[Any]:
-        self._read.append(name)
-        return []
-
-    @property
-    def fields(self) -> list[str]:
-        """The columns that were read; for a question without any, one that tells how many rows."""
-        return list(dict.fromkeys(self._read)) or list(self._names[:1])

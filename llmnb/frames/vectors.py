@@ -10,7 +10,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
-import pandas as pd
 
 from llmnb import progress
 from llmnb.embeddings.choosing import chosen
@@ -19,12 +18,12 @@ from llmnb.embeddings.model import EmbeddingModel
 from llmnb.embeddings.order import Order
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.errors import ConfigurationError
-from llmnb.frames import failures, placing
-from llmnb.frames.answers import column, suffixed
-from llmnb.frames.columns import WHOLE, name_of
+from llmnb.frames import failures
+from llmnb.frames.answers import suffixed
 from llmnb.frames.options import OnError
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.table_source import Source
+from llmnb.frames.placing import Call
+from llmnb.frames.table_source import VECTOR, WHOLE, AnswerColumn, Source, name_of
 from llmnb.options import EMBED_PARAMS, PARAMS, checked, names, refuse_unknown, with_params
 from llmnb.progress import Bars
 from llmnb.rates import Rate
@@ -132,14 +131,16 @@ class Embedding:
     ) -> None:
         given = keywords(given, KEYWORDS)
         source = source_of(table)
-        self._index = source.index
         self._on_error = given.get("on_error", "null")
         self._is_into = into is not None
         self._name: Hashable = EMBEDDING if into is None else into
         self.texts = source.columns().texts("" if name == WHOLE else name_of(name))
-        overwrite = bool(given.get("overwrite"))
-        call = functools.partial(placing.call_text, "embed", (name,), {**given, "into": into})
-        source.check_columns(self._names, into=into, overwrite=overwrite, call=call)
+        source.check_columns(
+            list(columns_of(self._name, self._on_error, (), {})),
+            into=into,
+            overwrite=bool(given.get("overwrite")),
+            call=Call("embed", (name,), {**given, "into": into}),
+        )
         self._source = source.snapshot() if self._is_into else source
         self.model = model_of(given)
         self.run: EmbeddingRun | None = None
@@ -148,12 +149,6 @@ class Embedding:
             if cache_dir is not None:
                 order = dataclasses.replace(order, cache_dir=cache_dir)
             self.run = EmbeddingRun(self.texts, order)
-
-    @property
-    def _names(self) -> list[Hashable]:
-        """Names of the columns that are made."""
-        error = [suffixed(self._name, "error")] if self._on_error == "column" else []
-        return [self._name, *error]
 
     @property
     def present(self) -> list[str]:
@@ -191,7 +186,7 @@ class Embedding:
         assert run is not None
         warn_of_truncated(run, len(self.texts))
         if is_telling:
-            failures.tell(run, len(self.texts), self._on_error, table)
+            failures.report(run, len(self.texts), self._on_error, table)
         return table
 
     def table(self, vectors: Sequence[bytes]) -> Any:
@@ -200,22 +195,31 @@ class Embedding:
         return self._table([None if text is None else next(waiting) for text in self.texts], {})
 
     def _table(self, vectors: Sequence[bytes | None], errors: Mapping[int, str]) -> Any:
-        columns = {self._name: _column(vectors, self._index, self._name)}
-        if self._on_error == "column":
-            messages = [errors.get(row) for row in range(len(vectors))]
-            name = suffixed(self._name, "error")
-            columns[name] = column(messages, "string", self._index, name)
-        return self._source.filled(columns, into=self._is_into)
+        columns = columns_of(self._name, self._on_error, vectors, errors)
+        return self._source.filled(columns, into=self._is_into, is_frame=False)
 
 
-def _column(
-    vectors: Sequence[bytes | None], index: pd.Index[Any], name: Hashable
-) -> pd.Series[Any]:
-    cells = np.empty(len(vectors), dtype=object)
-    for row, vector in enumerate(vectors):
-        # A copy in the machine's own order, which its owner may change.
-        cells[row] = pd.NA if vector is None else np.frombuffer(vector, "<f4").astype(np.float32)
-    return pd.Series(cells, index=index, name=name, dtype="object")
+def columns_of(
+    name: Hashable, on_error: str, vectors: Sequence[bytes | None], errors: Mapping[int, str]
+) -> dict[Hashable, AnswerColumn]:
+    """Return the columns that `embed` makes.
+
+    Args:
+        name: What the vectors are called.
+        on_error: Whether messages stand in a column of their own (``"column"``).
+        vectors: Little-endian numbers of 32 bits for each row; None is missing.
+        errors: Messages by row.
+    """
+    # A copy in the machine's own order, which its owner may change.
+    arrays = [
+        None if vector is None else np.frombuffer(vector, "<f4").astype(np.float32)
+        for vector in vectors
+    ]
+    columns = {name: AnswerColumn(arrays, VECTOR)}
+    if on_error == "column":
+        messages = [errors.get(row) for row in range(len(vectors))]
+        columns[suffixed(name, "error")] = AnswerColumn(messages, "string")
+    return columns
 
 
 # ----------------------------------------------------------------------------- making

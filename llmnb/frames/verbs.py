@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from llmnb import progress
 from llmnb.errors import ConfigurationError
 from llmnb.frames import placing
-from llmnb.frames.answers import Outcomes, Table, column
+from llmnb.frames.answers import Table
 from llmnb.frames.comparing import Comparison, comparison
-from llmnb.frames.job import Job, job, questions
+from llmnb.frames.job import Job, job
 from llmnb.frames.options import options_of, said
 from llmnb.frames.pandas_source import source_of
+from llmnb.frames.placing import Call
+from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import Source
 from llmnb.frames.template import escaped
 from llmnb.running.planning import Plan
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Given = Mapping[str, Any]
 """Keywords as they were given."""
@@ -42,7 +44,8 @@ def generate(table: Source, prompt: Hashable | None, given: Given) -> Table:
 
 def generating(table: Source, prompt: Hashable | None, given: Given) -> Job:
     """Return what `generate` does."""
-    return job(table, prompt, options_of(given), call=_call("generate", (prompt,), given))
+    call = Call("generate", (prompt,), said(given))
+    return job(table, prompt, options_of(given), call=call)
 
 
 def start(table: Source, prompt: Hashable | None, given: Given) -> TableRun[Table]:
@@ -67,24 +70,13 @@ def previewing(table: Source, prompt: Hashable, rows: int, given: Given) -> Job:
     options = options_of({"on_error": "column", **given})
     if options.into is not None or options.details:
         raise ConfigurationError("preview() has a form of its own: leave out into and details.")
-    asked = questions(table, prompt, options)
-    positions = list(asked.positions[:rows])
     source = source_of(table)
-    first = source.rows_at(positions)
-    prompts = column([asked.text(row) for row in positions], "string", first.index, "prompt")
-    what = job(first, prompt, options)
-    placing.check_names(["prompt", *what.shape.__self__.names])  # type: ignore[attr-defined]
-    error = f"{options.name}_error"
-
-    def shown(outcomes: Outcomes) -> Any:
-        found = what.shape(outcomes)
-        # A series, where failed rows are only missing or raised.
-        answers: pd.DataFrame = found.to_frame() if isinstance(found, pd.Series) else found
-        answers.insert(0, "prompt", prompts.array)
-        is_told = error in answers and answers[error].notna().any()
-        return source.back(answers if is_told else answers.drop(columns=error, errors="ignore"))
-
-    return dataclasses.replace(what, shape=shown)
+    positions = Questions(source.columns(), prompt, options).positions[:rows]
+    first = job(source.rows_at(positions), prompt, options)
+    prompts = [first.questions.text(row) for row in range(len(positions))]
+    form = dataclasses.replace(first.form, prompts=prompts)
+    placing.check_names(form.names)
+    return dataclasses.replace(first, form=form)
 
 
 def extract(table: Source, prompt: Hashable, schema: Any, given: Given) -> Table:
@@ -95,7 +87,7 @@ def extract(table: Source, prompt: Hashable, schema: Any, given: Given) -> Table
 def extracting(table: Source, prompt: Hashable, schema: Any, given: Given) -> Job:
     """Return what `extract` does."""
     told = _told(_EXTRACT, {**_without_schema(given), "schema": schema})
-    call = _call("extract", (prompt, schema), given)
+    call = Call("extract", (prompt, schema), said(given))
     return job(table, prompt, options_of(told), call=call)
 
 
@@ -108,7 +100,7 @@ def sorting(table: Source, prompt: Hashable, labels: Labels, given: Given) -> Jo
     """Return what `classify` does."""
     known, meanings = _labels(labels)
     told = _told(_classifying(known, meanings), {**_without_schema(given), "schema": tuple(known)})
-    call = _call("classify", (prompt, labels), given)
+    call = Call("classify", (prompt, labels), said(given))
     return job(table, prompt, options_of(told), labels=known, call=call)
 
 
@@ -133,11 +125,6 @@ def finish(what: Job) -> Any:
     run = what.start()
     progress.attend(run, bars=what.options.progress)
     return run.result()
-
-
-def _call(verb: str, arguments: Sequence[Any], given: Given) -> Callable[[], str]:
-    """Return what gives the call that replaces columns."""
-    return functools.partial(placing.call_text, verb, arguments, said(given))
 
 
 def _without_schema(given: Given) -> Given:
