@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import aiohttp
 
 from benchmarks.figure import Figure
-from llmnb.decide.announced import HANDFUL
+from llmnb.decide.announced_limits import HANDFUL
 from llmnb.models.llm import LLM
 from llmnb.running.asking import Asking
 from llmnb.running.start import start

@@ -73,11 +73,11 @@ def previewed(partition: Any, work: Work, rows: int) -> Any:
 def job_of(question: Question, table: PartitionSource, options: Mapping[str, Any]) -> Job:
     """Return what is to be done with a partition, or with an empty table like it."""
     if question.verb == "extract":
-        job = verbs.extracting(table, question.prompt, question.argument, options)
+        job = verbs.extract(table, question.prompt, question.argument, options)
     elif question.verb == "classify":
-        job = verbs.sorting(table, question.prompt, question.argument, options)
+        job = verbs.classify(table, question.prompt, question.argument, options)
     else:
-        job = verbs.generating(table, question.prompt, options)
+        job = verbs.generate(table, question.prompt, options)
     return dataclasses.replace(
         job, asking=dataclasses.replace(job.asking, allow_http=question.allow_http)
     )
@@ -241,7 +241,7 @@ class _PartitionRun:
     def preview(self, partition: Any, rows: int) -> Any:
         """Return the first rows with their prompts and answers."""
         with self._limited(self._asking(partition)) as options:
-            job = verbs.previewing(partition, self._question.prompt, rows, options)
+            job = verbs.preview(partition, self._question.prompt, rows, options)
             return self._finished(job).partial()
 
     def embed(self, partition: Any) -> Any:
@@ -257,10 +257,11 @@ class _PartitionRun:
                 {**options, "progress": False},
                 cache_dir=cache_dir_of(question),
             )
-            if embedding.run is None:
-                return embedding.table(embedding.model.packed_vectors_sync(embedding.present))
-            self._follow(embedding.run)
-            return embedding.finished(is_telling=question.options.get("on_error") == "raise")
+            run = embedding.start()
+            if run is None:
+                return embedding.finish()
+            self._follow(run)
+            return embedding.finished(run, is_reporting=question.options.get("on_error") == "raise")
 
     def _asking(self, partition: Any) -> Asking:
         empty = PartitionSource(partition.iloc[:0])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -22,8 +22,11 @@ from llmnb.frames.polars_columns import VECTOR
 from llmnb.frames.polars_source import PolarsSource
 from llmnb.frames.questions import Questions
 from llmnb.frames.table_source import WHOLE
+from llmnb.running.planning import Plan
 
 Given = Mapping[str, Any]
+
+Lazy = TypeVar("Lazy", pl.LazyFrame, pl.Expr)
 
 Maker = Callable[[PolarsSource, Any, Given], Job]
 """Makes the job for a table, a prompt and keywords."""
@@ -32,35 +35,74 @@ _ASIDE = "llmnb answers"
 """What the column of structs is called between the answers and their own columns."""
 
 
-def _extracting(schema: Any) -> Maker:
-    return lambda table, prompt, given: verbs.extracting(table, prompt, schema, given)
+def generate(asked: Lazy, prompt: str | None, given: Given) -> Lazy:
+    """Ask about every row of a lazy frame, or about every value of an expression."""
+    return _asked(asked, prompt, verbs.generate, given)
 
 
-def _sorting(labels: Any) -> Maker:
-    return lambda table, prompt, given: verbs.sorting(table, prompt, labels, given)
+def extract(asked: Lazy, prompt: str, schema: Any, given: Given) -> Lazy:
+    """Fill typed columns from every text."""
+
+    def make(table: PolarsSource, prompt: str, given: Given) -> Job:
+        return verbs.extract(table, prompt, schema, given)
+
+    return _asked(asked, prompt, make, given)
+
+
+def classify(asked: Lazy, prompt: str, labels: Any, given: Given) -> Lazy:
+    """Give every text one of the labels."""
+
+    def make(table: PolarsSource, prompt: str, given: Given) -> Job:
+        return verbs.classify(table, prompt, labels, given)
+
+    return _asked(asked, prompt, make, given)
+
+
+def embed(asked: Lazy, column: str, into: str | None, given: Given) -> Lazy:
+    """Make a vector of every text."""
+    name = into or vectors.EMBEDDING
+    if isinstance(asked, pl.Expr):
+        return _vectors(asked, into, given).alias(name)
+    _empty(asked.collect_schema()).columns().cells(column)  # refuses what is no column
+    return _placed(
+        asked,
+        _vectors(pl.col(column), into, given),
+        name,
+        [name, f"{name}_error"] if given.get("on_error") == "column" else [],
+        is_into=into is not None,
+        overwrite=bool(given.get("overwrite")),
+        call=Call("embed", (column,), {**given, "into": into}),
+    )
+
+
+def plan(lazy: pl.LazyFrame, prompt: str | None, given: Given) -> Plan:
+    """Collect the columns that the prompt needs, and return what asking would take."""
+    return collected(lazy, prompt, given).plan(prompt, **given)
+
+
+def preview(lazy: pl.LazyFrame, prompt: str, rows: int, given: Given) -> Any:
+    """Collect the columns that the prompt needs, and ask about the first rows."""
+    return collected(lazy, prompt, given).preview(prompt, n=rows, **given)
+
+
+def collected(lazy: pl.LazyFrame, prompt: str | None, given: Given) -> DataFrameLLM:
+    """Return the accessor of the collected frame, of the columns that are needed."""
+    if given.get("into") is None:
+        schema = lazy.collect_schema()
+        names = ("images", "examples", "messages", "system")
+        options = options_of({name: given[name] for name in names if given.get(name) is not None})
+        questions = Questions(_empty(schema).columns(), prompt, options)
+        lazy = lazy.select(_needed(questions, schema))
+    return DataFrameLLM(PolarsSource(lazy.collect()))
+
+
+def _asked(asked: Lazy, prompt: Any, make: Maker, given: Given) -> Lazy:
+    if isinstance(asked, pl.Expr):
+        return _of_values(asked, prompt, make, given)
+    return _of_rows(asked, prompt, make, given)
 
 
 # ------------------------------------------------------------------------ expressions
-
-
-def generate(expr: pl.Expr, prompt: str, given: Given) -> pl.Expr:
-    """Ask about every value."""
-    return _of_values(expr, prompt, verbs.generating, given)
-
-
-def extract(expr: pl.Expr, schema: Any, given: Given) -> pl.Expr:
-    """Fill typed columns from every value."""
-    return _of_values(expr, WHOLE, _extracting(schema), given)
-
-
-def classify(expr: pl.Expr, labels: Any, given: Given) -> pl.Expr:
-    """Give every value one of the labels."""
-    return _of_values(expr, WHOLE, _sorting(labels), given)
-
-
-def embed(expr: pl.Expr, into: str | None, given: Given) -> pl.Expr:
-    """Make a vector of every value."""
-    return _vectors(expr, into, given).alias(into or vectors.EMBEDDING)
 
 
 def _of_values(expr: pl.Expr, prompt: str, make: Maker, given: Given) -> pl.Expr:
@@ -85,7 +127,7 @@ def _of_values(expr: pl.Expr, prompt: str, make: Maker, given: Given) -> pl.Expr
 
 def _answers(job: Job, kind: pl.DataType) -> pl.Series:
     """Return a job's answers as the column that the lazy frame was told of."""
-    answers = _as_series(verbs.finish(job))
+    answers = _as_series(job.finish())
     if answers.dtype == kind:
         return answers
     fitting = answers.cast(kind, strict=False)
@@ -115,7 +157,7 @@ def _vectors(expr: pl.Expr, into: str | None, given: Given) -> pl.Expr:
         kind = pl.Struct({name: VECTOR, f"{name}_error": pl.String()})
 
     def embedded(values: pl.Series) -> pl.Series:
-        return _as_series(vectors.embed(_lent(values), WHOLE, into, given))
+        return _as_series(verbs.embed(_lent(values), WHOLE, into, given).finish())
 
     return _over(expr, embedded, kind)
 
@@ -130,47 +172,6 @@ def _empty(schema: Mapping[str, Any]) -> PolarsSource:
 
 
 # ------------------------------------------------------------------------ lazy frames
-
-
-def generated(lazy: pl.LazyFrame, prompt: str | None, given: Given) -> pl.LazyFrame:
-    """Ask about every row."""
-    return _of_rows(lazy, prompt, verbs.generating, given)
-
-
-def extracted(lazy: pl.LazyFrame, prompt: str, schema: Any, given: Given) -> pl.LazyFrame:
-    """Fill typed columns from every row."""
-    return _of_rows(lazy, prompt, _extracting(schema), given)
-
-
-def classified(lazy: pl.LazyFrame, prompt: str, labels: Any, given: Given) -> pl.LazyFrame:
-    """Give every row one of the labels."""
-    return _of_rows(lazy, prompt, _sorting(labels), given)
-
-
-def embedded(lazy: pl.LazyFrame, column: str, into: str | None, given: Given) -> pl.LazyFrame:
-    """Make a vector of every text."""
-    _empty(lazy.collect_schema()).columns().cells(column)  # refuses what is no column
-    name = into or vectors.EMBEDDING
-    return _placed(
-        lazy,
-        _vectors(pl.col(column), into, given),
-        name,
-        [name, f"{name}_error"] if given.get("on_error") == "column" else [],
-        is_into=into is not None,
-        overwrite=bool(given.get("overwrite")),
-        call=Call("embed", (column,), {**given, "into": into}),
-    )
-
-
-def collected(lazy: pl.LazyFrame, prompt: str | None, given: Given) -> DataFrameLLM:
-    """Return the accessor of the collected frame, of the columns that are needed."""
-    if given.get("into") is None:
-        schema = lazy.collect_schema()
-        names = ("images", "examples", "messages", "system")
-        options = options_of({name: given[name] for name in names if given.get(name) is not None})
-        questions = Questions(_empty(schema).columns(), prompt, options)
-        lazy = lazy.select(_needed(questions, schema))
-    return DataFrameLLM(PolarsSource(lazy.collect()))
 
 
 def _needed(questions: Questions, schema: pl.Schema) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -157,3 +158,15 @@ class TableSource(Protocol):
 
     def taken(self, positions: Sequence[int], name: Hashable, values: Sequence[float]) -> Any:
         """Return some rows and, under a name, a number for each."""
+
+
+class PreparedVerb(ABC):
+    """What was asked of a table, checked and ready: nothing is sent before it is finished."""
+
+    @abstractmethod
+    def finish(self) -> Any:
+        """Block until it is done, showing how far it is, and return what it gives."""
+
+    @abstractmethod
+    async def afinish(self) -> Any:
+        """Await what `finish` returns, on the caller's loop."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from llmnb.errors import ConfigurationError
 from llmnb.options import checked
 from llmnb.rates import Rate
 from llmnb.records import Limits, Usage
-from llmnb.running.asking import Asking, Duplicates, Endpoint, Model, given_url
+from llmnb.running.asking import Asking, Duplicates
 from llmnb.running.preparer import Preparer
 from llmnb.store.entry import Entry
 from llmnb.store.project import ProjectStore, open_project
@@ -245,7 +245,7 @@ def plan(
         (3, 1, 1, 1)
     """
     given = checked(locals())  # the arguments: there is nothing else yet
-    preparer = Preparer(_unsigned(asking))
+    preparer = Preparer(asking, needs_keys=False)
     first = preparer.default
     store = open_project(
         settings.project_name(project_name), settings.cache_dir(cache_dir), share=given["share"]
@@ -359,48 +359,3 @@ def _usd(
 def _names(preparer: Preparer) -> str:
     names = [f"{one.provider}/{one.model}" for one in preparer.defaults]
     return names[0] + (f", then {len(names) - 1} more" if len(names) > 1 else "")
-
-
-# --------------------------------------------------------------------- without a key
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class _Unsigned:
-    """A model whose key nobody needs, because nothing is sent."""
-
-    model: str
-    url: str = ""
-    api_key: str | None = dataclasses.field(default="none", repr=False)
-    api_provider: str | None = None
-    params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    limits: Limits | None = None
-    gen_type: str | None = None
-
-
-def _unsigned(asking: Asking) -> Asking:
-    """Return the same question to the same models, for which no key has to be found."""
-    models = asking.models
-    if len(models) == 1 and (models[0] is None or isinstance(models[0], str)):
-        return dataclasses.replace(asking, api_key=asking.api_key or "none")
-    named = [one if one is not None else "" for one in models]
-    return dataclasses.replace(
-        asking, api_key=asking.api_key or "none", model=[_of(one, asking) for one in named]
-    )
-
-
-def _of(model: str | Endpoint, asking: Asking) -> Model:
-    if not isinstance(model, str):
-        if hasattr(model, "target"):  # it knows itself how it is reached
-            return model
-        return _Unsigned(
-            model=model.model,
-            url=given_url(model),
-            gen_type=getattr(model, "gen_type", None),
-            api_key=model.api_key or "none",
-            api_provider=model.api_provider,
-            params=model.params,
-            limits=getattr(model, "limits", None),
-        )
-    if asking.url or asking.api_provider:
-        return model
-    return _Unsigned(model=model)

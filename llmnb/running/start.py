@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,12 +16,13 @@ from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked
-from llmnb.rate_limiter import GLOBAL_LIMITER, Key
+from llmnb.rate_limiter import GLOBAL_LIMITER
 from llmnb.rates import Rate
 from llmnb.records import Burst, Delta, Limits, Outcome, Usage
 from llmnb.running.asking import Asking
 from llmnb.running.preparer import Preparer, names_its_model
 from llmnb.store.project import open_project
+from llmnb.targets.endpoint import Endpoint
 from llmnb.targets.target import HTTPTarget
 
 
@@ -172,8 +173,7 @@ def _share_rates(asking: Asking) -> None:
     """
     if GLOBAL_LIMITER.url:
         for model in asking.models:
-            rates: Mapping[Key, Rate] = getattr(model, "rates", {})
-            for key, rate in rates.items():
+            for key, rate in model.rates.items() if isinstance(model, Endpoint) else ():
                 GLOBAL_LIMITER.rate_config.setdefault(key, rate)
 
 

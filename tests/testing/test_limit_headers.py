@@ -9,7 +9,7 @@ import pytest
 from llmnb.errors import ConfigurationError
 from llmnb.testing.limits import EnforcedLimits, Family, LimitSettings
 from llmnb.testing.provider_profiles import OPENAI
-from llmnb.wire.limits import told
+from llmnb.wire.limits import limit_reports
 
 
 def enforced(**settings) -> EnforcedLimits:
@@ -25,7 +25,7 @@ def test_each_family_is_understood_by_its_reader(family):
     """
     headers = OPENAI.limit_headers(enforced(limit_headers=family), 0.0)
 
-    first = told(headers, {"ietf": "gateway", "limit": "openai"}.get(family, family))[0]
+    first = limit_reports(headers, {"ietf": "gateway", "limit": "openai"}.get(family, family))[0]
     assert first.kind == "requests"
     assert first.limit * 60 / first.period == pytest.approx(600)
     if family == "limit":
