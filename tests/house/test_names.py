@@ -27,15 +27,15 @@ NAMES = {
 ALLOWED = {
     "agreement": "frames",
     "dead": "tests/adapters tests/decide tests/engine",
-    "desk": "frames llmnb notebook tests/notebook tests/wire",
+    "desk": "llmnb notebook tests/notebook tests/wire",
     "ending": "batches notebook",
     "few": (
-        "adapters frames notebook tests/browser tests/decide tests/embeddings tests/engine "
+        "adapters notebook tests/browser tests/decide tests/embeddings tests/engine "
         "tests/frames tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
     ),
     "flight": (
-        "decide docs engine frames llmnb testing tests/adapters tests/decide tests/engine "
-        "tests/frames tests/kernel tests/support tests/testing wire"
+        "decide docs engine llmnb testing tests/adapters tests/decide tests/engine tests/frames "
+        "tests/kernel tests/support tests/testing wire"
     ),
     "foreign": "engine tests/decide tests/house tests/notebook tests/wire",
     "forms": "decide notebook tests/models",
@@ -92,8 +92,6 @@ ALLOWED = {
     "speak": "tests/wire",
     "strip": "notebook tests/browser tests/marimo tests/notebook",
     "tally": "notebook",
-    "telling": "frames",
-    "terms": "frames",
     "told": (
         "batches chat engine frames generation llmnb models notebook targets tests "
         "tests/adapters tests/batches tests/benchmarks tests/browser tests/cli tests/decide "
@@ -105,12 +103,11 @@ ALLOWED = {
     "walk": "batches",
     "wall": "engine tests/engine",
     "way": (
-        "adapters batches embeddings engine frames notebook tests/adapters tests/batches "
-        "tests/browser tests/display tests/engine tests/faults tests/frames tests/generation "
-        "tests/models tests/notebook tests/rate_limiter tests/schemas tests/store tests/support "
-        "tests/tools tests/wire"
+        "adapters batches embeddings engine notebook tests/adapters tests/batches tests/browser "
+        "tests/display tests/engine tests/faults tests/frames tests/generation tests/models "
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support tests/tools "
+        "tests/wire"
     ),
-    "wishes": "frames tests/frames",
     "words": (
         "adapters batches chat cli engine frames generation llmnb models notebook running "
         "schemas store tests tests/adapters tests/batches tests/benchmarks tests/cli "
