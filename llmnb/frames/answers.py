@@ -6,8 +6,8 @@ Everything is put in its place by position: an index may hold a label twice, or 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 from llmnb.engine import collector
 from llmnb.errors import SchemaMismatch
@@ -23,7 +23,8 @@ Table = Any
 """A series or frame of the table's own library, whichever the options ask for."""
 
 
-class _Field(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Field:
     """A column that is to be made: how its values are read, and how those of one row combine."""
 
     name: Hashable
@@ -92,7 +93,7 @@ class AnswerForm:
         elif not options.details:
             fields.append(_Field(options.name, "string", lambda outcome, _: outcome.text))
         if options.on_error == "column" and not options.details:
-            fields.append(_DETAILS[0]._replace(name=suffixed(options.name, "error")))
+            fields.append(replace(_DETAILS[0], name=suffixed(options.name, "error")))
         return fields
 
     def _structured(self, output: Output) -> list[_Field]:

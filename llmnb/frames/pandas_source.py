@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import secrets
@@ -174,7 +175,7 @@ class PartitionSource(PandasSource):
                 f"{lost:,}",
                 column.kind,
             )
-        return series_of(column._replace(values=cells), index, name)
+        return series_of(dataclasses.replace(column, values=cells), index, name)
 
 
 def _is_open(column: AnswerColumn) -> bool:

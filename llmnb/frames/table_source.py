@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from llmnb.errors import InputError, UnknownField
 from llmnb.frames.template import cell_text
@@ -84,7 +84,8 @@ def name_of(label: Hashable) -> str:
     return label if isinstance(label, str) else str(label)
 
 
-class AnswerColumn(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class AnswerColumn:
     """A value for each row of a table; None is missing."""
 
     values: Sequence[Any]
