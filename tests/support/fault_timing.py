@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from llmnb.testing.fault_rules import Rule
-from llmnb.testing.faults import Fault, FaultLike, as_fault
+from llmnb.testing.faults import Fault, FaultLike, Rule, as_fault
 from llmnb.testing.request import SimulatedRequest
 
 
