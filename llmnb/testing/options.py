@@ -12,6 +12,9 @@ from llmnb.testing.faults import Script
 from llmnb.testing.latency import LatencyModel
 from llmnb.testing.limits import Charge, LimitSettings, RetryHint
 
+HOST = "127.0.0.1"
+"""The only address that the simulated provider listens at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Price:

@@ -17,9 +17,9 @@ from typing import Any
 from aiohttp import ClientConnectionResetError, web
 
 from llmnb.testing.faults import Break, Drip, Garble, Raw
+from llmnb.testing.options import HOST
 from llmnb.testing.plan import Plan, made_awkward
 from llmnb.testing.request_handler import RequestHandler
-from llmnb.testing.simulated import HOST
 
 SIMULATED_HEADER = ("x-llmnb-simulated", "1")
 """Stands on every reply, so that records can be marked."""

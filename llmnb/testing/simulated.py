@@ -20,11 +20,8 @@ from llmnb.testing.batches import Batches
 from llmnb.testing.faults import Script
 from llmnb.testing.latency import Lognormal
 from llmnb.testing.ledger import Ledger, LedgerTotals
-from llmnb.testing.options import Behaviour, LimitOptions, ProviderOptions
+from llmnb.testing.options import HOST, Behaviour, LimitOptions, ProviderOptions
 from llmnb.testing.request_handler import RequestHandler
-
-HOST = "127.0.0.1"
-"""The only address that the simulated provider listens at."""
 
 
 class SimulatedProvider:
