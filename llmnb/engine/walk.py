@@ -30,7 +30,7 @@ from llmnb.engine.handover import Handover, Kept, Streamed
 from llmnb.engine.keeping import Keeper
 from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.shared import DRAIN_SECONDS, engine
-from llmnb.engine.source import CHUNK_ROWS, get_ready, open_source
+from llmnb.engine.source import CHUNK_ROWS, InputSource, get_ready, open_source
 from llmnb.engine.status import State
 from llmnb.engine.target import Call, Prepare, Row, Target
 from llmnb.engine.voyage import Voyage, copied
@@ -72,7 +72,7 @@ class Walk:
 
     def __init__(
         self,
-        inputs: Iterable[Any] | AsyncIterable[Any],
+        inputs: Iterable[Any] | AsyncIterable[Any] | InputSource,
         prepare: Prepare,
         store: Store,
         options: RunOptions,
