@@ -16,7 +16,7 @@ import aiohttp
 from laboratory import Laboratory
 
 from benchmarks.figure import Figure
-from llmnb.decide.announced import HANDFUL
+from llmnb.decide.announced_limits import HANDFUL
 from llmnb.models.llm import LLM
 from llmnb.running.asking import Asking
 from llmnb.running.start import start

@@ -21,13 +21,13 @@ from llmnb import bridge, progress, settings
 from llmnb.batches.start import start_batch
 from llmnb.engine import collector
 from llmnb.engine.handle import RunHandle
+from llmnb.engine.request_log import level_of
 from llmnb.engine.run import Run
-from llmnb.engine.telling import level_of
 from llmnb.errors import ConfigurationError
+from llmnb.keywords import RequestParams
 from llmnb.models.response_rows import ResponseRow, response_row
 from llmnb.options import (
     PARAMS,
-    RequestParams,
     checked,
     params_in,
     refuse_unknown,
@@ -181,7 +181,6 @@ class AsyncLLM:
             url=url or None,
             gen_type=gen_type,
             params=self.sampling_params,
-            encoding=token_encoding_name,
             duplicates=duplicates,
             takes_several=True,
         )

@@ -15,8 +15,8 @@ from typing import Any
 
 from llmnb import bridge
 from llmnb.display.money import usd
-from llmnb.engine import paying
-from llmnb.engine.paying import Paid
+from llmnb.engine import cost_events
+from llmnb.engine.cost_events import Paid
 from llmnb.errors import ConfigurationError
 
 logger = logging.getLogger("llmnb")
@@ -146,8 +146,8 @@ class CostTracker:
     def _listen(self) -> None:
         """Have the engine tell, from the first time that anybody wants to know."""
         with self._lock:
-            if self._hear not in paying.listeners:
-                paying.listeners.append(self._hear)
+            if self._hear not in cost_events.listeners:
+                cost_events.listeners.append(self._hear)
 
     # -------------------------------------------------------------------- recording
 

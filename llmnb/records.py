@@ -362,7 +362,7 @@ KindOfLimit = Literal["requests", "tokens", "input", "output"]
 """What a limit counts; `input` and `output` are tokens that are counted apart."""
 
 
-class Told(NamedTuple):
+class LimitReport(NamedTuple):
     """How one limit stands, as a reply's headers tell it; None where they are silent."""
 
     kind: KindOfLimit

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from llmnb.batches.records import Failed, Part, Record
-from llmnb.engine import paying
+from llmnb.engine import cost_events
 from llmnb.engine.status import Clock
 from llmnb.errors import BadReply, IncompleteReply, LLMNBError
 from llmnb.records import RawReply, Reply, Usage
@@ -149,7 +149,7 @@ class ResultWriter:
             or old.created < since
         ]
         await asyncio.gather(*(self._store.aput(entry) for entry, _ in fresh))
-        if paying.listeners:
+        if cost_events.listeners:
             for entry, reply in fresh:
                 _tell(entry, reply, self._store.name)
 
@@ -161,8 +161,8 @@ def _is_told(usage: Usage | None) -> bool:
 
 def _tell(entry: Entry, reply: Reply | None, project: str) -> None:
     if reply is not None:
-        paying.tell(
-            paying.Paid(
+        cost_events.publish(
+            cost_events.Paid(
                 provider=entry.provider,
                 model=entry.model,
                 usd=entry.usd,

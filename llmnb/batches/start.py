@@ -97,7 +97,7 @@ def start_batch(
         asking=asking,
         target=targets[0],
         service=service(targets[0]),
-        store=open_project(settings.project_name(project_name), place, share=given["share"]),
+        store=open_project(project_name, place, share=given["share"]),
         cache_dir=place,
         share=given["share"],
         use_cache=use_cache,

@@ -27,8 +27,7 @@ class Bucket:
 
     Args:
         per_minute: Units that may pass in a minute; above 0.
-        burst_seconds: How many seconds' worth may pass at once.
-        smallest: Least capacity; a bucket for requests must hold one.
+        burst_seconds: How many seconds' worth may pass at once, but one unit at least.
         now: The time, in seconds of any steady clock.
 
     Example:
@@ -41,18 +40,12 @@ class Bucket:
     __slots__ = ("capacity", "level", "rate", "updated")
 
     def __init__(
-        self,
-        per_minute: float,
-        *,
-        burst_seconds: float = BURST_SECONDS,
-        smallest: float = 1.0,
-        now: float,
+        self, per_minute: float, *, burst_seconds: float = BURST_SECONDS, now: float
     ) -> None:
         if not per_minute > 0 or math.isinf(per_minute):
             raise ValueError(f"a rate is a finite number above 0, got {per_minute}")
         self.rate = per_minute / 60.0
-        self.capacity = max(smallest, self.rate * burst_seconds)
-        self.level = self.capacity
+        self.level = self.capacity = max(1.0, self.rate * burst_seconds)
         self.updated = now
 
     def _advance(self, now: float) -> None:
@@ -92,18 +85,59 @@ class Bucket:
         self.level = min(self.level, -owed)
 
     def change_rate(
-        self,
-        per_minute: float,
-        *,
-        burst_seconds: float = BURST_SECONDS,
-        smallest: float = 1.0,
-        now: float,
+        self, per_minute: float, *, burst_seconds: float = BURST_SECONDS, now: float
     ) -> None:
         """Set another rate from now on; debts stay, a fuller level is cut to the new capacity."""
         self._advance(now)
         self.rate = per_minute / 60.0
-        self.capacity = max(smallest, self.rate * burst_seconds)
+        self.capacity = max(1.0, self.rate * burst_seconds)
         self.level = min(self.level, self.capacity)
 
     def __repr__(self) -> str:
         return f"<Bucket {self.rate * 60:g}/min, {self.level:.1f} of {self.capacity:.1f}>"
+
+
+class Period:
+    """A count that begins anew when its period is over.
+
+    Args:
+        seconds: Length of the period.
+
+    Example:
+        >>> period = Period(60.0)
+        >>> period.add(3, now=5.0, time_of_day=1_700_000_000.0)
+        >>> period.add(-1, now=6.0, time_of_day=1_700_000_001.0)
+        >>> period.read(now=7.0, time_of_day=1_700_000_002.0)
+        (1700000000.0, 2.0)
+        >>> period.read(now=65.0, time_of_day=1_700_000_060.0)
+        (1700000060.0, 0.0)
+    """
+
+    __slots__ = ("_began", "_count", "_time_of_day", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._began: float | None = None
+        self._time_of_day = 0.0
+        self._count = 0.0
+
+    def add(self, amount: float, *, now: float, time_of_day: float) -> None:
+        """Count an amount; a negative one corrects what was counted too much.
+
+        Args:
+            amount: Requests or tokens.
+            now: The time of a steady clock.
+            time_of_day: The time of day.
+        """
+        if self._is_over(now):
+            if amount <= 0:
+                return  # it corrects a period that is over
+            self._began, self._time_of_day, self._count = now, time_of_day, 0.0
+        self._count = max(0.0, self._count + amount)
+
+    def read(self, *, now: float, time_of_day: float) -> tuple[float, float]:
+        """Return when the period began, by the time of day, and what it counted."""
+        return (time_of_day, 0.0) if self._is_over(now) else (self._time_of_day, self._count)
+
+    def _is_over(self, now: float) -> bool:
+        return self._began is None or not 0 <= now - self._began < self.seconds

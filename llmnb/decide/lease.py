@@ -49,8 +49,6 @@ class Lease:
         0.1
     """
 
-    __slots__ = ("_debt", "_stretches", "reach")
-
     def __init__(self, reach: float = REACH_SECONDS) -> None:
         self.reach = reach
         self._stretches: deque[tuple[float, float, float]] = deque()
@@ -174,3 +172,42 @@ def amount_to_draw(missing: float, used: float, block: float) -> float:
         (50, 200)
     """
     return max(missing, min(2 * used, block))
+
+
+SETTLED_PART = 0.95
+"""What the settled processes divide among themselves."""
+
+LATE_PART = 0.05
+"""What is left for those that the others may not know of."""
+
+HEARTBEAT_SECONDS = 3.0
+"""Every process publishes at least this often, with room for a call that is timed out."""
+
+
+def offline_share(*, alive: int, known_for: float | None, silent_for: float) -> float:
+    """Return the part of a shared limit that this process keeps to while it cannot ask the others.
+
+    The parts of all processes never add up to more than the whole. Each process knows how many
+    were alive when it last received something. One that came so late that the others may not have
+    received word of it, or received so long ago that others may have come since, takes its part
+    from the twentieth that the settled ones leave.
+
+    Args:
+        alive: Processes at the limit when something was last received, this one included.
+        known_for: Seconds from this process's first message to the last one that it received;
+            None: it never received any.
+        silent_for: Seconds from the last message that it received to the loss.
+
+    Example:
+        >>> offline_share(alive=4, known_for=60.0, silent_for=0.2)
+        0.2375
+        >>> offline_share(alive=4, known_for=1.0, silent_for=0.2)
+        0.0125
+        >>> offline_share(alive=1, known_for=None, silent_for=0.0)
+        0.05
+    """
+    if known_for is None or silent_for > HEARTBEAT_SECONDS:
+        return LATE_PART / (alive + 1 if known_for is not None else 1)
+    if alive > 1 and known_for < HEARTBEAT_SECONDS:
+        return LATE_PART / alive
+    return SETTLED_PART / alive

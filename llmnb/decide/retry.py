@@ -15,11 +15,21 @@ What may be sent again is a matter of the error's type:
 
 from __future__ import annotations
 
+import os
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from llmnb.decide.dice import roll
 from llmnb.errors import FlowControl, LLMNBError, MaybeBilled, ProviderError, Unsent
+
+_own = random.Random()
+
+roll = _own.random
+"""Returns a number from 0 up to 1; numbers drawn from the `random` that a person has seeded stay
+the same."""
+
+if hasattr(os, "register_at_fork"):  # else children would all draw their parent's numbers
+    os.register_at_fork(after_in_child=_own.seed)
 
 LONGEST_SERVER_WAIT = 120.0
 """Seconds; a server that asks for more is not waited for, the person is told when to come back."""
@@ -82,8 +92,6 @@ class ResendBudget:
     Source:
         "Retry throttling" in gRPC proposal A6, *gRPC Retry Design*, 2017.
     """
-
-    __slots__ = ("_tenths",)
 
     def __init__(self) -> None:
         self._tenths = 10 * RESEND_TOKENS  # whole numbers: ten tenths are exactly one

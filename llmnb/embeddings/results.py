@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from llmnb.embeddings.batches import Text
 from llmnb.engine.counters import Counters
+from llmnb.engine.run_context import copied
 from llmnb.engine.target import Target
-from llmnb.engine.voyage import copied
 from llmnb.errors import BadReply, LLMNBError
 from llmnb.records import Outcome, Source
 from llmnb.store.entry import Entry

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from llmnb.embeddings.batches import Batch, Text
-from llmnb.engine.keeping import Keeper
+from llmnb.engine.persistence import stored_answer
 from llmnb.engine.target import Target
 from llmnb.errors import LLMNBError
 from llmnb.records import Reply
@@ -76,7 +76,7 @@ class StoreAdapter:
         found = {}
         entries = self._store.lookup([text.key for text in texts])
         for text in texts:
-            kept = None if text.alone is None else Keeper.choose([text.alone], entries)
+            kept = None if text.alone is None else stored_answer([text.alone], entries)
             if kept is not None and kept[2].vectors:
                 found[text.key] = (kept[1], kept[2].vectors[0])
         return found

@@ -12,13 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission
-from llmnb.decide.announced import AnnouncedLimits
-from llmnb.decide.bound import Bound, rebound
+from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission, Bound
+from llmnb.decide.announced_limits import AnnouncedLimits
 from llmnb.decide.pace import PLACES, QUICK_PATIENCE, Finding, Pace
 from llmnb.engine.lanes import Lanes, Ticket
 from llmnb.errors import LLMNBError, RateLimited
-from llmnb.records import Limits, Told
+from llmnb.records import LimitReport, Limits
 from llmnb.wire.limits import refused_for
 
 LimitSource = Literal["", "given", "announced", "found"]
@@ -90,7 +89,7 @@ class Account:
 
     def bind(self, bound: Bound | None, now: float) -> None:
         """Take the limits that bind this account beside its own, such as `GLOBAL_LIMITER`'s."""
-        self.admission = rebound(self.admission, bound, now=now)
+        self.admission.bound = bound
         self.apply(now)
 
     def apply(self, now: float) -> None:
@@ -196,7 +195,7 @@ class Account:
         charged = self.charged(tokens)
         delay = self.admission.wait(charged, now)
         if delay <= 0 and (delay := self.announced.wait(now, charged, tokens)) > 0:
-            self.admission.reason = self.announced.held
+            self.admission.reason = self.announced.reason
         return delay
 
     def admit(self, ticket: Ticket, now: float, estimate: float = 0.0) -> None:
@@ -220,7 +219,7 @@ class Account:
         return max(0.0, admission.paused_until - before)
 
     def on_reply(
-        self, told: Sequence[Told], ticket: Ticket, now: float, error: LLMNBError | None
+        self, told: Sequence[LimitReport], ticket: Ticket, now: float, error: LLMNBError | None
     ) -> None:
         """Take what a reply tells of the limits.
 

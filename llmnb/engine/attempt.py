@@ -40,7 +40,7 @@ class Answered:
 
 
 class Attempt:
-    """One admitted request; `fly` sends it and settles its place in every case.
+    """One admitted request; `send` sends it and settles its place in every case.
 
     Args:
         call: What to ask.
@@ -88,7 +88,7 @@ class Attempt:
         self.first_token: float | None = None
         """Seconds from sending to the first token."""
 
-    async def fly(self) -> Answered | LLMNBError:
+    async def send(self) -> Answered | LLMNBError:
         """Return what was read, or the error that came instead."""
         target, gate, ticket = self.call.target, self.gate, self.ticket
         used, was_sent = ticket.reserved, True
@@ -115,7 +115,7 @@ class Attempt:
         finally:
             if self.backlog.is_full:
                 release = functools.partial(gate.release, ticket, used=used, was_sent=was_sent)
-                self.backlog.hold(release)
+                self.backlog.release_later(release)
             else:
                 gate.release(ticket, used=used, was_sent=was_sent)
 
@@ -172,7 +172,7 @@ class Rival(Attempt):
         self._on_sent = on_sent
         self._run = run
 
-    async def fly(self) -> Answered | LLMNBError:
+    async def send(self) -> Answered | LLMNBError:
         """Wait for a place before all of its run who wait for theirs, then send."""
         try:
             self.ticket = await self.gate.admit(
@@ -188,7 +188,7 @@ class Rival(Attempt):
         self.is_sent = True
         self.began = self.gate.clock()
         self._on_sent()
-        return await super().fly()
+        return await super().send()
 
 
 def _note_the_tier(reply: Reply, call: Call) -> None:

@@ -21,26 +21,26 @@ class Backlog:
         >>> backlog = Backlog(most=1)
         >>> backlog.enter()
         >>> if backlog.is_full:
-        ...     backlog.hold(lambda: print("a place is free"))
+        ...     backlog.release_later(lambda: print("a place is free"))
         >>> backlog.leave()
         a place is free
     """
 
-    __slots__ = ("_count", "_held", "most")
+    __slots__ = ("_count", "_waiting", "most")
 
     def __init__(self, most: int) -> None:
         self.most = most
         self._count = 0
-        self._held: deque[Callable[[], None]] = deque()
+        self._waiting: deque[Callable[[], None]] = deque()
 
     @property
     def is_full(self) -> bool:
         """Whether an answered request keeps its place for now."""
         return self._count >= self.most
 
-    def hold(self, release: Callable[[], None]) -> None:
+    def release_later(self, release: Callable[[], None]) -> None:
         """Call `release`, which gives an answered request's place back, once there is room."""
-        self._held.append(release)
+        self._waiting.append(release)
 
     def enter(self) -> None:
         """Count an answer that is handed to the store."""
@@ -49,6 +49,6 @@ class Backlog:
     def leave(self) -> None:
         """Count one that is saved, or cannot be."""
         self._count -= 1
-        if self._held:
-            while len(self._held) > max(0, self._count - self.most):
-                self._held.popleft()()
+        if self._waiting:
+            while len(self._waiting) > max(0, self._count - self.most):
+                self._waiting.popleft()()

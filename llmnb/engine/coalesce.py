@@ -1,4 +1,4 @@
-"""Identical requests in flight at once are one flight with several passengers."""
+"""Identical requests in flight share one request task: all who want the answer wait for it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ again."""
 
 
 @dataclass(slots=True, eq=False)
-class Landing:
-    """How a flight ended: a reply, an error, or a reply that is not good enough and why."""
+class TaskResult:
+    """How a request task ended: a reply, an error, or a reply that is not good enough and why."""
 
     reply: Reply | None = None
     error: LLMNBError | None = None
@@ -38,7 +38,7 @@ class Landing:
 
     simulated: bool = False
     entry: Entry | None = None
-    """What was saved, so that a passenger of another project can save it too."""
+    """What was saved, so that a waiter of another project can save it too."""
 
     store: object = None
     """The store it was saved in."""
@@ -48,33 +48,33 @@ class Landing:
     wants the row takes it from there."""
 
 
-Passenger = Callable[[Landing], None]
-"""Called once, on the loop thread, when the flight has landed."""
+Waiter = Callable[[TaskResult], None]
+"""Called once, on the loop thread, when the request task has landed."""
 
 
-class Cabin:
-    """Who flies along on one flight.
+class SharedRequest:
+    """A request in flight and who waits for its answer.
 
-    While its run is paused, or held back by a rate of its own, a flight stands aside: it takes
-    nobody on, and those who want the same answer open a flight of their own.
+    While its run is paused, or blocked by a rate of its own, a request task stands aside: it
+    takes no further waiters, and those who want the same answer open a task of their own.
 
     Args:
-        flights: All flights.
+        registry: All registry.
         key: Of what is asked.
-        run: Whose flight it is.
+        run: Whose request task it is.
     """
 
-    __slots__ = ("_flights", "_key", "_run", "is_aside", "make_way", "passengers")
+    __slots__ = ("_key", "_registry", "_run", "is_aside", "make_way", "waiters")
 
-    def __init__(self, flights: Flights, key: str, run: object) -> None:
-        self._flights = flights
+    def __init__(self, registry: InFlightRegistry, key: str, run: object) -> None:
+        self._registry = registry
         self._key = key
         self._run = run
         self.is_aside = False
         self.make_way: Callable[[], None] | None = None
         """Stands aside where only its own run holds it back; asked when another run comes."""
 
-        self.passengers: list[tuple[Passenger, object]] = []
+        self.waiters: list[tuple[Waiter, object]] = []
 
     def is_of(self, run: object) -> bool:
         """Whether it is a run's own."""
@@ -82,98 +82,98 @@ class Cabin:
 
     @property
     def is_asked_by_another(self) -> bool:
-        """Whether another run's flight asks for the same at present."""
-        return self.is_aside and self._key in self._flights.flying
+        """Whether another run's request task asks for the same at present."""
+        return self.is_aside and self._key in self._registry.requests
 
-    def stand_aside(self, landing: Landing) -> None:
-        """Take nobody on any more, and let the passengers of other runs go.
+    def stand_aside(self, result: TaskResult) -> None:
+        """Take nobody on any more, and let the waiters of other runs go.
 
         Args:
-            landing: What they are told.
+            result: What they are told.
         """
         if self.is_aside:
             return
         self.is_aside = True
-        del self._flights.flying[self._key]
-        others = [one for one in self.passengers if one[1] is not self._run]
-        self.passengers = [one for one in self.passengers if one[1] is self._run]
-        for passenger, _ in others:
-            passenger(landing)
+        del self._registry.requests[self._key]
+        others = [one for one in self.waiters if one[1] is not self._run]
+        self.waiters = [one for one in self.waiters if one[1] is self._run]
+        for waiter, _ in others:
+            waiter(result)
 
     def come_back(self) -> bool:
-        """Take passengers on again; False while another flight asks for the same."""
-        if self._key in self._flights.flying:
+        """Take waiters on again; False while another request task asks for the same."""
+        if self._key in self._registry.requests:
             return False
-        self._flights.flying[self._key] = self
+        self._registry.requests[self._key] = self
         self.is_aside = False
         return True
 
 
-class Flights:
-    """All flights of the process, by the key of what they ask; lives on the loop thread.
+class InFlightRegistry:
+    """All registry of the process, by the key of what they ask; lives on the loop thread.
 
-    A flight that lands while somebody is still looking the store up is kept
+    A request task that ends while somebody is still looking the store up is kept
     until that look-up ends: the look-up may have begun before the commit, and
     would otherwise buy the answer again.
     """
 
     def __init__(self) -> None:
-        self.flying: dict[str, Cabin] = {}
-        """Those that take passengers on."""
+        self.requests: dict[str, SharedRequest] = {}
+        """Those that take waiters on."""
 
-        self._landed: dict[str, Landing] = {}
+        self._on_result: dict[str, TaskResult] = {}
         self._lookups = 0
 
     def __len__(self) -> int:
-        return len(self.flying)
+        return len(self.requests)
 
     @contextmanager
     def lookup(self) -> Iterator[None]:
-        """Hold landings back for as long as a look-up in the store takes."""
+        """Hold results back for as long as a look-up in the store takes."""
         self._lookups += 1
         try:
             yield
         finally:
             self._lookups -= 1
             if not self._lookups:
-                self._landed.clear()
+                self._on_result.clear()
 
-    def board(self, key: str, passenger: Passenger, run: object) -> bool:
-        """Join a flight, or hear at once how it landed; False where there is none.
+    def join(self, key: str, waiter: Waiter, run: object) -> bool:
+        """Join a request task, or hear at once how it landed; False where there is none.
 
         Args:
             key: Of what is asked.
-            passenger: Told of the landing.
-            run: Whose passenger it is.
+            waiter: Told of the result.
+            run: Whose waiter it is.
         """
-        cabin = self.flying.get(key)
-        if cabin is not None and cabin.make_way is not None and not cabin.is_of(run):
-            cabin.make_way()
-        if (cabin := self.flying.get(key)) is not None:
-            cabin.passengers.append((passenger, run))
+        shared = self.requests.get(key)
+        if shared is not None and shared.make_way is not None and not shared.is_of(run):
+            shared.make_way()
+        if (shared := self.requests.get(key)) is not None:
+            shared.waiters.append((waiter, run))
             return True
-        if (landing := self._landed.get(key)) is not None and landing.error is None:
-            passenger(landing)
+        if (result := self._on_result.get(key)) is not None and result.error is None:
+            waiter(result)
             return True
         return False
 
-    def depart(self, key: str, passenger: Passenger, run: object) -> Cabin:
-        """Open a flight that others can board."""
-        cabin = self.flying[key] = Cabin(self, key, run)
-        cabin.passengers.append((passenger, run))
-        return cabin
+    def open(self, key: str, waiter: Waiter, run: object) -> SharedRequest:
+        """Open a request task that others can board."""
+        shared = self.requests[key] = SharedRequest(self, key, run)
+        shared.waiters.append((waiter, run))
+        return shared
 
     def is_shared(self, key: str, run: object) -> bool:
-        """Whether somebody else's passengers are on a flight, too."""
-        cabin = self.flying.get(key)
-        return cabin is not None and any(other is not run for _, other in cabin.passengers)
+        """Whether somebody else's waiters are on a request task, too."""
+        shared = self.requests.get(key)
+        return shared is not None and any(other is not run for _, other in shared.waiters)
 
-    def land(self, key: str, cabin: Cabin, landing: Landing) -> None:
-        """Close a flight and tell every passenger."""
-        if not cabin.is_aside:
-            del self.flying[key]
-        cabin.make_way = None  # a circle, and the collector is slow while runs are under way
+    def resolve(self, key: str, shared: SharedRequest, result: TaskResult) -> None:
+        """Close a request task and tell every waiter."""
+        if not shared.is_aside:
+            del self.requests[key]
+        shared.make_way = None  # a circle, and the collector is slow while runs are under way
         if self._lookups:
-            self._landed[key] = landing
-        for passenger, _ in cabin.passengers:
-            passenger(landing)
+            self._on_result[key] = result
+        for waiter, _ in shared.waiters:
+            waiter(result)

@@ -19,24 +19,22 @@ import math
 from collections.abc import Callable, Hashable
 from typing import Literal
 
-from llmnb.decide.admission import Reason
-from llmnb.decide.bound import Bound
-from llmnb.decide.dice import roll
-from llmnb.decide.retry import LONGEST_SERVER_WAIT
+from llmnb.decide.admission import Bound, Reason
+from llmnb.decide.retry import LONGEST_SERVER_WAIT, roll
 from llmnb.engine.account import Account
 from llmnb.engine.health import Health
 from llmnb.engine.lanes import Lane, Lanes, Ticket, Turn
 from llmnb.errors import LLMNBError
 from llmnb.records import Limits
 
-Holding = Reason | Literal["breaker", "recovery"]
+BlockReason = Reason | Literal["breaker", "recovery"]
 """What holds the first in the queue back."""
 
 PATIENCE_SECONDS = 2.0
 """A target that is held for longer is passed over where there is another one to ask."""
 
 
-class Held(LLMNBError):
+class Blocked(LLMNBError):
     """Told to those who wait and may as well ask another target; never seen by a person."""
 
 
@@ -86,14 +84,14 @@ class Gate:
         if self.account.release_claim(run, self.clock()):
             self.advance()
 
-    def hold(self, run: object) -> None:
-        """Admit nothing of a run until `let_go`."""
-        self.lanes.of(run).is_held = True
+    def pause_run(self, run: object) -> None:
+        """Admit nothing of a run until `resume_run`."""
+        self.lanes.of(run).is_paused = True
 
-    def let_go(self, run: object) -> None:
+    def resume_run(self, run: object) -> None:
         """Admit requests of a run again."""
         lane = self.lanes.of(run)
-        lane.is_held = False
+        lane.is_paused = False
         self.lanes.wake(lane)
         self.advance()
 
@@ -104,7 +102,7 @@ class Gate:
 
     def know_of(self, processes: int) -> None:
         """Note how many processes of ours draw on the account, this one included."""
-        self.account.announced.know_of(processes)
+        self.account.announced.on_processes(processes)
 
     # ------------------------------------------------------------------ questions
 
@@ -113,7 +111,7 @@ class Gate:
         """Requests admitted and not yet released."""
         return self.account.admission.in_flight
 
-    def reason(self, run: object = None) -> Holding:
+    def reason(self, run: object = None) -> BlockReason:
         """Return what holds the next request of a run back; empty when none waits."""
         lane = self.lanes.get(run)
         if lane is None or not (lane.waiting or lane.again):
@@ -144,7 +142,7 @@ class Gate:
             return None
         return self.lanes.busiest_beside(lane, is_sending=self.reason(run) == "concurrency")
 
-    def held_seconds(self) -> float:
+    def blocked_seconds(self) -> float:
         """Return the seconds until something may go again, as far as can be told."""
         now, breaker = self.clock(), self.health.breaker
         pause = self.account.admission.paused_until - now
@@ -225,7 +223,7 @@ class Gate:
 
     def _own_delay(self, lane: Lane, tokens: float, now: float) -> float:
         """Return the seconds until a run's own limits and slots let such a request go."""
-        if lane.is_held:
+        if lane.is_paused:
             lane.reason = ""
             return math.inf
         own = lane.admission
@@ -403,8 +401,8 @@ class Gate:
         Args:
             anybody: Whether those too who may not: they decide whether they wait for so long.
         """
-        if self.held_seconds() <= PATIENCE_SECONDS:
+        if self.blocked_seconds() <= PATIENCE_SECONDS:
             return
         for turn in self.lanes.turns():
             if (anybody or turn.is_movable) and not turn.future.done():
-                turn.future.set_exception(Held("The target is held; another one is asked."))
+                turn.future.set_exception(Blocked("The target is held; another one is asked."))

@@ -6,9 +6,8 @@ import math
 from collections import deque
 from collections.abc import Callable
 
-from llmnb.decide.breaker import DIFFERENT_ROWS, Breaker
+from llmnb.decide.breaker import DIFFERENT_ROWS, Breaker, SlowStart
 from llmnb.decide.retry import LONGEST_SERVER_WAIT
-from llmnb.decide.slow_start import SlowStart
 from llmnb.engine.lanes import Lane, Ticket, Turn
 from llmnb.errors import LLMNBError, Unsent, cause_of
 

@@ -16,9 +16,9 @@ from collections.abc import Callable, Hashable, Iterator, ValuesView
 from dataclasses import dataclass
 
 from llmnb.decide.admission import Admission, Reason
+from llmnb.decide.announced_limit import SentRequest
+from llmnb.decide.breaker import SlowStart
 from llmnb.decide.pace import Finding
-from llmnb.decide.slow_start import SlowStart
-from llmnb.decide.standing import Sent
 from llmnb.records import Limits
 
 _RUNS_REMEMBERED = 16
@@ -58,7 +58,7 @@ class Ticket:
     is_repeat: bool = False
     """Whether its row had failed and went before others that had not."""
 
-    sent: Sent | None = None
+    sent: SentRequest | None = None
     """What the announced limits know of it."""
 
 
@@ -80,7 +80,7 @@ class Lane:
         "admission",
         "again",
         "in_flight",
-        "is_held",
+        "is_paused",
         "is_queued",
         "is_sharing",
         "limits",
@@ -98,7 +98,7 @@ class Lane:
         self.is_sharing = True
         """Whether the run takes slots that are found by trying: it names no number itself."""
 
-        self.is_held = False
+        self.is_paused = False
         """Whether the person has paused the run."""
 
         self.is_queued = False

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from llmnb.decide.retry import RetryPolicy
 from llmnb.engine.budget import Budget
-from llmnb.engine.voyage import Saves
+from llmnb.engine.run_context import Saves
 from llmnb.records import Delta, Limits
 from llmnb.store.claims import Claims
 

@@ -69,7 +69,7 @@ class Race:
 
     def _enter(self, attempt: Attempt) -> None:
         attempt.on_first = functools.partial(self._lead, attempt)
-        task = asyncio.get_running_loop().create_task(attempt.fly())
+        task = asyncio.get_running_loop().create_task(attempt.send())
         task.add_done_callback(lambda _: self._stirred.set())
         self._running[task] = attempt
 

@@ -1,6 +1,6 @@
 """A run as its owner holds it: look at it, steer it, wait for it, from any thread.
 
-The work itself is done by a `Walk` on the loop thread. A `Run` only reads
+The work itself is done by a `RunLoop` on the loop thread. A `Run` only reads
 counters, or hands a call over to the loop.
 """
 
@@ -16,11 +16,11 @@ from llmnb.engine.gate import Gate
 from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.handover import Streamed
 from llmnb.engine.options import RunOptions, Store
+from llmnb.engine.run_loop import RunLoop
 from llmnb.engine.source import InputSource
 from llmnb.engine.status import Clock, PoolStatus, StatusSnapshot
 from llmnb.engine.target import Prepare, Target
 from llmnb.engine.waiting import waiting_on
-from llmnb.engine.walk import Walk
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.records import Outcome
 
@@ -57,22 +57,22 @@ class Run(RunHandle[list[Outcome]]):
         self._loop = bridge.loop_thread().loop
         self._prepare = prepare
         self._store = store
-        self._walk = Walk(inputs, prepare, store, options, self._loop)
-        self._walk.on_outcome = on_outcome
-        self._done = self._walk.done
+        self._run_loop = RunLoop(inputs, prepare, store, options, self._loop)
+        self._run_loop.on_outcome = on_outcome
+        self._done = self._run_loop.done
         self._begun()
-        self._loop.call_soon_threadsafe(self._walk.begin)
+        self._loop.call_soon_threadsafe(self._run_loop.begin)
 
     # ----------------------------------------------------- from any thread: reading
 
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of the run as it is now."""
-        walk, counters = self._walk, self._walk.counters
+        walk, counters = self._run_loop, self._run_loop.counters
         counts, stats = counters.copy(), counters.stats
         gates = list(walk.gates.values())
         # While they are counted here a turn may change hands; never more is told than was let go.
         in_flight = min(
-            sum(flight.is_sending for flight, _ in list(walk.leading.values())),
+            sum(request_task.is_sending for request_task, _ in list(walk.leading.values())),
             sum(gate.in_flight for _, gate in gates),
         )
         now = Clock.monotonic()
@@ -114,12 +114,12 @@ class Run(RunHandle[list[Outcome]]):
     @property
     def project(self) -> str:
         """Name of the project that keeps the answers."""
-        return self._walk.store.name
+        return self._run_loop.store.name
 
     @property
     def asked(self) -> str:
         """The models in words, such as ``"openai/gpt-5-mini, then 2 more"``; empty at first."""
-        targets = [target for target, _ in list(self._walk.gates.values())]
+        targets = [target for target, _ in list(self._run_loop.gates.values())]
         names = list(dict.fromkeys(f"{one.provider}/{one.model}" for one in targets))
         if not names:
             return ""
@@ -127,24 +127,24 @@ class Run(RunHandle[list[Outcome]]):
 
     def partial(self) -> list[Outcome | None]:
         """Return the outcomes so far in input order, None where there is none yet."""
-        outcomes = self._walk.kept.outcomes
-        return [*outcomes, *([None] * ((self._walk.total or 0) - len(outcomes)))]
+        outcomes = self._run_loop.kept.outcomes
+        return [*outcomes, *([None] * ((self._run_loop.total or 0) - len(outcomes)))]
 
     def failures(self) -> list[Outcome]:
         """Return the outcomes that are errors."""
         return [
             one
-            for one in list(self._walk.kept.outcomes)
+            for one in list(self._run_loop.kept.outcomes)
             if one is not None and one.error is not None
         ]
 
     @property
     def error(self) -> LLMNBError | None:
         """What stopped a whole target or the buying, None where all went well."""
-        return self._walk.first_error
+        return self._run_loop.first_error
 
     def _finished(self) -> list[Outcome]:
-        return [one for one in self._walk.kept.outcomes if one is not None]
+        return [one for one in self._run_loop.kept.outcomes if one is not None]
 
     def outcomes(self, on_wait: Callable[[], None] | None = None) -> Iterator[Outcome]:
         """Yield outcomes in input order, or as they are ready, and forget them.
@@ -165,63 +165,63 @@ class Run(RunHandle[list[Outcome]]):
 
     @property
     def _streamed(self) -> Streamed:
-        if self._walk.streamed is None:
+        if self._run_loop.streamed is None:
             raise ConfigurationError("This run keeps its outcomes: read them with result().")
-        return self._walk.streamed
+        return self._run_loop.streamed
 
     def _release(self, rows: int) -> None:
-        self._loop.call_soon_threadsafe(self._walk.release, rows)
+        self._loop.call_soon_threadsafe(self._run_loop.release, rows)
 
     # ----------------------------------------------------- from any thread: acting
 
     def _change_limits(self, limits: dict[str, Any]) -> None:
         changes = {_LIMITS[name]: value for name, value in limits.items()}
-        options = self._walk.options
+        options = self._run_loop.options
         changed = dataclasses.replace(options.limits, **changes)
         # What was said of the account is what the person changes, where it was said there.
         named = {name: value for name, value in changes.items() if getattr(options.account, name)}
         account = dataclasses.replace(options.account, **named)
         # Known at once to the next change, whichever thread makes it.
-        self._walk.options = dataclasses.replace(options, limits=changed, account=account)
-        self._loop.call_soon_threadsafe(self._walk.set_limits, changed, account)
+        self._run_loop.options = dataclasses.replace(options, limits=changed, account=account)
+        self._loop.call_soon_threadsafe(self._run_loop.set_limits, changed, account)
 
     def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> Run:
-        if self._walk.streamed is not None:
+        if self._run_loop.streamed is not None:
             raise ConfigurationError("This run forgets its outcomes: run it again instead.")
         if mode == "batch":
             raise ConfigurationError(
                 "This run asks live: make the same call with mode='batch', which submits only "
                 "what is missing."
             )
-        rows, options = [one.row for one in failed], self._walk.options
+        rows, options = [one.row for one in failed], self._run_loop.options
         run = Run(
             [one.tag for one in failed],
             self._prepare,
             self._store,
             dataclasses.replace(options, budget=budget_for(options.budget_usd)),
-            lambda outcome: self._walk.mend(rows[outcome.row], outcome),
+            lambda outcome: self._run_loop.mend(rows[outcome.row], outcome),
         )
         run.row_of = lambda number: self.row_of(rows[number])
         return run
 
     def pause(self) -> None:
         """Send nothing new; what is in flight is finished and stored."""
-        self._loop.call_soon_threadsafe(self._walk.pause)
+        self._loop.call_soon_threadsafe(self._run_loop.pause)
 
     def resume(self) -> None:
         """Go on after `pause`."""
-        self._loop.call_soon_threadsafe(self._walk.resume)
+        self._loop.call_soon_threadsafe(self._run_loop.resume)
 
     def stop(self) -> None:
         """Send nothing new and hand over what there is; the next run asks only what is missing."""
-        self._loop.call_soon_threadsafe(self._walk.stop)
+        self._loop.call_soon_threadsafe(self._run_loop.stop)
 
     def cancel(self) -> None:
         """Stop, and drop what is in flight at once; it may be billed and lost."""
-        self._loop.call_soon_threadsafe(self._walk.cancel)
+        self._loop.call_soon_threadsafe(self._run_loop.cancel)
 
 
-def _pool(target: Target, gate: Gate, now: float, run: Walk) -> PoolStatus:
+def _pool(target: Target, gate: Gate, now: float, run: RunLoop) -> PoolStatus:
     # An ended run has no lane any more; what it was held to is still told.
     account = gate.account
     limits, told = account.limits(run).within(run.options.limits), account.announced.limits()

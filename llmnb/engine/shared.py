@@ -1,4 +1,4 @@
-"""What all runs of a process share: the flights in the air, the gates before the targets."""
+"""What all runs of a process share: the registry in the air, the gates before the targets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llmnb import bridge
-from llmnb.engine.coalesce import Flights
+from llmnb.engine.coalesce import InFlightRegistry
 from llmnb.engine.gate import Gate
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call, Target
@@ -19,10 +19,10 @@ DRAIN_SECONDS = 10.0
 
 
 class Engine:
-    """Flights, gates and background work; lives on the loop thread."""
+    """InFlightRegistry, gates and background work; lives on the loop thread."""
 
     def __init__(self) -> None:
-        self.flights = Flights()
+        self.registry = InFlightRegistry()
         self.gates: dict[str, Gate] = {}
         self._targets: dict[str, Target] = {}
         self._bound: dict[str, EngineBound] = {}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from llmnb.decide.dice import roll
+from llmnb.decide.retry import roll
 from llmnb.engine.status import LATENCIES_SHOWN, Clock, FailureCause, ModelShare, Sample
 from llmnb.errors import LLMNBError, SchemaMismatch
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from llmnb.errors import LLMNBError
-from llmnb.records import Delta, Limits, RawReply, Reply, Told, Usage
+from llmnb.records import Delta, LimitReport, Limits, RawReply, Reply, Usage
 
 
 class Target(Protocol):
@@ -51,7 +51,7 @@ class Target(Protocol):
     def read(self, raw: bytes) -> Reply:
         """Read a good reply. Raises `BadReply`."""
 
-    def announced(self, raw: RawReply) -> tuple[Told, ...]:
+    def announced(self, raw: RawReply) -> tuple[LimitReport, ...]:
         """Return how the limits stand, as a reply's headers tell it; empty where they do not."""
 
     def is_simulated(self, raw: RawReply) -> bool:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 
 from llmnb import progress
-from llmnb.engine.telling import SILENT, level_of, requests_log
+from llmnb.engine.request_log import SILENT, level_of, requests_log
 
 _lock = threading.Lock()
 _wanted: list[int] = []

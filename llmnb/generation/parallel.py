@@ -8,8 +8,8 @@ from typing import Any
 
 from llmnb import progress as bars_of
 from llmnb.engine import collector
+from llmnb.engine.request_log import requests_log
 from llmnb.engine.run import Run
-from llmnb.engine.telling import requests_log
 from llmnb.errors import ConfigurationError
 from llmnb.generation.asked import asking_for, options_in
 from llmnb.generation.lines import Line

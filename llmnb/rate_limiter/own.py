@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 
-from llmnb.decide.bucket import Bucket
-from llmnb.decide.period import Period
+from llmnb.decide.bucket import Bucket, Period
 from llmnb.rate_limiter.rules import Rule
 
 

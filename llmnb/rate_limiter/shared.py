@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 import time
 
-from llmnb.decide import share
-from llmnb.decide.bucket import Bucket
-from llmnb.decide.lease import BLOCK_SECONDS, PAST_SECONDS, REACH_SECONDS, Lease, amount_to_draw
-from llmnb.decide.period import Period
+from llmnb.decide.bucket import Bucket, Period
+from llmnb.decide.lease import (
+    BLOCK_SECONDS,
+    PAST_SECONDS,
+    REACH_SECONDS,
+    Lease,
+    amount_to_draw,
+    offline_share,
+)
 from llmnb.rate_limiter.rules import Rule
 
 _MICRO = 1_000_000
@@ -199,7 +204,7 @@ class SharedLimit:
         if self._share is not None:
             return
         known_for = None if self._joined is None else self._received_at - self._joined
-        part = share.part(
+        part = offline_share(
             alive=self._alive, known_for=known_for, silent_for=now - self._received_at
         )
         self._share = Bucket(

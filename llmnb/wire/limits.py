@@ -15,7 +15,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from llmnb.records import KindOfLimit, Told
+from llmnb.records import KindOfLimit, LimitReport
 from llmnb.wire.durations import duration_of, moment_of, number_of, wait_of
 
 _Headers = Mapping[str, str]
@@ -57,7 +57,7 @@ _ANTHROPIC_TOKENS_GRAIN = 1000.0
 """Anthropic rounds the tokens that remain to the nearest thousand."""
 
 
-def told(headers: _Headers, family: str) -> tuple[Told, ...]:
+def limit_reports(headers: _Headers, family: str) -> tuple[LimitReport, ...]:
     """Return how the limits stand, as a reply's headers tell it; empty where they tell nothing.
 
     Args:
@@ -67,7 +67,7 @@ def told(headers: _Headers, family: str) -> tuple[Told, ...]:
     Example:
         >>> headers = {"x-ratelimit-limit-requests": "500", "x-ratelimit-remaining-requests": "499",
         ...            "x-ratelimit-reset-requests": "120ms"}
-        >>> [one] = told(headers, "openai")
+        >>> [one] = limit_reports(headers, "openai")
         >>> one.kind, one.limit, one.left, one.reset, one.period
         ('requests', 500.0, 499.0, 0.12, 60.0)
     """
@@ -138,7 +138,7 @@ def _named(name: str) -> tuple[str, KindOfLimit, float | None] | None:
 
 def _openai(
     headers: _Headers, *, has_reset: bool = True, requests_period: float = MINUTE
-) -> Iterator[Told]:
+) -> Iterator[LimitReport]:
     """Read ``x-ratelimit-limit-requests`` and its like, the period in the name or a minute."""
     found: dict[tuple[KindOfLimit, float | None], dict[str, str]] = {}
     for name in headers:
@@ -158,7 +158,7 @@ def _openai(
         )
 
 
-def _openai_or_gateway(headers: _Headers) -> Iterable[Told]:
+def _openai_or_gateway(headers: _Headers) -> Iterable[LimitReport]:
     """Read OpenAI's names; where there are none those of whatever stands before the server."""
     if not _OPENAI_LIMITS.isdisjoint(headers):
         return _openai(headers)
@@ -174,17 +174,17 @@ _GATEWAY_LIMITS = frozenset(("ratelimit", "ratelimit-limit", "x-ratelimit-limit"
 """Looked for in every reply of those who may tell nothing."""
 
 
-def _azure(headers: _Headers) -> Iterator[Told]:
+def _azure(headers: _Headers) -> Iterator[LimitReport]:
     """Read Azure's: figures of a period, whose windows are shorter than what is announced."""
     return _openai(headers, has_reset=False)
 
 
-def _groq(headers: _Headers) -> Iterator[Told]:
+def _groq(headers: _Headers) -> Iterator[LimitReport]:
     """Read Groq's: requests by the day, tokens by the minute."""
     return _openai(headers, requests_period=DAY)
 
 
-def _anthropic(headers: _Headers) -> Iterator[Told]:
+def _anthropic(headers: _Headers) -> Iterator[LimitReport]:
     for name, begin in _ANTHROPIC.items():
         yield from _one(
             _KINDS[name],
@@ -196,7 +196,7 @@ def _anthropic(headers: _Headers) -> Iterator[Told]:
         )
 
 
-def _together(headers: _Headers) -> Iterator[Told]:
+def _together(headers: _Headers) -> Iterator[LimitReport]:
     """Read Together's, which count by the second: there is nothing to spend at once."""
     kinds: tuple[tuple[KindOfLimit, str], ...] = (
         ("requests", "x-ratelimit"),
@@ -207,7 +207,7 @@ def _together(headers: _Headers) -> Iterator[Told]:
         yield from _one(kind, limit, left, None, period=1.0, headers=headers)
 
 
-def _gateway(headers: _Headers) -> Iterator[Told]:
+def _gateway(headers: _Headers) -> Iterator[LimitReport]:
     """Read what gateways send: the IETF's fields in all their versions, or ``x-ratelimit-*``."""
     if (field := headers.get("ratelimit")) is not None:
         yield from _ietf(headers, field)
@@ -223,7 +223,7 @@ def _gateway(headers: _Headers) -> Iterator[Told]:
         return
 
 
-def _ietf(headers: _Headers, field: str) -> Iterator[Told]:
+def _ietf(headers: _Headers, field: str) -> Iterator[LimitReport]:
     policies = dict(_items(headers.get("ratelimit-policy", "")))
     old = dict(re.findall(r"(limit|remaining|reset)\s*=\s*([^;,\s]+)", field))
     if old:  # versions 3 to 7: limit=100, remaining=50, reset=5
@@ -274,7 +274,7 @@ def _one(
     headers: _Headers,
     period: float = MINUTE,
     grain: float = 1.0,
-) -> Iterator[Told]:
+) -> Iterator[LimitReport]:
     if limit is None and left is None:
         return
     most = None if limit is None else number_of(limit.strip())
@@ -284,7 +284,7 @@ def _one(
     most = most if most is not None and most > 0 else None
     rest = rest if rest is not None and rest >= 0 else None
     if most is not None or rest is not None:
-        yield Told(kind, most, rest, seconds, period, grain, out_by)
+        yield LimitReport(kind, most, rest, seconds, period, grain, out_by)
 
 
 def _reset(text: str, headers: _Headers) -> tuple[float | None, float]:
@@ -301,7 +301,7 @@ def _reset(text: str, headers: _Headers) -> tuple[float | None, float]:
     return max(0.0, moment - now), _DATE_IS_OUT_BY + (_FINE if moment % 1 else _COARSE)
 
 
-_FAMILIES: dict[str, Callable[[_Headers], Iterable[Told]]] = {
+_FAMILIES: dict[str, Callable[[_Headers], Iterable[LimitReport]]] = {
     "openai": _openai_or_gateway,
     "azure": _azure,
     "groq": _groq,

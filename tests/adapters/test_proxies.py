@@ -11,7 +11,7 @@ from asking import ask, questions
 from script_server import GOOD, ScriptServer, reply
 from short_waits import shorten_waits
 
-import llmnb.engine.voyage
+import llmnb.engine.run_context
 import llmnb.targets.target
 from llmnb import bridge, errors
 from llmnb.adapters import egress
@@ -138,7 +138,7 @@ def test_rows_behind_a_broken_proxy_end_soon_and_cost_nothing(monkeypatch):
     They are told with the proxy's name when nothing ever came from there, and none is sent.
     """
     shorten_waits(monkeypatch, 50)
-    monkeypatch.setattr(llmnb.engine.voyage, "UNREACHED_SECONDS", 0.3)
+    monkeypatch.setattr(llmnb.engine.run_context, "UNREACHED_SECONDS", 0.3)
     monkeypatch.setattr(
         llmnb.targets.target,
         "http_client",

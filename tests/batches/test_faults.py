@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from llmnb.batches import service
-from llmnb.engine import paying
+from llmnb.engine import cost_events
 
 
 def kinds(run):
@@ -27,12 +27,12 @@ def test_results_shuffled_repeated_and_strange_are_matched_by_id(start, sim):
     script = sim.batches.script
     script.shuffled, script.duplicates, script.strangers = True, True, 3
     paid = []
-    paying.listeners.append(paid.append)
+    cost_events.listeners.append(paid.append)
     try:
         run = start("a", "b", "fail c", "d")
         assert texts(run) == ["> a", "> b", None, "> d"]
     finally:
-        paying.listeners.remove(paid.append)
+        cost_events.listeners.remove(paid.append)
     assert kinds(run) == ["", "", "RequestRejected", ""]
     assert len(paid) == 3
 

@@ -10,7 +10,7 @@ from laboratory import Laboratory
 import llmnb
 from llmnb.batches import service
 from llmnb.batches.start import start_batch
-from llmnb.engine import paying
+from llmnb.engine import cost_events
 from llmnb.errors import BudgetExceeded, ConfigurationError
 from llmnb.running.asking import Asking
 from llmnb.running.start import start as start_live
@@ -52,11 +52,11 @@ def test_a_batch_after_a_live_run_submits_nothing(start, asking, sim):
 def test_it_costs_half(start, asking):
     """A row of a batch costs half of what it costs asked now, in every account of it."""
     paid = []
-    paying.listeners.append(paid.append)
+    cost_events.listeners.append(paid.append)
     try:
         batch = start("abcd").result(30)[0]
     finally:
-        paying.listeners.remove(paid.append)
+        cost_events.listeners.remove(paid.append)
     live = start_live([{"prompt": "efgh"}], asking).result(30)[0]
     assert batch.usd == pytest.approx(live.usd / 2)
     assert batch.usd > 0

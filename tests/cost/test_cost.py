@@ -10,7 +10,7 @@ import pytest
 
 from llmnb import GLOBAL_COST_TRACKER, LLM, cost_tracking_ctx, enable_cost_tracking, set_price
 from llmnb.cost import CostTracker
-from llmnb.engine.paying import Paid
+from llmnb.engine.cost_events import Paid
 from llmnb.errors import ConfigurationError
 from llmnb.running.asking import Asking
 from llmnb.running.start import start

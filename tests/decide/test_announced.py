@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from laboratory.windows import worst_window
 
-from llmnb.decide.announced import HANDFUL, AnnouncedLimits
-from llmnb.decide.charge import REACH
-from llmnb.records import Limits, Told
+from llmnb.decide.announced_limits import HANDFUL, AnnouncedLimits
+from llmnb.decide.refill import REACH
+from llmnb.records import LimitReport, Limits
 
 SILENT = 1.0
 """Seconds of latency from which another handful may go before the first reply."""
@@ -206,24 +206,24 @@ def test_a_fixed_window_is_not_overrun(phase, seconds):
 
 
 def constant(limit, now):
-    return (Told("requests", limit.per_minute, 499.0, 0.1),)
+    return (LimitReport("requests", limit.per_minute, 499.0, 0.1),)
 
 
 def foreign(limit, now):
-    return (Told("requests", limit.per_minute, 400.0 + (now * 7.3) % 3, 12.0),)
+    return (LimitReport("requests", limit.per_minute, 400.0 + (now * 7.3) % 3, 12.0),)
 
 
 def rising(limit, now):
-    return (Told("requests", limit.per_minute, 100.0 + 20.0 * now, 5.0),)
+    return (LimitReport("requests", limit.per_minute, 100.0 + 20.0 * now, 5.0),)
 
 
 def absent(limit, now):
-    return (Told("requests", limit.per_minute, None, None),)
+    return (LimitReport("requests", limit.per_minute, None, None),)
 
 
 def garbled(limit, now):
     digit = int(now * 1000) % 7
-    return (Told("requests", limit.per_minute, 37.0 * digit, 0.4 * digit),)
+    return (LimitReport("requests", limit.per_minute, 37.0 * digit, 0.4 * digit),)
 
 
 @pytest.mark.parametrize("tell", [constant, foreign, rising, absent, garbled])
@@ -281,10 +281,10 @@ def test_announced_limits_become_limits():
 
     told_once(
         limits,
-        Told("requests", 60.0, 59.0, None, 10.0),
-        Told("requests", 300.0, 299.0, None, 60.0),
-        Told("tokens", 30_000.0, None, None),
-        Told("tokens", 9e9, 8e9, None, 86_400.0),
+        LimitReport("requests", 60.0, 59.0, None, 10.0),
+        LimitReport("requests", 300.0, 299.0, None, 60.0),
+        LimitReport("tokens", 30_000.0, None, None),
+        LimitReport("tokens", 9e9, 8e9, None, 86_400.0),
     )
 
     assert limits.limits() == Limits(requests_per_minute=300.0, tokens_per_minute=30_000.0)
@@ -295,7 +295,7 @@ def test_a_reply_without_headers_takes_back_nothing():
     A proxy on the way may answer, too.
     """
     limits = AnnouncedLimits()
-    told_once(limits, Told("requests", 500.0, 499.0, 0.1))
+    told_once(limits, LimitReport("requests", 500.0, 499.0, 0.1))
     told_once(limits)
 
     assert limits.limits().requests_per_minute == 500.0
@@ -306,7 +306,7 @@ def test_a_reply_that_told_nothing_holds_the_next_request_for_no_minute():
     Nothing left for a second, then a reply without a word: once the second is over, one goes.
     """
     limits = AnnouncedLimits()
-    for now, told in ((0.0, (Told("requests", 60.0, 0.0, 1.0),)), (1.2, ())):
+    for now, told in ((0.0, (LimitReport("requests", 60.0, 0.0, 1.0),)), (1.2, ())):
         one = limits.on_sent(now)
         limits.on_reply(one, told, now + 0.01)
         limits.on_end(one)
@@ -319,10 +319,10 @@ def test_a_limit_of_a_day_under_the_minutes_name_is_no_limit_a_minute():
     200 a day, whole again in seven minutes; or 10,000, which shows after a few requests.
     """
     at_once, later = AnnouncedLimits(), AnnouncedLimits()
-    told_once(at_once, Told("requests", 200.0, 199.0, 432.0))
+    told_once(at_once, LimitReport("requests", 200.0, 199.0, 432.0))
     for used in range(1, 9):
         one = later.on_sent(float(used))
-        told = Told("requests", 10_000.0, 10_000.0 - used, 8.64 * used)
+        told = LimitReport("requests", 10_000.0, 10_000.0 - used, 8.64 * used)
         later.on_reply(one, (told,), used + 0.1)
         later.on_end(one)
 
@@ -336,7 +336,9 @@ def test_a_limit_that_changes_to_and_fro_is_distrusted():
     limits = AnnouncedLimits()
     for place in range(8):
         one = limits.on_sent(float(place))
-        limits.on_reply(one, (Told("requests", [500.0, 100.0][place % 2], 90.0, 1.0),), place + 0.5)
+        limits.on_reply(
+            one, (LimitReport("requests", [500.0, 100.0][place % 2], 90.0, 1.0),), place + 0.5
+        )
 
     assert limits.distrust == "its limit changes to and fro"
 
@@ -351,7 +353,7 @@ def test_after_a_pause_a_handful_goes_and_one_more_for_each_answer():
     sent = []
     while limits.wait(1.0) == 0:
         sent.append(limits.on_sent(1.0))
-    assert (len(sent), limits.held) == (HANDFUL, "start")
+    assert (len(sent), limits.reason) == (HANDFUL, "start")
 
     limits.on_reply(sent[0], (), 1.5)
     limits.on_end(sent[0])
@@ -375,7 +377,7 @@ def test_a_stale_reply_changes_nothing():
         limits.on_end(one)
     before = limits.left("requests", 60.0)
 
-    limits.on_reply(old, (Told("requests", 600.0, 3.0, 9.0),), 60.0)
+    limits.on_reply(old, (LimitReport("requests", 600.0, 3.0, 9.0),), 60.0)
 
     assert limits.left("requests", 60.0) == before
 
@@ -389,9 +391,9 @@ def test_a_figure_that_is_lower_never_raises_what_may_be_sent(gap):
     """
     limits = AnnouncedLimits()
     first, second = limits.on_sent(0.0), limits.on_sent(gap)
-    limits.on_reply(first, (Told("requests", 600.0, 50.0, 5.0),), gap + 0.1)
+    limits.on_reply(first, (LimitReport("requests", 600.0, 50.0, 5.0),), gap + 0.1)
     before = limits.left("requests", gap + 0.2)
 
-    limits.on_reply(second, (Told("requests", 600.0, 10.0, 9.0),), gap + 0.2)
+    limits.on_reply(second, (LimitReport("requests", 600.0, 10.0, 9.0),), gap + 0.2)
 
     assert limits.left("requests", gap + 0.2) <= before

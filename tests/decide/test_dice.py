@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from llmnb.decide.breaker import Breaker
-from llmnb.decide.dice import roll
+from llmnb.decide.retry import roll
 from llmnb.engine.stats import Quantiles
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmnb.decide.slow_start import SlowStart
+from llmnb.decide.breaker import SlowStart
 
 
 def rounds(start: SlowStart, *, until: int) -> list[int]:

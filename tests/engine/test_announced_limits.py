@@ -7,7 +7,7 @@ from asking import ask, questions, texts
 from laboratory import Laboratory
 from laboratory.ledger_queries import worst_window_of
 
-from llmnb.decide.announced import HANDFUL
+from llmnb.decide.announced_limits import HANDFUL
 from llmnb.engine.account import Account
 from llmnb.engine.lanes import Lanes
 from llmnb.errors import ConfigurationError

@@ -29,7 +29,7 @@ def test_places_are_kept_while_the_disk_is_behind_and_given_back_in_order(given_
     backlog = Backlog(most=2)
     for number in range(5):
         if backlog.is_full:
-            backlog.hold(lambda number=number: given_back.append(number))
+            backlog.release_later(lambda number=number: given_back.append(number))
         backlog.enter()
     assert given_back == []
 
@@ -45,7 +45,7 @@ def test_a_kept_place_whose_answer_was_never_handed_over_is_given_back(given_bac
     """
     backlog = Backlog(most=1)
     backlog.enter()
-    backlog.hold(lambda: given_back.append("loser"))
+    backlog.release_later(lambda: given_back.append("loser"))
     backlog.leave()
 
     assert given_back == ["loser"]

@@ -8,7 +8,7 @@ import pytest
 from asking import ask, questions
 
 from llmnb import progress
-from llmnb.engine import walk
+from llmnb.engine import run_loop
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def broken(monkeypatch):
     def engine():
         raise RuntimeError("no engine")
 
-    monkeypatch.setattr(walk, "engine", engine)
+    monkeypatch.setattr(run_loop, "engine", engine)
 
 
 def test_who_waits_for_a_run_that_could_not_begin_gets_its_error(broken, provider):

@@ -10,8 +10,8 @@ from asking import ask, kinds, questions, texts
 from laboratory import Laboratory
 
 import llmnb.decide.breaker
+import llmnb.engine.run_context
 import llmnb.engine.unreached
-import llmnb.engine.voyage
 import llmnb.running.start
 from llmnb.decide.retry import RetryPolicy
 from llmnb.running.asking import Asking
@@ -100,7 +100,7 @@ def test_an_address_where_nobody_listens_is_told_once_for_all_rows(monkeypatch):
     """
     After a while without any answer the run is over; the next one tries afresh.
     """
-    for module in (llmnb.engine.unreached, llmnb.engine.voyage):
+    for module in (llmnb.engine.unreached, llmnb.engine.run_context):
         monkeypatch.setattr(module, "UNREACHED_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -8,7 +8,7 @@ from hand_clock import HandClock
 
 import llmnb.engine.gate
 from llmnb.decide.breaker import DIFFERENT_ROWS
-from llmnb.engine.gate import Gate, Held
+from llmnb.engine.gate import Blocked, Gate
 from llmnb.errors import ProviderError
 from llmnb.records import Limits
 
@@ -46,7 +46,7 @@ async def test_a_hanging_probe_holds_nobody_who_may_ask_another_target(monkeypat
     look_again()
     await asyncio.wait([movable])
 
-    assert isinstance(movable.exception(), Held)
+    assert isinstance(movable.exception(), Blocked)
     assert not other.done()
     gate.on_success(probe, 1.0)
     gate.release(probe, used=0, was_sent=True)

@@ -185,7 +185,7 @@ async def test_a_paused_run_takes_nothing(clock):
     asking = Asking(gate := Gate(Limits(requests_per_minute=60), clock=clock))
     asking.ask("paused", 30)
     await settle()
-    gate.hold("paused")
+    gate.pause_run("paused")
     asking.ask("question", 2)
     for _ in range(3):
         clock.now += 1.0
@@ -193,7 +193,7 @@ async def test_a_paused_run_takes_nothing(clock):
         await settle()
     assert asking.order == ["paused", "question", "question"]
 
-    gate.let_go("paused")
+    gate.resume_run("paused")
     await settle()
     assert asking.order == ["paused", "question", "question", "paused"]
     await asking.end()
@@ -206,12 +206,12 @@ async def test_a_run_that_was_paused_and_left_leaves_the_whole_burst(clock):
     asking = Asking(gate := Gate(Limits(requests_per_minute=600), clock=clock))
     asking.ask("paused", 30)
     await settle()
-    gate.hold("paused")
+    gate.pause_run("paused")
     clock.now = 60.0
     gate.advance()
     await settle()
     await asking.end()
-    gate.let_go("paused")
+    gate.resume_run("paused")
 
     later = Asking(gate)
     later.ask("next", 30)

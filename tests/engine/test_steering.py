@@ -12,7 +12,7 @@ from llmnb.testing import faults
 
 def test_limits_change_while_it_runs():
     """
-    Held to one place it sends one at a time; given more it uses them.
+    Held to one slot it sends one at a time; given more it uses them.
     """
     with Laboratory() as sim:
         sim.hold()

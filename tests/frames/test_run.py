@@ -148,9 +148,9 @@ def test_failed_rows_can_be_asked_again(monkeypatch):
 
 INTERRUPTED = """
     import pandas as pd, llmnb
-    import llmnb.engine.shared, llmnb.engine.walk
+    import llmnb.engine.shared, llmnb.engine.run_loop
     # What is in flight is waited for as ever, but not for ten seconds.
-    llmnb.engine.shared.DRAIN_SECONDS = llmnb.engine.walk.DRAIN_SECONDS = 0.5
+    llmnb.engine.shared.DRAIN_SECONDS = llmnb.engine.run_loop.DRAIN_SECONDS = 0.5
     frame = pd.DataFrame({"text": [None, *(f"row {n}" for n in range(40))]})
     code = '''answers = frame.llm.generate("text", model="openai/m", max_concurrent_requests=4)'''
     shell = None

@@ -26,9 +26,7 @@ NAMES = {
 
 ALLOWED = {
     "agreement": "frames",
-    "board": "engine",
-    "dead": "engine tests/adapters tests/decide tests/engine",
-    "depart": "engine",
+    "dead": "tests/adapters tests/decide tests/engine",
     "desk": "frames llmnb notebook tests/notebook tests/wire",
     "ending": "batches notebook",
     "few": (
@@ -36,36 +34,33 @@ ALLOWED = {
         "tests/frames tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
     ),
     "flight": (
-        "docs engine frames llmnb testing tests/adapters tests/decide tests/engine tests/frames "
-        "tests/kernel tests/support tests/testing wire"
+        "decide docs engine frames llmnb testing tests/adapters tests/decide tests/engine "
+        "tests/frames tests/kernel tests/support tests/testing wire"
     ),
     "foreign": "engine tests/decide tests/house tests/notebook tests/wire",
-    "forms": "decide models notebook tests/models",
+    "forms": "decide notebook tests/models",
     "found": (
         "adapters batches chat cli decide display embeddings engine frames generation llmnb "
-        "models notebook running schemas store targets tests tests/adapters tests/batches "
-        "tests/benchmarks tests/browser tests/cli tests/decide tests/display tests/embeddings "
-        "tests/engine tests/faults tests/frames tests/generation tests/house tests/kernel "
-        "tests/models tests/notebook tests/protocol tests/schemas tests/store tests/support "
-        "tests/testing tests/tools tests/wire wire"
+        "notebook schemas store targets tests tests/adapters tests/batches tests/benchmarks "
+        "tests/browser tests/cli tests/decide tests/display tests/embeddings tests/engine "
+        "tests/faults tests/frames tests/generation tests/house tests/kernel tests/models "
+        "tests/notebook tests/protocol tests/schemas tests/store tests/support tests/testing "
+        "tests/tools tests/wire wire"
     ),
     "given": (
         "adapters batches chat display embeddings engine frames generation llmnb models "
-        "notebook running tests tests/adapters tests/decide tests/embeddings tests/engine "
+        "notebook tests tests/adapters tests/decide tests/embeddings tests/engine "
         "tests/generation tests/house tests/models tests/notebook tests/rate_limiter "
-        "tests/schemas tests/store tests/support tests/testing tests/wire wire"
+        "tests/schemas tests/store tests/support tests/testing tests/wire"
     ),
-    "guest": "frames running targets tests/models tests/support",
     "hear": "frames llmnb targets tests/cost tests/kernel tests/support",
     "held": (
-        "adapters decide engine frames notebook store tests/adapters tests/decide tests/engine "
+        "adapters frames notebook store tests/adapters tests/decide tests/engine "
         "tests/generation tests/kernel tests/models tests/notebook tests/rate_limiter "
         "tests/store tests/support tests/testing tests/wire"
     ),
     "house": "tests/house tests/wire",
-    "keeping": "engine frames tests/embeddings",
-    "land": "engine",
-    "landing": "engine",
+    "keeping": "frames tests/embeddings",
     "one": (
         "adapters batches chat cli decide display embeddings engine frames generation llmnb "
         "models notebook rate_limiter running schemas store targets testing tests "
@@ -75,17 +70,15 @@ ALLOWED = {
         "tests/schemas tests/seeds tests/store tests/support tests/testing tests/tools "
         "tests/wire wire"
     ),
-    "owned": "adapters targets tests/models",
-    "passenger": "engine",
-    "paying": "engine",
+    "owned": "adapters",
     "pieces": (
-        "adapters chat display embeddings frames models notebook schemas store tests/adapters "
+        "adapters chat display embeddings frames notebook schemas store tests/adapters "
         "tests/display tests/embeddings tests/engine tests/faults tests/generation tests/models "
         "tests/notebook tests/protocol tests/support tests/testing tests/tools tests/wire wire"
     ),
     "place": (
-        "adapters batches chat cli decide display embeddings engine frames generation llmnb "
-        "notebook schemas store targets tests/adapters tests/batches tests/cli tests/decide "
+        "adapters batches chat cli display embeddings engine frames generation llmnb notebook "
+        "schemas store targets tests/adapters tests/batches tests/cli tests/decide "
         "tests/display tests/embeddings tests/engine tests/faults tests/frames tests/generation "
         "tests/house tests/models tests/notebook tests/rate_limiter tests/schemas tests/store "
         "tests/support tests/wire wire"
@@ -99,28 +92,28 @@ ALLOWED = {
     "speak": "tests/wire",
     "strip": "notebook tests/browser tests/marimo tests/notebook",
     "tally": "notebook",
-    "telling": "engine frames",
+    "telling": "frames",
     "terms": "frames",
     "told": (
-        "batches chat decide engine frames generation llmnb models notebook targets tests "
+        "batches chat engine frames generation llmnb models notebook targets tests "
         "tests/adapters tests/batches tests/benchmarks tests/browser tests/cli tests/decide "
         "tests/display tests/embeddings tests/engine tests/frames tests/generation tests/kernel "
         "tests/models tests/notebook tests/protocol tests/rate_limiter tests/schemas "
-        "tests/store tests/support tests/testing tests/tools tests/wire wire"
+        "tests/store tests/support tests/testing tests/tools tests/wire"
     ),
-    "voyage": "docs embeddings engine tests/adapters tests/engine tests/wire",
-    "walk": "batches engine tests/kernel",
+    "voyage": "docs tests/wire",
+    "walk": "batches",
     "wall": "engine tests/engine",
     "way": (
-        "adapters batches decide embeddings engine frames notebook targets tests/adapters "
-        "tests/batches tests/browser tests/display tests/engine tests/faults tests/frames "
-        "tests/generation tests/models tests/notebook tests/rate_limiter tests/schemas "
-        "tests/store tests/support tests/tools tests/wire"
+        "adapters batches embeddings engine frames notebook tests/adapters tests/batches "
+        "tests/browser tests/display tests/engine tests/faults tests/frames tests/generation "
+        "tests/models tests/notebook tests/rate_limiter tests/schemas tests/store tests/support "
+        "tests/tools tests/wire"
     ),
     "wishes": "frames tests/frames",
     "words": (
         "adapters batches chat cli engine frames generation llmnb models notebook running "
-        "schemas store targets tests tests/adapters tests/batches tests/benchmarks tests/cli "
+        "schemas store tests tests/adapters tests/batches tests/benchmarks tests/cli "
         "tests/engine tests/frames tests/generation tests/kernel tests/models tests/notebook "
         "tests/schemas tests/store tests/support tests/testing tests/tools tests/wire wire"
     ),

@@ -50,8 +50,8 @@ def test_an_interrupted_cell_gives_the_partial_column(bench, name, cell):
 # would give up what is in flight by itself.
 HEAR_ONE_PRESS_ANOTHER = """
 import os, signal, threading, time
-import llmnb.engine.walk as walk
-usual, walk.STOP_ANSWER_SECONDS = walk.STOP_ANSWER_SECONDS, 60.0
+import llmnb.engine.run_loop as run_loop
+usual, run_loop.STOP_ANSWER_SECONDS = run_loop.STOP_ANSWER_SECONDS, 60.0
 before = llmnb.last_run()
 
 def press_another():
@@ -78,7 +78,7 @@ def test_two_interrupts_drop_what_is_in_flight(bench, name, cell):
     bench.kernel.interrupt()
     told = bench.kernel.end(begun)
     bench.sim.release()
-    bench.run("walk.STOP_ANSWER_SECONDS = usual")
+    bench.run("run_loop.STOP_ANSWER_SECONDS = usual")
 
     assert told.status == "ok", told.reply
     assert counted(bench) == (20, 0)

@@ -13,8 +13,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from llmnb.decide.announced import AnnouncedLimits
-from llmnb.records import Told
+from llmnb.decide.announced_limits import AnnouncedLimits
+from llmnb.records import LimitReport
 
 
 class Bucket:
@@ -80,15 +80,17 @@ class Window:
 
 
 Limit = Bucket | Window
-Tell = Callable[[Limit, float], tuple[Told, ...]]
+Tell = Callable[[Limit, float], tuple[LimitReport, ...]]
 
 
-def as_it_is(limit: Limit, now: float) -> tuple[Told, ...]:
+def as_it_is(limit: Limit, now: float) -> tuple[LimitReport, ...]:
     """Tell the truth, as OpenAI does."""
     left, reset = limit.told(now)
     told_limit = limit.capacity if isinstance(limit, Window) else limit.per_minute
     period = limit.seconds if isinstance(limit, Window) else 60.0
-    return (Told("requests", told_limit, left, round(reset + 0.0005, 3), period, 1.0, 0.001),)
+    return (
+        LimitReport("requests", told_limit, left, round(reset + 0.0005, 3), period, 1.0, 0.001),
+    )
 
 
 @dataclass
@@ -119,7 +121,7 @@ class Server:
             one.admits(now, cost)
         return True
 
-    def serve(self, now: float) -> tuple[bool, tuple[Told, ...], float]:
+    def serve(self, now: float) -> tuple[bool, tuple[LimitReport, ...], float]:
         """Return whether a request passes, what the reply tells, and how long to wait."""
         self.flow(now)
         passes = self._admits(now, 1.0)
@@ -187,7 +189,7 @@ def ask(
     order = itertools.count()
     all_limits = [make() if make else AnnouncedLimits(burst) for _ in range(clients)]
     for one in all_limits:
-        one.know_of(known)
+        one.on_processes(known)
     paused, due = [-math.inf] * clients, [-1.0] * clients
     under_way: dict[int, float] = {}
     waiting, now = rows, 0.0
@@ -196,11 +198,11 @@ def ask(
         heapq.heappush(events, (when, next(order), *what))
 
     def watch(who: int) -> None:
-        for standing in all_limits[who]._standings.values():
-            if standing.has_reset and not all_limits[who].distrust:
+        for limit in all_limits[who].by_kind.values():
+            if limit.has_reset and not all_limits[who].distrust:
                 server.flow(now)
                 true = server.limit.level - len(under_way)
-                asked.worst = max(asked.worst, standing.allowance(clock(now)) - true)
+                asked.worst = max(asked.worst, limit.allowance(clock(now)) - true)
 
     def fill(who: int) -> None:
         nonlocal waiting

@@ -17,7 +17,7 @@ from llmnb.decide.charge import Estimate
 from llmnb.engine.account import Account
 from llmnb.engine.lanes import Lanes, Ticket
 from llmnb.errors import RateLimited
-from llmnb.records import KindOfLimit, Limits, Told
+from llmnb.records import KindOfLimit, LimitReport, Limits
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,12 @@ class TokenLimit:
         self.level -= amount
         self.passed += amount
 
-    def told(self) -> Told:
+    def told(self) -> LimitReport:
         reset = (self.capacity - self.level) * 60 / self.per_minute
         left = math.floor(max(0.0, self.level) / self.grain) * self.grain
-        return Told(self.kind, self.per_minute, left, round(reset, 3), 60.0, self.grain, 0.001)
+        return LimitReport(
+            self.kind, self.per_minute, left, round(reset, 3), 60.0, self.grain, 0.001
+        )
 
 
 @dataclass
@@ -144,7 +146,7 @@ def ask(
                 limit.flow(now)
                 marked[limit.kind] = limit.level, limit.passed, now
 
-    def told() -> tuple[Told, ...]:
+    def told() -> tuple[LimitReport, ...]:
         if not is_announced:
             return ()
         for limit in (of_requests, *limits):

@@ -32,7 +32,7 @@ def public_environment() -> dict[str, str]:
 CLEARED: Mapping[str, tuple[str, ...]] = {
     "llmnb.adapters.egress": ("_redirects", "_warn_once", "checked"),
     "llmnb.adapters.prices": ("_known", "_set_by_hand"),
-    "llmnb.engine.paying": ("listeners",),
+    "llmnb.engine.cost_events": ("listeners",),
     "llmnb.frames.dask_watching": ("_said",),
     "llmnb.frames.job": ("say_once",),
     "llmnb.frames.placing": ("_remembered",),
@@ -70,8 +70,8 @@ STAYS: Mapping[str, str] = {
     "llmnb.frames.dask_watching._wishes": "by the question's own id",
     "llmnb.frames.dask_worker._flights": "by the question's own id",
     "llmnb.generation.logs._wanted": "set while runs are under way",
-    "llmnb.targets.guests._serials": "by object, weakly",
-    "llmnb.targets.owned._owners": "by object, weakly",
+    "llmnb.targets.custom._serials": "by object, weakly",
+    "llmnb.targets.endpoint._owners": "by object, weakly",
     "llmnb.notebook.cache_manager._open": "by object, weakly",
     "llmnb.notebook.dashboard._shown": "set while runs are under way",
     "llmnb.notebook.extension._loaded": "by shell, weakly",
@@ -128,7 +128,7 @@ def _forget_gates(engine: Any) -> None:
     A gate outlives its runs, with its breaker, its limits and its pauses, and ports are used
     again: a later test's server may be at the address of an earlier one.
     """
-    if engine is None or engine.tasks or engine.flights.flying:
+    if engine is None or engine.tasks or engine.registry.requests:
         return
     for pool, gate in list(engine.gates.items()):
         if not gate.account._claims:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import llmnb.decide.breaker
-import llmnb.engine.call
 import llmnb.engine.gate
+import llmnb.engine.request_task
 import llmnb.running.start
 from llmnb.decide.retry import RetryPolicy
 from llmnb.engine.gate import PATIENCE_SECONDS
@@ -19,7 +19,7 @@ def shorten_waits(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
     for name in ("FIRST_BACK_OFF", "LONGEST_BACK_OFF", "SHORTEST_BACK_OFF"):
         seconds = getattr(llmnb.decide.breaker, name)
         monkeypatch.setattr(llmnb.decide.breaker, name, seconds / factor)
-    for module in (llmnb.engine.gate, llmnb.engine.call):
+    for module in (llmnb.engine.gate, llmnb.engine.request_task):
         monkeypatch.setattr(module, "PATIENCE_SECONDS", PATIENCE_SECONDS / factor)
 
     def policy(**given: Any) -> RetryPolicy:

@@ -19,7 +19,7 @@ from llmnb.testing.request_handler import RequestHandler
 from llmnb.wire.catalog import provider, streamed
 from llmnb.wire.classify import classify
 from llmnb.wire.dialect import dialect
-from llmnb.wire.limits import told
+from llmnb.wire.limits import limit_reports
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "now", "arguments": '{"a":1}'}}
 
@@ -373,7 +373,7 @@ def test_limits_are_told_as_each_provider_tells_them(spoken):
         assert not any("ratelimit" in name for name in plan.headers)
         return
     headers = plan.headers | {"date": formatdate(time.time(), usegmt=True)}
-    requests, tokens, *_ = told(headers, row.limit_headers)
+    requests, tokens, *_ = limit_reports(headers, row.limit_headers)
     assert (requests.kind, requests.limit, requests.left) == ("requests", 60.0, 9.0)
     assert (tokens.kind, tokens.limit, tokens.left) == ("tokens", 6000.0, 980.0)
     assert 0 < requests.reset <= 3.0

@@ -11,7 +11,7 @@ from llmnb.errors import ConfigurationError
 from llmnb.testing import SimulatedRequest
 from llmnb.testing.limits import EnforcedLimits, LimitSettings
 from llmnb.testing.provider_profiles import OPENAI
-from llmnb.wire.limits import told
+from llmnb.wire.limits import limit_reports
 
 
 def enforced(**settings) -> LaboratoryLimits:
@@ -28,7 +28,7 @@ def test_each_family_is_understood_by_its_reader(family):
     """
     headers = family_headers(family, enforced(limit_headers=family).standings(0.0))
 
-    first = told(headers, {"ietf": "gateway", "limit": "openai"}.get(family, family))[0]
+    first = limit_reports(headers, {"ietf": "gateway", "limit": "openai"}.get(family, family))[0]
     assert first.kind == "requests"
     assert first.limit * 60 / first.period == pytest.approx(600)
     if family == "limit":

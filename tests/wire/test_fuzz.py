@@ -19,10 +19,10 @@ from llmnb.records import Reply
 from llmnb.wire.canonical import canonical
 from llmnb.wire.classify import classify
 from llmnb.wire.dialect import dialect
+from llmnb.wire.event_stream import EventDecoder
 from llmnb.wire.headers import request_id, retry_after
 from llmnb.wire.keys import check_key, mask
-from llmnb.wire.limits import FAMILIES, told
-from llmnb.wire.sse import EventDecoder
+from llmnb.wire.limits import FAMILIES, limit_reports
 
 DIALECTS = [dialect("openai.chat"), dialect("openai.text")]
 
@@ -258,7 +258,7 @@ def test_any_headers_are_read_to_sane_values(headers, body, now, family):
     assert wait is None or 0 <= wait <= 366 * 86400
     name = request_id(headers)
     assert name is None or name.isprintable()
-    for one in told(headers, family):
+    for one in limit_reports(headers, family):
         assert one.limit is None or 0 < one.limit < float("inf")
         assert one.left is None or 0 <= one.left < float("inf")
         assert one.reset is None or 0 <= one.reset <= 366 * 86400

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from llmnb.records import Told
-from llmnb.wire.limits import FAMILIES, told
+from llmnb.records import LimitReport
+from llmnb.wire.limits import FAMILIES, limit_reports
 
 OPENAI = {
     "x-ratelimit-limit-requests": "500",
@@ -22,8 +22,8 @@ RECORDED = [
         "openai",
         OPENAI,
         [
-            Told("requests", 500.0, 499.0, 0.12, 60.0, 1.0, 0.001),
-            Told("tokens", 30_000.0, 29_970.0, 60.0, 60.0, 1.0, 0.001),
+            LimitReport("requests", 500.0, 499.0, 0.12, 60.0, 1.0, 0.001),
+            LimitReport("tokens", 30_000.0, 29_970.0, 60.0, 60.0, 1.0, 0.001),
         ],
     ),
     (
@@ -33,7 +33,7 @@ RECORDED = [
             "x-ratelimit-remaining-requests": "199",
             "x-ratelimit-reset-requests": "7m12s",
         },
-        [Told("requests", 200.0, 199.0, 432.0, 60.0, 1.0, 0.001)],
+        [LimitReport("requests", 200.0, 199.0, 432.0, 60.0, 1.0, 0.001)],
     ),
     (
         "anthropic",
@@ -53,10 +53,10 @@ RECORDED = [
             "anthropic-ratelimit-output-tokens-reset": "2026-01-01T00:00:00Z",
         },
         [
-            Told("requests", 50.0, 49.0, 2.0, 60.0, 1.0, 2.0),
-            Told("tokens", 40_000.0, 39_000.0, 60.0, 60.0, 1000.0, 2.0),
-            Told("input", 30_000.0, 29_000.0, 30.0, 60.0, 1000.0, 2.0),
-            Told("output", 10_000.0, 10_000.0, 0.0, 60.0, 1000.0, 2.0),
+            LimitReport("requests", 50.0, 49.0, 2.0, 60.0, 1.0, 2.0),
+            LimitReport("tokens", 40_000.0, 39_000.0, 60.0, 60.0, 1000.0, 2.0),
+            LimitReport("input", 30_000.0, 29_000.0, 30.0, 60.0, 1000.0, 2.0),
+            LimitReport("output", 10_000.0, 10_000.0, 0.0, 60.0, 1000.0, 2.0),
         ],
     ),
     (
@@ -70,8 +70,8 @@ RECORDED = [
             "x-ratelimit-reset-tokens": "7.66s",
         },
         [
-            Told("requests", 14_400.0, 14_370.0, 179.56, 86_400.0, 1.0, 0.001),
-            Told("tokens", 18_000.0, 17_997.0, 7.66, 60.0, 1.0, 0.001),
+            LimitReport("requests", 14_400.0, 14_370.0, 179.56, 86_400.0, 1.0, 0.001),
+            LimitReport("tokens", 18_000.0, 17_997.0, 7.66, 60.0, 1.0, 0.001),
         ],
     ),
     (
@@ -85,8 +85,8 @@ RECORDED = [
             "x-ratelimit-remaining-tokens": "1190",
         },
         [
-            Told("requests", 20.0, 19.0, None, 10.0),
-            Told("tokens", None, 1190.0, None, 60.0),
+            LimitReport("requests", 20.0, 19.0, None, 10.0),
+            LimitReport("tokens", None, 1190.0, None, 60.0),
         ],
     ),
     (
@@ -99,8 +99,8 @@ RECORDED = [
             "x-tokenlimit-remaining": "2900",
         },
         [
-            Told("requests", 10.0, 9.0, None, 1.0),
-            Told("tokens", 3000.0, 2900.0, None, 1.0),
+            LimitReport("requests", 10.0, 9.0, None, 1.0),
+            LimitReport("tokens", 3000.0, 2900.0, None, 1.0),
         ],
     ),
     (
@@ -113,9 +113,9 @@ RECORDED = [
             "x-ratelimit-limit-tokens-month": "4000000000",
         },
         [
-            Told("requests", 60.0, 59.0, None, 10.0),
-            Told("tokens", 5e6, 4_999_000.0, None, 60.0),
-            Told("tokens", 4e9, None, None, 2_592_000.0),
+            LimitReport("requests", 60.0, 59.0, None, 10.0),
+            LimitReport("tokens", 5e6, 4_999_000.0, None, 60.0),
+            LimitReport("tokens", 4e9, None, None, 2_592_000.0),
         ],
     ),
     (
@@ -128,14 +128,14 @@ RECORDED = [
             "x-ratelimit-remaining-tokens-minute": "59000",
         },
         [
-            Told("requests", 14_400.0, 14_390.0, 33_011.4, 86_400.0, 1.0, 0.001),
-            Told("tokens", 60_000.0, 59_000.0, None, 60.0),
+            LimitReport("requests", 14_400.0, 14_390.0, 33_011.4, 86_400.0, 1.0, 0.001),
+            LimitReport("tokens", 60_000.0, 59_000.0, None, 60.0),
         ],
     ),
     (
         "xai",
         {"x-ratelimit-limit-requests": "480", "x-ratelimit-remaining-requests": "479"},
-        [Told("requests", 480.0, 479.0, None, 60.0)],
+        [LimitReport("requests", 480.0, 479.0, None, 60.0)],
     ),
     (
         "gateway",  # OpenRouter: milliseconds since the epoch
@@ -145,7 +145,7 @@ RECORDED = [
             "x-ratelimit-remaining": "0",
             "x-ratelimit-reset": "1767225630000",
         },
-        [Told("requests", 20.0, 0.0, 30.0, 60.0, 1.0, 2.0)],
+        [LimitReport("requests", 20.0, 0.0, 30.0, 60.0, 1.0, 2.0)],
     ),
     (
         "gateway",  # draft 8 and later
@@ -154,14 +154,14 @@ RECORDED = [
             "ratelimit": '"burst";r=50;t=30, "day";r=4000;t=3600, "b";r=1;t=1',
         },
         [
-            Told("requests", 100.0, 50.0, 30.0, 60.0, 1.0, 1.0),
-            Told("requests", 5000.0, 4000.0, 3600.0, 86_400.0, 1.0, 1.0),
+            LimitReport("requests", 100.0, 50.0, 30.0, 60.0, 1.0, 1.0),
+            LimitReport("requests", 5000.0, 4000.0, 3600.0, 86_400.0, 1.0, 1.0),
         ],
     ),
     (
         "gateway",  # draft 7
         {"ratelimit": "limit=100, remaining=50, reset=5", "ratelimit-policy": "100;w=10"},
-        [Told("requests", 100.0, 50.0, 5.0, 10.0, 1.0, 1.0)],
+        [LimitReport("requests", 100.0, 50.0, 5.0, 10.0, 1.0, 1.0)],
     ),
     (
         "gateway",  # draft 3 to 6
@@ -170,12 +170,12 @@ RECORDED = [
             "ratelimit-remaining": "50",
             "ratelimit-reset": "5",
         },
-        [Told("requests", 100.0, 50.0, 5.0, 10.0, 1.0, 1.0)],
+        [LimitReport("requests", 100.0, 50.0, 5.0, 10.0, 1.0, 1.0)],
     ),
     (
         "openai",  # a stranger's server that speaks OpenAI's protocol behind a gateway
         {"ratelimit-limit": "30", "ratelimit-remaining": "29", "ratelimit-reset": "60"},
-        [Told("requests", 30.0, 29.0, 60.0, 60.0, 1.0, 1.0)],
+        [LimitReport("requests", 30.0, 29.0, 60.0, 60.0, 1.0, 1.0)],
     ),
 ]
 
@@ -185,7 +185,7 @@ def test_what_a_provider_sends_is_read_as_it_is_meant(family, headers, figures):
     """
     Kind, limit, what remains, reset, period, and how exact they are.
     """
-    assert list(told(headers, family)) == figures
+    assert list(limit_reports(headers, family)) == figures
 
 
 def test_every_family_has_a_recorded_reply():
@@ -204,9 +204,9 @@ def test_a_moment_is_read_against_the_replys_own_date():
         "anthropic-ratelimit-requests-reset": "1999-01-01T00:00:09Z",
     }
 
-    [dated] = told(headers | {"date": "Fri, 01 Jan 1999 00:00:00 GMT"}, "anthropic")
-    [undated] = told(headers, "anthropic")
-    [past] = told(headers | DATE, "anthropic")
+    [dated] = limit_reports(headers | {"date": "Fri, 01 Jan 1999 00:00:00 GMT"}, "anthropic")
+    [undated] = limit_reports(headers, "anthropic")
+    [past] = limit_reports(headers | DATE, "anthropic")
 
     assert (dated.reset, undated.reset, past.reset) == (9.0, None, 0.0)
 
@@ -218,7 +218,7 @@ def test_a_limit_that_is_none_is_not_learned(value):
     """
     headers = {"x-ratelimit-limit-requests": value, "x-ratelimit-remaining-tokens": "5"}
 
-    assert list(told(headers, "azure")) == [Told("tokens", None, 5.0, None)]
+    assert list(limit_reports(headers, "azure")) == [LimitReport("tokens", None, 5.0, None)]
 
 
 @pytest.mark.parametrize("value", ["-1", "inf", "nan", "", "many"])
@@ -226,7 +226,7 @@ def test_a_remainder_that_is_none_is_not_believed(value):
     """
     Nor one that is no number.
     """
-    requests = told(OPENAI | {"x-ratelimit-remaining-requests": value}, "openai")[0]
+    requests = limit_reports(OPENAI | {"x-ratelimit-remaining-requests": value}, "openai")[0]
 
     assert requests.left is None
 
@@ -235,6 +235,6 @@ def test_headers_that_tell_nothing_give_nothing():
     """
     And so does a provider of whom no names are known.
     """
-    assert told({"date": "x"}, "openai") == ()
-    assert told(OPENAI, "none") == ()
-    assert told(OPENAI, "unheard of") == ()
+    assert limit_reports({"date": "x"}, "openai") == ()
+    assert limit_reports(OPENAI, "none") == ()
+    assert limit_reports(OPENAI, "unheard of") == ()

@@ -1,4 +1,4 @@
-"""A run's walk on the loop thread: pull rows, look them up, launch flights, take outcomes, stop.
+"""A run's walk on the loop thread: pull rows, look them up, launch registry, take outcomes, stop.
 
 The window bounds memory: a row is pulled only when fewer than `window` rows
 stand between being pulled and being released. Only those rows have a task.
@@ -18,22 +18,22 @@ from llmnb import bridge
 from llmnb.decide.admission import DEFAULT_CONCURRENCY
 from llmnb.decide.hedge import Hedger
 from llmnb.display import moments
-from llmnb.engine import collector, telling
+from llmnb.engine import collector, request_log
 from llmnb.engine.attempt import Answered
 from llmnb.engine.backlog import Backlog
-from llmnb.engine.call import NEVER, NOT_ASKED, Flight
 from llmnb.engine.checking import value_of
-from llmnb.engine.coalesce import Landing
+from llmnb.engine.coalesce import TaskResult
 from llmnb.engine.counters import Counters
 from llmnb.engine.gate import Gate
 from llmnb.engine.handover import Handover, Kept, Streamed
-from llmnb.engine.keeping import Keeper
 from llmnb.engine.options import RunOptions, Store
+from llmnb.engine.persistence import stored_answer
+from llmnb.engine.request_task import NEVER, NOT_ASKED, RequestTask
+from llmnb.engine.run_context import RunContext, copied
 from llmnb.engine.shared import DRAIN_SECONDS, engine
 from llmnb.engine.source import CHUNK_ROWS, InputSource, get_ready, open_source
 from llmnb.engine.status import State
 from llmnb.engine.target import Call, Prepare, Row, Target
-from llmnb.engine.voyage import Voyage, copied
 from llmnb.errors import (
     AccountError,
     BudgetExceeded,
@@ -59,7 +59,7 @@ UNREAD = object()
 """Stands for the value of a structured answer that is still to be read."""
 
 
-class Walk:
+class RunLoop:
     """One run's state and steps; everything but reading plain counters happens on the loop.
 
     Args:
@@ -88,7 +88,7 @@ class Walk:
         self.gates: dict[str, tuple[Target, Gate]] = {}
         """Targets in use, by pool."""
         self.first_error: LLMNBError | None = None
-        self.leading: dict[int, tuple[Flight, asyncio.Task[Landing]]] = {}
+        self.leading: dict[int, tuple[RequestTask, asyncio.Task[TaskResult]]] = {}
         self.on_outcome: Callable[[Outcome], None] | None = None
         """Told of every outcome, on the loop thread."""
 
@@ -121,12 +121,12 @@ class Walk:
     @property
     def elsewhere(self) -> int:
         """Rows that wait for the answer of another process."""
-        return self._voyage.waiting_rows["process"] if self.leading else 0
+        return self._context.waiting_rows["process"] if self.leading else 0
 
     @property
     def beside(self) -> int:
         """Rows that wait for the answer of another run of this process."""
-        return self._voyage.waiting_rows["run"] if self.leading else 0
+        return self._context.waiting_rows["run"] if self.leading else 0
 
     # -------------------------------------------------------------------- the walk
 
@@ -143,7 +143,7 @@ class Walk:
         self._engine = engine()
         self._room = asyncio.Event()
         self._idle = asyncio.Event()
-        self._voyage = Voyage(
+        self._context = RunContext(
             run=self,
             store=self.store,
             policy=options.policy,
@@ -158,9 +158,9 @@ class Walk:
             use_cache=options.use_cache,
             claims=self.store.claims if options.use_cache else None,
             good_finish=options.good_finish,
-            on_dead=self._on_dead,
+            on_disabled=self._on_disabled,
         )
-        self._voyage.resumed.set()
+        self._context.resumed.set()
         self._share_commits()
         self._pulling = self._loop.create_task(self._pull())
         self._driving = self._loop.create_task(self._drive())
@@ -168,7 +168,7 @@ class Walk:
     async def _drive(self) -> None:
         try:
             # A stop does not wait for a slow source: it cancels the pulling.
-            with contextlib.closing(self._voyage), self._voyage.using_claims():
+            with contextlib.closing(self._context), self._context.using_claims():
                 with contextlib.suppress(asyncio.CancelledError):
                     await self._pulling
                 await self._skip_the_rest()
@@ -197,7 +197,7 @@ class Walk:
         further, account = options.pool_limits.get(pool), options.account
         gate.claim(self, options.limits, account if further is None else account.within(further))
         if self.state == "paused":
-            gate.hold(self)
+            gate.pause_run(self)
 
     def set_limits(self, limits: Limits, account: Limits) -> None:
         """Hold every target to other limits from now on: this run's, and the account's."""
@@ -214,12 +214,12 @@ class Walk:
         limits = self.options.limits.within(self.options.account)
         places = limits.concurrency or max(named, default=0) or DEFAULT_CONCURRENCY
         self.store.enough = places if places >= 32 else max(1, places // 2)
-        self._voyage.backlog.most = places
+        self._context.backlog.most = places
 
     async def _pull(self) -> None:
         """Take rows as long as there are any and there is room."""
         counts = self.counts
-        while self._is_going and self._voyage.end is None:
+        while self._is_going and self._context.end is None:
             room = self._room_left()
             if room < self._enough_room or self.state == "paused":
                 self._room.clear()
@@ -241,10 +241,10 @@ class Walk:
     async def _take(self, first: int, items: list[Any]) -> None:
         """Prepare a chunk, look it up, and launch what is not answered yet."""
         await get_ready(items)
-        with self._engine.flights.lookup():
+        with self._engine.registry.lookup():
             rows = [self._prepare(item, number) for number, item in enumerate(items, first)]
-            if self._voyage.claims is not None:
-                self._seen = self._voyage.claims.look()
+            if self._context.claims is not None:
+                self._seen = self._context.claims.look()
             found = await self._look_up(rows)
             for number, row in enumerate(rows, first):
                 call = row.call
@@ -265,7 +265,7 @@ class Walk:
     def _answer(self, number: int, row: Row, call: Call, found: dict[str, Entry]) -> bool:
         """Answer a row from the store if any of its targets has answered it there."""
         calls = (call, *row.further) if row.further else (call,)
-        kept = Keeper.choose(calls, found, self.options.good_finish)
+        kept = stored_answer(calls, found, self.options.good_finish)
         if kept is None:
             return False
         self._serve(number, row, *kept)
@@ -322,14 +322,14 @@ class Walk:
         """Give a row what the store keeps of it, once foreign code has read it."""
         try:
             value = await value_of(call, reply)
-        except Exception:  # its flight comes upon the same, and tells it
+        except Exception:  # its request_task comes upon the same, and tells it
             if self._handover.is_open(number):
                 self._launch(number, row, call, Answered.before(call, entry, reply))
         else:
             if self._handover.is_open(number):
                 self._serve(number, row, call, entry, reply, None, value)
 
-    # --------------------------------------------------------------------- flights
+    # --------------------------------------------------------------------- registry
 
     def _launch(
         self,
@@ -339,68 +339,72 @@ class Walk:
         known: Answered | None = None,
         seen: int | None = None,
     ) -> None:
-        """Carry a row by a flight of its own, or let it board an identical one."""
+        """Carry a row by a request task of its own, or let it join an identical one."""
         if not self._is_going:
             self._fail(number, row, _not_asked())
             return
         if self.state == "paused":
             self._later.append((number, row, call, known))
             return
-        flights = self._engine.flights
-        merged = functools.partial(self._landed, number, row, call, True)
-        if flights.board(call.key, merged, self):
+        registry = self._engine.registry
+        merged = functools.partial(self._on_result, number, row, call, True)
+        if registry.join(call.key, merged, self):
             return
         if seen is None:
             seen = self._seen
-        alone = functools.partial(self._landed, number, row, call, False)
-        cabin = flights.depart(call.key, alone, self)
-        flight = Flight((call, *row.further), self._voyage, number, cabin, known=known, seen=seen)
-        cabin.make_way = flight.make_way
-        task = self._loop.create_task(flight.run())
-        self.leading[number] = (flight, task)
+        alone = functools.partial(self._on_result, number, row, call, False)
+        shared = registry.open(call.key, alone, self)
+        request_task = RequestTask(
+            (call, *row.further), self._context, number, shared, known=known, seen=seen
+        )
+        shared.make_way = request_task.make_way
+        task = self._loop.create_task(request_task.run())
+        self.leading[number] = (request_task, task)
         self._engine.tasks.add(task)
-        task.add_done_callback(functools.partial(self._arrived, flight))
+        task.add_done_callback(functools.partial(self._on_task_done, request_task))
 
-    def _arrived(self, flight: Flight, task: asyncio.Task[Landing]) -> None:
-        # A task cancelled before its first step has run nothing of the flight.
+    def _on_task_done(self, request_task: RequestTask, task: asyncio.Task[TaskResult]) -> None:
+        # A task cancelled before its first step has run nothing of the request_task.
         self._engine.tasks.discard(task)
-        landing = flight.stopped() if task.cancelled() else task.result()
-        flight.give_up_claim()
-        self._engine.flights.land(flight.key, flight.cabin, landing)
+        result = request_task.stopped() if task.cancelled() else task.result()
+        request_task.give_up_claim()
+        self._engine.registry.resolve(request_task.key, request_task.shared, result)
 
-    def _landed(self, number: int, row: Row, call: Call, is_merged: bool, landing: Landing) -> None:
-        """Turn a landing into the row's outcome."""
+    def _on_result(
+        self, number: int, row: Row, call: Call, is_merged: bool, result: TaskResult
+    ) -> None:
+        """Turn a result into the row's outcome."""
         leading = self.leading.pop(number, None)
         if not self._handover.is_open(number):
             return
         if is_merged:
-            self._landed_with_another(number, row, call, landing)
+            self._on_shared_result(number, row, call, result)
             return
         if leading is not None and leading[0].started is not None:
             self.counts.num_tasks_in_progress -= 1
-        if landing.found is not None:
-            self._serve(number, row, *landing.found)
+        if result.found is not None:
+            self._serve(number, row, *result.found)
             return
-        if landing.error is None and not self.options.use_cache:
+        if result.error is None and not self.options.use_cache:
             self._answered.add(call.key)
-        self._finish(_outcome(number, row, call, landing, "sent"))
+        self._finish(_outcome(number, row, call, result, "sent"))
 
-    def _landed_with_another(self, number: int, row: Row, call: Call, landing: Landing) -> None:
+    def _on_shared_result(self, number: int, row: Row, call: Call, result: TaskResult) -> None:
         """Take over the answer of an identical row, perhaps of another run or project."""
-        is_in_their_store = landing.found is not None and landing.store is not self.store
-        if self._is_going and (isinstance(landing.error, _ANOTHER_RUNS) or is_in_their_store):
+        is_in_their_store = result.found is not None and result.store is not self.store
+        if self._is_going and (isinstance(result.error, _ANOTHER_RUNS) or is_in_their_store):
             # Its run ended, or its account or budget; ours may well go on.
             # Another process may have asked it since it was looked up.
             self._launch(number, row, call, seen=NEVER)
             return
-        if landing.found is not None:
-            self._serve(number, row, *landing.found)
+        if result.found is not None:
+            self._serve(number, row, *result.found)
             return
-        outcome = _outcome(number, row, call, landing, "merged")
-        if landing.entry is None or landing.store is self.store:
+        outcome = _outcome(number, row, call, result, "merged")
+        if result.entry is None or result.store is self.store:
             self._finish(outcome)
         else:
-            self._engine.look_after(self._loop.create_task(self._adopt(landing.entry, outcome)))
+            self._engine.look_after(self._loop.create_task(self._adopt(result.entry, outcome)))
 
     async def _adopt(self, entry: Entry, outcome: Outcome) -> None:
         """Save another project's answer in ours before it is shown."""
@@ -408,7 +412,7 @@ class Walk:
             await self.store.aput(entry)
         except StoreError as error:
             self.counts.num_unsaved += 1
-            self._voyage.kill("", error)
+            self._context.disable("", error)
         if self._handover.is_open(outcome.row):
             self._finish(outcome)
 
@@ -436,8 +440,8 @@ class Walk:
         counts = self.counts
         self._items.pop(outcome.row, None)
         self.counters.enter(outcome)
-        if telling.requests_log.level != telling.SILENT:
-            telling.finished(outcome)
+        if request_log.requests_log.level != request_log.SILENT:
+            request_log.log_end(outcome)
         if self.on_outcome is not None:
             self.on_outcome(outcome)
         self.release(self._handover.put(outcome))
@@ -489,12 +493,12 @@ class Walk:
         if self.state == "running":
             self.state = "paused"
             self._engine.paused.add(self.stop)
-            self._voyage.resumed.clear()
+            self._context.resumed.clear()
             for _, gate in self.gates.values():
-                gate.hold(self)
-            for flight, _ in list(self.leading.values()):
-                if flight.is_waiting or not flight.is_sending:
-                    flight.stand_aside()
+                gate.pause_run(self)
+            for request_task, _ in list(self.leading.values()):
+                if request_task.is_waiting or not request_task.is_sending:
+                    request_task.stand_aside()
 
     def resume(self) -> None:
         """Go on."""
@@ -505,9 +509,9 @@ class Walk:
 
     def _let_go(self) -> None:
         self._engine.paused.discard(self.stop)
-        self._voyage.resumed.set()
+        self._context.resumed.set()
         for _, gate in self.gates.values():
-            gate.let_go(self)
+            gate.resume_run(self)
         later, self._later = self._later, []
         for number, row, call, known in later:
             self._launch(number, row, call, known, NEVER)
@@ -517,11 +521,11 @@ class Walk:
         if not self._is_going:
             return
         self.state = "stopping"
-        self._voyage.is_stopped = True
+        self._context.is_stopped = True
         self._room.set()
         self._let_go()
-        for flight, task in list(self.leading.values()):
-            if not flight.is_sending:
+        for request_task, task in list(self.leading.values()):
+            if not request_task.is_sending:
                 task.cancel()
         self._loop.call_later(STOP_ANSWER_SECONDS, self._close_open_rows)
         self._loop.call_later(DRAIN_SECONDS, self.cancel)
@@ -546,11 +550,11 @@ class Walk:
         if not self.done.done():
             self._close_open_rows()
 
-    def _drop(self, leading: list[tuple[Flight, asyncio.Task[Landing]]]) -> None:
-        """Cancel flights, but not those that other runs wait for, too."""
-        flights = self._engine.flights
-        for flight, task in leading:
-            if not flights.is_shared(flight.key, self):
+    def _drop(self, leading: list[tuple[RequestTask, asyncio.Task[TaskResult]]]) -> None:
+        """Cancel registry, but not those that other runs wait for, too."""
+        registry = self._engine.registry
+        for request_task, task in leading:
+            if not registry.is_shared(request_task.key, self):
                 task.cancel()
 
     async def _skip_the_rest(self) -> None:
@@ -559,22 +563,24 @@ class Walk:
             return
         first, self.counts.num_rows = self.counts.num_rows, self.total
         self._handover.open(self.total - first)
-        error, items = self._voyage.end, iter(await self.source.rest())
+        error, items = self._context.end, iter(await self.source.rest())
         for number in range(first, self.total):
             row = Row(call=None, tag=next(items, None))
             self._fail(number, row, copied(error) if error else _not_asked())
 
-    def _on_dead(self, pool: str, error: LLMNBError) -> None:
+    def _on_disabled(self, pool: str, error: LLMNBError) -> None:
         """Drop what waits for a refused account, or for anything once saving fails."""
         if self.first_error is None:
             self.first_error = error
-        for flight, _ in list(self.leading.values()):
-            if not flight.is_sending and (not pool or flight.call.target.pool == pool):
-                flight.wake(self._voyage.why_dead(flight.call.target.pool) or error)
+        for request_task, _ in list(self.leading.values()):
+            if not request_task.is_sending and (not pool or request_task.call.target.pool == pool):
+                request_task.wake(
+                    self._context.why_disabled(request_task.call.target.pool) or error
+                )
 
 
 _ANOTHER_RUNS = (Stopped, AccountError, StoreError, BudgetExceeded)
-"""Errors of a flight that are no reason for a passenger of another run to give up."""
+"""Errors of a request_task that are no reason for a waiter of another run to give up."""
 
 
 def _window(concurrency: int | None) -> int:
@@ -584,27 +590,27 @@ def _window(concurrency: int | None) -> int:
     return min(8192, max(512, 4 * concurrency))
 
 
-def _outcome(number: int, row: Row, call: Call, landing: Landing, source: Source) -> Outcome:
+def _outcome(number: int, row: Row, call: Call, result: TaskResult, source: Source) -> Outcome:
     is_merged = source == "merged"
-    error = landing.error
+    error = result.error
     if error is not None:
         error = (copied(error) if is_merged else error).with_details(row=number)
     return Outcome(
         row=number,
-        reply=landing.reply,
+        reply=result.reply,
         error=error,
-        value=landing.value,
-        key=landing.key or call.key,
-        provider=landing.provider,
-        model=landing.model,
+        value=result.value,
+        key=result.key or call.key,
+        provider=result.provider,
+        model=result.model,
         source=source,
-        simulated=landing.simulated,
-        usd=0.0 if is_merged else landing.usd,
-        saved_usd=landing.usd if is_merged else None,
-        seconds=landing.seconds,
-        first_token_seconds=landing.first_token_seconds,
-        attempts=0 if is_merged else landing.attempts,
-        hedged=landing.hedged and not is_merged,
+        simulated=result.simulated,
+        usd=0.0 if is_merged else result.usd,
+        saved_usd=result.usd if is_merged else None,
+        seconds=result.seconds,
+        first_token_seconds=result.first_token_seconds,
+        attempts=0 if is_merged else result.attempts,
+        hedged=result.hedged and not is_merged,
         metadata=row.metadata,
         tag=row.tag,
     )
@@ -616,7 +622,7 @@ def _not_asked() -> Stopped:
 
 def _in_flight() -> Stopped:
     return Stopped(
-        "In flight when the run was stopped. Its answer goes to the store if it comes within "
+        "In request_task when the run was stopped. Its answer goes to the store if it comes within "
         f"{DRAIN_SECONDS:.0f} s: run again to have it.",
         maybe_billed=True,
     )

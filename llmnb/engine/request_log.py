@@ -39,21 +39,21 @@ def level_of(level: int | str) -> int:
     )
 
 
-def starting(row: int, attempt: int) -> None:
+def log_start(row: int, attempt: int) -> None:
     """Say that a request is about to be sent."""
     if requests_log.isEnabledFor(logging.INFO):
         again = f", attempt {attempt}" if attempt > 1 else ""
         requests_log.info("Starting request #%d%s", row, again)
 
 
-def troubled(row: int, attempt: int, error: LLMNBError) -> None:
+def log_failure(row: int, attempt: int, error: LLMNBError) -> None:
     """Say that an attempt was refused or has failed; there may be another."""
     if requests_log.isEnabledFor(logging.WARNING):
         kind, words = type(error).__name__, _one_line(error)
         requests_log.warning("Request #%d, attempt %d: %s: %s", row, attempt, kind, words)
 
 
-def finished(outcome: Outcome) -> None:
+def log_end(outcome: Outcome) -> None:
     """Say what became of a row."""
     error = outcome.error
     if error is None:

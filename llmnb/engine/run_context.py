@@ -1,4 +1,4 @@
-"""What all flights of one run share: the store, patience, counters, limits, and why to stop."""
+"""What all registry of one run share: the store, patience, counters, limits, and why to stop."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Asker = Literal["process", "run"]
 
 
 class Saves(Protocol):
-    """The part of a project's store that a flight needs."""
+    """The part of a project's store that a request_task needs."""
 
     async def aput(self, entry: Entry) -> None:
         """Save an entry; returns once it is on disk. Raises `StoreError`."""
@@ -44,8 +44,8 @@ class Saves(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Voyage:
-    """What all flights of one run share."""
+class RunContext:
+    """What all registry of one run share."""
 
     run: object
     """Whose requests these are, at the gates."""
@@ -76,7 +76,7 @@ class Voyage:
     good_finish: tuple[str, ...] = ()
     """Further reasons to end that are good."""
 
-    dead: dict[str, LLMNBError] = field(default_factory=dict)
+    disabled: dict[str, LLMNBError] = field(default_factory=dict)
     """Pools that are asked nothing more in this run."""
 
     end: LLMNBError | None = None
@@ -97,7 +97,7 @@ class Voyage:
 
     _ready: asyncio.Future[None] | None = None
     _watched: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
-    on_dead: Callable[[str, LLMNBError], None] = lambda pool, error: None
+    on_disabled: Callable[[str, LLMNBError], None] = lambda pool, error: None
     """Told once when a pool, or with "" everything, dies."""
 
     @property
@@ -119,11 +119,11 @@ class Voyage:
         """Why answers cannot be saved."""
         return self.end if isinstance(self.end, StoreError) else None
 
-    def why_dead(self, pool: str) -> LLMNBError | None:
+    def why_disabled(self, pool: str) -> LLMNBError | None:
         """Return why nothing more may be sent to a pool."""
-        return self.end or self.dead.get(pool)
+        return self.end or self.disabled.get(pool)
 
-    def kill(self, pool: str, error: LLMNBError) -> None:
+    def disable(self, pool: str, error: LLMNBError) -> None:
         """Send nothing more to a pool; "" is all of them. Only the first reason counts.
 
         Rows that were not sent get an error that says why, and nothing of the request that
@@ -133,11 +133,11 @@ class Voyage:
             if self.end is not None:
                 return
             self.end = _for_unsent_rows(error)
-        elif pool in self.dead:
+        elif pool in self.disabled:
             return
         else:
-            self.dead[pool] = _for_unsent_rows(error)
-        self.on_dead(pool, error)
+            self.disabled[pool] = _for_unsent_rows(error)
+        self.on_disabled(pool, error)
 
     def watch(self, target: Target, gate: Gate) -> None:
         """Give a target up for this run if nothing at all comes from it in a while."""
@@ -148,7 +148,7 @@ class Voyage:
 
     def _give_up(self, target: Target, gate: Gate) -> None:
         if not gate.health.has_answered:
-            self.kill(target.pool, unreached(target, gate.health.cause))
+            self.disable(target.pool, unreached(target, gate.health.cause))
 
     def using_claims(self) -> contextlib.AbstractContextManager[None]:
         """Return what keeps the files of claims open until the run ends."""

@@ -1,6 +1,6 @@
-"""One row's flight: requests to one target after the other until there is an answer or an end.
+"""One row's request task: one target after the other is asked until there is an answer or an end.
 
-The flight reserves its place, sends, gives the place back the moment the
+The request task reserves its place, sends, gives the place back the moment the
 reply is read, and only then saves, checks and prices. Whatever happens the
 reservation is settled. A retry goes to the target it began with; when that
 one has nothing more to give, the next in the list is asked.
@@ -17,18 +17,18 @@ from collections.abc import Sequence
 
 from llmnb.decide.retry import Tries, next_wait
 from llmnb.display import durations, moments
-from llmnb.engine import paying, telling
+from llmnb.engine import cost_events, request_log
 from llmnb.engine.attempt import Answered, Attempt, Rival
 from llmnb.engine.checking import value_of
-from llmnb.engine.coalesce import Cabin, Kept, Landing
-from llmnb.engine.gate import PATIENCE_SECONDS, Gate, Held
-from llmnb.engine.keeping import Keeper
+from llmnb.engine.coalesce import Kept, SharedRequest, TaskResult
+from llmnb.engine.gate import PATIENCE_SECONDS, Blocked, Gate
 from llmnb.engine.lanes import Ticket
+from llmnb.engine.persistence import Keeper, stored_answer
 from llmnb.engine.race import Race
+from llmnb.engine.run_context import Asker, RunContext, copied
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call, Target
 from llmnb.engine.unreached import where_nobody_is
-from llmnb.engine.voyage import Asker, Voyage, copied
 from llmnb.errors import (
     AccountError,
     BadReply,
@@ -87,14 +87,14 @@ class _Found(Exception):
         self.kept = kept
 
 
-class Flight:
+class RequestTask:
     """One row's life; `run` is a task of its own.
 
     Args:
         calls: The row's question to each target, the first choice first.
-        voyage: The run.
+        context: The run.
         row: Position of the row.
-        cabin: Who else wants the answer.
+        shared: Who else wants the answer.
         known: An answer from the store that only needs to be mended.
         seen: What the project's claims told before the row was looked up.
     """
@@ -113,8 +113,8 @@ class Flight:
         "_waits_no_more",
         "_waits_on",
         "attempts",
-        "cabin",
         "call",
+        "context",
         "hedged",
         "history",
         "is_sending",
@@ -122,17 +122,17 @@ class Flight:
         "known",
         "last",
         "row",
+        "shared",
         "started",
         "tries",
-        "voyage",
     )
 
     def __init__(
         self,
         calls: Sequence[Call],
-        voyage: Voyage,
+        context: RunContext,
         row: int,
-        cabin: Cabin,
+        shared: SharedRequest,
         *,
         known: Answered | None = None,
         seen: int = 0,
@@ -142,8 +142,8 @@ class Flight:
         """What is asked at present."""
 
         self.row = row
-        self.voyage = voyage
-        self.cabin = cabin
+        self.context = context
+        self.shared = shared
         self.known = known
         self.tries = Tries()
         self.attempts = 0
@@ -177,14 +177,14 @@ class Flight:
 
     # ------------------------------------------------------------------ the whole
 
-    async def run(self) -> Landing:
+    async def run(self) -> TaskResult:
         """Fly to the end. Never raises anything but what ends the process."""
         try:
             return await self._fly()
         except LLMNBError as error:
             return self._failed(error)
         except _Found as found:
-            return Landing(found=found.kept, store=self.voyage.store)
+            return TaskResult(found=found.kept, store=self.context.store)
         except asyncio.CancelledError:
             return self._failed(self._out_of_time()) if self._is_late else self.stopped()
         except Exception as error:  # a fault of ours: the row still gets its outcome
@@ -194,38 +194,38 @@ class Flight:
             if self._deadline is not None:
                 self._deadline.cancel()
 
-    async def _fly(self) -> Landing:
+    async def _fly(self) -> TaskResult:
         """Ask one target after the other until one gives a good answer."""
         while True:
-            landing: Landing | None = None
+            result: TaskResult | None = None
             try:
-                landing = await self._keep(self.known or await self._ask())
-                error = landing.error
+                result = await self._keep(self.known or await self._ask())
+                error = result.error
             except LLMNBError as failure:
                 error = failure
             if error is None or not self._has_another(error):
-                if landing is None:
+                if result is None:
                     raise error  # type: ignore[misc]  # there is an error where nothing landed
-                return landing
-            if landing is not None:  # otherwise it is there already
+                return result
+            if result is not None:  # otherwise it is there already
                 self.history.append(error.message)
             self.known = None
             self._answering = False
-            self.voyage.counters.tracker.num_fallbacks += 1
+            self.context.counters.tracker.num_fallbacks += 1
 
     def _has_another(self, error: LLMNBError) -> bool:
         """Strike the present target off; whether there is another to ask."""
         if self.call in self._left:
             self._left.remove(self.call)
-        if isinstance(error, _FINAL) or not self._left or self.voyage.end is not None:
+        if isinstance(error, _FINAL) or not self._left or self.context.end is not None:
             return False
-        return any(self.voyage.why_dead(one.target.pool) is None for one in self._left)
+        return any(self.context.why_disabled(one.target.pool) is None for one in self._left)
 
-    def stopped(self) -> Landing:
+    def stopped(self) -> TaskResult:
         """Land because the task was cancelled."""
-        dead = self.voyage.why_dead(self.call.target.pool)
-        if dead is not None and not self.is_sending:
-            return self._failed(self._given_up(dead))
+        disabled = self.context.why_disabled(self.call.target.pool)
+        if disabled is not None and not self.is_sending:
+            return self._failed(self._given_up(disabled))
         return self._failed(
             Stopped(
                 "Stopped while its request was on its way; it may have been billed. "
@@ -254,30 +254,30 @@ class Flight:
                 self.call = chosen
                 self._begin_anew()
             try:
-                if self.voyage.prepare is not None:
-                    await self.voyage.ready()
-                budget = self.voyage.budget
+                if self.context.prepare is not None:
+                    await self.context.ready()
+                budget = self.context.budget
                 asking = self._admitted_and_sent if budget is None else self._within_budget
                 outcome, ticket, gate = await asking(self.call, is_first)
-            except Held:
+            except Blocked:
                 continue
             except _AskedElsewhere:
                 await self._wait_for_another()
                 is_first = True
                 continue
             if isinstance(outcome, Answered):
-                self.voyage.resends.on_success()
+                self.context.resends.on_success()
                 return outcome
             if isinstance(outcome, BadReply):
                 await self._keeper().keep_unread(self.call, outcome)
             self._count(outcome)
-            telling.troubled(self.row, self.attempts, outcome)
+            request_log.log_failure(self.row, self.attempts, outcome)
             self.history.append(outcome.message)
             self.last = outcome
             self._may_be_billed = self._may_be_billed or outcome.details.maybe_billed
             await self._wait_after(outcome, ticket, gate)
             is_first = True
-            self.voyage.counters.tracker.num_retried += 1
+            self.context.counters.tracker.num_retried += 1
 
     def _begin_anew(self) -> None:
         """Forget what another target did; a lost reply may cost the row one re-send in all."""
@@ -289,13 +289,13 @@ class Flight:
         if len(left) == 1:
             return left[0]
         has_begun = bool(self.tries.failures or self.tries.refusals) and self.call in left
-        if has_begun and not self.voyage.gate_of(self.call).health.breaker.is_open:
+        if has_begun and not self.context.gate_of(self.call).health.breaker.is_open:
             return self.call
-        alive = [one for one in left if self.voyage.why_dead(one.target.pool) is None]
+        alive = [one for one in left if self.context.why_disabled(one.target.pool) is None]
         fitting = [one for one in alive if one.target.fits(one)] or alive
         if not fitting:
             return left[0]
-        waits = [(self.voyage.gate_of(one).held_seconds(), one) for one in fitting]
+        waits = [(self.context.gate_of(one).blocked_seconds(), one) for one in fitting]
         for seconds, one in waits:
             if seconds <= PATIENCE_SECONDS:
                 return one
@@ -305,7 +305,7 @@ class Flight:
         self, call: Call, is_first: bool
     ) -> tuple[Answered | LLMNBError, Ticket, Gate]:
         """Send one request, reserved in dollars, tokens and places, settled in every case."""
-        voyage, budget = self.voyage, self.voyage.budget
+        context, budget = self.context, self.context.budget
         assert budget is not None
         most = call.target.highest_price(call)
         if most is None:
@@ -313,7 +313,7 @@ class Flight:
         try:
             await budget.reserve(most)
         except BudgetExceeded as error:
-            voyage.kill("", error)
+            context.disable("", error)
             raise
         spent = 0.0
         try:
@@ -329,11 +329,11 @@ class Flight:
     async def _admitted_and_sent(
         self, call: Call, is_first: bool
     ) -> tuple[Answered | LLMNBError, Ticket, Gate]:
-        gate = self.voyage.gate_of(call)
+        gate = self.context.gate_of(call)
         ticket = await self._admitted(gate, call.target.charge(call), is_first)
-        claims = self.voyage.claims
-        if self.cabin.is_aside:
-            if not self.cabin.come_back():
+        claims = self.context.claims
+        if self.shared.is_aside:
+            if not self.shared.come_back():
                 gate.release(ticket, used=0.0, was_sent=False)
                 raise _AskedElsewhere
             self._seen = NEVER  # another run may have asked it
@@ -343,38 +343,38 @@ class Flight:
 
     async def _admitted(self, gate: Gate, reserved: float, is_first: bool) -> Ticket:
         """Wait for a turn; not while paused, never once the target is dead."""
-        voyage, call, pool = self.voyage, self.call, self.call.target.pool
+        context, call, pool = self.context, self.call, self.call.target.pool
         while True:
-            self._raise_if_dead(call)
+            self._raise_if_disabled(call)
             left = gate.account.admission.paused_until - gate.clock()
-            if left > voyage.policy.longest_hint:  # another run waits for it, we would not
-                voyage.kill(pool, _asked_for_a_long_wait(self.call.target, left))
+            if left > context.policy.longest_hint:  # another run waits for it, we would not
+                context.disable(pool, _asked_for_a_long_wait(self.call.target, left))
                 continue
-            if not voyage.resumed.is_set():
+            if not context.resumed.is_set():
                 self.stand_aside()
-                await voyage.resumed.wait()
+                await context.resumed.wait()
             ticket = await gate.admit(
                 reserved,
-                run=voyage.run,
+                run=context.run,
                 is_first=is_first,
                 is_movable=len(self._left) > 1,
                 row=self.key,
                 failures=self.tries.failures,
                 on_wait=self._wait_on,
             )
-            may_go = voyage.resumed.is_set() and voyage.why_dead(pool) is None
+            may_go = context.resumed.is_set() and context.why_disabled(pool) is None
             if may_go and not self._is_wanted_back():
                 return ticket
             gate.release(ticket, used=0.0, was_sent=False)
             if may_go:
-                raise Held("A target that comes before this one answers again.")
+                raise Blocked("A target that comes before this one answers again.")
 
     # ---------------------------------------------------------- beside other processes
 
     def give_up_claim(self) -> None:
         """Let other processes ask the row."""
-        if self.voyage.claims is not None and not self.cabin.is_aside:
-            self.voyage.claims.release(self.key)
+        if self.context.claims is not None and not self.shared.is_aside:
+            self.context.claims.release(self.key)
 
     @property
     def is_waiting(self) -> bool:
@@ -383,14 +383,14 @@ class Flight:
 
     def make_way(self) -> None:
         """Stand aside where a rate that its run alone is held to makes it wait for its turn."""
-        lane = self.voyage.gate_of(self.call).lanes.get(self.voyage.run)
+        lane = self.context.gate_of(self.call).lanes.get(self.context.run)
         if lane is not None and self.is_waiting and lane.is_slowed:
             self.stand_aside()
 
     def stand_aside(self) -> None:
         """Let other processes and other runs ask the row while this one is paused."""
         self.give_up_claim()
-        self.cabin.stand_aside(Landing(error=Stopped(NOT_ASKED)))
+        self.shared.stand_aside(TaskResult(error=Stopped(NOT_ASKED)))
 
     async def _look_before_sending(self, gate: Gate, ticket: Ticket, claims: Claims) -> None:
         """Return if the row is still to be asked, and claimed; else give its place back.
@@ -403,9 +403,9 @@ class Flight:
             if not claims.take(self.key) and not self._waits_no_more:
                 raise _AskedElsewhere
             await self._look_again(claims)
-            self._raise_if_dead(self.call)
-            if not self.voyage.resumed.is_set() or self.cabin.is_aside:
-                raise Held("The run was paused.")
+            self._raise_if_disabled(self.call)
+            if not self.context.resumed.is_set() or self.shared.is_aside:
+                raise Blocked("The run was paused.")
         except BaseException:
             gate.release(ticket, used=0.0, was_sent=False)
             raise
@@ -416,10 +416,10 @@ class Flight:
         Raises:
             _Found: If it is.
         """
-        claims, waiting, since = self.voyage.claims, self.voyage.waiting_rows, Clock.monotonic()
+        claims, waiting, since = self.context.claims, self.context.waiting_rows, Clock.monotonic()
         if self._waited_since is None:
             self._waited_since = since
-        asker: Asker = "run" if self.cabin.is_asked_by_another else "process"
+        asker: Asker = "run" if self.shared.is_asked_by_another else "process"
         waiting[asker] += 1
         try:
             while True:
@@ -443,9 +443,9 @@ class Flight:
 
     def _asker(self) -> Asker | None:
         """Return who else asks the row at present."""
-        if self.cabin.is_asked_by_another:
+        if self.shared.is_asked_by_another:
             return "run"
-        claims = self.voyage.claims
+        claims = self.context.claims
         return "process" if claims is not None and claims.is_taken_elsewhere(self.key) else None
 
     async def _look_again(self, claims: Claims) -> None:
@@ -457,14 +457,14 @@ class Flight:
         self._seen = claims.look()
         found = await self._look_up(self._left)
         fitting = {key: entry for key, entry in found.items() if entry.raw != self._misfit}
-        kept = Keeper.choose(self._left, fitting, self.voyage.good_finish)
+        kept = stored_answer(self._left, fitting, self.context.good_finish)
         if kept is not None:
             raise _Found(kept)
 
     async def _look_up(self, calls: Sequence[Call]) -> dict[str, Entry]:
         keys = [call.key for call in calls]
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(None, self.voyage.store.lookup, keys)
+        return await loop.run_in_executor(None, self.context.store.lookup, keys)
 
     def _is_wanted_back(self) -> bool:
         """Whether a target that comes before this one in the list is there again by now.
@@ -477,13 +477,13 @@ class Flight:
             return False
         chosen = self._chosen()
         is_before = left.index(chosen) < left.index(self.call)
-        return is_before and self.voyage.gate_of(chosen).held_seconds() <= 0
+        return is_before and self.context.gate_of(chosen).blocked_seconds() <= 0
 
     def _wait_on(self, future: asyncio.Future[Ticket]) -> None:
         self._waits_on = future
 
-    def _raise_if_dead(self, call: Call) -> None:
-        error = self.voyage.why_dead(call.target.pool)
+    def _raise_if_disabled(self, call: Call) -> None:
+        error = self.context.why_disabled(call.target.pool)
         if error is not None:
             raise self._given_up(error)
 
@@ -491,7 +491,7 @@ class Flight:
         """Return the row's error where its target is disabled: its own, if it has been sent."""
         if self.last is None or not isinstance(why, Unsent):
             return copied(why)
-        has_answered = self.voyage.gate_of(self.call).health.has_answered
+        has_answered = self.context.gate_of(self.call).health.has_answered
         if isinstance(self.last, Unsent) and not has_answered:
             return copied(why)  # it says more of the same
         twin = copied(self.last)
@@ -501,11 +501,11 @@ class Flight:
     # -------------------------------------------------------------------- sending
 
     async def _send(self, gate: Gate, ticket: Ticket) -> Answered | LLMNBError:
-        voyage = self.voyage
-        self._depart()
-        attempt = Attempt(self.call, gate, ticket, voyage.backlog, on_delta=self._on_delta())
-        if voyage.hedger is None and voyage.time_limit is None:
-            return await attempt.fly()
+        context = self.context
+        self._count_request()
+        attempt = Attempt(self.call, gate, ticket, context.backlog, on_delta=self._on_delta())
+        if context.hedger is None and context.time_limit is None:
+            return await attempt.send()
         # An attempt that races is a task of its own: others are let in before this one hears of it.
         attempt.on_error = functools.partial(self._give_up_target, attempt)
         sent_at = gate.clock()
@@ -518,17 +518,17 @@ class Flight:
         result = await race.result()
         if isinstance(result, Answered):
             self.call = result.call
-            if voyage.hedger is not None:
-                voyage.hedger.on_first_token(race.first_token_at(gate.clock()) - sent_at)
+            if context.hedger is not None:
+                context.hedger.on_first_token(race.first_token_at(gate.clock()) - sent_at)
         return result
 
-    def _depart(self) -> None:
+    def _count_request(self) -> None:
         """Count a request that is about to be sent."""
-        voyage = self.voyage
+        context = self.context
         self.attempts += 1
-        if telling.requests_log.level != telling.SILENT:
-            telling.starting(self.row, self.attempts)
-        counters, tracker = voyage.counters, voyage.counters.tracker
+        if request_log.requests_log.level != request_log.SILENT:
+            request_log.log_start(self.row, self.attempts)
+        counters, tracker = context.counters, context.counters.tracker
         tracker.num_requests += 1
         counters.stats.on_request()
         self.is_sending = True
@@ -536,40 +536,40 @@ class Flight:
             self.started = Clock.monotonic()
             tracker.num_tasks_started += 1
             tracker.num_tasks_in_progress += 1
-            if voyage.time_limit is not None:
+            if context.time_limit is not None:
                 self._deadline = asyncio.get_running_loop().call_later(
-                    voyage.time_limit, self._expire, asyncio.current_task()
+                    context.time_limit, self._expire, asyncio.current_task()
                 )
 
-    def _expire(self, task: asyncio.Task[Landing] | None) -> None:
+    def _expire(self, task: asyncio.Task[TaskResult] | None) -> None:
         if not self._answering and task is not None:
             self._is_late = True
             task.cancel()
 
     def _on_delta(self) -> _Forward | None:
-        if not self.voyage.streams:
+        if not self.context.streams:
             return None
-        return _Forward(self.row, self.voyage, self.attempts)
+        return _Forward(self.row, self.context, self.attempts)
 
     def _due(self, gate: Gate, sent_at: float) -> float | None:
         """Return the seconds until redundant requests should go; None for never."""
-        hedger, now = self.voyage.hedger, gate.clock()
+        hedger, now = self.context.hedger, gate.clock()
         moments = []
         if (half := self._half_time()) is not None and not self._asked_all:
             moments.append(half)
         if hedger is not None and not self._has_hedge:
-            delay = hedger.delay(now, gate.is_throttled(self.voyage.run), now - sent_at)
+            delay = hedger.delay(now, gate.is_throttled(self.context.run), now - sent_at)
             if delay is not None:
                 moments.append(sent_at + delay)
         return max(0.0, min(moments) - now) if moments else None
 
     def _half_time(self) -> float | None:
-        limit = self.voyage.time_limit
+        limit = self.context.time_limit
         return None if limit is None or self.started is None else self.started + limit / 2
 
     def _rivals(self, gate: Gate) -> list[Attempt]:
         """Return redundant requests: one to hedge, or at half time one to every further model."""
-        voyage, hedger, deltas = self.voyage, self.voyage.hedger, self._on_delta
+        context, hedger, deltas = self.context, self.context.hedger, self._on_delta
         others = [one for one in self._left if one is not self.call] or [self.call]
         half = self._half_time()
         if half is not None and gate.clock() >= half and not self._asked_all:
@@ -583,15 +583,15 @@ class Flight:
             Rival(
                 call,
                 other,
-                voyage.run,
-                voyage.backlog,
-                check=functools.partial(self._raise_if_dead, call),
+                context.run,
+                context.backlog,
+                check=functools.partial(self._raise_if_disabled, call),
                 on_sent=self._hedge,
                 on_delta=deltas(),
             )
             for call in others
-            if voyage.why_dead(call.target.pool) is None
-            and not (other := voyage.gate_of(call)).is_throttled(voyage.run)
+            if context.why_disabled(call.target.pool) is None
+            and not (other := context.gate_of(call)).is_throttled(context.run)
         ]
         for rival in rivals:
             rival.on_error = functools.partial(self._give_up_target, rival)
@@ -599,26 +599,28 @@ class Flight:
 
     def _hedge(self) -> None:
         """Count a redundant request that is about to be sent."""
-        self._depart()
+        self._count_request()
         self.hedged = True
-        self.voyage.counters.tracker.num_hedged += 1
-        if self.voyage.hedger is not None:
-            self.voyage.hedger.on_hedged()
+        self.context.counters.tracker.num_hedged += 1
+        if self.context.hedger is not None:
+            self.context.hedger.on_hedged()
 
     def _dropped(self, attempt: Attempt) -> None:
         """Account for a request that was cancelled because another one came first."""
         target = attempt.call.target
         most = target.highest_price(attempt.call)
-        if paying.listeners:
-            paying.tell(
-                paying.Paid(provider=target.provider, model=target.model, usd=most, is_bound=True)
+        if cost_events.listeners:
+            cost_events.publish(
+                cost_events.Paid(
+                    provider=target.provider, model=target.model, usd=most, is_bound=True
+                )
             )
         if most is None:
-            self.voyage.counters.tracker.num_unpriced += 1
+            self.context.counters.tracker.num_unpriced += 1
         else:
-            self.voyage.counters.tracker.hedge_usd += most
-            if self.voyage.budget is not None:
-                self.voyage.budget.settle(reserved=0.0, spent=most)
+            self.context.counters.tracker.hedge_usd += most
+            if self.context.budget is not None:
+                self.context.budget.settle(reserved=0.0, spent=most)
 
     # -------------------------------------------------------------------- waiting
 
@@ -626,30 +628,30 @@ class Flight:
         """Send nothing more where a refusal means that all others would hear the same."""
         pool = attempt.call.target.pool
         if isinstance(error, AccountError):
-            self.voyage.kill(pool, error)
+            self.context.disable(pool, error)
         elif self._is_too_long(error):
-            self.voyage.kill(pool, self._final(error, attempt.gate, is_parked=False))
+            self.context.disable(pool, self._final(error, attempt.gate, is_parked=False))
 
     def _is_too_long(self, error: LLMNBError) -> bool:
         """Whether an error names a longer wait than the run has patience for."""
         hint = error.details.retry_after
         is_wait = isinstance(error, (FlowControl, *_OUTAGE))
-        return is_wait and hint is not None and hint > self.voyage.policy.longest_hint
+        return is_wait and hint is not None and hint > self.context.policy.longest_hint
 
     async def _wait_after(self, error: LLMNBError, ticket: Ticket, gate: Gate) -> None:
         """Sleep until the next attempt, or raise the error that ends the asking."""
-        voyage, pool, policy = self.voyage, self.call.target.pool, self.voyage.policy
+        context, pool, policy = self.context, self.call.target.pool, self.context.policy
         self.is_sending = False
         self.give_up_claim()
         if isinstance(error, AccountError):
-            voyage.kill(pool, error)
+            context.disable(pool, error)
             raise error
-        if voyage.is_stopped:
+        if context.is_stopped:
             raise _not_again(error)
         failing_seconds = gate.seconds_without_success
         is_outage = isinstance(error, _OUTAGE)
         if isinstance(error, Unsent) and not gate.health.has_answered:
-            voyage.watch(self.call.target, gate)
+            context.watch(self.call.target, gate)
         if ticket.is_probe and is_outage and len(self._left) > 1:
             raise error
         wait = next_wait(
@@ -657,17 +659,17 @@ class Flight:
             self.tries,
             policy,
             since_success=failing_seconds,
-            can_resend=voyage.resends.has_token,
+            can_resend=context.resends.has_token,
             event=gate.health.congestion_events,
         )
         is_parked = is_outage and gate.health.breaker.is_open and failing_seconds > policy.max_wait
         if wait is None or is_parked:
             final = self._final(error, gate, is_parked=is_parked)
             if is_parked or isinstance(error, FlowControl) or self._is_too_long(error):
-                voyage.kill(pool, final)  # nobody else need ask to hear the same
+                context.disable(pool, final)  # nobody else need ask to hear the same
             raise final
         if isinstance(error, MaybeBilled):
-            voyage.resends.take()
+            context.resends.take()
         if isinstance(error, FlowControl):
             hint = error.details.retry_after if policy.cooldown is None else wait
             gate.pause(gate.shortened(wait, hint))
@@ -676,7 +678,7 @@ class Flight:
 
     def _final(self, error: LLMNBError, gate: Gate, *, is_parked: bool) -> LLMNBError:
         """Say why nothing more is tried, where the error itself cannot know."""
-        policy, hint, text = self.voyage.policy, error.details.retry_after, error.message
+        policy, hint, text = self.context.policy, error.details.retry_after, error.message
         if hint is not None and hint > policy.longest_hint:
             text += f"\n{_come_back(hint)}"
         elif isinstance(error, FlowControl) or is_parked:
@@ -718,42 +720,42 @@ class Flight:
             timer.cancel()
 
     def _count(self, error: LLMNBError) -> None:
-        counts = self.voyage.counters.tracker
+        counts = self.context.counters.tracker
         if isinstance(error, FlowControl):
             counts.num_rate_limit_errors += 1
             counts.time_of_last_rate_limit_error = Clock.wall()
-            self.voyage.counters.stats.on_refusal()
+            self.context.counters.stats.on_refusal()
         elif error.details.status is not None:
             counts.num_api_errors += 1
         else:
             counts.num_other_errors += 1
 
-    # -------------------------------------------------------------------- landing
+    # -------------------------------------------------------------------- result
 
     def _keeper(self) -> Keeper:
-        return Keeper(self.voyage, self.started, self.attempts, hedged=self.hedged)
+        return Keeper(self.context, self.started, self.attempts, hedged=self.hedged)
 
-    async def _keep(self, answered: Answered) -> Landing:
+    async def _keep(self, answered: Answered) -> TaskResult:
         """Save the answer before it is shown; mend one that does not fit its schema, once."""
         self._answering = True
         keeper = self._keeper()
-        landing = await keeper.keep(answered, is_known=answered is self.known)
+        result = await keeper.keep(answered, is_known=answered is self.known)
         call = answered.call
-        if landing.error is None and landing.reply is not None and call.check is not None:
+        if result.error is None and result.reply is not None and call.check is not None:
             try:
-                landing.value = await value_of(call, landing.reply)
+                result.value = await value_of(call, result.reply)
             except SchemaMismatch as error:
-                landing = await self._mended(landing, call, error)
-        if landing.error is not None:
-            self._describe(landing.error)
-        return landing
+                result = await self._mended(result, call, error)
+        if result.error is not None:
+            self._describe(result.error)
+        return result
 
-    async def _mended(self, landing: Landing, call: Call, error: SchemaMismatch) -> Landing:
+    async def _mended(self, result: TaskResult, call: Call, error: SchemaMismatch) -> TaskResult:
         """Ask once for a mended answer; a second misfit is the row's error."""
-        if call.repair is None or landing.reply is None or call.check is None:
-            landing.error = error
-            return landing
-        mending = call.repair(landing.reply, error)
+        if call.repair is None or result.reply is None or call.check is None:
+            result.error = error
+            return result
+        mending = call.repair(result.reply, error)
         known = await self._stored(mending)
         if known is not None and not await _fits(call, known):
             # An earlier run ended with this misfit: the row is asked again, from its beginning
@@ -764,15 +766,15 @@ class Flight:
         self.call = mending
         self._left = [self.call]
         self._answering = False
-        self.voyage.counters.tracker.num_repaired += 1
+        self.context.counters.tracker.num_repaired += 1
         if known is None:
             try:
                 answered = await self._ask()
             except _Found as found:
                 known = Answered.before(*found.kept[:3])
         again = await self._keeper().keep(known or answered, is_known=known is not None)
-        again.usd = _sum(landing.usd, again.usd)
-        again.seconds = landing.seconds if known is not None else again.seconds
+        again.usd = _sum(result.usd, again.usd)
+        again.seconds = result.seconds if known is not None else again.seconds
         self._answering = True
         if again.error is None and again.reply is not None:
             try:
@@ -781,7 +783,7 @@ class Flight:
                 again.error = second
         return again
 
-    async def _asked_anew(self, call: Call) -> Landing:
+    async def _asked_anew(self, call: Call) -> TaskResult:
         self.known = None
         self.call = call
         self._left = [call]
@@ -790,15 +792,15 @@ class Flight:
 
     async def _stored(self, call: Call) -> Answered | None:
         """Return a mended answer that was bought in an earlier run."""
-        if not self.voyage.use_cache:
+        if not self.context.use_cache:
             return None
-        kept = Keeper.choose([call], await self._look_up([call]), self.voyage.good_finish)
+        kept = stored_answer([call], await self._look_up([call]), self.context.good_finish)
         return None if kept is None else Answered.before(*kept[:3])
 
-    def _failed(self, error: LLMNBError) -> Landing:
+    def _failed(self, error: LLMNBError) -> TaskResult:
         self._describe(error)
         target = self.call.target
-        return Landing(
+        return TaskResult(
             error=error,
             model=target.model,
             provider=target.provider,
@@ -822,7 +824,7 @@ class Flight:
         )
 
     def _out_of_time(self) -> LLMNBError:
-        limit = self.voyage.time_limit or 0.0
+        limit = self.context.time_limit or 0.0
         return TimedOut(
             f"No answer within the time limit of {durations.given(limit)} "
             f"({self.attempts} requests sent). It may have been billed. Run again to ask it anew, "
@@ -833,18 +835,18 @@ class Flight:
 class _Forward:
     """Hands the pieces of one row's answer on to whoever watches."""
 
-    __slots__ = ("_attempt", "_row", "_voyage")
+    __slots__ = ("_attempt", "_context", "_row")
 
-    def __init__(self, row: int, voyage: Voyage, attempt: int) -> None:
+    def __init__(self, row: int, context: RunContext, attempt: int) -> None:
         self._row = row
-        self._voyage = voyage
+        self._context = context
         self._attempt = attempt
 
     def __call__(self, delta: Delta) -> None:
-        if self._voyage.on_delta is not None:
+        if self._context.on_delta is not None:
             if self._attempt != delta.attempt:
                 delta = dataclasses.replace(delta, attempt=self._attempt)
-            self._voyage.on_delta(self._row, delta)
+            self._context.on_delta(self._row, delta)
 
 
 def _spent(outcome: Answered | LLMNBError, most: float) -> float:

@@ -39,7 +39,7 @@ listeners: list[Listener] = []
 """Called on the loop thread with everything that is paid for; empty: nothing is told."""
 
 
-def tell(paid: Paid) -> None:
+def publish(paid: Paid) -> None:
     """Tell every listener; one that fails is named in the log, and the answer stays."""
     for listener in tuple(listeners):
         try:
