@@ -1,7 +1,6 @@
 """Rules about when a fault strikes that only this project's tests ask for.
 
-They are values, as those of `llmnb.testing.fault_rules` are, so that they can travel to a
-spawned provider.
+They are values, as those of `llmnb.testing.faults` are, so that they can travel to another process.
 """
 
 from __future__ import annotations
