@@ -57,7 +57,6 @@ STAYS: Mapping[str, str] = {
     "llmnb.adapters.http.trial.known": "what the library is like",
     "llmnb.adapters.egress._is_real_forbidden": "set by the fixture itself",
     "llmnb.adapters.tokens._encodings": "tables, by name",
-    "llmnb.adapters.vllm_stepping._steppers": "by engine, weakly",
     "llmnb.adapters.weights._bar": "set for a block",
     "llmnb.bridge._aside": "a thread",
     "llmnb.bridge._lock": "a lock",
