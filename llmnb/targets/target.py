@@ -29,7 +29,7 @@ from llmnb.records import (
     secret,
     secret_url,
 )
-from llmnb.store.keys import RenamedKey, answer_key
+from llmnb.store.entry import RenamedKey, answer_key
 from llmnb.wire import canonical, classify
 from llmnb.wire import limits as limit_headers
 from llmnb.wire.catalog import Provider, models_url, streamed

@@ -30,8 +30,8 @@ ALLOWED = {
     "desk": "frames llmnb notebook tests/notebook tests/wire",
     "ending": "batches notebook",
     "few": (
-        "adapters frames notebook tests/browser tests/decide tests/embeddings tests/engine "
-        "tests/frames tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
+        "adapters frames tests/browser tests/decide tests/embeddings tests/engine tests/frames "
+        "tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
     ),
     "flight": (
         "decide docs engine frames llmnb testing tests/adapters tests/decide tests/engine "
@@ -55,9 +55,9 @@ ALLOWED = {
     ),
     "hear": "frames llmnb targets tests/cost tests/kernel tests/support",
     "held": (
-        "adapters frames notebook store tests/adapters tests/decide tests/engine "
-        "tests/generation tests/kernel tests/models tests/notebook tests/rate_limiter "
-        "tests/store tests/support tests/testing tests/wire"
+        "adapters frames store tests/adapters tests/decide tests/engine tests/generation "
+        "tests/kernel tests/models tests/notebook tests/rate_limiter tests/store tests/support "
+        "tests/testing tests/wire"
     ),
     "house": "tests/house tests/wire",
     "keeping": "frames tests/embeddings",
@@ -72,43 +72,42 @@ ALLOWED = {
     ),
     "owned": "adapters",
     "pieces": (
-        "adapters chat display embeddings frames notebook schemas store tests/adapters "
-        "tests/display tests/embeddings tests/engine tests/faults tests/generation tests/models "
+        "adapters chat display embeddings frames notebook schemas tests/adapters "
+        "tests/embeddings tests/engine tests/faults tests/generation tests/models "
         "tests/notebook tests/protocol tests/support tests/testing tests/tools tests/wire wire"
     ),
     "place": (
         "adapters batches chat cli display embeddings engine frames generation llmnb notebook "
-        "schemas store targets tests/adapters tests/batches tests/cli tests/decide "
-        "tests/display tests/embeddings tests/engine tests/faults tests/frames tests/generation "
-        "tests/house tests/models tests/notebook tests/rate_limiter tests/schemas tests/store "
-        "tests/support tests/wire wire"
+        "schemas targets tests/adapters tests/cli tests/decide tests/display tests/embeddings "
+        "tests/engine tests/faults tests/frames tests/generation tests/house tests/models "
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support tests/wire "
+        "wire"
     ),
-    "rail": "notebook tests/notebook",
+    "rail": "tests/notebook",
     "say": (
         "adapters frames generation llmnb notebook tests tests/adapters tests/cli "
         "tests/embeddings tests/notebook tests/protocol tests/store tests/testing tests/wire"
     ),
     "shelf": "notebook tests/frames tests/notebook",
     "speak": "tests/wire",
-    "strip": "notebook tests/browser tests/marimo tests/notebook",
-    "tally": "notebook",
+    "strip": "tests/notebook",
     "telling": "frames",
     "terms": "frames",
     "told": (
-        "batches chat engine frames generation llmnb models notebook targets tests "
-        "tests/adapters tests/batches tests/benchmarks tests/browser tests/cli tests/decide "
-        "tests/display tests/embeddings tests/engine tests/frames tests/generation tests/kernel "
-        "tests/models tests/notebook tests/protocol tests/rate_limiter tests/schemas "
-        "tests/store tests/support tests/testing tests/tools tests/wire"
+        "batches chat engine frames generation llmnb models targets tests tests/adapters "
+        "tests/batches tests/benchmarks tests/browser tests/cli tests/decide tests/display "
+        "tests/embeddings tests/engine tests/frames tests/generation tests/kernel tests/models "
+        "tests/notebook tests/protocol tests/rate_limiter tests/schemas tests/store "
+        "tests/support tests/testing tests/tools tests/wire"
     ),
     "voyage": "docs tests/wire",
     "walk": "batches",
     "wall": "engine tests/engine",
     "way": (
-        "adapters batches embeddings engine frames notebook tests/adapters tests/batches "
-        "tests/browser tests/display tests/engine tests/faults tests/frames tests/generation "
-        "tests/models tests/notebook tests/rate_limiter tests/schemas tests/store tests/support "
-        "tests/tools tests/wire"
+        "adapters batches embeddings engine frames tests/adapters tests/batches tests/browser "
+        "tests/display tests/engine tests/faults tests/frames tests/generation tests/models "
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support tests/tools "
+        "tests/wire"
     ),
     "wishes": "frames tests/frames",
     "words": (
