@@ -37,7 +37,7 @@ ALLOWED = {
         "adapters decide docs engine frames llmnb testing tests/adapters tests/decide "
         "tests/engine tests/frames tests/kernel tests/support tests/testing wire"
     ),
-    "foreign": "engine tests/decide tests/house tests/notebook tests/wire",
+    "foreign": "tests/decide tests/house tests/notebook tests/wire",
     "forms": "decide notebook tests/models",
     "found": (
         "adapters batches cli decide display embeddings engine frames generation llmnb notebook "
@@ -72,9 +72,9 @@ ALLOWED = {
     ),
     "owned": "adapters",
     "pieces": (
-        "adapters display embeddings frames notebook schemas tests/adapters tests/embeddings "
-        "tests/engine tests/faults tests/generation tests/models tests/notebook tests/protocol "
-        "tests/support tests/testing tests/tools tests/wire wire"
+        "adapters display frames notebook schemas tests/adapters tests/embeddings tests/engine "
+        "tests/faults tests/generation tests/models tests/notebook tests/protocol tests/support "
+        "tests/testing tests/tools tests/wire wire"
     ),
     "place": (
         "adapters batches cli display embeddings engine frames generation llmnb notebook "
