@@ -15,7 +15,7 @@ from llmnb.batches.run import CARD, LONGEST, BatchRun
 from llmnb.display import moments
 from llmnb.display.aligned import columns
 from llmnb.display.escape import visible
-from llmnb.display.html_pieces import box, cell, line, table
+from llmnb.display.html_fragments import box, cell, line, table
 from llmnb.display.palette import FAINT
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked

@@ -16,7 +16,7 @@ from llmnb.batches.poller import BatchPoller
 from llmnb.batches.records import BatchRow, Failed, Record, error_of
 from llmnb.display import moments
 from llmnb.display.escape import html_text
-from llmnb.display.html_pieces import bar, box, cell, line, strong, table
+from llmnb.display.html_fragments import bar, box, cell, line, strong, table
 from llmnb.display.palette import FAINT, RULE
 from llmnb.display.texts import cut
 from llmnb.engine.counters import Counters
