@@ -14,6 +14,7 @@ from llmnb.decide.retry import LONGEST_SERVER_WAIT, RetryPolicy
 from llmnb.engine.budget import budget_for
 from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.run import Run
+from llmnb.engine.source import InputSource
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked
 from llmnb.rate_limiter import GLOBAL_LIMITER
@@ -27,7 +28,7 @@ from llmnb.targets.target import HTTPTarget
 
 
 def start(
-    requests: Iterable[Any] | AsyncIterable[Any],
+    requests: Iterable[Any] | AsyncIterable[Any] | InputSource,
     asking: Asking,
     *,
     project_name: str | None = None,
