@@ -34,8 +34,8 @@ ALLOWED = {
         "tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
     ),
     "flight": (
-        "decide docs engine llmnb testing tests/adapters tests/decide tests/engine tests/frames "
-        "tests/kernel tests/support tests/testing wire"
+        "batches decide docs engine llmnb testing tests/adapters tests/decide tests/engine "
+        "tests/frames tests/kernel tests/support tests/testing wire"
     ),
     "foreign": "tests/decide tests/house tests/notebook tests/wire",
     "forms": "decide notebook tests/models",
@@ -48,9 +48,9 @@ ALLOWED = {
         "tests/wire wire"
     ),
     "given": (
-        "batches display embeddings engine frames generation llmnb notebook tests "
-        "tests/adapters tests/decide tests/embeddings tests/engine tests/generation tests/house "
-        "tests/models tests/notebook tests/rate_limiter tests/schemas tests/store tests/support "
+        "display embeddings engine frames generation llmnb notebook tests tests/adapters "
+        "tests/decide tests/embeddings tests/engine tests/generation tests/house tests/models "
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support "
         "tests/testing tests/wire"
     ),
     "hear": "frames llmnb tests/cost tests/kernel tests/support",
@@ -62,7 +62,7 @@ ALLOWED = {
     "house": "tests/house tests/wire",
     "keeping": "frames tests/embeddings",
     "one": (
-        "adapters batches cli decide display embeddings engine frames generation llmnb notebook "
+        "adapters cli decide display embeddings engine frames generation llmnb notebook "
         "rate_limiter schemas store testing tests tests/adapters tests/batches tests/browser "
         "tests/cli tests/cost tests/decide tests/display tests/embeddings tests/engine "
         "tests/faults tests/frames tests/generation tests/house tests/kernel tests/models "
@@ -75,11 +75,10 @@ ALLOWED = {
         "tests/testing tests/tools tests/wire wire"
     ),
     "place": (
-        "adapters batches cli display embeddings engine frames generation llmnb notebook "
-        "schemas tests/adapters tests/cli tests/decide tests/display tests/embeddings "
-        "tests/engine tests/faults tests/frames tests/generation tests/house tests/models "
-        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support tests/wire "
-        "wire"
+        "adapters cli display embeddings engine frames generation llmnb notebook schemas "
+        "tests/adapters tests/cli tests/decide tests/display tests/embeddings tests/engine "
+        "tests/faults tests/frames tests/generation tests/house tests/models tests/notebook "
+        "tests/rate_limiter tests/schemas tests/store tests/support tests/wire wire"
     ),
     "rail": "tests/notebook",
     "say": (
@@ -90,14 +89,13 @@ ALLOWED = {
     "speak": "tests/wire",
     "strip": "tests/notebook",
     "told": (
-        "batches engine frames generation llmnb tests tests/adapters tests/batches "
-        "tests/benchmarks tests/browser tests/cli tests/decide tests/display tests/embeddings "
-        "tests/engine tests/frames tests/generation tests/kernel tests/models tests/notebook "
-        "tests/protocol tests/rate_limiter tests/schemas tests/store tests/support "
-        "tests/testing tests/tools tests/wire"
+        "engine frames generation llmnb tests tests/adapters tests/batches tests/benchmarks "
+        "tests/browser tests/cli tests/decide tests/display tests/embeddings tests/engine "
+        "tests/frames tests/generation tests/kernel tests/models tests/notebook tests/protocol "
+        "tests/rate_limiter tests/schemas tests/store tests/support tests/testing tests/tools "
+        "tests/wire"
     ),
     "voyage": "docs tests/wire",
-    "walk": "batches",
     "wall": "engine tests/engine",
     "way": (
         "adapters batches embeddings engine tests/adapters tests/batches tests/browser "
