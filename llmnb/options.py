@@ -607,6 +607,20 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str) -> No
             raise TypeError(f"{where} has no keyword {name!r}{hint}")
 
 
+def refuse_with_batch(given: Mapping[str, Any]) -> None:
+    """Refuse what a batch cannot do, which takes up to a day.
+
+    Raises:
+        ConfigurationError: If there is such an option; nothing was sent.
+    """
+    for name in ("time_limit", "hedge_after", "iterate"):
+        if given.get(name) is not None:
+            raise ConfigurationError(
+                f"{name} does not go with mode='batch', which takes up to a day: leave one "
+                "of them out. Nothing was sent."
+            )
+
+
 # ------------------------------------------------------------------------------- params
 
 
