@@ -69,7 +69,7 @@ STAYS: Mapping[str, str] = {
     "llmnb.frames.dask_watching._runs": "by the question's own id",
     "llmnb.frames.dask_watching._wishes": "by the question's own id",
     "llmnb.frames.dask_worker._flights": "by the question's own id",
-    "llmnb.generation.logs._wanted": "set while runs are under way",
+    "llmnb.generation.parallel._levels": "set while runs are under way",
     "llmnb.targets.custom._serials": "by object, weakly",
     "llmnb.targets.endpoint._owners": "by object, weakly",
     "llmnb.notebook.cache_manager._open": "by object, weakly",
