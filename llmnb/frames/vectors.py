@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from llmnb import bridge, progress
-from llmnb.embeddings.choosing import chosen
+from llmnb.embeddings.factory import chosen
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel, warn_of_truncated
 from llmnb.embeddings.model import EmbeddingModel
 from llmnb.embeddings.order import Order
