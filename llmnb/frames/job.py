@@ -126,7 +126,8 @@ def _at_batch_price(found: Plan) -> Plan:
         found,
         usd_low=None if low is None else low * PRICE_FACTOR,
         usd_high=None if high is None else high * PRICE_FACTOR,
-        minutes=None,
+        max_requests_per_minute=None,
+        max_tokens_per_minute=None,
     )
 
 

@@ -81,7 +81,9 @@ class Preparer:
     def __init__(self, asking: Asking, *, needs_keys: bool = True) -> None:
         self._asking = asking
         self._needs_keys = needs_keys
-        self._models = asking.models
+        self.models = asking.models
+        """Who is asked, in the order of fallback."""
+
         self._extra = _extra(asking.cache_vars)
         self._chosen: tuple[_Asked, ...] = ()
         self._named: dict[tuple[Any, ...], tuple[_Asked, ...] | LLMNBError] = {}
@@ -104,9 +106,9 @@ class Preparer:
 
     def _default(self) -> tuple[_Asked, ...]:
         if not self._chosen:
-            if not self._models:
+            if not self.models:
                 raise ConfigurationError("The list of models is empty: name at least one.")
-            self._chosen = tuple(self._asked(model) for model in self._models)
+            self._chosen = tuple(self._asked(model) for model in self.models)
         return self._chosen
 
     def _asked(self, model: str | Endpoint | None) -> _Asked:
@@ -115,7 +117,7 @@ class Preparer:
             return self._at(model)
         # Among several models an address and a key are for those of their own provider.
         is_elsewhere = (
-            len(self._models) > 1
+            len(self.models) > 1
             and model is not None
             and "/" in model
             and model.partition("/")[0] != asking.api_provider
@@ -249,7 +251,7 @@ class Preparer:
                 return tuple(self._asked(endpoint) for endpoint in endpoints_of(model))
             names_other = bool(api_provider or (model and "/" in model and not asking.api_provider))
             same = not names_other or api_provider == asking.api_provider
-            default = self._models[0] if same else None
+            default = self.models[0] if same else None
             target = self._resolved(
                 model or (default.model if isinstance(default, Endpoint) else default),
                 api_provider or (None if names_other else asking.api_provider),

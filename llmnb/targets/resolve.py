@@ -26,9 +26,10 @@ from llmnb.errors import ConfigurationError, LLMNBError, MissingKey, UnknownMode
 from llmnb.records import secret, secret_url
 from llmnb.targets.endpoint import registered_model
 from llmnb.targets.target import HTTPTarget
-from llmnb.wire import azure
 from llmnb.wire.catalog import (
+    AZURE_VERSION_ENV,
     Provider,
+    azure_endpoint,
     endpoint,
     load_catalog,
     owner_of,
@@ -296,8 +297,8 @@ def endpoint_url(row: Provider, url: str | None, gen_type: str, model: str = "")
         )
     egress.check_characters(base)
     if row.name == "azure" and row.dialects[gen_type].startswith("openai."):
-        version = settings.environment(azure.VERSION_ENV)
-        return azure.endpoint(row, base, gen_type, model, version)
+        version = settings.environment(AZURE_VERSION_ENV)
+        return azure_endpoint(row, base, gen_type, model, version)
     return endpoint(row, base, gen_type, model)
 
 

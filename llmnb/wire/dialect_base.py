@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 from llmnb.errors import BadReply
 from llmnb.records import Quality, Reply
 from llmnb.wire import json_bytes
-from llmnb.wire.classify import error_inside, shown
+from llmnb.wire.classify import error_inside, problem_of, shown
 from llmnb.wire.event_stream import EventAssembler, is_stream, without_done
-from llmnb.wire.problem import problem_of
 
 
 class Dialect:

@@ -41,15 +41,15 @@ ALLOWED = {
     "forms": "decide notebook tests/models",
     "found": (
         "adapters batches chat cli decide display embeddings engine frames generation llmnb "
-        "notebook running schemas store targets tests tests/adapters tests/batches "
-        "tests/benchmarks tests/browser tests/cli tests/decide tests/display tests/embeddings "
-        "tests/engine tests/faults tests/frames tests/generation tests/house tests/kernel "
-        "tests/models tests/notebook tests/protocol tests/schemas tests/store tests/support "
-        "tests/testing tests/tools tests/wire wire"
+        "notebook schemas store targets tests tests/adapters tests/batches tests/benchmarks "
+        "tests/browser tests/cli tests/decide tests/display tests/embeddings tests/engine "
+        "tests/faults tests/frames tests/generation tests/house tests/kernel tests/models "
+        "tests/notebook tests/protocol tests/schemas tests/store tests/support tests/testing "
+        "tests/tools tests/wire wire"
     ),
     "given": (
         "adapters batches chat display embeddings engine frames generation llmnb models "
-        "notebook running tests tests/adapters tests/decide tests/embeddings tests/engine "
+        "notebook tests tests/adapters tests/decide tests/embeddings tests/engine "
         "tests/generation tests/house tests/models tests/notebook tests/rate_limiter "
         "tests/schemas tests/store tests/support tests/testing tests/wire"
     ),
