@@ -11,7 +11,6 @@ import polars as pl
 from llmnb.display.texts import mended
 from llmnb.frames.template import is_missing
 from llmnb.schemas import parts
-from llmnb.schemas.columns import kind_of
 from llmnb.wire.json_text import json_text
 
 VECTOR = pl.List(pl.Float32)
@@ -61,7 +60,7 @@ def type_of_schema(schema: Any, root: Mapping[str, Any]) -> pl.DataType:
         >>> type_of_schema({"type": "object"}, {})
         String
     """
-    kind = kind_of(schema, root)
+    kind = parts.kind_of(schema, root)
     faces = [one for one in parts.alternatives([schema], root) if _types(one) != ["null"]]
     if kind == "category":
         values = [value for face in faces for value in face.get("enum", [face.get("const")])]
@@ -71,7 +70,7 @@ def type_of_schema(schema: Any, root: Mapping[str, Any]) -> pl.DataType:
     if len(faces) != 1 or [one for one in _types(faces[0]) if one != "null"] != ["array"]:
         return pl.String()
     items = faces[0].get("items")
-    if not isinstance(items, Mapping) or kind_of(items, root) == "object":
+    if not isinstance(items, Mapping) or parts.kind_of(items, root) == "object":
         return pl.String()
     return pl.List(type_of_schema(items, root))
 
