@@ -245,7 +245,7 @@ def _gateway(headers: _Headers) -> Iterator[_Texts]:
         texts = stem.read(headers)
         if texts.limit is not None or texts.left is not None:
             limit, period = _first_quota(texts.limit, headers.get(f"{stem.begin}-policy"))
-            yield texts._replace(limit=limit, period=period)
+            yield _Texts("requests", limit, texts.left, texts.reset, period)
             return
 
 
