@@ -27,15 +27,15 @@ NAMES = {
 ALLOWED = {
     "agreement": "frames",
     "dead": "tests/adapters tests/decide tests/engine",
-    "desk": "frames llmnb notebook tests/notebook tests/wire",
+    "desk": "llmnb notebook tests/notebook tests/wire",
     "ending": "batches notebook",
     "few": (
-        "adapters frames tests/browser tests/decide tests/embeddings tests/engine tests/frames "
+        "adapters tests/browser tests/decide tests/embeddings tests/engine tests/frames "
         "tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
     ),
     "flight": (
-        "adapters decide docs engine frames llmnb testing tests/adapters tests/decide "
-        "tests/engine tests/frames tests/kernel tests/support tests/testing wire"
+        "adapters decide docs engine llmnb testing tests/adapters tests/decide tests/engine "
+        "tests/frames tests/kernel tests/support tests/testing wire"
     ),
     "foreign": "tests/decide tests/house tests/notebook tests/wire",
     "forms": "decide notebook tests/models",
@@ -91,8 +91,6 @@ ALLOWED = {
     "shelf": "notebook tests/frames tests/notebook",
     "speak": "tests/wire",
     "strip": "tests/notebook",
-    "telling": "frames",
-    "terms": "frames",
     "told": (
         "batches engine frames generation llmnb models tests tests/adapters tests/batches "
         "tests/benchmarks tests/browser tests/cli tests/decide tests/display tests/embeddings "
@@ -104,12 +102,11 @@ ALLOWED = {
     "walk": "batches",
     "wall": "engine tests/engine",
     "way": (
-        "adapters batches embeddings engine frames tests/adapters tests/batches tests/browser "
+        "adapters batches embeddings engine tests/adapters tests/batches tests/browser "
         "tests/display tests/engine tests/faults tests/frames tests/generation tests/models "
         "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support tests/tools "
         "tests/wire"
     ),
-    "wishes": "frames tests/frames",
     "words": (
         "adapters batches chat cli engine frames generation llmnb models notebook schemas store "
         "tests tests/adapters tests/batches tests/benchmarks tests/cli tests/engine "
