@@ -367,7 +367,7 @@ def test_an_interrupt_ends_the_compute(monkeypatch, scheduler):
         asked = table.llm.generate("{t}", model="openai/m", max_concurrent_requests=2)
         with dask.config.set(scheduler=scheduler), pytest.raises(KeyboardInterrupt):
             asked.compute()
-        until(lambda: not dask_worker._flights)
+        until(lambda: not dask_worker._runs)
         assert len(sim.ledger.received) < 100
         assert asked.partitions[0].compute().notna().all()
         assert max(counts(sim.ledger).values()) == 1

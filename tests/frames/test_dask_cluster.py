@@ -292,7 +292,7 @@ def test_a_killed_worker_costs_no_more_than_what_was_in_flight(client, server):
 def under_way():
     from llmnb.frames import dask_worker
 
-    return len(dask_worker._flights)
+    return len(dask_worker._runs)
 
 
 def until(is_met, seconds=30.0):

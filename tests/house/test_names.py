@@ -27,30 +27,30 @@ NAMES = {
 ALLOWED = {
     "agreement": "frames",
     "dead": "tests/adapters tests/decide tests/engine",
-    "desk": "frames llmnb notebook tests/notebook tests/wire",
+    "desk": "llmnb notebook tests/notebook tests/wire",
     "ending": "batches notebook",
     "few": (
-        "adapters frames tests/browser tests/decide tests/embeddings tests/engine tests/frames "
+        "adapters tests/browser tests/decide tests/embeddings tests/engine tests/frames "
         "tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
     ),
     "flight": (
-        "adapters decide docs engine frames llmnb testing tests/adapters tests/decide "
-        "tests/engine tests/frames tests/kernel tests/support tests/testing wire"
+        "batches decide docs engine llmnb testing tests/adapters tests/decide tests/engine "
+        "tests/frames tests/kernel tests/support tests/testing wire"
     ),
     "foreign": "tests/decide tests/house tests/notebook tests/wire",
     "forms": "decide notebook tests/models",
     "found": (
         "adapters batches cli decide display embeddings engine frames generation llmnb notebook "
-        "schemas store targets tests tests/adapters tests/batches tests/benchmarks "
-        "tests/browser tests/cli tests/decide tests/display tests/embeddings tests/engine "
-        "tests/faults tests/frames tests/generation tests/house tests/kernel tests/models "
-        "tests/notebook tests/protocol tests/schemas tests/store tests/support tests/testing "
-        "tests/tools tests/wire wire"
+        "schemas store tests tests/adapters tests/batches tests/benchmarks tests/browser "
+        "tests/cli tests/decide tests/display tests/embeddings tests/engine tests/faults "
+        "tests/frames tests/generation tests/house tests/kernel tests/models tests/notebook "
+        "tests/protocol tests/schemas tests/store tests/support tests/testing tests/tools "
+        "tests/wire wire"
     ),
     "given": (
-        "batches chat display embeddings engine frames generation llmnb models notebook tests "
-        "tests/adapters tests/decide tests/embeddings tests/engine tests/generation tests/house "
-        "tests/models tests/notebook tests/rate_limiter tests/schemas tests/store tests/support "
+        "display embeddings engine frames generation llmnb notebook tests tests/adapters "
+        "tests/decide tests/embeddings tests/engine tests/generation tests/house tests/models "
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support "
         "tests/testing tests/wire"
     ),
     "hear": "frames llmnb tests/cost tests/kernel tests/support",
@@ -62,26 +62,23 @@ ALLOWED = {
     "house": "tests/house tests/wire",
     "keeping": "frames tests/embeddings",
     "one": (
-        "adapters batches chat cli decide display embeddings engine frames generation llmnb "
-        "models notebook rate_limiter schemas store targets testing tests tests/adapters "
-        "tests/batches tests/browser tests/cli tests/cost tests/decide tests/display "
-        "tests/embeddings tests/engine tests/faults tests/frames tests/generation tests/house "
-        "tests/kernel tests/models tests/notebook tests/protocol tests/rate_limiter "
-        "tests/schemas tests/seeds tests/store tests/support tests/testing tests/tools "
-        "tests/wire wire"
+        "adapters cli decide display embeddings engine frames generation llmnb notebook "
+        "rate_limiter schemas store testing tests tests/adapters tests/batches tests/browser "
+        "tests/cli tests/cost tests/decide tests/display tests/embeddings tests/engine "
+        "tests/faults tests/frames tests/generation tests/house tests/kernel tests/models "
+        "tests/notebook tests/protocol tests/rate_limiter tests/schemas tests/seeds tests/store "
+        "tests/support tests/testing tests/tools tests/wire wire"
     ),
-    "owned": "adapters",
     "pieces": (
         "adapters display frames notebook schemas tests/adapters tests/embeddings tests/engine "
         "tests/faults tests/generation tests/models tests/notebook tests/protocol tests/support "
         "tests/testing tests/tools tests/wire wire"
     ),
     "place": (
-        "adapters batches cli display embeddings engine frames generation llmnb notebook "
-        "schemas targets tests/adapters tests/cli tests/decide tests/display tests/embeddings "
-        "tests/engine tests/faults tests/frames tests/generation tests/house tests/models "
-        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support tests/wire "
-        "wire"
+        "adapters cli display embeddings engine frames generation llmnb notebook schemas "
+        "tests/adapters tests/cli tests/decide tests/display tests/embeddings tests/engine "
+        "tests/faults tests/frames tests/generation tests/house tests/models tests/notebook "
+        "tests/rate_limiter tests/schemas tests/store tests/support tests/wire wire"
     ),
     "rail": "tests/notebook",
     "say": (
@@ -91,30 +88,26 @@ ALLOWED = {
     "shelf": "notebook tests/frames tests/notebook",
     "speak": "tests/wire",
     "strip": "tests/notebook",
-    "telling": "frames",
-    "terms": "frames",
     "told": (
-        "batches engine frames generation llmnb models tests tests/adapters tests/batches "
-        "tests/benchmarks tests/browser tests/cli tests/decide tests/display tests/embeddings "
-        "tests/engine tests/frames tests/generation tests/kernel tests/models tests/notebook "
-        "tests/protocol tests/rate_limiter tests/schemas tests/store tests/support "
-        "tests/testing tests/tools tests/wire"
+        "engine frames generation llmnb tests tests/adapters tests/batches tests/benchmarks "
+        "tests/browser tests/cli tests/decide tests/display tests/embeddings tests/engine "
+        "tests/frames tests/generation tests/kernel tests/models tests/notebook tests/protocol "
+        "tests/rate_limiter tests/schemas tests/store tests/support tests/testing tests/tools "
+        "tests/wire"
     ),
     "voyage": "docs tests/wire",
-    "walk": "batches",
     "wall": "engine tests/engine",
     "way": (
-        "adapters batches embeddings engine frames tests/adapters tests/batches tests/browser "
+        "adapters batches embeddings engine tests/adapters tests/batches tests/browser "
         "tests/display tests/engine tests/faults tests/frames tests/generation tests/models "
         "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support tests/tools "
         "tests/wire"
     ),
-    "wishes": "frames tests/frames",
     "words": (
-        "adapters batches chat cli engine frames generation llmnb models notebook schemas store "
-        "tests tests/adapters tests/batches tests/benchmarks tests/cli tests/engine "
-        "tests/frames tests/generation tests/kernel tests/models tests/notebook tests/schemas "
-        "tests/store tests/support tests/testing tests/tools tests/wire wire"
+        "batches cli engine frames generation llmnb notebook schemas store tests tests/adapters "
+        "tests/batches tests/benchmarks tests/cli tests/engine tests/frames tests/generation "
+        "tests/kernel tests/models tests/notebook tests/schemas tests/store tests/support "
+        "tests/testing tests/tools tests/wire wire"
     ),
 }
 """Where a word still stands: rooms of llmnb/ and folders of tests/, and docs.
