@@ -34,7 +34,7 @@ ALLOWED = {
         "tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
     ),
     "flight": (
-        "batches decide docs engine llmnb testing tests/adapters tests/decide tests/engine "
+        "batches decide docs engine testing tests/adapters tests/decide tests/engine "
         "tests/frames tests/kernel tests/support tests/testing wire"
     ),
     "foreign": "tests/decide tests/house tests/notebook tests/wire",
