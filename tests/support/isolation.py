@@ -66,8 +66,6 @@ STAYS: Mapping[str, str] = {
     "llmnb.engine.collector._runs": "counts the runs under way",
     "llmnb.frames.dask_cluster._heard": "by client: told twice, it would be heard twice",
     "llmnb.frames.dask_watching._runs": "by the question's own id",
-    "llmnb.frames.dask_watching._wishes": "by the question's own id",
-    "llmnb.frames.dask_worker._flights": "by the question's own id",
     "llmnb.generation.parallel._levels": "set while runs are under way",
     "llmnb.frames.dask_watching._displays": "by the question's own id",
     "llmnb.frames.dask_worker._runs": "by the question's own id",
