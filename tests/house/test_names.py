@@ -40,24 +40,22 @@ ALLOWED = {
     "foreign": "tests/decide tests/house tests/notebook tests/wire",
     "forms": "decide notebook tests/models",
     "found": (
-        "adapters batches cli decide display embeddings engine frames generation llmnb notebook "
-        "schemas store tests tests/adapters tests/batches tests/benchmarks tests/browser "
-        "tests/cli tests/decide tests/display tests/embeddings tests/engine tests/faults "
-        "tests/frames tests/generation tests/house tests/kernel tests/models tests/notebook "
-        "tests/protocol tests/schemas tests/store tests/support tests/testing tests/tools "
-        "tests/wire wire"
+        "adapters batches cli decide display engine frames generation llmnb notebook schemas "
+        "store tests tests/adapters tests/batches tests/benchmarks tests/browser tests/cli "
+        "tests/decide tests/display tests/embeddings tests/engine tests/faults tests/frames "
+        "tests/generation tests/house tests/kernel tests/models tests/notebook tests/protocol "
+        "tests/schemas tests/store tests/support tests/testing tests/tools tests/wire wire"
     ),
     "given": (
-        "display embeddings engine frames generation llmnb notebook tests tests/adapters "
-        "tests/decide tests/embeddings tests/engine tests/generation tests/house tests/models "
-        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support "
-        "tests/testing tests/wire"
+        "display engine frames generation llmnb notebook tests tests/adapters tests/decide "
+        "tests/embeddings tests/engine tests/generation tests/house tests/models tests/notebook "
+        "tests/rate_limiter tests/schemas tests/store tests/support tests/testing tests/wire"
     ),
     "hear": "frames llmnb tests/cost tests/kernel tests/support",
     "held": (
-        "adapters frames store tests/adapters tests/decide tests/engine tests/generation "
-        "tests/kernel tests/models tests/notebook tests/rate_limiter tests/store tests/support "
-        "tests/testing tests/wire"
+        "adapters store tests/adapters tests/decide tests/engine tests/generation tests/kernel "
+        "tests/models tests/notebook tests/rate_limiter tests/store tests/support tests/testing "
+        "tests/wire"
     ),
     "house": "tests/house tests/wire",
     "keeping": "frames tests/embeddings",
@@ -70,14 +68,14 @@ ALLOWED = {
         "tests/support tests/testing tests/tools tests/wire wire"
     ),
     "pieces": (
-        "adapters display frames notebook schemas tests/adapters tests/embeddings tests/engine "
+        "adapters display notebook schemas tests/adapters tests/embeddings tests/engine "
         "tests/faults tests/generation tests/models tests/notebook tests/protocol tests/support "
         "tests/testing tests/tools tests/wire wire"
     ),
     "place": (
-        "adapters cli display embeddings engine frames generation llmnb notebook schemas "
-        "tests/adapters tests/cli tests/decide tests/display tests/embeddings tests/engine "
-        "tests/faults tests/frames tests/generation tests/house tests/models tests/notebook "
+        "adapters cli display engine frames generation llmnb notebook schemas tests/adapters "
+        "tests/cli tests/decide tests/display tests/embeddings tests/engine tests/faults "
+        "tests/frames tests/generation tests/house tests/models tests/notebook "
         "tests/rate_limiter tests/schemas tests/store tests/support tests/wire wire"
     ),
     "rail": "tests/notebook",
