@@ -34,35 +34,33 @@ ALLOWED = {
         "tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
     ),
     "flight": (
-        "decide docs engine llmnb testing tests/adapters tests/decide tests/engine tests/frames "
-        "tests/kernel tests/support tests/testing wire"
+        "batches decide docs engine llmnb testing tests/adapters tests/decide tests/engine "
+        "tests/frames tests/kernel tests/support tests/testing wire"
     ),
     "foreign": "tests/decide tests/house tests/notebook tests/wire",
     "forms": "decide notebook tests/models",
     "found": (
-        "adapters batches cli decide display embeddings engine frames generation llmnb notebook "
-        "schemas store tests tests/adapters tests/batches tests/benchmarks tests/browser "
-        "tests/cli tests/decide tests/display tests/embeddings tests/engine tests/faults "
-        "tests/frames tests/generation tests/house tests/kernel tests/models tests/notebook "
-        "tests/protocol tests/schemas tests/store tests/support tests/testing tests/tools "
-        "tests/wire wire"
+        "adapters batches cli decide display engine frames generation llmnb notebook schemas "
+        "store tests tests/adapters tests/batches tests/benchmarks tests/browser tests/cli "
+        "tests/decide tests/display tests/embeddings tests/engine tests/faults tests/frames "
+        "tests/generation tests/house tests/kernel tests/models tests/notebook tests/protocol "
+        "tests/schemas tests/store tests/support tests/testing tests/tools tests/wire wire"
     ),
     "given": (
-        "batches display embeddings engine frames generation llmnb notebook tests "
-        "tests/adapters tests/decide tests/embeddings tests/engine tests/generation tests/house "
-        "tests/models tests/notebook tests/rate_limiter tests/schemas tests/store tests/support "
-        "tests/testing tests/wire"
+        "display engine frames generation llmnb notebook tests tests/adapters tests/decide "
+        "tests/embeddings tests/engine tests/generation tests/house tests/models tests/notebook "
+        "tests/rate_limiter tests/schemas tests/store tests/support tests/testing tests/wire"
     ),
     "hear": "frames llmnb tests/cost tests/kernel tests/support",
     "held": (
-        "adapters frames store tests/adapters tests/decide tests/engine tests/generation "
-        "tests/kernel tests/models tests/notebook tests/rate_limiter tests/store tests/support "
-        "tests/testing tests/wire"
+        "adapters store tests/adapters tests/decide tests/engine tests/generation tests/kernel "
+        "tests/models tests/notebook tests/rate_limiter tests/store tests/support tests/testing "
+        "tests/wire"
     ),
     "house": "tests/house tests/wire",
     "keeping": "frames tests/embeddings",
     "one": (
-        "adapters batches cli decide display embeddings engine frames generation llmnb notebook "
+        "adapters cli decide display embeddings engine frames generation llmnb notebook "
         "rate_limiter schemas store testing tests tests/adapters tests/batches tests/browser "
         "tests/cli tests/cost tests/decide tests/display tests/embeddings tests/engine "
         "tests/faults tests/frames tests/generation tests/house tests/kernel tests/models "
@@ -70,16 +68,15 @@ ALLOWED = {
         "tests/support tests/testing tests/tools tests/wire wire"
     ),
     "pieces": (
-        "adapters display frames notebook schemas tests/adapters tests/embeddings tests/engine "
+        "adapters display notebook schemas tests/adapters tests/embeddings tests/engine "
         "tests/faults tests/generation tests/models tests/notebook tests/protocol tests/support "
         "tests/testing tests/tools tests/wire wire"
     ),
     "place": (
-        "adapters batches cli display embeddings engine frames generation llmnb notebook "
-        "schemas tests/adapters tests/cli tests/decide tests/display tests/embeddings "
-        "tests/engine tests/faults tests/frames tests/generation tests/house tests/models "
-        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support tests/wire "
-        "wire"
+        "adapters cli display engine frames generation llmnb notebook schemas tests/adapters "
+        "tests/cli tests/decide tests/display tests/embeddings tests/engine tests/faults "
+        "tests/frames tests/generation tests/house tests/models tests/notebook "
+        "tests/rate_limiter tests/schemas tests/store tests/support tests/wire wire"
     ),
     "rail": "tests/notebook",
     "say": (
@@ -90,14 +87,13 @@ ALLOWED = {
     "speak": "tests/wire",
     "strip": "tests/notebook",
     "told": (
-        "batches engine frames generation llmnb tests tests/adapters tests/batches "
-        "tests/benchmarks tests/browser tests/cli tests/decide tests/display tests/embeddings "
-        "tests/engine tests/frames tests/generation tests/kernel tests/models tests/notebook "
-        "tests/protocol tests/rate_limiter tests/schemas tests/store tests/support "
-        "tests/testing tests/tools tests/wire"
+        "engine frames generation llmnb tests tests/adapters tests/batches tests/benchmarks "
+        "tests/browser tests/cli tests/decide tests/display tests/embeddings tests/engine "
+        "tests/frames tests/generation tests/kernel tests/models tests/notebook tests/protocol "
+        "tests/rate_limiter tests/schemas tests/store tests/support tests/testing tests/tools "
+        "tests/wire"
     ),
     "voyage": "docs tests/wire",
-    "walk": "batches",
     "wall": "engine tests/engine",
     "way": (
         "adapters batches embeddings engine tests/adapters tests/batches tests/browser "
