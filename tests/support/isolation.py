@@ -115,10 +115,10 @@ def forget() -> None:
     if (bridge := sys.modules.get("llmnb.bridge")) is not None and bridge._thread is not None:
         _forget_gates(bridge._thread.kept.get("engine"))
     if (limiter := sys.modules.get("llmnb.rate_limiter.limiter")) is not None:
-        found = limiter.GLOBAL_LIMITER
-        found.use_in_memory, found.redis_url = False, None
-        if found.rate_config:
-            found.rate_config.clear()
+        shared = limiter.GLOBAL_LIMITER
+        shared.use_in_memory, shared.redis_url = False, None
+        if shared.rate_config:
+            shared.rate_config.clear()
 
 
 def _forget_gates(engine: Any) -> None:
