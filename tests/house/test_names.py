@@ -28,7 +28,7 @@ ALLOWED = {
     "agreement": "frames",
     "dead": "tests/adapters tests/decide tests/engine",
     "desk": "llmnb notebook tests/notebook tests/wire",
-    "ending": "batches notebook",
+    "ending": "batches notebook wire",
     "few": (
         "adapters tests/browser tests/decide tests/embeddings tests/engine tests/frames "
         "tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
