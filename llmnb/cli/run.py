@@ -25,8 +25,9 @@ from llmnb.errors import AddressInFile, ConfigurationError, UnreadableFile
 from llmnb.frames import placing
 from llmnb.frames.csv_tables import CSVTable
 from llmnb.frames.excel_tables import EXCEL_FORMATS, LONGEST_TEXT, ExcelTable, refuse_unfit
-from llmnb.frames.tables import Row, Writer, format_of, taken
-from llmnb.generation.rows import line, refused_addresses
+from llmnb.frames.table_files import Row
+from llmnb.frames.tables import Writer, format_of, taken
+from llmnb.generation.results import line, refused_addresses
 from llmnb.progress import Bars, TwoBars
 from llmnb.records import Burst, Outcome
 from llmnb.running.start import start
@@ -162,7 +163,7 @@ def _columns(
     if not options.overwrite:
         words = [*sys.argv[1:]] if sys.argv[1:2] == ["run"] else ["run", str(options.input), "…"]
         call = shlex.join(["llmnb", *words, "--overwrite"])
-        placing.refuse(taken(table, added), lambda: call, "--into")
+        placing.refuse(taken(table, added), call, "--into")
     is_flat = kind in (".jsonl", ".ndjson")
     columns = [*(table.columns if is_flat else table.all_columns)]
     is_kept_as_text = (

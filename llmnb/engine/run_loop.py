@@ -31,7 +31,7 @@ from llmnb.engine.persistence import stored_answer
 from llmnb.engine.request_task import NEVER, NOT_ASKED, RequestTask
 from llmnb.engine.run_context import RunContext, copied
 from llmnb.engine.shared import DRAIN_SECONDS, engine
-from llmnb.engine.source import CHUNK_ROWS, get_ready, open_source
+from llmnb.engine.source import CHUNK_ROWS, InputSource, get_ready, open_source
 from llmnb.engine.status import State
 from llmnb.engine.target import Call, Prepare, Row, Target
 from llmnb.errors import (
@@ -72,7 +72,7 @@ class RunLoop:
 
     def __init__(
         self,
-        inputs: Iterable[Any] | AsyncIterable[Any],
+        inputs: Iterable[Any] | AsyncIterable[Any] | InputSource,
         prepare: Prepare,
         store: Store,
         options: RunOptions,

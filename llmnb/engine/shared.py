@@ -12,7 +12,7 @@ from llmnb.engine.gate import Gate
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call, Target
 from llmnb.rate_limiter import GLOBAL_LIMITER
-from llmnb.rate_limiter.group import EngineBound
+from llmnb.rate_limiter.group import LimitGroup
 
 DRAIN_SECONDS = 10.0
 """Requests in flight at a stop, or at the process's end, are finished and stored for so long."""
@@ -25,7 +25,7 @@ class Engine:
         self.registry = InFlightRegistry()
         self.gates: dict[str, Gate] = {}
         self._targets: dict[str, Target] = {}
-        self._bound: dict[str, EngineBound] = {}
+        self._bound: dict[str, LimitGroup] = {}
         """The limits of `GLOBAL_LIMITER` that bind a pool."""
         self.tasks: set[asyncio.Task[Any]] = set()
         """What is under way; whoever adds a task sees to it that it leaves at its end."""

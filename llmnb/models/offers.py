@@ -1,25 +1,24 @@
-"""What each provider of the catalog offers here: whether a key is found, and what a model costs."""
+"""The providers of the catalog as choices: whether a key is found, and the price of a model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from llmnb import settings
 from llmnb.adapters import llamacpp, prices, weights
 from llmnb.wire.catalog import Provider, load_catalog
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(NamedTuple):
     """One provider as a person chooses among them."""
 
     provider: str
     key: str
-    """Whether a key is found, in words; never the key."""
+    """A text that says whether a key is found; never the key."""
 
     default_model: str
     price: str
-    """Dollars per million tokens of the default model, in words."""
+    """Dollars per million tokens of the default model, as a text."""
 
 
 def offers() -> list[Offer]:
@@ -29,33 +28,18 @@ def offers() -> list[Offer]:
 
 def offer(row: Provider) -> Offer:
     """Return what one provider offers."""
-    return Offer(
-        provider=row.name,
-        key=key_words(row),
-        default_model=row.default_models.get("chat", ""),
-        price=price_words(row),
-    )
-
-
-def key_words(row: Provider) -> str:
-    """Return whether a provider can be asked as things stand."""
     if row.name == "local":
+        key = "ready" if weights.find() else "weights missing: llmnb pull"
         if not llamacpp.is_installed():
-            return 'pip install "llmnb[local]"'
-        return "ready" if weights.find() else "weights missing: llmnb pull"
-    if not row.key_env:
-        return "none needed"
-    if settings.find_key(row.name, row.key_env):
-        return "found"
-    return f"not found ({row.key_env[0]})"
-
-
-def price_words(row: Provider) -> str:
-    """Return what the default model costs."""
-    if row.is_local:
-        return "0"
-    model = row.default_models.get("chat")
-    if not model:
-        return ""
-    rates = prices.rates(row.name, model)
-    return "unknown" if rates is None else f"{rates.input:g} in, {rates.output:g} out"
+            key = 'pip install "llmnb[local]"'
+    elif not row.key_env:
+        key = "none needed"
+    else:
+        has_key = settings.find_key(row.name, row.key_env)
+        key = "found" if has_key else f"not found ({row.key_env[0]})"
+    model = row.default_models.get("chat", "")
+    price = "0" if row.is_local else ""
+    if model and not row.is_local:
+        rates = prices.rates(row.name, model)
+        price = "unknown" if rates is None else f"{rates.input:g} in, {rates.output:g} out"
+    return Offer(row.name, key, model, price)

@@ -243,12 +243,10 @@ def _providers_report() -> Report:
     from llmnb.adapters import prices
     from llmnb.models import offers
 
-    rows = tuple(
-        (offer.provider, offer.key, offer.default_model, offer.price) for offer in offers.offers()
-    )
+    heads = ("provider", "key", "default model", "$ per million tokens")
     return Report(
         "",
-        Table(("provider", "key", "default model", "$ per million tokens"), rows),
+        Table(heads, tuple(offers.offers())),
         notes=(f"A model is named provider/model. Prices of {prices.prices_date()}.",),
     )
 

@@ -1,4 +1,4 @@
-"""Who is asked: how a model may be named, and what holds for every request of a call."""
+"""Whom a call asks: how models may be named, and what holds for all its requests."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from llmnb.targets.endpoint import Endpoint
 Duplicates = Literal["merge", "sample"]
 
 Model: TypeAlias = str | LLMModel | Endpoint
-"""How a model may be named: by a text, or as an object, one's own included."""
+"""A model as callers name it: a text or an object, also of a class of their own."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Asking:
-    """Who is asked, and how, where a request does not say otherwise."""
+    """The models of a call and how they are asked, where a request does not say otherwise."""
 
     model: Model | Sequence[Model] | None = None
     """One model, or several: the order of fallback."""
@@ -57,11 +57,11 @@ class Asking:
     @property
     def models(self) -> tuple[str | Endpoint | None, ...]:
         """The models in order; one None where none is named."""
-        if self.model is None or is_model(self.model):
-            return endpoints_of(self.model)
-        if not isinstance(self.model, Iterable):
-            raise _no_model(self.model)
-        return tuple(endpoint for model in self.model for endpoint in endpoints_of(model))
+        model = self.model
+        if model is None or isinstance(model, str):
+            return (model,)
+        several = [model] if is_model(model) or not isinstance(model, Iterable) else model
+        return tuple(endpoint for each in several for endpoint in endpoints_of(each))
 
 
 def is_model(value: Any) -> TypeGuard[Model]:
@@ -70,19 +70,19 @@ def is_model(value: Any) -> TypeGuard[Model]:
 
 
 def endpoints_of(model: Model | None) -> tuple[str | Endpoint | None, ...]:
-    """Return who is asked: the name itself, or the endpoints of an object."""
+    """Return the endpoints of a model: its name itself, or those of an object.
+
+    Raises:
+        ConfigurationError: If it names no model.
+    """
     if model is None or isinstance(model, str | Endpoint):
         return (model,)
     if not isinstance(model, LLMModel):
-        raise _no_model(model)
+        raise ConfigurationError(
+            "A model is named by a text or an object such as LLM, not "
+            f"{type(model).__name__}. Nothing was sent."
+        )
     if not model.is_asked_by_engine:
         return (custom_endpoint(model),)
     endpoints: tuple[Endpoint, ...] = getattr(model, "endpoints", ())
     return endpoints
-
-
-def _no_model(value: object) -> ConfigurationError:
-    return ConfigurationError(
-        f"A model is named by a text or an object such as LLM, not {type(value).__name__}. "
-        "Nothing was sent."
-    )

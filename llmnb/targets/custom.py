@@ -27,7 +27,7 @@ from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect
 
 PROVIDER = "own"
-"""What stands in place of a provider's name."""
+"""The name that custom models have in place of a provider's."""
 
 _NOT_FIELDS = ("model", "messages", "stream", "stream_options")
 _USD = "llmnb_usd"
@@ -170,7 +170,7 @@ def _serial(model: LLMModel) -> str:
 
 
 def identity(model: LLMModel) -> str:
-    """Return what decides a model's answers, as far as can be told.
+    """Return a text that identifies a model: with another one its answers would be others.
 
     With an `LLMModel.identity` that its author gave, that and its class; else this one object
     and its plain attributes: after a change its earlier answers are not taken for new ones.
@@ -200,7 +200,7 @@ def _name(model: LLMModel) -> str:
 
 
 def _body(results: list[LLMResult], name: str) -> bytes:
-    """Return results as one reply of OpenAI's protocol."""
+    """Return results as a reply of OpenAI's protocol."""
     first = results[0]
     body: dict[str, Any] = {
         "id": first.response_id or first.id,

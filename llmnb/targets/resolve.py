@@ -50,7 +50,7 @@ _NOT_CLOUD = ("local", "litellm", "sim")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Who answers, by name."""
+    """A provider and a model of it, by name."""
 
     provider: str
     model: str
@@ -212,9 +212,9 @@ def resolve(
         return local_target(choice.model, gen_type)
     if choice.provider == "sim":
         return _simulated(choice.model, gen_type)
-    row, gen_type = reached(provider(choice.provider), url, gen_type)
-    address = secret_url(endpoint_url(row, url, gen_type, choice.model))
-    network.proxy_for(egress.destination(address))  # a proxy that cannot be asked is told here
+    row, gen_type, address = _reached(choice, url, gen_type)
+    address = secret_url(address)
+    network.proxy_for(egress.destination(address))  # a proxy that cannot be asked is an error here
     if url and is_url_from_data and not _is_trusted(url, row, trusted_url):
         is_stranger = True
     key = api_key = secret(api_key)
@@ -239,7 +239,7 @@ def resolve(
 def _chosen_at(
     url: str | None, model: str | None, api_provider: str | None, gen_type: str
 ) -> tuple[Choice, str, bool]:
-    """Return who is asked, the kind of generation, and whether the address is nobody's we know."""
+    """Return who is asked, the kind of generation, and whether no provider has the address."""
     is_stranger = False
     if url:
         check_address(url, "url")
@@ -271,7 +271,7 @@ def _simulated(model: str, gen_type: str) -> HTTPTarget:
 
 
 def _is_trusted(url: str, row: Provider, trusted_url: str | None) -> bool:
-    """Whether a URL that came with data has the origin of the provider or of the program's URL.
+    """Return whether a URL from data has the origin of the provider or of the program's URL.
 
     A host that a provider rents out to its customers, such as Azure's, is not its own.
     """
@@ -314,7 +314,7 @@ def expected_address(
         gen_type: Kind of generation.
 
     Returns:
-        The address; `url` itself where it is none; empty where nothing tells it, as for a model
+        The address; `url` itself where it is none; empty where there is none, as for a model
         inside this process.
 
     Example:
@@ -328,31 +328,26 @@ def expected_address(
         has_no_address = choice.provider == "sim" or registered_model(choice.provider, choice.model)
         if not url and has_no_address:
             return ""
-        row, gen_type = reached(provider(choice.provider), url or None, gen_type)
-        return endpoint_url(row, url or None, gen_type, choice.model)
+        return _reached(choice, url or None, gen_type)[2]
     except LLMNBError:
         return url
 
 
-def reached(row: Provider, url: str | None, gen_type: str) -> tuple[Provider, str]:
-    """Return a provider as it is asked at an address, and the kind of generation there.
+def _reached(choice: Choice, url: str | None, gen_type: str) -> tuple[Provider, str, str]:
+    """Return a provider as it is asked at its address, the kind of generation, and the address.
 
-    The path of an address, given or from the environment, tells both; a base leaves them as
-    they are.
-
-    Example:
-        >>> reached(provider("openai"), "http://127.0.0.1:8000/v1/responses", "chat")[1]
-        'responses'
+    The path of an address, given or from the environment, implies both; a base leaves them as they
+    are.
     """
-    base = url or _base_from_environment(row)
-    if not base:
-        return row, gen_type
-    gen_type, spoken = _spoken(base, gen_type)
-    return (row if spoken is None else speaking(row, *spoken)), gen_type
+    row = provider(choice.provider)
+    if base := url or _base_from_environment(row):
+        gen_type, spoken = _spoken(base, gen_type)
+        row = row if spoken is None else speaking(row, *spoken)
+    return row, gen_type, endpoint_url(row, base, gen_type, choice.model)
 
 
 def _spoken(url: str, gen_type: str) -> tuple[str, tuple[str, str] | None]:
-    """Return the kind of generation at an address, and what its path says of kind and dialect."""
+    """Return the kind of generation at an address, and what its path implies: kind and dialect."""
     spoken = spoken_at(url, gen_type)
     if spoken is None:
         return gen_type, None

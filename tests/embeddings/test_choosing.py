@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import llmnb
-from llmnb.embeddings.choosing import chosen
+from llmnb.embeddings.factory import chosen
 
 
 def test_the_variable_comes_first(monkeypatch):
@@ -29,7 +29,7 @@ def test_then_the_first_whose_key_is_found(monkeypatch):
     """
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     llmnb.configure(model="anthropic/claude-sonnet-4-5")
-    name, words = chosen(None)
+    name, line = chosen(None)
 
     assert name == "openai/text-embedding-3-small"
-    assert name in words
+    assert name in line

@@ -6,13 +6,13 @@ import asyncio
 import time
 
 import pytest
+from laboratory.windows import worst_window
 from redis_server import RedisServer
 
 from llmnb import bridge
 from llmnb.adapters.redis import PATIENCE_SECONDS
 from llmnb.errors import LimiterTimeout
 from llmnb.rate_limiter.link import BEAT_SECONDS
-from llmnb.testing.windows import worst_window
 
 pytestmark = [pytest.mark.redis, pytest.mark.alone]
 
@@ -43,7 +43,7 @@ async def acquire(limiter, count, weight=1):
 
 def link_of(limiter):
     """Return the limiter's conversation with its Redis."""
-    return limiter._state().link(limiter.url)
+    return limiter._state().links[limiter.url]
 
 
 async def calls_of(limiter):

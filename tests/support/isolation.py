@@ -57,7 +57,6 @@ STAYS: Mapping[str, str] = {
     "llmnb.adapters.http.trial.known": "what the library is like",
     "llmnb.adapters.egress._is_real_forbidden": "set by the fixture itself",
     "llmnb.adapters.tokens._encodings": "tables, by name",
-    "llmnb.adapters.vllm_stepping._steppers": "by engine, weakly",
     "llmnb.adapters.weights._bar": "set for a block",
     "llmnb.bridge._aside": "a thread",
     "llmnb.bridge._lock": "a lock",
@@ -67,9 +66,9 @@ STAYS: Mapping[str, str] = {
     "llmnb.engine.collector._runs": "counts the runs under way",
     "llmnb.frames.dask_cluster._heard": "by client: told twice, it would be heard twice",
     "llmnb.frames.dask_watching._runs": "by the question's own id",
-    "llmnb.frames.dask_watching._wishes": "by the question's own id",
-    "llmnb.frames.dask_worker._flights": "by the question's own id",
-    "llmnb.generation.logs._wanted": "set while runs are under way",
+    "llmnb.generation.parallel._levels": "set while runs are under way",
+    "llmnb.frames.dask_watching._displays": "by the question's own id",
+    "llmnb.frames.dask_worker._runs": "by the question's own id",
     "llmnb.targets.custom._serials": "by object, weakly",
     "llmnb.targets.endpoint._owners": "by object, weakly",
     "llmnb.notebook.cache_manager._open": "by object, weakly",
@@ -116,10 +115,10 @@ def forget() -> None:
     if (bridge := sys.modules.get("llmnb.bridge")) is not None and bridge._thread is not None:
         _forget_gates(bridge._thread.kept.get("engine"))
     if (limiter := sys.modules.get("llmnb.rate_limiter.limiter")) is not None:
-        found = limiter.GLOBAL_LIMITER
-        found.use_in_memory, found.redis_url = False, None
-        if found.rate_config:
-            found.rate_config.clear()
+        shared = limiter.GLOBAL_LIMITER
+        shared.use_in_memory, shared.redis_url = False, None
+        if shared.rate_config:
+            shared.rate_config.clear()
 
 
 def _forget_gates(engine: Any) -> None:
