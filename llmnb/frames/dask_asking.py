@@ -21,7 +21,8 @@ from llmnb.errors import ConfigurationError
 from llmnb.frames import dask_watching, vectors
 from llmnb.frames.dask_work import Question, Verb, Work, packed, travelling, without_key
 from llmnb.frames.dask_worker import answered, job_of, planned, previewed, steer
-from llmnb.frames.job import Job, say_once
+from llmnb.frames.failures import log_once
+from llmnb.frames.job import Job
 from llmnb.frames.options import options_of
 from llmnb.frames.pandas_source import PartitionSource
 from llmnb.frames.placing import Call
@@ -193,7 +194,7 @@ def _question(
     job = job_of(question, PartitionSource(_meta(table)), given)
     without_key(given.get("params"), "params")
     if options.model is None and (announcement := choose(None).announcement):
-        say_once(announcement)
+        log_once(announcement)
     models = travelling(options.model)
     travels = {
         **given,
@@ -252,7 +253,7 @@ def _embedding(given: Given) -> dict[str, Any]:
         return travels
     named, announcement = chosen(model)
     if announcement is not None:
-        say_once(announcement)
+        log_once(announcement)
     # A LiteLLMModel has several endpoints of its own; vectors are of one model.
     (travels["model"],) = travelling(endpoints_of(named)[0], "embedding")
     return travels

@@ -278,7 +278,7 @@ class _PartitionRun:
         self._models = list(dict.fromkeys(f"{one.provider}/{one.model}" for one in targets))
         self._share = self._current_share()
         if (parts := self._share.divided_by) > 1:
-            dask_watching.say_once(
+            dask_watching.log_once(
                 f"No REDIS_URL on the workers: each of {parts} processes keeps to 1/{parts} of "
                 "the limits. With a Redis they share them as one."
             )

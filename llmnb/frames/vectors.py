@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
-import logging
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -35,8 +33,6 @@ from llmnb.options import EMBED_PARAMS, PARAMS, checked, names, refuse_unknown, 
 from llmnb.progress import Bars
 from llmnb.signatures import KEYWORDS as LISTS
 from llmnb.targets.endpoint import Endpoint
-
-logger = logging.getLogger("llmnb")
 
 Given = Mapping[str, Any]
 
@@ -187,9 +183,9 @@ def model_of(given: Given) -> EmbeddingModel:
             f"{type(model).__name__} makes no vectors: give the name of a model that does, an LLM, "
             "or an EmbeddingModel. Nothing was sent."
         )
-    name, words = chosen(model)
-    if words is not None:
-        _say_once(words)
+    name, announcement = chosen(model)
+    if announcement is not None:
+        failures.log_once(announcement)
     return LiteLLMEmbeddingModel(
         name,
         config={"kwargs": _params(given), "max_tokens": given.get("max_tokens")},
@@ -222,8 +218,3 @@ def keywords(given: Given, known: Sequence[str]) -> Given:
         PARAMS["max_tokens"].checked("max_tokens", most)
     _params(given)
     return {**given, **checked({name: given[name] for name in given if name in _CHECKED})}
-
-
-@functools.lru_cache(maxsize=64)
-def _say_once(words: str) -> None:
-    logger.warning(words)

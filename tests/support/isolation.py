@@ -33,10 +33,8 @@ CLEARED: Mapping[str, tuple[str, ...]] = {
     "llmnb.adapters.egress": ("_redirects", "_warn_once", "checked"),
     "llmnb.adapters.prices": ("_known", "_set_by_hand"),
     "llmnb.engine.cost_events": ("listeners",),
-    "llmnb.frames.dask_watching": ("_said",),
-    "llmnb.frames.job": ("say_once",),
+    "llmnb.frames.failures": ("log_once",),
     "llmnb.frames.placing": ("_remembered",),
-    "llmnb.frames.vectors": ("_say_once",),
     "llmnb.notebook.question": ("_announced",),
     "llmnb.settings": ("_keys",),
 }
