@@ -68,11 +68,11 @@ def plain(status: StatusSnapshot) -> dict[str, Any]:
 
 def read(fields: Mapping[str, Any]) -> StatusSnapshot:
     """Return the snapshot that `plain` made plain values of."""
-    several = {"pools": PoolStatus, "shares": ModelShare, "causes": FailureCause}
+    parts = {"pools": PoolStatus, "shares": ModelShare, "causes": FailureCause}
     return StatusSnapshot(
         **{
             **fields,
-            **{name: tuple(kind(**one) for one in fields[name]) for name, kind in several.items()},
+            **{name: tuple(kind(**part) for part in fields[name]) for name, kind in parts.items()},
             "counts": StatusTracker(**fields["counts"]),
             "failures": frozen(fields["failures"]),
             "models": frozen(fields["models"]),

@@ -13,9 +13,9 @@ from llmnb.embeddings.model import EmbeddingModel, EmbeddingModes
 from llmnb.errors import InputError
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.placing import Call
-from llmnb.frames.table_source import WHOLE, PreparedVerb, Source, name_of
+from llmnb.frames.table_source import WHOLE, Keywords, PreparedVerb, Source, name_of
 from llmnb.frames.template import is_missing
-from llmnb.frames.vectors import Given, keywords, model_of
+from llmnb.frames.vectors import checked_keywords, model_of
 from llmnb.signatures import KEYWORDS
 
 SIMILARITY = "similarity"
@@ -30,17 +30,19 @@ class Search(PreparedVerb):
         query: A text, or a vector.
         name: The column of vectors; ``{}``: a series' own.
         k: Rows to find.
-        given: Keywords.
+        keywords: What else was named.
 
     Raises:
         InputError: If `k` is no number of rows, a cell of the column holds something else, or its
             vectors differ in length; nothing was sent.
     """
 
-    def __init__(self, table: Source, query: Any, name: Hashable, k: int, given: Given) -> None:
+    def __init__(
+        self, table: Source, query: Any, name: Hashable, k: int, keywords: Keywords
+    ) -> None:
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             raise InputError(f"k is the number of rows to find, at least 1, not {k!r}.")
-        given = keywords(given, ("model", *KEYWORDS["NearestOptions"]))
+        keywords = checked_keywords(keywords, ("model", *KEYWORDS["NearestOptions"]))
         self._source, self._query, self._k = source_of(table), query, k
         cells = self._source.columns().cells("" if name == WHOLE else name_of(name))
         self._rows: Any = np.array(
@@ -49,14 +51,14 @@ class Search(PreparedVerb):
         """The rows that have a vector."""
 
         self._vectors = _matrix([cells[row] for row in self._rows], name)
-        self._into = given.get("into", SIMILARITY)
+        self._into = keywords.get("into", SIMILARITY)
         self._source.check_columns(
             [self._into],
             into=self._into,
-            overwrite=bool(given.get("overwrite")),
-            call=Call("nearest", (query, name), given),
+            overwrite=bool(keywords.get("overwrite")),
+            call=Call("nearest", (query, name), keywords),
         )
-        self._model = model_of(given) if isinstance(query, str) else None
+        self._model = model_of(keywords) if isinstance(query, str) else None
 
     def finish(self) -> Any:
         """Block for the rows that are nearest."""

@@ -62,7 +62,7 @@ STAYS: Mapping[str, str] = {
     "llmnb.notebook.surface._anchor": "a widget, made anew where somebody has closed it",
     "llmnb.engine.collector._before": "set while runs are under way",
     "llmnb.engine.collector._runs": "counts the runs under way",
-    "llmnb.frames.dask_cluster._heard": "by client: told twice, it would be heard twice",
+    "llmnb.frames.dask_cluster._listening": "by client: heard twice, all would count twice",
     "llmnb.frames.dask_watching._runs": "by the question's own id",
     "llmnb.frames.dask_watching._displays": "by the question's own id",
     "llmnb.frames.dask_worker._runs": "by the question's own id",
