@@ -11,7 +11,7 @@ from llmnb.embeddings.config import EmbeddingConfig
 from llmnb.embeddings.model import EmbeddingModel
 from llmnb.embeddings.order import BATCH_SIZE, Order, asking_for
 from llmnb.embeddings.run import EmbeddingRun
-from llmnb.engine.run_context import copied
+from llmnb.engine.row_errors import copied
 from llmnb.errors import LLMNBError
 from llmnb.running.asking import Named
 

@@ -12,10 +12,64 @@ import asyncio
 import functools
 from collections.abc import Callable
 
-from llmnb.engine.attempt import Answered, Attempt
+from llmnb.engine.attempt import Answered, Attempt, Backlog
+from llmnb.engine.gate import Gate
+from llmnb.engine.lanes import Ticket
+from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import LLMNBError
 
 Result = Answered | LLMNBError
+
+
+class Rival(Attempt):
+    """A redundant request: it takes the next free place, and may be dropped before it has one.
+
+    Args:
+        call: What to ask.
+        gate: Where it is to be admitted.
+        run: Whose request it is.
+        backlog: Answers on their way to the disk: while they are many, places are kept.
+        check: Asked when it has a place; raises what forbids to send it.
+        on_sent: Told when it is sent.
+        on_delta: Gets the pieces of the answer.
+    """
+
+    __slots__ = ("_check", "_on_sent", "_run")
+
+    def __init__(
+        self,
+        call: Call,
+        gate: Gate,
+        run: object,
+        backlog: Backlog,
+        *,
+        check: Callable[[], None],
+        on_sent: Callable[[], None],
+        on_delta: OnDelta | None,
+    ) -> None:
+        super().__init__(call, gate, Ticket(call.target.charge(call)), backlog, on_delta=on_delta)
+        self.is_sent = False
+        self._check = check
+        self._on_sent = on_sent
+        self._run = run
+
+    async def send(self) -> Answered | LLMNBError:
+        """Wait for a place before all of its run who wait for theirs, then send."""
+        try:
+            self.ticket = await self.gate.admit(
+                self.ticket.reserved, run=self._run, is_first=True, row=self.call.key
+            )
+        except LLMNBError as error:
+            return error
+        try:
+            self._check()
+        except LLMNBError as error:
+            self.gate.release(self.ticket, used=0.0, was_sent=False)
+            return error
+        self.is_sent = True
+        self.began = self.gate.clock()
+        self._on_sent()
+        return await super().send()
 
 
 class Race:
