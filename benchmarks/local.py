@@ -17,7 +17,7 @@ import aiohttp
 
 from benchmarks.figure import Figure
 from llmnb.adapters import llamacpp
-from llmnb.models.local_model import LocalModel
+from llmnb.models.in_process import LocalModel
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
 

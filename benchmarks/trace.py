@@ -25,7 +25,7 @@ import sys
 import tempfile
 import threading
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -46,12 +46,12 @@ class Trace:
     """What one row passed.
 
     Args:
-        functions: Every function, by file and qualified name.
-        prompt: Those of them that were handed the prompt, in the order of their first call.
+        functions: Every function, by file and qualified name, in the order of their first call.
+        prompt: Those of them that were handed the prompt, in the same order.
         climbs: The calls, as caller and callee, that took the prompt to a higher floor.
     """
 
-    functions: frozenset[Function]
+    functions: tuple[Function, ...]
     prompt: tuple[Function, ...]
     climbs: tuple[tuple[Function, Function], ...]
 
@@ -66,7 +66,7 @@ class Trace:
         }
 
 
-def files(functions: Sequence[Function] | frozenset[Function]) -> int:
+def files(functions: Iterable[Function]) -> int:
     """Return how many files some functions stand in."""
     return len({file for file, _ in functions})
 
@@ -106,7 +106,7 @@ class Watch:
         self._heights = heights
         self._prompt = prompt
         self._functions_of: dict[CodeType, Function | None] = {}
-        self._functions: set[Function] = set()
+        self._functions: dict[Function, None] = {}
         self._handed: dict[Function, None] = {}
         self._climbs: dict[tuple[Function, Function], None] = {}
 
@@ -122,14 +122,14 @@ class Watch:
 
     def taken(self) -> Trace:
         """Return what was noted and begin anew."""
-        trace = Trace(frozenset(self._functions), tuple(self._handed), tuple(self._climbs))
-        self._functions, self._handed, self._climbs = set(), {}, {}
+        trace = Trace(tuple(self._functions), tuple(self._handed), tuple(self._climbs))
+        self._functions, self._handed, self._climbs = {}, {}, {}
         return trace
 
     def _note(self, frame: FrameType, event: str, _: object) -> None:
         if event != "call" or (function := self._function(frame.f_code)) is None:
             return
-        self._functions.add(function)
+        self._functions[function] = None
         if any(value is self._prompt for value in arguments(frame)):
             self._handed[function] = None
             caller = self._caller(frame)
@@ -212,7 +212,7 @@ def traces(tree: Path) -> tuple[Trace, Trace]:
 
 def lines(sent: Trace, cached: Trace, names: bool) -> list[str]:
     """Return the figures as text, and on request every name."""
-    either = sent.functions | cached.functions
+    either = dict.fromkeys(sent.functions + cached.functions)
     figures = {"sent": sent.figures(), "cached": cached.figures()}
     printed = [f"either: {len(either)} functions in {files(either)} files"]
     for row, counts in figures.items():
@@ -221,7 +221,7 @@ def lines(sent: Trace, cached: Trace, names: bool) -> list[str]:
         printed.append(f"climb: {' '.join(caller)} -> {' '.join(callee)}")
     if names:
         printed += [f"prompt: {file} {name}" for file, name in sent.prompt]
-        printed += [f"function: {file} {name}" for file, name in sorted(either)]
+        printed += [f"function: {file} {name}" for file, name in either]
     return printed
 
 
@@ -229,7 +229,7 @@ def main(arguments_: Sequence[str] | None = None) -> None:
     """Print the figures of a tree."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trace")
     parser.add_argument("--tree", type=Path, default=HERE, metavar="FOLDER")
-    parser.add_argument("--names", action="store_true", help="list every function")
+    parser.add_argument("--names", action="store_true", help="list every function, as first called")
     parser.add_argument("--json", action="store_true", help="the counts as JSON")
     options = parser.parse_args(arguments_)
     sent, cached = traces(options.tree.resolve())

@@ -33,10 +33,9 @@ if TYPE_CHECKING:
     from llmnb.engine.status import StatusTracker
     from llmnb.frames.registration import register_accessor
     from llmnb.master import GenerationMaster
+    from llmnb.models.in_process import LocalModel, VLLMModel
     from llmnb.models.litellm_model import LiteLLMModel
     from llmnb.models.llm import LLM, LLMParams, redundant_llms
-    from llmnb.models.local_model import LocalModel
-    from llmnb.models.vllm_model import VLLMModel
     from llmnb.notebook.extension import load_ipython_extension, unload_ipython_extension
     from llmnb.notebook.marimo_extension import load_marimo_extension
     from llmnb.notebook.nested import allow_nested_asyncio
@@ -101,12 +100,12 @@ _HOMES = {
     "LLMResult": "llmnb.chat.results",
     "LiteLLMEmbeddingModel": "llmnb.embeddings.litellm_model",
     "LiteLLMModel": "llmnb.models.litellm_model",
-    "LocalModel": "llmnb.models.local_model",
+    "LocalModel": "llmnb.models.in_process",
     "Message": "llmnb.chat.messages",
     "SentenceTransformerEmbeddingModel": "llmnb.embeddings.sentence_transformer",
     "SparseEmbeddingModel": "llmnb.embeddings.sparse",
     "StatusTracker": "llmnb.engine.status",
-    "VLLMModel": "llmnb.models.vllm_model",
+    "VLLMModel": "llmnb.models.in_process",
     "allow_nested_asyncio": "llmnb.notebook.nested",
     "attach": "llmnb.batches.attaching",
     "configure": "llmnb.settings",

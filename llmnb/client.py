@@ -24,10 +24,10 @@ from llmnb.engine.handle import RunHandle
 from llmnb.engine.request_log import level_of
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
+from llmnb.keywords import RequestParams
 from llmnb.models.response_rows import ResponseRow, response_row
 from llmnb.options import (
     PARAMS,
-    RequestParams,
     checked,
     params_in,
     refuse_unknown,
@@ -181,7 +181,6 @@ class AsyncLLM:
             url=url or None,
             gen_type=gen_type,
             params=self.sampling_params,
-            encoding=token_encoding_name,
             duplicates=duplicates,
             takes_several=True,
         )

@@ -1,9 +1,9 @@
 """The one table of options: what each is called, which values it takes, and at which doors.
 
-Every door hands what it was given to `checked` before anything is sent, so that a wrong value
-is refused with one sentence wherever it is given, and a right one means the same everywhere.
-Fields of a request's body, such as ``temperature``, are not options; those that may stand
-beside ``params`` are in `PARAMS`.
+Signatures and documentation are written from this table, and every door hands what it was given
+to `checked` before anything is sent, so that a wrong value is refused with one sentence wherever
+it is given, and a right one means the same everywhere. Fields of a request's body, such as
+``temperature``, are not options; those that may stand beside ``params`` are in `PARAMS`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numbers
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict, get_args
+from typing import Any, Literal, get_args
 
 from llmnb.display.texts import cut
 from llmnb.errors import ConfigurationError
@@ -31,13 +31,27 @@ Door = Literal[
     "GenerationMaster",
     "configure",
     "magics",
+    "start",
+    "plan",
+    "batch",
 ]
 """Where options are given: the methods of models (`LLM.call`, a `LiteLLMModel`'s config),
 their `run_tools` (beside those of a call), `AsyncLLM` and its methods, ``df.llm`` and its verbs,
 ``df.llm.embed``, the functions of `llmnb.generation`, `GenerationMaster`, `configure`, ``%%llm``.
+Behind them the engine's own: `start`, `plan` and `start_batch`.
 """
 
 _LONGEST_SHOWN = 60
+
+
+class _Own:
+    """The default of an option that an object was made with already."""
+
+    def __repr__(self) -> str:
+        return "<as made>"
+
+
+OWN = _Own()
 
 
 class _Unfit(ValueError):
@@ -51,8 +65,17 @@ class Kind:
     words: str
     """What such a value is, behind "is"; empty where the option's own meaning says it."""
 
+    type: str
+    """How type checkers write it."""
+
     read: Callable[[Any], Any]
     """Returns the value as the engine takes it, or raises."""
+
+    typed: Callable[[str], Any] = str
+    """Returns the value that a person typed as a word of a command, or raises a `ValueError`."""
+
+    choices: tuple[Any, ...] | None = None
+    """All values, where they can be listed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +89,28 @@ class Option:
     doors: frozenset[Door]
     is_optional: bool = True
     """Whether None leaves it out."""
+
+    default: Any = None
+    note: str = ""
+    """What its documentation says behind the meaning, with the sign that parts the two."""
+
+    short: str = ""
+    """What it is called on command lines and by `%llm_config`, where that is shorter."""
+
+    @property
+    def type(self) -> str:
+        """The type as a signature writes it."""
+        takes_none = self.default is None or (self.default is OWN and self.is_optional)
+        return (
+            f"{self.kind.type} | None" if takes_none and self.kind.type != "Any" else self.kind.type
+        )
+
+    @property
+    def documentation(self) -> str:
+        """The sentence that signatures' documentation has about it."""
+        is_told = self.kind.words and self.kind is not _YES_OR_NO
+        kind = f": {self.kind.words}" if is_told else ""
+        return f"{self.meaning[:1].upper()}{self.meaning[1:]}{kind}{self.note}."
 
     def checked(self, name: str, value: Any) -> Any:
         """Return a value as the engine takes it.
@@ -97,7 +142,7 @@ def _whole(least: int | None = None, most: int | None = None) -> Kind:
             raise _Unfit
         return number
 
-    return Kind(f"a whole number{_range(least, most)}", read)
+    return Kind(f"a whole number{_range(least, most)}", "int", read, int)
 
 
 def _number(least: float | None = None, most: float | None = None, *, above: bool = False) -> Kind:
@@ -114,7 +159,8 @@ def _number(least: float | None = None, most: float | None = None, *, above: boo
             raise _Unfit
         return int(value) if isinstance(value, numbers.Integral) else number
 
-    return Kind(f"a number{' above 0' if above else _range(least, most)}", read)
+    words = f"a number{' above 0' if above else _range(least, most)}"
+    return Kind(words, "float", read, float)
 
 
 def _range(least: float | None, most: float | None) -> str:
@@ -126,12 +172,16 @@ def _range(least: float | None, most: float | None) -> str:
 def _choice(*values: Any) -> Kind:
     def read(value: Any) -> Any:
         # Of the same type too: 1 is not True.
-        if not any(type(value) is type(one) and value == one for one in values):
+        if not any(type(value) is type(choice) and value == choice for choice in values):
             raise _Unfit
         return value
 
     *most, last = map(repr, values)
-    return Kind(f"{', '.join(most)} or {last}", read)
+    texts = [f'"{value}"' for value in values if isinstance(value, str)]
+    types = [f"Literal[{', '.join(texts)}]"] if texts else []
+    if True in values:
+        types = ["bool", *types]
+    return Kind(f"{', '.join(most)} or {last}", " | ".join(types), read, choices=values)
 
 
 def _read_seconds_or_p95(value: Any) -> Any:
@@ -172,144 +222,244 @@ def _read_projects(value: Any) -> bool | list[str]:
 
 _YES_OR_NO = _choice(True, False)
 _SECONDS = _number(0, above=True)
-_TEXT = Kind("a text", _read_text)
-_PATH = Kind("a text or a pathlib.Path", _read_path)
-_WORDS = Kind("a text or a list of them", _read_words)
-_RATE = Kind("", _read_rate)
+_TEXT = Kind("a text", "str", _read_text)
+_PATH = Kind("a text or a pathlib.Path", "str | os.PathLike[str]", _read_path)
+_WORDS = Kind("a text or a list of them", "str | Sequence[str]", _read_words)
+_RATE = Kind("a rate above 0", "Rate", _read_rate, float)
+_SHARE = Kind("True, False, or the projects' names", "bool | str | list[str]", _read_projects)
+_P95 = Kind("a number above 0, or 'p95'", 'float | Literal["p95"]', _read_seconds_or_p95)
 
 
 # ------------------------------------------------------------------------------ options
 
 
-def _option(meaning: str, kind: Kind, *doors: Door, required: bool = False) -> Option:
-    return Option(meaning=meaning, kind=kind, doors=frozenset(doors), is_optional=not required)
+def _option(
+    meaning: str,
+    kind: Kind,
+    *doors: Door,
+    required: bool = False,
+    default: Any = None,
+    note: str = "",
+    short: str = "",
+) -> Option:
+    return Option(
+        meaning=meaning,
+        kind=kind,
+        doors=frozenset(doors),
+        is_optional=not required,
+        default=default,
+        note=note,
+        short=short,
+    )
 
 
-_RUNS: tuple[Door, ...] = ("call", "AsyncLLM", "frames", "generation", "GenerationMaster")
+_RUNS: tuple[Door, ...] = (
+    *("call", "AsyncLLM", "frames", "generation", "GenerationMaster", "start"),
+)
 """Doors that start a run of questions."""
 
 _ALL: tuple[Door, ...] = (*_RUNS, "magics", "embed", "configure")
 
-_COUNTED = tuple(door for door in _ALL if door != "GenerationMaster")
+_PLANNED: tuple[Door, ...] = (*_ALL, "plan")
+
+_COUNTED = tuple(door for door in _PLANNED if door != "GenerationMaster")
 """Doors that count requests in flight and attempts; `GenerationMaster` counts workers, retries."""
 
 OPTIONS: Mapping[str, Option] = {
     "model": _option("the model to ask, as provider/model", _TEXT, "configure"),
-    "project_name": _option("the project that keeps the answers", _TEXT, *_ALL),
-    "cache_dir": _option(
-        "the folder of all projects", _PATH, "call", "AsyncLLM", "generation", "configure"
-    ),
-    "share": _option(
-        "whether other projects' answers are used",
-        Kind("True, False, or the projects' names", _read_projects),
-        *_RUNS,
-        "embed",
+    "overwrite": _option(
+        "whether columns that came with the table may be replaced",
+        _YES_OR_NO,
+        *("frames", "embed"),
         required=True,
+        default=False,
+        note="; those that an earlier call wrote are written anew without it",
+    ),
+    "files_root": _option(
+        "the folder below which texts in cells may name files",
+        _PATH,
+        "frames",
+        note="; None: the working folder. A `pathlib.Path` may lie anywhere",
+    ),
+    "fetch_files": _option(
+        "whether pictures that cells name by their address are fetched here",
+        _YES_OR_NO,
+        "frames",
+        default=False,
+        note="; False: their addresses are passed on to providers that take them",
+    ),
+    "n": _option(
+        "the number of answers to every row",
+        _whole(1, 1024),
+        *("call", "frames"),
+        required=True,
+        default=1,
+        note="; above 1 a cell holds the list of them",
+    ),
+    "batch_size": _option("the number of texts of one request", _whole(1), "embed"),
+    "project_name": _option(
+        "the project that keeps the answers",
+        _TEXT,
+        *(*_PLANNED, "batch"),
+        note="; None: ``LLMNB_PROJECT``, else ``default``",
+        short="project",
+    ),
+    "cache_dir": _option(
+        "the folder of all projects",
+        _PATH,
+        *("call", "AsyncLLM", "generation", "configure", "start", "plan", "batch"),
+        note="; None: ``LLMNB_CACHE_DIR``, else ``.cache/llmnb``",
     ),
     "use_cache": _option(
         "whether answers that are kept are used",
         _YES_OR_NO,
-        *(*_RUNS, "embed", "magics"),
+        *(*_RUNS, "plan", "batch", "embed", "magics"),
         required=True,
+        default=True,
+        note="; False: all is asked anew, and the answers are kept all the same",
     ),
-    "max_requests_per_minute": _option("a rate above 0", _RATE, *_ALL),
-    "max_tokens_per_minute": _option("a rate above 0", _RATE, *_ALL),
-    "burst": _option(
-        "how what a server says is left of a limit is spent",
-        _choice(*get_args(Burst)),
-        *_ALL,
-    ),
-    "max_concurrent_requests": _option(
-        "the number of requests in flight at once", _whole(1), *_COUNTED
-    ),
-    "max_rps": _option(
-        "whether requests are evenly spaced",
-        _YES_OR_NO,
-        *("call", "AsyncLLM", "generation"),
+    "share": _option(
+        "whether other projects' answers are used",
+        _SHARE,
+        *(*_RUNS, "plan", "batch", "embed"),
         required=True,
-    ),
-    "max_attempts": _option(
-        "the number of attempts for a row",
-        _whole(1),
-        *("call", "AsyncLLM", "frames", "generation", "embed"),
-        required=True,
-    ),
-    "max_wait": _option(
-        "how many seconds a model may refuse without one success", _number(0), *_ALL
-    ),
-    "cooldown": _option(
-        "how many seconds to pause after a refusal that does not say how long",
-        _number(0),
-        *("call", "AsyncLLM", "generation"),
-    ),
-    "time_limit": _option(
-        "how many seconds a row may take from its first request", _SECONDS, *_RUNS
-    ),
-    "hedge_after": _option(
-        "how many seconds without a first token pass before another request is sent",
-        Kind("a number above 0, or 'p95'", _read_seconds_or_p95),
-        *_RUNS,
-    ),
-    "budget_usd": _option("the dollars that may be spent", _number(0), *_ALL),
-    "good_finish": _option(
-        "the finish reasons that are good though llmnb does not know them, such as ['done']",
-        _WORDS,
-        *(*_RUNS, "magics", "configure"),
-    ),
-    "n": _option(
-        "the number of answers to every row", _whole(1, 1024), "call", "frames", required=True
+        default=True,
     ),
     "duplicates": _option(
         "what becomes of identical rows",
         _choice("merge", "sample"),
         *("AsyncLLM", "frames", "generation"),
         required=True,
-    ),
-    "mode": _option(
-        "how rows are asked, now or for half the price within a day",
-        _choice("live", "batch"),
-        *("AsyncLLM", "frames"),
-        required=True,
-    ),
-    "on_error": _option(
-        "what becomes of rows that fail",
-        _choice("null", "column", "raise"),
-        *("frames", "embed"),
-        required=True,
+        default="merge",
+        note="; asked once, or each for itself",
     ),
     "details": _option(
         "whether a frame tells model, tokens, dollars and more",
         _YES_OR_NO,
         "frames",
         required=True,
+        default=False,
+        note="; its columns are response, error, model, provider, finish_reason, prompt_tokens, "
+        "completion_tokens, usd, seconds, first_token_seconds, attempts, hedged, cached, key",
     ),
-    "overwrite": _option(
-        "whether columns that came with the table may be replaced",
-        _YES_OR_NO,
+    "on_error": _option(
+        "what becomes of rows that fail",
+        _choice("null", "column", "raise"),
         *("frames", "embed"),
         required=True,
+        default="null",
+        note="; missing with one warning, told in a further column, or an error when every row "
+        "is done, which carries the partial result",
     ),
-    "files_root": _option("the folder below which texts in cells may name files", _PATH, "frames"),
-    "fetch_files": _option(
-        "whether pictures that cells name by their address are fetched here", _YES_OR_NO, "frames"
+    "max_requests_per_minute": _option(
+        "the number of requests a minute",
+        _RATE,
+        *_PLANNED,
+        note=', as a number, ``"100/minute"``, ``"5 per second"`` or a '
+        "`limits.RateLimitItem`; None: what the provider allows",
+        short="rpm",
     ),
-    "batch_size": _option("the number of texts of one request", _whole(1), "embed"),
-    "progress": _option(
-        "whether bars are shown",
-        _choice(True, False, "auto"),
-        *("AsyncLLM", "frames", "embed", "generation"),
+    "max_tokens_per_minute": _option(
+        "the number of tokens a minute, prompt and answer together",
+        _RATE,
+        *_PLANNED,
+        note=", in the same forms",
+        short="tpm",
+    ),
+    "max_concurrent_requests": _option(
+        "the number of requests in flight at once",
+        _whole(1),
+        *_COUNTED,
+        note="; None: found by trying",
+        short="concurrency",
+    ),
+    "max_rps": _option(
+        "whether requests are evenly spaced",
+        _YES_OR_NO,
+        *("call", "AsyncLLM", "generation", "start"),
         required=True,
+        default=False,
+    ),
+    "max_attempts": _option(
+        "the number of attempts for a row",
+        _whole(1),
+        *("call", "AsyncLLM", "frames", "generation", "embed", "start"),
+        required=True,
+        default=3,
+        note="; those that were unsent or surely unbilled count, the first included",
+    ),
+    "max_wait": _option(
+        "how many seconds a model may refuse without one success",
+        _number(0),
+        *_ALL,
+        note="; None: that of `llmnb.configure`, else 600. A server that asks to wait for more "
+        "than two minutes is waited for only where this covers it",
+    ),
+    "cooldown": _option(
+        "how many seconds to pause after a refusal that does not say how long",
+        _number(0),
+        *("call", "AsyncLLM", "generation", "start"),
+    ),
+    "budget_usd": _option(
+        "the dollars that may be spent",
+        _number(0),
+        *(*_PLANNED, "batch"),
+        note="; they are not overshot beyond what is in flight",
+        short="budget",
+    ),
+    "time_limit": _option(
+        "how many seconds a row may take from its first request", _SECONDS, *_RUNS
+    ),
+    "hedge_after": _option(
+        "how many seconds without a first token pass before another request is sent",
+        _P95,
+        *_RUNS,
+        note="; it goes to the next model",
+    ),
+    "burst": _option(
+        "how what a server says is left of a limit is spent",
+        _choice(*get_args(Burst)),
+        *_ALL,
+        note="; at once, or at an even rate. None: that of `llmnb.configure`, else "
+        '``"announced"``. Limits that are given here are always smooth',
+    ),
+    "good_finish": _option(
+        "the finish reasons that are good though llmnb does not know them, such as ['done']",
+        _WORDS,
+        *(*_RUNS, "batch", "magics", "configure"),
+        default=(),
+        note="; answers that are kept under them are read again for nothing",
+    ),
+    "mode": _option(
+        "how rows are asked, now or for half the price within a day",
+        _choice("live", "batch"),
+        *("AsyncLLM", "frames"),
+        required=True,
+        default="live",
     ),
     "truncate": _option(
         "which end of a prompt longer than its model takes is left out",
         _choice("end", "start"),
         "generation",
+        default="end",
+        note="; None: nothing is cut",
     ),
     "allow_urls": _option(
         "whether lines are asked at the URL that they name themselves",
         _YES_OR_NO,
         "generation",
         required=True,
+        default=False,
+        note=", with the key beside it or with none; False: such a line is an error row and sent "
+        "nowhere",
+    ),
+    "progress": _option(
+        "whether bars are shown",
+        _choice(True, False, "auto"),
+        *("AsyncLLM", "frames", "embed", "generation"),
+        required=True,
+        default="auto",
+        note='; ``"auto"``: on a terminal and in a notebook',
     ),
     "max_rounds": _option("the number of requests", _whole(1), "run_tools", required=True),
     "max_calls": _option(
@@ -329,6 +479,57 @@ OPTIONS: Mapping[str, Option] = {
 
 RETRIES = _option("the number of attempts after the first", _whole(0), required=True)
 """`max_attempts` under the names that others count retries with."""
+
+
+def _argument(meaning: str, type: str) -> Option:
+    return _option(meaning, Kind("", type, lambda value: value))
+
+
+ARGUMENTS: Mapping[str, Option] = {
+    "model": _argument(
+        'the model, as ``"provider/model"`` or an `LLM`, or a list of them in the order of '
+        "fallback; None: the configured one",
+        "Model | Sequence[Model]",
+    ),
+    "into": _argument(
+        "the column for the answers: then a copy of the frame with it is returned", "Hashable"
+    ),
+    "messages": _argument(
+        "the column of whole conversations in place of a prompt: lists of mappings with role and "
+        "content, or JSON text of them",
+        "Hashable",
+    ),
+    "system": _argument("a system message before every question, a template as a prompt is", "str"),
+    "examples": _argument(
+        "pairs of an input and its answer, shown before every question; an input that is a mapping "
+        "fills the prompt's own fields",
+        "Sequence[tuple[Any, Any]]",
+    ),
+    "params": _argument(
+        'fields of the request, such as ``{"temperature": 0, "max_tokens": 50}``, or an '
+        "`LLMParams`",
+        "Any",
+    ),
+    "schema": _argument(
+        "the form of the answers: a pydantic model, a dataclass, a TypedDict, a type, a tuple of "
+        "labels or a JSON schema; typed columns come back, one for each field",
+        "Any",
+    ),
+    "images": _argument(
+        "the column of pictures: paths, addresses, bytes, or lists of them", "Hashable"
+    ),
+    "clear_project_cache": _argument(
+        'the project or projects to empty first; ``"full"``: all of them', "str | list[str]"
+    ),
+    "cache_vars": _argument(
+        "further values that tell answers apart in the store", "Mapping[str, Any]"
+    ),
+    "api_provider": _argument("the provider's name in the catalog, such as ``groq``", "str"),
+    "gen_type": _argument(
+        "the kind of request: ``chat``, ``text`` or ``embedding``; None: as the address says", "str"
+    ),
+}
+"""Arguments that several doors take and check for themselves."""
 
 _NUMBER = _number()
 
@@ -352,28 +553,14 @@ EMBED_PARAMS: Mapping[str, Option] = {
 """The same for requests of vectors."""
 
 
-class RequestParams(TypedDict, total=False):
-    """The fields of `PARAMS`, for type checkers."""
-
-    max_tokens: int | None
-    temperature: float | None
-    top_p: float | None
-    top_k: int | None
-    stop_tokens: str | list[str] | tuple[str, ...] | None
-    stop: str | list[str] | tuple[str, ...] | None
-    frequency_penalty: float | None
-    presence_penalty: float | None
-    seed: int | None
-
-
-def names(door: Door) -> tuple[str, ...]:
-    """Return the names of the options that are accepted at a door.
+def names(*doors: Door) -> tuple[str, ...]:
+    """Return the names of the options that are accepted at every one of some doors.
 
     Example:
         >>> "max_wait" in names("configure"), "mode" in names("configure")
         (True, False)
     """
-    return tuple(name for name, option in OPTIONS.items() if door in option.doors)
+    return tuple(name for name, option in OPTIONS.items() if option.doors.issuperset(doors))
 
 
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import AsyncIterator, Iterator
-from typing import Protocol
 
 from llmnb import bridge
 from llmnb.adapters.http import HttpClient
@@ -12,8 +10,7 @@ from llmnb.batches.records import Part
 from llmnb.errors import ConfigurationError
 from llmnb.records import RawReply
 from llmnb.targets.target import HTTPTarget
-from llmnb.wire import batches_anthropic, batches_openai
-from llmnb.wire.batches import Capacity, Result, Standing
+from llmnb.wire.batches import AnthropicBatches, BatchFormat, OpenAIBatches, Result, Standing
 from llmnb.wire.catalog import models_url
 
 LARGEST_RESULTS = 2 * 2**30
@@ -21,42 +18,8 @@ LARGEST_RESULTS = 2 * 2**30
 
 _TRANSFER_SECONDS = 3600.0
 _OPENAI_DIALECTS = ("openai.chat", "openai.responses", "openai.text")
-_HOUSES = ("openai", "anthropic")
-"""Providers of the catalog whose batch APIs are known."""
-
 _CLOCK_SLACK = 120.0
 """Seconds that a provider's clock may be behind ours."""
-
-
-class Service(Protocol):
-    """One batch API at one address under one account."""
-
-    @property
-    def capacity(self) -> Capacity:
-        """What one batch may hold."""
-
-    def line(self, name: str, body: bytes) -> bytes:
-        """Return the line of one request."""
-
-    async def create(self, part: Part) -> Standing:
-        """Submit a part. Raises `LLMNBError`."""
-
-    async def find(self, part: Part, taken: set[str]) -> Standing | None:
-        """Look whether the provider has a part whose submission was not answered.
-
-        Args:
-            part: The part.
-            taken: Names of batches that are known to be others'.
-        """
-
-    async def look(self, batch: str) -> Standing:
-        """Ask how far a batch is."""
-
-    def results(self, standing: Standing) -> AsyncIterator[tuple[RawReply, Iterator[Result]]]:
-        """Fetch the results of a batch, file by file."""
-
-    async def withdraw(self, batch: str) -> None:
-        """Ask the provider to stop a batch; what is finished is still given."""
 
 
 def service(target: HTTPTarget) -> Service:
@@ -67,12 +30,12 @@ def service(target: HTTPTarget) -> Service:
     """
     if isinstance(target, HTTPTarget) and type(target).send is HTTPTarget.send:
         if target.dialect_name == "anthropic.messages" and target.row.name == "anthropic":
-            return AnthropicBatches(target)
+            return AnthropicService(target)
         if target.dialect_name in _OPENAI_DIALECTS and target.row.name == "openai":
-            return OpenAIBatches(target)
+            return OpenAIService(target)
     raise ConfigurationError(
         f"{target.provider}/{target.model} has no batch API that llmnb knows: mode='batch' is for "
-        f"{' and '.join(_HOUSES)}. Nothing was sent; mode='live' asks now."
+        "openai and anthropic. Nothing was sent; mode='live' asks now."
     )
 
 
@@ -85,41 +48,98 @@ def _client() -> HttpClient:
     )
 
 
-class _Web:
-    """Requests to one provider's batch API."""
+class Service:
+    """One batch API at one address under one account."""
+
+    format: BatchFormat
 
     def __init__(self, target: HTTPTarget) -> None:
         self._target = target
-        self._base, _, query = models_url(target.row, target.url).partition("/models")
-        self._query = query
+        row, dialect = target.row, target.dialect_name
+        self._base, _, self._query = models_url(row, target.url).partition("/models")
+        path = next(row.paths[kind] for kind, spoken in row.dialects.items() if spoken == dialect)
+        self._endpoint = f"/v1{path}"
+        """The endpoint as the lines name it, whatever stands before it in the address."""
 
-    @property
-    def _headers(self) -> dict[str, str]:
-        return dict(self._target.sent_headers)
+    def line(self, name: str, body: bytes) -> bytes:
+        """Return the line of one request."""
+        return self.format.line(name, body, self._endpoint)
+
+    async def create(self, part: Part) -> Standing:
+        """Submit a part. Raises `LLMNBError`."""
+        reply = await self._post(self.format.path, await self._creation(part))
+        return self.format.standing(reply)
+
+    async def find(self, part: Part, taken: set[str]) -> Standing | None:
+        """Look whether the provider has a part whose submission was not answered.
+
+        The list is read from the newest batch back to when the part was submitted.
+
+        Args:
+            part: The part.
+            taken: Names of batches that are known to be others'.
+        """
+        earliest = part.standing.since - _CLOCK_SLACK
+        after = ""
+        while True:
+            raw = await self._get(self.format.path, f"limit=100{after}")
+            batches, last = self.format.listed(raw.body)
+            for batch in batches:
+                if self._is_part(batch, part, taken):
+                    return batch
+            oldest = min((batch.created for batch in batches if batch.created), default=None)
+            if last is None or (oldest and oldest < earliest):
+                return None
+            after = f"&{self.format.cursor}={last}"
+
+    async def look(self, batch: str) -> Standing:
+        """Ask how far a batch is."""
+        return self.format.standing((await self._get(f"{self.format.path}/{batch}")).body)
+
+    async def results(self, standing: Standing) -> AsyncIterator[tuple[RawReply, Iterator[Result]]]:
+        """Fetch the results of a batch, file by file, from our own address.
+
+        The key goes to no other.
+        """
+        for path in standing.results:
+            raw = await self._get(path)
+            yield raw, self.format.results(raw.body)
+
+    async def withdraw(self, batch: str) -> None:
+        """Ask the provider to stop a batch; what is finished is still given."""
+        await self._post(f"{self.format.path}/{batch}/cancel", b"{}")
+
+    async def _creation(self, part: Part) -> bytes:
+        """Return the body that submits a part."""
+        raise NotImplementedError
+
+    def _is_part(self, batch: Standing, part: Part, taken: set[str]) -> bool:
+        """Return whether a batch of the list is the one that was submitted for a part."""
+        raise NotImplementedError
 
     async def _get(self, path: str, query: str = "") -> RawReply:
-        return self._good(
+        mark = "&" if self._query and query else "?" if query else ""
+        return self._checked(
             await _client().get_json(
-                f"{self._base}{path}{_joined(self._query, query)}",
-                headers=self._headers,
+                f"{self._base}{path}{self._query}{mark}{query}",
+                headers=dict(self._target.sent_headers),
                 origin_has_key=self._target.guards_key,
                 total_timeout=_TRANSFER_SECONDS,
             )
         )
 
-    async def _post(self, path: str, body: bytes, kind: str = "application/json") -> RawReply:
-        return self._good(
-            await _client().post(
-                f"{self._base}{path}{self._query}",
-                headers={**self._headers, "content-type": kind},
-                body=body,
-                origin_has_key=self._target.guards_key,
-                # A batch that was perhaps made is looked for, not sent again.
-                is_repeatable=False,
-            )
+    async def _post(self, path: str, body: bytes, kind: str = "application/json") -> bytes:
+        raw = await _client().post(
+            f"{self._base}{path}{self._query}",
+            headers={**self._target.sent_headers, "content-type": kind},
+            body=body,
+            origin_has_key=self._target.guards_key,
+            # A batch that was perhaps made is looked for, not sent again.
+            is_repeatable=False,
         )
+        return self._checked(raw).body
 
-    def _good(self, raw: RawReply) -> RawReply:
+    def _checked(self, raw: RawReply) -> RawReply:
         if 200 <= raw.status < 300:
             return raw
         error = self._target.judge(raw)
@@ -127,110 +147,30 @@ class _Web:
         raise error
 
 
-class OpenAIBatches(_Web):
-    """OpenAI's files and batches, and whoever speaks as they do."""
+class OpenAIService(Service):
+    """OpenAI's files and batches: the lines are uploaded, then made a batch."""
 
-    capacity = batches_openai.CAPACITY
+    format = OpenAIBatches()
 
-    @functools.cached_property
-    def _path(self) -> str:
-        """The endpoint as the lines name it, whatever stands before it in the address."""
-        row, dialect = self._target.row, self._target.dialect_name
-        return "/v1" + next(row.paths[kind] for kind, one in row.dialects.items() if one == dialect)
+    async def _creation(self, part: Part) -> bytes:
+        tag = part.standing.tag
+        kind, body = self.format.upload(f"{tag}.jsonl", part.content())
+        return self.format.creation(await self._post("/files", body, kind), self._endpoint, tag)
 
-    def line(self, name: str, body: bytes) -> bytes:
-        """Return the line of one request."""
-        return batches_openai.line(name, body, self._path)
-
-    async def create(self, part: Part) -> Standing:
-        """Upload the lines, then make a batch of them."""
-        kind, body = batches_openai.upload(f"{part.standing.tag}.jsonl", part.content())
-        file = batches_openai.uploaded((await self._post("/files", body, kind)).body)
-        made = batches_openai.creation(file, self._path, part.standing.tag)
-        return batches_openai.standing((await self._post("/batches", made)).body)
-
-    async def find(self, part: Part, taken: set[str]) -> Standing | None:
-        """Look for our mark in the list, the newest first, back to when it was submitted."""
-        after = ""
-        while True:
-            raw = await self._get("/batches", f"limit=100{after}")
-            found, last = batches_openai.listed(raw.body)
-            for one in found:
-                if one.tag == part.standing.tag:
-                    return one
-            oldest = min((one.created for one in found if one.created), default=None)
-            if last is None or (oldest and oldest < part.standing.since - _CLOCK_SLACK):
-                return None
-            after = f"&after={last}"
-
-    async def look(self, batch: str) -> Standing:
-        """Ask how far a batch is."""
-        return batches_openai.standing((await self._get(f"/batches/{batch}")).body)
-
-    async def results(self, standing: Standing) -> AsyncIterator[tuple[RawReply, Iterator[Result]]]:
-        """Fetch the file of answers and that of errors."""
-        for file in standing.results:
-            raw = await self._get(f"/files/{file}/content")
-            yield raw, batches_openai.results(raw.body)
-
-    async def withdraw(self, batch: str) -> None:
-        """Ask the provider to stop a batch."""
-        await self._post(f"/batches/{batch}/cancel", b"{}")
+    def _is_part(self, batch: Standing, part: Part, taken: set[str]) -> bool:
+        return batch.tag == part.standing.tag
 
 
-class AnthropicBatches(_Web):
-    """Anthropic's message batches."""
+class AnthropicService(Service):
+    """Anthropic's message batches: all requests in one, and no mark on a batch is kept."""
 
-    capacity = batches_anthropic.CAPACITY
+    format = AnthropicBatches()
 
-    def line(self, name: str, body: bytes) -> bytes:
-        """Return the line of one request."""
-        return batches_anthropic.line(name, body, "")
+    async def _creation(self, part: Part) -> bytes:
+        return self.format.creation(part.content())
 
-    async def create(self, part: Part) -> Standing:
-        """Submit all requests in one."""
-        made = batches_anthropic.creation(part.content())
-        return batches_anthropic.standing((await self._post("/messages/batches", made)).body)
-
-    async def find(self, part: Part, taken: set[str]) -> Standing | None:
-        """Look for a batch nobody else's, made since, of as many requests; marks it keeps none."""
-        after = ""
-        while True:
-            raw = await self._get("/messages/batches", f"limit=100{after}")
-            found, last = batches_anthropic.listed(raw.body)
-            for one in found:
-                is_since = one.created is None or (
-                    one.created >= part.standing.since - _CLOCK_SLACK
-                )
-                if one.name not in taken and is_since and one.total == part.standing.requests:
-                    return one
-            oldest = min((one.created for one in found if one.created), default=None)
-            if last is None or (oldest and oldest < part.standing.since - _CLOCK_SLACK):
-                return None
-            after = f"&after_id={last}"
-
-    async def look(self, batch: str) -> Standing:
-        """Ask how far a batch is."""
-        return batches_anthropic.standing((await self._get(f"/messages/batches/{batch}")).body)
-
-    async def results(self, standing: Standing) -> AsyncIterator[tuple[RawReply, Iterator[Result]]]:
-        """Fetch the results from our own address: the key goes to no other."""
-        for ending in standing.results:
-            raw = await self._get(f"/messages/batches/{standing.name}/{ending}")
-            yield raw, batches_anthropic.results(raw.body)
-
-    async def withdraw(self, batch: str) -> None:
-        """Ask the provider to stop a batch."""
-        await self._post(f"/messages/batches/{batch}/cancel", b"{}")
-
-
-def _joined(query: str, more: str) -> str:
-    """Return two queries as one.
-
-    Example:
-        >>> _joined("?a=1", "b=2"), _joined("", "b=2"), _joined("?a=1", "")
-        ('?a=1&b=2', '?b=2', '?a=1')
-    """
-    if not more:
-        return query
-    return f"{query}&{more}" if query else f"?{more}"
+    def _is_part(self, batch: Standing, part: Part, taken: set[str]) -> bool:
+        """Return whether a batch is nobody else's, made since, of as many requests."""
+        if batch.name in taken or batch.total != part.standing.requests:
+            return False
+        return batch.created is None or batch.created >= part.standing.since - _CLOCK_SLACK

@@ -97,7 +97,7 @@ def start_batch(
         asking=asking,
         target=targets[0],
         service=service(targets[0]),
-        store=open_project(settings.project_name(project_name), place, share=given["share"]),
+        store=open_project(project_name, place, share=given["share"]),
         cache_dir=place,
         share=given["share"],
         use_cache=use_cache,
@@ -245,7 +245,7 @@ def _written(
         for number, call in missing.values()
     ]
     _check_sizes(setting, lines, [number for number, _ in missing.values()])
-    sizes = list(split(map(len, lines), setting.service.capacity))
+    sizes = list(split(map(len, lines), setting.service.format.capacity))
     now = Clock.wall()
     target = setting.target
     record = Record(
@@ -310,7 +310,7 @@ def _check_budget(setting: _Setting, calls: Sequence[Call]) -> None:
 
 
 def _check_sizes(setting: _Setting, lines: Sequence[bytes], numbers: Sequence[int]) -> None:
-    capacity = setting.service.capacity
+    capacity = setting.service.format.capacity
     for number, line in zip(numbers, lines, strict=True):
         if len(line) > capacity.size:
             raise InputError(

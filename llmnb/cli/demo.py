@@ -140,10 +140,9 @@ def _failure(outcomes: list[Outcome]) -> list[tuple[int, str, str]]:
 
 
 def _next_steps(model: str, requests: int) -> str:
-    from llmnb import settings
     from llmnb.store.project import open_project
 
-    folder = open_project(PROJECT, settings.cache_dir()).folder
+    folder = open_project(PROJECT).folder
     lines = [f"The answers lie in {_short(folder)}."]
     if requests:
         lines.append("Type `llmnb demo` again: it is instant and sends nothing.")

@@ -1,7 +1,7 @@
 """Whether the next request of a target may go now: concurrency and every limit together, or none.
 
 All limits are asked before any is touched, so a request never holds one of
-them while it waits for another.
+them while it waits for another. Further limits may bind a target beside its own.
 """
 
 from __future__ import annotations
@@ -20,6 +20,26 @@ DEFAULT_CONCURRENCY = 64
 """Requests in flight when neither the person nor the provider names a number."""
 
 
+class Bound(Protocol):
+    """Further limits, such as `GLOBAL_LIMITER`'s; other targets and processes may share them."""
+
+    @property
+    def limits(self) -> Limits:
+        """The rates, for those who show them."""
+
+    def wait(self, tokens: float, now: float) -> tuple[float, Reason]:
+        """Return the seconds until a request may go, and what holds it.
+
+        Infinity is "later": the gate is called when the limits have changed.
+        """
+
+    def take(self, tokens: float, now: float) -> None:
+        """Let one request go."""
+
+    def give_back(self, requests: float, tokens: float) -> None:
+        """Return what was taken too much."""
+
+
 class Admission:
     """The state of one target's limits.
 
@@ -36,24 +56,16 @@ class Admission:
         (inf, 'concurrency')
     """
 
-    __slots__ = (
-        "concurrency",
-        "in_flight",
-        "limits",
-        "paused_until",
-        "reason",
-        "requests",
-        "tokens",
-    )
-
     def __init__(self, limits: Limits, *, now: float) -> None:
         self.in_flight = 0
         self.paused_until = -math.inf
         self.reason: Reason = ""
+        self.bound: Bound | None = None
+        """Further limits; asked last, so that nothing is drawn for a request that cannot go."""
+
         self.requests: Bucket | None = None
         self.tokens: Bucket | None = None
         self.concurrency: float = DEFAULT_CONCURRENCY
-        self.limits = Limits()
         self.change(limits, now=now)
 
     def change(self, limits: Limits, *, now: float) -> None:
@@ -62,7 +74,7 @@ class Admission:
         self.requests = _changed(self.requests, limits.requests_per_minute, burst, now)
         self.tokens = _changed(self.tokens, limits.tokens_per_minute, BURST_SECONDS, now)
         self.concurrency = limits.concurrency or DEFAULT_CONCURRENCY
-        self.limits = limits
+        self.limits = limits if self.bound is None else limits.within(self.bound.limits)
 
     def wait(self, tokens: float, now: float) -> float:
         """Return the seconds until such a request may go: 0 is now, infinity is "when one ends"."""
@@ -76,6 +88,8 @@ class Admission:
             longest, reason = delay, "requests"
         if self.tokens is not None and (delay := self.tokens.wait(tokens, now)) > longest:
             longest, reason = delay, "tokens"
+        if longest <= 0 and self.bound is not None:
+            longest, reason = self.bound.wait(tokens, now)
         self.reason = reason  # type: ignore[assignment]
         return longest
 
@@ -94,6 +108,8 @@ class Admission:
             self.requests.take(1.0, now)
         if self.tokens is not None:
             self.tokens.take(tokens, now)
+        if self.bound is not None:
+            self.bound.take(tokens, now)
 
     def release(self, *, reserved: float, used: float, was_sent: bool) -> None:
         """Take back a request that has ended.
@@ -101,13 +117,15 @@ class Admission:
         Args:
             reserved: Tokens it was admitted with.
             used: Tokens it turned out to use.
-            was_sent: Whether it left this machine; if not, the request limit gets its place back.
+            was_sent: Whether it left this machine; if not, it is taken off the request limit again.
         """
         self.in_flight -= 1
         if self.tokens is not None and reserved != used:
             self.tokens.give_back(reserved - used)
         if not was_sent and self.requests is not None:
             self.requests.give_back(1.0)
+        if self.bound is not None and (reserved != used or not was_sent):
+            self.bound.give_back(0.0 if was_sent else 1.0, reserved - used)
 
     def pause(self, until: float) -> None:
         """Send nothing before `until`; a longer pause already set stays."""
@@ -123,90 +141,3 @@ def _changed(
         return Bucket(per_minute, burst_seconds=burst, now=now)
     bucket.change_rate(per_minute, burst_seconds=burst, now=now)
     return bucket
-
-
-class Bound(Protocol):
-    """Limits beside the target's own; they may be shared with other targets and processes."""
-
-    @property
-    def limits(self) -> Limits:
-        """The rates, for those who show them."""
-
-    def wait(self, tokens: float, now: float) -> tuple[float, Reason]:
-        """Return the seconds until a request may go, and what holds it.
-
-        Infinity is "it will be told": whoever made the limits is called when they have changed.
-        """
-
-    def take(self, tokens: float, now: float) -> None:
-        """Let one request go."""
-
-    def give_back(self, requests: float, tokens: float) -> None:
-        """Return what was taken too much."""
-
-
-class BoundAdmission(Admission):
-    """An admission that asks the further limits, too: all of them together or none.
-
-    Args:
-        limits: What is known of the target's own limits.
-        bound: The further ones.
-        now: The time, in seconds of a steady clock.
-    """
-
-    __slots__ = ("bound",)
-
-    def __init__(self, limits: Limits, bound: Bound, *, now: float) -> None:
-        self.bound = bound
-        super().__init__(limits, now=now)
-
-    def change(self, limits: Limits, *, now: float) -> None:
-        """Take other limits of its own from now on."""
-        super().change(limits, now=now)
-        further = self.bound.limits
-        self.limits = limits.within(
-            Limits(
-                requests_per_minute=further.requests_per_minute,
-                tokens_per_minute=further.tokens_per_minute,
-            )
-        )
-
-    def wait(self, tokens: float, now: float) -> float:
-        """Return the seconds until such a request may go; infinity is "when something changes"."""
-        longest = super().wait(tokens, now)
-        if longest > 0:
-            return longest  # nothing is drawn for a request that could not go
-        delay, reason = self.bound.wait(tokens, now)
-        if delay > 0:
-            self.reason = reason
-        return delay
-
-    def admit(self, tokens: float, now: float) -> None:
-        """Let one request go; ask `wait` first."""
-        super().admit(tokens, now)
-        self.bound.take(tokens, now)
-
-    def release(self, *, reserved: float, used: float, was_sent: bool) -> None:
-        """Take back a request that has ended."""
-        super().release(reserved=reserved, used=used, was_sent=was_sent)
-        if reserved != used or not was_sent:
-            self.bound.give_back(0.0 if was_sent else 1.0, reserved - used)
-
-
-def rebound(admission: Admission, bound: Bound | None, *, now: float) -> Admission:
-    """Return an admission like this one under other further limits.
-
-    Args:
-        admission: The one in use; what it has let pass still counts.
-        bound: The further limits; None: there are none any more.
-        now: The time, in seconds of a steady clock.
-    """
-    if bound is None and type(admission) is Admission:
-        return admission
-    nothing = Limits()
-    fresh = (
-        Admission(nothing, now=now) if bound is None else BoundAdmission(nothing, bound, now=now)
-    )
-    for name in Admission.__slots__:
-        setattr(fresh, name, getattr(admission, name))
-    return fresh

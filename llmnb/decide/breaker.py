@@ -62,21 +62,6 @@ class Breaker:
         'closed'
     """
 
-    __slots__ = (
-        "_answers_before",
-        "_failed",
-        "_is_probing",
-        "_openings",
-        "_probe_sent_at",
-        "_rand",
-        "_rows",
-        "answers",
-        "failures",
-        "newest_failure",
-        "opened_at",
-        "probe_at",
-    )
-
     def __init__(self, *, rows: int = DIFFERENT_ROWS, rand: Callable[[], float] = roll) -> None:
         self.failures = 0
         """Failures since the last success."""
@@ -256,8 +241,6 @@ class SlowStart:
         >>> start.slots
         2
     """
-
-    __slots__ = ("_cut_at", "_level", "_since", "_slots", "in_flight")
 
     def __init__(self, level: float, *, since: float) -> None:
         self.in_flight = 0

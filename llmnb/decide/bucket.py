@@ -27,8 +27,7 @@ class Bucket:
 
     Args:
         per_minute: Units that may pass in a minute; above 0.
-        burst_seconds: How many seconds' worth may pass at once.
-        smallest: Least capacity; a bucket for requests must hold one.
+        burst_seconds: How many seconds' worth may pass at once, but one unit at least.
         now: The time, in seconds of any steady clock.
 
     Example:
@@ -41,18 +40,12 @@ class Bucket:
     __slots__ = ("capacity", "level", "rate", "updated")
 
     def __init__(
-        self,
-        per_minute: float,
-        *,
-        burst_seconds: float = BURST_SECONDS,
-        smallest: float = 1.0,
-        now: float,
+        self, per_minute: float, *, burst_seconds: float = BURST_SECONDS, now: float
     ) -> None:
         if not per_minute > 0 or math.isinf(per_minute):
             raise ValueError(f"a rate is a finite number above 0, got {per_minute}")
         self.rate = per_minute / 60.0
-        self.capacity = max(smallest, self.rate * burst_seconds)
-        self.level = self.capacity
+        self.level = self.capacity = max(1.0, self.rate * burst_seconds)
         self.updated = now
 
     def _advance(self, now: float) -> None:
@@ -92,17 +85,12 @@ class Bucket:
         self.level = min(self.level, -owed)
 
     def change_rate(
-        self,
-        per_minute: float,
-        *,
-        burst_seconds: float = BURST_SECONDS,
-        smallest: float = 1.0,
-        now: float,
+        self, per_minute: float, *, burst_seconds: float = BURST_SECONDS, now: float
     ) -> None:
         """Set another rate from now on; debts stay, a fuller level is cut to the new capacity."""
         self._advance(now)
         self.rate = per_minute / 60.0
-        self.capacity = max(smallest, self.rate * burst_seconds)
+        self.capacity = max(1.0, self.rate * burst_seconds)
         self.level = min(self.level, self.capacity)
 
     def __repr__(self) -> str:

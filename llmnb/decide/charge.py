@@ -33,9 +33,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
-REACH = 0.5
-"""Seconds a request may take to be counted: it may be overtaken by those sent so much later."""
+from llmnb.decide.refill import REACH
 
 STEP = 1.03
 FIRST_SECONDS = 1.0
@@ -87,26 +87,31 @@ class Estimate(float):
 
     def __new__(cls, tokens: float, prompt: float, answer: float) -> Estimate:
         """Return a number that knows its parts."""
-        made = super().__new__(cls, tokens)
-        made.prompt, made.answer = prompt, answer
-        return made
+        estimate = super().__new__(cls, tokens)
+        estimate.prompt, estimate.answer = prompt, answer
+        return estimate
 
 
-def _parts(estimate: float) -> tuple[float, float]:
-    """Return prompt and answer; what is not known by its parts is all prompt."""
-    if isinstance(estimate, Estimate):
-        return estimate.prompt, estimate.answer
-    return estimate, 0.0
+class _Parts(NamedTuple):
+    """Tokens of one request."""
+
+    prompt: float
+    answer: float
+
+    @classmethod
+    def of(cls, estimate: float) -> _Parts:
+        """Return the parts of an estimate; what is not known by its parts is all prompt."""
+        if isinstance(estimate, Estimate):
+            return cls(estimate.prompt, estimate.answer)
+        return cls(estimate, 0.0)
 
 
 class _Weights:
-    """Two weights, fitted to what is told of costs.
+    """Two weights, fitted to what is reported of costs.
 
     Args:
         takes_larger: Whether only the larger part of a request counts.
     """
-
-    __slots__ = ("_aa", "_pa", "_pp", "answer", "error", "prompt", "takes_larger")
 
     def __init__(self, *, takes_larger: bool) -> None:
         self.takes_larger = takes_larger
@@ -114,22 +119,23 @@ class _Weights:
         self.error = 0.0
         """By how much costs were misjudged lately: the mean square of the part of each."""
 
+        # The covariance of the weights.
         self._pp = self._aa = 1.0
         self._pa = 0.0
 
-    def _parts(self, prompt: float, answer: float) -> tuple[float, float]:
-        if self.takes_larger:
-            return (prompt, 0.0) if prompt >= answer else (0.0, answer)
-        return prompt, answer
+    def _counted(self, parts: _Parts) -> _Parts:
+        if not self.takes_larger:
+            return parts
+        return _Parts(parts.prompt, 0.0) if parts.prompt >= parts.answer else _Parts(0.0, parts[1])
 
-    def of(self, prompt: float, answer: float) -> float:
+    def of(self, parts: _Parts) -> float:
         """Return what a request costs."""
-        prompt, answer = self._parts(prompt, answer)
+        prompt, answer = self._counted(parts)
         return self.prompt * prompt + self.answer * answer
 
-    def take(self, prompt: float, answer: float, cost: float, out_by: float) -> None:
+    def learn(self, parts: _Parts, cost: float, out_by: float) -> None:
         """Learn what one request cost, known to so many tokens."""
-        prompt, answer = self._parts(prompt, answer)
+        prompt, answer = self._counted(parts)
         missed = cost - self.prompt * prompt - self.answer * answer
         self.error += 0.2 * ((missed / max(1.0, cost)) ** 2 - self.error)
         of_prompt = self._pp * prompt + self._pa * answer
@@ -140,10 +146,7 @@ class _Weights:
         self._pp = min(1.0, self._pp - of_prompt * of_prompt / variance + _DRIFT)
         self._aa = min(1.0, self._aa - of_answer * of_answer / variance + _DRIFT)
         self._pa -= of_prompt * of_answer / variance
-        self._keep_within()
-
-    def _keep_within(self) -> None:
-        """Bring a weight back to its bound, and the other one to where it is likeliest then."""
+        # A weight goes back to its bound, and the other one to where it is likeliest then.
         bounded = min(max(self.prompt, LEAST_OF_PROMPT), MOST_OF_PROMPT)
         if bounded != self.prompt:
             self.answer += self._pa / self._pp * (bounded - self.prompt)
@@ -154,6 +157,14 @@ class _Weights:
             self.prompt += self._pa / self._aa * (bounded - self.answer)
             self.answer = bounded
         self.prompt = min(max(self.prompt, LEAST_OF_PROMPT), MOST_OF_PROMPT)
+
+
+class _Left(NamedTuple):
+    """What was left of a limit after one request."""
+
+    left: float
+    sent: float
+    parts: _Parts
 
 
 class TokenCharge:
@@ -169,27 +180,13 @@ class TokenCharge:
         120
     """
 
-    __slots__ = (
-        "_accepted",
-        "_block",
-        "_block_number",
-        "_charged",
-        "_counted_from",
-        "_fell",
-        "_forms",
-        "_refused_at",
-        "_weights",
-        "factor",
-        "is_before",
-    )
-
     def __init__(self) -> None:
         self.factor = 1.0
         self.is_before = False
         """Whether what was charged stays charged, however short the answer turns out."""
 
         self._weights: _Weights | None = None
-        """The form that errs less; None before anything was told."""
+        """The form that errs less; None before any cost was reported."""
 
         self._forms: tuple[_Weights, ...] = ()
         self._accepted = 0.0
@@ -198,8 +195,8 @@ class TokenCharge:
 
         self._counted_from = -math.inf
         self._refused_at = -math.inf
-        self._block: list[tuple[float, float, float, float]] = []
-        """What was left after requests of one block, when they went, and what they are made of."""
+        self._block: list[_Left] = []
+        """What was left after requests of one block."""
 
         self._block_number = 0
         self._fell = self._charged = 0.0
@@ -207,17 +204,14 @@ class TokenCharge:
     @property
     def weights(self) -> tuple[float, float]:
         """What a token of a prompt counts, and one that an answer may have; 1 where unknown."""
-        one = self._weights
-        return (1.0, 1.0) if one is None else (one.prompt, one.answer)
+        weights = self._weights
+        return (1.0, 1.0) if weights is None else (weights.prompt, weights.answer)
 
     def of(self, tokens: float) -> float:
         """Return what a request is charged with; an `Estimate` by its parts."""
         if self._weights is None:
             return tokens * self.factor
-        return self._fitted(self._weights, tokens) * self.factor
-
-    def _fitted(self, weights: _Weights, tokens: float) -> float:
-        return weights.of(*_parts(tokens))
+        return self._weights.of(_Parts.of(tokens)) * self.factor
 
     def on_sent(self, charged: float, now: float) -> None:
         """Note a request at the moment it goes.
@@ -241,72 +235,56 @@ class TokenCharge:
             sent: When it went.
             left: What was left.
             rate: Tokens a second that flow in.
-            grain: Steps in which it is told what is left.
+            grain: Steps in which it is reported what is left.
         """
         block = number // BLOCK
         if block < self._block_number:
             return
         if block > self._block_number:
-            self._block_number = block
-            self._block.clear()
-        known = self._block
-        known.append((left, sent, *_parts(estimate)))
-        if len(known) < BLOCK:
+            self._block_number, self._block = block, []
+        self._block.append(_Left(left, sent, _Parts.of(estimate)))
+        if len(self._block) < BLOCK:
             return
-        moments = [one[1] for one in known]
-        seconds = max(moments) - min(moments)
-        known.sort(key=lambda one: -one[0])
-        fell = known[0][0] - known[-1][0]
-        if seconds < REACH / 4 and fell > 4 * max(grain, rate * seconds):
-            self._compare(known, estimate, out_by=max(grain, rate * seconds / BLOCK))
+        ordered = sorted(self._block, key=lambda request: -request.left)
         self._block = []
-
-    def _compare(
-        self, known: Sequence[tuple[float, float, float, float]], like: float, out_by: float
-    ) -> None:
-        """Learn from the distances between what was left after each of a block."""
-        self._begin(like)
-        fell = counted = 0.0
-        for before, one in itertools.pairwise(known):
-            cost = before[0] - one[0]
-            self._take(one[2], one[3], cost, out_by)
-            fell += cost
-            counted += max(one[2], one[3]) if self._forms[0].takes_larger else one[2] + one[3]
-        self._choose()
-        weights = self._weights
-        assert weights is not None
-        fitted = sum(weights.of(one[2], one[3]) for one in known[1:])
-        self.factor = self._rest(fell, fitted)
-        if fell >= counted:
+        moments = [request.sent for request in ordered]
+        seconds = max(moments) - min(moments)
+        fell = ordered[0].left - ordered[-1].left
+        if seconds >= REACH / 4 or fell <= 4 * max(grain, rate * seconds):
+            return
+        costs = [
+            (after.parts, before.left - after.left) for before, after in itertools.pairwise(ordered)
+        ]
+        weights = self._learn(costs, estimate, out_by=max(grain, rate * seconds / BLOCK))
+        self.factor = _rest(fell, sum(weights.of(parts) for parts, _ in costs))
+        whole = max if self._forms[0].takes_larger else sum
+        if fell >= sum(whole(parts) for parts, _ in costs):
             self.is_before = True
 
-    def _begin(self, like: float) -> None:
+    def _learn(self, costs: Sequence[tuple[_Parts, float]], like: float, out_by: float) -> _Weights:
+        """Learn what requests cost; return the form that errs less, the likelier if both are good.
+
+        Args:
+            costs: The parts of each request, and what it cost.
+            like: What we count for one of them: the larger part or both.
+            out_by: Tokens by which a cost may be out.
+        """
         if not self._forms:
             larger, both = _Weights(takes_larger=True), _Weights(takes_larger=False)
             takes_larger = isinstance(like, Estimate) and like < like.prompt + like.answer
             self._forms = (larger, both) if takes_larger else (both, larger)
-
-    def _take(self, prompt: float, answer: float, cost: float, out_by: float) -> None:
-        for form in self._forms:
-            form.take(prompt, answer, cost, max(1.0, out_by, _OUT_BY * cost))
-
-    def _choose(self) -> None:
-        """Believe the form that errs less; where both are good the one that was thought of."""
+        for parts, cost in costs:
+            for form in self._forms:
+                form.learn(parts, cost, max(1.0, out_by, _OUT_BY * cost))
         first, second = self._forms
         self._weights = second if second.error < 0.5 * first.error else first
-
-    def _rest(self, cost: float, fitted: float) -> float:
-        """Return the factor for what no weights within their bounds explain."""
-        factor = cost / fitted if fitted > 0 else 1.0
-        if 1 / _SLACK <= factor <= _SLACK:
-            return 1.0
-        return min(max(factor, LEAST_FACTOR), LARGEST_FACTOR)
+        return self._weights
 
     def on_fall(self, fell: float, charged: float) -> None:
         """Note by how much a limit has fallen while we have sent so much, as we charge it.
 
-        For limits told in steps so coarse that single requests do not show, and for answers that
-        are counted as they come.
+        For limits reported in steps so coarse that single requests do not show, and for answers
+        that are counted as they come.
 
         Args:
             fell: By how much, what flowed in added.
@@ -339,27 +317,27 @@ class TokenCharge:
         self.is_before = True
         self._accepted = max(0.0, self._accepted - charged / self.factor)
         if requested:
-            self._on_requested(estimate, requested)
+            parts = _Parts.of(estimate)
+            if requested >= self.of(estimate) or min(parts) > 0:
+                weights = self._learn([(parts, requested)], estimate, out_by=1.0)
+                self.factor = max(1.0, _rest(requested, weights.of(parts)))
+            # else it may speak of one request that is smaller than others
         elif now - self._refused_at >= REACH:
             is_first = self._refused_at == -math.inf
             seconds = now - self._counted_from + (FIRST_SECONDS if is_first else 0.0)
             counted = rate * seconds / self._accepted if self._accepted > 0 else 0.0
-            self._set(counted if counted > self.factor else self.factor * STEP)
+            self.factor = _bounded(counted if counted > self.factor else self.factor * STEP)
         else:
             return  # of the same wave
         self._refused_at = self._counted_from = now
         self._accepted = 0.0
 
-    def _on_requested(self, estimate: float, requested: float) -> None:
-        has_parts = isinstance(estimate, Estimate) and estimate.prompt > 0 and estimate.answer > 0
-        if requested < self.of(estimate) and not has_parts:
-            return  # it may speak of one request that is smaller than others
-        prompt, answer = _parts(estimate)
-        self._begin(estimate)
-        self._take(prompt, answer, requested, 1.0)
-        self._choose()
-        assert self._weights is not None
-        self.factor = max(1.0, self._rest(requested, self._fitted(self._weights, estimate)))
 
-    def _set(self, factor: float) -> None:
-        self.factor = min(max(factor, LEAST_FACTOR), LARGEST_FACTOR)
+def _rest(cost: float, fitted: float) -> float:
+    """Return the factor for what no weights within their bounds explain."""
+    factor = cost / fitted if fitted > 0 else 1.0
+    return 1.0 if 1 / _SLACK <= factor <= _SLACK else _bounded(factor)
+
+
+def _bounded(factor: float) -> float:
+    return min(max(factor, LEAST_FACTOR), LARGEST_FACTOR)

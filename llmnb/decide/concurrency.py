@@ -114,20 +114,6 @@ class Crowding:
         24
     """
 
-    __slots__ = (
-        "_count",
-        "_early",
-        "_is_suspect",
-        "_slow",
-        "_squares",
-        "_sum",
-        "_tried",
-        "is_fresh",
-        "is_ours",
-        "is_slow",
-        "usual",
-    )
-
     def __init__(self) -> None:
         self.is_slow = False
         """Whether the last judgement found answers slower than usual."""
@@ -255,28 +241,6 @@ class Adaptive:
         >>> adaptive.limit
         12
     """
-
-    __slots__ = (
-        "_beyond",
-        "_boldness",
-        "_ceiling",
-        "_completions",
-        "_cut_at",
-        "_is_doubling",
-        "_is_settled",
-        "_most",
-        "_next",
-        "_patience",
-        "_peak",
-        "_quiet",
-        "_refused",
-        "_round_began",
-        "_safe",
-        "_stride",
-        "_was_full",
-        "crowding",
-        "limit",
-    )
 
     def __init__(self, *, start: int = START, most: int = MOST) -> None:
         self.limit = start

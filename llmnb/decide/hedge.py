@@ -62,8 +62,6 @@ class Hedger:
         True
     """
 
-    __slots__ = ("_allowance", "_fixed", "_ordered", "_recent")
-
     def __init__(self, hedge_after: float | Literal["p95"] = "p95") -> None:
         self._fixed = None if hedge_after == "p95" else float(hedge_after)
         self._allowance = 0.0

@@ -49,8 +49,6 @@ class Lease:
         0.1
     """
 
-    __slots__ = ("_debt", "_stretches", "reach")
-
     def __init__(self, reach: float = REACH_SECONDS) -> None:
         self.reach = reach
         self._stretches: deque[tuple[float, float, float]] = deque()

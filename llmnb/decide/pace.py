@@ -55,17 +55,6 @@ class Pace:
         patience: Seconds at a pace before the first probe.
     """
 
-    __slots__ = (
-        "_accepted",
-        "_begun",
-        "_first_patience",
-        "_patience",
-        "_safe",
-        "_since",
-        "_stride",
-        "per_minute",
-    )
-
     def __init__(self, patience: float = FIRST_PATIENCE) -> None:
         self.per_minute: float | None = None
         self._first_patience = patience
@@ -153,16 +142,6 @@ class Finding:
         >>> finding.limit, finding.per_minute
         (8, None)
     """
-
-    __slots__ = (
-        "_carried",
-        "_levels",
-        "_most",
-        "_pace",
-        "_places",
-        "_refused_at",
-        "_relapses",
-    )
 
     def __init__(self, *, start: int = START, most: int = MOST) -> None:
         self._most = most

@@ -93,8 +93,6 @@ class ResendBudget:
         "Retry throttling" in gRPC proposal A6, *gRPC Retry Design*, 2017.
     """
 
-    __slots__ = ("_tenths",)
-
     def __init__(self) -> None:
         self._tenths = 10 * RESEND_TOKENS  # whole numbers: ten tenths are exactly one
 

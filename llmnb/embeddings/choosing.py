@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llmnb import settings
 from llmnb.errors import LLMNBError
-from llmnb.running.asking import Named
+from llmnb.running.asking import Model
 from llmnb.targets.resolve import LOCAL_DEFAULT, choose
 from llmnb.wire.catalog import load_catalog
 from llmnb.wire.dialect import is_spoken
@@ -13,7 +13,7 @@ VARIABLE = "LLMNB_EMBEDDING_MODEL"
 """Environment variable that names the model."""
 
 
-def chosen(model: Named | None) -> tuple[Named, str | None]:
+def chosen(model: Model | None) -> tuple[Model, str | None]:
     """Return the model, and one line for the person where the choice was made for them.
 
     Named; else `LLMNB_EMBEDDING_MODEL`; else the embedding model of the provider whose chat

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnb.errors import ConfigurationError
-from llmnb.models.deployments import deployment, who
+from llmnb.models.litellm_model import litellm_endpoint, provider_and_model
 from llmnb.options import OPTIONS, RETRIES, checked
 from llmnb.records import secret
-from llmnb.running.asking import Named
+from llmnb.targets.endpoint import Endpoint
 from llmnb.wire.catalog import load_catalog
 
 _KNOWN = (
@@ -105,12 +105,14 @@ class EmbeddingConfig:
             mode_params={mode: dict(given.get(f"{mode}_kwargs") or {}) for mode in _MODES},
         )
 
-    def endpoint(self, name: str) -> Named:
+    def endpoint(self, name: str) -> Endpoint:
         """Return where a name's model is: at a provider of the catalog, or behind LiteLLM."""
-        provider, _ = who(name, provider_name=self.api_provider, has_url=bool(self.url))
+        provider, _ = provider_and_model(
+            name, provider_name=self.api_provider, has_url=bool(self.url)
+        )
         row = load_catalog().get(provider)
         has_none = row is not None and "embedding" not in row.paths
-        return deployment(
+        return litellm_endpoint(
             f"litellm/{name}" if has_none else name,
             url=self.url or "",
             api_key=self.api_key,

@@ -16,7 +16,6 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from llmnb import settings
 from llmnb.embeddings.batches import Batch, Packer, Text, halves
 from llmnb.embeddings.in_flight import Claims
 from llmnb.embeddings.order import MOST_BATCH_TOKENS, PACKED, Order
@@ -85,11 +84,7 @@ class Job:
         self.target = self._preparer.default
         self._batching = _batching(order.asking, self.target.row.name)
         self._batches = Preparer(self._batching)
-        project = open_project(
-            settings.project_name(order.project_name),
-            settings.cache_dir(order.cache_dir),
-            share=order.share,
-        )
+        project = open_project(order.project_name, order.cache_dir, share=order.share)
         self.claims = Claims(project.claims if order.use_cache else None)
         self.store = StoreAdapter(project, self.target, self.claims.give_back)
         self._trimmer = Trimmer(order, self.target)

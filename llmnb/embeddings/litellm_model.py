@@ -13,7 +13,8 @@ from llmnb.embeddings.order import BATCH_SIZE, Order, asking_for
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.engine.row_errors import copied
 from llmnb.errors import LLMNBError
-from llmnb.running.asking import Named
+from llmnb.running.asking import Model, endpoints_of
+from llmnb.targets.endpoint import Endpoint
 
 DEFAULT = "text-embedding-3-small"
 
@@ -53,13 +54,14 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
 
     def __init__(
         self,
-        name: Named = DEFAULT,
+        name: Model = DEFAULT,
         batch_size: int | None = None,
         config: Mapping[str, Any] | None = None,
         *,
         project_name: str | None = None,
     ) -> None:
-        super().__init__(name if isinstance(name, str) else name.model)
+        shown = name if isinstance(name, str) else endpoints_of(name)[0]
+        super().__init__(shown.model if isinstance(shown, Endpoint) else str(shown))
         self.config = dict(config or {})
         self.project_name = project_name
         self._config = EmbeddingConfig.of(config)

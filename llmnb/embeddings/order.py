@@ -10,7 +10,7 @@ from typing import Any
 from llmnb.embeddings import known
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked
-from llmnb.running.asking import Asking, Named
+from llmnb.running.asking import Asking, Model
 
 EMBEDS = "embedding"
 """The catalog's name for this kind of generation."""
@@ -70,7 +70,7 @@ class Order:
 
 
 def asking_for(
-    model: Named | None,
+    model: Model | None,
     *,
     params: Mapping[str, Any],
     api_key: str | None = None,

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission, Bound, rebound
+from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission, Bound
 from llmnb.decide.announced_limits import AnnouncedLimits
 from llmnb.decide.pace import PLACES, QUICK_PATIENCE, Finding, Pace
 from llmnb.engine.lanes import Lanes, Ticket
@@ -89,7 +89,7 @@ class Account:
 
     def bind(self, bound: Bound | None, now: float) -> None:
         """Take the limits that bind this account beside its own, such as `GLOBAL_LIMITER`'s."""
-        self.admission = rebound(self.admission, bound, now=now)
+        self.admission.bound = bound
         self.apply(now)
 
     def apply(self, now: float) -> None:
@@ -195,7 +195,7 @@ class Account:
         charged = self.charged(tokens)
         delay = self.admission.wait(charged, now)
         if delay <= 0 and (delay := self.announced.wait(now, charged, tokens)) > 0:
-            self.admission.reason = self.announced.held
+            self.admission.reason = self.announced.reason
         return delay
 
     def admit(self, ticket: Ticket, now: float, estimate: float = 0.0) -> None:

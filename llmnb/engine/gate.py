@@ -102,7 +102,7 @@ class Gate:
 
     def know_of(self, processes: int) -> None:
         """Note how many processes of ours draw on the account, this one included."""
-        self.account.announced.know_of(processes)
+        self.account.announced.on_processes(processes)
 
     # ------------------------------------------------------------------ questions
 

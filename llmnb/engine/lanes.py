@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable, Iterator, ValuesView
 from dataclasses import dataclass
 
 from llmnb.decide.admission import Admission, Reason
-from llmnb.decide.announced_limit import Sent
+from llmnb.decide.announced_limit import SentRequest
 from llmnb.decide.breaker import SlowStart
 from llmnb.decide.pace import Finding
 from llmnb.records import Limits
@@ -58,7 +58,7 @@ class Ticket:
     is_repeat: bool = False
     """Whether its row had failed and went before others that had not."""
 
-    sent: Sent | None = None
+    sent: SentRequest | None = None
     """What the announced limits know of it."""
 
 

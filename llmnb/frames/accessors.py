@@ -1,44 +1,235 @@
-"""`df.llm` and `series.llm`: what can be asked of a table, one method each.
+"""The methods of `llm` on the tables of every library, each declared once.
 
-Only names and signatures stand here, so that registering them costs nothing;
-what they do is in `llmnb.frames.verbs`, loaded when one is first called.
+Only names and signatures stand here, so that registering them costs little. What they do is in
+the module that the accessor's class names (`_verbs`), loaded when a method is first called.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+import copy
+import functools
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar
 
-from llmnb.frames.awaited import AwaitedFrame, AwaitedSeries
-from llmnb.frames.embedding import EmbeddingFrame, EmbeddingSeries
+from llmnb.frames.table_source import PreparedVerb
+from llmnb.signatures import full_signature
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Callable, Coroutine, Hashable, Sequence
     from typing import Unpack
 
     import pandas as pd
 
+    from llmnb.embeddings.model import EmbeddingModel
     from llmnb.frames.answers import Table
     from llmnb.frames.comparing import Comparison
-    from llmnb.frames.options import (
-        Example,
-        ExtractOptions,
-        GenerateOptions,
-        OnError,
-        PreviewOptions,
-    )
     from llmnb.frames.run import TableRun
     from llmnb.frames.table_source import TableSource
     from llmnb.frames.verbs import Labels
-    from llmnb.options import RequestParams
-    from llmnb.progress import Bars
-    from llmnb.rates import Rate
-    from llmnb.records import Burst
-    from llmnb.running.asking import Duplicates, Model
+    from llmnb.keywords import (
+        CompareOptions,
+        EmbedOptions,
+        ExtractOptions,
+        GenerateOptions,
+        NearestOptions,
+        PreviewOptions,
+    )
+    from llmnb.running.asking import Model
     from llmnb.running.planning import Plan
 
+T = TypeVar("T")
+P = ParamSpec("P")
+A = TypeVar("A", bound="Accessor")
+Answers = TypeVar("Answers")
+"""What a library gives for the answers: a column, a table, or a table that is still to be made."""
 
-class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
+
+class Accessor:
+    """One table, whose methods are done by the verbs of its library.
+
+    Args:
+        table: The table; never changed.
+    """
+
+    _verbs: ClassVar[str]
+    """The module with a function for each verb: of the table, then of the verb's arguments."""
+
+    _shown: ClassVar[str] = "generate, extract, classify, embed, plan, preview"
+
+    _is_preparing = False
+    """Whether verbs are only prepared, to be awaited."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._shown}>"
+
+    def _do(self, verb: str, *arguments: Any) -> Any:
+        """Do a verb of the library, and block for what it prepares."""
+        done = getattr(importlib.import_module(self._verbs), verb)(self._table, *arguments)
+        if isinstance(done, PreparedVerb) and not self._is_preparing:
+            return done.finish()
+        return done
+
+
+def awaited(
+    method: Callable[Concatenate[A, P], T],
+) -> Callable[Concatenate[A, P], Coroutine[Any, Any, T]]:
+    """Return the awaited twin of a method: the same work, on whatever loop the caller runs.
+
+    What takes its time beside the answers (imports, reading the table, opening the store,
+    shaping what comes back) is done on a thread, so that the caller's loop goes on.
+    """
+
+    @functools.wraps(method)
+    async def twin(self: A, /, *arguments: P.args, **options: P.kwargs) -> T:
+        from llmnb import bridge
+
+        preparing = copy.copy(self)
+        vars(preparing).update(_table=_as_now(self._table), _is_preparing=True)
+        verb: Any = await bridge.begun(lambda: method(preparing, *arguments, **options))
+        answers: T = await verb.afinish()
+        return answers
+
+    documentation = method.__doc__ or ""
+    arguments = documentation[documentation.find("\n\n") :] if "\n\n" in documentation else ""
+    twin.__name__ = f"a{method.__name__}"
+    twin.__qualname__ = f"{method.__qualname__.rpartition('.')[0]}.{twin.__name__}"
+    twin.__doc__ = f"Await what `{method.__name__}` returns; works on any running loop.{arguments}"
+    return twin
+
+
+def _as_now(table: Any) -> Any:
+    """Return a table as it is now, whatever the caller's loop does to it meanwhile; no copy."""
+    pandas = sys.modules.get("pandas")  # a table of pandas has imported it
+    if pandas is not None and isinstance(table, pandas.DataFrame | pandas.Series):
+        return table.copy(deep=False)
+    return table
+
+
+def _with_model(options: Any, model: Any) -> dict[str, Any]:
+    return {**options} if model is None else {"model": model, **options}
+
+
+# ------------------------------------------------------------------------------- frames
+
+
+class FrameAccessor(Accessor, Generic[Answers]):
+    """Questions about the rows of a frame, of whichever library."""
+
+    @full_signature
+    def generate(
+        self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]
+    ) -> Answers:
+        """Ask about every row and return the answers in their rows.
+
+        n rows in; a column of n out, missing where a row failed. A frame with `into`, `details`,
+        ``on_error="column"``, or a schema with fields.
+
+        Args:
+            prompt: A column's name, or a text with columns' names in braces; left out where
+                `messages` is given.
+            **options: See `llmnb.options`.
+
+        Raises:
+            InputError: If the prompt names what is no column; nothing was sent.
+            ConfigurationError: If a model, key or option is wrong; nothing was sent.
+            RowsFailed: With ``on_error="raise"``.
+            KeyboardInterrupt: In scripts, once the answers so far are safe. In IPython the
+                partial result is returned.
+        """
+        answers: Answers = self._do("generate", prompt, options)
+        return answers
+
+    @full_signature
+    def extract(
+        self, text_column: Hashable, schema: Any, **options: Unpack[ExtractOptions]
+    ) -> Answers:
+        """Take from each text what a schema asks for, and return typed columns.
+
+        Args:
+            text_column: Column of the texts, or a prompt with names in braces.
+            schema: A pydantic model, a dataclass, a TypedDict, a type or a JSON schema.
+            **options: As for `generate`.
+        """
+        answers: Answers = self._do("extract", text_column, schema, options)
+        return answers
+
+    @full_signature
+    def classify(
+        self, text_column: Hashable, labels: Labels, **options: Unpack[ExtractOptions]
+    ) -> Answers:
+        """Give each text one of the labels, and return a categorical column.
+
+        Args:
+            text_column: Column of the texts, or a prompt with names in braces.
+            labels: A list of them, a mapping from each to what it means, or an `Enum`.
+            **options: As for `generate`.
+        """
+        answers: Answers = self._do("classify", text_column, labels, options)
+        return answers
+
+    @full_signature
+    def embed(
+        self,
+        column: Hashable,
+        *,
+        model: Model | EmbeddingModel | None = None,
+        into: Hashable | None = None,
+        **options: Unpack[EmbedOptions],
+    ) -> Any:
+        """Return a vector for each row's text.
+
+        n rows in; a column of n out: arrays of numpy's `float32` in pandas and Dask, lists of
+        `Float32` in Polars, missing where the cell is missing or failed. Such a column can be
+        written to Parquet. Texts are kept, so none is bought twice; empty ones get zeros.
+
+        Args:
+            column: The column's name.
+            model: A name, an `LLM`, a `LocalModel` or an `EmbeddingModel`; None:
+                ``LLMNB_EMBEDDING_MODEL``, else the configured provider's own.
+            into: Column for the vectors: then a copy of the frame with it is returned.
+            **options: See `llmnb.options`.
+
+        Raises:
+            InputError: If there is no such column; nothing was sent.
+            ConfigurationError: If the model or an option cannot be used; nothing was sent.
+        """
+        return self._do("embed", column, into, _with_model(options, model))
+
+    @full_signature
+    def plan(self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]) -> Plan:
+        """Return rows, tokens, cost and time that `generate` would take; nothing is sent.
+
+        Of a lazy table the columns that the prompt needs are computed.
+
+        Args:
+            prompt: As for `generate`.
+            **options: As for `generate`.
+        """
+        plan: Plan = self._do("plan", prompt, options)
+        return plan
+
+    @full_signature
+    def preview(
+        self, prompt: Hashable, *, n: int = 3, **options: Unpack[PreviewOptions]
+    ) -> pd.DataFrame:
+        """Ask about the first rows and return their prompts beside the answers.
+
+        The answers are kept, so that the whole run does not ask for them again.
+
+        Args:
+            prompt: As for `generate`.
+            n: Rows.
+            **options: As for `generate`.
+        """
+        rows: pd.DataFrame = self._do("preview", prompt, n, options)
+        return rows
+
+
+class DataFrameLLM(FrameAccessor["Table"]):
     """Questions about the rows of a frame.
 
     In a prompt the text between braces is the exact name of a column, spaces included;
@@ -56,202 +247,168 @@ class DataFrameLLM(AwaitedFrame, EmbeddingFrame):
         [False, True]
     """
 
+    _verbs = "llmnb.frames.verbs"
+    _shown = "generate, plan, preview, extract, classify, compare, …"
+
     def __init__(self, frame: pd.DataFrame | TableSource) -> None:
-        self._frame = frame
+        super().__init__(frame)
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}: generate, plan, preview, extract, classify, compare, …>"
-
-    def generate(
-        self,
-        prompt: Hashable | None = None,
-        *,
-        model: Model | Sequence[Model] | None = None,
-        into: Hashable | None = None,
-        overwrite: bool = False,
-        messages: Hashable | None = None,
-        system: str | None = None,
-        examples: Sequence[Example] | None = None,
-        params: Any = None,
-        schema: Any = None,
-        images: Hashable | None = None,
-        files_root: str | os.PathLike[str] | None = None,
-        fetch_files: bool = False,
-        n: int = 1,
-        project_name: str | None = None,
-        use_cache: bool = True,
-        share: bool | str | list[str] = True,
-        duplicates: Duplicates = "merge",
-        details: bool = False,
-        on_error: OnError = "null",
-        max_requests_per_minute: Rate | None = None,
-        max_tokens_per_minute: Rate | None = None,
-        max_concurrent_requests: int | None = None,
-        max_attempts: int = 3,
-        max_wait: float | None = None,
-        budget_usd: float | None = None,
-        time_limit: float | None = None,
-        hedge_after: float | Literal["p95"] | None = None,
-        burst: Burst | None = None,
-        good_finish: str | Sequence[str] = (),
-        mode: str = "live",
-        progress: Bars = "auto",
-        **more: Unpack[RequestParams],
-    ) -> Table:
-        """Ask about every row and return the answers in their rows.
-
-        n rows in; a Series of n out, same index, `<NA>` where a row failed.
-
-        Args:
-            prompt: A column's name, or a text with columns' names in braces; left out where
-                `messages` is given.
-            model: ``"provider/model"``, an `LLM`, or a list of them: the order of fallback;
-                None: the configured one.
-            into: Column for the answers: then a copy of the frame with it is returned.
-            overwrite: Whether a column that came with the frame may be replaced. Columns that
-                an earlier call wrote are written anew without it.
-            messages: Column of whole conversations in place of a prompt: lists of mappings with
-                role and content, or JSON text of them.
-            system: A system message before every question; a template as `prompt` is.
-            examples: Pairs of an input and its answer, shown before every question. An input
-                that is a mapping fills the prompt's own fields.
-            params: Fields of the request, such as ``{"temperature": 0, "max_tokens": 50}``.
-            schema: Form of the answers: a pydantic model, a dataclass, a TypedDict, a type, a
-                tuple of labels or a JSON schema. Typed columns come back, one for each field.
-            images: Column of pictures: paths, addresses, bytes, or lists of them. A text names
-                a file only below the working folder; a `pathlib.Path` may lie anywhere.
-            files_root: Folder below which texts may name files, instead of the working folder.
-            fetch_files: True has pictures on the web fetched here and sent along; else their
-                addresses are passed on to providers that take them.
-            n: Answers to every row; above 1 a cell holds the list of them.
-            project_name: Project that keeps the answers; None: ``LLMNB_PROJECT``, else
-                ``default``.
-            use_cache: False asks anew what is kept; answers are kept all the same.
-            share: Whether other projects' answers are used: True, False or the projects' names.
-            duplicates: ``"merge"`` asks identical rows once, ``"sample"`` each for itself.
-            details: True gives a frame: response, error, model, provider, finish_reason,
-                prompt_tokens, completion_tokens, usd, seconds, first_token_seconds, attempts,
-                hedged, cached, key.
-            on_error: ``"null"``: failed rows are missing, with one warning; ``"column"``: their
-                messages stand in a column more; ``"raise"``: an error when every row is done,
-                which carries the partial result.
-            max_requests_per_minute: A number, or a text such as ``"5 per second"``.
-            max_tokens_per_minute: In the same forms.
-            max_concurrent_requests: Requests in flight at once; None: found by trying.
-            burst: ``"announced"``: what the provider says is left of its limits is spent at once;
-                ``"smooth"``: at an even rate; None: that of `llmnb.configure`, else
-                ``"announced"``. Limits that are given here are always smooth.
-            max_attempts: Attempts for a row that were unsent or surely unbilled.
-            max_wait: Seconds that a model may refuse without one success; None: that of
-                `llmnb.configure`, else 600. A server that asks to wait for more than two
-                minutes is waited for only where this covers it.
-            budget_usd: Dollars that are not overshot beyond what is in flight.
-            time_limit: Seconds for a row from its first dispatch.
-            hedge_after: Seconds without a first token, or ``"p95"``, after which the next model
-                is asked as well.
-            good_finish: Finish reasons that are good though llmnb does not know them; answers
-                that are kept under them are read again for nothing.
-            mode: ``"live"`` asks now; ``"batch"`` through the provider's batch API: half the price,
-                within a day.
-            progress: Whether to show how far it is; ``"auto"``: on a terminal and in a notebook.
-            **more: ``max_tokens``, ``temperature``, ``top_p``, ``top_k``, ``stop``,
-                ``frequency_penalty``, ``presence_penalty``, ``seed``: the same as in `params`.
-
-        Returns:
-            A Series; a frame with `into`, `details`, ``on_error="column"``, or a schema with
-            fields.
-
-        Raises:
-            InputError: If the prompt names what is no column; nothing was sent.
-            ConfigurationError: If a model, key or option is wrong; nothing was sent.
-            RowsFailed: With ``on_error="raise"``.
-            KeyboardInterrupt: In scripts, once the answers so far are safe. In IPython the
-                partial result is returned.
-        """
-        named = dict(locals())
-        given = {name: named[name] for name in named.keys() - {"self", "prompt", "more"}} | more
-        from llmnb.frames import verbs
-
-        return verbs.generate(self._frame, prompt, given)
-
+    @full_signature
     def start(
         self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]
     ) -> TableRun[Table]:
-        """Start `generate` in the background and return its run at once."""
-        from llmnb.frames import verbs
+        """Start `generate` in the background and return its run at once.
 
-        return verbs.start(self._frame, prompt, options)
+        Args:
+            prompt: As for `generate`.
+            **options: As for `generate`.
+        """
+        run: TableRun[Table] = self._do("start", prompt, options)
+        return run
 
-    def plan(self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]) -> Plan:
-        """Return rows, tokens, cost and time that `generate` would take; nothing is sent."""
-        from llmnb.frames import verbs
+    @full_signature
+    def compare(
+        self, prompt: Hashable, models: Sequence[Model], **options: Unpack[CompareOptions]
+    ) -> Comparison:
+        """Ask several models the same, and return their answers side by side.
 
-        return verbs.plan(self._frame, prompt, options)
+        `answers` has a column for each model and how far they agree, disagreements first;
+        `models` has cost and latency of each.
 
-    def preview(
-        self, prompt: Hashable, *, n: int = 3, **options: Unpack[PreviewOptions]
+        Args:
+            prompt: As for `generate`.
+            models: At least two.
+            **options: As for `generate`, but for model, into, details and n.
+        """
+        comparison: Comparison = self._do("compare", prompt, models, options)
+        return comparison
+
+    @full_signature
+    def nearest(
+        self,
+        query: Any,
+        column: Hashable,
+        *,
+        k: int = 5,
+        model: Model | EmbeddingModel | None = None,
+        **options: Unpack[NearestOptions],
     ) -> pd.DataFrame:
-        """Ask about the first rows and return their prompts beside the answers.
+        """Return the rows whose vectors are nearest to a question's, the nearest first.
 
-        The answers are kept, so that the whole run does not ask for them again.
+        A further column tells how near each is: the cosine, from -1 to 1.
+
+        Args:
+            query: A text, which is embedded, or a vector.
+            column: The column of vectors, as `embed` gives it.
+            k: Rows.
+            model: As it was given to `embed`.
+            **options: ``params`` and ``project_name`` as they were given to `embed`.
+
+        Raises:
+            InputError: If the column holds no vectors, or others than the model makes.
+        """
+        rows: pd.DataFrame = self._do("nearest", query, column, k, _with_model(options, model))
+        return rows
+
+    agenerate = awaited(FrameAccessor.generate)
+    aextract = awaited(FrameAccessor.extract)
+    aclassify = awaited(FrameAccessor.classify)
+    aembed = awaited(FrameAccessor.embed)
+    apreview = awaited(FrameAccessor.preview)
+    acompare = awaited(compare)
+    anearest = awaited(nearest)
+
+
+# ------------------------------------------------------------------------------- values
+
+
+class ValuesAccessor(Accessor, Generic[Answers]):
+    """Questions about the values of a series or an expression, of whichever library."""
+
+    @full_signature
+    def generate(self, prompt: str = "{}", **options: Unpack[GenerateOptions]) -> Answers:
+        """Ask about every value and return the answers in their rows.
+
+        n values in; a column of n out, missing where one failed.
+
+        Args:
+            prompt: Text in which ``{}``, or the series' name in braces, is the value; left out,
+                the values are the prompts. Of a struct the names of its fields in braces.
+            **options: As for `DataFrameLLM.generate`.
+        """
+        answers: Answers = self._do("generate", prompt, options)
+        return answers
+
+    @full_signature
+    def extract(self, schema: Any, **options: Unpack[ExtractOptions]) -> Answers:
+        """Take from each text what a schema asks for: typed columns, or a column of structs.
+
+        Args:
+            schema: A pydantic model, a dataclass, a TypedDict, a type or a JSON schema.
+            **options: As for `generate`.
+        """
+        answers: Answers = self._do("extract", "{}", schema, options)
+        return answers
+
+    @full_signature
+    def classify(self, labels: Labels, **options: Unpack[ExtractOptions]) -> Answers:
+        """Give each text one of the labels, and return a categorical column.
+
+        Args:
+            labels: A list of them, a mapping from each to what it means, or an `Enum`.
+            **options: As for `generate`.
+        """
+        answers: Answers = self._do("classify", "{}", labels, options)
+        return answers
+
+    @full_signature
+    def embed(
+        self,
+        *,
+        model: Model | EmbeddingModel | None = None,
+        into: Hashable | None = None,
+        **options: Unpack[EmbedOptions],
+    ) -> Any:
+        """Return a vector for each text, as `DataFrameLLM.embed` does.
+
+        Args:
+            model: As for `DataFrameLLM.embed`.
+            into: What the column is called; None: ``embedding``.
+            **options: As for `DataFrameLLM.embed`.
+        """
+        return self._do("embed", "{}", into, _with_model(options, model))
+
+
+class SeriesAccessor(ValuesAccessor[Answers]):
+    """Questions about the values of a series."""
+
+    @full_signature
+    def plan(self, prompt: str = "{}", **options: Unpack[GenerateOptions]) -> Plan:
+        """Return rows, tokens, cost and time that `generate` would take; nothing is sent.
+
+        Args:
+            prompt: As for `generate`.
+            **options: As for `generate`.
+        """
+        plan: Plan = self._do("plan", prompt, options)
+        return plan
+
+    @full_signature
+    def preview(
+        self, prompt: str = "{}", *, n: int = 3, **options: Unpack[PreviewOptions]
+    ) -> pd.DataFrame:
+        """Ask about the first values and return their prompts beside the answers.
 
         Args:
             prompt: As for `generate`.
             n: Rows.
             **options: As for `generate`.
         """
-        from llmnb.frames import verbs
-
-        return verbs.preview(self._frame, prompt, n, options)
-
-    def extract(
-        self, text_column: Hashable, schema: Any, **options: Unpack[ExtractOptions]
-    ) -> Table:
-        """Take from each text what a schema asks for, and return typed columns.
-
-        Args:
-            text_column: Column of the texts, or a prompt with names in braces.
-            schema: A pydantic model, a dataclass, a TypedDict, a type or a JSON schema.
-            **options: As for `generate`.
-        """
-        from llmnb.frames import verbs
-
-        return verbs.extract(self._frame, text_column, schema, options)
-
-    def classify(
-        self, text_column: Hashable, labels: Labels, **options: Unpack[ExtractOptions]
-    ) -> Table:
-        """Give each text one of the labels, and return a categorical Series.
-
-        Args:
-            text_column: Column of the texts, or a prompt with names in braces.
-            labels: A list of them, a mapping from each to what it means, or an `Enum`.
-            **options: As for `generate`.
-        """
-        from llmnb.frames import verbs
-
-        return verbs.classify(self._frame, text_column, labels, options)
-
-    def compare(
-        self, prompt: Hashable, models: Sequence[Model], **options: Unpack[PreviewOptions]
-    ) -> Comparison:
-        """Ask several models the same, and return their answers side by side.
-
-        Args:
-            prompt: As for `generate`.
-            models: At least two.
-            **options: As for `generate`, but for model, into, details and n.
-
-        Returns:
-            `answers`: a column for each model and how far they agree, disagreements first;
-            `models`: cost and latency of each.
-        """
-        from llmnb.frames import verbs
-
-        return verbs.compare(self._frame, prompt, models, options)
+        rows: pd.DataFrame = self._do("preview", prompt, n, options)
+        return rows
 
 
-class SeriesLLM(AwaitedSeries, EmbeddingSeries):
+class SeriesLLM(SeriesAccessor["Table"]):
     """Questions about the values of a series; in a prompt ``{}`` is the value.
 
     Args:
@@ -265,76 +422,26 @@ class SeriesLLM(AwaitedSeries, EmbeddingSeries):
         [False, True]
     """
 
+    _verbs = "llmnb.frames.verbs"
+    _shown = DataFrameLLM._shown
+
     def __init__(self, series: pd.Series[Any] | TableSource) -> None:
-        self._series = series
+        super().__init__(series)
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}: generate, plan, preview, extract, classify, compare, …>"
-
-    def generate(self, prompt: str = "{}", **options: Unpack[GenerateOptions]) -> Table:
-        """Ask about every value and return the answers in their rows.
-
-        n values in; a Series of n out, same index, `<NA>` where one failed.
-
-        Args:
-            prompt: Text in which ``{}``, or the series' name in braces, is the value; left out,
-                the values are the prompts.
-            **options: As for `DataFrameLLM.generate`.
-        """
-        from llmnb.frames import verbs
-
-        return verbs.generate(self._series, prompt, options)
-
+    @full_signature
     def start(self, prompt: str = "{}", **options: Unpack[GenerateOptions]) -> TableRun[Table]:
-        """Start `generate` in the background and return its run at once."""
-        from llmnb.frames import verbs
-
-        return verbs.start(self._series, prompt, options)
-
-    def plan(self, prompt: str = "{}", **options: Unpack[GenerateOptions]) -> Plan:
-        """Return rows, tokens, cost and time that `generate` would take; nothing is sent."""
-        from llmnb.frames import verbs
-
-        return verbs.plan(self._series, prompt, options)
-
-    def preview(
-        self, prompt: str = "{}", *, n: int = 3, **options: Unpack[PreviewOptions]
-    ) -> pd.DataFrame:
-        """Ask about the first values and return their prompts beside the answers.
+        """Start `generate` in the background and return its run at once.
 
         Args:
             prompt: As for `generate`.
-            n: Rows.
             **options: As for `generate`.
         """
-        from llmnb.frames import verbs
+        run: TableRun[Table] = self._do("start", prompt, options)
+        return run
 
-        return verbs.preview(self._series, prompt, n, options)
-
-    def extract(self, schema: Any, **options: Unpack[ExtractOptions]) -> Table:
-        """Take from each text what a schema asks for, and return typed columns.
-
-        Args:
-            schema: A pydantic model, a dataclass, a TypedDict, a type or a JSON schema.
-            **options: As for `generate`.
-        """
-        from llmnb.frames import verbs
-
-        return verbs.extract(self._series, "{}", schema, options)
-
-    def classify(self, labels: Labels, **options: Unpack[ExtractOptions]) -> Table:
-        """Give each text one of the labels, and return a categorical Series.
-
-        Args:
-            labels: A list of them, a mapping from each to what it means, or an `Enum`.
-            **options: As for `generate`.
-        """
-        from llmnb.frames import verbs
-
-        return verbs.classify(self._series, "{}", labels, options)
-
+    @full_signature
     def compare(
-        self, prompt: str = "{}", *, models: Sequence[Model], **options: Unpack[PreviewOptions]
+        self, prompt: str = "{}", *, models: Sequence[Model], **options: Unpack[CompareOptions]
     ) -> Comparison:
         """Ask several models the same, and return their answers side by side.
 
@@ -343,6 +450,33 @@ class SeriesLLM(AwaitedSeries, EmbeddingSeries):
             models: At least two.
             **options: As for `generate`, but for model, into, details and n.
         """
-        from llmnb.frames import verbs
+        comparison: Comparison = self._do("compare", prompt, models, options)
+        return comparison
 
-        return verbs.compare(self._series, prompt, models, options)
+    @full_signature
+    def nearest(
+        self,
+        query: Any,
+        *,
+        k: int = 5,
+        model: Model | EmbeddingModel | None = None,
+        **options: Unpack[NearestOptions],
+    ) -> pd.Series[Any]:
+        """Return how near the nearest of these vectors are to a question's, by their labels.
+
+        Args:
+            query: A text, which is embedded, or a vector.
+            k: How many.
+            model: As it was given to `embed`.
+            **options: As for `DataFrameLLM.nearest`.
+        """
+        near: pd.Series[Any] = self._do("nearest", query, "{}", k, _with_model(options, model))
+        return near
+
+    agenerate = awaited(ValuesAccessor.generate)
+    aextract = awaited(ValuesAccessor.extract)
+    aclassify = awaited(ValuesAccessor.classify)
+    aembed = awaited(ValuesAccessor.embed)
+    apreview = awaited(SeriesAccessor.preview)
+    acompare = awaited(compare)
+    anearest = awaited(nearest)

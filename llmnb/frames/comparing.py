@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 import pandas as pd
 
-from llmnb.chat.llm_model import LLMModel
 from llmnb.display.escape import visible
 from llmnb.errors import ConfigurationError
 from llmnb.frames import placing
@@ -20,9 +19,9 @@ from llmnb.frames.options import Options
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import Source
 from llmnb.records import Outcome
-from llmnb.running.asking import Endpoint, Model, is_model
+from llmnb.running.asking import Model, endpoints_of, is_model
 from llmnb.schemas import Output, output_of
-from llmnb.targets.guests import Guest
+from llmnb.targets.endpoint import Endpoint
 
 AGREEMENT = "agreement"
 
@@ -99,11 +98,10 @@ def _name(model: Model) -> str:
             f"A model is named by text or an LLM, not {type(model).__name__}: compare() takes no "
             "list of fallbacks in place of one model."
         )
-    if isinstance(model, LLMModel) and not model.is_asked_by_engine:
-        return Guest(model).model
-    assert isinstance(model, Endpoint)
-    has_provider = model.api_provider and not model.model.startswith(f"{model.api_provider}/")
-    return f"{model.api_provider}/{model.model}" if has_provider else model.model
+    endpoint = endpoints_of(model)[0]
+    assert isinstance(endpoint, Endpoint)
+    provider, name = endpoint.api_provider, endpoint.model
+    return f"{provider}/{name}" if provider and not name.startswith(f"{provider}/") else name
 
 
 def _check(names: Sequence[str], options: Options) -> None:

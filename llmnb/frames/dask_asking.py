@@ -347,10 +347,9 @@ def _sum(plans: tuple[Plan, ...], question: Question) -> Plan:
     for name in ("usd_low", "usd_high"):
         known = [getattr(one, name) for one in plans]
         sums[name] = None if None in known else sum(known)
-    found = dataclasses.replace(
+    return dataclasses.replace(
         plans[0],
         **sums,
         max_requests_per_minute=question.requests_per_minute,
         max_tokens_per_minute=question.tokens_per_minute,
     )
-    return dataclasses.replace(found, minutes=found.least_minutes)

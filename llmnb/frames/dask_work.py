@@ -14,8 +14,9 @@ import cloudpickle
 from llmnb import settings
 from llmnb.errors import ConfigurationError
 from llmnb.rate_limiter.rules import Rule
-from llmnb.running.asking import Endpoint, endpoints_of, given_url
-from llmnb.targets.guests import Guest
+from llmnb.running.asking import endpoints_of
+from llmnb.targets.custom import CustomModel
+from llmnb.targets.endpoint import Endpoint
 from llmnb.targets.resolve import choose
 from llmnb.wire.catalog import load_catalog
 
@@ -31,22 +32,6 @@ _WAYS = (
 )
 
 _KEY_FIELDS = frozenset(("api_key", "authorization", "x-api-key", "api-key"))
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """A model as an object, without the key that its own may hold."""
-
-    model: str
-    url: str = ""
-    api_provider: str | None = None
-    params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    gen_type: str | None = None
-
-    @property
-    def api_key(self) -> None:
-        """None: whoever asks looks for it where it runs."""
-        return None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +180,7 @@ def _of(model: Any, gen_type: str) -> list[Any]:
             f"model is a {type(model).__name__}; it is a name such as 'openai/gpt-4o-mini', an "
             "LLM, or a list of them. Nothing was sent."
         )
-    if isinstance(model, Guest):
+    if isinstance(model.owner, CustomModel):
         raise ConfigurationError(
             "A model of your own code is not asked on Dask: it would travel to scheduler and "
             "workers with all it holds, keys too. Name a model, or compute the frame and ask there."
@@ -206,18 +191,19 @@ def _of(model: Any, gen_type: str) -> list[Any]:
             f"workers: make it without api_key. {_WAYS}"
         )
     without_key(model.params, "The model")
-    without_key(getattr(model, "connection", None), "The model")
-    if hasattr(model, "target"):  # it knows itself how it is reached, wherever it is
+    without_key(getattr(model.owner, "fields", None), "The model")
+    if model.owner is not None:  # it knows itself how it is reached, wherever it is
         return [model]
     name, provider = model.model, model.api_provider
-    if not given_url(model):
+    if not model.url:
         found = choose(name or None, api_provider=provider, gen_type=gen_type)
         name, provider = f"{found.provider}/{found.model}", None
-    address = Address(
+    address = dataclasses.replace(
+        model,
         model=name,
-        url=given_url(model),
         api_provider=provider,
         params=dict(model.params),
-        gen_type=getattr(model, "gen_type", None),
+        limits=None,  # those travel with the question
+        rates={},
     )
     return [address]

@@ -67,9 +67,9 @@ def previewed(partition: Any, work: Work, rows: int) -> Any:
 def made(question: Question, table: Any, given: Mapping[str, Any]) -> Job:
     """Return what is to be done with a table."""
     if question.verb == "extract":
-        what = verbs.extracting(table, question.prompt, question.more, given)
+        what = verbs.extract(table, question.prompt, question.more, given)
     elif question.verb == "classify":
-        what = verbs.sorting(table, question.prompt, question.more, given)
+        what = verbs.classify(table, question.prompt, question.more, given)
     else:
         what = job(table, question.prompt, options_of(given))
     if not question.allow_http:
@@ -140,7 +140,7 @@ class _Flight:
 
         def make(part: Part) -> Job:
             given = _with_limits(question.given, part)
-            return verbs.previewing(partition, question.prompt, rows, given)
+            return verbs.preview(partition, question.prompt, rows, given)
 
         return self._within(names, make, lambda what: self._finished(what, is_whole=False))
 
@@ -160,10 +160,11 @@ class _Flight:
                 {**_with_limits(question.given, part), "progress": False},
                 cache_dir=cache_dir_of(question),
             )
-            if work.run is None:
-                return work.table(work.model.packed_vectors_sync(work.present))
-            self._follow(work.run)
-            return work.finished(is_telling=question.given.get("on_error") == "raise")
+            run = work.start()
+            if run is None:
+                return work.finish()
+            self._follow(run)
+            return work.finished(run, is_telling=question.given.get("on_error") == "raise")
 
         return self._within(names, lambda part: part, finished)
 

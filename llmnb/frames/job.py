@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import functools
 import itertools
@@ -9,6 +10,7 @@ import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
+from llmnb import bridge, progress
 from llmnb.engine.handle import RunHandle
 from llmnb.frames import placing
 from llmnb.frames.answers import Form, Outcomes
@@ -17,7 +19,7 @@ from llmnb.frames.options import Options
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
-from llmnb.frames.table_source import Source
+from llmnb.frames.table_source import PreparedVerb, Source
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking
 from llmnb.running.planning import Plan, plan
@@ -30,7 +32,7 @@ logger = logging.getLogger("llmnb")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(PreparedVerb):
     """A run that can be started, or only planned."""
 
     questions: Questions
@@ -53,7 +55,7 @@ class Job:
             from llmnb.batches.start import start_batch
 
             run: RunHandle[list[Outcome]] = start_batch(
-                self.questions, self.asking, **self.options.for_batch()
+                self.questions, self.asking, **self.options.given_to("batch")
             )
         else:
             run = start(
@@ -62,9 +64,25 @@ class Job:
                 # Pictures are large: no more of them are in memory than are on their way.
                 window=MOST_IN_HAND if self.questions.has_pictures else None,
                 cache_dir=cache_dir,
-                **self.options.limits(),
+                **self.options.given_to("start"),
             )
         return TableRun(run, self.questions, self.shape, on_error=self.options.on_error)
+
+    def finish(self) -> Any:
+        """Block until it is done, showing how far it is, and return what it gives.
+
+        An interrupt stops it: in IPython the partial result comes back, in a script the
+        interrupt is raised again once the answers are safe.
+        """
+        run = self.start()
+        progress.attend(run, bars=self.options.progress)
+        return run.result()
+
+    async def afinish(self) -> Any:
+        """Await what `finish` returns, on the caller's loop."""
+        run = await bridge.begun(self.start, lambda late: late.stop())
+        await progress.aattend(run, bars=self.options.progress)
+        return run.told(await asyncio.to_thread(run.partial))
 
     def plan(self, *, cache_dir: str | None = None) -> Plan:
         """Reckon what it would take; nothing is sent.
@@ -77,7 +95,7 @@ class Job:
             itertools.chain(self.questions, itertools.repeat(None, empty)),
             self.asking,
             cache_dir=cache_dir,
-            **self.options.for_plan(),
+            **self.options.given_to("plan"),
         )
         if self.options.mode == "batch":
             found = _at_batch_price(found)
@@ -108,7 +126,8 @@ def _at_batch_price(found: Plan) -> Plan:
         found,
         usd_low=None if low is None else low * PRICE_FACTOR,
         usd_high=None if high is None else high * PRICE_FACTOR,
-        minutes=None,
+        max_requests_per_minute=None,
+        max_tokens_per_minute=None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -14,35 +15,31 @@ import pandas as pd
 from llmnb.embeddings.model import EmbeddingModel, EmbeddingModes
 from llmnb.errors import InputError
 from llmnb.frames import placing
-from llmnb.frames.columns import name_of
+from llmnb.frames.columns import WHOLE, name_of
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.table_source import Source
-from llmnb.frames.vectors import MAKING, Given, keywords, model_of
+from llmnb.frames.table_source import PreparedVerb, Source
+from llmnb.frames.vectors import Given, keywords, model_of
+from llmnb.signatures import KEYWORDS
 
 SIMILARITY = "similarity"
 """What the column is called that tells how near a row is."""
 
 
-def nearest(table: Source, query: Any, name: Hashable, k: int, given: Given) -> Any:
-    """Return the nearest rows of a frame."""
-    search = Search(table, query, name, k, given)
-    return search.found(search.vector())
-
-
-class Search:
-    """One question to a frame's column of vectors; the awaited twin does it in the same steps.
+class Search(PreparedVerb):
+    """One question to a column of vectors.
 
     Args:
-        table: The frame.
+        table: The frame or series.
         query: A text, or a vector.
-        name: The column of vectors.
+        name: The column of vectors; ``{}``: a series' own.
         k: Rows to find.
         given: Keywords.
     """
 
     def __init__(self, table: Source, query: Any, name: Hashable, k: int, given: Given) -> None:
         self._source, self._query, self._k, self._given = source_of(table), query, k, given
-        self._vectors = _Vectors.of(self._source.columns().cells(name_of(name)), name)
+        cells = self._source.columns().cells("" if name == WHOLE else name_of(name))
+        self._vectors = _Vectors.of(cells, name)
         self._question = _Question(query, given)
         into = given.get("into", SIMILARITY)
         self._source.check_columns(
@@ -52,26 +49,17 @@ class Search:
             call=functools.partial(placing.call_text, "nearest", (query, name), dict(given)),
         )
 
-    def vector(self) -> Any:
-        """Block for the question's vector."""
-        return _checked(self._question.vector(), self._vectors)
+    def finish(self) -> Any:
+        """Block for the rows that are nearest."""
+        return self._found(self._question.vector())
 
-    async def avector(self) -> Any:
-        """Await the question's vector."""
-        return _checked(await self._question.avector(), self._vectors)
+    async def afinish(self) -> Any:
+        """Await the rows that are nearest."""
+        return await asyncio.to_thread(self._found, await self._question.avector())
 
-    def found(self, vector: Any) -> Any:
-        """Return the rows that are nearest to a vector."""
-        rows, near = _search(self._vectors, vector, self._k)
+    def _found(self, vector: Any) -> Any:
+        rows, near = _search(self._vectors, _checked(vector, self._vectors), self._k)
         return self._source.taken(rows, self._given.get("into", SIMILARITY), near)
-
-
-def nearest_of(series: Source, query: Any, k: int, given: Given) -> Any:
-    """Return the similarities of the nearest vectors of a series."""
-    source = source_of(series)
-    vectors = _Vectors.of(source.columns().cells(""), getattr(series, "name", None))
-    rows, near = _search(vectors, _checked(_Question(query, given).vector(), vectors), k)
-    return source.taken(rows, given.get("into", SIMILARITY), near)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -112,7 +100,7 @@ class _Question:
     """A question, and the model that makes a vector of it where it is a text."""
 
     def __init__(self, query: Any, given: Given) -> None:
-        given = keywords(given, (*MAKING, "into", "overwrite"))
+        given = keywords(given, ("model", *KEYWORDS["NearestOptions"]))
         self._query = query
         self._model = model_of(given) if isinstance(query, str) else None
 

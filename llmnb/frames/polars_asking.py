@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -22,8 +22,11 @@ from llmnb.frames.options import options_of
 from llmnb.frames.polars_columns import VECTOR
 from llmnb.frames.polars_form import as_one
 from llmnb.frames.polars_source import PolarsSource
+from llmnb.running.planning import Plan
 
 Given = Mapping[str, Any]
+
+Lazy = TypeVar("Lazy", pl.LazyFrame, pl.Expr)
 
 Maker = Callable[[Any, Any], Job]
 """Makes the job for a table and a prompt."""
@@ -37,34 +40,52 @@ def _generating(given: Given) -> Maker:
 
 
 def _extracting(schema: Any, given: Given) -> Maker:
-    return lambda table, prompt: verbs.extracting(table, prompt, schema, given)
+    return lambda table, prompt: verbs.extract(table, prompt, schema, given)
 
 
-def _sorting(labels: Any, given: Given) -> Maker:
-    return lambda table, prompt: verbs.sorting(table, prompt, labels, given)
+def _classifying(labels: Any, given: Given) -> Maker:
+    return lambda table, prompt: verbs.classify(table, prompt, labels, given)
+
+
+def generate(asked: Lazy, prompt: str | None, given: Given) -> Lazy:
+    """Ask about every row of a lazy frame, or about every value of an expression."""
+    return _asked(asked, prompt, _generating, given)
+
+
+def extract(asked: Lazy, prompt: str, schema: Any, given: Given) -> Lazy:
+    """Fill typed columns from every text."""
+    return _asked(asked, prompt, functools.partial(_extracting, schema), given)
+
+
+def classify(asked: Lazy, prompt: str, labels: Any, given: Given) -> Lazy:
+    """Give every text one of the labels."""
+    return _asked(asked, prompt, functools.partial(_classifying, labels), given)
+
+
+def embed(asked: Lazy, column: str, into: str | None, given: Given) -> Lazy:
+    """Make a vector of every text."""
+    if isinstance(asked, pl.Expr):
+        return _vectors(asked, into, given).alias(into or vectors.EMBEDDING)
+    return _with_vectors(asked, column, into, given)
+
+
+def plan(lazy: pl.LazyFrame, prompt: str | None, given: Given) -> Plan:
+    """Collect the columns that the prompt needs, and return what asking would take."""
+    return collected(lazy, prompt, given).plan(prompt, **given)
+
+
+def preview(lazy: pl.LazyFrame, prompt: str, rows: int, given: Given) -> Any:
+    """Collect the columns that the prompt needs, and ask about the first rows."""
+    return collected(lazy, prompt, given).preview(prompt, n=rows, **given)
+
+
+def _asked(asked: Lazy, prompt: Any, making: Callable[[Given], Maker], given: Given) -> Lazy:
+    if isinstance(asked, pl.Expr):
+        return _of_values(asked, prompt, making, given)
+    return _of_rows(asked, prompt, making(given))
 
 
 # ------------------------------------------------------------------------ expressions
-
-
-def generate(expr: pl.Expr, prompt: str, given: Given) -> pl.Expr:
-    """Ask about every value."""
-    return _of_values(expr, prompt, _generating, given)
-
-
-def extract(expr: pl.Expr, schema: Any, given: Given) -> pl.Expr:
-    """Fill typed columns from every value."""
-    return _of_values(expr, WHOLE, functools.partial(_extracting, schema), given)
-
-
-def classify(expr: pl.Expr, labels: Any, given: Given) -> pl.Expr:
-    """Give every value one of the labels."""
-    return _of_values(expr, WHOLE, functools.partial(_sorting, labels), given)
-
-
-def embed(expr: pl.Expr, into: str | None, given: Given) -> pl.Expr:
-    """Make a vector of every value."""
-    return _vectors(expr, into, given).alias(into or vectors.EMBEDDING)
 
 
 def _of_values(
@@ -88,7 +109,7 @@ def _of_values(
 
 
 def _answers(what: Job, kind: pl.DataType) -> pl.Series:
-    return _fitting(as_one(verbs.finish(what)), kind)
+    return _fitting(as_one(what.finish()), kind)
 
 
 def _over(expr: pl.Expr, answered: Callable[[pl.Series], pl.Series], kind: pl.DataType) -> pl.Expr:
@@ -103,7 +124,7 @@ def _vectors(expr: pl.Expr, into: str | None, given: Given) -> pl.Expr:
         kind = pl.Struct({name: VECTOR, f"{name}_error": pl.String()})
 
     def embedded(values: pl.Series) -> pl.Series:
-        return as_one(vectors.embed(_lent(values), WHOLE, into, given))
+        return as_one(verbs.embed(_lent(values), WHOLE, into, given).finish())
 
     return _over(expr, embedded, kind)
 
@@ -133,23 +154,7 @@ def _empty(names: Sequence[str]) -> PolarsSource:
 # ------------------------------------------------------------------------ lazy frames
 
 
-def generated(lazy: pl.LazyFrame, prompt: str | None, given: Given) -> pl.LazyFrame:
-    """Ask about every row."""
-    return _of_rows(lazy, prompt, _generating(given))
-
-
-def extracted(lazy: pl.LazyFrame, prompt: str, schema: Any, given: Given) -> pl.LazyFrame:
-    """Fill typed columns from every row."""
-    return _of_rows(lazy, prompt, _extracting(schema, given))
-
-
-def classified(lazy: pl.LazyFrame, prompt: str, labels: Any, given: Given) -> pl.LazyFrame:
-    """Give every row one of the labels."""
-    return _of_rows(lazy, prompt, _sorting(labels, given))
-
-
-def embedded(lazy: pl.LazyFrame, column: str, into: str | None, given: Given) -> pl.LazyFrame:
-    """Make a vector of every text."""
+def _with_vectors(lazy: pl.LazyFrame, column: str, into: str | None, given: Given) -> pl.LazyFrame:
     names = lazy.collect_schema().names()
     Columns(0, [(name, list) for name in names]).cells(column)  # refuses what is no column
     one = _vectors(pl.col(column), into, given)

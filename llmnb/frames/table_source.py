@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -74,3 +75,15 @@ class TableSource(Protocol):
 
     def back(self, result: Any) -> Any:
         """Return a table of pandas, or a comparison, as this library's."""
+
+
+class PreparedVerb(ABC):
+    """What was asked of a table, checked and ready: nothing is sent before it is finished."""
+
+    @abstractmethod
+    def finish(self) -> Any:
+        """Block until it is done, showing how far it is, and return what it gives."""
+
+    @abstractmethod
+    async def afinish(self) -> Any:
+        """Await what `finish` returns, on the caller's loop."""

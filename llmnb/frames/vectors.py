@@ -7,12 +7,12 @@ import dataclasses
 import functools
 import logging
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from llmnb import progress
+from llmnb import bridge, progress
 from llmnb.embeddings.choosing import chosen
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel, warn_of_truncated
 from llmnb.embeddings.model import EmbeddingModel
@@ -22,92 +22,30 @@ from llmnb.errors import ConfigurationError
 from llmnb.frames import failures, placing
 from llmnb.frames.answers import column, suffixed
 from llmnb.frames.columns import WHOLE, name_of
-from llmnb.frames.options import OnError
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.table_source import Source
+from llmnb.frames.table_source import PreparedVerb, Source
+from llmnb.models.engine_model import EngineModel
 from llmnb.options import EMBED_PARAMS, PARAMS, checked, names, refuse_unknown, with_params
 from llmnb.progress import Bars
-from llmnb.rates import Rate
-from llmnb.records import Burst
-from llmnb.running.asking import Endpoint, Named
+from llmnb.signatures import KEYWORDS as LISTS
+from llmnb.targets.endpoint import Endpoint
 
 logger = logging.getLogger("llmnb")
-
-__all__ = ["WHOLE", "embed"]
 
 Given = Mapping[str, Any]
 
 EMBEDDING = "embedding"
 """What a column of vectors is called where nobody names it."""
 
-_STRENGTH = (
-    "max_requests_per_minute",
-    "max_tokens_per_minute",
-    "max_concurrent_requests",
-    "burst",
-    "max_attempts",
-    "max_wait",
-    "budget_usd",
-)
 _KEEPING = ("project_name", "use_cache", "share", "batch_size")
-MAKING = ("model", "params", *EMBED_PARAMS, "max_tokens", "project_name")
-"""Keywords that say who makes vectors."""
-
-_SHOWING = ("on_error", "overwrite", "progress")
+_LIMITS = tuple(name for name in names("embed", "start") if name not in _KEEPING)
 _CHECKED = names("embed")
-KEYWORDS = (*MAKING, *_KEEPING, *_STRENGTH, *_SHOWING)
+KEYWORDS = ("model", *LISTS["EmbedOptions"])
 """Every keyword of `embed` but the column's own."""
 
 
-class MakingOptions(TypedDict, total=False):
-    """Who makes vectors; for type checkers."""
-
-    model: Named | EmbeddingModel | None
-    params: Mapping[str, Any] | None
-    dimensions: int | None
-    max_tokens: int | None
-    project_name: str | None
-
-
-class NearestOptions(MakingOptions, total=False):
-    """Keywords of `nearest`."""
-
-    into: Hashable
-    overwrite: bool
-
-
-class EmbedOptions(MakingOptions, total=False):
-    """Keywords of `embed`."""
-
-    batch_size: int | None
-    use_cache: bool
-    share: bool | str | list[str]
-    on_error: OnError
-    overwrite: bool
-    max_requests_per_minute: Rate | None
-    max_tokens_per_minute: Rate | None
-    max_concurrent_requests: int | None
-    burst: Burst | None
-    max_attempts: int
-    max_wait: float | None
-    budget_usd: float | None
-    progress: Bars
-
-
-# ------------------------------------------------------------------------------ embed
-
-
-def embed(table: Source, name: Hashable, into: Hashable | None, given: Given) -> Any:
-    """Block for a column of vectors."""
-    work = Embedding(table, name, into, given)
-    if work.run is None:
-        return work.table(work.model.packed_vectors_sync(work.present))
-    progress.attend(work.run, bars=given.get("progress", "auto"))
-    return work.finished()
-
-
-class Embedding:
-    """One column on its way to vectors; a model behind the engine starts at once.
+class Embedding(PreparedVerb):
+    """A column of texts, ready to be made a column of vectors.
 
     Args:
         table: The frame or series.
@@ -142,12 +80,12 @@ class Embedding:
         source.check_columns(self._names, into=into, overwrite=overwrite, call=call)
         self._source = source.snapshot() if self._is_into else source
         self.model = model_of(given)
-        self.run: EmbeddingRun | None = None
+        self._bars: Bars = given.get("progress", "auto")
+        self._order: Order | None = None
         if isinstance(self.model, LiteLLMEmbeddingModel):
-            order = _order(self.model, given)
+            self._order = _order(self.model, given)
             if cache_dir is not None:
-                order = dataclasses.replace(order, cache_dir=cache_dir)
-            self.run = EmbeddingRun(self.texts, order)
+                self._order = dataclasses.replace(self._order, cache_dir=cache_dir)
 
     @property
     def _names(self) -> list[Hashable]:
@@ -155,46 +93,51 @@ class Embedding:
         error = [suffixed(self._name, "error")] if self._on_error == "column" else []
         return [self._name, *error]
 
-    @property
-    def present(self) -> list[str]:
-        """The texts that are there."""
-        return [text for text in self.texts if text is not None]
+    def start(self) -> EmbeddingRun | None:
+        """Start it, and return its run; None where the model is not asked by the engine."""
+        return None if self._order is None else EmbeddingRun(self.texts, self._order)
 
-    async def awaited(self, *, bars: Bars) -> Any:
-        """Await the table on the caller's loop.
+    def finish(self) -> Any:
+        """Block for the table, showing how far it is."""
+        run = self.start()
+        if run is None:
+            return self._by_model(self.model.packed_vectors_sync(self._present))
+        progress.attend(run, bars=self._bars)
+        return self.finished(run)
 
-        Args:
-            bars: Whether to show bars.
-        """
-        if self.run is None:
-            vectors = await self.model.packed_vectors(self.present)
-            return await asyncio.to_thread(self.table, vectors)
-        await progress.aattend(self.run, bars=bars)
-        return self._told(await asyncio.to_thread(self._shaped))
+    async def afinish(self) -> Any:
+        """Await the table on the caller's loop."""
+        run = await bridge.begun(self.start, lambda late: late.stop() if late else None)
+        if run is None:
+            vectors = await self.model.packed_vectors(self._present)
+            return await asyncio.to_thread(self._by_model, vectors)
+        await progress.aattend(run, bars=self._bars)
+        return self._told(run, await asyncio.to_thread(self._shaped, run))
 
-    def finished(self, *, is_telling: bool = True) -> Any:
+    def finished(self, run: EmbeddingRun, *, is_telling: bool = True) -> Any:
         """Return the table of a finished run, and say what failed or was cut.
 
         Args:
+            run: What `start` returned.
             is_telling: Whether it is said here that rows failed.
         """
-        return self._told(self._shaped(), is_telling=is_telling)
+        return self._told(run, self._shaped(run), is_telling=is_telling)
 
-    def _shaped(self) -> Any:
-        assert self.run is not None
-        errors = {row: one.message for row, one in self.run.errors.items()}
-        return self._table(self.run.result(), errors)
+    @property
+    def _present(self) -> list[str]:
+        return [text for text in self.texts if text is not None]
 
-    def _told(self, table: Any, *, is_telling: bool = True) -> Any:
-        """Return a finished run's table, having said what failed or was cut."""
-        run = self.run
-        assert run is not None
+    def _shaped(self, run: EmbeddingRun) -> Any:
+        errors = {row: error.message for row, error in run.errors.items()}
+        return self._table(run.result(), errors)
+
+    def _told(self, run: EmbeddingRun, table: Any, *, is_telling: bool = True) -> Any:
         warn_of_truncated(run, len(self.texts))
         if is_telling:
             failures.tell(run, len(self.texts), self._on_error, table)
         return table
 
-    def table(self, vectors: Sequence[bytes]) -> Any:
+    def _by_model(self, vectors: Sequence[bytes]) -> Any:
         """Return the table for the vectors of the texts that are there."""
         waiting = iter(vectors)
         return self._table([None if text is None else next(waiting) for text in self.texts], {})
@@ -228,7 +171,7 @@ def model_of(given: Given) -> EmbeddingModel:
         if given.get("params") or given.get("dimensions"):
             raise ConfigurationError("params= belong into the config of the model that is given.")
         return model
-    if not (model is None or isinstance(model, str | Endpoint)):
+    if not (model is None or isinstance(model, str | EngineModel | Endpoint)):
         raise ConfigurationError(
             f"{type(model).__name__} makes no vectors: give the name of a model that does, an LLM, "
             "or an EmbeddingModel. Nothing was sent."
@@ -247,7 +190,7 @@ def _order(model: LiteLLMEmbeddingModel, given: Given) -> Order:
     """Return what the model orders, with what the keywords say otherwise."""
     order = model.order()
     changes = {name: given[name] for name in _KEEPING if given.get(name) is not None}
-    limits = {name: given[name] for name in _STRENGTH if given.get(name) is not None}
+    limits = {name: given[name] for name in _LIMITS if given.get(name) is not None}
     return dataclasses.replace(order, **changes, options={**order.options, **limits})
 
 

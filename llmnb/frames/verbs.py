@@ -1,4 +1,4 @@
-"""What the accessors do; loaded when one is first used, because it brings the engine along."""
+"""What the accessors of pandas and Polars do; loaded at first use: it brings the engine along."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from typing import Any
 
 import pandas as pd
 
-from llmnb import progress
 from llmnb.errors import ConfigurationError
 from llmnb.frames import placing
 from llmnb.frames.answers import Outcomes, Table, column
-from llmnb.frames.comparing import Comparison, comparison
+from llmnb.frames.comparing import comparison
 from llmnb.frames.job import Job, job, questions
 from llmnb.frames.options import options_of, said
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.run import TableRun
-from llmnb.frames.table_source import Source
+from llmnb.frames.table_source import PreparedVerb, Source
 from llmnb.frames.template import escaped
 from llmnb.running.planning import Plan
 
@@ -35,34 +34,23 @@ _EXTRACT = (
 )
 
 
-def generate(table: Source, prompt: Hashable | None, given: Given) -> Table:
-    """Block for the answers."""
-    return finish(generating(table, prompt, given))
-
-
-def generating(table: Source, prompt: Hashable | None, given: Given) -> Job:
-    """Return what `generate` does."""
+def generate(table: Source, prompt: Hashable | None, given: Given) -> Job:
+    """Prepare to ask about every row."""
     return job(table, prompt, options_of(given), call=_call("generate", (prompt,), given))
 
 
 def start(table: Source, prompt: Hashable | None, given: Given) -> TableRun[Table]:
     """Start in the background."""
-    return generating(table, prompt, given).start()
+    return generate(table, prompt, given).start()
 
 
 def plan(table: Source, prompt: Hashable | None, given: Given) -> Plan:
-    """Reckon; nothing is sent."""
-    return generating(table, prompt, given).plan()
+    """Return what asking would take; nothing is sent."""
+    return generate(table, prompt, given).plan()
 
 
-def preview(table: Source, prompt: Hashable, rows: int, given: Given) -> pd.DataFrame:
-    """Ask about the first rows only, and show prompts beside answers."""
-    shown: pd.DataFrame = finish(previewing(table, prompt, rows, given))
-    return shown
-
-
-def previewing(table: Source, prompt: Hashable, rows: int, given: Given) -> Job:
-    """Return what `preview` does."""
+def preview(table: Source, prompt: Hashable, rows: int, given: Given) -> Job:
+    """Prepare to ask about the first rows only, and to show prompts beside answers."""
     _refuse_messages(given)
     options = options_of({"on_error": "column", **given})
     if options.into is not None or options.details:
@@ -87,52 +75,39 @@ def previewing(table: Source, prompt: Hashable, rows: int, given: Given) -> Job:
     return dataclasses.replace(what, shape=shown)
 
 
-def extract(table: Source, prompt: Hashable, schema: Any, given: Given) -> Table:
-    """Fill typed columns from texts."""
-    return finish(extracting(table, prompt, schema, given))
-
-
-def extracting(table: Source, prompt: Hashable, schema: Any, given: Given) -> Job:
-    """Return what `extract` does."""
+def extract(table: Source, prompt: Hashable, schema: Any, given: Given) -> Job:
+    """Prepare to fill typed columns from texts."""
     told = _told(_EXTRACT, {**_without_schema(given), "schema": schema})
     call = _call("extract", (prompt, schema), given)
     return job(table, prompt, options_of(told), call=call)
 
 
-def classify(table: Source, prompt: Hashable, labels: Labels, given: Given) -> Table:
-    """Give every text one of the labels."""
-    return finish(sorting(table, prompt, labels, given))
-
-
-def sorting(table: Source, prompt: Hashable, labels: Labels, given: Given) -> Job:
-    """Return what `classify` does."""
+def classify(table: Source, prompt: Hashable, labels: Labels, given: Given) -> Job:
+    """Prepare to give every text one of the labels."""
     known, meanings = _labels(labels)
     told = _told(_classifying(known, meanings), {**_without_schema(given), "schema": tuple(known)})
     call = _call("classify", (prompt, labels), given)
     return job(table, prompt, options_of(told), labels=known, call=call)
 
 
-def compare(table: Source, prompt: Hashable, models: Sequence[Any], given: Given) -> Comparison:
-    """Ask several models the same."""
+def compare(table: Source, prompt: Hashable, models: Sequence[Any], given: Given) -> Job:
+    """Prepare to ask several models the same."""
     _refuse_messages(given)
-    found: Comparison = finish(comparing(table, prompt, models, given))
-    return found
-
-
-def comparing(table: Source, prompt: Hashable, models: Sequence[Any], given: Given) -> Job:
-    """Return what `compare` does."""
     return comparison(table, prompt, models, options_of(given))
 
 
-def finish(what: Job) -> Any:
-    """Block until a job is done, showing how far it is, and return what it gives.
+def embed(table: Source, column: Hashable, into: Hashable | None, given: Given) -> PreparedVerb:
+    """Prepare to make a vector of every text."""
+    from llmnb.frames.vectors import Embedding
 
-    An interrupt stops it: in IPython the partial result comes back, in a script the
-    interrupt is raised again once the answers are safe.
-    """
-    run = what.start()
-    progress.attend(run, bars=what.options.progress)
-    return run.result()
+    return Embedding(table, column, into, given)
+
+
+def nearest(table: Source, query: Any, column: Hashable, rows: int, given: Given) -> PreparedVerb:
+    """Prepare to find the rows whose vectors are nearest to a question's."""
+    from llmnb.frames.nearest import Search
+
+    return Search(table, query, column, rows, given)
 
 
 def _call(verb: str, arguments: Sequence[Any], given: Given) -> Callable[[], str]:

@@ -72,7 +72,6 @@ def asking_for(
         url=request_url,
         gen_type=gen_type,
         allow_urls=allow_urls,
-        encoding=token_encoding_name,
         duplicates=duplicates,
         params=params or {},
     )

@@ -22,7 +22,7 @@ from llmnb.errors import ConfigurationError
 from llmnb.generation import vllm_truncation
 from llmnb.generation.vllm_logprobs import TokenLogprob, told, total
 from llmnb.generation.vllm_truncation import SPARE_TOKENS, Cut, Side
-from llmnb.models.vllm_model import VLLMModel
+from llmnb.models.in_process import VLLMModel
 from llmnb.records import UnchosenLength
 
 logger = logging.getLogger("llmnb")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import abc
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from llmnb.chat.llm_model import LLMModel, asks_for_one
@@ -17,13 +18,13 @@ from llmnb.chat.results import LLMResult, result_of
 from llmnb.chat.tools import choice_body, tool_bodies
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
-from llmnb.models.pieces import Pieces
 from llmnb.options import OPTIONS, checked, names
 from llmnb.records import Delta, Outcome
-from llmnb.running.asking import Asking, Endpoint
+from llmnb.running.asking import Asking
 from llmnb.running.preparer import Sampled
 from llmnb.running.start import start
 from llmnb.schemas import output_of
+from llmnb.targets.endpoint import Endpoint
 
 
 class EngineModel(LLMModel):
@@ -43,10 +44,9 @@ class EngineModel(LLMModel):
         """How it is set."""
 
     @property
+    @abc.abstractmethod
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Who is asked, in the order of fallback; by default the model itself."""
-        assert isinstance(self, Endpoint)
-        return (self,)
+        """Who is asked, in the order of fallback."""
 
     def _defaults(self) -> Mapping[str, Any]:
         """Return fields of requests and options of runs where a call does not say otherwise."""
@@ -65,8 +65,7 @@ class EngineModel(LLMModel):
                 ``time_limit``, ``budget_usd``, ``project_name``.
         """
         turns = messages_of(messages)
-        run = self._begin(turns, kw, None)
-        outcomes = await _outcomes(run)
+        outcomes = await _outcomes(self._begin(turns, kw, None))
         return [self._result(outcome, turns) for outcome in outcomes]
 
     async def acompletion_iter(
@@ -82,45 +81,45 @@ class EngineModel(LLMModel):
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[Delta | None] = asyncio.Queue()
 
-        def tell(_: int, delta: Delta) -> None:
+        def report(_: int, delta: Delta) -> None:
             try:
                 loop.call_soon_threadsafe(arrived.put_nowait, delta)
             except RuntimeError:
                 pass  # the listener's loop is closed; the answer is stored all the same
 
-        run = self._begin(turns, {**kw, "n": 1}, tell)
+        run = self._begin(turns, {**kw, "n": 1}, report)
         ended = loop.create_task(_outcomes(run))
         ended.add_done_callback(lambda _: arrived.put_nowait(None))
-        pieces = Pieces()
+        fragments = StreamFragments()
         try:
             while (delta := await arrived.get()) is not None:
-                if (piece := pieces.take(delta)) is not None:
-                    yield piece
+                if (fragment := fragments.take(delta)) is not None:
+                    yield fragment
             last = self._result((await ended)[0], turns)
-            for piece in pieces.close(last):
-                yield piece
+            for fragment in fragments.close(last):
+                yield fragment
         finally:
             ended.cancel()
 
     def _begin(
         self,
         turns: list[Message],
-        given: Mapping[str, Any],
+        keywords: Mapping[str, Any],
         on_delta: Callable[[int, Delta], None] | None,
     ) -> Run:
-        options, fields = options_in({**self._defaults(), **given})
+        options, fields = options_in({**self._defaults(), **keywords})
         if fields.get("tools"):
             fields["tools"] = tool_bodies(fields["tools"])
             fields["tool_choice"] = choice_body(fields.get("tool_choice"), fields["tools"])
         output = fields.pop("output_type", None)
         samples = 1 if (n := fields.pop("n", None)) is None else OPTIONS["n"].checked("n", n)
         asking = Asking(
-            model=self.endpoints,
+            model=self,
             output=None if output is None else output_of(output),
             **checked({name: fields.pop(name) for name in _OF_ASKING if name in fields}),
         )
         # None takes back what the model's own parameters say: the samples are rows here.
-        request = {"messages": [one.body() for one in turns], "n": None, **fields}
+        request = {"messages": [turn.body() for turn in turns], "n": None, **fields}
         rows = [Sampled(request, k) for k in range(samples)]
         return start(rows, asking, on_delta=on_delta, **options)
 
@@ -129,12 +128,10 @@ class EngineModel(LLMModel):
 
 
 _OF_ASKING = ("cache_vars", "gen_type", "allow_http")
-
-
 _OF_RUNS = frozenset(names("call")) - {"n", *_OF_ASKING}
 
 
-def options_in(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def options_in(keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Divide keywords of a call into options of its run and fields of its request.
 
     What is no option, such as OpenAI's ``store``, is a field.
@@ -143,8 +140,8 @@ def options_in(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
         >>> options_in({"use_cache": False, "store": True})
         ({'use_cache': False}, {'store': True})
     """
-    options = {name: value for name, value in given.items() if name in _OF_RUNS}
-    return options, {name: value for name, value in given.items() if name not in _OF_RUNS}
+    options = {name: value for name, value in keywords.items() if name in _OF_RUNS}
+    return options, {name: value for name, value in keywords.items() if name not in _OF_RUNS}
 
 
 async def _outcomes(run: Run) -> list[Outcome]:
@@ -154,3 +151,65 @@ async def _outcomes(run: Run) -> list[Outcome]:
     except asyncio.CancelledError:
         run.stop()
         raise
+
+
+class StreamFragments:
+    """Turns the deltas of one row into the results that its listener gets, each once.
+
+    When a stream breaks and the request is sent again, the answer begins anew. What the listener
+    has seen is held back as long as the new answer repeats it; where it differs, the answer is
+    handed over from its beginning and marked as restarted.
+
+    Example:
+        >>> fragments = StreamFragments()
+        >>> [fragments.take(Delta(text=text)).text for text in ("Fo", "ur")]
+        ['Fo', 'ur']
+        >>> fragments.take(Delta(text="Four", attempt=2)) is None
+        True
+        >>> fragments.take(Delta(text=".", attempt=2)).text
+        '.'
+    """
+
+    def __init__(self) -> None:
+        self._blank = LLMResult(text="")
+        self._attempt = 1
+        self._shown = ""
+        self._repeated: str | None = None
+        """What of the new attempt has come while it still repeats what was shown."""
+
+    def take(self, delta: Delta) -> LLMResult | None:
+        """Return the fragment to show; None where there is nothing new in it."""
+        if delta.attempt != self._attempt:
+            self._attempt = delta.attempt
+            self._repeated = "" if self._shown else None
+        text, restarted = delta.text, False
+        if self._repeated is not None and text:
+            self._repeated += text
+            if self._shown.startswith(self._repeated):
+                text = ""
+            else:
+                restarted = not self._repeated.startswith(self._shown)
+                text = self._repeated if restarted else self._repeated[len(self._shown) :]
+                self._shown = "" if restarted else self._shown
+                self._repeated = None
+        self._shown += text
+        if not (text or delta.reasoning or delta.commentary):
+            return None
+        return dataclasses.replace(
+            self._blank,
+            text=text,
+            reasoning_content=delta.reasoning or None,
+            commentary=delta.commentary or None,
+            restarted=restarted,
+        )
+
+    def close(self, last: LLMResult) -> Iterator[LLMResult]:
+        """Yield what is still missing, and the last result, which has no text of its own."""
+        whole = last.text or ""
+        is_begun = bool(self._shown) and whole.startswith(self._shown)
+        missing = whole[len(self._shown) :] if is_begun else whole
+        if missing and last.error is None:
+            # A stored answer comes whole; so does one that another caller had asked for.
+            restarted = bool(self._shown) and not is_begun
+            yield dataclasses.replace(self._blank, text=missing, restarted=restarted)
+        yield dataclasses.replace(last, id=self._blank.id, text="")

@@ -9,12 +9,14 @@ from typing import Any, Unpack
 from llmnb.chat.llm_model import asks_for_one
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError, LLMNBError
+from llmnb.keywords import RequestParams
 from llmnb.models.engine_model import EngineModel, options_in
-from llmnb.options import PARAMS, RequestParams, body_of, refuse_unknown, with_params
+from llmnb.options import PARAMS, body_of, refuse_unknown, with_params
 from llmnb.records import Outcome, secret, secret_url, shown_url
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
-from llmnb.targets.resolve import address_told
+from llmnb.targets.endpoint import Endpoint
+from llmnb.targets.resolve import expected_address
 from llmnb.wire.catalog import spoken_at
 
 Prompt = str | Sequence[Mapping[str, Any]]
@@ -108,7 +110,7 @@ class LLM(EngineModel):
         for name, given in (("url", url), ("model", model)):
             if given is not None and not isinstance(given, str):
                 raise ConfigurationError(f"{name} is a text, not {given!r}. Nothing was sent.")
-        self.given_url = url
+        self.configured_url = url
         self.api_key = api_key
         self.model = model
         self.llm_params = with_params(llm_params, params, "llm_params") if params else llm_params
@@ -120,14 +122,28 @@ class LLM(EngineModel):
     @property
     def url(self) -> str:
         """The address that is asked; empty where that cannot be told before."""
-        told = address_told(
-            self.given_url, self.model or None, self.api_provider, self.gen_type or "chat"
+        told = expected_address(
+            self.configured_url, self.model or None, self.api_provider, self.gen_type or "chat"
         )
         return secret_url(told)
 
     @url.setter
     def url(self, url: str) -> None:
-        self.given_url = secret_url(url)
+        self.configured_url = secret_url(url)
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The one endpoint that is asked."""
+        return (
+            Endpoint(
+                model=self.model,
+                url=self.configured_url,
+                api_key=self.api_key,
+                api_provider=self.api_provider,
+                params=self.params,
+                gen_type=self.gen_type,
+            ),
+        )
 
     @property
     def api_key(self) -> str | None:
@@ -188,7 +204,8 @@ class LLM(EngineModel):
     def _start(self, prompt: Prompt, params: Mapping[str, Any]) -> Run:
         if not asks_for_one(params):
             raise ConfigurationError("generate gives one text; call gives n. Nothing was sent.")
-        if self.gen_type == "embedding" or (spoken_at(self.given_url) or ("",))[0] == "embedding":
+        kind_at_url = (spoken_at(self.configured_url) or ("",))[0]
+        if "embedding" in (self.gen_type, kind_at_url):
             raise ConfigurationError(
                 f"{self!r} makes vectors, and a text is asked for. Nothing was sent."
             )
@@ -197,7 +214,7 @@ class LLM(EngineModel):
 
     def __repr__(self) -> str:
         made = vars(self)  # not all of it where a traceback shows one that could not be made
-        where = f" at {shown_url(made['given_url'])}" if made.get("given_url") else ""
+        where = f" at {shown_url(made['configured_url'])}" if made.get("configured_url") else ""
         return f"<LLM {made.get('model') or 'default model'}{where}>"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,14 @@ from llmnb.display import durations, money, numbers
 from llmnb.display.aligned import leader
 from llmnb.display.escape import visible
 from llmnb.display.html_pieces import box, cell, headline, line, table
+from llmnb.engine.target import Call
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked
 from llmnb.rates import Rate
 from llmnb.records import Limits, Usage
-from llmnb.running.asking import Asking, Duplicates, Endpoint, Model, given_url
+from llmnb.running.asking import Asking, Duplicates
 from llmnb.running.preparer import Preparer
-from llmnb.store.entry import Entry
+from llmnb.running.start import limits_in
 from llmnb.store.project import ProjectStore, open_project
 
 UNLIMITED_ANSWER = 256
@@ -77,9 +78,6 @@ class Plan:
     saved_usd: float
     """What the answers that are kept already have cost."""
 
-    minutes: float | None
-    """Shortest time under the limits that were given; None where none were."""
-
     max_requests_per_minute: float | None = None
     max_tokens_per_minute: float | None = None
     max_concurrent_requests: int | None = None
@@ -114,20 +112,21 @@ class Plan:
     def bound_by(self) -> str:
         """The limit that decides the time, in words; empty where none was given."""
         waits = self._waits()
-        return max(waits, key=lambda name: waits[name]) if waits else ""
+        return max(waits, key=lambda limit: waits[limit]) if waits else ""
 
     @property
-    def least_minutes(self) -> float | None:
-        """Shortest time under the limits, reckoned from these figures; None without limits."""
+    def minutes(self) -> float | None:
+        """Shortest time under the limits that were given; None where none were."""
         return max(self._waits().values(), default=None)
 
     def _waits(self) -> dict[str, float]:
+        """Return the minutes that each limit takes at least, by its text."""
         waits = {}
         if limit := self.max_requests_per_minute:
             waits[f"{numbers.limit(limit)} requests/min"] = self.to_ask / limit
         if limit := self.max_tokens_per_minute:
-            both = self.prompt_tokens + self.answer_tokens_bound
-            waits[f"{numbers.limit(limit)} tokens/min"] = both / limit
+            tokens_both_ways = self.prompt_tokens + self.answer_tokens_bound
+            waits[f"{numbers.limit(limit)} tokens/min"] = tokens_both_ways / limit
         return waits
 
     def start(self, rows: int | None = None) -> Any:
@@ -159,6 +158,10 @@ class Plan:
         return "\n".join([*lines, "", "Nothing was sent."])
 
     def _lines(self, length_option: str) -> list[tuple[str, str, str]]:
+        """Return the name, the value and a note of every figure."""
+        length = f"{self.answer_limit} an answer at most"
+        if self.answer_limit is None:
+            length = f"reckoned with {UNLIMITED_ANSWER} an answer; set {length_option} to be sure"
         lines = [
             ("rows", f"{self.rows:,}", f"{self.samples} answers each" if self.samples > 1 else ""),
             ("  nothing to ask", f"{self.empty:,}", "every field of the prompt is empty"),
@@ -167,28 +170,17 @@ class Plan:
             ("  already kept", f"{self.kept:,}", "cost nothing"),
             ("  to ask", f"{self.to_ask:,}", ""),
             ("tokens in", f"≈{numbers.short(self.prompt_tokens)}", ""),
-            (
-                "tokens out",
-                f"≤{numbers.short(self.answer_tokens_bound)}",
-                self._length(length_option),
-            ),
+            ("tokens out", f"≤{numbers.short(self.answer_tokens_bound)}", length),
             ("cost", self.cost_text, f"prices of {visible(self.prices_date)}"),
         ]
         if self.budget_usd is not None:
-            lines.append(("budget", money.usd(self.budget_usd), self._budget_words()))
+            note = "may end the run before its last row" if self.is_over_budget else "fits"
+            if self.usd_high is None:
+                note = "cannot be kept: no price is known"
+            lines.append(("budget", money.usd(self.budget_usd), note))
         if self.minutes is not None:
             lines.append(("time", f"≥{durations.rough(60 * self.minutes)}", "under these limits"))
         return lines
-
-    def _length(self, option: str) -> str:
-        if self.answer_limit is not None:
-            return f"{self.answer_limit} an answer at most"
-        return f"reckoned with {UNLIMITED_ANSWER} an answer; set {option} to be sure"
-
-    def _budget_words(self) -> str:
-        if self.usd_high is None:
-            return "cannot be kept: no price is known"
-        return "may end the run before its last row" if self.is_over_budget else "fits"
 
     @property
     def cost_text(self) -> str:
@@ -240,167 +232,74 @@ def plan(
         ConfigurationError: If the model, provider or address is wrong.
 
     Example:
-        >>> found = plan([{"prompt": "Hi"}, {"prompt": "Hi"}, None], Asking(model="sim/any"))
-        >>> found.rows, found.empty, found.merged, found.to_ask
+        >>> figures = plan([{"prompt": "Hi"}, {"prompt": "Hi"}, None], Asking(model="sim/any"))
+        >>> figures.rows, figures.empty, figures.merged, figures.to_ask
         (3, 1, 1, 1)
     """
-    given = checked(locals())  # the arguments: there is nothing else yet
-    preparer = Preparer(_unsigned(asking))
-    first = preparer.default
-    store = open_project(
-        settings.project_name(project_name), settings.cache_dir(cache_dir), share=given["share"]
-    )
-    sums = _Sums()
-    sums.take(requests, preparer, store if use_cache else None)
-    limit = next((asking.params[name] for name in _LENGTHS if asking.params.get(name)), None)
-    bound = sums.to_ask * (limit or UNLIMITED_ANSWER)
-    low, high = _usd(preparer, sums.prompt_tokens, sums.to_ask, bound)
-    options = settings.current()
-    own = preparer.limits.get(first.pool, Limits())
-    limits = own.within(
-        Limits(
-            requests_per_minute=given["max_requests_per_minute"] or options.max_requests_per_minute,
-            tokens_per_minute=given["max_tokens_per_minute"] or options.max_tokens_per_minute,
-            concurrency=given["max_concurrent_requests"] or options.max_concurrent_requests,
-        )
-    )
-    found = Plan(
-        model=_names(preparer),
+    options = checked(locals())  # the arguments: there is nothing else yet
+    preparer = Preparer(asking, needs_keys=False)
+    targets = preparer.defaults
+    store = open_project(project_name, cache_dir, share=options["share"])
+    figures = _count(requests, preparer, store if use_cache else None)
+    to_ask, prompt_tokens = figures["to_ask"], figures["prompt_tokens"]
+    longest = next((asking.params[name] for name in _LENGTHS if asking.params.get(name)), None)
+    bound = to_ask * (longest or UNLIMITED_ANSWER)
+    least = Usage(prompt=prompt_tokens, completion=to_ask)
+    most = Usage(prompt=prompt_tokens, completion=bound)
+    # The first model answers nearly always; a fallback may be dearer.
+    highs = [target.price(most, target.model) for target in targets]
+    known = [high for high in highs if high is not None]
+    limits, account = limits_in(options)
+    limits = limits.within(account).within(preparer.limits.get(targets[0].pool, Limits()))
+    further = f", then {len(targets) - 1} more" if len(targets) > 1 else ""
+    return Plan(
+        model=f"{targets[0].provider}/{targets[0].model}{further}",
         project=store.name,
-        rows=sums.rows,
-        empty=sums.empty,
-        wrong=sums.wrong,
-        merged=sums.merged,
-        cached=sums.cached,
-        reused=sums.reused,
-        to_ask=sums.to_ask,
-        prompt_tokens=sums.prompt_tokens,
+        **figures,
         answer_tokens_bound=bound,
-        answer_limit=limit,
-        usd_low=low,
-        usd_high=high,
-        saved_usd=sums.saved_usd,
-        minutes=None,
+        answer_limit=longest,
+        usd_low=targets[0].price(least, targets[0].model),
+        usd_high=max(known) if len(known) == len(highs) else None,
         max_requests_per_minute=limits.requests_per_minute,
         max_tokens_per_minute=limits.tokens_per_minute,
-        max_concurrent_requests=limits.concurrency or first.limits.concurrency,
-        budget_usd=budget_usd if budget_usd is not None else options.budget_usd,
+        max_concurrent_requests=limits.concurrency or targets[0].limits.concurrency,
+        budget_usd=settings.current().budget_usd if budget_usd is None else budget_usd,
         prices_date=prices.prices_date(),
         duplicates=asking.duplicates,
     )
-    return dataclasses.replace(found, minutes=found.least_minutes)
 
 
-@dataclasses.dataclass(slots=True)
-class _Sums:
-    rows: int = 0
-    empty: int = 0
-    wrong: int = 0
-    merged: int = 0
-    cached: int = 0
-    reused: int = 0
-    to_ask: int = 0
-    prompt_tokens: int = 0
-    saved_usd: float = 0.0
-    seen: set[str] = dataclasses.field(default_factory=set)
-
-    def take(self, requests: Iterable[Any], preparer: Preparer, store: ProjectStore | None) -> None:
-        """Add up requests, looking many up at a time."""
-        left = iter(requests)
-        while chunk := list(islice(left, _CHUNK_ROWS)):
-            new = [call for request in chunk if (call := self._new(request, preparer)) is not None]
-            keys = [one.key for calls in new for one in calls]
-            found = store.peek(keys) if store is not None and keys else {}
-            for calls in new:
-                entry = next((found[one.key] for one in calls if one.key in found), None)
-                if entry is None:
-                    self.to_ask += 1
-                    self.prompt_tokens += tokens.fast_estimate(calls[0].body)
-                else:
-                    self._keep(entry)
-
-    def _new(self, request: Any, preparer: Preparer) -> tuple[Any, ...] | None:
-        """Return the calls of a request that is not like an earlier one."""
-        self.rows += 1
-        if request is None:
-            self.empty += 1
-            return None
-        row = preparer(request, self.rows - 1)
-        if row.call is None:
-            self.wrong += 1
-        elif row.call.key in self.seen:
-            self.merged += 1
-        else:
-            self.seen.add(row.call.key)
-            return (row.call, *row.further)
-        return None
-
-    def _keep(self, entry: Entry) -> None:
-        if entry.reused_from:
-            self.reused += 1
-        else:
-            self.cached += 1
-        self.saved_usd += entry.usd or 0.0
-
-
-def _usd(
-    preparer: Preparer, prompt: int, shortest: int, longest: int
-) -> tuple[float | None, float | None]:
-    """Return the least and the most that a run may cost over the models it may ask."""
-    lows, highs = [], []
-    for target in preparer.defaults:
-        lows.append(target.price(Usage(prompt=prompt, completion=shortest), target.model))
-        highs.append(target.price(Usage(prompt=prompt, completion=longest), target.model))
-    # The first model answers nearly always; a fallback may be dearer.
-    known = [high for high in highs if high is not None]
-    return lows[0], max(known) if len(known) == len(highs) else None
-
-
-def _names(preparer: Preparer) -> str:
-    names = [f"{one.provider}/{one.model}" for one in preparer.defaults]
-    return names[0] + (f", then {len(names) - 1} more" if len(names) > 1 else "")
-
-
-# --------------------------------------------------------------------- without a key
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class _Unsigned:
-    """A model whose key nobody needs, because nothing is sent."""
-
-    model: str
-    url: str = ""
-    api_key: str | None = dataclasses.field(default="none", repr=False)
-    api_provider: str | None = None
-    params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    limits: Limits | None = None
-    gen_type: str | None = None
-
-
-def _unsigned(asking: Asking) -> Asking:
-    """Return the same question to the same models, for which no key has to be found."""
-    models = asking.models
-    if len(models) == 1 and (models[0] is None or isinstance(models[0], str)):
-        return dataclasses.replace(asking, api_key=asking.api_key or "none")
-    named = [one if one is not None else "" for one in models]
-    return dataclasses.replace(
-        asking, api_key=asking.api_key or "none", model=[_of(one, asking) for one in named]
-    )
-
-
-def _of(model: str | Endpoint, asking: Asking) -> Model:
-    if not isinstance(model, str):
-        if hasattr(model, "target"):  # it knows itself how it is reached
-            return model
-        return _Unsigned(
-            model=model.model,
-            url=given_url(model),
-            gen_type=getattr(model, "gen_type", None),
-            api_key=model.api_key or "none",
-            api_provider=model.api_provider,
-            params=model.params,
-            limits=getattr(model, "limits", None),
-        )
-    if asking.url or asking.api_provider:
-        return model
-    return _Unsigned(model=model)
+def _count(
+    requests: Iterable[Any], preparer: Preparer, store: ProjectStore | None
+) -> dict[str, Any]:
+    """Return the figures of a `Plan` that requests add up to, looking many up at a time."""
+    sums = dict.fromkeys(("rows", "empty", "wrong", "merged"), 0)
+    sums |= dict.fromkeys(("cached", "reused", "to_ask", "prompt_tokens"), 0)
+    saved_usd = 0.0
+    seen: set[str] = set()
+    remaining = iter(requests)
+    while chunk := list(islice(remaining, _CHUNK_ROWS)):
+        new: list[tuple[Call, ...]] = []
+        for request in chunk:
+            row = None if request is None else preparer(request, sums["rows"])
+            sums["rows"] += 1
+            if row is None:
+                sums["empty"] += 1
+            elif row.call is None:
+                sums["wrong"] += 1
+            elif row.call.key in seen:
+                sums["merged"] += 1
+            else:
+                seen.add(row.call.key)
+                new.append((row.call, *row.further))
+        keys = [call.key for calls in new for call in calls]
+        entries = store.peek(keys) if store is not None and keys else {}
+        for calls in new:
+            entry = next((entries[call.key] for call in calls if call.key in entries), None)
+            if entry is None:
+                sums["to_ask"] += 1
+                sums["prompt_tokens"] += tokens.fast_estimate(calls[0].body)
+            else:
+                sums["reused" if entry.reused_from else "cached"] += 1
+                saved_usd += entry.usd or 0.0
+    return {**sums, "saved_usd": saved_usd}

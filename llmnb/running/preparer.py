@@ -18,16 +18,9 @@ from llmnb.engine.source import Slow
 from llmnb.engine.target import Call, Row
 from llmnb.errors import AddressInFile, ConfigurationError, InputError, LLMNBError
 from llmnb.records import Limits
-from llmnb.running.asking import (
-    Asking,
-    Endpoint,
-    Named,
-    endpoints_of,
-    gen_type_for,
-    given_url,
-    is_model,
-)
+from llmnb.running.asking import Asking, endpoints_of, is_model
 from llmnb.running.structured import structured_call
+from llmnb.targets.endpoint import Endpoint
 from llmnb.targets.resolve import resolve
 from llmnb.targets.target import HTTPTarget
 
@@ -79,20 +72,25 @@ class Preparer:
 
     Args:
         asking: Who is asked. A wrong default is an error here, before any request.
+        needs_keys: False looks for no keys: nothing will be sent.
 
     Raises:
         ConfigurationError: If the default model, provider, key or address is wrong.
     """
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: Asking, *, needs_keys: bool = True) -> None:
         self._asking = asking
+        self._needs_keys = needs_keys
+        self.models = asking.models
+        """Who is asked, in the order of fallback."""
+
         self._extra = _extra(asking.cache_vars)
+        self._chosen: tuple[_Asked, ...] = ()
         self._named: dict[tuple[Any, ...], tuple[_Asked, ...] | LLMNBError] = {}
         self._objects: list[Any] = []
         """Models that requests brought as objects, so that no other one gets their id."""
 
         self._samples: Counter[str] = Counter()
-        self._chosen: tuple[_Asked, ...] = ()
         self.limits: dict[str, Limits] = {}
         """What models that were given as objects allow themselves, by pool."""
 
@@ -104,66 +102,75 @@ class Preparer:
     @property
     def defaults(self) -> tuple[HTTPTarget, ...]:
         """The targets of requests that do not name their own, in the order of fallback."""
-        return tuple(one.target for one in self._default())
+        return tuple(asked.target for asked in self._default())
 
     def _default(self) -> tuple[_Asked, ...]:
         if not self._chosen:
-            models = self._asking.models
-            if not models:
+            if not self.models:
                 raise ConfigurationError("The list of models is empty: name at least one.")
-            self._chosen = tuple(self._asked(model) for model in models)
+            self._chosen = tuple(self._asked(model) for model in self.models)
         return self._chosen
 
-    def _asked(self, model: Named | None) -> _Asked:
-        if model is None or isinstance(model, str):
-            return _Asked(self._by_name(model), self._asking.params)
-        return self._endpoint(model)
-
-    def _endpoint(self, model: Endpoint) -> _Asked:
+    def _asked(self, model: str | Endpoint | None) -> _Asked:
         asking = self._asking
-        # Some know themselves how they are reached, such as through LiteLLM.
-        own = getattr(model, "target", None)
-        target: HTTPTarget = (
-            own(asking.gen_type)
-            if own is not None
-            else resolve(
-                model.model or None,
-                api_provider=model.api_provider,
-                api_key=model.api_key,
-                url=given_url(model) or None,
-                gen_type=gen_type_for(model, asking.gen_type),
-                allow_http=asking.allow_http,
-                encoding=asking.encoding,
-            )
-        )
-        limits: Limits | None = getattr(model, "limits", None)
-        if limits is not None:
-            known = self.limits.get(target.pool, limits)
-            self.limits[target.pool] = limits.within(known)
-        # What belongs to the model gives way to what belongs to the call.
-        params = {**model.params, **asking.params}
-        if not asking.takes_several and "n" not in asking.params:
-            params.pop("n", None)
-        return _Asked(target, params)
-
-    def _by_name(self, model: str | None) -> HTTPTarget:
-        asking = self._asking
+        if isinstance(model, Endpoint):
+            return self._at(model)
         # Among several models an address and a key are for those of their own provider.
         is_elsewhere = (
-            len(asking.models) > 1
+            len(self.models) > 1
             and model is not None
             and "/" in model
             and model.partition("/")[0] != asking.api_provider
             and not (asking.url and asking.api_provider is None)
         )
+        if is_elsewhere:
+            return _Asked(self._resolved(model, None, None, None), asking.params)
+        target = self._resolved(model, asking.api_provider, asking.url, asking.api_key)
+        return _Asked(target, asking.params)
+
+    def _at(self, endpoint: Endpoint) -> _Asked:
+        """Return the target of a model as an object, with the parameters that belong to it."""
+        asking = self._asking
+        if endpoint.owner is not None:
+            target = endpoint.owner.target(asking.gen_type)
+        else:
+            target = self._resolved(
+                endpoint.model or None,
+                endpoint.api_provider,
+                endpoint.url or None,
+                endpoint.api_key,
+                gen_type=endpoint.gen_type if asking.gen_type == "chat" else None,
+            )
+        if endpoint.limits is not None:
+            known = self.limits.get(target.pool, endpoint.limits)
+            self.limits[target.pool] = endpoint.limits.within(known)
+        # What belongs to the model gives way to what belongs to the call.
+        params = {**endpoint.params, **asking.params}
+        if not asking.takes_several and "n" not in asking.params:
+            params.pop("n", None)
+        return _Asked(target, params)
+
+    def _resolved(
+        self,
+        model: str | None,
+        api_provider: str | None,
+        url: str | None,
+        api_key: str | None,
+        *,
+        gen_type: str | None = None,
+        is_url_from_data: bool = False,
+        trusted_url: str | None = None,
+    ) -> HTTPTarget:
         return resolve(
             model,
-            api_provider=None if is_elsewhere else asking.api_provider,
-            api_key=None if is_elsewhere else asking.api_key,
-            url=None if is_elsewhere else asking.url,
-            gen_type=asking.gen_type,
-            allow_http=asking.allow_http,
-            encoding=asking.encoding,
+            api_provider=api_provider,
+            url=url,
+            api_key=api_key,
+            gen_type=gen_type or self._asking.gen_type,
+            is_url_from_data=is_url_from_data,
+            trusted_url=trusted_url,
+            allow_http=self._asking.allow_http,
+            needs_key=self._needs_keys,
         )
 
     def __call__(self, request: Any, number: int) -> Row:
@@ -191,7 +198,7 @@ class Preparer:
                     sample += earlier
                     call = self._call(asked[0], question, sample)
             further = (
-                tuple(self._call(one, question, sample) for one in asked[1:])
+                tuple(self._call(other, question, sample) for other in asked[1:])
                 if len(asked) > 1
                 else ()
             )
@@ -224,45 +231,39 @@ class Preparer:
             _refuse_address(request)
         known = self._named.get(named)
         if known is None:
-            known = self._named[named] = self._found(request)
+            known = self._named[named] = self._named_by(request)
             self._objects.append(model)
         if isinstance(known, LLMNBError):
             raise type(known)(known.message)
         return known
 
-    def _found(self, request: Mapping[str, Any]) -> tuple[_Asked, ...] | LLMNBError:
+    def _named_by(self, request: Mapping[str, Any]) -> tuple[_Asked, ...] | LLMNBError:
         """Return who is asked by a request that says so itself."""
-        model, *rest = (request.get(name) or None for name in _WHO)
+        asking = self._asking
+        model, api_provider, url, api_key = (request.get(name) or None for name in _WHO)
+        if model is not None and not is_model(model):
+            return InputError(
+                f"model is a {type(model).__name__}; name it by a text, or give an object such as "
+                "LLM. Nothing was sent for it."
+            )
         try:
-            if model is None or isinstance(model, str):
-                return (_Asked(self._resolved(model, *rest), self._asking.params),)
-            if is_model(model):
-                return tuple(self._asked(one) for one in endpoints_of(model))
+            if model is not None and not isinstance(model, str):
+                return tuple(self._asked(endpoint) for endpoint in endpoints_of(model))
+            names_other = bool(api_provider or (model and "/" in model and not asking.api_provider))
+            same = not names_other or api_provider == asking.api_provider
+            default = self.models[0] if same else None
+            target = self._resolved(
+                model or (default.model if isinstance(default, Endpoint) else default),
+                api_provider or (None if names_other else asking.api_provider),
+                # A key or an address given for one provider never goes to another.
+                url or (asking.url if same else None),
+                api_key or (asking.api_key if same and not url else None),
+                is_url_from_data=url is not None,
+                trusted_url=asking.url if same else None,
+            )
         except LLMNBError as error:
             return error
-        return InputError(
-            f"model is a {type(model).__name__}; name it by a text, or give an object such as LLM. "
-            "Nothing was sent for it."
-        )
-
-    def _resolved(
-        self, model: str | None, api_provider: str | None, url: str | None, api_key: str | None
-    ) -> HTTPTarget:
-        asking = self._asking
-        names_other = bool(api_provider or (model and "/" in model and not asking.api_provider))
-        same = not names_other or api_provider == asking.api_provider
-        return resolve(
-            model or (_name_of(asking.models[0]) if same else None),
-            api_provider=api_provider or (None if names_other else asking.api_provider),
-            # A key or an address given for one provider never goes to another.
-            api_key=api_key or (asking.api_key if same and not url else None),
-            url=url or (asking.url if same else None),
-            is_url_from_data=url is not None,
-            trusted_url=asking.url if same else None,
-            gen_type=asking.gen_type,
-            allow_http=asking.allow_http,
-            encoding=asking.encoding,
-        )
+        return (_Asked(target, asking.params),)
 
 
 def _refuse_address(request: Mapping[str, Any]) -> None:
@@ -283,10 +284,6 @@ def _extra(cache_vars: Mapping[str, Any]) -> bytes:
         return orjson.dumps(dict(cache_vars), option=orjson.OPT_SORT_KEYS)
     except TypeError as error:
         raise InputError(f"cache_vars must be JSON values: {error}.") from None
-
-
-def _name_of(model: Named | None) -> str | None:
-    return model if model is None or isinstance(model, str) else model.model
 
 
 def _not_a_request(request: Any, number: int) -> InputError:

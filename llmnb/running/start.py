@@ -16,12 +16,13 @@ from llmnb.engine.run import Run
 from llmnb.engine.run_context import RunOptions, Store
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked
-from llmnb.rate_limiter import GLOBAL_LIMITER, Key
+from llmnb.rate_limiter import GLOBAL_LIMITER
 from llmnb.rates import Rate
 from llmnb.records import Burst, Delta, Limits, Outcome, Usage
 from llmnb.running.asking import Asking
 from llmnb.running.preparer import Preparer, names_its_model
 from llmnb.store.project import open_project
+from llmnb.targets.endpoint import Endpoint
 from llmnb.targets.target import HTTPTarget
 
 
@@ -95,47 +96,36 @@ def start(
     Raises:
         ConfigurationError: Before anything is sent.
     """
-    given = checked(locals())  # the arguments: there is nothing else yet
+    options = checked(locals())  # the arguments: there is nothing else yet
     preparer = Preparer(asking)
     GLOBAL_LIMITER.check()
     is_elsewhere = (
         isinstance(requests, list) and bool(requests) and all(map(names_its_model, requests))
     )
-    options = settings.current()
-    budget = given["budget_usd"] if budget_usd is not None else options.budget_usd
-    patience = given["max_wait"] if max_wait is not None else options.max_wait
+    configured = settings.current()
+    budget = configured.budget_usd if budget_usd is None else options["budget_usd"]
+    patience = configured.max_wait if max_wait is None else options["max_wait"]
     targets = () if is_elsewhere else preparer.defaults
-    _share_rates(asking)
+    _share_rates(preparer)
     if budget is not None:
         for target in targets:
             _need_the_price(target)
-    limits = Limits(
-        requests_per_minute=given["max_requests_per_minute"],
-        tokens_per_minute=given["max_tokens_per_minute"],
-        concurrency=given["max_concurrent_requests"],
-        even=given["max_rps"],
-    )
-    own = account or Limits()
+    limits, bound = limits_in(options, account)
     run = Run(
         requests,
         preparer,
-        store
-        or open_project(
-            settings.project_name(project_name),
-            settings.cache_dir(cache_dir),
-            share=given["share"],
-        ),
+        store or open_project(project_name, cache_dir, share=options["share"]),
         RunOptions(
-            policy=_policy(given["max_attempts"], patience, given["cooldown"]),
+            policy=_policy(options["max_attempts"], patience, options["cooldown"]),
             pool_limits=preparer.limits,
             limits=limits,
-            account=own.within(_configured(options, limits.within(own), given["burst"])),
-            use_cache=given["use_cache"],
-            time_limit=given["time_limit"],
-            hedge_after=given["hedge_after"],
+            account=bound,
+            use_cache=options["use_cache"],
+            time_limit=options["time_limit"],
+            hedge_after=options["hedge_after"],
             budget_usd=budget,
             budget=budget_for(budget),
-            good_finish=(*(given["good_finish"] or ()), *options.good_finish),
+            good_finish=(*(options["good_finish"] or ()), *configured.good_finish),
             on_delta=on_delta,
             prepare=functools.partial(_get_ready, targets),
             streams=streams,
@@ -148,14 +138,31 @@ def start(
     return run
 
 
-def _configured(options: settings.Settings, given: Limits, burst: Burst | None) -> Limits:
-    """Return what binds the account: an argument stands in place of the setting of its kind."""
-    return Limits(
-        requests_per_minute=None if given.requests_per_minute else options.max_requests_per_minute,
-        tokens_per_minute=None if given.tokens_per_minute else options.max_tokens_per_minute,
-        concurrency=None if given.concurrency else options.max_concurrent_requests,
-        burst=burst or options.burst,
+def limits_in(options: Mapping[str, Any], account: Limits | None = None) -> tuple[Limits, Limits]:
+    """Return the limits of one run, and those of its account: an argument replaces a setting.
+
+    Args:
+        options: The options of a run, checked.
+        account: What binds the account beside the settings.
+    """
+    limits = Limits(
+        requests_per_minute=options["max_requests_per_minute"],
+        tokens_per_minute=options["max_tokens_per_minute"],
+        concurrency=options["max_concurrent_requests"],
+        even=options.get("max_rps", False),
     )
+    account = account or Limits()
+    set_here = limits.within(account)
+    configured = settings.current()
+    rest = Limits(
+        requests_per_minute=(
+            None if set_here.requests_per_minute else configured.max_requests_per_minute
+        ),
+        tokens_per_minute=None if set_here.tokens_per_minute else configured.max_tokens_per_minute,
+        concurrency=None if set_here.concurrency else configured.max_concurrent_requests,
+        burst=options.get("burst") or configured.burst,
+    )
+    return limits, account.within(rest)
 
 
 def _policy(max_attempts: int, max_wait: float | None, cooldown: float | None) -> RetryPolicy:
@@ -165,15 +172,14 @@ def _policy(max_attempts: int, max_wait: float | None, cooldown: float | None) -
     return RetryPolicy(max_attempts=max_attempts, cooldown=cooldown, **patience)
 
 
-def _share_rates(asking: Asking) -> None:
+def _share_rates(preparer: Preparer) -> None:
     """Give the limits of models to everybody where a Redis shares limits; else they bind the run.
 
     What `GLOBAL_LIMITER` says already is not touched.
     """
     if GLOBAL_LIMITER.url:
-        for model in asking.models:
-            rates: Mapping[Key, Rate] = getattr(model, "rates", {})
-            for key, rate in rates.items():
+        for endpoint in preparer.models:
+            for key, rate in endpoint.rates.items() if isinstance(endpoint, Endpoint) else ():
                 GLOBAL_LIMITER.rate_config.setdefault(key, rate)
 
 

@@ -37,7 +37,7 @@ def structured_call(
     """
     messages = _messages(question)
     rest = {name: value for name, value in question.items() if name not in _QUESTIONS}
-    if target.row.has_schemas and target.speaks_messages:
+    if target.row.has_schemas and target.dialect_name != _TEXT:
         rest.setdefault("response_format", response_format(output))
     else:
         messages = _instructed(messages, instruction(output))
@@ -45,6 +45,8 @@ def structured_call(
 
 
 _QUESTIONS = ("messages", "prompt", "input")
+_TEXT = "openai.text"
+"""The dialect that takes one text, and no conversation."""
 
 
 def _call(
@@ -59,7 +61,7 @@ def _call(
     may_repair: bool = True,
 ) -> Call:
     asked: Mapping[str, Any] = {"messages": messages, **rest}
-    if not target.speaks_messages:
+    if target.dialect_name == _TEXT:
         asked = {"prompt": "\n\n".join(str(one.get("content", "")) for one in messages), **rest}
     call = target.call(asked, params, sample=sample, extra=extra)
     call.check = functools.partial(_value, output)

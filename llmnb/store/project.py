@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from llmnb import settings
 from llmnb.adapters import files
 from llmnb.adapters.diskcache import FILE_NAME, Damaged, Database, salvage
 from llmnb.adapters.file_lock import locked
@@ -32,24 +33,28 @@ Share = bool | Sequence[str]
 """Whose answers may be reused: everybody's, nobody's, or those of the projects named."""
 
 MOST_OPEN = 64
-"""Databases kept open; many systems let a process have 1,024 files open."""
+"""Databases kept open: each takes three files of the 1,024 that many systems let a process have,
+and seven once it was written to."""
 
 _NEIGHBOURS_SECONDS = 2.0
 """How long the list of other projects is believed."""
 
 
-def open_project(name: str, cache_dir: Path, *, share: Share = True) -> ProjectStore:
+def open_project(
+    name: str | None, cache_dir: str | Path | None = None, *, share: Share = True
+) -> ProjectStore:
     """Return the store of a project; nothing is made until an answer is saved.
 
     Args:
-        name: Any text.
-        cache_dir: Folder of all projects.
+        name: Any text; None: `LLMNB_PROJECT`, else ``default``.
+        cache_dir: Folder of all projects; None: `LLMNB_CACHE_DIR`, else ``.cache/llmnb``.
         share: Whose answers may be reused.
 
     Raises:
         InvalidProjectName: If it cannot be a name.
     """
-    return ProjectStore(layout.place_of(cache_dir, name), share)
+    place = layout.place_of(settings.cache_dir(cache_dir), settings.project_name(name))
+    return ProjectStore(place, share)
 
 
 class ProjectStore:

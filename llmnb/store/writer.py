@@ -1,5 +1,8 @@
 """The one thread of a process that saves answers, many in one commit.
 
+One thread a process, and a file lock between processes, because SQLite below 3.51.3 can lose a
+write-ahead log when two connections write at once.
+
 Answers that come while a commit is under way wait for the next one. After a
 commit the thread lingers a few milliseconds when work is steady, so that a
 synced commit is shared by many, but never for more answers than there are

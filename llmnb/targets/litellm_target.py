@@ -1,4 +1,4 @@
-"""A model that only LiteLLM reaches, as the engine's target: the engine keeps what it keeps."""
+"""A model that only LiteLLM reaches, as the engine's target: limits, retries and store are ours."""
 
 from __future__ import annotations
 
@@ -18,22 +18,42 @@ from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect, samples_in
 from llmnb.wire.keys import masked
 
-_DECIDES = ("api_base", "base_url", "api_version")
-"""Parts of a connection that may change what answers; keys and regions are not among them."""
+_DECISIVE = ("api_base", "base_url", "api_version")
+"""Parts of a connection that may change the answers; keys and regions are not among them."""
 
 
-class LiteLLMTarget(HTTPTarget):
-    """A model behind LiteLLM, whose own retries are off.
-
-    Limits, retries, coalescing, store and cost are the engine's, as for every model.
+@dataclasses.dataclass(frozen=True)
+class LiteLLMConnection:
+    """Makes the target of a model that only LiteLLM reaches.
 
     Args:
         model: Model, as LiteLLM spells it, such as ``"bedrock/anthropic.claude-3"``.
-        gen_type: ``"chat"`` or ``"embedding"``; what else LiteLLM does is not reached this way.
-        connection: ``api_key``, ``api_base`` and whatever else LiteLLM needs to reach it.
+        fields: ``api_key``, ``api_base`` and whatever else LiteLLM needs to reach it.
     """
 
+    model: str
+    fields: Mapping[str, Any] = dataclasses.field(repr=False)
+
+    def target(self, gen_type: str = "chat") -> LiteLLMTarget:
+        """Return the target that answers.
+
+        Args:
+            gen_type: ``"chat"`` or ``"embedding"``; LiteLLM is asked for nothing else.
+
+        Raises:
+            MissingExtra: If LiteLLM is not installed.
+            ConfigurationError: If another kind is asked for.
+        """
+        litellm.check_installed()
+        return LiteLLMTarget(self.model, gen_type, self.fields)
+
+
+class LiteLLMTarget(HTTPTarget):
+    """A model behind LiteLLM, whose own retries are off."""
+
     __slots__ = ("_connection", "_embeds")
+
+    lists_models = False  # LiteLLM does not know what an account may ask
 
     def __init__(self, model: str, gen_type: str, connection: Mapping[str, Any]) -> None:
         row = provider("litellm")
@@ -44,17 +64,18 @@ class LiteLLMTarget(HTTPTarget):
             )
         self._embeds = gen_type == "embedding"
         self._connection = dict(connection)
-        where = [f"{name}={connection[name]}" for name in _DECIDES if connection.get(name)]
+        where = [f"{name}={connection[name]}" for name in _DECISIVE if connection.get(name)]
+        key = connection.get("api_key")
+        # Accounts that LiteLLM reaches otherwise than by a key have limits of their own.
+        account = hashlib.sha256(repr(sorted(connection.items(), key=str)).encode()).hexdigest()
         super().__init__(
             row,
             model,
             " ".join(["litellm:", *where]),
-            _text(connection.get("api_key")),
+            key if isinstance(key, str) and key else None,
             dialect(row.dialects[gen_type]),
+            account=account[:12],
         )
-        # Accounts that LiteLLM reaches otherwise than by a key have limits of their own.
-        account = hashlib.sha256(repr(sorted(connection.items(), key=str)).encode()).hexdigest()
-        self.pool = f"litellm|{account[:12]}|{model}"
 
     def get_ready(self) -> None:
         """Import LiteLLM, which takes seconds."""
@@ -64,33 +85,29 @@ class LiteLLMTarget(HTTPTarget):
         """Send one request."""
         await asyncio.get_running_loop().run_in_executor(None, litellm.load)
         try:
-            return await self._sent(call, on_delta)
+            # LiteLLM calls what people have registered with it, which may block.
+            if self._embeds:
+                return await bridge.aside(litellm.embed(call.body, self._connection))
+            if on_delta is None:
+                return await bridge.aside(litellm.complete(call.body, self._connection))
+            return await self._streamed(call, on_delta)
         except LLMNBError as error:
             raise masked(error, self._key) from None
 
-    async def _sent(self, call: Call, on_delta: OnDelta | None) -> RawReply:
-        # LiteLLM calls what people have registered with it, which may block.
-        if self._embeds:
-            return await bridge.aside(litellm.embed(call.body, self._connection))
-        if on_delta is None:
-            return await bridge.aside(litellm.complete(call.body, self._connection))
-        tell, loop = on_delta, asyncio.get_running_loop()
-        assembler = self._dialect.assembler(samples=samples_in(call.body))
+    async def _streamed(self, call: Call, on_delta: OnDelta) -> RawReply:
+        loop = asyncio.get_running_loop()
+        assembler = self.dialect.assembler(samples=samples_in(call.body))
 
         def feed(event: bytes) -> bool:
             deltas = assembler.feed(event)
             for delta in deltas:
-                loop.call_soon_threadsafe(tell, delta)
+                loop.call_soon_threadsafe(on_delta, delta)
             return bool(deltas)
 
-        body = self._dialect.stream_body(call.body)
+        body = self.dialect.stream_body(call.body)
         body.pop("stream", None)
         raw = await bridge.aside(litellm.complete(body, self._connection, feed))
         return dataclasses.replace(raw, body=assembler.finish()) if 200 <= raw.status < 300 else raw
-
-    async def list_models(self) -> list[str]:
-        """Return the one model: LiteLLM keeps no list of what an account may ask."""
-        return [self.model]
 
     def price(self, usage: Usage | None, model: str | None) -> float | None:
         """Return dollars by our table, else by LiteLLM's; None when unknown."""
@@ -99,13 +116,9 @@ class LiteLLMTarget(HTTPTarget):
         if usage is None or usage.unknown:
             return None
         head, _, rest = self.model.partition("/")
-        found = prices.price(self.row.name, self.model, usage)
-        if found is None and rest and head not in prices.LOCAL:
-            found = prices.price(head, rest, usage)
-        if found is not None or not prices.is_usual(usage.tier):
-            return found
+        usd = prices.price(self.provider, self.model, usage)
+        if usd is None and rest and head not in prices.LOCAL:
+            usd = prices.price(head, rest, usage)
+        if usd is not None or not prices.is_usual(usage.tier):
+            return usd
         return litellm.dollars(self.model, usage)
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None

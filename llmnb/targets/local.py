@@ -20,7 +20,6 @@ from llmnb.wire.dialect import dialect
 
 logger = logging.getLogger("llmnb")
 
-
 EMBEDS = "embedding"
 """The kind of generation that gives vectors instead of words."""
 
@@ -49,12 +48,11 @@ def local_target(
             f"A local model does not do gen_type={gen_type!r}; it does: "
             f"{', '.join(sorted(row.dialects))}."
         )
-    load = load or llamacpp.LoadSettings()
-    if gen_type == EMBEDS and load.pooling is None:
-        load = dataclasses.replace(load, pooling="mean")
-    elif gen_type != EMBEDS and load.pooling is not None:
-        load = dataclasses.replace(load, pooling=None)
-    return LocalTarget(_path_of(model), _name_of(model), gen_type, load)
+    pooling = None
+    if gen_type == EMBEDS:
+        pooling = (load and load.pooling) or "mean"
+    load = dataclasses.replace(load or llamacpp.LoadSettings(), pooling=pooling)
+    return LocalTarget(_path_of(model), name_of(model), gen_type, load)
 
 
 def _path_of(model: str) -> Path:
@@ -65,17 +63,16 @@ def _path_of(model: str) -> Path:
         )
     if model.lower().endswith(".gguf"):
         return Path(model).expanduser()
-    found = weights.find(model or weights.SMOLLM2.name)
-    if found is not None:
-        return found
     name = model or weights.SMOLLM2.name
+    if (path := weights.find(name)) is not None:
+        return path
     logger.warning(weights.announcement(name))
     with weights.bar(weights.known(name).download_bytes) as progress:
         return weights.pull(name, progress=progress)
 
 
-def _name_of(model: str) -> str:
-    """Return the name an answer is kept under; a path would carry somebody's folders."""
+def name_of(model: str) -> str:
+    """Return the name that answers are kept under; a path would carry somebody's folders."""
     return Path(model).stem if model.lower().endswith(".gguf") else model.lower()
 
 
@@ -86,20 +83,21 @@ class LocalTarget(HTTPTarget):
         path: The GGUF file.
         name: Name it is shown and kept under.
         gen_type: ``"chat"``, ``"text"`` or ``"embedding"``.
-        load: How it is loaded; None is the default.
+        load: How it is loaded.
     """
 
-    __slots__ = ("_endpoint_path", "_load", "_path", "_pid", "_server", "identity")
+    __slots__ = ("_gen_type", "_load", "_path", "_pid", "_server")
 
-    def __init__(
-        self, path: Path, name: str, gen_type: str, load: llamacpp.LoadSettings | None = None
-    ) -> None:
+    lists_models = False
+
+    def __init__(self, path: Path, name: str, gen_type: str, load: llamacpp.LoadSettings) -> None:
         row = provider("local")
-        load = load or llamacpp.LoadSettings()
-        self.identity = llamacpp.identity(path, load)
+        identity = llamacpp.identity(path, load)
+        # Servers that are loaded otherwise have slots of their own.
+        digest = hashlib.sha256(f"{identity} n_parallel={load.n_parallel}".encode()).hexdigest()
         self._path = path
         self._load = load
-        self._endpoint_path = row.paths[gen_type]
+        self._gen_type = gen_type
         self._server: llamacpp.LocalServer | None = None
         self._pid = 0
         super().__init__(
@@ -108,26 +106,22 @@ class LocalTarget(HTTPTarget):
             row.paths[gen_type],  # the port is known once the server runs
             None,
             dialect(row.dialects[gen_type]),
-            # One more than there are slots: the next prompt waits inside, not on the way.
+            endpoint=identity,  # the port changes with every process
+            account=digest[:12],
+            # One more than there are slots: the next prompt waits inside, not on its way there.
             limits=Limits(concurrency=load.n_parallel + 1),
         )
-        # Servers that are loaded otherwise have slots of their own.
-        digest = hashlib.sha256(f"{self.identity} n_parallel={load.n_parallel}".encode())
-        self.pool = f"{self.pool}|{digest.hexdigest()[:12]}"
-
-    @property
-    def path(self) -> Path:
-        """The GGUF file."""
-        return self._path
-
-    @property
-    def endpoint(self) -> str:
-        """Engine, weights and load settings: the port changes with every process."""
-        return self.identity
 
     async def send(self, call: Call, *, on_delta: OnDelta | None) -> RawReply:
         """Send one request; the first one loads the model."""
-        await self._started()
+        if self._server is None or self._pid != os.getpid():
+            loop = asyncio.get_running_loop()
+            serve = functools.partial(llamacpp.serve, self._path, name=self.model, load=self._load)
+            server = await loop.run_in_executor(None, serve)
+            self._server, self._pid = server, os.getpid()
+            self.url = server.base_url + self.row.paths[self._gen_type]
+            key = Secret(f"Bearer {server.api_key}")
+            self.sent_headers = {**self.sent_headers, "authorization": key}
         return await super().send(call, on_delta=on_delta)
 
     def read(self, raw: bytes) -> Reply:
@@ -137,23 +131,8 @@ class LocalTarget(HTTPTarget):
             reply.quality = "good"  # `finish_reason` still says "length"
         return reply
 
-    async def list_models(self) -> list[str]:
-        """Return the one model there is."""
-        return [self.model]
-
     def close(self) -> None:
         """Stop the server where it runs; the next request starts it anew."""
         server, self._server = self._server, None
         if server is not None and self._pid == os.getpid():
             llamacpp.close(server)
-
-    async def _started(self) -> None:
-        if self._server is not None and self._pid == os.getpid():
-            return
-        loop = asyncio.get_running_loop()
-        serve = functools.partial(llamacpp.serve, self._path, name=self.model, load=self._load)
-        server = await loop.run_in_executor(None, serve)
-        if self._server is None or self._pid != os.getpid():
-            self.url = server.base_url + self._endpoint_path
-            self._headers = {**self._headers, "authorization": Secret(f"Bearer {server.api_key}")}
-            self._server, self._pid = server, os.getpid()

@@ -1,26 +1,35 @@
 """From names to a target: which provider, which model, which address, which key.
 
-Which model when none is named: `configure(model=…)`, then `LLMNB_MODEL`, then
-the first provider of the catalog whose key is found, with its default model;
-else the small model that runs inside this process. A choice that the person
-did not make is announced in one line.
+| model | url | who is asked |
+|---|---|---|
+| ``provider/name`` | | that provider |
+| ``name`` | | the one provider that is known to have it |
+| ``local/name`` | | a model inside this process |
+| ``sim/name`` | | the simulated provider of `llmnb.testing` |
+| a name that an object has registered | | that object |
+| any | given | the server there; its provider is told by the model, else by the address |
+| none | | `configure(model=…)`, else ``LLMNB_MODEL``, else the default model of the first
+  provider whose key is found, else the small model inside this process |
+
+A choice that was made for the person is announced in one line.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from llmnb import settings
-from llmnb.adapters import egress, network
+from llmnb.adapters import egress, network, prices
 from llmnb.errors import ConfigurationError, LLMNBError, MissingKey, UnknownModel
 from llmnb.records import secret, secret_url
-from llmnb.targets import owned
+from llmnb.targets.endpoint import registered_model
 from llmnb.targets.target import HTTPTarget
-from llmnb.wire import azure
 from llmnb.wire.catalog import (
+    AZURE_VERSION_ENV,
     Provider,
+    azure_endpoint,
     endpoint,
     load_catalog,
     owner_of,
@@ -32,9 +41,6 @@ from llmnb.wire.catalog import (
 )
 from llmnb.wire.dialect import dialect, is_spoken
 from llmnb.wire.keys import check_key
-
-if TYPE_CHECKING:
-    from llmnb.targets.local import LocalTarget
 
 LOCAL_DEFAULT = "smollm2"
 
@@ -70,7 +76,13 @@ def choose(
         >>> choose("openai/gpt-4o-mini").provider
         'openai'
     """
-    _need_a_text(model)
+    try:
+        (model or "").encode()
+    except UnicodeEncodeError:
+        raise UnknownModel(
+            f"The model's name {model!r} holds half a character, which no provider can be sent. "
+            "Nothing was sent for it."
+        ) from None
     if api_provider:
         row = provider(api_provider)
         if model and model.startswith(row.name + "/"):
@@ -87,17 +99,6 @@ def choose(
     if slash and not providers_with_model(model):
         provider(head)  # raises, with suggestions
     return Choice(provider=_only_provider(model), model=model)
-
-
-def _need_a_text(model: str | None) -> None:
-    """Refuse a name that cannot be written to an address or a file."""
-    try:
-        (model or "").encode()
-    except UnicodeEncodeError:
-        raise UnknownModel(
-            f"The model's name {model!r} holds half a character, which no provider can be sent. "
-            "Nothing was sent for it."
-        ) from None
 
 
 def _need_a_name(model: str) -> None:
@@ -149,12 +150,17 @@ def _choose_for_the_person(gen_type: str) -> Choice:
             continue
         if settings.find_key(row.name, row.key_env):
             model = row.default_models[gen_type]
+            rates = prices.rates(row.name, model)
+            price = (
+                "price unknown"
+                if rates is None
+                else f"${rates.input:g} in, ${rates.output:g} out per million tokens"
+            )
             return Choice(
                 provider=row.name,
                 model=model,
-                announcement=f"No model named: asking {row.name}/{model}"
-                f"{_price_words(row, model)}, because a key for {row.name} "
-                "was found. Choose with model=… or LLMNB_MODEL.",
+                announcement=f"No model named: asking {row.name}/{model} ({price}), because a "
+                f"key for {row.name} was found. Choose with model=… or LLMNB_MODEL.",
             )
     return Choice(
         provider="local",
@@ -163,15 +169,6 @@ def _choose_for_the_person(gen_type: str) -> Choice:
         "a toy of 135M parameters that runs on this machine for nothing. "
         "Set a key, such as OPENAI_API_KEY, for real answers.",
     )
-
-
-def _price_words(row: Provider, model: str) -> str:
-    from llmnb.adapters import prices
-
-    rates = prices.rates(row.name, model)
-    if rates is None:
-        return " (price unknown)"
-    return f" (${rates.input:g} in, ${rates.output:g} out per million tokens)"
 
 
 def resolve(
@@ -184,8 +181,8 @@ def resolve(
     trusted_url: str | None = None,
     gen_type: str = "chat",
     allow_http: bool = False,
-    encoding: str = "cl100k_base",
-) -> HTTPTarget | LocalTarget:
+    needs_key: bool = True,
+) -> HTTPTarget:
     """Return the target for what the caller named.
 
     Args:
@@ -201,42 +198,32 @@ def resolve(
             as the provider's own.
         gen_type: Kind of generation; the path of a full endpoint wins over it.
         allow_http: Whether a key may travel over plain http to another machine.
-        encoding: Name of the token encoding used to count.
+        needs_key: False looks for no key: nothing will be sent.
 
     Raises:
         ConfigurationError: With what to do about it, before anything is sent.
     """
-    is_stranger = False
-    told: tuple[str, str] | None = None
-    if url:
-        check_address(url, "url")
-        gen_type, told = _told(url, gen_type)
-    if url and not api_provider and not (model and "/" in model):
-        owner = provider_of_url(url)
-        is_stranger = owner is None
-        api_provider = owner or (owner_of(told[1]) if told else "openai")
-    choice = choose(model, api_provider=api_provider, gen_type=gen_type)
-    if not url and (itself := owned.owner_of(choice.provider, choice.model)) is not None:
-        return itself.target(gen_type)
+    choice, gen_type, is_stranger = _chosen_at(url, model, api_provider, gen_type)
+    if not url and (owner := registered_model(choice.provider, choice.model)) is not None:
+        return owner.target(gen_type)
     if choice.provider == "local" and not url:
         from llmnb.targets.local import local_target
 
         return local_target(choice.model, gen_type)
     if choice.provider == "sim":
-        from llmnb.targets.simulated import simulated_target
-
-        return simulated_target(choice.model, gen_type)
+        return _simulated(choice.model, gen_type)
     row, gen_type = reached(provider(choice.provider), url, gen_type)
     address = secret_url(endpoint_url(row, url, gen_type, choice.model))
-    network.proxy_for(egress.destination(address))  # one that cannot be asked is told here
+    network.proxy_for(egress.destination(address))  # a proxy that cannot be asked is told here
     if url and is_url_from_data and not _is_trusted(url, row, trusted_url):
         is_stranger = True
+    key = api_key = secret(api_key)
     # A key found for a provider goes to that provider; to a stranger's address only one that
     # was given with it.
-    api_key = secret(api_key)
-    key = api_key if is_stranger else settings.find_key(row.name, row.key_env, api_key)
-    if key is None and row.key_env and not is_stranger:
-        raise MissingKey(_missing_key_words(row))
+    if needs_key and not is_stranger:
+        key = settings.find_key(row.name, row.key_env, api_key)
+        if key is None and row.key_env:
+            raise MissingKey(_missing_key(row))
     if key is not None:
         check_key(key, row.name)
     return HTTPTarget(
@@ -246,8 +233,41 @@ def resolve(
         key,
         dialect(row.dialects[gen_type]),
         allow_http=allow_http or settings.current().allow_http,
-        encoding=encoding,
     )
+
+
+def _chosen_at(
+    url: str | None, model: str | None, api_provider: str | None, gen_type: str
+) -> tuple[Choice, str, bool]:
+    """Return who is asked, the kind of generation, and whether the address is nobody's we know."""
+    is_stranger = False
+    if url:
+        check_address(url, "url")
+        gen_type, spoken = _spoken(url, gen_type)
+        if not api_provider and not (model and "/" in model):
+            api_provider = provider_of_url(url)
+            is_stranger = api_provider is None
+            api_provider = api_provider or (owner_of(spoken[1]) if spoken else "openai")
+    return choose(model, api_provider=api_provider, gen_type=gen_type), gen_type, is_stranger
+
+
+def _simulated(model: str, gen_type: str) -> HTTPTarget:
+    """Return a target that this process itself answers, with invented texts."""
+    from llmnb.testing import shared_provider
+
+    row = dataclasses.replace(provider("openai"), is_local=True)  # invented texts cost nothing
+    if gen_type not in row.paths:
+        gen_type = "chat"
+    target = HTTPTarget(
+        row,
+        model,
+        shared_provider().base_url + row.paths[gen_type],
+        None,
+        dialect(row.dialects[gen_type]),
+        endpoint="llmnb://sim",  # the port changes with every process
+    )
+    target.provider = "sim"
+    return target
 
 
 def _is_trusted(url: str, row: Provider, trusted_url: str | None) -> bool:
@@ -256,7 +276,7 @@ def _is_trusted(url: str, row: Provider, trusted_url: str | None) -> bool:
     A host that a provider rents out to its customers, such as Azure's, is not its own.
     """
     trusted = (row.base_url, _base_from_environment(row), trusted_url)
-    return egress.origin_of(url) in {egress.origin_of(one) for one in trusted if one}
+    return egress.origin_of(url) in {egress.origin_of(base) for base in trusted if base}
 
 
 def endpoint_url(row: Provider, url: str | None, gen_type: str, model: str = "") -> str:
@@ -277,12 +297,12 @@ def endpoint_url(row: Provider, url: str | None, gen_type: str, model: str = "")
         )
     egress.check_characters(base)
     if row.name == "azure" and row.dialects[gen_type].startswith("openai."):
-        version = settings.environment(azure.VERSION_ENV)
-        return azure.endpoint(row, base, gen_type, model, version)
+        version = settings.environment(AZURE_VERSION_ENV)
+        return azure_endpoint(row, base, gen_type, model, version)
     return endpoint(row, base, gen_type, model)
 
 
-def address_told(
+def expected_address(
     url: str, model: str | None, api_provider: str | None, gen_type: str = "chat"
 ) -> str:
     """Return the full address that would be asked, without looking for a key; never raises.
@@ -298,19 +318,15 @@ def address_told(
         inside this process.
 
     Example:
-        >>> address_told("", "openai/gpt-4o-mini", None)
+        >>> expected_address("", "openai/gpt-4o-mini", None)
         'https://api.openai.com/v1/chat/completions'
     """
+    if not (url or model or api_provider):
+        return ""  # who answers is decided by what is configured when it is asked
     try:
-        if url:
-            check_address(url, "url")
-            gen_type, told = _told(url, gen_type)
-            if not api_provider and not (model and "/" in model):
-                api_provider = provider_of_url(url) or (owner_of(told[1]) if told else "openai")
-        elif not model and not api_provider:
-            return ""  # who answers is decided by what is configured when it is asked
-        choice = choose(model, api_provider=api_provider, gen_type=gen_type)
-        if not url and (owned.owner_of(choice.provider, choice.model) or choice.provider == "sim"):
+        choice, gen_type, _ = _chosen_at(url, model, api_provider, gen_type)
+        has_no_address = choice.provider == "sim" or registered_model(choice.provider, choice.model)
+        if not url and has_no_address:
             return ""
         row, gen_type = reached(provider(choice.provider), url or None, gen_type)
         return endpoint_url(row, url or None, gen_type, choice.model)
@@ -331,25 +347,24 @@ def reached(row: Provider, url: str | None, gen_type: str) -> tuple[Provider, st
     base = url or _base_from_environment(row)
     if not base:
         return row, gen_type
-    gen_type, told = _told(base, gen_type)
-    return (row if told is None else speaking(row, *told)), gen_type
+    gen_type, spoken = _spoken(base, gen_type)
+    return (row if spoken is None else speaking(row, *spoken)), gen_type
 
 
-def _told(url: str, gen_type: str) -> tuple[str, tuple[str, str] | None]:
-    """Return the kind of generation at an address, and what its path tells."""
-    told = spoken_at(url, gen_type)
-    if told is None:
+def _spoken(url: str, gen_type: str) -> tuple[str, tuple[str, str] | None]:
+    """Return the kind of generation at an address, and what its path says of kind and dialect."""
+    spoken = spoken_at(url, gen_type)
+    if spoken is None:
         return gen_type, None
-    if gen_type == _EMBEDS and told[0] != _EMBEDS:
+    if gen_type == "embedding" != spoken[0]:
         raise ConfigurationError(
             f"The address {url.strip()[:200]!r} gives answers in words, and vectors are asked "
             "for: give one that ends in /embeddings, or a base such as https://host/v1. Nothing "
             "was sent."
         )
-    return told[0], told
+    return spoken[0], spoken
 
 
-_EMBEDS = "embedding"
 _QUOTES = "\"'`“”‘’«»"
 
 
@@ -388,14 +403,14 @@ def _base_from_environment(row: Provider) -> str | None:
     return None
 
 
-def _missing_key_words(row: Provider) -> str:
+def _missing_key(row: Provider) -> str:
     variable = row.key_env[0]
-    ways = (
+    places = (
         (f"export {variable}=…", "in the environment"),
         (f"{variable}=…", "in a .env file here or above"),
         (f"llmnb.set_key({row.name!r}, …)", "in memory only"),
         ("llmnb.LLM(model=…, api_key=…)", "as the model of a call"),
     )
     lines = [f"{row.name} needs an API key and none was found. Ways to give it:"]
-    lines += [f"  {way:<36} {where}" for way, where in ways]
+    lines += [f"  {code:<36} {where}" for code, where in places]
     return "\n".join([*lines, "Or answer without a key: model='local/smollm2'."])

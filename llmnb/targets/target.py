@@ -34,7 +34,9 @@ from llmnb.wire import canonical, classify
 from llmnb.wire import limits as limit_headers
 from llmnb.wire.catalog import Provider, models_url, streamed
 from llmnb.wire.conversation import names_a_picture, refused
-from llmnb.wire.dialect import Assembler, Dialect, samples_in, tier_in
+from llmnb.wire.dialect import samples_in, tier_in
+from llmnb.wire.dialect_base import Dialect
+from llmnb.wire.event_stream import EventAssembler
 from llmnb.wire.keys import auth_headers, masked
 from llmnb.wire.openai_embeddings import checked, inputs_in
 
@@ -48,7 +50,7 @@ def http_client() -> HttpClient:
 
 
 class HTTPTarget:
-    """A model behind HTTP.
+    """A model behind HTTP, and the base of all that is asked otherwise.
 
     Args:
         row: The provider's row of the catalog.
@@ -56,23 +58,29 @@ class HTTPTarget:
         url: Full address of the endpoint.
         key: API key, or None where none is needed.
         dialect: How the endpoint speaks.
+        endpoint: What stands for the address in an answer's key; None: the address.
+        account: What stands for the key in the name of the pool; None: a hash of the key.
         limits: Limits that belong to the target itself.
         allow_http: Whether a key may travel over plain http to another machine.
-        encoding: Name of the token encoding used to count.
     """
 
     __slots__ = (
-        "_allow_http",
-        "_dialect",
-        "_encoding",
-        "_headers",
         "_key",
+        "dialect",
+        "dialect_name",
+        "endpoint",
+        "guards_key",
         "limits",
         "model",
         "pool",
+        "provider",
         "row",
+        "sent_headers",
         "url",
     )
+
+    lists_models = True
+    """Whether there is a server to ask for its models; else the target's own is the only one."""
 
     def __init__(
         self,
@@ -82,45 +90,25 @@ class HTTPTarget:
         key: str | None,
         dialect: Dialect,
         *,
+        endpoint: str | None = None,
+        account: str | None = None,
         limits: Limits | None = None,
         allow_http: bool = False,
-        encoding: str = "cl100k_base",
     ) -> None:
         self.row = row
+        self.provider = row.name
         self.model = model
         self.url = secret_url(url)
+        self.endpoint = self.url if endpoint is None else endpoint
+        self.dialect = dialect
+        self.dialect_name = dialect.name
         self.limits = limits or Limits(even=row.even_pace)
+        self.sent_headers = {"content-type": "application/json", **auth_headers(row, key)}
+        self.guards_key = key is not None and not allow_http
         self._key = secret(key)
-        self._dialect = dialect
-        self._encoding = encoding
-        self._allow_http = allow_http
-        self._headers = {"content-type": "application/json", **auth_headers(row, key)}
-        self.pool = _pool(row.name, url, key, model)
-
-    @property
-    def provider(self) -> str:
-        """Catalog name of the provider."""
-        return self.row.name
-
-    @property
-    def endpoint(self) -> str:
-        """Where it answers, part of an answer's key."""
-        return self.url
-
-    @property
-    def dialect(self) -> Dialect:
-        """How the endpoint speaks."""
-        return self._dialect
-
-    @property
-    def speaks_messages(self) -> bool:
-        """Whether it takes a conversation, not only one text."""
-        return self._dialect.name != "openai.text"
-
-    @property
-    def dialect_name(self) -> str:
-        """Name of the dialect, part of an answer's key."""
-        return self._dialect.name
+        if account is None:
+            account = hashlib.sha256((key or "").encode()).hexdigest()[:12]
+        self.pool = f"{row.name}|{_origin(url)}|{account}|{model}"
 
     def call(
         self,
@@ -144,8 +132,8 @@ class HTTPTarget:
         before = None
         turns = request.get("messages")
         if type(turns) is list and AssistantTurn in map(type, turns):
-            request, before = _with_own_thoughts(request, turns, self.row.name)
-        written = self._dialect.body(request, model=self.model, params=params)
+            request, before = _with_own_thoughts(request, turns, self.provider)
+        written = self.dialect.body(request, model=self.model, params=params)
         if not self.row.fetches and names_a_picture(written):
             raise refused(
                 f"{self.provider} takes no pictures by their address: for those in a table, "
@@ -154,20 +142,20 @@ class HTTPTarget:
         body = canonical.with_plain_numbers(written)
         decisive = canonical.canonical(body)
         key = answer_key(
-            dialect=self._dialect.name,
+            dialect=self.dialect_name,
             endpoint=self.endpoint,
             body=decisive,
             sample=sample,
             extra=extra,
         )
         if before is not None:
-            written = self._dialect.body(before, model=self.model, params=params)
+            written = self.dialect.body(before, model=self.model, params=params)
         # The canonical bytes are a good body themselves, unless a field was left out of them.
         is_whole = canonical.UNDECIDING.isdisjoint(body)
         has_tier = not is_whole and not canonical.TIERS.isdisjoint(body)
         if before is not None or body is not written or has_tier:
             older = answer_key(
-                dialect=self._dialect.name,
+                dialect=self.dialect_name,
                 endpoint=self.endpoint,
                 body=canonical.released(written),
                 sample=sample,
@@ -176,19 +164,9 @@ class HTTPTarget:
             key = RenamedKey(key, older)
         wire = decisive if is_whole else canonical.encoded(body)
         call = Call(self, body, decisive, wire, key)
-        if self._dialect.name == "openai.embeddings":
+        if self.dialect_name == "openai.embeddings":
             call.verify = functools.partial(checked, inputs=inputs_in(body))
         return call
-
-    @property
-    def sent_headers(self) -> Mapping[str, str]:
-        """Headers of every request, the key among them."""
-        return self._headers
-
-    @property
-    def guards_key(self) -> bool:
-        """Whether a key travels that may not go over plain http to another machine."""
-        return self._key is not None and not self._allow_http
 
     def get_ready(self) -> None:
         """Do on a thread what would hold up the first request; by default nothing."""
@@ -199,20 +177,20 @@ class HTTPTarget:
             return await self._stream(call, on_delta)
         raw = await http_client().post(
             self.url,
-            headers=self._headers,
+            headers=self.sent_headers,
             body=call.wire,
-            origin_has_key=self._key is not None and not self._allow_http,
+            origin_has_key=self.guards_key,
         )
         if raw.body[:1] != b"{" and self.judge(raw) is None and is_stream(raw.headers):
             # A stream that nobody asked for.
-            assembler = self._dialect.assembler(samples=samples_in(call.body))
+            assembler = self.dialect.assembler(samples=samples_in(call.body))
             assembler.feed(raw.body)
             return self._put_together(raw, assembler)
         return raw
 
     async def _stream(self, call: Call, on_delta: OnDelta) -> RawReply:
         """Ask for the answer in pieces; the reply is the one it would have been in one piece."""
-        assembler = self._dialect.assembler(samples=samples_in(call.body))
+        assembler = self.dialect.assembler(samples=samples_in(call.body))
         has_come = False
 
         def feed(piece: bytes) -> bool:
@@ -224,41 +202,38 @@ class HTTPTarget:
             return bool(deltas)
 
         raw = await http_client().post(
-            self._stream_url,
-            headers=self._headers,
-            body=canonical.encoded(self._dialect.stream_body(call.body)),
-            origin_has_key=self._key is not None and not self._allow_http,
+            secret_url(streamed(self.url)),
+            headers=self.sent_headers,
+            body=canonical.encoded(self.dialect.stream_body(call.body)),
+            origin_has_key=self.guards_key,
             feed=feed,
             has_ended=assembler.has_ended,
         )
         return self._put_together(raw, assembler) if has_come else raw
 
-    def _put_together(self, raw: RawReply, assembler: Assembler) -> RawReply:
+    def _put_together(self, raw: RawReply, assembler: EventAssembler) -> RawReply:
         """Return a reply with the body that it would have had in one piece."""
         try:
             return dataclasses.replace(raw, body=assembler.finish())
         except LLMNBError as error:
             raise masked(error, self._key) from None
 
-    @property
-    def _stream_url(self) -> str:
-        """Where a stream is asked for."""
-        return secret_url(streamed(self.url))
-
     def announced(self, raw: RawReply) -> tuple[LimitReport, ...]:
         """Return how the limits stand, as a reply's headers tell it; empty where they do not."""
         return limit_headers.limit_reports(raw.headers, self.row.limit_headers)
 
     async def list_models(self) -> list[str]:
-        """Return the ids of the models that the provider lists; call it on the loop thread."""
+        """Return the ids of the models that there are; call it on the loop thread."""
+        if not self.lists_models:
+            return [self.model]
         raw = await http_client().get_json(
             models_url(self.row, self.url),
-            headers=self._headers,
-            origin_has_key=self._key is not None and not self._allow_http,
+            headers=self.sent_headers,
+            origin_has_key=self.guards_key,
         )
         if (error := self.judge(raw)) is not None:
             raise error
-        return model_ids(raw.body, self.row.name)
+        return model_ids(raw.body, self.provider)
 
     def judge(self, raw: RawReply) -> LLMNBError | None:
         """Return the typed error that a reply means, or None for a good status."""
@@ -268,7 +243,7 @@ class HTTPTarget:
             raw.status,
             raw.headers,
             raw.body,
-            provider=self.row.name,
+            provider=self.provider,
             model=self.model,
             now=time.time(),
             secret=self._key,
@@ -277,7 +252,7 @@ class HTTPTarget:
     def read(self, raw: bytes) -> Reply:
         """Read a good reply."""
         try:
-            return self._dialect.parse(raw)
+            return self.dialect.parse(raw)
         except LLMNBError as error:
             raise masked(error, self._key) from None
 
@@ -318,9 +293,9 @@ class HTTPTarget:
             return usage.usd
         if usage.unknown:
             return None
-        found = prices.price(self.row.name, self.model, usage)
+        found = prices.price(self.provider, self.model, usage)
         if found is None and model and model != self.model:
-            found = prices.price(self.row.name, model, usage)
+            found = prices.price(self.provider, model, usage)
         return found
 
     def highest_price(self, call: Call) -> float | None:
@@ -339,11 +314,11 @@ class HTTPTarget:
 
     def fits(self, call: Call) -> bool:
         """Whether the prompt fits the model's context, as far as is known."""
-        room = prices.context_window(self.row.name, self.model)
+        room = prices.context_window(self.provider, self.model)
         return room is None or tokens.fast_estimate(call.body) <= room
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.row.name}/{self.model} at {_origin(self.url)}>"
+        return f"<{type(self).__name__} {self.provider}/{self.model} at {_origin(self.url)}>"
 
 
 def _with_own_thoughts(
@@ -390,9 +365,3 @@ def model_ids(body: bytes, provider: str) -> list[str]:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
-
-
-def _pool(provider: str, url: str, key: str | None, model: str) -> str:
-    """Name what shares limits; of the key only a hash goes in."""
-    account = hashlib.sha256((key or "").encode()).hexdigest()[:12]
-    return f"{provider}|{_origin(url)}|{account}|{model}"

@@ -39,7 +39,9 @@ class VLLMTarget(HTTPTarget):
         ConfigurationError: If an engine does not do that.
     """
 
-    __slots__ = ("_engine", "_identity", "_is_chat", "_params")
+    __slots__ = ("_engine", "_is_chat", "_params")
+
+    lists_models = False
 
     def __init__(
         self, engine: Engine, name: str, gen_type: str, params: Mapping[str, Any] | None = None
@@ -52,7 +54,6 @@ class VLLMTarget(HTTPTarget):
         row = provider("vllm")
         self._engine = engine
         self._params = params or {}
-        self._identity = engine.identity
         self._is_chat = gen_type == "chat"
         super().__init__(
             row,
@@ -60,15 +61,11 @@ class VLLMTarget(HTTPTarget):
             row.paths[gen_type],
             None,
             dialect(row.dialects[gen_type]),
-            # A few more than it writes at once: the next ones wait inside, not on the way.
+            endpoint=engine.identity,
+            account=f"{id(engine):x}",
+            # A few more than it writes at once: the next ones wait inside, not on their way there.
             limits=Limits(concurrency=engine.max_requests + engine.max_requests // 4 + 1),
         )
-        self.pool = f"{self.pool}|{id(engine):x}"
-
-    @property
-    def endpoint(self) -> str:
-        """Engine, weights and what else decides the answers."""
-        return self._identity
 
     def call(
         self,
@@ -85,10 +82,6 @@ class VLLMTarget(HTTPTarget):
         if self._is_chat:
             vllm_wire.turns(call.body["messages"])
         return call
-
-    async def list_models(self) -> list[str]:
-        """Return the one model there is."""
-        return [self.model]
 
     async def send(self, call: Call, *, on_delta: OnDelta | None) -> RawReply:
         """Have one request answered by the engine."""

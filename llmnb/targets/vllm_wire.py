@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from llmnb.errors import InputError
-from llmnb.wire.openai_content import text_of
+from llmnb.wire.openai_replies import text_of
 
 _AS_THEY_ARE = (
     "n",

@@ -1,5 +1,8 @@
 """Anthropic's Messages API, asked in OpenAI's words and answering in its own.
 
+A stream is whole when it says why the answer ended and that the message is
+over (``message_stop``).
+
 Source: Anthropic API reference, "Messages", "Handling stop reasons", "Extended thinking".
 """
 
@@ -8,51 +11,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmnb.records import Reply, ToolCall, Usage
-from llmnb.wire import anthropic_requests, ends, json_bytes, openai_replies
+from llmnb.display.texts import mended
+from llmnb.records import Delta, Reply, ToolCall, Usage
+from llmnb.wire import anthropic_requests, ends, json_bytes
 from llmnb.wire.anthropic_requests import ANSWER_TOOL
-from llmnb.wire.anthropic_stream import MessageAssembler
-from llmnb.wire.sse import is_stream
+from llmnb.wire.dialect_base import Dialect, unusable
+from llmnb.wire.event_stream import EventAssembler, grow, join, update_known
+from llmnb.wire.untrusted import count_in, dict_in, joined, list_in, text_in
 
 
-class AnthropicMessages:
+class AnthropicMessages(Dialect):
     """Dialect ``anthropic.messages``."""
 
     name = "anthropic.messages"
+    body = staticmethod(anthropic_requests.body)
 
-    def body(
-        self, request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Return a new request body; see `llmnb.wire.anthropic_requests`.
+    def assembler(self, *, samples: int = 1) -> EventAssembler:
+        """Return what reads one streamed reply; there is one answer in each."""
+        return _MessageAssembler()
 
-        Raises:
-            InputError: If the request asks nothing, or what Anthropic cannot be asked.
-
-        Example:
-            >>> AnthropicMessages().body({"prompt": "Hi", "max_tokens": 9}, model="m", params={})
-            {'model': 'm', 'messages': [{'role': 'user', 'content': 'Hi'}], 'max_tokens': 9}
-        """
-        return anthropic_requests.body(request, model=model, params=params)
-
-    def stream_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the same body, asking for a stream; its usage comes unasked."""
-        return {**body, "stream": True}
-
-    def parse(self, raw: bytes) -> Reply:
-        """Read a reply; one that was streamed against our wish is put together first.
-
-        Raises:
-            BadReply: If it cannot be read; its bytes are kept.
-            LLMNBError: Of another type, if it says what went wrong.
-        """
-        if is_stream(raw):
-            raw = self.assembler().whole(raw)
-        body, readable = openai_replies.load_object(raw)
+    def reply(self, body: dict[str, Any], raw: bytes) -> Reply:
+        """Read a reply's object."""
         content = body.get("content")
         if not isinstance(content, list):
-            raise openai_replies.unusable(raw, "has no content")
+            raise unusable(raw, "has no content")
         if not all(isinstance(block, dict) for block in content):
-            raise openai_replies.unusable(raw, "has a block of content that is no object")
+            raise unusable(raw, "has a block of content that is no object")
         reason = ends.word(body.get("stop_reason"))
         calls = _tool_calls(content)
         text = _texts(content, "text")
@@ -65,27 +49,23 @@ class AnthropicMessages:
         if not text and not calls:
             quality = ends.without_text(quality, used, thoughts)
         return Reply(
-            text=text or _explanation(body),
+            # Why an answer was refused, where nothing else is said.
+            text=text or text_in(dict_in(body, "stop_details"), "explanation") or "",
             finish_reason=reason,
             quality=quality,
-            model=openai_replies.text_or_none(body.get("model")),
-            response_id=openai_replies.text_or_none(body.get("id")),
+            model=text_in(body, "model"),
+            response_id=text_in(body, "id"),
             usage=used,
             tool_calls=calls,
             handed_back=_handed_back(content) if calls else None,
             reasoning=thoughts,
-            raw=readable,
+            raw=raw,
         )
-
-    def assembler(self, *, samples: int = 1) -> MessageAssembler:
-        """Return what reads one streamed reply; there is one answer in each."""
-        return MessageAssembler()
 
 
 def _texts(content: list[dict[str, Any]], kind: str) -> str:
     """Return the text of all blocks of a kind, which bears the same name as its text."""
-    texts = (block.get(kind) for block in content if block.get("type") == kind)
-    return "".join(text for text in texts if isinstance(text, str))
+    return joined((block for block in content if block.get("type") == kind), kind)
 
 
 def _handed_back(content: list[dict[str, Any]]) -> Mapping[str, Any] | None:
@@ -103,24 +83,16 @@ def _handed_back(content: list[dict[str, Any]]) -> Mapping[str, Any] | None:
 
 
 def _tool_calls(content: list[dict[str, Any]]) -> tuple[ToolCall, ...]:
-    found = []
+    calls = []
     for block in content:
         if block.get("type") != "tool_use" or not isinstance(block.get("name"), str):
             continue
         arguments = block.get("input")
         if not isinstance(arguments, str):  # it is text where a stream was cut off within it
             arguments = json_bytes.write(arguments or {}, is_strict=False).decode()
-        found.append(
-            ToolCall(id=str(block.get("id") or ""), name=block["name"], arguments=arguments)
-        )
-    return tuple(found)
-
-
-def _explanation(body: Mapping[str, Any]) -> str:
-    """Return why an answer was refused, where nothing else is said."""
-    details = body.get("stop_details")
-    said = details.get("explanation") if isinstance(details, dict) else None
-    return said if isinstance(said, str) else ""
+        name = str(block.get("id") or "")
+        calls.append(ToolCall(id=name, name=block["name"], arguments=arguments))
+    return tuple(calls)
 
 
 def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
@@ -133,28 +105,22 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         >>> usage({"usage": {"input_tokens": 3, "cache_read_input_tokens": 7, "output_tokens": 1}})
         Usage(prompt=10, completion=1, cache_read=7, cache_write=0, reasoning=0)
     """
-    found = body.get("usage")
-    if not isinstance(found, dict):
-        return None
-    count = openai_replies.count
-    prompt, completion = count(found.get("input_tokens")), count(found.get("output_tokens"))
+    used = dict_in(body, "usage")
+    prompt, completion = count_in(used, "input_tokens"), count_in(used, "output_tokens")
     if prompt is None and completion is None:
         return None
-    read = count(found.get("cache_read_input_tokens")) or 0
-    written = count(found.get("cache_creation_input_tokens")) or 0
-    lasting = found.get("cache_creation")
-    hour = count(lasting.get("ephemeral_1h_input_tokens")) if isinstance(lasting, dict) else None
-    details = found.get("output_tokens_details")
-    thought = count(details.get("thinking_tokens")) if isinstance(details, dict) else None
+    read = count_in(used, "cache_read_input_tokens") or 0
+    written = count_in(used, "cache_creation_input_tokens") or 0
+    hour = count_in(dict_in(used, "cache_creation"), "ephemeral_1h_input_tokens") or 0
     return ends.counted(
         (prompt or 0) + read + written,
         completion,
         wrote=wrote,
         cache_read=read,
         cache_write=written,
-        cache_write_hour=min(hour or 0, written),
-        reasoning=thought or 0,
-        tier=_tier(found),
+        cache_write_hour=min(hour, written),
+        reasoning=count_in(dict_in(used, "output_tokens_details"), "thinking_tokens") or 0,
+        tier=_tier(used),
     )
 
 
@@ -168,3 +134,105 @@ def _tier(usage: Mapping[str, Any]) -> str | None:
     if usage.get("service_tier") == "priority":
         return "priority"
     return "us" if usage.get("inference_geo") == "us" else None
+
+
+# -------------------------------------------------------------------------------- streamed
+
+_MOST_BLOCKS = 4096
+"""More blocks in one message are a fault, not an answer."""
+
+_PARTIAL = "partial_json"
+"""Under which the input of a tool grows, until it is whole."""
+
+
+class _MessageAssembler(EventAssembler):
+    def __init__(self) -> None:
+        super().__init__()
+        self._message: dict[str, Any] = {}
+        self._blocks: dict[int, dict[str, Any]] = {}
+        self._is_over = False
+
+    def take(self, event: dict[str, Any]) -> list[Delta]:
+        kind = event.get("type")
+        delta = None
+        if kind == "content_block_delta":
+            delta = self._grow(event)
+        elif kind == "content_block_start":
+            delta = self._start(event)
+        elif kind == "message_start" and isinstance(message := event.get("message"), dict):
+            self._message = message
+            # Always empty, as far as anybody has seen.
+            blocks = enumerate(list_in(message, "content"))
+            self._blocks = {index: block for index, block in blocks if isinstance(block, dict)}
+        elif kind == "message_delta":
+            fields = dict_in(event, "delta")
+            self._message |= {name: value for name, value in fields.items() if value is not None}
+            update_known(self._message, "usage", event.get("usage"))
+        elif kind == "message_stop":
+            self._is_over = True
+        # Pings, the stops of blocks and whatever comes tomorrow say nothing of the answer.
+        return [] if delta is None else [delta]
+
+    def assembled(self) -> dict[str, Any]:
+        blocks = [self._blocks[index] for index in sorted(self._blocks)]
+        for block in blocks:
+            self._finish_block(block)
+        self._message["content"] = blocks
+        return self._message
+
+    def has_begun(self) -> bool:
+        """Return whether anything of an answer came; the mere head of a message is nothing yet."""
+        return bool(self._blocks) or self._message.get("stop_reason") is not None
+
+    def is_whole(self) -> bool:
+        return self._is_over and ends.word(self._message.get("stop_reason")) is not None
+
+    def has_ended(self) -> bool:
+        return self._is_over
+
+    def _start(self, event: Mapping[str, Any]) -> Delta | None:
+        block, index = event.get("content_block"), event.get("index")
+        if not isinstance(block, dict) or type(index) is not int or index >= _MOST_BLOCKS:
+            self._unreadable += 1
+            return None
+        self._blocks[index] = block
+        if block.get("text") or block.get("thinking"):
+            return _delta(block.get("text"), block.get("thinking"))
+        # An empty text says nothing yet; a tool that is called, or hidden thinking, does.
+        return None if block.get("type") in ("text", "thinking") else Delta()
+
+    def _grow(self, event: Mapping[str, Any]) -> Delta | None:
+        index, delta = event.get("index"), event.get("delta")
+        block = self._blocks.get(index) if type(index) is int else None
+        if block is None or not isinstance(delta, dict):
+            self._unreadable += 1
+            return None
+        for name, value in delta.items():
+            if name == "citation":
+                block["citations"] = [*list_in(block, "citations"), value]
+            elif name != "type" and isinstance(value, str):
+                grow(block, name, value)
+        if delta.get("type") == "signature_delta":
+            return None
+        text = delta.get(_PARTIAL if block.get("name") == ANSWER_TOOL else "text")
+        return _delta(text, delta.get("thinking"))
+
+    def _finish_block(self, block: dict[str, Any]) -> None:
+        join(block)
+        partial = block.pop(_PARTIAL, None)
+        if not partial:
+            return
+        try:
+            block["input"] = json_bytes.read(partial.encode("utf-8", "surrogatepass"))
+        except json_bytes.NotJSON:
+            # Where the answer is cut off, its last call is too, and is kept as far as it came.
+            block["input"] = partial
+            if self._message.get("stop_reason") == "tool_use":
+                self._unreadable += 1
+
+
+def _delta(text: Any, thinking: Any) -> Delta:
+    return Delta(
+        text=mended(text) if isinstance(text, str) else "",
+        reasoning=mended(thinking) if isinstance(thinking, str) else "",
+    )

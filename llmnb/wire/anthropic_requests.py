@@ -1,6 +1,11 @@
 """Requests in OpenAI's words as Anthropic's Messages API wants them.
 
-Source: Anthropic API reference, "Messages"; "Structured outputs"; "Tool use".
+What only narrows a value in a JSON Schema, such as ``maximum``, is refused there: it goes
+into the description, where the model can read it, and whoever asked checks the answer against
+the schema that was meant.
+
+Source: Anthropic API reference, "Messages"; "Structured outputs", section "JSON Schema
+limitations"; "Tool use".
 """
 
 from __future__ import annotations
@@ -9,11 +14,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from llmnb.errors import InputError
 from llmnb.records import UnchosenLength
 from llmnb.wire import conversation
-from llmnb.wire.anthropic_schemas import fitted
-from llmnb.wire.conversation import refused
+from llmnb.wire.conversation import Content, as_parts, refused
 
 ANSWER_TOOL = "llmnb_answer"
 """Tool that a model is made to call where it cannot be held to a schema otherwise."""
@@ -39,35 +42,20 @@ _WITHOUT_SCHEMAS = re.compile(
 _PROVIDER = "Anthropic"
 
 _MISSING = {
+    **conversation.MISSING,
     "n": "Ask the same prompt several times, with duplicates='sample'.",
-    "best_of": "",
-    "logprobs": "No model of theirs tells log-probabilities.",
-    "top_logprobs": "No model of theirs tells log-probabilities.",
-    "logit_bias": "",
+    **dict.fromkeys(("logprobs", "top_logprobs"), "No model of theirs tells log-probabilities."),
     "seed": "Leave it out: their answers cannot be repeated.",
-    "frequency_penalty": "",
-    "presence_penalty": "",
-    "echo": "",
-    "suffix": "",
-    "modalities": "Their models answer in text.",
-    "audio": "Their models answer in text.",
-    "prediction": "",
+    **dict.fromkeys(("frequency_penalty", "presence_penalty"), ""),
+    **dict.fromkeys(("modalities", "audio"), "Their models answer in text."),
     "verbosity": "Say it in the prompt.",
-    "functions": "Give them as tools.",
-    "function_call": "Give it as tool_choice.",
     "web_search_options": "Give their own tool, web_search.",
 }
 
-_IN_USER = frozenset(("role", "content"))
 THOUGHTS = "thinking_blocks"
 """Field of an assistant's turn in which its signed thoughts stand, to be handed back."""
 
-_IN_ASSISTANT = (
-    frozenset(("role", "content", "tool_calls", "refusal", "annotations")) | conversation.THOUGHTS
-)
-_IN_TOOL = frozenset(("role", "content", "tool_call_id", "name", "is_error"))
-
-_Blocks = str | list[Mapping[str, Any]]
+_KNOWN = conversation.known_fields(tool="is_error")
 
 
 def body(request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,8 +73,9 @@ def body(request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]) -
     """
     fields, messages = conversation.fields_of(request, params, model)
     conversation.refuse(fields, _MISSING, _PROVIDER)
-    system, turns = _turns(messages)
-    fields["messages"] = turns
+    system, fields["messages"] = conversation.turns_of(
+        messages, _content, _KNOWN, provider=_PROVIDER, field="content"
+    )
     if system:
         fields["system"] = _system(fields.get("system"), system)
     if (stops := conversation.stops_in(fields)) is not None:
@@ -106,8 +95,8 @@ def body(request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]) -
 def _add_length(fields: dict[str, Any], model: str) -> None:
     length = conversation.length_in(fields)
     if length is None:
-        found = (most for pattern, most in _SHORTER if pattern.match(model))
-        length = next(found, DEFAULT_LENGTH)
+        shorter = (most for pattern, most in _SHORTER if pattern.match(model))
+        length = next(shorter, DEFAULT_LENGTH)
         thinking = fields.get("thinking")
         budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
         # The thoughts count as answer; without this there would be no room left for the words.
@@ -118,97 +107,43 @@ def _add_length(fields: dict[str, Any], model: str) -> None:
 # ------------------------------------------------------------------------- conversation
 
 
-def _turns(
-    messages: list[Mapping[str, Any]],
-) -> tuple[list[Mapping[str, Any]], list[dict[str, Any]]]:
-    """Return what the system is told, as blocks, and turns of user and assistant by turns."""
-    system: list[Mapping[str, Any]] = []
-    turns: list[dict[str, Any]] = []
-    for place, message in enumerate(messages):
-        role = message["role"]
-        if role in ("system", "developer"):
-            conversation.only(message, place, _IN_USER, _PROVIDER)
-            system += conversation.parts_of(message, place)
-            continue
-        role, content = _turn(message, role, place)
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] = [*_blocks(turns[-1]["content"]), *_blocks(content)]
-        else:
-            turns.append({"role": role, "content": content})
-    if not turns:
-        raise refused(
-            f"The messages only instruct the system; {_PROVIDER} wants at least one of the user."
-        )
-    return system, turns
-
-
-def _turn(message: Mapping[str, Any], role: str, place: int) -> tuple[str, _Blocks]:
-    if role == "user":
-        conversation.only(message, place, _IN_USER, _PROVIDER)
-        return "user", _content(message, place)
-    if role == "assistant":
-        conversation.only(message, place, _IN_ASSISTANT, _PROVIDER)
-        calls = [
-            {"type": "tool_use", "id": one.id, "name": one.name, "input": dict(one.arguments)}
-            for one in conversation.calls_of(message, place)
-        ]
-        content = _content(message, place)
-        thoughts = message.get(THOUGHTS)
-        thoughts = list(thoughts) if isinstance(thoughts, (list, tuple)) else []
-        if not calls and not thoughts:
-            return "assistant", content
-        return "assistant", [*thoughts, *_blocks(content), *calls]
+def _content(message: Mapping[str, Any], position: int) -> Content:
+    """Return what a message says, calls and answers; text that is all there is stays text."""
+    role = message["role"]
+    said = message.get("content")
+    if not isinstance(said, str):
+        said = [_block(part, position) for part in conversation.parts_of(message, position)]
     if role == "tool":
-        conversation.only(message, place, _IN_TOOL, _PROVIDER)
-        return "user", [_tool_result(message, place)]
-    raise refused(
-        f"messages[{place}] has the role {role[:40]!r}; {_PROVIDER} knows system, user, assistant "
-        "and tool."
-    )
+        name = message.get("tool_call_id")
+        if not isinstance(name, str) or not name:
+            raise refused(f"messages[{position}] is a tool's result without a tool_call_id.")
+        result = {"type": "tool_result", "tool_use_id": name, "content": said}
+        return [{**result, "is_error": True} if message.get("is_error") else result]
+    if role != "assistant":
+        return said
+    calls = [
+        {"type": "tool_use", "id": call.id, "name": call.name, "input": dict(call.arguments)}
+        for call in conversation.calls_of(message, position)
+    ]
+    thoughts = message.get(THOUGHTS)
+    thoughts = list(thoughts) if isinstance(thoughts, (list, tuple)) else []
+    return [*thoughts, *as_parts(said), *calls] if calls or thoughts else said
 
 
-def _tool_result(message: Mapping[str, Any], place: int) -> Mapping[str, Any]:
-    name = message.get("tool_call_id")
-    if not isinstance(name, str) or not name:
-        raise refused(f"messages[{place}] is a tool's result without a tool_call_id.")
-    result: dict[str, Any] = {
-        "type": "tool_result",
-        "tool_use_id": name,
-        "content": _content(message, place),
-    }
-    if message.get("is_error"):
-        result["is_error"] = True
-    return result
-
-
-def _content(message: Mapping[str, Any], place: int) -> _Blocks:
-    """Return a content; text that is all there is stays text."""
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    return [_block(part, place) for part in conversation.parts_of(message, place)]
-
-
-def _blocks(content: Any) -> list[Mapping[str, Any]]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
-    return list(content)
-
-
-def _block(part: Mapping[str, Any], place: int) -> Mapping[str, Any]:
+def _block(part: Mapping[str, Any], position: int) -> Mapping[str, Any]:
     """Return a part in Anthropic's words; one that has them already is left alone."""
     kind = part.get("type")
     if kind == "refusal":
         return {"type": "text", "text": part.get("refusal")}
-    media = conversation.media_of(part, place)
+    media = conversation.media_of(part, position)
     if media is None:
         return part
     if media.kind.startswith("audio/"):
-        raise refused(f"messages[{place}] holds sound; {_PROVIDER} takes text, images and PDF.")
+        raise refused(f"messages[{position}] holds sound; {_PROVIDER} takes text, images and PDF.")
     if media.url and not media.url.lower().startswith("https://"):
         raise refused(
-            f"messages[{place}] holds an address that {_PROVIDER} does not take: it fetches https "
-            "only. For pictures in a table, fetch_files=True has them fetched here."
+            f"messages[{position}] holds an address that {_PROVIDER} does not take: it fetches "
+            "https only. For pictures in a table, fetch_files=True has them fetched here."
         )
     name = "document" if media.kind == "application/pdf" or kind == "file" else "image"
     source = (
@@ -222,9 +157,9 @@ def _block(part: Mapping[str, Any], place: int) -> Mapping[str, Any]:
     return block
 
 
-def _system(own: Any, said: list[Mapping[str, Any]]) -> _Blocks:
+def _system(own: Any, parts: list[Mapping[str, Any]]) -> Content:
     """Return the instruction: text, or blocks where there is more to them than their text."""
-    blocks = [*_blocks(own or ""), *said]
+    blocks = [*as_parts(own or ""), *parts]
     if any(block.keys() != {"type", "text"} for block in blocks):
         return blocks
     return "\n\n".join(block["text"] for block in blocks)
@@ -236,8 +171,8 @@ def _system(own: Any, said: list[Mapping[str, Any]]) -> _Blocks:
 def _add_tools(fields: dict[str, Any]) -> None:
     tools = fields.pop("tools", None)
     if tools:
-        fields["tools"] = [_tool(tool, place) for place, tool in enumerate(tools)]
-    choice = _choice(fields.pop("tool_choice", None), has_tools=bool(tools))
+        fields["tools"] = [_tool(tool, position) for position, tool in enumerate(tools)]
+    choice = _choice(fields, has_tools=bool(tools))
     is_parallel = fields.pop("parallel_tool_calls", True)
     if not is_parallel and tools and (choice or {}).get("type") != "none":
         choice = {**(choice or {"type": "auto"}), "disable_parallel_tool_use": True}
@@ -245,11 +180,11 @@ def _add_tools(fields: dict[str, Any]) -> None:
         fields["tool_choice"] = choice
 
 
-def _tool(tool: Any, place: int) -> Mapping[str, Any]:
-    function = conversation.function_of(tool, place)
+def _tool(tool: Any, position: int) -> Mapping[str, Any]:
+    function = conversation.function_of(tool, position)
     if function is None:
-        found: Mapping[str, Any] = tool
-        return found
+        own: Mapping[str, Any] = tool
+        return own
     made: dict[str, Any] = {"name": function.name}
     if function.description:
         made["description"] = function.description
@@ -262,24 +197,18 @@ def _tool(tool: Any, place: int) -> Mapping[str, Any]:
     return made
 
 
-def _choice(choice: Any, *, has_tools: bool) -> dict[str, Any] | None:
-    """Return whether tools may or must be used; None where it goes without saying."""
-    if choice is None or (choice in ("auto", "none") and not has_tools):
+def _choice(fields: dict[str, Any], *, has_tools: bool) -> dict[str, Any] | None:
+    """Take out whether tools may or must be used; None where it goes without saying."""
+    own = fields.get("tool_choice")
+    if has_tools and isinstance(own, Mapping) and own.get("type") in _OWN_CHOICES:
+        return dict(fields.pop("tool_choice"))
+    if (choice := conversation.tool_choice_in(fields, has_tools=has_tools)) is None:
         return None
-    if not has_tools:
-        raise refused("tool_choice demands a tool and the request has no tools.")
-    if isinstance(choice, str):
-        kinds = {"auto": "auto", "none": "none", "required": "any", "any": "any"}
-        if choice in kinds:
-            return {"type": kinds[choice]}
-    elif (name := conversation.wanted_function(choice)) is not None:
-        return {"type": "tool", "name": name}
-    elif isinstance(choice, Mapping) and choice.get("type") in ("auto", "any", "tool", "none"):
-        return dict(choice)
-    raise refused(
-        "tool_choice must be 'auto', 'none', 'required', or "
-        "{'type': 'function', 'function': {'name': …}}."
-    )
+    kind, name = choice
+    return {"type": kind, "name": name} if name else {"type": kind}
+
+
+_OWN_CHOICES = ("auto", "any", "tool", "none")
 
 
 # ---------------------------------------------------------------- structured output, effort
@@ -307,8 +236,15 @@ def _add_schema(fields: dict[str, Any], model: str) -> None:
         wanted = {"type": "json_schema", "schema": fitted(schema)}
         fields["output_config"] = {"format": wanted, **own}
         return
-    if (fault := _fault_of_forcing(fields)) is not None:
-        raise fault
+    thinking = fields.get("thinking")
+    is_thinking = isinstance(thinking, Mapping) and thinking.get("type") not in (None, "disabled")
+    if is_thinking or fields.get("tools"):
+        raise refused(
+            f"{_PROVIDER} gives JSON without a schema, and with one on models older than Claude "
+            "4.5, by a tool that must be called, and that does not go with "
+            f"{'thinking' if is_thinking else 'tools of your own'}. Give a json_schema to a newer "
+            "model."
+        )
     fields["tools"] = [
         {
             "name": ANSWER_TOOL,
@@ -319,16 +255,52 @@ def _add_schema(fields: dict[str, Any], model: str) -> None:
     fields["tool_choice"] = {"type": "tool", "name": ANSWER_TOOL}
 
 
-def _fault_of_forcing(fields: Mapping[str, Any]) -> InputError | None:
-    thinking = fields.get("thinking")
-    if isinstance(thinking, Mapping) and thinking.get("type") not in (None, "disabled"):
-        rival = "thinking"
-    elif fields.get("tools"):
-        rival = "tools of your own"
-    else:
-        return None
-    return refused(
-        f"{_PROVIDER} gives JSON without a schema, and with one on models older than Claude 4.5, "
-        f"by a tool that must be called, and that does not go with {rival}. Give a json_schema "
-        "to a newer model."
-    )
+# -------------------------------------------------------------- schemas that Anthropic admits
+
+_NARROWING = (
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    *("minLength", "maxLength", "maxItems", "uniqueItems", "minProperties", "maxProperties"),
+)
+_NAMED = ("properties", "$defs", "definitions")
+_LISTED = ("anyOf", "allOf", "oneOf")
+_DEEPEST = 100
+"""A schema deeper than this is left to the provider to refuse."""
+
+
+def fitted(schema: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+    """Return a schema that Anthropic admits, as far as it can be had; its order stays.
+
+    Objects whose fields are named are closed. An object with free keys cannot
+    be had; it stays as it is, and the API says so.
+
+    Example:
+        >>> fitted({"type": "integer", "minimum": 1, "description": "How many"})
+        {'type': 'integer', 'description': 'How many (minimum: 1)'}
+    """
+    made = dict(schema)
+    if depth > _DEEPEST:
+        return made
+    for name in _NAMED:
+        if isinstance(inner := made.get(name), Mapping):
+            made[name] = {key: _inside(value, depth) for key, value in inner.items()}
+    for name in _LISTED:
+        if isinstance(branches := made.get(name), (list, tuple)):
+            made[name] = [_inside(branch, depth) for branch in branches]
+    if "items" in made:
+        made["items"] = _inside(made["items"], depth)
+    if "oneOf" in made and "anyOf" not in made:
+        made["anyOf"] = made.pop("oneOf")
+    if isinstance(made.get("properties"), Mapping):
+        made.setdefault("additionalProperties", False)
+    narrowing = {name: made.pop(name) for name in _NARROWING if name in made}
+    least = made.get("minItems")
+    if isinstance(least, int) and least > 1:
+        narrowing["minItems"] = made.pop("minItems")
+    if narrowing:
+        limits = ", ".join(f"{name}: {value}" for name, value in narrowing.items())
+        made["description"] = f"{made.get('description') or ''} ({limits})".strip()
+    return made
+
+
+def _inside(schema: Any, depth: int) -> Any:
+    return fitted(schema, depth + 1) if isinstance(schema, Mapping) else schema

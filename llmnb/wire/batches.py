@@ -1,18 +1,23 @@
-"""What batch APIs have in common: the standing of a batch, and a result by the id it was given."""
+"""OpenAI's and Anthropic's batches, as their bytes: what is sent, and what comes back.
+
+Source: OpenAI API reference, "Files" and "Batch", and its guide "Batch API" for the limits;
+Anthropic API reference, "Message Batches", and its guide for the limits.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any, ClassVar, Literal
 
-from llmnb.errors import (
-    BadReply,
-    LLMNBError,
-    ProviderError,
-    Stopped,
-)
+import orjson
+
+from llmnb.errors import BadReply, LLMNBError, ProviderError, Stopped
 from llmnb.wire import json_bytes
+from llmnb.wire.classify import STATUS_OF_CODE
+from llmnb.wire.untrusted import count_in, dict_in, dicts_in, text_in
 
 PRICE_FACTOR = 0.5
 """What a request in a batch costs, as a part of what it costs asked now.
@@ -53,7 +58,7 @@ class Standing:
     """What the provider says of it, where it was refused or ended early."""
 
     results: tuple[str, ...] = ()
-    """Where the results lie: names of files."""
+    """Paths below the API's address at which the results lie."""
 
     tag: str | None = None
     """Our own mark on it, where the provider keeps one."""
@@ -126,12 +131,12 @@ def document(raw: bytes, what: str) -> Mapping[str, Any]:
         BadReply: If it holds none.
     """
     try:
-        found = json_bytes.read(raw)
+        value = json_bytes.read(raw)
     except json_bytes.NotJSON:
-        found = None
-    if not isinstance(found, dict):
+        value = None
+    if not isinstance(value, dict):
         raise BadReply(f"The provider's {what} cannot be read. It is asked for again.", raw=raw)
-    return found
+    return value
 
 
 def lines(raw: bytes) -> Iterator[Mapping[str, Any]]:
@@ -149,19 +154,14 @@ def lines(raw: bytes) -> Iterator[Mapping[str, Any]]:
         if not line.strip():
             continue
         try:
-            found = json_bytes.read(line)
+            value = json_bytes.read(line)
         except json_bytes.NotJSON:
             continue
-        if isinstance(found, dict):
+        if isinstance(value, dict):
             is_any = True
-            yield found
+            yield value
     if not is_any and raw.strip():
         raise BadReply("The provider's results cannot be read. They are asked for again.", raw=raw)
-
-
-def count(value: Any) -> int:
-    """Return a count of a provider, 0 where it is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def shortfall(kind: Kind, batch: str) -> LLMNBError:
@@ -188,3 +188,216 @@ def absent(batch: str) -> LLMNBError:
         f"The batch is over and its results do not name this request ({batch}). "
         "Run again to ask only what is missing."
     )
+
+
+# ------------------------------------------------------------------------ provider by provider
+
+
+class BatchFormat:
+    """What one provider's batch API is sent, and what it sends back."""
+
+    capacity: ClassVar[Capacity]
+    path: ClassVar[str]
+    """Path of its batches below the API's address."""
+
+    cursor: ClassVar[str]
+    """Parameter that names the batch after which a page of the list begins."""
+
+    def line(self, name: str, body: bytes, endpoint: str) -> bytes:
+        """Return the line of one request.
+
+        Args:
+            name: Its custom id.
+            body: Its body as JSON.
+            endpoint: Path that would answer it, such as ``"/v1/chat/completions"``.
+        """
+        raise NotImplementedError
+
+    def standing(self, raw: bytes) -> Standing:
+        """Read how far a batch is.
+
+        Raises:
+            BadReply: If it cannot be read.
+        """
+        return self._standing(document(raw, "word on the batch"), raw)
+
+    def listed(self, raw: bytes) -> tuple[list[Standing], str | None]:
+        """Read a page of the list of batches, and the name after which the next one begins."""
+        page = document(raw, "list of batches")
+        batches = [self._standing(batch, raw) for batch in dicts_in(page, "data")]
+        return batches, batches[-1].name if batches and page.get("has_more") is True else None
+
+    def results(self, raw: bytes) -> Iterator[Result]:
+        """Yield the results of a file, in whatever order they stand there."""
+        for line in lines(raw):
+            name = line.get("custom_id")
+            if isinstance(name, str) and (result := self._result(name, line)) is not None:
+                yield result
+
+    def _standing(self, batch: Mapping[str, Any], raw: bytes) -> Standing:
+        raise NotImplementedError
+
+    def _result(self, name: str, line: Mapping[str, Any]) -> Result | None:
+        raise NotImplementedError
+
+
+def _id_in(fields: Mapping[str, Any], raw: bytes) -> str:
+    if not (name := text_in(fields, "id")):
+        raise BadReply("The provider's word on the batch has no id.", raw=raw)
+    return name
+
+
+class OpenAIBatches(BatchFormat):
+    r"""OpenAI's files and batches.
+
+    Example:
+        >>> OpenAIBatches().line("a-0", b'{"model":"m"}', "/v1/responses")
+        b'{"custom_id":"a-0","method":"POST","url":"/v1/responses","body":{"model":"m"}}\n'
+        >>> OpenAIBatches().standing(b'{"id": "b", "status": "completed"}').state
+        'ended'
+    """
+
+    capacity = Capacity(requests=50_000, size=200_000_000)
+    path, cursor = "/batches", "after"
+
+    _TAG = "llmnb"
+    """Name of our mark in a batch's metadata."""
+
+    _STATES: ClassVar[Mapping[str, State]] = {
+        "failed": "refused",
+        **dict.fromkeys(("completed", "expired", "cancelled"), "ended"),
+    }
+
+    def line(self, name: str, body: bytes, endpoint: str) -> bytes:
+        """Return the line of one request."""
+        head = b'{"custom_id":"%b","method":"POST","url":"%b","body":'
+        return head % (name.encode(), endpoint.encode()) + body + b"}\n"
+
+    def upload(self, file_name: str, content: bytes) -> tuple[str, bytes]:
+        """Return content type and body of the request that uploads the lines of a batch.
+
+        Example:
+            >>> kind, body = OpenAIBatches().upload("part.jsonl", b"{}")
+            >>> kind.partition(";")[0], b'filename="part.jsonl"' in body
+            ('multipart/form-data', True)
+        """
+        boundary = "llmnb-9d1c2f7e5b8a4c60"
+        while boundary.encode() in content:
+            boundary += "x"
+        head = (
+            f"--{boundary}\r\n"
+            'content-disposition: form-data; name="purpose"\r\n\r\n'
+            "batch\r\n"
+            f"--{boundary}\r\n"
+            f'content-disposition: form-data; name="file"; filename="{file_name}"\r\n'
+            "content-type: application/jsonl\r\n\r\n"
+        )
+        body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+        return f"multipart/form-data; boundary={boundary}", body
+
+    def creation(self, upload: bytes, endpoint: str, tag: str) -> bytes:
+        """Return the body that makes a batch of an uploaded file.
+
+        Args:
+            upload: The reply to the upload.
+            endpoint: Path that answers its lines.
+            tag: Our mark on the batch.
+
+        Raises:
+            BadReply: If the reply does not name the file.
+        """
+        return orjson.dumps(
+            {
+                "input_file_id": _id_in(document(upload, "word on the uploaded file"), upload),
+                "endpoint": endpoint,
+                "completion_window": "24h",
+                "metadata": {self._TAG: tag},
+            }
+        )
+
+    def _standing(self, batch: Mapping[str, Any], raw: bytes) -> Standing:
+        counts = dict_in(batch, "request_counts")
+        files = (text_in(batch, "output_file_id"), text_in(batch, "error_file_id"))
+        errors = dicts_in(dict_in(batch, "errors"), "data")[:3]
+        created = batch.get("created_at")
+        return Standing(
+            name=_id_in(batch, raw),
+            state=self._STATES.get(str(batch.get("status")), "working"),
+            done=(count_in(counts, "completed") or 0) + (count_in(counts, "failed") or 0),
+            total=count_in(counts, "total") or None,
+            words="; ".join(text for error in errors if (text := text_in(error, "message")))[:600],
+            results=tuple(f"/files/{file}/content" for file in files if file),
+            tag=text_in(dict_in(batch, "metadata"), self._TAG),
+            created=float(created) if isinstance(created, int | float) else None,
+        )
+
+    def _result(self, name: str, line: Mapping[str, Any]) -> Result | None:
+        response = dict_in(line, "response")
+        if isinstance(response.get("body"), dict):
+            status = count_in(response, "status_code") or 200
+            return Result(name=name, status=status, body=orjson.dumps(response["body"]))
+        code = dict_in(line, "error").get("code")
+        if code == "batch_expired":
+            return Result(name=name, kind="expired")
+        if code == "batch_cancelled":
+            return Result(name=name, kind="withdrawn")
+        return Result(name=name, status=400, body=orjson.dumps({"error": line.get("error")}))
+
+
+class AnthropicBatches(BatchFormat):
+    r"""Anthropic's message batches.
+
+    Example:
+        >>> AnthropicBatches().line("a-0", b'{"model":"m"}', "")
+        b'{"custom_id":"a-0","params":{"model":"m"}}\n'
+    """
+
+    capacity = Capacity(requests=100_000, size=256_000_000 - 64)
+    path, cursor = "/messages/batches", "after_id"
+
+    def line(self, name: str, body: bytes, endpoint: str) -> bytes:
+        """Return the line of one request; the lines become one document."""
+        return b'{"custom_id":"%b","params":' % name.encode() + body + b"}\n"
+
+    def creation(self, content: bytes) -> bytes:
+        r"""Return the body that makes a batch of lines.
+
+        Example:
+            >>> AnthropicBatches().creation(b'{"custom_id":"a"}\n{"custom_id":"b"}\n')
+            b'{"requests":[{"custom_id":"a"},{"custom_id":"b"}]}'
+        """
+        return b'{"requests":[' + content.strip(b"\n").replace(b"\n", b",") + b"]}"
+
+    def _standing(self, batch: Mapping[str, Any], raw: bytes) -> Standing:
+        name, counts = _id_in(batch, raw), dict_in(batch, "request_counts")
+        kinds = ("succeeded", "errored", "canceled", "expired")
+        done = sum(count_in(counts, kind) or 0 for kind in kinds)
+        is_over = batch.get("processing_status") == "ended"
+        created = None
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            created = datetime.fromisoformat(batch["created_at"]).timestamp()
+        return Standing(
+            name=name,
+            state="ended" if is_over else "working",
+            done=done,
+            total=done + (count_in(counts, "processing") or 0) or None,
+            results=(f"{self.path}/{name}/results",) if is_over else (),
+            created=created,
+        )
+
+    def _result(self, name: str, line: Mapping[str, Any]) -> Result | None:
+        result = line.get("result")
+        if not isinstance(result, dict):
+            return None
+        kind = result.get("type")
+        if kind == "succeeded":
+            return Result(name=name, body=orjson.dumps(result.get("message")))
+        if kind == "expired":
+            return Result(name=name, kind="expired")
+        if kind == "canceled":
+            return Result(name=name, kind="withdrawn")
+        error = dict_in(result, "error")
+        error = dict_in(error, "error") if "error" in error else error
+        status = STATUS_OF_CODE.get(str(error.get("type")), 500)
+        body = orjson.dumps({"type": "error", "error": error})
+        return Result(name=name, status=status, body=body)

@@ -8,15 +8,16 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib import resources
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
-from llmnb.errors import UnknownProvider
+from llmnb.errors import ConfigurationError, UnknownProvider
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PORTS = {"https": 443, "http": 80}
@@ -102,7 +103,7 @@ def load_catalog() -> Mapping[str, Provider]:
 def _row(name: str, fields: Mapping[str, Any]) -> Provider:
     own = f"LLMNB_{name.upper()}_BASE_URL"
     values: dict[str, Any] = {
-        key: tuple(one) if isinstance(one, list) else one for key, one in fields.items()
+        key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
     }
     values["base_url_env"] = (own, *values.get("base_url_env", ()))
     return Provider(name=name, **values)
@@ -212,16 +213,14 @@ def speaking(row: Provider, gen_type: str, dialect: str) -> Provider:
     if row.dialects.get(gen_type) == dialect:
         return row
     owner = provider(owner_of(dialect))
-    is_kin = any(owner_of(one) == owner.name for one in row.dialects.values())
-    found = dataclasses.replace(
+    is_kin = any(owner_of(own) == owner.name for own in row.dialects.values())
+    return dataclasses.replace(
         row,
         dialects={**row.dialects, gen_type: dialect},
         paths={**row.paths, gen_type: owner.paths[gen_type]},
+        key_header=row.key_header if is_kin else owner.key_header,
+        extra_headers={**({} if is_kin else owner.extra_headers), **row.extra_headers},
     )
-    if is_kin:
-        return found
-    headers = {**owner.extra_headers, **row.extra_headers}
-    return dataclasses.replace(found, key_header=owner.key_header, extra_headers=headers)
 
 
 def owner_of(dialect: str) -> str:
@@ -282,7 +281,7 @@ def streamed(url: str) -> str:
     address, _, query = url.partition("?")
     if not address.endswith(_WHOLE_VERB):
         return url
-    query = "&".join(one for one in (query, _STREAM_MARK) if one)
+    query = f"{query}&{_STREAM_MARK}" if query else _STREAM_MARK
     return f"{address.removesuffix(_WHOLE_VERB)}{_STREAM_VERB}?{query}"
 
 
@@ -310,7 +309,7 @@ def _unstreamed(url: str) -> str:
     address, _, query = url.partition("?")
     if not address.endswith(_STREAM_VERB):
         return url
-    query = "&".join(one for one in query.split("&") if one and one != _STREAM_MARK)
+    query = "&".join(part for part in query.split("&") if part not in ("", _STREAM_MARK))
     return address.removesuffix(_STREAM_VERB) + _WHOLE_VERB + (f"?{query}" if query else "")
 
 
@@ -332,3 +331,67 @@ def _origin(url: str) -> tuple[str, str, int] | None:
         return None
     host = _LOOPBACK[0] if host in _LOOPBACK else host
     return parts.scheme, host, _PORTS[parts.scheme] if port is None else port
+
+
+# -------------------------------------------------------------------------------- Azure
+
+AZURE_VERSION_ENV = "OPENAI_API_VERSION"
+"""Variable that names the date of the older interface."""
+
+_NEWER = "/openai/v1"
+_OLDER = "/openai/deployments/"
+_DATE = re.compile(r"20\d\d-\d\d-\d\d(-preview)?\Z")
+_ONLY_NEWER = ("responses",)
+"""Kinds of generation that the older interface has under no deployment."""
+
+
+def azure_endpoint(row: Provider, base: str, gen_type: str, model: str, version: str | None) -> str:
+    """Return the full address of a deployment's endpoint at Azure OpenAI.
+
+    Azure has two interfaces. The newer one (``/openai/v1``) is OpenAI's own under
+    another host: the deployment stands in the body as the model. In the older one
+    the deployment stands in the path, and every request names the interface's date
+    (``api-version``), which the variable ``OPENAI_API_VERSION`` holds.
+
+    Args:
+        row: Azure's row of the catalog.
+        base: Address of the resource, of either interface, of a deployment, or
+            a full endpoint; a date in its query wins over `version`.
+        gen_type: Kind of generation.
+        model: Name of the deployment.
+        version: Date of the older interface; None for the newer one.
+
+    Source:
+        Azure OpenAI REST API reference, "API version lifecycle".
+
+    Raises:
+        ConfigurationError: If the address is one of the older interface and nothing says its date.
+
+    Example:
+        >>> row, base = provider("azure"), "https://mine.openai.azure.com"
+        >>> azure_endpoint(row, base, "chat", "d", None)
+        'https://mine.openai.azure.com/openai/v1/chat/completions'
+        >>> azure_endpoint(row, base, "chat", "d", "2024-10-21")[29:]
+        '/openai/deployments/d/chat/completions?api-version=2024-10-21'
+    """
+    address, _, query = base.strip().partition("?")
+    stated = (parse_qs(query).get("api-version") or [""])[0]
+    date = next((date for date in (stated, (version or "").strip()) if _DATE.match(date)), "")
+    is_older = _OLDER in address
+    if not is_older and date and _NEWER not in address and gen_type not in _ONLY_NEWER:
+        root = address.rstrip("/").removesuffix("/openai")
+        address, is_older = f"{root}{_OLDER}{quote(model, safe='')}", True
+    if not is_older:
+        return endpoint(row, base, gen_type, model)
+    if not stated and not date:
+        raise ConfigurationError(
+            "An address of Azure with /openai/deployments/ in it needs a date: set "
+            f"{AZURE_VERSION_ENV} (such as 2024-10-21), or end the address with ?api-version=…. "
+            f"Without deployments in it ({address.partition(_OLDER)[0]}) it needs none."
+        )
+    if not stated:
+        query = f"{query}&api-version={date}" if query else f"api-version={date}"
+    address = address.rstrip("/")
+    if "/" not in address.partition(_OLDER)[2]:  # it ends with the deployment
+        address += row.paths[gen_type].removeprefix(_NEWER)
+    return f"{address}?{query}"

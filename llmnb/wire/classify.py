@@ -3,13 +3,20 @@
 The status decides first, and the body corrects it where providers are known to
 use a status for something else: an empty account as 400, 403 or 429, a prompt
 that is too long as 403, a flagged prompt as 403, a wrong key as 400.
+
+Each provider has a shape of body of its own: an ``error`` object, a list around it, an
+``error`` that is text beside a ``code``, ``message`` at the top, ``detail`` as
+text or as a list, a web page of the proxy in front. Words are taken from the
+places meant for them only: a body often repeats the prompt, and a prompt that
+speaks of quotas must not stop a run.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from llmnb.display import durations
@@ -30,9 +37,10 @@ from llmnb.errors import (
     RequestRejected,
 )
 from llmnb.wire import headers as reply_headers
+from llmnb.wire import json_bytes
 from llmnb.wire.catalog import load_catalog
 from llmnb.wire.keys import mask
-from llmnb.wire.problem import Problem, problem_in, problem_of
+from llmnb.wire.untrusted import text_in
 
 KEPT_CHARACTERS = 2000
 """How much of a reply's text an error keeps."""
@@ -44,15 +52,9 @@ _READ_CHARACTERS = 20_000
 _START = r"\A.{0,160}?"
 
 _NO_CREDIT = (
-    "insufficient_quota",
-    "insufficient_balance",
-    "insufficient_credits",
-    "billing_hard_limit_reached",
-    "billing_not_active",
-    "billing_error",
-    "enforced_spend_limit_reached",
-    "openrouter_credits",
-    "openrouter_key_limit",
+    *("insufficient_quota", "insufficient_balance", "insufficient_credits", "billing_error"),
+    *("billing_hard_limit_reached", "billing_not_active", "enforced_spend_limit_reached"),
+    *("openrouter_credits", "openrouter_key_limit"),
 )
 _NO_CREDIT_PHRASES = (
     r"(?:exceeded your current quota|insufficient (?:credits?|balance|funds|quota)\b"
@@ -78,11 +80,8 @@ _GOOGLE_NO_CREDIT = re.compile(
     re.IGNORECASE,
 )
 _FLAGGED = (
-    "content_filter",
-    "content_policy_violation",
-    "responsibleaipolicyviolation",
-    "moderation_blocked",
-    "invalid_prompt",
+    *("content_filter", "content_policy_violation", "responsibleaipolicyviolation"),
+    *("moderation_blocked", "invalid_prompt"),
 )
 _FLAGGED_WORDS = re.compile(
     _START + r"(?:content violates usage guidelines|flagged as potentially violating"
@@ -90,10 +89,8 @@ _FLAGGED_WORDS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _TOO_LONG = (
-    "context_length_exceeded",
-    "exceed_context_size_error",
+    *("context_length_exceeded", "exceed_context_size_error", "token_limit_exceeded"),
     "model_max_prompt_tokens_exceeded",
-    "token_limit_exceeded",
 )
 _TOO_LONG_WORDS = re.compile(
     _START + r"(?:maximum context length|context window|context length|context size|context limit"
@@ -140,7 +137,7 @@ def classify(
     """
     problem = problem_of(body)
     wait = reply_headers.plain_retry_after(headers, now=now)
-    kind, words = _kind(status, problem, wait, provider)
+    kind, verdict = _kind(status, problem, wait, provider)
     if kind is RateLimited:
         wait = reply_headers.retry_after(headers, body, now=now)
     details: dict[str, Any] = {
@@ -154,9 +151,9 @@ def classify(
     }
     if kind is BadReply:
         details["raw"] = body.replace(secret.encode("utf-8", "replace"), b"***") if secret else body
-    said = _said(problem, secret)
-    text = f"{provider} {words} (HTTP {status})"
-    return kind(f"{text}: {said}" if said else f"{text}.", **details)
+    sentence = _sentence(problem, secret)
+    text = f"{provider} {verdict} (HTTP {status})"
+    return kind(f"{text}: {sentence}" if sentence else f"{text}.", **details)
 
 
 def error_inside(value: Any, raw: bytes, *, where: str = "inside a 200") -> LLMNBError:
@@ -178,20 +175,21 @@ def error_inside(value: Any, raw: bytes, *, where: str = "inside a 200") -> LLMN
     """
     problem = problem_in(value)
     details: dict[str, Any] = {"status": 200, "body": shown(raw), "maybe_billed": True}
-    status = problem.status or _status_of_codes(problem)
-    said = _said(problem, None)
+    statuses = (status for code, status in STATUS_OF_CODE.items() if code in problem.codes)
+    status = problem.status or next(statuses, None)
+    sentence = _sentence(problem, None)
     if status is None:
         return BadReply(
-            f"The reply is an error {where}: {said or 'it does not say which'}. It may have been "
-            "billed; its bytes are kept with the error.",
+            f"The reply is an error {where}: {sentence or 'it does not say which'}. It may have "
+            "been billed; its bytes are kept with the error.",
             raw=raw,
             **details,
         )
-    kind, words = _kind(status, problem, None, "")
+    kind, verdict = _kind(status, problem, None, "")
     if kind is RateLimited:
         details["retry_after"] = reply_headers.delay_in_body(raw)
     details["maybe_billed"] = issubclass(kind, (MaybeBilled, BadReply))
-    return kind(f"The provider {words} ({status} {where}): {said}", **details)
+    return kind(f"The provider {verdict} ({status} {where}): {sentence}", **details)
 
 
 def shown(body: bytes, secret: str | None = None) -> str:
@@ -213,7 +211,7 @@ def _hidden(text: str, secret: str | None) -> str:
     return masked
 
 
-def _said(problem: Problem, secret: str | None) -> str:
+def _sentence(problem: Problem, secret: str | None) -> str:
     """Return the provider's sentence on one line."""
     return cut(visible(" ".join(_hidden(problem.message, secret).split())), _SAID_CHARACTERS)
 
@@ -221,13 +219,13 @@ def _said(problem: Problem, secret: str | None) -> str:
 def _kind(
     status: int, problem: Problem, wait: float | None, provider: str
 ) -> tuple[type[LLMNBError], str]:
-    """Return the type for a status and what the body says, and the words for it."""
+    """Return the type for a status and what the body says, and the sentence for it."""
     if 300 <= status < 400:
         return RedirectRefused, "answered with a redirect, which is not followed"
     if status < 400:
         return BadReply, "answered with a status that no answer has; its bytes are kept"
-    if 400 <= status < 500 and (found := _corrected(status, problem, wait, provider)):
-        return found
+    if 400 <= status < 500 and (verdict := _corrected(status, problem, wait, provider)):
+        return verdict
     if status in (401, 403):
         return AuthenticationError, _bad_key(provider)
     if status in (429, 498):  # 498 is Groq's "no capacity left at this tier"
@@ -268,9 +266,7 @@ def _corrected(
 
 
 def _is_out_of_credit(status: int, problem: Problem) -> bool:
-    if status == 402:
-        return True
-    if problem.has(*_NO_CREDIT):
+    if status == 402 or problem.has(*_NO_CREDIT):
         return True
     if problem.has("resource_exhausted"):
         # Google words every limit as a quota; only the one of a whole day, or money, ends the run.
@@ -278,8 +274,8 @@ def _is_out_of_credit(status: int, problem: Problem) -> bool:
         return is_of_the_day or _GOOGLE_NO_CREDIT.search(problem.message) is not None
     if problem.has("credit_limit"):  # Together's name for an ordinary limit of pace
         return False
-    words = _NO_CREDIT_OF_ACCOUNT if status in _QUOTING else _NO_CREDIT_WORDS
-    return words.match(problem.message) is not None
+    pattern = _NO_CREDIT_OF_ACCOUNT if status in _QUOTING else _NO_CREDIT_WORDS
+    return pattern.match(problem.message) is not None
 
 
 def _bad_key(provider: str) -> str:
@@ -292,37 +288,145 @@ def _bad_key(provider: str) -> str:
     )
 
 
-_STATUS_OF_CODE = {
-    "rate_limit_exceeded": 429,
-    "rate_limit_error": 429,
-    "rate_limited": 429,
-    "resource_exhausted": 429,
-    "insufficient_quota": 429,
-    "insufficient_balance": 402,
-    "invalid_api_key": 401,
-    "authentication_error": 401,
-    "context_length_exceeded": 400,
-    "content_filter": 400,
-    "invalid_prompt": 400,
-    "invalid_request_error": 400,
-    "server_error": 500,
-    "internal_error": 500,
-    "internal_server_error": 500,
-    "api_error": 500,
-    "overloaded_error": 529,
-    "service_unavailable": 503,
-    "unavailable": 503,
-    "timeout": 504,
-    "timeout_error": 504,
-    "deadline_exceeded": 504,
-    "billing_error": 402,
-    "permission_error": 403,
-    "permission_denied": 403,
-    "not_found_error": 404,
-    "request_too_large": 413,
-}
+_CODES = (
+    (429, "rate_limit_exceeded", "rate_limit_error", "rate_limited", "resource_exhausted"),
+    (429, "insufficient_quota"),
+    (402, "insufficient_balance"),
+    (401, "invalid_api_key", "authentication_error"),
+    (400, "context_length_exceeded", "content_filter", "invalid_prompt", "invalid_request_error"),
+    (500, "server_error", "internal_error", "internal_server_error", "api_error"),
+    (529, "overloaded_error"),
+    (503, "service_unavailable", "unavailable"),
+    (504, "timeout", "timeout_error", "deadline_exceeded"),
+    (402, "billing_error"),
+    (403, "permission_error", "permission_denied"),
+    (404, "not_found_error"),
+    (413, "request_too_large"),
+)
+STATUS_OF_CODE = {str(code): int(status) for status, *codes in _CODES for code in codes}
+"""The HTTP status that belongs to a code; of several codes that of the first in the table."""
 
 
-def _status_of_codes(problem: Problem) -> int | None:
-    found = [status for code, status in _STATUS_OF_CODE.items() if code in problem.codes]
-    return found[0] if found else None
+# ---------------------------------------------------------------------- what a provider says
+
+_READ_BYTES = 262_144
+"""Longer bodies are no statement about what went wrong."""
+
+_DEEPEST = 6
+_CODE_FIELDS = ("code", "type", "status", "error_type", "reason", "limit_source", "quotaId")
+_INNER = ("error", "message", "innererror", "metadata", "details", "violations", "errors", "detail")
+_TITLE = re.compile(r"<title[^>]*>\s*(.*?)\s*</title", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One statement of what went wrong."""
+
+    message: str
+    """The provider's own sentence; empty when it says nothing readable."""
+
+    codes: frozenset[str]
+    """Every code, type, status and reason it gives, in lower case."""
+
+    status: int | None
+    """The status that the body itself names, where it names one."""
+
+    def has(self, *codes: str) -> bool:
+        """Whether one of these codes is given."""
+        return not self.codes.isdisjoint(codes)
+
+
+def problem_of(body: bytes) -> Problem:
+    """Read what a body says went wrong; never raises.
+
+    Example:
+        >>> problem = problem_of(b'{"error": {"message": "No.", "code": "model_not_found"}}')
+        >>> problem.message, problem.has("model_not_found")
+        ('No.', True)
+        >>> problem_of(b"<html><title>502 Bad Gateway</title></html>").message
+        'a web page: 502 Bad Gateway'
+    """
+    if len(body) > _READ_BYTES:
+        body = b""
+    try:
+        value = json_bytes.read(body)
+    except json_bytes.NotJSON:
+        return Problem(_plain(body), frozenset(), None)
+    return problem_in(value)
+
+
+def problem_in(value: Any) -> Problem:
+    """Read what a parsed body says went wrong.
+
+    Example:
+        >>> problem_in([{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}]).status
+        429
+    """
+    parts = list(_parts(value))
+    codes: set[str] = set()
+    status = None
+    for part in parts:
+        for name in _CODE_FIELDS:
+            code = part.get(name)
+            if isinstance(code, str):
+                codes.add(code.lower())
+            status = status or _status(code)
+    return Problem(_message(value, parts), frozenset(codes), status)
+
+
+def _parts(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects that may hold codes, the outermost first; never the caller's own words."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, list):
+        for entry in value[:20]:
+            yield from _parts(entry, depth + 1)
+    elif isinstance(value, dict):
+        yield value
+        for name in _INNER:
+            inner = value.get(name)
+            if isinstance(inner, str):
+                inner = _wrapped(inner)
+            if isinstance(inner, (dict, list)):
+                yield from _parts(inner, depth + 1)
+
+
+def _wrapped(text: str) -> dict[str, Any] | None:
+    """Return the whole error that a text is, as Google's are where two of its servers answer."""
+    if not text.lstrip().startswith("{") or '"error"' not in text:
+        return None
+    try:
+        value = json_bytes.read(text.encode("utf-8", "replace"))
+    except json_bytes.NotJSON:
+        return None
+    return value if isinstance(value, dict) and isinstance(value.get("error"), dict) else None
+
+
+def _status(code: Any) -> int | None:
+    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) == 3:
+        code = int(code)
+    return code if type(code) is int and 400 <= code <= 599 else None
+
+
+def _message(value: Any, parts: list[Mapping[str, Any]]) -> str:
+    """Return the provider's words, those of an upstream behind its own."""
+    sentences: list[str] = []
+    for part in parts:
+        for name in ("message", "error", "detail", "msg", "raw"):
+            sentence = (text_in(part, name) or "").strip()
+            if sentence and sentence not in sentences:
+                if _wrapped(sentence) is None:  # its own words come with the parts
+                    sentences.append(sentence)
+                break
+    if not sentences and isinstance(value, str):
+        return value
+    return " · ".join(sentences[:3])
+
+
+def _plain(body: bytes) -> str:
+    """Return what a body says that is no JSON."""
+    text = body[:4000].decode("utf-8", "replace").strip()
+    if not text.startswith("<"):
+        return text
+    title = _TITLE.search(text)
+    return f"a web page: {title[1]}" if title else "a web page without a title"

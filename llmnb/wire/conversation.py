@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from llmnb.errors import InputError
-from llmnb.wire import json_bytes, openai_requests
+from llmnb.wire import json_bytes
 
 _ANSWERLESS = ("store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
 """Fields that change no answer and mean nothing to anybody but OpenAI."""
+
+MISSING: Mapping[str, str] = {
+    **dict.fromkeys(("best_of", "logit_bias", "echo", "suffix", "prediction"), ""),
+    "functions": "Give them as tools.",
+    "function_call": "Give it as tool_choice.",
+}
+"""Fields that only OpenAI's older protocols have, each with a hint what to do instead."""
 
 _NEUTRAL: Mapping[str, Any] = {"n": 1, "best_of": 1, "modalities": ["text"]}
 """Values beside False, 0 and emptiness with which a field asks for what everybody does anyway."""
@@ -32,9 +39,108 @@ def refused(fault: str) -> InputError:
 # ------------------------------------------------------------------------- what is asked
 
 
+_TRAVEL = frozenset(("stream", "stream_options"))
+"""Fields that say how the answer travels; that is decided when it is sent, see `stream_body`."""
+
+QUESTIONS = ("messages", "prompt", "input")
+"""Fields that hold what is asked."""
+
+
+def merged(request: Mapping[str, Any], params: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """Return a new body of parameters and request; the request wins, the names are OpenAI's.
+
+    Example:
+        >>> merged({"prompt": "Hi", "top_p": None}, {"stop_tokens": ["."], "top_p": 1}, "m")
+        {'stop': ['.'], 'prompt': 'Hi', 'model': 'm'}
+    """
+    if "stop_tokens" in params:
+        params = _renamed(params)
+    if "stop_tokens" in request:
+        request = _renamed(request)
+    body = {**params, **request, "model": model}
+    if not _TRAVEL.isdisjoint(body):
+        for name in _TRAVEL:
+            body.pop(name, None)
+    for value in body.values():
+        if value is None:
+            return {name: value for name, value in body.items() if value is not None}
+    return body
+
+
+def _renamed(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return fields under OpenAI's names; one of `LLMParams` is spelled otherwise there."""
+    rest = {name: value for name, value in fields.items() if name != "stop_tokens"}
+    return {"stop": fields["stop_tokens"], **rest}
+
+
+def question_in(body: Mapping[str, Any]) -> str:
+    """Return the name of the field that holds what is asked.
+
+    Raises:
+        InputError: If there is none, or more than one.
+
+    Example:
+        >>> question_in({"prompt": "Hi", "model": "m"})
+        'prompt'
+    """
+    names = [name for name in QUESTIONS if name in body]
+    if len(names) == 1:
+        return names[0]
+    if names:
+        raise refused(f"The request has {' and '.join(names)}; give one of them.")
+    there = ", ".join(str(name) for name in body if name != "model") or "nothing else"
+    raise refused(
+        f"The request asks nothing: it needs one of {', '.join(QUESTIONS)}; it has {there[:200]}."
+    )
+
+
+def asked_in(
+    fields: dict[str, Any], *, roles: type = str, may_hold_items: bool = False
+) -> Sequence[Any]:
+    """Take out what is asked, as messages.
+
+    Args:
+        fields: Of the request; changed.
+        roles: Type of a message's role.
+        may_hold_items: Whether an item with a ``type`` of its own may stand among the messages.
+
+    Raises:
+        InputError: If nothing is asked, or not in messages that can be read.
+
+    Example:
+        >>> asked_in({"prompt": "Hi", "model": "m"})
+        [{'role': 'user', 'content': 'Hi'}]
+    """
+    name = question_in(fields)
+    question = fields.pop(name)
+    if name != "messages":
+        if not isinstance(question, str):
+            raise refused(
+                f"{name} is {type(question).__name__}, not text. For a conversation give "
+                "messages=[{'role': …, 'content': …}, …]."
+            )
+        return [{"role": "user", "content": question}]
+    if not isinstance(question, (list, tuple)) or not question:
+        raise refused(
+            "messages must be a list with at least one message, such as "
+            "[{'role': 'user', 'content': 'Hello'}]."
+        )
+    for position, message in enumerate(question):
+        is_mapping = type(message) is dict or isinstance(message, Mapping)
+        if is_mapping and "role" in message and isinstance(message["role"], roles):
+            continue
+        if not (is_mapping and may_hold_items and isinstance(message.get("type"), str)):
+            raise refused(
+                f"messages[{position}] is {type(message).__name__}"
+                f"{' without a role' if is_mapping else ', not a dict'}: it must "
+                "look like {'role': 'user', 'content': 'Hello'}."
+            )
+    return question
+
+
 def fields_of(
     request: Mapping[str, Any], params: Mapping[str, Any], model: str
-) -> tuple[dict[str, Any], list[Mapping[str, Any]]]:
+) -> tuple[dict[str, Any], Sequence[Mapping[str, Any]]]:
     """Return the fields of a request without what is asked, and what is asked as messages.
 
     Raises:
@@ -44,39 +150,32 @@ def fields_of(
         >>> fields_of({"prompt": "Hi"}, {"temperature": 0}, "m")
         ({'temperature': 0, 'model': 'm'}, [{'role': 'user', 'content': 'Hi'}])
     """
-    fields = openai_requests.merged(request, params, model)
-    name = openai_requests.question_in(fields)
-    question = fields.pop(name)
-    for one in _ANSWERLESS:
-        fields.pop(one, None)
-    if name == "messages":
-        return fields, _checked(question)
-    if not isinstance(question, str):
-        raise refused(
-            f"{name} is {type(question).__name__}, not text. For a conversation give "
-            "messages=[{'role': …, 'content': …}, …]."
-        )
-    return fields, [{"role": "user", "content": question}]
+    fields = merged(request, params, model)
+    messages = asked_in(fields)
+    for name in _ANSWERLESS:
+        fields.pop(name, None)
+    return fields, messages
 
 
-def _checked(messages: Any) -> list[Mapping[str, Any]]:
-    if not isinstance(messages, (list, tuple)) or not messages:
-        raise refused(
-            "messages must be a list with at least one message, such as "
-            "[{'role': 'user', 'content': 'Hello'}]."
-        )
-    for place, message in enumerate(messages):
-        is_mapping = isinstance(message, Mapping)
-        if not is_mapping or not isinstance(message.get("role"), str):
-            raise refused(
-                f"messages[{place}] is {type(message).__name__}"
-                f"{' without a role' if is_mapping else ', not a dict'}: it must "
-                "look like {'role': 'user', 'content': 'Hello'}."
-            )
-    return list(messages)
+def known_fields(
+    *everywhere: str, assistant: str = "", tool: str = ""
+) -> dict[str, frozenset[str]]:
+    """Return the fields that a message may have, by its role.
+
+    Args:
+        everywhere: Fields that a provider knows beside OpenAI's, but in a tool's result.
+        assistant: A further one of what the model said.
+        tool: A further one of a tool's result.
+    """
+    turn = frozenset(("role", "content", *everywhere))
+    return {
+        **dict.fromkeys(("system", "developer", "user"), turn),
+        "assistant": turn | THOUGHTS | {"tool_calls", "refusal", "annotations", assistant},
+        "tool": frozenset(("role", "content", "tool_call_id", "name", tool)),
+    }
 
 
-def only(message: Mapping[str, Any], place: int, known: frozenset[str], provider: str) -> None:
+def only(message: Mapping[str, Any], position: int, known: frozenset[str], provider: str) -> None:
     """Refuse a message that says more than a provider can be told.
 
     Raises:
@@ -85,9 +184,68 @@ def only(message: Mapping[str, Any], place: int, known: frozenset[str], provider
     for name, value in message.items():
         if name not in known and value not in (None, [], {}):
             raise refused(
-                f"messages[{place}] has a field {str(name)[:40]!r}, which {provider} has no "
+                f"messages[{position}] has a field {str(name)[:40]!r}, which {provider} has no "
                 "place for: take it out, or say it in the text."
             )
+
+
+Content = str | list[Mapping[str, Any]]
+"""What a message says: text, or parts in a provider's own form."""
+
+
+def turns_of(
+    messages: Sequence[Mapping[str, Any]],
+    read: Callable[[Mapping[str, Any], int], Content],
+    known: Mapping[str, frozenset[str]],
+    *,
+    provider: str,
+    field: str,
+    model: str = "assistant",
+) -> tuple[list[Mapping[str, Any]], list[dict[str, Any]]]:
+    """Return what instructs the system, as parts, and turns of user and model in turn.
+
+    Args:
+        messages: Messages in OpenAI's form.
+        read: Returns the content of a message in the provider's form.
+        known: Fields that a message may have, by its role.
+        provider: Its name, for errors.
+        field: Name of a turn's content.
+        model: Name of the model's role.
+
+    Raises:
+        InputError: If the provider cannot be told one of the messages, or there is no turn.
+    """
+    system: list[Mapping[str, Any]] = []
+    turns: list[dict[str, Any]] = []
+    for position, message in enumerate(messages):
+        role = message["role"]
+        if role not in known:
+            raise refused(
+                f"messages[{position}] has the role {role[:40]!r}; {provider} knows system, user, "
+                "assistant and tool."
+            )
+        only(message, position, known[role], provider)
+        content = read(message, position)
+        if role in ("system", "developer"):
+            system += as_parts(content)
+            continue
+        role = "user" if role in ("user", "tool") else model
+        if turns and turns[-1]["role"] == role:
+            turns[-1][field] = [*as_parts(turns[-1][field]), *as_parts(content)]
+        else:
+            turns.append({"role": role, field: content})
+    if not turns:
+        raise refused(
+            f"The messages only instruct the system; {provider} wants at least one of the user."
+        )
+    return system, turns
+
+
+def as_parts(content: Content) -> list[Mapping[str, Any]]:
+    """Return a content as parts; empty text is no part."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    return list(content)
 
 
 def refuse(fields: dict[str, Any], names: Mapping[str, str], provider: str) -> None:
@@ -115,8 +273,8 @@ def refuse(fields: dict[str, Any], names: Mapping[str, str], provider: str) -> N
 
 def length_in(fields: dict[str, Any]) -> Any:
     """Take out how long the answer may be; None where the caller does not say."""
-    found = [fields.pop(name) for name in LENGTHS if name in fields]
-    return found[0] if found else None
+    lengths = [fields.pop(name) for name in LENGTHS if name in fields]
+    return lengths[0] if lengths else None
 
 
 def stops_in(fields: dict[str, Any]) -> list[Any] | None:
@@ -152,7 +310,7 @@ class Media:
 _MEDIA_PARTS = ("image_url", "file", "input_audio")
 
 
-def media_of(part: Mapping[str, Any], place: int) -> Media | None:
+def media_of(part: Mapping[str, Any], position: int) -> Media | None:
     """Return what one of OpenAI's parts holds beside text; None for any other part.
 
     Raises:
@@ -167,17 +325,17 @@ def media_of(part: Mapping[str, Any], place: int) -> Media | None:
         return None
     inner = part.get(name)
     if name == "image_url":
-        return _at(inner.get("url") if isinstance(inner, Mapping) else inner, place)
+        return _at(inner.get("url") if isinstance(inner, Mapping) else inner, position)
     if not isinstance(inner, Mapping):
-        raise refused(f"messages[{place}] has a part {name!r} that cannot be read.")
+        raise refused(f"messages[{position}] has a part {name!r} that cannot be read.")
     if name == "input_audio":
         sound = {"mp3": "mpeg"}.get(str(inner.get("format")), inner.get("format") or "wav")
         return Media(kind=f"audio/{sound}", data=str(inner.get("data") or ""))
     if not inner.get("file_data"):
         raise refused(
-            f"messages[{place}] names a file that lies with OpenAI; give its bytes as file_data."
+            f"messages[{position}] names a file that lies with OpenAI; give its bytes as file_data."
         )
-    return _at(inner["file_data"], place)
+    return _at(inner["file_data"], position)
 
 
 def names_a_picture(request: Mapping[str, Any]) -> bool:
@@ -198,16 +356,16 @@ def names_a_picture(request: Mapping[str, Any]) -> bool:
     return False
 
 
-def _at(url: Any, place: int) -> Media:
+def _at(url: Any, position: int) -> Media:
     if not isinstance(url, str) or not url:
-        raise refused(f"messages[{place}] has a part without an address.")
+        raise refused(f"messages[{position}] has a part without an address.")
     if not url.startswith("data:"):
         return Media(kind=_KINDS.get(url.partition("?")[0].rpartition(".")[2].lower(), ""), url=url)
     head, _, data = url.partition(",")
     kind, *marks = head.removeprefix("data:").split(";")
     if not kind or not data or "base64" not in marks:
         raise refused(
-            f"messages[{place}] has a data: address that is not of the form "
+            f"messages[{position}] has a data: address that is not of the form "
             "data:image/png;base64,…."
         )
     return Media(kind=kind, data=data)
@@ -223,7 +381,7 @@ _KINDS = {
 }
 
 
-def parts_of(message: Mapping[str, Any], place: int) -> list[Mapping[str, Any]]:
+def parts_of(message: Mapping[str, Any], position: int) -> list[Mapping[str, Any]]:
     """Return a message's content as parts; empty text is no part.
 
     Raises:
@@ -237,21 +395,21 @@ def parts_of(message: Mapping[str, Any], place: int) -> list[Mapping[str, Any]]:
     if content is None:
         content = message.get("refusal") or ""
     if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
+        return as_parts(content)
     if not isinstance(content, (list, tuple)):
         raise refused(
-            f"The content of messages[{place}] is {type(content).__name__}, neither text nor a "
+            f"The content of messages[{position}] is {type(content).__name__}, neither text nor a "
             "list of parts."
         )
     for part in content:
         if not isinstance(part, Mapping):
             raise refused(
-                f"messages[{place}] has a part that is {type(part).__name__}, not a dict."
+                f"messages[{position}] has a part that is {type(part).__name__}, not a dict."
             )
     return list(content)
 
 
-def said(parts: list[Mapping[str, Any]], place: int) -> str:
+def text_alone(parts: list[Mapping[str, Any]], position: int) -> str:
     """Return parts that must be text as one text.
 
     Raises:
@@ -259,7 +417,9 @@ def said(parts: list[Mapping[str, Any]], place: int) -> str:
     """
     texts = [part.get("text") for part in parts]
     if not all(isinstance(text, str) for text in texts):
-        raise refused(f"messages[{place}] has a part that is not text where only text can stand.")
+        raise refused(
+            f"messages[{position}] has a part that is not text where only text can stand."
+        )
     return "\n\n".join(text for text in texts if isinstance(text, str))
 
 
@@ -276,7 +436,7 @@ class Function:
     is_strict: bool
 
 
-def function_of(tool: Any, place: int) -> Function | None:
+def function_of(tool: Any, position: int) -> Function | None:
     """Return what a tool in OpenAI's words describes; None for one in the provider's own.
 
     Raises:
@@ -289,18 +449,18 @@ def function_of(tool: Any, place: int) -> Function | None:
         True
     """
     if not isinstance(tool, Mapping):
-        raise refused(f"tools[{place}] is {type(tool).__name__}, not a dict.")
+        raise refused(f"tools[{position}] is {type(tool).__name__}, not a dict.")
     if tool.get("type") != "function":
         return None
     inner = tool.get("function")
-    found = inner if isinstance(inner, Mapping) else tool
-    if not isinstance(found.get("name"), str) or not found["name"]:
-        raise refused(f"tools[{place}] is a function without a name.")
+    fields = inner if isinstance(inner, Mapping) else tool
+    if not isinstance(fields.get("name"), str) or not fields["name"]:
+        raise refused(f"tools[{position}] is a function without a name.")
     return Function(
-        name=found["name"],
-        description=found.get("description"),
-        parameters=found.get("parameters"),
-        is_strict=bool(found.get("strict")),
+        name=fields["name"],
+        description=fields.get("description"),
+        parameters=fields.get("parameters"),
+        is_strict=bool(fields.get("strict")),
     )
 
 
@@ -315,48 +475,41 @@ class Called:
     """As the message has it."""
 
 
-def calls_of(message: Mapping[str, Any], place: int) -> list[Called]:
+def calls_of(message: Mapping[str, Any], position: int) -> list[Called]:
     """Return the calls of functions that an assistant's message holds.
 
     Raises:
         InputError: If one has no name, or arguments that are no JSON object.
     """
-    found = []
+    calls = []
     for call in tool_calls_in(message):
         if isinstance(call, Mapping) and isinstance(custom := call.get("custom"), Mapping):
             raise refused(
-                f"messages[{place}] calls the custom tool {str(custom.get('name'))[:60]!r}, which "
-                "only OpenAI has."
+                f"messages[{position}] calls the custom tool {str(custom.get('name'))[:60]!r}, "
+                "which only OpenAI has."
             )
         function = call.get("function") if isinstance(call, Mapping) else None
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-            raise refused(f"messages[{place}] has a tool call without a function's name.")
-        arguments = function.get("arguments") or {}
+            raise refused(f"messages[{position}] has a tool call without a function's name.")
+        name, arguments = function["name"], function.get("arguments") or {}
         if isinstance(arguments, str):
-            arguments = _object_in(arguments)
+            try:
+                arguments = json_bytes.read(arguments.encode()) if arguments.strip() else {}
+            except (json_bytes.NotJSON, UnicodeEncodeError):
+                arguments = None
         if not isinstance(arguments, Mapping):
             raise refused(
-                f"messages[{place}] calls {function['name'][:60]!r} with arguments that are no "
-                "JSON object."
+                f"messages[{position}] calls {name[:60]!r} with arguments that are no JSON object."
             )
-        name = str(call.get("id") or "")
-        found.append(Called(id=name, name=function["name"], arguments=arguments, call=call))
-    return found
+        id_of_call = str(call.get("id") or "")
+        calls.append(Called(id=id_of_call, name=name, arguments=arguments, call=call))
+    return calls
 
 
 def tool_calls_in(message: Mapping[str, Any]) -> Sequence[Any]:
     """Return a message's calls of tools as they stand there; none where there is no list."""
     calls = message.get("tool_calls")
     return calls if isinstance(calls, (list, tuple)) else ()
-
-
-def _object_in(text: str) -> Any:
-    if not text.strip():
-        return {}
-    try:
-        return json_bytes.read(text.encode())
-    except (json_bytes.NotJSON, UnicodeEncodeError):
-        return None
 
 
 def wanted_function(choice: Any) -> str | None:
@@ -373,6 +526,36 @@ def wanted_function(choice: Any) -> str | None:
     if not isinstance(name, str) or not name:
         raise refused("tool_choice demands a function and does not name it.")
     return name
+
+
+def tool_choice_in(fields: dict[str, Any], *, has_tools: bool) -> tuple[str, str] | None:
+    """Take out whether tools may or must be used.
+
+    Returns:
+        ``"auto"``, ``"none"``, ``"any"`` or ``"tool"`` with the name of the one that must be
+        called; None where it goes without saying.
+
+    Raises:
+        InputError: If it demands a tool where there is none, or is in nobody's words.
+
+    Example:
+        >>> tool_choice_in({"tool_choice": "required"}, has_tools=True)
+        ('any', '')
+    """
+    choice = fields.pop("tool_choice", None)
+    if choice is None or (choice in ("auto", "none") and not has_tools):
+        return None
+    if not has_tools:
+        raise refused("tool_choice demands a tool and the request has no tools.")
+    kinds = {"auto": "auto", "none": "none", "required": "any", "any": "any"}
+    if isinstance(choice, str) and choice in kinds:
+        return kinds[choice], ""
+    if (name := wanted_function(choice)) is not None:
+        return "tool", name
+    raise refused(
+        "tool_choice must be 'auto', 'none', 'required', or "
+        "{'type': 'function', 'function': {'name': …}}."
+    )
 
 
 # ----------------------------------------------------------------------- structured output

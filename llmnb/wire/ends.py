@@ -194,26 +194,15 @@ def counted(
         prompt = total - completion
     if total and completion is None and prompt is not None and total > prompt:
         completion = total - prompt
-    unknown = (
-        ()
-        if prompt is not None and completion is not None
-        else _UNKNOWN[prompt is None, completion is None]
-    )
+    counts = {"prompt": prompt, "completion": completion}
     return Usage(
         prompt=prompt or 0,
         completion=completion or 0,
         cache_read=cache_read,
         cache_write=cache_write,
         reasoning=reasoning,
-        unknown=unknown,
+        unknown=tuple(name for name, count in counts.items() if count is None),
         cache_write_hour=cache_write_hour,
         tier=tier,
         usd=usd,
     )
-
-
-_UNKNOWN: Mapping[tuple[bool, bool], tuple[str, ...]] = {
-    (True, False): ("prompt",),
-    (False, True): ("completion",),
-    (True, True): ("prompt", "completion"),
-}

@@ -1,72 +1,258 @@
-"""Streams of events put together into one body, or said to be broken: what all dialects share."""
+"""Server-sent events out of bytes, and the one body that a stream of them adds up to.
+
+Source: "Server-sent events", section 9.2 of the HTML Living Standard. One
+departure: what stands after the last blank line is not thrown away but handed
+out by `finish`, because some servers close without the blank line.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
+from llmnb.display.texts import mended
 from llmnb.errors import IncompleteReply, LLMNBError
 from llmnb.records import Delta
-from llmnb.wire import json_bytes
+from llmnb.wire import ends, json_bytes
 from llmnb.wire.classify import error_inside, shown
-from llmnb.wire.sse import EventDecoder, is_document, without_done
+from llmnb.wire.untrusted import dicts_in, index_of
 
 _HEAD_BYTES = 2000
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE_OF_A_STREAM = re.compile(rb"(?:\A|(?<=[\r\n]))(?:data|event|id|retry)?:")
+
+
+def is_stream(raw: bytes) -> bool:
+    r"""Whether bytes are a stream of events and no document: a line of them is a field's.
+
+    Whatever the first line is: a comment, another field, nothing, a byte order mark.
+
+    Example:
+        >>> is_stream(b": ping\n\ndata: {}\n\n"), is_stream(b"\n\nid: 1\n"), is_stream(b"{}")
+        (True, True, False)
+    """
+    if raw[:1] == b"{":  # nearly always
+        return False
+    if is_document(raw) is not False:
+        return False
+    return _LINE_OF_A_STREAM.search(raw.removeprefix(BYTE_ORDER_MARK)) is not None
+
+
+def is_document(start: bytes) -> bool | None:
+    """Whether the beginning of a body is that of JSON and not of a stream; None: too little yet.
+
+    Example:
+        >>> is_document(b' {"id'), is_document(b"data: {"), is_document(b"  ") is None
+        (True, False, True)
+    """
+    if BYTE_ORDER_MARK.startswith(start):
+        return None
+    start = start.removeprefix(BYTE_ORDER_MARK).lstrip()
+    return start[:1] in (b"{", b"[") if start else None
+
+
+def without_done(raw: bytes) -> bytes:
+    r"""Return a document without the marks of a stream's end that some servers put behind it.
+
+    Example:
+        >>> without_done(b'{"a": 1}\n\ndata: [DONE]\n\n')
+        b'{"a": 1}'
+    """
+    while True:
+        body, mark, rest = raw.rpartition(b"data:")
+        if not mark or rest.strip() != b"[DONE]":
+            return raw
+        raw = body.rstrip()
+
+
+class EventDecoder:
+    r"""Turns chunks of bytes into the data of whole events.
+
+    Chunks may end anywhere, inside a UTF-8 character or between CR and LF. A
+    line of many chunks is joined once, when it ends.
+
+    Example:
+        >>> decoder = EventDecoder()
+        >>> decoder.feed(b"data: 1\r"), decoder.feed(b"\n\r\nda"), decoder.feed(b"ta: 2\n\n")
+        ([], [b'1'], [b'2'])
+    """
+
+    __slots__ = ("_data", "_ended_in_cr", "_is_first_line", "_pieces")
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._data: list[bytes] = []
+        self._ended_in_cr = False
+        self._is_first_line = True
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Return the data of every event that this chunk completes."""
+        if self._ended_in_cr and chunk:
+            self._ended_in_cr = False
+            chunk = chunk.removeprefix(b"\n")
+        if not chunk:
+            return []
+        # Of bytes, splitlines() knows CR, LF and CRLF only, as the standard does.
+        lines = chunk.splitlines()
+        if chunk[-1] not in b"\r\n":
+            unfinished = lines.pop()
+            if not lines:
+                self._pieces.append(unfinished)
+                return []
+        else:
+            unfinished = b""
+            self._ended_in_cr = chunk[-1] == 0x0D
+        if self._pieces:
+            lines[0] = b"".join((*self._pieces, lines[0]))
+        self._pieces = [unfinished] if unfinished else []
+        if self._is_first_line:
+            self._is_first_line = False
+            lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
+        return [event for line in lines if (event := self._event_after(line)) is not None]
+
+    def finish(self) -> list[bytes]:
+        """Return the data of an event that the end of the stream cut off, if there is any."""
+        line = b"".join(self._pieces)
+        self._pieces.clear()
+        if self._is_first_line:
+            self._is_first_line = False
+            line = line.removeprefix(BYTE_ORDER_MARK)
+        if line:
+            self._event_after(line)
+        event = self._event_after(b"")
+        return [] if event is None else [event]
+
+    def _event_after(self, line: bytes) -> bytes | None:
+        """Take one line; return the event that it ends, if it ends one."""
+        if not line:
+            if not self._data:
+                return None
+            event = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+            self._data.clear()
+            return event
+        if line.startswith(b"data:"):
+            self._data.append(line[6:] if line.startswith(b"data: ") else line[5:])
+        elif line == b"data":
+            self._data.append(b"")
+        # Comments and the fields event, id and retry say nothing that is needed here.
+        return None
+
+
+# ------------------------------------------------------------------ put together
+
+
+class Growing(list[str]):
+    """A text that is still coming: joined once at the end, not copied with every piece."""
+
+    __slots__ = ()
+
+
+def grow(fields: dict[str, Any], name: str, text: str) -> None:
+    """Add to a text that is still coming."""
+    known = fields.get(name)
+    if isinstance(known, Growing):
+        known.append(text)
+    else:
+        fields[name] = Growing([known, text] if isinstance(known, str) else [text])
+
+
+def join(fields: dict[str, Any]) -> None:
+    """Make texts of those that came piece by piece."""
+    for name, value in fields.items():
+        if isinstance(value, Growing):
+            fields[name] = "".join(value)
+
+
+def update_known(fields: dict[str, Any], name: str, newer: Any) -> None:
+    """Let the figures of a newer object replace those of an older one, where it tells them.
+
+    The usage in a stream is a total so far; a later one leaves out what has not changed.
+    """
+    if isinstance(newer, dict):
+        older = fields.get(name)
+        stated = {key: value for key, value in newer.items() if value is not None}
+        fields[name] = {**(older if isinstance(older, dict) else {}), **stated}
+
+
+def _extend(fields: dict[str, Any], name: str, more: Any) -> None:
+    """Add the lists of an object to those of an older one; of anything else the last counts."""
+    if not isinstance(more, dict):
+        return
+    if not isinstance(fields.get(name), dict):
+        fields[name] = {}
+    known = fields[name]
+    for key, values in more.items():
+        if isinstance(values, list) and isinstance(known.get(key), list):
+            known[key].extend(values)
+        elif values is not None or key not in known:
+            known[key] = values
+
 
 class EventAssembler:
-    """Reads one streamed reply; a dialect says what its events mean."""
-
-    __slots__ = ("_begun", "_decoder", "_document", "_error", "_garbled", "_head", "_is_done")
+    """Reads one streamed reply; a dialect says what its events mean. This one knows no answer."""
 
     def __init__(self) -> None:
         self._decoder = EventDecoder()
         self._error: Mapping[str, Any] | None = None
-        self._garbled = 0
+        """The object that says what went wrong."""
+
+        self._unreadable = 0
+        """Events that could not be read."""
+
         self._head = b""
         self._is_done = False
-        self._begun: bytes | None = b""
-        """What came before it is clear what comes; None afterwards."""
+        self._is_document: bool | None = None
+        """Whether a document came in the stream's place; None: too little came to tell."""
 
-        self._document: list[bytes] | None = None
-        """The pieces of a document that came in a stream's place."""
+        self._undecided = b""
+        self._document: list[bytes] = []
 
     # ------------------------------------------------------------ what a dialect says
 
-    def take(self, chunk: dict[str, Any]) -> list[Delta]:
-        """Add what one event says; returns what it brings of the answer."""
-        raise NotImplementedError
+    def take(self, event: dict[str, Any]) -> list[Delta]:
+        """Add what one event says; return what it brings of the answer.
+
+        What is neither text nor reasoning, such as a part of a tool call, is an empty `Delta`:
+        the list tells that the answer has begun.
+        """
+        return []
 
     def assembled(self) -> dict[str, Any]:
         """Return the unstreamed body of what came; called once, at the end."""
-        raise NotImplementedError
+        return {}
 
     def has_begun(self) -> bool:
-        """Whether anything of an answer came."""
-        raise NotImplementedError
+        """Return whether anything of an answer came."""
+        return False
 
     def is_whole(self) -> bool:
-        """Whether the answer came to its end."""
-        raise NotImplementedError
+        """Return whether the answer came to its end."""
+        return False
 
     def has_ended(self) -> bool:
-        """Whether the mark has come after which nothing of the answer follows."""
+        """Return whether the mark has come after which nothing of the answer follows."""
         return self._is_done
 
     # ------------------------------------------------------------------------- reading
 
     def feed(self, data: bytes) -> list[Delta]:
-        """Take bytes as they come; returns what they bring of the answer."""
+        """Take bytes as they come; return what they bring of the answer."""
         if len(self._head) < _HEAD_BYTES:
             self._head += data[:_HEAD_BYTES]
-        if self._begun is not None:
-            data = self._opened(data)
-        if self._document is not None:
+        if self._is_document is None:
+            data = self._undecided + data
+            self._is_document = is_document(data)
+            if self._is_document is None:
+                self._undecided = data
+                return []
+        if self._is_document:
             self._document.append(data)
             return []
         deltas: list[Delta] = []
         for event in self._decoder.feed(data):
-            deltas += self._take_event(event)
+            deltas += self._take(event)
         return deltas
 
     def whole(self, data: bytes) -> bytes:
@@ -75,96 +261,157 @@ class EventAssembler:
         return self.finish()
 
     def finish(self) -> bytes:
-        """Return the unstreamed body; where a document came in place of a stream, that.
+        """Return the body the same request would have had unstreamed; where a document came, that.
 
         Raises:
             IncompleteReply: If the answer, or everything, lacks its end, or if a piece of it
                 could not be read.
             LLMNBError: Of another type, if the stream brought an error before any answer.
         """
-        if self._document is not None:
+        if self._is_document:
             return without_done(b"".join(self._document))
-        was_garbled = self._garbled
+        unreadable = self._unreadable
         for event in self._decoder.finish():
-            self._take_event(event)
+            self._take(event)
         # What the end cut off is judged by what is missing then, not by being cut off.
-        self._garbled = was_garbled
-        raw = self._written(self.assembled())
+        self._unreadable = unreadable
+        try:
+            raw = json_bytes.write(self.assembled(), is_strict=False)
+        except json_bytes.NotJSON:
+            self._unreadable += 1
+            raw = self._head
         if (error := self._fault(raw)) is not None:
             raise error
         return raw
 
-    def _opened(self, data: bytes) -> bytes:
-        """Return what has come so far once it tells whether it is a stream or a document."""
-        assert self._begun is not None
-        self._begun += data
-        found = is_document(self._begun)
-        if found is None:
-            return b""
-        data, self._begun = self._begun, None
-        if found:
-            self._document = []
-        return data
-
-    def note_error(self, value: Mapping[str, Any]) -> None:
-        """Remember an object that says what went wrong."""
-        self._error = value
-
-    def note_garbled(self) -> None:
-        """Remember that a piece could not be read."""
-        self._garbled += 1
-
-    def _take_event(self, event: bytes) -> list[Delta]:
-        if self._is_done or not event:
+    def _take(self, data: bytes) -> list[Delta]:
+        if self._is_done or not data:
             return []
-        if event.strip() == b"[DONE]":
+        if data.strip() == b"[DONE]":
             self._is_done = True
             return []
         try:
-            chunk = json_bytes.read(event, mend=False)
+            event = json_bytes.read(data, mend=False)
         except json_bytes.NotJSON:
-            chunk = None
-        if not isinstance(chunk, dict):
-            self._garbled += 1
+            event = None
+        if not isinstance(event, dict):
+            self._unreadable += 1
             return []
-        if chunk.get("error"):
-            self._error = chunk
-        return self.take(chunk)
-
-    def _written(self, body: dict[str, Any]) -> bytes:
-        try:
-            return json_bytes.write(body, is_strict=False)
-        except json_bytes.NotJSON:
-            self._garbled += 1
-            return self._head
+        if event.get("error"):
+            self._error = event
+        return self.take(event)
 
     def _fault(self, raw: bytes) -> LLMNBError | None:
-        kept: dict[str, Any] = {"status": 200, "raw": raw, "body": shown(raw)}
         if self._error is not None:
             error = error_inside(self._error, raw, where="in mid-stream")
             if not self.has_begun():
                 return error
             # Something was answered and may have been billed, so this is no ordinary failure.
-            return IncompleteReply(
+            fault = (
                 f"The stream broke off. {error.message}\nWhat came before is kept with the error "
-                "and is not used as an answer.",
-                **kept,
+                "and is not used as an answer."
             )
-        if not self.has_begun():
-            kept.update(raw=self._head, body=shown(self._head))
-            return IncompleteReply(
-                "The stream brought no answer at all. What came is kept with the error.", **kept
+        elif not self.has_begun():
+            raw = self._head
+            fault = "The stream brought no answer at all. What came is kept with the error."
+        elif self._unreadable:
+            fault = (
+                f"{self._unreadable} of the stream's events could not be read, so its answer has "
+                "holes. What came is kept with the error and is not used as an answer."
             )
-        if self._garbled:
-            return IncompleteReply(
-                f"{self._garbled} of the stream's events could not be read, so its answer has "
-                "holes. What came is kept with the error and is not used as an answer.",
-                **kept,
+        elif not self.is_whole():
+            fault = (
+                "The stream ended before the answer did: its finish marker never came. "
+                "What came is kept with the error and is not used as an answer."
             )
-        if self.is_whole():
+        else:
             return None
-        return IncompleteReply(
-            "The stream ended before the answer did: its finish marker never came. "
-            "What came is kept with the error and is not used as an answer.",
-            **kept,
-        )
+        return IncompleteReply(fault, status=200, raw=raw, body=shown(raw))
+
+
+class SamplesAssembler(EventAssembler):
+    """Reads a stream whose events hold pieces of one or several answers, each with its index.
+
+    Args:
+        samples: Answers without which the stream is not whole.
+    """
+
+    ANSWERS: ClassVar[str] = "choices"
+    """Field in which the answers stand."""
+
+    USAGE: ClassVar[str] = "usage"
+    END: ClassVar[str] = "finish_reason"
+    """Field of an answer that says why it ended."""
+
+    NO_END: ClassVar[str | None] = None
+    """What stands there where it has not ended."""
+
+    EXTENDED: ClassVar[frozenset[str]] = frozenset(("logprobs",))
+    """Fields of an answer that are objects with lists, to which every piece adds."""
+
+    READ: ClassVar[tuple[str, ...]] = ()
+    """Fields of a piece that `grow_answer` reads."""
+
+    def __init__(self, *, samples: int = 1) -> None:
+        super().__init__()
+        self._body: dict[str, Any] = {}
+        self._answers: dict[int, dict[str, Any]] = {}
+        self._samples = samples
+
+    def blank(self, index: int) -> dict[str, Any]:
+        """Return an answer before its first piece."""
+        raise NotImplementedError
+
+    def grow_answer(self, answer: dict[str, Any], piece: Mapping[str, Any]) -> Delta | None:
+        """Add a piece to its answer; return what it brings, None where it brings nothing."""
+        raise NotImplementedError
+
+    def finish_answer(self, answer: dict[str, Any]) -> None:
+        """Make an answer look as it would unstreamed."""
+        raise NotImplementedError
+
+    def take(self, event: dict[str, Any]) -> list[Delta]:
+        """Add what one event says; return what it brings of the answers."""
+        for name, value in event.items():
+            if value is not None and name not in (self.ANSWERS, self.USAGE, "error", "object"):
+                self._body[name] = value
+        update_known(self._body, self.USAGE, event.get(self.USAGE))
+        deltas = [self._add(piece) for piece in dicts_in(event, self.ANSWERS)]
+        return [delta for delta in deltas if delta is not None]
+
+    def _add(self, piece: Mapping[str, Any]) -> Delta | None:
+        index = index_of(piece)
+        answer = self._answers.get(index)
+        if answer is None:
+            answer = self._answers[index] = self.blank(index)
+        if piece.get("error"):
+            self._error = piece
+        if (reason := ends.word(piece.get(self.END))) not in (None, self.NO_END):
+            answer[self.END] = reason
+        for name, value in piece.items():
+            if name in self.EXTENDED:
+                _extend(answer, name, value)
+            elif name not in (*self.READ, "index", self.END) and value not in (None, ""):
+                answer[name] = value
+        delta = self.grow_answer(answer, piece)
+        if delta is None or (delta.text.isascii() and delta.reasoning.isascii()):
+            return delta
+        return Delta(text=mended(delta.text), reasoning=mended(delta.reasoning))
+
+    def assembled(self) -> dict[str, Any]:
+        """Return the unstreamed body of what came."""
+        answers = [self._answers[index] for index in sorted(self._answers)]
+        for answer in answers:
+            self.finish_answer(answer)
+        if answers:
+            self._body[self.ANSWERS] = answers
+        return self._body
+
+    def has_begun(self) -> bool:
+        """Return whether anything of an answer came."""
+        return bool(self._answers)
+
+    def is_whole(self) -> bool:
+        """Return whether every answer came to its end."""
+        answers = self._answers.values()
+        return len(answers) >= self._samples and all(answer.get(self.END) for answer in answers)

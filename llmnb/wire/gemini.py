@@ -1,5 +1,9 @@
 """Google's Gemini, asked in OpenAI's words and answering in its own.
 
+Each event of a stream is a small reply of its own. A stream is whole when every
+candidate has a finish reason, or when it says that the prompt was blocked; no
+event marks its end.
+
 Source: Gemini API reference, "GenerateContentResponse", "FinishReason", "Thinking".
 """
 
@@ -8,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmnb.errors import BadReply
-from llmnb.records import Reply, ToolCall, Usage
+from llmnb.records import Delta, Reply, ToolCall, Usage
 from llmnb.wire import ends, gemini_requests, json_bytes, openai_replies
-from llmnb.wire.gemini_stream import CandidateAssembler
-from llmnb.wire.sse import is_stream
+from llmnb.wire.dialect_base import Dialect, unusable, worst
+from llmnb.wire.event_stream import Growing, SamplesAssembler, grow, join
+from llmnb.wire.untrusted import count_in, dict_in, dicts_in, index_of, joined, text_in
 
 _SPOILT = frozenset(
     (
@@ -22,112 +26,86 @@ _SPOILT = frozenset(
 )
 """Reasons to end with which there is nothing that could be used."""
 
-_UNSAID = "FINISH_REASON_UNSPECIFIED"
+_NO_REASON = "FINISH_REASON_UNSPECIFIED"
 
 
-class GeminiGenerate:
+class GeminiGenerate(Dialect):
     """Dialect ``gemini.generate``."""
 
     name = "gemini.generate"
-
-    def body(
-        self, request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Return a new request body; see `llmnb.wire.gemini_requests`.
-
-        Raises:
-            InputError: If the request asks nothing, or what Gemini cannot be asked.
-
-        Example:
-            >>> GeminiGenerate().body({"prompt": "Hi"}, model="m", params={})
-            {'contents': [{'role': 'user', 'parts': [{'text': 'Hi'}]}]}
-        """
-        return gemini_requests.body(request, model=model, params=params)
+    body = staticmethod(gemini_requests.body)
 
     def stream_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the same body: Gemini streams from another address, see `catalog.streamed`."""
         return dict(body)
 
-    def parse(self, raw: bytes) -> Reply:
-        """Read a reply; one that was streamed against our wish is put together first.
+    def assembler(self, *, samples: int = 1) -> _CandidateAssembler:
+        """Return what reads one streamed reply."""
+        return _CandidateAssembler(samples=samples)
 
-        Raises:
-            BadReply: If it cannot be read; its bytes are kept.
-            LLMNBError: Of another type, if it says what went wrong.
-        """
-        if is_stream(raw):
-            raw = self.assembler().whole(raw)
-        elif raw.lstrip()[:1] == b"[":
-            raw = _joined(raw, self.assembler())
-        body, readable = openai_replies.load_object(raw)
+    def unstreamed(self, raw: bytes) -> bytes:
+        """Return the one body of a stream, also of one that came as a list, without ``alt=sse``."""
+        if raw.lstrip()[:1] != b"[":
+            return super().unstreamed(raw)
+        try:
+            events = json_bytes.read(raw)
+        except json_bytes.NotJSON:
+            return raw
+        if not events or not all(isinstance(event, dict) for event in events):
+            return raw
+        assembler = self.assembler()
+        for event in events:
+            assembler.take_object(event)
+        return assembler.finish()
+
+    def reply(self, body: dict[str, Any], raw: bytes) -> Reply:
+        """Read a reply's object."""
         candidates = body.get("candidates")
         if not isinstance(candidates, list) or not candidates:
-            return _blocked(body, raw, readable)
+            return _blocked(body, raw)
         for candidate in candidates:
             if (fault := _fault(candidate)) is not None:
-                raise openai_replies.unusable(raw, fault)
-        candidates = sorted(candidates, key=openai_replies.index_of)
+                raise unusable(raw, fault)
+        candidates = sorted(candidates, key=index_of)
         texts = [_text(_parts(candidate)) for candidate in candidates]
         reasons = list(map(_reason, candidates))
-        qualities = [ends.worth(ends.GEMINI, reason) for reason in reasons]
-        worst = openai_replies.worst(qualities)
-        first, quality = _parts(candidates[0]), qualities[worst]
+        several = [(reason, ends.worth(ends.GEMINI, reason)) for reason in reasons]
+        reason, quality = worst(several)
+        first = _parts(candidates[0])
         calls, thoughts = _tool_calls(first), _text(first, thoughts=True) or None
         used = usage(body, wrote=bool(any(texts) or calls))
         if not any(texts) and all("text" in part for part in first):
             quality = ends.without_text(quality, used, thoughts)
         return Reply(
             text=texts[0],
-            finish_reason=reasons[worst],
+            finish_reason=reason,
             quality=quality,
-            model=openai_replies.text_or_none(body.get("modelVersion")),
-            response_id=openai_replies.text_or_none(body.get("responseId")),
+            model=text_in(body, "modelVersion"),
+            response_id=text_in(body, "responseId"),
             usage=used,
-            texts=tuple(texts) if len(texts) > 1 else (),
-            ends=tuple(zip(reasons, qualities, strict=True)) if len(texts) > 1 else (),
+            texts=tuple(texts) if texts[1:] else (),
+            ends=tuple(several) if texts[1:] else (),
             tool_calls=calls,
             reasoning=thoughts,
             logprobs=candidates[0].get("logprobsResult"),
-            raw=readable,
+            raw=raw,
         )
 
-    def assembler(self, *, samples: int = 1) -> CandidateAssembler:
-        """Return what reads one streamed reply."""
-        return CandidateAssembler(samples=samples)
 
-
-def _joined(raw: bytes, assembler: CandidateAssembler) -> bytes:
-    """Return the body of a stream that came as one list, as it does without ``alt=sse``."""
-    try:
-        chunks = json_bytes.read(raw)
-    except json_bytes.NotJSON:
-        return raw
-    if not chunks or not all(isinstance(chunk, dict) for chunk in chunks):
-        return raw
-    for chunk in chunks:
-        assembler.take_whole(chunk)
-    return assembler.finish()
-
-
-def _blocked(body: Mapping[str, Any], raw: bytes, readable: bytes) -> Reply:
+def _blocked(body: Mapping[str, Any], raw: bytes) -> Reply:
     """Return the reply to a prompt that was not let through."""
-    feedback = body.get("promptFeedback")
-    reason = feedback.get("blockReason") if isinstance(feedback, dict) else None
-    if not isinstance(reason, str) or not isinstance(feedback, dict):
-        raise _without_candidates(raw)
+    feedback = dict_in(body, "promptFeedback")
+    if (reason := text_in(feedback, "blockReason")) is None:
+        raise unusable(raw, "has no candidates")
     return Reply(
-        text=openai_replies.text_or_none(feedback.get("blockReasonMessage")) or "",
+        text=text_in(feedback, "blockReasonMessage") or "",
         finish_reason=reason,
         quality="filtered",
-        model=openai_replies.text_or_none(body.get("modelVersion")),
-        response_id=openai_replies.text_or_none(body.get("responseId")),
+        model=text_in(body, "modelVersion"),
+        response_id=text_in(body, "responseId"),
         usage=usage(body),
-        raw=readable,
+        raw=raw,
     )
-
-
-def _without_candidates(raw: bytes) -> BadReply:
-    return openai_replies.unusable(raw, "has no candidates")
 
 
 def _fault(candidate: Any) -> str | None:
@@ -136,8 +114,8 @@ def _fault(candidate: Any) -> str | None:
         return "has a candidate that is no object"
     reason = _reason(candidate)
     if reason in _SPOILT:
-        said = openai_replies.text_or_none(candidate.get("finishMessage"))
-        return f"is no answer: {reason}" + (f" ({' '.join(said.split())[:200]})" if said else "")
+        message = " ".join((text_in(candidate, "finishMessage") or "").split())[:200]
+        return f"is no answer: {reason}" + (f" ({message})" if message else "")
     if ends.worth(ends.GEMINI, reason) == "good" and not isinstance(candidate.get("content"), dict):
         return "has a candidate without content"
     return None
@@ -145,35 +123,30 @@ def _fault(candidate: Any) -> str | None:
 
 def _reason(candidate: Mapping[str, Any]) -> str | None:
     reason = ends.word(candidate.get("finishReason"))
-    return None if reason == _UNSAID else reason
+    return None if reason == _NO_REASON else reason
 
 
 def _parts(candidate: Mapping[str, Any]) -> list[dict[str, Any]]:
-    content = candidate.get("content")
-    parts = content.get("parts") if isinstance(content, dict) else None
-    if not isinstance(parts, list):
-        return []
-    return [part for part in parts if isinstance(part, dict)]
+    return dicts_in(dict_in(candidate, "content"), "parts")
 
 
 def _text(parts: list[dict[str, Any]], *, thoughts: bool = False) -> str:
     """Return the words of an answer, or those of the thoughts before it."""
-    texts = (part.get("text") for part in parts if bool(part.get("thought")) is thoughts)
-    return "".join(text for text in texts if isinstance(text, str))
+    return joined((part for part in parts if bool(part.get("thought")) is thoughts), "text")
 
 
 def _tool_calls(parts: list[dict[str, Any]]) -> tuple[ToolCall, ...]:
-    found: list[ToolCall] = []
+    calls: list[ToolCall] = []
     for part in parts:
-        call = part.get("functionCall")
-        if not isinstance(call, dict) or not isinstance(call.get("name"), str):
+        call = dict_in(part, "functionCall")
+        if not isinstance(call.get("name"), str):
             continue
         # Models before Gemini 3 give their calls no ids; results are matched by them.
-        name = openai_replies.text_or_none(call.get("id")) or f"call_{len(found)}"
+        name = text_in(call, "id") or f"call_{len(calls)}"
         arguments = json_bytes.write(call.get("args") or {}, is_strict=False).decode()
-        signature = openai_replies.text_or_none(part.get("thoughtSignature"))
-        found.append(ToolCall(id=name, name=call["name"], arguments=arguments, signature=signature))
-    return tuple(found)
+        signature = text_in(part, "thoughtSignature")
+        calls.append(ToolCall(id=name, name=call["name"], arguments=arguments, signature=signature))
+    return tuple(calls)
 
 
 def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
@@ -187,22 +160,91 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         ...                          "candidatesTokenCount": 2}})
         Usage(prompt=9, completion=7, cache_read=0, cache_write=0, reasoning=5)
     """
-    found = body.get("usageMetadata")
-    if not isinstance(found, dict):
-        return None
-    count = openai_replies.count
-    prompt, answer = count(found.get("promptTokenCount")), count(found.get("candidatesTokenCount"))
-    thoughts = count(found.get("thoughtsTokenCount"))
+    used = dict_in(body, "usageMetadata")
+    prompt, answer = count_in(used, "promptTokenCount"), count_in(used, "candidatesTokenCount")
+    thoughts = count_in(used, "thoughtsTokenCount")
+    if prompt is not None:
+        prompt += count_in(used, "toolUsePromptTokenCount") or 0
     # Thoughts alone do not tell how long the answer is, unless there is none.
-    said = answer if thoughts is None else (answer or 0) + thoughts
-    if answer is None and wrote and thoughts is not None:
-        said = None
+    if thoughts is not None and (answer is not None or not wrote):
+        answer = (answer or 0) + thoughts
     return ends.counted(
-        None if prompt is None else prompt + (count(found.get("toolUsePromptTokenCount")) or 0),
-        said,
-        count(found.get("totalTokenCount")),
+        prompt,
+        answer,
+        count_in(used, "totalTokenCount"),
         wrote=wrote,
-        cache_read=count(found.get("cachedContentTokenCount")) or 0,
+        cache_read=count_in(used, "cachedContentTokenCount") or 0,
         reasoning=thoughts or 0,
-        tier=openai_replies.tier({"service_tier": found.get("serviceTier")}),
+        tier=openai_replies.tier(used.get("serviceTier")),
     )
+
+
+# -------------------------------------------------------------------------------- streamed
+
+_PLAIN = frozenset(("text", "thought"))
+"""A part with nothing else grows into the one before it."""
+
+
+class _CandidateAssembler(SamplesAssembler):
+    ANSWERS, USAGE = "candidates", "usageMetadata"
+    END, NO_END = "finishReason", _NO_REASON
+    EXTENDED = frozenset(("logprobsResult", "citationMetadata"))
+    READ = ("content",)
+
+    def take_object(self, event: dict[str, Any]) -> None:
+        """Add an event that did not come as one."""
+        if event.get("error"):
+            self._error = event
+        self.take(event)
+
+    def has_begun(self) -> bool:
+        """Return whether any candidate came, or the word that there will be none."""
+        return bool(self._answers) or self._is_blocked()
+
+    def is_whole(self) -> bool:
+        return super().is_whole() if self._answers else self._is_blocked()
+
+    def has_ended(self) -> bool:
+        """Return whether the answer came to its end; no event marks that of the stream."""
+        return self.is_whole()
+
+    def _is_blocked(self) -> bool:
+        return bool(dict_in(self._body, "promptFeedback").get("blockReason"))
+
+    def blank(self, index: int) -> dict[str, Any]:
+        return {"index": index}
+
+    def grow_answer(self, answer: dict[str, Any], piece: Mapping[str, Any]) -> Delta | None:
+        """Add a piece's parts to its candidate's; return what they bring of the answer."""
+        content = piece.get("content")
+        if not isinstance(content, dict):
+            return None
+        whole = answer.setdefault("content", {"parts": []})
+        if isinstance(role := content.get("role"), str):
+            whole["role"] = role
+        parts = dicts_in(content, "parts")
+        text, reasoning = _text(parts), _text(parts, thoughts=True)
+        is_progress = any(not isinstance(part.get("text"), str) for part in parts)
+        for part in parts:
+            _add_part(whole["parts"], part)
+        return Delta(text=text, reasoning=reasoning) if text or reasoning or is_progress else None
+
+    def finish_answer(self, answer: dict[str, Any]) -> None:
+        for part in _parts(answer):
+            join(part)
+
+
+def _add_part(parts: list[dict[str, Any]], part: dict[str, Any]) -> None:
+    text = text_in(part, "text")
+    last = parts[-1] if parts else {}
+    if text is None:
+        parts.append(part)
+    elif (
+        isinstance(last.get("text"), Growing)
+        and _PLAIN.issuperset(last)
+        and _PLAIN.issuperset(part)
+        and bool(last.get("thought")) is bool(part.get("thought"))
+    ):
+        grow(last, "text", text)
+    else:
+        parts.append({**part, "text": Growing([text])})

@@ -9,22 +9,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from llmnb.wire import conversation, openai_requests
+from llmnb.wire import conversation
 from llmnb.wire.conversation import refused
+from llmnb.wire.untrusted import dict_in, text_in
 
 _PROVIDER = "Gemini"
 
 _MISSING = {
-    "best_of": "",
-    "logit_bias": "",
-    "echo": "",
-    "suffix": "",
+    **conversation.MISSING,
     "modalities": "Give responseModalities, its own field.",
     "audio": "Give speechConfig, its own field.",
-    "prediction": "",
     "verbosity": "Say it in the prompt.",
-    "functions": "Give them as tools.",
-    "function_call": "Give it as tool_choice.",
     "web_search_options": "Give its own tool, {'googleSearch': {}}.",
 }
 
@@ -63,12 +58,8 @@ _LEVELS = ("minimal", "low", "medium", "high")
 _UNSIGNED = "skip_thought_signature_validator"
 """What Google gives to be written where a call was not made, and signed, by Gemini 3 itself."""
 
-_IN_TURN = frozenset(("role", "content", "parts"))
-_IN_ASSISTANT = (
-    frozenset(("role", "content", "parts", "tool_calls", "refusal", "annotations"))
-    | conversation.THOUGHTS
-)
-_IN_TOOL = frozenset(("role", "content", "tool_call_id", "name"))
+_KNOWN = conversation.known_fields("parts")
+_KNOWN["model"] = _KNOWN["assistant"]
 
 _Part = Mapping[str, Any]
 
@@ -104,12 +95,15 @@ def _asked(
 ) -> tuple[dict[str, Any], list[Any], list[_Part]]:
     """Return the fields that are not the question, the turns, and what the system is told."""
     if request.get("contents") is not None:
-        fields = openai_requests.merged(request, params, model)
-        if any(name in fields for name in openai_requests.QUESTIONS):
+        fields = conversation.merged(request, params, model)
+        if any(name in fields for name in conversation.QUESTIONS):
             raise refused("The request has contents and a question in OpenAI's words; give one.")
         return fields, fields.pop("contents"), []
     fields, messages = conversation.fields_of(request, params, model)
-    system, turns = _turns(messages, is_signed=_NEW_THINKING.match(model) is not None)
+    read = _Reader(is_signed=_NEW_THINKING.match(model) is not None)
+    system, turns = conversation.turns_of(
+        messages, read, _KNOWN, provider=_PROVIDER, field="parts", model="model"
+    )
     own = fields.pop("systemInstruction", None) or fields.pop("system_instruction", None)
     if isinstance(own, str):
         own = {"parts": [{"text": own}]}
@@ -121,58 +115,47 @@ def _asked(
 # -------------------------------------------------------------------------- conversation
 
 
-def _turns(
-    messages: list[Mapping[str, Any]], *, is_signed: bool
-) -> tuple[list[_Part], list[dict[str, Any]]]:
-    """Return what the system is told and turns of user and model by turns."""
-    system: list[_Part] = []
-    turns: list[dict[str, Any]] = []
-    names: dict[str, str] = {}
-    for place, message in enumerate(messages):
+class _Reader:
+    """Reads messages in their order: a tool's result names the function that was called before."""
+
+    def __init__(self, *, is_signed: bool) -> None:
+        self._is_signed = is_signed
+        self._names: dict[str, str] = {}
+
+    def __call__(self, message: Mapping[str, Any], position: int) -> list[_Part]:
         role = message["role"]
-        if role in ("system", "developer"):
-            conversation.only(message, place, _IN_TURN, _PROVIDER)
-            system += _parts(message, place)
-            continue
-        if role == "user":
-            conversation.only(message, place, _IN_TURN, _PROVIDER)
-            parts = _parts(message, place)
-        elif role in ("assistant", "model"):
-            conversation.only(message, place, _IN_ASSISTANT, _PROVIDER)
-            role = "model"
-            calls = conversation.calls_of(message, place)
-            names.update((call.id, call.name) for call in calls)
-            parts = [*_parts(message, place), *_calls(calls, is_signed=is_signed)]
-        elif role == "tool":
-            conversation.only(message, place, _IN_TOOL, _PROVIDER)
-            role, parts = "user", [_tool_result(message, place, names)]
-        else:
+        if role == "tool":
+            return [self._tool_result(message, position)]
+        if role not in ("assistant", "model"):
+            return _parts(message, position)
+        calls = conversation.calls_of(message, position)
+        self._names.update((call.id, call.name) for call in calls)
+        return [*_parts(message, position), *_calls(calls, is_signed=self._is_signed)]
+
+    def _tool_result(self, message: Mapping[str, Any], position: int) -> _Part:
+        call = str(message.get("tool_call_id") or "")
+        name = message.get("name") or self._names.get(call)
+        if not isinstance(name, str):
             raise refused(
-                f"messages[{place}] has the role {role[:40]!r}; {_PROVIDER} knows system, user, "
-                "assistant and tool."
+                f"messages[{position}] is the result of a call that no message before it makes; "
+                f"{_PROVIDER} wants the function's name."
             )
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["parts"] += parts
-        else:
-            turns.append({"role": role, "parts": parts})
-    if not turns:
-        raise refused(
-            f"The messages only instruct the system; {_PROVIDER} wants at least one of the user."
-        )
-    return system, turns
+        result = conversation.text_alone(conversation.parts_of(message, position), position)
+        response: dict[str, Any] = {"name": name, "response": {"result": result}}
+        return {"functionResponse": {**response, "id": call} if call else response}
 
 
-def _parts(message: Mapping[str, Any], place: int) -> list[_Part]:
+def _parts(message: Mapping[str, Any], position: int) -> list[_Part]:
     """Return a message's parts; those in Gemini's own words are left alone."""
     if isinstance(own := message.get("parts"), (list, tuple)):
         return list(own)
     if message.get("content") == "":
         # A turn without parts is refused, one without words is not.
         return [] if message.get("tool_calls") else [{"text": ""}]
-    return [_part(part, place) for part in conversation.parts_of(message, place)]
+    return [_part(part, position) for part in conversation.parts_of(message, position)]
 
 
-def _part(part: _Part, place: int) -> _Part:
+def _part(part: _Part, position: int) -> _Part:
     kind = part.get("type")
     if kind is None:
         return part
@@ -180,11 +163,11 @@ def _part(part: _Part, place: int) -> _Part:
         return {"text": part.get("text")}
     if kind == "refusal":
         return {"text": part.get("refusal")}
-    media = conversation.media_of(part, place)
+    media = conversation.media_of(part, position)
     if media is None:
         raise refused(
-            f"messages[{place}] has a part of the kind {str(kind)[:40]!r}, which {_PROVIDER} does "
-            "not know."
+            f"messages[{position}] has a part of the kind {str(kind)[:40]!r}, which {_PROVIDER} "
+            "does not know."
         )
     if not media.url:
         return {"inlineData": {"mimeType": media.kind, "data": media.data}}
@@ -200,34 +183,13 @@ def _calls(calls: list[conversation.Called], *, is_signed: bool) -> list[_Part]:
         if call.id:
             made["id"] = call.id
         parts.append({"functionCall": made})
-        if (signature := _signature(call.call)) is not None:
+        # As Google's own OpenAI interface carries it.
+        google = dict_in(dict_in(call.call, "extra_content"), "google")
+        if (signature := text_in(google, "thought_signature")) is not None:
             parts[-1]["thoughtSignature"] = signature
     if parts and is_signed:
         parts[0].setdefault("thoughtSignature", _UNSIGNED)
     return list(parts)
-
-
-def _signature(call: Mapping[str, Any]) -> str | None:
-    """Return the signature as Google's own OpenAI interface carries it."""
-    extra = call.get("extra_content")
-    google = extra.get("google") if isinstance(extra, Mapping) else None
-    found = google.get("thought_signature") if isinstance(google, Mapping) else None
-    return found if isinstance(found, str) else None
-
-
-def _tool_result(message: Mapping[str, Any], place: int, names: Mapping[str, str]) -> _Part:
-    call = str(message.get("tool_call_id") or "")
-    name = message.get("name") or names.get(call)
-    if not isinstance(name, str):
-        raise refused(
-            f"messages[{place}] is the result of a call that no message before it makes; "
-            f"{_PROVIDER} wants the function's name."
-        )
-    result = conversation.said(conversation.parts_of(message, place), place)
-    made: dict[str, Any] = {"name": name, "response": {"result": result}}
-    if call:
-        made["id"] = call
-    return {"functionResponse": made}
 
 
 # --------------------------------------------------------------------------------- tools
@@ -236,8 +198,8 @@ def _tool_result(message: Mapping[str, Any], place: int, names: Mapping[str, str
 def _add_tools(fields: dict[str, Any]) -> None:
     tools = fields.pop("tools", None)
     functions, own = [], []
-    for place, tool in enumerate(tools or ()):
-        function = conversation.function_of(tool, place)
+    for position, tool in enumerate(tools or ()):
+        function = conversation.function_of(tool, position)
         if function is None:
             own.append(tool)
             continue
@@ -252,26 +214,14 @@ def _add_tools(fields: dict[str, Any]) -> None:
         fields["tools"] = [*mine, *own]
     if not fields.pop("parallel_tool_calls", True) and functions:
         raise refused(f"{_PROVIDER} cannot be kept from calling several tools at once.")
-    choice = _choice(fields.pop("tool_choice", None), has_tools=bool(tools))
+    choice = conversation.tool_choice_in(fields, has_tools=bool(tools))
     if choice is not None:
-        fields.setdefault("toolConfig", {"functionCallingConfig": choice})
+        kind, name = choice
+        config = {"mode": _MODES[kind], **({"allowedFunctionNames": [name]} if name else {})}
+        fields.setdefault("toolConfig", {"functionCallingConfig": config})
 
 
-def _choice(choice: Any, *, has_tools: bool) -> dict[str, Any] | None:
-    """Return whether tools may or must be used; None where it goes without saying."""
-    if choice is None or (choice in ("auto", "none") and not has_tools):
-        return None
-    if not has_tools:
-        raise refused("tool_choice demands a tool and the request has no tools.")
-    modes = {"auto": "AUTO", "none": "NONE", "required": "ANY", "any": "ANY"}
-    if isinstance(choice, str) and choice in modes:
-        return {"mode": modes[choice]}
-    if (name := conversation.wanted_function(choice)) is not None:
-        return {"mode": "ANY", "allowedFunctionNames": [name]}
-    raise refused(
-        "tool_choice must be 'auto', 'none', 'required', or "
-        "{'type': 'function', 'function': {'name': …}}."
-    )
+_MODES = {"auto": "AUTO", "none": "NONE", "any": "ANY", "tool": "ANY"}
 
 
 # ------------------------------------------------------------------------------ settings

@@ -55,18 +55,11 @@ def retry_after(headers: Mapping[str, str], body: bytes, *, now: float) -> float
 
 def plain_retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
     """Return the seconds that the ``Retry-After`` headers alone ask to wait."""
-    wait = None
-    if (text := headers.get("retry-after-ms")) is not None:
-        milliseconds = number_of(text.strip())
-        if milliseconds is not None and milliseconds / 1000 <= LONGEST:
-            wait = max(0.0, milliseconds / 1000)
-    if (text := headers.get("retry-after")) is not None:
-        wait = _longest(wait, wait_of(text, now=now))
-    return wait
-
-
-def _longest(*waits: float | None) -> float | None:
-    return max((wait for wait in waits if wait is not None), default=None)
+    milliseconds = number_of(headers.get("retry-after-ms", "").strip())
+    return _longest(
+        None if milliseconds is None else max(0.0, milliseconds / 1000),
+        wait_of(headers.get("retry-after", ""), now=now),
+    )
 
 
 def delay_in_body(body: bytes, *, now: float | None = None) -> float | None:
@@ -84,16 +77,20 @@ def delay_in_body(body: bytes, *, now: float | None = None) -> float | None:
             wait = duration_of(value)
         else:
             wait = max(0.0, number / (1000 if name.lower().endswith("ms") else 1))
-        if wait is not None and wait <= LONGEST:
-            fields.append(wait)
-    if longest := _longest(*fields):
-        return longest
+        fields.append(wait)
+    wait = _longest(*fields)
+    if wait:
+        return wait
     if (match := _IN_WORDS.search(text)) is not None:
-        wait = duration_of(match[1])
-        return _longest(*fields, wait if wait is not None and wait <= LONGEST else None)
+        return _longest(wait, duration_of(match[1]))
     if now is not None and (match := _AS_MOMENT.search(text)) is not None:
-        return _longest(*fields, wait_of(match[1], now=now))
-    return _longest(*fields)
+        return _longest(wait, wait_of(match[1], now=now))
+    return wait
+
+
+def _longest(*waits: float | None) -> float | None:
+    """Return the longest wait of those that anybody can have meant."""
+    return max((wait for wait in waits if wait is not None and wait <= LONGEST), default=None)
 
 
 def _until_reset(
@@ -118,13 +115,8 @@ def _until_reset(
 
 
 _REQUEST_IDS = (
-    "x-request-id",
-    "request-id",
-    "apim-request-id",
-    "x-ms-request-id",
-    "x-amzn-requestid",
-    "x-groq-request-id",
-    "cf-ray",
+    *("x-request-id", "request-id", "apim-request-id", "x-ms-request-id", "x-amzn-requestid"),
+    *("x-groq-request-id", "cf-ray"),
 )
 
 
@@ -137,5 +129,5 @@ def request_id(headers: Mapping[str, str]) -> str | None:
     """
     for name in _REQUEST_IDS:
         if value := headers.get(name):
-            return "".join(one if one.isprintable() else "?" for one in value[:200])
+            return "".join(mark if mark.isprintable() else "?" for mark in value[:200])
     return None

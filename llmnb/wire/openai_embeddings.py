@@ -6,22 +6,23 @@ Source: OpenAI API reference, "Create embeddings".
 from __future__ import annotations
 
 import base64
-import binascii
 import math
 import sys
 from array import array
 from collections.abc import Mapping
 from typing import Any
 
-from llmnb.errors import InputError
-from llmnb.records import Delta, Reply, Usage
-from llmnb.wire import ends, openai_replies, openai_requests
+from llmnb.records import Reply, Usage
+from llmnb.wire import conversation, ends, openai_replies
+from llmnb.wire.conversation import refused
+from llmnb.wire.dialect_base import Dialect, unusable
 from llmnb.wire.event_stream import EventAssembler
+from llmnb.wire.untrusted import count_in, dict_in, index_of, text_in
 
 _BYTES_PER_NUMBER = 4
 
 
-class OpenAIEmbeddings:
+class OpenAIEmbeddings(Dialect):
     """Dialect ``openai.embeddings``."""
 
     name = "openai.embeddings"
@@ -38,18 +39,15 @@ class OpenAIEmbeddings:
             >>> OpenAIEmbeddings().body({"input": ["a", "b"]}, model="m", params={})
             {'model': 'm', 'input': ['a', 'b']}
         """
-        body = openai_requests.merged(request, params, model)
-        name = openai_requests.question_in(body)
+        body = conversation.merged(request, params, model)
+        name = conversation.question_in(body)
         if name == "messages":
-            raise InputError(
-                "An embedding is made of texts, not of messages: give input=…. "
-                "Nothing was sent for it."
-            )
+            raise refused("An embedding is made of texts, not of messages: give input=….")
         texts = body.pop(name)
         if not _is_embeddable(texts):
-            raise InputError(
+            raise refused(
                 f"{name} is {_described(texts)}; what can be embedded is a text, or a list of "
-                "texts or tokens with at least one. Nothing was sent for it."
+                "texts or tokens with at least one."
             )
         body["input"] = texts
         return body
@@ -58,54 +56,53 @@ class OpenAIEmbeddings:
         """Return the same body: a vector comes whole or not at all."""
         return dict(body)
 
-    def parse(self, raw: bytes) -> Reply:
-        """Read a reply; how many vectors it must have is for `checked` to say.
-
-        One that is null or not made of finite numbers is empty, as long as another one is good.
-
-        Raises:
-            BadReply: If it cannot be read, lacks a vector that its own numbering
-                names, has no good one, or has some of different lengths; its bytes are kept.
-            LLMNBError: Of another type, if it says what went wrong.
-        """
-        body, readable = openai_replies.load_object(raw)
-        data = body.get("data")
-        if not isinstance(data, list) or not data:
-            raise openai_replies.unusable(raw, "has no vectors")
-        if not all(isinstance(one, dict) for one in data):
-            raise openai_replies.unusable(raw, "has a vector that is no object")
-        if any("index" in one for one in data):
-            data = sorted(data, key=openai_replies.index_of)
-            if [one.get("index") for one in data] != list(range(len(data))):
-                raise openai_replies.unusable(raw, "has vectors whose numbers leave gaps")
-        vectors = tuple(_vector(one.get("embedding")) for one in data)
-        lengths = {len(vector) for vector in vectors if vector}
-        if not lengths:
-            raise openai_replies.unusable(raw, NOT_FINITE)
-        if len(lengths) > 1:
-            raise openai_replies.unusable(raw, "has vectors of different lengths")
-        return Reply(
-            text="",
-            model=openai_replies.text_or_none(body.get("model")),
-            response_id=openai_replies.text_or_none(body.get("id")),
-            usage=_usage(body),
-            vectors=vectors,
-            raw=readable,
-        )
-
     def assembler(self, *, samples: int = 1) -> EventAssembler:
         """Return what reads a stream, which can bring no vector but an error."""
-        return _NoVectors()
+        return EventAssembler()
+
+    def unstreamed(self, raw: bytes) -> bytes:
+        """Return the bytes as they are: there is no vector in a stream."""
+        return raw
+
+    def reply(self, body: dict[str, Any], raw: bytes) -> Reply:
+        """Read a reply's object; how many vectors it must have is for `checked` to say.
+
+        A vector that is null or not made of finite numbers is empty, as long as another is good.
+
+        Raises:
+            BadReply: If it lacks a vector that its own numbering names, has no good one, or has
+                some of different lengths.
+        """
+        data = body.get("data")
+        if not isinstance(data, list) or not data:
+            raise unusable(raw, "has no vectors")
+        if not all(isinstance(entry, dict) for entry in data):
+            raise unusable(raw, "has a vector that is no object")
+        if any("index" in entry for entry in data):
+            data = sorted(data, key=index_of)
+            if [entry.get("index") for entry in data] != list(range(len(data))):
+                raise unusable(raw, "has vectors whose numbers leave gaps")
+        vectors = tuple(_vector(entry.get("embedding")) for entry in data)
+        lengths = {len(vector) for vector in vectors if vector}
+        if not lengths:
+            raise unusable(raw, NOT_FINITE)
+        if len(lengths) > 1:
+            raise unusable(raw, "has vectors of different lengths")
+        return Reply(
+            text="",
+            model=text_in(body, "model"),
+            response_id=text_in(body, "id"),
+            usage=_usage(body),
+            vectors=vectors,
+            raw=raw,
+        )
 
 
 def _usage(body: Mapping[str, Any]) -> Usage | None:
     """Return the tokens of a reply, which are its prompt's: a vector has none of its own."""
-    found = body.get("usage")
-    if not isinstance(found, dict):
-        return None
-    count = openai_replies.count
-    prompt, total = count(found.get("prompt_tokens")), count(found.get("total_tokens"))
-    usd = openai_replies.dollars(found)
+    used = dict_in(body, "usage")
+    prompt, total = count_in(used, "prompt_tokens"), count_in(used, "total_tokens")
+    usd = openai_replies.dollars(used)
     if prompt is None and total is None and usd is None:
         return None
     return ends.counted(prompt, 0, total, wrote=False, usd=usd)
@@ -136,9 +133,7 @@ def checked(reply: Reply, inputs: int) -> Reply:
     """
     if len(reply.vectors) != inputs:
         vectors = "vector" if len(reply.vectors) == 1 else "vectors"
-        raise openai_replies.unusable(
-            reply.raw, f"has {len(reply.vectors):,} {vectors} for {inputs:,} texts"
-        )
+        raise unusable(reply.raw, f"has {len(reply.vectors):,} {vectors} for {inputs:,} texts")
     return reply
 
 
@@ -149,10 +144,7 @@ def numbers(vector: bytes) -> list[float]:
         >>> numbers(packed([0.5, -1.0]))
         [0.5, -1.0]
     """
-    found = array("f", vector)
-    if sys.byteorder == "big":
-        found.byteswap()
-    return found.tolist()
+    return _little_endian(array("f", vector)).tolist()
 
 
 def packed(values: list[float]) -> bytes:
@@ -165,21 +157,20 @@ def packed(values: list[float]) -> bytes:
         >>> packed([1.0])
         b'\x00\x00\x80?'
     """
-    found = array("f", values)
+    return _little_endian(array("f", values)).tobytes()
+
+
+def _little_endian(values: array[float]) -> array[float]:
     if sys.byteorder == "big":
-        found.byteswap()
-    return found.tobytes()
+        values.byteswap()
+    return values
 
 
 def _is_embeddable(texts: Any) -> bool:
-    if isinstance(texts, str):
-        return True
     if not isinstance(texts, (list, tuple)) or not texts:
-        return False
+        return isinstance(texts, str)
     kind = type(texts[0])
-    if kind not in (str, int, list, tuple):
-        return False
-    return all(type(text) is kind for text in texts)
+    return kind in (str, int, list, tuple) and all(type(text) is kind for text in texts)
 
 
 def _described(texts: Any) -> str:
@@ -200,31 +191,9 @@ def _vector(embedding: Any) -> bytes:
             vector = packed(embedding)
         else:
             return b""
-    except (TypeError, OverflowError, ValueError, binascii.Error):
+    except (TypeError, OverflowError, ValueError):
         return b""
     # The sum of what is not finite is not finite either; a model that overflowed says NaN.
     if len(vector) % _BYTES_PER_NUMBER or not math.isfinite(sum(numbers(vector))):
         return b""
     return vector
-
-
-class _NoVectors(EventAssembler):
-    """Reads what comes as a stream all the same."""
-
-    __slots__ = ()
-
-    def take(self, chunk: dict[str, Any]) -> list[Delta]:
-        """Find nothing of an answer."""
-        return []
-
-    def assembled(self) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
-
-    def has_begun(self) -> bool:
-        """Whether anything of an answer came: never."""
-        return False
-
-    def is_whole(self) -> bool:
-        """Whether it came to its end: never."""
-        return False

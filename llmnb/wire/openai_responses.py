@@ -1,7 +1,12 @@
 """OpenAI's Responses API: items go in, items come out.
 
-Source: OpenAI API reference, "The response object"; the guides "Reasoning models"
-(how an answer ends early) and "Structured outputs" (refusals).
+The event that ends a stream (``response.completed``, ``response.incomplete``,
+``response.failed``) carries the whole response. What came before it is put
+together all the same: a stream that breaks off is kept as far as it came, and
+some servers leave the output out of their last event.
+
+Source: OpenAI API reference, "The response object", "Streaming events"; the guides "Reasoning
+models" (how an answer ends early) and "Structured outputs" (refusals).
 """
 
 from __future__ import annotations
@@ -9,86 +14,71 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from llmnb.records import Quality, Reply, ToolCall, Usage
+from llmnb.display.texts import mended
+from llmnb.records import Delta, Quality, Reply, ToolCall, Usage
 from llmnb.wire import ends, openai_replies, openai_responses_requests
 from llmnb.wire.classify import error_inside
-from llmnb.wire.openai_replies import text_or_none
-from llmnb.wire.openai_responses_stream import CALLS, COMMENTARY, ResponseAssembler
-from llmnb.wire.sse import is_stream
+from llmnb.wire.dialect_base import Dialect, unusable
+from llmnb.wire.event_stream import EventAssembler, grow, join
+from llmnb.wire.untrusted import count_in, dict_in, dicts_in, joined, list_in, text_in
+
+COMMENTARY = "commentary"
+"""Phase of a message in which a model says what it does, and not what it answers."""
+
+CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
+"""Kinds of items that call a tool, and where each has what it is called with."""
 
 
-class OpenAIResponses:
+class OpenAIResponses(Dialect):
     """Dialect ``openai.responses``."""
 
     name = "openai.responses"
+    body = staticmethod(openai_responses_requests.body)
 
-    def body(
-        self, request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Return a new request body; see `llmnb.wire.openai_responses_requests`.
+    def assembler(self, *, samples: int = 1) -> EventAssembler:
+        """Return what reads one streamed reply; there is one answer in each."""
+        return _ResponseAssembler()
 
-        Raises:
-            InputError: If the request asks nothing, or what this API cannot be asked.
-
-        Example:
-            >>> OpenAIResponses().body({"prompt": "Hi"}, model="m", params={})
-            {'model': 'm', 'input': [{'role': 'user', 'content': 'Hi'}], 'store': False}
-        """
-        return openai_responses_requests.body(request, model=model, params=params)
-
-    def stream_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the same body, asking for a stream; its usage comes unasked."""
-        return {**body, "stream": True}
-
-    def parse(self, raw: bytes) -> Reply:
-        """Read a reply; one that was streamed against our wish is put together first.
-
-        Raises:
-            BadReply: If it cannot be read; its bytes are kept.
-            LLMNBError: Of another type, if it says what went wrong.
-        """
-        if is_stream(raw):
-            raw = self.assembler().whole(raw)
-        body, readable = openai_replies.load_object(raw)
+    def reply(self, body: dict[str, Any], raw: bytes) -> Reply:
+        """Read a reply's object."""
         output, status = body.get("output"), body.get("status")
         if not isinstance(output, list) or not all(isinstance(item, dict) for item in output):
             if body.get("object") == "error" or body.get("type") == "error":
                 raise error_inside(body, raw)
-            raise openai_replies.unusable(raw, "has no output that could be read")
+            raise unusable(raw, "has no output that could be read")
         if status not in ("completed", "incomplete", None):
-            raise openai_replies.unusable(raw, f"has the status {str(status)[:40]!r} and no answer")
+            raise unusable(raw, f"has the status {str(status)[:40]!r} and no answer")
         if not output and status != "incomplete":
-            raise openai_replies.unusable(raw, "has nothing in its output")
+            raise unusable(raw, "has nothing in its output")
         parts, commentary = _parts(output)
-        refusal = _joined(parts, "refusal")
+        refusal = joined(parts, "refusal")
         reason = _reason(body)
-        text = _joined(parts, "text") or refusal
+        text = joined(parts, "text") or refusal
         thoughts = "\n\n".join(_thoughts(output)) or None
         calls = tuple(_tool_calls(output))
         used = usage(body, wrote=bool(text or thoughts) or _has_more(output))
-        quality: Quality = "refused" if refusal else _quality(status, reason)
+        quality: Quality = "good"
+        if refusal:
+            quality = "refused"
+        elif status == "incomplete":
+            quality = ends.RESPONSES.get(reason or "", "broken")
         if not text and not _has_more(output):
             quality = ends.without_text(quality, used, thoughts, is_null=not parts)
+        is_stored = body.get("store") is True
         return Reply(
             text=text,
             finish_reason=reason,
             quality=quality,
-            model=text_or_none(body.get("model")),
-            response_id=text_or_none(body.get("id")),
+            model=text_in(body, "model"),
+            response_id=text_in(body, "id"),
             usage=used,
             tool_calls=calls,
-            handed_back=_handed_back(output, is_stored=body.get("store") is True)
-            if calls
-            else None,
+            handed_back=_handed_back(output, is_stored=is_stored) if calls else None,
             reasoning=thoughts,
-            commentary=_joined(commentary, "text") or None,
-            logprobs=_logprobs(parts),
-            raw=readable,
+            commentary=joined(commentary, "text") or None,
+            logprobs=[logprob for part in parts for logprob in list_in(part, "logprobs")] or None,
+            raw=raw,
         )
-
-    def assembler(self, *, samples: int = 1) -> ResponseAssembler:
-        """Return what reads one streamed reply; there is one answer in each."""
-        return ResponseAssembler()
 
 
 _Parts = list[Mapping[str, Any]]
@@ -97,7 +87,10 @@ _Parts = list[Mapping[str, Any]]
 def _parts(output: list[dict[str, Any]]) -> tuple[_Parts, _Parts]:
     """Return the parts of the answer, and of what the model says while it still works."""
     answers, working = _divided(output)
-    return list(_inside(answers)), list(_inside(working))
+    return (
+        [part for item in answers for part in dicts_in(item, "content")],
+        [part for item in working for part in dicts_in(item, "content")],
+    )
 
 
 def _divided(output: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -112,57 +105,31 @@ def _divided(output: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[d
     return answers, [item for item in messages if item.get("phase") == COMMENTARY]
 
 
-def _inside(items: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    for item in items:
-        content = item.get("content")
-        for part in content if isinstance(content, list) else ():
-            if isinstance(part, dict):
-                yield part
-
-
 def _has_more(output: list[dict[str, Any]]) -> bool:
     """Whether a reply holds more than messages and reasoning, such as calls of tools."""
     return any(item.get("type") not in ("message", "reasoning") for item in output)
 
 
-def _joined(parts: list[Mapping[str, Any]], name: str) -> str:
-    texts = (part.get(name) for part in parts)
-    return "".join(text for text in texts if isinstance(text, str))
+def _thoughts(output: list[dict[str, Any]]) -> list[str]:
+    """Return the reasoning that is shown: a model's own, else summaries of it."""
+    items = [item for item in output if item.get("type") == "reasoning"]
+    return [text for item in items for text in _texts(item, "content") or _texts(item, "summary")]
 
 
-def _logprobs(parts: list[Mapping[str, Any]]) -> list[Any] | None:
-    lists = (part.get("logprobs") for part in parts)
-    return [one for found in lists if isinstance(found, list) for one in found] or None
-
-
-def _thoughts(output: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield the reasoning that is shown: a model's own, else summaries of it."""
-    for item in output:
-        if item.get("type") != "reasoning":
-            continue
-        found = list(_texts(item.get("content"))) or list(_texts(item.get("summary")))
-        yield from found
-
-
-def _texts(parts: Any) -> Iterator[str]:
-    for part in parts if isinstance(parts, list) else ():
-        text = part.get("text") if isinstance(part, dict) else None
-        if isinstance(text, str) and text:
-            yield text
+def _texts(item: Mapping[str, Any], name: str) -> list[str]:
+    return [text for part in dicts_in(item, name) if (text := text_in(part, "text"))]
 
 
 def _tool_calls(output: list[dict[str, Any]]) -> Iterator[ToolCall]:
-    for place, item in enumerate(output):
-        field = CALLS.get(str(item.get("type")))
-        if field is None or not isinstance(item.get("name"), str):
+    for position, item in enumerate(output):
+        kind = str(item.get("type"))
+        if kind not in CALLS or not isinstance(item.get("name"), str):
             continue
-        name = item.get("call_id") or item.get("id") or f"call_{place}"
-        arguments = item.get(field)
         yield ToolCall(
-            id=str(name),
+            id=str(item.get("call_id") or item.get("id") or f"call_{position}"),
             name=item["name"],
-            arguments=arguments if isinstance(arguments, str) else "",
-            kind="custom" if item.get("type") == "custom_tool_call" else "function",
+            arguments=text_in(item, CALLS[kind]) or "",
+            kind="custom" if kind == "custom_tool_call" else "function",
         )
 
 
@@ -182,21 +149,14 @@ def _handed_back(output: list[dict[str, Any]], *, is_stored: bool) -> Mapping[st
 
 def _is_mere_name(item: Mapping[str, Any]) -> bool:
     return item.get("type") == "reasoning" and not (
-        item.get("encrypted_content") or any(_texts(item.get("content")))
+        item.get("encrypted_content") or _texts(item, "content")
     )
 
 
 def _reason(body: Mapping[str, Any]) -> str | None:
     """Return why the answer ended: the reason where it ended early, else its status."""
-    details = body.get("incomplete_details")
-    reason = details.get("reason") if isinstance(details, dict) else None
-    return text_or_none(reason) or text_or_none(body.get("status"))
-
-
-def _quality(status: Any, reason: str | None) -> Quality:
-    if status != "incomplete":
-        return "good"
-    return ends.RESPONSES.get(reason or "", "broken")
+    reason = text_in(dict_in(body, "incomplete_details"), "reason")
+    return reason or text_in(body, "status")
 
 
 def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
@@ -206,22 +166,174 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         >>> usage({"usage": {"input_tokens": 3, "output_tokens": 1}}).total
         4
     """
-    found = body.get("usage")
-    if not isinstance(found, dict):
-        return None
-    count = openai_replies.count
-    prompt, completion = count(found.get("input_tokens")), count(found.get("output_tokens"))
-    inner, outer = found.get("input_tokens_details"), found.get("output_tokens_details")
-    inner = inner if isinstance(inner, dict) else {}
-    outer = outer if isinstance(outer, dict) else {}
+    used = dict_in(body, "usage")
+    details = dict_in(used, "input_tokens_details")
     return ends.counted(
-        prompt,
-        completion,
-        count(found.get("total_tokens")),
+        count_in(used, "input_tokens"),
+        count_in(used, "output_tokens"),
+        count_in(used, "total_tokens"),
         wrote=wrote,
-        cache_read=count(inner.get("cached_tokens")) or 0,
-        cache_write=count(inner.get("cache_write_tokens")) or 0,
-        reasoning=count(outer.get("reasoning_tokens")) or 0,
-        tier=openai_replies.tier(body),
-        usd=openai_replies.dollars(found),
+        cache_read=count_in(details, "cached_tokens") or 0,
+        cache_write=count_in(details, "cache_write_tokens") or 0,
+        reasoning=count_in(dict_in(used, "output_tokens_details"), "reasoning_tokens") or 0,
+        tier=openai_replies.tier(body.get("service_tier")),
+        usd=openai_replies.dollars(used),
     )
+
+
+# -------------------------------------------------------------------------------- streamed
+
+_ENDS = ("response.completed", "response.incomplete", "response.failed")
+
+_MOST_ITEMS = 4096
+"""More items, or parts of one, are a fault, not an answer."""
+
+_FIELDS = {
+    "response.output_text.delta": ("content", "output_text", "text"),
+    "response.refusal.delta": ("content", "refusal", "refusal"),
+    "response.reasoning_text.delta": ("content", "reasoning_text", "text"),
+    "response.reasoning_summary_text.delta": ("summary", "summary_text", "text"),
+}
+"""Which list of its item a piece belongs to, what kind of part it is, which field grows."""
+
+_ARGUMENTS = {
+    "response.function_call_arguments.delta": "arguments",
+    "response.custom_tool_call_input.delta": "input",
+}
+
+
+class _ResponseAssembler(EventAssembler):
+    def __init__(self) -> None:
+        super().__init__()
+        self._response: dict[str, Any] = {}
+        self._items: dict[int, dict[str, Any]] = {}
+        self._has_ended = False
+        self._thought: tuple[Any, ...] = ()
+        self._commentary: list[str] = []
+
+    def take(self, event: dict[str, Any]) -> list[Delta]:
+        kind = str(event.get("type"))
+        delta = None
+        if kind in _FIELDS:
+            delta = self._grow_part(event, *_FIELDS[kind])
+        elif kind in _ARGUMENTS:
+            delta = self._grow_item(event, _ARGUMENTS[kind])
+        elif kind in ("response.output_item.added", "response.output_item.done"):
+            delta = self._set_item(event)
+        elif kind in ("response.created", "response.in_progress", "response.queued", *_ENDS):
+            self._set_response(event, has_ended=kind in _ENDS)
+            if self._has_ended and self._commentary and not self._has_more():
+                # Nothing else was said: it is the answer after all.
+                delta = Delta(text="".join(self._commentary))
+        elif kind == "error":
+            self._error = event
+            # What is kept says why it broke off, and how long to wait.
+            self._response["error"] = event.get("error") or event
+        # The ends of parts, annotations and whatever comes tomorrow say nothing new.
+        return [] if delta is None else [delta]
+
+    def assembled(self) -> dict[str, Any]:
+        items = [self._items[index] for index in sorted(self._items)]
+        for item in items:
+            for fields in (item, *dicts_in(item, "content"), *dicts_in(item, "summary")):
+                join(fields)
+        if not self._response.get("output"):
+            self._response["output"] = items
+        return self._response
+
+    def has_begun(self) -> bool:
+        """Return whether anything of an answer came; that a response was created is nothing yet."""
+        return bool(self._items) or (self._has_ended and self._response.get("status") != "failed")
+
+    def is_whole(self) -> bool:
+        return self._has_ended
+
+    def has_ended(self) -> bool:
+        """Return whether the event came that carries the whole response."""
+        return self._has_ended
+
+    # ------------------------------------------------------------------------- events
+
+    def _set_response(self, event: Mapping[str, Any], *, has_ended: bool) -> None:
+        response = event.get("response")
+        if not isinstance(response, dict):
+            self._unreadable += 1
+            return
+        self._response = response
+        self._has_ended = has_ended
+        if has_ended and (response.get("error") or response.get("status") == "failed"):
+            unexplained = {"message": "The response failed, and does not say why."}
+            self._error = {"error": response.get("error") or unexplained}
+
+    def _set_item(self, event: Mapping[str, Any]) -> Delta | None:
+        item, index = event.get("item"), _index(event, "output_index")
+        if not isinstance(item, dict) or index is None:
+            self._unreadable += 1
+            return None
+        is_new = index not in self._items
+        self._items[index] = item
+        # A tool that is called has no text to wait for; a message or a thought has.
+        return Delta() if is_new and item.get("type") not in ("message", "reasoning") else None
+
+    def _grow_part(
+        self, event: Mapping[str, Any], name: str, kind: str, field: str
+    ) -> Delta | None:
+        item, piece = self._item(event), event.get("delta")
+        place = _index(event, "summary_index" if name == "summary" else "content_index")
+        if item is None or place is None or not isinstance(piece, str):
+            self._unreadable += 1
+            return None
+        parts = item.get(name)
+        if not isinstance(parts, list):
+            parts = item[name] = []
+        while len(parts) <= place:
+            parts.append({"type": kind})
+        part = parts[place]
+        if not isinstance(part, dict):
+            self._unreadable += 1
+            return None
+        grow(part, field, piece)
+        if logprobs := list_in(event, "logprobs"):
+            part["logprobs"] = [*list_in(part, "logprobs"), *logprobs]
+        if not piece:
+            return None
+        if kind == "output_text" and item.get("phase") == COMMENTARY:
+            self._commentary.append(mended(piece))
+            return Delta(commentary=self._commentary[-1])
+        if kind == "output_text":
+            return Delta(text=mended(piece))
+        if kind == "refusal":
+            return Delta()
+        return Delta(reasoning=self._gap(event, name, place) + mended(piece))
+
+    def _grow_item(self, event: Mapping[str, Any], field: str) -> Delta | None:
+        item, piece = self._item(event), event.get("delta")
+        if item is None or not isinstance(piece, str):
+            self._unreadable += 1
+            return None
+        grow(item, field, piece)
+        return Delta()
+
+    def _item(self, event: Mapping[str, Any]) -> dict[str, Any] | None:
+        index = _index(event, "output_index")
+        return None if index is None else self._items.get(index)
+
+    def _has_more(self) -> bool:
+        """Return whether there is an answer, or a call of the caller's tool, beside commentary."""
+        return any(
+            str(item.get("type")) in CALLS
+            or (item.get("type") == "message" and item.get("phase") != COMMENTARY)
+            for item in self._items.values()
+        )
+
+    def _gap(self, event: Mapping[str, Any], name: str, place: int) -> str:
+        """Return what stands between two thoughts; within one there is nothing."""
+        thought = (event.get("output_index"), name, place)
+        before, self._thought = self._thought, thought
+        return "\n\n" if before and before != thought else ""
+
+
+def _index(event: Mapping[str, Any], name: str) -> int | None:
+    """Return a place, 0 where it is left out, None where it is none."""
+    index = event.get(name, 0)
+    return index if type(index) is int and 0 <= index < _MOST_ITEMS else None

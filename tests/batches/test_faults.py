@@ -124,15 +124,14 @@ def test_withdrawn_batches_keep_what_was_done(start, sim):
 def test_results_that_nobody_can_read_are_fetched_again(start, sim, monkeypatch):
     """A page of somebody between, with a good status, does not lose what was paid for."""
     pages = [b"<html>Please sign in.</html>"]
-    for kind in (service.OpenAIBatches, service.AnthropicBatches):
-        get = kind._get
+    get = service.Service._get
 
-        async def instead(self, path, query="", get=get):
-            raw = await get(self, path, query)
-            is_results = path.endswith(("/content", "/results"))
-            return dataclasses.replace(raw, body=pages.pop()) if is_results and pages else raw
+    async def instead(self, path, query=""):
+        raw = await get(self, path, query)
+        is_results = path.endswith(("/content", "/results"))
+        return dataclasses.replace(raw, body=pages.pop()) if is_results and pages else raw
 
-        monkeypatch.setattr(kind, "_get", instead)
+    monkeypatch.setattr(service.Service, "_get", instead)
     assert texts(start("a", "b")) == ["> a", "> b"]
     assert not pages
 
@@ -143,8 +142,7 @@ def test_a_fault_of_our_own_is_raised(start, sim, monkeypatch):
     async def look(self, batch):
         raise ZeroDivisionError("a mistake")
 
-    for kind in (service.OpenAIBatches, service.AnthropicBatches):
-        monkeypatch.setattr(kind, "look", look)
+    monkeypatch.setattr(service.Service, "look", look)
     run = start("a")
     with pytest.raises(ZeroDivisionError):
         run.result(30)

@@ -8,14 +8,13 @@ import pytest
 from laboratory import Laboratory
 
 import llmnb
-from llmnb.batches import service
 from llmnb.batches.start import start_batch
 from llmnb.engine import cost_events
 from llmnb.errors import BudgetExceeded, ConfigurationError
 from llmnb.running.asking import Asking
 from llmnb.running.start import start as start_live
 from llmnb.schemas import output_of
-from llmnb.wire.batches import Capacity
+from llmnb.wire.batches import AnthropicBatches, Capacity, OpenAIBatches
 
 
 def texts(run):
@@ -75,7 +74,7 @@ def test_identical_rows_are_submitted_once(start, sim):
 def test_a_large_run_is_split_by_the_limits(start, sim, monkeypatch):
     """No batch holds more than the provider allows."""
     small = Capacity(requests=3, size=10_000)
-    for kind in (service.OpenAIBatches, service.AnthropicBatches):
+    for kind in (OpenAIBatches, AnthropicBatches):
         monkeypatch.setattr(kind, "capacity", small)
     prompts = [f"q{row}" for row in range(8)]
     assert texts(start(*prompts)) == [f"> {one}" for one in prompts]

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from llmnb.decide.announced_limits import HANDFUL, AnnouncedLimits
-from llmnb.decide.charge import REACH
+from llmnb.decide.refill import REACH
 from llmnb.records import LimitReport, Limits
 from llmnb.testing.windows import worst_window
 
@@ -353,7 +353,7 @@ def test_after_a_pause_a_handful_goes_and_one_more_for_each_answer():
     sent = []
     while limits.wait(1.0) == 0:
         sent.append(limits.on_sent(1.0))
-    assert (len(sent), limits.held) == (HANDFUL, "start")
+    assert (len(sent), limits.reason) == (HANDFUL, "start")
 
     limits.on_reply(sent[0], (), 1.5)
     limits.on_end(sent[0])

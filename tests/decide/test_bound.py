@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from llmnb.decide.admission import Admission, BoundAdmission, rebound
+from llmnb.decide.admission import Admission
 from llmnb.records import Limits
 
 
@@ -29,12 +29,20 @@ class Further:
         self.used.append((-requests, -tokens))
 
 
+def bound_by(further, limits=None):
+    """Return an admission that further limits bind."""
+    admission = Admission(limits or Limits(), now=0.0)
+    admission.bound = further
+    admission.change(limits or Limits(), now=0.0)
+    return admission
+
+
 def test_the_further_limits_hold_a_request():
     """
     What holds it is named as if it were the target's own.
     """
     further = Further()
-    admission = BoundAdmission(Limits(), further, now=0.0)
+    admission = bound_by(further)
     further.delay = 1.5
 
     assert admission.wait(10, now=0.0) == 1.5
@@ -46,7 +54,7 @@ def test_nothing_is_asked_of_them_for_a_request_that_could_not_go():
     Permission is not drawn to lie about.
     """
     further = Further()
-    admission = BoundAdmission(Limits(concurrency=1), further, now=0.0)
+    admission = bound_by(further, Limits(concurrency=1))
     admission.admit(5, now=0.0)
 
     assert admission.wait(5, now=0.0) == math.inf
@@ -58,7 +66,7 @@ def test_what_was_taken_is_settled():
     Tokens as they turned out; the request's place only if it never left.
     """
     further = Further()
-    admission = BoundAdmission(Limits(), further, now=0.0)
+    admission = bound_by(further)
 
     admission.admit(100, now=0.0)
     admission.release(reserved=100, used=40, was_sent=True)
@@ -75,7 +83,7 @@ def test_the_smaller_rates_are_shown():
     Whoever reads the limits reads those that hold.
     """
     own = Limits(requests_per_minute=60.0, tokens_per_minute=100.0)
-    admission = BoundAdmission(own, Further(), now=0.0)
+    admission = bound_by(Further(), own)
 
     assert admission.limits.requests_per_minute == 30.0
     assert admission.limits.tokens_per_minute == 100.0
@@ -85,15 +93,16 @@ def test_binding_and_unbinding_keeps_what_is_in_flight_and_what_was_used():
     """
     A change of limits in a run gives no fresh burst and loses no place.
     """
-    before = Admission(Limits(requests_per_minute=60.0, concurrency=3), now=0.0)
-    before.admit(5, now=0.0)
-    before.pause(9.0)
+    limits = Limits(requests_per_minute=60.0, concurrency=3)
+    admission = Admission(limits, now=0.0)
+    admission.admit(5, now=0.0)
+    admission.pause(9.0)
+    own = admission.requests
 
-    bound = rebound(before, Further(), now=0.0)
-    after = rebound(bound, None, now=0.0)
+    for bound, rate in ((Further(), 30.0), (None, 60.0)):
+        admission.bound = bound
+        admission.change(limits, now=0.0)
 
-    for one in (bound, after):
-        assert (one.in_flight, one.concurrency, one.paused_until) == (1, 3, 9.0)
-        assert one.requests is before.requests
-    assert type(after) is Admission
-    assert rebound(after, None, now=0.0) is after
+        assert (admission.in_flight, admission.concurrency, admission.paused_until) == (1, 3, 9.0)
+        assert admission.requests is own
+        assert admission.limits.requests_per_minute == rate

@@ -183,10 +183,10 @@ def test_the_embedded_models_own_end_is_an_answer(tmp_path):
     """
     An answer that fills the local model's context is kept and says "length".
     """
-    from llmnb.targets.local import LocalTarget
+    from llmnb.targets.local import local_target
 
     (tmp_path / "toy.gguf").write_bytes(b"GGUF")
-    target = LocalTarget(tmp_path / "toy.gguf", "toy", "chat")
+    target = local_target(str(tmp_path / "toy.gguf"), "chat")
     body = {"object": "chat.completion", "model": "toy", "choices": [choice(0, TEXT, "length")]}
 
     read = target.read(orjson.dumps(body))
@@ -198,10 +198,10 @@ def test_the_embedded_model_that_says_nothing_has_not_answered(tmp_path):
     """
     Without a text there is no answer, wherever it was cut.
     """
-    from llmnb.targets.local import LocalTarget
+    from llmnb.targets.local import local_target
 
     (tmp_path / "toy.gguf").write_bytes(b"GGUF")
-    target = LocalTarget(tmp_path / "toy.gguf", "toy", "chat")
+    target = local_target(str(tmp_path / "toy.gguf"), "chat")
     body = {"object": "chat.completion", "model": "toy", "choices": [choice(0, "", "length")]}
 
     assert target.read(orjson.dumps(body)).quality == "truncated"

@@ -117,14 +117,14 @@ async def test_a_frame_is_asked_as_it_was_when_it_was_asked(sim, asked, monkeypa
     """
     What the caller's loop does to the frame meanwhile changes no question.
     """
-    reached, opened, real = threading.Event(), threading.Event(), llmnb.frames.verbs.generating
+    reached, opened, real = threading.Event(), threading.Event(), llmnb.frames.verbs.generate
 
     def slow(*given):
         reached.set()
         assert opened.wait(30)
         return real(*given)
 
-    monkeypatch.setattr(llmnb.frames.verbs, "generating", slow)
+    monkeypatch.setattr(llmnb.frames.verbs, "generate", slow)
     frame = pd.DataFrame({"t": ["as it was"]})
     answers = asyncio.ensure_future(frame.llm.agenerate("{t}", progress=False))
     await asyncio.get_running_loop().run_in_executor(None, reached.wait, 30)

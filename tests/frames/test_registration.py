@@ -197,8 +197,8 @@ def test_accessors_hold_nothing_but_the_frame():
     """
     frame = pd.DataFrame({"a": [1]})
 
-    assert vars(frame.llm) == {"_frame": frame}
-    assert vars(frame["a"].llm).keys() == {"_series"}
+    assert vars(frame.llm) == {"_table": frame}
+    assert vars(frame["a"].llm).keys() == {"_table"}
     assert "generate" in dir(frame.llm)
     assert "llm" in dir(frame)
     assert pd.DataFrame.llm is accessors.DataFrameLLM

@@ -17,7 +17,7 @@ from llmnb.errors import MissingExtra
 from llmnb.generation import ModelGenerator
 from llmnb.generation.vllm_logprobs import TokenLogprob
 from llmnb.generation.vllm_truncation import Cut, kept, words
-from llmnb.models.vllm_model import VLLMModel
+from llmnb.models.in_process import VLLMModel
 
 without_vllm = pytest.mark.usefixtures("_no_vllm")
 

@@ -34,29 +34,28 @@ ALLOWED = {
         "tests/frames tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
     ),
     "flight": (
-        "docs engine frames llmnb testing tests/adapters tests/decide tests/engine tests/frames "
-        "tests/kernel tests/support tests/testing wire"
+        "decide docs engine frames llmnb testing tests/adapters tests/decide tests/engine "
+        "tests/frames tests/kernel tests/support tests/testing wire"
     ),
     "foreign": "engine tests/decide tests/house tests/notebook tests/wire",
-    "forms": "decide models notebook tests/models",
+    "forms": "decide notebook tests/models",
     "found": (
         "adapters batches chat cli decide display embeddings engine frames generation llmnb "
-        "models notebook running schemas store targets tests tests/adapters tests/batches "
-        "tests/benchmarks tests/browser tests/cli tests/decide tests/display tests/embeddings "
-        "tests/engine tests/faults tests/frames tests/generation tests/house tests/kernel "
-        "tests/models tests/notebook tests/protocol tests/schemas tests/store tests/support "
-        "tests/testing tests/tools tests/wire wire"
+        "notebook schemas store targets tests tests/adapters tests/batches tests/benchmarks "
+        "tests/browser tests/cli tests/decide tests/display tests/embeddings tests/engine "
+        "tests/faults tests/frames tests/generation tests/house tests/kernel tests/models "
+        "tests/notebook tests/protocol tests/schemas tests/store tests/support tests/testing "
+        "tests/tools tests/wire wire"
     ),
     "given": (
         "adapters batches chat display embeddings engine frames generation llmnb models "
-        "notebook running tests tests/adapters tests/decide tests/embeddings tests/engine "
+        "notebook tests tests/adapters tests/decide tests/embeddings tests/engine "
         "tests/generation tests/house tests/models tests/notebook tests/rate_limiter "
-        "tests/schemas tests/store tests/support tests/testing tests/wire wire"
+        "tests/schemas tests/store tests/support tests/testing tests/wire"
     ),
-    "guest": "frames running targets tests/models tests/support",
     "hear": "frames llmnb targets tests/cost tests/kernel tests/support",
     "held": (
-        "adapters decide frames notebook store tests/adapters tests/decide tests/engine "
+        "adapters frames notebook store tests/adapters tests/decide tests/engine "
         "tests/generation tests/kernel tests/models tests/notebook tests/rate_limiter "
         "tests/store tests/support tests/testing tests/wire"
     ),
@@ -71,15 +70,15 @@ ALLOWED = {
         "tests/schemas tests/seeds tests/store tests/support tests/testing tests/tools "
         "tests/wire wire"
     ),
-    "owned": "adapters targets tests/models",
+    "owned": "adapters",
     "pieces": (
-        "adapters chat display embeddings frames models notebook schemas store tests/adapters "
+        "adapters chat display embeddings frames notebook schemas store tests/adapters "
         "tests/display tests/embeddings tests/engine tests/faults tests/generation tests/models "
         "tests/notebook tests/protocol tests/support tests/testing tests/tools tests/wire wire"
     ),
     "place": (
-        "adapters batches chat cli decide display embeddings engine frames generation llmnb "
-        "notebook schemas store targets tests/adapters tests/batches tests/cli tests/decide "
+        "adapters batches chat cli display embeddings engine frames generation llmnb notebook "
+        "schemas store targets tests/adapters tests/batches tests/cli tests/decide "
         "tests/display tests/embeddings tests/engine tests/faults tests/frames tests/generation "
         "tests/house tests/models tests/notebook tests/rate_limiter tests/schemas tests/store "
         "tests/support tests/wire wire"
@@ -96,7 +95,7 @@ ALLOWED = {
     "telling": "frames",
     "terms": "frames",
     "told": (
-        "batches chat decide engine frames generation llmnb models notebook targets tests "
+        "batches chat engine frames generation llmnb models notebook targets tests "
         "tests/adapters tests/batches tests/benchmarks tests/browser tests/cli tests/decide "
         "tests/display tests/embeddings tests/engine tests/frames tests/generation tests/kernel "
         "tests/models tests/notebook tests/protocol tests/rate_limiter tests/schemas "
@@ -106,15 +105,15 @@ ALLOWED = {
     "walk": "batches",
     "wall": "engine tests/engine",
     "way": (
-        "adapters batches decide embeddings engine frames notebook targets tests/adapters "
-        "tests/batches tests/browser tests/display tests/engine tests/faults tests/frames "
-        "tests/generation tests/models tests/notebook tests/rate_limiter tests/schemas "
-        "tests/store tests/support tests/tools tests/wire"
+        "adapters batches embeddings engine frames notebook tests/adapters tests/batches "
+        "tests/browser tests/display tests/engine tests/faults tests/frames tests/generation "
+        "tests/models tests/notebook tests/rate_limiter tests/schemas tests/store tests/support "
+        "tests/tools tests/wire"
     ),
     "wishes": "frames tests/frames",
     "words": (
         "adapters batches chat cli engine frames generation llmnb models notebook running "
-        "schemas store targets tests tests/adapters tests/batches tests/benchmarks tests/cli "
+        "schemas store tests tests/adapters tests/batches tests/benchmarks tests/cli "
         "tests/engine tests/frames tests/generation tests/kernel tests/models tests/notebook "
         "tests/schemas tests/store tests/support tests/testing tests/tools tests/wire wire"
     ),

@@ -295,7 +295,7 @@ def test_a_model_tells_the_address_that_would_be_asked(model, url):
     assert model.url == url
 
 
-def test_the_address_told_follows_the_environment(monkeypatch):
+def test_the_expected_address_follows_the_environment(monkeypatch):
     """
     As the request would.
     """

@@ -178,7 +178,7 @@ def test_a_key_within_an_address_is_hidden_too(url):
         assert IN_URL.encode() not in pickle.dumps(one)
 
     assert IN_URL not in repr(target.url) + repr(target)
-    assert llm.given_url == url
+    assert llm.configured_url == url
     assert IN_URL in target.url
 
 

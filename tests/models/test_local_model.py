@@ -13,7 +13,7 @@ import llmnb
 from llmnb.adapters import llamacpp
 from llmnb.adapters import weights as weight_files
 from llmnb.errors import ConfigurationError, LLMNBError
-from llmnb.models.local_model import LocalModel
+from llmnb.models.in_process import LocalModel
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
 from llmnb.wire.openai_embeddings import numbers

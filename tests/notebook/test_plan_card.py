@@ -36,7 +36,6 @@ def plan(**changes: Any) -> Plan:
         "usd_low": 2.60,
         "usd_high": 3.40,
         "saved_usd": 0.52,
-        "minutes": 6.89,
         "max_requests_per_minute": 300,
         "budget_usd": 5.0,
         "prices_date": "2026-10-14",
@@ -55,7 +54,6 @@ def nothing(**changes: Any) -> Plan:
         "usd_low": 0.0,
         "usd_high": 0.0,
         "saved_usd": 3.75,
-        "minutes": None,
     }
     return plan(**{**usual, **changes})
 
@@ -197,7 +195,7 @@ def test_without_a_limit_no_time_is_named():
     """
     But what bounds the run is.
     """
-    free = plan(minutes=None, max_requests_per_minute=None, max_concurrent_requests=64)
+    free = plan(max_requests_per_minute=None, max_concurrent_requests=64)
 
     shown = plan_figures.figures(free)
 

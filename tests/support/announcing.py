@@ -189,7 +189,7 @@ def ask(
     order = itertools.count()
     all_limits = [make() if make else AnnouncedLimits(burst) for _ in range(clients)]
     for one in all_limits:
-        one.know_of(known)
+        one.on_processes(known)
     paused, due = [-math.inf] * clients, [-1.0] * clients
     under_way: dict[int, float] = {}
     waiting, now = rows, 0.0
@@ -198,11 +198,11 @@ def ask(
         heapq.heappush(events, (when, next(order), *what))
 
     def watch(who: int) -> None:
-        for standing in all_limits[who]._standings.values():
-            if standing.has_reset and not all_limits[who].distrust:
+        for limit in all_limits[who].by_kind.values():
+            if limit.has_reset and not all_limits[who].distrust:
                 server.flow(now)
                 true = server.limit.level - len(under_way)
-                asked.worst = max(asked.worst, standing.allowance(clock(now)) - true)
+                asked.worst = max(asked.worst, limit.allowance(clock(now)) - true)
 
     def fill(who: int) -> None:
         nonlocal waiting

@@ -7,8 +7,7 @@ import pytest
 
 from llmnb import errors
 from llmnb.targets.resolve import resolve
-from llmnb.wire.azure import endpoint
-from llmnb.wire.catalog import provider
+from llmnb.wire.catalog import azure_endpoint, provider
 from llmnb.wire.classify import classify
 from llmnb.wire.dialect import dialect
 
@@ -18,7 +17,7 @@ DATE = "2024-10-21"
 
 
 def address(base, version=None, gen_type="chat", model="my deployment"):
-    return endpoint(AZURE, base, gen_type, model, version)
+    return azure_endpoint(AZURE, base, gen_type, model, version)
 
 
 @pytest.mark.parametrize("base", [HOST, HOST + "/", HOST + "/openai", HOST + "/openai/v1/"])

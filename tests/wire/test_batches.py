@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmnb.errors import BadReply
-from llmnb.wire import batches_anthropic, batches_openai
-from llmnb.wire.batches import Capacity, name_of, split
+from llmnb.wire.batches import AnthropicBatches, Capacity, OpenAIBatches, name_of, split
 
-DIALECTS = (batches_openai, batches_anthropic)
+OPENAI, ANTHROPIC = OpenAIBatches(), AnthropicBatches()
+DIALECTS = (OPENAI, ANTHROPIC)
 
 
 @given(
@@ -39,22 +39,22 @@ def test_ids_fit_every_provider():
 
 def test_lines_are_what_providers_want():
     """Lines are JSON, one a request, and become the documents that are submitted."""
-    line = batches_openai.line("k-0", b'{"model":"m"}', "/v1/chat/completions")
+    line = OPENAI.line("k-0", b'{"model":"m"}', "/v1/chat/completions")
     assert orjson.loads(line) == {
         "custom_id": "k-0",
         "method": "POST",
         "url": "/v1/chat/completions",
         "body": {"model": "m"},
     }
-    lines = [batches_anthropic.line(f"k-{row}", b'{"model":"m"}', "") for row in range(2)]
-    found = orjson.loads(batches_anthropic.creation(b"".join(lines)))
+    lines = [ANTHROPIC.line(f"k-{row}", b'{"model":"m"}', "") for row in range(2)]
+    found = orjson.loads(ANTHROPIC.creation(b"".join(lines)))
     assert [one["custom_id"] for one in found["requests"]] == ["k-0", "k-1"]
 
 
 def test_an_upload_that_holds_its_own_boundary():
     """A prompt that contains the boundary between the parts of a form does not end it."""
-    boundary = batches_openai.upload("f", b"")[0].partition("boundary=")[2]
-    kind, body = batches_openai.upload("f", f"--{boundary}--".encode())
+    boundary = OPENAI.upload("f", b"")[0].partition("boundary=")[2]
+    kind, body = OPENAI.upload("f", f"--{boundary}--".encode())
     other = kind.partition("boundary=")[2]
     assert other != boundary
     assert body.count(f"--{other}\r\n".encode()) == 2

@@ -19,10 +19,10 @@ from llmnb.records import Reply
 from llmnb.wire.canonical import canonical
 from llmnb.wire.classify import classify
 from llmnb.wire.dialect import dialect
+from llmnb.wire.event_stream import EventDecoder
 from llmnb.wire.headers import request_id, retry_after
 from llmnb.wire.keys import check_key, mask
 from llmnb.wire.limits import FAMILIES, limit_reports
-from llmnb.wire.sse import EventDecoder
 
 DIALECTS = [dialect("openai.chat"), dialect("openai.text")]
 

@@ -19,7 +19,7 @@ from streams import DONE, STREAMS
 from llmnb import errors
 from llmnb.records import Reply
 from llmnb.wire.dialect import dialect
-from llmnb.wire.sse import is_document, is_stream
+from llmnb.wire.event_stream import is_document, is_stream
 
 fuzzed = settings(
     derandomize=True,

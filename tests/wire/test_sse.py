@@ -9,7 +9,7 @@ import itertools
 
 import pytest
 
-from llmnb.wire.sse import EventDecoder
+from llmnb.wire.event_stream import EventDecoder
 
 
 def events(*chunks: bytes) -> list[bytes]:

@@ -258,7 +258,7 @@ def test_the_faster_tier_costs_what_its_house_lists(model, named, factor):
     for tier in (
         "priority",
         "fast",
-        openai_replies.tier({"service_tier": "SERVICE_TIER_PRIORITY"}),
+        openai_replies.tier("SERVICE_TIER_PRIORITY"),
     ):
         dearer = dataclasses.replace(usage, tier=tier)
         assert resolved.price(dearer, named) == pytest.approx(plain * factor)

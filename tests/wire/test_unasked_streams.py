@@ -12,7 +12,7 @@ from streams import DONE, STREAMS, TEXT
 
 from llmnb import errors
 from llmnb.wire.dialect import dialect
-from llmnb.wire.sse import is_document, is_stream
+from llmnb.wire.event_stream import is_document, is_stream
 
 BEGINNINGS = {
     "data": b"",

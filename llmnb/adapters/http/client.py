@@ -222,7 +222,7 @@ class HttpClient:
             _url(address),
             data=_payload(body),
             headers=sent,
-            allow_redirects=False,
+            allow_redirects=False,  # aiohttp would take the key along to the other origin
             timeout=timeout,
             **way,
         ) as response:

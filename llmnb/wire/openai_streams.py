@@ -1,90 +1,114 @@
-"""How the pieces of a streamed chat message add up to the message."""
+"""OpenAI's chat and text streams put together again, as the body they would have been unstreamed.
+
+A stream is whole when every choice has a finish reason. ``[DONE]`` alone is
+not enough, and not needed: `transformers serve` never sends it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from llmnb.records import Delta
 from llmnb.wire import json_bytes
-from llmnb.wire.openai_content import is_in_parts, text_of, thinking_of
-from llmnb.wire.openai_stream import Growing
+from llmnb.wire.event_stream import Growing, SamplesAssembler, grow, join
+from llmnb.wire.openai_replies import REASONING, is_in_parts, text_of, thinking_of
+from llmnb.wire.untrusted import dict_in, dicts_in, list_in
 
-_REASONING = ("reasoning_content", "reasoning")
-_GROWING = ("refusal", *_REASONING)
 _DETAILS = "reasoning_details"
-"""OpenRouter's list of thoughts; the pieces of one have the same place."""
+"""OpenRouter's list of thoughts; the pieces of one have the same index."""
 
 _GROWING_DETAILS = ("text", "summary", "data")
 _MOST_CALLS = 1024
 """More tool calls in one message are a fault, not an answer."""
 
 
-class ChatPieces:
-    """Adds ``delta`` objects to messages."""
+class _ChoiceAssembler(SamplesAssembler):
+    READ = ("delta", "message", "text")
+    OBJECT: ClassVar[str]
+    """The ``object`` of an unstreamed body."""
 
-    __slots__ = ()
+    def __init__(self, *, samples: int = 1) -> None:
+        super().__init__(samples=samples)
+        self._body["object"] = self.OBJECT
+
+    def take(self, event: dict[str, Any]) -> list[Delta]:
+        deltas = super().take(event)
+        if usage := dict_in(dict_in(event, "x_groq"), "usage"):
+            self._body.setdefault("usage", usage)
+        return deltas
+
+    def blank(self, index: int) -> dict[str, Any]:
+        return {"index": index, "logprobs": None, "finish_reason": None}
+
+
+class TextAssembler(_ChoiceAssembler):
+    """Reads a streamed text completion: texts add up to texts."""
+
+    OBJECT = "text_completion"
+
+    def grow_answer(self, answer: dict[str, Any], piece: Mapping[str, Any]) -> Delta | None:
+        """Add one piece; return its text."""
+        text = text_of(piece.get("text"))
+        grow(answer, "text", text)
+        return Delta(text=text) if text else None
+
+    def finish_answer(self, answer: dict[str, Any]) -> None:
+        """Join the text."""
+        join(answer)
+
+
+class ChatAssembler(_ChoiceAssembler):
+    """Reads a streamed chat message: ``delta`` objects add up to a message."""
+
+    OBJECT = "chat.completion"
 
     def blank(self, index: int) -> dict[str, Any]:
         """Return a choice before its first piece."""
         message = {"role": "assistant", "content": None}
         return {"index": index, "message": message, "logprobs": None, "finish_reason": None}
 
-    def add(self, choice: dict[str, Any], piece: Mapping[str, Any]) -> Delta | None:
-        """Add one piece; returns its text, or an empty `Delta` for a part of a tool call."""
-        delta = piece.get("delta")
-        if not isinstance(delta, dict):
-            return None
-        message = choice["message"]
+    def grow_answer(self, answer: dict[str, Any], piece: Mapping[str, Any]) -> Delta | None:
+        """Add one piece; return its text, or an empty `Delta` for a part of a tool call."""
+        message = answer["message"]
         text = reasoning = ""
         is_progress = False
-        for name, value in delta.items():
+        for name, value in dict_in(piece, "delta").items():
             if name == "content":
                 text = _add_content(message, value)
                 reasoning = reasoning or thinking_of(value)
-            elif name in _GROWING:
+            elif name == "refusal" or name in REASONING:
                 if isinstance(value, str) and value:
-                    _grow(message, name, value)
+                    grow(message, name, value)
                     # Some send the same words under both names.
-                    reasoning = reasoning or (value if name in _REASONING else "")
+                    reasoning = reasoning or (value if name in REASONING else "")
                     is_progress = True
                 elif value and name == "refusal":
                     message.setdefault(name, value)
             elif name == "tool_calls":
                 is_progress = _add_calls(message, value) or is_progress
             elif name == "function_call":
-                is_progress = _add_function(message.setdefault(name, {}), value) or is_progress
+                called = message.setdefault(name, {})
+                is_progress = _add_to_call(called, value, "arguments") or is_progress
             elif name == _DETAILS and isinstance(value, list):
                 _add_details(message.setdefault(name, []), value)
             elif isinstance(value, list):
-                _grow_list(message, name, value)
+                _extend_list(message, name, value)
             elif value is not None:
                 message[name] = value
         return Delta(text=text, reasoning=reasoning) if text or reasoning or is_progress else None
 
-    def finish(self, choice: dict[str, Any]) -> None:
-        """Join the texts; take out the places of tool calls, which only streams have."""
-        message = choice["message"]
-        _join(message)
-        if isinstance(function := message.get("function_call"), dict):
-            _join(function)
-        for detail in message.get(_DETAILS) or ():
-            if isinstance(detail, dict):
-                _join(detail)
-        for call in message.get("tool_calls") or ():
+    def finish_answer(self, answer: dict[str, Any]) -> None:
+        """Join the texts; take out the indices of tool calls, which only streams have."""
+        message = answer["message"]
+        for fields in (message, dict_in(message, "function_call"), *dicts_in(message, _DETAILS)):
+            join(fields)
+        for call in list_in(message, "tool_calls"):
             call.pop("index", None)
-            _join(call.get("custom") or call["function"])
+            join(call.get("custom") or call["function"])
 
 
-def _grow(fields: dict[str, Any], name: str, text: str) -> None:
-    known = fields.get(name)
-    if isinstance(known, Growing):
-        known.append(text)
-    else:
-        fields[name] = Growing([known, text] if isinstance(known, str) else [text])
-
-
-def _grow_list(fields: dict[str, Any], name: str, values: list[Any]) -> None:
+def _extend_list(fields: dict[str, Any], name: str, values: list[Any]) -> None:
     known = fields.get(name)
     if type(known) is list:
         known.extend(values)
@@ -92,14 +116,8 @@ def _grow_list(fields: dict[str, Any], name: str, values: list[Any]) -> None:
         fields[name] = values
 
 
-def _join(fields: dict[str, Any]) -> None:
-    for name, value in fields.items():
-        if isinstance(value, Growing):
-            fields[name] = value.joined()
-
-
 def _add_content(message: dict[str, Any], value: Any) -> str:
-    """Add text or parts to a message's content; returns the new text."""
+    """Add text or parts to a message's content; return the new text."""
     known = message["content"]
     if not isinstance(value, str) and value is not None and not is_in_parts(value):
         value = text_of(value)
@@ -107,26 +125,48 @@ def _add_content(message: dict[str, Any], value: Any) -> str:
         if type(known) is list:
             known.append({"type": "text", "text": value})
         else:
-            _grow(message, "content", value)
-        return value
-    if isinstance(value, list):
+            grow(message, "content", value)
+    elif isinstance(value, list):
         if isinstance(known, Growing):
-            text = known.joined()
+            text = "".join(known)
             message["content"] = [{"type": "text", "text": text}] if text else []
-        _grow_list(message, "content", value)
-        return text_of(value)
-    return ""
+        _extend_list(message, "content", value)
+    return text_of(value)
 
 
-def _add_calls(message: dict[str, Any], pieces: Any) -> bool:
-    """Add pieces of tool calls; returns whether there were any."""
-    if not isinstance(pieces, list):
+def _add_details(known: Any, details: list[Any]) -> None:
+    """Add pieces of thoughts to those that are there."""
+    if type(known) is not list:
+        return
+    for detail in details:
+        last = known[-1] if known and isinstance(known[-1], dict) else None
+        if (
+            last is None
+            or not isinstance(detail, dict)
+            or detail.get("index") is None
+            or any(detail.get(name) != last.get(name) for name in ("index", "type"))
+        ):
+            known.append(detail)
+            continue
+        for name, value in detail.items():
+            if name in _GROWING_DETAILS and isinstance(value, str):
+                grow(last, name, value)
+            elif value is not None:
+                last[name] = value
+
+
+# ------------------------------------------------------------------------- calls of tools
+
+
+def _add_calls(message: dict[str, Any], value: Any) -> bool:
+    """Add pieces of tool calls; return whether there were any."""
+    if not isinstance(value, list):
         return False
     known = message.get("tool_calls")
     if not isinstance(known, list):
         known = message["tool_calls"] = []
     was_added = False
-    for piece in pieces:
+    for piece in value:
         if not isinstance(piece, dict) or len(known) >= _MOST_CALLS:
             continue
         call = _call_of(known, piece)
@@ -138,30 +178,9 @@ def _add_calls(message: dict[str, Any], pieces: Any) -> bool:
             call.pop("function", None)
             _add_to_call(call.setdefault("custom", {"name": "", "input": ""}), custom, "input")
         elif "custom" not in call:
-            _add_function(call["function"], piece.get("function"))
+            _add_to_call(call["function"], piece.get("function"), "arguments")
         was_added = True
     return was_added
-
-
-def _add_details(known: Any, pieces: list[Any]) -> None:
-    """Add pieces of thoughts to those that are there."""
-    if type(known) is not list:
-        return
-    for piece in pieces:
-        last = known[-1] if known and isinstance(known[-1], dict) else None
-        if (
-            last is None
-            or not isinstance(piece, dict)
-            or piece.get("index") is None
-            or any(piece.get(name) != last.get(name) for name in ("index", "type"))
-        ):
-            known.append(piece)
-            continue
-        for name, value in piece.items():
-            if name in _GROWING_DETAILS and isinstance(value, str):
-                _grow(last, name, value)
-            elif value is not None:
-                last[name] = value
 
 
 def _call_of(known: list[dict[str, Any]], piece: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,7 +203,7 @@ def _call_of(known: list[dict[str, Any]], piece: Mapping[str, Any]) -> dict[str,
 
 
 def _begins_another(call: Mapping[str, Any], piece: Mapping[str, Any]) -> bool:
-    """Whether a piece, not of a call by its id, begins another one."""
+    """Return whether a piece, not of a call by its id, begins another one."""
     has_other_id = bool(piece.get("id") and call["id"])
     fresh, called = _called(piece), _called(call)
     name, before = fresh.get("name"), called.get("name")
@@ -198,28 +217,22 @@ def _begins_another(call: Mapping[str, Any], piece: Mapping[str, Any]) -> bool:
     return str(fresh.get("arguments"))[:1] == "{" and _is_whole(called.get("arguments"))
 
 
-def _called(call: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = call.get("custom") or call.get("function")
-    return found if isinstance(found, dict) else {}
+def _called(call: Mapping[str, Any]) -> dict[str, Any]:
+    return dict_in(call, "custom") or dict_in(call, "function")
 
 
 def _is_whole(arguments: Any) -> bool:
     if not isinstance(arguments, Growing):
         return isinstance(arguments, dict)
     try:
-        json_bytes.read(arguments.joined().encode("utf-8", "surrogatepass"))
+        json_bytes.read("".join(arguments).encode("utf-8", "surrogatepass"))
     except json_bytes.NotJSON:
         return False
     return True
 
 
-def _add_function(function: Any, piece: Any) -> bool:
-    """Add a piece of a function's name and arguments; returns whether there was one."""
-    return _add_to_call(function, piece, "arguments")
-
-
 def _add_to_call(called: Any, piece: Any, growing: str) -> bool:
-    """Add a piece of what is called: only what it is called with grows.
+    """Add a piece of what is called: only what it is called with grows; return whether it did.
 
     A name comes whole, and from some servers again with every piece.
     """
@@ -229,7 +242,7 @@ def _add_to_call(called: Any, piece: Any, growing: str) -> bool:
         called["name"] = name
     value = piece.get(growing)
     if isinstance(value, str):
-        _grow(called, growing, value)
+        grow(called, growing, value)
     elif value is not None:
         called[growing] = value
     return True

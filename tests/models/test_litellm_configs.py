@@ -7,13 +7,13 @@ from limits import RateLimitItemPerMinute, RateLimitItemPerSecond
 
 from llmnb import LiteLLMModel
 from llmnb.errors import ConfigurationError
-from llmnb.models.config_forms import read_config
-from llmnb.models.deployments import LiteLLMDeployment, deployment, who
+from llmnb.models.litellm_model import litellm_endpoint, provider_and_model, read_config
 from llmnb.records import Limits
+from llmnb.targets.litellm_target import LiteLLMConnection
 
 
 def read(config=None, name=None):
-    return read_config(name, config, default="gpt-4o-mini")
+    return read_config(name, config)
 
 
 def test_nothing_at_all_is_the_default_model():
@@ -23,7 +23,7 @@ def test_nothing_at_all_is_the_default_model():
     found = read()
 
     assert (found.name, found.n, dict(found.options)) == ("gpt-4o-mini", None, {})
-    assert [one.model for one in found.deployments] == ["openai/gpt-4o-mini"]
+    assert [one.model for one in found.endpoints] == ["openai/gpt-4o-mini"]
 
 
 def test_the_model_list_of_the_document():
@@ -49,7 +49,7 @@ def test_the_model_list_of_the_document():
         name="gpt-4o",
     )
 
-    (one,) = found.deployments
+    (one,) = found.endpoints
     assert (one.model, one.api_key, found.n) == ("openai/gpt-4o", "not-a-key", 5)
     assert dict(one.params) == {
         "frequency_penalty": 1.5,
@@ -67,7 +67,7 @@ def test_the_short_form_of_the_document():
     found = read({"name": "gpt-4o", "temperature": 0.1, "max_token": 512, "n": 5})
 
     assert (found.name, found.n) == ("gpt-4o", 5)
-    assert dict(found.deployments[0].params) == {"temperature": 0.1, "max_tokens": 512}
+    assert dict(found.endpoints[0].params) == {"temperature": 0.1, "max_tokens": 512}
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_a_rate_limit_counts_tokens_and_a_request_limit_requests(limit, expected
     """
     A text, an item of limits, or a mapping from models to these.
     """
-    (tokens,) = read({"rate_limit": limit}, name="gpt-4").deployments
-    (requests,) = read({"request_limit": limit}, name="gpt-4").deployments
+    (tokens,) = read({"rate_limit": limit}, name="gpt-4").endpoints
+    (requests,) = read({"request_limit": limit}, name="gpt-4").endpoints
 
     assert tokens.limits == Limits(tokens_per_minute=expected)
     assert requests.limits == Limits(requests_per_minute=expected)
@@ -106,12 +106,12 @@ def test_limits_are_told_by_model_for_the_shared_limiter():
         }
     )
 
-    assert [dict(one.rates) for one in found.deployments] == [
+    assert [dict(one.rates) for one in found.endpoints] == [
         {("client", "gpt-4"): "100/minute", ("client|request", "gpt-4"): "5/second"},
         {("client", "gpt-4o"): "200/minute", ("client|request", "gpt-4o"): "5/second"},
     ]
-    assert [one.limits.tokens_per_minute for one in found.deployments] == [100.0, 200.0]
-    assert [one.limits.requests_per_minute for one in found.deployments] == [300.0, 300.0]
+    assert [one.limits.tokens_per_minute for one in found.endpoints] == [100.0, 200.0]
+    assert [one.limits.requests_per_minute for one in found.endpoints] == [300.0, 300.0]
 
 
 def test_each_entry_of_a_model_list_has_its_own_limits():
@@ -125,11 +125,11 @@ def test_each_entry_of_a_model_list_has_its_own_limits():
 
     found = read({"model_list": entries, "fallbacks": ["b"]}, name="a")
 
-    assert [one.limits for one in found.deployments] == [
+    assert [one.limits for one in found.endpoints] == [
         Limits(requests_per_minute=60, tokens_per_minute=500),
         Limits(concurrency=2),
     ]
-    assert [dict(one.params) for one in found.deployments] == [{}, {}]
+    assert [dict(one.params) for one in found.endpoints] == [{}, {}]
 
 
 @pytest.mark.parametrize(
@@ -147,12 +147,12 @@ def test_fallbacks_in_litellms_forms_and_as_a_list(fallbacks):
     """
     found = read({"name": "gpt-4o", "api_key": "K", "temperature": 0, **fallbacks})
 
-    assert [one.model for one in found.deployments] == [
+    assert [one.model for one in found.endpoints] == [
         "openai/gpt-4o",
         "anthropic/claude-haiku-5-5",
     ]
-    assert [one.api_key for one in found.deployments] == ["K", None]
-    assert found.deployments[1].params == {"temperature": 0}
+    assert [one.api_key for one in found.endpoints] == ["K", None]
+    assert found.endpoints[1].params == {"temperature": 0}
 
 
 def test_several_entries_of_one_name_are_alternatives_in_order():
@@ -168,7 +168,7 @@ def test_several_entries_of_one_name_are_alternatives_in_order():
 
     found = read({"model_list": entries, "fallbacks": [{"a": ["b"]}]}, name="a")
 
-    assert [(one.model, one.url) for one in found.deployments] == [
+    assert [(one.model, one.url) for one in found.endpoints] == [
         ("openai/x", "http://1.x/v1"),
         ("openai/x", "http://2.x/v1"),
         ("groq/y", ""),
@@ -199,10 +199,10 @@ def test_attempts_limits_and_other_options_go_to_the_run():
         "use_cache": False,
         "project_name": "Mine",
     }
-    assert found.deployments[0].limits == Limits(
+    assert found.endpoints[0].limits == Limits(
         requests_per_minute=60, tokens_per_minute=6000, concurrency=3
     )
-    assert dict(found.deployments[0].params) == {"temperature": 0}
+    assert dict(found.endpoints[0].params) == {"temperature": 0}
 
 
 @pytest.mark.parametrize(
@@ -251,19 +251,19 @@ def test_litellms_names_mean_the_catalogs_providers_or_litellm_itself(name, expe
     """
     What the catalog knows is asked directly.
     """
-    assert who(name) == expected
+    assert provider_and_model(name) == expected
 
 
 def test_addresses_as_litellm_writes_them():
     """
     Bare hosts get the path that the provider's own address has; Azure's version goes along.
     """
-    claude = deployment("anthropic/claude-x", url="http://127.0.0.1:1")
-    ollama = deployment("ollama/x", url="http://127.0.0.1:11434/")
-    azure = deployment(
+    claude = litellm_endpoint("anthropic/claude-x", url="http://127.0.0.1:1")
+    ollama = litellm_endpoint("ollama/x", url="http://127.0.0.1:11434/")
+    azure = litellm_endpoint(
         "azure/d", url="https://mine.openai.azure.com", connection={"api_version": "2024-10-21"}
     )
-    own = deployment("my-own", url="http://127.0.0.1:8000/v1")
+    own = litellm_endpoint("my-own", url="http://127.0.0.1:8000/v1")
 
     assert claude.url == "http://127.0.0.1:1/v1"
     assert ollama.url == "http://127.0.0.1:11434/v1"
@@ -284,8 +284,8 @@ def test_what_only_litellm_needs_never_becomes_a_part_of_the_request():
         }
     )
 
-    (one,) = found.deployments
-    assert isinstance(one, LiteLLMDeployment)
+    (one,) = found.endpoints
+    assert isinstance(one.owner, LiteLLMConnection)
     assert dict(one.params) == {"top_p": 1}
-    assert one.connection["aws_region_name"] == "eu"
+    assert one.owner.fields["aws_region_name"] == "eu"
     assert "S3CRET" not in repr(found)
