@@ -16,6 +16,7 @@ from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.handover import Streamed
 from llmnb.engine.run_context import Pool, RunContext, RunOptions, Store
 from llmnb.engine.run_loop import RunLoop
+from llmnb.engine.source import InputSource
 from llmnb.engine.status import Clock, PoolStatus, StatusSnapshot
 from llmnb.engine.target import Prepare
 from llmnb.engine.waiting import waiting_on
@@ -45,7 +46,7 @@ class Run(RunHandle[list[Outcome]]):
 
     def __init__(
         self,
-        inputs: Iterable[Any] | AsyncIterable[Any],
+        inputs: Iterable[Any] | AsyncIterable[Any] | InputSource,
         prepare: Prepare,
         store: Store,
         options: RunOptions,
