@@ -24,11 +24,15 @@ if TYPE_CHECKING:
     from llmnb.chat.results import LLMResult
     from llmnb.client import AsyncLLM, task_id_generator
     from llmnb.cost import GLOBAL_COST_TRACKER, cost_tracking_ctx, enable_cost_tracking
-    from llmnb.embeddings.factory import HybridEmbeddingModel, embedding_model_factory
+    from llmnb.embeddings.factory import embedding_model_factory
     from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
-    from llmnb.embeddings.model import EmbeddingModel, EmbeddingModes
+    from llmnb.embeddings.model import (
+        EmbeddingModel,
+        EmbeddingModes,
+        HybridEmbeddingModel,
+        SparseEmbeddingModel,
+    )
     from llmnb.embeddings.sentence_transformer import SentenceTransformerEmbeddingModel
-    from llmnb.embeddings.sparse import SparseEmbeddingModel
     from llmnb.engine.handle import last_run
     from llmnb.engine.status import StatusTracker
     from llmnb.frames.registration import register_accessor
@@ -93,7 +97,7 @@ _HOMES = {
     "EmbeddingModes": "llmnb.embeddings.model",
     "GLOBAL_COST_TRACKER": "llmnb.cost",
     "GenerationMaster": "llmnb.master",
-    "HybridEmbeddingModel": "llmnb.embeddings.factory",
+    "HybridEmbeddingModel": "llmnb.embeddings.model",
     "LLM": "llmnb.models.llm",
     "LLMModel": "llmnb.chat.llm_model",
     "LLMParams": "llmnb.models.llm",
@@ -103,7 +107,7 @@ _HOMES = {
     "LocalModel": "llmnb.models.in_process",
     "Message": "llmnb.chat.messages",
     "SentenceTransformerEmbeddingModel": "llmnb.embeddings.sentence_transformer",
-    "SparseEmbeddingModel": "llmnb.embeddings.sparse",
+    "SparseEmbeddingModel": "llmnb.embeddings.model",
     "StatusTracker": "llmnb.engine.status",
     "VLLMModel": "llmnb.models.in_process",
     "allow_nested_asyncio": "llmnb.notebook.nested",

@@ -71,10 +71,12 @@ def load() -> Any:
     return _module
 
 
-async def complete(
+async def ask(
     body: Mapping[str, Any],
     connection: Mapping[str, Any],
+    *,
     feed: Callable[[bytes], bool] | None = None,
+    embeds: bool = False,
 ) -> RawReply:
     """Send one request and return its reply, whatever its status.
 
@@ -83,6 +85,7 @@ async def complete(
         connection: What LiteLLM needs to reach it: ``api_key``, ``api_base`` and its like.
         feed: Gets each event of a stream as OpenAI's servers write it, and says whether it
             brought anything of the answer; None asks for the answer in one piece.
+        embeds: Whether vectors are asked for, and not an answer.
 
     Raises:
         Unsent: If the request provably never left this machine.
@@ -90,15 +93,14 @@ async def complete(
         RealRequestForbidden: If requests that leave this machine are forbidden.
     """
     litellm = load()
-    connection = _checked(connection)
     began = time.monotonic()
-    asked = {**body, **connection, "num_retries": 0, "max_retries": 0}
+    asked = {**body, **_checked(connection), "num_retries": 0, "max_retries": 0}
     if "tools" in body and _has_gateway():
         asked["_skip_mcp_handler"] = True
     first: float | None = None
     try:
         if feed is None:
-            reply = await litellm.acompletion(**asked)
+            reply = await (litellm.aembedding if embeds else litellm.acompletion)(**asked)
             raw = orjson.dumps(reply.model_dump(mode="json", exclude_none=True))
         else:
             raw = b""
@@ -115,29 +117,6 @@ async def complete(
         first_token_seconds=first,
         seconds=time.monotonic() - began,
     )
-
-
-async def embed(body: Mapping[str, Any], connection: Mapping[str, Any]) -> RawReply:
-    """Send one request for embeddings and return its reply, whatever its status.
-
-    Args:
-        body: Request in OpenAI's words; the model as LiteLLM spells it.
-        connection: As for `complete`.
-
-    Raises:
-        Unsent: If the request provably never left this machine.
-        MaybeBilled: If its reply is lost.
-        RealRequestForbidden: If requests that leave this machine are forbidden.
-    """
-    litellm = load()
-    asked = {**body, **_checked(connection), "num_retries": 0, "max_retries": 0}
-    began = time.monotonic()
-    try:
-        reply = await litellm.aembedding(**asked)
-        raw = orjson.dumps(reply.model_dump(mode="json", exclude_none=True))
-    except Exception as error:
-        return _refused(error, time.monotonic() - began)
-    return RawReply(status=200, headers={}, body=raw, seconds=time.monotonic() - began)
 
 
 @functools.cache
@@ -165,8 +144,8 @@ def dollars(model: str, usage: Usage) -> float | None:
         )
     except Exception:  # it has no type for "not known": each of its providers raises its own
         return None
-    found = float(into) + float(out)
-    return found if found > 0 else None  # its table says 0 where nobody has filled it in
+    usd = float(into) + float(out)
+    return usd if usd > 0 else None  # its table says 0 where nobody has filled it in
 
 
 async def _events(chunks: Any) -> AsyncIterator[bytes]:
@@ -192,22 +171,27 @@ def _checked(connection: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _refused(error: Exception, seconds: float) -> RawReply:
     """Return an error of LiteLLM as the reply that it was, or raise what it stands for."""
-    kinds = {type(one).__name__ for one in _chain(error)}
-    said = _said(error)
+    kinds = {type(cause).__name__ for cause in _chain(error)}
+    lines = str(getattr(error, "message", None) or error).splitlines()
+    message = " ".join(lines)[:2000]
     if kinds & _NEVER_LEFT:
-        raise Unsent(f"LiteLLM could not reach the provider: {said}") from None
+        raise Unsent(f"LiteLLM could not reach the provider: {message}") from None
     if kinds & {"Timeout", "APITimeoutError"}:
         raise TimedOut(
-            f"No reply came through LiteLLM in time: {said} It may have been billed."
+            f"No reply came through LiteLLM in time: {message} It may have been billed."
         ) from None
     if kinds & _LOST:
         raise MaybeBilled(
-            f"LiteLLM lost the reply on its way: {said} It may have been billed."
+            f"LiteLLM lost the reply on its way: {message} It may have been billed."
         ) from None
     status = getattr(error, "status_code", None)
     if not isinstance(status, int) or not 400 <= status < 600:
         status = 500 if "litellm" in type(error).__module__ else 400
-    problem = {"message": said, "type": type(error).__name__, "code": getattr(error, "code", None)}
+    problem = {
+        "message": message,
+        "type": type(error).__name__,
+        "code": getattr(error, "code", None),
+    }
     return RawReply(
         status=status,
         headers=_headers(error),
@@ -216,19 +200,11 @@ def _refused(error: Exception, seconds: float) -> RawReply:
     )
 
 
-def _said(error: Exception) -> str:
-    text = str(getattr(error, "message", None) or error).splitlines()
-    return " ".join(text)[:2000]
-
-
 def _headers(error: Exception) -> dict[str, str]:
-    for one in _chain(error):
-        for found in (
-            getattr(getattr(one, "response", None), "headers", None),
-            getattr(one, "litellm_response_headers", None),
-        ):
-            if found:
-                return {str(name).lower(): str(value) for name, value in dict(found).items()}
+    for cause in _chain(error):
+        headers = getattr(getattr(cause, "response", None), "headers", None)
+        if headers := headers or getattr(cause, "litellm_response_headers", None):
+            return {str(name).lower(): str(value) for name, value in dict(headers).items()}
     return {}
 
 

@@ -96,7 +96,7 @@ class LoadSettings:
     """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LocalServer:
     """A running model: where it listens and what it is."""
 
@@ -112,22 +112,13 @@ class LocalServer:
     identity: str
     """Engine, weights and load settings: what stands for the endpoint in an answer's key."""
 
-    n_parallel: int
-    """Requests it answers at once."""
-
-    n_ctx: int
-    """Tokens that prompt and answer may have together."""
-
-
-@dataclass(slots=True)
-class _Running:
-    record: LocalServer
-    native: Any
     port: int
+    native: list[Any] = field(repr=False)
+    """The only reference to llama.cpp's own object: emptied to have it destroyed."""
 
 
 _lock = threading.Lock()
-_running: dict[tuple[str, LoadSettings, str], _Running] = {}
+_running: dict[tuple[str, LoadSettings, str], LocalServer] = {}
 _has_started = False
 """Whether native threads were ever started in this process or one it was forked from."""
 
@@ -204,20 +195,20 @@ def serve(
     """
     load = load or LoadSettings()
     check(load)
-    place = os.path.realpath(_checked(path))
-    name = name or Path(place).stem
+    real_path = os.path.realpath(_checked(path))
+    name = name or Path(real_path).stem
     with _lock:
-        running = _running.get((place, load, name))
-        if running is None:
-            running = _running[place, load, name] = _start(place, load, name)
-        return running.record
+        server = _running.get((real_path, load, name))
+        if server is None:
+            server = _running[real_path, load, name] = _start(real_path, load, name)
+        return server
 
 
 def close(server: LocalServer) -> None:
     """Stop a server and free its memory; requests in flight lose their connection."""
     with _lock:
         for key, running in list(_running.items()):
-            if running.record == server:
+            if running is server:
                 _stop(_running.pop(key))
 
 
@@ -231,7 +222,7 @@ def close_all() -> None:
 # -------------------------------------------------------------------- starting
 
 
-def _start(path: str, load: LoadSettings, name: str) -> _Running:
+def _start(path: str, load: LoadSettings, name: str) -> LocalServer:
     global _has_started
     engine = _import()
     # Read before loading, so that a file swapped meanwhile cannot get the other's answers.
@@ -242,7 +233,12 @@ def _start(path: str, load: LoadSettings, name: str) -> _Running:
     try:
         native = engine.Server(params)
     except RuntimeError as error:
-        raise _cannot_load(path, load) from error
+        raise ConfigurationError(
+            f"llama.cpp cannot load {path!r} with {load.n_parallel} slots of {load.n_ctx} tokens.\n"
+            "The file may be cut short, need more memory than there is, or be of a kind that this "
+            f"version of {PACKAGE} does not know yet.\n"
+            f"Its own words: set {VERBOSITY_VARIABLE}=3 and try again."
+        ) from error
     # It says "loaded" a moment before its loop runs, and a server stopped in that moment
     # never ends. Its figures come from the loop: with them it is certain to be running.
     native.handle_metrics()
@@ -250,15 +246,14 @@ def _start(path: str, load: LoadSettings, name: str) -> _Running:
     if not _running:
         atexit.unregister(close_all)
         atexit.register(close_all)
-    record = LocalServer(
+    return LocalServer(
         base_url=address + "/v1",
         api_key=api_key,
         model=name,
         identity=known_as,
-        n_parallel=load.n_parallel,
-        n_ctx=load.n_ctx,
+        port=int(address.rpartition(":")[2]),
+        native=[native],
     )
-    return _Running(record, native, int(address.rpartition(":")[2]))
 
 
 def _params(engine: Any, path: str, load: LoadSettings, name: str, api_key: str) -> Any:
@@ -281,7 +276,9 @@ def _params(engine: Any, path: str, load: LoadSettings, name: str, api_key: str)
     # Pages and other rows' prompts are nobody's to see.
     params.ui = False
     params.endpoint_slots = False
-    params.verbosity = _verbosity()
+    params.verbosity = QUIET
+    with contextlib.suppress(ValueError):
+        params.verbosity = int(settings.environment(VERBOSITY_VARIABLE) or QUIET)
     if load.pooling is not None:
         params.embedding = True
         kinds = engine.llama_pooling_type
@@ -315,13 +312,6 @@ def _quota(file: str = "/sys/fs/cgroup/cpu.max") -> int | None:
         return max(1, round(int(allowed) / int(period)))
     except (OSError, ValueError, ZeroDivisionError):
         return None  # no such file, or "max": no quota
-
-
-def _verbosity() -> int:
-    try:
-        return int(settings.environment(VERBOSITY_VARIABLE) or QUIET)
-    except ValueError:
-        return QUIET
 
 
 def _import() -> Any:
@@ -362,25 +352,22 @@ def _short_spins() -> Iterator[None]:
 # -------------------------------------------------------------------- stopping
 
 
-def _stop(running: _Running) -> None:
-    _hang_up(running.port)
+def _stop(server: LocalServer) -> None:
+    _hang_up(server.port)
     if _is_forked:
-        _keep_for_ever(running.native)
-    running.native = None  # else the last reference: the destructor runs here
+        _keep_for_ever(server.native[0])
+    server.native.clear()  # else the last reference: the destructor runs here
 
 
 def _hang_up(port: int) -> None:
     """Shut down every socket of this process at a port, the listening one first."""
-    ours = sorted(_sockets_at(port), key=lambda one: not _is_listening(one))
-    for one in ours:
-        with one:
-            try:
-                one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # closed by its other side meanwhile
+    for _, ours in sorted(_sockets_at(port), key=lambda pair: pair[0], reverse=True):
+        with ours, contextlib.suppress(OSError):  # closed by its other side meanwhile
+            ours.shutdown(socket.SHUT_RDWR)
 
 
-def _sockets_at(port: int) -> Iterator[socket.socket]:
+def _sockets_at(port: int) -> Iterator[tuple[bool, socket.socket]]:
+    """Yield this process's sockets at a port, each with whether it listens."""
     try:
         names = os.listdir("/dev/fd")
     except OSError:
@@ -390,30 +377,17 @@ def _sockets_at(port: int) -> Iterator[socket.socket]:
             descriptor = int(name)
             if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
                 continue
-            one = socket.socket(fileno=os.dup(descriptor))
+            copy = socket.socket(fileno=os.dup(descriptor))
         except (OSError, ValueError):
             continue
-        if _port(one) == port:
-            yield one
+        is_ours = is_listening = False
+        with contextlib.suppress(OSError):
+            is_ours = copy.family == socket.AF_INET and copy.getsockname() == (LOOPBACK, port)
+            is_listening = bool(copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+        if is_ours:
+            yield is_listening, copy
         else:
-            one.close()
-
-
-def _port(one: socket.socket) -> int | None:
-    try:
-        if one.family != socket.AF_INET:
-            return None
-        host, port = one.getsockname()
-        return int(port) if host == LOOPBACK else None
-    except OSError:
-        return None
-
-
-def _is_listening(one: socket.socket) -> bool:
-    try:
-        return bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-    except OSError:
-        return False
+            copy.close()
 
 
 def _after_fork() -> None:
@@ -422,8 +396,8 @@ def _after_fork() -> None:
     if _has_started:
         _is_forked = True
         _leave_without_destructors()
-    for running in _running.values():
-        _keep_for_ever(running.native)
+    for server in _running.values():
+        _keep_for_ever(server.native[0])
     _running = {}
     _lock = threading.Lock()
 
@@ -450,21 +424,21 @@ if hasattr(os, "register_at_fork"):
 
 
 def _checked(path: str | os.PathLike[str]) -> str:
-    place = os.path.expanduser(os.fspath(path))
+    full_path = os.path.expanduser(os.fspath(path))
     try:
-        with open(place, "rb") as file:
+        with open(full_path, "rb") as file:
             magic = file.read(len(_MAGIC))
     except OSError as error:
         raise ConfigurationError(
-            f"The model file {place!r} cannot be read: {error.strerror or error}. "
+            f"The model file {full_path!r} cannot be read: {error.strerror or error}. "
             "Name a GGUF file as local/path/to/model.gguf, or local/smollm2 for the small one."
         ) from None
     if magic != _MAGIC:
         raise ConfigurationError(
-            f"{place!r} is not a GGUF file. llama.cpp reads models in that format only; "
+            f"{full_path!r} is not a GGUF file. llama.cpp reads models in that format only; "
             "most open models are published in it too."
         )
-    return place
+    return full_path
 
 
 def check(load: LoadSettings) -> None:
@@ -482,15 +456,6 @@ def check(load: LoadSettings) -> None:
     if load.pooling not in (None, *get_args(Pooling)):
         known = ", ".join(get_args(Pooling))
         raise ConfigurationError(f"pooling must be one of {known}, or None, got {load.pooling!r}.")
-
-
-def _cannot_load(path: str, load: LoadSettings) -> ConfigurationError:
-    return ConfigurationError(
-        f"llama.cpp cannot load {path!r} with {load.n_parallel} slots of {load.n_ctx} tokens.\n"
-        "The file may be cut short, need more memory than there is, or be of a kind that this "
-        f"version of {PACKAGE} does not know yet.\n"
-        f"Its own words: set {VERBOSITY_VARIABLE}=3 and try again."
-    )
 
 
 def _missing() -> MissingExtra:

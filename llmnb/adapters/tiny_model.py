@@ -13,7 +13,19 @@ from pathlib import Path
 
 from llmnb.errors import MissingExtra
 
-_WORDS = ("the", "a", "of", "label", "text", "row", "yes", "no", "positive", "negative", "once")
+_TEXTS = (
+    "the",
+    "a",
+    "of",
+    "label",
+    "text",
+    "row",
+    "yes",
+    "no",
+    "positive",
+    "negative",
+    "once",
+)
 _SPECIAL = ("<s>", "</s>", "<pad>", "<|im_start|>", "<|im_end|>")
 _TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
@@ -32,21 +44,21 @@ def make(folder: str | os.PathLike[str], *, seed: int = 0, positions: int = 512)
     Raises:
         MissingExtra: If torch, tokenizers or transformers is missing; vLLM brings all of them.
     """
-    if any(importlib.util.find_spec(one) is None for one in ("torch", "transformers")):
+    if any(importlib.util.find_spec(name) is None for name in ("torch", "transformers")):
         raise MissingExtra("Making a model needs torch and transformers: pip install 'llmnb[vllm]'")
-    place = Path(folder)
-    ids = _write_tokenizer(place, seed)
-    _write_weights(place, ids, seed, positions)
-    return place
+    path = Path(folder)
+    ids = _write_tokenizer(path, seed)
+    _write_weights(path, ids, seed, positions)
+    return path
 
 
-def _write_tokenizer(place: Path, seed: int) -> dict[str, int]:
+def _write_tokenizer(path: Path, seed: int) -> dict[str, int]:
     """Train a tokenizer on a few words; returns its size and its special tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     draw = random.Random(seed)
-    texts = [" ".join(draw.choices(_WORDS, k=12)) for _ in range(500)]
+    texts = [" ".join(draw.choices(_TEXTS, k=12)) for _ in range(500)]
     bare = Tokenizer(models.BPE())
     bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bare.decoder = decoders.ByteLevel()
@@ -59,7 +71,7 @@ def _write_tokenizer(place: Path, seed: int) -> dict[str, int]:
         tokenizer_object=bare, bos_token="<s>", eos_token="<|im_end|>", pad_token="<pad>"
     )
     tokenizer.chat_template = _TEMPLATE
-    tokenizer.save_pretrained(str(place))
+    tokenizer.save_pretrained(str(path))
     return {
         "vocab_size": (len(tokenizer) + 63) // 64 * 64,
         "bos_token_id": tokenizer.bos_token_id,
@@ -68,7 +80,7 @@ def _write_tokenizer(place: Path, seed: int) -> dict[str, int]:
     }
 
 
-def _write_weights(place: Path, ids: dict[str, int], seed: int, positions: int) -> None:
+def _write_weights(path: Path, ids: dict[str, int], seed: int, positions: int) -> None:
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
@@ -84,6 +96,6 @@ def _write_weights(place: Path, ids: dict[str, int], seed: int, positions: int) 
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        LlamaForCausalLM(config).float().save_pretrained(str(place))
+        LlamaForCausalLM(config).float().save_pretrained(str(path))
     special = {name: value for name, value in ids.items() if name != "vocab_size"}
-    GenerationConfig(**special).save_pretrained(str(place))
+    GenerationConfig(**special).save_pretrained(str(path))

@@ -123,7 +123,7 @@ def around(native: Any) -> Engine:
             f"not {type(native).__name__}."
         )
     name = str(native.llm_engine.model_config.model)
-    return Engine(native, _import(), name, version(), is_owned=False)
+    return Engine(native, _import(), name, version(), closes=False)
 
 
 def is_on_cpu() -> bool:

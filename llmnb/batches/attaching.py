@@ -9,20 +9,18 @@ from pathlib import Path
 
 from llmnb import bridge, settings
 from llmnb.batches import records
-from llmnb.batches.card import listing
-from llmnb.batches.poller import BatchPoller
+from llmnb.batches.poller import pollers_of
 from llmnb.batches.records import Record
-from llmnb.batches.rows import BatchRow, of_note
-from llmnb.batches.run import BatchRun
-from llmnb.batches.service import service
-from llmnb.batches.start import poller_of
+from llmnb.batches.run import CARD, LONGEST, BatchRun
 from llmnb.display import moments
 from llmnb.display.aligned import columns
 from llmnb.display.escape import visible
+from llmnb.display.html_fragments import box, cell, line, table
+from llmnb.display.palette import FAINT
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked
 from llmnb.records import secret
-from llmnb.store.project import ProjectStore, open_project
+from llmnb.store.project import open_project
 from llmnb.targets.resolve import endpoint_url, resolve
 from llmnb.targets.target import HTTPTarget
 from llmnb.wire.catalog import provider, provider_of_url
@@ -61,16 +59,23 @@ class RunList(list[RunNote]):
         return "\n".join(columns([_HEAD, *map(_cells, self)], right={3}))
 
     def _repr_html_(self) -> str:
-        return listing(_HEAD, (_cells(one) for one in self))
+        if not self:
+            return box(line("No batch runs yet: mode='batch' starts one."), name=CARD)
+        rows = [[cell(text, longest=LONGEST) for text in _cells(note)] for note in self]
+        return box(
+            table([[cell(name, FAINT, head="col") for name in _HEAD], *rows]),
+            line("llmnb.attach('…') goes on with a run, and its card says how far it is.", FAINT),
+            name=CARD,
+        )
 
 
 _HEAD = ("run", "begun", "state", "requests", "model", "project")
 
 
-def _cells(one: RunNote) -> tuple[str, ...]:
-    begun = moments.moment(one.created)
-    model = visible(f"{one.provider}/{one.model}")
-    return one.run_id, begun, one.state, f"{one.requests:,}", model, visible(one.project)
+def _cells(note: RunNote) -> tuple[str, ...]:
+    begun = moments.moment(note.created)
+    model = visible(f"{note.provider}/{note.model}")
+    return note.run_id, begun, note.state, f"{note.requests:,}", model, visible(note.project)
 
 
 def runs(cache_dir: str | Path | None = None) -> RunList:
@@ -84,10 +89,10 @@ def runs(cache_dir: str | Path | None = None) -> RunList:
         no batch runs
     """
     folder = settings.cache_dir(cache_dir) / records.FOLDER
-    found = []
-    for place, record in records.all_records(folder):
-        parts = records.parts_of(place, record)
-        found.append(
+    notes = RunList()
+    for run_folder, record in records.all_records(folder):
+        parts = records.parts_of(run_folder, record)
+        notes.append(
             RunNote(
                 run_id=record.run_id,
                 state="under way" if any(part.is_open for part in parts) else "finished",
@@ -96,11 +101,12 @@ def runs(cache_dir: str | Path | None = None) -> RunList:
                 project=record.project,
                 rows=record.rows,
                 requests=sum(part.standing.requests for part in parts),
-                batches=tuple(one.standing.batch for one in parts if one.standing.batch),
+                batches=tuple(part.standing.batch for part in parts if part.standing.batch),
                 created=record.created,
             )
         )
-    return RunList(sorted(found, key=lambda one: -one.created))
+    notes.sort(key=lambda note: -note.created)
+    return notes
 
 
 def attach(
@@ -125,16 +131,21 @@ def attach(
         ConfigurationError: If there is no such run, or its provider's key is missing.
     """
     api_key = secret(api_key)
-    given = checked({"cache_dir": cache_dir, "good_finish": good_finish})
-    place = settings.cache_dir(cache_dir)
+    options = checked({"cache_dir": cache_dir, "good_finish": good_finish})
+    root = settings.cache_dir(cache_dir)
     # A name is no path.
-    folder = place / records.FOLDER / Path(run_id).name
+    folder = root / records.FOLDER / Path(run_id).name
     record = records.read_record(folder)
     target = _target(record, api_key)
-    store = open_project(record.project, place, share=record.share)
-    rows = _rows(folder, record, given["good_finish"] or ())
-    carried = bridge.call(_carried(rows, record, target, store, place))
-    return BatchRun(record, target, store, rows, carried)
+    store = open_project(record.project, root, share=record.share)
+    rows = records.read_rows(folder, options["good_finish"] or ())
+    parts = []
+    for name in sorted({row.part for row in rows if row.part is not None}):
+        part = records.part_named(folder.parent, name)
+        is_own = part.folder.name == record.run_id
+        parts.append((part, record if is_own else records.read_record(part.folder)))
+    pollers = bridge.call(pollers_of(parts, target, store, root))
+    return BatchRun(record, target, store, rows, pollers)
 
 
 def forget(run_id: str, *, even_if_open: bool = False, cache_dir: str | Path | None = None) -> None:
@@ -158,33 +169,6 @@ def forget(run_id: str, *, even_if_open: bool = False, cache_dir: str | Path | N
             "first, and withdraw it where it is not wanted; even_if_open=True forgets it anyway."
         )
     shutil.rmtree(folder)
-
-
-def _rows(folder: Path, record: Record, good_finish: tuple[str, ...]) -> list[BatchRow]:
-    seen: set[str] = set()
-    rows = []
-    for note in records.read_rows(folder):
-        is_first = note.key not in seen
-        rows.append(of_note(note, record.run_id, is_first=is_first, good_finish=good_finish))
-        seen.add(note.key or "")
-    return rows
-
-
-async def _carried(
-    rows: Sequence[BatchRow],
-    record: Record,
-    target: HTTPTarget,
-    store: ProjectStore,
-    cache_dir: Path,
-) -> dict[str, BatchPoller]:
-    how = service(target)
-    folder = cache_dir / records.FOLDER
-    found = {}
-    for name in sorted({row.part for row in rows if row.part is not None}):
-        part = records.part_named(folder, name)
-        theirs = record if part.folder.name == record.run_id else records.read_record(part.folder)
-        found[name] = poller_of(part, theirs, target, how, store, cache_dir)
-    return found
 
 
 def _target(record: Record, api_key: str | None) -> HTTPTarget:

@@ -1,37 +1,27 @@
-"""Results of a batch into the project's store, as live answers are, at the batch's price."""
+"""Results of a batch into the project's store, and outcomes of rows out of it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from llmnb.batches.records import Failed, Part, Record
+from llmnb import errors, settings
+from llmnb.batches.records import BatchRow, Failed, Part, Record
+from llmnb.decide.quality import objection
 from llmnb.engine import cost_events
 from llmnb.engine.status import Clock
-from llmnb.errors import BadReply, IncompleteReply, LLMNBError
-from llmnb.records import RawReply, Reply, Usage
+from llmnb.errors import BadReply, IncompleteReply, InputError, LLMNBError
+from llmnb.records import Outcome, RawReply, Reply, Source
 from llmnb.store.entry import Entry
 from llmnb.store.project import ProjectStore
 from llmnb.targets.target import HTTPTarget
-from llmnb.wire import batches, canonical
+from llmnb.wire import batches, canonical, json_bytes
 from llmnb.wire.batches import PRICE_FACTOR, Result, key_of
+from llmnb.wire.conversation import LENGTHS
 
-_AT_ONCE = 500
-"""Answers saved in one commit."""
-
-
-@dataclass(slots=True)
-class Kept:
-    """What one part has brought."""
-
-    answered: int = 0
-    failed: list[Failed] = field(default_factory=list)
-    strangers: int = 0
-    """Results whose ids we did not give."""
-
-    repeated: int = 0
-    """Results that came a second time."""
+AT_ONCE = 500
+"""Answers saved in one commit, and keys looked up in one query."""
 
 
 class ResultWriter:
@@ -51,14 +41,16 @@ class ResultWriter:
         self._store = store
         self._asked: dict[str, bytes] = {}
         self._seen: set[str] = set()
-        self.kept = Kept()
+        self._has_strangers = False
+        self.answered = 0
+        self.failed: list[Failed] = []
 
     def read_requests(self) -> None:
         """Read which requests were sent; on a thread, for there may be 200 MB of them."""
-        for one in batches.lines(self._part.content()):
-            body = one.get("body", one.get("params"))
+        for request in batches.lines(self._part.content()):
+            body = request.get("body", request.get("params"))
             if isinstance(body, dict):
-                self._asked[str(one["custom_id"])] = canonical.canonical(body)
+                self._asked[str(request["custom_id"])] = canonical.canonical(body)
 
     async def take(self, raw: RawReply, results: Iterable[Result]) -> None:
         """Save the results of one file.
@@ -69,38 +61,35 @@ class ResultWriter:
         pending: list[tuple[Entry, Reply | None]] = []
         for result in results:
             if result.name not in self._asked:
-                self.kept.strangers += 1
-                continue
-            if result.name in self._seen:
-                self.kept.repeated += 1
-                continue
-            self._seen.add(result.name)
-            if (read := self._read(result, raw)) is not None:
-                pending.append(read)
-            if len(pending) >= _AT_ONCE:
+                self._has_strangers = True
+            elif result.name not in self._seen:
+                self._seen.add(result.name)
+                if (read := self._read(result, raw)) is not None:
+                    pending.append(read)
+            if len(pending) >= AT_ONCE:
                 await self._save(pending)
                 pending = []
-        await self._save(pending)
+        if pending:
+            await self._save(pending)
 
-    def finish(self) -> Kept:
-        """Return what came, with an error for every request that nothing was said of."""
+    def finish(self) -> None:
+        """Enter an error for every request that nothing was said of."""
         for name in self._asked:
             if name not in self._seen:
                 self._fail(name, batches.absent(self._part.standing.batch or "?"))
-        return self.kept
 
     @property
     def is_ours(self) -> bool:
         """Whether any result bore an id that we gave."""
-        return bool(self._seen) or not self.kept.strangers
+        return bool(self._seen) or not self._has_strangers
 
     def _read(self, result: Result, raw: RawReply) -> tuple[Entry, Reply | None] | None:
         if result.kind != "answered":
             batch = self._part.standing.batch or "?"
             self._fail(result.name, batches.shortfall(result.kind, batch))
             return None
-        one = RawReply(status=result.status, headers=raw.headers, body=result.body)
-        if (error := self._target.judge(one)) is not None:
+        single = RawReply(status=result.status, headers=raw.headers, body=result.body)
+        if (error := self._target.judge(single)) is not None:
             self._fail(result.name, error)
             return None
         try:
@@ -110,15 +99,17 @@ class ResultWriter:
             if isinstance(unread, BadReply) and not isinstance(unread, IncompleteReply):
                 return self._entry(result, None, raw), None
             return None
-        self.kept.answered += 1
+        self.answered += 1
         return self._entry(result, reply, raw), reply
 
     def _fail(self, name: str, error: LLMNBError) -> None:
-        self.kept.failed.append(Failed(key_of(name), type(error).__name__, error.message))
+        self.failed.append(Failed(key_of(name), type(error).__name__, error.message))
 
     def _entry(self, result: Result, reply: Reply | None, raw: RawReply) -> Entry:
         usage = None if reply is None else reply.usage
         price = None if reply is None else self._target.price(usage, reply.model)
+        if price is not None and (usage is None or usage.usd is None):
+            price *= PRICE_FACTOR  # a reply that says what it cost says a batch's price
         return Entry(
             key=key_of(result.name),
             request=self._asked[result.name],
@@ -127,7 +118,7 @@ class ResultWriter:
             provider=self._record.provider,
             model=self._record.model,
             quality="bad" if reply is None else reply.quality,
-            usd=price if price is None or _is_told(usage) else price * PRICE_FACTOR,
+            usd=price,
             prompt_tokens=None if usage is None else usage.known_prompt,
             completion_tokens=None if usage is None else usage.known_completion,
             created=Clock.wall(),
@@ -136,38 +127,98 @@ class ResultWriter:
 
     async def _save(self, pending: list[tuple[Entry, Reply | None]]) -> None:
         """Save answers in one commit, those left out that another process has saved already."""
-        if not pending:
-            return
         since = self._part.standing.since
-        keys = [entry.key for entry, _ in pending]
-        there = await asyncio.to_thread(self._store.peek, keys)
+        known = await asyncio.to_thread(self._store.peek, [entry.key for entry, _ in pending])
         fresh = [
             (entry, reply)
             for entry, reply in pending
-            if (old := there.get(entry.key)) is None
+            if (old := known.get(entry.key)) is None
             or old.reused_from is not None
             or old.created < since
         ]
         await asyncio.gather(*(self._store.aput(entry) for entry, _ in fresh))
-        if cost_events.listeners:
-            for entry, reply in fresh:
-                _tell(entry, reply, self._store.name)
+        for entry, reply in fresh if cost_events.listeners else ():
+            if reply is not None:
+                cost_events.publish(
+                    cost_events.Paid(
+                        provider=entry.provider,
+                        model=entry.model,
+                        usd=entry.usd,
+                        usage=reply.usage,
+                        project=self._store.name,
+                        simulated=entry.simulated,
+                    )
+                )
 
 
-def _is_told(usage: Usage | None) -> bool:
-    """Whether the reply itself said what it cost, so that the price is a batch's already."""
-    return usage is not None and usage.usd is not None
+# ---------------------------------------------------------------------------- outcomes
 
 
-def _tell(entry: Entry, reply: Reply | None, project: str) -> None:
-    if reply is not None:
-        cost_events.publish(
-            cost_events.Paid(
-                provider=entry.provider,
-                model=entry.model,
-                usd=entry.usd,
-                usage=reply.usage,
-                project=project,
-                simulated=entry.simulated,
-            )
-        )
+def failed(number: int, row: BatchRow, error: LLMNBError | None = None) -> Outcome:
+    """Return the outcome of a row without an answer; without an error, its own."""
+    return _outcome(
+        number, row, error=error or row.error or InputError("The row asks nothing.", row=number)
+    )
+
+
+def _outcome(number: int, row: BatchRow, **fields: Any) -> Outcome:
+    prepared = row.row
+    return Outcome(
+        row=number,
+        key=row.key,
+        metadata=None if prepared is None else prepared.metadata,
+        tag=None if prepared is None else prepared.tag,
+        **fields,
+    )
+
+
+def answered(number: int, row: BatchRow, entry: Entry, target: HTTPTarget) -> Outcome | None:
+    """Return the outcome of a row that the store has an answer for; None where it is none."""
+    call = row.call
+    try:
+        reply = target.read(entry.raw)
+        if call is not None and call.verify is not None:
+            reply = call.verify(reply)
+    except LLMNBError as unread:
+        return failed(number, row, unread) if row.part is not None else None
+    body = call.body if call is not None else _body(entry, row)
+    good_finish = (*row.good_finish, *settings.current().good_finish)
+    error: LLMNBError | None = objection(reply, body, entry.raw, good_finish)
+    if error is not None and row.part is None and not isinstance(error, errors.UnknownEnd):
+        return None
+    value = None
+    if error is None and call is not None and call.check is not None:
+        try:
+            value = call.check(reply)
+        except LLMNBError as mismatch:
+            error = mismatch
+    source: Source = "sent" if row.is_first else "merged"
+    if row.part is None:
+        source = "cached" if entry.reused_from is None else "reused"
+    is_sent = source == "sent"
+    return _outcome(
+        number,
+        row,
+        error=error,
+        reply=reply,
+        value=value,
+        provider=entry.provider,
+        model=entry.model,
+        source=source,
+        simulated=entry.simulated,
+        usd=entry.usd if is_sent else 0.0,
+        saved_usd=None if is_sent else entry.usd,
+        attempts=1 if is_sent else 0,
+    )
+
+
+def _body(entry: Entry, row: BatchRow) -> Mapping[str, Any]:
+    """Return the body that was sent; a length that nobody chose is left out."""
+    try:
+        body = json_bytes.read(entry.request)
+    except json_bytes.NotJSON:
+        body = None
+    if not isinstance(body, dict):
+        return {}
+    unchosen = () if row.is_length_chosen else LENGTHS
+    return {name: value for name, value in body.items() if name not in unchosen}

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from llmnb import bridge
@@ -18,7 +19,7 @@ from llmnb.adapters.file_lock import locked
 from llmnb.batches import records
 from llmnb.batches.persistence import ResultWriter
 from llmnb.batches.records import Failed, Part, Record
-from llmnb.batches.service import Service
+from llmnb.batches.service import Service, service
 from llmnb.engine.status import Clock
 from llmnb.errors import (
     BadReply,
@@ -29,7 +30,7 @@ from llmnb.errors import (
     StoreError,
     Unsent,
 )
-from llmnb.store.project import ProjectStore
+from llmnb.store.project import ProjectStore, open_project
 from llmnb.targets.target import HTTPTarget
 from llmnb.wire import batches as wire
 from llmnb.wire.batches import Standing
@@ -111,8 +112,6 @@ class BatchPoller:
         self.error: LLMNBError | None = None
         """What keeps it from going on, where that is not the provider's last word."""
 
-        self.on_change: list[Callable[[], None]] = []
-
     # ------------------------------------------------------------------- its waiters
 
     async def wait(self) -> None:
@@ -159,71 +158,63 @@ class BatchPoller:
             if self.part.standing.state == "submitted":
                 await self._follow()
         except LLMNBError as error:
-            if self._is_gone(error):
+            standing = self.part.standing
+            is_old = Clock.wall() - standing.since > _LONGEST_KEPT
+            self.error = error
+            if standing.state == "submitted" and error.details.status == 404 and is_old:
+                # The provider has forgotten it; a young one that is not there is another account's.
                 self._refused(_gone(self.part))
-            else:
-                self.error = error
             logger.warning("Batch %s: %s", self.part.name, self.error)
-        finally:
-            self._changed()
 
     async def _submit(self) -> None:
-        """Submit the part, unless somebody has: only one at a time may try."""
+        """Submit the part, unless it has been: only one process at a time may try."""
         async with self._alone():
             self.part.load()
             if self.part.standing.state == "submitting":
-                # Whoever submitted it may have died a moment ago: lists are not at once up to date.
+                # Its process may have died a moment ago: lists are not at once up to date.
                 await rest(FIRST_SECONDS, self._left)
-                if await self._found():
+                if await self._is_found():
                     return
             if self.part.standing.state not in ("prepared", "submitting"):
                 return
             for attempt in range(ATTEMPTS):
                 if self._left.is_set():
                     return
-                error = await self._try()
-                if error is None or await self._settled(error, attempt):
+                self.part.save(state="submitting", since=Clock.wall())
+                try:
+                    self._submitted(await self._service.create(self.part))
                     return
-                if attempt == ATTEMPTS - 1:
-                    raise error
+                except StoreError:
+                    raise
+                except LLMNBError as error:
+                    if await self._is_settled(error, attempt):
+                        return
+                    if attempt == ATTEMPTS - 1:
+                        raise
 
-    async def _try(self) -> LLMNBError | None:
-        """Submit once; returns the error where it did not succeed."""
-        self.part.save(state="submitting", since=Clock.wall())
-        try:
-            made = await self._service.create(self.part)
-        except StoreError:
-            raise
-        except LLMNBError as error:
-            return error
-        self._submitted(made)
-        return None
+    async def _is_settled(self, error: LLMNBError, attempt: int) -> bool:
+        """Decide about a submission that failed; return whether nothing is left to do."""
+        is_doubtful = isinstance(error, _DOUBTFUL)
+        if not is_doubtful:
+            self.part.save(state="prepared")
+            if not isinstance(error, (FlowControl, Unsent)):
+                self._refused(error)
+                return True
+        await rest(wait_before(attempt, error.details.retry_after), self._left)
+        # Where it may have arrived it is looked for before it is sent again.
+        return is_doubtful and await self._is_found()
 
-    async def _settled(self, error: LLMNBError, attempt: int) -> bool:
-        """Decide about a submission that failed; returns True where nothing is left to do."""
-        if isinstance(error, _DOUBTFUL):
-            # It may have arrived: it is looked for, after a while, before it is sent again.
-            await rest(wait_before(attempt, error.details.retry_after), self._left)
-            return await self._found()
-        self.part.save(state="prepared")
-        if isinstance(error, (FlowControl, Unsent)):
-            await rest(wait_before(attempt, error.details.retry_after), self._left)
-            return False
-        self._refused(error)
-        return True
-
-    async def _found(self) -> bool:
-        """Look for the part among the provider's batches."""
+    async def _is_found(self) -> bool:
+        """Look for the part among the provider's batches; return whether it is there."""
         taken = await asyncio.to_thread(_names_of_others, self.part)
-        found = await self._patiently(lambda: self._service.find(self.part, taken))
-        if found is not None:
-            self._submitted(found)
-        return found is not None
+        batch = await self._patiently(lambda: self._service.find(self.part, taken))
+        if batch is not None:
+            self._submitted(batch)
+        return batch is not None
 
     def _submitted(self, made: Standing) -> None:
         self.part.save(state="submitted", batch=made.name)
         logger.info("Batch %s is submitted as %s.", self.part.name, made.name)
-        self._changed()
 
     async def _follow(self) -> None:
         """Ask how far it is until it is over; then save what came."""
@@ -234,7 +225,6 @@ class BatchPoller:
             if standing is None:
                 return
             self.done = standing.done
-            self._changed()
             if standing.state == "refused":
                 self._refused(
                     ProviderError(
@@ -271,26 +261,16 @@ class BatchPoller:
                 f"The results of batch {standing.name} bear none of our ids, so it is not ours. "
                 "Attach to the run again to look for the right one."
             )
-        kept = writer.finish()
-        self.part.close("kept", kept.failed, words=standing.words)
-        logger.info(
-            "Batch %s: %d answers kept, %d requests without one.",
-            self.part.name,
-            kept.answered,
-            len(kept.failed),
-        )
-
-    def _is_gone(self, error: LLMNBError) -> bool:
-        """Whether the provider has forgotten the batch; a young one is another account's."""
-        standing = self.part.standing
-        is_old = Clock.wall() - standing.since > _LONGEST_KEPT
-        return standing.state == "submitted" and error.details.status == 404 and is_old
+        writer.finish()
+        self.part.close("kept", writer.failed, words=standing.words)
+        text = "Batch %s: %d answers kept, %d requests without one."
+        logger.info(text, self.part.name, writer.answered, len(writer.failed))
 
     def _refused(self, error: LLMNBError) -> None:
         self.error = error
-        keys = [wire.key_of(str(one.get("custom_id"))) for one in wire.lines(self.part.content())]
+        names = [str(line.get("custom_id")) for line in wire.lines(self.part.content())]
         kind = type(error).__name__
-        failed = [Failed(key, kind, error.message) for key in keys]
+        failed = [Failed(wire.key_of(name), kind, error.message) for name in names]
         self.part.close("refused", failed, words=error.message, kind=kind)
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T | None:
@@ -298,9 +278,9 @@ class BatchPoller:
         poll = 0
         while not self._left.is_set():
             try:
-                found = await ask()
+                answer = await ask()
                 self.error = None
-                return found
+                return answer
             except _PASSING as error:
                 self.error = error
                 await rest(wait_before(poll, error.details.retry_after), self._left)
@@ -324,10 +304,6 @@ class BatchPoller:
                     poll += 1
             yield
 
-    def _changed(self) -> None:
-        for told in tuple(self.on_change):
-            told()
-
 
 def _gone(part: Part) -> LLMNBError:
     return ProviderError(
@@ -338,19 +314,42 @@ def _gone(part: Part) -> LLMNBError:
 
 def _names_of_others(part: Part) -> set[str]:
     """Return the provider's names of all batches that other parts are known by."""
-    found = set(part.standing.strangers)
+    names = set(part.standing.strangers)
     for folder, record in records.all_records(part.folder.parent):
         for other in records.parts_of(folder, record):
             if other.name != part.name and other.standing.batch:
-                found.add(other.standing.batch)
-    return found
+                names.add(other.standing.batch)
+    return names
 
 
 def pollers() -> dict[str, BatchPoller]:
-    """Return the pollers of this process by the name of their part; call it on the loop."""
+    """Return the pollers of this process by the path of their part; call it on the loop."""
 
     async def close(known: dict[str, BatchPoller]) -> None:
         for poller in list(known.values()):
             await poller.close()
 
     return bridge.per_loop("batches.pollers", dict[str, BatchPoller], close)
+
+
+async def pollers_of(
+    parts: Sequence[tuple[Part, Record]], target: HTTPTarget, store: ProjectStore, cache_dir: Path
+) -> dict[str, BatchPoller]:
+    """Return the one poller of this process for each part, by the part's name.
+
+    Args:
+        parts: Parts and the records of their runs.
+        target: Who is asked.
+        store: Where the answers go, of parts whose run wanted them there.
+        cache_dir: Folder of all projects.
+    """
+    known = pollers()
+    for part, record in parts:
+        path = str(part.path("json"))
+        if path not in known or known[path].is_over:
+            # The answers go where the run that asked for them wanted them.
+            home = store
+            if store.name != record.project:
+                home = open_project(record.project, cache_dir, share=record.share)
+            known[path] = BatchPoller(part, record, target, service(target), home)
+    return {part.name: known[str(part.path("json"))] for part, _ in parts}

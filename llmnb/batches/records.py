@@ -16,18 +16,18 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import orjson
 
+from llmnb import errors
 from llmnb.adapters import files
-from llmnb.errors import ConfigurationError, StoreError
+from llmnb.engine.target import Call, Row
+from llmnb.errors import ConfigurationError, LLMNBError, StoreError
 from llmnb.store import layout
 
 FOLDER = ".batches"
@@ -61,24 +61,61 @@ class Record:
     """Seconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True)
-class RowNote:
+@dataclass(slots=True, eq=False)
+class BatchRow:
     """One row of a run."""
 
     key: str | None
     """None where the row never became a request."""
 
-    part: int | None = None
-    """Part of this run that asks it; None where nothing had to be asked."""
+    row: Row | None = None
+    """As it was prepared; None in a run that was attached to."""
 
-    elsewhere: str | None = None
-    """``run_id/part`` of an earlier run that asks it already."""
+    error: LLMNBError | None = None
+    """Why it never became a request."""
+
+    part: str | None = None
+    """``run_id/part`` that asks it; None where the store has its answer."""
 
     is_length_chosen: bool = True
     """Whether the caller said how long the answer may be."""
 
-    error: tuple[str, str] | None = None
-    """Kind and message of the error, where there is no key."""
+    is_first: bool = True
+    """Whether it is the first row of its key."""
+
+    good_finish: tuple[str, ...] = ()
+    """Finish reasons that are good here, beside those of `configure`."""
+
+    @property
+    def call(self) -> Call | None:
+        """What is asked."""
+        return None if self.row is None else self.row.call
+
+
+def _line(row: BatchRow, run_id: str) -> bytes:
+    """Return what is written down of a row: key, part of this run or of another, and the rest."""
+    own, _, number = (row.part or "").partition("/")
+    is_own, error = own == run_id, row.error
+    fields = (
+        row.key,
+        int(number) if is_own else None,
+        None if is_own else row.part,
+        row.is_length_chosen,
+        None if error is None else (type(error).__name__, error.message),
+    )
+    return orjson.dumps(fields) + b"\n"
+
+
+def error_of(kind: str, message: str) -> LLMNBError:
+    """Return an error that was written down.
+
+    Example:
+        >>> error_of("InputError", "No.")
+        InputError('No.')
+    """
+    known = getattr(errors, kind, None)
+    is_ours = isinstance(known, type) and issubclass(known, LLMNBError)
+    return known(message) if is_ours and known is not None else LLMNBError(message)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -134,9 +171,9 @@ class Part:
 
     def load(self) -> Part:
         """Read from disk how far it is; returns itself."""
-        found = _object(self.path("json"))
-        known = {one.name for one in fields(PartStanding)}
-        self.standing = PartStanding(**{name: found[name] for name in found if name in known})
+        stored = _object(self.path("json"))
+        names = {field.name for field in fields(PartStanding)} & stored.keys()
+        self.standing = PartStanding(**{name: stored[name] for name in names})
         return self
 
     def save(self, **changes: Any) -> None:
@@ -164,13 +201,12 @@ class Part:
     def failures(self) -> list[Failed]:
         """Return the requests without an answer."""
         path = self.path("errors.json")
-        return [Failed(*one) for one in orjson.loads(path.read_bytes())] if path.exists() else []
+        return [Failed(*row) for row in orjson.loads(path.read_bytes())] if path.exists() else []
 
     def close(self, state: PartState, failed: Sequence[Failed], **changes: Any) -> None:
         """Write down that nothing more will come of it; its requests' texts are removed."""
         if failed:
-            rows = [(one.key, one.kind, one.message) for one in failed]
-            write(self.path("errors.json"), orjson.dumps(rows))
+            write(self.path("errors.json"), orjson.dumps([astuple(row) for row in failed]))
         self.save(state=state, **changes)
         self.path("jsonl").unlink(missing_ok=True)
 
@@ -187,12 +223,6 @@ def root(cache_dir: Path) -> Path:
             "choose another with llmnb.configure(cache_dir=…) or LLMNB_CACHE_DIR."
         ) from None
     return folder
-
-
-def new_id(now: float) -> str:
-    """Return a name for a run."""
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    return f"batch-{stamp}-{secrets.token_hex(3)}"
 
 
 def write(path: Path, data: bytes) -> None:
@@ -218,7 +248,7 @@ def write_lines(path: Path, rows: Iterable[bytes]) -> None:
 
 
 def write_run(
-    folder: Path, record: Record, rows: Sequence[RowNote], parts: Sequence[Sequence[bytes]]
+    folder: Path, record: Record, rows: Sequence[BatchRow], parts: Sequence[Sequence[bytes]]
 ) -> list[Part]:
     """Write a run down whole: its record is the last thing written.
 
@@ -231,16 +261,13 @@ def write_run(
     Raises:
         StoreError: If it cannot be written; then nothing is left of it.
     """
-    made = []
+    made = [Part(folder, number) for number in range(len(parts))]
     try:
         files.make_folder(folder, must_be_new=True)
-        for number, lines in enumerate(parts):
-            part = Part(folder, number)
+        for part, lines in zip(made, parts, strict=True):
             write_lines(part.path("jsonl"), lines)
-            part.save(requests=len(lines), tag=f"{record.run_id}-{number}")
-            made.append(part)
-        notes = (orjson.dumps(_packed(one)) + b"\n" for one in rows)
-        write_lines(folder / ROWS, notes)
+            part.save(requests=len(lines), tag=f"{record.run_id}-{part.number}")
+        write_lines(folder / ROWS, (_line(row, record.run_id) for row in rows))
         write(folder / RECORD, orjson.dumps({"llmnb": 1, **asdict(record)}))
     except (OSError, StoreError) as error:
         shutil.rmtree(folder, ignore_errors=True)
@@ -257,8 +284,8 @@ def read_record(folder: Path) -> Record:
         ConfigurationError: If there is none.
     """
     try:
-        found = _object(folder / RECORD)
-        return Record(**{one.name: found[one.name] for one in fields(Record)})
+        stored = _object(folder / RECORD)
+        return Record(**{field.name: stored[field.name] for field in fields(Record)})
     except (StoreError, KeyError, TypeError):
         raise ConfigurationError(
             f"There is no batch run {folder.name!r} in {folder.parent}; llmnb.runs() lists those "
@@ -266,14 +293,24 @@ def read_record(folder: Path) -> Record:
         ) from None
 
 
-def read_rows(folder: Path) -> list[RowNote]:
+def read_rows(folder: Path, good_finish: tuple[str, ...] = ()) -> list[BatchRow]:
     """Return the rows of a run."""
-    lines = (folder / ROWS).read_bytes().splitlines()
-    found = []
-    for line in lines:
-        key, part, elsewhere, is_chosen, error = orjson.loads(line)
-        found.append(RowNote(key, part, elsewhere, is_chosen, tuple(error) if error else None))
-    return found
+    seen: set[str] = set()
+    rows = []
+    for line in (folder / ROWS).read_bytes().splitlines():
+        key, number, elsewhere, is_length_chosen, error = orjson.loads(line)
+        rows.append(
+            BatchRow(
+                key=key,
+                error=error_of(*error) if error else None,
+                part=elsewhere if number is None else f"{folder.name}/{number}",
+                is_length_chosen=is_length_chosen,
+                is_first=key not in seen,
+                good_finish=good_finish,
+            )
+        )
+        seen.add(key)
+    return rows
 
 
 def parts_of(folder: Path, record: Record) -> list[Part]:
@@ -302,30 +339,21 @@ def all_records(folder: Path) -> Iterator[tuple[Path, Record]]:
 
 def under_way(folder: Path) -> Iterator[tuple[Record, Part, set[str]]]:
     """Yield every part that results may still come from, with the keys it asks."""
-    for place, record in all_records(folder):
+    for run_folder, record in all_records(folder):
         try:
-            waiting = {part.number: part for part in parts_of(place, record) if part.is_open}
-            if not waiting:
-                continue
-            keys: dict[int, set[str]] = {number: set() for number in waiting}
-            for row in read_rows(place):
-                if row.key is not None and row.part in keys:
-                    keys[row.part].add(row.key)
+            waiting = [part for part in parts_of(run_folder, record) if part.is_open]
+            rows = read_rows(run_folder) if waiting else []
         except (OSError, StoreError, ValueError):
             continue  # another process is clearing it
-        for number, part in waiting.items():
-            yield record, part, keys[number]
-
-
-def _packed(row: RowNote) -> list[Any]:
-    return [row.key, row.part, row.elsewhere, row.is_length_chosen, row.error]
+        for part in waiting:
+            yield record, part, {row.key for row in rows if row.key and row.part == part.name}
 
 
 def _object(path: Path) -> dict[str, Any]:
     try:
-        found = orjson.loads(path.read_bytes())
+        stored = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
         raise StoreError(f"{path.name} of a batch run cannot be read: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(stored, dict):
         raise StoreError(f"{path.name} of a batch run was not written by llmnb.")
-    return found
+    return stored

@@ -6,15 +6,19 @@ import asyncio
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llmnb import bridge
-from llmnb.batches import rows as outcomes_of
-from llmnb.batches.card import card
+from llmnb.batches import persistence
+from llmnb.batches.persistence import AT_ONCE
 from llmnb.batches.poller import BatchPoller
-from llmnb.batches.records import Failed, Record
-from llmnb.batches.rows import BatchRow
+from llmnb.batches.records import BatchRow, Failed, Record, error_of
+from llmnb.display import moments
+from llmnb.display.escape import html_text
+from llmnb.display.html_fragments import bar, box, cell, line, strong, table
+from llmnb.display.palette import FAINT, RULE
+from llmnb.display.texts import cut
 from llmnb.engine.counters import Counters
 from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.status import Clock, State, StatusSnapshot
@@ -25,14 +29,10 @@ from llmnb.targets.target import HTTPTarget
 
 logger = logging.getLogger("llmnb")
 
-Again = Callable[[list[BatchRow], Callable[[Outcome], None]], "BatchRun"]
-"""Starts a run over rows; what it is given takes each outcome."""
-
-Live = Callable[[list[BatchRow], Callable[[Outcome], None]], RunHandle[list[Outcome]]]
-"""The same, asking now."""
-
-_AT_ONCE = 500
-"""Keys looked up in one query."""
+AskAgain = Callable[
+    [list[BatchRow], Callable[[Outcome], None], Mode | None], RunHandle[list[Outcome]]
+]
+"""Starts a run over failed rows; its second argument takes each outcome."""
 
 
 class BatchRun(RunHandle[list[Outcome]]):
@@ -48,8 +48,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         rows: Every row.
         pollers: What carries the parts that are waited for, by their name.
         known: Outcomes that are known already, by row.
-        again: Starts a run over rows that failed; None where the requests are not at hand.
-        live: Asks rows that failed now; likewise.
+        ask_again: Starts a run over failed rows; None where the requests are not at hand.
         on_outcome: Called on the loop thread with each outcome.
     """
 
@@ -64,8 +63,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         pollers: dict[str, BatchPoller],
         *,
         known: Mapping[int, Outcome] | None = None,
-        again: Again | None = None,
-        live: Live | None = None,
+        ask_again: AskAgain | None = None,
         on_outcome: Callable[[Outcome], None] | None = None,
     ) -> None:
         super().__init__()
@@ -75,15 +73,14 @@ class BatchRun(RunHandle[list[Outcome]]):
         self._rows = rows
         self._pollers = pollers
         self._known = known or {}
-        self._again = again
-        self._live = live
+        self._ask = ask_again
         self._on_outcome = on_outcome
         self._outcomes: list[Outcome | None] = [None] * len(rows)
         self._counters = Counters(len(rows))
         self._is_stopping = False
         self._waits: list[asyncio.Task[None]] = []
         self._first_error: LLMNBError | None = None
-        self._done = bridge.submit(self._walk())
+        self._done = bridge.submit(self._follow())
         self._begun()
 
     # --------------------------------------------------------------------- reading
@@ -111,21 +108,16 @@ class BatchRun(RunHandle[list[Outcome]]):
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of the run as it is now."""
         counts = self._counters.copy()
-        pollers = list(self._pollers.values())
-        waiting = [one for one in pollers if one.part.is_open]
-        sent = sum(
-            one.part.standing.requests - one.done
-            for one in waiting
-            if one.part.standing.state == "submitted"
-        )
+        waiting = [poller for poller in self._pollers.values() if poller.part.is_open]
+        in_flight = max(0, sum(map(_in_flight, waiting)))
         return self._counters.snapshot(
             counts,
-            state=self._state(),
+            state=self._state,
             project=self.project,
             total=len(self._rows),
-            launched=min(len(self._rows), counts.num_rows_done + max(0, sent)),
-            in_flight=max(0, sent),
-            waiting_on=self._waiting_words(waiting),
+            launched=min(len(self._rows), counts.num_rows_done + in_flight),
+            in_flight=in_flight,
+            waiting_on=self._waiting_on(waiting),
             row_of=self.row_of,
         )
 
@@ -135,29 +127,30 @@ class BatchRun(RunHandle[list[Outcome]]):
 
     def failures(self) -> list[Outcome]:
         """Return the outcomes that are errors."""
-        return [one for one in self._outcomes if one is not None and one.error is not None]
+        return [outcome for outcome in self._finished() if outcome.error is not None]
 
+    @property
     def _state(self) -> State:
         if self._done.done():
             return self._counters.end_state
         return "stopping" if self._is_stopping else "running"
 
-    def _waiting_words(self, waiting: list[BatchPoller]) -> str:
+    def _waiting_on(self, waiting: list[BatchPoller]) -> str:
+        """Return in words what the run waits for; empty where it waits for nothing."""
         if self.is_done or not waiting:
             return ""
-        troubled = next((one.error for one in waiting if one.error is not None), None)
-        if troubled is not None:
-            return troubled.message.partition("\n")[0][:200]
-        sent = [one for one in waiting if one.part.standing.state == "submitted"]
-        if len(sent) < len(waiting):
+        for poller in waiting:
+            if poller.error is not None:
+                return poller.error.message.partition("\n")[0][:200]
+        standings = [poller.part.standing for poller in waiting]
+        if any(standing.state != "submitted" for standing in standings):
             return "the batch to be submitted"
-        done = sum(one.done for one in sent)
-        total = sum(one.part.standing.requests for one in sent)
-        what = "batch" if len(sent) == 1 else f"{len(sent)} batches"
-        return f"the provider's {what}: {done:,} of {total:,} done"
+        done, total = sum(poller.done for poller in waiting), sum(s.requests for s in standings)
+        batches = "batch" if len(waiting) == 1 else f"{len(waiting)} batches"
+        return f"the provider's {batches}: {done:,} of {total:,} done"
 
     def _finished(self) -> list[Outcome]:
-        return [one for one in self._outcomes if one is not None]
+        return [outcome for outcome in self._outcomes if outcome is not None]
 
     # -------------------------------------------------------------------- steering
 
@@ -172,7 +165,12 @@ class BatchRun(RunHandle[list[Outcome]]):
                 self.run_id,
             )
         self._is_stopping = True
-        bridge.loop_thread().loop.call_soon_threadsafe(self._leave)
+
+        def leave() -> None:
+            for task in self._waits:
+                task.cancel()
+
+        bridge.loop_thread().loop.call_soon_threadsafe(leave)
 
     def cancel(self) -> None:
         """Do what `stop` does: what is submitted is paid for, so it is not dropped."""
@@ -195,46 +193,39 @@ class BatchRun(RunHandle[list[Outcome]]):
     def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> RunHandle[list[Outcome]]:
         if mode not in (None, "batch", "live"):
             raise ConfigurationError(f"mode={mode!r} is not there; it is 'batch' or 'live'.")
-        ask = self._live if mode == "live" else self._again
-        if ask is None:
+        if self._ask is None:
             raise ConfigurationError(
                 "This run was attached to, so its requests are not at hand: run the same cell "
                 "again, which asks only what is missing."
             )
         if not failed:
             raise ConfigurationError("No row of this run failed.")
-        numbers = [one.row for one in failed]
-        run = ask(
-            [self._rows[number] for number in numbers],
-            lambda outcome: self._mend(numbers[outcome.row], outcome),
-        )
+        numbers = [outcome.row for outcome in failed]
+
+        def mend(outcome: Outcome) -> None:
+            """Put a retried row's outcome in the place of the failed one."""
+            number = numbers[outcome.row]
+            before = self._outcomes[number]
+            if before is not None and before.error is not None:
+                mended = dataclasses.replace(outcome, row=number)
+                self._counters.mend(before, mended)
+                self._take(mended)
+
+        run = self._ask([self._rows[number] for number in numbers], mend, mode)
         run.row_of = lambda number: self.row_of(numbers[number])
         return run
 
-    def _mend(self, number: int, outcome: Outcome) -> None:
-        """Put a retried row's outcome in the place of the failed one."""
-        failed = self._outcomes[number]
-        if failed is None or failed.error is None:
-            return
-        mended = dataclasses.replace(outcome, row=number)
-        self._counters.mend(failed, mended)
-        self._take(mended)
-
-    def _leave(self) -> None:
-        for one in self._waits:
-            one.cancel()
-
     # -------------------------------------------------------------- on the loop: work
 
-    async def _walk(self) -> None:
+    async def _follow(self) -> None:
         """Give every row its outcome: what is known at once, the rest part by part."""
         try:
             for number, row in enumerate(self._rows):
                 if row.key is None:
-                    self._finish(outcomes_of.unasked(number, row))
+                    self._finish(persistence.failed(number, row))
             for outcome in self._known.values():
                 self._finish(outcome)
-            if self._again is None:
+            if self._ask is None:
                 await self._collect(None, {})
             await asyncio.gather(*(self._part(name) for name in self._pollers))
         except StoreError as error:
@@ -242,7 +233,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         finally:
             for number, row in enumerate(self._rows):
                 if self._outcomes[number] is None:
-                    self._finish(outcomes_of.failed(number, row, self._missing(row)))
+                    self._finish(persistence.failed(number, row, self._missing(row)))
             self._counters.end()
 
     async def _part(self, name: str) -> None:
@@ -260,33 +251,30 @@ class BatchRun(RunHandle[list[Outcome]]):
             if poller.error is not None:
                 self._first_error = self._first_error or poller.error
             return
-        if poller.part.standing.state == "refused":
-            self._first_error = self._first_error or outcomes_of.error_of(
-                poller.part.standing.kind, poller.part.standing.words
-            )
+        standing = poller.part.standing
+        if standing.state == "refused":
+            self._first_error = self._first_error or error_of(standing.kind, standing.words)
         failed = await asyncio.to_thread(poller.part.failures)
-        await self._collect(name, {one.key: one for one in failed})
+        await self._collect(name, {failure.key: failure for failure in failed})
 
     async def _collect(self, part: str | None, failed: dict[str, Failed]) -> None:
         """Give the rows of a part their outcomes; None: those that the store had before."""
-        numbers = [
-            number
+        rows = [
+            (number, row, row.key)
             for number, row in enumerate(self._rows)
             if row.key is not None and row.part == part
         ]
         is_own = part is not None and part.startswith(f"{self.run_id}/")
         look = self._store.peek if is_own else self._store.lookup
-        for first in range(0, len(numbers), _AT_ONCE):
-            some = numbers[first : first + _AT_ONCE]
-            keys = [key for number in some if (key := self._rows[number].key) is not None]
-            found = await asyncio.to_thread(look, keys)
-            for number in some:
-                row = self._rows[number]
-                key = row.key or ""
-                if key in failed:
-                    self._finish(outcomes_of.failed_as(number, row, failed[key]))
-                elif (entry := found.get(key)) is not None:
-                    read = functools.partial(outcomes_of.answered, number, row, entry, self._target)
+        for first in range(0, len(rows), AT_ONCE):
+            chunk = rows[first : first + AT_ONCE]
+            entries = await asyncio.to_thread(look, [key for _, _, key in chunk])
+            for number, row, key in chunk:
+                if (failure := failed.get(key)) is not None:
+                    error = error_of(failure.kind, failure.message)
+                    self._finish(persistence.failed(number, row, error))
+                elif (entry := entries.get(key)) is not None:
+                    read = functools.partial(persistence.answered, number, row, entry, self._target)
                     is_apart = row.call is not None and row.call.checks_apart
                     outcome = await bridge.apart(read) if is_apart else read()
                     if outcome is not None:
@@ -296,7 +284,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         """Return why a row that is waited for has no outcome."""
         poller = self._pollers.get(row.part or "")
         if poller is not None and poller.error is not None:
-            return outcomes_of.error_of(type(poller.error).__name__, poller.error.message)
+            return error_of(type(poller.error).__name__, poller.error.message)
         if poller is not None and poller.part.is_open:
             return Stopped(
                 "Nobody waits for this batch any longer; it goes on at the provider. "
@@ -330,6 +318,93 @@ class BatchRun(RunHandle[list[Outcome]]):
         return f"<BatchRun {name}: {self.status().line()}, project {self.project!r}>"
 
     def _repr_html_(self) -> str:
-        names = [one.part.standing.batch for one in self._pollers.values()]
-        batches = [one for one in names if one]
+        names = [poller.part.standing.batch for poller in self._pollers.values()]
+        batches = [name for name in names if name]
         return card(self.run_id, self.asked, self.status(), batches=batches, now=Clock.wall())
+
+
+def _in_flight(poller: BatchPoller) -> int:
+    """Return the requests of a part that are at the provider."""
+    standing = poller.part.standing
+    return standing.requests - poller.done if standing.state == "submitted" else 0
+
+
+# ------------------------------------------------------------------------------- its card
+
+_TITLES: dict[State, str] = {
+    "running": "Batch under way",
+    "paused": "Batch under way",
+    "stopping": "Leaving the batch",
+    "stopped": "Batch left to the provider",
+    "finished": "Batch finished",
+}
+
+_TITLE = "margin:0;font-size:16px;line-height:22px"
+CARD = "llmnb-batch"
+"""Class of the cards of batches; every word in them is text, colours are the page's own."""
+
+LONGEST = 200
+"""Characters of a text on a card."""
+
+_NAMED = 5
+"""Batches of the provider that are named one by one."""
+
+
+def card(
+    run_id: str, asked: str, status: StatusSnapshot, *, batches: Sequence[str] = (), now: float
+) -> str:
+    """Return the card of a run.
+
+    Args:
+        run_id: Name of the run; empty where nothing had to be submitted.
+        asked: The model in words.
+        status: How the run stands.
+        batches: The provider's names of its batches.
+        now: Seconds since the epoch, to say how old the card is.
+    """
+    counts, total = status.counts, status.total or 0
+    kept = counts.num_cached + counts.num_reused + counts.num_merged
+    failed, unknown = counts.num_tasks_failed, counts.num_stopped
+    answered = max(0, status.completed - kept - failed - unknown)
+    simulated = " · simulated" if status.simulated else ""
+    title = _TITLES[status.state] if run_id else "Nothing had to be submitted"
+    far = f"{status.completed - unknown:,} of {total:,} rows"
+    causes = (f"{count:,} {kind}" for kind, count in status.failures.items())
+    named = ", ".join(batches[:_NAMED])
+    if len(batches) > _NAMED:
+        named += f" and {len(batches) - _NAMED:,} more"
+    facts = {
+        "run": run_id,
+        "answered": f"{answered:,}",
+        "kept before or merged": f"{kept:,}" if kept else "",
+        "failed": ", ".join([f"{failed:,}", *causes]),
+        "cost": f"{status.cost_text}, at half the price",
+        "at the provider": named,
+    }
+    parts = {"reused": kept, "answered": answered, "failed": failed}
+    waiting = cut(f"Waiting on {status.waiting_on}", LONGEST) if status.waiting_on else ""
+    return box(
+        bar((name, rows / total) for name, rows in parts.items()) if total else "",
+        f'<p style="{_TITLE}">{strong(title)} · {far}{simulated}</p>',
+        line(cut(f"{status.project} · {asked}", LONGEST), FAINT),
+        table(
+            [cell(name, FAINT, head="row", longest=LONGEST), cell(fact, longest=LONGEST)]
+            for name, fact in facts.items()
+            if fact
+        ),
+        line(waiting, f"margin-top:6px;{FAINT}") if waiting else "",
+        _foot(run_id, status, now),
+        name=CARD,
+    )
+
+
+def _foot(run_id: str, status: StatusSnapshot, now: float) -> str:
+    parts = []
+    if run_id and status.state != "finished":
+        name = html_text(repr(run_id), longest=LONGEST)
+        parts.append(f"Later, or elsewhere: <code>llmnb.attach({name})</code>")
+    elif status.counts.num_tasks_failed:
+        parts.append("Retry the failed rows: <code>run.retry_failed()</code>")
+    parts.append(f"as of {moments.moment(now)}")
+    style = f"margin:8px 0 0;padding-top:6px;{RULE};font-size:12px;opacity:.8"
+    return f'<p style="{style}">{" · ".join(parts)}</p>'

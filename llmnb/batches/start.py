@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,15 +13,14 @@ from typing import Any
 from llmnb import bridge, settings
 from llmnb.adapters.file_lock import locked
 from llmnb.batches import records
-from llmnb.batches import rows as outcomes_of
-from llmnb.batches.poller import BatchPoller, pollers
-from llmnb.batches.records import Part, Record, RowNote
-from llmnb.batches.rows import BatchRow
+from llmnb.batches.persistence import AT_ONCE, answered
+from llmnb.batches.poller import pollers_of
+from llmnb.batches.records import BatchRow, Part, Record
 from llmnb.batches.run import BatchRun
 from llmnb.batches.service import Service, service
 from llmnb.decide.quality import chosen_length
 from llmnb.display.money import usd
-from llmnb.engine.run import Run
+from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.source import CHUNK_ROWS, get_ready
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
@@ -33,8 +34,6 @@ from llmnb.store.project import ProjectStore, open_project
 from llmnb.targets.target import HTTPTarget
 from llmnb.wire.batches import PRICE_FACTOR, name_of, split
 
-_AT_ONCE = 500
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Setting:
@@ -46,7 +45,6 @@ class _Setting:
     store: ProjectStore
     cache_dir: Path
     share: bool | list[str]
-    use_cache: bool
     budget_usd: float | None
     good_finish: tuple[str, ...]
 
@@ -82,8 +80,7 @@ def start_batch(
         BudgetExceeded: If it may cost more than the budget.
         StoreError: If it cannot be written down. In each case nothing was submitted.
     """
-    given = checked(locals())  # the arguments: there is nothing else yet
-    good = given["good_finish"] or ()
+    options = checked(locals())  # the arguments: there is nothing else yet
     preparer = Preparer(asking)
     targets = preparer.defaults
     if len(targets) > 1:
@@ -91,33 +88,31 @@ def start_batch(
             "mode='batch' asks one model: there is no falling back within a batch. "
             "Nothing was sent."
         )
-    place = settings.cache_dir(cache_dir)
-    budget = budget_usd if budget_usd is not None else settings.current().budget_usd
+    folder = settings.cache_dir(cache_dir)
     setting = _Setting(
         asking=asking,
         target=targets[0],
         service=service(targets[0]),
-        store=open_project(project_name, place, share=given["share"]),
-        cache_dir=place,
-        share=given["share"],
-        use_cache=use_cache,
-        budget_usd=budget,
-        good_finish=good,
+        store=open_project(project_name, folder, share=options["share"]),
+        cache_dir=folder,
+        share=options["share"],
+        budget_usd=budget_usd if budget_usd is not None else settings.current().budget_usd,
+        good_finish=options["good_finish"] or (),
     )
     rows = []
     for number, request in enumerate(_ready(requests)):
-        prepared = preparer(request, number)
-        call = prepared.call
+        row = preparer(request, number)
+        call = row.call
         rows.append(
             BatchRow(
                 key=None if call is None else call.key,
-                row=prepared,
-                error=prepared.error,
+                row=row,
+                error=row.error,
                 is_length_chosen=call is None or chosen_length(call.body) is not None,
-                good_finish=good,
+                good_finish=setting.good_finish,
             )
         )
-    return _begun(setting, rows)
+    return _begun(setting, rows, use_cache=use_cache)
 
 
 def _ready(requests: Iterable[Any]) -> Iterator[Any]:
@@ -132,22 +127,26 @@ def _begun(
     setting: _Setting,
     rows: list[BatchRow],
     on_outcome: Callable[[Outcome], None] | None = None,
+    *,
+    use_cache: bool = True,
 ) -> BatchRun:
     """Start a run over prepared rows."""
-    _check_targets(setting.target, rows)
-    known = _known(setting, rows) if setting.use_cache else {}
-    folder = records.root(setting.cache_dir)
+    target, store, cache_dir = setting.target, setting.store, setting.cache_dir
+    _check_targets(target, rows)
+    known = _known(setting, rows) if use_cache else {}
+    folder = records.root(cache_dir)
     # Two runs that begin at once must not both find that nobody asks a row yet.
     with locked(folder / records.LOCK):
-        parts = _adopted(setting, folder, rows, known)
+        adopted = _adopted(setting, folder, rows, known)
         record, own = _written(setting, folder, rows, known)
-    carried = bridge.call(_pollers([(part, record) for part in own] + parts, setting))
+    parts = [*((part, record) for part in own), *adopted]
 
-    def again(failed: list[BatchRow], told: Callable[[Outcome], None]) -> BatchRun:
-        fresh = [dataclasses.replace(row, part=None, is_first=True) for row in failed]
-        return _begun(dataclasses.replace(setting, use_cache=True), fresh, told)
-
-    def live(failed: list[BatchRow], told: Callable[[Outcome], None]) -> Run:
+    def ask_again(
+        failed: list[BatchRow], on_outcome: Callable[[Outcome], None], mode: Mode | None
+    ) -> RunHandle[list[Outcome]]:
+        if mode != "live":
+            fresh = [dataclasses.replace(row, part=None, is_first=True) for row in failed]
+            return _begun(setting, fresh, on_outcome)
         if setting.asking.duplicates == "sample":
             raise ConfigurationError(
                 "Samples of one request are told apart in their whole run only: make the same "
@@ -156,23 +155,19 @@ def _begun(
         return start(
             [None if row.row is None else row.row.tag for row in failed],
             setting.asking,
-            project_name=setting.store.name,
-            cache_dir=setting.cache_dir,
+            project_name=store.name,
+            cache_dir=cache_dir,
             share=setting.share,
             budget_usd=setting.budget_usd,
             good_finish=setting.good_finish,
-            on_outcome=told,
+            on_outcome=on_outcome,
         )
 
+    pollers = bridge.call(pollers_of(parts, target, store, cache_dir))
     return BatchRun(
-        record,
-        setting.target,
-        setting.store,
-        rows,
-        carried,
+        *(record, target, store, rows, pollers),
         known=known,
-        again=again,
-        live=live,
+        ask_again=ask_again,
         on_outcome=on_outcome,
     )
 
@@ -190,42 +185,39 @@ def _check_targets(target: HTTPTarget, rows: Sequence[BatchRow]) -> None:
 
 def _known(setting: _Setting, rows: Sequence[BatchRow]) -> dict[int, Outcome]:
     """Return the outcomes that the store has."""
-    found: dict[int, Outcome] = {}
-    for first in range(0, len(rows), _AT_ONCE):
-        some = list(enumerate(rows[first : first + _AT_ONCE], start=first))
-        entries = setting.store.lookup([row.key for _, row in some if row.key is not None])
-        for number, row in some:
-            entry = entries.get(row.key or "")
-            if entry is None:
-                continue
-            outcome = outcomes_of.answered(number, row, entry, setting.target)
-            if outcome is not None:
-                found[number] = outcome
-    return found
+    known: dict[int, Outcome] = {}
+    numbered = list(enumerate(rows))
+    for first in range(0, len(rows), AT_ONCE):
+        chunk = numbered[first : first + AT_ONCE]
+        entries = setting.store.lookup([row.key for _, row in chunk if row.key is not None])
+        for number, row in chunk:
+            if (entry := entries.get(row.key or "")) is not None:
+                outcome = answered(number, row, entry, setting.target)
+                if outcome is not None:
+                    known[number] = outcome
+    return known
 
 
 def _adopted(
     setting: _Setting, folder: Path, rows: Sequence[BatchRow], known: Mapping[int, Outcome]
 ) -> list[tuple[Part, Record]]:
-    """Let rows that earlier runs have submitted wait for those; returns their parts."""
-    wanted = {row.key for number, row in enumerate(rows) if number not in known and row.key}
-    if not wanted:
-        return []
-    where: dict[str, str] = {}
-    found = []
-    for record, part, keys in records.under_way(folder):
-        shared = wanted & keys - where.keys()
-        if not shared or not (record.project == setting.store.name or setting.share is True):
-            continue
-        where.update(dict.fromkeys(shared, part.name))
-        found.append((part, record))
+    """Let rows that earlier runs have submitted wait for those; return their parts."""
+    waiting = [row for number, row in enumerate(rows) if number not in known and row.key]
+    wanted = {row.key for row in waiting}
+    part_of: dict[str, str] = {}
+    adopted = []
+    for record, part, keys in records.under_way(folder) if wanted else ():
+        shared = wanted & keys - part_of.keys()
+        if shared and (record.project == setting.store.name or setting.share is True):
+            part_of.update((key, part.name) for key in shared if key)
+            adopted.append((part, record))
     seen = set()
-    for number, row in enumerate(rows):
-        if number not in known and row.key in where:
-            row.part = where[row.key]
+    for row in waiting:
+        if row.key in part_of:
+            row.part = part_of[row.key]
             row.is_first = row.key not in seen
             seen.add(row.key)
-    return found
+    return adopted
 
 
 def _written(
@@ -240,16 +232,29 @@ def _written(
         row.is_first = call.key not in missing
         missing.setdefault(call.key, (number, call))
     _check_budget(setting, [call for _, call in missing.values()])
-    lines = [
-        setting.service.line(name_of(call.key, number), call.wire)
-        for number, call in missing.values()
-    ]
-    _check_sizes(setting, lines, [number for number, _ in missing.values()])
-    sizes = list(split(map(len, lines), setting.service.format.capacity))
+    capacity = setting.service.format.capacity
+    lines = []
+    for number, call in missing.values():
+        line = setting.service.line(name_of(call.key, number), call.wire)
+        if len(line) > capacity.size:
+            raise InputError(
+                f"Row {number} has {len(line):,} bytes, more than a batch takes "
+                f"({capacity.size:,}). Nothing was sent.",
+                row=number,
+            )
+        lines.append(line)
     now = Clock.wall()
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+    run_id = f"batch-{stamp}-{secrets.token_hex(3)}" if lines else ""
+    parts: list[list[bytes]] = []
+    part_of: dict[str, str] = {}
+    keys, left = iter(missing), iter(lines)
+    for count in split(map(len, lines), capacity):
+        part_of |= dict.fromkeys(itertools.islice(keys, count), f"{run_id}/{len(parts)}")
+        parts.append(list(itertools.islice(left, count)))
     target = setting.target
     record = Record(
-        run_id=records.new_id(now) if lines else "",
+        run_id=run_id,
         project=setting.store.name,
         share=setting.share,
         provider=target.provider,
@@ -258,35 +263,15 @@ def _written(
         gen_type=setting.asking.gen_type,
         dialect=target.dialect_name,
         rows=len(rows),
-        parts=len(sizes),
+        parts=len(parts),
         created=now,
     )
     if not lines:
         return record, []
-    part_of: dict[str, int] = {}
-    parts, keys = [], list(missing)
-    for number, size in enumerate(sizes):
-        first = sum(sizes[:number])
-        parts.append(lines[first : first + size])
-        part_of.update(dict.fromkeys(keys[first : first + size], number))
-    notes = []
     for number, row in enumerate(rows):
-        own = None if number in known or row.part is not None else part_of.get(row.key or "")
-        notes.append(_note(row, own))
-        if own is not None:
-            row.part = f"{record.run_id}/{own}"
-    return record, records.write_run(folder / record.run_id, record, notes, parts)
-
-
-def _note(row: BatchRow, own: int | None) -> RowNote:
-    error = row.error
-    return RowNote(
-        row.key,
-        own,
-        row.part,
-        row.is_length_chosen,
-        None if error is None else (type(error).__name__, error.message),
-    )
+        if number not in known and row.part is None:
+            row.part = part_of.get(row.key or "")
+    return record, records.write_run(folder / run_id, record, rows, parts)
 
 
 def _check_budget(setting: _Setting, calls: Sequence[Call]) -> None:
@@ -307,44 +292,3 @@ def _check_budget(setting: _Setting, calls: Sequence[Call]) -> None:
             f"budget_usd={setting.budget_usd:g}. Nothing was sent: set max_tokens, or a higher "
             "budget."
         )
-
-
-def _check_sizes(setting: _Setting, lines: Sequence[bytes], numbers: Sequence[int]) -> None:
-    capacity = setting.service.format.capacity
-    for number, line in zip(numbers, lines, strict=True):
-        if len(line) > capacity.size:
-            raise InputError(
-                f"Row {number} has {len(line):,} bytes, more than a batch takes "
-                f"({capacity.size:,}). Nothing was sent.",
-                row=number,
-            )
-
-
-async def _pollers(
-    parts: Sequence[tuple[Part, Record]], setting: _Setting
-) -> dict[str, BatchPoller]:
-    return {
-        part.name: poller_of(
-            part, record, setting.target, setting.service, setting.store, setting.cache_dir
-        )
-        for part, record in parts
-    }
-
-
-def poller_of(
-    part: Part,
-    record: Record,
-    target: HTTPTarget,
-    how: Service,
-    store: ProjectStore,
-    cache_dir: Path,
-) -> BatchPoller:
-    """Return the one poller of this process for a part; call it on the loop thread."""
-    name = str(part.path("json"))
-    known = pollers().get(name)
-    if known is None or known.is_over:
-        # The answers go where the run that asked for them wanted them.
-        if store.name != record.project:
-            store = open_project(record.project, cache_dir, share=record.share)
-        known = pollers()[name] = BatchPoller(part, record, target, how, store)
-    return known

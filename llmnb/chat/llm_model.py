@@ -71,7 +71,7 @@ class LLMModel(abc.ABC):
         The texts of the results, joined, are the answer. The last result carries the
         figures (tokens, cost, why it ended) and in its `messages` the whole answer.
         """
-        return _in_one_piece(self.acompletion(messages, **kw))
+        return _unstreamed(self.acompletion(messages, **kw))
 
     # -------------------------------------------------------------------- awaiting
 
@@ -111,7 +111,7 @@ class LLMModel(abc.ABC):
         asked = self._fields(output, tools, tool_choice, kw)
         listeners = (callbacks,) if callable(callbacks) else tuple(callbacks or ())
         if listeners:
-            if not asks_for_one(asked):
+            if not wants_single_answer(asked):
                 raise ConfigurationError(
                     "Callbacks follow one answer; leave n out, or the callbacks. Nothing was sent."
                 )
@@ -138,7 +138,7 @@ class LLMModel(abc.ABC):
         Raises:
             LLMNBError: If there is no good answer.
         """
-        if not asks_for_one(kw):
+        if not wants_single_answer(kw):
             raise ConfigurationError(
                 "call_single gives one answer; call gives n. Nothing was sent."
             )
@@ -262,7 +262,7 @@ class LLMModel(abc.ABC):
         )
 
 
-def asks_for_one(fields: Mapping[str, Any]) -> bool:
+def wants_single_answer(fields: Mapping[str, Any]) -> bool:
     """Whether one answer is asked for.
 
     Raises:
@@ -272,7 +272,7 @@ def asks_for_one(fields: Mapping[str, Any]) -> bool:
     return n is None or OPTIONS["n"].checked("n", n) == 1
 
 
-async def _in_one_piece(asked: Awaitable[list[LLMResult]]) -> AsyncIterator[LLMResult]:
+async def _unstreamed(asked: Awaitable[list[LLMResult]]) -> AsyncIterator[LLMResult]:
     for result in (await asked)[:1]:
         yield result
 

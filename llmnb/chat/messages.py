@@ -76,7 +76,7 @@ class Message:
             role=str(message.get("role") or "user"),
             name=message.get("name"),
             tool_call_id=message.get("tool_call_id"),
-            tool_calls=tuple(_call_of(one) for one in message.get("tool_calls") or ()),
+            tool_calls=tuple(_call_of(call) for call in message.get("tool_calls") or ()),
             extra={name: value for name, value in message.items() if name not in _NAMED},
             handed_back=handed_back,
             provider=provider,
@@ -120,7 +120,7 @@ def messages_of(conversation: Conversation | Mapping[str, Any]) -> list[Message]
         ConfigurationError: If it holds none, or something else.
 
     Example:
-        >>> [one.role for one in messages_of("Hi")]
+        >>> [turn.role for turn in messages_of("Hi")]
         ['user']
     """
     if isinstance(conversation, (str, Message, Mapping)):
@@ -132,7 +132,7 @@ def messages_of(conversation: Conversation | Mapping[str, Any]) -> list[Message]
         )
     if not conversation:
         raise ConfigurationError("The list of messages is empty. Nothing was sent.")
-    return [Message.of(one) for one in conversation]
+    return [Message.of(turn) for turn in conversation]
 
 
 def _call_of(call: ToolCall | Mapping[str, Any]) -> ToolCall:

@@ -43,7 +43,7 @@ class LLMResult:
     """A name of its own, made here."""
 
     name: str | None = None
-    """The caller's mark, as given to `LLMModel.call`."""
+    """The caller's mark, from `LLMModel.call`."""
 
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
     """How the model is set; never a key."""
@@ -235,10 +235,10 @@ def without_keys(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def names_secret(name: Any) -> bool:
     """Return whether what stands under a name in a config may be or hold a key."""
-    words = str(name).lower()
-    if words in ("max_tokens", "max_token", "stop_tokens"):
+    lower = str(name).lower()
+    if lower in ("max_tokens", "max_token", "stop_tokens"):
         return False
-    return any(words.endswith(one) or words.startswith("aws_") for one in _SECRETS)
+    return lower.startswith("aws_") or lower.endswith(_SECRETS)
 
 
 def _cleaned(value: Any) -> Any:

@@ -16,7 +16,7 @@ Tools: TypeAlias = Iterable[Tool]
 ToolChoice: TypeAlias = str | Mapping[str, Any] | Callable[..., Any] | None
 """``"none"``, ``"auto"``, ``"required"``, or the one tool that must be called."""
 
-_WORDS = ("none", "auto", "required")
+_CHOICES = ("none", "auto", "required")
 
 
 def tool_body(tool: Tool) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def tool_bodies(tools: Tools) -> list[dict[str, Any]]:
     if isinstance(tools, (str, bytes, Mapping)) or not isinstance(tools, Iterable):
         raise ConfigurationError("tools is a list of functions or dictionaries. Nothing was sent.")
     made = [tool_body(tool) for tool in tools]
-    names = [name for one in made if (name := name_of(one)) is not None]
+    names = [name for body in made if (name := name_of(body)) is not None]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigurationError(f"Two tools are called {twice[0]!r}. Nothing was sent.")
     return made
@@ -86,7 +86,7 @@ def choice_body(choice: ToolChoice, tools: list[dict[str, Any]]) -> Any:
         >>> choice_body("add", [{"type": "function", "function": {"name": "add"}}])
         {'type': 'function', 'function': {'name': 'add'}}
     """
-    if choice is None or choice in _WORDS:
+    if choice is None or choice in _CHOICES:
         return choice
     if isinstance(choice, Mapping):
         inner = choice.get("function")

@@ -21,22 +21,21 @@ def act(options: argparse.Namespace) -> int:
     if options.provider:
         _show_one(provider(options.provider))
         return 0
-    rows = [
-        (offer.provider, offer.key, offer.default_model, offer.price) for offer in offers.offers()
-    ]
-    print(text.table(("provider", "key", "default model", "$ per million tokens"), rows))
+    columns = ("provider", "key", "default model", "$ per million tokens")
+    print(text.table(columns, offers.offers()))
     print("\nA model is provider/model. Prices of " + prices.prices_date() + ".")
     return 0
 
 
 def _show_one(row: Provider) -> None:
     print(f"{row.name}\n")
+    offer = offers.offer(row)
     lines = [
         ("address", row.base_url or "must be given: url=… or " + " or ".join(row.base_url_env)),
-        ("key", offers.key_words(row)),
+        ("key", offer.key),
         ("variables", ", ".join((*row.key_env, *row.base_url_env))),
         *((f"default ({kind})", model) for kind, model in row.default_models.items()),
-        ("price", offers.price_words(row)),
+        ("price", offer.price),
         ("known models", ", ".join(row.known_models) or "any name is passed on"),
     ]
     for name, value in lines:

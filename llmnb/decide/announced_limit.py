@@ -333,7 +333,9 @@ class AnnouncedLimit:
     def _settle(self, now: float) -> None:
         """Let time pass: requests arrive, a window ends."""
         travelling = self._travelling
-        while travelling and travelling[0].sent + REACH <= now:
+        while travelling and (
+            travelling[0].sent + REACH <= now or travelling[0].number not in self._requests
+        ):
             request = travelling.popleft()
             request.has_arrived = True
             if request.is_uncounted:
@@ -343,9 +345,10 @@ class AnnouncedLimit:
         if now < refill.ends or refill.shape == "bucket" or refill.limit is None:
             return
         if refill.shape == "window":
-            for requests in (self._cluster, self._later):
-                while requests and requests[0].sent <= refill.ends - REACH:
-                    self._newest = self._forget(requests)
+            while (requests := self._cluster or self._later) and (
+                requests[0].sent <= refill.ends - REACH
+            ):
+                self._newest = self._forget(requests)
             # The others may belong to the new window, of which no reply has said anything yet.
             self._later.extendleft(reversed(self._cluster))
             self._cluster.clear()

@@ -1,16 +1,21 @@
-"""From a name to an embedding model, and `HybridEmbeddingModel`: several of them at once."""
+"""From a name to an embedding model, and which one is asked where nobody names one."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from typing import Any
 
+from llmnb import settings
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
-from llmnb.embeddings.model import EmbeddingModel, EmbeddingModes
+from llmnb.embeddings.model import EmbeddingModel, HybridEmbeddingModel, SparseEmbeddingModel
 from llmnb.embeddings.sentence_transformer import SentenceTransformerEmbeddingModel
-from llmnb.embeddings.sparse import SparseEmbeddingModel
-from llmnb.errors import ConfigurationError
+from llmnb.errors import ConfigurationError, LLMNBError
+from llmnb.running.asking import Model
+from llmnb.targets.resolve import LOCAL_DEFAULT, choose
+from llmnb.wire.catalog import load_catalog
+from llmnb.wire.dialect import is_spoken
+
+VARIABLE = "LLMNB_EMBEDDING_MODEL"
+"""Environment variable that names the model."""
 
 
 def embedding_model_factory(embedding: str, **kwargs: Any) -> EmbeddingModel:
@@ -48,43 +53,55 @@ def embedding_model_factory(embedding: str, **kwargs: Any) -> EmbeddingModel:
     return LiteLLMEmbeddingModel(rest if kind == "litellm" else name, **kwargs)
 
 
-class HybridEmbeddingModel(EmbeddingModel):
-    """Puts the vectors of its models together.
+def chosen(model: Model | None) -> tuple[Model, str | None]:
+    """Return the model, and one line for the person where the choice was made for them.
+
+    Named; else `LLMNB_EMBEDDING_MODEL`; else the embedding model of the provider whose chat
+    model is configured; else that of the first provider whose key is found; else the small
+    model that runs inside this process.
 
     Args:
-        models: At least one.
-        name: Its name; None puts the models' names together.
-
-    Raises:
-        ConfigurationError: If there is no model.
+        model: What the caller named.
 
     Example:
-        >>> from llmnb.embeddings.sparse import SparseEmbeddingModel
-        >>> model = HybridEmbeddingModel([SparseEmbeddingModel(ndim=8), SparseEmbeddingModel()])
-        >>> model.ndim, len(model.embed_document_sync("a fox"))
-        (264, 264)
+        >>> chosen("ollama/all-minilm")
+        ('ollama/all-minilm', None)
     """
+    named = model or settings.environment(VARIABLE)
+    if named:
+        return named, None
+    provider = _configured() or _with_a_key()
+    name = f"local/{LOCAL_DEFAULT}"
+    if provider is not None:
+        name = f"{provider}/{load_catalog()[provider].default_models['embedding']}"
+    return name, (f"No embedding model named: asking {name}. Choose with model=… or {VARIABLE}.")
 
-    def __init__(self, models: Sequence[EmbeddingModel], name: str | None = None) -> None:
-        if not models:
-            raise ConfigurationError("A hybrid model needs at least one model.")
-        self.models = list(models)
-        super().__init__(name or "hybrid-" + "-".join(model.name for model in self.models))
 
-    @property
-    def ndim(self) -> int | None:
-        """The sum of its models' numbers; None while one of them does not know."""
-        sizes = [model.ndim for model in self.models]
-        known = [size for size in sizes if size is not None]
-        return sum(known) if len(known) == len(sizes) else None
+def _configured() -> str | None:
+    if not (name := settings.model(None)):
+        return None
+    try:
+        provider = choose(name).provider
+    except LLMNBError:
+        return None
+    if provider == "sim":
+        return "openai" if _has_key("openai") else None
+    return provider if _embeds(provider) else None
 
-    def set_mode(self, mode: EmbeddingModes | str) -> None:
-        """Say to all models what the next texts are embedded for."""
-        super().set_mode(mode)
-        for model in self.models:
-            model.set_mode(mode)
 
-    async def packed_vectors(self, texts: Sequence[str]) -> list[bytes]:
-        """Return one vector for each text: little-endian numbers of 32 bits."""
-        found = await asyncio.gather(*(model.packed_vectors(texts) for model in self.models))
-        return [b"".join(parts) for parts in zip(*found, strict=True)]
+def _with_a_key() -> str | None:
+    return next((name for name in load_catalog() if _embeds(name) and _has_key(name)), None)
+
+
+def _embeds(provider: str) -> bool:
+    row = load_catalog().get(provider)
+    return (
+        row is not None
+        and "embedding" in row.default_models
+        and is_spoken(row.dialects["embedding"])
+    )
+
+
+def _has_key(provider: str) -> bool:
+    row = load_catalog()[provider]
+    return bool(row.key_env) and settings.find_key(row.name, row.key_env) is not None

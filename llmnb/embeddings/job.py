@@ -12,23 +12,25 @@ from __future__ import annotations
 import asyncio
 import collections
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from llmnb.embeddings.batches import Batch, Packer, Text, halves
+from llmnb.adapters import tokens
 from llmnb.embeddings.in_flight import Claims
 from llmnb.embeddings.order import MOST_BATCH_TOKENS, PACKED, Order
 from llmnb.embeddings.results import OnText, Results
 from llmnb.embeddings.store_adapter import StoreAdapter
-from llmnb.embeddings.truncation import Trimmer
+from llmnb.embeddings.texts import Batch, Packer, Text, cut, halves
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.run import Run
 from llmnb.engine.source import InputSource
 from llmnb.errors import BadReply, LLMNBError, ProviderError, RequestRejected, Stopped
-from llmnb.records import Outcome, Reply
+from llmnb.records import Outcome, Reply, Source
 from llmnb.running.asking import Asking
 from llmnb.running.preparer import Preparer
 from llmnb.running.start import start
+from llmnb.store.entry import Entry
 from llmnb.store.project import open_project
 
 T = TypeVar("T")
@@ -45,6 +47,9 @@ _DIVISIBLE = (400, 413, 422, None)
 
 _PROBE = "text"
 """What is asked for when only empty texts are there and nobody knows how long a vector is."""
+
+_SHORT = 256
+"""Characters below which a text is sent whole, unless the caller bounds its tokens."""
 
 _NOTHING = Reply(text="")
 
@@ -75,7 +80,6 @@ class Job(InputSource):
         project = open_project(order.project_name, order.cache_dir, share=order.share)
         self.claims = Claims(project.claims if order.use_cache else None)
         self.store = StoreAdapter(project, self.target, self.claims.give_back)
-        self._trimmer = Trimmer(order, self.target)
         self._empty: list[int] = []
         distinct: dict[str, Text] = {}
         for position, text in enumerate(texts):
@@ -107,7 +111,7 @@ class Job(InputSource):
         """Start the run of batches and return it, from any thread; it is a part of its owner."""
         self.claims.enter()
         order = self.order
-        places = order.options.get("max_concurrent_requests")
+        slots = order.options.get("max_concurrent_requests")
         try:
             self._run = start(
                 self,
@@ -116,7 +120,7 @@ class Job(InputSource):
                 on_outcome=self._arrived,
                 use_cache=False,  # texts are looked up here, batches never
                 # Few batches under way, yet enough to keep every slot taken.
-                window=max(BATCHES_AHEAD, 2 * places if isinstance(places, int) else 0),
+                window=max(BATCHES_AHEAD, 2 * slots if isinstance(slots, int) else 0),
                 **order.options,
             )
         except BaseException:
@@ -213,14 +217,24 @@ class Job(InputSource):
         if rest := self._packer.rest():
             self._ready.append(rest)
 
+    @functools.cached_property
+    def _most_tokens(self) -> int | None:
+        return self.order.most_tokens_of(self.target)
+
     def _prepared(self, texts: list[Text]) -> list[Text]:
         """Cut what is too long and find each text's key; blocks."""
         for text in texts:
-            tokens = self._trimmer.trim(text)
-            if tokens is not None:
-                self.results.truncated.update(dict.fromkeys(text.positions, tokens))
+            # Below some length no model's limit is worth being looked for.
+            if self.order.most_tokens is not None or len(text.sent) > _SHORT:
+                shorter = self._most_tokens and cut(
+                    text.sent, self._most_tokens, model=self.target.model
+                )
+                if shorter:
+                    text.sent, length = shorter
+                    self.results.truncated.update(dict.fromkeys(text.positions, length))
+            text.tokens = tokens.fast_estimate(text.sent)
             row = self._preparer({"input": text.sent}, 0)
-            text.alone, text.refusal = row.call, row.error
+            text.call, text.refusal = row.call, row.error
         return texts
 
     async def _look_up(
@@ -239,9 +253,21 @@ class Job(InputSource):
         for text in claimed:
             if (answer := kept.get(text.key)) is not None:
                 self.claims.give_back(text.key)
-                self.results.found(text, *answer, self.target, is_merged=is_merged)
+                self.results.answered(text, answer[1], self._kept(answer[0], is_merged=is_merged))
             elif (batch := self._packer.add(text)) is not None:
                 self._ready.append(batch)
+
+    def _kept(self, entry: Entry, *, is_merged: bool) -> Outcome:
+        """Return what became of a text whose vector was in the store."""
+        source: Source = "cached" if entry.reused_from is None else "reused"
+        return Outcome(
+            row=0,
+            provider=self.target.provider,
+            model=self.target.model,
+            source="merged" if is_merged else source,
+            simulated=entry.simulated,
+            saved_usd=entry.usd,
+        )
 
     # ---------------------------------------------------------------- what has come
 
@@ -272,7 +298,7 @@ class Job(InputSource):
         """Give texts their error."""
         is_on_its_way = isinstance(error, Stopped) and error.details.maybe_billed
         for text in batch:
-            if text.alone is not None and not is_on_its_way:
+            if text.call is not None and not is_on_its_way:
                 self.claims.give_back(text.key)
             self.results.failed(text.positions, error)
         if is_on_its_way:  # it is kept if it still comes; nobody buys it meanwhile
@@ -304,7 +330,7 @@ class Job(InputSource):
 
 
 def _may_be_one_text(error: LLMNBError) -> bool:
-    """Whether one text of many may be to blame: refused, or failed at each of several attempts."""
+    """Return whether one text of many may be to blame: it was refused, or no attempt succeeded."""
     if isinstance(error, RequestRejected):
         return error.details.status in _DIVISIBLE
     return isinstance(error, ProviderError)

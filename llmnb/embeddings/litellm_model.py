@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llmnb.embeddings.config import EmbeddingConfig
 from llmnb.embeddings.model import EmbeddingModel
 from llmnb.embeddings.order import BATCH_SIZE, Order, asking_for
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.engine.row_errors import copied
-from llmnb.errors import LLMNBError
+from llmnb.errors import ConfigurationError, LLMNBError
+from llmnb.models.litellm_model import litellm_endpoint, provider_and_model
+from llmnb.options import OPTIONS, RETRIES, checked
+from llmnb.records import secret
 from llmnb.running.asking import Model, endpoints_of
 from llmnb.targets.endpoint import Endpoint
+from llmnb.wire.catalog import load_catalog
 
 DEFAULT = "text-embedding-3-small"
 
@@ -66,7 +70,8 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
         self.project_name = project_name
         self._config = EmbeddingConfig.of(config)
         self._model = self._config.endpoint(name) if isinstance(name, str) else name
-        self.batch_size = _first(batch_size, self._config.batch_size, BATCH_SIZE)
+        sizes = (batch_size, self._config.batch_size, BATCH_SIZE)
+        self.batch_size = next(size for size in sizes if size is not None)
         self.order()  # what is wrong is an error now
 
     @property
@@ -91,7 +96,7 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
             return []
         run = self.start(texts)
         try:
-            found = await run
+            vectors = await run
         except asyncio.CancelledError:
             run.stop()
             raise
@@ -99,7 +104,7 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
         if run.errors:
             raise _first_error(run.errors, len(texts))
         self._ndim = run.ndim
-        return [one for one in found if one is not None]
+        return [vector for vector in vectors if vector is not None]
 
     def order(self) -> Order:
         """Return what is ordered when texts are given now: who makes vectors, and how."""
@@ -115,10 +120,6 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
             project_name=self.project_name,
             options=config.limits,
         )
-
-
-def _first(*sizes: int | None) -> int:
-    return next(size for size in sizes if size is not None)
 
 
 def warn_of_truncated(run: EmbeddingRun, texts: int) -> None:
@@ -143,3 +144,130 @@ def _first_error(errors: Mapping[int, LLMNBError], texts: int) -> LLMNBError:
         f"{error.message}{kept}",
     )
     return first
+
+
+# ----------------------------------------------------------------------------- its config
+
+_KNOWN = (
+    "kwargs",
+    "batch_size",
+    "rate_limit",
+    "request_limit",
+    "max_tokens",
+    "document_prefix",
+    "query_prefix",
+    "document_kwargs",
+    "query_kwargs",
+)
+_OPTIONS = (
+    *("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests"),
+    *("burst", "max_attempts", "max_wait", "budget_usd"),
+)
+_RATES = {
+    "rate_limit": "max_tokens_per_minute",
+    "request_limit": "max_requests_per_minute",
+}
+_KEY = ("api_key",)
+_ADDRESS = ("api_base", "base_url", "url")
+_PROVIDER = ("api_provider", "custom_llm_provider")
+_ATTEMPTS = ("num_retries", "max_retries")
+_IGNORED = frozenset(("caching", "drop_params", "timeout"))
+"""LiteLLM's own switches, which mean nothing to a request that llmnb sends."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingConfig:
+    """What a `config` says, sorted.
+
+    Example:
+        >>> config = EmbeddingConfig.of({"kwargs": {"dimensions": 64}, "rate_limit": "9/minute"})
+        >>> config.params, config.limits
+        ({'dimensions': 64}, {'max_tokens_per_minute': '9/minute'})
+    """
+
+    api_key: str | None = dataclasses.field(default=None, repr=False)
+    url: str | None = None
+    api_provider: str | None = None
+    connection: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+    """What LiteLLM needs to reach a provider, such as ``aws_region_name``."""
+
+    params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Fields of the body."""
+
+    limits: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Limits and patience, as the engine's door takes them."""
+
+    batch_size: int | None = None
+    most_tokens: int | None = None
+    prefixes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """What stands before every text, by mode."""
+
+    mode_params: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    """Further fields of the body, by mode."""
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any] | None) -> EmbeddingConfig:
+        """Return what a `config` says.
+
+        Raises:
+            ConfigurationError: If it says what nobody understands.
+        """
+        entries = dict(config or {})
+        if unknown := sorted(set(entries) - {*_KNOWN, *_OPTIONS}):
+            raise ConfigurationError(
+                f"An embedding model's config has no {', '.join(map(repr, unknown))}; it has: "
+                f"{', '.join((*_KNOWN, *_OPTIONS))}. Fields of the request go into 'kwargs'."
+            )
+        fields = dict(entries.get("kwargs") or {})
+        limits: dict[str, Any] = {}
+        for rate, option in _RATES.items():
+            if entries.get(rate) is not None:
+                OPTIONS[option].checked(rate, entries[rate])  # here, not at the first request
+                limits[option] = entries[rate]
+        if (retries := _taken(fields, _ATTEMPTS)) is not None:
+            limits["max_attempts"] = RETRIES.checked("max_retries", retries) + 1
+        own = {name: entries[name] for name in _OPTIONS if entries.get(name) is not None}
+        limits |= checked(own)
+        connection = {name: fields.pop(name) for name in list(fields) if _connects(name)}
+        return cls(
+            connection=connection,
+            api_key=secret(_taken(fields, _KEY)),
+            url=_taken(fields, _ADDRESS),
+            api_provider=_taken(fields, _PROVIDER),
+            params={name: value for name, value in fields.items() if name not in _IGNORED},
+            limits=limits,
+            batch_size=entries.get("batch_size"),
+            most_tokens=entries.get("max_tokens"),
+            prefixes={mode: str(entries.get(f"{mode}_prefix") or "") for mode in _MODES},
+            mode_params={mode: dict(entries.get(f"{mode}_kwargs") or {}) for mode in _MODES},
+        )
+
+    def endpoint(self, name: str) -> Endpoint:
+        """Return where a name's model is: at a provider of the catalog, or behind LiteLLM."""
+        provider, _ = provider_and_model(
+            name, provider_name=self.api_provider, has_url=bool(self.url)
+        )
+        row = load_catalog().get(provider)
+        has_none = row is not None and "embedding" not in row.paths
+        return litellm_endpoint(
+            f"litellm/{name}" if has_none else name,
+            url=self.url or "",
+            api_key=self.api_key,
+            provider_name=None if has_none else self.api_provider,
+            connection=self.connection,
+        )
+
+
+_MODES = ("document", "query")
+
+
+def _connects(field: str) -> bool:
+    return field in ("api_version", "organization") or field.startswith(
+        ("aws_", "vertex_", "watsonx_", "azure_")
+    )
+
+
+def _taken(fields: dict[str, Any], names: tuple[str, ...]) -> Any:
+    """Take a field out under any of its names."""
+    values = [fields.pop(name, None) for name in names]
+    return next((value for value in values if value is not None), None)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from abc import ABC, abstractmethod
+from array import array
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Any
 
 from llmnb import bridge
-from llmnb.errors import InputError
-from llmnb.wire.openai_embeddings import numbers
+from llmnb.errors import ConfigurationError, InputError
+from llmnb.wire.openai_embeddings import numbers, packed
+
+_WORD = re.compile(r"\w+")
 
 
 class EmbeddingModes(StrEnum):
@@ -78,7 +85,7 @@ class EmbeddingModel(ABC):
             LLMNBError: What the first text that failed has failed with, once every other one
                 is done and kept.
         """
-        return [numbers(one) for one in await self.packed_vectors(checked_texts(texts))]
+        return [numbers(vector) for vector in await self.packed_vectors(checked_texts(texts))]
 
     async def embed_document(self, text: str) -> list[float]:
         """Return the vector of one text."""
@@ -87,7 +94,7 @@ class EmbeddingModel(ABC):
 
     def embed_documents_sync(self, texts: Sequence[str]) -> list[list[float]]:
         """Block for what `embed_documents` returns."""
-        return [numbers(one) for one in self.packed_vectors_sync(checked_texts(texts))]
+        return [numbers(vector) for vector in self.packed_vectors_sync(checked_texts(texts))]
 
     def embed_document_sync(self, text: str) -> list[float]:
         """Block for the vector of one text."""
@@ -117,11 +124,99 @@ def checked_texts(texts: Any) -> list[str]:
     """
     if isinstance(texts, str):
         raise InputError("embed_documents() takes a list of texts: put this one into [...].")
-    found = list(texts)
-    for position, text in enumerate(found):
+    checked = list(texts)
+    for position, text in enumerate(checked):
         if not isinstance(text, str):
             raise InputError(
                 f"Text {position:,} is {type(text).__name__}, not a text. Nothing was sent.",
                 row=position,
             )
-    return found
+    return checked
+
+
+class SparseEmbeddingModel(EmbeddingModel):
+    """Counts words, each where its hash says; a vector's length is 1.
+
+    Texts that share words are near each other, and nothing else is: beside a model's
+    vectors, in a `HybridEmbeddingModel`, it lets rare names and numbers count. Cases are
+    not told apart. The same text gives the same vector in every process and on every machine.
+
+    Args:
+        name: Its name.
+        ndim: Numbers in a vector.
+
+    Raises:
+        ValueError: If `ndim` is not above 0.
+
+    Example:
+        >>> model = SparseEmbeddingModel(ndim=8)
+        >>> fox, same, empty = model.embed_documents_sync(["A fox", "a FOX!", ""])
+        >>> fox == same, round(sum(number * number for number in fox), 6), any(empty)
+        (True, 1.0, False)
+
+    Source:
+        Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", ICML 2009.
+    """
+
+    def __init__(self, name: str = "sparse", ndim: int = 256) -> None:
+        if isinstance(ndim, bool) or not isinstance(ndim, int) or ndim < 1:
+            raise ValueError(f"ndim is the number of numbers in a vector, at least 1, not {ndim!r}")
+        super().__init__(name, ndim)
+        self._size = ndim
+
+    async def packed_vectors(self, texts: Sequence[str]) -> list[bytes]:
+        """Return one vector for each text: little-endian numbers of 32 bits."""
+        return await asyncio.to_thread(self.packed_vectors_sync, texts)
+
+    def packed_vectors_sync(self, texts: Sequence[str]) -> list[bytes]:
+        """Return the same; nothing is waited for."""
+        return [self._vector(text) for text in texts]
+
+    def _vector(self, text: str) -> bytes:
+        counts = array("d", bytes(8 * self._size))
+        for word, times in Counter(_WORD.findall(text.lower())).items():
+            digest = blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+            counts[int.from_bytes(digest, "little") % self._size] += times
+        length = sum(count * count for count in counts) ** 0.5
+        return packed([count / length for count in counts] if length else counts.tolist())
+
+
+class HybridEmbeddingModel(EmbeddingModel):
+    """Puts the vectors of its models together.
+
+    Args:
+        models: At least one.
+        name: Its name; None puts the models' names together.
+
+    Raises:
+        ConfigurationError: If there is no model.
+
+    Example:
+        >>> model = HybridEmbeddingModel([SparseEmbeddingModel(ndim=8), SparseEmbeddingModel()])
+        >>> model.ndim, len(model.embed_document_sync("a fox"))
+        (264, 264)
+    """
+
+    def __init__(self, models: Sequence[EmbeddingModel], name: str | None = None) -> None:
+        if not models:
+            raise ConfigurationError("A hybrid model needs at least one model.")
+        self.models = list(models)
+        super().__init__(name or "hybrid-" + "-".join(model.name for model in self.models))
+
+    @property
+    def ndim(self) -> int | None:
+        """The sum of its models' numbers; None while one of them does not know."""
+        sizes = [model.ndim for model in self.models]
+        known = [size for size in sizes if size is not None]
+        return sum(known) if len(known) == len(sizes) else None
+
+    def set_mode(self, mode: EmbeddingModes | str) -> None:
+        """Say to all models what the next texts are embedded for."""
+        super().set_mode(mode)
+        for model in self.models:
+            model.set_mode(mode)
+
+    async def packed_vectors(self, texts: Sequence[str]) -> list[bytes]:
+        """Return one vector for each text: little-endian numbers of 32 bits."""
+        vectors = await asyncio.gather(*(model.packed_vectors(texts) for model in self.models))
+        return [b"".join(parts) for parts in zip(*vectors, strict=True)]

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from llmnb.embeddings import known
+from llmnb.adapters import prices
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked
 from llmnb.running.asking import Asking, Model
+from llmnb.targets.target import HTTPTarget
 
 EMBEDS = "embedding"
 """The catalog's name for this kind of generation."""
@@ -28,6 +29,27 @@ Source:
 PACKED = frozenset(("openai", "azure", "vllm", "local", "lmstudio", "llamacpp"))
 """Providers that are known to send vectors as base64 where that is asked for: a quarter of
 the bytes, read many times as fast."""
+
+_KNOWN: Mapping[str, tuple[int, int]] = {
+    "text-embedding-3-small": (1536, 8191),
+    "text-embedding-3-large": (3072, 8191),
+    "text-embedding-ada-002": (1536, 8191),
+    "mistral-embed": (1024, 8192),
+    "nomic-embed-text": (768, 8192),
+    "mxbai-embed-large": (1024, 512),
+    "all-minilm": (384, 512),
+    "smollm2": (576, 2048),
+}
+"""Numbers in a vector, and tokens of a text that is read, by the provider's own name.
+
+Source:
+    The providers' lists of models: OpenAI's "Vector embeddings", Mistral's "Text embeddings",
+    Ollama's library; for smollm2 the header of its weights.
+"""
+
+
+def _known_of(model: str | None) -> tuple[int | None, int | None]:
+    return _KNOWN.get((model or "").rpartition("/")[2].partition(":")[0], (None, None))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +86,15 @@ class Order:
         if isinstance(size, int):
             return size
         (model,) = self.asking.models
-        name = model if isinstance(model, str) else getattr(model, "model", None)
-        found = known.of(name) if name else None
-        return None if found is None else found.ndim
+        return _known_of(model if isinstance(model, str) else getattr(model, "model", None))[0]
+
+    def most_tokens_of(self, target: HTTPTarget) -> int | None:
+        """Return the tokens of one text that are sent to a target; None: not known."""
+        return (
+            self.most_tokens
+            or _known_of(target.model)[1]
+            or prices.context_window(target.row.name, target.model)
+        )
 
 
 def asking_for(

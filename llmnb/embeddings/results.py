@@ -1,17 +1,16 @@
-"""What became of each text: its vector or its error, in its place, told and counted."""
+"""What became of each text: its vector or its error, by position, reported and counted."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
-from llmnb.embeddings.batches import Text
+from llmnb.embeddings.texts import Text
 from llmnb.engine.counters import Counters
 from llmnb.engine.row_errors import copied
 from llmnb.engine.target import Target
 from llmnb.errors import BadReply, LLMNBError
-from llmnb.records import Outcome, Source
-from llmnb.store.entry import Entry
+from llmnb.records import Outcome
 
 OnText = Callable[[int, bytes | LLMNBError], None]
 """Told of each text's vector or error, with its position."""
@@ -40,48 +39,30 @@ class Results:
 
         self._on_text = on_text
 
-    def found(
-        self, text: Text, entry: Entry, vector: bytes, target: Target, *, is_merged: bool
-    ) -> None:
-        """Give a text the vector that was kept of it."""
-        if self._answer(text, vector):
-            kept: Source = "cached" if entry.reused_from is None else "reused"
-            self._count(
-                text,
-                Outcome(
-                    row=0,
-                    provider=target.provider,
-                    model=target.model,
-                    source="merged" if is_merged else kept,
-                    simulated=entry.simulated,
-                    saved_usd=entry.usd,
-                ),
-            )
-
     def answered(self, text: Text, vector: bytes, outcome: Outcome) -> None:
-        """Give a text the vector that was sent for it."""
-        if self._answer(text, vector):
-            self._count(text, _sent(outcome.provider, outcome.model, simulated=outcome.simulated))
+        """Give a text its vector wherever it stands, and count it there.
 
-    def _count(self, text: Text, outcome: Outcome) -> None:
-        """Count a text as often as it stands; all but the first time it is merged."""
-        if not text.positions:  # a probe, which is nobody's text
-            return
-        self.counters.tracker.num_tasks_started += outcome.source == "sent"
-        self.counters.enter(outcome)
-        merged = dataclasses.replace(outcome, source="merged") if text.positions[1:] else outcome
-        for _ in text.positions[1:]:
-            self.counters.enter(merged)
+        A vector that is longer or shorter than the others is an error.
 
-    def _answer(self, text: Text, vector: bytes) -> bool:
-        """Put a vector wherever its text stands; False where it does not fit the others."""
+        Args:
+            text: The text.
+            vector: Its vector.
+            outcome: Where the vector comes from: its `source`, and who made it.
+        """
         if self.length is None:
             self.length = len(vector)
         elif self.length != len(vector):
             self.failed(text.positions, _other_length(len(vector) // 4, self.length // 4))
-            return False
+            return
         self._put(text.positions, vector)
-        return True
+        if not text.positions:  # a probe, which is nobody's text
+            return
+        is_sent = outcome.source == "sent"
+        self.counters.tracker.num_tasks_started += is_sent
+        first = _sent(outcome.provider, outcome.model, outcome.simulated) if is_sent else outcome
+        self.counters.enter(first)
+        for _ in text.positions[1:]:
+            self.counters.enter(dataclasses.replace(first, source="merged"))
 
     def empty(self, positions: Sequence[int], vector: bytes) -> None:
         """Give texts in which nothing stands their vector."""
@@ -98,7 +79,7 @@ class Results:
                 self._on_text(position, own)
 
     def mend(self, position: int, result: bytes | LLMNBError, target: Target) -> None:
-        """Put what a later attempt has given in a failed text's place."""
+        """Put the result of a later attempt in place of a failed text's error."""
         before = self.errors.get(position)
         if before is not None and not isinstance(result, LLMNBError):
             del self.errors[position]
@@ -122,7 +103,7 @@ class Results:
                 self._on_text(position, vector)
 
 
-def _sent(provider: str | None, model: str | None, *, simulated: bool = False) -> Outcome:
+def _sent(provider: str | None, model: str | None, simulated: bool = False) -> Outcome:
     return Outcome(row=0, provider=provider, model=model, simulated=simulated)
 
 

@@ -117,8 +117,9 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
     @property
     def ndim(self) -> int | None:
         """Numbers in a vector; None while nobody knows."""
-        found = next((one for one in self._job.results.vectors if one is not None), None)
-        return self._job.order.ndim if found is None else len(found) // 4
+        known = (vector for vector in self._job.results.vectors if vector is not None)
+        first = next(known, None)
+        return self._job.order.ndim if first is None else len(first) // 4
 
     @property
     def asked(self) -> str:
@@ -177,9 +178,9 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
         if mode == "batch":
             raise ConfigurationError("Texts are embedded live: leave mode='batch' out.")
         results = self._job.results
-        positions = [one.row for one in failed]
+        positions = [outcome.row for outcome in failed]
         return EmbeddingRun(
             [results.texts[position] for position in positions],
             self._job.order,
-            lambda place, result: results.mend(positions[place], result, self._job.target),
+            lambda index, result: results.mend(positions[index], result, self._job.target),
         )

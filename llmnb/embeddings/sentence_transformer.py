@@ -65,13 +65,13 @@ class SentenceTransformerEmbeddingModel(EmbeddingModel):
         # Newer versions know what a text is embedded for; older ones have one way only.
         encode = getattr(model, f"encode_{self.mode.value}", None) or model.encode
         with self._lock:  # torch computes on all cores anyway
-            found = encode(
+            vectors = encode(
                 list(texts),
                 batch_size=self.batch_size,
                 show_progress_bar=False,
                 convert_to_numpy=True,
             )
-        return [row.astype("<f4").tobytes() for row in found]
+        return [row.astype("<f4").tobytes() for row in vectors]
 
     def _model(self) -> Any:
         with self._lock:

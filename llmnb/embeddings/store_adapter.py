@@ -1,4 +1,4 @@
-"""What keeps the vectors: a batch comes in, one answer for each of its texts goes to the store.
+"""Keeps vectors: takes the answer to a batch, and stores an answer for each of its texts.
 
 So no text is bought twice, whatever batches it travels in, and an answer is
 found by the key that asking for the text alone would have.
@@ -9,18 +9,22 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
+import itertools
+import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
-from llmnb.embeddings.batches import Batch, Text
+from llmnb.embeddings.texts import Batch, Text
 from llmnb.engine.persistence import stored_answer
 from llmnb.engine.target import Target
 from llmnb.errors import LLMNBError
 from llmnb.records import Reply
 from llmnb.store.entry import Entry
 from llmnb.store.project import ProjectStore
+
+Amount = TypeVar("Amount", int, float)
 
 
 class StoreAdapter:
@@ -64,7 +68,7 @@ class StoreAdapter:
         return None
 
     def expect(self, key: str, batch: Batch) -> None:
-        """Say which texts an answer that comes under a key will be for."""
+        """Note which texts the answer to a batch's key will be for."""
         self._batches[key] = batch
 
     def lookup(self, keys: Sequence[str]) -> dict[str, Entry]:
@@ -73,13 +77,13 @@ class StoreAdapter:
 
     def find(self, texts: Sequence[Text]) -> dict[str, tuple[Entry, bytes]]:
         """Return what is kept of texts, by key, with their vectors; blocks."""
-        found = {}
         entries = self._store.lookup([text.key for text in texts])
-        for text in texts:
-            kept = None if text.alone is None else stored_answer([text.alone], entries)
-            if kept is not None and kept[2].vectors:
-                found[text.key] = (kept[1], kept[2].vectors[0])
-        return found
+        answers = ((text.key, stored_answer([text.call], entries)) for text in texts if text.call)
+        return {
+            key: (answer[1], answer[2].vectors[0])
+            for key, answer in answers
+            if answer is not None and answer[2].vectors
+        }
 
     async def aput(self, entry: Entry) -> None:
         """Keep a batch's answers; returns once all are on disk. Raises `StoreError`."""
@@ -89,7 +93,7 @@ class StoreAdapter:
             await self._store.aput(entry)  # what could not be read is kept as it came
             return
         entries = divided(entry, reply, batch)
-        await asyncio.gather(*(self._store.aput(one) for one in entries))
+        await asyncio.gather(*(self._store.aput(own) for own in entries))
         for text in batch:
             self._on_saved(text.key)
 
@@ -108,26 +112,25 @@ def divided(entry: Entry, reply: Reply, batch: Batch) -> list[Entry]:
     weights = [max(1, text.tokens) for text in batch]
     tokens: Sequence[int | None] = [None] * len(batch)
     if reply.usage is not None and not reply.usage.unknown:
-        tokens = portions(reply.usage.prompt, weights)
-        weights = [count or 0 for count in tokens]
-    dollars = _dollars(entry.usd, weights)
-    found = []
-    for place, text in enumerate(batch):
-        assert text.alone is not None
-        if not reply.vectors[place]:
-            continue  # what is kept is an answer
-        found.append(
-            dataclasses.replace(
-                entry,
-                key=text.key,
-                request=text.alone.canonical,
-                raw=written(reply.vectors[place], reply.model, tokens[place]),
-                usd=dollars[place],
-                prompt_tokens=tokens[place],
-                completion_tokens=None if tokens[place] is None else 0,
-            )
+        tokens = weights = portions(reply.usage.prompt, weights)
+    dollars: Sequence[float | None] = [None] * len(batch)
+    if entry.usd is not None:
+        dollars = portions(entry.usd, weights)
+    return [
+        dataclasses.replace(
+            entry,
+            key=text.key,
+            request=text.request,
+            raw=written(vector, reply.model, own_tokens),
+            usd=own_dollars,
+            prompt_tokens=own_tokens,
+            completion_tokens=None if own_tokens is None else 0,
         )
-    return found
+        for text, vector, own_tokens, own_dollars in zip(
+            batch, reply.vectors, tokens, dollars, strict=True
+        )
+        if vector  # what is kept is an answer
+    ]
 
 
 def written(vector: bytes, model: str | None, tokens: int | None) -> bytes:
@@ -149,28 +152,18 @@ def written(vector: bytes, model: str | None, tokens: int | None) -> bytes:
     return orjson.dumps(body)
 
 
-def portions(total: int, weights: Sequence[int]) -> list[int]:
-    """Return a whole number in portions that are about as the weights, and add up to it.
+def portions(total: Amount, weights: Sequence[int]) -> list[Amount]:
+    """Return an amount in portions that are about as the weights, and add up to it.
+
+    Portions of a whole number are whole.
 
     Example:
-        >>> portions(10, [1, 1, 1]), sum(portions(7, [5, 0, 3]))
-        ([3, 3, 4], 7)
+        >>> portions(10, [1, 1, 1]), sum(portions(7, [5, 0, 3])), portions(1.5, [2, 1])
+        ([3, 3, 4], 7, [1.0, 0.5])
     """
-    whole = sum(weights) or 1
-    found, given, so_far = [], 0, 0
-    for weight in weights:
-        so_far += weight
-        upto = total * so_far // whole if sum(weights) else 0
-        found.append(upto - given)
-        given = upto
-    if found:
-        found[-1] += total - given
-    return found
-
-
-def _dollars(total: float | None, weights: Sequence[int]) -> list[float | None]:
-    if total is None:
-        return [None] * len(weights)
-    whole = sum(weights) or 1
-    found = [total * weight / whole for weight in weights[:-1]]
-    return [*found, total - sum(found)]
+    if not any(weights):
+        weights = [1] * len(weights)
+    whole = sum(weights)
+    divide = operator.floordiv if isinstance(total, int) else operator.truediv
+    ends = [divide(total * so_far, whole) for so_far in itertools.accumulate(weights, initial=0)]
+    return [end - begin for begin, end in itertools.pairwise(ends)]

@@ -14,7 +14,7 @@ from dask.callbacks import Callback
 from dask.dataframe.utils import make_meta  # type: ignore[attr-defined]
 
 from llmnb import settings
-from llmnb.embeddings.choosing import chosen
+from llmnb.embeddings.factory import chosen
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
 from llmnb.embeddings.model import EmbeddingModel
 from llmnb.errors import ConfigurationError

@@ -12,7 +12,6 @@ from llmnb.display.texts import mended
 from llmnb.frames import table_source
 from llmnb.frames.table_source import AnswerColumn
 from llmnb.schemas import parts
-from llmnb.schemas.columns import kind_of
 from llmnb.wire.json_text import json_text
 
 VECTOR = pl.List(pl.Float32)
@@ -77,7 +76,7 @@ def type_of_schema(schema: Any, root: Mapping[str, Any]) -> pl.DataType:
         >>> type_of_schema({"type": "object"}, {})
         String
     """
-    kind = kind_of(schema, root)
+    kind = parts.kind_of(schema, root)
     faces = [
         face for face in parts.alternatives([schema], root) if parts.types_of(face) != ("null",)
     ]
@@ -91,7 +90,7 @@ def type_of_schema(schema: Any, root: Mapping[str, Any]) -> pl.DataType:
     ]:
         return pl.String()
     items = faces[0].get("items")
-    if not isinstance(items, Mapping) or kind_of(items, root) == "object":
+    if not isinstance(items, Mapping) or parts.kind_of(items, root) == "object":
         return pl.String()
     return pl.List(type_of_schema(items, root))
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from llmnb import bridge, progress
-from llmnb.embeddings.choosing import chosen
+from llmnb.embeddings.factory import chosen
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel, warn_of_truncated
 from llmnb.embeddings.model import EmbeddingModel
 from llmnb.embeddings.order import Order

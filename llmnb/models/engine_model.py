@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from llmnb.chat.llm_model import LLMModel, asks_for_one
+from llmnb.chat.llm_model import LLMModel, wants_single_answer
 from llmnb.chat.messages import Message, messages_of
 from llmnb.chat.results import LLMResult, result_of
 from llmnb.chat.tools import choice_body, tool_bodies
@@ -75,7 +75,7 @@ class EngineModel(LLMModel):
 
         The last result carries the figures; where there is no good answer, its `error`.
         """
-        if not asks_for_one(kw):
+        if not wants_single_answer(kw):
             raise ConfigurationError("One answer can be followed; leave n out. Nothing was sent.")
         turns = messages_of(messages)
         loop = asyncio.get_running_loop()

@@ -58,7 +58,7 @@ class LiteLLMModel(EngineModel):
 
     def __init__(self, name: str | None = None, config: Mapping[str, Any] | None = None) -> None:
         self._settings = read_config(name, config)
-        self._given = without_keys(config or {})
+        self._config = without_keys(config or {})
 
     @property
     def name(self) -> str:
@@ -68,7 +68,7 @@ class LiteLLMModel(EngineModel):
     @property
     def config(self) -> Mapping[str, Any]:
         """The config as it was given, without keys."""
-        return dict(self._given)
+        return dict(self._config)
 
     @property
     def model(self) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Unpack
 
-from llmnb.chat.llm_model import asks_for_one
+from llmnb.chat.llm_model import wants_single_answer
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.keywords import RequestParams
@@ -107,9 +107,9 @@ class LLM(EngineModel):
     ) -> None:
         api_key, url = secret(api_key), secret_url(url)
         refuse_unknown(params, PARAMS, f"{type(self).__name__}()")
-        for name, given in (("url", url), ("model", model)):
-            if given is not None and not isinstance(given, str):
-                raise ConfigurationError(f"{name} is a text, not {given!r}. Nothing was sent.")
+        for name, value in (("url", url), ("model", model)):
+            if value is not None and not isinstance(value, str):
+                raise ConfigurationError(f"{name} is a text, not {value!r}. Nothing was sent.")
         self.configured_url = url
         self.api_key = api_key
         self.model = model
@@ -122,10 +122,10 @@ class LLM(EngineModel):
     @property
     def url(self) -> str:
         """The address that is asked; empty where that cannot be told before."""
-        told = expected_address(
+        address = expected_address(
             self.configured_url, self.model or None, self.api_provider, self.gen_type or "chat"
         )
-        return secret_url(told)
+        return secret_url(address)
 
     @url.setter
     def url(self, url: str) -> None:
@@ -202,7 +202,7 @@ class LLM(EngineModel):
         return _text(outcome)
 
     def _start(self, prompt: Prompt, params: Mapping[str, Any]) -> Run:
-        if not asks_for_one(params):
+        if not wants_single_answer(params):
             raise ConfigurationError("generate gives one text; call gives n. Nothing was sent.")
         kind_at_url = (spoken_at(self.configured_url) or ("",))[0]
         if "embedding" in (self.gen_type, kind_at_url):
@@ -249,7 +249,7 @@ def redundant_llms(
     as ever. A failing provider is passed over by the next in the list.
 
     Example:
-        >>> [one.model for one in redundant_llms()][:2]
+        >>> [llm.model for llm in redundant_llms()][:2]
         ['together/mistralai/Mixtral-8x7B-Instruct-v0.1', 'openai/gpt-3.5-turbo']
     """
     names = (

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from llmnb import settings
 from llmnb.adapters import llamacpp, prices, weights
 from llmnb.wire.catalog import Provider, load_catalog
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(NamedTuple):
     """One provider as a person chooses among them."""
 
     provider: str
@@ -29,33 +28,18 @@ def offers() -> list[Offer]:
 
 def offer(row: Provider) -> Offer:
     """Return what one provider offers."""
-    return Offer(
-        provider=row.name,
-        key=key_words(row),
-        default_model=row.default_models.get("chat", ""),
-        price=price_words(row),
-    )
-
-
-def key_words(row: Provider) -> str:
-    """Return whether a provider can be asked as things stand."""
     if row.name == "local":
+        key = "ready" if weights.find() else "weights missing: llmnb pull"
         if not llamacpp.is_installed():
-            return 'pip install "llmnb[local]"'
-        return "ready" if weights.find() else "weights missing: llmnb pull"
-    if not row.key_env:
-        return "none needed"
-    if settings.find_key(row.name, row.key_env):
-        return "found"
-    return f"not found ({row.key_env[0]})"
-
-
-def price_words(row: Provider) -> str:
-    """Return what the default model costs."""
-    if row.is_local:
-        return "0"
-    model = row.default_models.get("chat")
-    if not model:
-        return ""
-    rates = prices.rates(row.name, model)
-    return "unknown" if rates is None else f"{rates.input:g} in, {rates.output:g} out"
+            key = 'pip install "llmnb[local]"'
+    elif not row.key_env:
+        key = "none needed"
+    else:
+        has_key = settings.find_key(row.name, row.key_env)
+        key = "found" if has_key else f"not found ({row.key_env[0]})"
+    model = row.default_models.get("chat", "")
+    price = "0" if row.is_local else ""
+    if model and not row.is_local:
+        rates = prices.rates(row.name, model)
+        price = "unknown" if rates is None else f"{rates.input:g} in, {rates.output:g} out"
+    return Offer(row.name, key, model, price)

@@ -17,7 +17,7 @@ LISTED = 200
 
 def every() -> Report:
     """Return all providers, whether each has a key, and its default model."""
-    rows = tuple((one.provider, one.key, one.default_model, one.price) for one in offers.offers())
+    rows = tuple(offers.offers())
     return Report(
         "",
         Table(("provider", "key", "default model", "$ per million tokens"), rows),

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from llmnb.schemas.asking import instruction, repair_messages, response_format
 from llmnb.schemas.functions import arguments, function_schema
-from llmnb.schemas.output import Output, output_of
+from llmnb.schemas.output import (
+    Output,
+    instruction,
+    output_of,
+    repair_messages,
+    response_format,
+)
 
 __all__ = [
     "Output",

@@ -11,24 +11,24 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from llmnb.errors import ConfigurationError
-from llmnb.schemas import finding, shape
+from llmnb.schemas import finding, parts
 from llmnb.schemas.docstrings import described
 from llmnb.schemas.faults import Misfit, mismatch
-from llmnb.schemas.nulls import taken_back
 from llmnb.schemas.output import MAX_ANSWER
-from llmnb.schemas.typed_dicts import readable
 
 if TYPE_CHECKING:
     from llmnb.schemas.typed import Typed
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_BY_POSITION = inspect.Parameter.POSITIONAL_ONLY
 
 
 def function_schema(function: Callable[..., Any]) -> dict[str, Any]:
     """Return a function as a tool in the words of OpenAI's protocol.
 
     Name, description and arguments come from its signature, its type hints and
-    its docstring (Google's, numpy's or Sphinx's way).
+    its docstring (Google's, numpy's or Sphinx's style).
 
     Raises:
         ConfigurationError: If a model could not call it: it has no name, or
@@ -45,11 +45,12 @@ def function_schema(function: Callable[..., Any]) -> dict[str, Any]:
         >>> tool["parameters"]["properties"]["city"], tool["parameters"]["required"]
         ({'description': 'Where.', 'type': 'string'}, ['city'])
     """
-    made: dict[str, Any] = {"name": _name(function)}
-    if text := described(_docstring(function)).text:
-        made["description"] = text
-    parameters = shape.at_root(_reader(function).schema)
-    made["parameters"] = {name: part for name, part in parameters.items() if name != "title"}
+    tool = _Tool(function)
+    made: dict[str, Any] = {"name": tool.name}
+    if tool.docstring.text:
+        made["description"] = tool.docstring.text
+    schema = parts.at_root(tool.reader().schema)
+    made["parameters"] = {name: part for name, part in schema.items() if name != "title"}
     return {"type": "function", "function": made}
 
 
@@ -73,133 +74,126 @@ def arguments(function: Callable[..., Any], text: str) -> dict[str, Any]:
         >>> arguments(weather, '{"city": "Kyiv"}')
         {'city': 'Kyiv'}
     """
-    name, reader = _name(function), _reader(function)
+    tool = _Tool(function)
+    reader = tool.reader()
     text = text.strip() or "{}"
     if len(text) > MAX_ANSWER:
-        long = f"they have {len(text):,} characters; more than {MAX_ANSWER:,} are not read"
-        raise mismatch(name, text, [long])
+        fault = f"they have {len(text):,} characters; more than {MAX_ANSWER:,} are not read"
+        raise mismatch(tool.name, text, [fault])
+    root = parts.at_root(reader.schema)
     faults: tuple[str, ...] = ()
     for document in finding.documents(text):
         try:
-            return dict(reader.read(taken_back(document, shape.at_root(reader.schema))))
+            return dict(reader.read(parts.without_filler_nulls(document, root)))
         except Misfit as misfit:
             faults = faults or misfit.faults
-    raise mismatch(name, text, faults or [finding.why_none(text)])
+    raise mismatch(tool.name, text, faults or [finding.why_none(text)])
 
 
-def _name(function: Any) -> str:
-    while isinstance(function, functools.partial):
-        function = function.func
-    name = getattr(function, "__name__", None) or type(function).__name__
-    if not _NAME.fullmatch(name):
-        raise ConfigurationError(
-            f"A tool needs a name of letters and digits, and {name[:80]!r} is none: define it "
-            "with def. Nothing was sent."
-        )
-    return str(name)
+class _Tool:
+    """A function, and what it tells of itself.
 
-
-def _docstring(function: Any) -> str | None:
-    while isinstance(function, functools.partial):
-        function = function.func
-    if inspect.isroutine(function):
-        return inspect.getdoc(function)
-    # Their own words: of a base class or of `object` they would describe something else.
-    if inspect.isclass(function):
-        own = function.__dict__.get("__doc__")
-    else:
-        own = type(function).__call__.__doc__ or type(function).__dict__.get("__doc__")
-    return inspect.cleandoc(own) if isinstance(own, str) else None
-
-
-def _reader(function: Callable[..., Any]) -> Typed:
-    from llmnb.schemas.typed import Typed
-
-    return Typed(_as_typed_dict(function))
-
-
-def _as_typed_dict(function: Callable[..., Any]) -> Any:
-    """Return a TypedDict with a field for each parameter.
-
-    Not a model: the names of its methods would be forbidden to parameters.
+    Args:
+        function: The one that a model calls; what a `functools.partial` calls tells for it.
     """
-    import typing_extensions
-    from pydantic import ConfigDict, Field
 
-    name = _name(function)
-    hints = _hints(function, name)
-    words = {**described(_docstring(function)).arguments, **_field_words(function)}
-    fields = {}
-    for one in _parameters(function, name):
-        is_required = one.default is one.empty
-        about: dict[str, Any] = {}
-        if words.get(one.name):  # else a description among the hints would be lost
-            about["description"] = words[one.name]
-        if not is_required and _is_plain(one.default):
-            about["json_schema_extra"] = {"default": one.default}
-        hint = readable(hints.get(one.name, Any))
-        kind: Any = typing.Annotated[(hint, Field(**about))]
-        fields[one.name] = kind if is_required else typing_extensions.NotRequired[kind]
-    make: Any = typing_extensions.TypedDict
-    made = make(name, fields)
-    made.__pydantic_config__ = ConfigDict(extra="forbid")
-    return made
-
-
-def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Parameter]:
-    try:
-        found = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        raise ConfigurationError(
-            f"{name} does not tell which arguments it takes. Wrap it in a function of your own. "
-            "Nothing was sent."
-        ) from None
-    for one in found:
-        if one.kind not in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY):
+    def __init__(self, function: Any) -> None:
+        self.function = function
+        while isinstance(function, functools.partial):
+            function = function.func
+        self._inner = function
+        name = getattr(function, "__name__", None) or type(function).__name__
+        if not _NAME.fullmatch(name):
             raise ConfigurationError(
-                f"{name} takes {str(one)[:60]!r}"
-                f"{' by position only' if one.kind is one.POSITIONAL_ONLY else ''}, and a model "
-                "can only give arguments by name. Wrap it in a function that names each "
-                "argument. Nothing was sent."
+                f"A tool needs a name of letters and digits, and {name[:80]!r} is none: define it "
+                "with def. Nothing was sent."
             )
-    return found
+        self.name = str(name)
+        self.docstring = described(self._docstring())
+        fields = getattr(function, "__pydantic_fields__", {}) if inspect.isclass(function) else {}
+        self.fields: dict[str, Any] = {field.alias or name: field for name, field in fields.items()}
+        """The fields of a pydantic model by the names that it is called with."""
 
+    def _docstring(self) -> str | None:
+        function = self._inner
+        if inspect.isroutine(function):
+            return inspect.getdoc(function)
+        # Their own words: of a base class or of `object` they would describe something else.
+        if inspect.isclass(function):
+            own = function.__dict__.get("__doc__")
+        else:
+            own = type(function).__call__.__doc__ or type(function).__dict__.get("__doc__")
+        return inspect.cleandoc(own) if isinstance(own, str) else None
 
-def _hints(function: Any, name: str) -> dict[str, Any]:
-    while isinstance(function, functools.partial):
-        function = function.func
-    if found := _fields_of(function):
-        # Bounds that stand in the field are part of its hint.
-        return {
-            one: typing.Annotated[(field.annotation, *field.metadata)]
-            if field.metadata
-            else field.annotation
-            for one, field in found.items()
+    def reader(self) -> Typed:
+        """Return what reads the arguments: a TypedDict with a field for each parameter.
+
+        Not a model: the names of its methods would be forbidden to parameters.
+        """
+        import typing_extensions
+        from pydantic import ConfigDict, Field
+
+        from llmnb.schemas.typed import Typed, readable
+
+        hints = self._hints()
+        words = self.docstring.arguments | {
+            name: field.description for name, field in self.fields.items() if field.description
         }
-    if inspect.isclass(function):
-        function = function.__init__
-    elif not inspect.isroutine(function):
-        function = type(function).__call__
-    try:
-        return typing.get_type_hints(function, include_extras=True)
-    except (NameError, TypeError, AttributeError, SyntaxError) as error:
-        raise ConfigurationError(
-            f"The type hints of {name} cannot be read: {error}. Use types that stand at the top "
-            "of its module. Nothing was sent."
-        ) from error
+        fields = {}
+        for parameter in self._parameters():
+            name, default = parameter.name, parameter.default
+            is_required = default is parameter.empty
+            about: dict[str, Any] = {}
+            if words.get(name):  # else a description among the hints would be lost
+                about["description"] = words[name]
+            if not is_required and _is_plain(default):
+                about["json_schema_extra"] = {"default": default}
+            kind: Any = typing.Annotated[(readable(hints.get(name, Any)), Field(**about))]
+            fields[name] = kind if is_required else typing_extensions.NotRequired[kind]
+        make: Any = typing_extensions.TypedDict
+        made = make(self.name, fields)
+        made.__pydantic_config__ = ConfigDict(extra="forbid")
+        return Typed(made)
 
+    def _parameters(self) -> list[inspect.Parameter]:
+        try:
+            parameters = list(inspect.signature(self.function).parameters.values())
+        except (TypeError, ValueError):
+            raise ConfigurationError(
+                f"{self.name} does not tell which arguments it takes. Wrap it in a function of "
+                "your own. Nothing was sent."
+            ) from None
+        for parameter in parameters:
+            if parameter.kind not in _BY_NAME:
+                raise ConfigurationError(
+                    f"{self.name} takes {str(parameter)[:60]!r}"
+                    f"{' by position only' if parameter.kind is _BY_POSITION else ''}, and a "
+                    "model can only give arguments by name. Wrap it in a function that names each "
+                    "argument. Nothing was sent."
+                )
+        return parameters
 
-def _fields_of(function: Any) -> dict[str, Any]:
-    """Return the fields of a pydantic model by the names that it is called with."""
-    if not inspect.isclass(function):
-        return {}
-    fields = getattr(function, "__pydantic_fields__", {})
-    return {field.alias or name: field for name, field in fields.items()}
-
-
-def _field_words(function: Any) -> dict[str, str]:
-    fields = _fields_of(function)
-    return {name: one.description for name, one in fields.items() if one.description}
+    def _hints(self) -> dict[str, Any]:
+        if self.fields:
+            # Bounds that stand in the field are part of its hint.
+            return {
+                name: typing.Annotated[(field.annotation, *field.metadata)]
+                if field.metadata
+                else field.annotation
+                for name, field in self.fields.items()
+            }
+        function = self._inner
+        if inspect.isclass(function):
+            function = function.__init__
+        elif not inspect.isroutine(function):
+            function = type(function).__call__
+        try:
+            return typing.get_type_hints(function, include_extras=True)
+        except (NameError, TypeError, AttributeError, SyntaxError) as error:
+            raise ConfigurationError(
+                f"The type hints of {self.name} cannot be read: {error}. Use types that stand at "
+                "the top of its module. Nothing was sent."
+            ) from error
 
 
 def _is_plain(value: Any) -> bool:

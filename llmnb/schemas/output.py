@@ -1,25 +1,28 @@
-"""What a form of answers is, and how an answer is read into it."""
+"""A form of answers: how it is asked for, and how an answer is read into it."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import orjson
+
 from llmnb.errors import ConfigurationError
-from llmnb.schemas import columns, finding, shape
-from llmnb.schemas.columns import Field
-from llmnb.schemas.faults import Misfit, mismatch
-from llmnb.schemas.nulls import taken_back
-from llmnb.schemas.parts import Schema
+from llmnb.schemas import finding, parts
+from llmnb.schemas.faults import Misfit, faults_in, mismatch
+from llmnb.schemas.parts import WRAPPER, Field, Schema
 from llmnb.schemas.strict import strict_schema
 
 MAX_ANSWER = 1_000_000
 """Characters beyond which an answer is not read: some 250,000 tokens."""
 
-_WRAPPED = {shape.WRAPPER}
+MAX_BAD_ANSWER = 4000
+"""Characters of a bad answer that are shown to the model again."""
+
+_WRAPPED = {WRAPPER}
 _STARTS_JSON = ("{", "[", '"', "```")
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -121,15 +124,15 @@ class Output:
     def _meant(self, text: str) -> Iterator[Any]:
         for document in finding.documents(text):
             if self.is_wrapped and isinstance(document, dict) and document.keys() == _WRAPPED:
-                yield self._cleaned(document[shape.WRAPPER], text)
+                yield self._cleaned(document[WRAPPER], text)
             yield self._cleaned(document, text)
 
     def _cleaned(self, document: Any, text: str) -> Any:
         if "null" not in text:
             return document
         root = self.json_schema
-        return taken_back(
-            document, root, root["properties"][shape.WRAPPER] if self.is_wrapped else root
+        return parts.without_filler_nulls(
+            document, root, root["properties"][WRAPPER] if self.is_wrapped else root
         )
 
     def as_mapping(self, value: Any) -> dict[str, Any]:
@@ -141,7 +144,7 @@ class Output:
         """
         plain = self.reader.plain(value)
         if not self.has_fields or not isinstance(plain, dict):
-            return {shape.WRAPPER: plain}
+            return {WRAPPER: plain}
         return {name: plain.get(name) for name, _ in self.fields}
 
 
@@ -164,17 +167,17 @@ def output_of(kind: Any) -> Output:
     if isinstance(kind, Output):
         return kind
     reader = _reader(kind)
-    root, plain = shape.at_root(reader.schema), shape.at_root(reader.plain_schema)
-    is_wrapped = not shape.is_object(root)
-    schema = shape.wrapped(root) if is_wrapped else root
+    root, plain = parts.at_root(reader.schema), parts.at_root(reader.plain_schema)
+    is_wrapped = not parts.is_object(root)
+    schema = parts.wrapped(root) if is_wrapped else root
     return Output(
         kind=kind,
         name=_name(kind, root),
         json_schema=schema,
         strict_schema=strict_schema(schema),
         is_wrapped=is_wrapped,
-        fields=columns.columns_of(plain),
-        has_fields=columns.has_fields(plain),
+        fields=parts.columns_of(plain),
+        has_fields=parts.has_fields(plain),
         reader=reader,
     )
 
@@ -215,3 +218,79 @@ def _name(kind: Any, root: Mapping[str, Any]) -> str:
         found = kind.__name__ if is_own else None
     text = _NO_NAME.sub("_", found if isinstance(found, str) else "").strip("_")
     return text[:64] or "answer"
+
+
+# ------------------------------------------------------------------------------ asking
+
+
+def response_format(output: Output) -> dict[str, Any]:
+    """Return the field ``response_format`` of OpenAI's protocol.
+
+    Where the schema cannot be enforced strictly it is sent as it is, not strict.
+
+    Example:
+        >>> wanted = response_format(output_of(int))
+        >>> wanted["json_schema"]["name"], wanted["json_schema"]["strict"]
+        ('answer', True)
+    """
+    is_strict = output.strict_schema is not None
+    inner = {
+        "name": output.name,
+        "schema": output.strict_schema if is_strict else output.json_schema,
+        "strict": is_strict,
+    }
+    return {"type": "json_schema", "json_schema": inner}
+
+
+def instruction(output: Output) -> str:
+    """Return the words that ask for an answer where a server has no schema mode.
+
+    Example:
+        >>> print(instruction(output_of(("good", "bad"))))
+        Answer with JSON only: one JSON object, no words around it, no code fence.
+        The object must fit this JSON Schema:
+        {"type":"object","properties":{"value":{"enum":["good","bad"],"type":"string"}},...
+    """
+    schema = orjson.dumps(output.json_schema).decode()
+    return (
+        "Answer with JSON only: one JSON object, no words around it, no code fence.\n"
+        f"The object must fit this JSON Schema:\n{schema}"
+    )
+
+
+def repair_messages(
+    messages: Sequence[Mapping[str, Any]], bad_text: str, error: Exception | str
+) -> list[dict[str, Any]]:
+    """Return the conversation that asks a model to mend its answer.
+
+    Args:
+        messages: What was asked; not changed.
+        bad_text: What the model answered; a long one is shown in part.
+        error: What was wrong with it.
+
+    Example:
+        >>> [turn["role"] for turn in repair_messages([{"role": "user"}], "5 stars", "no JSON")]
+        ['user', 'assistant', 'user']
+    """
+    faults = "\n".join(f"- {fault}" for fault in faults_in(error))
+    request = (
+        "That answer cannot be used:\n"
+        f"{faults}\n"
+        "Give the whole answer again with this put right: one JSON document that fits the "
+        "schema, no words around it, no code fence."
+    )
+    return [
+        *(dict(message) for message in messages),
+        {"role": "assistant", "content": _shown(bad_text)},
+        {"role": "user", "content": request},
+    ]
+
+
+def _shown(text: str) -> str:
+    if not text.strip():
+        return "(nothing)"  # some providers refuse a turn without text
+    if len(text) <= MAX_BAD_ANSWER:
+        return text
+    half = MAX_BAD_ANSWER // 2
+    left_out = len(text) - 2 * half
+    return f"{text[:half]}\n[… {left_out:,} characters left out …]\n{text[-half:]}"

@@ -1,11 +1,30 @@
-"""JSON Schemas taken apart: what stands in them, what they refer to, what they admit."""
+"""JSON Schemas taken apart: what stands in them, what they refer to, what they admit.
+
+And what follows from that: the shape that providers want, an object at the root; the columns that
+an answer fills; and which nulls of an answer only stand for a missing field.
+"""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
+
+from llmnb.errors import ConfigurationError
 
 Schema = dict[str, Any]
+
+Kind = Literal["string", "Int64", "Float64", "boolean", "category", "object"]
+"""Name of a pandas dtype that can hold a missing value."""
+
+Field = tuple[str, Kind]
+"""A column: its name and its kind."""
+
+WRAPPER = "value"
+"""Name of the one field around a value that is no object."""
+
+SHARED = ("$defs", "definitions")
+"""Where a schema keeps what it refers to."""
 
 _NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 _LISTED = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
@@ -73,15 +92,15 @@ def alternatives(schemas: Iterable[Any], root: Mapping[str, Any]) -> list[Schema
         [{'type': 'string'}, {'type': 'null'}]
     """
     waiting = list(schemas)[::-1]
-    seen: set[int] = set()
+    met: set[int] = set()
     found: list[Schema] = []
     while waiting:
         node = waiting.pop()
         if node is True:
             node = _ANYTHING
-        if not isinstance(node, dict) or id(node) in seen:
+        if not isinstance(node, dict) or id(node) in met:
             continue
-        seen.add(id(node))
+        met.add(id(node))
         inner = [one for name in ALTERNATIVES for one in node.get(name) or ()]
         if "$ref" in node:
             inner.append(target(node["$ref"], root))
@@ -142,3 +161,187 @@ def _admits_null(schema: Any, root: Mapping[str, Any], known: dict[int, bool]) -
             checks.append(combined([_admits_null(one, root, known) for one in schema[name]]))
     known[id(schema)] = all(checks)
     return known[id(schema)]
+
+
+# ---------------------------------------------------------------- an object at the root
+
+
+def at_root(schema: Mapping[str, Any]) -> Schema:
+    """Return a copy whose root is no mere reference.
+
+    Raises:
+        ConfigurationError: If the root refers to nothing but itself.
+
+    Example:
+        >>> at_root({"$ref": "#/$defs/A", "$defs": {"A": {"type": "object"}}})
+        {'type': 'object', '$defs': {'A': {'type': 'object'}}}
+    """
+    root = copy.deepcopy(dict(schema))
+    met = set()
+    while isinstance(root.get("$ref"), str):
+        reference = root["$ref"]
+        inner = target(reference, schema)
+        if reference in met or not isinstance(inner, dict):
+            raise ConfigurationError(
+                f"The schema's root refers to {reference[:80]!r}, which "
+                f"{'leads back to itself' if reference in met else 'is not in it'}. "
+                "Nothing was sent."
+            )
+        met.add(reference)
+        beside = {name: value for name, value in root.items() if name != "$ref"}
+        root = {**copy.deepcopy(inner), **beside}
+    root.pop("$schema", None)
+    return root
+
+
+def is_object(schema: Mapping[str, Any]) -> bool:
+    """Whether everything that fits is an object.
+
+    Example:
+        >>> is_object({"type": "object"}), is_object({"type": ["object", "null"]})
+        (True, False)
+    """
+    return types_of(schema) == ("object",)
+
+
+def wrapped(schema: Mapping[str, Any]) -> Schema:
+    """Return the schema of an object whose one field holds what `schema` describes.
+
+    Example:
+        >>> wrapped({"type": "integer"})["properties"]
+        {'value': {'type': 'integer'}}
+    """
+    inner = copy.deepcopy(dict(schema))
+    shared = {name: inner.pop(name) for name in SHARED if name in inner}
+    stays = tuple(f"#/{name}/" for name in SHARED)
+    for node in every({"allOf": [inner], **shared}):
+        reference = node.get("$ref", "")
+        if reference == "#" or (reference.startswith("#/") and not reference.startswith(stays)):
+            node["$ref"] = f"#/properties/{WRAPPER}{reference[1:]}"
+    return {
+        "type": "object",
+        "properties": {WRAPPER: inner},
+        "required": [WRAPPER],
+        "additionalProperties": False,
+        **shared,
+    }
+
+
+# ----------------------------------------------------------------------------- columns
+
+
+_KINDS: Mapping[str, Kind] = {
+    "string": "string",
+    "integer": "Int64",
+    "number": "Float64",
+    "boolean": "boolean",
+}
+_KIND_OF_VALUE: Mapping[type, Kind] = {
+    str: "category",
+    bool: "boolean",
+    int: "Int64",
+    float: "Float64",
+}
+
+
+def columns_of(schema: Mapping[str, Any]) -> tuple[Field, ...]:
+    """Return the columns of answers that fit a schema, in its order.
+
+    Objects with named fields fill a column a field; everything else fills one
+    column called ``value``.
+
+    Example:
+        >>> columns_of({"properties": {"title": {"type": "string"}, "tags": {"type": "array"}}})
+        (('title', 'string'), ('tags', 'object'))
+        >>> columns_of({"enum": ["good", "bad"]})
+        (('value', 'category'),)
+    """
+    if is_object(schema) and schema.get("properties"):
+        return tuple((name, kind_of(part, schema)) for name, part in schema["properties"].items())
+    return ((WRAPPER, kind_of(schema, schema)),)
+
+
+def has_fields(schema: Mapping[str, Any]) -> bool:
+    """Whether answers that fit a schema fill a column a field.
+
+    Example:
+        >>> has_fields({"type": "object"})
+        False
+    """
+    return is_object(schema) and bool(schema.get("properties"))
+
+
+def kind_of(schema: Any, root: Mapping[str, Any]) -> Kind:
+    """Return the kind of column that holds what a schema describes.
+
+    Example:
+        >>> kind_of({"anyOf": [{"type": "integer"}, {"type": "null"}]}, {})
+        'Int64'
+    """
+    kinds = {kind for branch in alternatives([schema], root) for kind in _kinds(branch)}
+    if len(kinds) == 1:
+        return kinds.pop()
+    if kinds == {"Int64", "Float64"}:
+        return "Float64"
+    return "string" if kinds == {"string", "category"} else "object"
+
+
+def _kinds(branch: Mapping[str, Any]) -> set[Kind]:
+    if "enum" in branch or "const" in branch:
+        values = branch["enum"] if "enum" in branch else [branch["const"]]
+        return {_KIND_OF_VALUE.get(type(value), "object") for value in values if value is not None}
+    # A bare {"type": "null"} adds nothing; a schema without any type admits anything.
+    types = types_of(branch) or ("object",)
+    return {_KINDS.get(name, "object") for name in types if name != "null"}
+
+
+# ------------------------------------------------------------------------------- nulls
+
+
+def without_filler_nulls(document: Any, root: Mapping[str, Any], schema: Any = None) -> Any:
+    """Return the document without fields that are null, may be missing and may not be null.
+
+    Strict schemas know no optional fields: a field that may be missing becomes one that may be
+    null. Where null does not fit the schema that was meant, it can only mean that the field is
+    missing.
+
+    Args:
+        document: What the model wrote; changed in place.
+        root: Schema that was meant.
+        schema: Schema of the document, where it is only a part of `root`.
+
+    Example:
+        >>> schema = {"properties": {"a": {"type": "string"}, "b": {"type": ["string", "null"]}}}
+        >>> without_filler_nulls({"a": None, "b": None}, schema)
+        {'b': None}
+    """
+    waiting: list[tuple[Any, list[Any]]] = [(document, [root if schema is None else schema])]
+    while waiting:
+        node, schemas = waiting.pop()
+        branches = alternatives(schemas, root)
+        if isinstance(node, dict):
+            for name in [name for name, value in node.items() if value is None]:
+                if _only_stands_for_missing(name, branches, root):
+                    del node[name]
+            inner = [(value, _of_field(name, branches)) for name, value in node.items()]
+        elif isinstance(node, list):
+            items = [branch["items"] for branch in branches if "items" in branch]
+            inner = [(value, items) for value in node]
+        else:
+            continue
+        waiting.extend(pair for pair in inner if isinstance(pair[0], (dict, list)))
+    return document
+
+
+def _only_stands_for_missing(name: str, branches: list[Schema], root: Mapping[str, Any]) -> bool:
+    knowing = [branch for branch in branches if name in branch.get("properties", ())]
+    if not knowing or any(name in branch.get("required", ()) for branch in knowing):
+        return False
+    return not any(admits_null(branch["properties"][name], root) for branch in knowing)
+
+
+def _of_field(name: str, branches: list[Schema]) -> list[Any]:
+    schemas = [
+        branch["properties"][name] for branch in branches if name in branch.get("properties", ())
+    ]
+    return schemas or [branch.get("additionalProperties") for branch in branches]

@@ -20,7 +20,7 @@ from jsonschema import exceptions, validators
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from llmnb.errors import ConfigurationError
-from llmnb.schemas import parts, shape
+from llmnb.schemas import parts
 from llmnb.schemas.faults import Misfit, one_line
 from llmnb.schemas.finding import MAX_DEPTH, is_deeper
 from llmnb.schemas.parts import Schema
@@ -51,7 +51,7 @@ class Raw:
         extend: Any = validators.extend
         checking = extend(kind, {"pattern": pattern, "uniqueItems": _unique})
         self._validator = checking(copied, registry=referencing.Registry())
-        self.schema = shape.at_root(copied)
+        self.schema = parts.at_root(copied)
         self.plain_schema = self.schema
 
     def read(self, document: Any) -> Any:

@@ -1,7 +1,7 @@
 """The part of JSON Schema to which providers hold a model token by token.
 
 Every object is closed and all its fields are required; one that was optional
-may be null instead (`llmnb.schemas.nulls` takes such nulls back). Keywords that
+may be null instead (`parts.without_filler_nulls` takes such nulls back). Keywords that
 only narrow, such as ``minLength``, are left out: the answer is checked against
 the schema that was meant in any case. What changes the shape and cannot be said
 (free keys, tuples, conditions) makes the whole schema inexpressible.
@@ -35,7 +35,6 @@ _BEYOND = frozenset(
         *("unevaluatedProperties", "unevaluatedItems", "$dynamicRef", "$recursiveRef"),
     )
 )
-_SHARED = ("$defs", "definitions")
 _SHAPE = frozenset(("type", "properties", "items", "enum", "const", *parts.ALTERNATIVES))
 
 
@@ -70,7 +69,7 @@ class _Strict:
         self.wanted: list[str] = []
 
     def whole(self) -> Schema:
-        made = self.node({k: v for k, v in self.root.items() if k not in _SHARED})
+        made = self.node({k: v for k, v in self.root.items() if k not in parts.SHARED})
         if made.get("type") != "object":
             raise _Inexpressible
         while self.wanted:
@@ -81,7 +80,7 @@ class _Strict:
         return {**made, "$defs": dict(sorted(self.shared.items()))} if self.shared else made
 
     def of_name(self, name: str) -> Any:
-        places = [self.root.get(place, {}) for place in _SHARED]
+        places = [self.root.get(place, {}) for place in parts.SHARED]
         found = [place[name] for place in places if name in place]
         if len(found) != 1:
             raise _Inexpressible
@@ -100,7 +99,7 @@ class _Strict:
         if not isinstance(words, str):
             return made
         # Beside a reference nothing may stand.
-        return {"anyOf": [made], "description": words} if "$ref" in made else _put(made, words)
+        return {**({"anyOf": [made]} if "$ref" in made else made), "description": words}
 
     def body(self, schema: Schema, level: int) -> Schema:
         shape = _SHAPE.intersection(schema)
@@ -126,7 +125,11 @@ class _Strict:
         if "array" in types:
             made["items"] = self.node(schema.get("items"), level + 1)
         made.update({name: schema[name] for name in _KEPT if name in schema})
-        made.update(_for_text(schema))
+        if schema.get("format") in _FORMATS:
+            made["format"] = schema["format"]
+        pattern = schema.get("pattern")
+        if isinstance(pattern, str) and "(?" not in pattern:  # looking around is not supported
+            made["pattern"] = pattern
         return made
 
     def reference(self, reference: Any) -> str:
@@ -155,14 +158,9 @@ class _Strict:
 
 
 def _nullable(schema: Schema) -> Schema:
-    words = schema.pop("description", None)
+    words = {name: schema.pop(name) for name in ("description",) if name in schema}
     inner = schema["anyOf"] if schema.keys() == {"anyOf"} else [schema]
-    made: Schema = {"anyOf": [*inner, {"type": "null"}]}
-    return made if words is None else _put(made, words)
-
-
-def _put(schema: Schema, words: str) -> Schema:
-    return {**schema, "description": words}
+    return {"anyOf": [*inner, {"type": "null"}], **words}
 
 
 def _types_of_values(schema: Schema) -> tuple[str, ...]:
@@ -170,13 +168,3 @@ def _types_of_values(schema: Schema) -> tuple[str, ...]:
     names = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
     found = [names.get(type(value), "") for value in values]
     return () if "" in found else tuple(dict.fromkeys(found))
-
-
-def _for_text(schema: Schema) -> Schema:
-    made: Schema = {}
-    if schema.get("format") in _FORMATS:
-        made["format"] = schema["format"]
-    pattern = schema.get("pattern")
-    if isinstance(pattern, str) and "(?" not in pattern:  # looking around is not supported
-        made["pattern"] = pattern
-    return made

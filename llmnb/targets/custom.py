@@ -200,7 +200,7 @@ def _name(model: LLMModel) -> str:
 
 
 def _body(results: list[LLMResult], name: str) -> bytes:
-    """Return results as one reply of OpenAI's protocol."""
+    """Return results as a reply of OpenAI's protocol."""
     first = results[0]
     body: dict[str, Any] = {
         "id": first.response_id or first.id,

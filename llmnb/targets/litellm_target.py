@@ -86,11 +86,9 @@ class LiteLLMTarget(HTTPTarget):
         await asyncio.get_running_loop().run_in_executor(None, litellm.load)
         try:
             # LiteLLM calls what people have registered with it, which may block.
-            if self._embeds:
-                return await bridge.aside(litellm.embed(call.body, self._connection))
-            if on_delta is None:
-                return await bridge.aside(litellm.complete(call.body, self._connection))
-            return await self._streamed(call, on_delta)
+            if on_delta is not None and not self._embeds:
+                return await self._streamed(call, on_delta)
+            return await bridge.aside(litellm.ask(call.body, self._connection, embeds=self._embeds))
         except LLMNBError as error:
             raise masked(error, self._key) from None
 
@@ -106,7 +104,7 @@ class LiteLLMTarget(HTTPTarget):
 
         body = self.dialect.stream_body(call.body)
         body.pop("stream", None)
-        raw = await bridge.aside(litellm.complete(body, self._connection, feed))
+        raw = await bridge.aside(litellm.ask(body, self._connection, feed=feed))
         return dataclasses.replace(raw, body=assembler.finish()) if 200 <= raw.status < 300 else raw
 
     def price(self, usage: Usage | None, model: str | None) -> float | None:

@@ -86,7 +86,7 @@ class LocalTarget(HTTPTarget):
         load: How it is loaded.
     """
 
-    __slots__ = ("_gen_type", "_load", "_path", "_pid", "_server")
+    __slots__ = ("_gen_type", "_load", "_pid", "_server", "path")
 
     lists_models = False
 
@@ -95,7 +95,7 @@ class LocalTarget(HTTPTarget):
         identity = llamacpp.identity(path, load)
         # Servers that are loaded otherwise have slots of their own.
         digest = hashlib.sha256(f"{identity} n_parallel={load.n_parallel}".encode()).hexdigest()
-        self._path = path
+        self.path = path
         self._load = load
         self._gen_type = gen_type
         self._server: llamacpp.LocalServer | None = None
@@ -116,7 +116,7 @@ class LocalTarget(HTTPTarget):
         """Send one request; the first one loads the model."""
         if self._server is None or self._pid != os.getpid():
             loop = asyncio.get_running_loop()
-            serve = functools.partial(llamacpp.serve, self._path, name=self.model, load=self._load)
+            serve = functools.partial(llamacpp.serve, self.path, name=self.model, load=self._load)
             server = await loop.run_in_executor(None, serve)
             self._server, self._pid = server, os.getpid()
             self.url = server.base_url + self.row.paths[self._gen_type]

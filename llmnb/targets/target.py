@@ -293,10 +293,10 @@ class HTTPTarget:
             return usage.usd
         if usage.unknown:
             return None
-        found = prices.price(self.provider, self.model, usage)
-        if found is None and model and model != self.model:
-            found = prices.price(self.provider, model, usage)
-        return found
+        usd = prices.price(self.provider, self.model, usage)
+        if usd is None and model and model != self.model:
+            usd = prices.price(self.provider, model, usage)
+        return usd
 
     def highest_price(self, call: Call) -> float | None:
         """Return what a request may cost at most, as far as can be told; None when unknown."""

@@ -106,17 +106,17 @@ def turns(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
         [{'role': 'user', 'content': 'Hi'}]
     """
     return [
-        {"role": str(message["role"]), "content": _only_text(message.get("content"), place)}
-        for place, message in enumerate(messages)
+        {"role": str(message["role"]), "content": _only_text(message.get("content"), index)}
+        for index, message in enumerate(messages)
     ]
 
 
-def _only_text(content: Any, place: int) -> str:
+def _only_text(content: Any, index: int) -> str:
     parts = content if isinstance(content, list) else ()
     for part in parts:
         if not isinstance(part, Mapping) or part.get("type") not in ("text", "input_text"):
             raise InputError(
-                f"messages[{place}] holds more than text, and a vLLM engine in this process "
+                f"messages[{index}] holds more than text, and a vLLM engine in this process "
                 "takes text only; nothing was sent for it. A vLLM server takes pictures."
             )
     return text_of(content)

@@ -1,4 +1,4 @@
-"""How the limits stand, as the headers of a reply tell it: one reader a family of names.
+"""How the limits stand, as the headers of a reply say it: one reader for each family of names.
 
 Header names are expected in lower case, as `RawReply.headers` has them. A reset that is a
 moment is read against the reply's own ``Date``: our clock may be wrong by an hour.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from llmnb.records import KindOfLimit, LimitReport
 from llmnb.wire.durations import duration_of, moment_of, number_of, wait_of
@@ -22,13 +23,7 @@ _Headers = Mapping[str, str]
 
 MINUTE, DAY = 60.0, 86_400.0
 
-_SECONDS = {
-    "second": 1.0,
-    "minute": MINUTE,
-    "hour": 3600.0,
-    "day": DAY,
-    "month": 30 * DAY,
-}
+_UNITS = {"second": 1.0, "minute": MINUTE, "hour": 3600.0, "day": DAY, "month": 30 * DAY}
 _KINDS: dict[str, KindOfLimit] = {
     "requests": "requests",
     "req": "requests",
@@ -38,12 +33,8 @@ _KINDS: dict[str, KindOfLimit] = {
 }
 _NAMED = re.compile(
     rf"x-ratelimit-(limit|remaining|reset|renewalperiod)-({'|'.join(_KINDS)})"
-    rf"(?:-(?:(\d{{1,6}})-)?({'|'.join(_SECONDS)}))?"
+    rf"(?:-(?:(\d{{1,6}})-)?({'|'.join(_UNITS)}))?"
 )
-_ANTHROPIC = {name: f"anthropic-ratelimit-{name}" for name in _KINDS if name != "req"}
-_GATEWAYS = ("ratelimit", "x-ratelimit")
-"""How the names begin of what gateways tell of requests."""
-
 _ITEM = re.compile(r'\s*(?:"([^"]*)"|([^;,=\s]+))((?:\s*;\s*[a-z]+\s*=\s*(?:"[^"]*"|[^;,\s]+))*)')
 _PARAMETER = re.compile(r';\s*([a-z]+)\s*=\s*"?([^;,"\s]+)"?')
 
@@ -53,26 +44,26 @@ _COARSE, _FINE = 1.0, 0.001
 _DATE_IS_OUT_BY = 1.0
 """Seconds by which a ``Date`` lies before the moment it was written."""
 
-_ANTHROPIC_TOKENS_GRAIN = 1000.0
-"""Anthropic rounds the tokens that remain to the nearest thousand."""
-
 
 def limit_reports(headers: _Headers, family: str) -> tuple[LimitReport, ...]:
-    """Return how the limits stand, as a reply's headers tell it; empty where they tell nothing.
+    """Return how the limits stand, as a reply's headers say it; empty where they say nothing.
 
     Args:
         headers: Of any reply, good or bad.
-        family: How the provider names them; one of `FAMILIES`, others tell nothing.
+        family: How the provider names them; one of `FAMILIES`, others say nothing.
 
     Example:
         >>> headers = {"x-ratelimit-limit-requests": "500", "x-ratelimit-remaining-requests": "499",
         ...            "x-ratelimit-reset-requests": "120ms"}
-        >>> [one] = limit_reports(headers, "openai")
-        >>> one.kind, one.limit, one.left, one.reset, one.period
+        >>> [report] = limit_reports(headers, "openai")
+        >>> report.kind, report.limit, report.left, report.reset, report.period
         ('requests', 500.0, 499.0, 0.12, 60.0)
     """
     read = _FAMILIES.get(family)
-    return () if read is None else tuple(read(headers))
+    if read is None:
+        return ()
+    reports = [_report(texts, headers) for texts in read(headers)]
+    return tuple(report for report in reports if report is not None)
 
 
 _REQUESTED = re.compile(r"\bRequested:? (\d{1,12})\b")
@@ -97,11 +88,11 @@ def refused_for(body: str) -> tuple[KindOfLimit | None, float | None]:
 
 
 def resets(headers: _Headers) -> Iterator[tuple[bool, str | None, str]]:
-    """Yield, of each limit whose reset is told, what its headers say, whoever sent them.
+    """Yield, of each limit whose reset is reported, what its headers say, whoever sent them.
 
     Yields:
         Whether the reset is the end of a window, before which nothing is free, or when *all* of a
-        limit is free again; what remains, None where that is not told; and the reset.
+        limit is free again; what remains, None where that is not reported; and the reset.
 
     Source:
         draft-ietf-httpapi-ratelimit-headers-07, section 5.3, for windows.
@@ -116,175 +107,34 @@ def resets(headers: _Headers) -> Iterator[tuple[bool, str | None, str]]:
         if name.startswith("x-ratelimit-reset-") and _named(name) is not None:
             left = headers.get(name.replace("-reset-", "-remaining-", 1))
             yield False, left, reset
-    for is_window, begins in ((False, _ANTHROPIC.values()), (True, _GATEWAYS)):
-        for begin in begins:
-            if (text := headers.get(f"{begin}-reset")) is not None:
-                yield is_window, headers.get(f"{begin}-remaining"), text
+    for is_window, stems in ((False, _ANTHROPIC), (True, _GATEWAYS)):
+        for stem in stems:
+            texts = stem.read(headers)
+            if texts.reset is not None:
+                yield is_window, texts.left, texts.reset
 
 
-# ------------------------------------------------------------- names with kind and period
+class _Texts(NamedTuple):
+    """What the headers say of one limit; None where they are silent."""
+
+    kind: KindOfLimit
+    limit: str | None
+    left: str | None
+    reset: str | None = None
+    period: float = MINUTE
+    grain: float = 1.0
 
 
-@functools.lru_cache(maxsize=512)
-def _named(name: str) -> tuple[str, KindOfLimit, float | None] | None:
-    """Return what a header tells, of which limit, and the period in its name."""
-    match = _NAMED.fullmatch(name)
-    if match is None:
-        return None
-    part, kind, count, unit = match.groups()
-    period = None if unit is None else float(count or 1) * _SECONDS[unit]
-    return part, _KINDS[kind], period if period is None or period > 0 else None
-
-
-def _openai(
-    headers: _Headers, *, has_reset: bool = True, requests_period: float = MINUTE
-) -> Iterator[LimitReport]:
-    """Read ``x-ratelimit-limit-requests`` and its like, the period in the name or a minute."""
-    found: dict[tuple[KindOfLimit, float | None], dict[str, str]] = {}
-    for name in headers:
-        if name.startswith("x-ratelimit-") and (known := _named(name)) is not None:
-            part, kind, period = known
-            found.setdefault((kind, period), {})[part] = headers[name]
-    for (kind, named), texts in found.items():
-        period = named or (requests_period if kind == "requests" else MINUTE)
-        renewal = number_of(texts.get("renewalperiod", "").strip())
-        yield from _one(
-            kind,
-            texts.get("limit"),
-            texts.get("remaining"),
-            texts.get("reset") if has_reset else None,
-            period=renewal if renewal is not None and renewal > 0 else period,
-            headers=headers,
-        )
-
-
-def _openai_or_gateway(headers: _Headers) -> Iterable[LimitReport]:
-    """Read OpenAI's names; where there are none those of whatever stands before the server."""
-    if not _OPENAI_LIMITS.isdisjoint(headers):
-        return _openai(headers)
-    return () if _GATEWAY_LIMITS.isdisjoint(headers) else _gateway(headers)
-
-
-_OPENAI_LIMITS = frozenset(
-    f"x-ratelimit-{part}-{kind}"
-    for part in ("limit", "remaining")
-    for kind in ("requests", "tokens")
-)
-_GATEWAY_LIMITS = frozenset(("ratelimit", "ratelimit-limit", "x-ratelimit-limit"))
-"""Looked for in every reply of those who may tell nothing."""
-
-
-def _azure(headers: _Headers) -> Iterator[LimitReport]:
-    """Read Azure's: figures of a period, whose windows are shorter than what is announced."""
-    return _openai(headers, has_reset=False)
-
-
-def _groq(headers: _Headers) -> Iterator[LimitReport]:
-    """Read Groq's: requests by the day, tokens by the minute."""
-    return _openai(headers, requests_period=DAY)
-
-
-def _anthropic(headers: _Headers) -> Iterator[LimitReport]:
-    for name, begin in _ANTHROPIC.items():
-        yield from _one(
-            _KINDS[name],
-            headers.get(f"{begin}-limit"),
-            headers.get(f"{begin}-remaining"),
-            headers.get(f"{begin}-reset"),
-            grain=1.0 if name == "requests" else _ANTHROPIC_TOKENS_GRAIN,
-            headers=headers,
-        )
-
-
-def _together(headers: _Headers) -> Iterator[LimitReport]:
-    """Read Together's, which count by the second: there is nothing to spend at once."""
-    kinds: tuple[tuple[KindOfLimit, str], ...] = (
-        ("requests", "x-ratelimit"),
-        ("tokens", "x-tokenlimit"),
-    )
-    for kind, begin in kinds:
-        limit, left = headers.get(f"{begin}-limit"), headers.get(f"{begin}-remaining")
-        yield from _one(kind, limit, left, None, period=1.0, headers=headers)
-
-
-def _gateway(headers: _Headers) -> Iterator[LimitReport]:
-    """Read what gateways send: the IETF's fields in all their versions, or ``x-ratelimit-*``."""
-    if (field := headers.get("ratelimit")) is not None:
-        yield from _ietf(headers, field)
-        return
-    for begin in _GATEWAYS:
-        limit, left = headers.get(f"{begin}-limit"), headers.get(f"{begin}-remaining")
-        if limit is None and left is None:
-            continue
-        figure, period = _first_quota(limit, headers.get(f"{begin}-policy"))
-        yield from _one(
-            "requests", figure, left, headers.get(f"{begin}-reset"), period=period, headers=headers
-        )
-        return
-
-
-def _ietf(headers: _Headers, field: str) -> Iterator[LimitReport]:
-    policies = dict(_items(headers.get("ratelimit-policy", "")))
-    old = dict(re.findall(r"(limit|remaining|reset)\s*=\s*([^;,\s]+)", field))
-    if old:  # versions 3 to 7: limit=100, remaining=50, reset=5
-        figure, period = _first_quota(old.get("limit"), headers.get("ratelimit-policy"))
-        yield from _one(
-            *("requests", figure, old.get("remaining"), old.get("reset")),
-            period=period,
-            headers=headers,
-        )
-        return
-    for name, parts in _items(field):
-        policy = policies.get(name, {})
-        if policy.get("qu", "requests") != "requests":
-            continue
-        window = number_of(policy.get("w", ""))
-        yield from _one(
-            *("requests", policy.get("q"), parts.get("r"), parts.get("t")),
-            period=window if window is not None and window > 0 else MINUTE,
-            headers=headers,
-        )
-
-
-def _items(field: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Return names and parameters of a list such as ``"burst";q=100;w=60, "day";q=5000``."""
-    for match in _ITEM.finditer(field[:1000]):
-        quoted, bare, parameters = match.groups()
-        yield bare if quoted is None else quoted, dict(_PARAMETER.findall(parameters))
-
-
-def _first_quota(limit: str | None, policy: str | None) -> tuple[str | None, float]:
-    """Return the limit and the seconds of its window from ``100`` or ``100, 100;w=60``."""
-    items = [*_items(limit or ""), *_items(policy or "")]
-    figure = items[0][0] if limit and items else None
-    windows = [parts["w"] for name, parts in items if name == figure and "w" in parts]
-    window = number_of(windows[0]) if windows else None
-    return figure, window if window is not None and window > 0 else MINUTE
-
-
-# --------------------------------------------------------------------------- one figure
-
-
-def _one(
-    kind: KindOfLimit,
-    limit: str | None,
-    left: str | None,
-    reset: str | None,
-    *,
-    headers: _Headers,
-    period: float = MINUTE,
-    grain: float = 1.0,
-) -> Iterator[LimitReport]:
-    if limit is None and left is None:
-        return
-    most = None if limit is None else number_of(limit.strip())
-    rest = None if left is None else number_of(left.strip())
-    seconds, out_by = (None, 0.0) if reset is None else _reset(reset.strip(), headers)
+def _report(texts: _Texts, headers: _Headers) -> LimitReport | None:
+    most = None if texts.limit is None else number_of(texts.limit.strip())
+    left = None if texts.left is None else number_of(texts.left.strip())
     # 0 and -1 are how Azure says that it does not know; taken at its word nothing is ever sent.
     most = most if most is not None and most > 0 else None
-    rest = rest if rest is not None and rest >= 0 else None
-    if most is not None or rest is not None:
-        yield LimitReport(kind, most, rest, seconds, period, grain, out_by)
+    left = left if left is not None and left >= 0 else None
+    if most is None and left is None:
+        return None
+    reset, out_by = (None, 0.0) if texts.reset is None else _reset(texts.reset.strip(), headers)
+    return LimitReport(texts.kind, most, left, reset, texts.period, texts.grain, out_by)
 
 
 def _reset(text: str, headers: _Headers) -> tuple[float | None, float]:
@@ -301,12 +151,147 @@ def _reset(text: str, headers: _Headers) -> tuple[float | None, float]:
     return max(0.0, moment - now), _DATE_IS_OUT_BY + (_FINE if moment % 1 else _COARSE)
 
 
-_FAMILIES: dict[str, Callable[[_Headers], Iterable[LimitReport]]] = {
+# ------------------------------------------------------------------- readers of one family
+
+
+@functools.lru_cache(maxsize=512)
+def _named(name: str) -> tuple[str, KindOfLimit, float | None] | None:
+    """Return what a header says, of which limit, and the period in its name."""
+    match = _NAMED.fullmatch(name)
+    if match is None:
+        return None
+    part, kind, count, unit = match.groups()
+    period = None if unit is None else float(count or 1) * _UNITS[unit]
+    return part, _KINDS[kind], period or None
+
+
+def _openai(
+    headers: _Headers, *, has_reset: bool = True, requests_period: float = MINUTE
+) -> Iterator[_Texts]:
+    """Read ``x-ratelimit-limit-requests`` and its like, the period in the name or a minute."""
+    limits: dict[tuple[KindOfLimit, float | None], dict[str, str]] = {}
+    for name in headers:
+        if name.startswith("x-ratelimit-") and (known := _named(name)) is not None:
+            part, kind, period = known
+            limits.setdefault((kind, period), {})[part] = headers[name]
+    for (kind, named), texts in limits.items():
+        period = named or (requests_period if kind == "requests" else MINUTE)
+        yield _Texts(
+            kind,
+            texts.get("limit"),
+            texts.get("remaining"),
+            texts.get("reset") if has_reset else None,
+            _seconds(texts.get("renewalperiod", "").strip(), period),
+        )
+
+
+_OPENAI_LIMITS = frozenset(
+    f"x-ratelimit-{part}-{kind}"
+    for part in ("limit", "remaining")
+    for kind in ("requests", "tokens")
+)
+_GATEWAY_LIMITS = frozenset(("ratelimit", "ratelimit-limit", "x-ratelimit-limit"))
+"""Looked for in every reply of those who may say nothing."""
+
+
+def _openai_or_gateway(headers: _Headers) -> Iterable[_Texts]:
+    """Read OpenAI's names; where there are none those of whatever stands before the server."""
+    if not _OPENAI_LIMITS.isdisjoint(headers):
+        return _openai(headers)
+    return () if _GATEWAY_LIMITS.isdisjoint(headers) else _gateway(headers)
+
+
+class _Stem(NamedTuple):
+    """Names that begin alike and end in ``-limit``, ``-remaining`` and ``-reset``."""
+
+    begin: str
+    kind: KindOfLimit
+    period: float = MINUTE
+    grain: float = 1.0
+    has_reset: bool = True
+
+    def read(self, headers: _Headers) -> _Texts:
+        """Return what the headers of these names say."""
+        reset = headers.get(f"{self.begin}-reset") if self.has_reset else None
+        limit, left = headers.get(f"{self.begin}-limit"), headers.get(f"{self.begin}-remaining")
+        return _Texts(self.kind, limit, left, reset, self.period, self.grain)
+
+
+_ANTHROPIC = (
+    _Stem("anthropic-ratelimit-requests", "requests"),
+    # The tokens that remain are rounded to the nearest thousand.
+    _Stem("anthropic-ratelimit-tokens", "tokens", grain=1000.0),
+    _Stem("anthropic-ratelimit-input-tokens", "input", grain=1000.0),
+    _Stem("anthropic-ratelimit-output-tokens", "output", grain=1000.0),
+)
+_TOGETHER = (
+    # Counted by the second: there is nothing to spend at once.
+    _Stem("x-ratelimit", "requests", period=1.0, has_reset=False),
+    _Stem("x-tokenlimit", "tokens", period=1.0, has_reset=False),
+)
+_GATEWAYS = (_Stem("ratelimit", "requests"), _Stem("x-ratelimit", "requests"))
+
+
+def _stems(headers: _Headers, stems: Iterable[_Stem]) -> Iterator[_Texts]:
+    return (stem.read(headers) for stem in stems)
+
+
+def _gateway(headers: _Headers) -> Iterator[_Texts]:
+    """Read what gateways send: the IETF's fields in all their versions, or ``x-ratelimit-*``."""
+    if (field := headers.get("ratelimit")) is not None:
+        yield from _ietf(headers, field)
+        return
+    for stem in _GATEWAYS:
+        texts = stem.read(headers)
+        if texts.limit is not None or texts.left is not None:
+            limit, period = _first_quota(texts.limit, headers.get(f"{stem.begin}-policy"))
+            yield _Texts("requests", limit, texts.left, texts.reset, period)
+            return
+
+
+def _ietf(headers: _Headers, field: str) -> Iterator[_Texts]:
+    policies = headers.get("ratelimit-policy", "")
+    old = dict(re.findall(r"(limit|remaining|reset)\s*=\s*([^;,\s]+)", field))
+    if old:  # versions 3 to 7: limit=100, remaining=50, reset=5
+        limit, period = _first_quota(old.get("limit"), policies)
+        yield _Texts("requests", limit, old.get("remaining"), old.get("reset"), period)
+        return
+    by_name = dict(_items(policies))
+    for name, parts in _items(field):
+        policy = by_name.get(name, {})
+        if policy.get("qu", "requests") == "requests":
+            period = _seconds(policy.get("w", ""), MINUTE)
+            yield _Texts("requests", policy.get("q"), parts.get("r"), parts.get("t"), period)
+
+
+def _items(field: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Return names and parameters of a list such as ``"burst";q=100;w=60, "day";q=5000``."""
+    for match in _ITEM.finditer(field[:1000]):
+        quoted, bare, parameters = match.groups()
+        yield bare if quoted is None else quoted, dict(_PARAMETER.findall(parameters))
+
+
+def _first_quota(limit: str | None, policy: str | None) -> tuple[str | None, float]:
+    """Return the limit and the seconds of its window from ``100`` or ``100, 100;w=60``."""
+    items = [*_items(limit or ""), *_items(policy or "")]
+    quota = items[0][0] if limit and items else None
+    windows = [parts["w"] for name, parts in items if name == quota and "w" in parts]
+    return quota, _seconds(windows[0] if windows else "", MINUTE)
+
+
+def _seconds(text: str, otherwise: float) -> float:
+    seconds = number_of(text)
+    return otherwise if seconds is None or seconds <= 0 else seconds
+
+
+_FAMILIES: dict[str, Callable[[_Headers], Iterable[_Texts]]] = {
     "openai": _openai_or_gateway,
-    "azure": _azure,
-    "groq": _groq,
-    "anthropic": _anthropic,
-    "together": _together,
+    # Figures of a period, whose windows are shorter than what is announced: never opened.
+    "azure": functools.partial(_openai, has_reset=False),
+    # Requests by the day, tokens by the minute.
+    "groq": functools.partial(_openai, requests_period=DAY),
+    "anthropic": functools.partial(_stems, stems=_ANTHROPIC),
+    "together": functools.partial(_stems, stems=_TOGETHER),
     "mistral": _openai,
     "cerebras": _openai,
     "xai": _openai,

@@ -253,7 +253,7 @@ def test_last_words_are_masked_whatever_the_client_prints(line, tmp_path):
     log = tmp_path / "client.log"
     log.write_text(f"Collecting\n{line}\n", encoding="utf-8")
 
-    words = weights._last_words(log)
+    words = weights._complaint(log)
 
     assert "secret" not in words
     assert "\x1b" not in words

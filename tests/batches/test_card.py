@@ -7,7 +7,8 @@ from markup import PAYLOADS, Census, about
 from shells import new_shell
 
 import llmnb
-from llmnb.batches import card as card_of
+from llmnb.batches.attaching import RunList, RunNote
+from llmnb.batches.run import card
 from llmnb.engine.status import StatusSnapshot, StatusTracker
 from llmnb.notebook import dashboard
 
@@ -70,13 +71,19 @@ def hostile(payload):
     )
 
 
+def note(payload):
+    """Return a run that is written down, in which everything that is text holds the payload."""
+    texts = dict.fromkeys(("run_id", "state", "provider", "model", "project"), payload)
+    return RunNote(**texts, rows=1, requests=1, batches=(payload,), created=0.0)
+
+
 def test_whatever_stands_in_it_is_text():
     """Names of projects and models, words of providers: nothing of them is markup."""
     known = {"div", "p", "strong", "table", "tr", "th", "td", "code", "span"}
     for payload in PAYLOADS:
         with about(payload):
-            whole = card_of.card(payload, payload, hostile(payload), batches=[payload], now=0.0)
-            whole += card_of.listing([payload], [[payload]])
+            whole = card(payload, payload, hostile(payload), batches=[payload], now=0.0)
+            whole += RunList([note(payload)])._repr_html_()
             found = Census(whole)
             assert found.elements <= known
             assert found.attributes <= {

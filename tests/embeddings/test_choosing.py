@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import llmnb
-from llmnb.embeddings.choosing import chosen
+from llmnb.embeddings.factory import chosen
 
 
 def test_the_variable_comes_first(monkeypatch):

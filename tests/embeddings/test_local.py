@@ -7,7 +7,7 @@ import math
 import pytest
 
 from llmnb import LiteLLMEmbeddingModel
-from llmnb.embeddings.choosing import chosen
+from llmnb.embeddings.factory import chosen
 
 pytestmark = pytest.mark.local_model
 

@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmnb.adapters.tokens import count_tokens
-from llmnb.embeddings.batches import Packer, Text
 from llmnb.embeddings.store_adapter import portions
-from llmnb.embeddings.truncation import cut
+from llmnb.embeddings.texts import Packer, Text, cut
 
 sizes = st.lists(st.integers(0, 50), max_size=40)
 

@@ -6,7 +6,7 @@ import pytest
 from embedding import SIZE, right
 
 from llmnb import LiteLLMEmbeddingModel
-from llmnb.embeddings.config import EmbeddingConfig
+from llmnb.embeddings.litellm_model import EmbeddingConfig
 from llmnb.testing import SimulatedProvider
 from llmnb.wire.openai_embeddings import numbers
 

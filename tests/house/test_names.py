@@ -34,24 +34,22 @@ ALLOWED = {
         "tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
     ),
     "flight": (
-        "adapters decide docs engine llmnb testing tests/adapters tests/decide tests/engine "
+        "batches decide docs engine llmnb testing tests/adapters tests/decide tests/engine "
         "tests/frames tests/kernel tests/support tests/testing wire"
     ),
     "foreign": "tests/decide tests/house tests/notebook tests/wire",
     "forms": "decide notebook tests/models",
     "found": (
-        "adapters batches cli decide display embeddings engine frames generation llmnb notebook "
-        "schemas store targets tests tests/adapters tests/batches tests/benchmarks "
-        "tests/browser tests/cli tests/decide tests/display tests/embeddings tests/engine "
-        "tests/faults tests/frames tests/generation tests/house tests/kernel tests/models "
-        "tests/notebook tests/protocol tests/schemas tests/store tests/support tests/testing "
-        "tests/tools tests/wire wire"
+        "adapters batches cli decide display engine frames generation llmnb notebook schemas "
+        "store tests tests/adapters tests/batches tests/benchmarks tests/browser tests/cli "
+        "tests/decide tests/display tests/embeddings tests/engine tests/faults tests/frames "
+        "tests/generation tests/house tests/kernel tests/models tests/notebook tests/protocol "
+        "tests/schemas tests/store tests/support tests/testing tests/tools tests/wire wire"
     ),
     "given": (
-        "batches chat display embeddings engine frames generation llmnb models notebook tests "
-        "tests/adapters tests/decide tests/embeddings tests/engine tests/generation tests/house "
-        "tests/models tests/notebook tests/rate_limiter tests/schemas tests/store tests/support "
-        "tests/testing tests/wire"
+        "display engine frames generation llmnb notebook tests tests/adapters tests/decide "
+        "tests/embeddings tests/engine tests/generation tests/house tests/models tests/notebook "
+        "tests/rate_limiter tests/schemas tests/store tests/support tests/testing tests/wire"
     ),
     "hear": "frames llmnb tests/cost tests/kernel tests/support",
     "held": (
@@ -62,26 +60,23 @@ ALLOWED = {
     "house": "tests/house tests/wire",
     "keeping": "frames tests/embeddings",
     "one": (
-        "adapters batches chat cli decide display embeddings engine frames generation llmnb "
-        "models notebook rate_limiter schemas store targets testing tests tests/adapters "
-        "tests/batches tests/browser tests/cli tests/cost tests/decide tests/display "
-        "tests/embeddings tests/engine tests/faults tests/frames tests/generation tests/house "
-        "tests/kernel tests/models tests/notebook tests/protocol tests/rate_limiter "
-        "tests/schemas tests/seeds tests/store tests/support tests/testing tests/tools "
-        "tests/wire wire"
+        "adapters cli decide display embeddings engine frames generation llmnb notebook "
+        "rate_limiter schemas store testing tests tests/adapters tests/batches tests/browser "
+        "tests/cli tests/cost tests/decide tests/display tests/embeddings tests/engine "
+        "tests/faults tests/frames tests/generation tests/house tests/kernel tests/models "
+        "tests/notebook tests/protocol tests/rate_limiter tests/schemas tests/seeds tests/store "
+        "tests/support tests/testing tests/tools tests/wire wire"
     ),
-    "owned": "adapters",
     "pieces": (
         "adapters display frames notebook schemas tests/adapters tests/embeddings tests/engine "
         "tests/faults tests/generation tests/models tests/notebook tests/protocol tests/support "
         "tests/testing tests/tools tests/wire wire"
     ),
     "place": (
-        "adapters batches cli display embeddings engine frames generation llmnb notebook "
-        "schemas targets tests/adapters tests/cli tests/decide tests/display tests/embeddings "
-        "tests/engine tests/faults tests/frames tests/generation tests/house tests/models "
-        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support tests/wire "
-        "wire"
+        "adapters cli display engine frames generation llmnb notebook schemas tests/adapters "
+        "tests/cli tests/decide tests/display tests/embeddings tests/engine tests/faults "
+        "tests/frames tests/generation tests/house tests/models tests/notebook "
+        "tests/rate_limiter tests/schemas tests/store tests/support tests/wire wire"
     ),
     "rail": "tests/notebook",
     "say": (
@@ -92,14 +87,13 @@ ALLOWED = {
     "speak": "tests/wire",
     "strip": "tests/notebook",
     "told": (
-        "batches engine frames generation llmnb models tests tests/adapters tests/batches "
-        "tests/benchmarks tests/browser tests/cli tests/decide tests/display tests/embeddings "
-        "tests/engine tests/frames tests/generation tests/kernel tests/models tests/notebook "
-        "tests/protocol tests/rate_limiter tests/schemas tests/store tests/support "
-        "tests/testing tests/tools tests/wire"
+        "engine frames generation llmnb tests tests/adapters tests/batches tests/benchmarks "
+        "tests/browser tests/cli tests/decide tests/display tests/embeddings tests/engine "
+        "tests/frames tests/generation tests/kernel tests/models tests/notebook tests/protocol "
+        "tests/rate_limiter tests/schemas tests/store tests/support tests/testing tests/tools "
+        "tests/wire"
     ),
     "voyage": "docs tests/wire",
-    "walk": "batches",
     "wall": "engine tests/engine",
     "way": (
         "adapters batches embeddings engine tests/adapters tests/batches tests/browser "
@@ -108,10 +102,10 @@ ALLOWED = {
         "tests/wire"
     ),
     "words": (
-        "adapters batches chat cli engine frames generation llmnb models notebook schemas store "
-        "tests tests/adapters tests/batches tests/benchmarks tests/cli tests/engine "
-        "tests/frames tests/generation tests/kernel tests/models tests/notebook tests/schemas "
-        "tests/store tests/support tests/testing tests/tools tests/wire wire"
+        "batches cli engine frames generation llmnb notebook schemas store tests tests/adapters "
+        "tests/batches tests/benchmarks tests/cli tests/engine tests/frames tests/generation "
+        "tests/kernel tests/models tests/notebook tests/schemas tests/store tests/support "
+        "tests/testing tests/tools tests/wire wire"
     ),
 }
 """Where a word still stands: rooms of llmnb/ and folders of tests/, and docs.

@@ -8,7 +8,7 @@ import pytest
 
 from llmnb.errors import SchemaMismatch
 from llmnb.schemas import instruction, output_of, repair_messages, response_format
-from llmnb.schemas.asking import MAX_BAD_ANSWER
+from llmnb.schemas.output import MAX_BAD_ANSWER
 
 FREE = {"title": "Free", "type": "object", "additionalProperties": {"type": "integer"}}
 
