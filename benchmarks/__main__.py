@@ -19,6 +19,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 
+from laboratory import Laboratory
+
 from benchmarks import (
     announced,
     beside,
@@ -33,7 +35,6 @@ from benchmarks import (
     two_kernels,
 )
 from benchmarks.figure import Figure
-from llmnb.testing import SimulatedProvider
 
 
 def work(
@@ -159,7 +160,7 @@ def main() -> int:
     options = parser.parse_args()
     scale, rounds = (10, 1) if options.quick else (1, 5)
     figures: list[Figure] = []
-    with SimulatedProvider.spawn(transport="fast", ledger="totals") as server:
+    with Laboratory.spawn(transport="fast", ledger="totals") as server:
         url = server.base_url
         measurements: dict[str, Callable[[], Iterable[Figure]]] = {
             "request": lambda: per_request(url, 10_000 // scale, rounds),

@@ -13,13 +13,13 @@ import time
 from collections.abc import Iterator
 
 import aiohttp
+from laboratory import Laboratory
 
 from benchmarks.figure import Figure
 from llmnb.decide.announced_limits import HANDFUL
 from llmnb.models.llm import LLM
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
-from llmnb.testing import SimulatedProvider
 from llmnb.testing.ledger import LedgerRow
 
 AT_ONCE = 64
@@ -67,9 +67,9 @@ def small_table(rounds: int) -> list[Figure]:
     ours, theirs, refused = [], [], 0
     limits = {"requests_per_minute": 500, "burst_seconds": 60}
     for _ in range(rounds):
-        with SimulatedProvider.spawn(latency=LATENCY_SECONDS, **limits) as sim:
+        with Laboratory.spawn(latency=LATENCY_SECONDS, **limits) as sim:
             theirs.append(asyncio.run(_bare(sim.base_url, 200)))
-        with SimulatedProvider.spawn(latency=LATENCY_SECONDS, **limits) as sim:
+        with Laboratory.spawn(latency=LATENCY_SECONDS, **limits) as sim:
             asked(sim, requests(1), "another")  # prices, certificates
             ours.append(asked(sim, requests(200)))
             refused += sim.ledger.totals().refused
@@ -97,7 +97,7 @@ def use(
     why: str,
 ) -> list[Figure]:
     """Ask so many rows at 600 a minute and compare with what the server would let pass."""
-    with SimulatedProvider.spawn(
+    with Laboratory.spawn(
         latency=LATENCY_SECONDS,
         requests_per_minute=600,
         burst_seconds=burst,
@@ -138,7 +138,7 @@ def _left_and_used(rows: list[LedgerRow], since: float) -> tuple[float, float, f
 
 def token_counting(*, headers: bool, rows: int = 1200) -> list[Figure]:
     """Ask where the provider counts prompt and `max_tokens` together, announced and not."""
-    with SimulatedProvider.spawn(
+    with Laboratory.spawn(
         latency=LATENCY_SECONDS,
         tokens_per_minute=TOKENS_PER_MINUTE,
         burst_seconds=1,

@@ -13,7 +13,7 @@ from llmnb.models.llm import LLM
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
 from llmnb.testing import SimulatedProvider, SimulatedRequest, faults
-from llmnb.testing.fault_rules import outage
+from llmnb.testing.faults import outage
 
 POISONED = 12
 PLACES = 16

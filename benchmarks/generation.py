@@ -14,10 +14,11 @@ import sys
 import tempfile
 import time
 
+from laboratory import Laboratory
+
 from benchmarks.figure import Figure
 from benchmarks.tables import WATCHED
 from benchmarks.work import PROMPT
-from llmnb.testing import SimulatedProvider
 
 LINES_TIMED = 20_000
 """A job of ordinary size: with a tenth of it most of the time would be Python's start-up."""
@@ -131,7 +132,7 @@ def figures(url: str, lines: int, rounds: int) -> list[Figure]:
 def main() -> None:
     """Measure and print."""
     is_quick = "--quick" in sys.argv[1:]
-    with SimulatedProvider.spawn(transport="fast", ledger="totals") as server:
+    with Laboratory.spawn(transport="fast", ledger="totals") as server:
         for figure in figures(
             server.base_url, 20_000 if is_quick else 200_000, 1 if is_quick else 3
         ):

@@ -12,9 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from laboratory import Laboratory
+from laboratory.windows import worst_window
+
 from benchmarks.figure import Figure
-from llmnb.testing import SimulatedProvider
-from llmnb.testing.windows import worst_window
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
@@ -28,7 +29,7 @@ def shared_limit(per_minute: int, processes: int, seconds: float) -> list[Figure
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         redis = stack.enter_context(RedisServer())
         redis.settle()
-        sim = stack.enter_context(SimulatedProvider.spawn(latency=0.02, limit_headers=False))
+        sim = stack.enter_context(Laboratory.spawn(latency=0.02, limit_headers=False))
         asking = [
             LimitedProcess(
                 redis.url,

@@ -13,13 +13,16 @@ import tempfile
 import time
 from collections import deque
 
+from laboratory import Laboratory
+from laboratory.ledger_queries import worst_window_of
+
 from benchmarks.figure import Figure
 from llmnb.engine.gate import Gate
 from llmnb.models.llm import LLM
 from llmnb.records import Limits
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
-from llmnb.testing import Fixed, SimulatedProvider, Stragglers
+from llmnb.testing import Fixed, Stragglers
 
 PER_MINUTE = 600
 SECONDS = 30.0
@@ -37,7 +40,7 @@ def use_of_limit(burst: float, *, is_told: bool, seconds: float = SECONDS) -> li
     rows = int(allowed * 2)
     with (
         tempfile.TemporaryDirectory() as folder,
-        SimulatedProvider.spawn(
+        Laboratory.spawn(
             transport="aiohttp",
             requests_per_minute=PER_MINUTE,
             burst_seconds=burst,
@@ -56,7 +59,7 @@ def use_of_limit(burst: float, *, is_told: bool, seconds: float = SECONDS) -> li
         totals = sim.ledger.totals()
         run.cancel()
         run.wait()
-        worst = sim.ledger.worst_window(PER_MINUTE)
+        worst = worst_window_of(sim.ledger, PER_MINUTE)
     sent = totals.received - totals.refused
     fullest = worst.amount / worst.allowed if worst is not None else 0.0
     how = "told" if is_told else "from headers, kept smoothly"
@@ -82,7 +85,7 @@ def hidden_places(places: int = 50, rounds: int = 200) -> list[Figure]:
     for is_told in (True, False):
         with (
             tempfile.TemporaryDirectory() as folder,
-            SimulatedProvider.spawn(
+            Laboratory.spawn(
                 transport="aiohttp", concurrency=places, latency=0.2, limit_headers=False
             ) as sim,
         ):
@@ -115,7 +118,7 @@ def tail(rows: int) -> list[Figure]:
     for is_hedged in (False, True):
         with (
             tempfile.TemporaryDirectory() as folder,
-            SimulatedProvider.spawn(
+            Laboratory.spawn(
                 transport="aiohttp",
                 latency=Stragglers(Fixed(0.2), share=0.02, factor=10),
                 ledger="totals",

@@ -30,6 +30,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
+from laboratory import Laboratory
+
 HERE = Path(__file__).resolve().parents[1]
 ASIDE = ("testing",)
 """Folders that stand beside the house, whose functions are not counted."""
@@ -183,7 +185,6 @@ def traces(tree: Path) -> tuple[Trace, Trace]:
     import pandas as pd
 
     import llmnb
-    from llmnb.testing import SimulatedProvider
 
     package = Path(llmnb.__file__).parent
     if package != tree / "llmnb":
@@ -192,7 +193,7 @@ def traces(tree: Path) -> tuple[Trace, Trace]:
     watch = Watch(package, floors(tree), prompt)
     frame = pd.DataFrame({"review": ["Arrived a week late."]})
     taken = []
-    with SimulatedProvider.spawn() as provider, tempfile.TemporaryDirectory() as folder:
+    with Laboratory.spawn() as provider, tempfile.TemporaryDirectory() as folder:
         llmnb.configure(cache_dir=folder, project_name="trace")
         model: Callable[..., Any] = llmnb.LLM  # the options differ between the trees compared
         asked = model(url=provider.base_url, api_key="k", model="m")

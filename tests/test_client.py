@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from windows_of_time import is_within
+from laboratory.ledger_queries import is_within
 
 import llmnb
 from llmnb import AsyncLLM, errors

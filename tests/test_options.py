@@ -486,8 +486,9 @@ alone, the short names of `%llm_config`, and fields of files and pages."""
 def advice():
     """Yield the names that sentences of the source write as ``name=…``, and where."""
     written = re.compile(r"\b([a-z]\w+)=(?=[…\[{'\"\d]|True|False|None)")
-    for path in sorted(Path(llmnb.__file__).parent.rglob("*.py")):
-        if "testing" in path.parts or (path.name == "options.py" and path.parent.name == "llmnb"):
+    root = Path(llmnb.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        if path == root / "options.py" or path.is_relative_to(root / "testing"):
             continue
         for text in sentences(ast.parse(path.read_text(encoding="utf-8"))):
             named = set(written.findall(text)) | {

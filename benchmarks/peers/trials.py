@@ -11,11 +11,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from laboratory import Laboratory
+from laboratory.spawned import SpawnedProvider
+
 from benchmarks.peers import served
 from benchmarks.peers.catalog import Peer
 from benchmarks.peers.scripts.harness import Task
 from benchmarks.peers.venvs import ROOT, Venvs, environment
-from llmnb.testing import Ledger, SimulatedProvider, SpawnedProvider
+from llmnb.testing import Ledger
 
 
 class PeerFailed(Exception):
@@ -77,7 +80,7 @@ def do(
         PeerFailed: If it dies, or is not done long after its time.
     """
     with (
-        SimulatedProvider.spawn(reply=served.reply, **provider) as sim,
+        Laboratory.spawn(reply=served.reply, **provider) as sim,
         tempfile.TemporaryDirectory() as folder,
     ):
         given = replace(task, url=sim.base_url, folder=folder, variant=peer.variant)

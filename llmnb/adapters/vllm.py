@@ -14,7 +14,6 @@ import os
 import random
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,31 +34,6 @@ class UnchosenShare(float):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineSettings:
-    """What is loaded, and with how much of the machine."""
-
-    model: str
-    """A folder with a model, or its name on the hub."""
-
-    tokenizer: str | None = None
-    """None: the model's own."""
-
-    seed: int = 0
-    cache_dir: str | None = None
-    """Where files from the hub are kept; None: where the hub's own library keeps them."""
-
-    gpu_memory_utilization: float = UnchosenShare(0.9)
-    """Share of the GPU's memory; on a CPU, of the machine's, where the caller chose it."""
-
-    tensor_parallel_size: int = 1
-    max_model_len: int | None = UnchosenLength(2048)
-    """Tokens that prompt and answer may have together; None: what the model can."""
-
-    further: Mapping[str, Any] = field(default_factory=dict)
-    """Further arguments of vLLM's own `LLM`."""
-
-
 def is_installed() -> bool:
     """Whether vLLM is installed; imports nothing."""
     return importlib.util.find_spec(PACKAGE) is not None
@@ -74,25 +48,67 @@ def version() -> str:
     return str(getattr(_import(), "__version__", "unknown"))
 
 
-def load(settings: EngineSettings, *, hf_token: str | None = None) -> Engine:
+def load(
+    model: str,
+    *,
+    tokenizer: str | None = None,
+    seed: int = 0,
+    hf_token: str | None = None,
+    cache_dir: str | None = None,
+    gpu_memory_utilization: float = UnchosenShare(0.9),
+    tensor_parallel_size: int = 1,
+    max_model_len: int | None = UnchosenLength(2048),
+    further: Mapping[str, Any],
+) -> Engine:
     """Load a model into an engine of this process; blocks for as long as that takes.
 
     Args:
-        settings: What and how.
+        model: A folder with a model, or its name on the hub.
+        tokenizer: None: the model's own.
+        seed: Seed of the engine.
         hf_token: Token for private models of the hub. It is in the environment while
             loading, and nowhere else: vLLM prints its arguments.
+        cache_dir: Where files from the hub are kept; None: where the hub's own library keeps them.
+        gpu_memory_utilization: Share of the GPU's memory; on a CPU, of the machine's, where the
+            caller chose it.
+        tensor_parallel_size: GPUs that share the model.
+        max_model_len: Tokens that prompt and answer may have together; None: what the model can.
+        further: Further arguments of vLLM's own `LLM`.
 
     Raises:
         MissingExtra: If vLLM is not installed.
         ConfigurationError: If vLLM cannot load the model so.
     """
     vllm = _import()
+    arguments: dict[str, Any] = {
+        "model": model,
+        "tokenizer": tokenizer,
+        "seed": seed,
+        "download_dir": cache_dir,
+        "tensor_parallel_size": tensor_parallel_size,
+        "gpu_memory_utilization": float(gpu_memory_utilization),
+        "max_model_len": None if max_model_len is None else int(max_model_len),
+    }
     with _environment({"HF_TOKEN": hf_token} if hf_token else {}), _dice_left_alone():
+        if is_on_cpu():
+            # One process is enough there, and a script needs no guard around its main part.
+            os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+            if isinstance(gpu_memory_utilization, UnchosenShare):
+                # Of a CPU's memory vLLM would want nine tenths free.
+                arguments["kv_cache_memory_bytes"] = _cpu_cache_bytes()
+        arguments |= further
         try:
-            native = _loaded(vllm, settings)
+            try:
+                native = vllm.LLM(**arguments)
+            except ValueError as error:
+                is_chosen = not isinstance(max_model_len, UnchosenLength)
+                if is_chosen or "max_model_len" not in str(error):
+                    raise
+                # Our own figure is more than this model can: then it is what the model can.
+                native = vllm.LLM(**{**arguments, "max_model_len": None})
         except (ValueError, RuntimeError, OSError) as error:
-            raise _cannot_load(settings, error, hf_token) from error
-    return Engine(native, vllm, settings.model, version())
+            raise _cannot_load(model, error, hf_token) from error
+    return Engine(native, vllm, model, version())
 
 
 def around(native: Any) -> Engine:
@@ -110,38 +126,6 @@ def around(native: Any) -> Engine:
     return Engine(native, _import(), name, version(), is_owned=False)
 
 
-def _loaded(vllm: Any, settings: EngineSettings) -> Any:
-    arguments = _arguments(settings)
-    try:
-        return vllm.LLM(**arguments)
-    except ValueError as error:
-        is_chosen = not isinstance(settings.max_model_len, UnchosenLength)
-        if is_chosen or "max_model_len" not in str(error):
-            raise
-        # Our own figure is more than this model can: then it is what the model can.
-        return vllm.LLM(**{**arguments, "max_model_len": None})
-
-
-def _arguments(settings: EngineSettings) -> dict[str, Any]:
-    longest = settings.max_model_len
-    arguments: dict[str, Any] = {
-        "model": settings.model,
-        "tokenizer": settings.tokenizer,
-        "seed": settings.seed,
-        "download_dir": settings.cache_dir,
-        "tensor_parallel_size": settings.tensor_parallel_size,
-        "gpu_memory_utilization": float(settings.gpu_memory_utilization),
-        "max_model_len": None if longest is None else int(longest),
-    }
-    if is_on_cpu():
-        # One process is enough there, and a script needs no guard around its main part.
-        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        if isinstance(settings.gpu_memory_utilization, UnchosenShare):
-            # Of a CPU's memory vLLM would want nine tenths free.
-            arguments["kv_cache_memory_bytes"] = _cpu_cache_bytes()
-    return {**arguments, **settings.further}
-
-
 def is_on_cpu() -> bool:
     """Whether vLLM would run on the CPU here."""
     _import()
@@ -150,16 +134,14 @@ def is_on_cpu() -> bool:
     return bool(current_platform.is_cpu())
 
 
-def _cpu_cache_bytes() -> int:
-    return min(CPU_CACHE_BYTES, max(1 << 28, _free_bytes() // 4))
-
-
-def _free_bytes(file: str = "/proc/meminfo") -> int:
+def _cpu_cache_bytes(file: str = "/proc/meminfo") -> int:
+    """Return a quarter of the memory that is free, within bounds."""
+    free = CPU_CACHE_BYTES
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in Path(file).read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return CPU_CACHE_BYTES
+                free = int(line.split()[1]) * 1024
+    return min(CPU_CACHE_BYTES, max(1 << 28, free // 4))
 
 
 @contextlib.contextmanager
@@ -214,14 +196,11 @@ def _import() -> Any:
     return vllm
 
 
-def _cannot_load(
-    settings: EngineSettings, error: BaseException, secret: str | None
-) -> ConfigurationError:
-    words = str(error).replace(secret, "…") if secret else str(error)
-    lines = [line.strip() for line in words.splitlines() if line.strip()][:3]
-    said = " ".join(lines)[:500]
+def _cannot_load(model: str, error: BaseException, secret: str | None) -> ConfigurationError:
+    message = str(error).replace(secret, "…") if secret else str(error)
+    lines = [line.strip() for line in message.splitlines() if line.strip()][:3]
     return ConfigurationError(
-        f"vLLM cannot load {settings.model!r}: {said}\n"
+        f"vLLM cannot load {model!r}: {' '.join(lines)[:500]}\n"
         "With less memory: a smaller max_model_len, gpu_memory_utilization or max_num_seqs. "
         "Its own log: set VLLM_LOGGING_LEVEL=INFO and try again."
     )

@@ -2,8 +2,9 @@
 
 vLLM's engine is one loop that writes for all its requests together: whoever asks it
 must take turns at that loop. A batch (`Engine.generate`) has it to itself until the
-batch is done; single requests (`adapters/vllm_stepping.py`) share it, each joining in
-the midst of the others' answers.
+batch is done. Single requests (`Engine.stepper`) share it: one thread steps the engine for
+as long as there is anything to write, and takes in between two steps what has arrived
+meanwhile. A batch that waits for its turn gets it as soon as what was taken in is written.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import itertools
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +28,13 @@ PACKAGE = "vllm"
 
 _DECISIVE = (".json", ".safetensors", ".bin", ".pt", ".gguf", ".model", ".jinja", ".txt")
 """Endings of the files of a model that decide what it answers."""
+
+
+YIELD_SECONDS = 0.001
+"""How long single requests stand back before they look whether a batch has had its turn."""
+
+Listener = Callable[[Any], None]
+"""Called on the stepping thread with each output of vLLM's, or with the exception instead."""
 
 
 class Engine:
@@ -47,7 +59,9 @@ class Engine:
         """Held by whoever steps the engine."""
 
         self._counting = threading.Lock()
-        self._batches_waiting = 0
+        self.batches_waiting = 0
+        """Batches that wait for their turn: single requests let them pass."""
+
         self._is_owned = is_owned
 
     @property
@@ -88,11 +102,10 @@ class Engine:
         own = getattr(errors, "VLLMClientError", ValueError)
         return isinstance(error, (ValueError, TypeError, own))
 
-    def prompt(self, ids: Sequence[int]) -> Any:
-        """Return tokens as the engine takes them from whoever asks one by one."""
-        given = {"prompt_token_ids": list(ids)}
-        render = getattr(getattr(self.native, "renderer", None), "render_cmpl", None)
-        return given if render is None else render([given])[0]
+    @functools.cached_property
+    def stepper(self) -> Stepper:
+        """The one that feeds this engine with single requests: two would not write together."""
+        return Stepper(self)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return each text as tokens, with what the model wants before and after it."""
@@ -176,20 +189,15 @@ class Engine:
                     raise
                 raise ConfigurationError(f"vLLM refuses the batch: {str(error)[:300]}") from None
 
-    @property
-    def is_wanted_whole(self) -> bool:
-        """Whether a batch waits for its turn: single requests let it pass."""
-        return self._batches_waiting > 0
-
     @contextlib.contextmanager
     def _its_turn(self) -> Iterator[None]:
         with self._counting:
-            self._batches_waiting += 1
+            self.batches_waiting += 1
         try:
             self.turn.acquire()
         finally:
             with self._counting:
-                self._batches_waiting -= 1
+                self.batches_waiting -= 1
         try:
             yield
         finally:
@@ -232,3 +240,104 @@ def _origin_of(source: str, config: Any) -> str:
         if file.is_file() and file.suffix in _DECISIVE:
             digest.update(f"{file.name} {weights_sha256(file)}\n".encode())
     return f"sha256:{digest.hexdigest()}"
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    name: str
+    prompt: list[int]
+    sampling: Any
+    listener: Listener
+
+
+class Stepper:
+    """Feeds an engine with single requests.
+
+    Args:
+        engine: Where they are written.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._numbers = itertools.count()
+        self._news = threading.Condition()
+        self._new: deque[_Request] = deque()
+        self._dropped: deque[str] = deque()
+        self._in_flight: dict[str, Listener] = {}
+        self._thread: threading.Thread | None = None
+
+    def submit(self, prompt: list[int], sampling: Any, listener: Listener) -> str:
+        """Ask for one answer; returns the request's name."""
+        name = f"llmnb-{next(self._numbers)}"
+        with self._news:
+            self._new.append(_Request(name, prompt, sampling, listener))
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name="llmnb-vllm", daemon=True)
+                self._thread.start()
+            self._news.notify()
+        return name
+
+    def drop(self, name: str) -> None:
+        """Have a request end where it is; its listener is called no more."""
+        with self._news:
+            self._dropped.append(name)
+            self._news.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._news:
+                while not self._new and not self._dropped:
+                    self._news.wait()
+            while self._engine.batches_waiting:
+                time.sleep(YIELD_SECONDS)
+            with self._engine.turn:
+                self._write_all()
+
+    def _write_all(self) -> None:
+        """Step until nothing is left, or until a batch wants the engine for itself."""
+        core = self._engine.core
+        while True:
+            self._drop(core)
+            if not self._engine.batches_waiting:
+                self._add(core)
+            if not self._in_flight:
+                return
+            try:
+                outputs = core.step()
+            except Exception as error:
+                # The engine is broken, and so is every answer.
+                listeners, self._in_flight = self._in_flight, {}
+                for listener in listeners.values():
+                    listener(error)
+                return
+            for output in outputs:
+                if output.request_id in self._in_flight:
+                    listener = self._in_flight[output.request_id]
+                    if output.finished:
+                        del self._in_flight[output.request_id]
+                    listener(output)
+
+    def _add(self, core: Any) -> None:
+        with self._news:
+            new = list(self._new)
+            self._new.clear()
+        render = getattr(getattr(self._engine.native, "renderer", None), "render_cmpl", None)
+        for request in new:
+            prompt: Any = {"prompt_token_ids": request.prompt}
+            try:
+                if render is not None:  # newer releases take prompts that their renderer has made
+                    (prompt,) = render([prompt])
+                core.add_request(request.name, prompt, request.sampling)
+            except Exception as error:  # reported to the one whose request it is
+                request.listener(error)
+            else:
+                self._in_flight[request.name] = request.listener
+
+    def _drop(self, core: Any) -> None:
+        with self._news:
+            dropped = set(self._dropped)
+            self._dropped.clear()
+            self._new = deque(request for request in self._new if request.name not in dropped)
+        for name in dropped & self._in_flight.keys():
+            del self._in_flight[name]
+            core.abort_request([name])

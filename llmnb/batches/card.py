@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from llmnb.display import moments
 from llmnb.display.escape import html_text
-from llmnb.display.html_pieces import bar, box, cell, line, strong, table
+from llmnb.display.html_fragments import bar, box, cell, line, strong, table
 from llmnb.display.palette import FAINT, RULE
 from llmnb.display.texts import cut
 from llmnb.engine.status import State, StatusSnapshot

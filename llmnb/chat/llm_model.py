@@ -12,18 +12,16 @@ import dataclasses
 import inspect
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from llmnb import bridge
 from llmnb.chat.messages import Conversation, Message, messages_of
 from llmnb.chat.results import LLMResult
+from llmnb.chat.run_tools import ToolRun, run_tools
 from llmnb.chat.tools import ToolChoice, Tools, choice_body, tool_bodies
 from llmnb.errors import ConfigurationError, LLMNBError, SchemaMismatch
 from llmnb.options import OPTIONS
 from llmnb.schemas import Output, output_of, response_format
-
-if TYPE_CHECKING:
-    from llmnb.chat.run_tools import ToolRun
 
 Callback: TypeAlias = Callable[[str], Any]
 """Gets each piece of an answer's text as it comes; it may be a coroutine function."""
@@ -117,11 +115,11 @@ class LLMModel(abc.ABC):
                 raise ConfigurationError(
                     "Callbacks follow one answer; leave n out, or the callbacks. Nothing was sent."
                 )
-            found = [await self.streamed(turns, listeners, asked)]
+            answers = [await self.streamed(turns, listeners, asked)]
         else:
-            found = await self.acompletion(turns, **asked)
-        results = [_finished(self._read(one, output), turns, name) for one in found]
-        if results and all(one.error is not None for one in results):
+            answers = await self.acompletion(turns, **asked)
+        results = [self._finished(answer, output, turns, name) for answer in answers]
+        if results and all(result.error is not None for result in results):
             raise results[0].error or LLMNBError("No answer; please report this.")
         return results
 
@@ -161,8 +159,6 @@ class LLMModel(abc.ABC):
             max_rounds: Requests to the model at most; in the last one it must answer.
             **options: See `llmnb.chat.run_tools.run_tools`.
         """
-        from llmnb.chat.run_tools import run_tools
-
         return await run_tools(self, messages, tools, max_rounds=max_rounds, **options)
 
     # -------------------------------------------------------------------- blocking
@@ -190,10 +186,10 @@ class LLMModel(abc.ABC):
         output: Output | None,
         tools: Tools | None,
         tool_choice: ToolChoice,
-        given: Mapping[str, Any],
+        fields: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """Return what `acompletion` is given beside the messages."""
-        asked = dict(given)
+        """Return what `acompletion` is called with beside the messages."""
+        asked = dict(fields)
         if tools:
             asked["tools"] = tool_bodies(tools)
             asked["tool_choice"] = choice_body(tool_choice, asked["tools"])
@@ -209,7 +205,7 @@ class LLMModel(abc.ABC):
     async def streamed(
         self, turns: list[Message], callbacks: tuple[Callback, ...], asked: Mapping[str, Any]
     ) -> LLMResult:
-        """Return the whole answer of `acompletion_iter`, having told the callbacks of each piece.
+        """Return the whole answer of `acompletion_iter`, each piece handed to the callbacks.
 
         Args:
             turns: The conversation.
@@ -220,7 +216,7 @@ class LLMModel(abc.ABC):
         first: float | None = None
         texts: list[str] = []
         last = LLMResult()
-        async for last in pieces_of(self.acompletion_iter(turns, **asked)):
+        async for last in _fragments(self.acompletion_iter(turns, **asked)):
             if last.restarted:
                 texts.clear()
             if not last.text:
@@ -229,29 +225,41 @@ class LLMModel(abc.ABC):
                 first = time.monotonic() - began
             texts.append(last.text)
             for callback in callbacks:
-                told = callback(last.text)
-                if inspect.isawaitable(told):
-                    await told
+                done = callback(last.text)
+                if inspect.isawaitable(done):
+                    await done
         text = last.messages[-1].text if last.messages else "".join(texts)
         whole = dataclasses.replace(
             last, text=text if last.messages or texts else last.text, restarted=False
         )
-        if last.cached:
-            return whole
-        return dataclasses.replace(
-            whole,
-            seconds_to_first_token=_known(last.seconds_to_first_token, first),
-            seconds_to_last_token=_known(last.seconds_to_last_token, time.monotonic() - began),
-        )
+        if not whole.cached and whole.seconds_to_first_token is None:
+            whole = dataclasses.replace(whole, seconds_to_first_token=first)
+        if not whole.cached and whole.seconds_to_last_token is None:
+            whole = dataclasses.replace(whole, seconds_to_last_token=time.monotonic() - began)
+        return whole
 
-    def _read(self, result: LLMResult, output: Output | None) -> LLMResult:
-        """Read an answer into its form, where the subclass has not done so."""
-        if output is None or self.takes_output_type or result.error or result.tool_calls:
-            return result
-        try:
-            return dataclasses.replace(result, value=output.validate(result.text or ""))
-        except SchemaMismatch as error:
-            return dataclasses.replace(result, error=error)
+    def _finished(
+        self, result: LLMResult, output: Output | None, turns: list[Message], name: str | None
+    ) -> LLMResult:
+        """Return a result with what the base class knows and a subclass may have left out."""
+        value, error = result.value, result.error
+        if not (output is None or self.takes_output_type or error or result.tool_calls):
+            try:
+                value = output.validate(result.text or "")
+            except SchemaMismatch as mismatch:
+                error = mismatch
+        messages = result.messages
+        if not messages and (result.text is not None or result.tool_calls):
+            answer = Message(content=result.text, role="assistant", tool_calls=result.tool_calls)
+            messages = (answer,)
+        return dataclasses.replace(
+            result,
+            value=value,
+            error=error,
+            prompt=result.prompt or tuple(turns),
+            messages=messages,
+            name=name or result.name,
+        )
 
 
 def asks_for_one(fields: Mapping[str, Any]) -> bool:
@@ -269,25 +277,11 @@ async def _in_one_piece(asked: Awaitable[list[LLMResult]]) -> AsyncIterator[LLMR
         yield result
 
 
-async def pieces_of(
+async def _fragments(
     source: AsyncIterable[LLMResult] | Awaitable[AsyncIterable[LLMResult]],
 ) -> AsyncIterator[LLMResult]:
     """Yield what `acompletion_iter` gives, be it an async generator or a coroutine for one."""
-    found = await source if inspect.isawaitable(source) else source
-    assert not inspect.isawaitable(found)
-    async for piece in found:
-        yield piece
-
-
-def _finished(result: LLMResult, turns: list[Message], name: str | None) -> LLMResult:
-    """Fill in what the base class knows and a subclass may have left out."""
-    said = result.messages
-    if not said and (result.text is not None or result.tool_calls):
-        said = (Message(content=result.text, role="assistant", tool_calls=result.tool_calls),)
-    return dataclasses.replace(
-        result, prompt=result.prompt or tuple(turns), messages=said, name=name or result.name
-    )
-
-
-def _known(value: float | None, otherwise: float | None) -> float | None:
-    return otherwise if value is None else value
+    fragments = await source if inspect.isawaitable(source) else source
+    assert not inspect.isawaitable(fragments)
+    async for fragment in fragments:
+        yield fragment

@@ -6,23 +6,23 @@ import dataclasses
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
-from llmnb.chat import logprobs
-from llmnb.chat.logprobs import TokenLogprobs
 from llmnb.chat.messages import Message
 from llmnb.display.money import usd
 from llmnb.display.texts import cut
 from llmnb.errors import LLMNBError
 from llmnb.records import Outcome, Reply, ToolCall, Usage
 
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
+TokenLogprobs: TypeAlias = tuple[tuple[tuple[str, float], ...], ...]
+"""For each token of the answer the likeliest ones there, each with its log-probability."""
 
 _MAX_SHOWN = 500
 """Characters of an answer in a repr."""
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -130,10 +130,9 @@ class LLMResult:
         return self.text or ""
 
     def __repr__(self) -> str:
-        said = repr(cut(self.text or "", _MAX_SHOWN))
-        parts = ["no answer" if self.text is None else said]
+        parts = ["no answer" if self.text is None else repr(cut(self.text, _MAX_SHOWN))]
         if self.tool_calls:
-            parts.append(f"calls {', '.join(repr(one.name)[1:-1] for one in self.tool_calls)}")
+            parts.append(f"calls {', '.join(repr(call.name)[1:-1] for call in self.tool_calls)}")
         if self.error is not None:
             parts.append(type(self.error).__name__)
         if self.model:
@@ -175,9 +174,19 @@ def result_of(
         'sum'
     """
     reply = outcome.reply or Reply(text="")
-    usage = reply.usage or (Usage(prompt=0, completion=0) if outcome.is_cached else None)
     has_reply = outcome.reply is not None
-    said = Message(
+    usage = reply.usage
+    if usage is None and has_reply and outcome.is_cached:
+        usage = Usage(prompt=0, completion=0)
+    counts: dict[str, Any] = {}
+    if usage is not None:
+        counts = {
+            "prompt_count": usage.known_prompt,
+            "completion_count": usage.known_completion,
+            "cache_read_tokens": usage.cache_read,
+            "cache_creation_tokens": usage.cache_write,
+        }
+    answer = Message(
         content=reply.text or None,
         role="assistant",
         tool_calls=reply.tool_calls,
@@ -189,18 +198,15 @@ def result_of(
         config=without_keys(config or {}),
         prompt=prompt,
         text=reply.text if has_reply else None,
-        messages=(said,) if has_reply else (),
-        prompt_count=usage.known_prompt if usage is not None and has_reply else None,
-        completion_count=usage.known_completion if usage is not None and has_reply else None,
+        messages=(answer,) if has_reply else (),
         model=outcome.model,
         provider=outcome.provider,
-        cache_read_tokens=usage.cache_read if usage is not None and has_reply else None,
-        cache_creation_tokens=usage.cache_write if usage is not None and has_reply else None,
+        **counts,
         cost=outcome.usd,
         seconds_to_first_token=outcome.first_token_seconds,
         seconds_to_last_token=outcome.seconds,
-        logprob=logprobs.total(reply.logprobs),
-        top_logprobs=logprobs.likeliest(reply.logprobs),
+        logprob=total_logprob(reply.logprobs),
+        top_logprobs=top_logprobs(reply.logprobs),
         reasoning_content=reply.reasoning,
         commentary=reply.commentary,
         finish_reason=reply.finish_reason,
@@ -239,5 +245,68 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, Mapping):
         return without_keys(value)
     if isinstance(value, (list, tuple)):
-        return [_cleaned(one) for one in value]
+        return [_cleaned(item) for item in value]
     return value
+
+
+# --------------------------------------------------------------------------- log-probabilities
+
+
+def total_logprob(logprobs: Any) -> float | None:
+    """Return the log-probability of a whole answer: the sum over its tokens; None if unknown.
+
+    Example:
+        >>> total_logprob({"content": [{"logprob": -0.5}, {"logprob": -1}]})
+        -1.5
+    """
+    chosen, _ = _by_token(logprobs)
+    values = [value for _, value in _pairs(chosen)]
+    return sum(values) if values else None
+
+
+def top_logprobs(logprobs: Any) -> TokenLogprobs | None:
+    """Return the likeliest tokens at each place of an answer; None where they are unknown.
+
+    Example:
+        >>> top_logprobs({"content": [{"token": "a", "logprob": -0.5, "top_logprobs": [
+        ...     {"token": "a", "logprob": -0.5}, {"token": "b", "logprob": -2.0}]}]})
+        ((('a', -0.5), ('b', -2.0)),)
+    """
+    _, alternatives = _by_token(logprobs)
+    pairs = tuple(_pairs(candidates) for candidates in alternatives)
+    return pairs if any(pairs) else None
+
+
+def _by_token(logprobs: Any) -> tuple[list[Any], list[Any]]:
+    """Return, whichever API it was, each token that was written and each token's alternatives."""
+    chosen = logprobs  # OpenAI's responses
+    if isinstance(logprobs, Mapping):
+        if isinstance(values := logprobs.get("token_logprobs"), list):  # text completions
+            alternatives = logprobs.get("top_logprobs")
+            written = [{"logprob": value} for value in values]
+            return written, alternatives if isinstance(alternatives, list) else []
+        chosen = logprobs.get("content")  # OpenAI's chat
+        if not isinstance(chosen, list):
+            chosen = logprobs.get("chosenCandidates")  # Gemini
+        if isinstance(alternatives := logprobs.get("topCandidates"), list):
+            return chosen if isinstance(chosen, list) else [], alternatives
+    written = chosen if isinstance(chosen, list) else []
+    return written, [token.get("top_logprobs") for token in written if isinstance(token, Mapping)]
+
+
+def _pairs(candidates: Any) -> tuple[tuple[str, float], ...]:
+    """Return candidates for a token as texts and log-probabilities."""
+    pairs: list[tuple[Any, Any]] = []
+    if isinstance(candidates, Mapping) and "candidates" in candidates:
+        candidates = candidates["candidates"]
+    if isinstance(candidates, Mapping):  # text completions: a mapping from tokens to numbers
+        pairs = list(candidates.items())
+    for candidate in candidates if isinstance(candidates, list) else ():
+        if isinstance(candidate, Mapping):
+            value = candidate.get("logprob", candidate.get("logProbability"))
+            pairs.append((candidate.get("token", ""), value))
+    return tuple(
+        (str(token), float(value))
+        for token, value in pairs
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    )

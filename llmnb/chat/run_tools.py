@@ -12,13 +12,13 @@ import dataclasses
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from llmnb.chat.messages import Conversation, Message, messages_of
 from llmnb.chat.results import LLMResult
-from llmnb.chat.tools import Tool, ToolChoice, Tools, name_of, tool_body
+from llmnb.chat.tools import ToolChoice, Tools, name_of, tool_body
 from llmnb.display import durations
 from llmnb.display.escape import visible
 from llmnb.engine.budget import SharedBudget
@@ -84,7 +84,7 @@ class ToolRun:
     @property
     def cost(self) -> float | None:
         """US dollars for all rounds; None when a price is not known."""
-        costs = [one.cost for one in self.results]
+        costs = [result.cost for result in self.results]
         known = [cost for cost in costs if cost is not None]
         return sum(known) if len(known) == len(costs) else None
 
@@ -168,32 +168,41 @@ async def run_tools(
             "tool_timeout": tool_timeout,
         }
     )
-    given = list(tools)
-    box = _Box(
-        functions=_allowed(given, allow),
+    tools = list(tools)
+    bodies = [tool_body(tool) for tool in tools]
+    functions = {
+        name_of(body) or "": tool
+        for tool, body in zip(tools, bodies, strict=True)
+        if callable(tool)
+    }
+    not_ours = {name_of(body) for body in bodies} - functions.keys()
+    bounds = _Bounds(
+        functions=functions if allow is None else _allowed(functions, allow),
         max_calls=max_calls,
         max_characters=max_result_characters,
         timeout=tool_timeout,
         on_use=_shown_here() if on_use == "auto" else on_use,
     )
     turns = messages_of(messages)
-    rounds = SharedBudget()
+    budget = SharedBudget()
     results: list[LLMResult] = []
     uses: list[ToolUse] = []
-    bodies = [tool_body(tool) for tool in given]
-    own = {name_of(body) for body in bodies} - {_name(one) for one in given if callable(one)}
     for round_ in range(1, max_rounds + 1):
-        choice: ToolChoice = "none" if round_ == max_rounds and round_ > 1 else tool_choice
-        with rounds.used():
+        is_last = round_ == max_rounds
+        choice: ToolChoice = "none" if is_last and round_ > 1 else tool_choice
+        with budget.used():
             result = await model.call_single(turns, tools=bodies, tool_choice=choice, **kw)
         results.append(result)
         turns = [*turns, *result.messages]
-        is_last = round_ == max_rounds
-        if not result.tool_calls or is_last or any(one.name in own for one in result.tool_calls):
+        calls = result.tool_calls
+        if not calls or is_last or any(call.name in not_ours for call in calls):
             break
-        used = await box.use(result.tool_calls, round_)
+        used = await asyncio.gather(
+            *(bounds.use(call, index, round_) for index, call in enumerate(calls))
+        )
         uses += used
-        turns += [_told(one) for one in used]
+        for use in used:
+            turns.append(Message(content=use.result, role="tool", tool_call_id=use.call.id))
         tool_choice = "auto"  # a demand that stands would never let it answer
     return ToolRun(
         result=results[-1],
@@ -205,8 +214,8 @@ async def run_tools(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Box:
-    """The tools that may be used, and within which bounds."""
+class _Bounds:
+    """The functions that may be called, and how often, how long and with how large a result."""
 
     functions: Mapping[str, Callable[..., Any]]
     max_calls: int
@@ -214,55 +223,55 @@ class _Box:
     timeout: float | None
     on_use: OnUse | None
 
-    async def use(self, calls: Sequence[ToolCall], round_: int) -> list[ToolUse]:
-        """Make the calls of one round, all at once; returns what came of each, in order."""
-        made = [self._use(call, place, round_) for place, call in enumerate(calls)]
-        return list(await asyncio.gather(*made))
-
-    async def _use(self, call: ToolCall, place: int, round_: int) -> ToolUse:
-        error: str | None
-        if place >= self.max_calls:
-            result, error = "", f"only {self.max_calls} calls at once are made"
-        else:
-            result, error = await self._outcome(call)
-        told = result if error is None else f"Error: {error}"
-        use = ToolUse(call=call, result=self._cut(told), error=error, round=round_)
-        if self.on_use is not None and inspect.isawaitable(heard := self.on_use(use)):
-            await heard
+    async def use(self, call: ToolCall, index: int, round_: int) -> ToolUse:
+        """Make a call, the index-th of its round, and return what came of it."""
+        result, error = "", None
+        try:
+            result = await self._result(call, index)
+        except _Refusal as refusal:
+            error = str(refusal)
+            result = f"Error: {error}"
+        if (too_long := len(result) - self.max_characters) > 0:
+            result = f"{result[: self.max_characters]}\n[cut: {too_long:,} further characters]"
+        use = ToolUse(call=call, result=result, error=error, round=round_)
+        if self.on_use is not None and inspect.isawaitable(reported := self.on_use(use)):
+            await reported
         return use
 
-    async def _outcome(self, call: ToolCall) -> tuple[str, str | None]:
+    async def _result(self, call: ToolCall, index: int) -> str:
+        if index >= self.max_calls:
+            raise _Refusal(f"only {self.max_calls} calls at once are made")
         function = self.functions.get(call.name)
         if function is None:
-            there = ", ".join(self.functions) or "none"
-            return "", f"there is no tool {call.name[:80]!r} that may be called; there is: {there}"
+            names = ", ".join(self.functions) or "none"
+            raise _Refusal(
+                f"there is no tool {call.name[:80]!r} that may be called; there is: {names}"
+            )
         try:
-            given = arguments(function, call.arguments)
+            values = arguments(function, call.arguments)
         except SchemaMismatch as misfit:
-            return "", misfit.message
+            raise _Refusal(misfit.message) from None
         try:
             async with asyncio.timeout(self.timeout):
-                return _written(await _called(function, given)), None
+                return _written(await _called(function, values))
         except TimeoutError:
             limit = f"longer than {durations.given(self.timeout)}" if self.timeout else "too long"
-            return "", f"it took {limit}"
+            raise _Refusal(f"it took {limit}") from None
         except Exception as fault:  # the model is told, and may try otherwise
-            return "", f"{type(fault).__name__}: {fault}"[:2000]
-
-    def _cut(self, text: str) -> str:
-        if len(text) <= self.max_characters:
-            return text
-        left = len(text) - self.max_characters
-        return f"{text[: self.max_characters]}\n[cut: {left:,} further characters]"
+            raise _Refusal(f"{type(fault).__name__}: {fault}"[:2000]) from None
 
 
-async def _called(function: Callable[..., Any], given: Mapping[str, Any]) -> Any:
+class _Refusal(Exception):
+    """Why nothing came of a call, in words for the model."""
+
+
+async def _called(function: Callable[..., Any], values: Mapping[str, Any]) -> Any:
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
     ):
-        return await function(**given)
-    found = await asyncio.to_thread(function, **given)
-    return await found if inspect.isawaitable(found) else found
+        return await function(**values)
+    returned = await asyncio.to_thread(function, **values)
+    return await returned if inspect.isawaitable(returned) else returned
 
 
 def _written(value: Any) -> str:
@@ -279,25 +288,16 @@ def _written(value: Any) -> str:
         return str(value)
 
 
-def _told(use: ToolUse) -> Message:
-    return Message(content=use.result, role="tool", tool_call_id=use.call.id)
-
-
-def _allowed(tools: Sequence[Tool], allow: Iterable[str] | None) -> dict[str, Callable[..., Any]]:
-    functions = {_name(tool): tool for tool in tools if callable(tool)}
-    if allow is None:
-        return functions
+def _allowed(
+    functions: Mapping[str, Callable[..., Any]], allow: Iterable[str]
+) -> dict[str, Callable[..., Any]]:
     names = {allow} if isinstance(allow, str) else set(allow)
     if unknown := sorted(names - functions.keys()):
         raise ConfigurationError(
             f"allow names {unknown[0]!r}, and the functions given are: "
             f"{', '.join(functions) or 'none'}. Nothing was sent."
         )
-    return {name: tool for name, tool in functions.items() if name in names}
-
-
-def _name(tool: Callable[..., Any]) -> str:
-    return name_of(tool_body(tool)) or ""
+    return {name: function for name, function in functions.items() if name in names}
 
 
 def _shown_here() -> OnUse | None:

@@ -14,7 +14,7 @@ from llmnb.display.escape import visible
 from llmnb.display.money import usd
 from llmnb.display.texts import cut
 from llmnb.errors import ConfigurationError
-from llmnb.store import clearing, projects, reading, transfer
+from llmnb.store import clearing, layout, projects, search, transfer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +86,7 @@ def _worth(one: projects.ProjectSummary) -> str:
 
 
 def _show(options: argparse.Namespace, root: Path) -> int:
-    place = projects.find(options.project, root)
+    place = layout.find_project(root, options.project)
     if place is None:
         raise _no_such(options.project, root)
     entries = projects.entries(place, search=options.search, limit=options.limit)
@@ -101,8 +101,8 @@ def _show(options: argparse.Namespace, root: Path) -> int:
         if entry.quality != "good":
             marks.append(entry.quality)
         print(visible(" · ".join(marks)))
-        print("  asked     " + cut(visible(reading.question(entry)), text.terminal_width() - 12))
-        print("  answered  " + cut(visible(reading.answer(entry)), text.terminal_width() - 12))
+        print("  asked     " + cut(visible(search.question(entry)), text.terminal_width() - 12))
+        print("  answered  " + cut(visible(search.answer(entry)), text.terminal_width() - 12))
     return 0
 
 
@@ -112,7 +112,7 @@ def _clear(options: argparse.Namespace, root: Path) -> int:
     found = projects.list_projects(root)
     wanted = found if options.all else []
     for name in options.projects:
-        place = projects.find(name, root)
+        place = layout.find_project(root, name)
         if place is None:
             print(f"There is no project {visible(name)!r}; nothing is cleared for it.")
         else:
@@ -149,7 +149,7 @@ def _undo(options: argparse.Namespace, root: Path) -> int:
 
 
 def _export(options: argparse.Namespace, root: Path) -> int:
-    place = projects.find(options.project, root)
+    place = layout.find_project(root, options.project)
     if place is None:
         raise _no_such(options.project, root)
     if options.file.suffix.lower() == ".csv":

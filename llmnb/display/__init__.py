@@ -10,5 +10,5 @@ The lowest room: it imports nothing of llmnb, and what it returns depends on its
 - `texts`: a text cut, a number with its noun
 - `escape`: text in which nothing hides, for terminals, HTML and Markdown
 - `aligned`: aligned columns and dotted lines of text
-- `html_pieces`, `palette`: boxes, lines, bars and tables without script or style sheet
+- `html_fragments`, `palette`: boxes, lines, bars and tables without script or style sheet
 """

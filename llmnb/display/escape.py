@@ -1,8 +1,8 @@
 """Text of models, providers, tables and files, so that nothing in it acts or hides.
 
-Each function takes text for one place: a terminal or a message, HTML, Markdown. Tests try each
-with every hostile text there is in `tests/display/test_escape.py`; whoever shows a text has it
-go through one of these.
+Each function takes text for one place: a terminal or a message, HTML, Markdown, a cell of a file
+that a spreadsheet may open. Tests try each with every hostile text there is in
+`tests/display/test_escape.py`; every text that is shown goes through one of these.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from typing import Any
 
 from llmnb.display.texts import cut
 
@@ -19,6 +20,13 @@ _JOINERS = frozenset("\u200c\u200d\u00ad")
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 _FORMULA = re.compile(r"[$\\]")
 _MARKS = re.compile(r"[\\`*_{}\[\]<>()#+\-!|~$&:@=^]|(?<=\d)\.|(?<=www)\.", re.IGNORECASE)
+
+
+_FORMULA_SIGNS = frozenset("=+-@＝＋－＠")
+_BREAKS = ("\t", "\r", "\n")
+"""Some programs take what follows one of them for a cell of its own."""
+
+_NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def visible(text: object, *, longest: int | None = None) -> str:
@@ -98,3 +106,39 @@ def _without_formulas(escaped: str) -> str:
 def _entity(found: re.Match[str]) -> str:
     entity = f"&#{ord(found[0])};"
     return f"<span>{entity}</span>" if found[0] in "$\\" else entity
+
+
+# ----------------------------------------------------------------- cells of spreadsheets
+
+
+def inert_cell(cell: Any) -> Any:
+    r"""Return a cell that no spreadsheet takes for a formula; numbers stay numbers.
+
+    Text that begins like one, be it behind blanks or signs that cannot be seen, gets an
+    apostrophe before it; so does ``+49``, which would lose its sign.
+
+    Example:
+        >>> [inert_cell(cell) for cell in ("=HYPERLINK(1)", "\u00a0＝1+1", "-5", -5, "fine")]
+        ["'=HYPERLINK(1)", "'\xa0＝1+1", '-5', -5, 'fine']
+    """
+    return "'" + cell if isinstance(cell, str) and is_formula(cell) else cell
+
+
+def is_formula(text: str) -> bool:
+    r"""Whether a spreadsheet may take a text for a formula, or for several cells.
+
+    Example:
+        >>> is_formula(" =1+1"), is_formula("\tfine"), is_formula("-5"), is_formula("1+1")
+        (True, True, False, False)
+    """
+    if not text or _NUMBER.fullmatch(text):
+        return False
+    if text.startswith(_BREAKS):
+        return True
+    seen = (
+        sign
+        for sign in text
+        # Blanks and characters of control or format leave no mark.
+        if not sign.isspace() and unicodedata.category(sign) not in ("Cc", "Cf")
+    )
+    return next(seen, "") in _FORMULA_SIGNS

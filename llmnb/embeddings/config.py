@@ -28,6 +28,10 @@ _OPTIONS = (
     *("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests"),
     *("burst", "max_attempts", "max_wait", "budget_usd"),
 )
+_RATES = {
+    "rate_limit": "max_tokens_per_minute",
+    "request_limit": "max_requests_per_minute",
+}
 _KEY = ("api_key",)
 _ADDRESS = ("api_base", "base_url", "url")
 _PROVIDER = ("api_provider", "custom_llm_provider")
@@ -81,12 +85,10 @@ class EmbeddingConfig:
             )
         fields = dict(given.get("kwargs") or {})
         limits: dict[str, Any] = {}
-        for rate in ("rate_limit", "request_limit"):  # told here, not at the first request
-            OPTIONS["max_requests_per_minute"].checked(rate, given.get(rate))
-        if given.get("rate_limit") is not None:
-            limits["max_tokens_per_minute"] = given["rate_limit"]
-        if given.get("request_limit") is not None:
-            limits["max_requests_per_minute"] = given["request_limit"]
+        for rate, option in _RATES.items():
+            if given.get(rate) is not None:
+                OPTIONS[option].checked(rate, given[rate])  # here, not at the first request
+                limits[option] = given[rate]
         if (retries := _taken(fields, _ATTEMPTS)) is not None:
             limits["max_attempts"] = RETRIES.checked("max_retries", retries) + 1
         own = {name: given[name] for name in _OPTIONS if given.get(name) is not None}

@@ -1,20 +1,19 @@
 """Texts on their way to vectors, on the loop thread: looked up, put into batches, asked for.
 
-Requests are batches, and they go through the one engine like any other: its
-gates, retries, limits and budget hold for them. Texts are what is looked up,
-kept, shared and counted. A batch that is refused, or that fails at every
-attempt, is halved until the text that is to blame stands alone, so that it
-takes no other down with it.
+The engine's rows are batches, one request each, and they go through one run like any other:
+its gates, retries, limits and budget hold for them. Texts are what is looked up, kept, shared
+and counted. The job is the source of that run: it hands out batches for as long as any text
+may still be asked for. A batch that is refused, or that fails at every attempt, is halved until
+the text that is to blame stands alone, so that it takes no other down with it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import collections
 import dataclasses
-import functools
-import itertools
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from llmnb.embeddings.batches import Batch, Packer, Text, halves
 from llmnb.embeddings.in_flight import Claims
@@ -24,7 +23,7 @@ from llmnb.embeddings.store_adapter import StoreAdapter
 from llmnb.embeddings.truncation import Trimmer
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.run import Run
-from llmnb.engine.source import Ours
+from llmnb.engine.source import InputSource
 from llmnb.errors import BadReply, LLMNBError, ProviderError, RequestRejected, Stopped
 from llmnb.records import Outcome, Reply
 from llmnb.running.asking import Asking
@@ -50,47 +49,33 @@ _PROBE = "text"
 _NOTHING = Reply(text="")
 
 
-class Job:
-    """One embedding's state and steps.
+class Job(InputSource):
+    """One embedding's state and steps; the source of its run's requests.
 
     Args:
         texts: The texts; None is one that is not there and gets nothing.
         order: Who makes the vectors, and how.
         on_text: Told of each text's vector or error.
-        owner: The run that the engine's runs are parts of.
 
     Raises:
         ConfigurationError: If the order cannot be carried out; nothing was sent.
     """
 
     def __init__(
-        self,
-        texts: Sequence[str | None],
-        order: Order,
-        on_text: OnText | None = None,
-        *,
-        owner: AnyRun | None = None,
+        self, texts: Sequence[str | None], order: Order, on_text: OnText | None = None
     ) -> None:
         self.order = order
-        self._owner = owner
         self.results = Results(texts, on_text)
-        self.runs: list[Run] = []
         self.is_stopping = False
-        self.is_paused = False
-        self.limits: dict[str, Any] = {}
-        """Limits that were changed on the way, for runs still to come."""
-
+        self._run: Run | None = None
         self._preparer = Preparer(order.asking)
         self.target = self._preparer.default
         self._batching = _batching(order.asking, self.target.row.name)
-        self._batches = Preparer(self._batching)
+        self._batch_preparer = Preparer(self._batching)
         project = open_project(order.project_name, order.cache_dir, share=order.share)
         self.claims = Claims(project.claims if order.use_cache else None)
         self.store = StoreAdapter(project, self.target, self.claims.give_back)
         self._trimmer = Trimmer(order, self.target)
-        self._elsewhere: list[Text] = []
-        self._refused: list[tuple[Batch, LLMNBError]] = []
-        self._lonely_refusals = 0
         self._empty: list[int] = []
         distinct: dict[str, Text] = {}
         for position, text in enumerate(texts):
@@ -99,93 +84,119 @@ class Job:
                 distinct.setdefault(whole, Text(whole, [])).positions.append(position)
             elif text is not None:
                 self._empty.append(position)
-        self._distinct = distinct.values()
+        self._fresh = collections.deque(distinct.values())
+        self._ready: collections.deque[Batch] = collections.deque()
+        """Batches to be asked for next; their texts are claimed."""
+
+        self._elsewhere: list[Text] = []
+        """Texts that somebody else is asking for."""
+
+        self._refused: list[tuple[Batch, LLMNBError]] = []
+        self._lonely_refusals = 0
+        self._has_probed = False
+        self._packer = Packer(order.batch_size, MOST_BATCH_TOKENS)
+        self._sent: list[Batch] = []
+        """The batches of the run's rows."""
+
+        self._unanswered = 0
+        self._all_answered = asyncio.Event()
 
     # -------------------------------------------------------------------- the whole
 
-    def begin(self) -> None:
-        """Start the first run, from any thread."""
+    def begin(self, owner: AnyRun) -> Run:
+        """Start the run of batches and return it, from any thread; it is a part of its owner."""
         self.claims.enter()
+        order = self.order
+        places = order.options.get("max_concurrent_requests")
         try:
-            self._ask(self._fresh(self._distinct))
+            self._run = start(
+                self,
+                self._batching,
+                store=self.store,
+                on_outcome=self._arrived,
+                use_cache=False,  # texts are looked up here, batches never
+                # Few batches under way, yet enough to keep every slot taken.
+                window=max(BATCHES_AHEAD, 2 * places if isinstance(places, int) else 0),
+                **order.options,
+            )
         except BaseException:
             self.claims.leave()
             raise
+        self._run.owner = owner
+        return self._run
 
-    async def finish(self) -> None:
-        """See to the end of every text; on the loop thread."""
+    @property
+    def _error(self) -> LLMNBError | None:
+        """What stopped the model or the buying."""
+        return None if self._run is None else self._run.error
+
+    async def finish(self, run: Run) -> None:
+        """See to the end of every text, once the run of batches has ended; on the loop thread."""
         try:
-            await self.runs[-1]
-            while self._goes_on and (self._refused or self._elsewhere):
-                # What was refused first: nothing may be claimed while others are waited for.
-                await self._ask(self._pieces() if self._refused else self._awaited())
-            await self._fill_the_empty()
+            await run
+            self._fill_the_empty()
         finally:
             self._give_up()
             self.claims.leave()
 
-    @property
-    def _goes_on(self) -> bool:
-        return not self.is_stopping and self.runs[-1].error is None
-
-    def _ask(self, batches: AsyncIterator[Batch]) -> Run:
-        order = self.order
-        sent: list[Batch] = []
-        run = start(
-            Ours(self._requests(batches, sent)),
-            self._batching,
-            store=self.store,
-            on_outcome=functools.partial(self._arrived, sent),
-            use_cache=False,  # texts are looked up here, batches never
-            window=_window(order),
-            **order.options,
-        )
-        run.owner = self._owner
-        self.runs.append(run)
-        if self.limits:
-            run.set_limits(**self.limits)
-        if self.is_paused:
-            run.pause()
-        if self.is_stopping:
-            run.stop()
-        return run
-
-    async def _requests(
-        self, batches: AsyncIterator[Batch], sent: list[Batch]
-    ) -> AsyncIterator[dict[str, object]]:
-        async for batch in batches:
-            sent.append(batch)
-            request: dict[str, object] = {"input": [text.sent for text in batch]}
-            row = self._batches(request, 0)
-            if row.call is not None:
-                self.store.expect(row.call.key, batch)
-            yield request
-
     # ------------------------------------------------------------------ what is asked
 
-    async def _fresh(self, texts: Iterable[Text]) -> AsyncIterator[Batch]:
-        """Yield what has to be asked for, once it is clear what is kept."""
-        packer = self._packer()
-        waiting = iter(texts)
-        while chunk := list(itertools.islice(waiting, CHUNK_TEXTS)):
-            ready = await _on_a_thread(self._prepared, chunk)
-            async for batch in self._looked_up(ready, packer, uses_cache=self.order.use_cache):
-                yield batch
-        if rest := packer.rest():
-            yield rest
+    async def take(self, room: int) -> list[dict[str, object]]:
+        """Return requests for the next batches, `room` at most; none once every text is settled."""
+        while not self._ready and await self._make_batches():
+            pass
+        batches = [self._ready.popleft() for _ in range(min(room, len(self._ready)))]
+        if batches:
+            self._unanswered += len(batches)
+            self._all_answered.clear()
+        return [self._request(batch) for batch in batches]
 
-    async def _awaited(self) -> AsyncIterator[Batch]:
-        """Yield what others were asking for and did not get."""
-        texts, self._elsewhere = self._elsewhere, []
-        await self.claims.until_free([text.key for text in texts])
-        packer = self._packer()
-        async for batch in self._looked_up(texts, packer, uses_cache=True, is_merged=True):
-            yield batch
-        if rest := packer.rest():
-            yield rest
+    async def rest(self) -> list[dict[str, object]]:
+        """Return nothing: texts that were not asked for are seen to at the end."""
+        return []
 
-    async def _pieces(self) -> AsyncIterator[Batch]:
-        """Yield halves of what was refused; one batch only, until any text has been answered."""
+    def _request(self, batch: Batch) -> dict[str, object]:
+        self._sent.append(batch)
+        request: dict[str, object] = {"input": [text.sent for text in batch]}
+        row = self._batch_preparer(request, 0)
+        if row.call is not None:
+            self.store.expect(row.call.key, batch)
+        return request
+
+    async def _make_batches(self) -> bool:
+        """Make batches of what is to be asked next; return whether anything is left to do."""
+        if self._fresh:
+            chunk = [self._fresh.popleft() for _ in range(min(CHUNK_TEXTS, len(self._fresh)))]
+            await self._look_up(
+                await _on_a_thread(self._prepared, chunk), uses_cache=self.order.use_cache
+            )
+            if not self._fresh:
+                self._pack_the_rest()
+            return True
+        if self._unanswered:
+            await self._all_answered.wait()
+            return True
+        if self.is_stopping or self._error is not None:
+            return False
+        if self._refused:
+            # What was refused first: nothing may be claimed while others are waited for.
+            self._halve()
+            return True
+        if self._elsewhere:
+            # What others were asking for and did not get.
+            texts, self._elsewhere = self._elsewhere, []
+            await self.claims.until_free([text.key for text in texts])
+            await self._look_up(texts, uses_cache=True, is_merged=True)
+            self._pack_the_rest()
+            return True
+        if self._empty and self._length is None and not self._has_probed:
+            self._has_probed = True
+            self._fresh.append(Text(_PROBE, []))
+            return True
+        return False
+
+    def _halve(self) -> None:
+        """Halve what was refused; one batch only, until any text has been answered."""
         refused = sorted(self._refused, key=lambda pair: len(pair[0]))
         self._refused = []
         if not self.results.counters.tracker.num_tasks_succeeded:
@@ -196,49 +207,50 @@ class Job:
             self._refused = refused[1:]
             refused = refused[:1]
         for batch, _ in refused:
-            for half in halves(batch):
-                yield half
+            self._ready.extend(halves(batch))
 
-    def _packer(self) -> Packer:
-        return Packer(self.order.batch_size, MOST_BATCH_TOKENS)
+    def _pack_the_rest(self) -> None:
+        if rest := self._packer.rest():
+            self._ready.append(rest)
 
     def _prepared(self, texts: list[Text]) -> list[Text]:
         """Cut what is too long and find each text's key; blocks."""
         for text in texts:
-            had = self._trimmer.trim(text)
-            if had is not None:
-                self.results.truncated.update(dict.fromkeys(text.positions, had))
+            tokens = self._trimmer.trim(text)
+            if tokens is not None:
+                self.results.truncated.update(dict.fromkeys(text.positions, tokens))
             row = self._preparer({"input": text.sent}, 0)
-            text.alone = row.call
-            if row.error is not None:
-                text.refusal = row.error
+            text.alone, text.refusal = row.call, row.error
         return texts
 
-    async def _looked_up(
-        self, texts: list[Text], packer: Packer, *, uses_cache: bool, is_merged: bool = False
-    ) -> AsyncIterator[Batch]:
+    async def _look_up(
+        self, texts: list[Text], *, uses_cache: bool, is_merged: bool = False
+    ) -> None:
         """Claim texts, answer those that are kept, and pack the others."""
-        ours = []
+        claimed = []
         for text in texts:
             if text.refusal is not None:
                 self._fail([text], text.refusal)
             elif self.claims.take(text.key):
-                ours.append(text)
+                claimed.append(text)
             else:
                 self._elsewhere.append(text)
-        found = await _on_a_thread(self.store.find, ours) if uses_cache and ours else {}
-        for text in ours:
-            if (known := found.get(text.key)) is not None:
+        kept = await _on_a_thread(self.store.find, claimed) if uses_cache and claimed else {}
+        for text in claimed:
+            if (answer := kept.get(text.key)) is not None:
                 self.claims.give_back(text.key)
-                self.results.found(text, *known, self.target, is_merged=is_merged)
-            elif (batch := packer.add(text)) is not None:
-                yield batch
+                self.results.found(text, *answer, self.target, is_merged=is_merged)
+            elif (batch := self._packer.add(text)) is not None:
+                self._ready.append(batch)
 
     # ---------------------------------------------------------------- what has come
 
-    def _arrived(self, sent: list[Batch], outcome: Outcome) -> None:
-        """Take a batch's outcome; told before anybody else sees it."""
-        batch, error = sent[outcome.row], outcome.error
+    def _arrived(self, outcome: Outcome) -> None:
+        """Take a batch's outcome; called before anybody else sees it."""
+        self._unanswered -= 1
+        if not self._unanswered:
+            self._all_answered.set()
+        batch, error = self._sent[outcome.row], outcome.error
         if error is None and outcome.reply is not None:
             for text, vector in zip(batch, outcome.reply.vectors, strict=True):
                 self.claims.give_back(text.key)  # also where it could not be saved
@@ -268,26 +280,18 @@ class Job:
 
     # ------------------------------------------------------------------- at the end
 
-    async def _fill_the_empty(self) -> None:
-        """Give empty texts their vector, which is zero: nothing has been said in them."""
-        if not self._empty:
-            return
-        results, size = self.results, self.order.ndim
-        if results.length is None and size is None:
-            error = await self._ask_for_the_length()
-            if error is not None:
-                results.failed(self._empty, error)
-                return
-        results.empty(self._empty, bytes(results.length or 4 * (size or 0)))
+    @property
+    def _length(self) -> int | None:
+        """Bytes of a vector; None while nobody knows."""
+        size = self.order.ndim
+        return self.results.length or (None if size is None else 4 * size)
 
-    async def _ask_for_the_length(self) -> LLMNBError | None:
-        if not self._goes_on:
-            return self.runs[-1].error or _not_asked()
-        probe = Text(_PROBE, [])
-        await self._ask(self._fresh([probe]))
-        if self._elsewhere:
-            await self._ask(self._awaited())
-        return None if self.results.length is not None else self.runs[-1].error or _no_length()
+    def _fill_the_empty(self) -> None:
+        """Give empty texts their vector, which is zero: nothing has been said in them."""
+        if self._empty and self._length is not None:
+            self.results.empty(self._empty, bytes(self._length))
+        elif self._empty and self._has_probed and self._error is None:
+            self.results.failed(self._empty, _no_length())
 
     def _give_up(self) -> None:
         """Leave nobody waiting, and no text without a vector or an error."""
@@ -295,8 +299,8 @@ class Job:
         for batch, error in self._refused:
             self._fail(batch, error)
         self._refused = []
-        why = (None if self.is_stopping else self.runs[-1].error) or _not_asked()
-        self.results.failed(self.results.missing(), why)
+        error = (None if self.is_stopping else self._error) or _not_asked()
+        self.results.failed(self.results.missing(), error)
 
 
 def _may_be_one_text(error: LLMNBError) -> bool:
@@ -311,12 +315,6 @@ def _batching(asking: Asking, provider: str) -> Asking:
     if provider not in PACKED or "encoding_format" in asking.params:
         return asking
     return dataclasses.replace(asking, params={**asking.params, "encoding_format": "base64"})
-
-
-def _window(order: Order) -> int:
-    """Return how many batches may be under way: few, yet enough to keep every place taken."""
-    places = order.options.get("max_concurrent_requests")
-    return max(BATCHES_AHEAD, 2 * places if isinstance(places, int) else 0)
 
 
 async def _on_a_thread(work: Callable[[list[Text]], T], texts: list[Text]) -> T:

@@ -30,7 +30,13 @@ _OF_REQUESTS = (
     "hedge_usd",
     "time_of_last_rate_limit_error",
 )
-"""Counters that are the engine's own, added up over its runs."""
+"""Counters that are the engine's own."""
+
+_OF_THE_RUN = (
+    *("pools", "shares", "samples", "latencies", "p50", "p95", "requests_per_minute"),
+    *("tokens_per_minute", "budget_usd", "waited_seconds"),
+)
+"""What is shown of the engine's run as it is."""
 
 
 class EmbeddingRun(RunHandle[list[bytes | None]]):
@@ -51,14 +57,14 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
         self, texts: Sequence[str | None], order: Order, on_text: OnText | None = None
     ) -> None:
         super().__init__()
-        self._job = Job(texts, order, on_text, owner=self)
-        self._job.begin()
+        self._job = Job(texts, order, on_text)
+        self._run = self._job.begin(self)
         self._done = bridge.submit(self._drive())
         self._begun()
 
     async def _drive(self) -> None:
         try:
-            await self._job.finish()
+            await self._job.finish(self._run)
         finally:
             self._job.results.counters.end()
 
@@ -67,45 +73,31 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of it as it is now; rows are texts."""
         job, counters = self._job, self._job.results.counters
-        snapshots = [run.status() for run in job.runs]
-        latest, counts = snapshots[-1], counters.copy()
-        state = self._state(latest.state)
-        whole = StatusSnapshot.merge(snapshots, state=state, seconds=counters.seconds).counts
+        of_batches, counts = self._run.status(), counters.copy()
         for name in _OF_REQUESTS:
-            setattr(counts, name, getattr(whole, name))
+            setattr(counts, name, getattr(of_batches.counts, name))
         batch = min(job.order.batch_size, len(job.results.texts))
-        on_its_way = min(latest.in_flight * batch, counts.num_rows - counts.num_rows_done)
+        on_its_way = min(of_batches.in_flight * batch, counts.num_rows - counts.num_rows_done)
         counts.num_tasks_in_progress = on_its_way
-        mine = counters.snapshot(
+        of_texts = counters.snapshot(
             counts,
-            state=state,
+            state=self._state(of_batches.state),
             project=self.project,
             total=counts.num_rows,
             launched=counts.num_rows_done + on_its_way,
-            in_flight=latest.in_flight,
-            waiting_on=latest.waiting_on,
+            in_flight=of_batches.in_flight,
+            waiting_on=of_batches.waiting_on,
         )
-        return dataclasses.replace(
-            mine,
-            pools=latest.pools,
-            shares=latest.shares,
-            samples=latest.samples,
-            latencies=latest.latencies,
-            p50=latest.p50,
-            p95=latest.p95,
-            requests_per_minute=latest.requests_per_minute,
-            tokens_per_minute=latest.tokens_per_minute,
-            budget_usd=latest.budget_usd,
-            waited_seconds=sum(one.waited_seconds for one in snapshots),
-        )
+        shared = {name: getattr(of_batches, name) for name in _OF_THE_RUN}
+        return dataclasses.replace(of_texts, **shared)
 
-    def _state(self, latest: State) -> State:
+    def _state(self, of_batches: State) -> State:
         counters, job = self._job.results.counters, self._job
         if counters.ended is not None:
             return counters.end_state
         if job.is_stopping:
             return "stopping"
-        return "paused" if latest == "paused" else "running"
+        return "paused" if of_batches == "paused" else "running"
 
     @property
     def vectors(self) -> list[bytes | None]:
@@ -141,7 +133,7 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
     @property
     def error(self) -> LLMNBError | None:
         """What stopped the model or the buying, None where all went well."""
-        return next((run.error for run in self._job.runs if run.error is not None), None)
+        return self._run.error
 
     def failures(self) -> list[Outcome]:
         """Return what failed; an outcome's `row` is the text's position."""
@@ -161,28 +153,25 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
 
     def pause(self) -> None:
         """Send nothing new; what is in flight is finished and kept."""
-        self._job.is_paused = True
-        self._job.runs[-1].pause()
+        self._run.pause()
 
     def resume(self) -> None:
         """Go on after `pause`."""
-        self._job.is_paused = False
-        self._job.runs[-1].resume()
+        self._run.resume()
 
     def stop(self) -> None:
         """Send nothing new; what there is is there at once, the next time asks for the rest."""
         self._job.is_stopping = True
-        self._job.runs[-1].stop()
+        self._run.stop()
 
     def cancel(self) -> None:
         """Stop, and drop what is in flight at once; it may be billed and lost."""
         self._job.is_stopping = True
-        self._job.runs[-1].cancel()
+        self._run.cancel()
         bridge.loop_thread().loop.call_soon_threadsafe(self._job.claims.drop)
 
     def _change_limits(self, limits: dict[str, Any]) -> None:
-        self._job.runs[-1].set_limits(**limits)
-        self._job.limits.update(limits)
+        self._run.set_limits(**limits)
 
     def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> EmbeddingRun:
         if mode == "batch":

@@ -109,9 +109,7 @@ class Account:
         found_pace = None if finder is None else finder.per_minute
         chosen = replace(
             self.own,
-            requests_per_minute=_least(
-                (found_pace, *(claim.requests_per_minute for claim in claims))
-            ),
+            requests_per_minute=_least([found_pace, *(it.requests_per_minute for it in claims)]),
             tokens_per_minute=_least(claim.tokens_per_minute for claim in claims),
             concurrency=slots,
             even=any(claim.even for claim in claims),

@@ -187,12 +187,9 @@ class Stats:
         if now >= self._ends:
             while (index := int((now - self._started) / self._slice)) >= MOST_SAMPLES:
                 # Neighbours are put together until there is room.
-                pairs = (
-                    self._slices[first : first + 2] for first in range(0, len(self._slices), 2)
-                )
-                self._slices = [
-                    [sum(values) for values in zip(*pair, strict=True)] for pair in pairs
-                ]
+                old = self._slices
+                pairs = [old[first : first + 2] for first in range(0, len(old), 2)]
+                self._slices = [list(map(sum, zip(*pair, strict=True))) for pair in pairs]
                 self._slice *= 2
             while len(self._slices) <= index:
                 self._slices.append([0.0, 0.0, 0.0])

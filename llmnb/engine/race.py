@@ -46,9 +46,6 @@ class Race:
         on_error: Callable[[Attempt, LLMNBError], None],
         on_delta: Callable[[], OnDelta | None],
     ) -> None:
-        self.is_hedged = False
-        """Whether a redundant request was sent."""
-
         self._context = context
         self._check = check
         self._on_sent = on_sent
@@ -74,7 +71,7 @@ class Race:
         half_time = None if limit is None else started + limit / 2
         errors: list[LLMNBError] = []
         sent_at = clock()
-        self._leader = None
+        self._leader, self._running = None, {}
         self._enter(first)
         try:
             while True:
@@ -165,16 +162,8 @@ class Race:
         for call in calls:
             gate = context.gate_of(call)
             if not context.why_disabled(call.target.pool) and not gate.is_throttled(context):
-                self._enter(
-                    _Rival(call, gate, context, self._check, self._count_rival, self._on_delta())
-                )
-
-    def _count_rival(self) -> None:
-        self._on_sent()
-        self.is_hedged = True
-        self._context.counters.tracker.num_hedged += 1
-        if self._context.hedger is not None:
-            self._context.hedger.on_hedged()
+                rival = _Rival(call, gate, context, self._check, self._on_sent, self._on_delta())
+                self._enter(rival)
 
     async def _drop_all_but(self, kept: asyncio.Task[Result] | None) -> None:
         """Cancel and await the others, so that their slots are settled."""
@@ -188,8 +177,6 @@ class Race:
             await asyncio.gather(*others, return_exceptions=True)
         for task in others:
             del self._running[task]
-        if kept is not None:
-            del self._running[kept]
 
     def _count_dropped(self, call: Call) -> None:
         """Account for a request that was cancelled because another one came first."""

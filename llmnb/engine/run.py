@@ -19,6 +19,7 @@ from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.handover import Streamed
 from llmnb.engine.run_context import Pool, RunContext, RunOptions, Store
 from llmnb.engine.run_loop import RunLoop
+from llmnb.engine.source import InputSource
 from llmnb.engine.status import Clock, PoolStatus, State, StatusSnapshot
 from llmnb.engine.target import Prepare
 from llmnb.errors import ConfigurationError, LLMNBError
@@ -47,7 +48,7 @@ class Run(RunHandle[list[Outcome]]):
 
     def __init__(
         self,
-        inputs: Iterable[Any] | AsyncIterable[Any],
+        inputs: Iterable[Any] | AsyncIterable[Any] | InputSource,
         prepare: Prepare,
         store: Store,
         options: RunOptions,

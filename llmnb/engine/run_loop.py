@@ -25,7 +25,7 @@ from llmnb.engine.row_claim import NEVER
 from llmnb.engine.row_errors import copied
 from llmnb.engine.run_context import RunContext, RunOptions, Store
 from llmnb.engine.shared import DRAIN_SECONDS, TaskResult, engine
-from llmnb.engine.source import CHUNK_ROWS, get_ready, open_source
+from llmnb.engine.source import CHUNK_ROWS, InputSource, get_ready, open_source
 from llmnb.engine.status import State
 from llmnb.engine.target import Call, Prepare, Row
 from llmnb.errors import (
@@ -69,7 +69,7 @@ class RunLoop:
 
     def __init__(
         self,
-        inputs: Iterable[Any] | AsyncIterable[Any],
+        inputs: Iterable[Any] | AsyncIterable[Any] | InputSource,
         prepare: Prepare,
         store: Store,
         options: RunOptions,

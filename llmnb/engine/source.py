@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import itertools
 import threading
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from llmnb import bridge
 
@@ -17,16 +17,6 @@ CHUNK_ROWS = 256
 
 PATIENCE_SECONDS = 0.02
 """A slow source is not waited for longer than this before what has come is used."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ours:
-    """Async inputs that llmnb makes itself, and that belong on its loop."""
-
-    inputs: AsyncIterable[Any]
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return aiter(self.inputs)
 
 
 class Slow:
@@ -49,27 +39,33 @@ async def get_ready(inputs: Iterable[Any]) -> None:
         await asyncio.gather(*(one.get_ready() for one in slow))
 
 
-class Source(Protocol):
-    """Where a run's inputs come from."""
+class InputSource(abc.ABC):
+    """Where a run's inputs come from; used on the loop thread."""
 
+    @abc.abstractmethod
     async def take(self, room: int) -> list[Any]:
         """Return between 1 and `room` inputs; none at the end."""
 
     async def rest(self) -> list[Any]:
         """Return the inputs that were not taken, where their number is known; else none."""
+        return []
 
 
-def open_source(inputs: Iterable[Any] | AsyncIterable[Any]) -> tuple[Source, int | None]:
+def open_source(
+    inputs: Iterable[Any] | AsyncIterable[Any] | InputSource,
+) -> tuple[InputSource, int | None]:
     """Return a source over the inputs and their number, where it is known."""
+    if isinstance(inputs, InputSource):
+        return inputs, None
     if isinstance(inputs, AsyncIterable):
-        return (_AsyncSource if isinstance(inputs, Ours) else _ForeignSource)(inputs), None
+        return _AsyncSource(inputs), None
     if isinstance(inputs, list | tuple) and type(inputs) in (list, tuple):
         return _SequenceSource(inputs), len(inputs)
     length = len(inputs) if isinstance(inputs, Sized) else None
     return _IteratorSource(iter(inputs), has_rest=isinstance(inputs, Sequence)), length
 
 
-class _SequenceSource:
+class _SequenceSource(InputSource):
     """A list or a tuple: no input can take time, so it is read in place."""
 
     def __init__(self, inputs: Sequence[Any]) -> None:
@@ -82,7 +78,7 @@ class _SequenceSource:
         return list(self._inputs)
 
 
-class _IteratorSource:
+class _IteratorSource(InputSource):
     """Any other iterable: reading runs code that may block, so it is done on a thread."""
 
     def __init__(self, inputs: Iterator[Any], *, has_rest: bool) -> None:
@@ -116,13 +112,17 @@ class _IteratorSource:
             return [*self._taken, *self._inputs]
 
 
-class _AsyncSource:
-    """An async iterable of ours: awaited one by one, as long as it does not keep us waiting."""
+class _AsyncSource(InputSource):
+    """An async iterable, whose code may block: read on the loop beside ours."""
 
     def __init__(self, inputs: AsyncIterable[Any]) -> None:
         self._inputs: AsyncIterator[Any] = aiter(inputs)
 
     async def take(self, room: int) -> list[Any]:
+        return await bridge.aside(self._read(room))
+
+    async def _read(self, room: int) -> list[Any]:
+        """Read inputs one by one, as long as they do not keep us waiting."""
         taken: list[Any] = []
         until = time.monotonic() + PATIENCE_SECONDS
         async for item in self._inputs:
@@ -130,13 +130,3 @@ class _AsyncSource:
             if len(taken) >= min(room, CHUNK_ROWS) or time.monotonic() > until:
                 break
         return taken
-
-    async def rest(self) -> list[Any]:
-        return []
-
-
-class _ForeignSource(_AsyncSource):
-    """Anybody else's, which may block: read on the loop beside ours."""
-
-    async def take(self, room: int) -> list[Any]:
-        return await bridge.aside(super().take(room))

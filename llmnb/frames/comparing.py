@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,14 +14,12 @@ import pandas as pd
 from llmnb.display.escape import visible
 from llmnb.errors import ConfigurationError
 from llmnb.frames import placing
-from llmnb.frames.answers import Outcomes, column
-from llmnb.frames.job import Job, asking, questions
+from llmnb.frames.answers import AnswerForm, Outcomes, spread
+from llmnb.frames.job import Job, job
 from llmnb.frames.options import Options
-from llmnb.frames.pandas_source import source_of
-from llmnb.frames.table_source import Source
+from llmnb.frames.table_source import AnswerColumn, Source
 from llmnb.records import Outcome
 from llmnb.running.asking import Model, endpoints_of, is_model
-from llmnb.schemas import Output, output_of
 from llmnb.targets.endpoint import Endpoint
 
 AGREEMENT = "agreement"
@@ -28,13 +27,14 @@ AGREEMENT = "agreement"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """What several models answered."""
+    """What several models answered, in two frames of the table's own library."""
 
-    answers: pd.DataFrame
+    answers: Any
     """A column for each model and `agreement`: the share of the answers that are the most
-    frequent one. Rows on which they agree least stand first; the index tells which they are."""
+    frequent one. Rows on which they agree least stand first; the index tells which they are, in
+    Polars a column `row`."""
 
-    models: pd.DataFrame
+    models: Any
     """A row for each model: answered, failed, how often it is with the majority, dollars,
     seconds and tokens."""
 
@@ -44,50 +44,40 @@ class Comparison:
         # pandas lets terminal escapes of an answer through.
         return "\n".join(map(visible, shown.split("\n")))
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str | None:
+        if not isinstance(self.answers, pd.DataFrame):
+            return None
         # Answers are text: no markup of theirs is live, and no formula is typeset.
         with pd.option_context("display.html.use_mathjax", False):
             return f"{self.models.to_html()}{self.answers.to_html(max_rows=20)}"
 
 
-def comparison(
-    table: Source,
-    prompt: Hashable,
-    models: Sequence[Model],
-    options: Options,
-) -> Job:
+def comparison(table: Source, prompt: Hashable, models: Sequence[Model], options: Options) -> Job:
     """Return the job that asks every model about every row, in one run.
 
     Raises:
         ConfigurationError: If fewer than two models are named, one is named twice, or an
             option makes no sense here.
     """
-    names = [_name(model) for model in _listed(models)]
-    _check(names, options)
-    ways = [{"model": model} for model in models]
-    asked = questions(table, prompt, options, ways)
-    output = None if options.schema is None else output_of(options.schema)
-    source = source_of(table)
-    side = _SideBySide(
-        index=source.index,
-        names=names,
-        positions=asked.positions,
-        output=output,
-        with_errors=options.on_error == "column",
-    )
-    return Job(
-        questions=asked,
-        # The first one is the default, so that no other has to be found.
-        asking=asking(replace(options, model=models[0]), output),
-        options=options,
-        shape=lambda outcomes: source.back(side.comparison(outcomes)),
-    )
-
-
-def _listed(models: Sequence[Model]) -> Sequence[Model]:
     if is_model(models):
         raise ConfigurationError("compare() takes a list of models, at least two.")
-    return models
+    names = [_name(model) for model in models]
+    _check(names, options)
+    # The first one is the default, so that no other has to be looked for.
+    asked = job(
+        table,
+        prompt,
+        replace(options, model=models[0]),
+        variants=[{"model": model} for model in models],
+    )
+    form = _SideBySide(
+        source=asked.form.source,
+        options=options,
+        positions=asked.form.positions,
+        output=asked.form.output,
+        models=names,
+    )
+    return replace(asked, form=form)
 
 
 def _name(model: Model) -> str:
@@ -107,76 +97,84 @@ def _name(model: Model) -> str:
 def _check(names: Sequence[str], options: Options) -> None:
     if len(names) < 2:
         raise ConfigurationError("compare() takes at least two models. Nothing was sent.")
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise ConfigurationError(f"{twice[0]!r} is named twice. Nothing was sent.")
+    if len(set(names)) < len(names):
+        (twice, _), *_ = Counter(names).most_common(1)
+        raise ConfigurationError(f"{twice!r} is named twice. Nothing was sent.")
     errors = [f"{name}_error" for name in names] if options.on_error == "column" else []
     placing.check_names([*names, *errors, AGREEMENT])
-    given = {
+    refused = {
         "model": options.model is not None,
         "into": options.into is not None,
         "details": options.details,
         "n": options.n != 1,
         "mode": options.mode != "live",
     }
-    if wrong := [name for name, is_given in given.items() if is_given]:
+    if wrong := [name for name, is_set in refused.items() if is_set]:
         raise ConfigurationError(
             f"compare() has a form of its own: leave out {' and '.join(wrong)}. Nothing was sent."
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _SideBySide:
-    index: pd.Index[Any]
-    names: Sequence[str]
-    positions: Sequence[int]
-    output: Output | None
-    with_errors: bool
+class _SideBySide(AnswerForm):
+    models: Sequence[str]
 
-    def comparison(self, outcomes: Outcomes) -> Comparison:
+    def table(self, outcomes: Outcomes) -> Comparison:
         """Return the comparison as it is with these outcomes."""
-        every = {name: outcomes[place :: len(self.names)] for place, name in enumerate(self.names)}
-        values = {name: [self._value(one) for one in mine] for name, mine in every.items()}
+        every = [outcomes[first :: len(self.models)] for first in range(len(self.models))]
+        values = [[self._value(outcome) for outcome in mine] for mine in every]
         compared = [
             [None if value is None else _compared(value) for value in row]
-            for row in zip(*values.values(), strict=True)
+            for row in zip(*values, strict=True)
         ]
         majorities = [_majority(row) for row in compared]
-        agreement = [share for _, share in majorities]
-        answers = {name: self._column(values[name]) for name in self.names}
-        if self.with_errors:
-            for name, mine in every.items():
+        kind = self._kind()
+        columns = {name: (mine, kind) for name, mine in zip(self.models, values, strict=True)}
+        if self.options.on_error == "column":
+            for name, mine in zip(self.models, every, strict=True):
                 messages = [one.error.message if one and one.error else None for one in mine]
-                answers[f"{name}_error"] = self._placed(messages, "string")
-        answers[AGREEMENT] = self._placed(agreement, "Float64")
-        frame = pd.DataFrame({name: one.array for name, one in answers.items()}, index=self.index)
-        ordered = frame.sort_values(AGREEMENT, kind="stable", na_position="last")
-        rows = [
-            _figures(mine, [row[place] for row in compared], majorities)
-            for place, mine in enumerate(every.values())
+                columns[f"{name}_error"] = messages, "string"
+        columns[AGREEMENT] = [share for _, share in majorities], "Float64"
+        rows = self.source.rows
+        filled = {
+            name: (spread(cells, self.positions, rows), kind)
+            for name, (cells, kind) in columns.items()
+        }
+        agreement = filled[AGREEMENT][0]
+        order = sorted(
+            range(rows), key=lambda row: math.inf if agreement[row] is None else agreement[row]
+        )
+        answers = {
+            name: AnswerColumn([cells[row] for row in order], kind)
+            for name, (cells, kind) in filled.items()
+        }
+        figures = [
+            _figures(mine, [row[model] for row in compared], majorities)
+            for model, mine in enumerate(every)
         ]
-        return Comparison(ordered, _models(self.names, rows))
+        models = {
+            name: AnswerColumn([row[name] for row in figures], kind)
+            for name, kind in _KINDS.items()
+        }
+        return Comparison(
+            self.source.labelled(order, answers), self.source.named("model", self.models, models)
+        )
 
     def _value(self, outcome: Outcome | None) -> Any:
         if outcome is None or not outcome.is_answer:
             return None
         if self.output is None:
             return outcome.text
-        found = self.output.as_mapping(outcome.value)
-        return found["value"] if self.output.is_wrapped else found
+        answer = self.output.as_mapping(outcome.value)
+        return answer["value"] if self.output.is_wrapped else answer
 
-    def _column(self, values: Sequence[Any]) -> pd.Series[Any]:
+    def _kind(self) -> str:
+        """Return the kind of every model's column."""
         if self.output is None:
-            return self._placed(values, "string")
+            return "string"
         kind = self.output.fields[0][1] if self.output.is_wrapped else "object"
         # Categories of several columns side by side would only be in the way.
-        return self._placed(values, "string" if kind == "category" else kind)
-
-    def _placed(self, values: Sequence[Any], kind: str) -> pd.Series[Any]:
-        placed: list[Any] = [None] * len(self.index)
-        for position, value in zip(self.positions, values, strict=True):
-            placed[position] = value
-        return column(placed, kind, self.index, None)
+        return "string" if kind == "category" else kind
 
 
 def _compared(value: Any) -> str:
@@ -241,12 +239,3 @@ _KINDS = {
     "completion_tokens": "Int64",
     "cached": "Int64",
 }
-
-
-def _models(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    index = pd.Index(list(names), name="model")
-    columns = {
-        name: column([row[name] for row in rows], kind, index, name)
-        for name, kind in _KINDS.items()
-    }
-    return pd.DataFrame(columns, index=index)

@@ -17,9 +17,9 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from llmnb.display.escape import inert_cell
 from llmnb.errors import ConfigurationError, UnreadableFile
 from llmnb.frames.template import cell_text
-from llmnb.store.spreadsheets import inert
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
@@ -411,4 +411,4 @@ def _cell(value: Any) -> str:
 def _guarded(value: Any) -> str:
     """Return a cell that no spreadsheet takes for a formula; numbers stay numbers."""
     text = _cell(value)
-    return text if isinstance(value, (int, float, decimal.Decimal)) else str(inert(text))
+    return text if isinstance(value, (int, float, decimal.Decimal)) else str(inert_cell(text))

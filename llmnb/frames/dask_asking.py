@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, cast
 
 import dask
@@ -18,16 +18,14 @@ from llmnb.embeddings.choosing import chosen
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
 from llmnb.embeddings.model import EmbeddingModel
 from llmnb.errors import ConfigurationError
-from llmnb.frames import dask_watching, placing, vectors
-from llmnb.frames.answers import Form, column, suffixed
-from llmnb.frames.columns import WHOLE, Columns, name_of
-from llmnb.frames.dask_columns import settled
+from llmnb.frames import dask_watching, vectors
 from llmnb.frames.dask_work import Question, Verb, Work, packed, travelling, without_key
-from llmnb.frames.dask_worker import answered, made, planned, previewed, steer
-from llmnb.frames.job import say_once
-from llmnb.frames.options import Options, options_of
-from llmnb.frames.placing import label
-from llmnb.frames.questions import Questions
+from llmnb.frames.dask_worker import answered, job_of, planned, previewed, steer
+from llmnb.frames.job import Job, say_once
+from llmnb.frames.options import options_of
+from llmnb.frames.pandas_source import PartitionSource
+from llmnb.frames.placing import Call
+from llmnb.frames.table_source import WHOLE, name_of
 from llmnb.options import checked
 from llmnb.progress import Bars
 from llmnb.rate_limiter import GLOBAL_LIMITER
@@ -71,80 +69,76 @@ def classify(table: Any, prompt: Hashable, labels: Any, given: Given) -> Any:
 
 def plan(table: Any, prompt: Hashable | None, given: Given) -> Plan:
     """Compute, and add up what the partitions would take; nothing is sent."""
-    question, fields = _question(table, "generate", prompt, None, given)
+    question, job = _question(table, "generate", prompt, None, given)
     work = packed(question, table.npartitions)
-    plans = _delayed(planned, _needed(table, fields, is_whole=False), work)
-    found = _sum(_dask.compute(*plans), question)
-    budget = options_of(given).budget_usd
+    plans = _delayed(planned, _needed(table, job.questions.fields), work)
+    whole = _sum(_dask.compute(*plans), question)
+    budget = job.options.budget_usd
     budget = budget if budget is not None else settings.current().budget_usd
-    return dataclasses.replace(found, budget_usd=budget)
+    return dataclasses.replace(whole, budget_usd=budget)
 
 
 def preview(table: Any, prompt: Hashable, rows: int, given: Given) -> Any:
     """Ask about the first rows of the first partition."""
-    options = options_of(given)
-    if options.into is not None or options.details:
+    question, job = _question(table, "generate", prompt, None, given)
+    if job.options.into is not None or job.options.details:
         raise ConfigurationError("preview() has a form of its own: leave out into and details.")
-    question, fields = _question(table, "generate", prompt, None, given)
     work = packed(question, 1)
-    _expect(work, options)
-    first = _needed(table, fields, is_whole=False).partitions[:1]
-    (found,) = _dask.compute(*_delayed(functools.partial(previewed, rows=rows), first, work))
-    return found
+    _expect(work, job.options.progress, job.options.on_error)
+    first = _needed(table, job.questions.fields).partitions[:1]
+    (shown,) = _dask.compute(*_delayed(functools.partial(previewed, rows=rows), first, work))
+    return shown
 
 
 def embed(table: Any, name: Hashable, into: Hashable | None, given: Given) -> Any:
     """Make a vector of every text."""
     given = vectors.keywords(given, vectors.KEYWORDS)
     on_error = given.get("on_error", "null")
-    Columns.of(_meta(table)).cells("" if name == WHOLE else name_of(name))
+    source = PartitionSource(_meta(table))
+    source.columns().cells("" if name == WHOLE else name_of(name))
     without_key(given.get("params"), "params")
-    question = _with_settings(
-        Question(
-            verb="embed",
-            prompt=name,
-            more=into,
-            given=_embedding(given),
-            cache_dir=str(settings.cache_dir()),
-        ),
-        {**_limits_of(given.get("model")), **given},
-        table.npartitions,
+    columns = vectors.columns_of(vectors.EMBEDDING if into is None else into, on_error, (), {})
+    source.check_columns(
+        list(columns),
+        into=into,
+        overwrite=bool(given.get("overwrite")),
+        call=Call("embed", (name,), {**given, "into": into}),
     )
-    call = functools.partial(placing.call_text, "embed", (name,), {**given, "into": into})
-    overwrite = bool(given.get("overwrite"))
-    meta, own = _vectors(
-        _meta(table), into, is_several=on_error == "column", overwrite=overwrite, call=call
+    question = Question(
+        verb="embed",
+        prompt=name,
+        argument=into,
+        options=_embedding(given),
+        cache_dir=str(settings.cache_dir()),
+        meta=source.filled(columns, into=into is not None, is_frame=False),
     )
-    question = dataclasses.replace(question, meta=meta, own=own)
-    work = packed(question, table.npartitions)
-    _heed(work, given.get("progress", "auto"), on_error)
-    needed = _needed(table, [str(name)], is_whole=into is not None)
-    return needed.map_partitions(answered, work, meta=meta, token="llm-embed")
+    limits = {**_limits_of(given.get("model")), **given}
+    work = packed(_with_settings(question, limits, table.npartitions), table.npartitions)
+    _expect(work, given.get("progress", "auto"), on_error)
+    return _mapped(table if into is not None else _needed(table, [str(name)]), work)
 
 
 # --------------------------------------------------------------------------- the graph
 
 
-def _asked(table: Any, verb: Verb, prompt: Hashable | None, more: Any, given: Given) -> Any:
-    question, fields = _question(table, verb, prompt, more, given)
+def _asked(table: Any, verb: Verb, prompt: Hashable | None, argument: Any, given: Given) -> Any:
+    question, job = _question(table, verb, prompt, argument, given)
     # What the answers look like is known from an empty table: nothing is asked for that.
-    overwrite = options_of(given).overwrite
-    what = made(question, _meta(table), {**question.given, "overwrite": overwrite})
-    own, found = _form(what.shape)
-    question = dataclasses.replace(question, meta=settled(found, own), own=own)
+    question = dataclasses.replace(question, meta=job.form.table([]))
     work = packed(question, table.npartitions)
-    _expect(work, options_of(given))
-    needed = _needed(table, fields, is_whole=what.options.into is not None)
-    return needed.map_partitions(answered, work, meta=question.meta, token=f"llm-{verb}")
+    _expect(work, job.options.progress, job.options.on_error)
+    is_whole = job.options.into is not None
+    return _mapped(table if is_whole else _needed(table, job.questions.fields), work)
 
 
-def _expect(work: Work, options: Options) -> None:
-    _heed(work, options.progress, options.on_error)
+def _mapped(table: Any, work: Work) -> Any:
+    question = work.question
+    return table.map_partitions(answered, work, meta=question.meta, token=f"llm-{question.verb}")
 
 
-def _heed(work: Work, bars: Bars, on_error: str) -> None:
+def _expect(work: Work, bars: Bars, on_error: str) -> None:
     """Show what is computed of a question, and end it with the compute."""
-    dask_watching.expect(work.id, work.partitions, steer, bars=bars, is_telling=on_error == "null")
+    dask_watching.expect(work.id, work.partitions, steer, bars=bars, is_warning=on_error == "null")
     _interrupts.register()
 
 
@@ -162,23 +156,12 @@ class _Interrupts(Callback):
 _interrupts = cast(Any, _Interrupts)()
 
 
-def _form(shape: Any) -> tuple[tuple[Hashable, ...], Any]:
-    """Return the columns that hold answers, and the whole result, both empty."""
-    form: Form = dataclasses.replace(shape.__self__, run_id="")  # one question, one graph
-    answers = dataclasses.replace(form, frame=None).table([])
-    names = () if isinstance(answers, pd.Series) else tuple(answers.columns)
-    if form.frame is None:
-        return names, form.table([])
-    named = names or (answers.name,)
-    return tuple(label(form.frame, name) for name in named), form.table([])
-
-
-def _needed(table: Any, fields: list[str], *, is_whole: bool) -> Any:
-    """Return what the workers need of a table: only the prompt's columns, where nothing else."""
-    if is_whole or isinstance(_meta(table), pd.Series):
+def _needed(table: Any, fields: Sequence[str]) -> Any:
+    """Return only the columns that a prompt reads; where there is none, one that tells the rows."""
+    if isinstance(_meta(table), pd.Series):
         return table
-    labels = [one for one in table.columns if str(one) in fields] or list(table.columns[:1])
-    return table[labels]
+    labels = [label for label in table.columns if str(label) in fields]
+    return table[labels or list(table.columns[:1])]
 
 
 def _delayed(do: Any, table: Any, work: Work) -> list[Any]:
@@ -189,9 +172,9 @@ def _delayed(do: Any, table: Any, work: Work) -> list[Any]:
 
 
 def _question(
-    table: Any, verb: Verb, prompt: Hashable | None, more: Any, given: Given
-) -> tuple[Question, list[str]]:
-    """Return what travels, and the columns that it reads.
+    table: Any, verb: Verb, prompt: Hashable | None, argument: Any, given: Given
+) -> tuple[Question, Job]:
+    """Return what travels, and the same asked of an empty table, by which it is checked.
 
     Raises:
         InputError: If the prompt names what is no column.
@@ -200,10 +183,17 @@ def _question(
     options = options_of(given)
     if options.mode == "batch":
         raise ConfigurationError(_BATCHES)
-    fields = _fields(_meta(table), prompt, options)
+    question = Question(
+        verb=verb,
+        prompt=prompt,
+        argument=argument,
+        options=given,
+        cache_dir=str(settings.cache_dir()),
+    )
+    job = job_of(question, PartitionSource(_meta(table)), given)
     without_key(given.get("params"), "params")
-    if options.model is None and (words := choose(None).announcement):
-        say_once(words)
+    if options.model is None and (announcement := choose(None).announcement):
+        say_once(announcement)
     models = travelling(options.model)
     travels = {
         **given,
@@ -213,20 +203,14 @@ def _question(
         "overwrite": True,  # looked at here, where the whole table is known
         "progress": False,
     }
-    question = Question(
-        verb=verb,
-        prompt=prompt,
-        more=more,
-        given=travels,
-        cache_dir=str(settings.cache_dir()),
-    )
-    return _with_settings(question, given, table.npartitions), fields
+    question = dataclasses.replace(question, options=travels)
+    return _with_settings(question, given, table.npartitions), job
 
 
 def _with_settings(question: Question, given: Given, partitions: int) -> Question:
     """Return the question with what was set here: workers do not know it otherwise."""
     current = settings.current()
-    travels = {name: value for name, value in question.given.items() if name not in _LIMITS}
+    travels = {name: value for name, value in question.options.items() if name not in _LIMITS}
     budget = given.get("budget_usd")
     budget = budget if budget is not None else current.budget_usd
     if budget is not None:
@@ -242,36 +226,13 @@ def _with_settings(question: Question, given: Given, partitions: int) -> Questio
     requests, tokens = (per_minute(given.get(name)) for name in _LIMITS)
     return dataclasses.replace(
         question,
-        given=travels,
+        options=travels,
         requests_per_minute=requests or current.max_requests_per_minute,
         tokens_per_minute=tokens or current.max_tokens_per_minute,
         rules=tuple(GLOBAL_LIMITER.rate_config.rules()),
         is_cache_dir_chosen=current.cache_dir is not None,
         allow_http=current.allow_http,
     )
-
-
-def _fields(meta: Any, prompt: Hashable | None, options: Options) -> list[str]:
-    """Return the columns that a question reads."""
-    read: list[str] = []
-
-    def note(name: str) -> list[Any]:
-        read.append(name)
-        return []
-
-    names = [name for name, _ in Columns.of(meta).named]
-    Questions(
-        Columns(0, [(name, functools.partial(note, name)) for name in names]),
-        prompt,
-        messages=options.messages,
-        system=options.system,
-        examples=options.examples,
-        images=options.images,
-        files_root=options.files_root,
-        fetch_files=options.fetch_files,
-        samples=options.n,
-    )
-    return read
 
 
 # ------------------------------------------------------------------------------ vectors
@@ -289,9 +250,9 @@ def _embedding(given: Given) -> dict[str, Any]:
         if isinstance(model, LiteLLMEmbeddingModel):
             travelling(model.order().asking.model, "embedding")  # refuses one with a key
         return travels
-    named, words = chosen(model)
-    if words is not None:
-        say_once(words)
+    named, announcement = chosen(model)
+    if announcement is not None:
+        say_once(announcement)
     # A LiteLLMModel has several endpoints of its own; vectors are of one model.
     (travels["model"],) = travelling(endpoints_of(named)[0], "embedding")
     return travels
@@ -303,34 +264,6 @@ def _limits_of(model: Any) -> dict[str, Any]:
         return {}
     own = model.order().options
     return {name: own[name] for name in (*_LIMITS, *_SETTINGS) if name in own}
-
-
-def _vectors(
-    meta: Any,
-    into: Hashable | None,
-    *,
-    is_several: bool,
-    overwrite: bool,
-    call: Callable[[], str],
-) -> tuple[Any, tuple[Hashable, ...]]:
-    """Return the form of a result of `embed`, and the columns that hold its answers."""
-    name: Hashable = vectors.EMBEDDING if into is None else into
-    columns = {name: column([], "object", meta.index[:0], name)}
-    if is_several:
-        error = suffixed(name, "error")
-        columns[error] = column([], "string", meta.index[:0], error)
-    if into is not None and isinstance(meta, pd.DataFrame):
-        placing.check_frame(meta, list(columns), overwrite=overwrite, call=call)
-        whole = meta.iloc[:0].copy()
-        for one, empty in columns.items():
-            whole[label(whole, one)] = empty.array
-        labels = tuple(label(whole, one) for one in columns)
-        placing.sign(whole, labels, "")
-        return whole, labels
-    if len(columns) == 1:
-        return columns[name], ()
-    arrays = {one: empty.array for one, empty in columns.items()}
-    return pd.DataFrame(arrays, index=meta.index[:0]), tuple(columns)
 
 
 # -------------------------------------------------------------------------------- plans

@@ -1,6 +1,6 @@
-"""The one display of what all workers do: they tell how far they are, the client adds it up.
+"""The one display of what all workers do: they report how far they are, the client adds it up.
 
-Partitions that are computed in the client's own process tell it directly.
+Partitions that are computed in the client's own process report to it directly.
 """
 
 from __future__ import annotations
@@ -11,15 +11,24 @@ import dataclasses
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeAlias
 
 from llmnb import progress
-from llmnb.display.escape import visible
 from llmnb.engine.handle import Mode, RunHandle
-from llmnb.engine.status import Clock, Sample, State, StatusSnapshot
+from llmnb.engine.status import (
+    Clock,
+    FailureCause,
+    ModelShare,
+    PoolStatus,
+    Sample,
+    State,
+    StatusSnapshot,
+    StatusTracker,
+    frozen,
+)
 from llmnb.errors import ConfigurationError
-from llmnb.frames import dask_cluster, dask_status
+from llmnb.frames import dask_cluster, failures
 from llmnb.progress import Bars
 from llmnb.records import Outcome
 
@@ -32,19 +41,77 @@ PATIENCE_SECONDS = 4.0
 """A display ends when no partition has been under way for so long."""
 
 LOST_SECONDS = 10.0
-"""A partition that has told nothing for so long went down with its worker."""
+"""A partition that has reported nothing for so long went down with its worker."""
 
 _DRAW_SECONDS = 0.1
 _SAMPLE_SECONDS = 1.0
-_CAUSES_SHOWN = 5
+_MOST_SAMPLES = 120
+_LATENCIES_SENT = 30
 
 
-@dataclasses.dataclass(slots=True)
-class _Part:
-    """One partition on its way."""
+# ------------------------------------------------------------------------- snapshots
 
-    status: StatusSnapshot
-    heard: float
+
+def plain(status: StatusSnapshot) -> dict[str, Any]:
+    """Return a snapshot as plain values, as they travel between processes."""
+    fields = dataclasses.asdict(
+        dataclasses.replace(
+            status,
+            failures=dict(status.failures),
+            models=dict(status.models),
+            latencies=status.latencies[-_LATENCIES_SENT:],
+            samples=(),
+        )
+    )
+    return {name: list(value) if type(value) is tuple else value for name, value in fields.items()}
+
+
+def read(fields: Mapping[str, Any]) -> StatusSnapshot:
+    """Return the snapshot that `plain` made plain values of."""
+    several = {"pools": PoolStatus, "shares": ModelShare, "causes": FailureCause}
+    return StatusSnapshot(
+        **{
+            **fields,
+            **{name: tuple(kind(**one) for one in fields[name]) for name, kind in several.items()},
+            "counts": StatusTracker(**fields["counts"]),
+            "failures": frozen(fields["failures"]),
+            "models": frozen(fields["models"]),
+            "latencies": tuple(fields["latencies"]),
+            "samples": (),
+        }
+    )
+
+
+def _finished(status: StatusSnapshot) -> StatusSnapshot:
+    """Return the snapshot of a partition that is done: it is in nobody's way any more."""
+    return dataclasses.replace(
+        status, in_flight=0, waiting_on="", pools=(), requests_per_minute=0, tokens_per_minute=0
+    )
+
+
+def _lost(status: StatusSnapshot) -> StatusSnapshot:
+    """Return what remains of a run that ended with its worker: only what was sent and paid."""
+    counts = status.counts
+    return dataclasses.replace(
+        StatusSnapshot.empty(status.project),
+        simulated=status.simulated,
+        started_at=status.started_at,
+        latencies=status.latencies,
+        budget_usd=status.budget_usd,
+        waited_seconds=status.waited_seconds,
+        counts=StatusTracker(
+            num_requests=counts.num_requests,
+            num_retried=counts.num_retried,
+            prompt_tokens=counts.prompt_tokens,
+            completion_tokens=counts.completion_tokens,
+            usd=counts.usd,
+            num_unpriced=counts.num_unpriced,
+            hedge_usd=counts.hedge_usd,
+        ),
+    )
+
+
+# ------------------------------------------------------------------------------- a run
 
 
 class ClusterRun(RunHandle[None]):
@@ -56,26 +123,28 @@ class ClusterRun(RunHandle[None]):
         work: Name of the question.
         partitions: Partitions that it has.
         steer: Pauses, resumes, stops or cancels what one process does of a question.
-        is_telling: Whether failed rows are reported at the end.
+        is_warning: Whether failed rows are reported at the end.
     """
 
     can_retry = False
     """The next compute asks failed rows again."""
 
     def __init__(
-        self, work: str, partitions: int, steer: Steer, *, is_telling: bool = True
+        self, work: str, partitions: int, steer: Steer, *, is_warning: bool = True
     ) -> None:
         super().__init__()
         self._done = concurrent.futures.Future()
         self._work = work
         self._partitions = partitions
         self._steer_process = steer
-        self._is_telling = is_telling
+        self._is_warning = is_warning
         self._lock = threading.Lock()
-        self._parts: dict[str, _Part] = {}
+        self._parts: dict[str, tuple[StatusSnapshot, float]] = {}
+        """The last report of every partition under way, and when it came."""
+
         self._ended: StatusSnapshot | None = None
         self._ended_parts: set[str] = set()
-        self._began = self._heard = Clock.monotonic()
+        self._began = self._reported = Clock.monotonic()
         self._sampled = (self._began, 0, 0, 0)
         self._samples: list[Sample] = []
         self._is_stopped = False
@@ -97,8 +166,8 @@ class ClusterRun(RunHandle[None]):
         """Nothing: what stops a partition is raised by the compute."""
         return None
 
-    def take(self, part: str, status: StatusSnapshot, asked: str, *, is_done: bool) -> None:
-        """Take a partition's picture.
+    def receive(self, part: str, status: StatusSnapshot, asked: str, *, is_done: bool) -> None:
+        """Take a partition's report.
 
         Args:
             part: Name of its run.
@@ -107,49 +176,46 @@ class ClusterRun(RunHandle[None]):
             is_done: Whether it is its last.
         """
         with self._lock:
-            self._heard = Clock.monotonic()
+            self._reported = Clock.monotonic()
             self._asked, self._project = asked or self._asked, status.project
             if part in self._ended_parts:
                 return
             if is_done:
                 self._parts.pop(part, None)
-                self._fold(part, dask_status.over(status))
+                self._fold(part, _finished(status))
             else:
-                self._parts[part] = _Part(status, self._heard)
+                self._parts[part] = status, self._reported
 
     def _fold(self, part: str, status: StatusSnapshot) -> None:
+        """Add a partition that has ended to those that ended before."""
         self._ended_parts.add(part)
-        known = [one for one in (self._ended, status) if one is not None]
+        known = [status] if self._ended is None else [self._ended, status]
         self._ended = StatusSnapshot.merge(known, state="finished", seconds=0.0)
 
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of all that is known."""
         with self._lock:
             now = Clock.monotonic()
-            self._bury(now)
-            pictures = [one.status for one in self._parts.values()]
+            self._fold_lost(now)
+            snapshots = [status for status, _ in self._parts.values()]
             if self._ended is not None:
-                pictures.insert(0, self._ended)
-            if not pictures:
+                snapshots.insert(0, self._ended)
+            if not snapshots:
                 return StatusSnapshot.empty(self.project)
-            state: State = "running"
+            state: State = "stopping" if self._is_stopped else "running"
             if self._is_over(now):
                 state = "stopped" if self._is_stopped else "finished"
-            elif self._is_stopped:
-                state = "stopping"
-            found = StatusSnapshot.merge(
-                pictures,
-                state=state,
-                seconds=(self._heard if state == "finished" else now) - self._began,
-            )
-            self._sample(found, now)
-            return dataclasses.replace(found, samples=tuple(self._samples))
+            end = self._reported if state == "finished" else now
+            whole = StatusSnapshot.merge(snapshots, state=state, seconds=end - self._began)
+            self._sample(whole, now)
+            return dataclasses.replace(whole, samples=tuple(self._samples))
 
-    def _bury(self, now: float) -> None:
-        for part, one in list(self._parts.items()):
-            if now - one.heard > LOST_SECONDS:
+    def _fold_lost(self, now: float) -> None:
+        """Count of partitions whose worker has died only what was sent and paid."""
+        for part, (status, reported) in list(self._parts.items()):
+            if now - reported > LOST_SECONDS:
                 del self._parts[part]
-                self._fold(part, dask_status.spent(one.status))
+                self._fold(part, _lost(status))
                 self._ended_parts.discard(part)  # it may only have been silent
 
     def _sample(self, status: StatusSnapshot, now: float) -> None:
@@ -174,7 +240,7 @@ class ClusterRun(RunHandle[None]):
                 refusals=max(0, refusals),
             )
         )
-        del self._samples[:-120]
+        del self._samples[:-_MOST_SAMPLES]
 
     def is_over(self) -> bool:
         """Whether every partition is done, or none has been under way for a while."""
@@ -186,7 +252,7 @@ class ClusterRun(RunHandle[None]):
             return True
         if self._parts:
             return False
-        return len(self._ended_parts) >= self._partitions or now - self._heard > PATIENCE_SECONDS
+        return len(self._ended_parts) >= self._partitions or now - self._reported > PATIENCE_SECONDS
 
     def partial(self) -> None:
         """Return nothing: the rows are on the workers."""
@@ -221,14 +287,7 @@ class ClusterRun(RunHandle[None]):
     def _change_limits(self, limits: dict[str, Any]) -> None:
         """Change nothing: the limits of a cluster are those that it was given."""
 
-    def retry_failed(
-        self, causes: str | Iterable[str] | None = None, *, mode: Mode | None = None
-    ) -> ClusterRun:
-        """Say how failed rows are asked again.
-
-        Raises:
-            ConfigurationError: Always.
-        """
+    def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> NoReturn:
         raise ConfigurationError("Compute it again: only the rows that failed are asked.")
 
     def _steer(self, how: str) -> None:
@@ -244,107 +303,101 @@ class ClusterRun(RunHandle[None]):
             if not self._done.done():
                 self._done.set_result(None)
 
-    def tell(self) -> None:
-        """Say once how many rows failed, and why."""
+    def warn(self) -> None:
+        """Log once how many rows failed, and why."""
         status = self.status()
-        failed = status.counts.num_tasks_failed
-        if not failed or not self._is_telling:
-            return
-        lines = [
-            f"{failed:,} of {status.completed:,} rows failed and are NA. The others are kept: "
-            "compute it again to ask only what is missing."
-        ]
-        for cause in status.causes[:_CAUSES_SHOWN]:
-            example = visible(cause.example, longest=240)
-            lines.append(f"  {cause.rows:,} {cause.kind} ({cause.words}): {example}")
-        logger.warning("\n".join(lines))
+        if self._is_warning and status.counts.num_tasks_failed:
+            head = (
+                f"{status.counts.num_tasks_failed:,} of {status.completed:,} rows failed and are "
+                "NA. The others are kept: compute it again to ask only what is missing."
+            )
+            logger.warning("\n".join([head, *failures.causes(status, has_rows=False)]))
 
 
-# -------------------------------------------------------------------------- the desk
+# -------------------------------------------------------------------------- displays
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Wish:
+class _Display:
+    """How a question is shown while it is computed."""
+
     partitions: int
     steer: Steer
     bars: Bars
-    is_telling: bool
+    is_warning: bool
     process: int
     """The process that put the question; a fork of it is another one."""
 
 
-_wishes: dict[str, _Wish] = {}
+_displays: dict[str, _Display] = {}
 _runs: dict[str, tuple[ClusterRun, threading.Thread]] = {}
 _said: set[str] = set()
 _lock = threading.Lock()
 
 
-def expect(work: str, partitions: int, steer: Steer, *, bars: Bars, is_telling: bool) -> None:
-    """Show what is computed of a question from now on, and hear the workers that do it."""
-    _wishes[work] = _Wish(partitions, steer, bars, is_telling, os.getpid())
+def expect(work: str, partitions: int, steer: Steer, *, bars: Bars, is_warning: bool) -> None:
+    """Show what is computed of a question from now on, and listen to the workers that do it."""
+    _displays[work] = _Display(partitions, steer, bars, is_warning, os.getpid())
     if (client := dask_cluster.client()) is not None:
-        dask_cluster.listen(client, _hear)
+        dask_cluster.listen(client, _receive)
 
 
 def is_expected(work: str) -> bool:
     """Whether a question was put in this process."""
-    wish = _wishes.get(work)
-    return wish is not None and wish.process == os.getpid()
+    display = _displays.get(work)
+    return display is not None and display.process == os.getpid()
 
 
-def tell(work: str, part: str, status: StatusSnapshot, asked: str, *, is_done: bool) -> None:
-    """Say how far a partition is: to this process's display, or to those that listen."""
+def report(work: str, part: str, status: StatusSnapshot, asked: str, *, is_done: bool) -> None:
+    """Report how far a partition is: to this process's display, or to those that listen."""
     if is_expected(work):
-        _take(work, part, status, asked, is_done)
+        _run_of(work).receive(part, status, asked, is_done=is_done)
     elif (worker := dask_cluster.worker()) is not None:
-        told = dask_status.plain(status)
-        dask_cluster.publish(
-            worker, {"work": work, "part": part, "status": told, "asked": asked, "done": is_done}
-        )
+        event = {"work": work, "part": part, "status": plain(status), "asked": asked}
+        dask_cluster.publish(worker, {**event, "done": is_done})
 
 
-def say_once(words: str) -> None:
-    """Say something that is true of the whole cluster, once, where the person is."""
+def say_once(line: str) -> None:
+    """Log what is true of the whole cluster, once, where the person is."""
     worker = dask_cluster.worker()
     if worker is None:
-        _say(words)
+        _log_once(line)
     else:
-        logger.info(words)
-        dask_cluster.publish(worker, {"words": words})
+        logger.info(line)
+        dask_cluster.publish(worker, {"words": line})
 
 
-def _say(words: str) -> None:
+def _log_once(line: str) -> None:
     with _lock:
-        if words in _said:
-            return
-        _said.add(words)
-    logger.warning(words)
+        is_known = line in _said
+        _said.add(line)
+    if not is_known:
+        logger.warning(line)
 
 
-def _hear(event: Mapping[str, Any]) -> None:
+def _receive(event: Mapping[str, Any]) -> None:
     match event:
-        case {"words": str(words)}:
-            _say(words)
-        case {"work": str(work), "part": str(part), "status": told, "asked": asked, "done": done}:
-            if work in _wishes:
-                _take(work, part, dask_status.read(told), str(asked), bool(done))
+        case {"words": str(line)}:
+            _log_once(line)
+        case {"work": str(work), "part": str(part), "status": fields, "asked": asked, "done": done}:
+            if work in _displays:
+                _run_of(work).receive(part, read(fields), str(asked), is_done=bool(done))
 
 
-def _take(work: str, part: str, status: StatusSnapshot, asked: str, is_done: bool) -> None:
+def _run_of(work: str) -> ClusterRun:
+    """Return the run of a question, shown from its first report on."""
     with _lock:
         known = _runs.get(work)
-        run = known[0] if known is not None else None
-        is_new = run is None
-        if run is None:
-            wish = _wishes[work]
-            run = ClusterRun(work, wish.partitions, wish.steer, is_telling=wish.is_telling)
-            thread = threading.Thread(
-                target=_show, args=(work, run, wish.bars), name="llmnb-dask", daemon=True
-            )
-            _runs[work] = run, thread
-    run.take(part, status, asked, is_done=is_done)
-    if is_new:
-        _runs[work][1].start()
+        if known is not None:
+            return known[0]
+        display = _displays[work]
+        run = ClusterRun(work, display.partitions, display.steer, is_warning=display.is_warning)
+        thread = threading.Thread(
+            target=_show, args=(work, run, display.bars), name="llmnb-dask", daemon=True
+        )
+        thread.start()
+        _runs[work] = run, thread
+        return run
 
 
 def _show(work: str, run: ClusterRun, bars: Bars) -> None:
@@ -356,14 +409,13 @@ def _show(work: str, run: ClusterRun, bars: Bars) -> None:
         run.close()
         with _lock:
             _runs.pop(work, None)
-    run.tell()
+    run.warn()
 
 
 def wait(timeout: float) -> None:
     """Wait until every display has ended."""
     for _, thread in list(_runs.values()):
-        if thread.is_alive():
-            thread.join(timeout)
+        thread.join(timeout)
 
 
 @atexit.register
@@ -371,5 +423,4 @@ def close() -> None:
     """End every display, whatever is still under way."""
     for run, thread in list(_runs.values()):
         run.close()
-        if thread.is_alive():
-            thread.join(2.0)
+        thread.join(2.0)

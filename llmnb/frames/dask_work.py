@@ -40,10 +40,10 @@ class Question:
 
     verb: Verb
     prompt: Hashable | None
-    more: Any = None
+    argument: Any = None
     """The schema of `extract`, the labels of `classify`, or ``into`` of `embed`."""
 
-    given: Mapping[str, Any]
+    options: Mapping[str, Any]
     """Keywords, models by name or address, and projects by name; without the limits."""
 
     requests_per_minute: float | None = None
@@ -62,9 +62,6 @@ class Question:
     allow_http: bool = False
     meta: Any = None
     """The form of the result: an empty table of pandas."""
-
-    own: tuple[Hashable, ...] = ()
-    """Columns of it that hold answers."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,28 +1,37 @@
-"""What happens to one partition, in whatever process Dask computes it: a run of the one engine."""
+"""What happens to one partition, in whatever process Dask computes it: a run of the one engine.
+
+While it runs, `GLOBAL_LIMITER` is held to the limits of its question: through Redis as one account
+of all workers, without it divided among them.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from llmnb import bridge, settings
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
+from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.errors import Stopped
 from llmnb.frames import dask_cluster, dask_watching, vectors, verbs
-from llmnb.frames.dask_columns import fitting
-from llmnb.frames.dask_limits import Part, Terms, wishes
 from llmnb.frames.dask_work import Question, Work
-from llmnb.frames.job import Job, job
-from llmnb.frames.options import options_of
+from llmnb.frames.job import Job
+from llmnb.frames.pandas_source import PartitionSource
+from llmnb.frames.run import TableRun
+from llmnb.rate_limiter import GLOBAL_LIMITER, Key
+from llmnb.rate_limiter.rules import REQUESTS, TOKENS
+from llmnb.rates import Rate
 from llmnb.running.asking import Asking
 from llmnb.running.planning import Plan
 from llmnb.running.preparer import Preparer
 
-TELL_SECONDS = 0.5
-"""A partition says how far it is this often, and at its end."""
+REPORT_SECONDS = 0.5
+"""A partition reports how far it is this often, and at its end."""
 
 _LOOK_SECONDS = 1.0
 """How often a run looks whether it is still wanted, and among how many its limits are divided."""
@@ -41,40 +50,37 @@ def answered(partition: Any, work: Work) -> Any:
     """
     question = work.question
     if not len(partition):
-        project = str(question.given.get("project_name"))
-        nothing = StatusSnapshot.empty(project)
-        dask_watching.tell(work.id, uuid.uuid4().hex, nothing, "", is_done=True)
+        nothing = StatusSnapshot.empty(str(question.options.get("project_name")))
+        dask_watching.report(work.id, uuid.uuid4().hex, nothing, "", is_done=True)
         return question.meta
-    flight = _Flight(work, question)
-    asked = flight.embedded if question.verb == "embed" else flight.asked
-    return fitting(asked(partition), question.meta, question.own)
+    run = _PartitionRun(work)
+    return run.embed(partition) if question.verb == "embed" else run.ask(partition)
 
 
 def planned(partition: Any, work: Work) -> Plan:
     """Return what a partition would take; nothing is sent."""
     question = work.question
-    found = made(question, partition, question.given).plan(cache_dir=cache_dir_of(question))
-    return dataclasses.replace(found, begin=None)  # what begins it stays here
+    job = job_of(question, PartitionSource(partition), question.options)
+    # What begins it stays here.
+    return dataclasses.replace(job.plan(cache_dir=cache_dir_of(question)), begin=None)
 
 
 def previewed(partition: Any, work: Work, rows: int) -> Any:
     """Return the first rows of a partition with their prompts and answers."""
-    question = work.question
-    flight = _Flight(work, question)
-    return flight.shown(partition, rows)
+    return _PartitionRun(work).preview(partition, rows)
 
 
-def made(question: Question, table: Any, given: Mapping[str, Any]) -> Job:
-    """Return what is to be done with a table."""
+def job_of(question: Question, table: PartitionSource, options: Mapping[str, Any]) -> Job:
+    """Return what is to be done with a partition, or with an empty table like it."""
     if question.verb == "extract":
-        what = verbs.extract(table, question.prompt, question.more, given)
+        job = verbs.extract(table, question.prompt, question.argument, options)
     elif question.verb == "classify":
-        what = verbs.classify(table, question.prompt, question.more, given)
+        job = verbs.classify(table, question.prompt, question.argument, options)
     else:
-        what = job(table, question.prompt, options_of(given))
-    if not question.allow_http:
-        return what
-    return dataclasses.replace(what, asking=dataclasses.replace(what.asking, allow_http=True))
+        job = verbs.generate(table, question.prompt, options)
+    return dataclasses.replace(
+        job, asking=dataclasses.replace(job.asking, allow_http=question.allow_http)
+    )
 
 
 def cache_dir_of(question: Question) -> str:
@@ -88,143 +94,233 @@ def cache_dir_of(question: Question) -> str:
     return str(settings.cache_dir())
 
 
-# -------------------------------------------------------------------------- on its way
+# ------------------------------------------------------------------------------ limits
 
-_flights: dict[str, _Flight] = {}
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """The part of a cluster's limits that this process may use."""
+
+    requests_per_minute: float | None
+    tokens_per_minute: float | None
+    rates: tuple[tuple[Key, float], ...]
+    """What `GLOBAL_LIMITER` is to keep here, as numbers a minute."""
+
+    divided_by: int
+
+    @classmethod
+    def of(cls, question: Question, models: Sequence[str], worker: Any, is_client: bool) -> Share:
+        """Return the share as it is now.
+
+        Args:
+            question: The question, with the limits of the whole cluster.
+            models: Models that it may ask, as ``provider/model``.
+            worker: This process's worker; None: there is none.
+            is_client: Whether this is the client's own process.
+        """
+        is_alone = is_client and worker is None  # its own limiter holds anyway
+        count = 1
+        if is_divided(question) and not is_alone:
+            count = dask_cluster.peers.count(worker)
+        limits = {REQUESTS: question.requests_per_minute, TOKENS: question.tokens_per_minute}
+        own = {kind: limit / count for kind, limit in limits.items() if limit is not None}
+        rules = () if is_alone else question.rules
+        return cls(
+            requests_per_minute=own.get(REQUESTS),
+            tokens_per_minute=own.get(TOKENS),
+            rates=(
+                *((rule.key, rule.per_minute / count) for rule in rules),
+                # The question's own: its tasks in this process are one run.
+                *(((kind, name), limit) for kind, limit in own.items() for name in models),
+            ),
+            divided_by=count,
+        )
+
+    def of_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a question's options with the limits of this process."""
+        return {
+            **options,
+            "max_requests_per_minute": self.requests_per_minute,
+            "max_tokens_per_minute": self.tokens_per_minute,
+        }
+
+
+def is_divided(question: Question) -> bool:
+    """Whether there is a limit to be divided among processes that cannot share it."""
+    has_limit = question.requests_per_minute or question.tokens_per_minute or question.rules
+    return bool(has_limit) and GLOBAL_LIMITER.url is None
+
+
+class RateOverrides:
+    """What the tasks of this process want of `GLOBAL_LIMITER`; of several the smallest holds.
+
+    What stood there before holds again when the last of them is done.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted: dict[object, dict[Key, float]] = {}
+        self._before: dict[Key, tuple[Rate, float] | None] = {}
+
+    def put(self, owner: object, rates: Iterable[tuple[Key, float]]) -> None:
+        """Hold the limiter to these rates until `drop`; a second time in place of the first."""
+        wanted: dict[Key, float] = {}
+        for key, rate in rates:
+            wanted[key] = min(rate, wanted.get(key, rate))
+        with self._lock:
+            before = self._wanted.get(owner, {})
+            if wanted != before:
+                self._wanted[owner] = wanted
+                self._apply({*before, *wanted})
+
+    def drop(self, owner: object) -> None:
+        """Forget what a task wanted."""
+        with self._lock:
+            self._apply(self._wanted.pop(owner, {}))
+
+    def _apply(self, keys: Iterable[Key]) -> None:
+        config = GLOBAL_LIMITER.rate_config
+        for key in keys:
+            rates = [wanted[key] for wanted in self._wanted.values() if key in wanted]
+            rule = config.rule(key)
+            if rates:
+                if key not in self._before:
+                    self._before[key] = None if rule is None else (config[key], rule.per_minute)
+                before = self._before[key]
+                rate = min(rates) if before is None else min(*rates, before[1])
+                if rule is None or rule.per_minute != rate:
+                    config[key] = rate
+            elif (before := self._before.pop(key, None)) is not None:
+                config[key] = before[0]
+            elif rule is not None:
+                del config[key]
+
+
+_overrides = RateOverrides()
+
+
+# ------------------------------------------------------------------------------- a run
+
+_runs: dict[str, _PartitionRun] = {}
 """What is under way in this process, by the name of its run."""
 
 
 def steer(work: str | None, how: str) -> None:
     """Pause, resume, stop or cancel what this process does of a question; None: of all."""
-    for flight in list(_flights.values()):
-        if work in (None, flight.work.id):
+    for partition in list(_runs.values()):
+        if work in (None, partition.work.id) and partition.run is not None:
             if how in ("stop", "cancel"):
-                flight.is_stopped = True
-            getattr(flight.run, how)()
+                partition.is_stopped = True
+            getattr(partition.run, how)()
 
 
-class _Flight:
-    """One partition on its way.
+class _PartitionRun:
+    """The run of one partition."""
 
-    Args:
-        work: What is asked.
-        question: The same, unpacked.
-    """
-
-    def __init__(self, work: Work, question: Question) -> None:
+    def __init__(self, work: Work) -> None:
         self.work = work
-        self.run: Any = None
+        self.run: AnyRun | None = None
         self.is_stopped = False
         """Whether the person stopped it."""
 
         self._is_unwanted = False
-        self._question = question
+        self._question = work.question
         self._name = uuid.uuid4().hex
         self._worker = dask_cluster.worker()
         self._key = None if self._worker is None else dask_cluster.task_key(self._worker)
+        self._models: Sequence[str] = ()
 
-    def asked(self, partition: Any) -> Any:
+    def ask(self, partition: Any) -> Any:
         """Return answers."""
-        question = self._question
-        names = _models(made(question, partition.iloc[:0], question.given).asking)
-        return self._within(
-            names,
-            lambda part: made(question, partition, _with_limits(question.given, part)),
-            self._finished,
-        )
+        with self._limited(self._asking(partition)) as options:
+            job = job_of(self._question, PartitionSource(partition), options)
+            run = self._finished(job)
+            table = run.partial()
+            return run.reported(table) if job.options.on_error == "raise" else table
 
-    def shown(self, partition: Any, rows: int) -> Any:
-        """Return a preview."""
-        question = self._question
-        names = _models(made(question, partition.iloc[:0], question.given).asking)
+    def preview(self, partition: Any, rows: int) -> Any:
+        """Return the first rows with their prompts and answers."""
+        with self._limited(self._asking(partition)) as options:
+            job = verbs.preview(partition, self._question.prompt, rows, options)
+            return self._finished(job).partial()
 
-        def make(part: Part) -> Job:
-            given = _with_limits(question.given, part)
-            return verbs.preview(partition, question.prompt, rows, given)
-
-        return self._within(names, make, lambda what: self._finished(what, is_whole=False))
-
-    def embedded(self, partition: Any) -> Any:
+    def embed(self, partition: Any) -> Any:
         """Return vectors."""
         question = self._question
-        model = vectors.model_of(question.given)
-        names: list[str] = []
-        if isinstance(model, LiteLLMEmbeddingModel):
-            names = _models(model.order().asking)
-
-        def finished(part: Part) -> Any:
-            work = vectors.Embedding(
-                partition,
+        model = vectors.model_of(question.options)
+        asking = model.order().asking if isinstance(model, LiteLLMEmbeddingModel) else None
+        with self._limited(asking) as options:
+            embedding = vectors.Embedding(
+                PartitionSource(partition),
                 question.prompt,
-                question.more,
-                {**_with_limits(question.given, part), "progress": False},
+                question.argument,
+                {**options, "progress": False},
                 cache_dir=cache_dir_of(question),
             )
-            run = work.start()
+            run = embedding.start()
             if run is None:
-                return work.finish()
+                return embedding.finish()
             self._follow(run)
-            return work.finished(run, is_telling=question.given.get("on_error") == "raise")
+            return embedding.finished(run, is_reporting=question.options.get("on_error") == "raise")
 
-        return self._within(names, lambda part: part, finished)
+    def _asking(self, partition: Any) -> Asking:
+        empty = PartitionSource(partition.iloc[:0])
+        return job_of(self._question, empty, self._question.options).asking
 
-    def _within(
-        self, names: list[str], make: Callable[[Part], Any], finish: Callable[[Any], Any]
-    ) -> Any:
-        """Do something within this process's part of the limits."""
-        self._terms = Terms(
-            self._question,
-            names,
-            self._worker,
-            is_client=dask_watching.is_expected(self.work.id),
-        )
-        part = self._terms.part()
-        if part.divided_by > 1:
+    @contextlib.contextmanager
+    def _limited(self, asking: Asking | None) -> Iterator[dict[str, Any]]:
+        """Give the options with this process's share of the limits, to which it keeps meanwhile.
+
+        Raises:
+            MissingKey: If this process has no key for one of the models.
+        """
+        targets = [] if asking is None else Preparer(asking).defaults
+        self._models = list(dict.fromkeys(f"{one.provider}/{one.model}" for one in targets))
+        self._share = self._current_share()
+        if (parts := self._share.divided_by) > 1:
             dask_watching.say_once(
-                f"No REDIS_URL on the workers: each of {part.divided_by} processes keeps to "
-                f"1/{part.divided_by} of the limits. With a Redis they share them as one."
+                f"No REDIS_URL on the workers: each of {parts} processes keeps to 1/{parts} of "
+                "the limits. With a Redis they share them as one."
             )
-        self._part = part
-        wishes.put(self, part.rates)
+        _overrides.put(self, self._share.rates)
         try:
-            return finish(make(part))
+            yield self._share.of_options(self._question.options)
         finally:
-            wishes.drop(self)
+            _overrides.drop(self)
 
-    def _finished(self, what: Job, *, is_whole: bool = True) -> Any:
-        run = what.start(cache_dir=cache_dir_of(self._question))
+    def _current_share(self) -> Share:
+        is_client = dask_watching.is_expected(self.work.id)
+        return Share.of(self._question, self._models, self._worker, is_client)
+
+    def _finished(self, job: Job) -> TableRun[Any]:
+        run = job.start(cache_dir=cache_dir_of(self._question))
         self._follow(run)
-        found = run.partial()
-        if is_whole and what.options.on_error == "raise":
-            run.told(found)
-        return found
+        return run
 
-    # ------------------------------------------------------------------------- waiting
-
-    def _follow(self, run: Any) -> None:
-        """Wait for a run, telling how far it is.
+    def _follow(self, run: AnyRun) -> None:
+        """Wait for a run, reporting how far it is.
 
         Raises:
             Stopped: If it was stopped.
         """
         self.run = run
-        _flights[self._name] = self
-        told = looked = Clock.monotonic()
+        _runs[self._name] = self
+        reported = looked = Clock.monotonic()
         try:
             while not run.wait(bridge.SLICE_SECONDS):
                 now = Clock.monotonic()
                 if now - looked >= _LOOK_SECONDS:
                     looked = now
-                    self._look()
-                if now - told >= TELL_SECONDS:
-                    told = now
-                    self._tell(is_done=False)
+                    self._look(run)
+                if now - reported >= REPORT_SECONDS:
+                    reported = now
+                    self._report(run, is_done=False)
         except BaseException:  # an interrupt, where Dask computes on the main thread
             run.stop()
             raise
         finally:
-            _flights.pop(self._name, None)
-            self._tell(is_done=True)
+            _runs.pop(self._name, None)
+            self._report(run, is_done=True)
         if self._is_unwanted:
             raise dask_cluster.put_back()
         if self.is_stopped or run.status().counts.num_stopped:
@@ -233,40 +329,18 @@ class _Flight:
                 "what is missing."
             )
 
-    def _tell(self, *, is_done: bool) -> None:
-        run = self.run
-        dask_watching.tell(self.work.id, self._name, run.status(), run.asked, is_done=is_done)
+    def _report(self, run: AnyRun, *, is_done: bool) -> None:
+        dask_watching.report(self.work.id, self._name, run.status(), run.asked, is_done=is_done)
 
-    def _look(self) -> None:
-        worker = self._worker
-        if worker is not None and dask_cluster.is_unwanted(worker, self._key):
+    def _look(self, run: AnyRun) -> None:
+        """Stop a run that nobody waits for any more; else keep to a share that has changed."""
+        if self._worker is not None and dask_cluster.is_unwanted(self._worker, self._key):
             self._is_unwanted = True
-            self.run.stop()
-            return
-        if self._terms.is_divided:
-            part = self._terms.part()
-            if part != self._part:
-                self._part = part
-                wishes.put(self, part.rates)
-                self.run.set_limits(
-                    max_requests_per_minute=part.requests_per_minute,
-                    max_tokens_per_minute=part.tokens_per_minute,
-                )
-
-
-def _with_limits(given: Mapping[str, Any], part: Part) -> dict[str, Any]:
-    return {
-        **given,
-        "max_requests_per_minute": part.requests_per_minute,
-        "max_tokens_per_minute": part.tokens_per_minute,
-    }
-
-
-def _models(asking: Asking) -> list[str]:
-    """Return the models that may be asked.
-
-    Raises:
-        MissingKey: If this process has no key for one of them.
-    """
-    targets = Preparer(asking).defaults
-    return list(dict.fromkeys(f"{one.provider}/{one.model}" for one in targets))
+            run.stop()
+        elif is_divided(self._question) and (share := self._current_share()) != self._share:
+            self._share = share
+            _overrides.put(self, share.rates)
+            run.set_limits(
+                max_requests_per_minute=share.requests_per_minute,
+                max_tokens_per_minute=share.tokens_per_minute,
+            )

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from llmnb.display.escape import is_formula
 from llmnb.display.texts import mended
 from llmnb.errors import ConfigurationError, MissingExtra, UnreadableFile
 from llmnb.frames.template import cell_text, is_missing
-from llmnb.store.spreadsheets import is_formula
 
 EXCEL_FORMATS = (".xlsx",)
 

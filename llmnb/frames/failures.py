@@ -8,55 +8,57 @@ from typing import Any
 
 from llmnb.display.escape import visible
 from llmnb.engine.handle import AnyRun
+from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import RowsFailed
 
 _CAUSES_SHOWN = 5
 
 
-def words(run: AnyRun, asked: int, *, what: str = "rows", are_missing: bool) -> str | None:
-    """Return what went wrong with a finished run, None where nothing did.
+def report(run: AnyRun, asked: int, on_error: str, table: Any, *, what: str = "rows") -> None:
+    """Warn of a finished run's failed rows, or raise, as the caller wished.
 
     Rows that were not asked because the person stopped are no failures.
 
     Args:
         run: The run.
         asked: How many rows or answers were asked for.
-        what: Which of both.
-        are_missing: Whether failed rows are missing in what is returned.
-    """
-    status = run.status()
-    failed = status.counts.num_tasks_failed
-    if not failed:
-        return None
-    head = f"{failed:,} of {asked:,} {what} failed" + (" and are NA" if are_missing else "")
-    lines = [f"{head}. The others are kept: run it again to ask only what is missing."]
-    for cause in status.causes[:_CAUSES_SHOWN]:
-        example = visible(cause.example, longest=240)
-        lines.append(
-            f"  {cause.rows:,} {cause.kind} ({cause.words}), first row {cause.first_row}: {example}"
-        )
-    if (left := len(status.causes) - _CAUSES_SHOWN) > 0:
-        lines.append(f"  and {left} further causes")
-    if run.error is not None and not status.causes:
-        lines.append(f"  {visible(run.error.message, longest=240)}")
-    return "\n".join(lines)
-
-
-def tell(run: AnyRun, asked: int, on_error: str, table: Any, *, what: str = "rows") -> None:
-    """Warn of failed rows, or raise, as the caller wished.
+        on_error: What becomes of rows that fail.
+        table: What is returned.
+        what: Whether rows or answers are counted.
 
     Raises:
         RowsFailed: With ``on_error="raise"``, where rows failed; it carries the table.
     """
+    status = run.status()
+    failed = status.counts.num_tasks_failed
+    if not failed or on_error == "column":
+        return
+    head = f"{failed:,} of {asked:,} {what} failed" + (" and are NA" if on_error == "null" else "")
+    lines = [f"{head}. The others are kept: run it again to ask only what is missing."]
+    lines += causes(status)
+    if run.error is not None and not status.causes:
+        lines.append(f"  {visible(run.error.message, longest=240)}")
     if on_error == "raise":
-        if (said := words(run, asked, what=what, are_missing=False)) is not None:
-            raise RowsFailed(f"{said}\nThe partial result is in the error's `.partial`.").carrying(
-                table
-            )
-    elif (
-        on_error == "null" and (said := words(run, asked, what=what, are_missing=True)) is not None
-    ):
-        warnings.warn(said, stacklevel=_outside())
+        lines.append("The partial result is in the error's `.partial`.")
+        raise RowsFailed("\n".join(lines)).carrying(table)
+    warnings.warn("\n".join(lines), stacklevel=_outside())
+
+
+def causes(status: StatusSnapshot, *, has_rows: bool = True) -> list[str]:
+    """Return a line for each of the most frequent causes, with an example.
+
+    Args:
+        status: Of the run.
+        has_rows: Whether the numbers of rows mean something to the person.
+    """
+    lines = []
+    for cause in status.causes[:_CAUSES_SHOWN]:
+        first = f", first row {cause.first_row}" if has_rows else ""
+        example = visible(cause.example, longest=240)
+        lines.append(f"  {cause.rows:,} {cause.kind} ({cause.words}){first}: {example}")
+    if (left := len(status.causes) - _CAUSES_SHOWN) > 0:
+        lines.append(f"  and {left} further causes")
+    return lines
 
 
 def _outside() -> int:

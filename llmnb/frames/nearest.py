@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
@@ -14,10 +13,9 @@ import pandas as pd
 
 from llmnb.embeddings.model import EmbeddingModel, EmbeddingModes
 from llmnb.errors import InputError
-from llmnb.frames import placing
-from llmnb.frames.columns import WHOLE, name_of
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.table_source import PreparedVerb, Source
+from llmnb.frames.placing import Call
+from llmnb.frames.table_source import WHOLE, PreparedVerb, Source, name_of
 from llmnb.frames.vectors import Given, keywords, model_of
 from llmnb.signatures import KEYWORDS
 
@@ -46,7 +44,7 @@ class Search(PreparedVerb):
             [into],
             into=into,
             overwrite=bool(given.get("overwrite")),
-            call=functools.partial(placing.call_text, "nearest", (query, name), dict(given)),
+            call=Call("nearest", (query, name), given),
         )
 
     def finish(self) -> Any:

@@ -1,19 +1,28 @@
-"""A frame or series of pandas as the verbs read it."""
+"""A frame or series of pandas as the verbs read it, and answers as its columns."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import logging
 import secrets
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
+from llmnb.display.texts import mended
+from llmnb.errors import InputError
 from llmnb.frames import placing
-from llmnb.frames.answers import Form
-from llmnb.frames.columns import Columns
-from llmnb.frames.placing import label
-from llmnb.frames.table_source import Source, TableSource
+from llmnb.frames.placing import Call
+from llmnb.frames.table_source import VECTOR, AnswerColumn, Columns, Source, TableSource
+from llmnb.wire.json_text import json_text
+
+logger = logging.getLogger("llmnb")
+
+MARK = "llmnb"
+"""The key under which `attrs` tells which run wrote which columns."""
 
 
 def source_of(table: Source) -> TableSource:
@@ -26,78 +35,222 @@ class PandasSource:
 
     Args:
         table: The frame or series; never changed.
+
+    Example:
+        >>> columns = PandasSource(pd.DataFrame({"a b": ["x", None], 7: [1, 2]})).columns()
+        >>> columns.texts("a b"), columns.texts("7")
+        (['x', None], ['1', '2'])
+        >>> PandasSource(pd.Series([1.5, None], name="size")).columns().texts("size")
+        ['1.5', None]
     """
 
     def __init__(self, table: pd.DataFrame | pd.Series[Any]) -> None:
         self._table = table
+        self._run_id = secrets.token_hex(8)
 
     @property
-    def index(self) -> pd.Index[Any]:
-        """The rows' labels."""
-        return self._table.index
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self._table)
 
     def columns(self) -> Columns:
         """Return the columns of a frame, or those under which a series' values are known."""
-        return Columns.of(self._table)
+        table = self._table
+        if isinstance(table, pd.DataFrame):
+            readers = [
+                (str(label), functools.partial(_cells_at, table, position))
+                for position, label in enumerate(table.columns)
+            ]
+            return Columns(len(table), readers)
+        names = [""] if table.name is None else ["", str(table.name)]
+        return Columns(len(table), [(name, table.tolist) for name in names])
 
-    def rows_at(self, positions: Sequence[int]) -> pd.DataFrame | pd.Series[Any]:
-        """Return some rows."""
-        return self._table.iloc[list(positions)]
-
-    def form(self, **settings: Any) -> Form:
-        """Return the form of the answers, with a copy of the frame where they go into one."""
-        frame = self._frame(settings["options"].into is not None)
-        return Form(**settings, frame=None if frame is None else frame.copy())
+    def rows_at(self, positions: Sequence[int]) -> Self:
+        """Return a table of some rows."""
+        return type(self)(self._table.iloc[list(positions)])
 
     def check_columns(
-        self,
-        names: Sequence[Hashable],
-        *,
-        into: Hashable | None,
-        overwrite: bool,
-        call: Callable[[], str],
+        self, names: Sequence[Hashable], *, into: Hashable | None, overwrite: bool, call: Call
     ) -> None:
         """Refuse names of which two are the same, or one belongs to the frame."""
-        frame = self._frame(into is not None)
-        if frame is None:
-            placing.check_names(names)
-        else:
-            placing.check_frame(frame, names, overwrite=overwrite, call=call)
+        placing.check_names(names)
+        frame = self._table
+        if into is None or not isinstance(frame, pd.DataFrame):
+            return
+        labels = [_label(frame, name) for name in names]
+        for name, label in zip(names, labels, strict=True):
+            twice = sum(1 for known in frame.columns if known == label)
+            if twice > 1:
+                raise InputError(
+                    f"The frame has {twice} columns named {name!r}, so the answers cannot go into "
+                    "one: choose another name for into=…. Nothing was sent."
+                )
+        if not overwrite:
+            own, present = _written(frame), set(frame.columns)
+            taken = [one for one in labels if one in present and placing.noted(one) not in own]
+            placing.refuse(taken, call)
 
-    def snapshot(self) -> PandasSource:
+    def snapshot(self) -> Self:
         """Return a copy."""
-        return PandasSource(self._table.copy())
+        return type(self)(self._table.copy())
 
-    def filled(self, columns: Mapping[Hashable, Any], *, into: bool) -> Any:
-        """Return columns as a series, a frame, or the whole frame with them."""
-        frame = self._frame(into)
-        if frame is not None:
-            return _with_columns(frame.copy(deep=False), columns)
-        if len(columns) == 1:
-            return next(iter(columns.values()))
-        return pd.DataFrame({name: one.array for name, one in columns.items()}, index=self.index)
+    def filled(
+        self, columns: Mapping[Hashable, AnswerColumn], *, into: bool, is_frame: bool
+    ) -> Any:
+        """Return columns as a series, a frame, or a copy of the whole frame with them."""
+        if into and isinstance(self._table, pd.DataFrame):
+            return self._with_columns(self._table.copy(), columns)
+        if len(columns) == 1 and not is_frame:
+            ((name, column),) = columns.items()
+            return self._series(column, self._table.index, name)
+        return self._frame(columns, self._table.index)
+
+    def labelled(self, positions: Sequence[int], columns: Mapping[str, AnswerColumn]) -> Any:
+        """Return a frame of values for some rows, under their labels."""
+        return self._frame(columns, self._table.index[list(positions)])
+
+    def named(self, name: str, labels: Sequence[str], columns: Mapping[str, AnswerColumn]) -> Any:
+        """Return a frame with an index of its own."""
+        return self._frame(columns, pd.Index(list(labels), name=name))
 
     def taken(self, positions: Sequence[int], name: Hashable, values: Sequence[float]) -> Any:
         """Return some rows with their numbers; of a series only the numbers, by its labels."""
-        rows = np.asarray(positions, dtype=np.intp)
-        numbers = pd.Series(values, index=self.index[rows], name=name)
-        frame = self._frame(True)
-        if frame is None:
+        rows = self._table.iloc[np.asarray(positions, dtype=np.intp)]
+        numbers = pd.Series(values, index=rows.index, name=name)
+        if isinstance(rows, pd.Series):
             return numbers
-        return _with_columns(frame.iloc[rows].copy(), {name: numbers})
+        frame = rows.copy()
+        label = _label(frame, name)
+        frame[label] = numbers.array
+        _sign(frame, [label], self._run_id)
+        return frame
 
-    def back(self, result: Any) -> Any:
-        """Return it as it is."""
-        return result
+    def _series(self, column: AnswerColumn, index: pd.Index[Any], name: Hashable) -> pd.Series[Any]:
+        return series_of(column, index, name)
 
-    def _frame(self, is_wanted: bool) -> pd.DataFrame | None:
-        return self._table if is_wanted and isinstance(self._table, pd.DataFrame) else None
+    def _frame(self, columns: Mapping[Any, AnswerColumn], index: pd.Index[Any]) -> pd.DataFrame:
+        arrays = {name: self._series(column, index, name).array for name, column in columns.items()}
+        return pd.DataFrame(arrays, index=index)
+
+    def _with_columns(
+        self, frame: pd.DataFrame, columns: Mapping[Hashable, AnswerColumn]
+    ) -> pd.DataFrame:
+        labels = [_label(frame, name) for name in columns]
+        for label, column in zip(labels, columns.values(), strict=True):
+            frame[label] = self._series(column, frame.index, label).array
+        _sign(frame, labels, self._run_id)
+        return frame
 
 
-def _with_columns(frame: pd.DataFrame, columns: Mapping[Hashable, Any]) -> pd.DataFrame:
-    """Put columns into a copy of a frame, and note in its `attrs` that llmnb wrote them."""
-    labels = [label(frame, name) for name in columns]
-    for name, column in zip(labels, columns.values(), strict=True):
-        frame[name] = column.array
-    placing.sign(frame, labels, secrets.token_hex(8))
-    return frame
+class PartitionSource(PandasSource):
+    """A partition of a table of Dask: its columns have the types that the graph was told of.
+
+    A category whose values are not known beforehand would be another one in each partition, so
+    it is a column of objects; a value that a column cannot hold is missing, and a warning says so.
+    """
+
+    def __init__(self, table: pd.DataFrame | pd.Series[Any]) -> None:
+        super().__init__(table)
+        self._run_id = ""  # one question, one graph
+
+    def filled(
+        self, columns: Mapping[Hashable, AnswerColumn], *, into: bool, is_frame: bool
+    ) -> Any:
+        """Return columns as a series, a frame, or a copy of the whole frame with them."""
+        open_names = [name for name, column in columns.items() if _is_open(column)]
+        table = super().filled(columns, into=into, is_frame=is_frame)
+        if isinstance(table, pd.Series):
+            return table.astype("object") if open_names else table
+        return table.astype({_label(table, name): "object" for name in open_names})
+
+    def _series(self, column: AnswerColumn, index: pd.Index[Any], name: Hashable) -> pd.Series[Any]:
+        series = series_of(column, index, name)
+        if column.is_list or series.dtype != "object" or column.kind in ("object", VECTOR):
+            return series
+        cells = [_fitting(value, column.kind) for value in column.values]
+        if lost := cells.count(None) - list(column.values).count(None):
+            logger.warning(
+                "%s answers do not fit a column of %s and are NA. Ask the computed frame to have "
+                "them: they are kept.",
+                f"{lost:,}",
+                column.kind,
+            )
+        return series_of(dataclasses.replace(column, values=cells), index, name)
+
+
+def _is_open(column: AnswerColumn) -> bool:
+    """Whether a column is a category whose values are not known beforehand."""
+    return column.kind == "category" and not column.categories and not column.is_list
+
+
+def _fitting(value: Any, kind: str) -> Any:
+    """Return a value as a column of that kind takes it, None where it cannot."""
+    if value is None:
+        return None
+    if kind == "string":
+        return value if isinstance(value, str) else json_text(value)
+    try:
+        pd.array([value], dtype=kind)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return value
+
+
+def series_of(column: AnswerColumn, index: pd.Index[Any], name: Hashable = None) -> pd.Series[Any]:
+    """Return a column of answers as a series; what its dtype cannot hold makes it one of objects.
+
+    Args:
+        column: A value for each label.
+        index: Labels.
+        name: The series' name.
+
+    Example:
+        >>> series_of(AnswerColumn(["a", None], "string"), pd.RangeIndex(2)).isna().tolist()
+        [False, True]
+        >>> series_of(AnswerColumn([2**80, None], "Int64"), pd.RangeIndex(2)).dtype
+        dtype('O')
+    """
+    values = column.values
+    kind = "object" if column.is_list or column.kind == VECTOR else column.kind
+    if kind == "category":
+        categories = None if column.categories is None else list(column.categories)
+        return pd.Series(pd.Categorical(values, categories=categories), index=index, name=name)
+    try:
+        if kind != "object":
+            return pd.Series(values, index=index, dtype=kind, name=name)  # type: ignore[call-overload, no-any-return, unused-ignore]
+    except UnicodeEncodeError:
+        # Half a character, which Arrow's texts cannot hold.
+        texts = [mended(value) if isinstance(value, str) else value for value in values]
+        return pd.Series(texts, index=index, dtype="string", name=name)
+    except (TypeError, ValueError, OverflowError):
+        pass  # a number that no column of numbers can hold, or a value of another kind
+    objects = [pd.NA if value is None else value for value in values]
+    return pd.Series(objects, index=index, dtype="object", name=name)
+
+
+def _cells_at(frame: pd.DataFrame, position: int) -> list[Any]:
+    return list(frame.iloc[:, position].tolist())
+
+
+def _label(frame: pd.DataFrame, name: Hashable) -> Any:
+    """Return the label under which a frame takes a new column of that name."""
+    levels = frame.columns.nlevels
+    if levels == 1:
+        return name
+    parts = name if isinstance(name, tuple) else (name,)
+    return (*parts, *[""] * (levels - len(parts)))
+
+
+def _written(frame: pd.DataFrame) -> set[str]:
+    """Return the names of the columns of a frame that llmnb wrote."""
+    mark = frame.attrs.get(MARK)
+    names = mark.get("columns") if isinstance(mark, Mapping) else None
+    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+
+
+def _sign(frame: pd.DataFrame, labels: Sequence[Hashable], run_id: str) -> None:
+    """Note in a frame's `attrs` which columns a run wrote; they are replaced, small and plain."""
+    present = {placing.noted(label) for label in frame.columns}
+    names = [*map(placing.noted, labels), *_written(frame)]
+    columns = [name for name in dict.fromkeys(names) if name in present]
+    frame.attrs[MARK] = {"run": run_id, "columns": columns}

@@ -8,16 +8,10 @@ process remembers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from llmnb.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-MARK = "llmnb"
-"""The key under which `attrs` tells which run wrote which columns."""
 
 _LONGEST_VALUE = 300
 
@@ -25,13 +19,43 @@ _remembered: set[str] = set()
 """Names of columns that this process wrote into tables without `attrs`."""
 
 
-def label(frame: pd.DataFrame, name: Hashable) -> Any:
-    """Return the label under which a frame takes a new column of that name."""
-    levels = frame.columns.nlevels
-    if levels == 1:
-        return name
-    given = name if isinstance(name, tuple) else (name,)
-    return (*given, *[""] * (levels - len(given)))
+class Call(NamedTuple):
+    """What the caller asked for, written when it must be shown how to replace columns.
+
+    Example:
+        >>> print(Call("generate", ["Say {a}"], {"into": "b", "schema": dict}))
+        df.llm.generate('Say {a}', into='b', schema=dict, overwrite=True)
+    """
+
+    verb: str
+    arguments: Sequence[Any]
+    """What was given by position."""
+
+    options: Mapping[str, Any]
+    """Keywords; what is no plain value is shown by its own name."""
+
+    def __str__(self) -> str:
+        names = ("prompt", "labels" if self.verb == "classify" else "schema")
+        shown = [
+            _shown(argument, name)
+            for name, argument in zip(names, self.arguments, strict=False)
+            if argument is not None or (self.verb == "generate" and "messages" not in self.options)
+        ]
+        options = {**self.options, "overwrite": True}
+        shown += [f"{name}={_shown(value, name)}" for name, value in options.items()]
+        return f"df.llm.{self.verb}({', '.join(shown)})"
+
+
+def _shown(value: Any, name: str) -> str:
+    """Return a value as it is written; what is long or no plain value by its name."""
+    if isinstance(value, type):
+        return value.__name__
+    simple = (str, int, float, bool)
+    is_plain_list = isinstance(value, (list, tuple)) and all(
+        isinstance(item, simple) for item in value
+    )
+    text = repr(value) if value is None or isinstance(value, simple) or is_plain_list else name
+    return text if len(text) <= _LONGEST_VALUE else name
 
 
 def check_names(names: Sequence[Hashable]) -> None:
@@ -49,42 +73,12 @@ def check_names(names: Sequence[Hashable]) -> None:
             )
 
 
-def check_frame(
-    frame: pd.DataFrame, names: Sequence[Hashable], *, overwrite: bool, call: Callable[[], str]
-) -> None:
-    """Refuse to replace columns that came with a frame.
-
-    Args:
-        frame: The frame.
-        names: Columns that are to be written.
-        overwrite: Whether those that came with it may be replaced.
-        call: Returns the call that replaces them.
-
-    Raises:
-        InputError: If one came with it, or stands there twice; nothing was sent.
-    """
-    check_names(names)
-    wanted = [label(frame, name) for name in names]
-    for name, one in zip(names, wanted, strict=True):
-        twice = sum(1 for known in frame.columns if known == one)
-        if twice > 1:
-            raise InputError(
-                f"The frame has {twice} columns named {name!r}, so the answers cannot go into "
-                "one: choose another name for into=…. Nothing was sent."
-            )
-    if overwrite:
-        return
-    own = written(frame)
-    there = set(frame.columns)
-    refuse([one for one in wanted if one in there and _noted(one) not in own], call)
-
-
-def refuse(taken: Sequence[Hashable], call: Callable[[], str], into: str = "into=…") -> None:
+def refuse(taken: Sequence[Hashable], call: object, into: str = "into=…") -> None:
     """Refuse to replace columns.
 
     Args:
         taken: Their names.
-        call: Returns the call that replaces them.
+        call: The call that replaces them, or its text.
         into: How another name is given.
 
     Raises:
@@ -92,79 +86,24 @@ def refuse(taken: Sequence[Hashable], call: Callable[[], str], into: str = "into
     """
     if taken:
         shown = ", ".join(map(repr, taken))[:300]
-        several = len(taken) > 1
+        columns, them = ("columns", "them") if len(taken) > 1 else ("a column", "it")
         raise InputError(
-            f"The table has {'columns' if several else 'a column'} {shown} already, and answers "
-            f"would replace {'them' if several else 'it'}. Give another {into}, or replace "
-            f"{'them' if several else 'it'} with\n    {call()}\nNothing was sent."
+            f"The table has {columns} {shown} already, and answers would replace {them}. Give "
+            f"another {into}, or replace {them} with\n    {call}\nNothing was sent."
         )
-
-
-def written(frame: pd.DataFrame) -> set[str]:
-    """Return the names of the columns of a frame that llmnb wrote."""
-    mark = frame.attrs.get(MARK)
-    names = mark.get("columns") if isinstance(mark, Mapping) else None
-    return {one for one in names if isinstance(one, str)} if isinstance(names, list) else set()
-
-
-def sign(frame: pd.DataFrame, names: Iterable[Hashable], run: str) -> None:
-    """Note in a frame's `attrs` which columns a run wrote; a copy of them, small and plain.
-
-    Args:
-        frame: The frame, which is changed.
-        names: Labels of the columns.
-        run: The run's id.
-    """
-    there = {_noted(one) for one in frame.columns}
-    names = [*map(_noted, names), *written(frame)]
-    columns = [one for one in dict.fromkeys(names) if one in there]
-    frame.attrs[MARK] = {"run": run, "columns": columns}
 
 
 def remember(names: Iterable[Hashable]) -> None:
     """Note that this process writes columns into tables without `attrs`."""
-    _remembered.update(map(_noted, names))
+    _remembered.update(map(noted, names))
 
 
-def unknown(names: Iterable[Hashable], there: Iterable[Hashable]) -> list[Hashable]:
+def unknown(names: Iterable[Hashable], present: Iterable[Hashable]) -> list[Hashable]:
     """Return those names that a table has and this process has not written."""
-    found = set(there)
-    return [one for one in names if one in found and _noted(one) not in _remembered]
+    known = set(present)
+    return [name for name in names if name in known and noted(name) not in _remembered]
 
 
-def call_text(verb: str, arguments: Sequence[Any], given: Mapping[str, Any]) -> str:
-    """Return a call that replaces columns, to be pasted.
-
-    Args:
-        verb: The method.
-        arguments: What was given by position.
-        given: Keywords; what is no plain value stands there by its own name.
-
-    Example:
-        >>> call_text("generate", ["Say {a}"], {"into": "b", "schema": dict})
-        "df.llm.generate('Say {a}', into='b', schema=dict, overwrite=True)"
-    """
-    names = ("prompt", "labels" if verb == "classify" else "schema")
-    shown = [
-        _shown(one, name)
-        for name, one in zip(names, arguments, strict=False)
-        if one is not None or (verb == "generate" and "messages" not in given)
-    ]
-    named = {**given, "overwrite": True}
-    shown += [f"{name}={_shown(value, name)}" for name, value in named.items()]
-    return f"df.llm.{verb}({', '.join(shown)})"
-
-
-def _shown(value: Any, name: str) -> str:
-    """Return a value as it is written; what is long or no plain value by its name."""
-    if isinstance(value, type):
-        return value.__name__
-    simple = (str, int, float, bool)
-    several = isinstance(value, (list, tuple)) and all(isinstance(one, simple) for one in value)
-    text = repr(value) if value is None or isinstance(value, simple) or several else name
-    return text if len(text) <= _LONGEST_VALUE else name
-
-
-def _noted(name: Hashable) -> str:
+def noted(label: Hashable) -> str:
     """Return a column's label as `attrs` can hold it and Parquet write it."""
-    return name if isinstance(name, str) else repr(name)
+    return label if isinstance(label, str) else repr(label)

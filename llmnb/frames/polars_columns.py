@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from llmnb.display.texts import mended
-from llmnb.frames.template import is_missing
+from llmnb.frames import table_source
+from llmnb.frames.table_source import AnswerColumn
 from llmnb.schemas import parts
 from llmnb.schemas.columns import kind_of
 from llmnb.wire.json_text import json_text
@@ -24,28 +25,43 @@ _KINDS: Mapping[str, pl.DataType] = {
     "boolean": pl.Boolean(),
     "category": pl.String(),
     "object": pl.String(),
+    table_source.VECTOR: VECTOR,
 }
 
 
-def type_of(kind: str, categories: Sequence[Any] | None = None) -> pl.DataType:
-    """Return the type of a column by the name of the dtype that it has in pandas.
+def series_of(column: AnswerColumn, name: str) -> pl.Series:
+    """Return a column of answers as a series, whose type does not depend on the answers.
 
-    Args:
-        kind: Such as ``"Int64"``.
-        categories: Values of a category, in order.
+    Lists of simple values are lists, anything deeper is JSON text. Where one of the values is
+    none of the column's type, the column is text.
 
     Example:
-        >>> type_of("Int64"), type_of("category", ["good", "bad"])
-        (Int64, Enum(categories=['good', 'bad']))
+        >>> series_of(AnswerColumn([1, None], "Int64"), "n").to_list()
+        [1, None]
+        >>> series_of(AnswerColumn([{"a": [1]}, "x"], "object"), "any").to_list()
+        ['{"a":[1]}', 'x']
     """
+    values = column.values
+    if column.kind == table_source.VECTOR:
+        return _vectors(values, name)
+    kind = _type_of(column.kind, column.categories)
+    if column.schema is not None and kind == pl.String() and column.kind != "string":
+        kind = type_of_schema(*column.schema)
+    try:
+        return pl.Series(name, values, dtype=pl.List(kind) if column.is_list else kind)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        # Half a character, a number that is too large, or no value of that kind.
+        return pl.Series(name, [_text(value) for value in values], dtype=pl.String())
+
+
+def _type_of(kind: str, categories: Sequence[Any] | None = None) -> pl.DataType:
+    """Return the type of a column by the name of the dtype that it has in pandas."""
     if kind != "category" or not categories:
         return _KINDS[kind]
-    known = list(dict.fromkeys(categories))
-    if all(type(one) is str for one in known):
-        return pl.Enum(known)
-    if all(type(one) is int for one in known):
-        return pl.Int64()
-    return pl.String()
+    values = list(dict.fromkeys(categories))
+    if all(type(value) is str for value in values):
+        return pl.Enum(values)
+    return pl.Int64() if all(type(value) is int for value in values) else pl.String()
 
 
 def type_of_schema(schema: Any, root: Mapping[str, Any]) -> pl.DataType:
@@ -62,13 +78,17 @@ def type_of_schema(schema: Any, root: Mapping[str, Any]) -> pl.DataType:
         String
     """
     kind = kind_of(schema, root)
-    faces = [one for one in parts.alternatives([schema], root) if _types(one) != ["null"]]
+    faces = [
+        face for face in parts.alternatives([schema], root) if parts.types_of(face) != ("null",)
+    ]
     if kind == "category":
         values = [value for face in faces for value in face.get("enum", [face.get("const")])]
-        return type_of(kind, [one for one in values if one is not None])
+        return _type_of(kind, [value for value in values if value is not None])
     if kind != "object":
-        return type_of(kind)
-    if len(faces) != 1 or [one for one in _types(faces[0]) if one != "null"] != ["array"]:
+        return _type_of(kind)
+    if len(faces) != 1 or [name for name in parts.types_of(faces[0]) if name != "null"] != [
+        "array"
+    ]:
         return pl.String()
     items = faces[0].get("items")
     if not isinstance(items, Mapping) or kind_of(items, root) == "object":
@@ -76,58 +96,18 @@ def type_of_schema(schema: Any, root: Mapping[str, Any]) -> pl.DataType:
     return pl.List(type_of_schema(items, root))
 
 
-def _types(face: Mapping[str, Any]) -> list[str]:
-    return list(parts.types_of(face))
-
-
-def column_of(values: Sequence[Any], kind: pl.DataType, name: str) -> pl.Series:
-    """Return values as a column in which None is missing.
-
-    Args:
-        values: The values.
-        kind: The column's type; where it cannot hold one of them, the column is text.
-        name: The column's name.
-
-    Example:
-        >>> column_of([1, None], pl.Int64(), "n").to_list()
-        [1, None]
-        >>> column_of([{"a": [1]}, "x"], pl.String(), "any").to_list()
-        ['{"a":[1]}', 'x']
-    """
-    try:
-        return pl.Series(name, values, dtype=kind)
-    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
-        # Half a character, a number that is too large, or no value of that kind.
-        return pl.Series(name, [_text(one) for one in values], dtype=pl.String())
-
-
 def _text(value: Any) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, str):
-        value = json_text(value)
-    text: str = value
-    return mended(text)
+    return mended(value if isinstance(value, str) else json_text(value))
 
 
 def _vectors(values: Sequence[Any], name: str) -> pl.Series:
-    present = [one for one in values if one is not None]
-    places = iter(range(len(present)))
-    wanted = [None if one is None else next(places) for one in values]
+    present = [value for value in values if value is not None]
+    if not present:
+        return pl.Series(name, values, dtype=VECTOR)
+    numbers = iter(range(len(present)))
+    wanted = [None if value is None else next(numbers) for value in values]
     # Numbers go over as one block; each row then takes its own.
     every = pl.Series(name, np.stack(present).astype(np.float32)).cast(VECTOR)
     return every.gather(pl.Series(wanted, dtype=pl.UInt32))
-
-
-def from_pandas(series: Any, name: str) -> pl.Series:
-    """Return a column of pandas as one of Polars, without any other library."""
-    values = [None if is_missing(cell) else cell for cell in series.tolist()]
-    known = str(series.dtype)
-    if known == "object" and any(hasattr(cell, "dtype") for cell in values):
-        return _vectors(values, name)
-    if known in _KINDS and known != "object":
-        return column_of(values, type_of(known), name)
-    try:
-        return pl.Series(name, values)
-    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
-        return column_of(values, pl.String(), name)

@@ -6,15 +6,14 @@ table a request belongs to.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, cast, overload
 
 from llmnb.errors import InputError
-from llmnb.frames.columns import Columns, name_of
 from llmnb.frames.conversations import conversation, last_text
 from llmnb.frames.images import Fetched, Pictured, pictures_in
-from llmnb.frames.options import Example
+from llmnb.frames.options import Example, Options
+from llmnb.frames.table_source import Columns, name_of
 from llmnb.frames.template import Template, prompt_template
 from llmnb.running.preparer import sample
 from llmnb.wire.json_text import json_text
@@ -27,23 +26,17 @@ class Questions(Sequence[Any]):
 
     Args:
         columns: The table.
-        prompt: A column's name, or a text with names in braces; None where `messages` is given.
-        messages: Column of whole conversations, in place of a prompt.
-        system: A system message before every question, with names in braces where it is to be
-            filled from the row.
-        examples: Few-shot turns; an input that is a mapping fills the prompt's own fields.
-        images: Column of pictures.
-        files_root: Folder below which texts in it may name files; None: the working folder.
-        fetch_files: Whether pictures on the web are fetched here.
-        samples: Requests for every row and way of asking.
-        ways: Fields that tell several requests for one row apart, such as their model.
+        prompt: A column's name, or a text with names in braces; None where `options.messages`
+            names a column of whole conversations.
+        options: What else is asked and how: messages, system, examples, images and where their
+            files may lie, and the number of answers to a row.
+        variants: Fields that tell several requests for one row apart, such as their model.
 
     Raises:
         InputError: If the prompt names what is no column, or an example is no pair.
 
     Example:
-        >>> import pandas as pd
-        >>> columns = Columns.of(pd.DataFrame({"text": ["a", None, "b"]}))
+        >>> columns = Columns(3, [("text", lambda: ["a", None, "b"])])
         >>> asked = Questions(columns, "Say {text}")
         >>> asked[1]
         {'messages': [{'role': 'user', 'content': 'Say b'}]}
@@ -55,38 +48,39 @@ class Questions(Sequence[Any]):
         self,
         columns: Columns,
         prompt: Hashable | None,
+        options: Options | None = None,
         *,
-        messages: Hashable | None = None,
-        system: str | None = None,
-        examples: Sequence[Example] | None = None,
-        images: Hashable | None = None,
-        files_root: str | os.PathLike[str] | None = None,
-        fetch_files: bool = False,
-        samples: int = 1,
-        ways: Sequence[Mapping[str, Any]] = ({},),
+        variants: Sequence[Mapping[str, Any]] = ({},),
     ) -> None:
+        options = options or Options()
+        images = options.images
         self._conversations: list[Any] | None = None
-        self._text: Callable[[int], str]
-        if messages is not None:
-            template, texts = self._talking(prompt, messages, columns)
+        self.text: Callable[[int], str]
+        """Returns the prompt of a row of the table."""
+
+        if options.messages is not None:
+            template, texts = self._conversing(prompt, options.messages, columns)
         else:
             template = _template(prompt, columns, is_constant_fine=images is not None)
             texts = {name: columns.texts(name) for name in template.fields}
-            self._text = _renderer(template, texts)
-        self._files_root = files_root
-        self._pictured = Fetched if fetch_files else Pictured
+            self.text = _renderer(template, texts)
+        self._files_root = options.files_root
+        self._pictured = Fetched if options.fetch_files else Pictured
         self._pictures = None if images is None else columns.cells(name_of(images))
-        self._system = None if not system else _system(system, columns)
-        self._before = _before(examples, template)
-        self._samples = samples
-        self._ways = tuple(ways)
+        self._system = None if not options.system else _system(options.system, columns)
+        self._before = _before(options.examples, template)
+        self._samples = options.n
+        self._variants = tuple(variants)
+        self.fields: Sequence[str] = columns.used
+        """Names of the columns that were read."""
+
         self.rows = columns.rows
         """Rows of the table."""
 
         self.positions: Sequence[int] = _asking(columns.rows, texts, self._pictures)
         """Rows that ask something, in order."""
 
-    def _talking(
+    def _conversing(
         self, prompt: Hashable | None, messages: Hashable, columns: Columns
     ) -> tuple[Template | None, Texts]:
         """Take the conversations of a column; return what says which rows ask something."""
@@ -97,18 +91,13 @@ class Questions(Sequence[Any]):
             )
         cells = columns.cells(name_of(messages))
         self._conversations = cells
-        self._text = lambda row: last_text(cells[row])
+        self.text = lambda row: last_text(cells[row])
         return None, {"": [None if _says_nothing(cell) else "" for cell in cells]}
 
     @property
     def group(self) -> int:
         """Requests for every row that asks something."""
-        return self._samples * len(self._ways)
-
-    @property
-    def samples(self) -> int:
-        """Requests for every row and way of asking."""
-        return self._samples
+        return self._samples * len(self._variants)
 
     @property
     def has_pictures(self) -> bool:
@@ -126,10 +115,6 @@ class Questions(Sequence[Any]):
         twin.positions = self.positions[:rows]
         return twin
 
-    def text(self, row: int) -> str:
-        """Return the prompt of a row of the table."""
-        return self._text(row)
-
     def __len__(self) -> int:
         return len(self.positions) * self.group
 
@@ -141,36 +126,36 @@ class Questions(Sequence[Any]):
             yield from self._requests(row)
 
     @overload
-    def __getitem__(self, place: int) -> Any: ...
+    def __getitem__(self, index: int) -> Any: ...
     @overload
-    def __getitem__(self, place: slice) -> list[Any]: ...
-    def __getitem__(self, place: int | slice) -> Any:
-        if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(len(self)))]
-        place = range(len(self))[place]
-        return self._requests(self.positions[place // self.group])[place % self.group]
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return [self[request] for request in range(*index.indices(len(self)))]
+        request = range(len(self))[index]
+        return self._requests(self.row_of(request))[request % self.group]
 
     def _requests(self, row: int) -> list[Any]:
-        made = [self._request(row, way) for way in self._ways]
+        requests = [self._request(row, variant) for variant in self._variants]
         if self._samples == 1:
-            return made
-        return [sample(request, k) for request in made for k in range(self._samples)]
+            return requests
+        return [sample(request, k) for request in requests for k in range(self._samples)]
 
-    def _request(self, row: int, way: Mapping[str, Any] | None = None) -> Any:
-        way = self._ways[0] if way is None else way
+    def _request(self, row: int, variant: Mapping[str, Any] | None = None) -> Any:
+        variant = self._variants[0] if variant is None else variant
         before = self._before
         if self._system is not None and (system := self._system(row)):
             before = [{"role": "system", "content": system}, *before]
         if self._conversations is not None:
             try:
-                said = conversation(self._conversations[row])
+                messages = conversation(self._conversations[row])
             except InputError as error:
                 return error
-            return {**way, "messages": [*before, *(said or ())]}
-        text = self._text(row)
+            return {**variant, "messages": [*before, *(messages or ())]}
+        text = self.text(row)
         if self._pictures is not None and (cells := pictures_in(self._pictures[row])):
-            return self._pictured(before, text, cells, way, self._files_root)
-        return {**way, "messages": [*before, {"role": "user", "content": text}]}
+            return self._pictured(before, text, cells, variant, self._files_root)
+        return {**variant, "messages": [*before, {"role": "user", "content": text}]}
 
 
 def _template(prompt: Hashable | None, columns: Columns, *, is_constant_fine: bool) -> Template:
@@ -226,39 +211,36 @@ def _asking(rows: int, texts: Texts, pictures: Sequence[Any] | None) -> Sequence
     if not columns:
         return range(rows)
     if len(columns) == 1:
-        found = [row for row, cell in enumerate(columns[0]) if cell is not None]
+        positions = [row for row, cell in enumerate(columns[0]) if cell is not None]
     else:
-        found = [
+        positions = [
             row
             for row, cells in enumerate(zip(*columns, strict=True))
             if any(cell is not None for cell in cells)
         ]
-    return range(rows) if len(found) == rows else found
+    return range(rows) if len(positions) == rows else positions
 
 
 def _before(examples: Sequence[Example] | None, template: Template | None) -> list[dict[str, Any]]:
     """Return the examples' turns, which stand before every question."""
     messages: list[dict[str, Any]] = []
-    for place, example in enumerate(examples or ()):
+    for number, example in enumerate(examples or ()):
         if not isinstance(example, (tuple, list)) or len(example) != 2:
             raise InputError(
-                f"examples[{place}] must be a pair of an input and its answer, such as "
+                f"examples[{number}] must be a pair of an input and its answer, such as "
                 "('Guten Tag', 'Good day'). Nothing was sent."
             )
         question, answer = example
         if isinstance(question, Mapping) and template is not None:
-            question = template.render(_with_names(question)) or ""
-        messages.append({"role": "user", "content": _said(question)})
-        messages.append({"role": "assistant", "content": _said(answer)})
+            cells = {name_of(label): cell for label, cell in question.items()}
+            question = template.render(cells) or ""
+        messages.append({"role": "user", "content": _example_text(question)})
+        messages.append({"role": "assistant", "content": _example_text(answer)})
     return messages
 
 
-def _with_names(cells: Mapping[Any, Any]) -> dict[str, Any]:
-    return {name_of(label): cell for label, cell in cells.items()}
-
-
-def _said(value: Any) -> str:
-    """Return what an example says: text as it is, anything else as JSON."""
+def _example_text(value: Any) -> str:
+    """Return a side of an example: text as it is, anything else as JSON."""
     if isinstance(value, str):
         return value
     dump = getattr(value, "model_dump_json", None)  # a pydantic model

@@ -108,17 +108,17 @@ class TableRun(RunHandle[T]):
         return super().result(timeout)
 
     def _finished(self) -> T:
-        return self.told(self.partial())
+        return self.reported(self.partial())
 
-    def told(self, table: T) -> T:
-        """Return the finished run's table, having said which rows failed.
+    def reported(self, table: T) -> T:
+        """Return the finished run's table, after a warning of the rows that failed.
 
         Raises:
             RowsFailed: With ``on_error="raise"``, where rows failed.
         """
         questions = self._questions
         what = "rows" if questions.group == 1 else "answers"
-        failures.tell(self._run, len(questions), self._on_error, table, what=what)
+        failures.report(self._run, len(questions), self._on_error, table, what=what)
         return table
 
     # -------------------------------------------------------------------- steering

@@ -1,54 +1,127 @@
-"""What a table must offer so that the verbs serve it, whichever library it belongs to."""
+"""What the verbs read of a table and make for it, whichever library it belongs to."""
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+from llmnb.errors import InputError, UnknownField
+from llmnb.frames.template import cell_text
 
+if TYPE_CHECKING:
     import pandas as pd
 
-    from llmnb.frames.answers import Form
-    from llmnb.frames.columns import Columns
+    from llmnb.frames.placing import Call
 
 Source: TypeAlias = "pd.DataFrame | pd.Series[Any] | TableSource"
 """What the verbs are given: a table of pandas itself, or another library's behind the protocol."""
+
+WHOLE = "{}"
+"""The template in which a series' value stands for itself."""
+
+VECTOR = "vector"
+"""The kind of a column whose cells are arrays of numpy's `float32`."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a table by the names that a prompt can write between braces.
+
+    Cells are taken when a column is first asked for, as plain lists; that keeps a run apart from
+    whatever is done to the table while it goes on.
+    """
+
+    rows: int
+    readers: Sequence[tuple[str, Callable[[], list[Any]]]]
+    """Every name with what reads its cells; a name may stand there twice."""
+
+    used: list[str] = dataclasses.field(default_factory=list)
+    """Names of the columns that were read."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names, in order, each once."""
+        return list(dict.fromkeys(name for name, _ in self.readers))
+
+    def cells(self, name: str) -> list[Any]:
+        """Return a column's cells as they are.
+
+        Raises:
+            InputError: If no column has the name, or several have.
+        """
+        readers = [read for known, read in self.readers if known == name]
+        if not readers:
+            shown = ", ".join(map(repr, self.names))[:600]
+            raise UnknownField(
+                f"The table has no column {name!r}. It has: {shown}. Nothing was sent."
+            )
+        if len(readers) > 1:
+            raise InputError(
+                f"The table has {len(readers)} columns named {name!r}, so nobody can say which one "
+                "is meant: rename them. Nothing was sent."
+            )
+        self.used.append(name)
+        return readers[0]()
+
+    def texts(self, name: str) -> list[str | None]:
+        """Return a column's cells as text, None where they are missing.
+
+        Raises:
+            InputError: If no column has the name, or several have.
+        """
+        return [cell if type(cell) is str else cell_text(cell) for cell in self.cells(name)]
+
+
+def name_of(label: Hashable) -> str:
+    """Return the name under which a prompt knows a column's label.
+
+    Example:
+        >>> name_of(("a", 1))
+        "('a', 1)"
+    """
+    return label if isinstance(label, str) else str(label)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AnswerColumn:
+    """A value for each row of a table; None is missing."""
+
+    values: Sequence[Any]
+    kind: str
+    """Name of a dtype of pandas, such as ``"Int64"``, or `VECTOR`."""
+
+    categories: Sequence[Any] | None = None
+    """The values of a category, in order; None: those that occur."""
+
+    schema: tuple[Any, Mapping[str, Any]] | None = None
+    """JSON schema of a value and the schema that it stands in, where the kind says too little."""
+
+    is_list: bool = False
+    """Whether a cell is a list of such values: several answers to one row."""
 
 
 class TableSource(Protocol):
     """A table, lent to the verbs.
 
-    Its cells are read column by column, and only of those columns that a prompt needs;
-    answers go back as tables of its own library. Tables of Dask come partition by partition,
-    each as pandas' own.
+    Its cells are read column by column, and only of those columns that a prompt needs; answers
+    go back as tables of its own library. Tables of Dask come partition by partition, each as
+    pandas' own.
     """
 
     @property
-    def index(self) -> pd.Index[Any]:
-        """The rows' labels, or their numbers where the library has no labels."""
+    def rows(self) -> int:
+        """The number of rows."""
 
     def columns(self) -> Columns:
         """Return the columns, each read when it is asked for."""
 
-    def rows_at(self, positions: Sequence[int]) -> pd.DataFrame | pd.Series[Any]:
-        """Return some rows as a table of pandas."""
-
-    def form(self, **settings: Any) -> Form:
-        """Return the form of the answers.
-
-        Args:
-            **settings: Fields of `Form`, but for the frame that the answers go into.
-        """
+    def rows_at(self, positions: Sequence[int]) -> TableSource:
+        """Return a table of some rows."""
 
     def check_columns(
-        self,
-        names: Sequence[Hashable],
-        *,
-        into: Hashable | None,
-        overwrite: bool,
-        call: Callable[[], str],
+        self, names: Sequence[Hashable], *, into: Hashable | None, overwrite: bool, call: Call
     ) -> None:
         """Refuse names under which no column of answers can stand.
 
@@ -56,7 +129,7 @@ class TableSource(Protocol):
             names: Names of the columns that are made, in order.
             into: What the caller called the answers; None where they stand beside the table.
             overwrite: Whether columns that came with the table may be replaced.
-            call: Returns the call that replaces them.
+            call: What the caller asked for.
 
         Raises:
             ConfigurationError: If `into` is no name for a column; nothing was sent.
@@ -67,14 +140,25 @@ class TableSource(Protocol):
     def snapshot(self) -> TableSource:
         """Return the table as it is now, whatever its owner does to it meanwhile."""
 
-    def filled(self, columns: Mapping[Hashable, Any], *, into: bool) -> Any:
-        """Return columns of pandas as this library's column, table, or whole table with them."""
+    def filled(
+        self, columns: Mapping[Hashable, AnswerColumn], *, into: bool, is_frame: bool
+    ) -> Any:
+        """Return columns of answers as a table of the library's own.
+
+        Args:
+            columns: They, by name.
+            into: Whether the whole table is returned with them, where it has columns.
+            is_frame: Whether a single column comes back as a frame, too.
+        """
+
+    def labelled(self, positions: Sequence[int], columns: Mapping[str, AnswerColumn]) -> Any:
+        """Return a frame of values for some rows, with the rows' labels or numbers."""
+
+    def named(self, name: str, labels: Sequence[str], columns: Mapping[str, AnswerColumn]) -> Any:
+        """Return a frame whose rows have labels of their own, under a name."""
 
     def taken(self, positions: Sequence[int], name: Hashable, values: Sequence[float]) -> Any:
         """Return some rows and, under a name, a number for each."""
-
-    def back(self, result: Any) -> Any:
-        """Return a table of pandas, or a comparison, as this library's."""
 
 
 class PreparedVerb(ABC):

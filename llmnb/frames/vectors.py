@@ -10,7 +10,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from llmnb import bridge, progress
 from llmnb.embeddings.choosing import chosen
@@ -19,11 +18,18 @@ from llmnb.embeddings.model import EmbeddingModel
 from llmnb.embeddings.order import Order
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.errors import ConfigurationError
-from llmnb.frames import failures, placing
-from llmnb.frames.answers import column, suffixed
-from llmnb.frames.columns import WHOLE, name_of
+from llmnb.frames import failures
+from llmnb.frames.answers import suffixed
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.table_source import PreparedVerb, Source
+from llmnb.frames.placing import Call
+from llmnb.frames.table_source import (
+    VECTOR,
+    WHOLE,
+    AnswerColumn,
+    PreparedVerb,
+    Source,
+    name_of,
+)
 from llmnb.models.engine_model import EngineModel
 from llmnb.options import EMBED_PARAMS, PARAMS, checked, names, refuse_unknown, with_params
 from llmnb.progress import Bars
@@ -70,14 +76,16 @@ class Embedding(PreparedVerb):
     ) -> None:
         given = keywords(given, KEYWORDS)
         source = source_of(table)
-        self._index = source.index
         self._on_error = given.get("on_error", "null")
         self._is_into = into is not None
         self._name: Hashable = EMBEDDING if into is None else into
         self.texts = source.columns().texts("" if name == WHOLE else name_of(name))
-        overwrite = bool(given.get("overwrite"))
-        call = functools.partial(placing.call_text, "embed", (name,), {**given, "into": into})
-        source.check_columns(self._names, into=into, overwrite=overwrite, call=call)
+        source.check_columns(
+            list(columns_of(self._name, self._on_error, (), {})),
+            into=into,
+            overwrite=bool(given.get("overwrite")),
+            call=Call("embed", (name,), {**given, "into": into}),
+        )
         self._source = source.snapshot() if self._is_into else source
         self.model = model_of(given)
         self._bars: Bars = given.get("progress", "auto")
@@ -86,12 +94,6 @@ class Embedding(PreparedVerb):
             self._order = _order(self.model, given)
             if cache_dir is not None:
                 self._order = dataclasses.replace(self._order, cache_dir=cache_dir)
-
-    @property
-    def _names(self) -> list[Hashable]:
-        """Names of the columns that are made."""
-        error = [suffixed(self._name, "error")] if self._on_error == "column" else []
-        return [self._name, *error]
 
     def start(self) -> EmbeddingRun | None:
         """Start it, and return its run; None where the model is not asked by the engine."""
@@ -112,16 +114,16 @@ class Embedding(PreparedVerb):
             vectors = await self.model.packed_vectors(self._present)
             return await asyncio.to_thread(self._by_model, vectors)
         await progress.aattend(run, bars=self._bars)
-        return self._told(run, await asyncio.to_thread(self._shaped, run))
+        return self._reported(run, await asyncio.to_thread(self._shaped, run))
 
-    def finished(self, run: EmbeddingRun, *, is_telling: bool = True) -> Any:
+    def finished(self, run: EmbeddingRun, *, is_reporting: bool = True) -> Any:
         """Return the table of a finished run, and say what failed or was cut.
 
         Args:
             run: What `start` returned.
-            is_telling: Whether it is said here that rows failed.
+            is_reporting: Whether it is reported here that rows failed.
         """
-        return self._told(run, self._shaped(run), is_telling=is_telling)
+        return self._reported(run, self._shaped(run), is_reporting=is_reporting)
 
     @property
     def _present(self) -> list[str]:
@@ -131,10 +133,10 @@ class Embedding(PreparedVerb):
         errors = {row: error.message for row, error in run.errors.items()}
         return self._table(run.result(), errors)
 
-    def _told(self, run: EmbeddingRun, table: Any, *, is_telling: bool = True) -> Any:
+    def _reported(self, run: EmbeddingRun, table: Any, *, is_reporting: bool = True) -> Any:
         warn_of_truncated(run, len(self.texts))
-        if is_telling:
-            failures.tell(run, len(self.texts), self._on_error, table)
+        if is_reporting:
+            failures.report(run, len(self.texts), self._on_error, table)
         return table
 
     def _by_model(self, vectors: Sequence[bytes]) -> Any:
@@ -143,22 +145,31 @@ class Embedding(PreparedVerb):
         return self._table([None if text is None else next(waiting) for text in self.texts], {})
 
     def _table(self, vectors: Sequence[bytes | None], errors: Mapping[int, str]) -> Any:
-        columns = {self._name: _column(vectors, self._index, self._name)}
-        if self._on_error == "column":
-            messages = [errors.get(row) for row in range(len(vectors))]
-            name = suffixed(self._name, "error")
-            columns[name] = column(messages, "string", self._index, name)
-        return self._source.filled(columns, into=self._is_into)
+        columns = columns_of(self._name, self._on_error, vectors, errors)
+        return self._source.filled(columns, into=self._is_into, is_frame=False)
 
 
-def _column(
-    vectors: Sequence[bytes | None], index: pd.Index[Any], name: Hashable
-) -> pd.Series[Any]:
-    cells = np.empty(len(vectors), dtype=object)
-    for row, vector in enumerate(vectors):
-        # A copy in the machine's own order, which its owner may change.
-        cells[row] = pd.NA if vector is None else np.frombuffer(vector, "<f4").astype(np.float32)
-    return pd.Series(cells, index=index, name=name, dtype="object")
+def columns_of(
+    name: Hashable, on_error: str, vectors: Sequence[bytes | None], errors: Mapping[int, str]
+) -> dict[Hashable, AnswerColumn]:
+    """Return the columns that `embed` makes.
+
+    Args:
+        name: What the vectors are called.
+        on_error: Whether messages stand in a column of their own (``"column"``).
+        vectors: Little-endian numbers of 32 bits for each row; None is missing.
+        errors: Messages by row.
+    """
+    # A copy in the machine's own order, which its owner may change.
+    arrays = [
+        None if vector is None else np.frombuffer(vector, "<f4").astype(np.float32)
+        for vector in vectors
+    ]
+    columns = {name: AnswerColumn(arrays, VECTOR)}
+    if on_error == "column":
+        messages = [errors.get(row) for row in range(len(vectors))]
+        columns[suffixed(name, "error")] = AnswerColumn(messages, "string")
+    return columns
 
 
 # ----------------------------------------------------------------------------- making

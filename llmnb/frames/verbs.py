@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-import pandas as pd
-
 from llmnb.errors import ConfigurationError
 from llmnb.frames import placing
-from llmnb.frames.answers import Outcomes, Table, column
+from llmnb.frames.answers import Table
 from llmnb.frames.comparing import comparison
-from llmnb.frames.job import Job, job, questions
+from llmnb.frames.job import Job, job
 from llmnb.frames.options import options_of, said
 from llmnb.frames.pandas_source import source_of
+from llmnb.frames.placing import Call
+from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import PreparedVerb, Source
 from llmnb.frames.template import escaped
@@ -36,7 +35,8 @@ _EXTRACT = (
 
 def generate(table: Source, prompt: Hashable | None, given: Given) -> Job:
     """Prepare to ask about every row."""
-    return job(table, prompt, options_of(given), call=_call("generate", (prompt,), given))
+    call = Call("generate", (prompt,), said(given))
+    return job(table, prompt, options_of(given), call=call)
 
 
 def start(table: Source, prompt: Hashable | None, given: Given) -> TableRun[Table]:
@@ -55,30 +55,19 @@ def preview(table: Source, prompt: Hashable, rows: int, given: Given) -> Job:
     options = options_of({"on_error": "column", **given})
     if options.into is not None or options.details:
         raise ConfigurationError("preview() has a form of its own: leave out into and details.")
-    asked = questions(table, prompt, options)
-    positions = list(asked.positions[:rows])
     source = source_of(table)
-    first = source.rows_at(positions)
-    prompts = column([asked.text(row) for row in positions], "string", first.index, "prompt")
-    what = job(first, prompt, options)
-    placing.check_names(["prompt", *what.shape.__self__.names])  # type: ignore[attr-defined]
-    error = f"{options.name}_error"
-
-    def shown(outcomes: Outcomes) -> Any:
-        found = what.shape(outcomes)
-        # A series, where failed rows are only missing or raised.
-        answers: pd.DataFrame = found.to_frame() if isinstance(found, pd.Series) else found
-        answers.insert(0, "prompt", prompts.array)
-        is_told = error in answers and answers[error].notna().any()
-        return source.back(answers if is_told else answers.drop(columns=error, errors="ignore"))
-
-    return dataclasses.replace(what, shape=shown)
+    positions = Questions(source.columns(), prompt, options).positions[:rows]
+    first = job(source.rows_at(positions), prompt, options)
+    prompts = [first.questions.text(row) for row in range(len(positions))]
+    form = dataclasses.replace(first.form, prompts=prompts)
+    placing.check_names(form.names)
+    return dataclasses.replace(first, form=form)
 
 
 def extract(table: Source, prompt: Hashable, schema: Any, given: Given) -> Job:
     """Prepare to fill typed columns from texts."""
     told = _told(_EXTRACT, {**_without_schema(given), "schema": schema})
-    call = _call("extract", (prompt, schema), given)
+    call = Call("extract", (prompt, schema), said(given))
     return job(table, prompt, options_of(told), call=call)
 
 
@@ -86,7 +75,7 @@ def classify(table: Source, prompt: Hashable, labels: Labels, given: Given) -> J
     """Prepare to give every text one of the labels."""
     known, meanings = _labels(labels)
     told = _told(_classifying(known, meanings), {**_without_schema(given), "schema": tuple(known)})
-    call = _call("classify", (prompt, labels), given)
+    call = Call("classify", (prompt, labels), said(given))
     return job(table, prompt, options_of(told), labels=known, call=call)
 
 
@@ -108,11 +97,6 @@ def nearest(table: Source, query: Any, column: Hashable, rows: int, given: Given
     from llmnb.frames.nearest import Search
 
     return Search(table, query, column, rows, given)
-
-
-def _call(verb: str, arguments: Sequence[Any], given: Given) -> Callable[[], str]:
-    """Return what gives the call that replaces columns."""
-    return functools.partial(placing.call_text, verb, arguments, said(given))
 
 
 def _without_schema(given: Given) -> Given:

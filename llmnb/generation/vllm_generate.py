@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from llmnb.adapters import files, tiny_model, tokens, vllm
-from llmnb.adapters.vllm import EngineSettings
 from llmnb.adapters.vllm_engine import Engine
 from llmnb.display import durations
 from llmnb.errors import ConfigurationError
@@ -73,17 +72,17 @@ class ModelGenerator:
         max_model_len: int | None = UnchosenLength(2048),
         **engine_options: Any,
     ) -> None:
-        settings = EngineSettings(
-            model=os.fspath(model),
+        self.engine: Engine = vllm.load(
+            os.fspath(model),
             tokenizer=tokenizer,
             seed=seed,
+            hf_token=hf_token,
             cache_dir=cache_dir,
             gpu_memory_utilization=gpu_memory_utilization,
             tensor_parallel_size=tensor_parallel_size,
             max_model_len=max_model_len,
             further=engine_options,
         )
-        self.engine: Engine = vllm.load(settings, hf_token=hf_token)
         self.cuts: tuple[Cut, ...] = ()
         """What the last call had to cut from its prompts."""
 

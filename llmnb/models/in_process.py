@@ -10,7 +10,6 @@ from typing import Any, Unpack
 
 from llmnb.adapters import llamacpp, vllm
 from llmnb.adapters.llamacpp import LoadSettings, Pooling
-from llmnb.adapters.vllm import EngineSettings
 from llmnb.adapters.vllm_engine import Engine
 from llmnb.keywords import RequestParams
 from llmnb.models.llm import LLM, LLMParams
@@ -156,17 +155,17 @@ class VLLMModel(LLM):
         if isinstance(model, Engine):
             self.engine = model
         elif isinstance(model, (str, os.PathLike)):
-            settings = EngineSettings(
-                model=os.fspath(model),
+            self.engine = vllm.load(
+                os.fspath(model),
                 tokenizer=tokenizer,
                 seed=seed,
+                hf_token=hf_token,
                 cache_dir=cache_dir,
                 gpu_memory_utilization=gpu_memory_utilization,
                 tensor_parallel_size=tensor_parallel_size,
                 max_model_len=max_model_len,
                 further=engine_options,
             )
-            self.engine = vllm.load(settings, hf_token=hf_token)
         else:
             self.engine = vllm.around(model)
         if not name:  # the folder's own, without those above it; names on the hub stay whole

@@ -8,7 +8,7 @@ from typing import Any
 
 from llmnb.display import durations, money
 from llmnb.display.escape import markdown_text, visible, visible_lines
-from llmnb.display.html_pieces import INERT
+from llmnb.display.html_fragments import INERT
 from llmnb.notebook import markdown, rewritten
 from llmnb.notebook.forms import Form, Table
 from llmnb.notebook.pieces import foot_html, pretty_json, table_html

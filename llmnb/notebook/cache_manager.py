@@ -26,8 +26,8 @@ from llmnb.engine.status import Clock
 from llmnb.errors import InputError, LLMNBError, StoreError
 from llmnb.notebook import shelf, shelf_page, shelf_words
 from llmnb.notebook.desk import Desk
-from llmnb.notebook.surface import Bundle, Place, Surface, static_text
-from llmnb.store import clearing, layout, names, projects, reading, search, transfer
+from llmnb.notebook.surface import Bundle, OutputSlot, Surface, static_text
+from llmnb.store import clearing, layout, projects, search, transfer
 from llmnb.store.projects import ProjectSummary
 
 logger = logging.getLogger("llmnb")
@@ -65,7 +65,7 @@ class CacheManager(Surface):
         self._lock = threading.Lock()
         self._gone: dict[int, shelf.Gone] = {}
         self._number = 0
-        self._places: list[Place] = []
+        self._places: list[OutputSlot] = []
         super().__init__(snapshot={"view": "looking", "where": shelf_words.where(self._root)})
         self._is_closed = False
         self.on_msg(self._on_message)
@@ -176,7 +176,7 @@ class CacheManager(Surface):
         return self.bundle(), {}
 
     def _ipython_display_(self) -> None:
-        self._places.append(Place(self.bundle()))
+        self._places.append(OutputSlot(self.bundle()))
 
     # ------------------------------------------------------------------- from the page
 
@@ -237,8 +237,8 @@ class CacheManager(Surface):
                 return one
         raise InputError(f"There is no project {shelf_words.label(name)} any more.")
 
-    def _place(self, name: str) -> layout.Place:
-        place = projects.find(name, self._root)
+    def _place(self, name: str) -> layout.ProjectPaths:
+        place = layout.find_project(self._root, name)
         if place is None:
             raise InputError(f"There is no project {shelf_words.label(name)} any more.")
         return place
@@ -259,7 +259,7 @@ class CacheManager(Surface):
         self._say(turn, "weighed", question=asked)
 
     def _export(self, name: str | None, to: str, turn: str) -> None:
-        places = layout.places(self._root) if name is None else [self._place(name)]
+        places = layout.stored_projects(self._root) if name is None else [self._place(name)]
         folder = Path.cwd()
         count, written = 0, ""
         try:
@@ -279,10 +279,10 @@ class CacheManager(Surface):
 
     def _tell_answer(self, name: str, key: str, turn: str) -> None:
         found = self._find(name, key)
-        self._say(turn, "answer", text=reading.answer(found))
+        self._say(turn, "answer", text=search.answer(found))
 
     def _find(self, name: str, key: str) -> Any:
-        found = search.one(self._place(name), key)
+        found = search.find_answer(self._place(name), key)
         if found is None:
             raise InputError("This answer is not kept any more.")
         return found
@@ -295,7 +295,7 @@ class CacheManager(Surface):
 
 
 def _plain(name: str) -> str:
-    return names.folder(name).rpartition("-")[0]
+    return layout.folder_name(name).rpartition("-")[0]
 
 
 def _free(folder: Path, stem: str, ending: str) -> Path:

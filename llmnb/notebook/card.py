@@ -1,7 +1,7 @@
 """The run card as text and numbers: what its page shows, made from one frozen snapshot.
 
 The page lays out and never computes; so every word and figure of the card can
-be tested without one. A sentence with stressed pieces is a list: plain,
+be tested without one. A sentence with stressed parts is a list: plain,
 stressed, plain, and so on.
 """
 
@@ -15,9 +15,10 @@ from typing import Any, Literal
 from llmnb.display import durations, moments, money, numbers
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted
-from llmnb.engine.status import FailureCause, ModelShare, StatusSnapshot
+from llmnb.engine.status import FailureCause, StatusSnapshot
+from llmnb.notebook import facts
 from llmnb.notebook.charts import charts
-from llmnb.notebook.tally import Tally, tally
+from llmnb.notebook.facts import RowCounts
 
 View = Literal["running", "waiting", "paused", "stopping", "stopped", "finished", "empty"]
 """States of a run as the card tells them apart: one that sends nothing is waiting."""
@@ -37,7 +38,6 @@ ESTIMATING_SECONDS = 10.0
 
 MODELS_SHOWN = 10
 CAUSES_SHOWN = 8
-EXAMPLE_LENGTH = 200
 
 
 def card(
@@ -65,7 +65,7 @@ def card(
     """
     if total is not None and status.total is None:
         status = dataclasses.replace(status, total=total)
-    rows = tally(status)
+    rows = facts.row_counts(status)
     view = view_of(status)
     shown: dict[str, Any] = {
         "view": view,
@@ -80,19 +80,25 @@ def card(
         return {**shown, "because": {"glyph": "", "tone": "", "parts": [sentence], "saved": ""}}
     return {
         **shown,
-        # A pulse: a page that hears nothing for long knows that the kernel is gone.
+        # A pulse: a page that receives nothing for long knows that the kernel is gone.
         "pulse": 0 if is_over(view) else int(now) // 5,
         "seen": moments.clock(now - now % 5),
         "buttons": _buttons(view, holds_kernel),
         "hero": _hero(status, rows, view, 0.0 if since is None else now - since),
         "legend": [f"{rows.reused:,} reused", f"{rows.merged:,} merged"],
-        "rail": _rail(status, rows),
+        "progress": _progress(status, rows),
         "ledger": _ledger(status, now, is_over(view)),
         "because": _because(status, rows, view, holds_kernel),
         **(drawn or charts(status)),
-        "models": _models(status.shares),
-        "extra": _extra(status),
-        **_fails(status, view, holds_kernel, retries),
+        "models": _models(status),
+        "extra": " · ".join(facts.repeated(status)),
+        "fails": [
+            cause_row(
+                cause, "" if is_over(view) else "Retry at the end", is_chosen=cause.kind in retries
+            )
+            for cause in status.causes[:CAUSES_SHOWN]
+        ],
+        "can_retry": int(view != "stopping" and not holds_kernel),
     }
 
 
@@ -100,7 +106,7 @@ def view_of(status: StatusSnapshot) -> View:
     """Return the state that the card shows."""
     if status.total == 0:
         return "empty"
-    if status.state == "running" and not status.in_flight and _is_held_back(status):
+    if status.state == "running" and not status.in_flight and _is_blocked(status):
         return "waiting"
     return status.state
 
@@ -110,7 +116,7 @@ def is_over(view: View) -> bool:
     return view in ("stopped", "finished", "empty")
 
 
-def _is_held_back(status: StatusSnapshot) -> bool:
+def _is_blocked(status: StatusSnapshot) -> bool:
     """Whether something other than replies or the person keeps the run waiting."""
     return status.waiting_on.startswith("Waiting on") and not status.waiting_on.startswith(
         ("Waiting on replies", "Waiting on you")
@@ -123,18 +129,18 @@ def _subject(status: StatusSnapshot, asked: str) -> str:
     return f"{project} · {visible(asked, longest=120)}" if asked else project
 
 
-def _spoken(status: StatusSnapshot, rows: Tally) -> str:
+def _spoken(status: StatusSnapshot, rows: RowCounts) -> str:
     """Return the card in a breath, for a screen reader."""
     if rows.total is None:
-        said = [counted(rows.completed, "row")]
+        parts = [counted(rows.completed, "row")]
     else:
         is_done = rows.completed >= rows.total
-        said = [f"{numbers.percent(rows.completed, rows.total, done=is_done)} %"]
+        parts = [f"{numbers.percent(rows.completed, rows.total, done=is_done)} %"]
     if rows.failed:
-        said.append(f"{rows.failed:,} failed")
+        parts.append(f"{rows.failed:,} failed")
     if (eta := status.eta_seconds) is not None:
-        said.append(durations.spoken(eta))
-    return ", ".join(said)
+        parts.append(durations.spoken(eta))
+    return ", ".join(parts)
 
 
 def _buttons(view: View, holds_kernel: bool) -> dict[str, Any]:
@@ -150,7 +156,7 @@ def _buttons(view: View, holds_kernel: bool) -> dict[str, Any]:
 # ---------------------------------------------------------------------------- hero
 
 
-def _hero(status: StatusSnapshot, rows: Tally, view: View, since: float) -> dict[str, Any]:
+def _hero(status: StatusSnapshot, rows: RowCounts, view: View, since: float) -> dict[str, Any]:
     over = is_over(view)
     if rows.total is None:
         far, unit, of = numbers.count(rows.completed), "", ["", "rows", " so far"]
@@ -180,7 +186,7 @@ def _hero(status: StatusSnapshot, rows: Tally, view: View, since: float) -> dict
     }
 
 
-def _left(status: StatusSnapshot, rows: Tally, view: View, since: float) -> list[str]:
+def _left(status: StatusSnapshot, rows: RowCounts, view: View, since: float) -> list[str]:
     match view:
         case "waiting":
             return ["nothing sent for ", durations.elapsed(since)]
@@ -219,10 +225,10 @@ def _money(status: StatusSnapshot, over: bool) -> list[str]:
     return [spent, first, second]
 
 
-# ------------------------------------------------------------------- rail and ledger
+# --------------------------------------------------------------- progress and ledger
 
 
-def _rail(status: StatusSnapshot, rows: Tally) -> dict[str, Any]:
+def _progress(status: StatusSnapshot, rows: RowCounts) -> dict[str, Any]:
     whole = max(1, rows.total if rows.total is not None else status.counts.num_rows)
     return {
         "whole": whole,
@@ -236,65 +242,55 @@ def _rail(status: StatusSnapshot, rows: Tally) -> dict[str, Any]:
 
 
 def _ledger(status: StatusSnapshot, now: float, over: bool) -> dict[str, Any]:
-    *counts, clock = counters(status)
+    *counts, clock = facts.counters(status)
     last = status.counts.time_of_last_rate_limit_error
     ago = durations.ago(now - last, is_live=True) if last and not over else ""
     return {"counts": counts, "last": clock, "ago": ago}
 
 
-def counters(status: StatusSnapshot) -> list[str]:
-    """Return the seven counters of requests and the time of the last rate limit error."""
-    counts = status.counts
-    last = counts.time_of_last_rate_limit_error
-    figures = (
-        counts.num_tasks_started,
-        counts.num_tasks_in_progress,
-        counts.num_tasks_succeeded,
-        counts.num_tasks_failed,
-        counts.num_rate_limit_errors,
-        counts.num_api_errors,
-        counts.num_other_errors,
-    )
-    return [*map(numbers.count, figures), moments.clock(last) if last else "none"]
-
-
 # ------------------------------------------------------------------------- because
 
 
-def _because(status: StatusSnapshot, rows: Tally, view: View, holds_kernel: bool) -> dict[str, Any]:
-    saved = status.counts.saved_usd
-    said = {"glyph": "arrow", "tone": "", "saved": f"saved {money.usd(saved)}" if saved else ""}
-    text = visible(status.waiting_on, longest=400)
+def _because(
+    status: StatusSnapshot, rows: RowCounts, view: View, holds_kernel: bool
+) -> dict[str, Any]:
+    """Return why the run is not faster, or what came of it."""
+    saved = f"saved {money.usd(usd)}" if (usd := status.counts.saved_usd) else ""
+    text = visible(status.waiting_on, longest=400) or "Looking up what is already answered."
+    glyph, tone = "arrow", ""
     match view:
         case "stopped":
-            return {**said, "glyph": "stop", "saved": "", "parts": [_stopped(status, rows)]}
+            when = f" at {moments.clock(status.ended_at)}" if status.ended_at is not None else ""
+            text = f"Stopped{when}. {facts.next_step(rows)}"
+            return {"glyph": "stop", "tone": "", "saved": "", "parts": [text]}
         case "finished":
+            failed = f"; {rows.failed:,} failed" if rows.failed else ""
+            text = f"{facts.headline(status, rows)}{failed}."
             glyph = "alert" if rows.failed else "check"
-            return {**said, "glyph": glyph, "parts": [_finished(rows)]}
+            return {"glyph": glyph, "tone": "", "saved": saved, "parts": [text]}
         case "paused":
-            said["glyph"] = "pause"
+            glyph = "pause"
         case "stopping":
-            said["glyph"] = "stop"
-        case _ if _is_held_back(status):
-            said["glyph"] = "clock"
+            glyph = "stop"
+        case _ if _is_blocked(status):
+            glyph = "clock"
             # A limit that is reached is how a run should go; being refused is not.
-            said["tone"] = "" if "limit of" in text else "wait"
-    text = text or "Looking up what is already answered."
+            tone = "" if "limit of" in text else "wait"
     if holds_kernel and view != "stopping":
         text = "Waiting on replies." if text.startswith("Waiting on replies") else text
-        said["saved"] = ""
+        saved = ""
         text += (
             " This cell holds the kernel: press ■ in the toolbar to stop and keep "
             f"{counted(rows.good, 'row')}."
         )
-    return {**said, "parts": _stressed(text)}
+    return {"glyph": glyph, "tone": tone, "saved": saved, "parts": _stressed(text)}
 
 
 _LEFT = re.compile(r"((?:\d[\d,]* (?:s|min|h|d) )+left)")
 
 
 def _stressed(sentence: str) -> list[str]:
-    """Return a sentence cut into plain and stressed pieces, in turn; the time left is stressed.
+    """Return a sentence cut into plain and stressed parts, in turn; the time left is stressed.
 
     Example:
         >>> _stressed("It asked for 12 s. 1 min 8 s left, then sending.")
@@ -303,119 +299,38 @@ def _stressed(sentence: str) -> list[str]:
     return _LEFT.split(sentence)
 
 
-def _stopped(status: StatusSnapshot, rows: Tally) -> str:
-    when = f" at {moments.clock(status.ended_at)}" if status.ended_at is not None else ""
-    return f"Stopped{when}. {again(rows)}"
-
-
-def again(rows: Tally) -> str:
-    """Return what to do after a stop."""
-    missing = f"{counted(rows.not_sent, 'row')} not sent"
-    if not rows.failed:
-        return f"Run the cell again: only the {missing} {_is_are(rows.not_sent)} asked."
-    return f"Run the cell again: only the {missing} and the {rows.failed:,} failed are asked."
-
-
-def _is_are(number: int) -> str:
-    return "is" if number == 1 else "are"
-
-
-def _finished(rows: Tally) -> str:
-    if rows.is_whole:
-        return f"All {counted(rows.good, 'row')} answered."
-    return f"{rows.good:,} of {counted(rows.completed, 'row')} answered; {rows.failed:,} failed."
-
-
 # ------------------------------------------------------------------------- details
 
 
-def _models(shares: tuple[ModelShare, ...]) -> list[list[Any]]:
+def _models(status: StatusSnapshot) -> list[list[Any]]:
     """Return name, width of the bar, share, rows, median and cost of each model."""
-    shown = shares
-    rest: tuple[ModelShare, ...] = ()
-    if len(shares) > MODELS_SHOWN:
-        shown, rest = shares[: MODELS_SHOWN - 1], shares[MODELS_SHOWN - 1 :]
-    # Few models are drawn against the whole, many against the largest of them.
+    shares = status.shares
+    # A few models are drawn against the whole, many against the largest of them.
     widest = shares[0].share if len(shares) >= 5 and shares[0].share > 0 else 1.0
-    rows: list[list[Any]] = [
-        [
-            visible(one.name, longest=120),
-            round(100 * one.share / widest, 1),
-            numbers.share(one.share),
-            numbers.count(one.rows),
-            durations.latency(one.p50),
-            money.usd(one.usd),
-        ]
-        for one in shown
-    ]
-    if rest:
-        part = sum(one.share for one in rest)
-        prices = [one.usd for one in rest]
-        cost = None if None in prices else sum(one for one in prices if one is not None)
-        rows.append(
-            [
-                counted(len(rest), "other"),
-                round(min(100.0, 100 * part / widest), 1),
-                numbers.share(part),
-                numbers.count(sum(one.rows for one in rest)),
-                "–",
-                money.usd(cost),
-            ]
-        )
+    rows: list[list[Any]] = []
+    for model in facts.shares(status, MODELS_SHOWN):
+        name, count, share, median, cost = facts.model_cells(model)
+        width = round(min(100.0, 100 * model.share / widest), 1)
+        rows.append([name, width, share, count, median, cost])
     return rows
 
 
-def _extra(status: StatusSnapshot) -> str:
-    counts = status.counts
-    said = []
-    if counts.num_retried:
-        said.append(f"{counts.num_retried:,} retried")
-    if counts.num_hedged:
-        bound = (
-            f", at most {money.usd(status.counts.hedge_usd)} for replies not kept"
-            if status.counts.hedge_usd
-            else ""
-        )
-        said.append(f"{counts.num_hedged:,} hedged{bound}")
-    if counts.num_unsaved:
-        said.append(f"{counted(counts.num_unsaved, 'answer')} not saved, kept in memory")
-    return " · ".join(said)
-
-
-def _fails(
-    status: StatusSnapshot, view: View, holds_kernel: bool, retries: Collection[str]
-) -> dict[str, Any]:
-    """Return the causes with a button each; their rows are asked again when the others are done."""
-    label = "" if is_over(view) else "Retry at the end"
-    return {
-        "fails": [
-            cause_line(one, label, is_chosen=one.kind in retries)
-            for one in status.causes[:CAUSES_SHOWN]
-        ],
-        "can_retry": int(view != "stopping" and not holds_kernel),
-    }
-
-
-def cause_line(one: FailureCause, label: str, *, is_chosen: bool | None = None) -> dict[str, Any]:
+def cause_row(cause: FailureCause, label: str, *, is_chosen: bool | None = None) -> dict[str, Any]:
     """Return one cause: its count, words and example, and the button that retries its rows.
 
     Args:
-        one: The cause.
+        cause: Why the rows failed.
         label: What the button says; empty for none.
         is_chosen: Whether a button that can be taken back was pressed; None for one that acts
             at once.
     """
-    cause = visible(one.words, longest=60)
-    rows = f"the {one.rows:,} rows" if one.rows != 1 else "the row"
+    count, words, example = facts.cause_cells(cause)
+    rows = f"the {count} rows" if cause.rows != 1 else "the row"
+    name = visible(cause.words, longest=60)
     return {
-        "texts": [numbers.count(one.rows), cause[:1].upper() + cause[1:], example(one)],
-        "cause": visible(one.kind, longest=80),
+        "texts": [count, words[:1].upper() + words[1:], example],
+        "cause": visible(cause.kind, longest=80),
         "label": label,
-        "says": f"{label}: {rows} failed for “{cause}”" if label else "",
+        "says": f"{label}: {rows} failed for “{name}”" if label else "",
         "chosen": -1 if is_chosen is None else int(is_chosen),
     }
-
-
-def example(one: FailureCause) -> str:
-    """Return the first row that failed for a cause, and what its error said."""
-    return f"row {one.first_row:,}: {visible(one.example, longest=EXAMPLE_LENGTH)}"

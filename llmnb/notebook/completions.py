@@ -41,7 +41,7 @@ def _cache(_shell: Any, event: Any) -> list[str]:
         return ["list", "clear", "undo"]
     from llmnb.store import layout
 
-    names = [place.name for place in layout.places(settings.cache_dir())]
+    names = [place.name for place in layout.stored_projects(settings.cache_dir())]
     return ["--all", *(name if name.isidentifier() else repr(name) for name in names)]
 
 

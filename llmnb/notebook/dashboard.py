@@ -1,8 +1,8 @@
 """The run dashboard: one widget for a run, driven by a thread or by a waiting cell.
 
-The engine does not know that notebooks exist: `install` hangs the dashboard up
+The engine does not know that notebooks exist: `install` registers the dashboard
 where runs are waited for, and teaches IPython to show a run. At the end the
-widget is taken down, and a receipt that needs no script stands in its place.
+widget is closed, and a receipt that needs no script stands there instead.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import functools
 import math
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from llmnb import progress
@@ -19,14 +19,13 @@ from llmnb.adapters import prices
 from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.notebook import receipt
-from llmnb.notebook.batch_card import ShownBatch
 from llmnb.notebook.card import card, view_of
 from llmnb.notebook.charts import charts
-from llmnb.notebook.strip import show_strip
+from llmnb.notebook.failed_banner import show_banner
 from llmnb.notebook.surface import (
     TICK_SECONDS,
     Bundle,
-    Place,
+    OutputSlot,
     Surface,
     line_of_code,
     watch,
@@ -46,7 +45,7 @@ class RunDashboard(Surface):
         run: The run; None: nothing is seen before `follow`.
         total: Rows in all, where the run itself reads them lazily.
         holds_kernel: Whether a cell waits for the run, so that the kernel may not
-            hear the buttons. The card says so until it has been heard once.
+            receive the buttons' messages. The card says so until one has arrived.
         ticks: Whether a thread keeps the card up to date until the run is done.
     """
 
@@ -105,6 +104,13 @@ class RunDashboard(Surface):
             if self._run is not None:
                 self.snapshot = self._card(self._run, status)
 
+    def end(self, slots: Iterable[OutputSlot], status: StatusSnapshot) -> None:
+        """Put the run's receipt into the outputs that it stood in, and close the widget."""
+        self.draw_last(status)
+        for slot in slots:
+            slot.put(receipt_bundle(status))
+        self.take_down()
+
     def _card(self, run: AnyRun, status: StatusSnapshot) -> dict[str, Any]:
         now = Clock.wall()
         if (view := view_of(status)) != self._view:
@@ -129,7 +135,7 @@ class RunDashboard(Surface):
         run = self._run
         match content:
             case {"do": "hello"}:
-                self._holds_kernel = False  # whatever runs, the kernel hears us
+                self._holds_kernel = False  # whatever runs, messages arrive
             case _ if run is None:
                 pass
             case {"do": "pause"}:
@@ -160,15 +166,15 @@ def _set_limit(run: AnyRun, name: str, amount: Any) -> None:
         case "tokens per minute":
             run.set_limits(max_tokens_per_minute=amount)
         case "requests in flight":
-            places = None if amount is None else max(1, int(amount))
-            run.set_limits(max_concurrent_requests=places)
+            slots = None if amount is None else max(1, int(amount))
+            run.set_limits(max_concurrent_requests=slots)
 
 
 # ------------------------------------------------------------------------- on show
 
 
 class Shown:
-    """A run on show: its dashboard, the outputs it stands in, and what takes its place.
+    """A run on show: its dashboard, the outputs it stands in, and what is put there at its end.
 
     Args:
         run: The run.
@@ -178,28 +184,27 @@ class Shown:
 
     def __init__(self, run: AnyRun, total: int | None = None, *, holds_kernel: bool) -> None:
         self._run = run
-        self._total = total
         self._holds_kernel = holds_kernel
         self._lock = threading.Lock()
-        self._places: list[Place] = []
-        self._strip_place: Place | None = None
+        self._slots: list[OutputSlot] = []
+        self._banner_slot: OutputSlot | None = None
         self._is_closed = False
         self._dashboard = RunDashboard(run, total=total, holds_kernel=holds_kernel, ticks=False)
-        self.place()
+        self.display()
         _shown[run] = self
         if not holds_kernel:
             watch(run, self.draw, self.close)
 
-    def place(self) -> bool:
+    def display(self) -> bool:
         """Display the dashboard here as well; False where the run is already over."""
         with self._lock:
             if self._is_closed:
                 return False
             text = receipt.line(self._run.status())
-            self._places.append(Place(self._dashboard.bundle(text)))
+            self._slots.append(OutputSlot(self._dashboard.bundle(text)))
             if not self._holds_kernel:
-                # By the end another cell may run: the strip's place is taken now.
-                self._strip_place = Place()
+                # By the end another cell may run: the banner's output is made now.
+                self._banner_slot = OutputSlot()
             return True
 
     def draw(self, status: StatusSnapshot, total: int | None = None) -> None:
@@ -207,37 +212,73 @@ class Shown:
         self._dashboard.draw(status)
 
     def close(self, status: StatusSnapshot, total: int | None = None) -> None:
-        """Put the receipt in the dashboard's place, and the strip under it where rows failed."""
+        """Put the receipt where the dashboard was, and the banner under it where rows failed."""
         with self._lock:
             if self._is_closed:
                 return
             self._is_closed = True
-        self._dashboard.draw_last(status)
-        for place in self._places:
-            place.put(receipt_bundle(status))
-        self._dashboard.take_down()
+        self._dashboard.end(self._slots, status)
         _shown.pop(self._run, None)
-        # After a stop the next step is to run the cell again; the receipt says so. What ran on a
-        # cluster can only be computed again.
-        if self._run.can_retry and status.counts.num_tasks_failed and status.state == "finished":
-            strip = show_strip(self._run, status, self._strip_place)
-            if self._dashboard.retries:
-                strip.ask_again(self._dashboard.retries)
+        show_banner(self._run, status, self._banner_slot, self._dashboard.retries)
+
+
+def show_in(run: AnyRun, slot: OutputSlot, banner_slot: OutputSlot) -> None:
+    """Show a run's dashboard in an output that stands already, and its receipt at the end."""
+    dashboard = RunDashboard(run, ticks=False)
+    slot.put(dashboard.bundle(receipt.line(run.status())))
+
+    def close(status: StatusSnapshot) -> None:
+        dashboard.end([slot], status)
+        show_banner(run, status, banner_slot, dashboard.retries)
+
+    watch(run, dashboard.draw, close)
+
+
+class ShownBatch:
+    """A batch run's card in an output, static HTML that is put anew when something has changed.
+
+    There is nothing to pause or to speed up in a batch that takes hours, so it has no
+    widget: what a saved notebook shows is what stood there last.
+
+    Args:
+        run: The run.
+        holds_kernel: Whether a cell waits for the run and says when to look.
+    """
+
+    def __init__(self, run: AnyRun, *, holds_kernel: bool = False) -> None:
+        self._run = run
+        self._seen = self._worth(run.status())
+        self._slot = OutputSlot(self._bundle())
+        if not holds_kernel and not run.is_done:
+            watch(run, self.draw, self.close)
+
+    def draw(self, status: StatusSnapshot, total: int | None = None) -> None:
+        """Show how far the run is, where that is news."""
+        if (worth := self._worth(status)) != self._seen:
+            self._seen = worth
+            self._slot.put(self._bundle())
+
+    def close(self, status: StatusSnapshot, total: int | None = None) -> None:
+        """Show how it ended."""
+        self._slot.put(self._bundle())
+
+    def _worth(self, status: StatusSnapshot) -> tuple[object, ...]:
+        """Return what the card is put anew for; not for the clock."""
+        return status.state, status.completed, status.waiting_on, status.cost_text
+
+    def _bundle(self) -> Bundle:
+        return {"text/html": self._run._repr_html_(), "text/plain": repr(self._run)}
 
 
 def receipt_bundle(status: StatusSnapshot) -> Bundle:
     """Return the receipt of a run as HTML and as text."""
     ended = status.ended_at if status.ended_at is not None else Clock.wall()
-    prices_of = _prices_of(status)
+    # The table takes long to read; where nothing was bought it was never needed.
+    prices_of = _prices_date() if status.counts.usd else ""
     return {
         "text/html": receipt.html(status, ended=ended, prices_of=prices_of),
         "text/plain": receipt.text(status, ended=ended, prices_of=prices_of),
     }
-
-
-def _prices_of(status: StatusSnapshot) -> str:
-    # The table takes long to read; where nothing was bought it was never needed.
-    return _prices_date() if status.counts.usd else ""
 
 
 @functools.cache
@@ -279,13 +320,13 @@ def show(run: AnyRun) -> None:
         else:
             print(repr(run))
     elif run.is_done:
-        Place(receipt_bundle(run.status()))
+        OutputSlot(receipt_bundle(run.status()))
     elif not can_show():
         print(receipt.line(run.status()))
     elif (shown := _shown.get(run)) is None:
         Shown(run, holds_kernel=False)
-    elif not shown.place():  # it ended just now
-        Place(receipt_bundle(run.status()))
+    elif not shown.display():  # it ended just now
+        OutputSlot(receipt_bundle(run.status()))
 
 
 def install(ipython: Any) -> None:

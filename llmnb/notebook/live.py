@@ -7,10 +7,10 @@ import threading
 from typing import Any
 
 from llmnb.display.escape import visible_lines
-from llmnb.display.html_pieces import INERT
+from llmnb.display.html_fragments import INERT
 from llmnb.engine.status import Clock
 from llmnb.notebook import markdown
-from llmnb.notebook.surface import TICK_SECONDS, Bundle, Place
+from llmnb.notebook.surface import TICK_SECONDS, Bundle, OutputSlot
 from llmnb.records import Delta
 
 LONGEST_LIVE = 8_000
@@ -68,7 +68,7 @@ class LiveText:
 class PageText(LiveText):
     """Text in an output of a notebook, replaced in place."""
 
-    _place: Place | None = None
+    _place: OutputSlot | None = None
 
     def _show(self, text: str) -> None:
         tail = text[-LONGEST_LIVE:]
@@ -78,7 +78,7 @@ class PageText(LiveText):
             "text/plain": visible_lines(shown),
         }
         if self._place is None:
-            self._place = Place(bundle)
+            self._place = OutputSlot(bundle)
         else:
             self._place.put(bundle)
 

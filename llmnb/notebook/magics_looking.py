@@ -130,12 +130,12 @@ def _shelf(root: Path) -> str:
 
 
 def _clear(args: argparse.Namespace, root: Path) -> None:
-    from llmnb.store import clearing, projects
+    from llmnb.store import clearing, layout, projects
 
     if bool(args.projects) == args.all:
         raise UsageError("Name the projects to clear, or --all: %llm_cache clear Reviews")
     there = {one.name: one for one in projects.list_projects(root)}
-    unknown = [name for name in args.projects if projects.find(name, root) is None]
+    unknown = [name for name in args.projects if layout.find_project(root, name) is None]
     if unknown:
         known = ", ".join(visible(name) for name in there) or "none"
         raise ConfigurationError(

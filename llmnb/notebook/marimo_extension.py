@@ -15,7 +15,7 @@ from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import ConfigurationError
 from llmnb.notebook.dashboard import RunDashboard
-from llmnb.notebook.strip import FailedStrip
+from llmnb.notebook.failed_banner import FailedBanner
 
 
 def load_marimo_extension() -> None:
@@ -41,7 +41,7 @@ def load_marimo_extension() -> None:
 
 
 def _run(run: AnyRun) -> Any:
-    """Return a run's card, with the strip of its failed rows under it once it is over."""
+    """Return a run's card, with the banner of its failed rows under it once it is over."""
     if run.is_batch:
         return _marimo().Html(run._repr_html_())
     both = _Card()
@@ -66,27 +66,27 @@ def _plan(plan: Any) -> Any:
 
 
 class _Card:
-    """A run's card, and under it the strip of its failed rows; both are made in the cell."""
+    """A run's card, and under it the banner of its failed rows; both are made in the cell."""
 
     def __init__(self) -> None:
         self.dashboard = RunDashboard(None)
-        self._strip = FailedStrip()
+        self._banner = FailedBanner()
 
     def view(self, *above: Any) -> Any:
         """Return what a cell shows."""
-        return _marimo().vstack([*above, self.dashboard, self._strip], gap=0.5)
+        return _marimo().vstack([*above, self.dashboard, self._banner], gap=0.5)
 
     def follow(self, run: AnyRun) -> None:
         """Show a run from now to its end."""
         self.dashboard.follow(run, lambda status: self.close(run, status))
 
     def close(self, run: AnyRun, status: StatusSnapshot) -> None:
-        """Show the strip where rows failed."""
+        """Show the banner where rows failed."""
         # After a stop the next step is to run the cell again; the card says so.
         if status.counts.num_tasks_failed and status.state == "finished":
-            self._strip.appear(run, status)
+            self._banner.appear(run, status)
             if self.dashboard.retries:
-                self._strip.ask_again(self.dashboard.retries)
+                self._banner.ask_again(self.dashboard.retries)
 
 
 class _Waiting:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
+from llmnb.display import durations, html_fragments, money, numbers
 from llmnb.display.escape import visible
-from llmnb.engine.handle import AnyRun, RunHandle
-from llmnb.engine.status import StatusSnapshot
+from llmnb.display.palette import PATTERNS
+from llmnb.display.texts import counted
+from llmnb.engine.handle import RunHandle
 from llmnb.errors import LLMNBError
-from llmnb.notebook import plan_figures, receipt
-from llmnb.notebook.dashboard import RunDashboard, can_show, receipt_bundle
-from llmnb.notebook.strip import show_strip
-from llmnb.notebook.surface import Bundle, Place, Surface, static_text, watch
+from llmnb.notebook.dashboard import can_show, show_in
+from llmnb.notebook.surface import Bundle, OutputSlot, Surface, static_text
 from llmnb.running.planning import Plan
 
 logger = logging.getLogger("llmnb")
+
+FIRST_ROWS = 10
+"""Rows of the smaller button."""
+
+View = Literal["ready", "over", "nothing", "unpriced"]
 
 OnRun = Callable[[int | None], Any]
 """Begins what was planned: over every row (None), or over the first so many."""
@@ -27,8 +32,8 @@ class PlanCard(Surface):
     """A plan's figures with *Run*, *Run 10* and *Cancel*; nothing is sent before a click.
 
     It is how a notebook shows a `Plan`. Where the card was displayed, the run that a
-    click began takes its place with its dashboard, and at the end with its receipt; the
-    first few rows are shown under the card, which stays for the full run.
+    click began is shown in its stead with its dashboard, and at the end with its receipt; the
+    first rows are shown under the card, which stays for the full run.
 
     Args:
         plan: The plan.
@@ -39,40 +44,35 @@ class PlanCard(Surface):
     _css = static_text("tokens.css", "plan_card.css")
 
     def __init__(self, plan: Plan, on_run: OnRun | None = None) -> None:
-        self._plan = plan
+        self.plan = plan
         self._on_run = on_run or plan.start
         self._lock = threading.Lock()
         self._is_over = False
-        self._has_few = False
-        self._place: Place | None = None
-        self._run_places: tuple[Place, Place] | None = None
-        super().__init__(snapshot=plan_figures.figures(plan))
+        self._has_first_rows = False
+        self._slot: OutputSlot | None = None
+        self._run_slots: tuple[OutputSlot, OutputSlot] | None = None
+        super().__init__(snapshot=figures(plan))
         self.on_msg(self._on_message)
-
-    @property
-    def plan(self) -> Plan:
-        """The plan that is shown."""
-        return self._plan
 
     # ---------------------------------------------------------------------- on display
 
     @property
     def text(self) -> str:
         """The plan as text."""
-        return self._plan.text()
+        return self.plan.text()
 
     def bundle(self, text: str | None = None) -> Bundle:
         """Return what an output holds: the widget, and what stands for it where there is none."""
         bundle = super().bundle(self.text if text is None else text)
-        return {**bundle, "text/html": plan_figures.html(self._plan)}
+        return {**bundle, "text/html": html(self.plan)}
 
     def _repr_mimebundle_(self, **_options: Any) -> tuple[Bundle, dict[str, Any]]:
         return self.bundle(), {}
 
     def _ipython_display_(self) -> None:
-        self._place = Place(self.bundle())
-        # A click comes when no cell runs: what it shows needs its place now.
-        self._run_places = (Place(), Place())
+        self._slot = OutputSlot(self.bundle())
+        # A click comes when no cell runs: what it shows needs its outputs now.
+        self._run_slots = (OutputSlot(), OutputSlot())
 
     # ------------------------------------------------------------------- from the page
 
@@ -80,81 +80,73 @@ class PlanCard(Surface):
         match content:
             case {"do": "run"}:
                 self._begin(None)
-            case {"do": "few"}:
-                self._begin(plan_figures.FIRST_FEW)
+            case {"do": "first_rows"}:
+                self._begin(FIRST_ROWS)
             case {"do": "cancel"}:
                 self.cancel()
 
     def cancel(self) -> None:
-        """Take the card down; nothing was sent, and nothing will be."""
+        """End the card; nothing was sent, and nothing will be."""
         with self._lock:
             if self._is_over:
                 return
             self._is_over = True
-        said = "nothing was sent." if not self._has_few else "no more rows are sent."
-        self._end("Cancelled", [f"Cancelled: {said}"], glyph="arrow")
-        if self._place is not None:
-            self._place.put({"text/html": plan_figures.html(self._plan), "text/plain": self.text})
+        text = "no more rows are sent." if self._has_first_rows else "nothing was sent."
+        self._end("Cancelled", f"Cancelled: {text}", glyph="arrow")
+        if self._slot is not None:
+            self._slot.put({"text/html": html(self.plan), "text/plain": self.text})
 
     def _begin(self, rows: int | None) -> None:
-        allowed = plan_figures.figures(self._plan)["buttons"]
+        allowed = figures(self.plan)["buttons"]
+        name = "run" if rows is None else "first_rows"
         with self._lock:
             # A second click, or a click on a button that is not there, does nothing.
-            if self._is_over or not allowed["acts"]:
+            if self._is_over or not allowed["acts"] or not allowed[name]:
                 return
-            if not (allowed["run"] if rows is None else allowed["few"] and not self._has_few):
+            if rows is not None and self._has_first_rows:
                 return
             self._is_over = True
         try:
-            begun = self._on_run(rows)
+            run = self._on_run(rows)
         except Exception as error:
             self._is_over = False
-            self._tell(error)
+            self._show_error(error)
             if not isinstance(error, LLMNBError):
                 logger.exception("the planned run could not begin")
             return
+        is_shown = isinstance(run, RunHandle) and self._run_slots is not None
         if rows is None:
-            self._end("Started", ["Started: the answers are kept as they come."])
-            self._give_way(begun)
-        else:
-            self._is_over, self._has_few = False, True
-            self._say([f"Started the first {rows} rows. Their answers are reused by the full run."])
-            if isinstance(begun, RunHandle) and self._run_places is not None:
-                show_in(begun, *self._run_places)
+            self._end("Started", "Started: the answers are kept as they come.")
+            if is_shown and self._slot is not None and self._run_slots is not None:
+                show_in(run, self._slot, self._run_slots[1])
+                self.take_down()
+            return
+        self._is_over, self._has_first_rows = False, True
+        text = f"Started the first {rows} rows. Their answers are reused by the full run."
+        self._patch(
+            why={"glyph": "check", "tone": "", "parts": [text]},
+            note=f"{FIRST_ROWS} of them started",
+            buttons={**self.snapshot["buttons"], "first_rows": ""},
+        )
+        if is_shown and self._run_slots is not None:
+            show_in(run, *self._run_slots)
 
-    def _give_way(self, begun: Any) -> None:
-        """Let the run take the card's place."""
-        if (
-            isinstance(begun, RunHandle)
-            and self._place is not None
-            and self._run_places is not None
-        ):
-            show_in(begun, self._place, self._run_places[1])
-            self.take_down()
+    def _end(self, title: str, text: str, *, glyph: str = "check") -> None:
+        why = {"glyph": glyph, "tone": "", "parts": [text]}
+        self._patch(title=title, why=why, note=title.lower(), buttons={})
 
-    def _end(self, title: str, parts: list[str], *, glyph: str = "check") -> None:
-        why = {"glyph": glyph, "tone": "", "parts": parts}
-        hero = {**self.snapshot["hero"], "note": title.lower()}
-        self.snapshot = {
-            **self.snapshot,
-            "title": title,
-            "hero": hero,
-            "why": why,
-            "buttons": {},
-        }
-
-    def _say(self, parts: list[str]) -> None:
-        why = {"glyph": "check", "tone": "", "parts": parts}
-        buttons = {**self.snapshot["buttons"], "few": ""}
-        hero = {**self.snapshot["hero"], "note": f"{plan_figures.FIRST_FEW} of them started"}
-        self.snapshot = {**self.snapshot, "hero": hero, "why": why, "buttons": buttons}
-
-    def _tell(self, error: Exception) -> None:
+    def _show_error(self, error: Exception) -> None:
         first = (str(error).splitlines() or [""])[0] if isinstance(error, LLMNBError) else ""
-        said = visible(first or f"It could not begin ({type(error).__name__}).", longest=300)
-        why = {"glyph": "alert", "tone": "bad", "parts": ["", "Nothing was sent.", f" {said}"]}
+        text = visible(first or f"It could not begin ({type(error).__name__}).", longest=300)
+        why = {"glyph": "alert", "tone": "bad", "parts": ["", "Nothing was sent.", f" {text}"]}
         # The same error twice must be seen twice.
-        self.snapshot = {**self.snapshot, "why": why, "tries": self.snapshot.get("tries", 0) + 1}
+        self._patch(why=why, tries=self.snapshot.get("tries", 0) + 1)
+
+    def _patch(self, *, note: str | None = None, **changed: Any) -> None:
+        """Change parts of what is shown, and what stands beside the first figure."""
+        if note is not None:
+            changed["hero"] = {**self.snapshot["hero"], "note": note}
+        self.snapshot = {**self.snapshot, **changed}
 
 
 def show(plan: Plan) -> None:
@@ -162,23 +154,207 @@ def show(plan: Plan) -> None:
     if not can_show():
         print(plan.text())
     elif plan.begin is None:
-        Place({"text/html": plan_figures.html(plan), "text/plain": plan.text()})
+        OutputSlot({"text/html": html(plan), "text/plain": plan.text()})
     else:
         PlanCard(plan)._ipython_display_()
 
 
-def show_in(run: AnyRun, place: Place, strip_place: Place) -> None:
-    """Show a run's dashboard in an output that stands already, and its receipt at the end."""
-    dashboard = RunDashboard(run, ticks=False)
-    place.put(dashboard.bundle(receipt.line(run.status())))
+# ------------------------------------------------------------------------- its figures
 
-    def close(status: StatusSnapshot) -> None:
-        dashboard.draw_last(status)
-        place.put(receipt_bundle(status))
-        dashboard.take_down()
-        if status.counts.num_tasks_failed and status.state == "finished":
-            strip = show_strip(run, status, strip_place)
-            if dashboard.retries:
-                strip.ask_again(dashboard.retries)
 
-    watch(run, dashboard.draw, close)
+def view_of(plan: Plan) -> View:
+    """Return which of the card's states a plan is in."""
+    if not plan.to_ask:
+        return "nothing"
+    if plan.budget_usd is not None and plan.usd_high is None:
+        return "unpriced"
+    return "over" if plan.is_over_budget else "ready"
+
+
+def figures(plan: Plan) -> dict[str, Any]:
+    """Return what the card shows of a plan."""
+    view = view_of(plan)
+    project = visible(plan.project, longest=80)
+    return {
+        "view": view,
+        "title": "Plan",
+        "region": f"Plan for project {project}",
+        "subject": f"{project} · {visible(plan.model, longest=160)}",
+        "hero": {**_count(plan, view), **_time(plan), **_money(plan, view)},
+        "progress": _progress(plan),
+        "ledger": _ledger(plan),
+        "why": _why(plan, view),
+        "buttons": _buttons(plan, view),
+    }
+
+
+def _count(plan: Plan, view: View) -> dict[str, Any]:
+    note = "nothing sent yet"
+    if view == "nothing":
+        note = "all answered before" if plan.kept else "nothing to ask"
+    return {
+        "count": numbers.count(plan.to_ask),
+        "of": f"of {counted(plan.rows, 'row')}",
+        "note": note,
+    }
+
+
+def _time(plan: Plan) -> dict[str, Any]:
+    if plan.minutes is None or not plan.to_ask:
+        return {"time": [], "pace": ["", ""]}
+    number, _, unit = plan.bound_by.partition(" ")
+    time, _, size = durations.rough(60 * plan.minutes).rpartition(" ")
+    return {"time": [time, size], "pace": [f"at {number}", unit]}
+
+
+def _money(plan: Plan, view: View) -> dict[str, Any]:
+    budget = f"budget {money.usd(plan.budget_usd)}" if plan.budget_usd is not None else ""
+    is_over = view == "over"
+    if view == "nothing":
+        saved = f"saves about {money.usd(plan.saved_usd)}" if plan.saved_usd else ""
+        return {
+            "money": "$0",
+            "budget": budget or saved,
+            "fits": saved if budget else "",
+            "over": 0,
+        }
+    if plan.usd_high is None:
+        fits = "budget cannot be kept" if budget else "name one with a price to know"
+        return {"money": "unknown", "budget": "no price for this model", "fits": fits, "over": 0}
+    fits = visible(plan.prices_date)
+    if is_over:
+        over = plan.usd_high - (plan.budget_usd or 0.0)
+        fits = f"up to {money.usd(over)} over"
+    elif budget:
+        fits = "fits"
+    if not budget:
+        budget = "prices of" if fits else "at most"
+    return {"money": plan.cost_text, "budget": budget, "fits": fits, "over": int(is_over)}
+
+
+def _paid(plan: Plan) -> tuple[int, int]:
+    """Return for how many rows the budget is enough, if answers are long and if they are short."""
+    if plan.budget_usd is None or plan.usd_low is None or plan.usd_high is None:
+        return plan.to_ask, plan.to_ask
+    least = int(plan.to_ask * plan.budget_usd / plan.usd_high)
+    if plan.usd_low <= plan.budget_usd:
+        return least, plan.to_ask
+    return least, int(plan.to_ask * plan.budget_usd / plan.usd_low)
+
+
+def _parts(plan: Plan) -> list[tuple[str, int]]:
+    sent = _paid(plan)[0] if plan.is_over_budget else plan.to_ask
+    return [
+        ("reused", plan.kept),
+        ("merged", plan.merged),
+        ("send", sent),
+        ("beyond", plan.to_ask - sent),
+        ("failed", plan.wrong),
+        ("skip", plan.empty),
+    ]
+
+
+_IN_WORDS = {
+    "send": "to send",
+    "beyond": "beyond the budget",
+    "failed": "that cannot be asked",
+    "skip": "empty",
+}
+
+
+def _progress(plan: Plan) -> dict[str, Any]:
+    parts = _parts(plan)
+    whole = sum(number for _, number in parts) or 1
+    text = ", ".join(f"{number:,} {_IN_WORDS.get(name, name)}" for name, number in parts if number)
+    return {
+        "parts": [[name, round(number / whole, 4)] for name, number in parts],
+        "says": f"{text or 'nothing'} of {counted(plan.rows, 'row')}",
+    }
+
+
+def _ledger(plan: Plan) -> list[list[str]]:
+    """Return name, pattern and figure of eight counters."""
+    is_sent = plan.to_ask > 0
+    left_out = ["empty", "skip", numbers.count(plan.empty)]
+    if plan.wrong:
+        left_out = ["not asked", "failed", numbers.count(plan.wrong + plan.empty)]
+    price = "$0"
+    if is_sent:
+        each = None if plan.usd_high is None else plan.usd_high / plan.to_ask
+        price = money.usd(each)
+        if each is not None and each >= 0.0001:
+            price = f"≤ {price}"
+    return [
+        ["rows", "", numbers.count(plan.rows)],
+        ["reused", "reused", numbers.count(plan.kept)],
+        ["merged", "merged", numbers.count(plan.merged)],
+        ["to send", "send", numbers.count(plan.to_ask)],
+        left_out,
+        ["tokens in", "", f"≈ {numbers.short(plan.prompt_tokens)}" if is_sent else "0"],
+        ["tokens out", "", f"≤ {numbers.short(plan.answer_tokens_bound)}" if is_sent else "0"],
+        ["price per row", "", price],
+    ]
+
+
+def _why(plan: Plan, view: View) -> dict[str, Any]:
+    """Return what bounds the run, or what keeps it from running as planned."""
+    glyph, tone = "arrow", ""
+    if view == "nothing":
+        parts = ["There are no rows to ask about."]
+        if plan.kept:
+            glyph, parts = "check", ["Nothing to send: running fills the column from the cache."]
+        elif plan.rows:
+            parts = ["Nothing to send: no row asks anything."]
+    elif view == "unpriced":
+        glyph, tone = "alert", "bad"
+        parts = ["", "A budget needs a price.", " Name one, or run without budget_usd."]
+    elif view == "over":
+        glyph, tone = "alert", "bad"
+        least, most = _paid(plan)
+        rows = f"at least {least:,}" if most >= plan.to_ask else f"{least:,} to {most:,}"
+        rows = f"{least:,}" if least == most else rows
+        noun = "row" if rows == "1" else "rows"
+        parts = ["", f"{money.usd(plan.budget_usd)} pays for {rows} {noun}."]
+        parts.append(" The run stops there and keeps them.")
+    elif plan.wrong:
+        glyph, parts = "alert", ["", f"{counted(plan.wrong, 'row')} cannot be asked"]
+        parts.append(" and will end as failed rows; nothing is sent for them.")
+    elif plan.bound_by:
+        parts = [f"Bound by the limit of {plan.bound_by}; the time is the shortest possible."]
+    elif limit := plan.max_concurrent_requests:
+        requests = "the one request" if limit == 1 else f"the {limit:,} requests"
+        parts = [f"Bound by {requests} in flight, by no limit per minute."]
+    else:
+        parts = ["No limit per minute is known: the run finds its own pace."]
+    return {"glyph": glyph, "tone": tone, "parts": parts}
+
+
+def _buttons(plan: Plan, view: View) -> dict[str, Any]:
+    run = f"Run {plan.to_ask:,}"
+    if view == "over":
+        run = f"Run until {money.usd(plan.budget_usd)}"
+    elif view == "nothing":
+        run = "Fill from cache" if plan.kept else ""
+    first_rows = f"Run {FIRST_ROWS}" if plan.to_ask > FIRST_ROWS else ""
+    acts = int(view != "unpriced")
+    return {"run": run, "first_rows": first_rows, "acts": acts, "cancel": "Cancel"}
+
+
+def html(plan: Plan) -> str:
+    """Return the plan as HTML without script, style sheet or address."""
+    shown = figures(plan)
+    hero, ledger = shown["hero"], shown["ledger"]
+    cost = hero["money"] + (f" ({hero['budget']})" if hero["budget"] else "")
+    time = f"; {' '.join(hero['time'])} {' '.join(hero['pace'])}" if hero["time"] else ""
+    parts = [
+        (name if name in PATTERNS else "rest", part) for name, part in shown["progress"]["parts"]
+    ]
+    return html_fragments.box(
+        html_fragments.headline("Plan", shown["subject"]),
+        html_fragments.line(f"{hero['count']} to send {hero['of']}, {hero['note']}{time}; {cost}"),
+        html_fragments.bar(parts, shown["progress"]["says"]),
+        html_fragments.figure_table(
+            [name for name, _, _ in ledger], [[figure for _, _, figure in ledger]]
+        ),
+        html_fragments.line("".join(shown["why"]["parts"]), "margin-top:6px"),
+    )

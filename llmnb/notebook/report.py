@@ -8,7 +8,7 @@ from typing import Any
 
 from llmnb.display.aligned import columns
 from llmnb.display.escape import html_text, visible
-from llmnb.display.html_pieces import INERT
+from llmnb.display.html_fragments import INERT
 from llmnb.notebook.forms import Table
 from llmnb.notebook.pieces import table_html
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llmnb.display import durations, html_pieces, money, numbers
+from llmnb.display import durations, html_fragments, money, numbers
 from llmnb.display.aligned import columns
 from llmnb.display.texts import counted, cut
 from llmnb.notebook.shelf_words import answers, label, price, where
@@ -208,17 +208,17 @@ def html(shown: dict[str, Any]) -> str:
     """Return the list as HTML without script, style sheet or address."""
     rows = _cells(shown)
     if not rows:
-        return html_pieces.box(
-            html_pieces.headline("Cache", shown["where"]),
-            html_pieces.line(f"{EMPTY[0]}. {EMPTY[1]}"),
+        return html_fragments.box(
+            html_fragments.headline("Cache", shown["where"]),
+            html_fragments.line(f"{EMPTY[0]}. {EMPTY[1]}"),
         )
     hero = shown["hero"]
-    return html_pieces.box(
-        html_pieces.headline("Cache", shown["where"]),
-        html_pieces.line(
+    return html_fragments.box(
+        html_fragments.headline("Cache", shown["where"]),
+        html_fragments.line(
             f"{hero['answers']} {hero['kept']} in {hero['about']}; "
             f"{hero['saved']} saved so far, {hero['share']}"
         ),
-        html_pieces.bar([("reused", hero["part"])], hero["says"]),
-        html_pieces.figure_table(_HEAD, rows),
+        html_fragments.bar([("reused", hero["part"])], hero["says"]),
+        html_fragments.figure_table(_HEAD, rows),
     )

@@ -21,9 +21,9 @@ BEFORE_WORD = 60
 
 def page(found: Page, name: str, now: float) -> dict[str, Any]:
     """Return what one page of a project's answers shows."""
-    of = f"{numbers.count(found.found)} of {answers(found.answers)}"
+    of = f"{numbers.count(found.total)} of {answers(found.answers)}"
     nothing = ""
-    if not found.found:
+    if not found.total:
         search = visible(" ".join(found.words), longest=LABEL_LENGTH)
         nothing = (
             f"No prompt or answer holds “{search}”. Words are matched anywhere, without regard "
@@ -34,15 +34,15 @@ def page(found: Page, name: str, now: float) -> dict[str, Any]:
     first = found.number * PAGE + 1
     return {
         "name": name,
-        "count": f"{of}, newest first" if found.found else f"nothing in {answers(found.answers)}",
+        "count": f"{of}, newest first" if found.total else f"nothing in {answers(found.answers)}",
         "hits": [_hit(one, found.words, now) for one in found.matches],
         "nothing": nothing,
-        "range": f"{first:,}–{first + len(found.matches) - 1:,} of {numbers.count(found.found)}"
+        "range": f"{first:,}–{first + len(found.matches) - 1:,} of {numbers.count(found.total)}"
         if found.matches
         else "",
         "page": found.number,
         "before": found.number > 0,
-        "after": found.found > (found.number + 1) * PAGE,
+        "after": found.total > (found.number + 1) * PAGE,
     }
 
 

@@ -9,8 +9,8 @@ from llmnb.display import money, numbers
 from llmnb.display.texts import counted
 from llmnb.notebook.forms import Table
 from llmnb.notebook.report import Report
-from llmnb.store import layout, spend
-from llmnb.store.spend import Spent
+from llmnb.store import layout, usage
+from llmnb.store.usage import Spent
 
 _COLUMNS = ("", "project", "model", "requests", "tokens in", "tokens out", "spent")
 
@@ -18,8 +18,8 @@ _COLUMNS = ("", "project", "model", "requests", "tokens in", "tokens out", "spen
 def report(root: Path) -> Report:
     """Return what was spent under a cache folder, by this process and by all."""
     logs = _logs(root)
-    here = _rows("this kernel", logs, spend.in_this_process)
-    ever = _rows("in all", logs, spend.totals)
+    here = _rows("this kernel", logs, usage.spending_here)
+    ever = _rows("in all", logs, usage.spending)
     if not ever:
         return Report("Nothing was spent yet.")
     notes = ["Answers from the cache cost nothing. Clearing answers does not lower these sums."]
@@ -45,7 +45,7 @@ def _tracked() -> list[str]:
 
 def _logs(root: Path) -> list[tuple[str, Path]]:
     """Return names and logs of projects, those that were cleared included."""
-    names = {place.spend: place.name for place in layout.places(root)}
+    names = {place.spend: place.name for place in layout.stored_projects(root)}
     found = sorted((root / layout.SPEND).glob("*.jsonl"))
     # A cleared project's folder name is all that is left of its name.
     return [(names.get(path, path.stem.rpartition("-")[0] or path.stem), path) for path in found]

@@ -59,7 +59,7 @@ class Surface(anywidget.AnyWidget):
     """A widget whose whole state is one small dictionary of text and numbers.
 
     Whatever its page sends is answered at once, so that the page can tell a button that acts
-    from one that nobody hears.
+    from one whose clicks arrive nowhere.
     """
 
     _esm: str = static_text("parts.js", "run_dashboard.js")
@@ -73,7 +73,7 @@ class Surface(anywidget.AnyWidget):
         self.on_msg(self._acknowledge)
 
     def _acknowledge(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        """Tell the page that the kernel hears it, before anything is done."""
+        """Tell the page that the kernel receives what it sends, before anything is done."""
         if isinstance(content, dict) and "do" in content:
             self.send({"kind": "heard"})
 
@@ -94,7 +94,7 @@ class Surface(anywidget.AnyWidget):
 _BLANK: Bundle = {"text/html": "", "text/plain": ""}
 
 
-class Place:
+class OutputSlot:
     """One output of a cell, which can be given something else to hold later.
 
     Args:

@@ -57,11 +57,11 @@ class Asking:
     @property
     def models(self) -> tuple[str | Endpoint | None, ...]:
         """The models in order; one None where none is named."""
-        if self.model is None or is_model(self.model):
-            return endpoints_of(self.model)
-        if not isinstance(self.model, Iterable):
-            raise _no_model(self.model)
-        return tuple(endpoint for model in self.model for endpoint in endpoints_of(model))
+        model = self.model
+        if model is None or isinstance(model, str):
+            return (model,)
+        several = [model] if is_model(model) or not isinstance(model, Iterable) else model
+        return tuple(endpoint for each in several for endpoint in endpoints_of(each))
 
 
 def is_model(value: Any) -> TypeGuard[Model]:
@@ -70,19 +70,19 @@ def is_model(value: Any) -> TypeGuard[Model]:
 
 
 def endpoints_of(model: Model | None) -> tuple[str | Endpoint | None, ...]:
-    """Return who is asked: the name itself, or the endpoints of an object."""
+    """Return who is asked: the name itself, or the endpoints of an object.
+
+    Raises:
+        ConfigurationError: If it names no model.
+    """
     if model is None or isinstance(model, str | Endpoint):
         return (model,)
     if not isinstance(model, LLMModel):
-        raise _no_model(model)
+        raise ConfigurationError(
+            "A model is named by a text or an object such as LLM, not "
+            f"{type(model).__name__}. Nothing was sent."
+        )
     if not model.is_asked_by_engine:
         return (custom_endpoint(model),)
     endpoints: tuple[Endpoint, ...] = getattr(model, "endpoints", ())
     return endpoints
-
-
-def _no_model(value: object) -> ConfigurationError:
-    return ConfigurationError(
-        f"A model is named by a text or an object such as LLM, not {type(value).__name__}. "
-        "Nothing was sent."
-    )

@@ -13,7 +13,7 @@ from llmnb.adapters import prices, tokens
 from llmnb.display import durations, money, numbers
 from llmnb.display.aligned import leader
 from llmnb.display.escape import visible
-from llmnb.display.html_pieces import box, cell, headline, line, table
+from llmnb.display.html_fragments import box, cell, headline, line, table
 from llmnb.engine.target import Call
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked

@@ -8,6 +8,7 @@ belong to the caller (``metadata``); everything else is part of the body.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +20,7 @@ from llmnb.engine.target import Call, Row
 from llmnb.errors import AddressInFile, ConfigurationError, InputError, LLMNBError
 from llmnb.records import Limits
 from llmnb.running.asking import Asking, endpoints_of, is_model
-from llmnb.running.structured import structured_call
+from llmnb.running.structured import QUESTIONS, structured_call
 from llmnb.targets.endpoint import Endpoint
 from llmnb.targets.resolve import resolve
 from llmnb.targets.target import HTTPTarget
@@ -27,7 +28,6 @@ from llmnb.targets.target import HTTPTarget
 _WHO = ("model", "api_provider", "url", "api_key")
 _SAYS_WHO = frozenset(_WHO)
 _NOT_BODY = frozenset((*_WHO, "metadata"))
-_QUESTIONS = ("messages", "prompt", "input")
 
 
 def names_its_model(request: Any) -> bool:
@@ -80,12 +80,18 @@ class Preparer:
 
     def __init__(self, asking: Asking, *, needs_keys: bool = True) -> None:
         self._asking = asking
-        self._needs_keys = needs_keys
+        self._resolve = functools.partial(
+            resolve, allow_http=asking.allow_http, needs_key=needs_keys
+        )
         self.models = asking.models
         """Who is asked, in the order of fallback."""
 
-        self._extra = _extra(asking.cache_vars)
-        self._chosen: tuple[_Asked, ...] = ()
+        self._extra = b""
+        if asking.cache_vars:
+            try:
+                self._extra = orjson.dumps(dict(asking.cache_vars), option=orjson.OPT_SORT_KEYS)
+            except TypeError as error:
+                raise InputError(f"cache_vars must be JSON values: {error}.") from None
         self._named: dict[tuple[Any, ...], tuple[_Asked, ...] | LLMNBError] = {}
         self._objects: list[Any] = []
         """Models that requests brought as objects, so that no other one gets their id."""
@@ -97,81 +103,58 @@ class Preparer:
     @property
     def default(self) -> HTTPTarget:
         """The first target of requests that do not name their own."""
-        return self.defaults[0]
+        return self._default[0].target
 
     @property
     def defaults(self) -> tuple[HTTPTarget, ...]:
         """The targets of requests that do not name their own, in the order of fallback."""
-        return tuple(asked.target for asked in self._default())
+        return tuple(asked.target for asked in self._default)
 
+    @functools.cached_property
     def _default(self) -> tuple[_Asked, ...]:
-        if not self._chosen:
-            if not self.models:
-                raise ConfigurationError("The list of models is empty: name at least one.")
-            self._chosen = tuple(self._asked(model) for model in self.models)
-        return self._chosen
+        if not self.models:
+            raise ConfigurationError("The list of models is empty: name at least one.")
+        return tuple(map(self._asked, self.models))
 
     def _asked(self, model: str | Endpoint | None) -> _Asked:
+        """Return the target of a model, and the fields of the body for every request to it."""
         asking = self._asking
-        if isinstance(model, Endpoint):
-            return self._at(model)
-        # Among several models an address and a key are for those of their own provider.
-        is_elsewhere = (
-            len(self.models) > 1
-            and model is not None
-            and "/" in model
-            and model.partition("/")[0] != asking.api_provider
-            and not (asking.url and asking.api_provider is None)
-        )
-        if is_elsewhere:
-            return _Asked(self._resolved(model, None, None, None), asking.params)
-        target = self._resolved(model, asking.api_provider, asking.url, asking.api_key)
-        return _Asked(target, asking.params)
-
-    def _at(self, endpoint: Endpoint) -> _Asked:
-        """Return the target of a model as an object, with the parameters that belong to it."""
-        asking = self._asking
-        if endpoint.owner is not None:
-            target = endpoint.owner.target(asking.gen_type)
-        else:
-            target = self._resolved(
-                endpoint.model or None,
-                endpoint.api_provider,
-                endpoint.url or None,
-                endpoint.api_key,
-                gen_type=endpoint.gen_type if asking.gen_type == "chat" else None,
+        if not isinstance(model, Endpoint):
+            # Among several models an address and a key are for those of their own provider.
+            is_elsewhere = (
+                len(self.models) > 1
+                and model is not None
+                and "/" in model
+                and model.partition("/")[0] != asking.api_provider
+                and not (asking.url and asking.api_provider is None)
             )
-        if endpoint.limits is not None:
-            known = self.limits.get(target.pool, endpoint.limits)
-            self.limits[target.pool] = endpoint.limits.within(known)
+            target = self._resolve(
+                model,
+                api_provider=None if is_elsewhere else asking.api_provider,
+                url=None if is_elsewhere else asking.url,
+                api_key=None if is_elsewhere else asking.api_key,
+                gen_type=asking.gen_type,
+            )
+            return _Asked(target, asking.params)
+        if model.owner is not None:
+            target = model.owner.target(asking.gen_type)
+        else:
+            own_type = model.gen_type if asking.gen_type == "chat" else None
+            target = self._resolve(
+                model.model or None,
+                api_provider=model.api_provider,
+                url=model.url or None,
+                api_key=model.api_key,
+                gen_type=own_type or asking.gen_type,
+            )
+        if model.limits is not None:
+            known = self.limits.get(target.pool, model.limits)
+            self.limits[target.pool] = model.limits.within(known)
         # What belongs to the model gives way to what belongs to the call.
-        params = {**endpoint.params, **asking.params}
+        params = {**model.params, **asking.params}
         if not asking.takes_several and "n" not in asking.params:
             params.pop("n", None)
         return _Asked(target, params)
-
-    def _resolved(
-        self,
-        model: str | None,
-        api_provider: str | None,
-        url: str | None,
-        api_key: str | None,
-        *,
-        gen_type: str | None = None,
-        is_url_from_data: bool = False,
-        trusted_url: str | None = None,
-    ) -> HTTPTarget:
-        return resolve(
-            model,
-            api_provider=api_provider,
-            url=url,
-            api_key=api_key,
-            gen_type=gen_type or self._asking.gen_type,
-            is_url_from_data=is_url_from_data,
-            trusted_url=trusted_url,
-            allow_http=self._asking.allow_http,
-            needs_key=self._needs_keys,
-        )
 
     def __call__(self, request: Any, number: int) -> Row:
         """Return the row for the request at position `number`; never raises for bad input."""
@@ -181,11 +164,16 @@ class Preparer:
         if type(request) is not dict and not isinstance(request, Mapping):
             if isinstance(request, LLMNBError):  # a door that could not make a request of it
                 return Row(call=None, error=request, tag=tag)
-            return Row(call=None, error=_not_a_request(request, number), tag=tag)
+            error = InputError(
+                f"Input {number} is a {type(request).__name__}, not a request: "
+                f"give a dictionary with one of {', '.join(QUESTIONS)}.",
+                row=number,
+            )
+            return Row(call=None, error=error, tag=tag)
         metadata, question = None, request
         try:
             if _NOT_BODY.isdisjoint(request):
-                asked = self._chosen or self._default()
+                asked = self._default
             else:
                 metadata = request.get("metadata")
                 asked = self._asked_of(request)
@@ -220,10 +208,10 @@ class Preparer:
 
     def _asked_of(self, request: Mapping[str, Any]) -> tuple[_Asked, ...]:
         if _SAYS_WHO.isdisjoint(request):
-            return self._default()
+            return self._default
         named = tuple(request.get(name) or None for name in _WHO)
         if named == (None,) * len(_WHO):
-            return self._default()
+            return self._default
         model = named[0]
         if model is not None and not isinstance(model, str):
             named = (id(model),)
@@ -252,12 +240,13 @@ class Preparer:
             names_other = bool(api_provider or (model and "/" in model and not asking.api_provider))
             same = not names_other or api_provider == asking.api_provider
             default = self.models[0] if same else None
-            target = self._resolved(
+            target = self._resolve(
                 model or (default.model if isinstance(default, Endpoint) else default),
-                api_provider or (None if names_other else asking.api_provider),
+                api_provider=api_provider or (None if names_other else asking.api_provider),
                 # A key or an address given for one provider never goes to another.
-                url or (asking.url if same else None),
-                api_key or (asking.api_key if same and not url else None),
+                url=url or (asking.url if same else None),
+                api_key=api_key or (asking.api_key if same and not url else None),
+                gen_type=asking.gen_type,
                 is_url_from_data=url is not None,
                 trusted_url=asking.url if same else None,
             )
@@ -275,20 +264,3 @@ def _refuse_address(request: Mapping[str, Any]) -> None:
                 "allow_urls=True (on the command line --allow-urls); keys of yours are not sent "
                 "there."
             )
-
-
-def _extra(cache_vars: Mapping[str, Any]) -> bytes:
-    if not cache_vars:
-        return b""
-    try:
-        return orjson.dumps(dict(cache_vars), option=orjson.OPT_SORT_KEYS)
-    except TypeError as error:
-        raise InputError(f"cache_vars must be JSON values: {error}.") from None
-
-
-def _not_a_request(request: Any, number: int) -> InputError:
-    return InputError(
-        f"Input {number} is a {type(request).__name__}, not a request: "
-        f"give a dictionary with one of {', '.join(_QUESTIONS)}.",
-        row=number,
-    )

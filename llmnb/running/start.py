@@ -14,6 +14,7 @@ from llmnb.decide.retry import LONGEST_SERVER_WAIT, RetryPolicy
 from llmnb.engine.budget import budget_for
 from llmnb.engine.run import Run
 from llmnb.engine.run_context import RunOptions, Store
+from llmnb.engine.source import InputSource
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked
 from llmnb.rate_limiter import GLOBAL_LIMITER
@@ -27,7 +28,7 @@ from llmnb.targets.target import HTTPTarget
 
 
 def start(
-    requests: Iterable[Any] | AsyncIterable[Any],
+    requests: Iterable[Any] | AsyncIterable[Any] | InputSource,
     asking: Asking,
     *,
     project_name: str | None = None,
@@ -104,9 +105,15 @@ def start(
     )
     configured = settings.current()
     budget = configured.budget_usd if budget_usd is None else options["budget_usd"]
-    patience = configured.max_wait if max_wait is None else options["max_wait"]
+    patience: dict[str, float] = {}
+    if (wait := configured.max_wait if max_wait is None else options["max_wait"]) is not None:
+        patience = {"max_wait": wait, "longest_hint": max(LONGEST_SERVER_WAIT, wait)}
     targets = () if is_elsewhere else preparer.defaults
-    _share_rates(preparer)
+    if GLOBAL_LIMITER.url:
+        # The limits of models are everybody's where a Redis shares limits, unless it says else.
+        for model in preparer.models:
+            for key, rate in model.rates.items() if isinstance(model, Endpoint) else ():
+                GLOBAL_LIMITER.rate_config.setdefault(key, rate)
     if budget is not None:
         for target in targets:
             _need_the_price(target)
@@ -116,7 +123,9 @@ def start(
         preparer,
         store or open_project(project_name, cache_dir, share=options["share"]),
         RunOptions(
-            policy=_policy(options["max_attempts"], patience, options["cooldown"]),
+            policy=RetryPolicy(
+                max_attempts=options["max_attempts"], cooldown=options["cooldown"], **patience
+            ),
             pool_limits=preparer.limits,
             limits=limits,
             account=bound,
@@ -163,24 +172,6 @@ def limits_in(options: Mapping[str, Any], account: Limits | None = None) -> tupl
         burst=options.get("burst") or configured.burst,
     )
     return limits, account.within(rest)
-
-
-def _policy(max_attempts: int, max_wait: float | None, cooldown: float | None) -> RetryPolicy:
-    patience: dict[str, float] = {}
-    if max_wait is not None:
-        patience = {"max_wait": max_wait, "longest_hint": max(LONGEST_SERVER_WAIT, max_wait)}
-    return RetryPolicy(max_attempts=max_attempts, cooldown=cooldown, **patience)
-
-
-def _share_rates(preparer: Preparer) -> None:
-    """Give the limits of models to everybody where a Redis shares limits; else they bind the run.
-
-    What `GLOBAL_LIMITER` says already is not touched.
-    """
-    if GLOBAL_LIMITER.url:
-        for endpoint in preparer.models:
-            for key, rate in endpoint.rates.items() if isinstance(endpoint, Endpoint) else ():
-                GLOBAL_LIMITER.rate_config.setdefault(key, rate)
 
 
 def _get_ready(targets: Sequence[HTTPTarget]) -> None:

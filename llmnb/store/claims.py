@@ -65,7 +65,7 @@ from pathlib import Path
 from llmnb.adapters import files
 from llmnb.adapters.file_lock import try_lock_byte, unlock_byte
 from llmnb.store import layout
-from llmnb.store.layout import Place
+from llmnb.store.layout import ProjectPaths
 
 logger = logging.getLogger("llmnb")
 
@@ -125,11 +125,11 @@ class Claims:
     `take` and `release` belong to one thread.
 
     Args:
-        place: The project.
+        project: Where it is kept.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, project: ProjectPaths) -> None:
+        self._project = project
         self._is_broken = False
         self._reset()
 
@@ -221,7 +221,7 @@ class Claims:
             return self._lock(key, position)
         except (OSError, ValueError) as error:
             self._is_broken = True
-            logger.debug("Rows of project %r are not claimed: %s", self._place.name, error)
+            logger.debug("Rows of project %r are not claimed: %s", self._project.name, error)
             return True
 
     def _lock(self, key: str, position: int) -> bool:
@@ -325,7 +325,7 @@ class Claims:
             try:
                 unlock_byte(file, position)
             except OSError as error:  # it ends with the process
-                logger.debug("A row of project %r stays claimed: %s", self._place.name, error)
+                logger.debug("A row of project %r stays claimed: %s", self._project.name, error)
         if not self._users:
             self._close_if_unused()
 
@@ -357,12 +357,12 @@ class Claims:
                 self._close()
 
     def _path(self, number: int) -> str:
-        return f"{self._place.claims}-{number}"
+        return f"{self._project.claims}-{number}"
 
     def _open(self, number: int) -> int:
         file = self._files[number]
         if file is None:
-            layout.make_root(self._place.root)
+            layout.make_root(self._project.root)
             size = _CELL_BYTES if number else _PAGE_BYTES
             file = files.open_shared(Path(self._path(number)), size=size)
             try:
@@ -400,10 +400,10 @@ _known: weakref.WeakValueDictionary[Path, Claims] = weakref.WeakValueDictionary(
 _known_lock = threading.Lock()
 
 
-def of(place: Place) -> Claims:
+def of(project: ProjectPaths) -> Claims:
     """Return this process's one object for the claims of a project."""
     with _known_lock:
-        return _known.setdefault(place.claims, Claims(place))
+        return _known.setdefault(project.claims, Claims(project))
 
 
 def _after_fork() -> None:

@@ -19,8 +19,8 @@ from llmnb.adapters import files
 from llmnb.adapters.diskcache import FILE_NAME, Database
 from llmnb.adapters.file_lock import locked
 from llmnb.errors import StoreError
-from llmnb.store import hits, layout, names, projects
-from llmnb.store.layout import Place
+from llmnb.store import layout, projects, usage
+from llmnb.store.layout import ProjectPaths
 from llmnb.store.project import databases
 
 
@@ -62,23 +62,22 @@ class Weight:
     """When an answer was kept last, in seconds since the epoch; 0 where there is none."""
 
 
-def weigh(place: Place) -> Weight:
+def weigh(project: ProjectPaths) -> Weight:
     """Return what clearing a project would take away; nothing is changed."""
-    one = projects.summary(place)
-    mine = projects.keys(place)
-    shared: dict[str, int] = {}
-    elsewhere: set[str] = set()
-    for other in layout.places(place.root):
-        if other.folder != place.folder and (both := mine & projects.keys(other)):
-            shared[other.name] = len(both)
-            elsewhere |= both
+    summary = projects.summary(project)
+    own = set(projects.keys(project))
+    shared = {
+        other.name: both
+        for other in layout.stored_projects(project.root)
+        if other.folder != project.folder and (both := own.intersection(projects.keys(other)))
+    }
     return Weight(
-        answers=one.answers,
-        usd=one.usd,
-        unpriced=one.unpriced,
-        elsewhere=len(elsewhere),
-        others=tuple(sorted(shared, key=lambda name: -shared[name])),
-        last_written=one.last_written,
+        answers=summary.answers,
+        usd=summary.usd,
+        unpriced=summary.unpriced,
+        elsewhere=len(set().union(*shared.values())),
+        others=tuple(sorted(shared, key=lambda name: -len(shared[name]))),
+        last_written=summary.last_written,
     )
 
 
@@ -94,45 +93,40 @@ def clear(what: str | Iterable[str], cache_dir: Path, *, to_trash: bool = False)
     Raises:
         StoreError: If a project cannot be removed.
     """
-    wanted, unknown = _wanted(what, cache_dir)
-    hits.save()  # so that what was counted goes along, and can come back
+    wanted: dict[str, ProjectPaths] = {}
+    unknown = []
+    if what == "full":
+        wanted = {project.name: project for project in layout.stored_projects(cache_dir)}
+    else:
+        for name in [what] if isinstance(what, str) else what:
+            project = layout.find_project(cache_dir, name)
+            if project is None:
+                unknown.append(name)
+            else:
+                wanted[project.name] = project
+    usage.save_hits()  # so that what was counted goes along, and can come back
     gone: set[str] = set()
     removed: dict[str, int] = {}
     tokens: list[str] = []
-    for place in wanted:
-        keys = projects.keys(place)
-        with locked(place.lock):
-            databases.forget(place.folder)
+    for project in wanted.values():
+        keys = projects.keys(project)
+        with locked(project.lock):
+            databases.forget(project.folder)
             if to_trash:
-                tokens.append(_to_trash(place))
+                tokens.append(_to_trash(project))
             else:
-                _remove(place.folder)
-        gone |= keys
-        removed[place.name] = len(keys)
+                _remove(project.folder)
+        gone.update(keys)
+        removed[project.name] = len(keys)
     others: set[str] = set()
     if gone:
-        for place in layout.places(cache_dir):
-            others |= projects.keys(place)
+        others = others.union(*map(projects.keys, layout.stored_projects(cache_dir)))
     return ClearReport(
         removed=removed,
         unknown=tuple(unknown),
         elsewhere=len(gone & others),
         tokens=tuple(tokens),
     )
-
-
-def _wanted(what: str | Iterable[str], cache_dir: Path) -> tuple[list[Place], list[str]]:
-    if what == "full":
-        return layout.places(cache_dir), []
-    wanted: dict[str, Place] = {}
-    unknown = []
-    for name in [what] if isinstance(what, str) else what:
-        place = projects.find(name, cache_dir)
-        if place is None:
-            unknown.append(name)
-        else:
-            wanted[names.normal(name)] = place
-    return list(wanted.values()), unknown
 
 
 def _remove(folder: Path) -> None:
@@ -148,22 +142,22 @@ def _remove(folder: Path) -> None:
         folder.rmdir()
 
 
-def _to_trash(place: Place) -> str:
-    token = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(3).hex()}-{place.folder.name}"
-    target = place.root / layout.TRASH / token
+def _to_trash(project: ProjectPaths) -> str:
+    token = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(3).hex()}-{project.folder.name}"
+    target = project.root / layout.TRASH / token
     try:
         files.make_folder(target.parent)
         files.make_folder(target, must_be_new=True)
         for name in layout.OWN_FILES:
-            path = place.folder / name
+            path = project.folder / name
             if path.is_symlink():
                 path.unlink()
             elif path.is_file():
                 files.move(path, target / name)
     except OSError as error:
-        raise StoreError(f"Project {place.name!r} cannot be cleared: {error}") from None
+        raise StoreError(f"Project {project.name!r} cannot be cleared: {error}") from None
     with suppress(OSError):
-        place.folder.rmdir()
+        project.folder.rmdir()
     return token
 
 
@@ -177,17 +171,17 @@ def undo(token: str, cache_dir: Path) -> int:
         StoreError: If nothing of that token lies in the trash.
     """
     folder = cache_dir / layout.TRASH / Path(token).name
-    known = layout.read_mark(folder)
-    if known is None:
+    mark = layout.read_mark(folder)
+    if mark is None:
         raise StoreError(f"There is nothing to undo under {token!r}.")
-    place = layout.place_of(cache_dir, known["name"])
-    with locked(place.lock):
+    project = layout.paths_of(cache_dir, mark["name"])
+    with locked(project.lock):
         source = Database(folder)
         try:
-            count = _bring_back(source, databases.open(place))
+            count = _bring_back(source, databases.open(project))
         finally:
             source.close()
-    hits.add(place.folder, hits.stored(folder))
+    usage.add_hits(project.folder, usage.stored_hits(folder))
     _remove(folder)
     return count
 
@@ -200,22 +194,22 @@ def _bring_back(source: Database, target: Database) -> int:
     there = set(target.keys())
     items = ((key, data) for key, data in source.items() if key not in there)
     count = 0
-    while some := list(islice(items, _AT_ONCE)):
-        target.put_many(some)
-        count += len(some)
+    while group := list(islice(items, _AT_ONCE)):
+        target.put_many(group)
+        count += len(group)
     return count
 
 
-def forget(place: Place, key: str) -> bool:
+def forget(project: ProjectPaths, key: str) -> bool:
     """Delete one answer for good; returns whether there was one.
 
     Raises:
         StoreError: If it cannot be deleted.
     """
-    with locked(place.lock):
-        if not (place.folder / FILE_NAME).exists():
+    with locked(project.lock):
+        if not (project.folder / FILE_NAME).exists():
             return False
-        return databases.open(place).delete_many([key]) > 0
+        return databases.open(project).delete_many([key]) > 0
 
 
 def discard(token: str, cache_dir: Path) -> None:
@@ -236,15 +230,7 @@ def trashed(cache_dir: Path) -> list[tuple[str, str]]:
     except OSError:
         return []
     return [
-        (folder.name, known["name"])
+        (folder.name, mark["name"])
         for folder in folders
-        if (known := layout.read_mark(folder)) is not None
+        if (mark := layout.read_mark(folder)) is not None
     ]
-
-
-def empty_trash(cache_dir: Path) -> int:
-    """Delete what lies in the trash; returns how many projects."""
-    found = trashed(cache_dir)
-    for token, _ in found:
-        _remove(cache_dir / layout.TRASH / token)
-    return len(found)

@@ -1,4 +1,4 @@
-"""One stored answer: the raw reply, the request it answers, and what is known of both.
+"""One stored answer and its key: the raw reply, the request it answers, and what is known of both.
 
 On disk an entry is one line of JSON, then the request's bytes, then the
 reply's. Nothing is ever unpickled.
@@ -6,12 +6,18 @@ reply's. Nothing is ever unpickled.
 
 from __future__ import annotations
 
+import functools
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 VERSION = 1
+
+KEY_LENGTH = 40
+"""Hexadecimal digits: 160 bits, far beyond any accident."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,27 +49,25 @@ class Entry:
     """Project it was found in, when that is not the own one; not kept on disk."""
 
 
+_HEAD = {
+    **{name: name for name in ("dialect", "provider", "model", "quality", "usd")},
+    "prompt_tokens": "in",
+    "completion_tokens": "out",
+    **{name: name for name in ("seconds", "created", "simulated")},
+}
+"""Fields that stand in the first line as they are, with their names there."""
+
+
 def encode(entry: Entry) -> bytes:
     """Return an entry as bytes."""
-    head = orjson.dumps(
-        {
-            "llmnb": VERSION,
-            "key": entry.key,
-            "request": len(entry.request),
-            "raw": len(entry.raw),
-            "dialect": entry.dialect,
-            "provider": entry.provider,
-            "model": entry.model,
-            "quality": entry.quality,
-            "usd": entry.usd,
-            "in": entry.prompt_tokens,
-            "out": entry.completion_tokens,
-            "seconds": entry.seconds,
-            "created": entry.created,
-            "simulated": entry.simulated,
-        }
-    )
-    return b"%b\n%b%b" % (head, entry.request, entry.raw)
+    head = {
+        "llmnb": VERSION,
+        "key": entry.key,
+        "request": len(entry.request),
+        "raw": len(entry.raw),
+    }
+    head.update({on_disk: getattr(entry, field) for field, on_disk in _HEAD.items()})
+    return b"%b\n%b%b" % (orjson.dumps(head), entry.request, entry.raw)
 
 
 def decode(data: bytes, key: str, reused_from: str | None = None) -> Entry | None:
@@ -90,17 +94,71 @@ def decode(data: bytes, key: str, reused_from: str | None = None) -> Entry | Non
             key=key,
             request=data[start : start + length],
             raw=data[start + length :],
-            dialect=head["dialect"],
-            provider=head["provider"],
-            model=head["model"],
-            quality=head["quality"],
-            usd=head["usd"],
-            prompt_tokens=head["in"],
-            completion_tokens=head["out"],
-            seconds=head["seconds"],
-            created=head["created"],
-            simulated=head["simulated"],
             reused_from=reused_from,
+            **{field: head[on_disk] for field, on_disk in _HEAD.items()},
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         return None
+
+
+# ------------------------------------------------------------------------------ keys
+
+
+def answer_key(
+    *,
+    dialect: str,
+    endpoint: str,
+    body: bytes,
+    headers: Mapping[str, str] | None = None,
+    sample: int = 0,
+    extra: bytes = b"",
+) -> str:
+    """Return the key of an answer: a hash of everything that changes it, and of nothing else.
+
+    API keys, timeouts and concurrency are not part of it.
+
+    Args:
+        dialect: How it is asked.
+        endpoint: Where it is asked, or what answers for an in-process model.
+        body: Canonical body.
+        headers: Request headers that change the answer; names in any case.
+        sample: Which of several samples of one prompt.
+        extra: Further bytes that tell answers apart.
+
+    Example:
+        >>> answer_key(dialect="openai.chat", endpoint="https://host/v1", body=b"{}")[:8]
+        'bfb433c6'
+    """
+    rest = _who(dialect, endpoint, sample)
+    if headers:
+        for name in sorted(headers, key=str.lower):
+            rest += f"{name.lower()}\0{headers[name]}\0".encode()
+    if extra:
+        rest += b"\0extra\0" + extra
+    return hashlib.sha256(b"%d\0%b%b" % (len(body), body, rest)).hexdigest()[:KEY_LENGTH]
+
+
+@functools.lru_cache(maxsize=256)  # the same for every row of a run
+def _who(dialect: str, endpoint: str, sample: int) -> bytes:
+    return f"\0{dialect}\0{endpoint}\0{sample}\0".encode()
+
+
+class RenamedKey(str):
+    """A key under which an older release kept the answer under another one.
+
+    It is looked up under both; what stands under the older one is copied, once.
+    """
+
+    __slots__ = ("older",)
+
+    older: str
+    """The key that the older release has used."""
+
+    def __new__(cls, key: str, older: str) -> RenamedKey:
+        """Return `key`, which remembers `older`."""
+        self = super().__new__(cls, key)
+        self.older = older
+        return self
+
+    def __reduce__(self) -> tuple[type[RenamedKey], tuple[str, str]]:
+        return RenamedKey, (str(self), self.older)

@@ -1,4 +1,4 @@
-"""What lies where in a cache folder, and what carries llmnb's own mark.
+"""Where each project of a cache folder is kept, and which folders carry llmnb's own mark.
 
 ::
 
@@ -7,13 +7,18 @@
         .locks/                  one lock a project, and who is asking which of its rows
         .spend/                  one append-only log a project; clearing leaves it alone
         .trash/                  projects cleared a moment ago
+
+Project names are text, not paths: any name is safe, and stays spelled as it was first.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
+import re
 import time
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,57 +26,150 @@ from typing import Any
 import orjson
 
 from llmnb.adapters import files
-from llmnb.store import names
+from llmnb.errors import InvalidProjectName
 
 MARK = "project.json"
 HITS = "hits.json"
 OWN_FILES = (MARK, HITS, "cache.db", "cache.db-wal", "cache.db-shm", "cache.db-journal")
 LOCKS, SPEND, TRASH = ".locks", ".spend", ".trash"
+MAX_CHARACTERS = 200
+"""Characters of a project's name at most."""
+
+
+# ----------------------------------------------------------------------------- names
+
+
+def check_name(name: str) -> str:
+    """Return a project's name in NFC if it can be one.
+
+    Raises:
+        InvalidProjectName: If it is empty, too long, or holds control characters.
+
+    Example:
+        >>> check_name("Träume/2026")
+        'Träume/2026'
+    """
+    if not isinstance(name, str):
+        raise InvalidProjectName(f"A project's name is text, not {type(name).__name__}.")
+    name = unicodedata.normalize("NFC", name)
+    if not name.strip():
+        raise InvalidProjectName("A project's name must not be empty.")
+    if len(name) > MAX_CHARACTERS:
+        raise InvalidProjectName(
+            f"A project's name has at most {MAX_CHARACTERS} characters, this one {len(name)}."
+        )
+    for position, character in enumerate(name, start=1):
+        if unicodedata.category(character) in ("Cc", "Cs"):
+            raise InvalidProjectName(
+                f"A project's name holds no control characters; this one has one at {position}."
+            )
+    return name
+
+
+def normal_name(name: str) -> str:
+    """Return the form in which names are compared.
+
+    Example:
+        >>> normal_name("Generate_Data") == normal_name("generate_data")
+        True
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def folder_name(name: str) -> str:
+    """Return the name of a project's folder, whatever the project is called.
+
+    Readable letters come first, a hash of the whole name makes it unique and
+    safe on every file system.
+
+    Example:
+        >>> folder_name("../etc/passwd")
+        'etc-passwd-7fef78f53440'
+    """
+    compared = normal_name(name)
+    plain = unicodedata.normalize("NFKD", compared).encode("ascii", "ignore").decode()
+    readable = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-") or "project"
+    return f"{readable}-{hashlib.sha256(compared.encode()).hexdigest()[:12]}"
+
+
+# ----------------------------------------------------------------------------- paths
 
 
 @dataclass(frozen=True)
-class Place:
+class ProjectPaths:
     """Where one project is kept."""
 
     root: Path
+    """The cache folder."""
+
     name: str
     """As it was first spelled."""
 
     @functools.cached_property
     def folder(self) -> Path:
         """The project's folder."""
-        return self.root / names.folder(self.name)
+        return self.root / folder_name(self.name)
 
     @functools.cached_property
     def lock(self) -> Path:
         """Its lock."""
-        return self.root / LOCKS / f"{names.folder(self.name)}.lock"
+        return self.root / LOCKS / f"{self.folder.name}.lock"
 
     @functools.cached_property
     def claims(self) -> Path:
         """Which process is asking for which of its answers."""
-        return self.root / LOCKS / f"{names.folder(self.name)}.claims"
+        return self.root / LOCKS / f"{self.folder.name}.claims"
 
     @functools.cached_property
     def spend(self) -> Path:
         """Its spend log."""
-        return self.root / SPEND / f"{names.folder(self.name)}.jsonl"
+        return self.root / SPEND / f"{self.folder.name}.jsonl"
+
+
+def paths_of(root: Path, name: str) -> ProjectPaths:
+    """Return where a project is kept, under the name it was first spelled with."""
+    name = check_name(name)
+    mark = read_mark(root / folder_name(name))
+    return ProjectPaths(root, mark["name"] if mark is not None else name)
+
+
+def stored_projects(root: Path) -> list[ProjectPaths]:
+    """Return where all projects of a cache folder are kept, by name."""
+    try:
+        folders = [entry for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+    projects = []
+    for entry in folders:
+        if entry.name.startswith("."):
+            continue
+        mark = read_mark(Path(entry.path))
+        # A mark that was copied into another folder marks nothing.
+        if mark is not None and folder_name(mark["name"]) == entry.name:
+            projects.append(ProjectPaths(root, mark["name"]))
+    return sorted(projects, key=lambda paths: normal_name(paths.name))
+
+
+def find_project(root: Path, name: str) -> ProjectPaths | None:
+    """Return where the project of that name is kept, however it is spelled; None: there is none."""
+    wanted = normal_name(name)
+    projects = stored_projects(root)
+    return next((paths for paths in projects if normal_name(paths.name) == wanted), None)
 
 
 def make_root(root: Path) -> None:
-    """Make the cache folder and the folder of locks, for nobody else's eyes."""
+    """Make the cache folder and the folders of locks and spend logs, for nobody else's eyes."""
     files.make_folder(root)
     for name in (LOCKS, SPEND):
         files.make_folder(root / name)
 
 
-def mark(place: Place) -> None:
+def write_mark(paths: ProjectPaths) -> None:
     """Write the project's mark, unless it is there."""
-    path = place.folder / MARK
+    path = paths.folder / MARK
     if not path.exists():
-        files.write_private(
-            path, orjson.dumps({"llmnb": 1, "name": place.name, "created": time.time()})
-        )
+        mark = {"llmnb": 1, "name": paths.name, "created": time.time()}
+        files.write_private(path, orjson.dumps(mark))
 
 
 def read_mark(folder: Path) -> dict[str, Any] | None:
@@ -83,37 +181,10 @@ def read_mark(folder: Path) -> dict[str, Any] | None:
     if folder.is_symlink() or path.is_symlink():
         return None
     try:
-        found = orjson.loads(path.read_bytes())
+        mark = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return None
-    if (
-        not isinstance(found, dict)
-        or found.get("llmnb") != 1
-        or not isinstance(found.get("name"), str)
-    ):
-        return None
-    return found
-
-
-def places(root: Path) -> list[Place]:
-    """Return all projects of a cache folder, by name."""
-    try:
-        folders = [entry for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False)]
-    except OSError:
-        return []
-    found = []
-    for entry in folders:
-        if entry.name.startswith("."):
-            continue
-        known = read_mark(Path(entry.path))
-        # A mark that was copied into another folder marks nothing.
-        if known is not None and names.folder(known["name"]) == entry.name:
-            found.append(Place(root, known["name"]))
-    return sorted(found, key=lambda place: names.normal(place.name))
-
-
-def place_of(root: Path, name: str) -> Place:
-    """Return where a project is kept, under the name it was first spelled with."""
-    name = names.check(name)
-    known = read_mark(root / names.folder(name))
-    return Place(root, known["name"] if known is not None else name)
+    is_ours = (
+        isinstance(mark, dict) and mark.get("llmnb") == 1 and isinstance(mark.get("name"), str)
+    )
+    return mark if is_ours else None

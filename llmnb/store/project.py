@@ -14,6 +14,7 @@ import threading
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from llmnb import settings
@@ -21,10 +22,9 @@ from llmnb.adapters import files
 from llmnb.adapters.diskcache import FILE_NAME, Damaged, Database, salvage
 from llmnb.adapters.file_lock import locked
 from llmnb.errors import StoreError
-from llmnb.store import claims, hits, layout, names, spend
-from llmnb.store.entry import Entry, decode, encode
-from llmnb.store.keys import RenamedKey
-from llmnb.store.layout import Place
+from llmnb.store import claims, layout, usage
+from llmnb.store.entry import Entry, RenamedKey, decode, encode
+from llmnb.store.layout import ProjectPaths
 from llmnb.store.writer import Job, writer
 
 logger = logging.getLogger("llmnb")
@@ -53,37 +53,28 @@ def open_project(
     Raises:
         InvalidProjectName: If it cannot be a name.
     """
-    place = layout.place_of(settings.cache_dir(cache_dir), settings.project_name(name))
-    return ProjectStore(place, share)
+    root, name = settings.cache_dir(cache_dir), settings.project_name(name)
+    return ProjectStore(layout.paths_of(root, name), share)
 
 
 class ProjectStore:
     """The answers of one project, as a run wants them.
 
     Args:
-        place: Where it is kept.
+        paths: Where it is kept.
         share: Whose answers may be reused.
     """
 
-    def __init__(self, place: Place, share: Share = True) -> None:
-        self.place = place
-        self.claims = claims.of(place)
+    def __init__(self, paths: ProjectPaths, share: Share = True) -> None:
+        self.paths = paths
+        self.name = paths.name
+        self.folder = paths.folder
+        self.claims = claims.of(paths)
         self._share = share
-        self._neighbours: tuple[float, list[Place]] = (0.0, [])
-        self._unsaved: list[Entry] = []
+        self._neighbours: tuple[float, list[ProjectPaths]] = (0.0, [])
         self.enough = 64
         self._is_lookup_broken = False
         self._root_is_made = False
-
-    @property
-    def name(self) -> str:
-        """Name of the project, as it was first spelled."""
-        return self.place.name
-
-    @property
-    def folder(self) -> Path:
-        """Where its answers lie."""
-        return self.place.folder
 
     # --------------------------------------------------------------------- reading
 
@@ -93,13 +84,13 @@ class ProjectStore:
         Args:
             keys: Keys, in any order, repeated or not.
         """
-        found, renamed = self._found(keys)
-        if found:
-            hits.note(self.folder, found.values())
-        for key, entry in found.items():
+        entries, renamed = self._find(keys)
+        if entries:
+            usage.count_hits(self.folder, entries.values())
+        for key, entry in entries.items():
             if entry.reused_from is not None or key in renamed:
                 writer().put(Job(self, entry, is_bought=False))
-        return found
+        return entries
 
     def peek(self, keys: Sequence[str]) -> dict[str, Entry]:
         """Return what `lookup` would, for a plan: nothing is counted as used or copied.
@@ -107,85 +98,81 @@ class ProjectStore:
         Args:
             keys: Keys, in any order, repeated or not.
         """
-        return self._found(keys)[0]
+        return self._find(keys)[0]
 
-    def _found(self, keys: Sequence[str]) -> tuple[dict[str, Entry], set[str]]:
+    def _find(self, keys: Sequence[str]) -> tuple[dict[str, Entry], set[str]]:
         """Return what is answered, and which of it an older release has kept under another key."""
-        found = self._kept(keys)
-        older = {key: key.older for key in keys if isinstance(key, RenamedKey) and key not in found}
+        entries = self._read_all(keys)
+        older = {
+            key: key.older for key in keys if isinstance(key, RenamedKey) and key not in entries
+        }
         if not older:
-            return found, set()
-        before = self._kept(list(older.values()))
+            return entries, set()
+        before = self._read_all(list(older.values()))
         renamed = {
             str(key): dataclasses.replace(entry, key=str(key))
             for key, name in older.items()
             if (entry := before.get(name)) is not None
         }
-        found.update(renamed)
-        return found, set(renamed)
+        return entries | renamed, set(renamed)
 
-    def _kept(self, keys: Sequence[str]) -> dict[str, Entry]:
+    def _read_all(self, keys: Sequence[str]) -> dict[str, Entry]:
         """Return the entries of those very keys, here or in a neighbour."""
-        found: dict[str, Entry] = {}
-        own = databases.existing(self.place)
-        if own is not None:
-            self._read(own, keys, found, None)
-        missing = [key for key in dict.fromkeys(keys) if key not in found]
+        entries = self._read(self.paths, keys, None)
+        missing = [key for key in dict.fromkeys(keys) if key not in entries]
         if missing and self._share:
-            self._borrow(missing, found)
-        return found
+            for paths in self._others():
+                entries |= self._read(paths, missing, paths.name)
+                missing = [key for key in missing if key not in entries]
+                if not missing:
+                    break
+        return entries
 
     def _read(
-        self, database: Database, keys: Sequence[str], found: dict[str, Entry], owner: str | None
-    ) -> None:
+        self, paths: ProjectPaths, keys: Sequence[str], owner: str | None
+    ) -> dict[str, Entry]:
+        """Return the entries of those keys in one project; `owner` names it if not the own one."""
+        database = databases.existing(paths)
+        if database is None:
+            return {}
         try:
             rows = database.get_many(keys)
         except StoreError as error:
-            self._warn(f"Answers of project {owner or self.name!r} cannot be read: {error}")
-            return
+            self._warn(f"Answers of project {paths.name!r} cannot be read: {error}")
+            return {}
+        entries = {}
         for key, data in rows.items():
             entry = decode(data, key, owner)
             if entry is not None:
-                found[key] = entry
+                entries[key] = entry
             else:
                 self._warn(
-                    f"Project {owner or self.name!r} holds an entry that llmnb did not write; "
+                    f"Project {paths.name!r} holds an entry that llmnb did not write; "
                     "it is not used."
                 )
+        return entries
 
-    def _borrow(self, missing: list[str], found: dict[str, Entry]) -> None:
-        for place in self._others():
-            database = databases.existing(place)
-            if database is None:
-                continue
-            borrowed: dict[str, Entry] = {}
-            self._read(database, missing, borrowed, place.name)
-            found.update(borrowed)
-            missing = [key for key in missing if key not in borrowed]
-            if not missing:
-                return
-
-    def _others(self) -> list[Place]:
+    def _others(self) -> list[ProjectPaths]:
         now = time.monotonic()
-        read, places = self._neighbours
-        if now - read > _NEIGHBOURS_SECONDS or not read:
-            places = [
-                place
-                for place in layout.places(self.place.root)
-                if place.folder != self.place.folder and self._may_use(place)
+        read_at, others = self._neighbours
+        if now - read_at > _NEIGHBOURS_SECONDS or not read_at:
+            others = [
+                paths
+                for paths in layout.stored_projects(self.paths.root)
+                if paths.folder != self.folder and self._may_use(paths)
             ]
-            self._neighbours = (now, places)
-        return places
+            self._neighbours = (now, others)
+        return others
 
-    def _may_use(self, place: Place) -> bool:
+    def _may_use(self, paths: ProjectPaths) -> bool:
         if isinstance(self._share, bool):
             return self._share
-        return names.normal(place.name) in {names.normal(name) for name in self._share}
+        return layout.normal_name(paths.name) in map(layout.normal_name, self._share)
 
-    def _warn(self, words: str) -> None:
+    def _warn(self, message: str) -> None:
         if not self._is_lookup_broken:
             self._is_lookup_broken = True
-            logger.warning(words)
+            logger.warning(message)
 
     # --------------------------------------------------------------------- writing
 
@@ -193,7 +180,7 @@ class ProjectStore:
         """Save an entry; returns once it is on disk.
 
         Raises:
-            StoreError: If it cannot be saved; it is kept in memory for `retry_unsaved`.
+            StoreError: If it cannot be saved.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
@@ -206,52 +193,32 @@ class ProjectStore:
         writer().put(Job(self, entry))
 
     def commit(self, entries: Sequence[Entry], *, is_bought: bool = True) -> None:
-        """Save entries in one commit; called by the writer."""
-        try:
-            self._commit(entries, is_bought)
-        except StoreError:
-            if is_bought:
-                self._unsaved.extend(entries)
-            raise
+        """Save entries in one commit; called by the writer.
 
-    def _commit(self, entries: Sequence[Entry], is_bought: bool) -> None:
-        if not self._root_is_made or not self.place.lock.exists():
+        Raises:
+            StoreError: If they cannot be saved.
+        """
+        if not self._root_is_made or not self.paths.lock.exists():
             self._make_root()
-        with locked(self.place.lock), self.claims.committing():
-            database = databases.open(self.place)
+        with locked(self.paths.lock), self.claims.committing():
+            database = databases.open(self.paths)
             database.put_many((entry.key, encode(entry)) for entry in entries)
         if is_bought:
             try:
-                spend.append(self.place.spend, entries)
+                usage.log_spending(self.paths.spend, entries)
             except OSError as error:
                 logger.warning("The spend log cannot be written: %s", error)
 
     def _make_root(self) -> None:
         try:
-            layout.make_root(self.place.root)
+            layout.make_root(self.paths.root)
         except OSError as error:
             raise StoreError(
-                f"The cache folder {self.place.root} cannot be made: {error}. Nothing more is "
+                f"The cache folder {self.paths.root} cannot be made: {error}. Nothing more is "
                 "bought; choose another with llmnb.configure(cache_dir=…) or "
                 "LLMNB_CACHE_DIR."
             ) from None
         self._root_is_made = True
-
-    @property
-    def unsaved(self) -> int:
-        """Answers that could not be saved and are kept in memory."""
-        return len(self._unsaved)
-
-    def retry_unsaved(self) -> int:
-        """Try again to save what could not be saved; returns how many answers were.
-
-        Raises:
-            StoreError: If it still cannot be.
-        """
-        entries, self._unsaved = self._unsaved, []
-        if entries:
-            self.commit(entries)
-        return len(entries)
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until everything put so far is saved."""
@@ -275,91 +242,70 @@ class Databases:
         self._open: dict[Path, Database] = {}
         self._left: list[Database] = []
 
-    def existing(self, place: Place) -> Database | None:
+    def existing(self, paths: ProjectPaths) -> Database | None:
         """Return a project's database if it has one that can be read."""
-        with self._lock:
-            known = self._current(place)
-            if known is not None:
-                return known
-            if not (place.folder / FILE_NAME).exists():
-                return None
-            try:
-                return self._opened(place, Database(place.folder, may_make=False))
-            except Damaged:
-                pass
-            except StoreError as error:
-                logger.warning("%s", error)
-                return None
         try:
+            with self._lock:
+                database = self._current(paths)
+                if database is not None:
+                    return database
+                if not (paths.folder / FILE_NAME).exists():
+                    return None
+                with suppress(Damaged):
+                    return self._keep(paths, Database(paths.folder, may_make=False))
             # Two processes must not mend it at once. The lock is taken before ours, as everywhere.
-            with locked(place.lock):
-                return self.open(place)
+            with locked(paths.lock):
+                return self.open(paths)
         except StoreError as error:
             logger.warning("%s", error)
             return None
 
-    def open(self, place: Place) -> Database:
+    def open(self, paths: ProjectPaths) -> Database:
         """Return a project's database, made if it is missing and mended if it is damaged.
 
-        Whoever calls this holds the project's lock.
+        The caller holds the project's lock.
 
         Raises:
             StoreError: If there can be none.
         """
         with self._lock:
-            known = self._current(place)
+            database = self._current(paths)
             try:
-                if known is not None:
-                    known.begin_writing()
-                    return known
-                database = Database(place.folder)
+                if database is not None:
+                    database.begin_writing()
+                    return database
+                database = Database(paths.folder)
             except Damaged as error:
-                self.forget(place.folder)
-                database = self._mended(place, error)
-            return self._opened(place, database)
+                self.forget(paths.folder)
+                database = _mended(paths, error)
+            return self._keep(paths, database)
 
-    def _opened(self, place: Place, database: Database) -> Database:
+    def _keep(self, paths: ProjectPaths, database: Database) -> Database:
         try:
-            layout.mark(place)
+            layout.write_mark(paths)
         except OSError as error:
             database.close()
-            raise StoreError(f"Project {place.name!r} cannot be marked: {error}") from None
-        self._open[place.folder] = database
+            raise StoreError(f"Project {paths.name!r} cannot be marked: {error}") from None
+        self._open[paths.folder] = database
         while len(self._open) > self.most:
             del self._open[next(iter(self._open))]
         return database
 
-    def _current(self, place: Place) -> Database | None:
-        known = self._open.pop(place.folder, None)
-        if known is None:
-            return None
-        if not known.is_current:
-            known.close()
-            return None
-        self._open[place.folder] = known  # the latest used stands last
-        return known
-
-    def _mended(self, place: Place, error: Damaged) -> Database:
-        """Set a damaged file aside untouched and save what can be read of it anew."""
-        aside = _set_aside(place.folder)
-        database = Database(place.folder)
-        kept = 0
-        for key, data in salvage(aside):
-            if decode(data, key) is not None:
-                database.put_many([(key, data)])
-                kept += 1
-        warnings.warn(
-            f"{error} It is set aside as {aside.name}; {kept:,} answers were read and kept.",
-            stacklevel=2,
-        )
-        return database
+    def _current(self, paths: ProjectPaths) -> Database | None:
+        database = self._open.pop(paths.folder, None)
+        if database is not None:
+            if database.is_current:
+                self._open[paths.folder] = database  # the latest used stands last
+                return database
+            database.close()
+        return None
 
     def forget(self, folder: Path) -> None:
         """Close a project's database, because its folder is about to go."""
         with self._lock:
-            known = self._open.pop(folder, None)
-            if known is not None:
-                known.close()
+            database = self._open.pop(folder, None)
+            if database is not None:
+                database.close()
 
     def after_fork(self) -> None:
         """Start empty in a child; the parent's connections are neither used nor closed."""
@@ -371,6 +317,22 @@ class Databases:
 databases = Databases()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=databases.after_fork)
+
+
+def _mended(paths: ProjectPaths, error: Damaged) -> Database:
+    """Set a damaged file aside untouched and save what can be read of it anew."""
+    aside = _set_aside(paths.folder)
+    database = Database(paths.folder)
+    count = 0
+    for key, data in salvage(aside):
+        if decode(data, key) is not None:
+            database.put_many([(key, data)])
+            count += 1
+    warnings.warn(
+        f"{error} It is set aside as {aside.name}; {count:,} answers were read and kept.",
+        stacklevel=2,
+    )
+    return database
 
 
 def _set_aside(folder: Path) -> Path:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from llmnb.errors import StoreError
-from llmnb.store import hits, layout, names, spend
+from llmnb.store import layout, usage
 from llmnb.store.entry import Entry, decode
-from llmnb.store.layout import Place
+from llmnb.store.layout import ProjectPaths
 from llmnb.store.project import databases
 
 logger = logging.getLogger("llmnb")
@@ -44,7 +45,7 @@ class ProjectSummary:
     """Uses of kept answers."""
 
     saved_usd: float
-    spent: tuple[spend.Spent, ...]
+    spent: tuple[usage.Spent, ...]
     """What was spent in this project, cleared answers included."""
 
     @property
@@ -61,35 +62,26 @@ class ProjectSummary:
 
 def list_projects(cache_dir: Path) -> list[ProjectSummary]:
     """Return the projects of a cache folder, by name."""
-    return [summary(place) for place in layout.places(cache_dir)]
+    return [summary(project) for project in layout.stored_projects(cache_dir)]
 
 
-def find(name: str, cache_dir: Path) -> Place | None:
-    """Return the project of that name, however it is spelled, None where there is none."""
-    wanted = names.normal(name)
-    for place in layout.places(cache_dir):
-        if names.normal(place.name) == wanted:
-            return place
-    return None
-
-
-def summary(place: Place) -> ProjectSummary:
+def summary(project: ProjectPaths) -> ProjectSummary:
     """Return what there is to know of one project."""
-    figures = _figures(place)
-    used = hits.read(place.folder)
+    figures = _figures(project)
+    hits = usage.read_hits(project.folder)
     return ProjectSummary(
-        name=place.name,
-        folder=place.folder,
+        name=project.name,
+        folder=project.folder,
         answers=figures.answers,
-        size_bytes=_size(place.folder),
+        size_bytes=_size(project.folder),
         created=figures.oldest,
         last_written=figures.newest,
-        last_used=max(used.last, figures.newest),
+        last_used=max(hits.last, figures.newest),
         usd=figures.usd,
         unpriced=figures.unpriced,
-        hits=used.count,
-        saved_usd=used.usd,
-        spent=tuple(spend.totals(place.spend)),
+        hits=hits.count,
+        saved_usd=hits.usd,
+        spent=tuple(usage.spending(project.spend)),
     )
 
 
@@ -104,47 +96,56 @@ class _Figures:
     newest: float = 0.0
 
 
-_known: dict[Path, tuple[tuple[tuple[int, ...], ...], _Figures]] = {}
+_known: dict[Path, tuple[object, _Figures]] = {}
 """Figures of projects, with what their files looked like then: adding up reads every answer."""
 
 
-def _figures(place: Place) -> _Figures:
-    before = _look(place.folder)
-    known = _known.get(place.folder)
+def _figures(project: ProjectPaths) -> _Figures:
+    before = _file_states(project.folder)
+    known = _known.get(project.folder)
     if known is not None and known[0] == before:
         return known[1]
     figures = _Figures()
-    for entry in each(place):
+    for entry in each(project):
         figures.answers += 1
         figures.usd += entry.usd or 0.0
         figures.unpriced += entry.usd is None
         if entry.created:
             figures.oldest = min(figures.oldest or entry.created, entry.created)
             figures.newest = max(figures.newest, entry.created)
-    if before and before == _look(place.folder):  # nobody has written meanwhile
-        _known[place.folder] = (before, figures)
+    if before and before == _file_states(project.folder):  # nobody has written meanwhile
+        _known[project.folder] = (before, figures)
     return figures
 
 
-def _look(folder: Path) -> tuple[tuple[int, ...], ...]:
-    found = []
+def _file_states(folder: Path) -> list[tuple[int, int, int]]:
+    states = []
     for name in ("cache.db", "cache.db-wal"):
-        try:
-            one = (folder / name).stat()
-        except OSError:
-            continue
-        found.append((one.st_ino, one.st_size, one.st_mtime_ns))
-    return tuple(found)
+        with suppress(OSError):
+            state = (folder / name).stat()
+            states.append((state.st_ino, state.st_size, state.st_mtime_ns))
+    return states
 
 
-def each(place: Place, keys: Sequence[str] | None = None) -> Iterator[Entry]:
+def _size(folder: Path) -> int:
+    total = 0
+    for name in layout.OWN_FILES:
+        with suppress(OSError):
+            total += (folder / name).stat().st_size
+    return total
+
+
+# ----------------------------------------------------------------------------- answers
+
+
+def each(project: ProjectPaths, keys: Sequence[str] | None = None) -> Iterator[Entry]:
     """Yield a project's answers one by one; what is not there or not llmnb's is passed over.
 
     Args:
-        place: The project.
+        project: Where it is kept.
         keys: Those that are wanted, in this order; None: all of them, oldest first.
     """
-    database = databases.existing(place)
+    database = databases.existing(project)
     if database is None or keys == []:
         return
     try:
@@ -157,45 +158,29 @@ def each(place: Place, keys: Sequence[str] | None = None) -> Iterator[Entry]:
             if (entry := decode(data, key)) is not None:
                 yield entry
     except StoreError as error:  # cleared or gone while it was read
-        logger.debug("reading %s ended early: %s", place.name, error)
+        logger.debug("reading %s ended early: %s", project.name, error)
 
 
 def entries(
-    place: Place, *, search: str | None = None, limit: int | None = None, offset: int = 0
+    project: ProjectPaths, *, search: str | None = None, limit: int | None = None
 ) -> list[Entry]:
     """Return a project's answers, oldest first.
 
     Args:
-        place: The project.
+        project: Where it is kept.
         search: Text that the request or the reply must hold, in any case.
         limit: Most answers to return; None: all.
-        offset: Answers to pass over first.
     """
-    wanted = search.casefold() if search else None
-    chosen = (entry for entry in each(place) if wanted is None or wanted in _text(entry).casefold())
-    return list(islice(chosen, offset, None if limit is None else offset + limit))
+    wanted = (search or "").casefold()
+    chosen = (
+        entry
+        for entry in each(project)
+        if wanted in (entry.request + b"\n" + entry.raw).decode("utf-8", "replace").casefold()
+    )
+    return list(islice(chosen, limit))
 
 
-def keys(place: Place) -> set[str]:
-    """Return the keys of a project's answers."""
-    return set(keys_in_order(place))
-
-
-def keys_in_order(place: Place) -> list[str]:
+def keys(project: ProjectPaths) -> list[str]:
     """Return the keys of a project's answers, oldest first."""
-    database = databases.existing(place)
+    database = databases.existing(project)
     return [] if database is None else database.keys()
-
-
-def _text(entry: Entry) -> str:
-    return (entry.request + b"\n" + entry.raw).decode("utf-8", "replace")
-
-
-def _size(folder: Path) -> int:
-    total = 0
-    for name in layout.OWN_FILES:
-        try:
-            total += (folder / name).stat().st_size
-        except OSError:
-            continue
-    return total

@@ -1,14 +1,97 @@
-"""Finding answers of a project by words of their prompt or their answer, page by page."""
+"""Stored answers as a person reads them, and found by words of their prompt or their answer."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from llmnb.store import projects, reading
+import orjson
+
+from llmnb.errors import LLMNBError
+from llmnb.store import projects
 from llmnb.store.entry import Entry
-from llmnb.store.layout import Place
+from llmnb.store.layout import ProjectPaths
+from llmnb.wire.dialect import dialect
+
+# ------------------------------------------------------------------- an entry as text
+
+UNREADABLE = "(not readable)"
+
+
+def question(entry: Entry) -> str:
+    """Return the last thing that was asked.
+
+    Example:
+        >>> from llmnb.store.entry import Entry
+        >>> asked = b'{"messages": [{"role": "user", "content": "Hi"}]}'
+        >>> question(Entry(key="k", request=asked, raw=b"", dialect="openai.chat",
+        ...                provider="p", model="m", quality="good"))
+        'Hi'
+    """
+    return (questions(entry) or [UNREADABLE])[-1]
+
+
+def questions(entry: Entry) -> list[str]:
+    """Return all texts of a request in order, instructions included; empty if it cannot be read.
+
+    Whatever is not text, such as a picture, is named in brackets.
+    """
+    try:
+        body = orjson.loads(entry.request)
+    except orjson.JSONDecodeError:
+        return []
+    if not isinstance(body, dict):
+        return []
+    parts = [body.get(name) for name in _INSTRUCTIONS]
+    for name in _QUESTIONS:
+        asked = body.get(name)
+        parts += asked if isinstance(asked, list) and name != "prompt" else [asked]
+    return [text for part in parts if (text := "\n".join(_texts_of(part)))]
+
+
+def answer(entry: Entry) -> str:
+    """Return the answer's text, or which tools it called; several answers one under the other."""
+    try:
+        reply = dialect(entry.dialect).parse(entry.raw)
+    except LLMNBError:
+        return UNREADABLE
+    if len(reply.texts) > 1:
+        return "\n\n".join(reply.texts)
+    if reply.text or not reply.tool_calls:
+        return reply.text
+    return "\n".join(f"[{call.name}({call.arguments})]" for call in reply.tool_calls)
+
+
+# Where the dialects put what is asked; each body holds some of them.
+_INSTRUCTIONS = ("system", "systemInstruction", "system_instruction", "instructions")
+_QUESTIONS = ("messages", "contents", "prompt", "input")
+_TEXTS = ("text", "content", "parts", "input_text")
+
+
+def _texts_of(part: Any, depth: int = 0) -> Iterator[str]:
+    """Yield the texts of a message, of its content, or of a part of it."""
+    if isinstance(part, str):
+        if part:
+            yield part
+    elif depth > 8:  # nobody asks that deep; a planted entry might
+        return
+    elif isinstance(part, list):
+        for inner in part:
+            yield from _texts_of(inner, depth + 1)
+    elif isinstance(part, dict):
+        inner = [part[name] for name in _TEXTS if part.get(name)]
+        if inner:
+            yield from _texts_of(inner[0], depth + 1)
+        elif isinstance(kind := part.get("type"), str) and part.get("role") is None:
+            yield f"[{kind}]"
+        elif "inlineData" in part or "inline_data" in part:
+            yield "[image]"
+
+
+# --------------------------------------------------------------------------- searching
 
 PAGE = 20
 """Answers on one page."""
@@ -38,7 +121,7 @@ class Page:
     number: int
     """From 0; the last page where a later one was asked for."""
 
-    found: int
+    total: int
     """Answers that hold all words."""
 
     answers: int
@@ -54,8 +137,7 @@ def words_of(search: str) -> tuple[str, ...]:
         >>> words_of("  refund order  refund ")
         ('refund', 'order')
     """
-    found = search[:LONGEST_SEARCH].split()
-    return tuple(dict.fromkeys(found))[:MOST_WORDS]
+    return tuple(dict.fromkeys(search[:LONGEST_SEARCH].split()))[:MOST_WORDS]
 
 
 def patterns(words: tuple[str, ...]) -> list[re.Pattern[str]]:
@@ -69,43 +151,41 @@ def patterns(words: tuple[str, ...]) -> list[re.Pattern[str]]:
     ]
 
 
-def find(place: Place, search: str = "", *, page: int = 0, size: int = PAGE) -> Page:
+def find(project: ProjectPaths, search: str = "", *, page: int = 0, size: int = PAGE) -> Page:
     """Return one page of a project's answers, the newest first.
 
     Args:
-        place: The project.
+        project: Where it is kept.
         search: Words that must all stand in the prompt or in the answer, anywhere and in any
-            case; with none of them every answer is found.
+            case; with none of them every answer counts.
         page: Which page, from 0.
         size: Answers on a page.
     """
     words = words_of(search)
     looked = patterns(words)
-    every = projects.keys_in_order(place)
+    keys = every = projects.keys(project)
     if words:
-        keys = [entry.key for entry in projects.each(place) if _holds(entry, looked)]
-    else:
-        keys = every
+        keys = [entry.key for entry in projects.each(project) if _holds(entry, looked)]
     number = max(0, min(page, (len(keys) - 1) // size))
     wanted = keys[::-1][number * size : (number + 1) * size]
-    matches = tuple(_match(entry, looked) for entry in projects.each(place, wanted))
-    return Page(matches=matches, number=number, found=len(keys), answers=len(every), words=words)
+    matches = tuple(_match(entry, looked) for entry in projects.each(project, wanted))
+    return Page(matches=matches, number=number, total=len(keys), answers=len(every), words=words)
 
 
-def one(place: Place, key: str) -> Entry | None:
+def find_answer(project: ProjectPaths, key: str) -> Entry | None:
     """Return one answer of a project, None where it is not there."""
-    return next(projects.each(place, [key]), None) if key.isascii() else None
+    return next(projects.each(project, [key]), None) if key.isascii() else None
 
 
 def _holds(entry: Entry, looked: list[re.Pattern[str]]) -> bool:
-    text = "\n".join((*reading.questions(entry), reading.answer(entry)))
+    text = "\n".join((*questions(entry), answer(entry)))
     return all(pattern.search(text) for pattern in looked)
 
 
 def _match(entry: Entry, looked: list[re.Pattern[str]]) -> Match:
-    texts = reading.questions(entry) or [reading.UNREADABLE]
+    texts = questions(entry) or [UNREADABLE]
     shown = next(
         (text for text in reversed(texts) if any(pattern.search(text) for pattern in looked)),
         texts[-1],
     )
-    return Match(entry=entry, question=shown, answer=reading.answer(entry))
+    return Match(entry=entry, question=shown, answer=answer(entry))

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import base64
 import csv
-import dataclasses
 import io
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from llmnb.adapters import files
+from llmnb.display.escape import inert_cell
 from llmnb.display.texts import mended
 from llmnb.errors import UnreadableFile
-from llmnb.store import layout, projects, reading
+from llmnb.store import layout, projects, search
 from llmnb.store.entry import Entry
-from llmnb.store.layout import Place
+from llmnb.store.layout import ProjectPaths
 from llmnb.store.project import ProjectStore
-from llmnb.store.spreadsheets import inert
 
 FORMAT = "llmnb answers 1"
+_FIELDS = [name for name in Entry.__dataclass_fields__ if name != "reused_from"]
 _QUESTIONS = ("messages", "prompt", "input")
 
 Resolve = Callable[[dict[str, Any]], "Entry | None"]
 """Turns a request into an entry without its reply: key, canonical request, who was asked."""
 
 
-def export_project(place: Place, path: Path) -> int:
+def export_project(project: ProjectPaths, path: Path) -> int:
     """Write a project's answers to a file, one a line; returns how many.
 
     Bytes that are not text travel as base64, so nothing is lost: `import_file`
@@ -40,13 +42,9 @@ def export_project(place: Place, path: Path) -> int:
     """
     count = 0
     with files.whole_file(path) as file:
-        file.write(orjson.dumps({"format": FORMAT, "project": place.name}) + b"\n")
-        for entry in projects.each(place):
-            line = {
-                name: _plain(getattr(entry, name))
-                for name in Entry.__dataclass_fields__
-                if name != "reused_from"
-            }
+        file.write(orjson.dumps({"format": FORMAT, "project": project.name}) + b"\n")
+        for entry in projects.each(project):
+            line = {name: _plain(getattr(entry, name)) for name in _FIELDS}
             file.write(orjson.dumps(line) + b"\n")
             count += 1
     return count
@@ -58,14 +56,14 @@ _COLUMNS = (
 )
 
 
-def export_csv(place: Place, path: Path, *, lossless: bool = False) -> int:
+def export_csv(project: ProjectPaths, path: Path, *, lossless: bool = False) -> int:
     """Write a project's questions and answers to a CSV file; returns how many.
 
     Text that a spreadsheet would take for a formula gets an apostrophe before
     it, and control characters of a terminal are taken out.
 
     Args:
-        place: The project.
+        project: Where it is kept.
         path: Replaced once the new file is whole.
         lossless: Leave every text as it is, for programs that read it as data only.
     """
@@ -76,9 +74,9 @@ def export_csv(place: Place, path: Path, *, lossless: bool = False) -> int:
     ):
         writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(_COLUMNS)
-        for entry in projects.each(place):
+        for entry in projects.each(project):
             cells = (_cell(entry, name) for name in _COLUMNS)
-            writer.writerow([one if lossless else _guarded(one) for one in cells])
+            writer.writerow([cell if lossless else _guarded(cell) for cell in cells])
             count += 1
     return count
 
@@ -86,9 +84,9 @@ def export_csv(place: Place, path: Path, *, lossless: bool = False) -> int:
 def _cell(entry: Entry, column: str) -> Any:
     match column:
         case "question":
-            return mended(reading.question(entry))
+            return mended(search.question(entry))
         case "answer":
-            return mended(reading.answer(entry))
+            return mended(search.answer(entry))
         case "created":
             return datetime.fromtimestamp(entry.created, UTC).isoformat(timespec="seconds")
         case "simulated":
@@ -100,8 +98,8 @@ def _guarded(cell: Any) -> Any:
     """Return a cell without control characters of a terminal, that is no formula."""
     if not isinstance(cell, str):
         return cell
-    return inert(
-        "".join(one for one in cell if one in "\t\r\n" or unicodedata.category(one) != "Cc")
+    return inert_cell(
+        "".join(sign for sign in cell if sign in "\t\r\n" or unicodedata.category(sign) != "Cc")
     )
 
 
@@ -151,15 +149,16 @@ def import_dataformer(
             if entry is None or not isinstance(response, dict):
                 skipped += 1
                 continue
-            kept.setdefault(owner, []).append(_with_reply(entry, orjson.dumps(response)))
+            answered = replace(entry, raw=orjson.dumps(response), created=time.time())
+            kept.setdefault(owner, []).append(answered)
     return sum(_keep(entries, name, cache_dir) for name, entries in kept.items()), skipped
 
 
 def _owners(folder: Path) -> dict[str, str]:
     """Return the project of each file of requests."""
     try:
-        found = orjson.loads((folder / "association.jsonl").read_bytes())
-        pairs = found["project_requests"].items()
+        associations = orjson.loads((folder / "association.jsonl").read_bytes())
+        pairs = associations["project_requests"].items()
         return {str(name): str(project) for project, names in pairs for name in names}
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return {}
@@ -171,29 +170,18 @@ def _answers(path: Path) -> Iterator[tuple[dict[str, Any] | None, Any]]:
         try:
             parts = orjson.loads(line)
         except orjson.JSONDecodeError:
-            yield None, None
-            continue
+            parts = None
         # [{hash: id}, request, response(, metadata)], or the same without its first part.
-        if not isinstance(parts, list):
-            yield None, None
-            continue
-        asks = [
-            place
-            for place, part in enumerate(parts)
-            if isinstance(part, dict) and not part.keys().isdisjoint(_QUESTIONS)
-        ]
-        if not asks or asks[0] + 1 >= len(parts):
-            yield None, None
+        for request, response in pairwise(parts if isinstance(parts, list) else ()):
+            if isinstance(request, dict) and not request.keys().isdisjoint(_QUESTIONS):
+                yield request, response
+                break
         else:
-            yield parts[asks[0]], parts[asks[0] + 1]
-
-
-def _with_reply(entry: Entry, raw: bytes) -> Entry:
-    return dataclasses.replace(entry, raw=raw, created=time.time())
+            yield None, None
 
 
 def _keep(entries: list[Entry], name: str, cache_dir: Path) -> int:
-    store = ProjectStore(layout.place_of(cache_dir, name), share=False)
+    store = ProjectStore(layout.paths_of(cache_dir, name), share=False)
     known = store.lookup([entry.key for entry in entries])
     new = [entry for entry in entries if entry.key not in known]
     if new:
@@ -211,7 +199,7 @@ def _plain(value: Any) -> Any:
 
 
 def _entry(line: dict[str, Any]) -> Entry:
-    values = {name: line[name] for name in Entry.__dataclass_fields__ if name in line}
+    values = {name: line[name] for name in _FIELDS if name in line}
     for name in ("request", "raw"):
         value = values[name]
         values[name] = (

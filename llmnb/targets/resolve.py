@@ -212,8 +212,8 @@ def resolve(
         return local_target(choice.model, gen_type)
     if choice.provider == "sim":
         return _simulated(choice.model, gen_type)
-    row, gen_type = reached(provider(choice.provider), url, gen_type)
-    address = secret_url(endpoint_url(row, url, gen_type, choice.model))
+    row, gen_type, address = _reached(choice, url, gen_type)
+    address = secret_url(address)
     network.proxy_for(egress.destination(address))  # a proxy that cannot be asked is told here
     if url and is_url_from_data and not _is_trusted(url, row, trusted_url):
         is_stranger = True
@@ -328,27 +328,22 @@ def expected_address(
         has_no_address = choice.provider == "sim" or registered_model(choice.provider, choice.model)
         if not url and has_no_address:
             return ""
-        row, gen_type = reached(provider(choice.provider), url or None, gen_type)
-        return endpoint_url(row, url or None, gen_type, choice.model)
+        return _reached(choice, url or None, gen_type)[2]
     except LLMNBError:
         return url
 
 
-def reached(row: Provider, url: str | None, gen_type: str) -> tuple[Provider, str]:
-    """Return a provider as it is asked at an address, and the kind of generation there.
+def _reached(choice: Choice, url: str | None, gen_type: str) -> tuple[Provider, str, str]:
+    """Return a provider as it is asked at its address, the kind of generation, and the address.
 
-    The path of an address, given or from the environment, tells both; a base leaves them as
-    they are.
-
-    Example:
-        >>> reached(provider("openai"), "http://127.0.0.1:8000/v1/responses", "chat")[1]
-        'responses'
+    The path of an address, given or from the environment, tells dialect and kind; a base leaves
+    them as they are.
     """
-    base = url or _base_from_environment(row)
-    if not base:
-        return row, gen_type
-    gen_type, spoken = _spoken(base, gen_type)
-    return (row if spoken is None else speaking(row, *spoken)), gen_type
+    row = provider(choice.provider)
+    if base := url or _base_from_environment(row):
+        gen_type, spoken = _spoken(base, gen_type)
+        row = row if spoken is None else speaking(row, *spoken)
+    return row, gen_type, endpoint_url(row, base, gen_type, choice.model)
 
 
 def _spoken(url: str, gen_type: str) -> tuple[str, tuple[str, str] | None]:

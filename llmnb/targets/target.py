@@ -8,12 +8,12 @@ import hashlib
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 
 from llmnb import bridge
 from llmnb.adapters import prices, tokens
+from llmnb.adapters.egress import origin_of
 from llmnb.adapters.http import HttpClient, is_stream
 from llmnb.decide.charge import Estimate
 from llmnb.decide.quality import chosen_length
@@ -29,7 +29,7 @@ from llmnb.records import (
     secret,
     secret_url,
 )
-from llmnb.store.keys import RenamedKey, answer_key
+from llmnb.store.entry import RenamedKey, answer_key
 from llmnb.wire import canonical, classify
 from llmnb.wire import limits as limit_headers
 from llmnb.wire.catalog import Provider, models_url, streamed
@@ -108,7 +108,7 @@ class HTTPTarget:
         self._key = secret(key)
         if account is None:
             account = hashlib.sha256((key or "").encode()).hexdigest()[:12]
-        self.pool = f"{row.name}|{_origin(url)}|{account}|{model}"
+        self.pool = f"{row.name}|{origin_of(url)}|{account}|{model}"
 
     def call(
         self,
@@ -318,7 +318,7 @@ class HTTPTarget:
         return room is None or tokens.fast_estimate(call.body) <= room
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.provider}/{self.model} at {_origin(self.url)}>"
+        return f"<{type(self).__name__} {self.provider}/{self.model} at {origin_of(self.url)}>"
 
 
 def _with_own_thoughts(
@@ -360,8 +360,3 @@ def model_ids(body: bytes, provider: str) -> list[str]:
         return [str(row["id"]) for row in rows]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         raise BadReply(f"{provider} gave no readable list of models.", raw=body) from None
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnb.adapters.vllm_engine import Engine
-from llmnb.adapters.vllm_stepping import stepper_of
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import (
     ConfigurationError,
@@ -88,19 +87,19 @@ class VLLMTarget(HTTPTarget):
         began = time.monotonic()
         loop = asyncio.get_running_loop()
         prompt, sampling = await loop.run_in_executor(None, self._read, call.body)
-        asked = _Asked(loop, on_delta, began)
-        stepper = stepper_of(self._engine)
-        name = stepper.submit(prompt, sampling, asked.hear)
+        answering = _Answering(loop, on_delta, began)
+        stepper = self._engine.stepper
+        name = stepper.submit(prompt, sampling, answering.receive)
         try:
-            await asked.end
+            await answering.end
         except asyncio.CancelledError:
             stepper.drop(name)
             raise
         except Exception as error:
-            raise self._told(error) from error
+            raise self._as_ours(error) from error
         body = vllm_wire.reply_body(
-            asked.answers,
-            asked.first,
+            answering.answers,
+            answering.first,
             model=self.model,
             name=name,
             is_chat=self._is_chat,
@@ -110,7 +109,7 @@ class VLLMTarget(HTTPTarget):
             status=200,
             headers={},
             body=body,
-            first_token_seconds=asked.first_token_seconds if on_delta else None,
+            first_token_seconds=answering.first_token_seconds if on_delta else None,
             seconds=time.monotonic() - began,
         )
 
@@ -130,17 +129,17 @@ class VLLMTarget(HTTPTarget):
         fields.setdefault("max_tokens", room)
         return prompt, self._engine.sampling(**fields)
 
-    def _told(self, error: Exception) -> LLMNBError:
+    def _as_ours(self, error: Exception) -> LLMNBError:
         """Return what vLLM raised as an error of ours."""
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+        message = next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
         if self._engine.is_refusal(error):
             return RequestRejected(
-                f"vLLM refuses this request: {said} Nothing was generated for it.",
+                f"vLLM refuses this request: {message} Nothing was generated for it.",
                 provider=self.provider,
                 model=self.model,
             )
         return ProviderError(
-            f"The vLLM engine broke while it wrote: {type(error).__name__}: {said} "
+            f"The vLLM engine broke while it wrote: {type(error).__name__}: {message} "
             "Load the model again.",
             provider=self.provider,
             model=self.model,
@@ -164,8 +163,8 @@ class VLLMTarget(HTTPTarget):
         )
 
 
-class _Asked:
-    """One request on its way: hears on the stepping thread, tells on the loop's."""
+class _Answering:
+    """One request in flight: receives on the stepping thread, reports on the loop's."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, on_delta: OnDelta | None, began: float
@@ -179,7 +178,7 @@ class _Asked:
         self.first: Any = None
         self.first_token_seconds: float | None = None
 
-    def hear(self, output: Any) -> None:
+    def receive(self, output: Any) -> None:
         """Take an output, or the exception that came instead."""
         try:
             self._loop.call_soon_threadsafe(self._take, output)
@@ -193,8 +192,8 @@ class _Asked:
             self.end.set_exception(output)
             return
         self.first = self.first or output
-        for one in output.outputs:
-            self.answers[one.index] = one
+        for answer in output.outputs:
+            self.answers[answer.index] = answer
         if self._on_delta is not None:
             self._show(self._on_delta)
         if output.finished:

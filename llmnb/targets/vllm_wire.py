@@ -144,15 +144,17 @@ def reply_body(
         is_chat: Whether a conversation was asked, or a text.
         alternatives: How many of the likeliest tokens are told beside each that was written.
     """
-    of = _chat_choice if is_chat else _text_choice
     prompt = len(first.prompt_token_ids or ())
-    written = sum(len(one.token_ids) for one in outputs.values())
+    written = sum(len(output.token_ids) for output in outputs.values())
     body: dict[str, Any] = {
         "id": f"{'chatcmpl' if is_chat else 'cmpl'}-{name}",
         "object": "chat.completion" if is_chat else "text_completion",
         "created": int(time.time()),
         "model": model,
-        "choices": [of(index, outputs[index], alternatives) for index in sorted(outputs)],
+        "choices": [
+            _choice(index, outputs[index], alternatives, is_chat=is_chat)
+            for index in sorted(outputs)
+        ],
         "usage": {
             "prompt_tokens": prompt,
             "completion_tokens": written,
@@ -161,58 +163,50 @@ def reply_body(
         },
     }
     if first.prompt_logprobs is not None:
-        body["prompt_logprobs"] = [_candidates(one) for one in first.prompt_logprobs]
+        body["prompt_logprobs"] = [_candidates(position) for position in first.prompt_logprobs]
     return orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)
 
 
-def _chat_choice(index: int, output: Any, alternatives: int) -> dict[str, Any]:
-    logprobs = None
+def _choice(index: int, output: Any, alternatives: int, *, is_chat: bool) -> dict[str, Any]:
+    logprobs: dict[str, Any] | None = None
     if output.logprobs is not None:
-        logprobs = {"content": _told(output, alternatives)}
+        tokens = _tokens(output, alternatives)
+        logprobs = {"content": tokens}
+        if not is_chat:
+            logprobs = {
+                "tokens": [token["token"] for token in tokens],
+                "token_logprobs": [token["logprob"] for token in tokens],
+                "top_logprobs": [
+                    {top["token"]: top["logprob"] for top in token["top_logprobs"]}
+                    for token in tokens
+                ],
+            }
+    text = output.text
+    answer = {"message": {"role": "assistant", "content": text}} if is_chat else {"text": text}
     return {
         "index": index,
-        "message": {"role": "assistant", "content": output.text},
+        **answer,
         "logprobs": logprobs,
         "finish_reason": output.finish_reason,
         "stop_reason": output.stop_reason,
     }
 
 
-def _text_choice(index: int, output: Any, alternatives: int) -> dict[str, Any]:
-    logprobs = None
-    if output.logprobs is not None:
-        told = _told(output, alternatives)
-        logprobs = {
-            "tokens": [one["token"] for one in told],
-            "token_logprobs": [one["logprob"] for one in told],
-            "top_logprobs": [
-                {top["token"]: top["logprob"] for top in one["top_logprobs"]} for one in told
-            ],
-        }
-    return {
-        "index": index,
-        "text": output.text,
-        "logprobs": logprobs,
-        "finish_reason": output.finish_reason,
-        "stop_reason": output.stop_reason,
-    }
-
-
-def _told(output: Any, alternatives: int) -> list[dict[str, Any]]:
+def _tokens(output: Any, alternatives: int) -> list[dict[str, Any]]:
     """Return each token's log-probability and its alternatives', likeliest first."""
-    told = []
+    tokens = []
     for token, candidates in zip(output.token_ids, output.logprobs, strict=True):
         # The chosen one is always there; among the alternatives only if it is one of them.
-        likely = [one for one in candidates.values() if one.rank and one.rank <= alternatives]
-        likely.sort(key=lambda one: int(one.rank))
-        tops = [_token(one) for one in likely]
-        told.append({**_token(candidates[token]), "top_logprobs": tops})
-    return told
+        likely = [other for other in candidates.values() if 0 < (other.rank or 0) <= alternatives]
+        likely.sort(key=lambda other: int(other.rank))
+        tops = [_token(other) for other in likely]
+        tokens.append({**_token(candidates[token]), "top_logprobs": tops})
+    return tokens
 
 
-def _token(one: Any) -> dict[str, Any]:
-    text = one.decoded_token or ""
-    return {"token": text, "logprob": one.logprob, "bytes": list(text.encode())}
+def _token(candidate: Any) -> dict[str, Any]:
+    text = candidate.decoded_token or ""
+    return {"token": text, "logprob": candidate.logprob, "bytes": list(text.encode())}
 
 
 def _candidates(position: Mapping[int, Any] | None) -> dict[str, Any] | None:
@@ -220,9 +214,9 @@ def _candidates(position: Mapping[int, Any] | None) -> dict[str, Any] | None:
         return None
     return {
         str(token): {
-            "logprob": one.logprob,
-            "rank": one.rank,
-            "decoded_token": one.decoded_token,
+            "logprob": candidate.logprob,
+            "rank": candidate.rank,
+            "decoded_token": candidate.decoded_token,
         }
-        for token, one in position.items()
+        for token, candidate in position.items()
     }

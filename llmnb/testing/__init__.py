@@ -14,29 +14,15 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llmnb.testing import faults
-    from llmnb.testing.fault_rules import (
-        always,
-        by_number,
-        outage,
-        share,
-    )
-    from llmnb.testing.latency import (
-        FirstThenRest,
-        Fixed,
-        LatencyModel,
-        Lognormal,
-        Saturating,
-        Stragglers,
-    )
+    from llmnb.testing.faults import always, by_number, outage, share
+    from llmnb.testing.latency import Fixed, LatencyModel, Lognormal, Stragglers
     from llmnb.testing.ledger import Ledger, LedgerRow, LedgerTotals, prompt_hash
     from llmnb.testing.options import Price
     from llmnb.testing.request import SimulatedRequest
     from llmnb.testing.simulated import SimulatedProvider, shared_provider
-    from llmnb.testing.spawned import SpawnedProvider
     from llmnb.testing.switches import forbid_real_requests, redirect
 
 __all__ = [
-    "FirstThenRest",
     "Fixed",
     "LatencyModel",
     "Ledger",
@@ -44,10 +30,8 @@ __all__ = [
     "LedgerTotals",
     "Lognormal",
     "Price",
-    "Saturating",
     "SimulatedProvider",
     "SimulatedRequest",
-    "SpawnedProvider",
     "Stragglers",
     "always",
     "by_number",
@@ -61,19 +45,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "fault_rules": (
-        "always", "by_number", "outage", "share",
-    ),
-    "latency": (
-        "FirstThenRest", "Fixed", "LatencyModel", "Lognormal", "Saturating", "Stragglers",
-    ),
+    "faults": ("always", "by_number", "outage", "share"),
+    "latency": ("Fixed", "LatencyModel", "Lognormal", "Stragglers"),
     "ledger": ("Ledger", "LedgerRow", "LedgerTotals", "prompt_hash"),
     "options": ("Price",),
     "request": ("SimulatedRequest",),
     "simulated": ("SimulatedProvider", "shared_provider"),
-    "spawned": ("SpawnedProvider",),
     "switches": ("forbid_real_requests", "redirect"),
-}  # fmt: skip
+}
 
 
 def __getattr__(name: str) -> object:

@@ -10,16 +10,17 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing.draws import mix, uniform
 from llmnb.testing.faults import Bend
 from llmnb.testing.request import (
     CHARACTERS_PER_TOKEN,
     SimulatedRequest,
     count_tokens,
+    mix,
     tokens_of,
+    uniform,
 )
 
 Message = str | Mapping[str, Any]
@@ -43,6 +44,19 @@ _LOGPROB = 4
 """Purpose of the draws that make log-probabilities."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an answer: what the model thought, said, refused or called."""
+
+    kind: Literal["thought", "text", "refusal", "call"]
+    text: str
+    """The words; of a call its arguments, as JSON."""
+
+    call_id: str = ""
+    name: str = ""
+    """The function that is called."""
+
+
 @dataclass(slots=True)
 class Choice:
     """One answer to one prompt."""
@@ -61,15 +75,29 @@ class Choice:
     @property
     def tokens(self) -> int:
         """Output tokens of this answer."""
-        spoken = count_tokens(self.text) if self.has_content else 0
-        if not self.extra:
-            return spoken
-        return spoken + sum(count_tokens(str(value)) for value in self.extra.values())
+        tokens = count_tokens(self.text) if self.has_content else 0
+        return tokens + sum(count_tokens(str(value)) for value in self.extra.values())
 
     @property
     def token_texts(self) -> list[str]:
         """The text, token by token."""
         return tokens_of(self.text) if self.has_content else []
+
+    @property
+    def parts(self) -> list[Part]:
+        """What the answer consists of, in the order in which a model makes it."""
+        calls = self.extra.get("tool_calls") or ()
+        parts = []
+        if thought := self.extra.get("reasoning_content"):
+            parts.append(Part("thought", thought))
+        if self.has_content and (self.text or not calls):
+            parts.append(Part("text", self.text))
+        if refusal := self.extra.get("refusal"):
+            parts.append(Part("refusal", refusal))
+        for call in calls:
+            function = call["function"]
+            parts.append(Part("call", function["arguments"] or "{}", call["id"], function["name"]))
+        return parts
 
 
 @dataclass(slots=True)
@@ -136,7 +164,7 @@ def as_replier(reply: object) -> Replier | None:
     if isinstance(reply, str):
         return lambda request, prompt: reply
     if isinstance(reply, Mapping):
-        return functools.partial(_looked_up, reply)
+        return functools.partial(_mapped, reply)
     if not callable(reply):
         raise ConfigurationError(
             f"reply is a text, a mapping from prompts to texts, or a function, got {reply!r}"
@@ -146,7 +174,7 @@ def as_replier(reply: object) -> Replier | None:
     return lambda request, prompt: reply(prompt)
 
 
-def _looked_up(texts: Mapping[str, Message], request: SimulatedRequest, prompt: str) -> Message:
+def _mapped(texts: Mapping[str, Message], request: SimulatedRequest, prompt: str) -> Message:
     text = texts.get(prompt)
     return default_reply(request, prompt) if text is None else text
 

@@ -11,15 +11,16 @@ from typing import Any
 
 import orjson
 
-from llmnb.testing.answers import Answer, Choice
-from llmnb.testing.events import Stream, StreamWriter, named_event
+from llmnb.testing.answers import Answer, Part
 from llmnb.testing.ledger import prompt_text
+from llmnb.testing.plan import Stream, StreamWriter, named_event
 from llmnb.testing.provider_profiles import ANTHROPIC
 from llmnb.testing.request import (
     Rejected,
     SimulatedRequest,
     count_tokens,
     joined_texts,
+    last_prompt,
     tokens_of,
     whole_number,
 )
@@ -27,7 +28,6 @@ from llmnb.testing.request import (
 NAME = "messages"
 PROFILE = ANTHROPIC
 
-_TOKENS_PER_MESSAGE = 3
 _STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
 
@@ -39,35 +39,28 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
     max_tokens = whole_number(body, "max_tokens")
     if max_tokens is None:
         raise Rejected("Field required", "max_tokens")
-    prompt, prompt_tokens = "", count_tokens(_text(body.get("system") or "", "system"))
+    turns = []
     for position, message in enumerate(messages):
         role = message.get("role") if isinstance(message, dict) else None
         if role not in ("user", "assistant"):
             raise Rejected("Input should be 'user' or 'assistant'", f"messages.{position}.role")
-        text = _text(message.get("content"), f"messages.{position}.content")
-        prompt_tokens += _TOKENS_PER_MESSAGE + count_tokens(text)
-        if role == "user":
-            prompt = text
+        turns.append((role, _text(message.get("content"), f"messages.{position}.content")))
+    prompt, prompt_tokens = last_prompt(turns)
+    system = body.get("system")
+    before = [{"role": "system", "content": system}] if system else []
     return SimulatedRequest(
         endpoint=NAME,
         body=body,
         model=body.get("model") or "",
         prompt=prompt,
-        identity=prompt_text(_all_messages(body)),
+        identity=prompt_text([*before, *messages]),
         messages=messages,
-        prompt_tokens=prompt_tokens,
+        prompt_tokens=prompt_tokens + count_tokens(_text(system or "", "system")),
         max_tokens=max_tokens,
         stop=_stops(body.get("stop_sequences")),
         is_streamed=body.get("stream") is True,
         wants_usage=True,
     )
-
-
-def _all_messages(body: Mapping[str, Any]) -> list[Any]:
-    """Return the conversation by which the ledger knows a prompt."""
-    system = body.get("system")
-    before = [{"role": "system", "content": system}] if system else []
-    return [*before, *body["messages"]]
 
 
 def _text(content: object, name: str) -> str:
@@ -81,16 +74,14 @@ def _text(content: object, name: str) -> str:
 def _stops(value: object) -> tuple[str, ...]:
     if value is None:
         return ()
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+    if isinstance(value, list) and all(isinstance(text, str) for text in value):
         return tuple(value)
     raise Rejected("Input should be a valid list", "stop_sequences")
 
 
 def write(request: SimulatedRequest, answer: Answer) -> bytes:
     """Return the body of a message."""
-    body = _head(request)
-    body["content"] = [block for choice in answer.choices for block in _blocks(choice)]
-    body.update(_closing(answer))
+    body = _head(request) | {"content": _blocks(answer)} | _closing(answer)
     if answer.has_usage:
         body["usage"] = _usage(answer, answer.completion_tokens)
     return orjson.dumps(body)
@@ -120,19 +111,17 @@ def _closing(answer: Answer) -> dict[str, Any]:
     return {"stop_reason": reason, "stop_sequence": choice.stopped_at}
 
 
-def _blocks(choice: Choice) -> list[dict[str, Any]]:
-    """Return the blocks of an answer: what was thought, said and called."""
-    blocks: list[dict[str, Any]] = []
-    if thought := choice.extra.get("reasoning_content"):
-        blocks.append({"type": "thinking", "thinking": thought, "signature": "simulated"})
-    said = choice.text if choice.has_content else choice.extra.get("refusal", "")
-    if said:
-        blocks.append({"type": "text", "text": said})
-    for call in choice.extra.get("tool_calls") or ():
-        arguments = orjson.loads(call["function"]["arguments"] or "{}")
-        name = call["function"]["name"]
-        blocks.append({"type": "tool_use", "id": call["id"], "name": name, "input": arguments})
-    return blocks
+def _blocks(answer: Answer) -> list[dict[str, Any]]:
+    return [_block(part) for choice in answer.choices for part in choice.parts if part.text]
+
+
+def _block(part: Part) -> dict[str, Any]:
+    if part.kind == "thought":
+        return {"type": "thinking", "thinking": part.text, "signature": "simulated"}
+    if part.kind == "call":
+        arguments = orjson.loads(part.text)
+        return {"type": "tool_use", "id": part.call_id, "name": part.name, "input": arguments}
+    return {"type": "text", "text": part.text}
 
 
 def _usage(answer: Answer, output: int) -> dict[str, Any]:
@@ -149,15 +138,13 @@ def stream(request: SimulatedRequest, answer: Answer) -> Stream:
     """Return a message as events: its head, its blocks piece by piece, why it ended, its end."""
     writer = StreamWriter()
     head = _head(request)
-    if answer.has_usage:
-        head["usage"] = _usage(answer, 1)
-    _add(writer, "message_start", message=head)
-    blocks = [block for choice in answer.choices for block in _blocks(choice)]
-    for index, block in enumerate(blocks):
-        _stream_block(writer, index, block)
     closing: dict[str, Any] = {"delta": _closing(answer)}
     if answer.has_usage:
+        head["usage"] = _usage(answer, 1)
         closing["usage"] = {"output_tokens": answer.completion_tokens}
+    _add(writer, "message_start", message=head)
+    for index, block in enumerate(_blocks(answer)):
+        _stream_block(writer, index, block)
     _add(writer, "message_delta", **closing)
     _add(writer, "message_stop")
     return writer.finish(error=ANTHROPIC.stream_error)
@@ -180,8 +167,8 @@ def _stream_block(writer: StreamWriter, index: int, block: dict[str, Any]) -> No
     _add(writer, "content_block_start", index=index, content_block=blank)
     if index == 0:
         _add(writer, "ping")
-    for piece in tokens_of(text):
-        content = {"type": delta, field: piece}
+    for token in tokens_of(text):
+        content = {"type": delta, field: token}
         writer.token(named_event({"type": "content_block_delta", "index": index, "delta": content}))
     if kind == "thinking":
         signature = {"type": "signature_delta", "signature": block["signature"]}

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from llmnb.errors import ConfigurationError, LLMNBError
-from llmnb.testing.fault_rules import FirstThatSpeaks, Rule, share
-from llmnb.testing.faults import NAMED
+from llmnb.testing.faults import NAMED, FirstThatSpeaks, Rule, share
 from llmnb.testing.latency import Fixed, LatencyModel, Lognormal, Stragglers
 from llmnb.testing.simulated import SimulatedProvider
 
@@ -40,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--require-key", action="store_true", help="refuse requests without an API key")
     add("--seed", type=int, default=0, help="decides texts, waits and faults (0)")
     add("--totals-only", action="store_true", help="keep sums only, for very many requests")
-    add("--fast", action="store_true", help="a plainer server that costs less per request")
+    add("--fast", action="store_true", help="has no effect: there is one server")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -79,7 +78,6 @@ def simulate(arguments: Sequence[str] | None = None) -> int:
 def _provider(args: argparse.Namespace) -> SimulatedProvider:
     return SimulatedProvider(
         port=args.port,
-        transport="fast" if args.fast else "aiohttp",
         seed=args.seed,
         latency=_latency(args),
         tokens_per_second=args.tokens_per_second,

@@ -1,4 +1,4 @@
-"""What can go wrong with one reply, as values; *when* it does is in `fault_rules`.
+"""What can go wrong with a reply, and rules that say when, both as values.
 
 A script of faults is a list with one entry per request (a fault, a status
 code, the name of a fault, or None for a healthy reply), a rule, a list of
@@ -8,6 +8,7 @@ rules of which the first that speaks decides, or any callable from a
 Every fault knows whether the provider charges for the request: what was
 refused or failed on the way in costs nothing; what was answered and then lost
 or spoilt is billed, as it is in life. `but(billed=...)` changes it.
+Being values, faults and rules can travel to another process.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing import error_bodies
+from llmnb.testing.request import SimulatedRequest, uniform
 
 Then = Literal["end", "close", "reset", "stall", "error"]
 """What follows where a reply breaks off: a proper end, a closed connection, a
@@ -29,8 +30,7 @@ reset one, silence for ever, or (in a stream) an error event."""
 BreakPoint = Literal["before", "head", "body"]
 """Where a reply breaks off: before its first byte, after its headers, in its body."""
 
-
-Meaning = Literal["exact", "status", "quota", "context", "error in 200"]
+Meaning = Literal["exact", "status", "quota", "context", "key", "error in 200"]
 """What a reply in place of an answer means; each provider has its own words for all but "exact"."""
 
 
@@ -59,20 +59,13 @@ class Instead(Fault):
 
     status: int
     body: bytes = b""
-    """Where `meaning` says what it means, as OpenAI words it."""
+    """What is sent where `meaning` is "exact"."""
 
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
     meaning: Meaning = "exact"
     figures: tuple[int, ...] = ()
     """Numbers that its text names."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EchoKey(Fault):
-    """An error whose text repeats the key that was sent."""
-
-    status: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,16 +138,12 @@ def status(
         >>> status(503, retry_after=2).headers
         (('retry-after', '2'),)
     """
-    usual, content_type = error_bodies.error_reply(code)
-    all_headers = dict(headers or {})
-    if retry_after is not None:
-        all_headers = {"retry-after": str(retry_after), **all_headers}
+    all_headers = {} if retry_after is None else {"retry-after": str(retry_after)}
     return Instead(
         name=str(code),
         status=code,
-        body=usual if body is None else body,
-        content_type=content_type,
-        headers=tuple(all_headers.items()),
+        body=body or b"",
+        headers=tuple((all_headers | dict(headers or {})).items()),
         meaning="status" if body is None else "exact",
         # The gateway gave up waiting; the model behind it did not.
         billed=code in (408, 504, 524),
@@ -170,18 +159,13 @@ def rate_limited(
 
 def quota() -> Fault:
     """Say that the account has no credit left."""
-    return Instead(name="quota", status=429, body=error_bodies.quota_error(), meaning="quota")
+    return Instead(name="quota", status=429, meaning="quota")
 
 
 def context_overflow(limit: int = 8192, asked: int = 9000) -> Fault:
     """Refuse a prompt as too long."""
-    return Instead(
-        name="context_overflow",
-        status=400,
-        body=error_bodies.context_error(limit, asked),
-        meaning="context",
-        figures=(limit, asked),
-    )
+    figures = (limit, asked)
+    return Instead(name="context_overflow", status=400, meaning="context", figures=figures)
 
 
 def redirect(location: str, code: int = 307) -> Fault:
@@ -191,7 +175,7 @@ def redirect(location: str, code: int = 307) -> Fault:
 
 def echo_key(code: int = 401) -> Fault:
     """Repeat the key in the text of an error, as some providers do."""
-    return EchoKey(name="echo_key", status=code)
+    return Instead(name="echo_key", status=code, meaning="key")
 
 
 # ------------------------------------------------------------- 200, and no answer
@@ -245,8 +229,7 @@ def garbage() -> Fault:
 
 def error_in_200() -> Fault:
     """Answer 200 with an error object in the body."""
-    body = error_bodies.error_reply(500)[0]
-    return Instead(name="error_in_200", status=200, body=body, meaning="error in 200")
+    return Instead(name="error_in_200", status=200, meaning="error in 200")
 
 
 def deep(levels: int = 100_000) -> Fault:
@@ -421,4 +404,153 @@ def as_fault(value: FaultLike) -> Fault | None:
     raise ConfigurationError(
         f"{value!r} stands for no fault. Give a status code from 300 to 599, a Fault, None, "
         f"or one of: {', '.join(sorted(NAMED))}."
+    )
+
+
+# ------------------------------------------------------------------------- when it strikes
+
+Rule = Callable[[SimulatedRequest], FaultLike]
+"""Decides what befalls a request; None leaves it to the next rule, or in peace."""
+
+Script = Rule | Sequence[FaultLike] | Sequence[Rule] | None
+"""What `SimulatedProvider(faults=...)` takes."""
+
+_SHARE = 3
+"""Purpose of the draws that decide whom `share` strikes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByNumber:
+    """One entry per request, in order of arrival; later requests are left in peace."""
+
+    faults: tuple[Fault | None, ...]
+    start: int = 0
+    """Number of the request that meets the first entry."""
+
+    def __call__(self, request: SimulatedRequest) -> Fault | None:
+        """Return the entry of this request's number."""
+        position = request.number - self.start
+        return self.faults[position] if 0 <= position < len(self.faults) else None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstThatSpeaks:
+    """Several rules; the first with a fault decides."""
+
+    rules: tuple[Rule, ...]
+
+    def __call__(self, request: SimulatedRequest) -> Fault | None:
+        """Ask the rules in order."""
+        for rule in self.rules:
+            fault = as_fault(rule(request))
+            if fault is not None:
+                return fault
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """The same fault for everybody."""
+
+    fault: Fault | None
+
+    def __call__(self, request: SimulatedRequest) -> Fault | None:
+        """Return the fault."""
+        return self.fault
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A fault for all that comes within a stretch of time."""
+
+    start: float
+    duration: float
+    fault: Fault | None
+
+    def __call__(self, request: SimulatedRequest) -> Fault | None:
+        """Return the fault while the outage lasts."""
+        return self.fault if 0 <= request.time - self.start < self.duration else None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A fault for a random part of the requests."""
+
+    rate: float
+    fault: Fault | None
+    purpose: int
+
+    def __call__(self, request: SimulatedRequest) -> Fault | None:
+        """Draw by the request's number."""
+        hit = uniform(request.seed, request.number, self.purpose) < self.rate
+        return self.fault if hit else None
+
+
+def by_number(faults: Sequence[FaultLike], *, start: int = 0) -> Rule:
+    """Strike requests in order of arrival, one entry each; later ones are left in peace.
+
+    Args:
+        faults: What befalls each; None lets it be.
+        start: Number of the request that meets the first entry.
+    """
+    return ByNumber(tuple(as_fault(fault) for fault in faults), start)
+
+
+def always(fault: FaultLike) -> Rule:
+    """Strike every request."""
+    return Always(as_fault(fault))
+
+
+def outage(start: float, duration: float, fault: FaultLike = 503) -> Rule:
+    """Strike all that comes from `start` for `duration` seconds.
+
+    Time runs from the first request that the provider received.
+    """
+    return Outage(start, duration, as_fault(fault))
+
+
+def share(rate: float, fault: FaultLike) -> Rule:
+    """Strike a random part of the requests, from 0 to 1, the same ones at every run.
+
+    Rules with different faults draw independently of each other.
+    """
+    if not 0 <= rate <= 1:
+        raise ConfigurationError(f"A share lies between 0 and 1, got {rate!r}")
+    resolved = as_fault(fault)
+    name = resolved.name if resolved else ""
+    return Share(rate, resolved, _SHARE + sum(i * ord(c) for i, c in enumerate(name, 1)))
+
+
+def as_rule(script: Script, *, start: int = 0) -> Rule | None:
+    """Return a script of faults as a single rule; None where there is nothing to do.
+
+    Args:
+        script: A rule, a list of rules, or a list with an entry per request.
+        start: Number of the request that meets a list's first entry.
+
+    Raises:
+        ConfigurationError: If a list mixes rules with entries.
+
+    Example:
+        >>> as_rule([503, None]).faults[0].name
+        '503'
+    """
+    if script is None or callable(script):
+        return script
+    if isinstance(script, str) or not isinstance(script, Sequence):
+        raise ConfigurationError(
+            f"faults is a list with one entry per request, a rule such as always({script!r}), "
+            "or a list of rules."
+        )
+    if not script:
+        return None
+    rules = [entry for entry in script if callable(entry)]
+    entries = [entry for entry in script if not callable(entry)]
+    if not rules:
+        return by_number(entries, start=start)
+    if not entries:
+        return FirstThatSpeaks(tuple(rules))
+    raise ConfigurationError(
+        "faults mixes rules with entries by number: give either, "
+        "or wrap the entries as by_number([...]) among the rules."
     )

@@ -12,20 +12,20 @@ from typing import Any, ClassVar
 
 import orjson
 
-from llmnb.testing.answers import Answer, Choice
-from llmnb.testing.events import EVENTS, Stream, StreamWriter, event
+from llmnb.testing.answers import Answer, Choice, Part
 from llmnb.testing.ledger import prompt_text
+from llmnb.testing.plan import EVENTS, JSON, Stream, StreamWriter, event
 from llmnb.testing.provider_profiles import GEMINI, ProviderProfile
 from llmnb.testing.request import (
     Rejected,
     SimulatedRequest,
     count_tokens,
     joined_texts,
+    last_prompt,
     tokens_of,
     whole_number,
 )
 
-_TOKENS_PER_TURN = 3
 _MOST_SAMPLES = 8
 _FINISH_REASONS = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
 
@@ -40,17 +40,14 @@ class GeminiGenerate:
     model: str
     is_streamed: bool = False
     has_events: bool = True
-    """False: a stream comes as the pieces of one long list, as it does without ``alt=sse``."""
+    """False: a stream comes as the items of one long list, as it does without ``alt=sse``."""
 
     def read(self, body: Mapping[str, Any]) -> SimulatedRequest:
         """Understand a body."""
         contents = body.get("contents")
         if not isinstance(contents, list) or not contents:
             raise Rejected("contents is not specified", "contents")
-        system = body.get("systemInstruction") or body.get("system_instruction")
-        system_text = _text(system, "systemInstruction") if system else ""
-        prompt, prompt_tokens = "", count_tokens(system_text)
-        turns: list[dict[str, Any]] = []
+        turns = []
         for position, content in enumerate(contents):
             text = _text(content, f"contents[{position}]")
             role = content.get("role") or "user"
@@ -58,20 +55,20 @@ class GeminiGenerate:
                 raise Rejected(
                     "Please use a valid role: user, model.", f"contents[{position}].role"
                 )
-            prompt_tokens += _TOKENS_PER_TURN + count_tokens(text)
-            turns.append({"role": role, "content": text})
-            if role == "user":
-                prompt = text
+            turns.append((role, text))
+        prompt, prompt_tokens = last_prompt(turns)
+        system = body.get("systemInstruction") or body.get("system_instruction")
+        system_text = _text(system, "systemInstruction") if system else ""
+        all_turns = [("system", system_text), *turns] if system_text else turns
         settings = body.get("generationConfig") or {}
-        before = [{"role": "system", "content": system_text}] if system_text else []
         return SimulatedRequest(
             endpoint=self.NAME,
             body=body,
             model=self.model,
             prompt=prompt,
-            identity=prompt_text([*before, *turns]),
+            identity=prompt_text([{"role": role, "content": text} for role, text in all_turns]),
             messages=contents,
-            prompt_tokens=prompt_tokens,
+            prompt_tokens=prompt_tokens + count_tokens(system_text),
             max_tokens=whole_number(settings, "maxOutputTokens"),
             samples=min(whole_number(settings, "candidateCount") or 1, _MOST_SAMPLES),
             stop=tuple(settings.get("stopSequences") or ()),
@@ -82,35 +79,35 @@ class GeminiGenerate:
     def write(self, request: SimulatedRequest, answer: Answer) -> bytes:
         """Return the body of a whole answer."""
         candidates = [
-            _candidate(index, _parts(choice), _reason(choice))
+            _candidate(index, [_part(part, part.text) for part in _parts(choice)], _reason(choice))
             for index, choice in enumerate(answer.choices)
         ]
-        return orjson.dumps(_response(request, candidates, _usage(answer)))
+        return orjson.dumps(_response(request, candidates, answer))
 
     def stream(self, request: SimulatedRequest, answer: Answer) -> Stream:
-        """Return an answer in pieces, each a body of its own; the last says why it ended."""
+        """Return an answer in chunks, each a body of its own; the last says why it ended."""
         writer = StreamWriter()
-        written = 0
 
-        def chunk(candidates: list[dict[str, Any]], usage: dict[str, Any] | None) -> bytes:
-            nonlocal written
-            written += 1
-            body = _response(request, candidates, usage)
+        def chunk(candidates: list[dict[str, Any]], whole: Answer | None = None) -> bytes:
+            body = _response(request, candidates, whole)
             if self.has_events:
                 return event(body)
-            return (b"[" if written == 1 else b",\r\n") + orjson.dumps(body)
+            return (b",\r\n" if writer.has_begun else b"[") + orjson.dumps(body)
 
         for index, choice in enumerate(answer.choices):
             for part in _parts(choice):
-                for piece in _token_parts(part):
-                    writer.token(chunk([_candidate(index, [piece], None)], None))
-        last = [_candidate(index, [], _reason(each)) for index, each in enumerate(answer.choices)]
-        writer.add(chunk(last, _usage(answer)))
+                # A call comes whole, everything else token by token.
+                for text in [part.text] if part.kind == "call" else tokens_of(part.text):
+                    writer.token(chunk([_candidate(index, [_part(part, text)], None)]))
+        last = [
+            _candidate(index, [], _reason(choice)) for index, choice in enumerate(answer.choices)
+        ]
+        writer.add(chunk(last, answer))
         if self.has_events:
             return writer.finish(error=GEMINI.stream_error, content_type=EVENTS)
         writer.add(b"]")
         error = b",\r\n" + GEMINI.stream_error.removeprefix(b"data: ").strip() + b"]"
-        return writer.finish(error=error, content_type="application/json")
+        return writer.finish(error=error, content_type=JSON)
 
 
 def _text(content: object, name: str) -> str:
@@ -122,26 +119,16 @@ def _text(content: object, name: str) -> str:
     return joined_texts(parts)
 
 
-def _parts(choice: Choice) -> list[dict[str, Any]]:
-    """Return the parts of an answer: what was thought, said and called."""
-    parts: list[dict[str, Any]] = []
-    if thought := choice.extra.get("reasoning_content"):
-        parts.append({"text": thought, "thought": True})
-    said = choice.text if choice.has_content else choice.extra.get("refusal", "")
-    if said:
-        parts.append({"text": said})
-    for call in choice.extra.get("tool_calls") or ():
-        arguments = orjson.loads(call["function"]["arguments"] or "{}")
-        called = {"id": call["id"], "name": call["function"]["name"], "args": arguments}
-        parts.append({"functionCall": called})
-    return parts
+def _parts(choice: Choice) -> list[Part]:
+    return [part for part in choice.parts if part.text]
 
 
-def _token_parts(part: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a part token by token; a call comes whole."""
-    if "text" not in part:
-        return [part]
-    return [{**part, "text": piece} for piece in tokens_of(part["text"])]
+def _part(part: Part, text: str) -> dict[str, Any]:
+    """Return a part, or as much of it as a text holds."""
+    if part.kind == "call":
+        call = {"id": part.call_id, "name": part.name, "args": orjson.loads(text)}
+        return {"functionCall": call}
+    return {"text": text, "thought": True} if part.kind == "thought" else {"text": text}
 
 
 def _reason(choice: Choice) -> str:
@@ -151,31 +138,23 @@ def _reason(choice: Choice) -> str:
 
 
 def _candidate(index: int, parts: list[dict[str, Any]], reason: str | None) -> dict[str, Any]:
-    candidate: dict[str, Any] = {"content": {"parts": parts, "role": "model"}, "index": index}
-    if not parts:
-        candidate["content"] = {"role": "model"}
-    if reason is not None:
-        candidate["finishReason"] = reason
-    return candidate
+    content = {"parts": parts, "role": "model"} if parts else {"role": "model"}
+    candidate = {"content": content, "index": index}
+    return candidate if reason is None else {**candidate, "finishReason": reason}
 
 
 def _response(
-    request: SimulatedRequest, candidates: list[dict[str, Any]], usage: dict[str, Any] | None
+    request: SimulatedRequest, candidates: list[dict[str, Any]], whole: Answer | None
 ) -> dict[str, Any]:
+    """Return a response; the usage stands in it where the whole answer is told."""
     body: dict[str, Any] = {"candidates": candidates} if candidates else {}
-    if usage is not None:
-        body["usageMetadata"] = usage
+    if whole is not None and whole.has_usage:
+        body["usageMetadata"] = {
+            "promptTokenCount": whole.prompt_tokens,
+            "candidatesTokenCount": whole.completion_tokens,
+            "totalTokenCount": whole.prompt_tokens + whole.completion_tokens,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": whole.prompt_tokens}],
+        }
     body["modelVersion"] = request.model
     body["responseId"] = f"sim-{request.number:08x}"
     return body
-
-
-def _usage(answer: Answer) -> dict[str, Any] | None:
-    if not answer.has_usage:
-        return None
-    return {
-        "promptTokenCount": answer.prompt_tokens,
-        "candidatesTokenCount": answer.completion_tokens,
-        "totalTokenCount": answer.prompt_tokens + answer.completion_tokens,
-        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": answer.prompt_tokens}],
-    }

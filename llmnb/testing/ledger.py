@@ -10,8 +10,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from operator import attrgetter
@@ -21,16 +20,12 @@ from typing import Any, Literal
 import orjson
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing.windows import Window, worst_window
 
 End = Literal["open", "finished", "refused", "failed", "cancelled"]
 """How a request ended: still open, a whole answer, HTTP 429, any fault, the client left."""
 
 Which = Literal["received", "finished", "billed"]
 """Which rows a question is about."""
-
-Weigh = Literal["requests", "tokens"]
-"""Whether a limit counts requests or the tokens that it charges for them."""
 
 
 def fingerprint(data: bytes) -> str:
@@ -60,32 +55,6 @@ def prompt_text(prompt: str | Sequence[Any]) -> str:
 def prompt_hash(prompt: str | Sequence[Any]) -> str:
     """Return the hash under which a prompt stands in the ledger."""
     return fingerprint(prompt_text(prompt).encode("utf-8", "surrogatepass"))
-
-
-@dataclass(slots=True, eq=False)
-class OpenRow:
-    """A row while its request is being served; only the ledger changes it."""
-
-    number: int
-    endpoint: str
-    model: str
-    received: float
-    prompt_hash: str
-    body_hash: str
-    key_hash: str
-    streamed: bool
-    attempt: int
-    prompt_tokens: int
-    charged_tokens: int
-    finished: float | None = None
-    status: int | None = None
-    end: End = "open"
-    fault: str | None = None
-    completion_tokens: int = 0
-    billed: bool = False
-    usd: float = 0.0
-    book: int = 0
-    """Which book it stands in: `Ledger.reset` begins another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,26 +94,29 @@ class LedgerRow:
     charged_tokens: int
     """Tokens that a token limit charges before the answer is known."""
 
-    finished: float | None
+    finished: float | None = None
     """When it ended, however it did; None while it is open."""
 
-    status: int | None
+    status: int | None = None
     """HTTP status sent; None when the connection ended before one."""
 
-    end: End
+    end: End = "open"
     """How it ended."""
 
-    fault: str | None
+    fault: str | None = None
     """Name of the scripted fault it met."""
 
-    completion_tokens: int
+    completion_tokens: int = 0
     """Output tokens that were made."""
 
-    billed: bool
+    billed: bool = False
     """Whether the provider charges for it."""
 
-    usd: float
+    usd: float = 0.0
     """What it charges, in US dollars."""
+
+    book: int = dataclasses.field(default=0, compare=False, repr=False)
+    """Which book it stands in: `Ledger.reset` begins another."""
 
     @property
     def cancelled(self) -> bool:
@@ -152,8 +124,10 @@ class LedgerRow:
         return self.end == "cancelled"
 
 
-_FIELDS = tuple(each.name for each in dataclasses.fields(LedgerRow))
-_values_of = attrgetter(*_FIELDS)
+FIELDS = tuple(field.name for field in dataclasses.fields(LedgerRow) if field.compare)
+"""Names of a row's values, in the order in which `Ledger.dump` writes them."""
+
+_values_of = attrgetter(*FIELDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,16 +193,6 @@ class LedgerTotals:
         )
 
 
-class _Watch:
-    """Somebody waiting until the totals satisfy a condition."""
-
-    __slots__ = ("is_met", "wake")
-
-    def __init__(self, is_met: Callable[[LedgerTotals], bool], wake: Callable[[], object]) -> None:
-        self.is_met = is_met
-        self.wake = wake
-
-
 class Ledger:
     """Every request that a simulated provider received.
 
@@ -240,8 +204,8 @@ class Ledger:
         >>> ledger = Ledger()
         >>> row = ledger.open(now=0.0, endpoint="text", model="sim", prompt="Hi", body=b"{}")
         >>> ledger.close(row, now=0.2, end="finished", status=200, billed=True, usd=0.001)
-        >>> ledger.count("Hi"), ledger.totals().usd, ledger.duplicates()
-        (1, 0.001, {})
+        >>> ledger.count("Hi"), ledger.totals().usd
+        (1, 0.001)
     """
 
     def __init__(self, *, keep_rows: bool = True) -> None:
@@ -249,12 +213,13 @@ class Ledger:
         self.counts_prompts = keep_rows
         """Whether `attempt` is counted; memory then grows with the number of prompts."""
         self._lock = threading.RLock()
-        self._watches: list[_Watch] = []
+        self._watches: list[tuple[Callable[[LedgerTotals], bool], threading.Event]] = []
         self._book = 0
         self._clear()
 
     def _clear(self) -> None:
-        self._rows: list[OpenRow] = []
+        self._rows: list[LedgerRow] = []
+        self._open: set[int] = set()
         self._seen: Counter[str] = Counter()
         # The same names as LedgerTotals, to be counted up.
         self._sums = SimpleNamespace(**dataclasses.asdict(LedgerTotals()))
@@ -273,8 +238,8 @@ class Ledger:
         streamed: bool = False,
         prompt_tokens: int = 0,
         charged_tokens: int = 0,
-    ) -> OpenRow:
-        """Enter a request that has come in whole; returns its row for `close`."""
+    ) -> LedgerRow:
+        """Enter a request that has come in whole; return its row for `close`."""
         of_prompt = fingerprint(prompt.encode("utf-8", "surrogatepass"))
         of_body = fingerprint(body) if self.keep_rows else ""
         of_key = fingerprint(key.encode()) if key and self.keep_rows else ""
@@ -284,10 +249,11 @@ class Ledger:
             if self.counts_prompts:
                 attempt = self._seen[of_prompt]
                 self._seen[of_prompt] = attempt + 1
-            row = OpenRow(
+            row = LedgerRow(
                 sums.received, endpoint, model, now, of_prompt, of_body, of_key,
                 streamed, attempt, prompt_tokens, charged_tokens, book=self._book,
             )  # fmt: skip
+            self._open.add(row.number)
             if self.keep_rows:
                 self._rows.append(row)
             if sums.first_received is None:
@@ -304,7 +270,7 @@ class Ledger:
 
     def close(
         self,
-        row: OpenRow,
+        row: LedgerRow,
         *,
         now: float,
         end: End,
@@ -316,17 +282,20 @@ class Ledger:
     ) -> None:
         """Enter how a request ended; a second time for the same row changes nothing."""
         with self._lock:
-            if row.end != "open":
+            if not self.is_open(row):
                 return
-            row.end = end
-            row.finished = now
-            row.status = status
-            row.fault = fault
-            row.billed = billed
-            row.completion_tokens = completion_tokens
-            row.usd = usd if billed else 0.0
-            if row.book != self._book:
-                return
+            self._open.discard(row.number)
+            if self.keep_rows:
+                self._rows[row.number] = dataclasses.replace(
+                    row,
+                    finished=now,
+                    status=status,
+                    end=end,
+                    fault=fault,
+                    completion_tokens=completion_tokens,
+                    billed=billed,
+                    usd=usd if billed else 0.0,
+                )
             sums = self._sums
             sums.in_flight -= 1
             setattr(sums, end, getattr(sums, end) + 1)
@@ -337,6 +306,10 @@ class Ledger:
                 sums.usd += usd
             if self._watches:
                 self._wake_watches()
+
+    def is_open(self, row: LedgerRow) -> bool:
+        """Return whether a row of this book has not ended."""
+        return row.book == self._book and row.number in self._open
 
     def note_model_list(self) -> None:
         """Count a request for the list of models."""
@@ -370,7 +343,7 @@ class Ledger:
                 "or start the simulated provider with ledger='rows'."
             )
         with self._lock:
-            return [LedgerRow(*_values_of(row)) for row in self._rows]
+            return list(self._rows)
 
     @property
     def received(self) -> list[LedgerRow]:
@@ -415,54 +388,9 @@ class Ledger:
                 also stands for a conversation of that one user message.
             of: Which requests to count.
         """
-        return self.counts(of)[prompt_hash(prompt)]
-
-    def counts(
-        self, of: Which = "received", *, by: Literal["prompt", "body"] = "prompt"
-    ) -> Counter[str]:
-        """Return how often each prompt (or each whole body) came, by its hash."""
-        if by == "prompt":
-            return Counter(row.prompt_hash for row in self._select(of))
-        return Counter(row.body_hash for row in self._select(of))
-
-    def duplicates(
-        self, of: Which = "billed", *, by: Literal["prompt", "body"] = "prompt"
-    ) -> dict[str, int]:
-        """Return what was bought more than once: hash → times."""
-        return {name: times for name, times in self.counts(of, by=by).items() if times > 1}
-
-    def worst_window(
-        self,
-        per_minute: float,
-        burst: float = 1.0,
-        *,
-        slack: float = 1.01,
-        of: Which = "received",
-        weigh: Weigh = "requests",
-        **lengths: float,
-    ) -> Window | None:
-        """Return the window that comes nearest to, or furthest beyond, a limit.
-
-        Args:
-            per_minute: Units a minute that are allowed, as limits are given everywhere.
-            burst: Seconds' worth that may come at once.
-            slack: Factor for rounding and jitter.
-            of: Which requests count.
-            weigh: Whether the limit counts requests or charged tokens.
-            **lengths: `shortest` and `longest` window looked at, in seconds (0.1, 60).
-        """
-        times, weights = self.events(of, weigh)
-        rate = per_minute / 60.0
-        return worst_window(times, weights, rate=rate, burst=burst, slack=slack, **lengths)
-
-    def _select(self, of: Which) -> Iterable[LedgerRow]:
-        return {"received": self.rows, "finished": self.finished, "billed": self.billed}[of]
-
-    def events(self, of: Which, weigh: Weigh) -> tuple[list[float], list[float] | None]:
-        """Return when requests came, and what each weighs where that is not one."""
-        rows = list(self._select(of))
-        times = [row.received for row in rows]
-        return times, None if weigh == "requests" else [float(row.charged_tokens) for row in rows]
+        name = prompt_hash(prompt)
+        rows: list[LedgerRow] = getattr(self, of)
+        return sum(row.prompt_hash == name for row in rows)
 
     def __repr__(self) -> str:
         return f"<Ledger {self.totals().summary()}>"
@@ -475,33 +403,23 @@ class Ledger:
         Raises:
             TimeoutError: If they do not in time; the message tells the totals.
         """
-        event = threading.Event()
-        with self._watching(is_met, event.set):
-            if not event.wait(timeout):
-                raise TimeoutError(f"Waited {timeout:g} s in vain. {self.totals().summary()}")
-
-    @contextmanager
-    def _watching(
-        self, is_met: Callable[[LedgerTotals], bool], wake: Callable[[], object]
-    ) -> Iterator[None]:
-        watch = _Watch(is_met, wake)
+        watch = (is_met, threading.Event())
         with self._lock:
             self._watches.append(watch)
-            if is_met(self.totals()):
-                wake()
         try:
-            yield
+            with self._lock:
+                self._wake_watches()
+            if not watch[1].wait(timeout):
+                raise TimeoutError(f"Waited {timeout:g} s in vain. {self.totals().summary()}")
         finally:
             with self._lock:
                 self._watches.remove(watch)
 
     def _wake_watches(self) -> None:
         totals = self.totals()
-        for watch in self._watches:
-            if watch.is_met(totals):
-                watch.wake()
-
-    # ------------------------------------------------------------- to another process
+        for is_met, event in self._watches:
+            if is_met(totals):
+                event.set()
 
     def dump(self, *, rows: bool) -> dict[str, Any]:
         """Return the ledger as plain values, for JSON."""
@@ -509,12 +427,3 @@ class Ledger:
         if rows:
             book["rows"] = [_values_of(row) for row in self.rows]
         return book
-
-    @classmethod
-    def load(cls, book: Mapping[str, Any]) -> Ledger:
-        """Return a ledger that holds what `dump` gave, to ask it the same questions."""
-        ledger = cls(keep_rows="rows" in book)
-        vars(ledger._sums).update(book["totals"])
-        for values in book.get("rows", ()):
-            ledger._rows.append(OpenRow(**dict(zip(_FIELDS, values, strict=True))))
-        return ledger

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 from llmnb.errors import ConfigurationError
+from llmnb.testing.request import SimulatedRequest
 
 RetryHint = Literal["seconds", "milliseconds", "both"]
 """Whether a refusal carries ``retry-after``, ``retry-after-ms`` or both."""
@@ -21,12 +22,6 @@ RetryHint = Literal["seconds", "milliseconds", "both"]
 Charge = Literal["estimate", "sum", "actual"]
 """Whether tokens are charged before the answer, as the larger of prompt and `max_tokens` (OpenAI)
 or as their sum (Azure), or as they turn out (Anthropic)."""
-
-Family = Literal[
-    "openai", "azure", "groq", "mistral", "together", "xai", "gateway", "ietf", "limit"
-]
-"""Whose names the headers have that tell how the limits stand; ``"limit"`` tells the limits in
-OpenAI's, and not what is left of them."""
 
 _EPSILON = 1e-9
 
@@ -47,25 +42,13 @@ class LimitSettings:
     charge: Charge = "estimate"
     """How tokens are counted before an answer is known."""
 
-    limit_headers: bool | Family = True
-    """Whether replies carry the headers that tell how the limits stand, and in whose names; True:
-    in those of the protocol that is spoken."""
-
-    others_per_minute: float = 0.0
-    """Requests of another client, evenly spaced, that are counted against the limit of requests."""
+    limit_headers: bool = True
+    """Whether replies carry the headers that tell how the limits stand."""
 
     retry_hint: RetryHint | None = "both"
     """How refusals say when to come back; None says it nowhere, in no header and no text."""
 
-    count_refused: bool = False
-    """Whether a refused request is counted against the limit of requests, too."""
-
     def __post_init__(self) -> None:
-        if self.limit_headers not in (True, False, *get_args(Family)):
-            known = ", ".join(get_args(Family))
-            raise ConfigurationError(
-                f"limit_headers is True, False or one of {known}, got {self.limit_headers!r}"
-            )
         for name in ("requests_per_minute", "tokens_per_minute", "burst_seconds", "concurrency"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
@@ -107,30 +90,31 @@ class Standing:
 
 
 @dataclass(slots=True)
-class _Bucket:
+class Bucket:
+    """One limit's bucket: full at first, in debt where more was taken than it held."""
+
+    kind: Literal["requests", "tokens"]
     per_minute: float
-    capacity: float
+    burst_seconds: float
+    capacity: float = field(init=False)
     level: float = field(init=False)
     updated: float | None = None
 
     def __post_init__(self) -> None:
-        self.level = self.capacity
+        # A bucket that cannot hold one request would never let one pass.
+        self.capacity = self.level = max(1.0, self.per_minute / 60.0 * self.burst_seconds)
 
     def refill(self, now: float) -> None:
+        """Add what has flown in since the last time."""
         if self.updated is not None and now > self.updated:
             gained = (now - self.updated) * self.per_minute / 60.0
             self.level = min(self.capacity, self.level + gained)
         self.updated = now
 
     def wait(self, amount: float) -> float:
+        """Return the seconds until it holds so much, or is full."""
         missing = min(amount, self.capacity) - self.level
         return 0.0 if missing <= _EPSILON else missing * 60.0 / self.per_minute
-
-    def used(self) -> float:
-        return self.capacity - self.level
-
-    def reset(self) -> float:
-        return self.used() * 60.0 / self.per_minute
 
 
 class EnforcedLimits:
@@ -149,16 +133,24 @@ class EnforcedLimits:
 
     def __init__(self, settings: LimitSettings) -> None:
         self.settings = settings
-        burst = settings.burst_seconds
-        self._requests = _bucket(settings.requests_per_minute, burst)
-        self._others_since: float | None = None
-        self._others_counted = 0
-        self._tokens = _bucket(settings.tokens_per_minute, burst)
-
-    @property
-    def is_open(self) -> bool:
+        self.buckets: dict[str, Bucket] = {}
+        """By what they count; a limit that does not stand has none."""
+        if settings.requests_per_minute:
+            self.buckets["requests"] = Bucket(
+                "requests", settings.requests_per_minute, settings.burst_seconds
+            )
+        if settings.tokens_per_minute:
+            self.buckets["tokens"] = Bucket(
+                "tokens", settings.tokens_per_minute, settings.burst_seconds
+            )
+        self.is_open = not self.buckets and not settings.concurrency
         """Whether nothing is limited, so that there is nothing to ask."""
-        return self._requests is None and self._tokens is None and not self.settings.concurrency
+
+    def charged(self, request: SimulatedRequest) -> int:
+        """Return the tokens that are counted for a request before it is answered."""
+        if self.settings.charge == "sum":
+            return request.prompt_tokens + (request.max_tokens or 0) * request.samples
+        return request.charged_tokens
 
     def admit(self, *, tokens: float, now: float, in_flight: int) -> Refusal | None:
         """Take what a request needs from every limit, or nothing and say why.
@@ -168,87 +160,50 @@ class EnforcedLimits:
             now: The time.
             in_flight: Requests being served, this one included.
         """
-        need = 1.0 if self.settings.charge == "actual" else tokens
-        refusal = self._refusal(need, now, in_flight)
-        if refusal is None or self.settings.count_refused:
-            if self._requests:
-                self._requests.level -= 1.0
-            if self._tokens and refusal is None and self.settings.charge != "actual":
-                self._tokens.level -= tokens
-        return refusal
+        settings = self.settings
+        if settings.concurrency is not None and in_flight > settings.concurrency:
+            return Refusal(
+                kind="concurrency",
+                limit=settings.concurrency,
+                used=in_flight - 1,
+                requested=1,
+                wait=0.0,
+            )
+        is_charged_later = settings.charge == "actual"
+        needs = {"requests": 1.0, "tokens": 1.0 if is_charged_later else tokens}
+        for name, bucket in self.buckets.items():
+            bucket.refill(now)
+            if (wait := bucket.wait(needs[name])) > 0.0:
+                return Refusal(
+                    kind=bucket.kind,
+                    limit=bucket.per_minute,
+                    used=bucket.capacity - bucket.level,
+                    requested=needs[name],
+                    wait=wait,
+                )
+        for name, bucket in self.buckets.items():
+            if name == "requests" or not is_charged_later:
+                bucket.level -= needs[name]
+        return None
 
     def settle(self, tokens: float, *, now: float) -> None:
         """Charge what an answer really used, where the provider counts that way."""
-        if self._tokens and self.settings.charge == "actual":
-            self._tokens.refill(now)
-            self._tokens.level -= tokens
-
-    def _refusal(self, tokens: float, now: float, in_flight: int) -> Refusal | None:
-        cap = self.settings.concurrency
-        if cap is not None and in_flight > cap:
-            return Refusal(kind="concurrency", limit=cap, used=in_flight - 1, requested=1, wait=0.0)
-        self._take_in_others(now)
-        for bucket, amount in ((self._requests, 1.0), (self._tokens, tokens)):
-            if bucket is None:
-                continue
+        if self.settings.charge == "actual" and (bucket := self.buckets.get("tokens")):
             bucket.refill(now)
-            wait = bucket.wait(amount)
-            if wait > 0.0:
-                return Refusal(
-                    kind="requests" if bucket is self._requests else "tokens",
-                    limit=bucket.per_minute,
-                    used=bucket.used(),
-                    requested=amount,
-                    wait=wait,
-                )
-        return None
-
-    def _take_in_others(self, now: float) -> None:
-        """Let the other client's requests pass that have come meanwhile, as far as they may."""
-        if not self.settings.others_per_minute or self._requests is None:
-            return
-        if self._others_since is None:
-            self._others_since = now
-        due = int((now - self._others_since) * self.settings.others_per_minute / 60.0)
-        for number in range(self._others_counted, due):
-            self._requests.refill(
-                self._others_since + (number + 1) * 60.0 / self.settings.others_per_minute
-            )
-            if self._requests.level >= 1.0:
-                self._requests.level -= 1.0
-        self._others_counted = due
+            bucket.level -= tokens
 
     def standings(self, now: float) -> list[Standing]:
         """Return how the limits stand that replies are to tell of."""
-        standings: list[Standing] = []
         if not self.settings.limit_headers:
-            return standings
-        for bucket in (self._requests, self._tokens):
-            if bucket is not None:
-                bucket.refill(now)
-                standings.append(
-                    Standing(
-                        kind="requests" if bucket is self._requests else "tokens",
-                        per_minute=bucket.per_minute,
-                        left=max(0, math.floor(bucket.level)),
-                        reset=bucket.reset(),
-                    )
-                )
-        return standings
-
-    def retry_headers(self, wait: float) -> dict[str, str]:
-        """Return the headers that tell when to come back, never too early."""
-        hint = self.settings.retry_hint
-        headers: dict[str, str] = {}
-        if hint in ("seconds", "both"):
-            headers["retry-after"] = str(math.ceil(wait))
-        if hint in ("milliseconds", "both"):
-            headers["retry-after-ms"] = str(math.ceil(wait * 1000))
-        return headers
-
-
-def _bucket(per_minute: float | None, burst_seconds: float) -> _Bucket | None:
-    if per_minute is None:
-        return None
-    # A bucket that cannot hold one request would never let one pass.
-    return _Bucket(per_minute, max(1.0, per_minute / 60.0 * burst_seconds))
+            return []
+        for bucket in self.buckets.values():
+            bucket.refill(now)
+        return [
+            Standing(
+                kind=bucket.kind,
+                per_minute=bucket.per_minute,
+                left=max(0, math.floor(bucket.level)),
+                reset=(bucket.capacity - bucket.level) * 60.0 / bucket.per_minute,
+            )
+            for bucket in self.buckets.values()
+        ]

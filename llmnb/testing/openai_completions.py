@@ -7,14 +7,15 @@ Source:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import orjson
 
 from llmnb.testing.answers import Answer, Choice, logprob, token_logprobs
-from llmnb.testing.events import DONE, Stream, event
 from llmnb.testing.ledger import prompt_text
+from llmnb.testing.plan import DONE, Stream, event
 from llmnb.testing.provider_profiles import OPENAI, ProviderProfile
 from llmnb.testing.request import (
     CREATED,
@@ -22,16 +23,13 @@ from llmnb.testing.request import (
     SimulatedRequest,
     count_tokens,
     joined_texts,
+    last_prompt,
+    prompts_in,
     stop_texts,
-    stream_options,
-    text_of_tokens,
     tokens_of,
     whole_number,
 )
 
-_Delta = Mapping[str, Any]
-
-_TOKENS_PER_MESSAGE = 3
 _TOKENS_PER_CONVERSATION = 3
 _MOST_SAMPLES = 128
 _DEFAULT_MAX_TOKENS = 16
@@ -49,36 +47,33 @@ class _Completions:
 
     tail: ClassVar[Mapping[str, Any]] = {}
     usage_details: ClassVar[Mapping[str, Any]] = {}
-    opening: ClassVar[Sequence[_Delta]] = ()
+    opening: ClassVar[Sequence[Mapping[str, Any]]] = ()
     """What a stream tells of each choice before its first token."""
 
-    last: ClassVar[_Delta] = {}
-    """What the chunk holds that tells why a choice ended."""
+    last: ClassVar[Mapping[str, Any]]
+    """What stands in the chunk that tells why a choice ended."""
 
     def choice(self, request: SimulatedRequest, index: int, choice: Choice) -> dict[str, Any]:
-        """Return one choice of a whole reply."""
+        """Return what stands in one choice of a whole reply, log-probabilities among it."""
         raise NotImplementedError
 
     def deltas(
         self, request: SimulatedRequest, index: int, choice: Choice
-    ) -> Iterator[tuple[_Delta, object]]:
-        """Yield what each chunk of a choice says, with its log-probabilities."""
+    ) -> Iterator[dict[str, Any]]:
+        """Yield what stands in the choice of each chunk, log-probabilities among it."""
         raise NotImplementedError
-
-    def chunk_choice(self, index: int, delta: _Delta) -> dict[str, Any]:
-        """Return the choice in a chunk, without log-probabilities and reason."""
-        return {"index": index, "delta": delta}
 
     def write(self, request: SimulatedRequest, answer: Answer) -> bytes:
         """Return the body of a completion."""
         body = self._head(request, self.objects[0])
         body["choices"] = [
-            self.choice(request, index, choice) for index, choice in enumerate(answer.choices)
+            self.choice(request, index, choice)
+            | {"index": index, "finish_reason": choice.finish_reason}
+            for index, choice in enumerate(answer.choices)
         ]
         if answer.has_usage:
             body["usage"] = self._usage(answer)
-        body.update(self.tail)
-        return orjson.dumps(body)
+        return orjson.dumps({**body, **self.tail})
 
     def stream(self, request: SimulatedRequest, answer: Answer) -> Stream:
         """Return a completion as events: opening, tokens, finish reasons, usage, marker."""
@@ -86,18 +81,15 @@ class _Completions:
         if request.wants_usage:
             chunk["usage"] = None
 
-        def chunk_of(
-            index: int, delta: _Delta, logprobs: object = None, reason: str | None = None
-        ) -> bytes:
-            choice = self.chunk_choice(index, delta)
-            choice.update(logprobs=logprobs, finish_reason=reason)
+        def chunk_of(index: int, fields: Mapping[str, Any], reason: str | None = None) -> bytes:
+            choice = {"logprobs": None, **fields, "index": index, "finish_reason": reason}
             return event({**chunk, "choices": [choice]})
 
         opening, tokens, closing = [], [], []
         for index, choice in enumerate(answer.choices):
-            opening += [chunk_of(index, delta) for delta in self.opening]
-            tokens += [chunk_of(index, *said) for said in self.deltas(request, index, choice)]
-            closing.append(chunk_of(index, self.last, None, choice.finish_reason))
+            opening += [chunk_of(index, fields) for fields in self.opening]
+            tokens += [chunk_of(index, fields) for fields in self.deltas(request, index, choice)]
+            closing.append(chunk_of(index, self.last, choice.finish_reason))
         if request.wants_usage and answer.has_usage:
             closing.append(event({**chunk, "choices": [], "usage": self._usage(answer)}))
         closing.append(DONE)
@@ -116,6 +108,24 @@ class _Completions:
         }
 
 
+def _stream_options(body: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Return whether a stream is asked for, and whether it is to tell the usage.
+
+    Raises:
+        Rejected: If options for a stream come without one.
+    """
+    is_streamed = body.get("stream") is True
+    options = body.get("stream_options")
+    if options is not None and not is_streamed:
+        raise Rejected(
+            "'stream_options' is only allowed when 'stream' is enabled.", "stream_options"
+        )
+    return is_streamed, isinstance(options, dict) and options.get("include_usage") is True
+
+
+# ------------------------------------------------------------------------------------ chat
+
+
 class _Chat(_Completions):
     """Chat completions."""
 
@@ -130,20 +140,18 @@ class _Chat(_Completions):
         "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
     }
-    opening = ({"role": "assistant", "content": "", "refusal": None},)
+    opening = ({"delta": {"role": "assistant", "content": "", "refusal": None}},)
+    last: ClassVar[Mapping[str, Any]] = {"delta": {}}
 
     def read(self, body: Mapping[str, Any]) -> SimulatedRequest:
         """Understand the body of a chat completion."""
         messages = body.get("messages")
         if not isinstance(messages, list) or not messages:
             raise Rejected("Missing required parameter: 'messages'.", "messages")
-        prompt, prompt_tokens = "", _TOKENS_PER_CONVERSATION
-        for position, message in enumerate(messages):
-            text = _text(message, position)
-            prompt_tokens += _TOKENS_PER_MESSAGE + count_tokens(text)
-            if message["role"] == "user" or not prompt:
-                prompt = text
-        is_streamed, wants_usage = stream_options(body)
+        texts = [_text(message, position) for position, message in enumerate(messages)]
+        roles = [message["role"] for message in messages]
+        prompt, prompt_tokens = last_prompt(zip(roles, texts, strict=True))
+        is_streamed, wants_usage = _stream_options(body)
         name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
         return SimulatedRequest(
             endpoint=self.NAME,
@@ -152,10 +160,10 @@ class _Chat(_Completions):
             prompt=prompt,
             identity=prompt_text(messages),
             messages=messages,
-            prompt_tokens=prompt_tokens,
+            prompt_tokens=prompt_tokens + _TOKENS_PER_CONVERSATION,
             max_tokens=whole_number(body, name),
             samples=min(whole_number(body, "n") or 1, _MOST_SAMPLES),
-            stop=stop_texts(body) if "stop" in body else (),
+            stop=stop_texts(body),
             is_streamed=is_streamed,
             wants_usage=wants_usage,
             top_logprobs=_top_logprobs(body),
@@ -163,29 +171,26 @@ class _Chat(_Completions):
 
     def choice(self, request: SimulatedRequest, index: int, choice: Choice) -> dict[str, Any]:
         """Return a message, with what it calls or refuses."""
-        said = choice.text if choice.has_content else None
+        content = choice.text if choice.has_content else None
         return {
-            "index": index,
-            "message": {"role": "assistant", "content": said, "refusal": None, **choice.extra},
+            "message": {"role": "assistant", "content": content, "refusal": None, **choice.extra},
             "logprobs": _chat_logprobs(request, choice.token_texts),
-            "finish_reason": choice.finish_reason,
         }
 
     def deltas(
         self, request: SimulatedRequest, index: int, choice: Choice
-    ) -> Iterator[tuple[_Delta, object]]:
+    ) -> Iterator[dict[str, Any]]:
         """Yield the text token by token, then the other fields of the message."""
-        for number, piece in enumerate(choice.token_texts):
-            yield {"content": piece}, _chat_logprobs(request, [piece], number)
+        for number, token in enumerate(choice.token_texts):
+            logprobs = _chat_logprobs(request, [token], number)
+            yield {"delta": {"content": token}, "logprobs": logprobs}
         for name, value in choice.extra.items():
             if name == "tool_calls":
                 for number, call in enumerate(value):
-                    yield {"tool_calls": [{"index": number, **call}]}, None
-            elif isinstance(value, str):
-                for piece in tokens_of(value):
-                    yield {name: piece}, None
+                    yield {"delta": {"tool_calls": [{"index": number, **call}]}}
             else:
-                yield {name: value}, None
+                for token in tokens_of(value) if isinstance(value, str) else [value]:
+                    yield {"delta": {name: token}}
 
 
 def _text(message: object, position: int) -> str:
@@ -203,14 +208,12 @@ def _text(message: object, position: int) -> str:
 
 
 def _top_logprobs(body: Mapping[str, Any]) -> int | None:
-    if "top_logprobs" not in body and "logprobs" not in body:
-        return None
     top = whole_number(body, "top_logprobs", least=0)
-    if body.get("logprobs") is not True:
-        if top is not None:
-            raise Rejected("'top_logprobs' needs 'logprobs' to be true.", "top_logprobs")
-        return None
-    return min(top or 0, 20)
+    if body.get("logprobs") is True:
+        return min(top or 0, 20)
+    if top is not None:
+        raise Rejected("'top_logprobs' needs 'logprobs' to be true.", "top_logprobs")
+    return None
 
 
 def _chat_logprobs(
@@ -221,26 +224,28 @@ def _chat_logprobs(
     return {"content": token_logprobs(request, token_texts, first), "refusal": None}
 
 
+# ------------------------------------------------------------------------------------ text
+
+
 class _Text(_Completions):
     """Text completions."""
 
     NAME = "text"
     id_prefix = "cmpl"
     objects = ("text_completion", "text_completion")
-    last: ClassVar[_Delta] = {"text": ""}
+    last: ClassVar[Mapping[str, Any]] = {"text": ""}
 
     def read(self, body: Mapping[str, Any]) -> SimulatedRequest:
         """Understand the body of a text completion."""
-        parts = _prompts(body.get("prompt"))
-        is_streamed, wants_usage = stream_options(body)
+        parts = prompts_in(body.get("prompt"), "prompt")
+        is_streamed, wants_usage = _stream_options(body)
         max_tokens = whole_number(body, "max_tokens", least=0)
-        identity = parts[0] if len(parts) == 1 else orjson.dumps(parts).decode()
         return SimulatedRequest(
             endpoint=self.NAME,
             body=body,
             model=body.get("model") or "",
             prompt=parts[-1],
-            identity=identity,
+            identity=parts[0] if len(parts) == 1 else orjson.dumps(parts).decode(),
             parts=tuple(parts),
             prompt_tokens=sum(count_tokens(part) for part in parts),
             max_tokens=_DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens,
@@ -257,35 +262,16 @@ class _Text(_Completions):
         token_texts = [*tokens_of(before), *choice.token_texts]
         return {
             "text": before + (choice.text if choice.has_content else ""),
-            "index": index,
-            "logprobs": _text_logprobs(request, token_texts, count_tokens(before)),
-            "finish_reason": choice.finish_reason,
+            "logprobs": _text_logprobs(request, token_texts, has_echo=bool(before)),
         }
 
     def deltas(
         self, request: SimulatedRequest, index: int, choice: Choice
-    ) -> Iterator[tuple[_Delta, object]]:
+    ) -> Iterator[dict[str, Any]]:
         """Yield the text token by token, after the prompt where that is to be echoed."""
-        for number, piece in enumerate((*tokens_of(_echo(request, index)), *choice.token_texts)):
-            yield {"text": piece}, _text_logprobs(request, [piece], 0, first=number)
-
-    def chunk_choice(self, index: int, delta: _Delta) -> dict[str, Any]:
-        """Return the choice in a chunk, without log-probabilities and reason."""
-        return {**delta, "index": index}
-
-
-def _prompts(prompt: object) -> list[str]:
-    """Return the prompts as texts: one, several, or either as lists of token numbers."""
-    if isinstance(prompt, str):
-        return [prompt]
-    if isinstance(prompt, list) and prompt:
-        if all(isinstance(each, str) for each in prompt):
-            return list(prompt)
-        if all(isinstance(each, int) for each in prompt):
-            return [text_of_tokens(prompt)]
-        if all(isinstance(each, list) for each in prompt):
-            return [text_of_tokens(each) for each in prompt]
-    raise Rejected("Missing required parameter: 'prompt'.", "prompt")
+        token_texts = [*tokens_of(_echo(request, index)), *choice.token_texts]
+        for number, token in enumerate(token_texts):
+            yield {"text": token, "logprobs": _text_logprobs(request, [token], first=number)}
 
 
 def _echo(request: SimulatedRequest, index: int) -> str:
@@ -296,28 +282,24 @@ def _echo(request: SimulatedRequest, index: int) -> str:
 
 
 def _text_logprobs(
-    request: SimulatedRequest, token_texts: Sequence[str], echoed: int, *, first: int = 0
+    request: SimulatedRequest, token_texts: Sequence[str], *, first: int = 0, has_echo: bool = False
 ) -> dict[str, Any] | None:
     """Return log-probabilities in this API's shape; an echoed first token has none."""
     if request.top_logprobs is None:
         return None
-    values = [logprob(request, position) for position, _ in enumerate(token_texts, first)]
-    known: list[float | None] = [
-        None if echoed and position == 0 else value for position, value in enumerate(values)
+    values: list[float | None] = [
+        logprob(request, position) for position, _ in enumerate(token_texts, first)
     ]
-    offsets, offset = [], 0
-    for piece in token_texts:
-        offsets.append(offset)
-        offset += len(piece)
-    tops = [
-        None if value is None else {piece: value}
-        for piece, value in zip(token_texts, known, strict=True)
-    ]
+    if has_echo:
+        values[0] = None
+    pairs = zip(token_texts, values, strict=True)
+    tops = [None if value is None else {token: value} for token, value in pairs]
+    lengths = [len(token) for token in token_texts[:-1]]
     return {
         "tokens": list(token_texts),
-        "token_logprobs": known,
+        "token_logprobs": values,
         "top_logprobs": tops if request.top_logprobs else None,
-        "text_offset": offsets,
+        "text_offset": list(itertools.accumulate(lengths, initial=0)),
     }
 
 

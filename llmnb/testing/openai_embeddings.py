@@ -1,12 +1,12 @@
 """OpenAI's embeddings as the simulated provider makes them: texts with the same words lie near.
 
-Each word sets a few places of the vector, the same ones in every process. So
+Each word changes a few numbers of the vector, the same ones in every process. So
 equal texts have equal vectors, texts that share words have a larger product
 the more they share, and those that share none are nearly at right angles.
 
 Source:
-    OpenAI API reference, "Embeddings": the embedding object. The places of
-    words: K. Weinberger et al., *Feature Hashing for Large Scale Multitask
+    OpenAI API reference, "Embeddings": the embedding object. Numbers by the
+    hash of words: K. Weinberger et al., *Feature Hashing for Large Scale Multitask
     Learning*, ICML 2009.
 """
 
@@ -23,14 +23,14 @@ from typing import Any
 import orjson
 
 from llmnb.testing.answers import Answer
-from llmnb.testing.draws import mix
-from llmnb.testing.events import Stream
+from llmnb.testing.plan import Stream
 from llmnb.testing.provider_profiles import OPENAI
 from llmnb.testing.request import (
     Rejected,
     SimulatedRequest,
     count_tokens,
-    text_of_tokens,
+    mix,
+    prompts_in,
     whole_number,
 )
 
@@ -41,49 +41,33 @@ _SIZES = {"text-embedding-3-large": 3072}
 _USUAL_SIZE = 1536
 _LARGEST_SIZE = 16_384
 _MOST_TEXTS = 2048
-_PLACES = 16
-"""How many places of a vector a word sets."""
+_NUMBERS_PER_WORD = 16
+"""How many numbers of a vector a word changes."""
 
 _WORD = re.compile(r"\w+")
 
 
 def read(body: Mapping[str, Any]) -> SimulatedRequest:
     """Understand the body of a request for embeddings."""
-    parts = _texts(body.get("input"))
+    texts = prompts_in(body.get("input"), "input")
+    if len(texts) > _MOST_TEXTS:
+        raise Rejected(f"'input' holds more than {_MOST_TEXTS} texts.", "input")
+    if not all(texts):
+        raise Rejected("'input' cannot be an empty text.", "input")
     if body.get("encoding_format", "float") not in ("float", "base64"):
         raise Rejected("Invalid value for 'encoding_format'.", "encoding_format")
     if (whole_number(body, "dimensions") or 1) > _LARGEST_SIZE:
         raise Rejected("Invalid value for 'dimensions': it is too large.", "dimensions")
-    identity = parts[0] if len(parts) == 1 else orjson.dumps(parts).decode()
     return SimulatedRequest(
         endpoint=NAME,
         body=body,
         model=body.get("model") or "",
-        prompt=parts[-1],
-        identity=identity,
-        parts=tuple(parts),
-        prompt_tokens=sum(count_tokens(part) for part in parts),
+        prompt=texts[-1],
+        identity=texts[0] if len(texts) == 1 else orjson.dumps(texts).decode(),
+        parts=tuple(texts),
+        prompt_tokens=sum(count_tokens(text) for text in texts),
         samples=0,  # nothing is said about them, so nothing is billed but the prompt
     )
-
-
-def _texts(texts: object) -> list[str]:
-    if isinstance(texts, str):
-        texts = [texts]
-    if not isinstance(texts, list) or not texts:
-        raise Rejected("Missing required parameter: 'input'.", "input")
-    if all(isinstance(each, int) for each in texts):
-        texts = [texts]
-    if len(texts) > _MOST_TEXTS:
-        raise Rejected(f"'input' holds more than {_MOST_TEXTS} texts.", "input")
-    if all(isinstance(each, list) for each in texts):
-        texts = [text_of_tokens(numbers) for numbers in texts]
-    strings = [each for each in texts if isinstance(each, str)]
-    if len(strings) < len(texts):
-        raise Rejected("'input' is a text, or a list of texts or tokens.", "input")
-    if not all(strings):
-        raise Rejected("'input' cannot be an empty text.", "input")
-    return strings
 
 
 def write(request: SimulatedRequest, answer: Answer) -> bytes:
@@ -91,18 +75,15 @@ def write(request: SimulatedRequest, answer: Answer) -> bytes:
     size = request.body.get("dimensions") or _SIZES.get(request.model, _USUAL_SIZE)
     is_packed = request.body.get("encoding_format") == "base64"
     vectors = [vector(text, size) for text in request.parts] if answer.has_choices else []
-    body: dict[str, Any] = {
-        "object": "list",
-        "data": [
-            {
-                "object": "embedding",
-                "index": index,
-                "embedding": _base64(each) if is_packed else each,
-            }
-            for index, each in enumerate(vectors)
-        ],
-        "model": request.model,
-    }
+    data = [
+        {
+            "object": "embedding",
+            "index": index,
+            "embedding": _base64(numbers) if is_packed else numbers,
+        }
+        for index, numbers in enumerate(vectors)
+    ]
+    body: dict[str, Any] = {"object": "list", "data": data, "model": request.model}
     if answer.has_usage:
         tokens = answer.prompt_tokens
         body["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
@@ -118,8 +99,8 @@ def vector(text: str, size: int) -> list[float]:
     """Return the vector of a text; its length is 1.
 
     Example:
-        >>> one, same = vector("a red fox", 64), vector("a red FOX!", 64)
-        >>> one == same, round(sum(number * number for number in one), 5)
+        >>> fox, same = vector("a red fox", 64), vector("a red FOX!", 64)
+        >>> fox == same, round(sum(number * number for number in fox), 5)
         (True, 1.0)
     """
     numbers = [0.0] * size
@@ -138,7 +119,7 @@ def vector(text: str, size: int) -> list[float]:
 def _bits(word: str) -> tuple[int, ...]:
     digest = blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     start = int.from_bytes(digest, "little")
-    return tuple(mix(start + position) for position in range(_PLACES))
+    return tuple(mix(start + position) for position in range(_NUMBERS_PER_WORD))
 
 
 def _base64(numbers: list[float]) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
-from llmnb.testing.answers import Answer, Choice, token_logprobs
-from llmnb.testing.events import Stream, StreamWriter, named_event
+from llmnb.testing.answers import Answer, Choice, Part, token_logprobs
 from llmnb.testing.ledger import prompt_text
+from llmnb.testing.plan import Stream, StreamWriter, named_event
 from llmnb.testing.provider_profiles import OPENAI
 from llmnb.testing.request import (
     CREATED,
@@ -21,6 +21,7 @@ from llmnb.testing.request import (
     SimulatedRequest,
     count_tokens,
     joined_texts,
+    last_prompt,
     tokens_of,
     whole_number,
 )
@@ -38,7 +39,6 @@ STREAM_ERROR = named_event(
 )
 """How its streams end where an error strikes."""
 
-_TOKENS_PER_ITEM = 3
 _LOGPROBS = "message.output_text.logprobs"
 _LEAST_LENGTH = 16
 
@@ -46,12 +46,8 @@ _LEAST_LENGTH = 16
 def read(body: Mapping[str, Any]) -> SimulatedRequest:
     """Understand the body of a request for a response."""
     items = _items(body.get("input"))
-    prompt, prompt_tokens = "", count_tokens(str(body.get("instructions") or ""))
-    for position, item in enumerate(items):
-        text = _text(item, position)
-        prompt_tokens += _TOKENS_PER_ITEM + count_tokens(text)
-        if item.get("role") == "user" or not prompt:
-            prompt = text
+    turns = [(item.get("role"), _text(item, position)) for position, item in enumerate(items)]
+    prompt, prompt_tokens = last_prompt(turns)
     return SimulatedRequest(
         endpoint=NAME,
         body=body,
@@ -59,7 +55,7 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
         prompt=prompt,
         identity=prompt_text(items),
         messages=items,
-        prompt_tokens=prompt_tokens,
+        prompt_tokens=prompt_tokens + count_tokens(str(body.get("instructions") or "")),
         max_tokens=whole_number(body, "max_output_tokens", least=_LEAST_LENGTH),
         is_streamed=body.get("stream") is True,
         wants_usage=True,
@@ -106,10 +102,11 @@ def write(request: SimulatedRequest, answer: Answer) -> bytes:
 
 def _response(request: SimulatedRequest, answer: Answer) -> dict[str, Any]:
     reason = _incomplete_reason(answer)
-    body = _head(request)
-    body["status"] = "incomplete" if reason else "completed"
-    body["incomplete_details"] = {"reason": reason} if reason else None
-    body["output"] = [item for choice in answer.choices for item in _output(request, choice)]
+    body = _head(request) | {
+        "status": "incomplete" if reason else "completed",
+        "incomplete_details": {"reason": reason} if reason else None,
+        "output": [item for choice in answer.choices for item in _items_of(request, choice)],
+    }
     if answer.has_usage:
         body["usage"] = {
             "input_tokens": answer.prompt_tokens,
@@ -122,6 +119,15 @@ def _response(request: SimulatedRequest, answer: Answer) -> dict[str, Any]:
 
 
 def _head(request: SimulatedRequest) -> dict[str, Any]:
+    usual: dict[str, Any] = {
+        "instructions": None,
+        "store": True,
+        "temperature": 1.0,
+        "text": {"format": {"type": "text"}},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+    }
     return {
         "id": f"resp-sim-{request.number:08x}",
         "object": "response",
@@ -129,19 +135,13 @@ def _head(request: SimulatedRequest) -> dict[str, Any]:
         "status": "in_progress",
         "error": None,
         "incomplete_details": None,
-        "instructions": request.body.get("instructions"),
         "max_output_tokens": request.max_tokens,
         "metadata": {},
         "model": request.model,
         "output": [],
         "parallel_tool_calls": True,
-        "store": request.body.get("store", True),
-        "temperature": request.body.get("temperature", 1.0),
-        "text": request.body.get("text", {"format": {"type": "text"}}),
-        "tool_choice": request.body.get("tool_choice", "auto"),
-        "tools": request.body.get("tools", []),
-        "top_p": request.body.get("top_p", 1.0),
         "usage": None,
+        **{name: request.body.get(name, value) for name, value in usual.items()},
     }
 
 
@@ -152,33 +152,35 @@ def _incomplete_reason(answer: Answer) -> str | None:
     return "max_output_tokens" if "length" in reasons else None
 
 
-def _output(request: SimulatedRequest, choice: Choice) -> list[dict[str, Any]]:
-    """Return the items of an answer: what was thought, said and called."""
+def _items_of(request: SimulatedRequest, choice: Choice) -> list[dict[str, Any]]:
+    """Return the items of an answer; what was said and what was refused stand in one message."""
     name = f"sim-{request.number:08x}"
     items: list[dict[str, Any]] = []
-    if thought := choice.extra.get("reasoning_content"):
-        summary = [{"type": "summary_text", "text": thought}]
-        items.append({"type": "reasoning", "id": f"rs-{name}", "summary": summary})
-    parts: list[dict[str, Any]] = []
-    if choice.has_content and (choice.text or not choice.extra.get("tool_calls")):
-        parts.append(
-            {
-                "type": "output_text",
-                "text": choice.text,
-                "annotations": [],
-                "logprobs": _logprobs(request, choice.token_texts),
-            }
-        )
-    if refusal := choice.extra.get("refusal"):
-        parts.append({"type": "refusal", "refusal": refusal})
-    if parts:
-        status = "completed" if choice.finish_reason != "length" else "incomplete"
-        fields = {"id": f"msg-{name}", "status": status, "role": "assistant", "content": parts}
-        items.append({"type": "message", **fields})
-    for position, call in enumerate(choice.extra.get("tool_calls") or ()):
-        fields = {"id": f"fc-{name}-{position}", "call_id": call["id"], "status": "completed"}
-        items.append({"type": "function_call", **fields, **call["function"]})
+    contents: list[dict[str, Any]] = []
+    calls = 0
+    for part in choice.parts:
+        if part.kind == "thought":
+            summary = [{"type": "summary_text", "text": part.text}]
+            items.append({"type": "reasoning", "id": f"rs-{name}", "summary": summary})
+        elif part.kind == "call":
+            ids = {"id": f"fc-{name}-{calls}", "call_id": part.call_id, "status": "completed"}
+            called = {"name": part.name, "arguments": part.text}
+            items.append({"type": "function_call", **ids, **called})
+            calls += 1
+        else:
+            if not contents:
+                status = "completed" if choice.finish_reason != "length" else "incomplete"
+                fields = {"status": status, "role": "assistant", "content": contents}
+                items.append({"type": "message", "id": f"msg-{name}", **fields})
+            contents.append(_content(request, part))
     return items
+
+
+def _content(request: SimulatedRequest, part: Part) -> dict[str, Any]:
+    if part.kind == "refusal":
+        return {"type": "refusal", "refusal": part.text}
+    logprobs = _logprobs(request, tokens_of(part.text))
+    return {"type": "output_text", "text": part.text, "annotations": [], "logprobs": logprobs}
 
 
 def _logprobs(
@@ -191,78 +193,71 @@ def _logprobs(
 
 
 def stream(request: SimulatedRequest, answer: Answer) -> Stream:
-    """Return a response as events: what it is, its items piece by piece, the whole at the end."""
+    """Return a response as events: what it is, its items token by token, the whole at the end."""
     body = _response(request, answer)
-    events = _Events()
+    events = _Events(request)
     events.add("response.created", response=_head(request))
     events.add("response.in_progress", response=_head(request))
     for index, item in enumerate(body["output"]):
-        _stream_item(events, request, index, item)
+        events.add_item(index, item)
     events.add(f"response.{body['status']}", response=body)
     return events.writer.finish(error=STREAM_ERROR)
 
 
 class _Events:
-    """Numbers events."""
+    """Numbers the events of a response."""
 
-    def __init__(self) -> None:
+    def __init__(self, request: SimulatedRequest) -> None:
         self.writer = StreamWriter()
+        self._request = request
         self._number = 0
-
-    def add(self, kind: str, **fields: Any) -> None:
-        self.writer.add(self._event(kind, fields))
-
-    def token(self, kind: str, **fields: Any) -> None:
-        self.writer.token(self._event(kind, fields))
 
     def _event(self, kind: str, fields: Mapping[str, Any]) -> bytes:
         self._number += 1
         return named_event({"type": kind, "sequence_number": self._number - 1, **fields})
 
+    def add(self, kind: str, **fields: Any) -> None:
+        """Add what is no token."""
+        self.writer.add(self._event(kind, fields))
 
-def _stream_item(
-    events: _Events, request: SimulatedRequest, index: int, item: dict[str, Any]
-) -> None:
-    where = {"item_id": item["id"], "output_index": index}
-    blank = {"status": "in_progress"} if "status" in item else {}
-    empty: dict[str, Any] = {"message": {"content": []}, "reasoning": {"summary": []}}.get(
-        item["type"], {"arguments": ""}
-    )
-    events.add("response.output_item.added", output_index=index, item={**item, **blank, **empty})
-    if item["type"] == "function_call":
-        for piece in tokens_of(item["arguments"]):
-            events.token("response.function_call_arguments.delta", **where, delta=piece)
-        done = {"name": item["name"], "arguments": item["arguments"]}
-        events.add("response.function_call_arguments.done", **where, **done)
-    elif item["type"] == "reasoning":
-        _stream_thought(events, where, item["summary"])
-    else:
-        for position, part in enumerate(item["content"]):
-            _stream_part(events, request, {**where, "content_index": position}, part)
-    events.add("response.output_item.done", output_index=index, item=item)
+    def add_item(self, index: int, item: dict[str, Any]) -> None:
+        """Add an item: empty, token by token, whole."""
+        name = {"message": "content", "reasoning": "summary"}.get(item["type"])
+        blank = {**item, name: []} if name else {**item, "arguments": ""}
+        if "status" in item:
+            blank["status"] = "in_progress"
+        self.add("response.output_item.added", output_index=index, item=blank)
+        where = {"item_id": item["id"], "output_index": index}
+        if name is None:
+            kind = "response.function_call_arguments"
+            done = {"name": item["name"], "arguments": item["arguments"]}
+            self._add_tokens(kind, where, item["arguments"], done)
+        else:
+            for position, part in enumerate(item[name]):
+                self._add_part({**where, f"{name}_index": position}, part)
+        self.add("response.output_item.done", output_index=index, item=item)
 
+    def _add_part(self, where: Mapping[str, Any], part: dict[str, Any]) -> None:
+        frame, kind, field = {
+            "summary_text": ("reasoning_summary_part", "reasoning_summary_text", "text"),
+            "output_text": ("content_part", "output_text", "text"),
+            "refusal": ("content_part", "refusal", "refusal"),
+        }[part["type"]]
+        done = {field: part[field]}
+        blank = {**part, field: ""}
+        if "logprobs" in part:
+            blank["logprobs"], done["logprobs"] = [], part["logprobs"]
+        self.add(f"response.{frame}.added", **where, part=blank)
+        self._add_tokens(f"response.{kind}", where, part[field], done)
+        self.add(f"response.{frame}.done", **where, part=part)
 
-def _stream_thought(events: _Events, where: dict[str, Any], summary: list[dict[str, Any]]) -> None:
-    for position, part in enumerate(summary):
-        here = {**where, "summary_index": position}
-        blank = {**part, "text": ""}
-        events.add("response.reasoning_summary_part.added", **here, part=blank)
-        for piece in tokens_of(part["text"]):
-            events.token("response.reasoning_summary_text.delta", **here, delta=piece)
-        events.add("response.reasoning_summary_text.done", **here, text=part["text"])
-        events.add("response.reasoning_summary_part.done", **here, part=part)
-
-
-def _stream_part(
-    events: _Events, request: SimulatedRequest, here: dict[str, Any], part: dict[str, Any]
-) -> None:
-    field = "refusal" if part["type"] == "refusal" else "text"
-    name = "response.refusal" if field == "refusal" else "response.output_text"
-    blank = {**part, field: ""} | ({"logprobs": []} if field == "text" else {})
-    events.add("response.content_part.added", **here, part=blank)
-    for position, piece in enumerate(tokens_of(part[field])):
-        more = {"logprobs": _logprobs(request, [piece], position)} if field == "text" else {}
-        events.token(f"{name}.delta", **here, delta=piece, **more)
-    more = {"logprobs": part["logprobs"]} if field == "text" else {}
-    events.add(f"{name}.done", **here, **{field: part[field]}, **more)
-    events.add("response.content_part.done", **here, part=part)
+    def _add_tokens(
+        self, kind: str, where: Mapping[str, Any], text: str, done: Mapping[str, Any]
+    ) -> None:
+        """Add a text token by token, then what tells that it is whole."""
+        for position, token in enumerate(tokens_of(text)):
+            fields = {**where, "delta": token}
+            if "logprobs" in done:
+                fields["logprobs"] = _logprobs(self._request, [token], position)
+            self.writer.token(self._event(f"{kind}.delta", fields))
+        self.add(f"{kind}.done", **where, **done)

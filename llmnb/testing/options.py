@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, TypedDict
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self, TypedDict
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing.fault_rules import Script
+from llmnb.testing.faults import Script
 from llmnb.testing.latency import LatencyModel
-from llmnb.testing.limits import Charge, Family, LimitSettings, RetryHint
+from llmnb.testing.limits import Charge, LimitSettings, RetryHint
+
+HOST = "127.0.0.1"
+"""The only address that the simulated provider listens at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +42,6 @@ DEFAULT_PRICE = Price.per_million(0.15, 0.60)
 """What gpt-4o-mini costs in most price lists; stands for every model without its own."""
 
 
-def price_of(prices: Price | Mapping[str, Price], model: str) -> Price:
-    """Return the price of a model."""
-    if isinstance(prices, Price):
-        return prices
-    return prices.get(model, DEFAULT_PRICE)
-
-
 class LimitOptions(TypedDict, total=False):
     """Keywords about limits; `LimitSettings` has their defaults."""
 
@@ -54,10 +50,8 @@ class LimitOptions(TypedDict, total=False):
     burst_seconds: float
     concurrency: int | None
     charge: Charge
-    limit_headers: bool | Family
-    others_per_minute: float
+    limit_headers: bool
     retry_hint: RetryHint | None
-    count_refused: bool
 
 
 class ProviderOptions(LimitOptions, total=False):
@@ -76,13 +70,12 @@ class ProviderOptions(LimitOptions, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Behaviour:
+class Behaviour(LimitSettings):
     """How a simulated provider behaves: its keywords as a single value."""
 
     seed: int = 0
     latency: float | LatencyModel = 0.0
     tokens_per_second: float | None = None
-    limits: LimitSettings = field(default_factory=LimitSettings)
     faults: Script = None
     api_key: str | bool | Collection[str] | None = None
     reply: object = None
@@ -92,6 +85,7 @@ class Behaviour:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
+        LimitSettings.__post_init__(self)
         if self.ledger not in ("rows", "totals"):
             raise ConfigurationError(f"ledger is 'rows' or 'totals', got {self.ledger!r}")
         if self.tokens_per_second is not None and not self.tokens_per_second > 0:
@@ -99,25 +93,27 @@ class Behaviour:
                 f"tokens_per_second is above 0, or None for at once, got {self.tokens_per_second!r}"
             )
 
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """Return the keywords of `SimulatedProvider` as a single value.
 
-def behaviour(options: Mapping[str, Any]) -> Behaviour:
-    """Return the keywords of `SimulatedProvider` as a single value.
+        Raises:
+            ConfigurationError: If a keyword is unknown; the message lists those that are known.
 
-    Raises:
-        ConfigurationError: If a keyword is unknown; the message lists those that are known.
+        Example:
+            >>> Behaviour.of({"seed": 3, "concurrency": 2}).concurrency
+            2
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(options.keys() - known):
+            raise ConfigurationError(
+                f"SimulatedProvider knows no {', '.join(unknown)}. "
+                f"It knows: {', '.join(sorted(known))}."
+            )
+        return cls(**options)
 
-    Example:
-        >>> behaviour({"seed": 3, "concurrency": 2}).limits.concurrency
-        2
-    """
-    of_limits = {each.name for each in fields(LimitSettings)}
-    known = of_limits | {each.name for each in fields(Behaviour)} - {"limits"}
-    unknown = sorted(options.keys() - known)
-    if unknown:
-        raise ConfigurationError(
-            f"SimulatedProvider knows no {', '.join(unknown)}. "
-            f"It knows: {', '.join(sorted(known))}."
-        )
-    limits = {name: value for name, value in options.items() if name in of_limits}
-    rest = {name: value for name, value in options.items() if name not in of_limits}
-    return Behaviour(limits=LimitSettings(**limits), **rest)
+    def price(self, model: str) -> Price:
+        """Return the price of a model."""
+        if isinstance(self.prices, Price):
+            return self.prices
+        return self.prices.get(model, DEFAULT_PRICE)

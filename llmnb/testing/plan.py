@@ -1,14 +1,19 @@
-"""What is to be done about one request: what the handler decides and a server carries out."""
+"""What is to be done about one request: a plan that the handler makes and the server carries out.
+
+A reply that is streamed stands in it as its events.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
+
+import orjson
 
 from llmnb.testing.answers import Answer
-from llmnb.testing.events import Stream
 from llmnb.testing.faults import Fault
-from llmnb.testing.ledger import End, OpenRow
+from llmnb.testing.ledger import End, LedgerRow
 from llmnb.testing.request import SimulatedRequest
 
 JSON = "application/json"
@@ -23,7 +28,7 @@ class Headers(Protocol):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Plan:
-    """What a transport is to do about one request."""
+    """What the server is to do about one request."""
 
     status: int
     body: bytes
@@ -44,7 +49,7 @@ class Plan:
     end: End = "finished"
     """How the request ends, if nothing else happens."""
 
-    row: OpenRow | None = None
+    row: LedgerRow | None = None
     """Its row in the ledger; None for what is not entered there."""
 
     request: SimulatedRequest | None = None
@@ -52,16 +57,121 @@ class Plan:
     is_billed: bool = False
     """Whether the provider charges for it."""
 
-    holds: bool = False
-    """Whether it answers a request that was let in, so that the reply may be held back."""
+    fault_name: str | None = None
+    """What the ledger calls the fault that was scripted for the request."""
+
+    was_admitted: bool = False
+    """Whether it answers a request that key and limits let in."""
 
     has_begun: bool = False
-    """Whether the status has left; the transport says so."""
+    """Whether the status has left; the server says so."""
 
     sent_tokens: int = 0
-    """Output tokens that have left so far; the transport counts them."""
+    """Output tokens that have left so far; the server counts them."""
+
+
+# --------------------------------------------------------------------------------- events
+
+DONE = b"data: [DONE]\n\n"
+"""The finish marker of OpenAI's streams."""
+
+EVENTS = "text/event-stream; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A reply as the events of a stream."""
+
+    opening: bytes
+    """What comes before the first token; empty where nothing does."""
+
+    token_events: tuple[bytes, ...]
+    """One token's event each."""
+
+    closing: bytes
+    """What follows the last token, finish marker included."""
+
+    error: bytes
+    """What comes in place of the rest where a scripted error strikes."""
+
+    content_type: str = EVENTS
+
+    def whole(self) -> bytes:
+        """Return all events, one after the other."""
+        return b"".join((self.opening, *self.token_events, self.closing))
+
+
+class StreamWriter:
+    """Builds a stream, event by event.
+
+    Example:
+        >>> writer = StreamWriter()
+        >>> writer.add(b"a")
+        >>> writer.token(b"b")
+        >>> writer.add(b"c")
+        >>> writer.finish(error=b"!").token_events
+        (b'b',)
+    """
+
+    def __init__(self) -> None:
+        self._opening: bytes | None = None
+        self._token_events: list[bytes] = []
+        self._waiting: list[bytes] = []
 
     @property
-    def is_plain(self) -> bool:
-        """Whether one whole reply after the delay is all there is to do."""
-        return self.stream is None and self.fault is None
+    def has_begun(self) -> bool:
+        """Whether anything was added."""
+        return bool(self._waiting or self._token_events)
+
+    def add(self, data: bytes) -> None:
+        """Add what is no token; it leaves with the token that follows."""
+        self._waiting.append(data)
+
+    def token(self, data: bytes) -> None:
+        """Add a token's event."""
+        before = b"".join(self._waiting)
+        self._waiting.clear()
+        if self._opening is None:
+            self._opening, before = before, b""
+        self._token_events.append(before + data)
+
+    def finish(self, *, error: bytes, content_type: str = EVENTS) -> Stream:
+        """Return the whole stream; what was added after the last token ends it."""
+        rest = b"".join(self._waiting)
+        return Stream(self._opening or b"", tuple(self._token_events), rest, error, content_type)
+
+
+def event(data: Mapping[str, Any]) -> bytes:
+    """Return one event that carries JSON.
+
+    Example:
+        >>> event({"a": 1}).strip()
+        b'data: {"a":1}'
+    """
+    return b"data: " + orjson.dumps(data) + b"\n\n"
+
+
+def named_event(data: Mapping[str, Any]) -> bytes:
+    r"""Return one event that carries JSON and is called as its type is.
+
+    Example:
+        >>> named_event({"type": "ping"}).strip()
+        b'event: ping\ndata: {"type":"ping"}'
+    """
+    return f"event: {data['type']}\n".encode() + event(data)
+
+
+def made_awkward(stream: bytes) -> bytes:
+    """Write the same events as no careful server would, and as every client must read.
+
+    Example:
+        >>> made_awkward(DONE).splitlines()[-3:]
+        [b'event: message', b'data: [DONE]', b'']
+    """
+    events = [
+        # Those that have a name of their own keep it.
+        b"event: message\n" + each if each.startswith(b"data: ") else each
+        for each in stream.split(b"\n\n")
+    ]
+    lines = b"\n\n".join(events).replace(b"\n", b"\r\n")
+    return b": a comment\r\n\r\nretry: 10\r\n\r\n" + lines

@@ -12,19 +12,92 @@ Source:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, ClassVar
 
 import orjson
 
-from llmnb.testing import error_bodies
-from llmnb.testing.events import event, named_event
 from llmnb.testing.faults import Instead
-from llmnb.testing.limit_headers import duration_text, written
-from llmnb.testing.limits import EnforcedLimits, Refusal
+from llmnb.testing.limits import Refusal, RetryHint, Standing
+from llmnb.testing.plan import event, named_event
 
 StatusAndBody = tuple[int, bytes]
+
+_OPENAI: Mapping[int, tuple[str, str, str | None]] = {
+    400: ("The request could not be understood.", "invalid_request_error", None),
+    401: ("The API key given is not accepted.", "invalid_request_error", "invalid_api_key"),
+    402: ("The account's balance is insufficient.", "billing_error", "insufficient_balance"),
+    403: (
+        "Your country, region or project may not use this.",
+        "request_forbidden",
+        "unsupported_country_region_territory",
+    ),
+    404: ("No such address.", "invalid_request_error", "unknown_url"),
+    408: ("The request took too long and was given up.", "timeout", None),
+    409: ("The resource is being changed by another request.", "conflict", None),
+    413: ("The request is too large.", "invalid_request_error", "request_too_large"),
+    422: ("The request is well-formed but cannot be processed.", "invalid_request_error", None),
+    429: ("Rate limit reached for requests.", "requests", "rate_limit_exceeded"),
+    500: ("The server had an error while processing your request.", "server_error", None),
+    501: ("This is not supported.", "server_error", None),
+    503: ("That model is currently overloaded with other requests.", "server_error", None),
+}
+"""Message, type and code of each status in OpenAI's words."""
+
+_ANTHROPIC: Mapping[int, tuple[str, str]] = {
+    400: ("invalid_request_error", "The request could not be understood."),
+    401: ("authentication_error", "invalid x-api-key"),
+    402: ("billing_error", "There is a problem with the account's billing."),
+    403: ("permission_error", "The key may not use this resource."),
+    404: ("not_found_error", "No such address."),
+    413: ("request_too_large", "The request is larger than is allowed."),
+    429: ("rate_limit_error", "This request would exceed the account's rate limit."),
+    500: ("api_error", "Internal server error"),
+    503: ("api_error", "Service unavailable"),
+    504: ("timeout_error", "The request timed out."),
+    529: ("overloaded_error", "Overloaded"),
+}
+"""Type and message of each status in Anthropic's words."""
+
+_GOOGLE: Mapping[int, tuple[str, str]] = {
+    400: ("INVALID_ARGUMENT", "Request contains an invalid argument."),
+    401: ("UNAUTHENTICATED", "Request had invalid authentication credentials."),
+    403: ("PERMISSION_DENIED", "The caller does not have permission."),
+    404: ("NOT_FOUND", "Requested entity was not found."),
+    429: ("RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota)."),
+    499: ("CANCELLED", "The operation was cancelled."),
+    500: ("INTERNAL", "An internal error has occurred. Please retry."),
+    503: ("UNAVAILABLE", "The model is overloaded. Please try again later."),
+    504: ("DEADLINE_EXCEEDED", "The service is unable to finish processing within the deadline."),
+}
+"""Name and message of each status in Google's words."""
+
+_PROXY: Mapping[int, str] = {
+    502: "Bad Gateway",
+    504: "Gateway Time-out",
+    520: "Web server returned an unknown error",
+    522: "Connection timed out",
+    524: "A timeout occurred",
+}
+"""What the proxies before a provider's servers call their statuses; they send pages."""
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration as OpenAI's reset headers do, rounded up to the millisecond.
+
+    Example:
+        >>> duration_text(0.0201), duration_text(8.64), duration_text(360)
+        ('21ms', '8.64s', '6m0s')
+    """
+    milliseconds = math.ceil(seconds * 1000 - 1e-9)
+    if milliseconds < 1000:
+        return f"{max(0, milliseconds)}ms"
+    minutes, rest = divmod(milliseconds, 60_000)
+    text = f"{rest / 1000:g}s"
+    return f"{minutes}m{text}" if minutes else text
 
 
 class ProviderProfile:
@@ -33,8 +106,8 @@ class ProviderProfile:
     request_id_header: ClassVar[str] = "x-request-id"
     """Name of the header with the provider's own name for a request."""
 
-    limit_family: ClassVar[str | None] = "openai"
-    """Whose names the headers have that tell how the limits stand; None tells nobody."""
+    statuses: ClassVar[Mapping[int, tuple[str | None, ...]]] = _OPENAI
+    """What it says with each status that its own servers send."""
 
     key_echo: ClassVar[tuple[int, str]] = (401, "Incorrect API key provided: {key}.")
     """Status and text of an error that repeats the key."""
@@ -42,10 +115,29 @@ class ProviderProfile:
     model_text: ClassVar[str] = (
         "The model `{model}` does not exist or you do not have access to it."
     )
+    context_text: ClassVar[str] = (
+        "This model's maximum context length is {limit} tokens. "
+        "However, your messages resulted in {asked} tokens."
+    )
+    context_fields: ClassVar[Mapping[str, str]] = {
+        "param": "messages",
+        "code": "context_length_exceeded",
+    }
 
     def error(self, status: int, message: str | None = None, **more: Any) -> bytes:
-        """Return the body of an error; without a message it is the usual one."""
-        return error_bodies.openai_status(status, message, **more)
+        """Return the body of an error; without a message it is the usual one.
+
+        Args:
+            status: HTTP status.
+            message: What is said.
+            **more: `type`, `code` and `param`, where they are not those of the status.
+        """
+        usual = _OPENAI.get(status, (f"Status {status}.", "error", None))
+        fields = dict(zip(("message", "type", "code"), usual, strict=True)) | more
+        if message is not None:
+            fields["message"] = message
+        names = ("message", "type", "param", "code")
+        return orjson.dumps({"error": {name: fields.get(name) for name in names}})
 
     @cached_property
     def stream_error(self) -> bytes:
@@ -68,11 +160,6 @@ class ProviderProfile:
         """Return the error for a fault of the server's own."""
         return 500, self.error(500, message)
 
-    def echo_of(self, key: str) -> bytes:
-        """Return the body of an error that repeats the key."""
-        status, text = self.key_echo
-        return self.error(status, text.format(key=key))
-
     def refusal(self, refusal: Refusal, *, model: str, tells_wait: bool) -> bytes:
         """Return the body of a 429 for a limit that refuses.
 
@@ -82,7 +169,7 @@ class ProviderProfile:
             return self.error(
                 429,
                 f"Too many concurrent requests for {model}: {refusal.limit:g} at once are served.",
-                kind="rate_limit_error",
+                type="rate_limit_error",
                 code="concurrency_limit_exceeded",
             )
         name = "requests per min (RPM)" if refusal.kind == "requests" else "tokens per min (TPM)"
@@ -92,79 +179,110 @@ class ProviderProfile:
         )
         if tells_wait:
             message += f" Please try again in {duration_text(refusal.wait)}."
-        return self.error(429, message, kind=refusal.kind)
+        return self.error(429, message, type=refusal.kind)
 
-    def limit_headers(self, limits: EnforcedLimits, now: float) -> dict[str, str]:
+    def limit_headers(self, standings: Sequence[Standing]) -> dict[str, str]:
         """Return the headers that tell how the limits stand."""
-        family, wanted = self.limit_family, limits.settings.limit_headers
-        if family == "openai" and isinstance(wanted, str):
-            family = wanted
-        return {} if family is None else written(family, limits.standings(now))
+        return {
+            f"x-ratelimit-{name}-{limit.kind}": str(value)
+            for limit in standings
+            for name, value in (
+                ("limit", math.floor(limit.per_minute)),
+                ("remaining", limit.left),
+                ("reset", duration_text(limit.reset)),
+            )
+        }
 
-    def retry_headers(self, limits: EnforcedLimits, wait: float) -> dict[str, str]:
-        """Return the headers that tell when to come back."""
-        return limits.retry_headers(wait)
-
-    def worded(self, fault: Instead) -> Instead:
-        """Return a fault that was written in OpenAI's words in this provider's."""
-        return fault
-
-
-class _Translated(ProviderProfile):
-    """A provider with words of its own for everything that OpenAI says."""
-
-    statuses: ClassVar[Mapping[int, tuple[str, str]]]
-    """Name and usual message of each status."""
-
-    context_text: ClassVar[str]
+    def retry_headers(self, wait: float, hint: RetryHint) -> dict[str, str]:
+        """Return the headers that tell when to come back, never too early."""
+        headers: dict[str, str] = {}
+        if hint in ("seconds", "both"):
+            headers["retry-after"] = str(math.ceil(wait))
+        if hint in ("milliseconds", "both"):
+            headers["retry-after-ms"] = str(math.ceil(wait * 1000))
+        return headers
 
     def quota(self) -> StatusAndBody:
-        """Return the error that says that no credit is left."""
-        raise NotImplementedError
+        """Return the error that says that no credit is left, which no waiting heals."""
+        text = "You exceeded your current quota, please check your plan and billing details."
+        return 429, self.error(429, text, type="insufficient_quota", code="insufficient_quota")
 
-    def worded(self, fault: Instead) -> Instead:
-        """Return a fault that was written in OpenAI's words in this provider's."""
-        if fault.meaning == "error in 200":
-            return fault.but(body=self.error(500))
+    def worded(self, fault: Instead, key: str) -> Instead:
+        """Return a reply in place of an answer with this provider's body for what it means.
+
+        Args:
+            fault: The reply.
+            key: The key that came with the request, for an error that repeats it.
+        """
+        if fault.meaning == "status":
+            return self.worded_status(fault)
         if fault.meaning == "quota":
             status, body = self.quota()
             return fault.but(status=status, body=body)
         if fault.meaning == "context":
             limit, asked = fault.figures
-            return fault.but(
-                body=self.error(400, self.context_text.format(limit=limit, asked=asked))
-            )
-        if fault.meaning == "status" and fault.status in self.statuses:
-            return self.worded_status(fault)
+            text = self.context_text.format(limit=limit, asked=asked)
+            return fault.but(body=self.error(400, text, **self.context_fields))
+        if fault.meaning == "key":
+            status, text = self.key_echo
+            return fault.but(body=self.error(status, text.format(key=key)))
+        if fault.meaning == "error in 200":
+            return fault.but(body=self.error(500))
         return fault
 
     def worded_status(self, fault: Instead) -> Instead:
-        """Return a plain status in this provider's words."""
-        return fault.but(body=self.error(fault.status), content_type="application/json")
+        """Return a plain status with the body that goes with it.
+
+        What a provider's own servers send is JSON; what the proxies before them
+        send (502, 504, 52x) is a page; 529 is Anthropic's.
+        """
+        if fault.status in self.statuses:
+            return fault.but(body=self.error(fault.status))
+        if fault.status in _PROXY:
+            title = f"{fault.status} {_PROXY[fault.status]}"
+            page = (
+                f"<html>\r\n<head><title>{title}</title></head>\r\n"
+                f"<body><center><h1>{title}</h1></center></body>\r\n</html>\r\n"
+            )
+            return fault.but(body=page.encode(), content_type="text/html")
+        speaker = ANTHROPIC if fault.status in _ANTHROPIC else OPENAI
+        return fault.but(body=speaker.error(fault.status))
 
 
-class Anthropic(_Translated):
+class Anthropic(ProviderProfile):
     """Anthropic, which tells of limits in dates."""
 
     request_id_header = "request-id"
-    limit_family = "anthropic"
     key_echo = (401, "invalid x-api-key: {key}")  # Anthropic itself has never been seen to
     model_text = "model: {model}"
     context_text = "prompt is too long: {asked} tokens > {limit} maximum"
-    statuses = error_bodies.ANTHROPIC
+    context_fields: ClassVar[Mapping[str, str]] = {}
+    statuses = _ANTHROPIC
 
     def error(self, status: int, message: str | None = None, **more: Any) -> bytes:
         """Return the body of an error; a parameter's name stands before its text."""
-        kind, usual = self.statuses[status]
-        said = usual if message is None else message
-        return error_bodies.anthropic_error(
-            f"{p}: {said}" if (p := more.get("param")) else said, kind
-        )
+        kind, usual = _ANTHROPIC[status]
+        text = usual if message is None else message
+        if param := more.get("param"):
+            text = f"{param}: {text}"
+        return orjson.dumps({"type": "error", "error": {"type": kind, "message": text}})
 
     @cached_property
     def stream_error(self) -> bytes:
         """How streams end where an error strikes."""
         return named_event(orjson.loads(self.error(529)))
+
+    def limit_headers(self, standings: Sequence[Standing]) -> dict[str, str]:
+        """Return the headers that tell how the limits stand, for input tokens once more."""
+        headers: dict[str, str] = {}
+        for limit in standings:
+            moment = datetime.fromtimestamp(math.ceil(time.time() + limit.reset), UTC)
+            for kind in (limit.kind, *(["input-tokens"] if limit.kind == "tokens" else [])):
+                name = f"anthropic-ratelimit-{kind}"
+                headers[f"{name}-limit"] = str(math.floor(limit.per_minute))
+                headers[f"{name}-remaining"] = str(limit.left)
+                headers[f"{name}-reset"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return headers
 
     def refusal(self, refusal: Refusal, *, model: str, tells_wait: bool) -> bytes:
         """Return the body of a 429, which tells no wait."""
@@ -177,7 +295,7 @@ class Anthropic(_Translated):
             f"{refusal.limit:,.0f} {what} per minute (model: {model}).",
         )
 
-    def retry_headers(self, limits: EnforcedLimits, wait: float) -> dict[str, str]:
+    def retry_headers(self, wait: float, hint: RetryHint) -> dict[str, str]:
         """Return ``retry-after`` in whole seconds, which is all there is."""
         return {"retry-after": str(math.ceil(wait))}
 
@@ -193,10 +311,9 @@ class Anthropic(_Translated):
 _TYPE = "type.googleapis.com/google.rpc."
 
 
-class Gemini(_Translated):
+class Gemini(ProviderProfile):
     """Google's Gemini, which tells in the body when to come back, and of limits nowhere."""
 
-    limit_family = None
     key_echo = (400, "API key not valid: {key}")
     model_text = (
         "models/{model} is not found for API version v1beta, or is not supported for "
@@ -205,14 +322,16 @@ class Gemini(_Translated):
     context_text = (
         "The input token count ({asked}) exceeds the maximum number of tokens allowed ({limit})."
     )
-    statuses = error_bodies.GOOGLE
+    context_fields: ClassVar[Mapping[str, str]] = {}
+    statuses = _GOOGLE
 
     def error(self, status: int, message: str | None = None, **more: Any) -> bytes:
         """Return the body of an error with its `details`; a parameter stands after its text."""
-        name, usual = self.statuses[status]
-        said = usual if message is None else message
-        said = f"{said} ({p})" if (p := more.get("param")) else said
-        error: dict[str, Any] = {"code": status, "message": said, "status": name}
+        name, usual = _GOOGLE[status]
+        text = usual if message is None else message
+        if param := more.get("param"):
+            text = f"{text} ({param})"
+        error: dict[str, Any] = {"code": status, "message": text, "status": name}
         if details := more.get("details"):
             error["details"] = details
         return orjson.dumps({"error": error})
@@ -240,7 +359,11 @@ class Gemini(_Translated):
         wait = refusal.wait if tells_wait else None
         return self._exceeded(quota, refusal.limit, model, wait)
 
-    def retry_headers(self, limits: EnforcedLimits, wait: float) -> dict[str, str]:
+    def limit_headers(self, standings: Sequence[Standing]) -> dict[str, str]:
+        """Return nothing: it tells of limits nowhere."""
+        return {}
+
+    def retry_headers(self, wait: float, hint: RetryHint) -> dict[str, str]:
         """Return nothing: it is told in the body."""
         return {}
 
@@ -261,6 +384,8 @@ class Gemini(_Translated):
 
     def worded_status(self, fault: Instead) -> Instead:
         """Return a plain status in Google's words; a wait in seconds moves into the body."""
+        if fault.status not in _GOOGLE:
+            return ProviderProfile.worded_status(self, fault)
         headers, wait = dict(fault.headers), None
         try:
             wait = float(headers["retry-after"])
@@ -269,7 +394,6 @@ class Gemini(_Translated):
             pass  # none is told, or in a form that a test wants exactly as it is
         return fault.but(
             body=self.error(fault.status, details=_retry_info(wait)),
-            content_type="application/json",
             headers=tuple(headers.items()),
         )
 

@@ -1,4 +1,4 @@
-"""One request for an answer as the simulated provider understands it."""
+"""One request for an answer as the simulated provider understands it: its fields, tokens, draws."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 CHARACTERS_PER_TOKEN = 4
 """The simulated tokenizer cuts a text after every four characters: crude, exact and quick."""
 
-
 CREATED = 1_700_000_000
 """All replies are made at the same moment, so that equal questions get equal bytes."""
+
+_MASK = (1 << 64) - 1
 
 
 class Rejected(Exception):
@@ -89,6 +90,9 @@ class SimulatedRequest:
         return max(self.prompt_tokens, (self.max_tokens or 0) * self.samples)
 
 
+# --------------------------------------------------------------------------------- tokens
+
+
 def count_tokens(text: str) -> int:
     """Return how many tokens a text has here.
 
@@ -121,6 +125,9 @@ def text_of_tokens(numbers: Iterable[object]) -> str:
     return "".join(f"{number!s:>{size}}"[-size:] for number in numbers)
 
 
+# ------------------------------------------------------------------------- fields of a body
+
+
 def joined_texts(parts: Iterable[object]) -> str:
     """Return the texts of a message's parts as one; other parts have none.
 
@@ -132,13 +139,34 @@ def joined_texts(parts: Iterable[object]) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
+def last_prompt(turns: Iterable[tuple[object, str]]) -> tuple[str, int]:
+    """Return the last text of a user, and the tokens of all turns, each with three of its own.
+
+    Where no user speaks the first text stands in.
+
+    Args:
+        turns: Role and text of each.
+
+    Example:
+        >>> last_prompt([("user", "Hi"), ("assistant", "Hello")])
+        ('Hi', 9)
+    """
+    prompt, tokens = "", 0
+    for role, text in turns:
+        tokens += 3 + count_tokens(text)
+        if role == "user" or not prompt:
+            prompt = text
+    return prompt, tokens
+
+
 def whole_number(body: Mapping[str, Any], name: str, *, least: int = 1) -> int | None:
-    """Return a whole number from a body, None where it is not given.
+    """Return a whole number from a body, None where the body has none.
 
     Raises:
         Rejected: If it is something else or too small.
     """
-    if name not in body or (value := body[name]) is None:
+    value = body.get(name)
+    if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise Rejected(f"Invalid value for '{name}': a whole number from {least} is wanted.", name)
@@ -156,22 +184,62 @@ def stop_texts(body: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
     if isinstance(value, str):
         return (value,)
-    if isinstance(value, list) and len(value) <= 4 and all(isinstance(each, str) for each in value):
+    if isinstance(value, list) and len(value) <= 4 and all(isinstance(text, str) for text in value):
         return tuple(value)
     raise Rejected("Invalid value for 'stop': a text or a list of up to four is wanted.", "stop")
 
 
-def stream_options(body: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Return whether a stream is asked for, and whether it is to tell the usage.
+def prompts_in(value: object, name: str) -> list[str]:
+    """Return a request's prompts as texts: one or several, each a text or a list of token numbers.
 
     Raises:
-        Rejected: If options for a stream come without one.
+        Rejected: If there are none, or they are something else.
     """
-    is_streamed = body.get("stream") is True
-    if "stream_options" not in body or (options := body["stream_options"]) is None:
-        return is_streamed, False
-    if not is_streamed:
-        raise Rejected(
-            "'stream_options' is only allowed when 'stream' is enabled.", "stream_options"
-        )
-    return True, isinstance(options, dict) and options.get("include_usage") is True
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list) and value:
+        if all(isinstance(number, int) for number in value):
+            return [text_of_tokens(value)]
+        texts = [text_of_tokens(item) if isinstance(item, list) else item for item in value]
+        if all(isinstance(text, str) for text in texts):
+            return texts
+    raise Rejected(f"'{name}' is a text, or a list of texts or tokens.", name)
+
+
+# ---------------------------------------------------------------------------------- draws
+
+
+def mix(value: int) -> int:
+    """Return 64 well-stirred bits of an integer.
+
+    Example:
+        >>> mix(1) == mix(1), mix(1) == mix(2)
+        (True, False)
+
+    Source:
+        The finaliser of SplitMix64: G. L. Steele, D. Lea, C. H. Flood,
+        *Fast Splittable Pseudorandom Number Generators*, OOPSLA 2014.
+    """
+    value = (value + 0x9E3779B97F4A7C15) & _MASK
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+    return value ^ (value >> 31)
+
+
+def uniform(seed: int, number: int, purpose: int = 0) -> float:
+    """Return a number in (0, 1) that depends on nothing but the arguments.
+
+    Args:
+        seed: Seed of the whole simulation.
+        number: Which draw, such as the number of a request.
+        purpose: Keeps draws for different things apart.
+
+    Example:
+        >>> 0.0 < uniform(0, 7) < 1.0
+        True
+        >>> uniform(0, 7) == uniform(0, 7, purpose=1)
+        False
+    """
+    bits = mix(mix(mix(seed) ^ purpose) ^ number)
+    # Half a step is added so that neither end is ever drawn: logarithms stay finite.
+    return ((bits >> 11) + 0.5) * 2.0**-53

@@ -1,6 +1,6 @@
 """What the simulated provider decides about each request, without any socket.
 
-A transport hands in what came (`RequestHandler.receive`) and gets a `Plan`: what to
+The server hands in what came (`RequestHandler.receive`) and gets a `Plan`: what to
 answer, when, and what is to go wrong on the way. It reports back how it ended
 (`close`, `leave`), and the ledger knows everything. The order of the
 decisions is that of a real provider's front door: is this understood, is the
@@ -12,30 +12,79 @@ billed is subject to them and one that costs nothing is not.
 
 A provider with more endpoints or other manners is a subclass of `RequestHandler`,
 named by `handler_class` in a subclass of `SimulatedProvider`: `batches_class`,
-`holds_back` and `passage` are there to be replaced.
+`limits_class`, `holds_back` and `passage` are there to be replaced. A new API is one
+more `Endpoint`, a module or an object, and one more line in `ENDPOINTS`.
 """
 
 from __future__ import annotations
 
+import functools
+import re
 import time
-from collections.abc import Collection
-from typing import ClassVar
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar, Protocol
+from urllib.parse import unquote
 
 import orjson
 
-from llmnb.testing import error_bodies
-from llmnb.testing.answers import Replier, as_replier, make_answer
-from llmnb.testing.batches import PRICE_FACTOR, Batches
-from llmnb.testing.endpoints import Endpoint, endpoint_of
-from llmnb.testing.fault_rules import Rule, Script, as_rule
-from llmnb.testing.faults import Bend, Break, Drip, EchoKey, Fault, Garble, Instead, Raw, as_fault
-from llmnb.testing.latency import latency_model, rest_of
-from llmnb.testing.ledger import End, Ledger, OpenRow
+from llmnb.testing import anthropic_messages, openai_embeddings, openai_responses
+from llmnb.testing.answers import Answer, Replier, as_replier, make_answer
+from llmnb.testing.batches import PRICE_FACTOR, Batches, failure
+from llmnb.testing.faults import (
+    Bend,
+    Break,
+    Drip,
+    Fault,
+    Garble,
+    Instead,
+    Raw,
+    Rule,
+    Script,
+    as_fault,
+    as_rule,
+)
+from llmnb.testing.gemini import GeminiGenerate
+from llmnb.testing.latency import latency_model
+from llmnb.testing.ledger import End, Ledger, LedgerRow
 from llmnb.testing.limits import EnforcedLimits, LimitSettings, Refusal
-from llmnb.testing.options import Behaviour, price_of
-from llmnb.testing.plan import JSON, Headers, Plan
-from llmnb.testing.provider_profiles import OPENAI, ProviderProfile, StatusAndBody
-from llmnb.testing.request import Rejected, SimulatedRequest
+from llmnb.testing.openai_completions import CHAT, TEXT
+from llmnb.testing.options import Behaviour
+from llmnb.testing.plan import Headers, Plan, Stream
+from llmnb.testing.provider_profiles import OPENAI, ProviderProfile
+from llmnb.testing.request import CREATED, Rejected, SimulatedRequest
+
+
+class Endpoint(Protocol):
+    """How one API reads its requests and writes its answers down."""
+
+    @property
+    def NAME(self) -> str:
+        """What a request for it calls its endpoint."""
+
+    @property
+    def PROFILE(self) -> ProviderProfile:
+        """Whose errors and limits it has."""
+
+    def read(self, body: Mapping[str, Any]) -> SimulatedRequest:
+        """Understand a body. Raises `Rejected`."""
+
+    def write(self, request: SimulatedRequest, answer: Answer) -> bytes:
+        """Return the body of the whole answer."""
+
+    def stream(self, request: SimulatedRequest, answer: Answer) -> Stream:
+        """Return the answer as events."""
+
+
+ENDPOINTS: tuple[tuple[str, Endpoint], ...] = (
+    ("/chat/completions", CHAT),
+    ("/completions", TEXT),
+    ("/responses", openai_responses),
+    ("/embeddings", openai_embeddings),
+    ("/messages", anthropic_messages),
+)
+"""Endpoints by the end of their path; what stands before it differs from provider to provider."""
+
+_GEMINI = re.compile(r"/models/([^/]+):(generateContent|streamGenerateContent)\Z")
 
 LEDGER_PATH = "/__ledger__"
 """Where the ledger can be read (GET; ``?rows`` for all rows) and begun anew (DELETE)."""
@@ -66,14 +115,17 @@ class RequestHandler:
     batches_class: ClassVar[type[Batches]] = Batches
     """What answers about files and batches."""
 
+    limits_class: ClassVar[type[EnforcedLimits]] = EnforcedLimits
+    """What enforces the limits."""
+
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
         self.ledger = Ledger(keep_rows=behaviour.ledger == "rows")
-        self.limits = EnforcedLimits(behaviour.limits)
+        self.limits = self.limits_class(behaviour)
         self.errors: list[Exception] = []
         """What went wrong in the caller's own functions; raised when the provider is closed."""
         self._clock = behaviour.clock
-        self._latency = latency_model(behaviour.latency)
+        self.latency = latency_model(behaviour.latency)
         self._replier: Replier | None = as_replier(behaviour.reply)
         self._rule: Rule | None = None
         self.set_faults(behaviour.faults)
@@ -89,7 +141,7 @@ class RequestHandler:
 
     def set_limits(self, settings: LimitSettings) -> None:
         """Replace the limits; the new ones begin full."""
-        self.limits = EnforcedLimits(settings)
+        self.limits = self.limits_class(settings)
 
     # ---------------------------------------------------------------- what came in
 
@@ -113,7 +165,7 @@ class RequestHandler:
             # a 500; the test gets the exception itself when the provider is closed.
             self.errors.append(error)
             text = f"The simulated provider failed: {type(error).__name__}."
-            return _error(endpoint.PROFILE.failed(text))
+            return failure(*endpoint.PROFILE.failed(text))
 
     def _decide(self, endpoint: Endpoint, headers: Headers, raw: bytes) -> Plan:
         now = self._clock()
@@ -130,7 +182,7 @@ class RequestHandler:
             return self._enter_rejected(endpoint.PROFILE, rejected, now, key, raw)
         row = self._enter(request, now, key, raw)
         try:
-            plan = self._plan(endpoint, request, row, key, now)
+            plan = self._plan(endpoint, request, key, now)
         except Exception:
             self.ledger.close(row, now=now, end="failed", status=500)
             raise
@@ -138,7 +190,7 @@ class RequestHandler:
         plan.headers[endpoint.PROFILE.request_id_header] = f"req_sim_{row.number:08x}"
         return plan
 
-    def _enter(self, request: SimulatedRequest, now: float, key: str, raw: bytes) -> OpenRow:
+    def _enter(self, request: SimulatedRequest, now: float, key: str, raw: bytes) -> LedgerRow:
         row = self.ledger.open(
             now=now,
             endpoint=request.endpoint,
@@ -148,7 +200,7 @@ class RequestHandler:
             key=key,
             streamed=request.is_streamed,
             prompt_tokens=request.prompt_tokens,
-            charged_tokens=self._charged(request),
+            charged_tokens=self.limits.charged(request),
         )
         if self._started is None:
             self._started = now
@@ -164,106 +216,80 @@ class RequestHandler:
     ) -> Plan:
         row = self.ledger.open(now=now, endpoint="", model="", prompt="", body=raw, key=key)
         self.ledger.close(row, now=now, end="failed", status=400)
-        return _error(profile.malformed(problem.message, problem.param))
+        return failure(*profile.malformed(problem.message, problem.param))
 
     # --------------------------------------------------------------- what it gets
 
-    def _plan(
-        self, endpoint: Endpoint, request: SimulatedRequest, row: OpenRow, key: str, now: float
-    ) -> Plan:
+    def _plan(self, endpoint: Endpoint, request: SimulatedRequest, key: str, now: float) -> Plan:
         profile = endpoint.PROFILE
         if not self._is_accepted(key):
-            return _error(profile.wrong_key())
+            return failure(*profile.wrong_key())
         if not request.model:
-            return _error(profile.malformed("You must provide a model parameter.", "model"))
+            return failure(*profile.malformed("You must provide a model parameter.", "model"))
         if self.behaviour.models is not None and request.model not in self.behaviour.models:
-            return _error(profile.unknown_model(request.model))
+            return failure(*profile.unknown_model(request.model))
         fault = None if self._rule is None else as_fault(self._rule(request))
-        if fault is not None:
-            row.fault = fault.name
-        if fault is None or fault.billed:
-            refusal = self._refusal(request, now)
+        if (fault is None or fault.billed) and not self.limits.is_open:
+            refusal = self.limits.admit(
+                tokens=self.limits.charged(request), now=now, in_flight=self.ledger.in_flight
+            )
             if refusal is not None:
-                row.fault = None
                 return self._refused(profile, refusal, request, now)
-        elif not _needs_answer(fault):
-            plan = Plan(status=200, body=b"", end="failed", holds=True, delay=fault.delay or 0.0)
-            return _struck(plan, fault, key, profile)
-        return self._answered(endpoint, request, fault, key, now)
-
-    def _refusal(self, request: SimulatedRequest, now: float) -> Refusal | None:
-        if self.limits.is_open:
-            return None
-        return self.limits.admit(
-            tokens=self._charged(request), now=now, in_flight=self.ledger.in_flight
-        )
-
-    def _charged(self, request: SimulatedRequest) -> int:
-        """Return the tokens that the limit counts for a request before it is answered."""
-        if self.limits.settings.charge == "sum":
-            return request.prompt_tokens + (request.max_tokens or 0) * request.samples
-        return request.charged_tokens
+        if fault is None or fault.billed or _needs_answer(fault):
+            plan = self._answered(endpoint, request, fault, now)
+        else:
+            plan = Plan(status=200, body=b"", end="failed", delay=fault.delay or 0.0)
+        plan.was_admitted = True
+        if fault is not None:
+            plan.fault_name = fault.name
+            _strike(plan, fault, key, profile)
+        return plan
 
     def _refused(
         self, profile: ProviderProfile, refusal: Refusal, request: SimulatedRequest, now: float
     ) -> Plan:
-        tells_wait = self.limits.settings.retry_hint is not None and refusal.wait > 0
-        headers = profile.limit_headers(self.limits, now)
-        if tells_wait:
-            headers.update(profile.retry_headers(self.limits, refusal.wait))
+        hint = self.limits.settings.retry_hint
+        headers = self.limit_headers(profile, now)
+        tells_wait = hint is not None and refusal.wait > 0
+        if hint is not None and tells_wait:
+            headers.update(profile.retry_headers(refusal.wait, hint))
         body = profile.refusal(refusal, model=request.model, tells_wait=tells_wait)
         return Plan(status=429, body=body, headers=headers, end="refused")
 
+    def limit_headers(self, profile: ProviderProfile, now: float) -> dict[str, str]:
+        """Return the headers that tell how the limits stand."""
+        return profile.limit_headers(self.limits.standings(now))
+
     def _answered(
-        self,
-        endpoint: Endpoint,
-        request: SimulatedRequest,
-        fault: Fault | None,
-        key: str,
-        now: float,
+        self, endpoint: Endpoint, request: SimulatedRequest, fault: Fault | None, now: float
     ) -> Plan:
-        """Plan an answer, and what befalls it."""
-        bend = fault if isinstance(fault, Bend) else None
-        answer = make_answer(request, self._replier, bend)
+        answer = make_answer(request, self._replier, fault if isinstance(fault, Bend) else None)
         plan = Plan(
             status=200,
             body=b"",
-            headers={} if self.limits.is_open else endpoint.PROFILE.limit_headers(self.limits, now),
+            headers={} if self.limits.is_open else self.limit_headers(endpoint.PROFILE, now),
             answer=answer,
             is_billed=fault is None or fault.billed,
-            holds=True,
         )
-        first, rest = self._waits(request)
         if request.is_streamed:
             plan.stream = endpoint.stream(request, answer)
             plan.content_type = plan.stream.content_type
-            plan.pace = self._pace(len(plan.stream.token_events), rest)
         else:
             plan.body = endpoint.write(request, answer)
-            # Not streamed, the first byte comes when the last token is made.
-            first += self._seconds(answer.completion_tokens, rest)
-        plan.delay = first if fault is None or fault.delay is None else fault.delay
-        if fault is None or bend is not None:
-            return plan
-        plan.end = "finished" if _is_whole(fault) else "failed"
-        return _struck(plan, fault, key, endpoint.PROFILE)
+        plan.delay, plan.pace = self.waits(request, plan)
+        if fault is not None and fault.delay is not None:
+            plan.delay = fault.delay
+        return plan
 
-    def _waits(self, request: SimulatedRequest) -> tuple[float, float | None]:
-        """Return the time to the first token, and from there to the last where a model says it."""
+    def waits(self, request: SimulatedRequest, plan: Plan) -> tuple[float, float | None]:
+        """Return the seconds until the first byte, and the tokens a second after it."""
         number, seed, busy = request.number, self.behaviour.seed, self.ledger.in_flight
-        first = self._latency.seconds(number, seed=seed, in_flight=busy)
-        return first, rest_of(self._latency, number, seed=seed, in_flight=busy)
-
-    def _pace(self, tokens: int, rest: float | None) -> float | None:
-        if rest is None:
-            return self.behaviour.tokens_per_second
-        return (tokens - 1) / rest if tokens > 1 and rest > 0 else None
-
-    def _seconds(self, tokens: int, rest: float | None) -> float:
+        seconds = self.latency.seconds(number, seed=seed, in_flight=busy)
         pace = self.behaviour.tokens_per_second
-        if rest is None:
-            return 0.0 if pace is None else tokens / pace
-        return rest if tokens > 1 else 0.0
+        if plan.stream is None and pace is not None and plan.answer is not None:
+            # Not streamed, the first byte comes when the last token is made.
+            seconds += plan.answer.completion_tokens / pace
+        return seconds, pace
 
     # -------------------------------------------------------------- how it ended
 
@@ -295,27 +321,23 @@ class RequestHandler:
         price_factor: float = 1.0,
     ) -> None:
         row = plan.row
-        if row is None or row.end != "open":
+        if row is None or not self.ledger.is_open(row):
             return
         now = self._clock()
         usd = 0.0
         if plan.is_billed:
             self.limits.settle(row.prompt_tokens + completion, now=now)
-            usd = self._usd(row, completion) * price_factor
+            usd = self.behaviour.price(row.model).of(row.prompt_tokens, completion) * price_factor
         self.ledger.close(
             row,
             now=now,
             end=end,
             status=status,
-            fault=row.fault,
+            fault=plan.fault_name,
             billed=plan.is_billed,
             completion_tokens=completion,
             usd=usd,
         )
-
-    def _usd(self, row: OpenRow, completion_tokens: int) -> float:
-        price = price_of(self.behaviour.prices, row.model)
-        return price.of(row.prompt_tokens, completion_tokens)
 
     # ---------------------------------------------------------- before a reply leaves
 
@@ -350,15 +372,15 @@ class RequestHandler:
             return self._ledger_page(method, query)
         _, separator, name = path.partition("/models")
         if not separator or method != "GET":
-            return _error((404, error_bodies.error_reply(404)[0]))
+            return failure(404)
         if not self._is_accepted(_key_of(headers)):
-            return _error(OPENAI.wrong_key())
+            return failure(*OPENAI.wrong_key())
         self.ledger.note_model_list()
         known = self.behaviour.models
         name = name.lstrip("/")
         if name:
             if known is not None and name not in known:
-                return _error(OPENAI.unknown_model(name))
+                return failure(*OPENAI.unknown_model(name))
             return Plan(status=200, body=orjson.dumps(_model_card(name)))
         cards = [_model_card(each) for each in (DEFAULT_MODELS if known is None else known)]
         return Plan(status=200, body=orjson.dumps({"object": "list", "data": cards}))
@@ -372,40 +394,31 @@ class RequestHandler:
         return Plan(status=200, body=orjson.dumps(book))
 
 
-def _error(error: StatusAndBody) -> Plan:
-    status, body = error
-    return Plan(status=status, body=body, end="failed")
-
-
 def _needs_answer(fault: Fault) -> bool:
     """Return whether a fault cannot be shown without an answer to spoil."""
-    if isinstance(fault, Instead | EchoKey | Raw):
+    if isinstance(fault, Instead | Raw):
         return False
     return not (isinstance(fault, Break) and fault.at == "before")
 
 
-def _is_whole(fault: Fault) -> bool:
-    """Return whether the answer arrives whole and right, if only in an unpleasant way."""
-    return isinstance(fault, Drip) or (isinstance(fault, Garble) and fault.how == "awkward stream")
-
-
-def _struck(plan: Plan, fault: Fault, key: str, profile: ProviderProfile) -> Plan:
-    """Let a fault befall a plan: another reply at once, anything else when it is played."""
-    if not isinstance(fault, Instead | EchoKey):
+def _strike(plan: Plan, fault: Fault, key: str, profile: ProviderProfile) -> None:
+    """Let a fault befall a plan: another reply at once, anything else when it is carried out."""
+    if isinstance(fault, Bend):
+        return  # it has befallen the answer
+    # The answer may arrive whole and right, if only in an unpleasant way.
+    is_whole = isinstance(fault, Drip) or (
+        isinstance(fault, Garble) and fault.how == "awkward stream"
+    )
+    plan.end = "finished" if is_whole else "failed"
+    if not isinstance(fault, Instead):
         plan.fault = fault
-        return plan
+        return
+    instead = profile.worded(fault, key)
     plan.stream = None
-    if isinstance(fault, Instead):
-        fault = profile.worded(fault)
-        plan.status = fault.status
-        plan.body = fault.body
-        plan.content_type = fault.content_type
-        plan.headers.update(fault.headers)
-        return plan
-    plan.status = fault.status
-    plan.body = profile.echo_of(key)
-    plan.content_type = JSON
-    return plan
+    plan.status = instead.status
+    plan.body = instead.body
+    plan.content_type = instead.content_type
+    plan.headers.update(instead.headers)
 
 
 def _status_sent(plan: Plan) -> int | None:
@@ -416,7 +429,7 @@ def _status_sent(plan: Plan) -> int | None:
 
 
 def _model_card(name: str) -> dict[str, object]:
-    return {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "llmnb-simulated"}
+    return {"id": name, "object": "model", "created": CREATED, "owned_by": "llmnb-simulated"}
 
 
 def _key_of(headers: Headers) -> str:
@@ -438,3 +451,26 @@ def _accepted_keys(api_key: str | bool | Collection[str] | None) -> frozenset[st
     if api_key is True:
         return frozenset()
     return frozenset([api_key]) if isinstance(api_key, str) else frozenset(api_key)
+
+
+@functools.lru_cache(maxsize=256)
+def endpoint_of(path: str) -> Endpoint | None:
+    """Return the endpoint that answers at a path, None where none does.
+
+    Example:
+        >>> endpoint_of("/openai/v1/chat/completions").NAME
+        'chat'
+        >>> endpoint_of("/v1beta/models/gemini-x:generateContent").model
+        'gemini-x'
+    """
+    path, _, query = path.partition("?")
+    for path_end, endpoint in ENDPOINTS:
+        if path.endswith(path_end):
+            return endpoint
+    if (match := _GEMINI.search(path)) is None:
+        return None
+    return GeminiGenerate(
+        model=unquote(match[1]),
+        is_streamed=match[2] == "streamGenerateContent",
+        has_events="alt=sse" in query.split("&"),
+    )

@@ -12,25 +12,16 @@ from __future__ import annotations
 import asyncio
 import atexit
 import threading
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, ClassVar, Literal, Self, Unpack
+from collections.abc import Callable
+from typing import ClassVar, Self, Unpack
 
 from llmnb.errors import ConfigurationError
 from llmnb.testing.batches import Batches
-from llmnb.testing.conversation import HOST
-from llmnb.testing.fault_rules import Script
+from llmnb.testing.faults import Script
 from llmnb.testing.latency import Lognormal
 from llmnb.testing.ledger import Ledger, LedgerTotals
-from llmnb.testing.options import LimitOptions, ProviderOptions, behaviour
+from llmnb.testing.options import HOST, Behaviour, LimitOptions, ProviderOptions
 from llmnb.testing.request_handler import RequestHandler
-
-if TYPE_CHECKING:
-    from llmnb.testing.spawned import SpawnedProvider
-
-Transport = Literal["aiohttp", "fast"]
-"""Which server carries it: aiohttp's, or the bare one for benchmarks."""
-
-_Serve = Callable[[RequestHandler, int, Callable[[int], object]], Awaitable[None]]
 
 
 class SimulatedProvider:
@@ -39,8 +30,7 @@ class SimulatedProvider:
     Args:
         seed: Decides every text, wait and random fault.
         latency: Seconds until the first token, or a model such as
-            `Lognormal(0.2)` or `Stragglers(Fixed(0.1))`; `FirstThenRest` sets
-            the time from there to the last token, too.
+            `Lognormal(0.2)` or `Stragglers(Fixed(0.1))`.
         tokens_per_second: Pace of the tokens after it; None sends all at once.
         requests_per_minute: Limit that is enforced; None is no limit.
         tokens_per_minute: Limit that is enforced; None is no limit.
@@ -49,12 +39,8 @@ class SimulatedProvider:
         charge: Whether tokens count before they are known, as the larger of prompt and
             `max_tokens` or as their sum, or after.
         limit_headers: Whether replies carry the headers that tell of limits
-            (``x-ratelimit-*``, ``anthropic-ratelimit-*``; Gemini has none), or whose
-            names those have: "openai", "azure", "groq", "mistral", "together", "xai",
-            "gateway" or "ietf".
-        others_per_minute: Requests of another client that count against the limit of requests.
+            (``x-ratelimit-*``, ``anthropic-ratelimit-*``; Gemini has none).
         retry_hint: How a refusal says when to come back; None says nothing.
-        count_refused: Whether refused requests count against the limit, too.
         faults: A script of faults; see `llmnb.testing.faults`.
         api_key: Key, or keys, that are accepted; True accepts any but needs
             one; None needs none.
@@ -68,7 +54,6 @@ class SimulatedProvider:
         ledger: Keep every request, or totals only (for millions).
         clock: Time of limits, outages and ledger; latencies are real waits.
         port: Port to listen at; 0 takes a free one.
-        transport: ``"fast"`` costs the server a third less per request.
 
     Example:
         >>> import json, urllib.request
@@ -83,13 +68,13 @@ class SimulatedProvider:
     handler_class: ClassVar[type[RequestHandler]] = RequestHandler
     """What decides about each request; a subclass with more endpoints or hooks names its own."""
 
-    def __init__(
-        self, *, port: int = 0, transport: Transport = "aiohttp", **options: Unpack[ProviderOptions]
-    ) -> None:
-        self._behaviour = behaviour(options)
+    behaviour_class: ClassVar[type[Behaviour]] = Behaviour
+    """What it can be set to."""
+
+    def __init__(self, *, port: int = 0, **options: Unpack[ProviderOptions]) -> None:
+        self._behaviour = self.behaviour_class.of(options)
         self._handler = self.handler_class(self._behaviour)
         self._wanted_port = port
-        self._transport: Transport = transport
         self._port: int | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -105,11 +90,10 @@ class SimulatedProvider:
         """
         if self._thread is not None:
             raise ConfigurationError("This simulated provider runs already.")
-        serve = _server(self._transport)
         is_ready = threading.Event()
         failure: list[BaseException] = []
         self._thread = threading.Thread(
-            target=self._run, args=(serve, is_ready, failure), name="llmnb-simulated", daemon=True
+            target=self._run, args=(is_ready, failure), name="llmnb-simulated", daemon=True
         )
         self._thread.start()
         is_ready.wait()
@@ -122,7 +106,7 @@ class SimulatedProvider:
             ) from failure[0]
         return self
 
-    def _run(self, serve: _Serve, is_ready: threading.Event, failure: list[BaseException]) -> None:
+    def _run(self, is_ready: threading.Event, failure: list[BaseException]) -> None:
         async def main() -> None:
             self._loop = asyncio.get_running_loop()
             self._serving = asyncio.current_task()
@@ -131,7 +115,7 @@ class SimulatedProvider:
                 self._port = port
                 is_ready.set()
 
-            await serve(self._handler, self._wanted_port, started)
+            await self.serve(self._wanted_port, started)
 
         try:
             asyncio.run(main())
@@ -141,6 +125,12 @@ class SimulatedProvider:
             failure.append(error)
         finally:
             is_ready.set()
+
+    async def serve(self, port: int, started: Callable[[int], object]) -> None:
+        """Serve until cancelled; `started` is called with the port once it is listened at."""
+        from llmnb.testing import server  # aiohttp's is heavy, and only needed here
+
+        await server.serve(self._handler, port, started)
 
     def stop(self) -> None:
         """Stop listening and drop what is open; a second time does nothing."""
@@ -165,22 +155,6 @@ class SimulatedProvider:
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         await asyncio.to_thread(self.__exit__, kind, error, trace)
-
-    @classmethod
-    def spawn(
-        cls, *, port: int = 0, transport: Transport = "fast", **options: Unpack[ProviderOptions]
-    ) -> SpawnedProvider:
-        """Start one in another process, so that it takes no time from a client that is measured.
-
-        Args:
-            port: Port to listen at; 0 takes a free one.
-            transport: Which server carries it.
-            **options: Keywords as for the class; functions among them must
-                stand in a module.
-        """
-        from llmnb.testing.spawned import SpawnedProvider
-
-        return SpawnedProvider(cls, port=port, transport=transport, **options)
 
     # ------------------------------------------------------------------- where it is
 
@@ -257,7 +231,7 @@ class SimulatedProvider:
 
     def set_limits(self, **limits: Unpack[LimitOptions]) -> None:
         """Replace all limits; those not given stand at their defaults again."""
-        self._handler.set_limits(behaviour(limits).limits)
+        self._handler.set_limits(self.behaviour_class.of(limits))
 
     def __repr__(self) -> str:
         where = "stopped" if self._thread is None else f"at {self.base_url}"
@@ -281,15 +255,3 @@ def shared_provider() -> SimulatedProvider:
             _shared = SimulatedProvider(latency=Lognormal(0.2), ledger="totals").start()
             atexit.register(_shared.stop)
         return _shared
-
-
-def _server(transport: Transport) -> _Serve:
-    if transport == "aiohttp":
-        from llmnb.testing import web_server
-
-        return web_server.serve
-    if transport == "fast":
-        from llmnb.testing import fast_server
-
-        return fast_server.serve
-    raise ConfigurationError(f"transport is 'aiohttp' or 'fast', got {transport!r}")

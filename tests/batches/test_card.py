@@ -9,7 +9,7 @@ from shells import new_shell
 import llmnb
 from llmnb.batches import card as card_of
 from llmnb.engine.status import StatusSnapshot, StatusTracker
-from llmnb.notebook import batch_card
+from llmnb.notebook import dashboard
 
 openai_only = pytest.mark.parametrize("provider", ["openai"], indirect=True)
 """The page does not know the protocol."""
@@ -102,18 +102,18 @@ def test_a_card_in_a_notebook_follows_its_run(start, sim, monkeypatch):
     """What stands in the output is put anew as the batch goes on, and says how it ended."""
     outputs = []
 
-    class Place:
+    class Slot:
         def __init__(self, bundle):
             outputs.append(bundle)
 
         def put(self, bundle):
             outputs.append(bundle)
 
-    monkeypatch.setattr(batch_card, "Place", Place)
+    monkeypatch.setattr(dashboard, "OutputSlot", Slot)
     sim.batches.script.polls = 10**9
     run = start("a")
     until_polled(sim, run)
-    shown = batch_card.ShownBatch(run, holds_kernel=True)
+    shown = dashboard.ShownBatch(run, holds_kernel=True)
     shown.draw(run.status())
     shown.draw(run.status())
     before = len(outputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import openai
 import orjson
-from scripted_batches import BatchScript
+from laboratory.scripted_batches import BatchScript
 
 
 def test_openais_client_understands_every_step(sim):

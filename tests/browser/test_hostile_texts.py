@@ -26,7 +26,7 @@ options = {"model": model, "project_name": "<svg onload=alert(1)>"}
 pd.set_option("display.max_rows", 200, "display.max_colwidth", None)
 """
 CELLS = [
-    "run = df.llm.start('text', **options)\nrun",  # dashboard, receipt, strip
+    "run = df.llm.start('text', **options)\nrun",  # dashboard, receipt, banner
     "df.llm.plan('Ask {text}', **options)",
     "df.head(20).llm.compare('{text}', models=[model, 'openai/m'], progress=False)",
     "llmnb.configure(model='openai/m')\n%llm say <script>alert(1)</script>",
@@ -71,7 +71,7 @@ def provider():
 
 def test_nothing_that_was_written_outside_is_live_on_a_page(open_notebook, lab, provider):
     """
-    Dashboard, strip, receipt, plan, comparison, answer, cache manager and reports: no script runs,
+    Dashboard, banner, receipt, plan, comparison, answer, cache manager and reports: no script runs,
     no node of theirs stands in the page, nothing is typeset, no request leaves this machine.
     """
     notebook = open_notebook("hostile", [LOAD, *CELLS], provider)
@@ -83,8 +83,8 @@ def test_nothing_that_was_written_outside_is_live_on_a_page(open_notebook, lab, 
     expect(notebook.done(1)).to_contain_text("rows answered")
     for number in range(2, len(CELLS) + 1):
         notebook.done(number)
-    strip = notebook.output(1).get_by_role("region", name="Failed rows")
-    strip.get_by_role("button", name="Show").click()
+    banner = notebook.output(1).get_by_role("region", name="Failed rows")
+    banner.get_by_role("button", name="Show").click()
     manager = notebook.output(5).get_by_role("region", name="Cache manager")
     manager.get_by_role("button", name="<svg onload=alert(1)>", exact=True).click()
     expect(manager).to_contain_text("answers, newest first")

@@ -58,7 +58,7 @@ def test_failed_rows_are_asked_again_after_a_run_that_was_paused(open_notebook, 
 
 def test_the_run_of_a_plan_is_seen_and_steered_from_its_first_row_on(open_notebook, provider):
     """
-    *Run* puts the run's card in the plan's place, its buttons act in mid-run, its strip at the end.
+    *Run* shows the run's card instead; its buttons act in mid-run, its banner at the end.
     """
     provider.set_faults(for_prompt("row 7", faults.refusal()))
     provider.hold()

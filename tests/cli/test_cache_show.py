@@ -29,7 +29,7 @@ def test_every_dialects_question_is_shown(tmp_path, capsys, dialect):
     """
     Gemini's as well, whose messages have another name.
     """
-    store = ProjectStore(layout.place_of(tmp_path, "p"))
+    store = ProjectStore(layout.paths_of(tmp_path, "p"))
     store.commit([entry(1, request=orjson.dumps(REQUESTS[dialect]), dialect=dialect)])
 
     assert main(["cache", "--cache-dir", str(tmp_path), "show", "p"]) == 0

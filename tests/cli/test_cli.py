@@ -11,6 +11,7 @@ import sys
 import pytest
 from children import started
 from laboratory import Laboratory
+from laboratory.ledger_queries import duplicates
 
 from llmnb.cli import COMMANDS, main
 
@@ -349,4 +350,4 @@ def test_ctrl_c_saves_what_there_is_and_the_next_run_asks_the_rest(sim, table, t
     sim.release()
     assert run(table, "--prompt", "text", "--out", out) == 0
     assert all(row["response"] for row in read(out))
-    assert not sim.ledger.duplicates(of="finished")
+    assert not duplicates(sim.ledger, of="finished")

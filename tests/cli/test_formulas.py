@@ -131,7 +131,7 @@ def test_an_export_into_a_csv_file_is_csv_and_guarded(tmp_path, capsys):
     """
     `llmnb cache export NAME FILE.csv`; `--raw` leaves every text as it is.
     """
-    store = ProjectStore(layout.place_of(tmp_path, "p"))
+    store = ProjectStore(layout.paths_of(tmp_path, "p"))
     store.commit([chat(1, "=question", EVIL)])
     out = tmp_path / "out.csv"
 

@@ -11,6 +11,7 @@ import sys
 import textwrap
 
 import pytest
+from laboratory import Laboratory
 
 from llmnb.testing import SimulatedProvider
 
@@ -134,7 +135,7 @@ def test_memory_does_not_grow_with_the_table(tmp_path):
     JSONL to JSONL: ten times the rows take at most 1.15 times the memory.
     """
     peak = {}
-    with SimulatedProvider.spawn(transport="fast", ledger="totals") as sim:
+    with Laboratory.spawn(transport="fast", ledger="totals") as sim:
         for rows in (2_000, 20_000):
             source, out = tmp_path / f"{rows}.jsonl", tmp_path / f"{rows}.out.jsonl"
             write(source, rows)

@@ -13,6 +13,7 @@ import pyarrow
 import pyarrow.ipc
 import pyarrow.parquet
 import pytest
+from laboratory import Laboratory
 
 from llmnb import errors
 from llmnb.cli import main
@@ -254,7 +255,7 @@ def test_memory_does_not_grow_with_the_table(tmp_path, fewer):
     answers that are bought is promised for JSONL beside this.
     """
     peak = {}
-    with SimulatedProvider.spawn(transport="fast", ledger="totals") as sim:
+    with Laboratory.spawn(transport="fast", ledger="totals") as sim:
         for rows in (fewer, 10 * fewer):
             source, out = tmp_path / f"{rows}.parquet", tmp_path / f"{rows}.out.parquet"
             write(source, numbered(rows, fewer), group=rows)

@@ -13,11 +13,11 @@ import pytest
 from announcing import Bucket, Server, Window, as_it_is, ask
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from laboratory.windows import worst_window
 
 from llmnb.decide.announced_limits import HANDFUL, AnnouncedLimits
 from llmnb.decide.refill import REACH
 from llmnb.records import LimitReport, Limits
-from llmnb.testing.windows import worst_window
 
 SILENT = 1.0
 """Seconds of latency from which another handful may go before the first reply."""

@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from laboratory.windows import worst_window
 
 from llmnb.decide.lease import Lease, amount_to_draw
-from llmnb.testing.windows import worst_window
 
 UNIT = 0.01  # 100 a second
 REACH = 0.7

@@ -13,8 +13,8 @@ from llmnb.embeddings.order import Order, asking_for
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
-from llmnb.store import spend
-from llmnb.store.layout import place_of
+from llmnb.store import usage
+from llmnb.store.layout import paths_of
 from llmnb.testing import faults
 
 TEXTS = [f"text number {place}" for place in range(50)]
@@ -193,7 +193,7 @@ def test_tokens_and_dollars_of_texts_add_up_to_those_of_requests(sim):
     The spend log knows texts; its sums are the engine's.
     """
     run = embed(sim, [f"{text} " * place for place, text in enumerate(TEXTS)], batch_size=20)
-    (spent,) = spend.totals(place_of(settings.cache_dir(None), run.project).spend)
+    (spent,) = usage.spending(paths_of(settings.cache_dir(None), run.project).spend)
 
     counts = run.status().counts
     assert (

@@ -187,8 +187,9 @@ def test_a_config_that_nobody_understands_is_refused(config):
         with pytest.raises(ConfigurationError, match="at least 1"):
             LiteLLMEmbeddingModel(batch_size=-1)
         return
-    for limit in ("rate_limit", "request_limit"):
-        with pytest.raises(ConfigurationError, match=f"^{limit} is a rate above 0, not 'often'"):
+    for limit, unit in (("rate_limit", "tokens"), ("request_limit", "requests")):
+        expected = f"^{limit} is the number of {unit} a minute.*: a rate above 0, not 'often'"
+        with pytest.raises(ConfigurationError, match=expected):
             LiteLLMEmbeddingModel(config={limit: "often"})
     with pytest.raises(ConfigurationError, match="it has: kwargs"):
         LiteLLMEmbeddingModel(config=config)

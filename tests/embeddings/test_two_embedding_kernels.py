@@ -45,7 +45,7 @@ def bought(sim, asked):
     found = {}
     for text in TEXTS:
         embed(sim, [text], project_name=text, share=False)
-        place = layout.place_of(settings.cache_dir(), text)
+        place = layout.paths_of(settings.cache_dir(), text)
         (found[text],) = ProjectStore(place).lookup(list(projects.keys(place))).values()
     asked.clear()
     sim.ledger.reset()
@@ -55,8 +55,8 @@ def bought(sim, asked):
 @pytest.fixture
 def other():
     """Another process on the project "both", as its claims and its commits show it."""
-    store = ProjectStore(layout.place_of(settings.cache_dir(), "both"))
-    store.claims = Claims(store.place)
+    store = ProjectStore(layout.paths_of(settings.cache_dir(), "both"))
+    store.claims = Claims(store.paths)
     with store.claims.in_use():
         yield store
 

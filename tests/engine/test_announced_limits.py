@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from asking import ask, questions, texts
 from laboratory import Laboratory
+from laboratory.ledger_queries import worst_window_of
 
 from llmnb.decide.announced_limits import HANDFUL
 from llmnb.engine.account import Account
@@ -53,7 +54,7 @@ def test_a_limit_that_is_given_bounds_what_is_announced():
     with Laboratory(latency=0.05, **FULL) as sim:
         ask(sim, questions(60), max_requests_per_minute=1200).result(60)
 
-        assert sim.ledger.worst_window(1200).amount <= sim.ledger.worst_window(1200).allowed
+        assert worst_window_of(sim.ledger, 1200).amount <= worst_window_of(sim.ledger, 1200).allowed
 
 
 def test_a_burst_is_announced_or_smooth():

@@ -13,7 +13,7 @@ from script_server import ScriptServer, reply
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.engine.counters import Counters
 from llmnb.errors import RequestRejected, Stopped, Unsent
-from llmnb.notebook.tally import tally
+from llmnb.notebook.facts import row_counts
 from llmnb.records import Outcome, Usage
 from llmnb.testing import SimulatedProvider
 
@@ -131,7 +131,7 @@ def test_a_kept_answer_that_is_none_is_a_failed_row_of_the_receipt():
         ask(server, [second], max_concurrent_requests=1).result(60)
         run = ask(server, [first, second, third], max_concurrent_requests=1)
         run.result(60)
-        rows = tally(run.status())
+        rows = row_counts(run.status())
 
     assert (rows.answered, rows.reused, rows.merged, rows.failed) == (1, 1, 0, 1)
 
@@ -146,6 +146,6 @@ def test_a_text_that_a_retry_embeds_counts_as_answered():
         )
         run.result(60)
         run.retry_failed().result(60)
-        rows = tally(run.status())
+        rows = row_counts(run.status())
 
     assert (rows.answered, rows.merged, rows.failed) == (2, 0, 0)

@@ -17,7 +17,7 @@ from llmnb.decide.retry import RetryPolicy
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
 from llmnb.testing import faults
-from llmnb.testing.fault_rules import outage
+from llmnb.testing.faults import outage
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from asking import ask, kinds, questions
-from windows_of_time import is_within
+from laboratory.ledger_queries import is_within
 
 from llmnb.decide.admission import Admission
 from llmnb.decide.breaker import Breaker

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from asking import ask, kinds, questions
 from laboratory import Laboratory
+from laboratory.ledger_queries import duplicates
 
 from llmnb.adapters import prices
 from llmnb.models.llm import LLM
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
 from llmnb.testing import Fixed, Stragglers, faults
-from llmnb.testing.fault_rules import share
+from llmnb.testing.faults import share
 from llmnb.testing.options import Price
 
 INPUT, OUTPUT = 2.0, 8.0
@@ -105,7 +106,7 @@ def test_what_a_budget_left_over_is_asked_by_the_next_run():
         assert kinds(begin(sim, requests, budget_usd=1e6)) == [""] * 40
 
         assert len(sim.ledger.finished) == 40
-        assert sim.ledger.duplicates() == {}
+        assert duplicates(sim.ledger) == {}
 
 
 def test_an_empty_account_stops_ten_thousand_rows_with_what_is_in_flight():

@@ -14,7 +14,7 @@ from llmnb.engine.shared import engine
 from llmnb.models.llm import LLM
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
-from llmnb.testing.fault_rules import always, outage
+from llmnb.testing.faults import always, outage
 
 PLACES = 16
 

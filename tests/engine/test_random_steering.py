@@ -13,7 +13,7 @@ from short_waits import shorten_waits
 
 from llmnb.records import Limits
 from llmnb.testing import faults, prompt_hash
-from llmnb.testing.draws import uniform
+from llmnb.testing.request import uniform
 
 ROWS = 60
 """Questions that all runs choose from, so that several want the same."""

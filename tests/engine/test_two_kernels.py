@@ -64,7 +64,7 @@ class Other:
     """What it may save, for each row of `questions`."""
 
     def __post_init__(self):
-        self.store.claims = Claims(self.store.place)
+        self.store.claims = Claims(self.store.paths)
         self.store.claims.enter()
 
     def takes(self, *rows):
@@ -82,7 +82,7 @@ class Other:
 def other(sim):
     """Another process on the project "both", which knows the answers to four rows."""
     entries = bought(sim, questions(4))
-    one = Other(ProjectStore(layout.place_of(settings.cache_dir(), "both")), entries)
+    one = Other(ProjectStore(layout.paths_of(settings.cache_dir(), "both")), entries)
     yield one
     one.store.claims.leave()
 
@@ -91,7 +91,7 @@ def bought(sim, requests, **options):
     """Buy answers for a project that shares with nobody; return what it keeps of them."""
     run = ask(sim, requests, project_name="elsewhere", **options)
     keys = [outcome.key for outcome in run.result(60)]
-    found = ProjectStore(layout.place_of(settings.cache_dir(), "elsewhere")).lookup(keys)
+    found = ProjectStore(layout.paths_of(settings.cache_dir(), "elsewhere")).lookup(keys)
     sim.ledger.reset()
     return [found[key] for key in keys]
 
@@ -381,11 +381,11 @@ def test_an_answer_of_another_process_that_does_not_fit_is_mended_or_asked_anew(
         model = LLM(url=sim.base_url, api_key="k", model="m")
         asking = Asking(model=model, output=output_of(list[int]))
         start(questions(1), asking, project_name="elsewhere").result(60)
-        elsewhere = layout.place_of(settings.cache_dir(), "elsewhere")
+        elsewhere = layout.paths_of(settings.cache_dir(), "elsewhere")
         kept = list(ProjectStore(elsewhere).lookup(list(projects.keys(elsewhere))).values())
         [row] = [entry for entry in kept if b"assistant" not in entry.request]
         other = Other(
-            ProjectStore(layout.place_of(settings.cache_dir(), "both")), kept if mended else [row]
+            ProjectStore(layout.paths_of(settings.cache_dir(), "both")), kept if mended else [row]
         )
         other.takes(other.answers.index(row))
         run = start(questions(1), asking, project_name="both", share=False)

@@ -23,11 +23,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmnb.errors import InputError
-from llmnb.frames import polars_columns
-from llmnb.frames.answers import column
-from llmnb.frames.columns import Columns
+from llmnb.frames import pandas_source, polars_columns
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.polars_source import PolarsSource
+from llmnb.frames.table_source import AnswerColumn
 from llmnb.frames.template import cell_text
 
 DAY = datetime.date(2026, 1, 2)
@@ -176,7 +175,7 @@ def test_nanoseconds_are_kept_by_polars_too():
 
     for name in frame:
         polars = PolarsSource(pl.from_pandas(frame)).columns().texts(name)
-        assert polars == Columns.of(frame).texts(name)
+        assert polars == source_of(frame).columns().texts(name)
 
 
 SIMPLE = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
@@ -200,7 +199,8 @@ def test_half_a_character_in_an_answer_is_one_mark_in_every_library(answer, text
     """
     Two halves side by side are the character.
     """
-    of_pandas = column([answer, None], "string", pd.RangeIndex(2), "said")
-    of_polars = polars_columns.column_of([answer, None], pl.String(), "said")
+    column = AnswerColumn([answer, None], "string")
+    of_pandas = pandas_source.series_of(column, pd.RangeIndex(2), "said")
+    of_polars = polars_columns.series_of(column, "said")
 
     assert of_pandas.tolist()[0] == of_polars.to_list()[0] == text

@@ -14,6 +14,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
+from laboratory.ledger_queries import counts
 from saying import saying
 
 import llmnb
@@ -366,10 +367,10 @@ def test_an_interrupt_ends_the_compute(monkeypatch, scheduler):
         asked = table.llm.generate("{t}", model="openai/m", max_concurrent_requests=2)
         with dask.config.set(scheduler=scheduler), pytest.raises(KeyboardInterrupt):
             asked.compute()
-        until(lambda: not dask_worker._flights)
+        until(lambda: not dask_worker._runs)
         assert len(sim.ledger.received) < 100
         assert asked.partitions[0].compute().notna().all()
-        assert max(sim.ledger.counts().values()) == 1
+        assert max(counts(sim.ledger).values()) == 1
 
 
 def until(is_met):

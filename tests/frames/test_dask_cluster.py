@@ -13,13 +13,13 @@ import dask.dataframe as dd
 import pandas as pd
 import pytest
 from dask_workers import KEY, set_variable, workers
+from laboratory import Laboratory
+from laboratory.windows import worst_window
 
 import llmnb
 from llmnb import errors
 from llmnb.frames import dask_watching
 from llmnb.rate_limiter import GLOBAL_LIMITER
-from llmnb.testing import SimulatedProvider
-from llmnb.testing.windows import worst_window
 
 PER_SECOND = 100
 CLIENTS_KEY = "sk-known-to-the-client-alone"
@@ -28,9 +28,7 @@ CLIENTS_KEY = "sk-known-to-the-client-alone"
 @pytest.fixture(scope="module")
 def server():
     """Run one provider for all tests of this file: workers know its address from their start."""
-    with SimulatedProvider.spawn(
-        reply=reply, faults=refused, latency=0.05, limit_headers=False
-    ) as sim:
+    with Laboratory.spawn(reply=reply, faults=refused, latency=0.05, limit_headers=False) as sim:
         yield sim
 
 
@@ -186,7 +184,7 @@ def test_many_workers_keep_one_limit_for_long(redis, count):
     Requests and tokens, through many partitions.
     """
     with (
-        SimulatedProvider.spawn(latency=0.2, limit_headers=False) as sim,
+        Laboratory.spawn(latency=0.2, limit_headers=False) as sim,
         workers(count, OPENAI_BASE_URL=sim.base_url, REDIS_URL=redis.url),
     ):
         asked = table(3_000, 24).llm.generate(
@@ -294,7 +292,7 @@ def test_a_killed_worker_costs_no_more_than_what_was_in_flight(client, server):
 def under_way():
     from llmnb.frames import dask_worker
 
-    return len(dask_worker._flights)
+    return len(dask_worker._runs)
 
 
 def until(is_met, seconds=30.0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmnb.frames.dask_limits import Wishes
+from llmnb.frames.dask_worker import RateOverrides
 from llmnb.rate_limiter import GLOBAL_LIMITER
 
 KEY = ("client|request", "openai/m")
@@ -26,14 +26,14 @@ def test_the_smallest_of_several_tasks_holds():
     """
     Until it is done; then the other's, then none.
     """
-    wishes = Wishes()
-    wishes.put("a", [(KEY, 60.0), (OTHER, 9.0)])
-    wishes.put("b", [(KEY, 30.0)])
+    overrides = RateOverrides()
+    overrides.put("a", [(KEY, 60.0), (OTHER, 9.0)])
+    overrides.put("b", [(KEY, 30.0)])
     assert (rate(KEY), rate(OTHER)) == (30.0, 9.0)
 
-    wishes.drop("b")
+    overrides.drop("b")
     assert rate(KEY) == 60.0
-    wishes.drop("a")
+    overrides.drop("a")
     assert (rate(KEY), rate(OTHER)) == (None, None)
 
 
@@ -42,13 +42,13 @@ def test_what_the_worker_was_told_itself_holds_too():
     It comes back as it was written.
     """
     GLOBAL_LIMITER.rate_config[KEY] = "1 per second"
-    wishes = Wishes()
+    overrides = RateOverrides()
 
-    wishes.put("a", [(KEY, 600.0)])
+    overrides.put("a", [(KEY, 600.0)])
     assert rate(KEY) == 60.0
-    wishes.put("a", [(KEY, 6.0)])
+    overrides.put("a", [(KEY, 6.0)])
     assert rate(KEY) == 6.0
-    wishes.drop("a")
+    overrides.drop("a")
     assert GLOBAL_LIMITER.rate_config[KEY] == "1 per second"
 
 
@@ -56,6 +56,6 @@ def test_of_two_rates_for_one_key_the_smaller_holds():
     """
     The call's own, and what `GLOBAL_LIMITER` allowed.
     """
-    wishes = Wishes()
-    wishes.put("a", [(KEY, 60.0), (KEY, 20.0)])
+    overrides = RateOverrides()
+    overrides.put("a", [(KEY, 60.0), (KEY, 20.0)])
     assert rate(KEY) == 20.0

@@ -10,7 +10,8 @@ import pytest
 
 from llmnb import errors
 from llmnb.frames import images
-from llmnb.frames.columns import Columns
+from llmnb.frames.options import Options
+from llmnb.frames.pandas_source import source_of
 from llmnb.frames.questions import Questions
 
 PNG = bytes.fromhex("89504e470d0a1a0a") + b"rest"
@@ -137,10 +138,9 @@ def test_pictures_are_read_when_their_turn_comes(tmp_path):
     """
     path = tmp_path / "a.png"
     questions = Questions(
-        Columns.of(pd.DataFrame({"picture": [str(path)]})),
+        source_of(pd.DataFrame({"picture": [str(path)]})).columns(),
         "what?",
-        images="picture",
-        files_root=tmp_path,
+        Options(images="picture", files_root=tmp_path),
     )
     request = questions[0]
     path.write_bytes(PNG)

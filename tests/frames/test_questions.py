@@ -5,14 +5,16 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from llmnb.frames.columns import Columns
+from llmnb.frames.options import Options
+from llmnb.frames.pandas_source import source_of
 from llmnb.frames.questions import Questions
 from llmnb.frames.template import Template, cell_text
 from llmnb.running.preparer import Sampled
 
 
-def questions(cells, prompt="{text}", **options):
-    return Questions(Columns.of(pd.DataFrame({"text": cells})), prompt, **options)
+def questions(cells, prompt="{text}", *, variants=({},), **options):
+    columns = source_of(pd.DataFrame({"text": cells})).columns()
+    return Questions(columns, prompt, Options(**options), variants=variants)
 
 
 def said(request):
@@ -20,9 +22,7 @@ def said(request):
 
 
 @pytest.mark.parametrize("cells", [["a", "b"], ["a", None, "b"], []])
-@pytest.mark.parametrize(
-    "options", [{}, {"samples": 2}, {"ways": ({"model": "x"}, {"model": "y"})}]
-)
+@pytest.mark.parametrize("options", [{}, {"n": 2}, {"variants": ({"model": "x"}, {"model": "y"})}])
 def test_it_is_a_sequence(cells, options):
     """
     Reading it one by one, by place, from the end, or in slices gives the same requests.
@@ -40,9 +40,9 @@ def test_it_is_a_sequence(cells, options):
 
 def test_every_request_knows_its_row():
     """
-    Rows that ask nothing are left out; ways and samples stand together.
+    Rows that ask nothing are left out; variants and samples stand together.
     """
-    asked = questions(["a", None, "b"], samples=2, ways=({"model": "x"}, {"model": "y"}))
+    asked = questions(["a", None, "b"], n=2, variants=({"model": "x"}, {"model": "y"}))
 
     assert [asked.row_of(place) for place in range(len(asked))] == [0] * 4 + [2] * 4
     assert [(one.request["model"], one.k) for one in asked[:4]] == [
@@ -81,7 +81,7 @@ def test_a_row_is_rendered_as_a_template_renders_it(prompt):
     By columns and by rows comes to the same.
     """
     frame = pd.DataFrame({"text": ["x", None, 1.5], "more": [None, None, {"k": 1}]})
-    asked = Questions(Columns.of(frame), prompt)
+    asked = Questions(source_of(frame).columns(), prompt)
     template = Template(prompt, ["text", "more"])
     rows = frame.to_dict("records")
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from laboratory import Laboratory
 
 from llmnb.testing import SimulatedProvider
 
@@ -109,7 +110,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, lines):
     Ten times the lines take at most 1.15 times the memory.
     """
     peak = {}
-    with SimulatedProvider.spawn(transport="fast", ledger="totals") as sim:
+    with Laboratory.spawn(transport="fast", ledger="totals") as sim:
         for count in (lines, 10 * lines):
             source = tmp_path / f"{count}.jsonl"
             write(source, count)

@@ -27,95 +27,91 @@ NAMES = {
 ALLOWED = {
     "agreement": "frames",
     "dead": "tests/adapters tests/decide tests/engine",
-    "desk": "frames llmnb notebook tests/notebook tests/wire",
+    "desk": "llmnb notebook tests/notebook tests/wire",
     "ending": "batches notebook",
     "few": (
-        "adapters frames notebook tests/browser tests/decide tests/embeddings tests/engine "
-        "tests/frames tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
+        "adapters tests/browser tests/decide tests/embeddings tests/engine tests/frames "
+        "tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
     ),
     "flight": (
-        "decide docs engine frames llmnb testing tests/adapters tests/decide tests/engine "
+        "adapters decide docs engine llmnb testing tests/adapters tests/decide tests/engine "
         "tests/frames tests/kernel tests/support tests/testing wire"
     ),
-    "foreign": "engine tests/decide tests/house tests/notebook tests/wire",
+    "foreign": "tests/decide tests/house tests/notebook tests/wire",
     "forms": "decide notebook tests/models",
     "found": (
-        "adapters batches chat cli decide display embeddings engine frames generation llmnb "
-        "notebook schemas store targets tests tests/adapters tests/batches tests/benchmarks "
+        "adapters batches cli decide display embeddings engine frames generation llmnb notebook "
+        "schemas store targets tests tests/adapters tests/batches tests/benchmarks "
         "tests/browser tests/cli tests/decide tests/display tests/embeddings tests/engine "
         "tests/faults tests/frames tests/generation tests/house tests/kernel tests/models "
         "tests/notebook tests/protocol tests/schemas tests/store tests/support tests/testing "
         "tests/tools tests/wire wire"
     ),
     "given": (
-        "adapters batches chat display embeddings engine frames generation llmnb models "
-        "notebook tests tests/adapters tests/decide tests/embeddings tests/engine "
-        "tests/generation tests/house tests/models tests/notebook tests/rate_limiter "
-        "tests/schemas tests/store tests/support tests/testing tests/wire"
+        "batches chat display embeddings engine frames generation llmnb models notebook tests "
+        "tests/adapters tests/decide tests/embeddings tests/engine tests/generation tests/house "
+        "tests/models tests/notebook tests/rate_limiter tests/schemas tests/store tests/support "
+        "tests/testing tests/wire"
     ),
-    "hear": "frames llmnb targets tests/cost tests/kernel tests/support",
+    "hear": "frames llmnb tests/cost tests/kernel tests/support",
     "held": (
-        "adapters frames notebook store tests/adapters tests/decide tests/engine "
-        "tests/generation tests/kernel tests/models tests/notebook tests/rate_limiter "
-        "tests/store tests/support tests/testing tests/wire"
+        "adapters frames store tests/adapters tests/decide tests/engine tests/generation "
+        "tests/kernel tests/models tests/notebook tests/rate_limiter tests/store tests/support "
+        "tests/testing tests/wire"
     ),
     "house": "tests/house tests/wire",
     "keeping": "frames tests/embeddings",
     "one": (
         "adapters batches chat cli decide display embeddings engine frames generation llmnb "
-        "models notebook rate_limiter running schemas store targets testing tests "
-        "tests/adapters tests/batches tests/browser tests/cli tests/cost tests/decide "
-        "tests/display tests/embeddings tests/engine tests/faults tests/frames tests/generation "
-        "tests/house tests/kernel tests/models tests/notebook tests/protocol tests/rate_limiter "
+        "models notebook rate_limiter schemas store targets testing tests tests/adapters "
+        "tests/batches tests/browser tests/cli tests/cost tests/decide tests/display "
+        "tests/embeddings tests/engine tests/faults tests/frames tests/generation tests/house "
+        "tests/kernel tests/models tests/notebook tests/protocol tests/rate_limiter "
         "tests/schemas tests/seeds tests/store tests/support tests/testing tests/tools "
         "tests/wire wire"
     ),
     "owned": "adapters",
     "pieces": (
-        "adapters chat display embeddings frames notebook schemas store tests/adapters "
-        "tests/display tests/embeddings tests/engine tests/faults tests/generation tests/models "
-        "tests/notebook tests/protocol tests/support tests/testing tests/tools tests/wire wire"
+        "adapters display frames notebook schemas tests/adapters tests/embeddings tests/engine "
+        "tests/faults tests/generation tests/models tests/notebook tests/protocol tests/support "
+        "tests/testing tests/tools tests/wire wire"
     ),
     "place": (
-        "adapters batches chat cli display embeddings engine frames generation llmnb notebook "
-        "schemas store targets tests/adapters tests/batches tests/cli tests/decide "
-        "tests/display tests/embeddings tests/engine tests/faults tests/frames tests/generation "
-        "tests/house tests/models tests/notebook tests/rate_limiter tests/schemas tests/store "
-        "tests/support tests/wire wire"
+        "adapters batches cli display embeddings engine frames generation llmnb notebook "
+        "schemas targets tests/adapters tests/cli tests/decide tests/display tests/embeddings "
+        "tests/engine tests/faults tests/frames tests/generation tests/house tests/models "
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support tests/wire "
+        "wire"
     ),
-    "rail": "notebook tests/notebook",
+    "rail": "tests/notebook",
     "say": (
         "adapters frames generation llmnb notebook tests tests/adapters tests/cli "
         "tests/embeddings tests/notebook tests/protocol tests/store tests/testing tests/wire"
     ),
     "shelf": "notebook tests/frames tests/notebook",
     "speak": "tests/wire",
-    "strip": "notebook tests/browser tests/marimo tests/notebook",
-    "tally": "notebook",
-    "telling": "frames",
-    "terms": "frames",
+    "strip": "tests/notebook",
     "told": (
-        "batches chat engine frames generation llmnb models notebook targets tests "
-        "tests/adapters tests/batches tests/benchmarks tests/browser tests/cli tests/decide "
-        "tests/display tests/embeddings tests/engine tests/frames tests/generation tests/kernel "
-        "tests/models tests/notebook tests/protocol tests/rate_limiter tests/schemas "
-        "tests/store tests/support tests/testing tests/tools tests/wire"
+        "batches engine frames generation llmnb models tests tests/adapters tests/batches "
+        "tests/benchmarks tests/browser tests/cli tests/decide tests/display tests/embeddings "
+        "tests/engine tests/frames tests/generation tests/kernel tests/models tests/notebook "
+        "tests/protocol tests/rate_limiter tests/schemas tests/store tests/support "
+        "tests/testing tests/tools tests/wire"
     ),
     "voyage": "docs tests/wire",
     "walk": "batches",
     "wall": "engine tests/engine",
     "way": (
-        "adapters batches embeddings engine frames notebook tests/adapters tests/batches "
-        "tests/browser tests/display tests/engine tests/faults tests/frames tests/generation "
-        "tests/models tests/notebook tests/rate_limiter tests/schemas tests/store tests/support "
-        "tests/tools tests/wire"
+        "adapters batches embeddings engine tests/adapters tests/batches tests/browser "
+        "tests/display tests/engine tests/faults tests/frames tests/generation tests/models "
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support tests/tools "
+        "tests/wire"
     ),
-    "wishes": "frames tests/frames",
     "words": (
-        "adapters batches chat cli engine frames generation llmnb models notebook running "
-        "schemas store tests tests/adapters tests/batches tests/benchmarks tests/cli "
-        "tests/engine tests/frames tests/generation tests/kernel tests/models tests/notebook "
-        "tests/schemas tests/store tests/support tests/testing tests/tools tests/wire wire"
+        "adapters batches chat cli engine frames generation llmnb models notebook schemas store "
+        "tests tests/adapters tests/batches tests/benchmarks tests/cli tests/engine "
+        "tests/frames tests/generation tests/kernel tests/models tests/notebook tests/schemas "
+        "tests/store tests/support tests/testing tests/tools tests/wire wire"
     ),
 }
 """Where a word still stands: rooms of llmnb/ and folders of tests/, and docs.

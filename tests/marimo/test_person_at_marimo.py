@@ -82,10 +82,10 @@ def test_the_cards_of_a_notebook_are_live(notebook, provider, browser):
     card.get_by_role("button", name="Resume").click()
     provider.release()
     expect(card).to_contain_text("38 of 40 rows answered")
-    strip = output(page, 2).get_by_role("region", name="Failed rows")
-    expect(strip).to_contain_text("2 rows failed.")
-    strip.get_by_role("button", name="Retry these 2").click()
-    expect(strip).to_contain_text("All 2 rows that failed are answered now.")
+    banner = output(page, 2).get_by_role("region", name="Failed rows")
+    expect(banner).to_contain_text("2 rows failed.")
+    banner.get_by_role("button", name="Retry these 2").click()
+    expect(banner).to_contain_text("All 2 rows that failed are answered now.")
     assert len(provider.ledger.received) == 8 + 42
 
     plan = output(page, 3).get_by_role("region", name="Plan for project tickets")

@@ -7,9 +7,8 @@ import pickle
 import pytest
 
 from llmnb import LLMResult, Message
-from llmnb.chat import logprobs
 from llmnb.chat.messages import messages_of
-from llmnb.chat.results import result_of, without_keys
+from llmnb.chat.results import result_of, top_logprobs, total_logprob, without_keys
 from llmnb.errors import ConfigurationError, RateLimited
 from llmnb.records import Outcome, Reply, ToolCall, Usage
 
@@ -184,5 +183,5 @@ def test_log_probabilities_have_one_shape_whoever_tells_them(found, total, likel
     """
     A sum for the answer, and for each place the likeliest tokens.
     """
-    assert logprobs.total(found) == total
-    assert logprobs.likeliest(found) == likeliest
+    assert total_logprob(found) == total
+    assert top_logprobs(found) == likeliest

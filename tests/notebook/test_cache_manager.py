@@ -17,7 +17,7 @@ from llmnb.errors import InputError, InvalidProjectName
 from llmnb.notebook import shelf, shelf_page
 from llmnb.notebook.cache_manager import CacheManager
 from llmnb.notebook.desk import Desk
-from llmnb.store import clearing, layout, names, projects
+from llmnb.store import clearing, layout, projects
 from llmnb.store.project import open_project
 
 NOW = 1_700_000_000.0
@@ -79,7 +79,7 @@ def manage(cache_dir):
 
 
 def there(cache_dir):
-    return [place.name for place in layout.places(cache_dir)]
+    return [place.name for place in layout.stored_projects(cache_dir)]
 
 
 # --------------------------------------------------------------------------- showing
@@ -610,7 +610,7 @@ def browser(browser):
 def named(payload):
     """Return a payload as a project's name, None where it cannot be one."""
     try:
-        return names.check(payload[: names.MAX_CHARACTERS])
+        return layout.check_name(payload[: layout.MAX_CHARACTERS])
     except InvalidProjectName:
         return None
 

@@ -14,7 +14,7 @@ from snapshots import CAUSES, NOW, counts, finished, pool, samples, snapshot, st
 from llmnb.display import moments
 from llmnb.engine.status import FailureCause, ModelShare, StatusSnapshot, StatusTracker
 from llmnb.notebook.card import card
-from llmnb.notebook.tally import tally
+from llmnb.notebook.facts import row_counts
 
 
 def shown(status: StatusSnapshot | None = None, **options: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def test_the_running_card():
     assert found["hero"]["money"][0] == "$1.59"
     assert found["hero"]["money"][2] == "budget $5.00"
     assert found["legend"] == ["214 reused", "96 merged"]
-    assert found["rail"]["parts"] == [8.92, 4.0, 42.46, 0.38]
+    assert found["progress"]["parts"] == [8.92, 4.0, 42.46, 0.38]
     assert found["ledger"]["counts"] == ["1,092", "64", "1,019", "9", "31", "12", "2"]
     assert found["ledger"]["ago"] == "41 s ago"
     assert found["because"]["saved"] == "saved $0.48"
@@ -150,18 +150,18 @@ def test_the_finished_card_is_whole():
 
     assert found["hero"]["far"] == "100"
     assert sentence(found) == "2,391 of 2,400 rows answered; 9 failed."
-    assert sum(found["rail"]["parts"]) == pytest.approx(100, abs=0.05)
+    assert sum(found["progress"]["parts"]) == pytest.approx(100, abs=0.05)
 
 
 def test_no_rows_are_a_sentence():
     """
-    Two lines, no rail, no ledger.
+    Two lines, no progress bar, no ledger.
     """
     found = shown(snapshot(StatusTracker(), total=0, launched=0, completed=0, in_flight=0))
 
     assert found["title"] == "Nothing to send"
     assert "no request was sent" in sentence(found)
-    assert "rail" not in found
+    assert "progress" not in found
 
 
 def test_rows_without_a_known_end_are_counted():
@@ -205,7 +205,7 @@ def test_parts_always_sum_to_what_is_done():
         counts(num_stopped=5000),
         StatusTracker(),
     ):
-        rows = tally(snapshot(tracker))
+        rows = row_counts(snapshot(tracker))
 
         parts = (rows.answered, rows.reused, rows.merged, rows.failed)
         assert min(parts) >= 0

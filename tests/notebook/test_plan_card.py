@@ -11,7 +11,7 @@ from markup import PAYLOADS, Census, about
 from widget_page import WidgetPage
 
 from llmnb.errors import ConfigurationError
-from llmnb.notebook import plan_figures
+from llmnb.notebook import plan_card
 from llmnb.notebook.plan_card import PlanCard
 from llmnb.running.asking import Asking
 from llmnb.running.planning import Plan
@@ -63,7 +63,7 @@ def said(shown):
 
 
 def segments(shown):
-    return {name: part for name, part in shown["rail"]["parts"] if part}
+    return {name: part for name, part in shown["progress"]["parts"] if part}
 
 
 # ------------------------------------------------------------------------------ figures
@@ -73,7 +73,7 @@ def test_a_plan_shows_rows_time_and_money():
     """
     What is sent, how long at least, what it costs, and what of it the budget covers.
     """
-    shown = plan_figures.figures(plan())
+    shown = plan_card.figures(plan())
 
     assert shown["view"] == "ready"
     assert shown["subject"] == "tickets · openai/gpt-5-mini, then 2 more"
@@ -92,19 +92,24 @@ def test_a_plan_shows_rows_time_and_money():
         *("2,412", "214", "119", "2,067", "12", "≈ 1.0M", "≤ 1.2M", "≤ $0.0016")
     ]
     assert said(shown).startswith("Bound by the limit of 300 requests/min")
-    assert shown["buttons"] == {"run": "Run 2,067", "few": "Run 10", "acts": 1, "cancel": "Cancel"}
+    assert shown["buttons"] == {
+        "run": "Run 2,067",
+        "first_rows": "Run 10",
+        "acts": 1,
+        "cancel": "Cancel",
+    }
 
 
 def test_the_rail_is_drawn_beforehand_and_adds_up():
     """
     Reused, merged, to send and empty are all of the rows.
     """
-    shown = plan_figures.figures(plan())
+    shown = plan_card.figures(plan())
 
     parts = segments(shown)
     assert list(parts) == ["reused", "merged", "send", "skip"]
     assert sum(parts.values()) == pytest.approx(1, abs=1e-3)
-    assert shown["rail"]["says"] == (
+    assert shown["progress"]["says"] == (
         "214 reused, 119 merged, 2,067 to send, 12 empty of 2,412 rows"
     )
 
@@ -113,7 +118,7 @@ def test_beyond_the_budget_the_rail_is_an_outline():
     """
     The solid part ends where the money ends at the latest; the button says so.
     """
-    shown = plan_figures.figures(plan(budget_usd=2.0))
+    shown = plan_card.figures(plan(budget_usd=2.0))
 
     parts = segments(shown)
     assert parts["send"] == pytest.approx(1215 / 2412, abs=1e-3)
@@ -129,7 +134,7 @@ def test_a_budget_that_may_be_enough_promises_only_the_least():
     """
     Short answers may leave money over.
     """
-    shown = plan_figures.figures(plan(budget_usd=3.0))
+    shown = plan_card.figures(plan(budget_usd=3.0))
 
     assert said(shown).startswith("$3.00 pays for at least 1,823 rows.")
 
@@ -138,12 +143,12 @@ def test_with_nothing_to_send_the_cache_fills_the_column():
     """
     It costs nothing, and says what it saves.
     """
-    shown = plan_figures.figures(nothing())
+    shown = plan_card.figures(nothing())
 
     assert shown["view"] == "nothing"
     assert (shown["hero"]["money"], shown["hero"]["fits"]) == ("$0", "saves about $3.75")
     assert said(shown) == "Nothing to send: running fills the column from the cache."
-    assert (shown["buttons"]["run"], shown["buttons"]["few"]) == ("Fill from cache", "")
+    assert (shown["buttons"]["run"], shown["buttons"]["first_rows"]) == ("Fill from cache", "")
 
 
 @pytest.mark.parametrize("rows", [0, 7])
@@ -151,18 +156,18 @@ def test_rows_that_ask_nothing_cannot_be_run(rows):
     """
     Zero rows, or empty ones only: no button that runs.
     """
-    shown = plan_figures.figures(nothing(rows=rows, empty=rows, cached=0, merged=0, saved_usd=0.0))
+    shown = plan_card.figures(nothing(rows=rows, empty=rows, cached=0, merged=0, saved_usd=0.0))
 
     assert shown["buttons"]["run"] == ""
-    assert shown["buttons"]["few"] == ""
-    assert shown["rail"]["says"].endswith(f"of {rows} rows")
+    assert shown["buttons"]["first_rows"] == ""
+    assert shown["progress"]["says"].endswith(f"of {rows} rows")
 
 
 def test_a_budget_needs_a_price():
     """
     An unknown price is unknown, never free; a budget that cannot be kept cannot be started.
     """
-    shown = plan_figures.figures(plan(usd_low=None, usd_high=None))
+    shown = plan_card.figures(plan(usd_low=None, usd_high=None))
 
     assert shown["hero"]["money"] == "unknown"
     assert said(shown).startswith("A budget needs a price.")
@@ -174,7 +179,7 @@ def test_without_a_budget_an_unknown_price_may_be_run():
     """
     Such as that of a model of one's own.
     """
-    shown = plan_figures.figures(plan(usd_low=None, usd_high=None, budget_usd=None))
+    shown = plan_card.figures(plan(usd_low=None, usd_high=None, budget_usd=None))
 
     assert shown["view"] == "ready"
     assert shown["buttons"]["acts"] == 1
@@ -184,7 +189,7 @@ def test_rows_that_cannot_be_asked_are_told():
     """
     They are counted and drawn as failed.
     """
-    shown = plan_figures.figures(plan(wrong=3, empty=9))
+    shown = plan_card.figures(plan(wrong=3, empty=9))
 
     assert segments(shown)["failed"] > 0
     assert ["not asked", "failed", "12"] in shown["ledger"]
@@ -197,7 +202,7 @@ def test_without_a_limit_no_time_is_named():
     """
     free = plan(max_requests_per_minute=None, max_concurrent_requests=64)
 
-    shown = plan_figures.figures(free)
+    shown = plan_card.figures(free)
 
     assert shown["hero"]["time"] == []
     assert said(shown) == "Bound by the 64 requests in flight, by no limit per minute."
@@ -256,12 +261,12 @@ def test_run_10_leaves_the_full_run_to_be_chosen():
     """
     click = Click(plan())
 
-    shown = click.on("few")
-    click.on("few")
+    shown = click.on("first_rows")
+    click.on("first_rows")
     click.on("run")
 
     assert shown["buttons"]["run"] == "Run 2,067"
-    assert shown["buttons"]["few"] == ""
+    assert shown["buttons"]["first_rows"] == ""
     assert click.begun == [10, None]
 
 
@@ -279,7 +284,7 @@ def test_cancel_sends_nothing_and_is_final():
 
 
 @pytest.mark.parametrize(
-    ("one", "name"), [(plan(usd_high=None, usd_low=None), "run"), (nothing(), "few")]
+    ("one", "name"), [(plan(usd_high=None, usd_low=None), "run"), (nothing(), "first_rows")]
 )
 def test_a_button_that_is_not_there_cannot_be_clicked(one, name):
     """
@@ -292,7 +297,9 @@ def test_a_button_that_is_not_there_cannot_be_clicked(one, name):
     assert click.begun == []
 
 
-@pytest.mark.parametrize("name", ["Run", "", None, 1, ["run"], {"do": "few"}, "start", "__init__"])
+@pytest.mark.parametrize(
+    "name", ["Run", "", None, 1, ["run"], {"do": "first_rows"}, "start", "__init__"]
+)
 def test_what_is_no_button_does_nothing(name):
     """
     Nor does anything begin by another name.
@@ -340,13 +347,13 @@ def test_without_a_function_the_plan_starts_itself():
     begun = []
     card = PlanCard(plan(begin=begun.append))
 
-    card._handle_custom_msg({"do": "few"}, [])
+    card._handle_custom_msg({"do": "first_rows"}, [])
 
     assert begun == [10]
 
 
 class Output:
-    """A place in a notebook, as a card fills it."""
+    """An output in a notebook, as a card fills it."""
 
     made: ClassVar[list[Output]] = []
 
@@ -366,7 +373,7 @@ def test_the_run_takes_the_cards_place(monkeypatch, cache_dir):
     First ten rows are shown under the card; the full run where it stood, then its receipt.
     """
     monkeypatch.setattr(Output, "made", [])
-    monkeypatch.setattr("llmnb.notebook.plan_card.Place", Output)
+    monkeypatch.setattr("llmnb.notebook.plan_card.OutputSlot", Output)
     requests = [{"prompt": f"question {number}"} for number in range(12)]
 
     def go(rows):
@@ -384,18 +391,18 @@ def test_the_run_takes_the_cards_place(monkeypatch, cache_dir):
 
     card = PlanCard(plan(), go)
     card._ipython_display_()
-    place, few_place, _ = Output.made
-    assert "widget-view" in " ".join(place.bundles[0])
+    slot, first_slot, _ = Output.made
+    assert "widget-view" in " ".join(slot.bundles[0])
 
-    card._handle_custom_msg({"do": "few"}, [])
-    assert few_place.has_receipt.wait(60)
-    assert len(place.bundles) == 1
+    card._handle_custom_msg({"do": "first_rows"}, [])
+    assert first_slot.has_receipt.wait(60)
+    assert len(slot.bundles) == 1
     card._handle_custom_msg({"do": "run"}, [])
-    assert place.has_receipt.wait(60)
+    assert slot.has_receipt.wait(60)
 
-    assert "All 10 rows answered" in few_place.bundles[-1]["text/plain"]
-    assert "All 12 rows answered" in place.bundles[-1]["text/plain"]
-    assert re.search(r"reused \.+ +10", place.bundles[-1]["text/plain"])
+    assert "All 10 rows answered" in first_slot.bundles[-1]["text/plain"]
+    assert "All 12 rows answered" in slot.bundles[-1]["text/plain"]
+    assert re.search(r"reused \.+ +10", slot.bundles[-1]["text/plain"])
 
 
 LEFT_OUT = (
@@ -425,11 +432,11 @@ def test_names_are_text_in_what_stands_without_a_script():
     """
     No element, no attribute, no comment comes from a project's or a model's name.
     """
-    plain = Census(plan_figures.html(plan()))
+    plain = Census(plan_card.html(plan()))
     for payload in PAYLOADS:
         with about(payload):
             one = plan(project=payload, model=payload, prices_date=payload, budget_usd=None)
-            census = Census(plan_figures.html(one))
+            census = Census(plan_card.html(one))
 
             assert census.elements == plain.elements
             assert census.attributes == plain.attributes
@@ -450,14 +457,14 @@ def test_no_name_becomes_a_live_node(browser):
     assert len(PAYLOADS) >= 80
     card = PlanCard(plan(), print)
     shown = browser.show(card, name="payloads")
-    card._tell(ConfigurationError("benign"))
+    card._show_error(ConfigurationError("benign"))
     browser.until(lambda: "benign" in shown.inner_text())
     tags, attributes = browser.census()
 
     for payload in PAYLOADS:
         one = plan(project=payload, model=payload, prices_date=payload, budget_usd=None)
-        card.snapshot = plan_figures.figures(one)
-        card._tell(ConfigurationError(payload))
+        card.snapshot = plan_card.figures(one)
+        card._show_error(ConfigurationError(payload))
         browser.until(lambda: "Nothing was sent." in shown.inner_text())
         assert browser.census()[0] <= tags
         assert browser.census()[1] <= attributes

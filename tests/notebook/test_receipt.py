@@ -149,7 +149,7 @@ def test_a_clean_run_names_no_next_step():
 
 def test_no_rows_are_told_in_a_sentence():
     """
-    No rail, no table of zeros.
+    No progress bar, no table of zeros.
     """
     status = finished(tracker=StatusTracker(), total=0, launched=0, completed=0, causes=())
 

@@ -14,7 +14,7 @@ from snapshots import CAUSES, NOW, SHARES, counts, finished, snapshot, stopped
 
 from llmnb.engine.status import FailureCause, ModelShare, StatusTracker
 from llmnb.notebook.card import card
-from llmnb.notebook.strip import failed_card, retrying_card
+from llmnb.notebook.failed_banner import failed_card, retrying_card
 
 pytestmark = pytest.mark.browser
 
@@ -66,7 +66,7 @@ STATES = {
     "stopped": card(stopped(), NOW),
     "finished": card(finished(), NOW),
     "no rows": card(snapshot(StatusTracker(), total=0, launched=0, completed=0), NOW),
-    "strip": failed_card(finished()),
+    "banner": failed_card(finished()),
     "retrying": retrying_card(snapshot(total=9, waiting_on="Waiting on replies.")),
 }
 
@@ -107,12 +107,12 @@ TAGS = {
 
 def test_markup_from_outside_never_comes_alive(open_card):
     """
-    Not one of all payloads, in every text of the card and of the strip, makes a node or a request.
+    Not one of all payloads, in every text of the card and of the banner, makes a node or a request.
     """
     page = open_card(running())
     page.page.get_by_role("button", name="Details").click()
-    strip = open_card(failed_card(finished()))
-    strip.page.get_by_role("button", name="Show").click()
+    banner = open_card(failed_card(finished()))
+    banner.page.get_by_role("button", name="Show").click()
 
     for payload in PAYLOADS:
         state = hostile(payload)
@@ -126,11 +126,11 @@ def test_markup_from_outside_never_comes_alive(open_card):
         assert state["fails"][0]["texts"][2] in found["text"]
 
         causes = (FailureCause(kind="x", words=payload, rows=1, first_row=0, example=payload),)
-        strip.take(failed_card(finished(causes=causes)))
-        found = strip.page.evaluate(CENSUS)
+        banner.take(failed_card(finished(causes=causes)))
+        found = banner.page.evaluate(CENSUS)
         assert set(found["tags"]) <= TAGS
 
-    for one in (page, strip):
+    for one in (page, banner):
         assert one.page.evaluate("window.alarms") == 0
         assert one.errors == []
         assert one.requests == ["http://card.test/", "http://card.test/run_dashboard.js"]
@@ -288,16 +288,16 @@ def test_the_strip_asks_all_or_those_of_one_cause(open_card):
     """
     Its own button means every failed row; behind Show each cause has one.
     """
-    strip = open_card(failed_card(finished()))
-    strip.page.get_by_role("button", name="Retry these 9").click()
-    assert strip.sent() == [{"do": "retry"}]
+    banner = open_card(failed_card(finished()))
+    banner.page.get_by_role("button", name="Retry these 9").click()
+    assert banner.sent() == [{"do": "retry"}]
 
-    strip.page.get_by_role("button", name="Show").click()
-    strip.page.get_by_role("button", name="Retry this row: the row failed for “No answer").click()
-    assert strip.sent() == [{"do": "retry", "cause": "TimedOut"}]
+    banner.page.get_by_role("button", name="Show").click()
+    banner.page.get_by_role("button", name="Retry this row: the row failed for “No answer").click()
+    assert banner.sent() == [{"do": "retry", "cause": "TimedOut"}]
 
-    strip.take(failed_card(finished(causes=CAUSES[:1])))
-    assert strip.page.get_by_role("button").all_inner_texts() == ["Hide", "Retry these 9"]
+    banner.take(failed_card(finished(causes=CAUSES[:1])))
+    assert banner.page.get_by_role("button").all_inner_texts() == ["Hide", "Retry these 9"]
 
 
 # --------------------------------------------------------------------- words, themes
@@ -400,7 +400,7 @@ def test_a_change_of_theme_is_followed(open_card):
 WIDTHS = [320, 360, 460, 461, 620, 621, 720, 721, 1000]
 
 TOO_WIDE = """() => [document.documentElement, ...document.querySelectorAll(
-    "#host :is(.card, .head, .because, .ledger, .hero, .limit, .strip)"
+    "#host :is(.card, .head, .because, .ledger, .hero, .limit, .banner)"
   )].filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.className)"""
 
 

@@ -146,7 +146,7 @@ def test_a_started_run_becomes_its_receipt_in_its_own_cell(executed):
 
 def test_failed_rows_leave_a_strip_in_an_output_of_its_own(executed):
     """
-    The receipt stays whatever becomes of the strip; text names the call that the button makes.
+    The receipt stays whatever becomes of the banner; text names the call that the button makes.
     """
     notebook = executed(
         """
@@ -159,13 +159,13 @@ def test_failed_rows_leave_a_strip_in_an_output_of_its_own(executed):
         [one.text is not None for one in run.result(60)], sim.stop()
         """,
     )
-    told, strip = outputs(notebook["cells"][1])
+    told, banner = outputs(notebook["cells"][1])
 
     assert "8 of 10 rows answered" in Census(told["text/html"]).text
-    assert "application/vnd.jupyter.widget-view+json" in strip
-    assert "2 rows failed." in strip["text/plain"]
-    assert "import llmnb; llmnb.last_run().retry_failed()" in strip["text/plain"]
-    assert len(widget_models(notebook)) == 1  # the strip
+    assert "application/vnd.jupyter.widget-view+json" in banner
+    assert "2 rows failed." in banner["text/plain"]
+    assert "import llmnb; llmnb.last_run().retry_failed()" in banner["text/plain"]
+    assert len(widget_models(notebook)) == 1  # the banner
     assert "never" * 9 not in json.dumps(widget_models(notebook))
     assert len(json.dumps(widget_models(notebook))) < 100_000
 
@@ -183,9 +183,9 @@ def test_the_strip_asks_the_failed_rows_again(executed):
         """,
         """
         from ipywidgets.widgets.widget import _instances
-        from llmnb.notebook.strip import FailedStrip
-        strip, = (one for one in _instances.values() if isinstance(one, FailedStrip))
-        press(strip, do="retry"); press(strip, do="retry")
+        from llmnb.notebook.failed_banner import FailedBanner
+        banner, = (one for one in _instances.values() if isinstance(one, FailedBanner))
+        press(banner, do="retry"); press(banner, do="retry")
         wait_for_the_card()
         print(len(sim.ledger.received), sum(one.is_answer for one in run.result(60))); sim.stop()
         """,
@@ -201,12 +201,12 @@ def test_the_strip_asks_the_failed_rows_again(executed):
 
 def test_the_strip_asks_the_rows_of_one_cause_alone(executed):
     """
-    What the dashboard was told is asked at the end, the rest stays on the strip until it is asked.
+    What the dashboard was told is asked at the end, the rest stays on the banner until it is asked.
     """
     notebook = executed(
         """
         from messages import press
-        from llmnb.notebook.strip import FailedStrip
+        from llmnb.notebook.failed_banner import FailedBanner
         from ipywidgets.widgets.widget import _instances
         broken = {3: faults.refusal(), 5: faults.content_filter(), 7: faults.refusal()}
         sim = Laboratory(latency=0, faults=lambda request: broken.get(request.number))
@@ -217,10 +217,10 @@ def test_the_strip_asks_the_rows_of_one_cause_alone(executed):
         press(shown._dashboard, do="retry", cause="Filtered")
         shown.close(run.status())
         wait_for_the_card()
-        strip, = (one for one in _instances.values() if isinstance(one, FailedStrip))
-        print(len(sim.ledger.received), strip.snapshot["headline"], strip.snapshot["rest"])
-        press(strip, do="retry", cause="Filtered")  # nothing failed for it any more
-        press(strip, do="retry", cause="Refused")
+        banner, = (one for one in _instances.values() if isinstance(one, FailedBanner))
+        print(len(sim.ledger.received), banner.snapshot["headline"], banner.snapshot["rest"])
+        press(banner, do="retry", cause="Filtered")  # nothing failed for it any more
+        press(banner, do="retry", cause="Refused")
         wait_for_the_card()
         print(len(sim.ledger.received), sum(one.is_answer for one in run.result(60))); sim.stop()
         """

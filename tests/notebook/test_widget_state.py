@@ -13,8 +13,8 @@ import pytest
 import llmnb
 from llmnb.notebook.cache_manager import CacheManager
 from llmnb.notebook.dashboard import RunDashboard
+from llmnb.notebook.failed_banner import FailedBanner
 from llmnb.notebook.plan_card import PlanCard
-from llmnb.notebook.strip import FailedStrip
 from llmnb.testing import SimulatedProvider
 
 KEY = "sk-" + "neverinanotebook" * 2
@@ -43,7 +43,7 @@ def surfaces(run, frame):
     """Return one of each widget, all about the same run."""
     return [
         RunDashboard(run, ticks=False),
-        FailedStrip(run, run.status()),
+        FailedBanner(run, run.status()),
         PlanCard(frame.llm.plan("text", model="openai/m")),
         CacheManager(),
     ]

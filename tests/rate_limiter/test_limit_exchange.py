@@ -8,11 +8,11 @@ import json
 import threading
 
 import pytest
+from laboratory import Laboratory
 from limited_process import LimitedProcess
 
 from llmnb.errors import LimiterTimeout
 from llmnb.rate_limiter import GlobalRateLimiter
-from llmnb.testing import SimulatedProvider
 
 pytestmark = pytest.mark.redis
 
@@ -54,7 +54,7 @@ def test_a_limit_of_one_process_binds_the_engine_of_another(limiter, redis, tmp_
     """
     A process that was told of no limit keeps to the one that this process sets while it runs.
     """
-    with SimulatedProvider.spawn(latency=0, limit_headers=False) as sim:
+    with Laboratory.spawn(latency=0, limit_headers=False) as sim:
         other = LimitedProcess(
             redis.url,
             url=sim.base_url,

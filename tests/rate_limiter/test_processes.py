@@ -7,11 +7,10 @@ import time
 from contextlib import ExitStack
 
 import pytest
+from laboratory import Laboratory
+from laboratory.windows import worst_window
 from limited_process import LimitedProcess
 from redis_server import RedisServer
-
-from llmnb.testing import SimulatedProvider
-from llmnb.testing.windows import worst_window
 
 pytestmark = [pytest.mark.redis, pytest.mark.alone]
 
@@ -73,7 +72,7 @@ def test_one_limit_through_flush_frost_death_and_rebirth(limiters, tmp_path):
     with ExitStack() as stack:
         own = stack.enter_context(RedisServer())
         own.settle()
-        sim = stack.enter_context(SimulatedProvider.spawn(latency=0.05, limit_headers=False))
+        sim = stack.enter_context(Laboratory.spawn(latency=0.05, limit_headers=False))
         story = Story(sim, own, tmp_path, stack)
         story.passes(4.0, "flushed")  # by then they know of each other
         own.call("FLUSHALL")
@@ -119,7 +118,7 @@ def test_two_processes_are_counted_to_the_request(limiters, redis, tmp_path):
     """
     What all have used together is exactly what the ledger saw.
     """
-    with SimulatedProvider.spawn(latency=0, limit_headers=False) as sim, ExitStack() as stack:
+    with Laboratory.spawn(latency=0, limit_headers=False) as sim, ExitStack() as stack:
         processes = [
             LimitedProcess(
                 redis.url,

@@ -6,13 +6,13 @@ import asyncio
 import time
 
 import pytest
+from laboratory.windows import worst_window
 from redis_server import RedisServer
 
 from llmnb import bridge
 from llmnb.adapters.redis import PATIENCE_SECONDS
 from llmnb.errors import LimiterTimeout
 from llmnb.rate_limiter.link import BEAT_SECONDS
-from llmnb.testing.windows import worst_window
 
 pytestmark = [pytest.mark.redis, pytest.mark.alone]
 

@@ -9,7 +9,7 @@ from llmnb.store import claims, layout
 
 @pytest.fixture
 def place(tmp_path):
-    return layout.Place(tmp_path / "cache", "p")
+    return layout.ProjectPaths(tmp_path / "cache", "p")
 
 
 @pytest.fixture

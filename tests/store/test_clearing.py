@@ -6,7 +6,7 @@ import pytest
 from entries import entry, key_of
 
 from llmnb.errors import StoreError
-from llmnb.store import clearing, hits, layout, projects, spend
+from llmnb.store import clearing, layout, projects, usage
 from llmnb.store.project import open_project
 
 
@@ -22,7 +22,7 @@ def save(root, name, *numbers):
 
 
 def names(root):
-    return [place.name for place in layout.places(root)]
+    return [place.name for place in layout.stored_projects(root)]
 
 
 def test_one_project_goes_and_the_others_stay(root):
@@ -140,7 +140,7 @@ def test_the_spend_log_survives(root):
 
     clearing.clear("full", root)
 
-    assert spend.totals(store.place.spend)[0].usd == 0.25
+    assert usage.spending(store.paths.spend)[0].usd == 0.25
 
 
 def test_the_trash_gives_back(root):
@@ -154,8 +154,8 @@ def test_the_trash_gives_back(root):
     assert clearing.undo(report.tokens[0], root) == 2
 
     assert len(open_project("Maths", root).lookup([key_of(1), key_of(2)])) == 2
-    clearing.clear("Maths", root, to_trash=True)
-    assert clearing.empty_trash(root) == 1
+    (token,) = clearing.clear("Maths", root, to_trash=True).tokens
+    clearing.discard(token, root)
     assert clearing.trashed(root) == []
 
 
@@ -184,7 +184,7 @@ def test_undo_of_nothing_is_an_error(root, token):
 
     with pytest.raises(StoreError, match="nothing to undo"):
         clearing.undo(token, root)
-    assert len(projects.keys(layout.place_of(root, "Maths"))) == 1
+    assert len(projects.keys(layout.paths_of(root, "Maths"))) == 1
 
 
 def test_what_clearing_would_take_is_told_beforehand(root):
@@ -194,13 +194,13 @@ def test_what_clearing_would_take_is_told_beforehand(root):
     save(root, "Questions", 1, 2, 3)
     save(root, "Maths", 2, 3, 4)
     save(root, "Physics", 3)
-    place = projects.find("questions", root)
+    place = layout.find_project(root, "questions")
 
     weight = clearing.weigh(place)
 
     assert (weight.answers, weight.usd, weight.unpriced) == (3, 0.75, 0)
     assert (weight.elsewhere, weight.others) == (2, ("Maths", "Physics"))
-    assert projects.keys(place) == {key_of(1), key_of(2), key_of(3)}
+    assert set(projects.keys(place)) == {key_of(1), key_of(2), key_of(3)}
 
 
 def test_undoing_brings_the_uses_back_too(root):
@@ -216,7 +216,7 @@ def test_undoing_brings_the_uses_back_too(root):
 
     (one,) = projects.list_projects(root)
     assert (one.answers, one.hits, one.saved_usd) == (2, 2, 0.5)
-    assert hits.read(one.folder).count == 2
+    assert usage.read_hits(one.folder).count == 2
 
 
 def test_a_run_that_is_under_way_keeps_its_next_answers_anew(root):
@@ -229,9 +229,9 @@ def test_a_run_that_is_under_way_keeps_its_next_answers_anew(root):
     assert store.lookup([key_of(1)]) == {}
     store.commit([entry(3)])
 
-    assert projects.keys(store.place) == {key_of(3)}
+    assert set(projects.keys(store.paths)) == {key_of(3)}
     assert clearing.undo(token, root) == 2
-    assert projects.keys(store.place) == {key_of(1), key_of(2), key_of(3)}
+    assert set(projects.keys(store.paths)) == {key_of(1), key_of(2), key_of(3)}
 
 
 def test_thousands_come_back(root):
@@ -249,11 +249,11 @@ def test_one_answer_is_forgotten_and_no_other(root):
     """
     For good; a second time there is nothing to forget.
     """
-    place = save(root, "p", 1, 2).place
+    place = save(root, "p", 1, 2).paths
 
     assert clearing.forget(place, key_of(1)) is True
     assert clearing.forget(place, key_of(1)) is False
-    assert projects.keys(place) == {key_of(2)}
+    assert set(projects.keys(place)) == {key_of(2)}
 
 
 def test_one_piece_of_the_trash_is_emptied_and_no_other(root):

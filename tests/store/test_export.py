@@ -21,7 +21,7 @@ def root(tmp_path):
 def filled(root, *entries, name="p"):
     store = open_project(name, root, share=False)
     store.commit(entries)
-    return store.place
+    return store.paths
 
 
 def rows(path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from entries import entry, key_of
 
-from llmnb.store import hits, layout, projects
+from llmnb.store import layout, projects, usage
 from llmnb.store.project import open_project
 from llmnb.store.writer import writer
 
@@ -41,12 +41,12 @@ def test_what_is_new_is_told_at_once(root):
     Sums are remembered only while nothing changes.
     """
     store = save(root, "p", entry(1))
-    assert projects.summary(store.place).answers == 1
+    assert projects.summary(store.paths).answers == 1
 
     store.commit([entry(2)])
 
-    assert projects.summary(store.place).answers == 2
-    assert projects.summary(store.place).usd == 0.5
+    assert projects.summary(store.paths).answers == 2
+    assert projects.summary(store.paths).usd == 0.5
 
 
 def test_no_price_at_all_is_unknown_and_not_nothing(root):
@@ -55,7 +55,7 @@ def test_no_price_at_all_is_unknown_and_not_nothing(root):
     """
     store = save(root, "p", entry(1, usd=None))
 
-    assert projects.summary(store.place).worth_usd is None
+    assert projects.summary(store.paths).worth_usd is None
 
 
 def test_a_plan_counts_nothing_as_used_and_copies_nothing(root):
@@ -83,7 +83,7 @@ def test_an_answer_of_another_project_counts_as_used_here(root):
     store = open_project("p", root)
 
     assert store.lookup([key_of(1)])
-    assert projects.summary(store.place).answers in (0, 1)  # it may still be on its way
+    assert projects.summary(store.paths).answers in (0, 1)  # it may still be on its way
     assert store.flush(5)
 
     assert [(one.name, one.answers, one.hits) for one in projects.list_projects(root)] == [
@@ -101,8 +101,8 @@ def test_uses_are_not_lost_between_a_projects_folder_and_its_mark(root):
     written = mark.read_bytes()
     mark.unlink()
 
-    hits.note(store.folder, [entry(1)])
-    hits.save()
+    usage.count_hits(store.folder, [entry(1)])
+    usage.save_hits()
     mark.write_bytes(written)
 
-    assert projects.summary(store.place).hits == 1
+    assert projects.summary(store.paths).hits == 1

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmnb.errors import InvalidProjectName
-from llmnb.store import names
-from llmnb.store.entry import decode, encode
-from llmnb.store.keys import answer_key
+from llmnb.store import layout
+from llmnb.store.entry import answer_key, decode, encode
 from llmnb.wire.canonical import canonical
 
 AWKWARD = [
@@ -35,7 +34,7 @@ def test_awkward_names_stay_inside(name):
     """
     Dots, slashes, drives, reserved words, right-to-left, emoji: one plain folder each.
     """
-    folder = names.folder(names.check(name))
+    folder = layout.folder_name(layout.check_name(name))
 
     assert folder.replace("-", "").isalnum()
     assert folder.isascii()
@@ -48,15 +47,15 @@ def test_what_cannot_be_a_name_is_an_input_error(name):
     Empty, too long, control characters, half a character, not text.
     """
     with pytest.raises(InvalidProjectName):
-        names.check(name)
+        layout.check_name(name)
 
 
 def test_names_are_compared_by_what_they_say():
     """
     NFC and NFD, upper and lower case: one project. Others: others.
     """
-    assert names.folder("Café") == names.folder(unicodedata.normalize("NFD", "CAFÉ"))
-    assert names.folder("a/b") != names.folder("a b")
+    assert layout.folder_name("Café") == layout.folder_name(unicodedata.normalize("NFD", "CAFÉ"))
+    assert layout.folder_name("a/b") != layout.folder_name("a b")
 
 
 @given(st.text(min_size=1, max_size=100), st.text(min_size=1, max_size=100))
@@ -64,7 +63,9 @@ def test_two_names_share_a_folder_only_if_they_are_equal(one, other):
     """
     Whatever the texts.
     """
-    assert (names.folder(one) == names.folder(other)) == (names.normal(one) == names.normal(other))
+    assert (layout.folder_name(one) == layout.folder_name(other)) == (
+        layout.normal_name(one) == layout.normal_name(other)
+    )
 
 
 KEY = {

@@ -11,7 +11,7 @@ from asking import ask
 
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
-from llmnb.store.keys import RenamedKey
+from llmnb.store.entry import RenamedKey
 from llmnb.store.project import open_project
 from llmnb.testing import SimulatedProvider
 

@@ -6,8 +6,8 @@ import orjson
 import pytest
 from entries import chat, entry, key_of
 
-from llmnb.store import reading, search
-from llmnb.store.layout import place_of
+from llmnb.store import search
+from llmnb.store.layout import paths_of
 from llmnb.store.project import databases, open_project
 
 
@@ -19,7 +19,7 @@ def root(tmp_path):
 def filled(root, *entries):
     store = open_project("p", root, share=False)
     store.commit(entries)
-    return store.place
+    return store.paths
 
 
 def keys(page):
@@ -37,7 +37,7 @@ def test_pages_hold_the_newest_first_and_say_how_many_there_are(root):
     assert keys(first) == [key_of(number) for number in range(44, 24, -1)]
     assert keys(last) == [key_of(number) for number in range(4, -1, -1)]
     assert keys(beyond) == keys(last)
-    assert (beyond.number, beyond.found, beyond.answers) == (2, 45, 45)
+    assert (beyond.number, beyond.total, beyond.answers) == (2, 45, 45)
 
 
 def test_all_words_must_stand_in_the_prompt_or_in_the_answer(root):
@@ -53,7 +53,7 @@ def test_all_words_must_stand_in_the_prompt_or_in_the_answer(root):
 
     assert keys(search.find(place, "monday refund")) == [key_of(2), key_of(1)]
     assert keys(search.find(place, "BRIEF fri")) == [key_of(3)]
-    assert search.find(place, "tuesday").found == 0
+    assert search.find(place, "tuesday").total == 0
 
 
 def test_what_json_writes_differently_is_found_all_the_same(root):
@@ -77,7 +77,7 @@ def test_a_search_is_text_and_never_a_pattern(root):
 
     assert keys(search.find(place, "(b .*")) == [key_of(1)]
     assert keys(search.find(place, "\\")) == [key_of(1)]
-    assert search.find(place, "(" * 100_000).found == 0
+    assert search.find(place, "(" * 100_000).total == 0
 
 
 def test_what_cannot_be_read_is_shown_as_that(root):
@@ -94,7 +94,7 @@ def test_what_cannot_be_read_is_shown_as_that(root):
     page = search.find(place)
 
     assert [(one.question, one.answer) for one in page.matches[1:]] == [
-        (reading.UNREADABLE, reading.UNREADABLE)
+        (search.UNREADABLE, search.UNREADABLE)
     ] * 2
 
 
@@ -107,17 +107,17 @@ def test_rows_that_llmnb_has_not_written_are_passed_over(root):
 
     assert keys(search.find(place, "mine")) == [key_of(1)]
     assert keys(search.find(place)) == [key_of(1)]
-    assert search.one(place, key_of(9)) is None
-    assert search.one(place, "ключ") is None
+    assert search.find_answer(place, key_of(9)) is None
+    assert search.find_answer(place, "ключ") is None
 
 
 def test_a_project_that_is_not_there_has_an_empty_page(root):
     """
     And none is made by looking.
     """
-    page = search.find(place_of(root, "nobody"), "x")
+    page = search.find(paths_of(root, "nobody"), "x")
 
-    assert (page.found, page.answers, page.matches) == (0, 0, ())
+    assert (page.total, page.answers, page.matches) == (0, 0, ())
     assert not root.exists()
 
 
@@ -137,4 +137,4 @@ def test_every_dialect_says_what_was_asked(root):
     }
 
     for body, texts in bodies.items():
-        assert reading.questions(entry(1, request=body)) == texts
+        assert search.questions(entry(1, request=body)) == texts

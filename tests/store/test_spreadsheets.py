@@ -9,10 +9,10 @@ from entries import chat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmnb.display.escape import inert_cell
 from llmnb.frames.tables import Writer
 from llmnb.store import layout, transfer
 from llmnb.store.project import ProjectStore
-from llmnb.store.spreadsheets import inert
 
 FORMULAS = [
     "=1+1",
@@ -47,7 +47,7 @@ def test_what_a_spreadsheet_takes_for_a_formula_gets_an_apostrophe(text):
     """
     Whatever blanks or unseen signs stand before it, and in full width too.
     """
-    assert inert(text) == "'" + text
+    assert inert_cell(text) == "'" + text
 
 
 @pytest.mark.parametrize("cell", [*HARMLESS, -5, 0.5, None, True])
@@ -55,7 +55,7 @@ def test_what_is_no_formula_stays_as_it_is(cell):
     """
     Numbers, whether as numbers or as text, and all other text.
     """
-    assert inert(cell) is cell
+    assert inert_cell(cell) is cell
 
 
 @given(st.text())
@@ -63,10 +63,10 @@ def test_a_guarded_text_is_guarded_once(text):
     """
     Nothing but the apostrophe is added, and never a second one.
     """
-    guarded = inert(text)
+    guarded = inert_cell(text)
 
     assert guarded in (text, "'" + text)
-    assert inert(guarded) == guarded
+    assert inert_cell(guarded) == guarded
 
 
 @pytest.mark.parametrize("text", ["  =1+1", "＝1", "\xa0=1", "\n=1", "@A1", "+A1", "-A1"])
@@ -77,9 +77,9 @@ def test_every_file_of_answers_is_guarded_alike(tmp_path, text):
     table, export = tmp_path / "table.csv", tmp_path / "export.csv"
     with Writer(table, ["answer"]) as rows:
         rows.write({"answer": text})
-    store = ProjectStore(layout.place_of(tmp_path, "p"))
+    store = ProjectStore(layout.paths_of(tmp_path, "p"))
     store.commit([chat(1, "question", text)])
-    transfer.export_csv(store.place, export)
+    transfer.export_csv(store.paths, export)
 
     for path in (table, export):
         with path.open(newline="", encoding="utf-8") as file:

@@ -92,7 +92,7 @@ class Stores(RuleBasedStateMachine):
 
     @rule(name=project_names, number=numbers)
     def forget(self, name, number):
-        place = layout.place_of(self.root, name)
+        place = layout.paths_of(self.root, name)
         was_there = number in self.model.get(name, {})
         assert clearing.forget(place, key_of(number)) == was_there
         self.model.get(name, {}).pop(number, None)
@@ -133,14 +133,14 @@ class Stores(RuleBasedStateMachine):
     @rule()
     def reopen(self):
         """As if the process had ended and begun anew."""
-        for place in layout.places(self.root):
+        for place in layout.stored_projects(self.root):
             databases.forget(place.folder)
 
     @invariant()
     def what_is_there_is_what_was_saved(self):
         there = {
-            place.name: projects.keys(place)
-            for place in layout.places(self.root)
+            place.name: set(projects.keys(place))
+            for place in layout.stored_projects(self.root)
             if projects.keys(place)
         }
         assert there == {
@@ -150,7 +150,7 @@ class Stores(RuleBasedStateMachine):
         }
 
     def teardown(self):
-        for place in layout.places(self.root):
+        for place in layout.stored_projects(self.root):
             databases.forget(place.folder)
         self._folder.cleanup()
 

@@ -16,7 +16,7 @@ from llmnb.errors import InputError
 from llmnb.frames.tables import Writer
 from llmnb.generation.results import Results
 from llmnb.records import Outcome
-from llmnb.store import layout, spend, transfer
+from llmnb.store import layout, transfer, usage
 from llmnb.store.project import ProjectStore
 
 
@@ -46,9 +46,9 @@ def test_a_line_is_written_whole_though_the_system_takes_three_bytes_at_a_time(
     write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
 
-    spend.append(path, [entry(1)])
+    usage.log_spending(path, [entry(1)])
 
-    assert [spent.requests for spent in spend.totals(path)] == [1]
+    assert [spent.requests for spent in usage.spending(path)] == [1]
 
 
 def test_half_a_line_spoils_no_other(tmp_path):
@@ -56,15 +56,15 @@ def test_half_a_line_spoils_no_other(tmp_path):
     A full disk cuts a line; what comes before and after it is read.
     """
     path = tmp_path / "spend.jsonl"
-    spend.append(path, [entry(1)])
+    usage.log_spending(path, [entry(1)])
     with room_for(path.stat().st_size + 20), pytest.raises(OSError):
-        spend.append(path, [entry(2)])
+        usage.log_spending(path, [entry(2)])
     assert not path.read_bytes().endswith(b"\n")
 
-    spend.append(path, [entry(3)])
-    spend.append(path, [entry(4)])
+    usage.log_spending(path, [entry(3)])
+    usage.log_spending(path, [entry(4)])
 
-    assert [spent.requests for spent in spend.totals(path)] == [3]
+    assert [spent.requests for spent in usage.spending(path)] == [3]
     assert len(path.read_bytes().splitlines()) == 4
 
 
@@ -115,7 +115,7 @@ def test_an_export_that_does_not_fit_leaves_the_old_one(tmp_path, write):
     """
     path = tmp_path / "export"
     path.write_bytes(b"the old one")
-    place = layout.place_of(tmp_path / "cache", "p")
+    place = layout.paths_of(tmp_path / "cache", "p")
     store = ProjectStore(place)
     store.commit([entry(number) for number in range(40)])
 
@@ -139,7 +139,7 @@ def test_what_is_made_under_a_umask_that_takes_everything_can_be_read(tmp_path, 
     Folders of the cache are 0700, its files 0600; what is made for the person its owner can use.
     """
     cache = tmp_path / "above" / "cache"
-    place = layout.place_of(cache, "p")
+    place = layout.paths_of(cache, "p")
     ProjectStore(place).commit([entry(1)])
     records.write_lines(records.root(cache) / "requests", [b"{}\n"])
     csv_file(tmp_path / "table.csv")
@@ -155,7 +155,7 @@ def test_what_is_made_under_a_umask_that_takes_everything_can_be_read(tmp_path, 
     for name in ("above", "table.csv", "results.jsonl", "export.csv"):
         mode = (tmp_path / name).stat().st_mode
         assert mode & 0o600 == 0o600, name
-    assert [spent.requests for spent in spend.totals(place.spend)] == [1]
+    assert [spent.requests for spent in usage.spending(place.spend)] == [1]
 
 
 def test_a_table_may_be_read_by_whom_the_umask_allows(tmp_path):

@@ -1,7 +1,6 @@
 """Rules about when a fault strikes that only this project's tests ask for.
 
-They are values, as those of `llmnb.testing.fault_rules` are, so that they can travel to a
-spawned provider.
+They are values, as those of `llmnb.testing.faults` are, so that they can travel to another process.
 """
 
 from __future__ import annotations
@@ -9,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from llmnb.testing.fault_rules import Rule
-from llmnb.testing.faults import Fault, FaultLike, as_fault
+from llmnb.testing.faults import Fault, FaultLike, Rule, as_fault
 from llmnb.testing.request import SimulatedRequest
 
 

@@ -171,7 +171,7 @@ def load(path: Path, cache_dir: Path) -> int:
     # The folder and its mark are made by saving; the rows themselves are written as they were.
     first = Entry(key="-", request=b"", raw=b"", dialect="", provider="", model="", quality="bad")
     store.commit([first], is_bought=False)
-    database = databases.open(store.place)
+    database = databases.open(store.paths)
     database.delete_many(["-"])
     database.put_many((key, text.encode("utf-8")) for key, text in rows.items())
     return len(rows)
@@ -179,7 +179,7 @@ def load(path: Path, cache_dir: Path) -> int:
 
 def rows_of(store: ProjectStore) -> dict[str, str]:
     """Return everything that a store keeps, as text."""
-    database = databases.existing(store.place)
+    database = databases.existing(store.paths)
     assert database is not None
     return {key: data.decode("utf-8") for key, data in database.items()}
 

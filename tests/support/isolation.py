@@ -57,7 +57,6 @@ STAYS: Mapping[str, str] = {
     "llmnb.adapters.http.trial.known": "what the library is like",
     "llmnb.adapters.egress._is_real_forbidden": "set by the fixture itself",
     "llmnb.adapters.tokens._encodings": "tables, by name",
-    "llmnb.adapters.vllm_stepping._steppers": "by engine, weakly",
     "llmnb.adapters.weights._bar": "set for a block",
     "llmnb.bridge._aside": "a thread",
     "llmnb.bridge._lock": "a lock",
@@ -67,8 +66,8 @@ STAYS: Mapping[str, str] = {
     "llmnb.engine.collector._runs": "counts the runs under way",
     "llmnb.frames.dask_cluster._heard": "by client: told twice, it would be heard twice",
     "llmnb.frames.dask_watching._runs": "by the question's own id",
-    "llmnb.frames.dask_watching._wishes": "by the question's own id",
-    "llmnb.frames.dask_worker._flights": "by the question's own id",
+    "llmnb.frames.dask_watching._displays": "by the question's own id",
+    "llmnb.frames.dask_worker._runs": "by the question's own id",
     "llmnb.generation.logs._wanted": "set while runs are under way",
     "llmnb.targets.custom._serials": "by object, weakly",
     "llmnb.targets.endpoint._owners": "by object, weakly",
@@ -79,9 +78,9 @@ STAYS: Mapping[str, str] = {
     "llmnb.settings._dotenv_cache": "by path and time",
     "llmnb.store.claims._known": "by path, weakly",
     "llmnb.store.claims._known_lock": "a lock",
-    "llmnb.store.hits._pending": "by path",
+    "llmnb.store.usage._pending": "by path",
     "llmnb.store.projects._known": "by path",
-    "llmnb.store.spend._here": "by path",
+    "llmnb.store.usage._spent_here": "by path",
     "llmnb.store.writer._lock": "a lock",
     "llmnb.store.writer._writer": "a thread",
     "llmnb.testing.simulated._shared": "a server; its answers depend on what is asked alone",
@@ -131,7 +130,7 @@ def _forget_gates(engine: Any) -> None:
     if engine is None or engine.tasks or engine.registry.requests:
         return
     for pool, gate in list(engine.gates.items()):
-        if not gate.account._claims:
+        if not gate.account.claims:
             del engine.gates[pool]
             engine._targets.pop(pool, None)
             engine._bound.pop(pool, None)

@@ -20,7 +20,7 @@ OWNER = (
     + """
 import pathlib
 from llmnb.store import claims, layout
-one = claims.of(layout.Place(pathlib.Path(sys.argv[1]), "both"))
+one = claims.of(layout.ProjectPaths(pathlib.Path(sys.argv[1]), "both"))
 one.enter()
 assert all(one.take(key) for key in sys.argv[2:])
 print("taken", flush=True)

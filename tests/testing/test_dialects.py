@@ -13,8 +13,9 @@ from hand_clock import HandClock
 
 from llmnb import errors
 from llmnb.testing import SimulatedProvider, faults, prompt_hash
-from llmnb.testing.options import behaviour
-from llmnb.testing.request_handler import Plan, RequestHandler
+from llmnb.testing.options import Behaviour
+from llmnb.testing.plan import Plan
+from llmnb.testing.request_handler import RequestHandler
 from llmnb.wire.catalog import provider, streamed
 from llmnb.wire.classify import classify
 from llmnb.wire.dialect import dialect
@@ -65,7 +66,7 @@ def spoken(request) -> Spoken:
 
 
 def handler(**options) -> RequestHandler:
-    return RequestHandler(behaviour(options))
+    return RequestHandler(Behaviour.of(options))
 
 
 def served(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from llmnb.testing.draws import mix, uniform
+from llmnb.testing.request import mix, uniform
 
 
 def test_a_draw_depends_on_seed_number_and_purpose_only():

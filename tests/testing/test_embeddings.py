@@ -12,7 +12,7 @@ import pytest
 from llmnb import errors
 from llmnb.testing import faults
 from llmnb.testing.openai_embeddings import vector
-from llmnb.testing.options import behaviour
+from llmnb.testing.options import Behaviour
 from llmnb.testing.request_handler import RequestHandler
 from llmnb.wire.dialect import dialect
 from llmnb.wire.openai_embeddings import checked, numbers
@@ -21,7 +21,7 @@ EMBEDDINGS = dialect("openai.embeddings")
 
 
 def handler(**options) -> RequestHandler:
-    return RequestHandler(behaviour(options))
+    return RequestHandler(Behaviour.of(options))
 
 
 def served(at: RequestHandler, texts, **fields):

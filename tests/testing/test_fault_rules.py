@@ -14,8 +14,7 @@ from llmnb.testing import (
     outage,
     share,
 )
-from llmnb.testing.fault_rules import as_rule
-from llmnb.testing.faults import NAMED, as_fault
+from llmnb.testing.faults import NAMED, as_fault, as_rule
 
 
 def request(number: int = 0, **changes) -> SimulatedRequest:

@@ -37,11 +37,11 @@ def test_the_door_itself_is_light():
 
 def test_nothing_but_its_own_server_needs_aiohttp():
     """
-    The ledger, the faults and the fast server are plain Python.
+    The provider, its ledger and the faults are plain Python until it is started.
     """
     code = (
         "import sys; from llmnb.testing import SimulatedProvider, Ledger, faults; "
-        "SimulatedProvider(transport='fast').start().stop(); print('aiohttp' in sys.modules)"
+        "SimulatedProvider(faults=[500]); print('aiohttp' in sys.modules)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

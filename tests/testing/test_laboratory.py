@@ -5,14 +5,12 @@ from __future__ import annotations
 import urllib.request
 
 import pytest
-from laboratory import Laboratory
+from laboratory import Laboratory, LaboratoryHandler
 
-from llmnb.testing import SimulatedProvider
 from llmnb.testing.plan import Plan
-from llmnb.testing.request_handler import RequestHandler
 
 
-class Greeter(RequestHandler):
+class Greeter(LaboratoryHandler):
     """Answers at one more address."""
 
     def receive(self, method, path, headers, raw) -> Plan:
@@ -21,7 +19,7 @@ class Greeter(RequestHandler):
         return super().receive(method, path, headers, raw)
 
 
-class Greeting(SimulatedProvider):
+class Greeting(Laboratory):
     handler_class = Greeter
 
 

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import orjson
 import pytest
+from laboratory import LaboratoryBehaviour, LaboratoryHandler
+from laboratory.latencies import FirstThenRest, Saturating, rest_of
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing import FirstThenRest, Fixed, Lognormal, Saturating, Stragglers
-from llmnb.testing.latency import LatencyModel, latency_model, rest_of
-from llmnb.testing.options import behaviour
+from llmnb.testing import Fixed, Lognormal, Stragglers
+from llmnb.testing.latency import LatencyModel, latency_model
+from llmnb.testing.options import Behaviour
 from llmnb.testing.request_handler import RequestHandler
 
 
@@ -120,8 +122,8 @@ def test_a_stream_spreads_the_rest_over_its_tokens(path):
     Eleven tokens in one second: a tenth of a second between them. Unstreamed, all of it is a wait.
     """
     latency = FirstThenRest(Fixed(0.25), rest=Fixed(1.0))
-    handler = RequestHandler(
-        behaviour({"latency": latency, "reply": "four" * 11, "tokens_per_second": 1.0})
+    handler = LaboratoryHandler(
+        LaboratoryBehaviour.of({"latency": latency, "reply": "four" * 11, "tokens_per_second": 1.0})
     )
     field = "input" if path.endswith("responses") else "messages"
     body = {"model": "m", field: [{"role": "user", "content": "Hi"}]}
@@ -138,7 +140,7 @@ def test_without_such_a_model_the_pace_is_everybodys():
     """
     body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}],"stream":true}'
     for pace in (None, 50.0):
-        handler = RequestHandler(behaviour({"latency": 0.1, "tokens_per_second": pace}))
+        handler = RequestHandler(Behaviour.of({"latency": 0.1, "tokens_per_second": pace}))
         plan = handler.receive("POST", "/v1/chat/completions", {}, body)
         assert (plan.delay, plan.pace) == (0.1, pace)
 

@@ -5,7 +5,8 @@ import threading
 
 import pytest
 from laboratory import await_until
-from windows_of_time import is_within, max_in_window
+from laboratory.ledger_queries import duplicates, is_within, max_in_window, worst_window_of
+from laboratory.spawned import loaded
 
 from llmnb.errors import ConfigurationError
 from llmnb.testing import Ledger, prompt_hash
@@ -93,9 +94,9 @@ def test_what_was_bought_twice_is_found():
     finish(ledger, enter(ledger, "twice", body=b"1"))
     finish(ledger, enter(ledger, "twice", body=b"2"))
 
-    assert ledger.duplicates() == {prompt_hash("twice"): 2}
-    assert ledger.duplicates("received").keys() == {prompt_hash("once"), prompt_hash("twice")}
-    assert ledger.duplicates(by="body") == {}
+    assert duplicates(ledger) == {prompt_hash("twice"): 2}
+    assert duplicates(ledger, "received").keys() == {prompt_hash("once"), prompt_hash("twice")}
+    assert duplicates(ledger, by="body") == {}
 
 
 def test_keys_stand_in_it_as_hashes_only():
@@ -125,7 +126,7 @@ def test_windows_count_requests_or_the_tokens_charged_for_them():
     assert is_within(ledger, 480, burst=0.125)
     assert not is_within(ledger, 400, burst=0.125)
     assert is_within(ledger, 480 * 7, burst=0.125, weigh="tokens")
-    worst = ledger.worst_window(400, burst=0.125)
+    worst = worst_window_of(ledger, 400, burst=0.125)
     assert worst is not None
     assert (worst.seconds, worst.amount) == (99 / 8, 100)
 
@@ -165,7 +166,7 @@ def test_it_travels_as_plain_values():
     finish(ledger, enter(ledger, "a"), usd=0.25)
     enter(ledger, "b")
 
-    copy = Ledger.load(json.loads(json.dumps(ledger.dump(rows=True))))
+    copy = loaded(json.loads(json.dumps(ledger.dump(rows=True))))
 
     assert copy.rows == ledger.rows
     assert copy.totals() == ledger.totals()

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import get_args
 
 import pytest
+from laboratory.limits import Family, LaboratoryLimits, LaboratoryLimitSettings, family_headers
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing.limits import EnforcedLimits, Family, LimitSettings
+from llmnb.testing import SimulatedRequest
+from llmnb.testing.limits import EnforcedLimits, LimitSettings
 from llmnb.testing.provider_profiles import OPENAI
 from llmnb.wire.limits import limit_reports
 
 
-def enforced(**settings) -> EnforcedLimits:
-    limits = EnforcedLimits(LimitSettings(requests_per_minute=600, burst_seconds=10, **settings))
+def enforced(**settings) -> LaboratoryLimits:
+    settings = {"requests_per_minute": 600, "burst_seconds": 10, **settings}
+    limits = LaboratoryLimits(LaboratoryLimitSettings(**settings))
     assert limits.admit(tokens=1, now=0.0, in_flight=1) is None
     return limits
 
@@ -23,7 +26,7 @@ def test_each_family_is_understood_by_its_reader(family):
     """
     The limit of requests, by the minute or whatever else it counts by.
     """
-    headers = OPENAI.limit_headers(enforced(limit_headers=family), 0.0)
+    headers = family_headers(family, enforced(limit_headers=family).standings(0.0))
 
     first = limit_reports(headers, {"ietf": "gateway", "limit": "openai"}.get(family, family))[0]
     assert first.kind == "requests"
@@ -39,7 +42,7 @@ def test_a_family_that_nobody_knows_is_refused():
     With the names of those that are known.
     """
     with pytest.raises(ConfigurationError, match="gateway"):
-        LimitSettings(limit_headers="nobody's")
+        LaboratoryLimitSettings(limit_headers="nobody's")
 
 
 def test_another_client_takes_its_part_whether_or_not_we_ask():
@@ -49,14 +52,17 @@ def test_another_client_takes_its_part_whether_or_not_we_ask():
     limits = enforced(others_per_minute=1200)
     limits.admit(tokens=1, now=3.0, in_flight=1)
 
-    assert OPENAI.limit_headers(limits, 3.0)["x-ratelimit-remaining-requests"] == "68"
+    assert OPENAI.limit_headers(limits.standings(3.0))["x-ratelimit-remaining-requests"] == "68"
 
 
 def test_prompt_and_answer_may_be_counted_together():
     """
     As Azure counts them.
     """
+    fields = {"endpoint": "chat", "body": {}, "model": "m", "prompt": "Hi", "identity": "Hi"}
+    request = SimulatedRequest(**fields, prompt_tokens=20, max_tokens=20, samples=2)
     limits = EnforcedLimits(LimitSettings(tokens_per_minute=600, burst_seconds=10, charge="sum"))
-    limits.admit(tokens=60, now=0.0, in_flight=1)
+    tokens = limits.charged(request)
+    limits.admit(tokens=tokens, now=0.0, in_flight=1)
 
-    assert OPENAI.limit_headers(limits, 0.0)["x-ratelimit-remaining-tokens"] == "40"
+    assert OPENAI.limit_headers(limits.standings(0.0))["x-ratelimit-remaining-tokens"] == "40"

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from laboratory.limits import LaboratoryLimits, LaboratoryLimitSettings
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing.limit_headers import duration_text
 from llmnb.testing.limits import EnforcedLimits, LimitSettings
-from llmnb.testing.provider_profiles import OPENAI
+from llmnb.testing.provider_profiles import OPENAI, duration_text
 
 
 def enforced(**settings) -> EnforcedLimits:
@@ -38,7 +38,7 @@ def test_tokens_and_requests_are_limited_apart():
     refusal = limits.admit(tokens=5, now=0.0, in_flight=1)
     assert refusal is not None
     assert (refusal.kind, refusal.wait) == ("tokens", pytest.approx(0.5))
-    assert OPENAI.limit_headers(limits, 0.0)["x-ratelimit-remaining-requests"] == "9"
+    assert OPENAI.limit_headers(limits.standings(0.0))["x-ratelimit-remaining-requests"] == "9"
 
 
 def test_what_is_larger_than_the_bucket_passes_when_it_is_full_and_leaves_a_debt():
@@ -84,7 +84,8 @@ def test_refused_requests_count_where_the_provider_counts_them():
     Who keeps knocking at such a provider is never let in.
     """
     patient = enforced(requests_per_minute=60, burst_seconds=1)
-    strict = enforced(requests_per_minute=60, burst_seconds=1, count_refused=True)
+    settings = {"requests_per_minute": 60, "burst_seconds": 1, "count_refused": True}
+    strict = LaboratoryLimits(LaboratoryLimitSettings(**settings))
 
     assert admitted(patient, until=10.0) == pytest.approx(10, abs=1)
     assert admitted(strict, until=10.0) == 1
@@ -97,7 +98,7 @@ def test_headers_tell_limits_rests_and_resets_as_openai_spells_them():
     limits = enforced(requests_per_minute=600, tokens_per_minute=60_000, burst_seconds=10)
     limits.admit(tokens=500, now=0.0, in_flight=1)
 
-    assert OPENAI.limit_headers(limits, 0.0) == {
+    assert OPENAI.limit_headers(limits.standings(0.0)) == {
         "x-ratelimit-limit-requests": "600",
         "x-ratelimit-remaining-requests": "99",
         "x-ratelimit-reset-requests": "100ms",
@@ -105,7 +106,7 @@ def test_headers_tell_limits_rests_and_resets_as_openai_spells_them():
         "x-ratelimit-remaining-tokens": "9500",
         "x-ratelimit-reset-tokens": "500ms",
     }
-    assert OPENAI.limit_headers(enforced(requests_per_minute=600, limit_headers=False), 0.0) == {}
+    assert enforced(requests_per_minute=600, limit_headers=False).standings(0.0) == []
 
 
 @pytest.mark.parametrize(
@@ -114,14 +115,13 @@ def test_headers_tell_limits_rests_and_resets_as_openai_spells_them():
         ("seconds", {"retry-after": "2"}),
         ("milliseconds", {"retry-after-ms": "1500"}),
         ("both", {"retry-after": "2", "retry-after-ms": "1500"}),
-        (None, {}),
     ],
 )
 def test_a_refusal_says_when_to_come_back_as_it_is_set_to(hint, headers):
     """
-    In seconds, in milliseconds, in both or not at all, and never too early.
+    In seconds, in milliseconds or in both, and never too early.
     """
-    assert enforced(retry_hint=hint).retry_headers(1.5) == headers
+    assert OPENAI.retry_headers(1.5, hint) == headers
 
 
 @pytest.mark.parametrize(

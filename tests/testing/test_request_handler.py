@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from llmnb.testing.options import behaviour
+from llmnb.testing.options import Behaviour
 from llmnb.testing.request_handler import RequestHandler
 
 BODY = b'{"model":"m","messages":[{"role":"user","content":"question %d"}],"max_tokens":8}'
@@ -21,7 +21,7 @@ def test_totals_only_keeps_memory_flat():
     """
     Ten thousand more requests, each with a prompt of its own, leave nothing behind.
     """
-    handler = RequestHandler(behaviour({"ledger": "totals", "requests_per_minute": 1e9}))
+    handler = RequestHandler(Behaviour.of({"ledger": "totals", "requests_per_minute": 1e9}))
     for number in range(1000):
         serve(handler, number)
     gc.collect()
@@ -43,7 +43,7 @@ def test_the_key_is_taken_from_where_each_provider_puts_it(name):
     """
     Four headers, one key.
     """
-    handler = RequestHandler(behaviour({"api_key": "right"}))
+    handler = RequestHandler(Behaviour.of({"api_key": "right"}))
     prefix = "Bearer " if name == "authorization" else ""
 
     assert serve(handler, 0, {name: f"{prefix}right"}).status == 200
@@ -55,7 +55,7 @@ def test_a_key_is_looked_at_before_faults_and_limits():
     Who has no key meets neither the script nor the limits.
     """
     options = {"api_key": "k", "faults": [500, 500], "requests_per_minute": 60, "burst_seconds": 1}
-    handler = RequestHandler(behaviour(options))
+    handler = RequestHandler(Behaviour.of(options))
     with_key = {"authorization": "Bearer k"}
 
     assert serve(handler, 0).status == 401
@@ -68,7 +68,7 @@ def test_each_prompt_s_first_requests_fail_in_totals_mode_too():
     A script that looks at attempts has them counted, whatever the ledger keeps.
     """
     handler = RequestHandler(
-        behaviour({"ledger": "totals", "faults": lambda one: 503 if one.attempt == 0 else None})
+        Behaviour.of({"ledger": "totals", "faults": lambda one: 503 if one.attempt == 0 else None})
     )
 
     assert [serve(handler, number).status for number in (1, 2, 1, 2)] == [503, 503, 200, 200]
@@ -90,7 +90,7 @@ def test_only_what_exists_is_answered(method, path, status):
     """
     Other methods and paths are 404, and none of it counts as a request for an answer.
     """
-    handler = RequestHandler(behaviour({}))
+    handler = RequestHandler(Behaviour.of({}))
 
     assert handler.receive(method, path, {}, b"").status == status
     assert handler.ledger.totals().received == 0
@@ -100,7 +100,7 @@ def test_leaving_after_the_end_changes_nothing():
     """
     The first word about how a request ended is the last.
     """
-    handler = RequestHandler(behaviour({}))
+    handler = RequestHandler(Behaviour.of({}))
     plan = serve(handler, 0)
     handler.leave(plan)
 
@@ -112,7 +112,7 @@ def test_waits_follow_the_length_of_the_answer_where_a_pace_is_set():
     Not streamed, the first byte comes when the last token is made.
     """
     handler = RequestHandler(
-        behaviour({"latency": 0.5, "tokens_per_second": 10.0, "reply": "12345678"})
+        Behaviour.of({"latency": 0.5, "tokens_per_second": 10.0, "reply": "12345678"})
     )
 
     assert serve(handler, 0).delay == pytest.approx(0.5 + 2 / 10)

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientError
 from hand_clock import HandClock
 from laboratory import Laboratory
-from windows_of_time import is_within, max_in_window
+from laboratory.ledger_queries import is_within, max_in_window
 
 from llmnb.errors import ConfigurationError
 from llmnb.testing import Price, faults, shared_provider

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import operator
+import os
 import subprocess
 import sys
 import textwrap
 
 import pytest
 from fault_timing import first_of_each_prompt
+from laboratory import Laboratory
 
 from llmnb.errors import ConfigurationError
 from llmnb.testing import SimulatedProvider
@@ -17,7 +19,7 @@ async def test_it_serves_from_another_process_and_its_ledger_can_be_asked(ask, t
     """
     Options, rules and functions travel there; rows and totals come back.
     """
-    with SimulatedProvider.spawn(
+    with Laboratory.spawn(
         transport=transport, reply=str.upper, faults=[first_of_each_prompt(1, 503)]
     ) as sim:
         replies = [await ask(sim, prompt) for prompt in ("hi", "hi", "ho")]
@@ -36,7 +38,7 @@ async def test_a_million_requests_take_no_more_room_than_one(ask):
     """
     With totals only, the copy of the ledger holds totals, too.
     """
-    with SimulatedProvider.spawn(ledger="totals") as sim:
+    with Laboratory.spawn(ledger="totals") as sim:
         await ask(sim, "hi")
         ledger = sim.ledger
 
@@ -49,9 +51,9 @@ def test_what_cannot_travel_is_refused_with_a_hint():
     A lambda stays here; the message says what to give instead.
     """
     with pytest.raises(ConfigurationError, match="lambda"):
-        SimulatedProvider.spawn(reply=lambda prompt: prompt)
+        Laboratory.spawn(reply=lambda prompt: prompt)
     with pytest.raises(ConfigurationError, match="latancy"):
-        SimulatedProvider.spawn(latancy=1)
+        Laboratory.spawn(latancy=1)
 
 
 def test_a_taken_port_is_told_by_the_parent():
@@ -61,7 +63,7 @@ def test_a_taken_port_is_told_by_the_parent():
     with SimulatedProvider() as sim:
         port = int(sim.origin.rpartition(":")[2])
         with pytest.raises(ConfigurationError, match=str(port)):
-            SimulatedProvider.spawn(port=port)
+            Laboratory.spawn(port=port)
 
 
 def test_it_ends_with_its_parent():
@@ -70,8 +72,8 @@ def test_it_ends_with_its_parent():
     """
     script = """
         import os, signal
-        from llmnb.testing import SimulatedProvider
-        sim = SimulatedProvider.spawn()
+        from laboratory import Laboratory
+        sim = Laboratory.spawn()
         print(sim.pid, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     """
@@ -80,6 +82,7 @@ def test_it_ends_with_its_parent():
         [sys.executable, "-c", textwrap.dedent(script)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     out, _ = parent.communicate(timeout=60)
 
@@ -90,7 +93,7 @@ def test_stopping_ends_the_process():
     """
     After the block the process is gone, and a second stop does nothing.
     """
-    with SimulatedProvider.spawn(reply=operator.itemgetter(0)) as sim:
+    with Laboratory.spawn(reply=operator.itemgetter(0)) as sim:
         process = sim._process
         assert process.poll() is None
     sim.stop()

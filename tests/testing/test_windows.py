@@ -3,9 +3,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from windows_of_time import heaviest
-
-from llmnb.testing.windows import worst_window
+from laboratory.ledger_queries import heaviest
+from laboratory.windows import worst_window
 
 
 def brute_force_is_within(times, weights, rate, burst, slack, shortest, longest) -> bool:

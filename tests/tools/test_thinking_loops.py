@@ -12,7 +12,7 @@ from script_server import ScriptServer, reply
 from llmnb import LLM, Message
 from llmnb.chat.messages import messages_of
 from llmnb.records import AssistantTurn
-from llmnb.store.keys import RenamedKey
+from llmnb.store.entry import RenamedKey
 from llmnb.targets.resolve import resolve
 
 

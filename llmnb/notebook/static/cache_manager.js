@@ -170,15 +170,15 @@ function makeHero() {
   saved.second.append(makeSwatch("reused"), share);
   write(saved.first, "saved so far");
   const segment = make("i", { class: "s-reused" });
-  const rail = make("div", { class: "rail", role: "img" }, make("span", { class: "seg", "aria-hidden": "true" }, segment));
-  const node = make("div", {}, make("div", { class: "hero" }, kept.node, make("div", { class: "fig speed" }), saved.node), rail);
+  const progress = make("div", { class: "progress", role: "img" }, make("span", { class: "seg", "aria-hidden": "true" }, segment));
+  const node = make("div", {}, make("div", { class: "hero" }, kept.node, make("div", { class: "fig speed" }), saved.node), progress);
   const patch = (hero) => {
     write(kept.big, hero.answers);
     write(kept.first, hero.kept);
     write(kept.second, hero.about);
     write(saved.big, hero.saved);
     write(share, hero.share);
-    assign(rail, "aria-label", hero.says);
+    assign(progress, "aria-label", hero.says);
     segment.style.width = `${100 * hero.part}%`;
     show(segment, hero.part > 0);
   };
@@ -461,10 +461,10 @@ function render({ model, el }) {
 
   const speaker = makeSpeaker();
   const foot = makeFoot((gone) => undo(gone), () => asker.ask({ do: "close" }));
-  const tell = (parts, isBad) => { foot.tell(parts, isBad); speaker.say(foot.said); };
-  const asker = makeAsker(model, (isBusy) => { foot.busy(isBusy); if (isBusy) speaker.say(foot.said); }, () => {
+  const tell = (parts, isBad) => { foot.tell(parts, isBad); speaker.announce(foot.said); };
+  const asker = makeAsker(model, (isBusy) => { foot.busy(isBusy); if (isBusy) speaker.announce(foot.said); }, () => {
     foot.deaf(asker.link.isDeaf);
-    if (asker.link.isDeaf) speaker.say(foot.said);
+    if (asker.link.isDeaf) speaker.announce(foot.said);
     listen();
   });
   const listen = () => { for (const part of [head.buttons, list.node, project.node]) part.inert = !asker.link.acts; };
@@ -550,7 +550,7 @@ function render({ model, el }) {
     }
     const before = foot.said;
     foot.take(now);
-    if (now.foot && foot.said !== before) speaker.say(foot.said);
+    if (now.foot && foot.said !== before) speaker.announce(foot.said);
     settleFocus();
   }
 

@@ -144,7 +144,7 @@ function keepKeys(root) {
 /** One polite line for who listens instead of looking; what was said last is not said again. */
 function makeSpeaker() {
   const node = make("span", { class: "vh", role: "status", "aria-live": "polite" });
-  return { node, say(text) { write(node, text); } };
+  return { node, announce(text) { write(node, text); } };
 }
 
 /** Call `act` once nothing has been asked for a moment; `at once` skips the wait. */

@@ -35,9 +35,9 @@ function makeHero() {
   return { node, patch };
 }
 
-function makeRail() {
+function makeProgress() {
   const segments = SEGMENTS.map((name) => make("i", { class: `s-${name}` }));
-  const node = make("div", { class: "rail", role: "img" }, make("span", { class: "seg", "aria-hidden": "true" }, ...segments));
+  const node = make("div", { class: "progress", role: "img" }, make("span", { class: "seg", "aria-hidden": "true" }, ...segments));
   const patch = ({ parts, says }) => {
     assign(node, "aria-label", says);
     segments.forEach((segment, place) => {
@@ -79,7 +79,7 @@ function render({ model, el }) {
   const title = make("span");
   const subject = make("span", { class: "subject" });
   const hero = makeHero();
-  const rail = makeRail();
+  const progress = makeProgress();
   const ledger = makeLedger();
   const glyph = makeGlyph();
   const why = make("span");
@@ -92,18 +92,18 @@ function render({ model, el }) {
       if (clicked === null) return;
       glyph.draw("clock");
       writeParts(why, [BUSY_WORDS]);
-      speaker.say(BUSY_WORDS);
+      speaker.announce(BUSY_WORDS);
     }, BUSY_AFTER_MS);
     patch();
   };
-  const link = makeLink(model, () => { patch(); if (link.isDeaf) speaker.say(why.textContent); });
+  const link = makeLink(model, () => { patch(); if (link.isDeaf) speaker.announce(why.textContent); });
   const cancel = makeButton("Cancel", send("cancel"), "bare");
-  const few = makeButton("", send("few"));
+  const firstRows = makeButton("", send("first_rows"));
   const run = makeButton("", send("run"), "go");
-  const foot = make("div", { class: "foot" }, make("span", { class: "why" }, glyph.node, why), make("span", { class: "btns" }, cancel, few, run));
+  const foot = make("div", { class: "foot" }, make("span", { class: "why" }, glyph.node, why), make("span", { class: "btns" }, cancel, firstRows, run));
   const card = make("div", { class: "card plan", role: "region" },
     make("div", { class: "head" }, make("span", { class: "state" }, heading.node, title), subject),
-    hero.node, rail.node, ledger.node, foot, speaker.node);
+    hero.node, progress.node, ledger.node, foot, speaker.node);
   root.append(card);
 
   function patch() {
@@ -115,7 +115,7 @@ function render({ model, el }) {
     write(subject, now.subject);
     assign(subject, "title", now.subject);
     hero.patch(now.hero);
-    rail.patch(now.rail);
+    progress.patch(now.progress);
     ledger.patch(now.ledger);
     foot.classList.toggle("bad", now.why.tone === "bad");
     glyph.draw(now.why.glyph);
@@ -125,12 +125,12 @@ function render({ model, el }) {
       writeParts(why, DEAF_PLAN, "code");
     }
     const acts = Boolean(now.buttons.acts) && clicked === null && link.acts;
-    const focused = [cancel, few, run].find((button) => button === document.activeElement);
-    for (const [button, text] of [[cancel, now.buttons.cancel], [few, now.buttons.few], [run, now.buttons.run]]) {
+    const focused = [cancel, firstRows, run].find((button) => button === document.activeElement);
+    for (const [button, text] of [[cancel, now.buttons.cancel], [firstRows, now.buttons.first_rows], [run, now.buttons.run]]) {
       show(button, Boolean(text));
       write(button, text ?? "");
     }
-    for (const button of [few, run]) enable(button, acts);
+    for (const button of [firstRows, run]) enable(button, acts);
     enable(cancel, clicked === null && link.acts);
     // A button that goes gives its focus to the one that costs more, never to the page.
     if (focused?.hidden && !run.hidden) run.focus();
@@ -139,7 +139,7 @@ function render({ model, el }) {
   keepKeys(root);
   const unfollow = followScheme(root);
   el.append(root);
-  const onChange = () => { patch(); speaker.say(why.textContent); };
+  const onChange = () => { patch(); speaker.announce(why.textContent); };
   model.on("change:snapshot", onChange);
   patch();
   link.send({ do: "hello" });

@@ -1,4 +1,4 @@
-// The run card, and the strip that stands under a receipt where rows failed; parts.js stands before it.
+// The run card, and the banner that stands under a receipt where rows failed; parts.js stands before it.
 //
 // Each node is made once and patched afterwards, so that focus and open details
 // survive every message. Whatever comes from outside is set as textContent, as a
@@ -28,7 +28,7 @@ function makeRareSpeaker() {
   const node = make("span", { class: "vh", role: "status", "aria-live": "polite" });
   let spokenAt = -Infinity;
   let topic = null;
-  const say = (newTopic, text) => {
+  const announce = (newTopic, text) => {
     const now = Date.now();
     if (newTopic === topic && now - spokenAt < SPOKEN_EVERY_MS) return;
     const whole = newTopic === topic ? text : `${newTopic}. ${text}`;
@@ -36,7 +36,7 @@ function makeRareSpeaker() {
     spokenAt = now;
     write(node, whole);
   };
-  return { node, say };
+  return { node, announce };
 }
 
 // ------------------------------------------------------------------------- details
@@ -252,18 +252,18 @@ function makeHero() {
   return { node, patch };
 }
 
-function makeRail() {
+function makeProgress() {
   const launched = make("progress", { class: "launched", "aria-label": "Launched" });
   const completed = make("progress", { class: "completed", "aria-label": "Completed" });
   const parts = ["reused", "merged", "done", "failed"].map((kind) => make("i", { class: `s-${kind}` }));
-  const node = make("div", { class: "rail" }, launched, completed, make("span", { class: "seg", "aria-hidden": "true" }, ...parts));
-  const patch = (rail) => {
-    for (const [bar, value] of [[launched, rail.launched], [completed, rail.completed]]) {
-      assign(bar, "max", rail.whole);
+  const node = make("div", { class: "progress" }, launched, completed, make("span", { class: "seg", "aria-hidden": "true" }, ...parts));
+  const patch = (progress) => {
+    for (const [bar, value] of [[launched, progress.launched], [completed, progress.completed]]) {
+      assign(bar, "max", progress.whole);
       assign(bar, "value", value);
-      write(bar, `${value} of ${rail.whole}`);
+      write(bar, `${value} of ${progress.whole}`);
     }
-    rail.parts.forEach((width, place) => {
+    progress.parts.forEach((width, place) => {
       parts[place].style.width = `${width}%`;
       show(parts[place], width > 0);
     });
@@ -335,7 +335,7 @@ function makeRunCard(link) {
   const stop = makeButton("Stop", () => act("stop"));
   const chevron = makeChevron(details);
   const hero = makeHero();
-  const rail = makeRail();
+  const progress = makeProgress();
   const ledger = makeLedger();
   const because = makeBecause();
   const speaker = makeRareSpeaker();
@@ -352,7 +352,7 @@ function makeRunCard(link) {
   const buttons = make("span", { class: "btns" }, first, stop, code.node, chevron);
   const card = make("div", { class: "card", role: "region", hidden: "" },
     make("div", { class: "head" }, make("span", { class: "state" }, glyph.node, title), tag, subject, buttons),
-    hero.node, rail.node, ledger.node, because.node, details, speaker.node);
+    hero.node, progress.node, ledger.node, because.node, details, speaker.node);
 
   chevron.addEventListener("click", () => {
     const isOpen = chevron.getAttribute("aria-expanded") !== "true";
@@ -407,13 +407,13 @@ function makeRunCard(link) {
     assign(subject, "title", state.subject);
     show(tag, Boolean(state.simulated));
     patchButtons(gone);
-    for (const part of [hero, rail, ledger]) show(part.node, !isEmpty);
-    const hasLegend = !isEmpty && state.rail.parts[0] + state.rail.parts[1] > 0;
+    for (const part of [hero, progress, ledger]) show(part.node, !isEmpty);
+    const hasLegend = !isEmpty && state.progress.parts[0] + state.progress.parts[1] > 0;
     because.patch(ownBecause(gone), state.legend, hasLegend);
     because.node.classList.toggle("alone", isEmpty);
     if (!isEmpty) {
       hero.patch(state.hero, state.legend);
-      rail.patch(state.rail);
+      progress.patch(state.progress);
       ledger.patch(state.ledger);
       if (!details.hidden) {
         for (const [name, chart] of Object.entries(charts)) chart.patch(state[name]);
@@ -421,7 +421,7 @@ function makeRunCard(link) {
         fails.patch(state.fails, Boolean(state.can_retry) && link.acts && !gone);
       }
     }
-    speaker.say(heading, state.says);
+    speaker.announce(heading, state.says);
   }
 
   const clock = setInterval(patch, 2000);
@@ -433,9 +433,9 @@ function makeRunCard(link) {
   };
 }
 
-// --------------------------------------------------------------------------- strip
+// --------------------------------------------------------------------------- banner
 
-function makeStrip(link) {
+function makeBanner(link) {
   const { send } = link;
   const glyph = makeGlyph();
   const headline = make("b");
@@ -453,8 +453,8 @@ function makeStrip(link) {
   const retry = makeButton("Retry these", () => send({ do: retry.dataset.do }));
   const code = makeCode(retry);
   const speaker = makeRareSpeaker();
-  const line = make("div", { class: "strip" }, glyph.node, make("span", { class: "why" }, headline, " ", rest), make("span", { class: "btns" }, reveal, retry, code.node));
-  const box = make("div", { class: "stripbox", role: "region", "aria-label": "Failed rows" }, line, fails.node, speaker.node);
+  const line = make("div", { class: "banner" }, glyph.node, make("span", { class: "why" }, headline, " ", rest), make("span", { class: "btns" }, reveal, retry, code.node));
+  const box = make("div", { class: "bannerbox", role: "region", "aria-label": "Failed rows" }, line, fails.node, speaker.node);
   let state = null;
   function patch() {
     show(box, Boolean(state?.headline));
@@ -474,7 +474,7 @@ function makeStrip(link) {
       const isShown = code.patch(state.code, true);
       write(rest, isShown ? `${DEAF_WORDS} Run in a cell:` : `${DEAF_WORDS} Run this cell again: only what failed is asked.`);
     } else code.patch("", false);
-    speaker.say(state.headline.replace(/\.$/, ""), rest.textContent);
+    speaker.announce(state.headline.replace(/\.$/, ""), rest.textContent);
   }
   return { node: box, take(newState) { state = newState; patch(); }, patch, end() {} };
 }
@@ -485,7 +485,7 @@ function render({ model, el }) {
   const root = make("div", { class: "llmnb" });
   const state = () => model.get("snapshot") ?? {};
   const link = makeLink(model, () => surface.patch());
-  const surface = state().kind === "strip" ? makeStrip(link) : makeRunCard(link);
+  const surface = state().kind === "banner" ? makeBanner(link) : makeRunCard(link);
   root.append(surface.node);
   el.append(root);
   keepKeys(root);

@@ -1,4 +1,4 @@
-"""The live strip under a receipt: the rows that failed, and a button that asks them again."""
+"""The live banner under a receipt: the rows that failed, and a button that asks them again."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import Any
 
 from llmnb.display import durations, money
 from llmnb.display.escape import html_text, visible
-from llmnb.display.html_pieces import INERT
-from llmnb.display.texts import counted, inside
+from llmnb.display.html_fragments import INERT
+from llmnb.display.texts import counted
 from llmnb.engine.handle import AnyRun
-from llmnb.engine.status import FailureCause, StatusSnapshot
-from llmnb.notebook.card import CAUSES_SHOWN, cause_line
-from llmnb.notebook.surface import Bundle, Place, Surface, line_of_code, watch
-from llmnb.notebook.tally import tally
+from llmnb.engine.status import StatusSnapshot
+from llmnb.notebook.card import CAUSES_SHOWN, cause_row
+from llmnb.notebook.facts import cause_cells, row_counts
+from llmnb.notebook.surface import Bundle, OutputSlot, Surface, line_of_code, watch
+
+_BLANK = {"kind": "banner", "fails": [], "can_retry": 0, "action": "", "label": ""}
 
 
-class FailedStrip(Surface):
+class FailedBanner(Surface):
     """The failed rows of a finished run: *Show* their causes, *Retry these*, all or one cause's.
 
-    A retry runs in the background; the strip follows it. When every row has an
-    answer the strip becomes a plain sentence, so that a saved notebook keeps it.
+    A retry runs in the background; the banner follows it. When every row has an
+    answer the banner becomes a plain sentence, so that a saved notebook keeps it.
 
     Args:
         run: The run whose rows failed; None: nothing is seen before `appear`.
@@ -32,11 +34,11 @@ class FailedStrip(Surface):
         self._run = run
         self._retry: AnyRun | None = None
         self._lock = threading.Lock()
-        self._place: Place | None = None
+        self._slot: OutputSlot | None = None
         self._failed = 0
         self._seconds = 0.0
         self._usd: float | None = 0.0
-        super().__init__(snapshot={"kind": "strip"})
+        super().__init__(snapshot={"kind": "banner"})
         if run is not None and status is not None:
             self.appear(run, status)
         self.on_msg(self._on_message)
@@ -44,21 +46,23 @@ class FailedStrip(Surface):
     def appear(self, run: AnyRun, status: StatusSnapshot) -> None:
         """Show the failed rows of a run that is over."""
         self._run = run
-        self._failed = tally(status).failed
+        self._failed = row_counts(status).failed
         self._show(failed_card(status), run, "retry_failed")
 
     def _show(self, card: dict[str, Any], run: AnyRun | None, call: str) -> None:
         code = line_of_code(run, call) if run is not None else ""
         self.snapshot = {**card, "code": code}
 
-    def display(self, place: Place | None = None) -> None:
-        """Show the strip here, or in the place that was kept for it."""
-        bundle = self.bundle(failed_text(self.snapshot))
-        if place is None:
-            self._place = Place(bundle)
+    def display(self, slot: OutputSlot | None = None) -> None:
+        """Show the banner here, or in the output that was kept for it."""
+        shown = self.snapshot
+        todo = shown.get("code") or "run this cell again"
+        text = f"{shown['headline']} {shown['rest']}\nRetry the failed rows: {todo}"
+        if slot is None:
+            self._slot = OutputSlot(self.bundle(text))
         else:
-            self._place = place
-            place.put(bundle)
+            self._slot = slot
+            slot.put(self.bundle(text))
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         match content:
@@ -80,7 +84,7 @@ class FailedStrip(Surface):
                 return  # a second click
             if causes is not None:
                 # Rows may have been answered meanwhile, by a cell that asked them again.
-                causes = [one for one in causes if one in self._run.status().failures]
+                causes = [cause for cause in causes if cause in self._run.status().failures]
                 if not causes:
                     return
             retry = self._retry = self._run.retry_failed(causes)
@@ -92,43 +96,69 @@ class FailedStrip(Surface):
             self._show(retrying_card(status), self._retry, "stop")
 
     def _close(self, status: StatusSnapshot) -> None:
-        """Say how the retry ended: rows without an answer stay on the strip."""
+        """Say how the retry ended: rows without an answer stay on the banner."""
         counts = status.counts
         self._seconds += status.seconds
         self._usd = None if self._usd is None or counts.num_unpriced else self._usd + counts.usd
         whole = status if self._run is None else self._run.status()
-        if tally(whole).failed:
+        if row_counts(whole).failed:
             with self._lock:
                 self._show(failed_card(whole, again=True), self._retry, "retry_failed")
             return
-        if self._place is None:  # it stands in somebody else's output, and stays there
+        rows = f"All {self._failed:,} rows that failed are"
+        headline = f"{'The row that failed is' if self._failed == 1 else rows} answered now"
+        rest = (
+            f"in {durations.span(self._seconds)} for {money.usd(self._usd)}: run the cell again, "
+            "it has them all."
+        )
+        if self._slot is None:  # it stands in somebody else's output, and stays there
             with self._lock:
-                self.snapshot = answered_card(self._failed, self._seconds, self._usd)
+                self.snapshot = {
+                    **_BLANK,
+                    "glyph": "check",
+                    "headline": f"{headline}.",
+                    "rest": rest,
+                }
             return
-        self._place.put(answered_bundle(self._failed, self._seconds, self._usd))
+        self._slot.put(_sentence(f"{headline}, {rest}"))
         self.take_down()
 
 
-def show_strip(run: AnyRun, status: StatusSnapshot, place: Place | None = None) -> FailedStrip:
-    """Show the strip of a run whose rows failed."""
-    strip = FailedStrip(run, status)
-    strip.display(place)
-    return strip
+def _sentence(text: str) -> Bundle:
+    """Return what takes the banner's place when every row has an answer."""
+    style = "font:12px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);margin:0;opacity:.8"
+    html = f'<p class="{INERT}" style="{style}">{html_text(text)}</p>'
+    return {"text/plain": text, "text/html": html}
+
+
+def show_banner(
+    run: AnyRun, status: StatusSnapshot, slot: OutputSlot | None, retries: Iterable[str]
+) -> None:
+    """Show the banner where rows of a finished run failed, and ask those of some causes again.
+
+    After a stop there is none: the next step is to run the cell again; the receipt says so. What
+    ran on a cluster can only be computed again.
+    """
+    if run.can_retry and status.counts.num_tasks_failed and status.state == "finished":
+        banner = FailedBanner(run, status)
+        banner.display(slot)
+        if retries:
+            banner.ask_again(retries)
 
 
 def failed_card(status: StatusSnapshot, *, again: bool = False) -> dict[str, Any]:
-    """Return what the strip shows of rows that failed, and fail again after a retry."""
-    number = tally(status).failed
+    """Return what the banner shows of rows that failed, and fail again after a retry."""
+    number = row_counts(status).failed
     verb = ("still fails" if number == 1 else "still fail") if again else "failed"
     causes = status.causes[:CAUSES_SHOWN]
-    # Where all rows failed for one cause, the strip's own button is its button.
+    # Where all rows failed for one cause, the banner's own button is its button.
     has_buttons = len(status.causes) > 1
     return {
-        "kind": "strip",
+        **_BLANK,
         "glyph": "alert",
         "headline": f"{counted(number, 'row')} {verb}.",
-        "rest": " · ".join(_short(one) for one in causes),
-        "fails": [cause_line(one, _label(one.rows) if has_buttons else "") for one in causes],
+        "rest": " · ".join(" ".join(cause_cells(cause)[:2]) for cause in causes),
+        "fails": [cause_row(cause, _label(cause.rows) if has_buttons else "") for cause in causes],
         "can_retry": 1,
         "action": "retry",
         "label": _label(number, f" {number:,}"),
@@ -140,67 +170,17 @@ def _label(rows: int, number: str = "") -> str:
 
 
 def retrying_card(status: StatusSnapshot) -> dict[str, Any]:
-    """Return what the strip shows while the rows are asked again."""
-    rows = tally(status)
+    """Return what the banner shows while the rows are asked again."""
+    rows = row_counts(status)
     done = f"{rows.good:,} answered"
     if rows.failed:
         done += f", {rows.failed:,} failed again"
     because = visible(status.waiting_on, longest=200)
     return {
-        "kind": "strip",
+        **_BLANK,
         "glyph": "running",
         "headline": f"Asking {counted(rows.total or 0, 'row')} again.",
         "rest": f"{done} · {because}" if because else done,
-        "fails": [],
-        "can_retry": 0,
         "action": "" if status.state == "stopping" else "stop",
         "label": "Stop",
     }
-
-
-def failed_text(shown: dict[str, Any]) -> str:
-    """Return the strip as text; it names what the button does."""
-    ways = shown.get("code") or "run this cell again"
-    return f"{shown['headline']} {shown['rest']}\nRetry the failed rows: {ways}"
-
-
-def answered_card(rows: int, seconds: float, usd: float | None) -> dict[str, Any]:
-    """Return what the strip shows when every row has an answer."""
-    headline, rest = _answered(rows, seconds, usd)
-    return {
-        "kind": "strip",
-        "glyph": "check",
-        "headline": f"{headline}.",
-        "rest": rest,
-        "fails": [],
-        "can_retry": 0,
-        "action": "",
-        "label": "",
-    }
-
-
-def answered_bundle(rows: int, seconds: float, usd: float | None) -> Bundle:
-    """Return the sentence that takes the strip's place when every row has an answer.
-
-    Args:
-        rows: Rows that had failed.
-        seconds: How long it took to ask them again.
-        usd: What that cost; None where the price is not known.
-    """
-    headline, rest = _answered(rows, seconds, usd)
-    text = f"{headline}, {rest}"
-    style = "font:12px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);margin:0;opacity:.8"
-    html = f'<p class="{INERT}" style="{style}">{html_text(text)}</p>'
-    return {"text/plain": text, "text/html": html}
-
-
-def _answered(rows: int, seconds: float, usd: float | None) -> tuple[str, str]:
-    told = "The row that failed is" if rows == 1 else f"All {rows:,} rows that failed are"
-    rest = (
-        f"in {durations.span(seconds)} for {money.usd(usd)}: run the cell again, it has them all."
-    )
-    return f"{told} answered now", rest
-
-
-def _short(one: FailureCause) -> str:
-    return f"{one.rows:,} {inside(visible(one.words, longest=60))}"

@@ -1,7 +1,7 @@
 """The simulated provider on bare asyncio: a third less cost per request, for benchmarks.
 
 It reads requests as HTTP clients send them (a content length, kept-alive
-connections, one after the other) and nothing rarer; `web_server` is the
+connections, one after the other) and nothing rarer; `llmnb.testing.server` is the
 strict one. Decisions, ledger and faults are the same.
 """
 
@@ -11,15 +11,9 @@ import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 
-from llmnb.testing.conversation import (
-    SIMULATED_HEADER,
-    listening,
-    play,
-    reset_connection,
-    stop_accepting,
-)
 from llmnb.testing.plan import Plan
 from llmnb.testing.request_handler import RequestHandler
+from llmnb.testing.server import SIMULATED_HEADER, Exchange, listening, stop_accepting
 
 _MOST_HEADS = 4096
 """How many different request heads are remembered parsed."""
@@ -46,7 +40,7 @@ class _Head:
 
 
 async def serve(handler: RequestHandler, port: int, started: Callable[[int], object]) -> None:
-    """Serve on the loopback interface until cancelled; see `web_server.serve`."""
+    """Serve on the loopback interface until cancelled; see `llmnb.testing.server.serve`."""
     loop = asyncio.get_running_loop()
     heads: dict[bytes, _Head] = {}
     connections: set[_Connection] = set()
@@ -156,7 +150,8 @@ class _Connection(asyncio.Protocol):
 
     def _serve(self, plan: Plan) -> None:
         self._plan = plan
-        if not plan.is_plain or self._handler.holds_back(plan):
+        is_plain = plan.stream is None and plan.fault is None
+        if not is_plain or self._handler.holds_back(plan):
             self._task = asyncio.get_running_loop().create_task(self._play(plan))
         elif plan.delay > 0:
             self._timer = asyncio.get_running_loop().call_later(plan.delay, self._answer, plan)
@@ -173,9 +168,8 @@ class _Connection(asyncio.Protocol):
             self._next()
 
     async def _play(self, plan: Plan) -> None:
-        wire = _FastWire(self)
         try:
-            await play(plan, wire, self._handler)
+            await _FastExchange(plan, self._handler, self).play()
         except ConnectionError:
             return
         finally:
@@ -199,7 +193,7 @@ class _Connection(asyncio.Protocol):
 
     def _send(self, plan: Plan, body: bytes) -> None:
         if self._transport is not None:
-            self._transport.write(_head_bytes(plan, f"content-length: {len(body)}") + body)
+            self._transport.write(_whole(plan, body))
 
 
 def _head_bytes(plan: Plan, framing: str) -> bytes:
@@ -209,35 +203,33 @@ def _head_bytes(plan: Plan, framing: str) -> bytes:
     return head.encode("latin-1")
 
 
-class _FastWire:
-    """One request of a connection as a `Wire`."""
+def _whole(plan: Plan, body: bytes) -> bytes:
+    return _head_bytes(plan, f"content-length: {len(body)}") + body
 
-    def __init__(self, connection: _Connection) -> None:
-        self._connection = connection
-        self._is_chunked = False
 
-    async def reply(self, plan: Plan, body: bytes) -> None:
-        self.raw(_head_bytes(plan, f"content-length: {len(body)}") + body)
+class _FastExchange(Exchange):
+    """One request of a connection; `request` is the connection."""
 
-    async def begin(self, plan: Plan, length: int | None) -> None:
+    _is_chunked = False
+
+    async def reply(self, body: bytes) -> None:
+        self.transport.write(_whole(self.plan, body))
+
+    async def begin(self, length: int | None) -> None:
         self._is_chunked = length is None
         framing = "transfer-encoding: chunked" if length is None else f"content-length: {length}"
-        self.raw(_head_bytes(plan, framing))
+        self.transport.write(_head_bytes(self.plan, framing))
+        self.plan.has_begun = True
 
     async def write(self, data: bytes) -> None:
         if data and self._is_chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
-        self.raw(data)
+        self.transport.write(data)
 
     async def end(self) -> None:
         if self._is_chunked:
-            self.raw(b"0\r\n\r\n")
+            self.transport.write(b"0\r\n\r\n")
 
-    def raw(self, data: bytes) -> None:
-        self._connection.transport.write(data)
-
-    def reset(self) -> None:
-        reset_connection(self._connection.transport)
-
-    def hang_up(self) -> None:
-        self._connection.transport.close()
+    @property
+    def transport(self) -> asyncio.Transport:
+        return self.request.transport

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from markup import PAYLOADS, Census, about
 
-from llmnb.display import html_pieces
+from llmnb.display import html_fragments
 
 
 def parts(text: str) -> dict[str, str]:
     """Return each kind of piece with a text in one of its places."""
     return {
-        "a line": html_pieces.line(text),
-        "the stressed words": html_pieces.headline(text, "x"),
-        "the words behind them": html_pieces.headline("x", text),
-        "what a rail says": html_pieces.bar([("reused", 0.5)], text),
-        "the head of a table": html_pieces.figure_table([text, text], [["x", "x"]]),
-        "a cell": html_pieces.table([[html_pieces.cell(text, head="row")]]),
-        "stressed words inside": html_pieces.box(html_pieces.strong(text), name="one"),
-        "its cells": html_pieces.figure_table(["x", "x"], [[text, text]]),
+        "a line": html_fragments.line(text),
+        "the stressed words": html_fragments.headline(text, "x"),
+        "the words behind them": html_fragments.headline("x", text),
+        "what a bar says": html_fragments.bar([("reused", 0.5)], text),
+        "the head of a table": html_fragments.figure_table([text, text], [["x", "x"]]),
+        "a cell": html_fragments.table([[html_fragments.cell(text, head="row")]]),
+        "stressed words inside": html_fragments.box(html_fragments.strong(text), name="one"),
+        "its cells": html_fragments.figure_table(["x", "x"], [[text, text]]),
     }
 
 

@@ -1,4 +1,4 @@
-"""How servers tell of their limits: a table of headers for each family.
+"""Limits that only this project's tests ask for: eight families of headers, another client.
 
 Source:
     "Rate limits in headers", OpenAI API guide on rate limits, and the like pages of the others.
@@ -8,13 +8,76 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from typing import Literal, get_args
 
-from llmnb.testing.limits import Standing
+from llmnb.errors import ConfigurationError
+from llmnb.testing.limits import EnforcedLimits, LimitSettings, Refusal, Standing
+from llmnb.testing.provider_profiles import duration_text
 
-_EPSILON = 1e-9
+Family = Literal[
+    "openai", "azure", "groq", "mistral", "together", "xai", "gateway", "ietf", "limit"
+]
+"""Whose names the headers have that tell how the limits stand; ``"limit"`` tells the limits in
+OpenAI's, and not what is left of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaboratoryLimitSettings(LimitSettings):
+    """Which limits stand, and how a refusal tells of them."""
+
+    limit_headers: bool | Family = True
+    """Whether replies carry the headers that tell how the limits stand, and in whose names; True:
+    in those of the protocol that is spoken."""
+
+    others_per_minute: float = 0.0
+    """Requests of another client, evenly spaced, that are counted against the limit of requests."""
+
+    count_refused: bool = False
+    """Whether a refused request is counted against the limit of requests, too."""
+
+    def __post_init__(self) -> None:
+        LimitSettings.__post_init__(self)
+        if self.limit_headers not in (True, False, *get_args(Family)):
+            known = ", ".join(get_args(Family))
+            raise ConfigurationError(
+                f"limit_headers is True, False or one of {known}, got {self.limit_headers!r}"
+            )
+
+
+class LaboratoryLimits(EnforcedLimits):
+    """A provider's limits, which another client uses too and refusals may take from."""
+
+    settings: LaboratoryLimitSettings
+
+    def __init__(self, settings: LaboratoryLimitSettings) -> None:
+        super().__init__(settings)
+        self._others_since: float | None = None
+        self._others_counted = 0
+
+    def admit(self, *, tokens: float, now: float, in_flight: int) -> Refusal | None:
+        """Take what a request needs from every limit, or nothing and say why."""
+        self._take_in_others(now)
+        refusal = super().admit(tokens=tokens, now=now, in_flight=in_flight)
+        if refusal is not None and self.settings.count_refused and "requests" in self.buckets:
+            self.buckets["requests"].level -= 1.0
+        return refusal
+
+    def _take_in_others(self, now: float) -> None:
+        """Let the other client's requests pass that have come meanwhile, as far as they may."""
+        bucket, pace = self.buckets.get("requests"), self.settings.others_per_minute
+        if not pace or bucket is None:
+            return
+        if self._others_since is None:
+            self._others_since = now
+        due = int((now - self._others_since) * pace / 60.0)
+        for number in range(self._others_counted, due):
+            bucket.refill(self._others_since + (number + 1) * 60.0 / pace)
+            if bucket.level >= 1.0:
+                bucket.level -= 1.0
+        self._others_counted = due
+
 
 _TABLE = """
 limit      both     x-ratelimit-limit-{kind}={limit}
@@ -36,12 +99,6 @@ groq       tokens   x-ratelimit-reset-tokens={reset}s
 gateway    requests x-ratelimit-limit={limit} x-ratelimit-remaining={left} x-ratelimit-reset={whole}
 ietf       requests ratelimit-policy="default";q={limit};w=60
 ietf       requests ratelimit="default";r={left};t={whole}
-anthropic  both     anthropic-ratelimit-{kind}-limit={limit}
-anthropic  both     anthropic-ratelimit-{kind}-remaining={left}
-anthropic  both     anthropic-ratelimit-{kind}-reset={date}
-anthropic  tokens   anthropic-ratelimit-input-tokens-limit={limit}
-anthropic  tokens   anthropic-ratelimit-input-tokens-remaining={left}
-anthropic  tokens   anthropic-ratelimit-input-tokens-reset={date}
 """
 """Family, the limit that its headers tell of, and the headers with their values.
 
@@ -49,15 +106,15 @@ Azure and Mistral give figures of ten seconds, Together of a second, Groq of a d
 """
 
 
-def written(family: str, standings: Sequence[Standing]) -> dict[str, str]:
+def family_headers(family: str, standings: Sequence[Standing]) -> dict[str, str]:
     """Return the headers of one family.
 
     Args:
-        family: As `llmnb.testing.limits.Family` names it, or ``"anthropic"``.
+        family: As `Family` names it.
         standings: How the limits stand.
 
     Example:
-        >>> written("xai", [Standing(kind="requests", per_minute=60, left=9, reset=1.0)])
+        >>> family_headers("xai", [Standing(kind="requests", per_minute=60, left=9, reset=1.0)])
         {'x-ratelimit-limit-requests': '60', 'x-ratelimit-remaining-requests': '9'}
     """
     return {
@@ -67,34 +124,12 @@ def written(family: str, standings: Sequence[Standing]) -> dict[str, str]:
     }
 
 
-def _date(seconds: float) -> str:
-    """Return the moment after so many seconds, never too early."""
-    moment = datetime.fromtimestamp(math.ceil(time.time() + seconds), UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def duration_text(seconds: float) -> str:
-    """Write a duration as OpenAI's reset headers do, rounded up to the millisecond.
-
-    Example:
-        >>> duration_text(0.0201), duration_text(8.64), duration_text(360)
-        ('21ms', '8.64s', '6m0s')
-    """
-    milliseconds = math.ceil(seconds * 1000 - _EPSILON)
-    if milliseconds < 1000:
-        return f"{max(0, milliseconds)}ms"
-    minutes, rest = divmod(milliseconds, 60_000)
-    text = f"{rest / 1000:g}s"
-    return f"{minutes}m{text}" if minutes else text
-
-
 _FIGURES: Mapping[str, Callable[[Standing], object]] = {
     "left": lambda limit: limit.left,
     "reset": lambda limit: f"{limit.reset:.3f}",
     "limit": lambda limit: math.floor(limit.per_minute),
     "duration": lambda limit: duration_text(limit.reset),
     "whole": lambda limit: math.ceil(limit.reset),
-    "date": lambda limit: _date(limit.reset),
     "second": lambda limit: f"{limit.per_minute / 60:g}",
     "tenth": lambda limit: max(1, math.floor(limit.per_minute / 6)),
     "day": lambda limit: math.floor(limit.per_minute * 1440),

@@ -14,46 +14,30 @@ import pickle
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self, Unpack
+from typing import Any, Self
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing.ledger import Ledger, LedgerTotals
-from llmnb.testing.options import ProviderOptions, behaviour
+from llmnb.testing import Ledger, LedgerRow, LedgerTotals, SimulatedProvider
+from llmnb.testing.ledger import FIELDS
 
-_START = "from llmnb.testing.spawned import _main; _main()"
+_START = "from laboratory.spawned import _main; _main()"
 _PICKLE_HINT = (
     "The settings of a spawned provider travel to another process: give functions that stand "
     "in a module by their name, not lambdas or functions defined in a notebook."
 )
 
 
-class Served(Protocol):
-    """A provider in its own process."""
-
-    @property
-    def origin(self) -> str:
-        """Scheme, host and port."""
-
-    def start(self) -> Self:
-        """Listen."""
-
-    def stop(self) -> None:
-        """Stop listening."""
-
-
 class SpawnedProvider:
     """A simulated provider in another process.
 
-    Made by `SimulatedProvider.spawn`; it runs until `stop`, or until this
-    process ends.
+    Made by `Laboratory.spawn`; it runs until `stop`, or until this process ends.
 
     Args:
-        provider: Class of the provider, or another function that makes it.
+        provider: Class of the provider.
         port: Port to listen at; 0 takes a free one.
-        transport: ``"fast"`` or ``"aiohttp"``.
-        **options: The keywords of `SimulatedProvider`.
+        **options: The keywords of the class.
 
     Raises:
         ConfigurationError: If a keyword is unknown, the settings cannot travel,
@@ -62,15 +46,16 @@ class SpawnedProvider:
 
     def __init__(
         self,
-        provider: Callable[..., Served],
+        provider: type[SimulatedProvider],
         *,
         port: int = 0,
-        transport: str = "fast",
-        **options: Unpack[ProviderOptions],
+        **options: Any,
     ) -> None:
-        behaviour(options)  # so that a misspelt keyword is reported here, not there
+        provider.behaviour_class.of(
+            options
+        )  # so that a misspelt keyword is reported here, not there
         try:
-            settings = pickle.dumps((provider, port, transport, dict(options)))
+            settings = pickle.dumps((provider, port, options))
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise ConfigurationError(f"{_PICKLE_HINT} ({error})") from error
         self._process = subprocess.Popen(
@@ -108,7 +93,7 @@ class SpawnedProvider:
     @property
     def ledger(self) -> Ledger:
         """A copy of the ledger as it stands now, with all rows where they are kept."""
-        return Ledger.load(self._page("?rows"))
+        return loaded(self._page("?rows"))
 
     def totals(self) -> LedgerTotals:
         """Return the ledger's sums; cheap, whatever their size."""
@@ -151,10 +136,19 @@ class SpawnedProvider:
         return f"<SpawnedProvider at {self.base_url}, process {self.pid}>"
 
 
+def loaded(book: Mapping[str, Any]) -> Ledger:
+    """Return a ledger that holds what `Ledger.dump` gave, to ask it the same questions."""
+    ledger = Ledger(keep_rows="rows" in book)
+    vars(ledger._sums).update(book["totals"])
+    for values in book.get("rows", ()):
+        ledger._rows.append(LedgerRow(**dict(zip(FIELDS, values, strict=True))))
+    return ledger
+
+
 def _environment() -> dict[str, str]:
-    """Return this environment, with this package importable whatever the child's folder."""
-    package = str(Path(__file__).parents[2])
-    paths = [package, os.environ.get("PYTHONPATH", "")]
+    """Return this environment, with both packages importable whatever the child's folder."""
+    support = Path(__file__).parents[1]
+    paths = [str(support.parents[1]), str(support), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
 
 
@@ -165,8 +159,8 @@ def _main() -> None:
     sys.path[:] = json.loads(pipe.read(path_size))
     try:
         # From our own parent, through a pipe that nobody else holds.
-        make, port, transport, options = pickle.loads(pipe.read(settings_size))
-        provider: Served = make(port=port, transport=transport, **options).start()
+        provider_class, port, options = pickle.loads(pipe.read(settings_size))
+        provider = provider_class(port=port, **options).start()
     except (AttributeError, ImportError, ConfigurationError) as error:
         first_line = (str(error).splitlines() or [""])[0]
         hint = "" if isinstance(error, ConfigurationError) else f" {_PICKLE_HINT}"

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmnb.testing import error_bodies
-from llmnb.testing.batches import Batches, Fate, SimulatedBatch, result_line
+from llmnb.testing.batches import Batches, Fate, SimulatedBatch, failure, result_line
 from llmnb.testing.faults import Break
 from llmnb.testing.plan import Headers, Plan
 
@@ -109,7 +108,7 @@ class ScriptedBatches(Batches):
             random.Random(len(batch.lines)).shuffle(batch.lines)
 
     def _failure(self, status: int) -> Plan:
-        plan = self._error((status, error_bodies.error_reply(status)[0]))
+        plan = failure(status)
         if self.script.retry_after is not None:
             plan.headers["retry-after"] = str(self.script.retry_after)
         return plan

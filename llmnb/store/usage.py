@@ -1,0 +1,199 @@
+"""What a project has spent, and how often its kept answers were used again.
+
+What was spent is appended line by line and never taken back: clearing answers leaves it alone.
+Uses are counted in memory and written now and then.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from llmnb.adapters import files
+from llmnb.store import layout
+from llmnb.store.entry import Entry
+
+logger = logging.getLogger("llmnb")
+_lock = threading.Lock()
+
+
+# ---------------------------------------------------------------------------- spending
+
+
+@dataclass(slots=True, kw_only=True)
+class Spent:
+    """Requests of one model, added up."""
+
+    provider: str
+    model: str
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float = 0.0
+    unpriced: int = 0
+    """Requests whose price is unknown; not part of `usd`."""
+
+
+_Sums = dict[tuple[str, str], Spent]
+"""What was spent by provider and model."""
+
+_spent_here: dict[Path, _Sums] = {}
+_ON_DISK = {
+    "requests": "requests",
+    "prompt_tokens": "in",
+    "completion_tokens": "out",
+    "usd": "usd",
+    "unpriced": "unpriced",
+}
+"""Figures with their names in a line of the log."""
+
+
+def log_spending(path: Path, entries: Iterable[Entry]) -> None:
+    """Add what these answers cost to a spend log, one line for each model."""
+    sums: _Sums = {}
+    times: dict[tuple[str, str], float] = {}
+    for entry in entries:
+        times.setdefault((entry.provider, entry.model), entry.created)
+        _add(
+            sums,
+            entry.provider,
+            entry.model,
+            {
+                "requests": 1,
+                "prompt_tokens": entry.prompt_tokens or 0,
+                "completion_tokens": entry.completion_tokens or 0,
+                "usd": entry.usd or 0.0,
+                "unpriced": entry.usd is None,
+            },
+        )
+    if not sums:
+        return
+    with _lock:
+        for who, spent in sums.items():
+            _add(_spent_here.setdefault(path, {}), *who, asdict(spent))
+    lines = [
+        {"time": times[who], "provider": spent.provider, "model": spent.model}
+        | {on_disk: getattr(spent, field) for field, on_disk in _ON_DISK.items()}
+        for who, spent in sums.items()
+    ]
+    # In one write: lines of several processes do not mix.
+    files.append_private(path, b"".join(orjson.dumps(line) + b"\n" for line in lines))
+
+
+def spending(path: Path) -> list[Spent]:
+    """Return what a spend log says by model, the dearest first."""
+    sums: _Sums = {}
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return []
+    for data in lines:
+        try:
+            line = orjson.loads(data)
+            figures = {field: line[on_disk] for field, on_disk in _ON_DISK.items()}
+            who = line["provider"], line["model"]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            continue  # the last line of a killed process
+        _add(sums, *who, figures)
+    return _dearest_first(sums)
+
+
+def spending_here(path: Path) -> list[Spent]:
+    """Return what this process has added to a spend log by model, the dearest first."""
+    with _lock:
+        sums = {who: replace(spent) for who, spent in _spent_here.get(path, {}).items()}
+    return _dearest_first(sums)
+
+
+def _add(sums: _Sums, provider: str, model: str, figures: Mapping[str, Any]) -> None:
+    spent = sums.setdefault((provider, model), Spent(provider=provider, model=model))
+    for field in _ON_DISK:
+        setattr(spent, field, getattr(spent, field) + figures[field])
+
+
+def _dearest_first(sums: _Sums) -> list[Spent]:
+    return sorted(sums.values(), key=lambda spent: -spent.usd)
+
+
+# -------------------------------------------------------------------------- uses again
+
+
+@dataclass(slots=True)
+class Hits:
+    """Uses of a project's kept answers."""
+
+    count: int = 0
+    usd: float = 0.0
+    """What they would have cost."""
+
+    last: float = 0.0
+    """Seconds since the epoch; 0 before the first."""
+
+    def plus(self, other: Hits) -> Hits:
+        """Return both together."""
+        return Hits(self.count + other.count, self.usd + other.usd, max(self.last, other.last))
+
+
+_pending: dict[Path, Hits] = {}
+"""Uses that are not written yet, by the project's folder."""
+
+
+def count_hits(folder: Path, entries: Iterable[Entry]) -> None:
+    """Count answers that were used again."""
+    prices = [entry.usd or 0.0 for entry in entries]
+    if prices:
+        _count(folder, Hits(len(prices), sum(prices), time.time()))
+
+
+def add_hits(folder: Path, hits: Hits) -> None:
+    """Add uses that were counted elsewhere, such as those of a project that comes back."""
+    if hits.count:
+        _count(folder, hits)
+    save_hits()
+
+
+def _count(folder: Path, hits: Hits) -> None:
+    with _lock:
+        _pending[folder] = _pending.get(folder, Hits()).plus(hits)
+
+
+def read_hits(folder: Path) -> Hits:
+    """Return the uses of a project's answers, those of this process included."""
+    save_hits()
+    return stored_hits(folder)
+
+
+def stored_hits(folder: Path) -> Hits:
+    """Return the uses that are written in a project's folder."""
+    try:
+        line = orjson.loads((folder / layout.HITS).read_bytes())
+        return Hits(int(line["hits"]), float(line["usd"]), float(line["last"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Hits()
+
+
+def save_hits() -> None:
+    """Write what was counted into the projects' folders, where there still are any."""
+    with _lock:
+        for folder, hits in list(_pending.items()):
+            if layout.read_mark(folder) is None:
+                continue  # its first answer, a borrowed one, is still being saved
+            whole = stored_hits(folder).plus(hits)
+            line = {"hits": whole.count, "usd": whole.usd, "last": whole.last}
+            try:
+                files.write_private(folder / layout.HITS, orjson.dumps(line))
+            except OSError as error:
+                logger.debug("hits of %s are not written: %s", folder, error)
+            else:
+                del _pending[folder]
+
+
+atexit.register(save_hits)

@@ -1,0 +1,296 @@
+"""Carries plans out on aiohttp's server: waits, streams, breaks off, falls silent.
+
+The one place where a plan becomes bytes. Another server is a subclass of `Exchange` that
+writes what HTTP and a socket can do (`reply`, `begin`, `write`, `end`, `raw`, `transport`) anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from aiohttp import ClientConnectionResetError, web
+
+from llmnb.testing.faults import Break, Drip, Garble, Raw
+from llmnb.testing.options import HOST
+from llmnb.testing.plan import Plan, made_awkward
+from llmnb.testing.request_handler import RequestHandler
+
+SIMULATED_HEADER = ("x-llmnb-simulated", "1")
+"""Stands on every reply, so that records can be marked."""
+
+_MOST_BODY_BYTES = 256 * 2**20
+_TURNS = 5
+"""A connection is handed to its protocol three turns of the loop after it was accepted."""
+
+
+async def serve(handler: RequestHandler, port: int, started: Callable[[int], object]) -> None:
+    """Serve on the loopback interface until cancelled.
+
+    Args:
+        handler: Decides about each request.
+        port: Port to listen at; 0 takes a free one.
+        started: Called with the port once it is listened at.
+
+    Raises:
+        OSError: If the port is taken.
+    """
+    loop = asyncio.get_running_loop()
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.read()
+        plan = handler.receive(request.method, request.path_qs, request.headers, body)
+        exchange = Exchange(plan, handler, request)
+        await exchange.play()
+        return exchange.response
+
+    def make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> Any:
+        return web.BaseRequest(
+            message, payload, protocol, writer, task, loop, client_max_size=_MOST_BODY_BYTES
+        )
+
+    # Without handler_cancellation nobody would notice that a client has left.
+    server = web.Server(
+        handle, request_factory=make_request, handler_cancellation=True, access_log=None
+    )
+    # What is open is dropped at once; aiohttp takes 0 for "wait for ever".
+    runner = web.ServerRunner(server, shutdown_timeout=0.001)
+    listener = listening(port)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener, backlog=4096).start()
+        started(listener.getsockname()[1])
+        await loop.create_future()
+    finally:
+        await stop_accepting(listener)
+        await runner.cleanup()
+
+
+def listening(port: int) -> socket.socket:
+    """Return a socket that listens at a port; 0 takes a free one."""
+    return socket.create_server((HOST, port), backlog=4096)
+
+
+async def stop_accepting(listener: socket.socket) -> None:
+    """Take no further connection, and wait until every one that was taken has been made.
+
+    asyncio's server forgets those that it is about to make when it is closed, and leaves them
+    open.
+    """
+    asyncio.get_running_loop().remove_reader(listener)
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+
+
+class Exchange:
+    """One request and its reply, on aiohttp's server.
+
+    Args:
+        plan: What to do about the request.
+        handler: Enters in the ledger how it ended.
+        request: The request.
+    """
+
+    def __init__(self, plan: Plan, handler: RequestHandler, request: Any) -> None:
+        self.plan = plan
+        self.handler = handler
+        self.request = request
+        # Whatever happens the server wants a response back; on a connection
+        # that is closed by then it is never written.
+        self.response: web.StreamResponse = web.Response(status=500)
+
+    async def play(self) -> None:
+        """Carry the plan out.
+
+        Raises:
+            CancelledError: If the client left, once that is entered.
+        """
+        plan, handler = self.plan, self.handler
+        try:
+            if handler.holds_back(plan):
+                await handler.passage(plan)
+            if plan.delay > 0:
+                await asyncio.sleep(plan.delay)
+            await self._perform()
+        except (asyncio.CancelledError, ConnectionError):
+            handler.leave(plan)
+            raise
+        except Exception as error:
+            # A function that the test gave (in `passage`) failed: the test hears of it.
+            handler.errors.append(error)
+            handler.leave(plan)
+            self._reset()
+            raise ConnectionResetError("the simulated provider failed") from error
+
+    async def _perform(self) -> None:
+        plan, fault = self.plan, self.plan.fault
+        if isinstance(fault, Raw):
+            self.transport.write(fault.data)
+            await self._part(fault.then)
+        elif isinstance(fault, Break):
+            await self._break_off(fault)
+        elif isinstance(fault, Drip):
+            await self._drip(fault.seconds_per_byte)
+        elif isinstance(fault, Garble):
+            await self._garbled(fault)
+        elif plan.stream is not None:
+            await self._stream()
+        else:
+            self.handler.close(plan)
+            await self.reply(plan.body)
+
+    async def _stream(self) -> None:
+        """Send a stream at the pace that the provider is set to."""
+        plan, stream = self.plan, self.plan.stream
+        assert stream is not None
+        if plan.pace is None:
+            self.handler.close(plan)
+            await self.begin(None)
+            await self.write(stream.whole())
+        else:
+            await self.begin(None)
+            await self._tokens(len(stream.token_events))
+            self.handler.close(plan)
+            await self.write(stream.closing)
+        await self.end()
+
+    async def _tokens(self, count: int) -> None:
+        """Send the opening and the first so many tokens, each when it is due."""
+        plan, stream = self.plan, self.plan.stream
+        assert stream is not None
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        await self.write(stream.opening + b"".join(stream.token_events[: min(1, count)]))
+        plan.sent_tokens = min(1, count)
+        while plan.sent_tokens < count:
+            due = count
+            if plan.pace is not None:
+                # Several at once where the loop was late, so that the pace holds on average.
+                due = min(count, 1 + int((clock() - begun) * plan.pace))
+                if due <= plan.sent_tokens:
+                    await asyncio.sleep(begun + plan.sent_tokens / plan.pace - clock())
+                    continue
+            await self.write(b"".join(stream.token_events[plan.sent_tokens : due]))
+            plan.sent_tokens = due
+
+    async def _break_off(self, fault: Break) -> None:
+        plan = self.plan
+        if fault.at != "before":
+            await self.begin(None if plan.stream else len(plan.body))
+        if fault.at == "body" and plan.stream is not None:
+            total = len(plan.stream.token_events)
+            await self._tokens(total // 2 if fault.after is None else min(fault.after, total))
+        elif fault.at == "body":
+            await self.write(plan.body[: len(plan.body) // 2])
+        then: str = fault.then
+        if then in ("end", "error") and (plan.stream is None or fault.at != "body"):
+            then = "close"  # a body of announced length cannot end properly before its end
+        await self._part(then)
+
+    async def _part(self, then: str) -> None:
+        """Do what follows where a reply breaks off."""
+        if then == "stall":
+            await asyncio.get_running_loop().create_future()  # until the client leaves
+        self.handler.close(self.plan)
+        if then == "reset":
+            self._reset()
+        elif then == "close":
+            self.transport.close()
+        else:
+            if then == "error":
+                assert self.plan.stream is not None
+                await self.write(self.plan.stream.error)
+            await self.end()
+
+    def _reset(self) -> None:
+        """Drop the connection so that the other side sees a reset, not an end."""
+        transport = self.transport
+        own = transport.get_extra_info("socket")
+        if own is not None and not transport.is_closing():
+            # Lingering for 0 seconds makes the kernel send RST on close.
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+
+    def _whole_body(self) -> bytes:
+        return self.plan.body if self.plan.stream is None else self.plan.stream.whole()
+
+    async def _drip(self, seconds_per_byte: float) -> None:
+        body = self._whole_body()
+        await self.begin(len(body))
+        for position in range(len(body)):
+            if position == len(body) - 1:
+                self.handler.close(self.plan)
+            await self.write(body[position : position + 1])
+            await asyncio.sleep(seconds_per_byte)
+        await self.end()
+
+    async def _garbled(self, fault: Garble) -> None:
+        plan, body = self.plan, self._whole_body()
+        self.handler.close(plan)
+        if fault.how == "half gzip":
+            plan.headers["content-encoding"] = "gzip"
+            packed = gzip.compress(body, mtime=0)
+            await self.reply(packed[: len(packed) // 2])
+        elif fault.how == "half json":
+            await self.reply(body[: len(body) // 2])
+        elif plan.stream is None:
+            await self.reply(body)
+        else:
+            await self.begin(None)
+            for byte in made_awkward(body):
+                await self.write(bytes((byte,)))
+            await self.end()
+
+    # -------------------------------------------------------------- HTTP, and its socket
+
+    def _headers(self) -> dict[str, str]:
+        name, value = SIMULATED_HEADER
+        return {"content-type": self.plan.content_type, name: value, **self.plan.headers}
+
+    async def reply(self, body: bytes) -> None:
+        """Send status, headers and a whole body."""
+        # It is written by the server on return.
+        self.response = web.Response(status=self.plan.status, headers=self._headers(), body=body)
+
+    async def begin(self, length: int | None) -> None:
+        """Send status and headers; None announces a body in chunks."""
+        self.response = web.StreamResponse(status=self.plan.status, headers=self._headers())
+        self.response.content_length = length
+        await self.response.prepare(self.request)
+        self.plan.has_begun = True
+
+    async def write(self, data: bytes) -> None:
+        """Send a part of the body."""
+        with _quiet_leaving():
+            await self.response.write(data)
+
+    async def end(self) -> None:
+        """End the body properly."""
+        with _quiet_leaving():
+            await self.response.write_eof()
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The open connection.
+
+        Raises:
+            ConnectionResetError: If the client has left.
+        """
+        transport: asyncio.Transport | None = self.request.transport
+        if transport is None:
+            raise ConnectionResetError("the client has left")
+        return transport
+
+
+@contextlib.contextmanager
+def _quiet_leaving() -> Iterator[None]:
+    """Raise the standard library's error where the client has left; aiohttp logs its own aloud."""
+    try:
+        yield
+    except ClientConnectionResetError:
+        raise ConnectionResetError("the client has left") from None
