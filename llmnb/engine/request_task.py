@@ -13,21 +13,21 @@ import asyncio
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from llmnb.decide.retry import Tries, next_wait
-from llmnb.engine import cost_events, request_log, row_errors
+from llmnb.engine import request_log, row_errors
 from llmnb.engine.attempt import Answered, Attempt
 from llmnb.engine.gate import PATIENCE_SECONDS, Blocked, Gate
 from llmnb.engine.lanes import Ticket
 from llmnb.engine.persistence import save_reply, save_unread, stored_answer
-from llmnb.engine.race import Race, Rival
+from llmnb.engine.race import Race
 from llmnb.engine.row_claim import NEVER, AnsweredMeanwhile, AskedElsewhere, RowClaim
 from llmnb.engine.row_errors import copied
 from llmnb.engine.run_context import RunContext
 from llmnb.engine.shared import SharedRequest, TaskResult
 from llmnb.engine.status import Clock
-from llmnb.engine.target import Call
+from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import (
     AccountError,
     BadReply,
@@ -71,11 +71,8 @@ class RequestTask(SharedRequest):
     """
 
     __slots__ = (
-        "_claim",
         "_context",
         "_deadline",
-        "_has_asked_all",
-        "_has_hedge",
         "_history",
         "_is_answered",
         "_is_hedged",
@@ -83,12 +80,14 @@ class RequestTask(SharedRequest):
         "_last_error",
         "_left",
         "_may_be_billed",
+        "_racing",
         "_requests",
         "_row",
         "_stored",
         "_tries",
         "_waits_on",
         "call",
+        "claim",
         "is_sending",
         "started",
         "task",
@@ -118,7 +117,7 @@ class RequestTask(SharedRequest):
         self._row = row
         self._stored = stored
         self._left = list(calls)
-        self._claim = RowClaim(self, context, seen, None if stored is None else stored.raw.body)
+        self.claim = RowClaim(self, context, seen, None if stored is None else stored.raw.body)
         self._tries = Tries()
         self._requests = 0
         """Requests sent, redundant ones among them."""
@@ -134,7 +133,8 @@ class RequestTask(SharedRequest):
         self._is_answered = False
         """Whether there is an answer, which no deadline takes away."""
 
-        self._is_hedged = self._has_hedge = self._has_asked_all = False
+        self._is_hedged = False
+        self._racing: Race | None = None
 
     # ------------------------------------------------------------------- the whole task
 
@@ -155,6 +155,7 @@ class RequestTask(SharedRequest):
             logger.exception("llmnb failed on a row; please report this")
             return self._failed(row_errors.unexpected(error))
         finally:
+            self._racing = None  # a circle, and the collector is slow while runs are under way
             if self._deadline is not None:
                 self._deadline.cancel()
 
@@ -237,7 +238,7 @@ class RequestTask(SharedRequest):
             except Blocked:
                 continue
             except AskedElsewhere:
-                await self._claim.wait_for_others(self._left, self._nap)
+                await self.claim.wait_for_others(self._left, self._nap)
                 is_first = True
                 continue
             if isinstance(outcome, Answered):
@@ -307,11 +308,11 @@ class RequestTask(SharedRequest):
             if self.is_aside:
                 if not self.come_back():
                     raise AskedElsewhere
-                self._claim.seen = NEVER  # another run may have asked it
+                self.claim.seen = NEVER  # another run may have asked it
             if claims is not None and (
-                not claims.take(self.key) or claims.has_changed(self._claim.seen)
+                not claims.take(self.key) or claims.has_changed(self.claim.seen)
             ):
-                await self._claim.look_before_sending(self._left)
+                await self.claim.look_before_sending(self._left)
                 self._raise_if_disabled(call)
                 if not context.resumed.is_set() or self.is_aside:
                     raise Blocked("The run was paused.")
@@ -319,7 +320,8 @@ class RequestTask(SharedRequest):
             gate.release(ticket, used=0.0, was_sent=False)
             raise
         self._count_request()
-        attempt = Attempt(call, gate, ticket, context.backlog, on_delta=self._on_delta())
+        on_delta = self._on_delta() if context.streams else None
+        attempt = Attempt(call, gate, ticket, context.backlog, on_delta=on_delta)
         if context.hedger is None and context.options.time_limit is None:
             return await attempt.send(), attempt
         return await self._race(attempt), attempt
@@ -329,7 +331,8 @@ class RequestTask(SharedRequest):
         context, call = self._context, self.call
         pool, policy = call.target.pool, context.options.policy
         while True:
-            self._raise_if_disabled(call)
+            if (why := context.why_disabled(pool)) is not None:
+                raise self._given_up(why)
             pause = gate.account.admission.paused_until - gate.clock()
             if pause > policy.longest_hint:  # another run waits for it, we would not
                 context.disable(pool, row_errors.asked_for_a_long_wait(call.target, pause))
@@ -393,18 +396,14 @@ class RequestTask(SharedRequest):
 
     def make_way(self) -> None:
         """Stand aside where a rate of its own run makes it wait for its turn."""
-        lane = self._context.gate_of(self.call).lanes.get(self._context)
+        lane = self._context.gate_of(self.call).lanes.by_run.get(self._context)
         if lane is not None and self.is_waiting and lane.is_slowed:
             self.stand_aside()
 
     def stand_aside(self) -> None:
         """Let other processes and other runs ask the row while this one is paused."""
-        self._claim.release()
+        self.claim.release()
         self.leave_registry(TaskResult(error=row_errors.not_asked()))
-
-    def release_claim(self) -> None:
-        """Let other processes ask the row."""
-        self._claim.release()
 
     # ---------------------------------------------------------------------------- sending
 
@@ -430,7 +429,7 @@ class RequestTask(SharedRequest):
             self._is_late = True
             self.task.cancel()
 
-    def _on_delta(self) -> Callable[[Delta], None] | None:
+    def _on_delta(self) -> OnDelta | None:
         """Return what takes the pieces of the request that is about to be sent, if anything."""
         if not self._context.streams:
             return None
@@ -443,69 +442,20 @@ class RequestTask(SharedRequest):
             on_delta(self._row, delta)
 
     async def _race(self, attempt: Attempt) -> Answered | LLMNBError:
-        """Send a request, and redundant ones where it is late; return what the first one gives."""
-        gate, hedger = attempt.gate, self._context.hedger
-        # An attempt that races is a task of its own: others are let in before this one hears of it.
-        attempt.on_error = functools.partial(self._disable_target, attempt)
-        sent_at = gate.clock()
-        race = Race(
-            attempt,
-            due=lambda: self._rivals_due(gate, sent_at),
-            launch=lambda: self._rivals(gate),
-            dropped=self._count_dropped,
-        )
-        outcome = await race.result()
+        """Send a request, and redundant ones where it is late; return what is kept."""
+        if self._racing is None:
+            self._racing = Race(
+                self._context,
+                check=self._raise_if_disabled,
+                on_sent=self._count_hedge,
+                on_error=self._disable_target,
+                on_delta=self._on_delta,
+            )
+        others = [call for call in self._left if call is not self.call]
+        outcome = await self._racing.run(attempt, others, self.started or attempt.began)
         if isinstance(outcome, Answered):
             self.call = outcome.call
-            if hedger is not None:
-                hedger.on_first_token(race.first_token_at(gate.clock()) - sent_at)
         return outcome
-
-    def _rivals_due(self, gate: Gate, sent_at: float) -> float | None:
-        """Return the seconds until redundant requests should go; None for never."""
-        hedger, now = self._context.hedger, gate.clock()
-        moments = []
-        if (half := self._half_time()) is not None and not self._has_asked_all:
-            moments.append(half)
-        if hedger is not None and not self._has_hedge:
-            delay = hedger.delay(now, gate.is_throttled(self._context), now - sent_at)
-            if delay is not None:
-                moments.append(sent_at + delay)
-        return max(0.0, min(moments) - now) if moments else None
-
-    def _half_time(self) -> float | None:
-        limit = self._context.options.time_limit
-        return None if limit is None or self.started is None else self.started + limit / 2
-
-    def _rivals(self, gate: Gate) -> list[Attempt]:
-        """Return redundant requests: one to hedge, or at half time one to every further model."""
-        context, hedger = self._context, self._context.hedger
-        calls = [call for call in self._left if call is not self.call] or [self.call]
-        half = self._half_time()
-        if half is not None and gate.clock() >= half and not self._has_asked_all:
-            self._has_asked_all = True
-        elif hedger is not None and not self._has_hedge and hedger.may_spend():
-            self._has_hedge = True
-            calls = calls[:1]
-        else:
-            return []
-        rivals: list[Attempt] = []
-        for call in calls:
-            rival_gate = context.gate_of(call)
-            if context.why_disabled(call.target.pool) or rival_gate.is_throttled(context):
-                continue
-            rival = Rival(
-                call,
-                rival_gate,
-                context,
-                context.backlog,
-                check=functools.partial(self._raise_if_disabled, call),
-                on_sent=self._count_hedge,
-                on_delta=self._on_delta(),
-            )
-            rival.on_error = functools.partial(self._disable_target, rival)
-            rivals.append(rival)
-        return rivals
 
     def _count_hedge(self) -> None:
         """Count a redundant request that is about to be sent."""
@@ -514,22 +464,6 @@ class RequestTask(SharedRequest):
         self._context.counters.tracker.num_hedged += 1
         if self._context.hedger is not None:
             self._context.hedger.on_hedged()
-
-    def _count_dropped(self, attempt: Attempt) -> None:
-        """Account for a request that was cancelled because another one came first."""
-        target, tracker = attempt.call.target, self._context.counters.tracker
-        most = target.highest_price(attempt.call)
-        if cost_events.listeners:
-            paid = cost_events.Paid(
-                provider=target.provider, model=target.model, usd=most, is_bound=True
-            )
-            cost_events.publish(paid)
-        if most is None:
-            tracker.num_unpriced += 1
-            return
-        tracker.hedge_usd += most
-        if self._context.options.budget is not None:
-            self._context.options.budget.settle(reserved=0.0, spent=most)
 
     # -------------------------------------------------------------- after a failed request
 
@@ -555,7 +489,7 @@ class RequestTask(SharedRequest):
         context, gate = self._context, attempt.gate
         pool, policy = self.call.target.pool, context.options.policy
         self.is_sending = False
-        self._claim.release()
+        self.claim.release()
         if isinstance(error, AccountError):
             context.disable(pool, error)
             raise error

@@ -7,19 +7,21 @@ counters, or hands a call over to the loop.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 from llmnb import bridge
+from llmnb.display import durations, moments, numbers, texts
 from llmnb.engine.budget import budget_for
+from llmnb.engine.gate import Gate
 from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.handover import Streamed
 from llmnb.engine.run_context import Pool, RunContext, RunOptions, Store
 from llmnb.engine.run_loop import RunLoop
 from llmnb.engine.source import InputSource
-from llmnb.engine.status import Clock, PoolStatus, StatusSnapshot
+from llmnb.engine.status import Clock, PoolStatus, State, StatusSnapshot
 from llmnb.engine.target import Prepare
-from llmnb.engine.waiting import waiting_on
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.records import Outcome
 
@@ -86,7 +88,7 @@ class Run(RunHandle[list[Outcome]]):
             in_flight=in_flight,
             waiting_on=waiting_on(
                 run_loop.state,
-                [(pool.target, pool.gate) for pool in pools],
+                pools,
                 in_flight=in_flight,
                 now=now,
                 run=context,
@@ -100,7 +102,7 @@ class Run(RunHandle[list[Outcome]]):
             pools=tuple(_pool_status(pool, now, context) for pool in pools),
             shares=stats.shares(),
             samples=stats.samples(end),
-            latencies=stats.latest(),
+            latencies=tuple(stats.latest),
             p50=p50,
             p95=p95,
             requests_per_minute=requests,
@@ -243,3 +245,105 @@ def _pool_status(pool: Pool, now: float, run: RunContext) -> PoolStatus:
         paused_seconds=max(0.0, account.admission.paused_until - now),
         is_open=gate.health.breaker.is_open,
     )
+
+
+def waiting_on(
+    state: State,
+    pools: Iterable[Pool],
+    *,
+    in_flight: int,
+    now: float,
+    run: object = None,
+    elsewhere: int = 0,
+    beside: int = 0,
+) -> str:
+    """Return the because line: one sentence, empty when the run is over.
+
+    Args:
+        state: What the run is doing.
+        pools: The pools in use.
+        in_flight: Requests on their way for this run.
+        now: The gates' clock.
+        run: Whose requests wait there.
+        elsewhere: Rows that wait for the answer of another process.
+        beside: Rows that wait for the answer of another run of this process.
+    """
+    if state == "paused":
+        if not in_flight:
+            return "Waiting on you. Nothing is sent."
+        requests = texts.counted(in_flight, "request")
+        verb = "is" if in_flight == 1 else "are"
+        return f"Waiting on you. {requests} in flight {verb} still stored; nothing new is sent."
+    if state == "stopping":
+        answers, verb = texts.counted(in_flight, "answer"), "is" if in_flight == 1 else "are"
+        return f"Stopping: {answers} in flight {verb} being stored."
+    if state != "running":
+        return ""
+    for pool in pools:
+        if sentence := _sentence(pool.target.provider, pool.gate, now, run):
+            return sentence
+    others = [
+        f"another {who}, which asks {texts.counted(rows, 'row')} of this run"
+        for who, rows in (("process", elsewhere), ("run", beside))
+        if rows
+    ]
+    if others:
+        own = ["replies"] if in_flight else []
+        return f"Waiting on {', and on '.join([*own, *others])}."
+    return "Waiting on replies." if in_flight else "Looking up what is already answered."
+
+
+def _whose(gate: Gate, kind: Literal["requests", "tokens"], limit: float | None, now: float) -> str:
+    """Return who has set a limit, and what is left of it."""
+    source = gate.account.source(kind, limit)
+    if source != "announced":
+        return {"found": ", found by trying", "given": ", as given"}.get(source, "")
+    left, doubt = gate.account.announced.left(kind, now), gate.account.announced.distrust
+    if doubt:
+        return f", announced but kept evenly: {doubt}"
+    return ", announced" if left is None else f", announced, {left:,.0f} left"
+
+
+def _sentence(provider: str, gate: Gate, now: float, run: object) -> str:
+    admission, limits, ahead = gate.account.admission, gate.account.limits(run), gate.ahead_of(run)
+    behind = "" if ahead is None else f", behind {ahead}"
+    match gate.reason(run):
+        case "pause" if not math.isinf(admission.paused_until):
+            left = max(0.0, admission.paused_until - now)
+            at = moments.coming(left, Clock.wall())
+            return (
+                f"Waiting on {provider}: it asked for a pause (Retry-After). "
+                f"{durations.remaining(left)} left, then sending at {at}."
+            )
+        case "breaker":
+            failures = gate.health.breaker.failures
+            wait = gate.health.breaker.wait(now)
+            at = "" if math.isinf(wait) else moments.coming(wait, Clock.wall())
+            probe = f"one probe at {at}" if at else "a probe is out"
+            last = f"{failures:,} failures in a row" if failures > 1 else "it keeps failing"
+            cause = f" ({gate.health.cause})" if gate.health.cause else ""
+            return f"Waiting on {provider}: {last}{cause}, {probe}."
+        case "recovery":
+            return (
+                f"Waiting on {provider}: it answers again and is asked {gate.slots:,} at a time, "
+                "more with each answer."
+            )
+        case "requests" | "tokens" as kind:
+            per_minute = limits.requests_per_minute
+            if kind == "tokens":
+                per_minute = limits.tokens_per_minute
+            what = kind if per_minute is None else f"{numbers.limit(per_minute)} {kind}/min"
+            whose = _whose(gate, kind, per_minute, now)
+            return f"Waiting on {provider}’s limit of {what}{whose}{behind}."
+        case "start":
+            return (
+                f"Waiting on the first replies of {provider}: a few requests go before the others, "
+                "which hear from them how its limits stand."
+            )
+        case "concurrency":
+            slots = gate.account.slots_of(run)
+            noun = "the only place" if slots == 1 else f"all {slots:,} places"
+            verb = "is" if slots == 1 else "are"
+            return f"Waiting on replies{behind}: {noun} in flight {verb} taken."
+        case _:
+            return ""

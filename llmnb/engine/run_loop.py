@@ -139,7 +139,8 @@ class RunLoop:
                 # A stop does not wait for a slow source: it cancels the pulling.
                 with contextlib.suppress(asyncio.CancelledError):
                     await self._pulling
-                await self._skip_the_rest()
+                if self.total not in (None, self.counts.num_rows):
+                    await self._skip_the_rest()
                 while self.counts.num_rows_done < self.counts.num_rows:
                     self._idle.clear()
                     await self._idle.wait()
@@ -334,7 +335,7 @@ class RunLoop:
         # A task cancelled before its first step has run nothing of the request.
         self._engine.tasks.discard(task)
         result = request.stopped() if task.cancelled() else task.result()
-        request.release_claim()
+        request.claim.release()
         self._engine.registry.resolve(request, result)
 
     def _on_result(
@@ -517,8 +518,7 @@ class RunLoop:
 
     async def _skip_the_rest(self) -> None:
         """Give every row that was never pulled its outcome, where their number is known."""
-        if self.total is None or self.total == self.counts.num_rows:
-            return
+        assert self.total is not None
         first, self.counts.num_rows = self.counts.num_rows, self.total
         self._handover.open(self.total - first)
         error, items = self.context.end, iter(await self._source.rest())

@@ -130,7 +130,7 @@ def _forget_gates(engine: Any) -> None:
     if engine is None or engine.tasks or engine.registry.requests:
         return
     for pool, gate in list(engine.gates.items()):
-        if not gate.account._claims:
+        if not gate.account.claims:
             del engine.gates[pool]
             engine._targets.pop(pool, None)
             engine._bound.pop(pool, None)
