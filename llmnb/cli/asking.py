@@ -11,7 +11,8 @@ from typing import Any
 
 from llmnb.errors import ConfigurationError, InputError, UnknownField
 from llmnb.frames.conversations import conversation
-from llmnb.frames.tables import JSONLTable, Row, Table, error_of, open_table
+from llmnb.frames.table_files import Row, TableFile
+from llmnb.frames.tables import JSONLTable, error_of, open_table
 from llmnb.frames.template import Template, prompt_template
 from llmnb.generation.lines import unwrapped
 from llmnb.options import with_params
@@ -71,7 +72,7 @@ class Questions:
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.table: Table = open_table(
+        self.table: TableFile = open_table(
             options.input, encoding=options.encoding, delimiter=options.delimiter
         )
         if self.table.note:

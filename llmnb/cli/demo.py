@@ -11,7 +11,8 @@ from llmnb.cli import text
 from llmnb.display import numbers
 from llmnb.display.escape import visible
 from llmnb.errors import ConfigurationError
-from llmnb.frames.tables import Row, open_table
+from llmnb.frames.table_files import Row
+from llmnb.frames.tables import open_table
 from llmnb.progress import attend
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking

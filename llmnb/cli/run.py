@@ -25,7 +25,8 @@ from llmnb.errors import AddressInFile, ConfigurationError, UnreadableFile
 from llmnb.frames import placing
 from llmnb.frames.csv_tables import CSVTable
 from llmnb.frames.excel_tables import EXCEL_FORMATS, LONGEST_TEXT, ExcelTable, refuse_unfit
-from llmnb.frames.tables import Row, Writer, format_of, taken
+from llmnb.frames.table_files import Row
+from llmnb.frames.tables import Writer, format_of, taken
 from llmnb.generation.rows import line, refused_addresses
 from llmnb.progress import Bars, TwoBars
 from llmnb.records import Burst, Outcome

@@ -14,7 +14,7 @@ from llmnb.engine.status import Clock
 from llmnb.engine.target import Call, Target
 from llmnb.errors import LLMNBError
 from llmnb.rate_limiter import GLOBAL_LIMITER
-from llmnb.rate_limiter.group import EngineBound
+from llmnb.rate_limiter.group import LimitGroup
 from llmnb.records import Reply
 from llmnb.store.entry import Entry
 
@@ -186,7 +186,7 @@ class Engine:
         self.registry = InFlightRegistry()
         self.gates: dict[str, Gate] = {}
         self._targets: dict[str, Target] = {}
-        self._bound: dict[str, EngineBound] = {}
+        self._bound: dict[str, LimitGroup] = {}
         """The limits of `GLOBAL_LIMITER` that bind a pool."""
 
         self.tasks: set[asyncio.Task[Any]] = set()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from llmnb.engine import collector
@@ -29,12 +30,13 @@ class _Field:
 
     name: Hashable
     kind: str
-    read: Callable[[Outcome, Mapping[str, Any]], Any]
-    """Takes an outcome, and the fields of its structured answer."""
+    read: Callable[[Outcome], Any] | None = None
+    """Returns an outcome's value; None: it is the structured answer's `field`."""
 
     combine: Callable[[list[Any]], Any] | None = None
-    """Makes one value of several samples; None: a list of them."""
+    """Makes one value of those that several samples have; None: a list of all."""
 
+    field: str = ""
     categories: Sequence[Any] | None = None
     schema: tuple[Any, Mapping[str, Any]] | None = None
 
@@ -86,12 +88,12 @@ class AnswerForm:
     def _fields(self) -> list[_Field]:
         options, fields = self.options, list[_Field]()
         if options.details:
-            fields.append(_Field("response", "string", lambda outcome, _: self._text(outcome)))
+            fields.append(_Field("response", "string", self._text))
             fields += _DETAILS
         if self.output is not None:
             fields += self._structured(self.output)
         elif not options.details:
-            fields.append(_Field(options.name, "string", lambda outcome, _: outcome.text))
+            fields.append(_Field(options.name, "string", attrgetter("text")))
         if options.on_error == "column" and not options.details:
             fields.append(replace(_DETAILS[0], name=suffixed(options.name, "error")))
         return fields
@@ -103,7 +105,7 @@ class AnswerForm:
             _Field(
                 self._field_name(field),
                 kind,
-                lambda _, answer, field=field: answer.get(field),  # type: ignore[misc]
+                field=field,
                 categories=self.labels or _enumerated(properties.get(field, {})),
                 schema=(properties.get(field, root), root),
             )
@@ -138,16 +140,13 @@ class AnswerForm:
     def _column(
         self, field: _Field, outcomes: Outcomes, answers: Sequence[Mapping[str, Any]]
     ) -> AnswerColumn:
-        values = [
-            None if outcome is None else field.read(outcome, answer)
-            for outcome, answer in zip(outcomes, answers, strict=True)
-        ]
-        samples = self.options.n
-        if samples > 1:
-            combine = field.combine or _all_or_none
-            values = [
-                combine(values[first : first + samples]) for first in range(0, len(values), samples)
-            ]
+        if (read := field.read) is None:
+            values = [answer.get(field.field) for answer in answers]
+        else:
+            values = [None if outcome is None else read(outcome) for outcome in outcomes]
+        if (samples := self.options.n) > 1:
+            rows = [values[first : first + samples] for first in range(0, len(values), samples)]
+            values = [_combined(row, field.combine) for row in rows]
         return AnswerColumn(
             spread(values, self.positions, self.source.rows),
             field.kind,
@@ -198,56 +197,46 @@ def _enumerated(schema: Mapping[str, Any]) -> Sequence[Any] | None:
 # ------------------------------------------------------------- details of one outcome
 
 
-def _error(outcome: Outcome, _answer: Any) -> str | None:
+def _combined(samples: list[Any], combine: Callable[[list[Any]], Any] | None) -> Any:
+    known = [value for value in samples if value is not None]
+    if not known:
+        return None
+    return samples if combine is None else combine(known)
+
+
+def _error(outcome: Outcome) -> str | None:
     return None if outcome.error is None else outcome.error.message
 
 
-def _finish_reason(outcome: Outcome, _answer: Any) -> str | None:
+def _finish_reason(outcome: Outcome) -> str | None:
     return None if outcome.reply is None else outcome.reply.finish_reason
 
 
-def _usage(name: str) -> Callable[[Outcome, Any], Any]:
-    def read(outcome: Outcome, _answer: Any) -> Any:
-        reply = outcome.reply
-        return None if reply is None or reply.usage is None else getattr(reply.usage, name)
-
-    return read
+def _prompt_tokens(outcome: Outcome) -> int | None:
+    usage = outcome.reply and outcome.reply.usage
+    return usage.known_prompt if usage else None
 
 
-def _attribute(name: str) -> Callable[[Outcome, Any], Any]:
-    return lambda outcome, _answer: getattr(outcome, name)
+def _completion_tokens(outcome: Outcome) -> int | None:
+    usage = outcome.reply and outcome.reply.usage
+    return usage.known_completion if usage else None
 
 
-def _of_known(combine: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any]:
-    """Return what combines the values that are there; None where there is none."""
-
-    def combined(values: list[Any]) -> Any:
-        known = [value for value in values if value is not None]
-        return combine(known) if known else None
-
-    return combined
-
-
-def _all_or_none(values: list[Any]) -> Any:
-    return values if any(value is not None for value in values) else None
-
-
-_first = _of_known(lambda known: known[0])
-_sum = _of_known(sum)
+_first = itemgetter(0)
 
 _DETAILS = (
     _Field("error", "string", _error, _first),
-    _Field("model", "string", _attribute("model"), _first),
-    _Field("provider", "string", _attribute("provider"), _first),
+    _Field("model", "string", attrgetter("model"), _first),
+    _Field("provider", "string", attrgetter("provider"), _first),
     _Field("finish_reason", "string", _finish_reason, _first),
-    _Field("prompt_tokens", "Int64", _usage("known_prompt"), _sum),
-    _Field("completion_tokens", "Int64", _usage("known_completion"), _sum),
-    _Field("usd", "Float64", _attribute("usd"), _sum),
-    _Field("seconds", "Float64", _attribute("seconds"), _of_known(max)),
-    _Field("first_token_seconds", "Float64", _attribute("first_token_seconds"), _of_known(min)),
-    _Field("attempts", "Int64", _attribute("attempts"), _sum),
-    _Field("hedged", "boolean", _attribute("hedged"), _of_known(any)),
-    _Field("cached", "boolean", _attribute("is_cached"), _of_known(all)),
-    _Field("key", "string", _attribute("key"), _first),
+    _Field("prompt_tokens", "Int64", _prompt_tokens, sum),
+    _Field("completion_tokens", "Int64", _completion_tokens, sum),
+    _Field("usd", "Float64", attrgetter("usd"), sum),
+    _Field("seconds", "Float64", attrgetter("seconds"), max),
+    _Field("first_token_seconds", "Float64", attrgetter("first_token_seconds"), min),
+    _Field("attempts", "Int64", attrgetter("attempts"), sum),
+    _Field("hedged", "boolean", attrgetter("hedged"), any),
+    _Field("cached", "boolean", attrgetter("is_cached"), all),
+    _Field("key", "string", attrgetter("key"), _first),
 )
 """Columns beside the answer."""

@@ -9,6 +9,8 @@ from typing import Any
 
 from llmnb.display.texts import mended
 from llmnb.errors import MissingExtra, UnreadableFile
+from llmnb.frames.csv_tables import CSVTable
+from llmnb.frames.table_files import FileRow, Row, TableFile, TableSink
 from llmnb.frames.template import cell_text
 from llmnb.wire.json_text import json_text
 
@@ -23,7 +25,7 @@ Group = Any
 """A record batch of pyarrow."""
 
 
-class ArrowTable:
+class ArrowTable(TableFile):
     """A table in a Parquet or Arrow file; however large, one group of rows is in memory.
 
     Args:
@@ -34,10 +36,8 @@ class ArrowTable:
         MissingExtra: If pyarrow is not installed.
     """
 
-    note: str | None = None
-
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path)
         self._is_parquet = path.suffix.lower() == ".parquet"
         try:
             self.schema: Any = self._schema()
@@ -46,20 +46,19 @@ class ArrowTable:
             raise UnreadableFile(
                 f"{path} is not {kind} file: {str(error).splitlines()[0]}"
             ) from None
-        self.columns: Sequence[str] = list(self.schema.names)
+        self.columns = list(self.schema.names)
 
-    @property
-    def all_columns(self) -> Sequence[str]:
-        """The columns of all rows."""
-        return self.columns
-
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[Row]:
         """Yield the rows from the first; one with a text that is none says so."""
         for group in self.groups():
             columns = map(cells_of, group.columns)
             for cells in zip(*columns, strict=True):
                 row = dict(zip(self.columns, cells, strict=True))
-                yield BadRow(row) if any(type(cell) is BadText for cell in cells) else row
+                bad = {name: cell for name, cell in row.items() if type(cell) is BadText}
+                if bad:
+                    texts = {name: cell.text for name, cell in bad.items()}
+                    row = FileRow({**row, **texts}, next(iter(bad.values())).error)
+                yield row
 
     def groups(self) -> Iterator[Group]:
         """Yield the rows in groups that are small enough to be held; at least one, maybe empty."""
@@ -71,31 +70,26 @@ class ArrowTable:
 
     def _schema(self) -> Any:
         if not self._is_parquet:
-            with _ipc(self._path) as reader:
+            with _ipc(self.path) as reader:
                 return reader.schema
-        with _parquet().ParquetFile(self._path) as file:
+        with _parquet().ParquetFile(self.path) as file:
             return file.schema_arrow
 
     def _parquet_groups(self) -> Iterator[Group]:
         # Read in pieces: else a whole row group's columns are taken at once.
-        with _parquet().ParquetFile(self._path, buffer_size=_READ_BYTES) as file:
-            found = file.metadata
-            size = (
-                max(
-                    (
-                        found.row_group(place).total_byte_size
-                        / max(found.row_group(place).num_rows, 1)
-                    )
-                    for place in range(found.num_row_groups)
-                )
-                if found.num_row_groups
-                else 0
-            )
-            yield from file.iter_batches(batch_size=_group_rows(size))
+        with _parquet().ParquetFile(self.path, buffer_size=_READ_BYTES) as file:
+            groups = [file.metadata.row_group(at) for at in range(file.metadata.num_row_groups)]
+            sizes = [group.total_byte_size / max(group.num_rows, 1) for group in groups]
+            yield from file.iter_batches(batch_size=_group_rows(max(sizes, default=0)))
 
     def _arrow_groups(self) -> Iterator[Group]:
-        with _ipc(self._path) as reader:
-            for batch in _batches(reader):
+        with _ipc(self.path) as reader:
+            # A file knows its batches, a stream gives one after the other.
+            if hasattr(reader, "num_record_batches"):
+                batches = map(reader.get_batch, range(reader.num_record_batches))
+            else:
+                batches = iter(reader)
+            for batch in batches:
                 step = _group_rows(batch.nbytes / max(batch.num_rows, 1))
                 for first in range(0, batch.num_rows, step):
                     yield batch.slice(first, step)
@@ -115,15 +109,6 @@ class BadText:
         )
 
 
-class BadRow(dict[str, Any]):
-    """A row with a cell whose bytes are no text, which is read as far as it is one."""
-
-    def __init__(self, row: Mapping[str, Any]) -> None:
-        bad = {name: cell for name, cell in row.items() if isinstance(cell, BadText)}
-        super().__init__({**row, **{name: cell.text for name, cell in bad.items()}})
-        self.error = next(iter(bad.values())).error
-
-
 def cells_of(column: Any) -> list[Any]:
     """Return a column's cells; a text whose bytes are none becomes a `BadText`."""
     try:
@@ -136,8 +121,7 @@ def _cell(scalar: Any) -> Any:
     try:
         return scalar.as_py()
     except UnicodeDecodeError as error:
-        raw = error.object
-        return BadText(bytes(raw))
+        return BadText(bytes(error.object))
 
 
 def takes(kind: str, column_type: Any) -> bool:
@@ -152,14 +136,14 @@ def takes(kind: str, column_type: Any) -> bool:
     if kind != ".parquet":
         return True
     try:
-        one = pyarrow.table({"one": pyarrow.nulls(1, column_type)})
-        _parquet().write_table(one, pyarrow.BufferOutputStream())
+        table = pyarrow.table({"column": pyarrow.nulls(1, column_type)})
+        _parquet().write_table(table, pyarrow.BufferOutputStream())
     except pyarrow.ArrowException:
         return False
     return True
 
 
-def schema_of(table: Any, columns: Sequence[str], kind: str) -> Any:
+def schema_of(table: TableFile, columns: Sequence[str], kind: str) -> Any:
     """Return the types in which a table's rows can be written, None where they are known.
 
     A column whose values have no one type that gives them back as they are is text, and so is
@@ -173,18 +157,17 @@ def schema_of(table: Any, columns: Sequence[str], kind: str) -> Any:
     _parquet()
     import pyarrow
 
-    own = set(table.all_columns)
     if isinstance(table, ArrowTable):
         types = dict(zip(table.schema.names, table.schema.types, strict=True))
-    elif not hasattr(table, "form"):  # all cells of a CSV file are texts
-        types = _types(table, list(own))
+    elif isinstance(table, CSVTable):
+        types = {}  # all its cells are texts
     else:
-        types = {}
-    types = {name: found for name, found in types.items() if takes(kind, found)}
+        types = _types(table, table.all_columns)
+    types = {name: type_ for name, type_ in types.items() if takes(kind, type_)}
     return pyarrow.schema([(name, types.get(name) or pyarrow.string()) for name in columns])
 
 
-def _types(table: Any, names: Sequence[str]) -> dict[str, Any]:
+def _types(table: TableFile, names: Sequence[str]) -> dict[str, Any]:
     """Return the type of each column that has one."""
     types: dict[str, Any] = {}
     mixed: set[str] = set()
@@ -194,13 +177,12 @@ def _types(table: Any, names: Sequence[str]) -> dict[str, Any]:
             if name in mixed:
                 continue
             cells = [row.get(name) for row in some]
-            found = _type_of(cells)
-            known = types.get(name)
-            if found is None or known not in (None, found):
+            type_ = _type_of(cells)
+            if type_ is None or types.get(name) not in (None, type_):
                 mixed.add(name)
-            elif found is not _NOTHING:
-                types[name] = found
-    return {name: kind for name, kind in types.items() if name not in mixed}
+            elif type_ is not _NOTHING:
+                types[name] = type_
+    return {name: type_ for name, type_ in types.items() if name not in mixed}
 
 
 _NOTHING: Any = object()
@@ -227,7 +209,7 @@ def _group_rows(row_bytes: float) -> int:
     return int(min(max(_GROUP_BYTES / max(row_bytes, 1), _SMALLEST_GROUP), _GROUP_ROWS))
 
 
-class ArrowSink:
+class ArrowSink(TableSink):
     """Writes groups of rows; the first decides the types where no table is followed.
 
     Args:
@@ -240,18 +222,20 @@ class ArrowSink:
     def __init__(self, path: Path, columns: Sequence[str], kind: str, schema: Any = None) -> None:
         _parquet()
         self._path, self._columns, self._kind = path, columns, kind
-        self._rows: list[Mapping[str, Any]] = []
-        self._held = 0
+        self._rows: list[Row] = []
+        self._waiting_bytes = 0
         self._writer: Any = None
         self._schema: Any = schema
 
-    def write(self, row: Mapping[str, Any], added: Mapping[str, Any]) -> None:
+    def write(self, row: Row, added: Mapping[str, Any]) -> None:
         """Add a row, with cells that replace its own or stand behind them."""
         filled = {**row, **added}
         kept = {name: filled.get(name) for name in self._columns}
         self._rows.append(kept)
-        self._held += sum(len(cell) for cell in kept.values() if isinstance(cell, (str, bytes)))
-        if len(self._rows) >= _GROUP_ROWS or self._held >= _GROUP_BYTES:
+        self._waiting_bytes += sum(
+            len(cell) for cell in kept.values() if isinstance(cell, (str, bytes))
+        )
+        if len(self._rows) >= _GROUP_ROWS or self._waiting_bytes >= _GROUP_BYTES:
             self._flush()
 
     def write_group(self, group: Group, answers: Mapping[str, Sequence[str | None]]) -> None:
@@ -261,11 +245,11 @@ class ArrowSink:
         table = pyarrow.Table.from_batches([group])
         for name, texts in answers.items():
             column = _texts(texts)
-            place = table.schema.get_field_index(name)
-            if place < 0:
+            index = table.schema.get_field_index(name)
+            if index < 0:
                 table = table.append_column(name, column)
             else:
-                table = table.set_column(place, name, column)
+                table = table.set_column(index, name, column)
         self._put(table)
 
     def _flush(self) -> None:
@@ -274,7 +258,7 @@ class ArrowSink:
         columns = {name: [row[name] for row in self._rows] for name in self._columns}
         if self._schema is not None:
             columns = {
-                field.name: _texts([_text(cell) for cell in columns[field.name]])
+                field.name: _texts([cell_text(cell) for cell in columns[field.name]])
                 if pyarrow.types.is_string(field.type)
                 else columns[field.name]
                 for field in self._schema
@@ -288,7 +272,7 @@ class ArrowSink:
             ]
             table = table.cast(pyarrow.schema(fields))
         self._put(table)
-        self._rows, self._held = [], 0
+        self._rows, self._waiting_bytes = [], 0
 
     def _put(self, table: Any) -> None:
         if self._writer is None:
@@ -306,10 +290,6 @@ class ArrowSink:
         if self._rows or self._writer is None:
             self._flush()
         self._writer.close()
-
-
-def _text(cell: Any) -> str | None:
-    return cell if isinstance(cell, str) else cell_text(cell)
 
 
 def _texts(texts: Sequence[str | None]) -> Any:
@@ -331,14 +311,6 @@ def _ipc(path: Path) -> Any:
         return pyarrow.ipc.open_file(pyarrow.memory_map(str(path)))
     except pyarrow.ArrowInvalid:
         return pyarrow.ipc.open_stream(pyarrow.memory_map(str(path)))
-
-
-def _batches(reader: Any) -> Iterator[Group]:
-    if not hasattr(reader, "num_record_batches"):
-        yield from reader
-        return
-    for place in range(reader.num_record_batches):
-        yield reader.get_batch(place)
 
 
 def _parquet() -> Any:

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from llmnb.display.escape import inert_cell
 from llmnb.errors import ConfigurationError, UnreadableFile
+from llmnb.frames.table_files import FileRow, Row, TableFile, TableSink, empty_table
 from llmnb.frames.template import cell_text
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -54,10 +55,10 @@ class CSVForm:
         return CSVForm(self.delimiter, "utf-8-sig", self.line_end)
 
 
-class Record(dict[str, Any]):
-    """A row, with the text that it was read from and what is wrong with it."""
+class Record(FileRow):
+    """A row, with the text that it was read from."""
 
-    __slots__ = ("error", "missing", "written")
+    __slots__ = ("missing", "written")
 
     written: str
     """Its text, without the line's end."""
@@ -65,10 +66,8 @@ class Record(dict[str, Any]):
     missing: int
     """Cells that it has too few."""
 
-    error: UnreadableFile | None
 
-
-class CSVTable:
+class CSVTable(TableFile):
     """A CSV file, read row by row.
 
     Args:
@@ -85,38 +84,28 @@ class CSVTable:
         self, path: Path, *, encoding: str | None = None, delimiter: str | None = None
     ) -> None:
         csv.field_size_limit(2**31 - 1)  # cells of megabytes are cells
-        self._path = path
+        super().__init__(path)
         self.kind = path.suffix.lower()
-        self.note: str | None = None
-        """What the person should know about how the file is read."""
-
-        found, self._has_bad_bytes = _encoding(path, encoding)
-        if encoding is None and found == "cp1252":
+        name, self._has_bad_bytes = _encoding(path, encoding)
+        if encoding is None and name == "cp1252":
             self.note = (
                 f"{path.name} is not UTF-8 and is read as cp1252 (Windows); "
                 "--encoding NAME reads it otherwise."
             )
-        self.form = CSVForm(encoding=found)
-        usual = DELIMITERS.get(path.suffix.lower(), ",")
-        with self._open() as file:
-            self.form = CSVForm(_delimiter(file, usual, delimiter), found)
+        self.form = CSVForm(encoding=name)
         with self._open() as file:
             first = file.readline()
-            end = first[len(first.rstrip("\r\n")) :][:2] or "\n"
-        self.form = CSVForm(self.form.delimiter, found, end)
-        with self._open() as file:
-            _check_quotes(file, path.name, self.form.delimiter)
+            file.seek(0)
+            chosen = _delimiter(file, DELIMITERS.get(self.kind, ","), delimiter)
+            self.form = CSVForm(chosen, name, first[len(first.rstrip("\r\n")) :][:2] or "\n")
+            file.seek(0)
+            _check_quotes(file, path.name, chosen)
         header = next(self._records(), None)
         if header is None or not header[0]:
-            raise UnreadableFile(f"{path} is empty: a table begins with the names of its columns.")
-        self.columns: Sequence[str] = header[0]
+            raise empty_table(path)
+        self.columns = header[0]
         self.header = header[1]
         """The first line as it stands there."""
-
-    @property
-    def all_columns(self) -> Sequence[str]:
-        """The columns of all rows."""
-        return self.columns
 
     def rows(self) -> Iterator[Record]:
         """Yield the rows from the first; one that is ragged or no text says so and goes on."""
@@ -131,12 +120,12 @@ class CSVTable:
         columns = self.columns
         # An empty cell of a CSV file says nothing: it is missing.
         row = Record(zip(columns, (cell or None for cell in cells), strict=False))
-        row.written, row.error = written, None
+        row.written = written
         row.missing = len(columns) - len(cells)
         if row.missing > 0:
             for name in columns[len(cells) :]:
                 row[name] = None
-        where = f"line {line} of {self._path.name}"
+        where = f"line {line} of {self.path.name}"
         if row.missing < 0:
             rest = ", ".join(map(repr, cells[len(columns) :]))[:200]
             row.error = UnreadableFile(
@@ -167,11 +156,11 @@ class CSVTable:
                     taken.clear()
                     yield cells, written.rstrip("\r\n"), reader.line_num
         except csv.Error as error:
-            raise UnreadableFile(f"{self._path} is not a CSV file: {error}.") from None
+            raise UnreadableFile(f"{self.path} is not a CSV file: {error}.") from None
 
     def _open(self) -> IO[str]:
         errors = "surrogateescape" if not self.form.encoding.startswith("utf-16") else "strict"
-        return self._path.open(encoding=self.form.encoding, errors=errors, newline="")
+        return self.path.open(encoding=self.form.encoding, errors=errors, newline="")
 
 
 def _is_broken(text: str) -> bool:
@@ -187,39 +176,26 @@ def _encoding(path: Path, encoding: str | None) -> tuple[str, bool]:
     with path.open("rb") as file:
         head = file.read(4)
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
-    if encoding is None:
-        found = marked or "utf-8"
-    else:
+    name = marked or "utf-8"
+    if encoding is not None:
         try:
-            found = codecs.lookup(encoding).name
+            name = codecs.lookup(encoding).name
         except LookupError:
             raise ConfigurationError(
                 f"There is no encoding {encoding!r}: utf-8, utf-16, cp1252 and latin-1 are usual. "
                 "Nothing was sent."
             ) from None
-        if found == "utf-8" and marked == "utf-8-sig":
-            found = marked
-    wrong = _wrong(path, found)
-    if not wrong:
-        return found, False
-    if codecs.lookup(found).name not in ("utf-8", "utf-8-sig") and not _is_bytewise(found):
-        raise UnreadableFile(f"{path} is not {found}: name its encoding. Nothing was sent.")
-    return (
-        ("cp1252", False)
-        if encoding is None and not marked and _is_cp1252(wrong)
-        else (
-            found,
-            True,
-        )
-    )
+        if name == "utf-8" and marked == "utf-8-sig":
+            name = marked
+    wrong = _undecodable(path, name)
+    if wrong and not name.startswith("utf-8") and len("\n".encode(name)) > 1:
+        raise UnreadableFile(f"{path} is not {name}: name its encoding. Nothing was sent.")
+    if wrong and encoding is None and not marked and _is_cp1252(wrong):
+        return "cp1252", False
+    return name, bool(wrong)
 
 
-def _is_bytewise(encoding: str) -> bool:
-    """Whether an encoding has a byte for each character."""
-    return len("\n".encode(encoding)) == 1
-
-
-def _wrong(path: Path, encoding: str) -> bytes:
+def _undecodable(path: Path, encoding: str) -> bytes:
     """Return a piece of a file that cannot be decoded, with what surrounds it; empty: all can."""
     decoder = codecs.getincrementaldecoder(encoding)()
     with path.open("rb") as file:
@@ -244,30 +220,30 @@ def _is_cp1252(block: bytes) -> bool:
     return len(odd) > good and _NO_LETTERS.isdisjoint(odd)
 
 
-def _delimiter(file: IO[str], usual: str, given: str | None) -> str:
-    """Return what stands between cells: as given, else what divides the first rows evenly."""
-    if given is not None:
-        given = {"\\t": "\t", "tab": "\t"}.get(given, given)
-        if len(given) != 1 or given in '"\r\n':
+def _delimiter(file: IO[str], usual: str, chosen: str | None) -> str:
+    """Return what stands between cells: as chosen, else what divides the first rows evenly."""
+    if chosen is not None:
+        chosen = {"\\t": "\t", "tab": "\t"}.get(chosen, chosen)
+        if len(chosen) != 1 or chosen in '"\r\n':
             raise ConfigurationError(
-                f"A delimiter is one character such as ';' or '\\t', not {given!r}. "
+                f"A delimiter is one character such as ';' or '\\t', not {chosen!r}. "
                 "Nothing was sent."
             )
-        return given
+        return chosen
     lines = list(islice(file, 4 * _LOOKED_AT))
 
     def evenness(delimiter: str) -> float:
         try:
-            found = list(islice(csv.reader(lines, delimiter=delimiter), _LOOKED_AT))
+            rows = list(islice(csv.reader(lines, delimiter=delimiter), _LOOKED_AT))
         except csv.Error:
             return 0
-        width = len(found[0]) if found else 0
-        return sum(len(row) == width for row in found) / len(found) if width > 1 else 0
+        width = len(rows[0]) if rows else 0
+        return sum(len(row) == width for row in rows) / len(rows) if width > 1 else 0
 
-    scores = {one: evenness(one) for one in dict.fromkeys((usual, ",", ";", "\t", "|"))}
+    scores = {sign: evenness(sign) for sign in (usual, ",", ";", "\t", "|")}
     if scores[usual]:
         return usual
-    best = max(scores, key=lambda one: scores[one])
+    best = max(scores, key=lambda sign: scores[sign])
     return best if scores[best] >= 0.8 else usual
 
 
@@ -289,18 +265,18 @@ def _check_quotes(file: IO[str], name: str, delimiter: str) -> None:
     for number, line in enumerate(file, start=1):
         if '"' not in line:
             continue
-        place = 0
+        at = 0
         while True:
             if not opened:
-                start = opening.search(line, place)
+                start = opening.search(line, at)
                 if start is None:
                     break
-                opened, place = number, start.end()
-            end = _UP_TO_CLOSING.match(line, place)
+                opened, at = number, start.end()
+            end = _UP_TO_CLOSING.match(line, at)
             if end is None:
                 break
-            place = end.end()
-            if opened != number and line[place : place + 1] not in ("", "\r", "\n", delimiter):
+            at = end.end()
+            if opened != number and line[at : at + 1] not in ("", "\r", "\n", delimiter):
                 raise _unclosed(name, opened, f"line {number}, where the next quote is")
             opened = 0
     if opened:
@@ -315,7 +291,7 @@ def _unclosed(name: str, line: int, end: str) -> UnreadableFile:
     )
 
 
-class CSVSink:
+class CSVSink(TableSink):
     """Writes rows of cells.
 
     Args:
@@ -347,39 +323,42 @@ class CSVSink:
         )
         self._writer = csv.writer(_Echo(), delimiter=form.delimiter, lineterminator="\r\n")
         self._kept = 0
+        """The first so many columns are the source's, whose text is written as it was read."""
+
         if (
             source is not None
             and source.form.delimiter == form.delimiter
             and self._columns[: len(source.columns)] == list(source.columns)
         ):
             self._kept = len(source.columns)
-            self._put(source.header, self._columns[self._kept :])
+            self._put(self._columns[self._kept :], behind=source.header)
         else:
-            self._put("", [self._row_cell(name) for name in self._columns])
+            self._put([self._row_cell(name) for name in self._columns])
 
-    def write(self, row: Mapping[str, Any], added: Mapping[str, Any]) -> None:
+    def write(self, row: Row, added: Mapping[str, Any]) -> None:
         """Add a row, with cells that replace its own or stand behind them."""
-        is_kept = self._kept and isinstance(row, Record) and row.missing >= 0
-        if is_kept and added.keys().isdisjoint(self._columns[: self._kept]):
-            assert isinstance(row, Record)
-            behind = [self._added_cell(added.get(name)) for name in self._columns[self._kept :]]
-            self._put(row.written + self._form.delimiter * row.missing, behind)
+        if (
+            self._kept
+            and isinstance(row, Record)
+            and row.missing >= 0
+            and added.keys().isdisjoint(self._columns[: self._kept])
+        ):
+            cells = [self._added_cell(added.get(name)) for name in self._columns[self._kept :]]
+            self._put(cells, behind=row.written + self._form.delimiter * row.missing)
             return
         self._put(
-            "",
             [
                 self._added_cell(added[name]) if name in added else self._row_cell(row.get(name))
                 for name in self._columns
-            ],
+            ]
         )
 
-    def _put(self, before: str, cells: Sequence[str]) -> None:
+    def _put(self, cells: Sequence[str], *, behind: str | None = None) -> None:
+        """Write a line of cells, behind the text of others where there is one."""
         # With this end it quotes every cell that holds a part of it.
         text = self._writer.writerow(cells)[:-2] if cells else ""
-        if self._kept and cells and len(cells) < len(self._columns):
-            text = f"{before}{self._form.delimiter}{text}"
-        elif self._kept and not cells:
-            text = before
+        if behind is not None:
+            text = f"{behind}{self._form.delimiter}{text}" if cells else behind
         self._file.write(_encodable(text, self._form.encoding) + self._form.line_end)
 
     def close(self) -> None:
@@ -399,13 +378,13 @@ def _encodable(text: str, encoding: str) -> str:
     if encoding.startswith("utf-16"):
         return text.encode("utf-8", "replace").decode()
     return "".join(
-        "\ufffd" if "\ud800" <= one <= "\udfff" and not "\udc80" <= one <= "\udcff" else one
-        for one in text
+        "\ufffd" if "\ud800" <= sign <= "\udfff" and not "\udc80" <= sign <= "\udcff" else sign
+        for sign in text
     )
 
 
 def _cell(value: Any) -> str:
-    return value if isinstance(value, str) else (cell_text(value) or "")
+    return cell_text(value) or ""
 
 
 def _guarded(value: Any) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from llmnb.display.escape import is_formula
 from llmnb.display.texts import mended
 from llmnb.errors import ConfigurationError, MissingExtra, UnreadableFile
+from llmnb.frames.table_files import FileRow, Row, TableFile, TableSink, empty_table
 from llmnb.frames.template import cell_text, is_missing
 
 EXCEL_FORMATS = (".xlsx",)
@@ -32,18 +33,7 @@ _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|\r|_(?=x[0-9A-Fa-f]{4}_)
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
-class LongRow(dict[str, Any]):
-    """A row with cells behind the last column that has a name."""
-
-    def __init__(self, row: Mapping[str, Any], where: str, rest: Sequence[str]) -> None:
-        super().__init__(row)
-        self.error = UnreadableFile(
-            f"Row not asked: {where} has cells behind the last column that has a name; left over: "
-            f"{', '.join(rest)[:200]}. Name their columns in the first row, or empty them."
-        )
-
-
-class ExcelTable:
+class ExcelTable(TableFile):
     """The first sheet of an Excel file; formulas are what they came to when it was saved.
 
     Args:
@@ -54,26 +44,18 @@ class ExcelTable:
         MissingExtra: If openpyxl is not installed.
     """
 
-    note: str | None = None
-
     def __init__(self, path: Path) -> None:
-        self._path = path
-        header = next(self._rows(), None)
-        names = ["" if one is None else (cell_text(one) or "") for one in header or ()]
+        super().__init__(path)
+        names = [cell_text(cell) or "" for cell in next(self._rows(), ())]
         while names and not names[-1]:
             names.pop()
         if not names:
-            raise UnreadableFile(f"{path} is empty: a table begins with the names of its columns.")
+            raise empty_table(path)
         if names.count("") > 1:  # blank columns between others; several of one name are none
-            names = [name or f"Unnamed: {place}" for place, name in enumerate(names)]
-        self.columns: Sequence[str] = names
+            names = [name or f"Unnamed: {number}" for number, name in enumerate(names)]
+        self.columns = names
 
-    @property
-    def all_columns(self) -> Sequence[str]:
-        """The columns of all rows."""
-        return self.columns
-
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[Row]:
         """Yield the rows from the first; one with cells that no column names says so."""
         rows = self._rows()
         next(rows, None)
@@ -81,16 +63,23 @@ class ExcelTable:
         for number, cells in enumerate(rows, start=2):
             whole = [*cells[:width], *[None] * (width - len(cells))]
             row = dict(zip(self.columns, map(_read, whole), strict=True))
-            rest = [repr(cell) for cell in cells[width:] if cell is not None]
-            yield LongRow(row, f"row {number} of {self._path.name}", rest) if rest else row
+            rest = ", ".join(repr(cell) for cell in cells[width:] if cell is not None)[:200]
+            if rest:
+                error = UnreadableFile(
+                    f"Row not asked: row {number} of {self.path.name} has cells behind the last "
+                    f"column that has a name; left over: {rest}. Name their columns in the first "
+                    "row, or empty them."
+                )
+                row = FileRow(row, error)
+            yield row
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
         openpyxl = _openpyxl()
         try:
-            book = openpyxl.load_workbook(self._path, read_only=True, data_only=True)
+            book = openpyxl.load_workbook(self.path, read_only=True, data_only=True)
         except Exception as error:  # whatever a broken archive makes of a reader of archives
             raise UnreadableFile(
-                f"{self._path} is not an Excel file: {type(error).__name__} {str(error)[:200]}"
+                f"{self.path} is not an Excel file: {type(error).__name__} {str(error)[:200]}"
             ) from None
         try:
             sheet = book.worksheets[0]
@@ -134,7 +123,7 @@ def _unfit(name: str, why: str, *, is_text: bool = False) -> ConfigurationError:
     )
 
 
-class ExcelSink:
+class ExcelSink(TableSink):
     """Writes rows to the first sheet of a new Excel file; every text is a text, never a formula.
 
     Args:
@@ -144,15 +133,12 @@ class ExcelSink:
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._openpyxl = _openpyxl()
-        self._path, self._columns = path, list(columns)
+        self._path, self._columns = path, columns
         self._book = self._openpyxl.Workbook(write_only=True)
         self._sheet = self._book.create_sheet("Sheet1")
-        self.cut = 0
-        """Cells that were longer than a cell of Excel's takes, and are written in part."""
-
         self._sheet.append([self._cell(name) for name in self._columns])
 
-    def write(self, row: Mapping[str, Any], added: Mapping[str, Any]) -> None:
+    def write(self, row: Row, added: Mapping[str, Any]) -> None:
         """Add a row, with cells that replace its own or stand behind them."""
         filled = {**row, **added}
         self._sheet.append([self._cell(filled.get(name)) for name in self._columns])
@@ -166,10 +152,9 @@ class ExcelSink:
         text = _escaped(plain)
         if not _fits(text):
             self.cut += 1
-            size = bisect_right(
-                range(len(plain)), False, key=lambda end: not _fits(_escaped(plain[:end]))
-            )
-            text = _escaped(plain[: size - 1])
+            sizes = range(len(plain))
+            end = bisect_right(sizes, False, key=lambda size: not _fits(_escaped(plain[:size])))
+            text = _escaped(plain[: end - 1])
         cell = WriteOnlyCell(self._sheet, value="")
         cell.value = text
         cell.data_type = "s"  # never a formula, however it begins
@@ -184,16 +169,7 @@ class ExcelSink:
 
 def _escaped(text: str) -> str:
     """Return a text as Excel's files hold it: what XML cannot hold by its number."""
-    return _UNSAFE.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
-
-
-def _beginning(text: str) -> str:
-    """Return as much of a text, escaped, as a cell takes."""
-
-    def is_long(size: int) -> bool:
-        return not _fits(_escaped(text[:size]))
-
-    return _escaped(text[: bisect_right(range(len(text)), False, key=is_long) - 1])
+    return _UNSAFE.sub(lambda sign: f"_x{ord(sign[0]):04X}_", text)
 
 
 def _fits(text: str) -> bool:
@@ -209,7 +185,7 @@ def _fits(text: str) -> bool:
 def _read(cell: Any) -> Any:
     if not isinstance(cell, str):
         return cell
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), cell)
+    return _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), cell)
 
 
 def _plain(value: Any) -> Any:

@@ -87,8 +87,10 @@ class PandasSource:
                 )
         if not overwrite:
             own, present = _written(frame), set(frame.columns)
-            taken = [one for one in labels if one in present and placing.noted(one) not in own]
-            placing.refuse(taken, call)
+            placing.refuse(
+                [name for name in labels if name in present and placing.noted(name) not in own],
+                call,
+            )
 
     def snapshot(self) -> Self:
         """Return a copy."""

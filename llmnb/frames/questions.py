@@ -7,7 +7,7 @@ table a request belongs to.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any, cast, overload
+from typing import Any, overload
 
 from llmnb.errors import InputError
 from llmnb.frames.conversations import conversation, last_text
@@ -67,10 +67,20 @@ class Questions(Sequence[Any]):
         self._files_root = options.files_root
         self._pictured = Fetched if options.fetch_files else Pictured
         self._pictures = None if images is None else columns.cells(name_of(images))
-        self._system = None if not options.system else _system(options.system, columns)
+        self._system: Callable[[int], str] | None = None
+        """Returns the system message of a row."""
+
+        if options.system:
+            system = Template(options.system, columns.names)
+            cells = {name: columns.texts(name) for name in system.fields}
+            self._system = _renderer(system, cells)
         self._before = _before(options.examples, template)
         self._samples = options.n
         self._variants = tuple(variants)
+        self.group = options.n * len(self._variants)
+        """Requests for every row that asks something."""
+
+        self.has_pictures = images is not None
         self.fields: Sequence[str] = columns.used
         """Names of the columns that were read."""
 
@@ -93,16 +103,6 @@ class Questions(Sequence[Any]):
         self._conversations = cells
         self.text = lambda row: last_text(cells[row])
         return None, {"": [None if _says_nothing(cell) else "" for cell in cells]}
-
-    @property
-    def group(self) -> int:
-        """Requests for every row that asks something."""
-        return self._samples * len(self._variants)
-
-    @property
-    def has_pictures(self) -> bool:
-        """Whether questions hold pictures."""
-        return self._pictures is not None
 
     def row_of(self, request: int) -> int:
         """Return the row of the table that a request belongs to."""
@@ -175,11 +175,6 @@ def _template(prompt: Hashable | None, columns: Columns, *, is_constant_fine: bo
     return Template(prompt, names) if is_constant_fine else prompt_template(prompt, names)
 
 
-def _system(system: str, columns: Columns) -> Callable[[int], str]:
-    template = Template(system, columns.names)
-    return _renderer(template, {name: columns.texts(name) for name in template.fields})
-
-
 def _says_nothing(cell: Any) -> bool:
     try:
         return conversation(cell) is None
@@ -190,12 +185,6 @@ def _says_nothing(cell: Any) -> bool:
 def _renderer(template: Template, texts: Texts) -> Callable[[int], str]:
     """Return what makes the prompt of a row."""
     parts = [texts[part] if is_field else part for part, is_field in template.parts]
-    if len(parts) == 1 and not isinstance(parts[0], str):
-        whole = parts[0]
-        return lambda row: whole[row] or ""
-    if not template.fields:
-        same = "".join(cast("list[str]", parts))
-        return lambda row: same
 
     def render(row: int) -> str:
         return "".join([part if type(part) is str else part[row] or "" for part in parts])

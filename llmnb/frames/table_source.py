@@ -43,7 +43,7 @@ class Columns:
     @property
     def names(self) -> list[str]:
         """Names, in order, each once."""
-        return list(dict.fromkeys(name for name, _ in self.readers))
+        return list(dict(self.readers))
 
     def cells(self, name: str) -> list[Any]:
         """Return a column's cells as they are.

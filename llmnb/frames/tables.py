@@ -7,20 +7,22 @@ What a row holds goes out as it came in, wherever the formats allow it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import orjson
 
 from llmnb.adapters import files
 from llmnb.errors import ConfigurationError, UnreadableFile
-from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowSink, ArrowTable, BadRow, Group, schema_of
-from llmnb.frames.csv_tables import DELIMITERS, CSVForm, CSVSink, CSVTable, Record
-from llmnb.frames.excel_tables import EXCEL_FORMATS, ExcelSink, ExcelTable, LongRow
+from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowSink, ArrowTable, Group, schema_of
+from llmnb.frames.csv_tables import DELIMITERS, CSVForm, CSVSink, CSVTable
+from llmnb.frames.excel_tables import EXCEL_FORMATS, ExcelSink, ExcelTable
+from llmnb.frames.table_files import FileRow, Row, TableFile, TableSink
 from llmnb.generation.lines import Line, RequestLines
 from llmnb.wire.json_text import json_text
 
@@ -29,28 +31,10 @@ FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", *ARROW_FORMATS, *EXCEL_FORMATS)
 UNREADABLE = "unreadable"
 """The field of a JSONL row that holds the text of a line which is no JSON object."""
 
-Row = dict[str, Any]
 
-
-class Table(Protocol):
-    """A file that can be read row by row, more than once."""
-
-    note: str | None
-    """What the person should know about how the file is read."""
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """Names of the columns, in order; of JSONL those of its first line."""
-
-    @property
-    def all_columns(self) -> Sequence[str]:
-        """Names that any row has; reads the file where it must."""
-
-    def rows(self) -> Iterator[Row]:
-        """Yield the rows from the first."""
-
-
-def open_table(path: Path, *, encoding: str | None = None, delimiter: str | None = None) -> Table:
+def open_table(
+    path: Path, *, encoding: str | None = None, delimiter: str | None = None
+) -> TableFile:
     """Return a table for a file, its columns already known.
 
     Args:
@@ -107,46 +91,30 @@ def format_of(path: Path) -> str:
 
 def error_of(row: Row) -> UnreadableFile | None:
     """Return what kept a row from being read whole, None where it could be."""
-    return row.error if isinstance(row, _MAY_BE_BAD) else None
+    return row.error if isinstance(row, FileRow) else None
 
 
-class Broken(dict[str, Any]):
-    """A row that could not be read: its text, and why."""
-
-    def __init__(self, text: str, error: UnreadableFile) -> None:
-        super().__init__({UNREADABLE: text})
-        self.error = error
-
-
-_MAY_BE_BAD = (Record, Broken, BadRow, LongRow)
-
-
-class JSONLTable:
+class JSONLTable(TableFile):
     """A file of one JSON object a line."""
 
-    note: str | None = None
-
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path)
         self._lines = RequestLines(path, is_exact=True)
-        self.columns: Sequence[str] = list(self._lines.first())
-        self._all: Sequence[str] | None = None
+        self.columns = list(self._lines.first())
 
-    @property
+    @functools.cached_property
     def all_columns(self) -> Sequence[str]:
         """The fields of all lines; reads the file."""
-        if self._all is None:
-            names: dict[str, None] = {}
-            for row in self.rows():
-                if not row.keys() <= names.keys():
-                    names.update(dict.fromkeys(row))
-            self._all = list(names)
-        return self._all
+        names: dict[str, None] = {}
+        for row in self.rows():
+            if not row.keys() <= names.keys():
+                names.update(dict.fromkeys(row))
+        return list(names)
 
     def may_have(self, names: Sequence[str]) -> bool:
         """Whether a line may have one of these fields; looks for their spelling only: fast."""
         dumped = {json.dumps(name, ensure_ascii=ascii) for name in names for ascii in (True, False)}
-        needles = [one.encode("utf-8", "surrogatepass") for one in dumped]
+        needles = [text.encode("utf-8", "surrogatepass") for text in dumped]
         # A writer may escape any sign, and a slash in its own way; few do.
         escaped = {rb"\\u" + unit for name in names for unit in _units(name)}
         escaped |= {rb"\\/" for name in names if "/" in name}
@@ -176,32 +144,31 @@ _BLANKS = 64
 """Blanks that are looked through between a field's name and its colon."""
 
 
-def _row(one: Line | UnreadableFile) -> Row:
-    if type(one) is Line:
-        return one
-    assert isinstance(one, UnreadableFile)
-    return Broken((one.details.raw or b"").decode("utf-8", "replace"), one)
+def _row(line: Line | UnreadableFile) -> Row:
+    if isinstance(line, Line):
+        return line
+    return FileRow({UNREADABLE: (line.details.raw or b"").decode("utf-8", "replace")}, line)
 
 
 def _has_field(data: bytes, needle: bytes) -> bool:
     """Whether a name stands somewhere with a colon behind it, or at the end, as far as is seen."""
-    place = data.find(needle)
-    while place >= 0:
-        end = place + len(needle)
+    at = data.find(needle)
+    while at >= 0:
+        end = at + len(needle)
         behind = data[end : end + _BLANKS].lstrip()
         if not behind or behind.startswith(b":"):
             return True
-        place = data.find(needle, end)
+        at = data.find(needle, end)
     return False
 
 
 def _units(name: str) -> list[bytes]:
     """Return the halves of characters of a name as JSON can escape them."""
     data = name.encode("utf-16-be", "surrogatepass")
-    return [data[place : place + 2].hex().encode() for place in range(0, len(data), 2)]
+    return [data[at : at + 2].hex().encode() for at in range(0, len(data), 2)]
 
 
-def taken(table: Table, names: Sequence[str]) -> list[str]:
+def taken(table: TableFile, names: Sequence[str]) -> list[str]:
     """Return those names that some row of a table has already."""
     if not isinstance(table, JSONLTable):
         return [name for name in names if name in table.columns]
@@ -232,68 +199,67 @@ class Writer:
         path: Path,
         columns: Sequence[str],
         *,
-        source: Table | None = None,
+        source: TableFile | None = None,
         is_lossless: bool = False,
     ) -> None:
         self._path = path
-        self._is_lossless = is_lossless
-        self._kind = format_of(path)
+        kind = format_of(path)
         if not path.parent.is_dir():
             raise ConfigurationError(f"There is no folder {path.parent} to write {path.name} to.")
-        self._draft = _draft(path)
+        try:
+            self._draft = draft = files.new_draft(path)
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
         self._is_kept = False
-        self._sink = self._made(list(columns), source)
-
-    def _made(self, columns: list[str], source: Table | None) -> _Sink:
-        if self._kind in ARROW_FORMATS:
-            schema = None if source is None else schema_of(source, columns, self._kind)
-            return ArrowSink(self._draft, columns, self._kind, schema)
-        if self._kind in EXCEL_FORMATS:
-            return ExcelSink(self._draft, columns)
-        if self._kind in DELIMITERS:
-            form = CSVForm(DELIMITERS[self._kind])
+        self._sink: Any
+        if kind in ARROW_FORMATS:
+            schema = None if source is None else schema_of(source, columns, kind)
+            self._sink = ArrowSink(draft, columns, kind, schema)
+        elif kind in EXCEL_FORMATS:
+            self._sink = ExcelSink(draft, columns)
+        elif kind in DELIMITERS:
             known = source if isinstance(source, CSVTable) else None
+            form = CSVForm(DELIMITERS[kind])
             if known is not None:
                 form = known.form.out
-                if self._kind != known.kind:
-                    form = CSVForm(DELIMITERS[self._kind], form.encoding, form.line_end)
+                if kind != known.kind:
+                    form = CSVForm(DELIMITERS[kind], form.encoding, form.line_end)
             # A spreadsheet's own rows were in one before.
             is_own = isinstance(source, (CSVTable, ExcelTable))
-            return CSVSink(
-                self._draft,
+            self._sink = CSVSink(
+                draft,
                 columns,
                 form,
                 known,
-                guards_rows=not self._is_lossless and not is_own,
-                guards_added=not self._is_lossless,
+                guards_rows=not is_lossless and not is_own,
+                guards_added=not is_lossless,
             )
-        return _JSONLSink(self._draft)
+        else:
+            self._sink = _JSONLSink(draft)
 
     def __enter__(self) -> Self:
         return self
 
     def write(self, row: Row, added: Mapping[str, Any] | None = None) -> None:
         """Add a row, with cells that replace its own or stand behind them."""
-        self._sink.write(row, {} if added is None else added)
+        self._sink.write(row, added or {})
 
     @property
     def cut(self) -> int:
         """Cells written in part, because the format takes no longer ones."""
-        return self._sink.cut if isinstance(self._sink, ExcelSink) else 0
+        return int(self._sink.cut)
 
     def write_line(self, line: bytes) -> None:
-        """Add a line of JSON as it is."""
-        assert isinstance(self._sink, _JSONLSink), "only JSONL takes lines"
+        """Add a line of JSON as it is, to a JSONL file."""
         self._sink.write_line(line)
 
     def write_group(self, group: Group, answers: Mapping[str, Sequence[str | None]]) -> None:
-        """Add rows of a Parquet or Arrow table as they were read, with columns of answers.
+        """Add rows of a Parquet or Arrow table to another as they were read, with answers.
 
         Args:
             group: The rows.
             answers: Columns of text, put in or put behind.
         """
-        assert isinstance(self._sink, ArrowSink), "only Arrow's formats take groups"
         self._sink.write_group(group, answers)
 
     def keep(self) -> None:
@@ -315,12 +281,7 @@ class Writer:
                 self._draft.unlink(missing_ok=True)
 
 
-class _Sink(Protocol):
-    def write(self, row: Row, added: Mapping[str, Any]) -> None: ...
-    def close(self) -> None: ...
-
-
-class _JSONLSink:
+class _JSONLSink(TableSink):
     def __init__(self, path: Path) -> None:
         # Each time that it is written, the lock of Python is given up, and must be had back.
         self._file = path.open("wb", buffering=_BLOCK)
@@ -344,11 +305,3 @@ def _json(value: Mapping[str, Any]) -> bytes:
         return orjson.dumps(value)
     except TypeError:
         return json_text(value).encode("utf-8", "replace")
-
-
-def _draft(path: Path) -> Path:
-    """Return the path of an empty file beside `path`."""
-    try:
-        return files.new_draft(path)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None

@@ -19,7 +19,7 @@ from typing import Any
 from llmnb.errors import UnknownField
 from llmnb.wire.json_text import duration_text, is_container, json_text
 
-_PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_MARK = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
 class Template:
@@ -40,65 +40,51 @@ class Template:
     """
 
     def __init__(self, text: str, columns: Sequence[str]) -> None:
-        self.text = text
-        self._parts: list[tuple[str, bool]] = []
-        """Literal texts, and names of columns marked True."""
-        if text in columns:
-            self._parts = [(text, True)]
-        else:
-            self._compile(text, columns)
-        self._literals = ["" if is_field else part for part, is_field in self._parts]
-        self._places = [
-            (place, part) for place, (part, is_field) in enumerate(self._parts) if is_field
-        ]
-        self.fields = tuple(dict.fromkeys(part for part, is_field in self._parts if is_field))
+        self.parts = [(text, True)] if text in columns else _parts(text, columns)
+        """Literal texts, and names of columns marked True, in order."""
 
-    def _compile(self, text: str, columns: Sequence[str]) -> None:
-        known = set(columns)
-        end = 0
-        literal = ""
-        for match in _PIECE.finditer(text):
-            literal += text[end : match.start()]
-            end = match.end()
-            found = match[0]
-            if found in ("{{", "}}"):
-                literal += found[0]
-            elif match[1] is None:
-                raise _lone_brace(text, match.start())
-            elif match[1] not in known:
-                raise _unknown(match[1], columns)
-            else:
-                if literal:
-                    self._parts.append((literal, False))
-                    literal = ""
-                self._parts.append((match[1], True))
-        literal += text[end:]
-        if literal:
-            self._parts.append((literal, False))
+        self.fields = tuple(dict.fromkeys(part for part, is_field in self.parts if is_field))
 
     def render(self, row: Mapping[str, Any]) -> str | None:
         """Return the prompt for a row, None where every field of it is missing.
 
         A template without fields is the same prompt for every row.
         """
-        pieces = self._literals.copy()
-        is_empty = True
-        for place, field in self._places:
-            text = cell_text(row.get(field))
-            if text is not None:
-                pieces[place] = text
-                is_empty = False
-        return None if is_empty and self._places else "".join(pieces)
+        cells = {field: cell_text(row.get(field)) for field in self.fields}
+        if cells and all(cell is None for cell in cells.values()):
+            return None
+        return "".join([(cells[part] or "") if is_field else part for part, is_field in self.parts])
 
-    @property
-    def parts(self) -> Sequence[tuple[str, bool]]:
-        """Literal texts, and names of columns marked True, in order."""
-        return tuple(self._parts)
 
-    def asks(self, row: Mapping[str, Any]) -> bool:
-        """Whether there is anything to ask about a row: `render` gives a prompt for it."""
-        fields = self.fields
-        return not fields or not all(is_missing(row.get(field)) for field in fields)
+def _parts(text: str, columns: Sequence[str]) -> list[tuple[str, bool]]:
+    """Return the literal texts of a template, and names of columns marked True, in order."""
+    known = set(columns)
+    parts: list[tuple[str, bool]] = []
+    end, literal = 0, ""
+    for match in _MARK.finditer(text):
+        literal += text[end : match.start()]
+        end = match.end()
+        if match[0] in ("{{", "}}"):
+            literal += match[0][0]
+        elif match[1] is None:
+            raise UnknownField(
+                f"The template has a single brace at character {match.start() + 1}: "
+                f"{text[max(0, match.start() - 15) : match.start() + 15]!r}.\n"
+                "A column's name stands between { and }; a brace itself is doubled: {{ or }}."
+            )
+        elif match[1] not in known:
+            near = difflib.get_close_matches(match[1], columns, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise UnknownField(
+                f"The table has no column {match[1]!r}.{hint} "
+                f"It has: {', '.join(map(repr, columns))[:600]}.\n"
+                "To write a brace itself, double it: {{ or }}. Nothing was sent."
+            )
+        else:
+            parts += [(literal, False), (match[1], True)]
+            literal = ""
+    parts.append((literal + text[end:], False))
+    return [(part, is_field) for part, is_field in parts if part or is_field]
 
 
 def prompt_template(text: str, columns: Sequence[str]) -> Template:
@@ -164,21 +150,3 @@ def is_missing(cell: Any) -> bool:
     if isinstance(cell, Real):  # a float of numpy's other than float64
         return cell != cell  # only NaN differs from itself
     return type(cell).__name__ in ("NAType", "NaTType")
-
-
-def _unknown(field: str, columns: Sequence[str]) -> UnknownField:
-    near = difflib.get_close_matches(field, columns, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UnknownField(
-        f"The table has no column {field!r}.{hint} "
-        f"It has: {', '.join(map(repr, columns))[:600]}.\n"
-        "To write a brace itself, double it: {{ or }}. Nothing was sent."
-    )
-
-
-def _lone_brace(text: str, position: int) -> UnknownField:
-    return UnknownField(
-        f"The template has a single brace at character {position + 1}: "
-        f"{text[max(0, position - 15) : position + 15]!r}.\n"
-        "A column's name stands between { and }; a brace itself is doubled: {{ or }}."
-    )

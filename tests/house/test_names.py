@@ -53,9 +53,9 @@ ALLOWED = {
     ),
     "hear": "frames llmnb tests/cost tests/kernel tests/support",
     "held": (
-        "adapters frames store tests/adapters tests/decide tests/engine tests/generation "
-        "tests/kernel tests/models tests/notebook tests/rate_limiter tests/store tests/support "
-        "tests/testing tests/wire"
+        "adapters store tests/adapters tests/decide tests/engine tests/generation tests/kernel "
+        "tests/models tests/notebook tests/rate_limiter tests/store tests/support tests/testing "
+        "tests/wire"
     ),
     "house": "tests/house tests/wire",
     "keeping": "frames tests/embeddings",
@@ -68,7 +68,7 @@ ALLOWED = {
         "tests/support tests/testing tests/tools tests/wire wire"
     ),
     "pieces": (
-        "adapters display frames notebook schemas tests/adapters tests/embeddings tests/engine "
+        "adapters display notebook schemas tests/adapters tests/embeddings tests/engine "
         "tests/faults tests/generation tests/models tests/notebook tests/protocol tests/support "
         "tests/testing tests/tools tests/wire wire"
     ),

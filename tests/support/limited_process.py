@@ -66,7 +66,7 @@ class LimitedProcess:
 
 def _calls() -> int:
     async def count() -> int:
-        link = GLOBAL_LIMITER._state().link(GLOBAL_LIMITER.url)
+        link = GLOBAL_LIMITER._state().links.get(GLOBAL_LIMITER.url)
         return 0 if link is None else link.calls
 
     return bridge.call(count())

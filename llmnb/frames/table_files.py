@@ -1,0 +1,70 @@
+"""What the readers and writers of table files share, whichever the format."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from llmnb.errors import UnreadableFile
+
+Row = dict[str, Any]
+
+
+class FileRow(dict[str, Any]):
+    """A row with what kept it from being read whole; the rest of the file goes on."""
+
+    __slots__ = ("error",)
+
+    error: UnreadableFile | None
+
+    def __init__(
+        self,
+        cells: Mapping[str, Any] | Iterable[tuple[str, Any]],
+        error: UnreadableFile | None = None,
+    ) -> None:
+        super().__init__(cells)
+        self.error = error
+
+
+class TableFile(ABC):
+    """A file that can be read row by row, more than once."""
+
+    note: str | None = None
+    """What the person should know about how the file is read."""
+
+    columns: Sequence[str]
+    """Names of the columns, in order; of JSONL those of its first line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def all_columns(self) -> Sequence[str]:
+        """Names that any row has; reads the file where it must."""
+        return self.columns
+
+    @abstractmethod
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows from the first; one that cannot be read whole says so."""
+
+
+class TableSink(ABC):
+    """Writes rows to a file, which exists already."""
+
+    cut = 0
+    """Cells written in part, because the format takes no longer ones."""
+
+    @abstractmethod
+    def write(self, row: Row, added: Mapping[str, Any]) -> None:
+        """Add a row, with cells that replace its own or stand behind them."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write what is left, and the end of the file."""
+
+
+def empty_table(path: Path) -> UnreadableFile:
+    """Return the error of a table without a first row."""
+    return UnreadableFile(f"{path} is empty: a table begins with the names of its columns.")
