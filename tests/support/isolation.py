@@ -58,9 +58,8 @@ STAYS: Mapping[str, str] = {
     "llmnb.adapters.egress._is_real_forbidden": "set by the fixture itself",
     "llmnb.adapters.tokens._encodings": "tables, by name",
     "llmnb.adapters.weights._bar": "set for a block",
-    "llmnb.bridge._aside": "a thread",
     "llmnb.bridge._lock": "a lock",
-    "llmnb.bridge._thread": "a thread; what lives on its loop is made anew",
+    "llmnb.bridge._threads": "threads; what lives on their loops is made anew",
     "llmnb.notebook.surface._anchor": "a widget, made anew where somebody has closed it",
     "llmnb.engine.collector._before": "set while runs are under way",
     "llmnb.engine.collector._runs": "counts the runs under way",
@@ -112,8 +111,9 @@ def forget() -> None:
             logger.setLevel(level)
     if (cost := sys.modules.get("llmnb.cost")) is not None:
         cost.GLOBAL_COST_TRACKER.__init__()
-    if (bridge := sys.modules.get("llmnb.bridge")) is not None and bridge._thread is not None:
-        _forget_gates(bridge._thread.kept.get("engine"))
+    if (bridge := sys.modules.get("llmnb.bridge")) is not None:
+        for thread in bridge._threads.values():
+            _forget_gates(thread.kept.get("engine"))
     if (limiter := sys.modules.get("llmnb.rate_limiter.limiter")) is not None:
         found = limiter.GLOBAL_LIMITER
         found.use_in_memory, found.redis_url = False, None
