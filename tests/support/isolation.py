@@ -65,9 +65,9 @@ STAYS: Mapping[str, str] = {
     "llmnb.engine.collector._runs": "counts the runs under way",
     "llmnb.frames.dask_cluster._heard": "by client: told twice, it would be heard twice",
     "llmnb.frames.dask_watching._runs": "by the question's own id",
+    "llmnb.generation.parallel._levels": "set while runs are under way",
     "llmnb.frames.dask_watching._displays": "by the question's own id",
     "llmnb.frames.dask_worker._runs": "by the question's own id",
-    "llmnb.generation.logs._wanted": "set while runs are under way",
     "llmnb.targets.custom._serials": "by object, weakly",
     "llmnb.targets.endpoint._owners": "by object, weakly",
     "llmnb.notebook.cache_manager._open": "by object, weakly",
@@ -115,10 +115,10 @@ def forget() -> None:
         for thread in bridge._threads.values():
             _forget_gates(thread.kept.get("engine"))
     if (limiter := sys.modules.get("llmnb.rate_limiter.limiter")) is not None:
-        found = limiter.GLOBAL_LIMITER
-        found.use_in_memory, found.redis_url = False, None
-        if found.rate_config:
-            found.rate_config.clear()
+        shared = limiter.GLOBAL_LIMITER
+        shared.use_in_memory, shared.redis_url = False, None
+        if shared.rate_config:
+            shared.rate_config.clear()
 
 
 def _forget_gates(engine: Any) -> None:

@@ -28,13 +28,13 @@ def test_it_serves_until_it_is_ended_and_tells_what_came(ending, server):
     ) as process:
         greeting = "".join(iter(process.stdout.readline, "Ctrl-C stops it.\n"))
         base_url = greeting.split()[5]
-        for words in (
+        for line in (
             f"OPENAI_BASE_URL={base_url}",
             "AsyncLLM(",
             "OpenAI(base_url=",
             "/__ledger__",
         ):
-            assert words in greeting
+            assert line in greeting
         request = urllib.request.Request(f"{base_url}/completions", b'{"model":"m","prompt":"x"}')
         with urllib.request.urlopen(request, timeout=30) as reply:
             assert b"Hi." in reply.read()
@@ -61,7 +61,7 @@ def test_faults_are_given_as_shares():
     """
     rule = _faults(["500=0.5", "reset=0.25"])
 
-    assert [(one.fault.name, one.rate) for one in rule.rules] == [
+    assert [(rule_of.fault.name, rule_of.rate) for rule_of in rule.rules] == [
         ("500", 0.5),
         ("reset_before", 0.25),
     ]
