@@ -466,7 +466,6 @@ SHOWN_AT = {
     "files_root": ("frames",),
     "fetch_files": ("frames",),
     "on_error": ("frames", "embed"),
-    "truncate": ("generation",),
     "allow_urls": ("generation",),
     "allow_http": ("configure",),  # it says so
     "cache_dir": ("configure",),  # likewise

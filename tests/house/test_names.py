@@ -28,13 +28,13 @@ ALLOWED = {
     "agreement": "frames",
     "dead": "tests/adapters tests/decide tests/engine",
     "desk": "llmnb notebook tests/notebook tests/wire",
-    "ending": "batches notebook",
+    "ending": "batches notebook wire",
     "few": (
         "adapters tests/browser tests/decide tests/embeddings tests/engine tests/frames "
         "tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
     ),
     "flight": (
-        "batches decide docs engine llmnb testing tests/adapters tests/decide tests/engine "
+        "batches decide docs engine testing tests/adapters tests/decide tests/engine "
         "tests/frames tests/kernel tests/support tests/testing wire"
     ),
     "foreign": "tests/decide tests/house tests/notebook tests/wire",
@@ -72,15 +72,15 @@ ALLOWED = {
         "tests/tools tests/wire wire"
     ),
     "place": (
-        "adapters cli display engine frames generation llmnb notebook schemas tests/adapters "
-        "tests/cli tests/decide tests/display tests/engine tests/faults tests/frames "
-        "tests/generation tests/house tests/models tests/notebook tests/rate_limiter "
-        "tests/schemas tests/store tests/support tests/wire wire"
+        "adapters cli display frames generation llmnb notebook schemas tests/adapters tests/cli "
+        "tests/decide tests/display tests/engine tests/faults tests/frames tests/generation "
+        "tests/house tests/models tests/notebook tests/rate_limiter tests/schemas tests/store "
+        "tests/support tests/wire wire"
     ),
     "rail": "tests/notebook",
     "say": (
-        "adapters frames generation llmnb notebook tests tests/adapters tests/cli "
-        "tests/embeddings tests/notebook tests/protocol tests/store tests/testing tests/wire"
+        "frames generation llmnb notebook tests tests/adapters tests/cli tests/embeddings "
+        "tests/notebook tests/protocol tests/store tests/testing tests/wire"
     ),
     "shelf": "notebook tests/frames tests/notebook",
     "speak": "tests/wire",
