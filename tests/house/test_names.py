@@ -47,9 +47,10 @@ ALLOWED = {
         "tests/schemas tests/store tests/support tests/testing tests/tools tests/wire wire"
     ),
     "given": (
-        "display engine frames generation llmnb notebook tests tests/adapters tests/decide "
-        "tests/embeddings tests/engine tests/generation tests/house tests/models tests/notebook "
-        "tests/rate_limiter tests/schemas tests/store tests/support tests/testing tests/wire"
+        "display engine frames generation llmnb notebook tests tests/adapters tests/cli "
+        "tests/decide tests/embeddings tests/engine tests/generation tests/house tests/models "
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support "
+        "tests/testing tests/wire"
     ),
     "hear": "frames llmnb tests/cost tests/kernel",
     "held": (
@@ -94,10 +95,9 @@ ALLOWED = {
     "voyage": "docs tests/wire",
     "wall": "engine tests/engine",
     "way": (
-        "adapters batches embeddings engine tests/adapters tests/batches tests/browser "
-        "tests/display tests/engine tests/faults tests/frames tests/generation tests/models "
-        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support tests/tools "
-        "tests/wire"
+        "adapters batches engine tests/adapters tests/batches tests/browser tests/display "
+        "tests/engine tests/faults tests/frames tests/generation tests/models tests/notebook "
+        "tests/rate_limiter tests/schemas tests/store tests/support tests/tools tests/wire"
     ),
     "words": (
         "batches cli engine frames generation llmnb notebook schemas store tests tests/adapters "
