@@ -15,9 +15,8 @@ from llmnb import bridge, settings
 from llmnb.adapters.redis import check
 from llmnb.display import durations, numbers
 from llmnb.errors import ConfigurationError, LimiterError, LimiterTimeout
-from llmnb.rate_limiter.group import Binding, EngineBound
-from llmnb.rate_limiter.limit_exchange import smallest
-from llmnb.rate_limiter.rules import Key, RateConfig, Rule, checked_key, keys_of
+from llmnb.rate_limiter.group import Binding, LimitGroup
+from llmnb.rate_limiter.rules import Key, RateConfig, Rule, checked_key, keys_of, smallest
 from llmnb.rate_limiter.state import State
 from llmnb.rates import Rate, allowance
 
@@ -231,7 +230,7 @@ class GlobalRateLimiter:
         rules = tuple(holding[key] for key in keys_of(provider, model) if key in holding)
         return Binding(rules, self.url) if rules else None
 
-    def bind(self, binding: Binding, wake: Callable[[], None]) -> EngineBound:
+    def bind(self, binding: Binding, wake: Callable[[], None]) -> LimitGroup:
         """Return the limits of a binding; call it on the loop thread.
 
         Where the Redis that should share them cannot be used at all, they are this process's own.
@@ -241,12 +240,13 @@ class GlobalRateLimiter:
             wake: Called when something may have become possible.
         """
         try:
-            group = self._state().group(binding.rules, binding.url)
+            group = self._state().group(binding)
         except ConfigurationError as error:
             log.warning("%s The limits are kept in this process alone.", error.message)
-            group = self._state().group(binding.rules, None)
+            group = self._state().group(Binding(binding.rules, None))
+            group.binding = binding
         group.listen(wake)
-        return EngineBound(group, binding)
+        return group
 
     def count_users(self, pool: str, on_count: Callable[[int], None]) -> None:
         """Have the processes counted that draw on one account; call it on the loop thread.
@@ -255,13 +255,13 @@ class GlobalRateLimiter:
 
         Args:
             pool: Name of the account at its target.
-            on_count: Told how many there are, this one included.
+            on_count: Called with how many there are, this one included.
         """
         if (url := self.url) is None:
             return
         name = hashlib.sha256(pool.encode()).hexdigest()[:16]
         try:
-            self._state().count_users(url, name, on_count)
+            self._state().link(url).count_users(name, on_count)
         except ConfigurationError as error:
             log.debug("%s", error.message)  # told when limits are used
 
@@ -275,17 +275,17 @@ class GlobalRateLimiter:
             return
         try:
             await self._make_ready()
-            await bridge.acall(self._receive_limits(url))
+            await bridge.acall(self._received_from(url))
         except ConfigurationError as error:
             if self._config:
                 raise
             log.info("%s No limits are set here.", error.message)
 
-    async def _receive_limits(self, url: str) -> None:
-        await self._state().receive_limits(url)
+    async def _received_from(self, url: str) -> None:
+        await self._state().link(url).receive_limits()
 
     def attend(self, run: Run) -> None:
-        """Have a run's limits heard of as long as it is under way."""
+        """Keep receiving a run's limits as long as it is under way."""
         if self.url is not None:
             self._runs.add(run)
 
@@ -301,17 +301,17 @@ class GlobalRateLimiter:
     def _on_stated(self) -> None:
         """Tell the Redis of what is stated now; nobody waits for it."""
         if self.url is not None:
-            bridge.submit(self._stated_there(self.url))
+            bridge.submit(self._publish(self.url))
         self._notify()
 
     def _notify(self) -> None:
         for follower in self._followers:
             follower()
 
-    async def _stated_there(self, url: str) -> None:
+    async def _publish(self, url: str) -> None:
         try:
             await self._make_ready()
-            await self._state().state(url)
+            await self._state().link(url).publish()
         except ConfigurationError as error:
             log.debug("%s", error.message)  # told when the limits are used
 
@@ -341,7 +341,7 @@ class GlobalRateLimiter:
         state = bridge.per_loop(self._name, self._new_state, State.close)
 
         def trouble() -> LimiterError | None:
-            link = state.link(self.url)
+            link = state.links.get(self.url or "")
             return None if link is None else link.lost
 
         self._trouble = trouble

@@ -1,4 +1,9 @@
-"""The conversation with one Redis: draws, heartbeats, and what holds while it is lost."""
+"""The conversation with one Redis: draws, heartbeats, and what holds while it is lost.
+
+All processes at it state limits: each its own, and the smallest holds. Nobody's limit is exceeded
+because another process states a larger one, or none at all. A statement stands as long as the
+process that made it, and is forgotten a minute after the last message of one that was killed.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +14,16 @@ import math
 import os
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 from llmnb.adapters.redis import SharedStore, address
 from llmnb.errors import LimiterError
-from llmnb.rate_limiter.limit_exchange import LimitExchange, OnReceived, Stated
-from llmnb.rate_limiter.rules import Rule
-from llmnb.rate_limiter.shared import SharedLimit
+from llmnb.rate_limiter.limits import SharedLimit
+from llmnb.rate_limiter.rules import Key, Rule, line_of, rule_of, smallest
 from llmnb.rates import Allowance
 
 BEAT_SECONDS = 1.0
-"""A process that uses limits speaks at least this often."""
+"""A process that uses limits sends a message at least this often."""
 
 PROBE_SECONDS = 0.5
 """A lost Redis is asked this often whether it is back."""
@@ -32,7 +36,7 @@ UPHOLD_SECONDS = 20.0
 """A quiet process states its limits this often: three times before they would be forgotten."""
 
 _LIFETIME = 6_000_000
-"""Microseconds without a word after which a process is not counted any more."""
+"""A process silent for this long (µs) is not counted any more."""
 
 _GAP = 2_000_000
 """Silence of everybody that long means that Redis was away, and shares may be in use."""
@@ -44,15 +48,26 @@ _BLOCK = 50_000
 _HORIZON = (200_000, 1_000_000)
 """How far ahead is given out: a block for each process, within these bounds."""
 
-_UNWANTED_SECONDS = 1.5
-"""What is held ahead is handed back when nobody has asked for it that long."""
-
 _USERS, _WITHOUT_LIMIT = "users", 1e9
 """A key under which processes are counted and nothing is limited."""
 
 _JOIN, _LOOK, _LEAVE = "1", "0", "-1"
 
+STATED_SECONDS = 60.0
+"""A process from which nothing came for so long states nothing any more."""
+
+FRESH_SECONDS = 1.5
+"""What was received so lately need not be asked for again."""
+
+_STATED = "{llmnb}:rules"
+
 log = logging.getLogger("llmnb")
+
+Stated = Callable[[], Sequence[Rule]]
+"""Returns what this process states."""
+
+OnReceived = Callable[[Mapping[Key, Rule]], None]
+"""Called with the smallest limits that others state, whenever those have changed."""
 
 Limits = tuple[SharedLimit, ...]
 
@@ -63,7 +78,7 @@ class Link:
     Args:
         url: Where it is.
         stated: Returns the limits that this process states.
-        on_received: Told of those that others state, whenever they change.
+        on_received: Called with those that others state, whenever they change.
         is_busy: Whether somebody may be in need of them though none was wanted lately.
 
     Raises:
@@ -81,14 +96,19 @@ class Link:
         self.address = self._store.address
         self.limits: dict[str, SharedLimit] = {}
         self.listeners: dict[object, Callable[[], None]] = {}
-        """Told when something may have become possible."""
+        """Called when something may have become possible."""
 
         self.lost: LimiterError | None = None
         """Why Redis cannot be asked; None: it can."""
 
-        self._calls = 0
+        self.calls = 0
+        """Round trips so far."""
+
         self._member = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        self._exchange = LimitExchange(self._store, self._member, stated, on_received)
+        self._stated = stated
+        self._on_received = on_received
+        self._received: dict[Key, Rule] = {}
+        self._received_at = -math.inf
         self._is_busy = is_busy
         self._stirred = asyncio.Event()
         """Set when a quiet link is wanted again."""
@@ -103,11 +123,6 @@ class Link:
         self._is_closed = False
         self._beat: asyncio.Task[None] | None = None
         self._draws: set[asyncio.Task[None]] = set()
-
-    @property
-    def calls(self) -> int:
-        """Round trips so far."""
-        return self._calls + self._exchange.calls
 
     def limit(self, rule: Rule) -> SharedLimit:
         """Return the limit of a rule."""
@@ -125,12 +140,15 @@ class Link:
 
         Args:
             name: What it is; all of them name it alike.
-            on_count: Told how many there are, this one included.
+            on_count: Called with how many there are, this one included.
         """
         users = self.limit(Rule((_USERS, name), Allowance(_WITHOUT_LIMIT, 60.0, "minute")))
         self.listeners["users", name] = lambda: on_count(users.alive)
         self._keep_beating()
-        task = asyncio.get_running_loop().create_task(self._beat_once(_JOIN))
+        self._begin(self._beat_once(_JOIN))
+
+    def _begin(self, call: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(call)
         self._draws.add(task)
         task.add_done_callback(self._draws.discard)
 
@@ -143,7 +161,7 @@ class Link:
             now: The time.
 
         Returns:
-            Seconds; infinity: the listeners are told.
+            Seconds; infinity: the listeners are called.
         """
         self._keep_beating()
         if self.lost is not None or any(limit.is_asking for limit in limits):
@@ -157,9 +175,7 @@ class Link:
         ]
         for limit in limits:
             limit.is_asking = True
-        task = asyncio.get_running_loop().create_task(self._drawn(limits, asked))
-        self._draws.add(task)
-        task.add_done_callback(self._draws.discard)
+        self._begin(self._drawn(limits, asked))
         return math.inf
 
     async def _drawn(self, limits: Limits, asked: Sequence[float]) -> None:
@@ -174,7 +190,7 @@ class Link:
         self._notify()
 
     async def _draw(self, limits: Limits, asked: Sequence[float], mode: str = _JOIN) -> float:
-        """Say one word to Redis; return the seconds to wait, 0 where all was given."""
+        """Send one message to Redis; return the seconds to wait, 0 where all was given."""
         most = max((limit.alive for limit in limits), default=1) * _BLOCK
         horizon = min(max(most, _HORIZON[0]), _HORIZON[1])
         is_back = "1" if self.lost is not None else "0"
@@ -185,7 +201,7 @@ class Link:
             keys += limit.keys
             arguments += limit.arguments(amount, self._round_trip)
         sent = time.monotonic()
-        self._calls += 1
+        self.calls += 1
         server, wait, *rest = await self._store.run(keys, arguments)
         now = time.monotonic()
         self._round_trip = 0.8 * self._round_trip + 0.2 * (now - sent)
@@ -209,7 +225,7 @@ class Link:
         is_quiet = False
         while not self._is_closed:
             if is_quiet and self.lost is None:
-                if not self._exchange.has_limits:
+                if not self._stated():
                     return
                 self._stirred.clear()
                 with contextlib.suppress(TimeoutError):
@@ -227,10 +243,12 @@ class Link:
         for limit in limits:
             limit.is_asking = True
         try:
-            await self._exchange.publish()
+            await self._exchange(self._stated())
             if limits:
-                await self._draw(limits, [-self._unwanted(limit, now) for limit in limits], mode)
-            self._find()
+                await self._draw(limits, [-limit.unwanted(now) for limit in limits], mode)
+            if self.lost is not None:
+                log.warning("The Redis at %s is back: limits are shared again.", self.address)
+                self.lost = None
         except LimiterError as error:
             self._lose(error)
         finally:
@@ -242,11 +260,6 @@ class Link:
         wanted = max((limit.wanted_at for limit in self.limits.values()), default=-math.inf)
         lately = max(wanted, self._asked_at)
         return time.monotonic() - lately > QUIET_SECONDS and not self._is_busy()
-
-    def _unwanted(self, limit: SharedLimit, now: float) -> float:
-        if now - limit.wanted_at < _UNWANTED_SECONDS:
-            return 0.0
-        return limit.lease.drop_ahead(now) * limit.rule.per_minute / 60.0
 
     def _lose(self, error: LimiterError) -> None:
         if self.lost is None:
@@ -260,25 +273,32 @@ class Link:
         for limit in self.limits.values():
             limit.keep_to_share(now)
 
-    def _find(self) -> None:
-        if self.lost is not None:
-            log.warning("The Redis at %s is back: limits are shared again.", self.address)
-            self.lost = None
+    async def _exchange(self, rules: Sequence[Rule]) -> None:
+        """State limits, and receive those that others state."""
+        lifetime = f"{STATED_SECONDS * 1_000_000:.0f}"
+        self.calls += 1
+        arguments = [self._member, lifetime, *map(line_of, rules)]
+        lines = await self._store.agree([_STATED], arguments)
+        self._received_at = time.monotonic()
+        received = smallest(rule for line in lines if (rule := rule_of(line)) is not None)
+        if received != self._received:
+            self._received = received
+            self._on_received(received)
 
     async def receive_limits(self) -> None:
-        """See that what holds is known, unless it was heard just now; then keep hearing it.
+        """See that what holds is known, unless it was received just now; then keep receiving it.
 
         Where Redis is lost, what was received last holds.
         """
         self._asked_at = time.monotonic()
-        if self._exchange.is_fresh or (self.lost is not None and self._is_beating):
-            return
-        await self.state()
+        is_fresh = self._asked_at - self._received_at < FRESH_SECONDS
+        if not is_fresh and (self.lost is None or not self._is_beating):
+            await self.publish()
 
-    async def state(self) -> None:
-        """Say at once what this process states, and hear the others."""
+    async def publish(self) -> None:
+        """Send at once what this process states, and receive what others state."""
         try:
-            await self._exchange.publish()
+            await self._exchange(self._stated())
         except LimiterError as error:
             self._lose(error)
         self._keep_beating()
@@ -288,7 +308,7 @@ class Link:
         return self._beat is not None and not self._beat.done()
 
     async def refresh(self) -> None:
-        """Tell Redis what was used and hear what all have used; where it is lost, nothing."""
+        """Report what was used and receive what all have used; nothing where Redis is lost."""
         while self._draws:
             await asyncio.wait(self._draws)
         await self._beat_once(_JOIN if self._is_beating else _LOOK)
@@ -303,7 +323,7 @@ class Link:
             await asyncio.wait(tasks)  # a call that is being answered may not learn of its end
         try:
             if self.lost is None and self._beat is not None:
-                await self._exchange.leave()
+                await self._exchange([])
                 limits = tuple(self.limits.values())
                 await self._draw(limits, [0.0] * len(limits), _LEAVE)
         except LimiterError:

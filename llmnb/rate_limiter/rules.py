@@ -1,9 +1,11 @@
-"""What a person allows: rates by key, checked when written, and who is told of a change."""
+"""What a person allows: rates by key, checked when written, and who is notified of a change."""
 
 from __future__ import annotations
 
+import json
+import math
 import threading
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -95,10 +97,7 @@ class RateConfig(MutableMapping[Key, Rate]):
         key = checked_key(key)
         rule = Rule(key, allowance(rate))
         with self._lock:
-            self._rates = {
-                **self._rates,
-                key: (rate, rule),
-            }  # readers see one or the other
+            self._rates = {**self._rates, key: (rate, rule)}  # readers see one or the other
         self._notify()
 
     def __delitem__(self, key: Key) -> None:
@@ -145,3 +144,49 @@ class RateConfig(MutableMapping[Key, Rate]):
     def _notify(self) -> None:
         for listener in self._listeners:
             listener()
+
+
+# ------------------------------------------------------------- as processes exchange them
+
+
+def line_of(rule: Rule) -> str:
+    """Return a rule as one line.
+
+    Example:
+        >>> line_of(Rule(("client", "gpt-4"), Allowance(100.0, 60.0, "minute")))
+        '["client","gpt-4",100.0,60.0,"minute"]'
+    """
+    rate = rule.allowance
+    return json.dumps([*rule.key, rate.amount, rate.seconds, rate.period], separators=(",", ":"))
+
+
+def rule_of(line: str) -> Rule | None:
+    """Return the rule of a line, None for a line that is none.
+
+    Example:
+        >>> rule_of('["client","gpt-4",100.0,60.0,"minute"]').per_minute
+        100.0
+        >>> rule_of('["client","gpt-4",-1,60.0,"minute"]') is None
+        True
+    """
+    try:
+        kind, name, amount, seconds, period = json.loads(line)
+        key = checked_key((kind, name))
+        rate = Allowance(float(amount), float(seconds), str(period))
+    except (ValueError, TypeError, ConfigurationError):
+        return None
+    is_rate = 0 < rate.amount < math.inf and 0 < rate.seconds < math.inf
+    return Rule(key, rate) if is_rate else None
+
+
+def smallest(rules: Iterable[Rule]) -> dict[Key, Rule]:
+    """Return the smallest rule of each key.
+
+    Example:
+        >>> rates = [Allowance(9.0, 60.0, "minute"), Allowance(5.0, 60.0, "minute")]
+        >>> rules = smallest(Rule(("client", "gpt-4"), rate) for rate in rates)
+        >>> rules["client", "gpt-4"].per_minute
+        5.0
+    """
+    ordered = sorted(rules, key=lambda rule: (rule.per_minute, rule.allowance.seconds))
+    return {rule.key: rule for rule in reversed(ordered)}

@@ -43,7 +43,7 @@ async def acquire(limiter, count, weight=1):
 
 def link_of(limiter):
     """Return the limiter's conversation with its Redis."""
-    return limiter._state().link(limiter.url)
+    return limiter._state().links[limiter.url]
 
 
 async def calls_of(limiter):

@@ -55,8 +55,8 @@ class LimitedProcess:
     def result(self) -> dict[str, Any]:
         """Return what it says at its end."""
         output, _ = self.process.communicate(timeout=100)
-        found: dict[str, Any] = json.loads(output.splitlines()[-1])
-        return found
+        figures: dict[str, Any] = json.loads(output.splitlines()[-1])
+        return figures
 
     def kill(self) -> None:
         """Kill it at once."""
@@ -66,7 +66,7 @@ class LimitedProcess:
 
 def _calls() -> int:
     async def count() -> int:
-        link = GLOBAL_LIMITER._state().link(GLOBAL_LIMITER.url)
+        link = GLOBAL_LIMITER._state().links.get(GLOBAL_LIMITER.url)
         return 0 if link is None else link.calls
 
     return bridge.call(count())

@@ -1,4 +1,4 @@
-"""One limit that several processes share: what this one holds of it, and its part when alone."""
+"""One limit: kept in this process's memory, or shared by several processes through a Redis."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ _PREFIX = "{llmnb}:limit:"
 _FORGET_SECONDS = 6.0
 """A process that has not spoken for so long is not counted any more."""
 
+_UNWANTED_SECONDS = 1.5
+"""What is held ahead is handed back when nobody has asked for it that long."""
+
 _SHARE_BURST_SECONDS = 0.2
 
 
-class SharedLimit:
-    """A limit kept in Redis; lives on the loop thread.
+class _Limit:
+    """One limit, and how much of it this process has used; lives on the loop thread.
 
     Args:
         rule: What it allows.
@@ -35,6 +38,59 @@ class SharedLimit:
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
+        self._period = Period(rule.allowance.seconds)
+
+    def used(self, now: float) -> tuple[float, float]:
+        """Return when the period began, by the time of day, and how much was used in it."""
+        return self._period.read(now=now, time_of_day=time.time())
+
+    def _count(self, amount: float, now: float) -> None:
+        self._period.add(amount, now=now, time_of_day=time.time())
+
+
+class OwnLimit(_Limit):
+    """A limit that only this process knows.
+
+    Args:
+        rule: What it allows.
+        now: The time of a steady clock.
+    """
+
+    def __init__(self, rule: Rule, *, now: float) -> None:
+        super().__init__(rule)
+        self._bucket = Bucket(rule.per_minute, now=now)
+
+    def change(self, rule: Rule, now: float) -> None:
+        """Follow another rule from now on; what was used still counts."""
+        if rule != self.rule:
+            self.rule = rule
+            self._bucket.change_rate(rule.per_minute, now=now)
+            self._period.seconds = rule.allowance.seconds
+
+    def wait(self, amount: float, now: float) -> float:
+        """Return the seconds until so much may go."""
+        return self._bucket.wait(amount, now)
+
+    def take(self, amount: float, now: float) -> None:
+        """Use so much."""
+        self._bucket.take(amount, now)
+        self._count(amount, now)
+
+    def give_back(self, amount: float, now: float) -> None:
+        """Return what was taken too much; negative: what was used beyond it."""
+        self._bucket.give_back(amount)
+        self._count(-amount, now)
+
+
+class SharedLimit(_Limit):
+    """A limit kept in Redis: what this process holds of it, and its part when alone.
+
+    Args:
+        rule: What it allows.
+    """
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__(rule)
         self._unit = 60.0 / rule.per_minute
         """Seconds of the limit's time that one request or token takes."""
 
@@ -58,12 +114,14 @@ class SharedLimit:
         """The sum that Redis is known to have received."""
 
         self._reporting = 0
-        self._alive = 1
+        self.alive = 1
+        """Processes that use it, as far as is known."""
+
         self._alive_at = -math.inf
         self._joined: float | None = None
         self._received_at = -math.inf
-        self._period = Period(rule.allowance.seconds)
-        self._period_received = 0.0, 0.0
+        self.used_by_all = 0.0, 0.0
+        """When the period began, and how much all have used in it, as Redis said last."""
 
         # ------ while Redis is lost
         self._share: Bucket | None = None
@@ -75,11 +133,6 @@ class SharedLimit:
         """The names of it in Redis."""
         name = _PREFIX + self.rule.name
         return [name, f"{name}:members", f"{name}:told"]
-
-    @property
-    def alive(self) -> int:
-        """Processes that use it, as far as is known."""
-        return self._alive
 
     def change(self, rule: Rule, now: float) -> None:
         """Follow another rule from now on; what is held stays held."""
@@ -120,9 +173,15 @@ class SharedLimit:
 
     def _count(self, amount: float, now: float) -> None:
         self._sum += amount
-        self._period.add(amount, now=now, time_of_day=time.time())
+        super()._count(amount, now)
 
-    # ---------------------------------------------------------------------- words
+    def unwanted(self, now: float) -> float:
+        """Hand back what is held ahead and nobody has asked for lately; return how much it is."""
+        if now - self.wanted_at < _UNWANTED_SECONDS:
+            return 0.0
+        return self.lease.drop_ahead(now) / self._unit
+
+    # ------------------------------------------------------------------- exchange
 
     def to_draw(self, amount: float, now: float, round_trip: float) -> float:
         """Return how much to ask for so that an amount may go.
@@ -144,7 +203,7 @@ class SharedLimit:
         return amount_to_draw(missing, self._used, block)
 
     def arguments(self, asked: float, round_trip: float) -> list[str]:
-        """Return what is said of it in one call.
+        """Return what one call says of it.
 
         Args:
             asked: What is asked for; a negative amount is handed back.
@@ -175,9 +234,9 @@ class SharedLimit:
         """
         begin, alive, period_began, period_count = answer
         self._reported = self._reporting
-        self._period_received = (period_began or server) / _MICRO, float(period_count)
-        if alive >= self._alive or now - self._alive_at > _FORGET_SECONDS:
-            self._alive, self._alive_at = max(1, alive), now
+        self.used_by_all = (period_began or server) / _MICRO, float(period_count)
+        if alive >= self.alive or now - self._alive_at > _FORGET_SECONDS:
+            self.alive, self._alive_at = max(1, alive), now
         if self._joined is None or now - self._received_at > _FORGET_SECONDS:
             self._joined = now
         self._received_at = now
@@ -188,14 +247,6 @@ class SharedLimit:
             self.lease.add(start, start + self._cost / _MICRO, lag=now - sent)
             self._drawn_at, self._used, self._share = now, 0.0, None
 
-    def used_by_all(self) -> tuple[float, float]:
-        """Return when the period began and how much all used in it, as Redis said last."""
-        return self._period_received
-
-    def used(self, now: float) -> tuple[float, float]:
-        """Return when the period began and how much this process used in it."""
-        return self._period.read(now=now, time_of_day=time.time())
-
     # ----------------------------------------------------------------------- loss
 
     def keep_to_share(self, now: float) -> None:
@@ -205,7 +256,7 @@ class SharedLimit:
             return
         known_for = None if self._joined is None else self._received_at - self._joined
         part = offline_share(
-            alive=self._alive, known_for=known_for, silent_for=now - self._received_at
+            alive=self.alive, known_for=known_for, silent_for=now - self._received_at
         )
         self._share = Bucket(
             self.rule.per_minute * part, burst_seconds=_SHARE_BURST_SECONDS, now=now
@@ -216,3 +267,6 @@ class SharedLimit:
         if self._share is not None and now >= self._share_ends:
             self._share = None
         return self._share
+
+
+Limit = OwnLimit | SharedLimit
