@@ -312,13 +312,7 @@ def ask(
     on_delta = live.take if live.is_streamed else None
     run = start([{"messages": messages}], asking, on_delta=on_delta, **options)
     with Interrupts(run) as interrupts:
-        while True:
-            try:
-                while not run.wait(bridge.SLICE_SECONDS / 2):
-                    live.draw()
-                break
-            except KeyboardInterrupt:  # where the handler is not ours
-                interrupts.press()
+        interrupts.wait(live.draw, bridge.SLICE_SECONDS / 2)
     (outcome,) = run.result()
     if interrupts.count and not outcome.is_answer:
         raise KeyboardInterrupt("Stopped: run the cell again to ask anew.")
