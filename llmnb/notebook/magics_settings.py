@@ -60,7 +60,7 @@ class SettingsMagics(Magics):
             return self._report()
         # Everything is read before anything is set.
         wanted = {name: choices.value_of(name, text) for name, text in given.items()}
-        for name in choices.OPTIONS:
+        for name in choices.OF_MAGICS:
             if name in wanted:
                 self._set_option(name, wanted.pop(name))
         settings.configure(**wanted)
