@@ -142,7 +142,7 @@ class RunHandle(abc.ABC, Generic[T]):
         # In slices, so that an interrupt is noticed.
         while not self.wait(bridge.SLICE_SECONDS):
             if timeout is not None and Clock.monotonic() >= began + timeout:
-                waited = durations.given(timeout)
+                waited = durations.exact(timeout)
                 raise TimeoutError(f"The run is not done after {waited}; it goes on.")
         return self._finished()
 
