@@ -51,7 +51,7 @@ ALLOWED = {
         "tests/embeddings tests/engine tests/generation tests/house tests/models tests/notebook "
         "tests/rate_limiter tests/schemas tests/store tests/support tests/testing tests/wire"
     ),
-    "hear": "llmnb tests/cost tests/kernel",
+    "hear": "tests/cost tests/kernel",
     "held": (
         "tests/adapters tests/decide tests/engine tests/generation tests/kernel tests/models "
         "tests/notebook tests/rate_limiter tests/store tests/testing tests/wire"
@@ -72,14 +72,14 @@ ALLOWED = {
         "tests/wire wire"
     ),
     "place": (
-        "adapters cli generation llmnb notebook schemas tests/adapters tests/cli tests/decide "
+        "adapters cli generation notebook schemas tests/adapters tests/cli tests/decide "
         "tests/display tests/engine tests/faults tests/frames tests/generation tests/house "
         "tests/models tests/notebook tests/rate_limiter tests/schemas tests/store tests/support "
         "tests/wire wire"
     ),
     "rail": "tests/notebook",
     "say": (
-        "generation llmnb tests tests/adapters tests/cli tests/embeddings tests/notebook "
+        "generation tests tests/adapters tests/cli tests/embeddings tests/notebook "
         "tests/protocol tests/store tests/testing tests/wire"
     ),
     "shelf": "tests/frames",
