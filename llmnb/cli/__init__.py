@@ -26,7 +26,7 @@ _HOMES = {
     "models": ("llmnb.cli.machine", "add_provider", "models"),
     "pull": ("llmnb.cli.machine", "add_weights", "pull"),
     "doctor": ("llmnb.cli.machine", "add_no_arguments", "doctor"),
-    "simulate": ("llmnb.testing.cli", "add_arguments", "main"),
+    "simulate": ("llmnb.cli.simulate", "add_arguments", "act"),
 }
 """In which module each command lives: what describes its options, and what does it."""
 

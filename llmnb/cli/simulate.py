@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
 
-from llmnb.errors import ConfigurationError, LLMNBError
+from llmnb.errors import ConfigurationError
 from llmnb.testing.faults import NAMED, FirstThatSpeaks, Rule, share
 from llmnb.testing.latency import Fixed, LatencyModel, Lognormal, Stragglers
 from llmnb.testing.simulated import SimulatedProvider
@@ -42,62 +42,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--fast", action="store_true", help="has no effect: there is one server")
 
 
-def main(args: argparse.Namespace) -> int:
-    """Serve until Ctrl-C (or SIGTERM), then tell what came; returns the exit status."""
+def act(options: argparse.Namespace) -> int:
+    """Serve until Ctrl-C (or SIGTERM), then report what came; return the exit status."""
     stopped = threading.Event()
     previous = signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     try:
-        with _provider(args) as sim:
+        with _provider(options) as sim:
             print(_greeting(sim), flush=True)
-            try:
+            with contextlib.suppress(KeyboardInterrupt):  # the way to end it
                 stopped.wait()
-            except KeyboardInterrupt:
-                pass  # the way to end it
             print(f"\nStopped. {sim.ledger.totals().summary()}", flush=True)
-    except LLMNBError as error:
-        print(error, file=sys.stderr)
-        return 2
     finally:
         signal.signal(signal.SIGTERM, previous)
     return 0
 
 
-def simulate(arguments: Sequence[str] | None = None) -> int:
-    """Run `llmnb simulate` with arguments as the command line gives them.
-
-    Args:
-        arguments: What follows ``simulate``; None takes the process's own.
-    """
-    parser = argparse.ArgumentParser(
-        prog="llmnb simulate", description="An OpenAI-compatible provider that costs nothing."
-    )
-    add_arguments(parser)
-    return main(parser.parse_args(arguments))
-
-
-def _provider(args: argparse.Namespace) -> SimulatedProvider:
+def _provider(options: argparse.Namespace) -> SimulatedProvider:
     return SimulatedProvider(
-        port=args.port,
-        seed=args.seed,
-        latency=_latency(args),
-        tokens_per_second=args.tokens_per_second,
-        requests_per_minute=args.rpm,
-        tokens_per_minute=args.tpm,
-        burst_seconds=args.burst,
-        concurrency=args.concurrency,
-        limit_headers=not args.no_limit_headers,
-        faults=_faults(args.fault),
-        api_key=True if args.require_key else None,
-        reply=args.reply,
-        ledger="totals" if args.totals_only else "rows",
+        port=options.port,
+        seed=options.seed,
+        latency=_latency(options),
+        tokens_per_second=options.tokens_per_second,
+        requests_per_minute=options.rpm,
+        tokens_per_minute=options.tpm,
+        burst_seconds=options.burst,
+        concurrency=options.concurrency,
+        limit_headers=not options.no_limit_headers,
+        faults=_faults(options.fault),
+        api_key=True if options.require_key else None,
+        reply=options.reply,
+        ledger="totals" if options.totals_only else "rows",
     )
 
 
-def _latency(args: argparse.Namespace) -> LatencyModel:
-    base: LatencyModel = Fixed(args.latency)
-    if args.spread:
-        base = Lognormal(args.latency, args.spread)
-    return Stragglers(base, args.stragglers) if args.stragglers else base
+def _latency(options: argparse.Namespace) -> LatencyModel:
+    base: LatencyModel = Fixed(options.latency)
+    if options.spread:
+        base = Lognormal(options.latency, options.spread)
+    return Stragglers(base, options.stragglers) if options.stragglers else base
 
 
 def _faults(shares: Sequence[str]) -> Rule | None:
