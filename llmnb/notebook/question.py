@@ -104,7 +104,7 @@ def _answer(question: Question, outcome: Outcome) -> Answer:
         return Answer(outcome, "json", outcome.value)
     value = forms.read(text, question.form)
     if isinstance(value, Table):
-        from llmnb.frames.text_table import frame_of
+        from llmnb.frames.pandas_source import frame_of
 
         value = frame_of(value.columns, value.rows)
     return Answer(outcome, question.form, value)
