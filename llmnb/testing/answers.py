@@ -100,7 +100,7 @@ class Choice:
 
 @dataclass(slots=True)
 class Answer:
-    """All that is to be written down as one reply."""
+    """All that a reply is to say."""
 
     choices: list[Choice]
     prompt_tokens: int
