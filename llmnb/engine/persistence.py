@@ -12,7 +12,7 @@ from llmnb.engine.run_context import RunContext
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
 from llmnb.errors import BadReply, IncompleteReply, LLMNBError, StoreError, UnknownEnd
-from llmnb.records import Reply
+from llmnb.records import SIMULATED, Reply
 from llmnb.store.entry import Entry
 
 
@@ -56,7 +56,7 @@ class Keeper:
             first_token_seconds=raw.first_token_seconds,
             attempts=self._attempts,
             hedged=self._hedged,
-            simulated=target.is_simulated(raw),
+            simulated=SIMULATED in raw.headers,
             store=self._context.store,
         )
         if not is_known:
@@ -81,7 +81,7 @@ class Keeper:
                 usd=usd,
                 usage=answered.reply.usage,
                 project=getattr(self._context.store, "name", ""),
-                simulated=target.is_simulated(answered.raw),
+                simulated=SIMULATED in answered.raw.headers,
             )
         )
 
