@@ -137,11 +137,10 @@ class Account:
         """Return where a limit comes from: given by a person, announced, or found by trying."""
         if limit is None:
             return ""
-        told = self.announced.limits()
-        is_requests = kind == "requests"
-        if limit == (told.requests_per_minute if is_requests else told.tokens_per_minute):
+        announced = self.announced.limits()
+        if limit == getattr(announced, f"{kind}_per_minute"):
             return "announced"
-        return "found" if is_requests and limit == self.found_pace else "given"
+        return "found" if kind == "requests" and limit == self.found_pace else "given"
 
     def slots_of(self, run: object = None) -> int:
         """Return how many requests of a run may be in flight at once."""
@@ -202,12 +201,12 @@ class Account:
         return max(0.0, admission.paused_until - before)
 
     def on_reply(
-        self, told: Sequence[LimitReport], ticket: Ticket, now: float, error: LLMNBError | None
+        self, reports: Sequence[LimitReport], ticket: Ticket, now: float, error: LLMNBError | None
     ) -> None:
-        """Take what a reply tells of the limits.
+        """Take what a reply reports of the limits.
 
         Args:
-            told: How they stand.
+            reports: How they stand.
             ticket: The request.
             now: The time.
             error: What the reply means; None for a good one.
@@ -215,7 +214,7 @@ class Account:
         if ticket.sent is not None:
             self.announced.on_reply(
                 ticket.sent,
-                told,
+                reports,
                 now,
                 is_refused=isinstance(error, RateLimited),
                 is_good=error is None,

@@ -35,7 +35,7 @@ CLEARED: Mapping[str, tuple[str, ...]] = {
     "llmnb.engine.cost_events": ("listeners",),
     "llmnb.frames.failures": ("log_once",),
     "llmnb.frames.placing": ("_remembered",),
-    "llmnb.notebook.question": ("_announced",),
+    "llmnb.notebook.answer": ("_announced",),
     "llmnb.settings": ("_keys",),
 }
 """What has been set, and what has been told once, by module; functions that remember, too."""
