@@ -42,8 +42,8 @@ ALLOWED = {
     "found": (
         "adapters batches cli decide engine generation llmnb notebook schemas tests "
         "tests/adapters tests/batches tests/benchmarks tests/browser tests/cli tests/decide "
-        "tests/display tests/engine tests/faults tests/frames tests/generation tests/house "
-        "tests/kernel tests/notebook tests/schemas tests/store tests/tools tests/wire wire"
+        "tests/display tests/engine tests/faults tests/generation tests/house tests/kernel "
+        "tests/notebook tests/schemas tests/store tests/tools tests/wire wire"
     ),
     "given": (
         "engine frames generation llmnb tests tests/adapters tests/cli tests/decide "
@@ -74,7 +74,6 @@ ALLOWED = {
     ),
     "rail": "tests/notebook",
     "say": "generation tests tests/adapters tests/cli tests/notebook tests/store tests/wire",
-    "shelf": "tests/frames",
     "speak": "tests/wire",
     "strip": "tests/notebook",
     "terms": "store",
