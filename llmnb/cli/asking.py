@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from llmnb.errors import ConfigurationError, InputError, UnknownField
-from llmnb.frames.conversations import conversation
 from llmnb.frames.table_files import Row, TableFile
 from llmnb.frames.tables import JSONLTable, error_of, open_table
-from llmnb.frames.template import Template, prompt_template
+from llmnb.frames.template import Template, conversation, prompt_template
 from llmnb.generation.lines import unwrapped
 from llmnb.options import Door, names, with_params
 from llmnb.running.asking import Asking
