@@ -46,7 +46,7 @@ ALLOWED = {
         "tests/notebook tests/schemas tests/store tests/tools tests/wire wire"
     ),
     "given": (
-        "engine frames generation llmnb tests tests/adapters tests/cli tests/decide "
+        "cli engine frames generation llmnb tests tests/adapters tests/cli tests/decide "
         "tests/engine tests/generation tests/house tests/notebook tests/rate_limiter "
         "tests/schemas tests/store tests/wire"
     ),
