@@ -40,13 +40,13 @@ ALLOWED = {
     "foreign": "tests/decide tests/house tests/notebook tests/wire",
     "forms": "decide",
     "found": (
-        "adapters batches cli decide engine generation llmnb notebook schemas tests "
-        "tests/adapters tests/batches tests/benchmarks tests/browser tests/cli tests/decide "
-        "tests/display tests/engine tests/faults tests/frames tests/generation tests/house "
-        "tests/kernel tests/notebook tests/schemas tests/store tests/tools tests/wire wire"
+        "adapters batches cli decide generation llmnb notebook schemas tests tests/adapters "
+        "tests/batches tests/benchmarks tests/browser tests/cli tests/decide tests/display "
+        "tests/engine tests/faults tests/generation tests/house tests/kernel tests/notebook "
+        "tests/schemas tests/store tests/tools tests/wire wire"
     ),
     "given": (
-        "engine frames generation llmnb tests tests/adapters tests/cli tests/decide "
+        "cli engine frames generation llmnb tests tests/adapters tests/cli tests/decide "
         "tests/engine tests/generation tests/house tests/notebook tests/rate_limiter "
         "tests/schemas tests/store tests/wire"
     ),
@@ -58,10 +58,10 @@ ALLOWED = {
     "house": "tests/house tests/wire",
     "one": (
         "adapters cli decide engine frames generation llmnb rate_limiter schemas tests "
-        "tests/adapters tests/batches tests/browser tests/cli tests/cost tests/decide "
-        "tests/display tests/engine tests/faults tests/frames tests/generation tests/house "
-        "tests/kernel tests/notebook tests/rate_limiter tests/schemas tests/store tests/tools "
-        "tests/wire wire"
+        "tests/adapters tests/batches tests/browser tests/cli tests/decide tests/display "
+        "tests/engine tests/faults tests/frames tests/generation tests/house tests/kernel "
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/tools tests/wire "
+        "wire"
     ),
     "pieces": (
         "adapters schemas tests/adapters tests/engine tests/faults tests/generation "
@@ -74,22 +74,21 @@ ALLOWED = {
     ),
     "rail": "tests/notebook",
     "say": "generation tests tests/adapters tests/cli tests/notebook tests/store tests/wire",
-    "shelf": "tests/frames",
     "speak": "tests/wire",
     "strip": "tests/notebook",
     "terms": "store",
     "told": (
-        "engine generation llmnb tests tests/adapters tests/batches tests/benchmarks "
-        "tests/browser tests/cli tests/decide tests/display tests/engine tests/frames "
-        "tests/generation tests/kernel tests/notebook tests/rate_limiter tests/schemas "
-        "tests/store tests/tools tests/wire"
+        "generation llmnb tests tests/adapters tests/batches tests/benchmarks tests/browser "
+        "tests/cli tests/decide tests/display tests/engine tests/frames tests/generation "
+        "tests/kernel tests/notebook tests/rate_limiter tests/schemas tests/store tests/tools "
+        "tests/wire"
     ),
     "voyage": "docs tests/wire",
     "wall": "engine tests/engine",
     "way": (
-        "adapters batches engine tests/adapters tests/batches tests/browser tests/display "
-        "tests/engine tests/faults tests/frames tests/generation tests/notebook "
-        "tests/rate_limiter tests/schemas tests/store tests/tools tests/wire"
+        "adapters batches tests/adapters tests/batches tests/browser tests/display tests/engine "
+        "tests/faults tests/frames tests/generation tests/notebook tests/rate_limiter "
+        "tests/schemas tests/store tests/tools tests/wire"
     ),
     "words": (
         "batches cli engine generation llmnb notebook schemas tests tests/adapters "
