@@ -401,6 +401,11 @@ class Limits:
     burst: Burst = "announced"
     """Whether what a server says is left is spent at once, or smoothly."""
 
+    @property
+    def has_rate(self) -> bool:
+        """Whether requests or tokens by the minute are limited."""
+        return self.requests_per_minute is not None or self.tokens_per_minute is not None
+
     def within(self, other: Limits) -> Limits:
         """Return what both allow.
 

@@ -7,14 +7,15 @@ the smallest holds.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission, Bound
 from llmnb.decide.announced_limits import AnnouncedLimits
-from llmnb.decide.pace import PLACES, QUICK_PATIENCE, Finding, Pace
+from llmnb.decide.pace import PACED_SLOTS, QUICK_PATIENCE, Finding, Pace
 from llmnb.engine.lanes import Lanes, Ticket
 from llmnb.errors import LLMNBError, RateLimited
 from llmnb.records import LimitReport, Limits
@@ -32,18 +33,6 @@ class Account:
         lanes: The runs that share the account.
         now: The time.
     """
-
-    __slots__ = (
-        "_claims",
-        "_lanes",
-        "admission",
-        "announced",
-        "finding",
-        "found_pace",
-        "own",
-        "pace",
-        "sharing",
-    )
 
     def __init__(self, own: Limits, lanes: Lanes, *, now: float) -> None:
         self.own = own
@@ -94,41 +83,31 @@ class Account:
 
     def apply(self, now: float) -> None:
         """Hold the account to what is known by now."""
-        claims = [self.own, *self._claims.values()]
-        is_smooth = any(one.burst == "smooth" for one in claims)
-        self.announced.burst = "smooth" if is_smooth else "announced"
-        slots = (
-            _least_count(claim.concurrency for claim in self._claims.values())
-            or self.own.concurrency
-        )
-        is_named = slots is not None or bool(self._lanes.all() and not self._has_sharing())
+        own, lanes = self.own, self._lanes.all()
+        claimed = functools.reduce(Limits.within, self._claims.values(), Limits())
+        bound = own.within(claimed)
+        self.announced.burst = bound.burst
+        slots = own.concurrency if claimed.concurrency is None else claimed.concurrency
+        is_named = slots is not None or bool(lanes and not self._has_sharing())
         if is_named:
             self.finding = None
-        lanes = [lane.limits for lane in self._lanes.all()]
-        is_rated = any(_has_rate(one) for one in (*claims, *lanes))
-        if is_rated or not is_named:
+        of_lanes = functools.reduce(Limits.within, (lane.limits for lane in lanes), Limits())
+        if not is_named or bound.within(of_lanes).has_rate:
             self.pace = None
         elif self.pace is None:
             self.pace = Pace(QUICK_PATIENCE)
         finder = self.finding or self.pace
-        found = None if finder is None else finder.per_minute
-        chosen = replace(
-            self.own,
-            requests_per_minute=_least((found, *(one.requests_per_minute for one in claims))),
-            tokens_per_minute=_least(one.tokens_per_minute for one in claims),
-            concurrency=slots,
-            even=any(claim.even for claim in claims),
-        )
-        self.admission.change(chosen, now=now)
+        self.found_pace = None if finder is None else finder.per_minute
+        found = Limits(requests_per_minute=self.found_pace)
+        self.admission.change(replace(bound.within(found), concurrency=slots), now=now)
         if slots is None:
             self.admission.concurrency = math.inf
-        self.announced.is_paced = any(_has_rate(one) for one in (self.admission.limits, *lanes))
+        known = self.admission.limits.within(of_lanes)
+        self.announced.is_paced = known.has_rate
         if self.finding is None and not is_named:
             # A pace that is known keeps the limit; slots need not be found from below.
-            limits = [self.limits(), *lanes]
-            has_pace = any(one.requests_per_minute is not None for one in limits)
-            self.finding = Finding(start=PLACES) if has_pace else Finding()
-        self.found_pace = found
+            has_pace = known.within(self.announced.limits()).requests_per_minute is not None
+            self.finding = Finding(start=PACED_SLOTS) if has_pace else Finding()
 
     # ----------------------------------------------------------------- questions
 
@@ -184,12 +163,6 @@ class Account:
         """Return what a limit of tokens counts for a request, as far as that has shown."""
         return self.announced.charge.of(tokens)
 
-    def settled(self, ticket: Ticket, used: float) -> float:
-        """Return what a request has used of a token limit, as the provider counts it."""
-        if used > 0 and self.announced.charge.is_before:
-            return max(used, ticket.reserved)
-        return used
-
     def wait(self, tokens: float, now: float) -> float:
         """Return the seconds until all limits let such a request go; infinity is "later"."""
         charged = self.charged(tokens)
@@ -203,11 +176,14 @@ class Account:
         self.admission.admit(ticket.reserved, now)
         ticket.sent = self.announced.on_sent(now, ticket.reserved, estimate)
 
-    def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
-        """Take back a request that has ended."""
+    def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> float:
+        """Take back a request that has ended; return its tokens as the provider counts them."""
+        if used > 0 and self.announced.charge.is_before:
+            used = max(used, ticket.reserved)
         self.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
         if ticket.sent is not None:
             self.announced.on_end(ticket.sent, used=used, was_sent=was_sent)
+        return used
 
     def pause(self, until: float, now: float) -> float:
         """Send nothing before a moment; return the seconds by which the pause is longer now."""
@@ -219,23 +195,24 @@ class Account:
         return max(0.0, admission.paused_until - before)
 
     def on_reply(
-        self, told: Sequence[LimitReport], ticket: Ticket, now: float, error: LLMNBError | None
+        self,
+        reports: Sequence[LimitReport],
+        ticket: Ticket,
+        now: float,
+        error: LLMNBError | None,
     ) -> None:
-        """Take what a reply tells of the limits.
+        """Take what a reply reports of the limits.
 
         Args:
-            told: How they stand.
+            reports: How they stand.
             ticket: The request.
             now: The time.
             error: What the reply means; None for a good one.
         """
+        is_refused = isinstance(error, RateLimited)
         if ticket.sent is not None:
             self.announced.on_reply(
-                ticket.sent,
-                told,
-                now,
-                is_refused=isinstance(error, RateLimited),
-                is_good=error is None,
+                *(ticket.sent, reports, now), is_refused=is_refused, is_good=error is None
             )
         if isinstance(error, RateLimited):
             self._learn_charge(error, ticket, now)
@@ -264,41 +241,25 @@ class Account:
             seconds: How long its answer took.
             now: The time.
         """
-        if ticket.finding is None:
-            if self.pace is None:
-                return False
+        if ticket.finding is not None:
+            ticket.finding.on_success(ticket.sequence, seconds, self.sharing, now)
+        elif self.pace is not None:
             self.pace.on_success(now)
-            return self._has_found(self.pace, now)
-        ticket.finding.on_success(ticket.sequence, seconds, self.sharing, now)
-        return self._has_found(ticket.finding, now)
+        return self._has_changed(ticket.finding or self.pace, now)
 
     def on_refusal(self, ticket: Ticket, now: float) -> bool:
         """Learn from a refusal; return whether the limits changed."""
-        if ticket.finding is None:
-            if self.pace is None or _has_rate(self.announced.limits()):
-                return False
-            self.pace.keep(ticket.began, now)
-            return self._has_found(self.pace, now)
-        ticket.finding.on_refusal(ticket.sequence, ticket.began, now)
-        return self._has_found(ticket.finding, now)
+        if ticket.finding is not None:
+            ticket.finding.on_refusal(ticket.sequence, ticket.began, now)
+        elif self.pace is not None and not self.announced.limits().has_rate:
+            self.pace.on_refusal(ticket.began, now)
+        return self._has_changed(ticket.finding or self.pace, now)
 
-    def _has_found(self, finding: Finding | Pace, now: float) -> bool:
+    def _has_changed(self, finder: Finding | Pace | None, now: float) -> bool:
         """Keep to a pace that was found; return whether it is another one."""
-        if finding not in (self.finding, self.pace) or finding.per_minute == self.found_pace:
+        if finder is None or finder not in (self.finding, self.pace):
+            return False
+        if finder.per_minute == self.found_pace:
             return False
         self.apply(now)
         return True
-
-
-def _has_rate(limits: Limits) -> bool:
-    return limits.requests_per_minute is not None or limits.tokens_per_minute is not None
-
-
-def _least(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return min(known) if known else None
-
-
-def _least_count(values: Iterable[int | None]) -> int | None:
-    least = _least(values)
-    return None if least is None else int(least)

@@ -263,7 +263,7 @@ class Gate:
             account.sharing += 1
             finding = account.finding
             if finding is not None:
-                sequence = finding.on_start(account.sharing, now)
+                sequence = finding.on_start(account.sharing)
         recovery = health.recovery
         if recovery is not None:
             recovery.in_flight += 1
@@ -277,8 +277,7 @@ class Gate:
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
         """Give a slot back; the next in the queue is admitted at once."""
         lane, account, lanes = ticket.lane, self.account, self.lanes
-        used = account.settled(ticket, used)
-        account.release(ticket, used=used, was_sent=was_sent)
+        used = account.release(ticket, used=used, was_sent=was_sent)
         if lane is not None:
             lane.in_flight -= 1
             if lane.admission is not None:

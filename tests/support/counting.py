@@ -208,7 +208,6 @@ def ask(
             used = float(row.prompt + row.answer)
             if estimate(row) < row.prompt + row.most:
                 used = max(used, ticket.reserved)
-            used = account.settled(ticket, used)
             account.release(ticket, used=used, was_sent=True)
             answered += 1
         elif what == "refused":
