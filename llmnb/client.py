@@ -9,42 +9,42 @@ from __future__ import annotations
 import asyncio
 import copy
 import dataclasses
-import functools
 import itertools
 import logging
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Unpack
 
-from llmnb import bridge, progress, settings
+from llmnb import bridge, settings
 from llmnb.batches.start import start_batch
 from llmnb.engine import collector
 from llmnb.engine.handle import RunHandle
 from llmnb.engine.request_log import level_of
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
-from llmnb.keywords import RequestParams
+from llmnb.keywords import AsyncLLMOptions, CallOptions, MadeWith, StreamOptions
 from llmnb.models.response_rows import ResponseRow, response_row
 from llmnb.options import (
-    PARAMS,
+    Door,
     checked,
+    names,
     params_in,
     refuse_unknown,
+    refuse_with_batch,
     with_params,
 )
+from llmnb.progress import Bars, aattend, attend
 from llmnb.rates import Rate
-from llmnb.records import Burst, Limits, Outcome, secret, secret_url
-from llmnb.running.asking import Asking, Duplicates, Model
+from llmnb.records import Limits, Outcome, secret, secret_url
+from llmnb.running.asking import Asking, Model
 from llmnb.running.preparer import Preparer
 from llmnb.running.start import start
+from llmnb.signatures import KEYWORDS, full_signature
 from llmnb.store import clearing
 from llmnb.targets.resolve import choose
 
 logger = logging.getLogger("llmnb")
-
-_NO_LIST = (str, bytes, Mapping)
-"""One request, or a file's content, given where a list belongs."""
 
 
 class _Default(str):
@@ -66,7 +66,8 @@ def task_id_generator() -> Iterator[int]:
     return itertools.count()
 
 
-class AsyncLLM:
+@full_signature
+class AsyncLLM(MadeWith):
     """Ask a model many things at once, within its limits, and never pay for an answer twice.
 
     Args:
@@ -90,20 +91,7 @@ class AsyncLLM:
         project_name: Project whose store keeps the answers; None: ``LLMNB_PROJECT``, else
             ``default``.
         cache_dir: Folder of all projects; None: ``LLMNB_CACHE_DIR``, else ``.cache/llmnb``.
-        burst: Whether what the provider says is left of its limits is spent at once
-            ("announced"), or at a smooth rate ("smooth"); None: `configure`'s, else "announced".
-        max_wait: Seconds that a model may refuse without one success; None: `configure`'s, else
-            600. A server that asks to wait for more than two minutes is waited for only where
-            this covers it.
-        time_limit: Seconds for a request from its first dispatch.
-        hedge_after: Seconds without a first token, or ``"p95"``, after which the next model is
-            asked as well.
-        budget_usd: Dollars that each call may spend.
-        good_finish: Finish reasons that are good though llmnb does not know them, such as
-            ``["done"]``; answers that are kept under them are read again for nothing.
-        share: Whether other projects' answers are used: True, False, or the projects' names.
-        duplicates: ``"merge"`` asks identical requests once, ``"sample"`` each for itself.
-        **params: ``max_tokens``, ``temperature`` and their like, beside `sampling_params`.
+        **options: ``max_tokens``, ``temperature`` and their like stand beside `sampling_params`.
 
     Raises:
         ConfigurationError: If provider, model, key, address or an option is wrong; nothing was
@@ -135,19 +123,11 @@ class AsyncLLM:
         gen_type: str = "chat",
         project_name: str | None = None,
         cache_dir: str | Path | None = None,
-        *,
-        burst: Burst | None = None,
-        max_wait: float | None = None,
-        time_limit: float | None = None,
-        hedge_after: float | Literal["p95"] | None = None,
-        budget_usd: float | None = None,
-        good_finish: str | Sequence[str] = (),
-        share: bool | str | list[str] = True,
-        duplicates: Duplicates = "merge",
-        **params: Unpack[RequestParams],
+        **options: Unpack[AsyncLLMOptions],
     ) -> None:
         api_key, url = secret(api_key), secret_url(url)
-        refuse_unknown(params, PARAMS, "AsyncLLM()")
+        refuse_unknown(options, KEYWORDS["AsyncLLMOptions"], "AsyncLLM()")
+        params, own = params_in(options)
         is_named = not isinstance(api_provider, _Default)
         self.api_provider: str | None = str(api_provider) if is_named and api_provider else None
         self.model = model
@@ -163,15 +143,8 @@ class AsyncLLM:
         self.gen_type = gen_type
         self.project_name = project_name
         self.cache_dir = cache_dir
-        self.burst = burst
-        self.max_wait = max_wait
-        self.time_limit = time_limit
-        self.hedge_after = hedge_after
-        self.budget_usd = budget_usd
-        self.good_finish = good_finish
-        self.share = share
-        self.duplicates = duplicates
-        checked({name: getattr(self, name) for name in (*_OPTIONS, "project_name", "cache_dir")})
+        vars(self).update(own)  # defaults of the others stand on the class
+        self._made_with()
         self.last_run: RunHandle[list[Outcome]] | None = None
         self._api_key = api_key
         self._asking = Asking(
@@ -181,7 +154,7 @@ class AsyncLLM:
             url=url or None,
             gen_type=gen_type,
             params=self.sampling_params,
-            duplicates=duplicates,
+            duplicates=self.duplicates,
             takes_several=True,
         )
         logger.setLevel(level_of(logging_level))
@@ -200,17 +173,14 @@ class AsyncLLM:
 
     # ----------------------------------------------------------------- generating
 
+    @full_signature
     def generate(
         self,
         request_list: Iterable[Mapping[str, Any]],
         *,
-        project_name: str | None = None,
-        clear_project_cache: str | list[str] | None = None,
-        cache_vars: Mapping[str, Any] | None = None,
         task_id_generator: Iterator[Any] | None = None,
-        use_cache: bool = True,
-        progress: bool | Literal["auto"] = "auto",
-        **limits: Any,
+        progress: Bars = "auto",
+        **options: Unpack[CallOptions],
     ) -> list[ResponseRow]:
         """Return a row for every request, in the order of the requests.
 
@@ -218,17 +188,9 @@ class AsyncLLM:
             request_list: Dictionaries with ``messages``, ``prompt`` or ``input``; ``model``,
                 ``api_provider``, ``url``, ``api_key`` and ``metadata`` are understood per
                 request, everything else is part of the body. Never changed.
-            project_name: Project for this call.
-            clear_project_cache: Project or projects to empty first; ``"full"``: all of them.
-            cache_vars: Further values that tell answers apart in the store.
             task_id_generator: Yields an id for each request, used in log lines.
-            use_cache: False asks everything anew; the answers are stored all the same.
             progress: Whether to show bars; ``"auto"``: on a terminal and in a notebook.
-            **limits: Any of this class's limits and options, for this call only: `max_attempts`,
-                `burst`, `max_wait`, `time_limit`, `hedge_after`, `budget_usd`, `good_finish`,
-                `share`, `duplicates`, `cooldown` (seconds of pause after a refusal that does not
-                say how long), ``max_tokens``, ``temperature`` and their like; ``mode="batch"`` asks
-                through the provider's batch API, for half the price.
+            **options: For this call only; what is not given is as this object was made.
 
         Returns:
             ``[request, response]``, or ``[request, response, metadata]`` where the request had
@@ -241,58 +203,53 @@ class AsyncLLM:
                 saved, and `llmnb.last_run()` has them.
         """
         checked({"progress": progress})
-        requests, run = self._begin(
-            request_list, project_name, clear_project_cache, cache_vars, use_cache, limits
-        )
-        _progress().attend(run, bars=progress)
-        return self._rows(requests, run, task_id_generator)
+        requests = _listed(request_list)
+        run = self._start(requests, options)
+        attend(run, bars=progress)
+        return _rows(requests, run, task_id_generator)
 
+    @full_signature
     async def agenerate(
         self,
         request_list: Iterable[Mapping[str, Any]],
         *,
-        project_name: str | None = None,
-        clear_project_cache: str | list[str] | None = None,
-        cache_vars: Mapping[str, Any] | None = None,
         task_id_generator: Iterator[Any] | None = None,
-        use_cache: bool = True,
-        progress: bool | Literal["auto"] = "auto",
-        **limits: Any,
+        progress: Bars = "auto",
+        **options: Unpack[CallOptions],
     ) -> list[ResponseRow]:
-        """Await what `generate` returns; works on any running loop."""
+        """Await what `generate` returns; works on any running loop.
+
+        Args:
+            request_list: As for `generate`.
+            task_id_generator: As for `generate`.
+            progress: As for `generate`.
+            **options: As for `generate`.
+        """
         checked({"progress": progress})
-        given = request_list if isinstance(request_list, _NO_LIST) else list(request_list)
-        begin = functools.partial(
-            self._begin, given, project_name, clear_project_cache, cache_vars, use_cache, limits
-        )
-        requests, run = await bridge.begun(begin, lambda begun: begun[1].stop())
-        await _progress().aattend(run, bars=progress)
-        return await asyncio.to_thread(self._rows, requests, run, task_id_generator)
+        requests = _listed(request_list)
+        run = await bridge.begun(lambda: self._start(requests, options), RunHandle.stop)
+        await aattend(run, bars=progress)
+        return await asyncio.to_thread(_rows, requests, run, task_id_generator)
 
+    @full_signature
     def start(
-        self,
-        request_list: Iterable[Mapping[str, Any]],
-        *,
-        project_name: str | None = None,
-        clear_project_cache: str | list[str] | None = None,
-        cache_vars: Mapping[str, Any] | None = None,
-        use_cache: bool = True,
-        **limits: Any,
+        self, request_list: Iterable[Mapping[str, Any]], **options: Unpack[CallOptions]
     ) -> RunHandle[list[Outcome]]:
-        """Start `generate` in the background and return its run at once."""
-        return self._begin(
-            request_list, project_name, clear_project_cache, cache_vars, use_cache, limits
-        )[1]
+        """Start `generate` in the background and return its run at once.
 
+        Args:
+            request_list: As for `generate`.
+            **options: As for `generate`.
+        """
+        return self._start(_listed(request_list), options)
+
+    @full_signature
     def iterate(
         self,
         requests: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
         *,
         in_order: bool = True,
-        project_name: str | None = None,
-        cache_vars: Mapping[str, Any] | None = None,
-        use_cache: bool = True,
-        **limits: Any,
+        **options: Unpack[StreamOptions],
     ) -> Iterator[Outcome]:
         """Yield the outcome of every request while others are still asked.
 
@@ -303,40 +260,38 @@ class AsyncLLM:
         Args:
             requests: As for `generate`; any iterable or async iterable.
             in_order: In the order of the requests; False: each as soon as it is there.
-            project_name: Project for this call.
-            cache_vars: Further values that tell answers apart in the store.
-            use_cache: False asks everything anew; the answers are stored all the same.
-            **limits: As for `generate`.
+            **options: As for `generate`.
 
         Example:
             >>> from llmnb.testing import SimulatedProvider
             >>> with SimulatedProvider(reply="yes") as sim:
             ...     llm = AsyncLLM(model="m", url=sim.base_url, api_key="k")
             ...     asked = ({"prompt": f"Is {n} a number?"} for n in range(3))
-            ...     [(one.row, one.text) for one in llm.iterate(asked)]
+            ...     [(outcome.row, outcome.text) for outcome in llm.iterate(asked)]
             [(0, 'yes'), (1, 'yes'), (2, 'yes')]
         """
-        run = self._stream(requests, in_order, project_name, cache_vars, use_cache, limits)
+        run = self._stream(requests, in_order, options)
         try:
             yield from run.outcomes()
         finally:
             run.stop()
 
+    @full_signature
     async def aiterate(
         self,
         requests: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
         *,
         in_order: bool = True,
-        project_name: str | None = None,
-        cache_vars: Mapping[str, Any] | None = None,
-        use_cache: bool = True,
-        **limits: Any,
+        **options: Unpack[StreamOptions],
     ) -> AsyncIterator[Outcome]:
-        """Yield what `iterate` does, on any running loop."""
-        begin = functools.partial(
-            self._stream, requests, in_order, project_name, cache_vars, use_cache, limits
-        )
-        run = await bridge.begun(begin, Run.stop)
+        """Yield what `iterate` does, on any running loop.
+
+        Args:
+            requests: As for `iterate`.
+            in_order: As for `iterate`.
+            **options: As for `iterate`.
+        """
+        run = await bridge.begun(lambda: self._stream(requests, in_order, options), Run.stop)
         try:
             async for outcome in run.aoutcomes():
                 yield outcome
@@ -398,148 +353,131 @@ class AsyncLLM:
             asking = dataclasses.replace(asking, api_provider=api_provider)
         return bridge.call(_is_listed(asking))
 
-    # -------------------------------------------------------------------- the walk
+    # ------------------------------------------------------------------- starting
 
-    def _begin(
-        self,
-        request_list: Iterable[Mapping[str, Any]],
-        project_name: str | None,
-        clear_project_cache: str | list[str] | None,
-        cache_vars: Mapping[str, Any] | None,
-        use_cache: bool,
-        limits: Mapping[str, Any],
-    ) -> tuple[list[Mapping[str, Any]], RunHandle[list[Outcome]]]:
-        if isinstance(request_list, _NO_LIST):
-            raise ConfigurationError(
-                "generate() takes a list of requests, such as "
-                "[{'messages': [{'role': 'user', 'content': '…'}]}]."
+    def _made_with(self) -> dict[str, Any]:
+        """Return the options that this object was made with, as the engine takes them."""
+        return checked({name: getattr(self, name) for name in _MADE_WITH})
+
+    def _start(
+        self, requests: list[Mapping[str, Any]], options: Mapping[str, Any]
+    ) -> RunHandle[list[Outcome]]:
+        """Start a run, or a batch where one was asked for."""
+        call = _Call(self, options)
+        if call.mode == "batch":
+            refuse_with_batch(options)
+            self.last_run = start_batch(requests, call.asking, **call.given_to("batch"))
+        else:
+            self.last_run = start(
+                requests, call.asking, account=call.account, **call.given_to("start")
             )
-        requests = list(request_list)
-        if clear_project_cache:
-            _clear(clear_project_cache, settings.cache_dir(self.cache_dir))
-        return requests, self._started(requests, project_name, cache_vars, use_cache, limits)
+        return self.last_run
 
     def _stream(
         self,
         requests: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
         in_order: bool,
-        project_name: str | None,
-        cache_vars: Mapping[str, Any] | None,
-        use_cache: bool,
-        limits: Mapping[str, Any],
+        options: Mapping[str, Any],
     ) -> Run:
-        how = {"streams": True, "in_order": in_order}
-        run = self._started(requests, project_name, cache_vars, use_cache, limits, **how)
-        assert isinstance(run, Run)  # no batch can be streamed
+        """Start a run that hands its outcomes over and forgets them."""
+        call = _Call(self, options)
+        if call.mode == "batch":
+            refuse_with_batch({**options, "iterate": True})
+        run = start(
+            requests,
+            call.asking,
+            account=call.account,
+            streams=True,
+            in_order=in_order,
+            **call.given_to("start"),
+        )
+        self.last_run = run
         return run
 
-    def _started(
-        self,
-        requests: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
-        project_name: str | None,
-        cache_vars: Mapping[str, Any] | None,
-        use_cache: bool,
-        limits: Mapping[str, Any],
-        **how: Any,
-    ) -> RunHandle[list[Outcome]]:
-        beside, limits = params_in(limits)
-        refuse_unknown(limits, (*_OPTIONS, "cooldown", "mode"), "generate()")
-        limits = checked(limits)
-        chosen = checked({name: getattr(self, name) for name in _OPTIONS})
-        # What this object was made with binds the account, an argument of a call its run.
-        own = {name: chosen.pop(name) for name in _OF_THE_ACCOUNT if name not in limits}
-        account = Limits(
-            requests_per_minute=own.get("max_requests_per_minute"),
-            tokens_per_minute=own.get("max_tokens_per_minute"),
-            concurrency=own.get("max_concurrent_requests"),
-            even=own.get("max_rps", False),
+
+class _Call:
+    """What an `AsyncLLM` was made with, and what one call says otherwise.
+
+    Args:
+        made: The object.
+        options: Those of the call.
+
+    Raises:
+        TypeError: If there is no such option.
+        ConfigurationError: If one has a value that it does not take; nothing was sent.
+    """
+
+    def __init__(self, made: AsyncLLM, options: Mapping[str, Any]) -> None:
+        refuse_unknown(options, KEYWORDS["CallOptions"], "generate()")
+        params, call = params_in(options)
+        call = checked(call)
+        cache_vars, clear = call.pop("cache_vars", None), call.pop("clear_project_cache", None)
+        if clear:
+            _clear(clear, settings.cache_dir(made.cache_dir))
+        self.mode: str = call.pop("mode", "live")
+        own = made._made_with()
+        # What the object was made with binds the account, an argument of a call its run.
+        account = {name: own.pop(name) for name in _OF_THE_ACCOUNT if name not in call}
+        self.account = Limits(
+            requests_per_minute=account.get("max_requests_per_minute"),
+            tokens_per_minute=account.get("max_tokens_per_minute"),
+            concurrency=account.get("max_concurrent_requests"),
+            even=account.get("max_rps", False),
         )
-        chosen.update(limits)
-        mode = chosen.pop("mode", "live")
-        asking = dataclasses.replace(
-            self._asking,
+        if call.get("project_name") is None:
+            call.pop("project_name", None)
+        self._options = {**own, **call}
+        self.asking = dataclasses.replace(
+            made._asking,
             cache_vars=cache_vars or {},
-            duplicates=chosen.pop("duplicates"),
-            params={**self._asking.params, **with_params(None, beside)},
+            duplicates=self._options["duplicates"],
+            params={**made._asking.params, **with_params(None, params)},
         )
-        project = project_name if project_name is not None else self.project_name
-        if mode == "batch":
-            _check_batch(limits, how)
-            assert isinstance(requests, Iterable)  # streams, of whatever kind, were refused
-            self.last_run = start_batch(
-                requests,
-                asking,
-                project_name=project,
-                cache_dir=self.cache_dir,
-                share=chosen["share"],
-                use_cache=use_cache,
-                budget_usd=chosen["budget_usd"],
-                good_finish=chosen["good_finish"],
-            )
-            return self.last_run
-        self.last_run = start(
-            requests,
-            asking,
-            project_name=project,
-            cache_dir=self.cache_dir,
-            use_cache=use_cache,
-            account=account,
-            **chosen,
-            **how,
-        )
-        return self.last_run
 
-    def _rows(
-        self,
-        requests: list[Mapping[str, Any]],
-        run: RunHandle[list[Outcome]],
-        ids: Iterator[Any] | None,
-    ) -> list[ResponseRow]:
-        outcomes = run.result()
-        task_ids = ids if ids is not None else task_id_generator()
-        for outcome, task_id in zip(outcomes, task_ids, strict=False):
-            if outcome.error is not None:
-                logger.debug("request %s failed: %s", task_id, outcome.error)
-        if run.error is not None:
-            logger.error("%s", run.error)
-        pairs = zip(requests, outcomes, strict=True)
-        with collector.calmed():
-            return [response_row(request, one) for request, one in pairs]
+    def given_to(self, door: Door) -> dict[str, Any]:
+        """Return what `start` or `start_batch` is told."""
+        return {name: self._options[name] for name in names(door) if name in self._options}
 
 
-def _check_batch(limits: Mapping[str, Any], how: Mapping[str, Any]) -> None:
-    """Refuse what a batch cannot do."""
-    given = [name for name in ("time_limit", "hedge_after") if limits.get(name) is not None]
-    if how:
-        given.append("iterate")
-    if given:
+_MADE_WITH = tuple(
+    name
+    for name in names("AsyncLLM")
+    if name not in ("use_cache", "mode", "progress", "cooldown")  # these belong to a call
+)
+
+_OF_THE_ACCOUNT = (
+    *("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests", "max_rps"),
+)
+
+
+def _listed(requests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return requests as a list.
+
+    Raises:
+        ConfigurationError: If one request, or a file's content, is given where a list belongs.
+    """
+    if isinstance(requests, (str, bytes, Mapping)):
         raise ConfigurationError(
-            f"{given[0]} does not go with mode='batch', which takes up to a day. Nothing was sent."
+            "generate() takes a list of requests, such as "
+            "[{'messages': [{'role': 'user', 'content': '…'}]}]."
         )
+    return list(requests)
 
 
-_LIMITS = (
-    "max_requests_per_minute",
-    "max_tokens_per_minute",
-    "max_concurrent_requests",
-    "max_rps",
-    "max_attempts",
-)
-
-
-_OF_THE_ACCOUNT = _LIMITS[:4]
-
-_OPTIONS = (
-    *_LIMITS,
-    *("burst", "max_wait", "time_limit", "hedge_after", "budget_usd", "good_finish"),
-    *("share", "duplicates"),
-)
-"""Options of the constructor that a call may change for itself."""
-
-
-def _progress() -> Any:
-    """Return the module that the argument of the same name hides."""
-    return progress
+def _rows(
+    requests: list[Mapping[str, Any]],
+    run: RunHandle[list[Outcome]],
+    ids: Iterator[Any] | None,
+) -> list[ResponseRow]:
+    outcomes = run.result()
+    task_ids = ids if ids is not None else task_id_generator()
+    for outcome, task_id in zip(outcomes, task_ids, strict=False):
+        if outcome.error is not None:
+            logger.debug("request %s failed: %s", task_id, outcome.error)
+    if run.error is not None:
+        logger.error("%s", run.error)
+    with collector.calmed():
+        return list(map(response_row, requests, outcomes))
 
 
 def _clear(names: str | list[str], cache_dir: Path) -> None:
@@ -547,7 +485,7 @@ def _clear(names: str | list[str], cache_dir: Path) -> None:
     for unknown in report.unknown:
         warnings.warn(
             f"There is no project {unknown!r} in the cache; nothing was cleared for it.",
-            stacklevel=4,
+            stacklevel=5,
         )
     for project, removed in report.removed.items():
         logger.info("Cleared %d answers of project %r.", removed, project)

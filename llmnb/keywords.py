@@ -28,3 +28,13 @@ FrameOptions = make_dataclass(
     slots=True,
     kw_only=True,
 )
+
+MadeWith = type(
+    "MadeWith",
+    (),
+    {
+        name: option.default
+        for name, option in KEYWORDS["AsyncLLMOptions"].items()
+        if name not in PARAMS
+    },
+)

@@ -386,3 +386,13 @@ class FrameOptions:
     good_finish: str | Sequence[str] = ...
     mode: Literal["live", "batch"] = ...
     progress: bool | Literal["auto"] = ...
+
+class MadeWith:
+    share: bool | str | list[str]
+    duplicates: Literal["merge", "sample"]
+    max_wait: float | None
+    budget_usd: float | None
+    time_limit: float | None
+    hedge_after: float | Literal["p95"] | None
+    burst: Literal["announced", "smooth"] | None
+    good_finish: str | Sequence[str]

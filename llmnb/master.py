@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from llmnb import progress
 from llmnb.chat.messages import messages_of
 from llmnb.chat.results import LLMResult, result_of
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
+from llmnb.keywords import MasterOptions
 from llmnb.models.llm import LLM, Prompt, request_of
 from llmnb.options import (
     OPTIONS,
-    PARAMS,
     RETRIES,
     checked,
     params_in,
@@ -23,13 +23,10 @@ from llmnb.options import (
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
-
-_FURTHER = (
-    *("max_requests_per_minute", "max_tokens_per_minute", "burst", "budget_usd"),
-    *("use_cache", "share"),
-)
+from llmnb.signatures import KEYWORDS, full_signature
 
 
+@full_signature
 class GenerationMaster:
     """Asks every text of a list, falling back and hedging over several models.
 
@@ -47,14 +44,8 @@ class GenerationMaster:
             a first token, every further model is asked once.
         hedge_after: Seconds without a first token, or ``"p95"``, after which the next
             model is asked as well.
-        project_name: Project that keeps the answers.
-        good_finish: Finish reasons that are good though llmnb does not know them.
         bars: Whether to show bars.
-        max_wait: Seconds that a model may refuse without one success; None: `configure`'s, else
-            600. A server that asks to wait for more than two minutes is waited for only where
-            this covers it.
-        **options: `max_requests_per_minute`, `max_tokens_per_minute`, `burst`, `budget_usd`,
-            `use_cache`, `share`; ``max_tokens``, ``temperature`` and their like for every text.
+        **options: For every text; ``max_tokens``, ``temperature`` and their like among them.
 
     Raises:
         ConfigurationError: If an option has a value that it does not take; nothing was sent.
@@ -78,14 +69,12 @@ class GenerationMaster:
         time_limit: float | None = None,
         hedge_after: float | Literal["p95"] | None = None,
         *,
-        project_name: str | None = None,
-        good_finish: str | Sequence[str] = (),
         bars: progress.Bars = "auto",
-        max_wait: float | None = None,
-        **options: Any,
+        **options: Unpack[MasterOptions],
     ) -> None:
         if not llms:
             raise ConfigurationError("GenerationMaster needs at least one model in llms.")
+        refuse_unknown(options, KEYWORDS["MasterOptions"], "GenerationMaster()")
         self.llms = list(llms)
         self.input_text_list = list(input_text_list)
         self.num_workers = num_workers
@@ -93,15 +82,12 @@ class GenerationMaster:
         self.max_retries = max_retries
         self.time_limit = time_limit
         self.hedge_after = hedge_after
-        self.project_name = project_name
-        self.good_finish = good_finish
-        self.max_wait = max_wait
-        refuse_unknown(options, (*_FURTHER, *PARAMS), "GenerationMaster()")
-        beside, self._options = params_in(options)
-        self._params = with_params(None, beside)
+        params, own = params_in(options)
+        self._params = with_params(None, params)
+        self._options = {**own, "time_limit": time_limit, "hedge_after": hedge_after}
         OPTIONS["max_concurrent_requests"].checked("num_workers", num_workers)
         RETRIES.checked("max_retries", max_retries)
-        checked({**self._options, "progress": bars, **self._of_run})
+        checked({**self._options, "progress": bars})
         self.last_run: Run | None = None
         self._bars = bars
 
@@ -118,30 +104,30 @@ class GenerationMaster:
         Each is an answer or an error with its model, cost, tokens and seconds; None where
         there is neither yet.
         """
-        pairs = zip(self.input_text_list, self._records, strict=True)
-        return [None if one is None else _result(text, one) for text, one in pairs]
+        pairs = zip(self.input_text_list, self._outcomes, strict=True)
+        return [None if outcome is None else _result(text, outcome) for text, outcome in pairs]
 
     @property
-    def _records(self) -> list[Outcome | None]:
+    def _outcomes(self) -> list[Outcome | None]:
         """The engine's own outcomes; while it reads the inputs it knows only the first ones."""
-        found = [] if self.last_run is None else list(self.last_run.partial())
-        return [*found, *([None] * (len(self.input_text_list) - len(found)))]
+        known = [] if self.last_run is None else list(self.last_run.partial())
+        return [*known, *([None] * (len(self.input_text_list) - len(known)))]
 
     @property
     def _responses(self) -> list[str | None]:
-        return [None if one is None else one.text for one in self._records]
+        return [None if outcome is None else outcome.text for outcome in self._outcomes]
 
     @property
     def _todo(self) -> list[int]:
         """Positions that have no outcome yet."""
-        return [row for row, one in enumerate(self._records) if one is None]
+        return [row for row, outcome in enumerate(self._outcomes) if outcome is None]
 
     @property
     def _pbar(self) -> progress.TwoBars | None:
         return None if self.last_run is None else progress.TwoBars(self.last_run, self._bars)
 
     async def _worker(self) -> None:
-        """Wait until nothing is left to do; the engine's flights are the workers."""
+        """Wait until nothing is left to do; the engine's own tasks are the workers."""
         if self.last_run is not None:
             await self.last_run
 
@@ -150,23 +136,12 @@ class GenerationMaster:
         (outcome,) = await self._start([text])
         return _result(text, outcome)
 
-    @property
-    def _of_run(self) -> dict[str, Any]:
-        return {
-            "project_name": self.project_name,
-            "time_limit": self.time_limit,
-            "hedge_after": self.hedge_after,
-            "good_finish": self.good_finish,
-            "max_wait": self.max_wait,
-        }
-
     def _start(self, texts: Sequence[Prompt]) -> Run:
         return start(
             [request_of(text) for text in texts],
             Asking(model=tuple(self.llms), params=self._params),
             max_concurrent_requests=self.num_workers,
             max_attempts=self.max_retries + 1,
-            **self._of_run,
             **self._options,
         )
 

@@ -78,7 +78,7 @@ class Kind:
     """All values, where they can be listed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Option:
     """One option: its meaning and its values."""
 
@@ -237,20 +237,15 @@ def _option(
     meaning: str,
     kind: Kind,
     *doors: Door,
-    required: bool = False,
     default: Any = None,
+    is_optional: bool | None = None,
     note: str = "",
     short: str = "",
 ) -> Option:
-    return Option(
-        meaning=meaning,
-        kind=kind,
-        doors=frozenset(doors),
-        is_optional=not required,
-        default=default,
-        note=note,
-        short=short,
-    )
+    """Return an option; it may be None where that is its default, or where that is said."""
+    if is_optional is None:
+        is_optional = default is None
+    return Option(meaning, kind, frozenset(doors), is_optional, default, note, short)
 
 
 _RUNS: tuple[Door, ...] = (
@@ -271,7 +266,6 @@ OPTIONS: Mapping[str, Option] = {
         "whether columns that came with the table may be replaced",
         _YES_OR_NO,
         *("frames", "embed"),
-        required=True,
         default=False,
         note="; those that an earlier call wrote are written anew without it",
     ),
@@ -285,6 +279,7 @@ OPTIONS: Mapping[str, Option] = {
         "whether pictures that cells name by their address are fetched here",
         _YES_OR_NO,
         "frames",
+        is_optional=True,
         default=False,
         note="; False: their addresses are passed on to providers that take them",
     ),
@@ -292,7 +287,6 @@ OPTIONS: Mapping[str, Option] = {
         "the number of answers to every row",
         _whole(1, 1024),
         *("call", "frames"),
-        required=True,
         default=1,
         note="; above 1 a cell holds the list of them",
     ),
@@ -314,7 +308,6 @@ OPTIONS: Mapping[str, Option] = {
         "whether answers that are kept are used",
         _YES_OR_NO,
         *(*_RUNS, "plan", "batch", "embed", "magics"),
-        required=True,
         default=True,
         note="; False: all is asked anew, and the answers are kept all the same",
     ),
@@ -322,14 +315,12 @@ OPTIONS: Mapping[str, Option] = {
         "whether other projects' answers are used",
         _SHARE,
         *(*_RUNS, "plan", "batch", "embed"),
-        required=True,
         default=True,
     ),
     "duplicates": _option(
         "what becomes of identical rows",
         _choice("merge", "sample"),
         *("AsyncLLM", "frames", "generation"),
-        required=True,
         default="merge",
         note="; asked once, or each for itself",
     ),
@@ -337,7 +328,6 @@ OPTIONS: Mapping[str, Option] = {
         "whether a frame tells model, tokens, dollars and more",
         _YES_OR_NO,
         "frames",
-        required=True,
         default=False,
         note="; its columns are response, error, model, provider, finish_reason, prompt_tokens, "
         "completion_tokens, usd, seconds, first_token_seconds, attempts, hedged, cached, key",
@@ -346,7 +336,6 @@ OPTIONS: Mapping[str, Option] = {
         "what becomes of rows that fail",
         _choice("null", "column", "raise"),
         *("frames", "embed"),
-        required=True,
         default="null",
         note="; missing with one warning, told in a further column, or an error when every row "
         "is done, which carries the partial result",
@@ -377,14 +366,12 @@ OPTIONS: Mapping[str, Option] = {
         "whether requests are evenly spaced",
         _YES_OR_NO,
         *("call", "AsyncLLM", "generation", "start"),
-        required=True,
         default=False,
     ),
     "max_attempts": _option(
         "the number of attempts for a row",
         _whole(1),
         *("call", "AsyncLLM", "frames", "generation", "embed", "start"),
-        required=True,
         default=3,
         note="; those that were unsent or surely unbilled count, the first included",
     ),
@@ -427,6 +414,7 @@ OPTIONS: Mapping[str, Option] = {
         "the finish reasons that are good though llmnb does not know them, such as ['done']",
         _WORDS,
         *(*_RUNS, "batch", "magics", "configure"),
+        is_optional=True,
         default=(),
         note="; answers that are kept under them are read again for nothing",
     ),
@@ -434,13 +422,13 @@ OPTIONS: Mapping[str, Option] = {
         "how rows are asked, now or for half the price within a day",
         _choice("live", "batch"),
         *("AsyncLLM", "frames"),
-        required=True,
         default="live",
     ),
     "truncate": _option(
         "which end of a prompt longer than its model takes is left out",
         _choice("end", "start"),
         "generation",
+        is_optional=True,
         default="end",
         note="; None: nothing is cut",
     ),
@@ -448,7 +436,6 @@ OPTIONS: Mapping[str, Option] = {
         "whether lines are asked at the URL that they name themselves",
         _YES_OR_NO,
         "generation",
-        required=True,
         default=False,
         note=", with the key beside it or with none; False: such a line is an error row and sent "
         "nowhere",
@@ -457,16 +444,15 @@ OPTIONS: Mapping[str, Option] = {
         "whether bars are shown",
         _choice(True, False, "auto"),
         *("AsyncLLM", "frames", "embed", "generation"),
-        required=True,
         default="auto",
         note='; ``"auto"``: on a terminal and in a notebook',
     ),
-    "max_rounds": _option("the number of requests", _whole(1), "run_tools", required=True),
+    "max_rounds": _option("the number of requests", _whole(1), "run_tools", default=8),
     "max_calls": _option(
-        "the number of calls of one round that are made", _whole(1), "run_tools", required=True
+        "the number of calls of one round that are made", _whole(1), "run_tools", is_optional=False
     ),
     "max_result_characters": _option(
-        "the longest result of a tool", _whole(1), "run_tools", required=True
+        "the longest result of a tool", _whole(1), "run_tools", is_optional=False
     ),
     "tool_timeout": _option("how many seconds a tool may take", _SECONDS, "run_tools"),
     "allow_http": _option(
@@ -477,7 +463,7 @@ OPTIONS: Mapping[str, Option] = {
 }
 """Every option of the product by name."""
 
-RETRIES = _option("the number of attempts after the first", _whole(0), required=True)
+RETRIES = _option("the number of attempts after the first", _whole(0), default=3)
 """`max_attempts` under the names that others count retries with."""
 
 
@@ -605,6 +591,20 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str) -> No
                 f"; did you mean {' or '.join(near)}?" if near else f". It has: {', '.join(there)}"
             )
             raise TypeError(f"{where} has no keyword {name!r}{hint}")
+
+
+def refuse_with_batch(given: Mapping[str, Any]) -> None:
+    """Refuse what a batch cannot do, which takes up to a day.
+
+    Raises:
+        ConfigurationError: If there is such an option; nothing was sent.
+    """
+    for name in ("time_limit", "hedge_after", "iterate"):
+        if given.get(name) is not None:
+            raise ConfigurationError(
+                f"{name} does not go with mode='batch', which takes up to a day: leave one "
+                "of them out. Nothing was sent."
+            )
 
 
 # ------------------------------------------------------------------------------- params

@@ -279,6 +279,16 @@ class Interrupts:
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self.press()
 
+    def wait(self, draw: Callable[[], None], every: float = bridge.SLICE_SECONDS) -> None:
+        """Block until the run is done, and draw it every so many seconds."""
+        while True:
+            try:
+                while not self._run.wait(every):
+                    draw()
+                return
+            except KeyboardInterrupt:  # where the handler is not ours
+                self.press()
+
     def press(self) -> None:
         """Take one interrupt.
 
@@ -311,13 +321,7 @@ def attend(run: AnyRun, *, bars: Bars = "auto", interrupt: Interrupt = "auto") -
         KeyboardInterrupt: In scripts, after an interrupt; `llmnb.last_run()` has the partial.
     """
     with Interrupts(run) as interrupts, TwoBars(run, bars) as shown:
-        while True:
-            try:
-                while not run.wait(bridge.SLICE_SECONDS):
-                    shown.draw()
-                break
-            except KeyboardInterrupt:  # where the handler is not ours
-                interrupts.press()
+        interrupts.wait(shown.draw)
     if interrupts.count:
         if not _returns(interrupt):
             raise KeyboardInterrupt

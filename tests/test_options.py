@@ -13,7 +13,7 @@ import dask.dataframe as dd
 import pandas as pd
 import polars as pl
 import pytest
-from claims import bursts_held
+from claims import claimed_bursts
 
 import llmnb
 from llmnb import LLM, AsyncLLM, GenerationMaster, LiteLLMModel, settings
@@ -273,7 +273,7 @@ def test_a_call_says_how_limits_are_spent_else_the_settings(
     """
     At every door burst= wins over `configure`; without either what is announced is spent at once.
     """
-    claims = bursts_held(monkeypatch)
+    claims = claimed_bursts(monkeypatch)
     settings.configure(burst=configured)
 
     assert getattr(doors, door)(**({} if given is None else {"burst": given})) == "OK"
@@ -466,7 +466,6 @@ SHOWN_AT = {
     "files_root": ("frames",),
     "fetch_files": ("frames",),
     "on_error": ("frames", "embed"),
-    "truncate": ("generation",),
     "allow_urls": ("generation",),
     "allow_http": ("configure",),  # it says so
     "cache_dir": ("configure",),  # likewise

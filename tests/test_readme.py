@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from kernels import Kernel, Told, new_kernel
+from kernels import CellMessages, Kernel, new_kernel
 from laboratory import Laboratory
 from needs import ROOT
 
@@ -47,7 +47,7 @@ class Reader:
     sim: Laboratory
     folder: Path
 
-    def type(self, beginning: str) -> Told:
+    def type(self, beginning: str) -> CellMessages:
         """Run the block that begins so."""
         (block,) = (text for text in BLOCKS if text.startswith(beginning))
         if beginning in BEFORE:

@@ -3,7 +3,7 @@
 LiteLLM answers with objects of OpenAI's shape and raises errors of many. Here they are bytes
 and statuses again, as if a server had sent them, so that everything above reads them as it
 reads any other reply. Importing it takes seconds, and by itself it fetches its table of
-prices from the network; it is told to use the one it carries.
+prices from the network; here it uses the one it carries.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _module: Any = None
 
 
 def is_installed() -> bool:
-    """Whether the extra ``litellm`` is there."""
+    """Return whether the extra ``litellm`` is installed."""
     return importlib.util.find_spec(PACKAGE) is not None
 
 
@@ -83,7 +83,7 @@ async def ask(
     Args:
         body: Request in OpenAI's words; the model as LiteLLM spells it.
         connection: What LiteLLM needs to reach it: ``api_key``, ``api_base`` and its like.
-        feed: Gets each event of a stream as OpenAI's servers write it, and says whether it
+        feed: Gets each event of a stream as OpenAI's servers write it, and returns whether it
             brought anything of the answer; None asks for the answer in one piece.
         embeds: Whether vectors are asked for, and not an answer.
 
@@ -121,7 +121,7 @@ async def ask(
 
 @functools.cache
 def _has_gateway() -> bool:
-    """Whether this LiteLLM looks for tools that a gateway of its own should call.
+    """Return whether this LiteLLM looks for tools that a gateway of its own should call.
 
     It would import a package for that which it does not install, and fail.
     """

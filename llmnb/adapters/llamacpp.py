@@ -124,11 +124,11 @@ _has_started = False
 
 _is_forked = False
 """Whether that was before the fork. llama.cpp has threads for the whole process too (for
-its log, for streams): where they are lost, whoever joins them aborts."""
+its log, for streams): where they are lost, joining them aborts the process."""
 
 
 def is_installed() -> bool:
-    """Whether the extra ``local`` is installed; imports nothing."""
+    """Return whether the extra ``local`` is installed; imports nothing."""
     return importlib.util.find_spec(PACKAGE) is not None
 
 
@@ -333,7 +333,7 @@ def _import() -> Any:
 def _short_spins() -> Iterator[None]:
     """Let the OpenMP library that is loaded in here wait politely.
 
-    llama.cpp's threads meet hundreds of times a token. By default whoever comes
+    llama.cpp's threads meet hundreds of times a token. By default the thread that comes
     first spins for milliseconds, against the very core that the last one needs as
     soon as anything else runs on the machine: with one busy program beside it two
     threads become ten times slower. Short spins cost nothing on an idle machine. The

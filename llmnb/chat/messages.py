@@ -28,13 +28,13 @@ class Message:
     """``"system"``, ``"user"``, ``"assistant"`` or ``"tool"``."""
 
     name: str | None = field(default=None, kw_only=True)
-    """Who speaks, where a provider cares; of a tool's result the tool's name."""
+    """Name of the speaker, where a provider uses it; of a tool's result the tool's name."""
 
     tool_call_id: str | None = field(default=None, kw_only=True)
     """The call that this is the result of."""
 
     tool_calls: tuple[ToolCall, ...] = field(default=(), kw_only=True)
-    """What the assistant wants called."""
+    """The calls that the assistant asks for."""
 
     extra: Mapping[str, Any] = field(default_factory=dict, kw_only=True, repr=False)
     """Further fields of the turn, handed through."""
@@ -44,7 +44,7 @@ class Message:
     thinking model's reasoning; no other provider is sent them."""
 
     provider: str | None = field(default=None, kw_only=True, repr=False)
-    """Catalog name of who said it, where there is something to hand back."""
+    """Catalog name of the provider that wrote it, where there is something to hand back."""
 
     @classmethod
     def of(cls, message: Message | Mapping[str, Any] | str) -> Message:
@@ -99,7 +99,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """What is said, without images and sounds."""
+        """The text, without images and sounds."""
         if self.content is None or isinstance(self.content, str):
             return self.content or ""
         parts = (part.get("text") for part in self.content if isinstance(part, Mapping))

@@ -1,4 +1,4 @@
-"""What came of one question to a model: the answer, its figures, or a typed error."""
+"""`LLMResult`: the answer to one question with its figures, or a typed error."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class LLMResult:
     """The caller's mark, from `LLMModel.call`."""
 
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
-    """How the model is set; never a key."""
+    """The settings of the model; never a key."""
 
     prompt: tuple[Message, ...] = dataclasses.field(default=(), repr=False)
-    """What was asked."""
+    """The conversation that was asked."""
 
     text: str | None = None
     """The answer; None where there is none."""
@@ -58,7 +58,7 @@ class LLMResult:
     """The answer as turns that can be added to the conversation."""
 
     prompt_count: int | None = None
-    """Input tokens, as billed; None where the provider does not say."""
+    """Input tokens, as billed; None where the provider does not report them."""
 
     completion_count: int | None = None
     """Output tokens, as billed, hidden reasoning included."""
@@ -67,7 +67,7 @@ class LLMResult:
     """Model that answered, as it was asked for."""
 
     provider: str | None = None
-    """Catalog name of who answered."""
+    """Catalog name of the provider that answered."""
 
     date: str = dataclasses.field(default_factory=_now)
     """When it came, in ISO 8601 and UTC."""
@@ -94,16 +94,16 @@ class LLMResult:
     """The likeliest tokens at each place, where they were asked for."""
 
     reasoning_content: str | None = None
-    """What the model thought aloud before it answered."""
+    """The reasoning that the model showed before its answer."""
 
     commentary: str | None = None
-    """What the model said of its work on the way, where it marks that as such."""
+    """Remarks of the model on its work, where it marks them as such."""
 
     finish_reason: str | None = None
     """Why it ended, in the provider's word."""
 
     tool_calls: tuple[ToolCall, ...] = ()
-    """What the model wants called."""
+    """The calls of tools that the model asks for."""
 
     response_id: str | None = None
     """The provider's name for the reply."""
@@ -112,7 +112,7 @@ class LLMResult:
     """Why there is no good answer."""
 
     value: Any = None
-    """What a structured answer holds; None where no structure was asked for."""
+    """The value of a structured answer; None where no structure was asked for."""
 
     key: str | None = None
     """Key of the answer in the project's store."""
@@ -149,7 +149,7 @@ class LLMResult:
 
     @property
     def is_answer(self) -> bool:
-        """Whether there is a good answer."""
+        """Whether it has a good answer."""
         return self.error is None
 
 

@@ -1,6 +1,6 @@
 """The loop in which a model calls tools: only those allowed, only so often, only so much.
 
-What a model says is data. A call is made only where its name is on the allow-list and its
+What a model writes is data. A call is made only where its name is on the allow-list and its
 arguments fit the function's signature; everything else is answered to the model as an
 error, for it to do better. What a tool returns is cut to a bound before the model reads it.
 """
@@ -44,7 +44,7 @@ class ToolUse:
     """As the model asked for it."""
 
     result: str = field(repr=False)
-    """What the model was told."""
+    """The text that the model got."""
 
     error: str | None = None
     """Why nothing came of it; None where the tool returned."""
@@ -97,7 +97,7 @@ class ToolRun:
 
 
 class ChatModel(Protocol):
-    """What the loop needs of a model: one answer to a conversation, as `LLMModel` gives it."""
+    """The part of `LLMModel` that the loop uses: one answer to a conversation."""
 
     async def call_single(
         self, messages: Conversation, *, tools: Tools, tool_choice: ToolChoice, **kw: Any
@@ -106,7 +106,7 @@ class ChatModel(Protocol):
 
 
 OnUse = Callable[[ToolUse], Any]
-"""Told of every call once it has come to its end; it may be a coroutine function."""
+"""Called with every use of a tool once it has ended; it may be a coroutine function."""
 
 
 async def run_tools(
@@ -134,7 +134,7 @@ async def run_tools(
         allow: Names of the functions that may be called; None: all that were given.
         tool_choice: What the first request demands; the later ones leave it to the model.
         max_calls: Calls of one round that are made, all at once.
-        max_result_characters: Longer results are cut, and the model is told.
+        max_result_characters: Longer results are cut, and the model is informed.
         tool_timeout: Seconds that a tool may take; None: as long as it takes.
         on_use: Told of every call, such as ``print``; ``"auto"``: a line for each in a notebook
             and in IPython, nothing elsewhere.
@@ -143,7 +143,7 @@ async def run_tools(
 
     Raises:
         ConfigurationError: If a bound is below 1, or `allow` names what is not there.
-        LLMNBError: What a request failed with; tools that fail are told to the model instead.
+        LLMNBError: What a request failed with; tools that fail are reported to the model instead.
 
     Example:
         >>> import asyncio
@@ -257,7 +257,7 @@ class _Bounds:
         except TimeoutError:
             limit = f"longer than {durations.given(self.timeout)}" if self.timeout else "too long"
             raise _Refusal(f"it took {limit}") from None
-        except Exception as fault:  # the model is told, and may try otherwise
+        except Exception as fault:  # reported to the model, which may try otherwise
             raise _Refusal(f"{type(fault).__name__}: {fault}"[:2000]) from None
 
 

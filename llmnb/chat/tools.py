@@ -72,7 +72,7 @@ def name_of(tool: Mapping[str, Any]) -> str | None:
 
 
 def choice_body(choice: ToolChoice, tools: list[dict[str, Any]]) -> Any:
-    """Return which tools may or must be called, as a request says it.
+    """Return which tools may or must be called, as a request states it.
 
     Args:
         choice: A word, a tool's name, a function, OpenAI's own dictionary, or None for the

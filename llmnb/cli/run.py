@@ -27,7 +27,7 @@ from llmnb.frames.csv_tables import CSVTable
 from llmnb.frames.excel_tables import EXCEL_FORMATS, LONGEST_TEXT, ExcelTable, refuse_unfit
 from llmnb.frames.table_files import Row
 from llmnb.frames.tables import Writer, format_of, taken
-from llmnb.generation.rows import line, refused_addresses
+from llmnb.generation.results import line, refused_addresses
 from llmnb.progress import Bars, TwoBars
 from llmnb.records import Burst, Outcome
 from llmnb.running.start import start

@@ -50,8 +50,8 @@ class Account:
         self.sharing = 0
         """Requests in flight of runs that name no number of slots."""
 
-        self._claims: dict[object, Limits] = {}
-        """What each run says of the account."""
+        self.claims: dict[object, Limits] = {}
+        """What each run that has not ended says of the account."""
 
         self._lanes = lanes
         self.apply(now)
@@ -60,16 +60,12 @@ class Account:
 
     def claim(self, run: object, limits: Limits, now: float) -> None:
         """Hold all runs to what one of them says of the account."""
-        self._claims[run] = limits
+        self.claims[run] = limits
         self.apply(now)
-
-    def has_claim(self, run: object) -> bool:
-        """Whether a run has said what it wants and has not ended."""
-        return run in self._claims
 
     def release_claim(self, run: object, now: float) -> bool:
         """Forget what an ended run said; return whether the limits may have changed."""
-        if self._claims.pop(run, None) is None or not self._claims:
+        if self.claims.pop(run, None) is None or not self.claims:
             # With no claim left the last limits stay, so that the next run of the same
             # account does not start with a fresh burst; a new claim replaces them.
             return False
@@ -83,8 +79,8 @@ class Account:
 
     def apply(self, now: float) -> None:
         """Hold the account to what is known by now."""
-        own, lanes = self.own, self._lanes.all()
-        claimed = functools.reduce(Limits.within, self._claims.values(), Limits())
+        own, lanes = self.own, self._lanes.by_run.values()
+        claimed = functools.reduce(Limits.within, self.claims.values(), Limits())
         bound = own.within(claimed)
         self.announced.burst = bound.burst
         slots = own.concurrency if claimed.concurrency is None else claimed.concurrency
@@ -113,7 +109,7 @@ class Account:
 
     def limits(self, run: object = None) -> Limits:
         """Return the limits that a run is held to: its own and the account's."""
-        lane = self._lanes.get(run)
+        lane = self._lanes.by_run.get(run)
         limits = self.admission.limits.within(self.announced.limits())
         return limits if lane is None else limits.within(lane.limits)
 
@@ -134,20 +130,15 @@ class Account:
             return named
         return DEFAULT_CONCURRENCY if self.finding is None else self.finding.limit
 
-    @property
-    def free_slots(self) -> float:
-        """Free ones of the slots that are found by trying; infinity where none are."""
-        return math.inf if self.finding is None else self.finding.limit - self.sharing
-
     def all_slots(self) -> float:
         """Return the requests that may be in flight while the target is well, of all runs."""
-        slots: float = sum(lane.limits.concurrency or 0 for lane in self._lanes.all())
+        slots: float = sum(lane.limits.concurrency or 0 for lane in self._lanes.by_run.values())
         if self.finding is not None and self._has_sharing():
             slots += self.finding.limit
         return min(self.admission.concurrency, slots or DEFAULT_CONCURRENCY)
 
     def _has_sharing(self) -> bool:
-        return any(lane.is_sharing for lane in self._lanes.all())
+        return any(lane.is_sharing for lane in self._lanes.by_run.values())
 
     def shortened(self, wait: float) -> float:
         """Return how long to pause where a refusal has cut the slots already.
@@ -159,13 +150,9 @@ class Account:
 
     # ---------------------------------------------------------------------- news
 
-    def charged(self, tokens: float) -> float:
-        """Return what a limit of tokens counts for a request, as far as that has shown."""
-        return self.announced.charge.of(tokens)
-
     def wait(self, tokens: float, now: float) -> float:
         """Return the seconds until all limits let such a request go; infinity is "later"."""
-        charged = self.charged(tokens)
+        charged = self.announced.charge.of(tokens)
         delay = self.admission.wait(charged, now)
         if delay <= 0 and (delay := self.announced.wait(now, charged, tokens)) > 0:
             self.admission.reason = self.announced.reason
@@ -177,9 +164,9 @@ class Account:
         ticket.sent = self.announced.on_sent(now, ticket.reserved, estimate)
 
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> float:
-        """Take back a request that has ended; return its tokens as the provider counts them."""
+        """Take back a request that has ended; return the tokens that it used of a limit."""
         if used > 0 and self.announced.charge.is_before:
-            used = max(used, ticket.reserved)
+            used = max(used, ticket.reserved)  # the provider has counted what was reserved
         self.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
         if ticket.sent is not None:
             self.announced.on_end(ticket.sent, used=used, was_sent=was_sent)

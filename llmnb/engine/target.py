@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from llmnb import bridge
 from llmnb.errors import LLMNBError
 from llmnb.records import Delta, LimitReport, Limits, RawReply, Reply, Usage
 
@@ -101,6 +102,13 @@ class Call:
 
     repair: Repair | None = None
     """Makes the one further call that may mend an answer which does not fit."""
+
+    async def value_of(self, reply: Reply) -> Any:
+        """Return the value that a structured answer holds. Raises `SchemaMismatch`."""
+        assert self.check is not None
+        if self.checks_apart:
+            return await bridge.apart(self.check, reply)
+        return self.check(reply)
 
 
 @dataclass(slots=True, eq=False)

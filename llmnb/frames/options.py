@@ -16,6 +16,7 @@ from llmnb.options import (
     names,
     params_in,
     refuse_unknown,
+    refuse_with_batch,
     with_params,
 )
 
@@ -35,12 +36,7 @@ class Options(FrameOptions):
     def __post_init__(self) -> None:
         checked({name: getattr(self, name) for name in names("frames")})
         if self.mode == "batch":
-            for name in ("time_limit", "hedge_after"):
-                if getattr(self, name) is not None:
-                    raise ConfigurationError(
-                        f"{name} does not go with mode='batch', which takes up to a day: leave one "
-                        "of them out. Nothing was sent."
-                    )
+            refuse_with_batch({"time_limit": self.time_limit, "hedge_after": self.hedge_after})
         if self.details and self.into is not None:
             raise ConfigurationError(
                 "details=True gives a frame of its own, so it does not go with into=…: leave one "

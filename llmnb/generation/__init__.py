@@ -16,13 +16,16 @@ if TYPE_CHECKING:
         openai_parallel_generate,
         openai_parallel_generate_sync,
     )
-    from llmnb.generation.prompt_formatting import SYSTEM_TEXTS, make_prompts
+    from llmnb.generation.prompt_formatting import (
+        SYSTEM_TEXTS,
+        make_prompts,
+        task_prompts_dict_book,
+    )
     from llmnb.generation.rate_limits import (
         SAFETY_MARGIN,
         requests_limits_dict,
         requests_url_dict,
     )
-    from llmnb.generation.task_prompts import task_prompts_dict_book
     from llmnb.generation.vllm_generate import ModelGenerator
 
 __all__ = [  # noqa: RUF022 - sorted as a person sorts
@@ -52,7 +55,7 @@ _HOMES = {
     "process_api_requests_from_file_sync": "api_request_parallel_processor",
     "requests_limits_dict": "rate_limits",
     "requests_url_dict": "rate_limits",
-    "task_prompts_dict_book": "task_prompts",
+    "task_prompts_dict_book": "prompt_formatting",
 }
 """In which file of this room each name lives."""
 

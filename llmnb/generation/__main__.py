@@ -12,7 +12,7 @@ from llmnb.generation.api_request_parallel_processor import (
     process_api_requests_from_file_sync,
 )
 from llmnb.generation.parallel import MAX_ATTEMPTS
-from llmnb.generation.rows import refused_addresses
+from llmnb.generation.results import refused_addresses
 from llmnb.records import Burst
 
 

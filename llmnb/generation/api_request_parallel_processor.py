@@ -9,24 +9,24 @@ the rows between being read and being written are held.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
-from llmnb import progress
 from llmnb.engine.run import Run
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import LLMNBError
-from llmnb.generation.asked import asking_for, limits_for, options_in
+from llmnb.generation.asked import limits_for
 from llmnb.generation.lines import Line, RequestLines
-from llmnb.generation.logs import told
-from llmnb.generation.parallel import MAX_ATTEMPTS, Cuts, started
+from llmnb.generation.parallel import MAX_ATTEMPTS, Batch
 from llmnb.generation.results import Pump, Results
-from llmnb.generation.window import Side
-from llmnb.progress import Bars
+from llmnb.keywords import FileOptions
+from llmnb.options import refuse_unknown
+from llmnb.progress import aattend, attend
 from llmnb.rates import Rate
 from llmnb.records import secret
+from llmnb.signatures import KEYWORDS, full_signature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,7 @@ class FileReport:
     """What stopped the asking, such as a refused key; None where all went well."""
 
 
+@full_signature
 async def process_api_requests_from_file(
     requests_filepath: str | Path,
     save_filepath: str | Path | None = None,
@@ -68,7 +69,7 @@ async def process_api_requests_from_file(
     token_encoding_name: str = "cl100k_base",
     max_attempts: int = MAX_ATTEMPTS,
     logging_level: int | str = 30,
-    **options: Any,
+    **options: Unpack[FileOptions],
 ) -> FileReport:
     """Answer every line of a file of requests, and await the end.
 
@@ -89,18 +90,7 @@ async def process_api_requests_from_file(
         max_attempts: Attempts for a request that was unsent or surely unbilled.
         logging_level: 40 tells of failures after all attempts, 30 of refusals and errors on the
             way too, 20 of every start and end, 10 of the details.
-        **options: `max_concurrent_requests`, `burst` (``"announced"``: what the provider says is
-            left of its limits is spent at once; ``"smooth"``: evenly), `cooldown` (seconds of
-            pause after a refusal that does not say how long: 15), `truncate` (``"end"``: what is
-            left out of a prompt longer than its model takes; ``"start"``; None: nothing),
-            `duplicates` (``"merge"``: identical lines are asked once; ``"sample"``: each for
-            itself), `project_name`, `cache_dir`, `use_cache`, `share`, `api_provider`,
-            `gen_type`, `max_wait` (seconds that a model may refuse without one success: 600),
-            `budget_usd`, `time_limit`, `good_finish` (finish reasons that are good though llmnb
-            does not know them), `progress`; ``max_tokens``, ``temperature`` and their like for
-            lines that do not say it; `allow_urls` (False: a line with a ``url`` or an
-            ``api_key`` is an error row and sent nowhere; True: it is asked there, with the key
-            beside it or with none).
+        **options: See `llmnb.options`.
 
     Raises:
         ConfigurationError: Before anything is sent.
@@ -108,13 +98,16 @@ async def process_api_requests_from_file(
         CancelledError: After an interrupt, in scripts; answers and ``….part`` are kept.
     """
     api_key = secret(api_key)
-    job = _Job(requests_filepath, save_filepath, request_url, api_key, token_encoding_name, options)
-    limits = limits_for(job.first, max_requests_per_minute, max_tokens_per_minute)
-    with job.running(limits, max_attempts, logging_level) as run:
-        await progress.aattend(run, bars=job.bars)
-    return job.report(run)
+    file = _File(
+        requests_filepath, save_filepath, request_url, api_key, token_encoding_name, options
+    )
+    limits = limits_for(file.first, max_requests_per_minute, max_tokens_per_minute)
+    with file.writing(limits, max_attempts, logging_level) as run:
+        await aattend(run, bars=file.bars)
+    return file.report(run)
 
 
+@full_signature
 def process_api_requests_from_file_sync(
     requests_filepath: str | Path,
     save_filepath: str | Path | None = None,
@@ -125,7 +118,7 @@ def process_api_requests_from_file_sync(
     token_encoding_name: str = "cl100k_base",
     max_attempts: int = MAX_ATTEMPTS,
     logging_level: int | str = 30,
-    **options: Any,
+    **options: Unpack[FileOptions],
 ) -> FileReport:
     """Block until every line of a file has its row; see `process_api_requests_from_file`.
 
@@ -133,15 +126,17 @@ def process_api_requests_from_file_sync(
         KeyboardInterrupt: After an interrupt, in scripts; answers and ``….part`` are kept.
     """
     api_key = secret(api_key)
-    job = _Job(requests_filepath, save_filepath, request_url, api_key, token_encoding_name, options)
-    limits = limits_for(job.first, max_requests_per_minute, max_tokens_per_minute)
-    with job.running(limits, max_attempts, logging_level) as run:
-        progress.attend(run, bars=job.bars)
-    return job.report(run)
+    file = _File(
+        requests_filepath, save_filepath, request_url, api_key, token_encoding_name, options
+    )
+    limits = limits_for(file.first, max_requests_per_minute, max_tokens_per_minute)
+    with file.writing(limits, max_attempts, logging_level) as run:
+        attend(run, bars=file.bars)
+    return file.report(run)
 
 
-class _Job:
-    """One file on its way; nothing is sent until `running`."""
+class _File(Batch):
+    """The requests of a file, whose rows go into another; nothing is sent until `writing`."""
 
     def __init__(
         self,
@@ -150,41 +145,29 @@ class _Job:
         request_url: str | None,
         api_key: str | None,
         encoding: str,
-        options: dict[str, Any],
+        options: Mapping[str, object],
     ) -> None:
+        refuse_unknown(options, KEYWORDS["FileOptions"], "process_api_requests_from_file()")
         source = Path(requests_filepath)
-        self._lines = RequestLines(source)
-        asked, self._options = options_in(
-            options,
-            "process_api_requests_from_file()",
-            further=("progress", "truncate", "allow_urls"),
-        )
-        self.bars: Bars = self._options.pop("progress", "auto")
-        self.first: Line = self._lines.first()
+        lines = RequestLines(source)
+        self.first: Line = lines.first()
         self._results = Results(
             Path(save_filepath)
             if save_filepath is not None
             else source.with_name(f"{source.stem}_results{source.suffix}")
         )
         self._results.spare(source)
-        side: Side | None = self._options.pop("truncate", "end")
-        self._asking = asking_for(
-            self.first,
-            request_url=request_url,
-            api_key=api_key,
-            token_encoding_name=encoding,
-            **{"allow_urls": False, **asked},
+        is_allowed = bool(options.get("allow_urls", False))
+        super().__init__(
+            lines, self.first, request_url, api_key, encoding, options, allow_urls=is_allowed
         )
-        self._cuts = Cuts(self._lines, self._asking, side, encoding)
 
     @contextlib.contextmanager
-    def running(
+    def writing(
         self, limits: tuple[Rate | None, Rate | None], max_attempts: int, level: int | str
     ) -> Iterator[Run]:
-        """Start; the file is open and the log is heard while the block lasts."""
-        options = {"streams": True, **self._options}
-        with told(level), self._results:
-            run = started(self._cuts, self._asking, limits, max_attempts, options)
+        """Start the run, and write its rows while the block lasts; what is left at its end, too."""
+        with self._results, self.running(limits, max_attempts, level, streams=True) as run:
             pump = Pump(run, self._results)
             try:
                 yield run
@@ -192,7 +175,7 @@ class _Job:
                 pump.join()
 
     def report(self, run: Run) -> FileReport:
-        """Say how it ended."""
+        """Return how it ended."""
         results = self._results
         return FileReport(
             save_filepath=results.path if results.is_whole else results.part,
@@ -200,7 +183,7 @@ class _Job:
             rows=results.rows,
             failed=results.failed,
             refused=results.refused,
-            cut=self._cuts.count,
+            cut=self.cut,
             status=run.status(),
             error=run.error,
         )

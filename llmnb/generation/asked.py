@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from llmnb.generation.rate_limits import requests_limits_dict, requests_url_dict
-from llmnb.options import PARAMS, checked, names, params_in, refuse_unknown, with_params
 from llmnb.rates import Rate
 from llmnb.running.asking import Asking, Duplicates
 from llmnb.targets.resolve import choose
@@ -25,8 +24,8 @@ def gen_type_of(url: str) -> str:
         >>> gen_type_of("http://127.0.0.1:8000/v1")
         'chat'
     """
-    told = spoken_at(url)
-    return told[0] if told else "chat"
+    spoken = spoken_at(url)
+    return spoken[0] if spoken else "chat"
 
 
 def asking_for(
@@ -35,7 +34,6 @@ def asking_for(
     request_url: str | None = None,
     api_key: str | None = None,
     api_provider: str | None = None,
-    token_encoding_name: str = "cl100k_base",
     duplicates: Duplicates = "merge",
     allow_urls: bool = True,
     params: Mapping[str, Any] | None = None,
@@ -48,14 +46,14 @@ def asking_for(
         request_url: A base or a full endpoint; None: the table's, else the provider's own.
         api_key: Key for that address.
         api_provider: Catalog name, where neither address nor model tells.
-        token_encoding_name: Encoding that counts tokens.
         duplicates: Identical requests are sent once (``"merge"``) or each for itself.
         allow_urls: Whether a request may name a URL or a key of its own.
         params: Fields of the body where a request does not say otherwise.
         gen_type: ``"chat"``, ``"text"`` or another kind; None: as address and request say.
     """
-    model = str((first or {}).get("model") or "") or None
-    gen_type = gen_type or _gen_type(first or {}, model, request_url)
+    first = first or {}
+    model = str(first.get("model") or "") or None
+    gen_type = gen_type or _gen_type(first, request_url)
     if model is None and request_url is None:
         words = choose(None, api_provider=api_provider, gen_type=gen_type).announcement
         if words:
@@ -75,36 +73,6 @@ def asking_for(
         duplicates=duplicates,
         params=params or {},
     )
-
-
-OF_ASKING = ("api_provider", "duplicates", "allow_urls", "gen_type")
-"""Options that say who is asked and how, and not how fast."""
-
-
-def options_in(
-    given: Mapping[str, Any], where: str, *, further: Collection[str] = ()
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Divide options into those of `asking_for` and those of the run, all of them checked.
-
-    Args:
-        given: Options by name.
-        where: The function that they were given to.
-        further: Options that this function alone takes.
-
-    Raises:
-        TypeError: If one is not there.
-        ConfigurationError: If one has a value that it does not take; nothing was sent.
-
-    Example:
-        >>> options_in({"max_tokens": 9, "max_wait": 1200}, "f()")
-        ({'params': {'max_tokens': 9}}, {'max_wait': 1200})
-    """
-    own = {*names("generation"), *PARAMS, *OF_ASKING} - {"progress", "truncate", "allow_urls"}
-    refuse_unknown(given, sorted(own | {*further}), where)
-    beside, rest = params_in(given)
-    rest = checked(rest)
-    asking = {name: rest.pop(name) for name in OF_ASKING if name in rest}
-    return {**asking, "params": with_params(None, beside)}, rest
 
 
 def limits_for(
@@ -144,8 +112,8 @@ def provider_for(request: Mapping[str, Any], asking: Asking) -> tuple[str, str]:
     return owner or "openai", model
 
 
-def _gen_type(first: Mapping[str, Any], model: str | None, url: str | None) -> str:
-    url = url or requests_url_dict.get(model or "")
+def _gen_type(first: Mapping[str, Any], url: str | None) -> str:
+    url = url or requests_url_dict.get(str(first.get("model")))
     if url is not None:
         return gen_type_of(url)
     asks = "messages" in first or "prompt" in first

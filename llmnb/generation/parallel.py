@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import threading
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Unpack
 
-from llmnb import progress as bars_of
+from llmnb import progress
 from llmnb.engine import collector
-from llmnb.engine.request_log import requests_log
+from llmnb.engine.request_log import SILENT, level_of, requests_log
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
-from llmnb.generation.asked import asking_for, options_in
+from llmnb.generation.asked import asking_for
 from llmnb.generation.lines import Line
-from llmnb.generation.logs import told
-from llmnb.generation.window import Fitter, Side
+from llmnb.generation.window import Fitter
+from llmnb.keywords import ParallelOptions
 from llmnb.models.response_rows import ResponseRow, response_row
-from llmnb.options import checked
-from llmnb.progress import Bars
+from llmnb.options import checked, names, params_in, refuse_unknown, with_params
+from llmnb.progress import Bars, aattend, attend
 from llmnb.rates import Rate
 from llmnb.records import secret
-from llmnb.running.asking import Asking
 from llmnb.running.start import start
+from llmnb.signatures import KEYWORDS, full_signature
 
 MAX_ATTEMPTS = 5
 """Attempts for a request that was unsent or surely unbilled, the first included."""
@@ -30,6 +32,7 @@ COOLDOWN_SECONDS = 15.0
 """Pause after a refusal that does not say how long to wait."""
 
 
+@full_signature
 async def openai_parallel_generate(
     requests: Iterable[Mapping[str, Any]],
     max_requests_per_minute: Rate | None = 10_000,
@@ -40,9 +43,7 @@ async def openai_parallel_generate(
     max_attempts: int = MAX_ATTEMPTS,
     token_encoding_name: str = "cl100k_base",
     logging_level: int | str = 30,
-    truncate: Side | None = "end",
-    progress: Bars = "auto",
-    **options: Any,
+    **options: Unpack[ParallelOptions],
 ) -> list[list[Any]]:
     """Await a row for every request, in the order of the requests.
 
@@ -58,17 +59,7 @@ async def openai_parallel_generate(
         token_encoding_name: Encoding that counts tokens.
         logging_level: 40 tells of failures after all attempts, 30 of refusals and errors on the
             way too, 20 of every start and end, 10 of the details.
-        truncate: Which end of a prompt longer than its model takes is left out, ``"end"`` or
-            ``"start"``; the log says what was. None: nothing is cut.
-        progress: Whether to show bars.
-        **options: `max_concurrent_requests`, `burst` (``"announced"``: what the provider says is
-            left of its limits is spent at once; ``"smooth"``: evenly), `cooldown` (seconds of
-            pause after a refusal that does not say how long: 15), `duplicates` (``"merge"`` or
-            ``"sample"``), `project_name`, `cache_dir`, `use_cache`, `share`, `api_provider`,
-            `gen_type`, `max_wait` (seconds that a model may refuse without one success: 600),
-            `budget_usd`, `time_limit`, `good_finish` (finish reasons that are good though llmnb
-            does not know them); ``max_tokens``, ``temperature`` and their like for requests that
-            do not say it.
+        **options: See `llmnb.options`.
 
     Returns:
         ``[request, response]``, or ``[request, response, metadata]``, the request as it was sent.
@@ -87,15 +78,17 @@ async def openai_parallel_generate(
         'chat.completion'
     """
     api_key = secret(api_key)
-    checked({"progress": progress, "truncate": truncate})
-    batch = _Batch(requests, request_url, api_key, token_encoding_name, truncate, options)
-    limits = (max_requests_per_minute, max_tokens_per_minute)
+    listed = _listed(requests, options)
+    if not listed:
+        return []  # there is nobody to ask, and no key to be missed
+    batch = _batch(listed, request_url, api_key, token_encoding_name, options)
+    limits = max_requests_per_minute, max_tokens_per_minute
     with batch.running(limits, max_attempts, logging_level) as run:
-        if run is not None:
-            await bars_of.aattend(run, bars=progress)
-    return batch.rows(run)
+        await aattend(run, bars=batch.bars)
+    return _rows(listed, run)
 
 
+@full_signature
 def openai_parallel_generate_sync(
     requests: Iterable[Mapping[str, Any]],
     max_requests_per_minute: Rate | None = 10_000,
@@ -106,41 +99,101 @@ def openai_parallel_generate_sync(
     max_attempts: int = MAX_ATTEMPTS,
     token_encoding_name: str = "cl100k_base",
     logging_level: int | str = 30,
-    truncate: Side | None = "end",
-    progress: Bars = "auto",
-    **options: Any,
+    **options: Unpack[ParallelOptions],
 ) -> list[list[Any]]:
     """Block for what `openai_parallel_generate` returns; works in a notebook's cell, too."""
     api_key = secret(api_key)
-    checked({"progress": progress, "truncate": truncate})
-    batch = _Batch(requests, request_url, api_key, token_encoding_name, truncate, options)
-    limits = (max_requests_per_minute, max_tokens_per_minute)
+    listed = _listed(requests, options)
+    if not listed:
+        return []  # there is nobody to ask, and no key to be missed
+    batch = _batch(listed, request_url, api_key, token_encoding_name, options)
+    limits = max_requests_per_minute, max_tokens_per_minute
     with batch.running(limits, max_attempts, logging_level) as run:
-        if run is not None:
-            bars_of.attend(run, bars=progress)
-    return batch.rows(run)
+        attend(run, bars=batch.bars)
+    return _rows(listed, run)
 
 
-class Cuts:
-    """Requests on their way to a run, each cut to its model's window, with words about it.
+class Batch:
+    """Requests with whoever is asked for them, ready to be started.
 
     Args:
         requests: Requests, and what could not be read as one.
-        asking: Who is asked where a request does not say.
-        side: Which end of a text is left out; None leaves them as they are.
-        encoding: Encoding that counts tokens of models it has no better one for.
+        first: The first request, whose model stands for those that name none.
+        request_url: A base or a full endpoint for requests that name none.
+        api_key: Key for that address.
+        encoding: Encoding that counts tokens of models there is no better one for.
+        options: Options by name, as `KEYWORDS` lists them.
+        allow_urls: Whether a request may name a URL or a key of its own.
+
+    Raises:
+        ConfigurationError: If an option has a value that it does not take; nothing was sent.
     """
 
-    def __init__(self, requests: Any, asking: Asking, side: Side | None, encoding: str) -> None:
+    def __init__(
+        self,
+        requests: Any,
+        first: Mapping[str, Any] | None,
+        request_url: str | None,
+        api_key: str | None,
+        encoding: str,
+        options: Mapping[str, Any],
+        *,
+        allow_urls: bool,
+    ) -> None:
+        params, named = params_in(options)
+        named = {"truncate": "end", "progress": "auto", **checked(named)}
+        self.bars: Bars = named["progress"]
+        of_asking = ("api_provider", "gen_type", "duplicates")
+        self._asking = asking_for(
+            first,
+            request_url=request_url,
+            api_key=api_key,
+            allow_urls=allow_urls,
+            params=with_params(None, params),
+            **{name: named[name] for name in of_asking if name in named},
+        )
+        self._options = {
+            "cooldown": COOLDOWN_SECONDS,
+            **{name: named[name] for name in names("start") if name in named},
+        }
         self._requests = requests
-        self._fitter = None if side is None else Fitter(asking, side, encoding=encoding)
-        self.count = 0
-        """Requests that were cut."""
+        side = named["truncate"]
+        self._fitter = None if side is None else Fitter(self._asking, side, encoding=encoding)
+        self.cut = 0
+        """Requests that were cut to their model's window."""
+
+    @contextlib.contextmanager
+    def running(
+        self,
+        limits: tuple[Rate | None, Rate | None],
+        max_attempts: int,
+        level: int | str,
+        **further: Any,
+    ) -> Iterator[Run]:
+        """Start the run; the log of its requests is heard while the block lasts.
+
+        Args:
+            limits: Requests and tokens a minute.
+            max_attempts: Attempts for a request that was unsent or surely unbilled.
+            level: How much the log says; see `openai_parallel_generate`.
+            **further: Options of the run that the caller does not choose.
+        """
+        with _request_log(level):
+            yield start(
+                self,
+                self._asking,
+                max_requests_per_minute=limits[0],
+                max_tokens_per_minute=limits[1],
+                max_attempts=max_attempts,
+                **self._options,
+                **further,
+            )
 
     def __len__(self) -> int:
         return len(self._requests)
 
     def __iter__(self) -> Iterator[Any]:
+        """Yield the requests, each cut to its model's window, with words about it in the log."""
         for number, request in enumerate(self._requests):
             if self._fitter is None or not isinstance(request, Mapping):
                 yield request
@@ -149,86 +202,83 @@ class Cuts:
             if fitted.words is None:
                 yield request
                 continue
-            self.count += 1
+            self.cut += 1
             requests_log.warning("Request #%d is cut. %s", number, fitted.words)
             yield Line(dict(fitted.request)) if isinstance(request, Line) else fitted.request
 
 
-def started(
-    cuts: Cuts,
-    asking: Asking,
-    limits: tuple[Rate | None, Rate | None],
-    max_attempts: int,
-    options: dict[str, Any],
-) -> Run:
-    """Start a run with the pauses that batches want.
+def _listed(requests: Iterable[Mapping[str, Any]], options: Mapping[str, Any]) -> list[Any]:
+    """Return the requests as a list, having looked at the options.
 
-    Args:
-        cuts: Requests.
-        asking: Who is asked where a request does not say.
-        limits: Requests and tokens a minute.
-        max_attempts: Attempts for a request that was unsent or surely unbilled.
-        options: Further options of the run.
+    Raises:
+        ConfigurationError: If something else is given, or an option has no such value.
     """
-    return start(
-        cuts,
-        asking,
-        max_requests_per_minute=limits[0],
-        max_tokens_per_minute=limits[1],
-        max_attempts=max_attempts,
-        **{"cooldown": COOLDOWN_SECONDS, **options},
-    )
-
-
-class _Batch:
-    """One list on its way."""
-
-    def __init__(
-        self,
-        requests: Iterable[Mapping[str, Any]],
-        request_url: str | None,
-        api_key: str | None,
-        encoding: str,
-        side: Side | None,
-        options: dict[str, Any],
-    ) -> None:
-        if isinstance(requests, (str, bytes, Mapping)):
-            raise ConfigurationError(
-                "openai_parallel_generate() takes a list of requests, such as "
-                "[{'model': '…', 'messages': [{'role': 'user', 'content': '…'}]}]."
-            )
-        asked, self._options = options_in(options, "openai_parallel_generate()")
-        self._requests = list(requests)
-        if not self._requests:
-            return  # there is nobody to ask, and no key to be missed
-        mappings = (one for one in self._requests if isinstance(one, Mapping))
-        self._asking = asking_for(
-            next(mappings, None),
-            request_url=request_url,
-            api_key=api_key,
-            token_encoding_name=encoding,
-            **asked,
+    if isinstance(requests, (str, bytes, Mapping)):
+        raise ConfigurationError(
+            "openai_parallel_generate() takes a list of requests, such as "
+            "[{'model': '…', 'messages': [{'role': 'user', 'content': '…'}]}]."
         )
-        self._cuts = Cuts(self._requests, self._asking, side, encoding)
+    refuse_unknown(options, KEYWORDS["ParallelOptions"], "openai_parallel_generate()")
+    checked(options)
+    return list(requests)
 
-    @contextlib.contextmanager
-    def running(
-        self, limits: tuple[Rate | None, Rate | None], max_attempts: int, level: int | str
-    ) -> Iterator[Run | None]:
-        """Start, where there is anything to ask; the log is heard while the block lasts."""
-        if not self._requests:
-            yield None
-            return
-        with told(level):
-            yield started(self._cuts, self._asking, limits, max_attempts, self._options)
 
-    def rows(self, run: Run | None) -> list[ResponseRow]:
-        """Return what came of it."""
-        if run is None:
-            return []
-        pairs = zip(self._requests, run.result(), strict=True)
-        with collector.calmed():
-            return [
-                response_row(request if outcome.tag is None else outcome.tag, outcome)
-                for request, outcome in pairs
-            ]
+def _batch(
+    requests: list[Any],
+    request_url: str | None,
+    api_key: str | None,
+    encoding: str,
+    options: Mapping[str, Any],
+) -> Batch:
+    first = next((request for request in requests if isinstance(request, Mapping)), None)
+    return Batch(requests, first, request_url, api_key, encoding, options, allow_urls=True)
+
+
+def _rows(requests: list[Any], run: Run) -> list[ResponseRow]:
+    with collector.calmed():
+        return [
+            response_row(request if outcome.tag is None else outcome.tag, outcome)
+            for request, outcome in zip(requests, run.result(), strict=True)
+        ]
+
+
+# ----------------------------------------------------------------------- the log
+
+_lock = threading.Lock()
+_levels: list[int] = []
+"""Levels of the runs under way; the most talkative one holds for all."""
+
+
+@contextlib.contextmanager
+def _request_log(level: int | str) -> Iterator[None]:
+    """Let the engine write to its log of requests while the block lasts.
+
+    Where the program has set up logging, its handlers get the lines; else they are
+    printed above the bars.
+    """
+    number = level_of(level)
+    handler = None if requests_log.hasHandlers() else _AboveTheBars()
+    if handler is not None:
+        requests_log.addHandler(handler)
+    with _lock:
+        _levels.append(number)
+        requests_log.setLevel(min(_levels))
+    try:
+        yield
+    finally:
+        with _lock:
+            _levels.remove(number)
+            requests_log.setLevel(min(_levels, default=SILENT))
+        if handler is not None:
+            requests_log.removeHandler(handler)
+
+
+class _AboveTheBars(logging.Handler):
+    """Prints lines to where the bars are, without breaking them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one line."""
+        try:
+            progress.say(f"{record.levelname}: {record.getMessage()}")
+        except Exception:
+            self.handleError(record)

@@ -1,20 +1,33 @@
-"""A file of results that grows in order, and has its own name only when it is whole."""
+"""Outcomes as lines of JSON, and the file of them, named as asked only when it is whole."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+import orjson
 
 from llmnb.adapters import files
 from llmnb.adapters.file_lock import locked
 from llmnb.engine.run import Run
-from llmnb.errors import AddressInFile, ConfigurationError, LLMNBError, Stopped, StoreError
-from llmnb.generation.rows import line
+from llmnb.errors import (
+    AddressInFile,
+    ConfigurationError,
+    LLMNBError,
+    Stopped,
+    StoreError,
+    UnreadableFile,
+)
+from llmnb.generation.lines import Line
+from llmnb.models.response_rows import CALLERS_FIELDS, error_texts, without_callers_fields
 from llmnb.records import Outcome
+from llmnb.wire import json_bytes
 
 FLUSH_BYTES = 1 << 16
 
@@ -27,6 +40,57 @@ GATHER_SECONDS = 0.005
 _LOCK_SECONDS = 1.0
 
 _SPREADSHEETS = (".csv", ".tsv", ".xlsx", ".xls", ".ods")
+
+
+def line(outcome: Outcome) -> bytes:
+    """Return a row as a line of JSON, the request as it was written and the reply as it came."""
+    asked, reply = outcome.tag, outcome.reply
+    if outcome.error is None and reply is not None:
+        # A line break in JSON is white space, or it would not have been read as JSON.
+        response = reply.raw.replace(b"\n", b" ").replace(b"\r", b" ")
+    else:
+        response = orjson.dumps(error_texts(outcome.error))
+    metadata = asked.get("metadata") if isinstance(asked, Mapping) else None
+    parts = [_written_request(asked), response]
+    if metadata:
+        parts.append(_written(metadata))
+    return b"[" + b", ".join(parts) + b"]\n"
+
+
+def refused_addresses(count: int) -> str | None:
+    """Return what is said at the end about lines that named an address; None where none did.
+
+    Example:
+        >>> refused_addresses(2).partition(":")[0]
+        '2 lines named a url or an api_key of their own and were sent nowhere'
+    """
+    if not count:
+        return None
+    who = "1 line" if count == 1 else f"{count:,} lines"
+    return (
+        f"{who} named a url or an api_key of {'its' if count == 1 else 'their'} own and "
+        f"{'was' if count == 1 else 'were'} sent nowhere: if you trust the file, type the command "
+        "again with --allow-urls, or pass allow_urls=True."
+    )
+
+
+def _written_request(asked: Any) -> bytes:
+    if isinstance(asked, Line):
+        if asked.written is not None and CALLERS_FIELDS.isdisjoint(asked):
+            return asked.written
+    elif isinstance(asked, UnreadableFile):
+        return orjson.dumps((asked.details.raw or b"").decode("utf-8", "replace"))
+    if not isinstance(asked, Mapping):
+        return _written(asked)
+    return _written(without_callers_fields(asked))
+
+
+def _written(value: Any) -> bytes:
+    """Return what came with a request as JSON: NaN as it was read, what is no JSON as its text."""
+    try:
+        return json_bytes.write(value)
+    except json_bytes.NotJSON:
+        return json.dumps(value, default=str, separators=(",", ":")).encode()
 
 
 class Results:

@@ -11,20 +11,186 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from llmnb.adapters import files, tiny_model, tokens, vllm
 from llmnb.adapters.vllm_engine import Engine
 from llmnb.display import durations
 from llmnb.errors import ConfigurationError
-from llmnb.generation import vllm_truncation
-from llmnb.generation.vllm_logprobs import TokenLogprob, told, total
-from llmnb.generation.vllm_truncation import SPARE_TOKENS, Cut, Side
 from llmnb.models.in_process import VLLMModel
 from llmnb.records import UnchosenLength
 
 logger = logging.getLogger("llmnb")
+
+# ------------------------------------------------------------------- log-probabilities
+
+
+class TokenLogprob(float):
+    """The natural logarithm of a token's probability, given all before it.
+
+    It is a number: sums, means and numpy take it as one.
+
+    Args:
+        value: The log-probability.
+        token: The token's text.
+        id: The token's number.
+        top: Likeliest tokens in its place, where they were asked for: texts and numbers.
+
+    Example:
+        >>> one = TokenLogprob(-0.5, "the", 4)
+        >>> one.token, one + one
+        ('the', -1.0)
+        >>> one
+        TokenLogprob(-0.5, 'the')
+    """
+
+    __slots__ = ("id", "token", "top")
+
+    token: str
+    id: int
+    top: tuple[tuple[str, float], ...]
+
+    def __new__(
+        cls, value: float, token: str, id: int, top: tuple[tuple[str, float], ...] = ()
+    ) -> TokenLogprob:
+        """Make a number with a token."""
+        made = super().__new__(cls, value)
+        made.token = token
+        made.id = id
+        made.top = top
+        return made
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        """Return what a copy or a pickle is made from."""
+        return float(self), self.token, self.id, self.top
+
+    def __repr__(self) -> str:
+        return f"TokenLogprob({float(self)!r}, {self.token!r})"
+
+
+def token_logprobs(
+    ids: Iterable[int], positions: Iterable[Mapping[int, Any] | None], alternatives: int
+) -> list[TokenLogprob | None]:
+    """Return what vLLM tells of each token, None where it cannot: before the first is nothing.
+
+    Args:
+        ids: The tokens.
+        positions: For each, vLLM's candidates by their number.
+        alternatives: How many of the likeliest were asked for.
+    """
+    return [
+        None if candidates is None else _token_logprob(token, candidates, alternatives)
+        for token, candidates in zip(ids, positions, strict=True)
+    ]
+
+
+def _token_logprob(token: int, candidates: Mapping[int, Any], alternatives: int) -> TokenLogprob:
+    chosen = candidates[token]
+    top = _likeliest(candidates, alternatives) if alternatives else ()
+    return TokenLogprob(chosen.logprob, chosen.decoded_token or "", token, top)
+
+
+def _likeliest(candidates: Mapping[int, Any], alternatives: int) -> tuple[tuple[str, float], ...]:
+    ranked = sorted(candidates.values(), key=lambda candidate: -float(candidate.logprob))
+    return tuple(
+        (candidate.decoded_token or "", float(candidate.logprob))
+        for candidate in ranked[:alternatives]
+    )
+
+
+def total(logprobs: Sequence[TokenLogprob | None]) -> float:
+    """Return the log-probability of a whole text: the sum, without the first token's.
+
+    Example:
+        >>> total([None, TokenLogprob(-1.0, "a", 1), TokenLogprob(-2.0, "b", 2)])
+        -3.0
+    """
+    return sum(logprob for logprob in logprobs if logprob is not None)
+
+
+# --------------------------------------------------------------- prompts that are cut
+
+Side = Literal["left", "right"]
+"""Which end of a prompt is cut. vLLM's own habit is the left: the end stands next to the answer."""
+
+SPARE_TOKENS = 8
+"""Tokens that a tokenizer may add to a text by itself."""
+
+MOST_NAMED = 5
+"""Prompts that a warning names one by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """What one prompt lost."""
+
+    prompt: int
+    """Position of the prompt, from 0."""
+
+    tokens: int
+    """Tokens it had."""
+
+    kept: int
+    """Tokens that the model read."""
+
+    side: Side
+
+    @property
+    def lost(self) -> int:
+        """Tokens that were cut."""
+        return self.tokens - self.kept
+
+
+def kept_tokens(
+    ids: Sequence[int], room: int, side: Side, *, first: int | None = None
+) -> list[int]:
+    """Return as many tokens of a prompt as there is room.
+
+    Args:
+        ids: The prompt.
+        room: Tokens it may have, at least 1.
+        side: Which end is cut.
+        first: Token that begins every text of this model, and stays; None: there is none.
+
+    Example:
+        >>> kept_tokens([1, 5, 6, 7, 8], 3, "left", first=1)
+        [1, 7, 8]
+        >>> kept_tokens([5, 6, 7, 8], 3, "right")
+        [5, 6, 7]
+    """
+    if len(ids) <= room:
+        return list(ids)
+    if side == "right":
+        return list(ids[:room])
+    if first is not None and room > 1 and ids[0] == first:
+        return [first, *ids[len(ids) - room + 1 :]]
+    return list(ids[len(ids) - room :])
+
+
+def cut_warning(cuts: Sequence[Cut], prompts: int, max_len: int) -> str:
+    """Return the warning that says what was cut.
+
+    Example:
+        >>> print(cut_warning([Cut(prompt=3, tokens=90, kept=60, side="left")], 200, 64))
+        1 of 200 prompts was too long beside its answer for the model's 64 tokens, and lost its \
+beginning: prompt 3 lost 30 of 90 tokens.
+    """
+    side = "beginning" if cuts[0].side == "left" else "end"
+    named = [
+        f"prompt {cut.prompt} lost {cut.lost} of {cut.tokens} tokens" for cut in cuts[:MOST_NAMED]
+    ]
+    if len(cuts) > MOST_NAMED:
+        named.append(f"and {len(cuts) - MOST_NAMED} more")
+    were, its = ("was", "its") if len(cuts) == 1 else ("were", "their")
+    return (
+        f"{len(cuts)} of {prompts} prompts {were} too long beside {its} answer for the model's "
+        f"{max_len} tokens, and lost {its} {side}: {', '.join(named)}."
+    )
+
+
+# ------------------------------------------------------------------------ the generator
 
 Logprobs = list[TokenLogprob | None]
 """One for each token; None where there is none to tell, as for a prompt's first."""
@@ -202,12 +368,12 @@ class ModelGenerator:
                 read[place] = _nothing(first, place)
             if len(ids) <= rooms[place]:
                 continue
-            fitting = vllm_truncation.kept(ids, rooms[place], side, first=first)
+            fitting = kept_tokens(ids, rooms[place], side, first=first)
             final[place], read[place] = self.engine.decode(fitting), fitting
             cuts.append(Cut(prompt=place, tokens=len(ids), kept=len(fitting), side=side))
         self.cuts = tuple(cuts)
         if cuts:
-            logger.warning(vllm_truncation.words(cuts, len(prompts), self.max_model_len))
+            logger.warning(cut_warning(cuts, len(prompts), self.max_model_len))
         return final, read
 
     def __repr__(self) -> str:
@@ -227,13 +393,13 @@ def _nothing(first: int | None, place: int) -> list[int]:
 def _of_prompt(output: Any, alternatives: int | None) -> Logprobs | None:
     if alternatives is None or output.prompt_logprobs is None:
         return None
-    return told(output.prompt_token_ids, output.prompt_logprobs, alternatives)
+    return token_logprobs(output.prompt_token_ids, output.prompt_logprobs, alternatives)
 
 
 def _of_answer(output: Any, alternatives: int | None) -> Logprobs | None:
     if alternatives is None or output.logprobs is None:
         return None
-    return told(output.token_ids, output.logprobs, alternatives)
+    return token_logprobs(output.token_ids, output.logprobs, alternatives)
 
 
 def _lengths(prompts: Sequence[str], wanted: int | Sequence[int], max_len: int) -> list[int]:

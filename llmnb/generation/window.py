@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from llmnb.adapters import prices
 from llmnb.adapters.tokens import count_tokens, longest, upper_bound
-from llmnb.errors import ConfigurationError
 from llmnb.generation.asked import provider_for
 from llmnb.generation.lines import Line
 from llmnb.running.asking import Asking
@@ -51,19 +50,11 @@ class Fitter:
         asking: Who is asked where a request does not say.
         side: Which end of a text is left out.
         encoding: Encoding that counts tokens of models it has no better one for.
-
-    Raises:
-        ConfigurationError: If there is no such end.
     """
 
     def __init__(
         self, asking: Asking, side: Side = "end", *, encoding: str = "cl100k_base"
     ) -> None:
-        if side not in ("end", "start"):
-            raise ConfigurationError(
-                f"truncate={side!r}: 'end' or 'start' is left out of long prompts, None cuts "
-                "nothing. Nothing was sent."
-            )
         self._asking = asking
         self._side: Side = side
         self._encoding = encoding

@@ -1,7 +1,7 @@
 """Models whose answers come through the one engine: limits, retries, store, coalescing.
 
 `LLM`, `LiteLLMModel` and the models inside this process are such models. A subclass only
-says who is asked and how.
+names its endpoints and how they are asked.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ class EngineModel(LLMModel):
     @property
     @abc.abstractmethod
     def config(self) -> Mapping[str, Any]:
-        """How it is set."""
+        """The settings of the model, without keys."""
 
     @property
     @abc.abstractmethod
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Who is asked, in the order of fallback."""
+        """The endpoints that are asked, in the order of fallback."""
 
     def _defaults(self) -> Mapping[str, Any]:
         """Return fields of requests and options of runs where a call does not say otherwise."""
         return {}
 
     async def acompletion(self, messages: Sequence[Message], **kw: Any) -> list[LLMResult]:
-        """Await the answers to a conversation, as many as ``n`` says.
+        """Await the answers to a conversation, as many as ``n`` asks for.
 
         Each of several answers is a request of its own, on every provider: with its own
         tokens, cost and log-probabilities, and bought only once.
@@ -145,7 +145,7 @@ def options_in(keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
 
 
 async def _outcomes(run: Run) -> list[Outcome]:
-    """Await a run's outcomes; nothing new is sent for a caller who has left."""
+    """Await a run's outcomes; once the caller is cancelled nothing new is sent."""
     try:
         return await run
     except asyncio.CancelledError:
@@ -175,7 +175,7 @@ class StreamFragments:
         self._attempt = 1
         self._shown = ""
         self._repeated: str | None = None
-        """What of the new attempt has come while it still repeats what was shown."""
+        """The text of the new attempt, as long as it only repeats what was shown."""
 
     def take(self, delta: Delta) -> LLMResult | None:
         """Return the fragment to show; None where there is nothing new in it."""

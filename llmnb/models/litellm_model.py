@@ -22,7 +22,7 @@ from llmnb.wire.catalog import load_catalog, provider, providers_with_model
 logger = logging.getLogger("llmnb")
 
 DEFAULT_NAME = "gpt-4o-mini"
-"""The model where neither `name` nor `config` says one."""
+"""The model where neither `name` nor `config` names one."""
 
 
 class LiteLLMModel(EngineModel):
@@ -77,7 +77,7 @@ class LiteLLMModel(EngineModel):
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Who is asked, in the order of fallback."""
+        """The endpoints that are asked, in the order of fallback."""
         return self._settings.endpoints
 
     def _defaults(self) -> Mapping[str, Any]:
@@ -130,7 +130,7 @@ class ModelConfig:
     """The name under which the model is asked for."""
 
     endpoints: tuple[Endpoint, ...]
-    """Who is asked, in the order of fallback; at least one."""
+    """The endpoints that are asked, in the order of fallback; at least one."""
 
     options: Mapping[str, Any]
     """Options of runs, such as attempts; limits stand with the endpoints they bind."""
@@ -371,9 +371,9 @@ def litellm_endpoint(
         'litellm/bedrock/anthropic.claude-3'
     """
     fields = dict(connection or {})
-    who, model = provider_and_model(name, provider_name=provider_name, has_url=bool(url))
+    provider_name, model = provider_and_model(name, provider_name=provider_name, has_url=bool(url))
     owner = None
-    if who == _VIA_LITELLM:
+    if provider_name == _VIA_LITELLM:
         keyed = {"api_key": api_key, "api_base": url}
         fields |= {key: value for key, value in keyed.items() if value}
         for key, value in fields.items():
@@ -381,9 +381,13 @@ def litellm_endpoint(
                 fields[key] = secret(value)
         owner = LiteLLMConnection(model, fields)
     elif url:
-        url = _whole(who, url, fields.get("api_version"))
+        url = _whole(provider_name, url, fields.get("api_version"))
     return Endpoint(
-        model=f"{who}/{model}", url=url, api_key=api_key, params=dict(params or {}), owner=owner
+        model=f"{provider_name}/{model}",
+        url=url,
+        api_key=api_key,
+        params=dict(params or {}),
+        owner=owner,
     )
 
 

@@ -25,7 +25,7 @@ Prompt = str | Sequence[Mapping[str, Any]]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LLMParams:
-    """What changes a model's sampling; None is the provider's own default.
+    """Parameters of a model's sampling; None is the provider's own default.
 
     Example:
         >>> LLMParams(max_tokens=8, stop_tokens=["."], extra={"seed": 1}).body()
@@ -79,7 +79,7 @@ class LLM(EngineModel):
         api_provider: Catalog name, where neither `model` nor `url` tells.
         project_name: Project that keeps the answers.
         gen_type: ``"chat"``, ``"responses"``, ``"text"``, or another kind of generation that the
-            provider has; None: what the path of `url` tells, else chat.
+            provider has; None: the kind that the path of `url` implies, else chat.
         **params: ``max_tokens``, ``temperature`` and their like, beside `llm_params`.
 
     Raises:
@@ -121,7 +121,7 @@ class LLM(EngineModel):
 
     @property
     def url(self) -> str:
-        """The address that is asked; empty where that cannot be told before."""
+        """The address that is asked; empty where it is decided only when it is asked."""
         address = expected_address(
             self.configured_url, self.model or None, self.api_provider, self.gen_type or "chat"
         )

@@ -1,4 +1,4 @@
-"""What each provider of the catalog offers here: whether a key is found, and what a model costs."""
+"""The providers of the catalog as choices: whether a key is found, and the price of a model."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Offer(NamedTuple):
 
     provider: str
     key: str
-    """Whether a key is found, in words; never the key."""
+    """A text that says whether a key is found; never the key."""
 
     default_model: str
     price: str
-    """Dollars per million tokens of the default model, in words."""
+    """Dollars per million tokens of the default model, as a text."""
 
 
 def offers() -> list[Offer]:

@@ -9,7 +9,7 @@ from llmnb.errors import LLMNBError
 from llmnb.records import Outcome
 
 CALLERS_FIELDS = frozenset(("metadata", "api_provider", "url", "api_key"))
-"""What a request may say to llmnb alone; addresses and keys are in no row."""
+"""Fields of a request that are for llmnb alone; addresses and keys stand in no row."""
 
 ResponseRow = list[Any]
 """``[request, response]`` or ``[request, response, metadata]``."""

@@ -71,13 +71,7 @@ def ask(question: Question, live: LiveText) -> Answer:
     announce(question.model)
     run = _start(question, live)
     with Interrupts(run) as interrupts:
-        while True:
-            try:
-                while not run.wait(bridge.SLICE_SECONDS / 2):
-                    live.draw()
-                break
-            except KeyboardInterrupt:  # where the handler is not ours
-                interrupts.press()
+        interrupts.wait(live.draw, bridge.SLICE_SECONDS / 2)
     (outcome,) = run.result()
     if interrupts.count and not outcome.is_answer:
         raise KeyboardInterrupt("Stopped: run the cell again to ask anew.")

@@ -1,4 +1,4 @@
-"""Who is asked: how a model may be named, and what holds for every request of a call."""
+"""Whom a call asks: how models may be named, and what holds for all its requests."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from llmnb.targets.endpoint import Endpoint
 Duplicates = Literal["merge", "sample"]
 
 Model: TypeAlias = str | LLMModel | Endpoint
-"""How a model may be named: by a text, or as an object, one's own included."""
+"""A model as callers name it: a text or an object, also of a class of their own."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Asking:
-    """Who is asked, and how, where a request does not say otherwise."""
+    """The models of a call and how they are asked, where a request does not say otherwise."""
 
     model: Model | Sequence[Model] | None = None
     """One model, or several: the order of fallback."""
@@ -70,7 +70,7 @@ def is_model(value: Any) -> TypeGuard[Model]:
 
 
 def endpoints_of(model: Model | None) -> tuple[str | Endpoint | None, ...]:
-    """Return who is asked: the name itself, or the endpoints of an object.
+    """Return the endpoints of a model: its name itself, or those of an object.
 
     Raises:
         ConfigurationError: If it names no model.

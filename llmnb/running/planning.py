@@ -1,4 +1,4 @@
-"""What a run over requests would take and cost, reckoned while nothing is sent."""
+"""Plans: what a run over requests would take and cost, estimated without sending anything."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Plan:
     """The figures of a run that has not begun."""
 
     model: str
-    """Who would be asked, such as ``"openai/gpt-5-mini, then 2 more"``."""
+    """The models that would be asked, such as ``"openai/gpt-5-mini, then 2 more"``."""
 
     project: str
     """Project that keeps the answers."""
@@ -67,7 +67,7 @@ class Plan:
     """Tokens of the answers at most, or as reckoned where nothing limits them."""
 
     answer_limit: int | None
-    """Tokens of one answer at most; None where nothing says so."""
+    """Tokens of one answer at most; None: no limit is set."""
 
     usd_low: float | None
     """Dollars if every answer were one token long; None when the price is unknown."""
@@ -76,7 +76,7 @@ class Plan:
     """Dollars if every answer were as long as it may be."""
 
     saved_usd: float
-    """What the answers that are kept already have cost."""
+    """Dollars that the stored answers have cost."""
 
     max_requests_per_minute: float | None = None
     max_tokens_per_minute: float | None = None
@@ -214,7 +214,7 @@ def plan(
     max_concurrent_requests: int | None = None,
     budget_usd: float | None = None,
 ) -> Plan:
-    """Return what a run would take and cost; nothing is sent and no key is needed.
+    """Estimate what a run would take and cost; nothing is sent and no key is needed.
 
     Args:
         requests: Request dictionaries as for `start`; None stands for a row that asks nothing.

@@ -31,7 +31,7 @@ _NOT_BODY = frozenset((*_WHO, "metadata"))
 
 
 def names_its_model(request: Any) -> bool:
-    """Return whether a request says itself who is asked."""
+    """Return whether a request names its own model, provider, address or key."""
     return isinstance(request, Mapping) and any(request.get(name) for name in _WHO)
 
 
@@ -84,7 +84,7 @@ class Preparer:
             resolve, allow_http=asking.allow_http, needs_key=needs_keys
         )
         self.models = asking.models
-        """Who is asked, in the order of fallback."""
+        """The models of the call, in the order of fallback."""
 
         self._extra = b""
         if asking.cache_vars:
@@ -98,7 +98,7 @@ class Preparer:
 
         self._samples: Counter[str] = Counter()
         self.limits: dict[str, Limits] = {}
-        """What models that were given as objects allow themselves, by pool."""
+        """The limits that models given as objects bring along, by pool."""
 
     @property
     def default(self) -> HTTPTarget:
@@ -226,7 +226,7 @@ class Preparer:
         return known
 
     def _named_by(self, request: Mapping[str, Any]) -> tuple[_Asked, ...] | LLMNBError:
-        """Return who is asked by a request that says so itself."""
+        """Return the targets of a request that names its model, or the error it gets instead."""
         asking = self._asking
         model, api_provider, url, api_key = (request.get(name) or None for name in _WHO)
         if model is not None and not is_model(model):

@@ -1,4 +1,4 @@
-"""The one way every door starts a run."""
+"""Starting a run: the one function behind every door."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from llmnb.adapters import prices
 from llmnb.adapters.http import tls
 from llmnb.decide.retry import LONGEST_SERVER_WAIT, RetryPolicy
 from llmnb.engine.budget import budget_for
-from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.run import Run
+from llmnb.engine.run_context import RunOptions, Store
 from llmnb.engine.source import InputSource
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked
@@ -110,7 +110,7 @@ def start(
         patience = {"max_wait": wait, "longest_hint": max(LONGEST_SERVER_WAIT, wait)}
     targets = () if is_elsewhere else preparer.defaults
     if GLOBAL_LIMITER.url:
-        # The limits of models are everybody's where a Redis shares limits, unless it says else.
+        # Where a Redis shares limits those of models bind every process, unless it has others.
         for model in preparer.models:
             for key, rate in model.rates.items() if isinstance(model, Endpoint) else ():
                 GLOBAL_LIMITER.rate_config.setdefault(key, rate)
@@ -175,7 +175,7 @@ def limits_in(options: Mapping[str, Any], account: Limits | None = None) -> tupl
 
 
 def _get_ready(targets: Sequence[HTTPTarget]) -> None:
-    """Read certificates and prices before the first request is sent, and hear who sets limits.
+    """Read certificates, prices and limits that others set, before the first request is sent.
 
     Reading the price table holds the whole process up for half a second. In the
     midst of a run that would delay requests that have left the gate, and a provider

@@ -27,7 +27,7 @@ from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect
 
 PROVIDER = "own"
-"""What stands in place of a provider's name."""
+"""The name that custom models have in place of a provider's."""
 
 _NOT_FIELDS = ("model", "messages", "stream", "stream_options")
 _USD = "llmnb_usd"
@@ -170,7 +170,7 @@ def _serial(model: LLMModel) -> str:
 
 
 def identity(model: LLMModel) -> str:
-    """Return what decides a model's answers, as far as can be told.
+    """Return a text that identifies a model: with another one its answers would be others.
 
     With an `LLMModel.identity` that its author gave, that and its class; else this one object
     and its plain attributes: after a change its earlier answers are not taken for new ones.

@@ -1,4 +1,4 @@
-"""Where answers bought through dataformer belong: under the key that llmnb would give them."""
+"""Answers bought through dataformer, under the keys that llmnb would give them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where one model is and what belongs to it; and models of this process, found by their name."""
+"""A model's endpoint and what belongs to it; and the registry of models of this process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Endpoint:
     """Key, where it brings its own."""
 
     api_provider: str | None = None
-    """Catalog name, where neither model nor address tells."""
+    """Catalog name of the provider, where neither `model` nor `url` implies it."""
 
     params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Fields of the body that belong to it."""
@@ -43,7 +43,7 @@ class Endpoint:
     """Kind of generation where a chat is asked for; None: a chat."""
 
     limits: Limits | None = None
-    """What binds every request to it, beside the limits of the run."""
+    """Limits of every request to it, beside those of the run."""
 
     rates: Mapping[Key, Rate] = dataclasses.field(default_factory=dict)
     """The part of `limits` that a Redis shares, in the keys of `llmnb.rate_limiter`."""

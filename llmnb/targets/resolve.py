@@ -50,7 +50,7 @@ _NOT_CLOUD = ("local", "litellm", "sim")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Who answers, by name."""
+    """A provider and a model of it, by name."""
 
     provider: str
     model: str
@@ -214,7 +214,7 @@ def resolve(
         return _simulated(choice.model, gen_type)
     row, gen_type, address = _reached(choice, url, gen_type)
     address = secret_url(address)
-    network.proxy_for(egress.destination(address))  # a proxy that cannot be asked is told here
+    network.proxy_for(egress.destination(address))  # a proxy that cannot be asked is an error here
     if url and is_url_from_data and not _is_trusted(url, row, trusted_url):
         is_stranger = True
     key = api_key = secret(api_key)
@@ -239,7 +239,7 @@ def resolve(
 def _chosen_at(
     url: str | None, model: str | None, api_provider: str | None, gen_type: str
 ) -> tuple[Choice, str, bool]:
-    """Return who is asked, the kind of generation, and whether the address is nobody's we know."""
+    """Return who is asked, the kind of generation, and whether no provider has the address."""
     is_stranger = False
     if url:
         check_address(url, "url")
@@ -271,7 +271,7 @@ def _simulated(model: str, gen_type: str) -> HTTPTarget:
 
 
 def _is_trusted(url: str, row: Provider, trusted_url: str | None) -> bool:
-    """Whether a URL that came with data has the origin of the provider or of the program's URL.
+    """Return whether a URL from data has the origin of the provider or of the program's URL.
 
     A host that a provider rents out to its customers, such as Azure's, is not its own.
     """
@@ -314,7 +314,7 @@ def expected_address(
         gen_type: Kind of generation.
 
     Returns:
-        The address; `url` itself where it is none; empty where nothing tells it, as for a model
+        The address; `url` itself where it is none; empty where there is none, as for a model
         inside this process.
 
     Example:
@@ -336,8 +336,8 @@ def expected_address(
 def _reached(choice: Choice, url: str | None, gen_type: str) -> tuple[Provider, str, str]:
     """Return a provider as it is asked at its address, the kind of generation, and the address.
 
-    The path of an address, given or from the environment, tells dialect and kind; a base leaves
-    them as they are.
+    The path of an address, given or from the environment, implies both; a base leaves them as they
+    are.
     """
     row = provider(choice.provider)
     if base := url or _base_from_environment(row):
@@ -347,7 +347,7 @@ def _reached(choice: Choice, url: str | None, gen_type: str) -> tuple[Provider, 
 
 
 def _spoken(url: str, gen_type: str) -> tuple[str, tuple[str, str] | None]:
-    """Return the kind of generation at an address, and what its path says of kind and dialect."""
+    """Return the kind of generation at an address, and what its path implies: kind and dialect."""
     spoken = spoken_at(url, gen_type)
     if spoken is None:
         return gen_type, None

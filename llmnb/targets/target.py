@@ -141,27 +141,21 @@ class HTTPTarget:
             )
         body = canonical.with_plain_numbers(written)
         decisive = canonical.canonical(body)
-        key = answer_key(
+        key_of = functools.partial(
+            answer_key,
             dialect=self.dialect_name,
             endpoint=self.endpoint,
-            body=decisive,
             sample=sample,
             extra=extra,
         )
+        key = key_of(body=decisive)
         if before is not None:
             written = self.dialect.body(before, model=self.model, params=params)
         # The canonical bytes are a good body themselves, unless a field was left out of them.
         is_whole = canonical.UNDECIDING.isdisjoint(body)
         has_tier = not is_whole and not canonical.TIERS.isdisjoint(body)
         if before is not None or body is not written or has_tier:
-            older = answer_key(
-                dialect=self.dialect_name,
-                endpoint=self.endpoint,
-                body=canonical.released(written),
-                sample=sample,
-                extra=extra,
-            )
-            key = RenamedKey(key, older)
+            key = RenamedKey(key, key_of(body=canonical.released(written)))
         wire = decisive if is_whole else canonical.encoded(body)
         call = Call(self, body, decisive, wire, key)
         if self.dialect_name == "openai.embeddings":
@@ -169,7 +163,7 @@ class HTTPTarget:
         return call
 
     def get_ready(self) -> None:
-        """Do on a thread what would hold up the first request; by default nothing."""
+        """Prepare, on a thread, what would delay the first request; by default nothing."""
 
     async def send(self, call: Call, *, on_delta: OnDelta | None) -> RawReply:
         """Send one request and read its reply whole."""
@@ -257,7 +251,7 @@ class HTTPTarget:
             raise masked(error, self._key) from None
 
     def is_simulated(self, raw: RawReply) -> bool:
-        """Whether the simulated provider answered."""
+        """Return whether the simulated provider answered."""
         return "x-llmnb-simulated" in raw.headers
 
     def charge(self, call: Call) -> Estimate:
@@ -281,7 +275,7 @@ class HTTPTarget:
         """Return dollars, 0 for a local model, None when unknown, as where a count is missing.
 
         Args:
-            usage: Tokens; what a reply itself says that it cost wins over the table.
+            usage: Tokens; the price that a reply itself states wins over the table.
             model: Who answered, as the reply names it: priced where the name that was asked is in
                 no table, as a deployment's or a router's is not.
         """
@@ -299,7 +293,7 @@ class HTTPTarget:
         return usd
 
     def highest_price(self, call: Call) -> float | None:
-        """Return what a request may cost at most, as far as can be told; None when unknown."""
+        """Return the dollars that a request costs at most, as far as known; None when unknown."""
         if self.row.is_local:
             return 0.0
         asked = chosen_length(call.body) or call.body.get("max_tokens")
@@ -313,7 +307,7 @@ class HTTPTarget:
         return self.price(usage, self.model)
 
     def fits(self, call: Call) -> bool:
-        """Whether the prompt fits the model's context, as far as is known."""
+        """Return whether the prompt fits the model's context, as far as is known."""
         room = prices.context_window(self.provider, self.model)
         return room is None or tokens.fast_estimate(call.body) <= room
 
@@ -324,7 +318,7 @@ class HTTPTarget:
 def _with_own_thoughts(
     request: Mapping[str, Any], turns: list[Any], provider: str
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Return a request in which nobody's thoughts stand but the provider's own.
+    """Return a request without the thoughts of other providers' models.
 
     Returns:
         It, and the same without any thoughts, as release 0.1.0 sent it.

@@ -32,7 +32,7 @@ class VLLMTarget(HTTPTarget):
         engine: The engine.
         name: Name it is shown and kept under.
         gen_type: ``"chat"`` or ``"text"``.
-        params: Fields of the body where nobody says otherwise, also where it is asked by name.
+        params: Fields of the body, also where it is asked by name; a request's own win.
 
     Raises:
         ConfigurationError: If an engine does not do that.
@@ -183,7 +183,7 @@ class _Answering:
         try:
             self._loop.call_soon_threadsafe(self._take, output)
         except RuntimeError:
-            return  # the loop is gone, and with it whoever asked
+            return  # the loop is gone, and the caller with it
 
     def _take(self, output: Any) -> None:
         if self.end.done():

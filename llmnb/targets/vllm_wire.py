@@ -142,7 +142,7 @@ def reply_body(
         model: Name to answer under.
         name: The request's name.
         is_chat: Whether a conversation was asked, or a text.
-        alternatives: How many of the likeliest tokens are told beside each that was written.
+        alternatives: How many of the likeliest tokens are listed beside each that was written.
     """
     prompt = len(first.prompt_token_ids or ())
     written = sum(len(output.token_ids) for output in outputs.values())

@@ -53,7 +53,10 @@ def canonical(body: Mapping[str, Any], without: frozenset[str] = UNDECIDING) -> 
     if not without.isdisjoint(fields):
         for name in without:
             fields.pop(name, None)
-    return encoded(fields)
+    try:
+        return json_bytes.write(fields)
+    except json_bytes.NotJSON as error:
+        raise _unwritable(str(error)) from None
 
 
 def with_plain_numbers(body: dict[str, Any]) -> dict[str, Any]:

@@ -97,16 +97,14 @@ def load_catalog() -> Mapping[str, Provider]:
         ('OPENAI_API_KEY',)
     """
     text = resources.files("llmnb.wire").joinpath("catalog.toml").read_text(encoding="utf-8")
-    return {name: _row(name, fields) for name, fields in tomllib.loads(text).items()}
-
-
-def _row(name: str, fields: Mapping[str, Any]) -> Provider:
-    own = f"LLMNB_{name.upper()}_BASE_URL"
-    values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
-    }
-    values["base_url_env"] = (own, *values.get("base_url_env", ()))
-    return Provider(name=name, **values)
+    catalog = {}
+    for name, fields in tomllib.loads(text).items():
+        row: dict[str, Any] = {"name": name}
+        for key, value in fields.items():
+            row[key] = tuple(value) if isinstance(value, list) else value
+        row["base_url_env"] = (f"LLMNB_{name.upper()}_BASE_URL", *row.get("base_url_env", ()))
+        catalog[name] = Provider(**row)
+    return catalog
 
 
 def provider(name: str) -> Provider:
@@ -160,8 +158,9 @@ def provider_of_url(url: str) -> str | None:
     for row in load_catalog().values():
         if row.base_url is not None and _origin(row.base_url) == origin:
             return row.name
-        if any(fnmatchcase(origin[1], host) for host in row.hosts):
-            return row.name
+        for host in row.hosts:
+            if fnmatchcase(origin[1], host):
+                return row.name
     return None
 
 
@@ -251,13 +250,19 @@ def endpoint(row: Provider, base: str, gen_type: str, model: str = "") -> str:
         >>> endpoint(provider("gemini"), "http://127.0.0.1:8000/v1beta", "chat", "gemini-x")
         'http://127.0.0.1:8000/v1beta/models/gemini-x:generateContent'
     """
-    address, mark, query = _unstreamed(base.strip()).partition("?")
+    address, mark, query = base.strip().partition("?")
+    if address.endswith(_STREAM_VERB):  # pasted from where the same is streamed
+        address = address.removesuffix(_STREAM_VERB) + _WHOLE_VERB
+        query = "&".join(part for part in query.split("&") if part not in ("", _STREAM_MARK))
+        mark = "?" if query else ""
     there = address.rstrip("/").split("/")
     # Google lists its models with their folder before the name.
     name = quote(model.removeprefix("models/"), safe="")
     wanted = row.paths[gen_type].replace(_MODEL, name).strip("/").split("/")
-    if any(_is_end(there[-1], path.rpartition("/")[2]) for path in row.paths.values()):
-        return "/".join(there) + mark + query
+    for path in row.paths.values():
+        end = path.rpartition("/")[2]
+        if there[-1] == end or (_MODEL in end and there[-1].endswith(end.removeprefix(_MODEL))):
+            return "/".join(there) + mark + query
     counts = range(len(wanted) - 1, 0, -1)
     shared = next((count for count in counts if there[-count:] == wanted[:count]), 0)
     return "/".join((*there, *wanted[shared:])) + mark + query
@@ -302,22 +307,6 @@ def models_url(row: Provider, url: str) -> str:
         elif before in address:
             address = address[: address.rindex(before)]
     return f"{address.rstrip('/')}/models{mark}{query}"
-
-
-def _unstreamed(url: str) -> str:
-    """Return the address of whole answers for a pasted one of streams."""
-    address, _, query = url.partition("?")
-    if not address.endswith(_STREAM_VERB):
-        return url
-    query = "&".join(part for part in query.split("&") if part not in ("", _STREAM_MARK))
-    return address.removesuffix(_STREAM_VERB) + _WHOLE_VERB + (f"?{query}" if query else "")
-
-
-def _is_end(there: str, wanted: str) -> bool:
-    """Whether an address already ends as a path does."""
-    if _MODEL in wanted:
-        return there.endswith(wanted.removeprefix(_MODEL))
-    return there == wanted
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:

@@ -19,23 +19,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from llmnb import errors
 from llmnb.display import durations
 from llmnb.display.escape import visible, visible_lines
 from llmnb.display.texts import cut
-from llmnb.errors import (
-    AuthenticationError,
-    BadReply,
-    ContextOverflow,
-    Filtered,
-    LLMNBError,
-    MaybeBilled,
-    Overloaded,
-    ProviderError,
-    QuotaExhausted,
-    RateLimited,
-    RedirectRefused,
-    RequestRejected,
-)
+from llmnb.errors import LLMNBError
 from llmnb.wire import headers as reply_headers
 from llmnb.wire import json_bytes
 from llmnb.wire.catalog import load_catalog
@@ -138,7 +126,7 @@ def classify(
     problem = problem_of(body)
     wait = reply_headers.plain_retry_after(headers, now=now)
     kind, verdict = _kind(status, problem, wait, provider)
-    if kind is RateLimited:
+    if kind is errors.RateLimited:
         wait = reply_headers.retry_after(headers, body, now=now)
     details: dict[str, Any] = {
         "status": status,
@@ -147,9 +135,9 @@ def classify(
         "provider": provider,
         "model": model,
         "retry_after": wait,
-        "maybe_billed": issubclass(kind, (MaybeBilled, BadReply)),
+        "maybe_billed": issubclass(kind, (errors.MaybeBilled, errors.BadReply)),
     }
-    if kind is BadReply:
+    if kind is errors.BadReply:
         details["raw"] = body.replace(secret.encode("utf-8", "replace"), b"***") if secret else body
     sentence = _sentence(problem, secret)
     text = f"{provider} {verdict} (HTTP {status})"
@@ -179,16 +167,16 @@ def error_inside(value: Any, raw: bytes, *, where: str = "inside a 200") -> LLMN
     status = problem.status or next(statuses, None)
     sentence = _sentence(problem, None)
     if status is None:
-        return BadReply(
+        return errors.BadReply(
             f"The reply is an error {where}: {sentence or 'it does not say which'}. It may have "
             "been billed; its bytes are kept with the error.",
             raw=raw,
             **details,
         )
     kind, verdict = _kind(status, problem, None, "")
-    if kind is RateLimited:
+    if kind is errors.RateLimited:
         details["retry_after"] = reply_headers.delay_in_body(raw)
-    details["maybe_billed"] = issubclass(kind, (MaybeBilled, BadReply))
+    details["maybe_billed"] = issubclass(kind, (errors.MaybeBilled, errors.BadReply))
     return kind(f"The provider {verdict} ({status} {where}): {sentence}", **details)
 
 
@@ -221,26 +209,27 @@ def _kind(
 ) -> tuple[type[LLMNBError], str]:
     """Return the type for a status and what the body says, and the sentence for it."""
     if 300 <= status < 400:
-        return RedirectRefused, "answered with a redirect, which is not followed"
+        return errors.RedirectRefused, "answered with a redirect, which is not followed"
     if status < 400:
-        return BadReply, "answered with a status that no answer has; its bytes are kept"
+        return errors.BadReply, "answered with a status that no answer has; its bytes are kept"
     if 400 <= status < 500 and (verdict := _corrected(status, problem, wait, provider)):
         return verdict
     if status in (401, 403):
-        return AuthenticationError, _bad_key(provider)
+        return errors.AuthenticationError, _bad_key(provider)
     if status in (429, 498):  # 498 is Groq's "no capacity left at this tier"
-        return RateLimited, "refused for pace"
+        return errors.RateLimited, "refused for pace"
     if status in (503, 529) and wait is not None:
-        return Overloaded, f"is overloaded and asks to wait {durations.span(math.ceil(wait))}"
+        seconds = durations.span(math.ceil(wait))
+        return errors.Overloaded, f"is overloaded and asks to wait {seconds}"
     if status in (408, 504, 524):
-        return MaybeBilled, "gave up waiting; the request may have been billed"
+        return errors.MaybeBilled, "gave up waiting; the request may have been billed"
     if status >= 500:
-        return ProviderError, "failed; nothing was bought"
+        return errors.ProviderError, "failed; nothing was bought"
     if status == 404:
-        return RequestRejected, (
+        return errors.RequestRejected, (
             "has no such model or address: check its name, `llmnb models` lists what there is"
         )
-    return RequestRejected, "rejected this request; the other rows go on"
+    return errors.RequestRejected, "rejected this request; the other rows go on"
 
 
 def _corrected(
@@ -248,20 +237,20 @@ def _corrected(
 ) -> tuple[type[LLMNBError], str] | None:
     """Return what the body makes of a status from 400 to 499, None where it leaves it alone."""
     if status == 402 and wait is not None and problem.has("openrouter_in_flight_budget"):
-        return RateLimited, "still holds the credit for earlier requests"
+        return errors.RateLimited, "still holds the credit for earlier requests"
     if _is_out_of_credit(status, problem):
-        return QuotaExhausted, (
+        return errors.QuotaExhausted, (
             "says the account has no credit left or has reached its cap. Nothing more is sent "
             "there, finished rows are kept: add credit or raise the cap, then run again"
         )
     if status in (400, 403, 413, 422):
         words = problem.message
         if problem.has(*_TOO_LONG) or _TOO_LONG_WORDS.match(words):
-            return ContextOverflow, "says the prompt is longer than the model's context"
+            return errors.ContextOverflow, "says the prompt is longer than the model's context"
         if problem.has(*_FLAGGED) or _FLAGGED_WORDS.match(words):
-            return Filtered, "did not let the prompt through its content filter"
+            return errors.Filtered, "did not let the prompt through its content filter"
     if status == 400 and (problem.has(*_BAD_KEY) or _BAD_KEY_WORDS.match(problem.message)):
-        return AuthenticationError, _bad_key(provider)
+        return errors.AuthenticationError, _bad_key(provider)
     return None
 
 

@@ -111,7 +111,8 @@ def asked_in(
         >>> asked_in({"prompt": "Hi", "model": "m"})
         [{'role': 'user', 'content': 'Hi'}]
     """
-    name = question_in(fields)
+    is_plain = "messages" in fields and "prompt" not in fields and "input" not in fields
+    name = "messages" if is_plain else question_in(fields)
     question = fields.pop(name)
     if name != "messages":
         if not isinstance(question, str):
@@ -372,13 +373,10 @@ def _at(url: Any, position: int) -> Media:
 
 
 _KINDS = {
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "gif": "image/gif",
-    "webp": "image/webp",
-    "pdf": "application/pdf",
+    **{ending: f"image/{ending}" for ending in ("png", "jpeg", "gif", "webp")},
+    **{"jpg": "image/jpeg", "pdf": "application/pdf"},
 }
+"""Media types by the ending of a file's name."""
 
 
 def parts_of(message: Mapping[str, Any], position: int) -> list[Mapping[str, Any]]:

@@ -194,14 +194,14 @@ def counted(
         prompt = total - completion
     if total and completion is None and prompt is not None and total > prompt:
         completion = total - prompt
-    counts = {"prompt": prompt, "completion": completion}
     return Usage(
         prompt=prompt or 0,
         completion=completion or 0,
         cache_read=cache_read,
         cache_write=cache_write,
         reasoning=reasoning,
-        unknown=tuple(name for name, count in counts.items() if count is None),
+        unknown=(("prompt",) if prompt is None else ())
+        + (("completion",) if completion is None else ()),
         cache_write_hour=cache_write_hour,
         tier=tier,
         usd=usd,

@@ -71,8 +71,11 @@ class OpenAIChat(Dialect):
         is_plain = type(message.get("content")) is str and _THOUGHTS.isdisjoint(message)
         thoughts = None if is_plain else reasoning_of(message)
         usage = openai_replies.usage(body, wrote=bool(text or calls or thoughts))
-        several = [_end(choice, usage) for choice in choices]
-        reason, quality = worst(several) if len(choices) > 1 else several[0]
+        several: list[End] = []
+        reason, quality = _end(choices[0], usage)
+        if len(choices) > 1:
+            several = [_end(choice, usage) for choice in choices]
+            reason, quality = worst(several)
         return Reply(
             text=text,
             finish_reason=reason,
@@ -80,8 +83,8 @@ class OpenAIChat(Dialect):
             model=text_in(body, "model"),
             response_id=text_in(body, "id"),
             usage=usage,
-            texts=tuple(_text(choice["message"]) for choice in choices) if choices[1:] else (),
-            ends=tuple(several) if choices[1:] else (),
+            texts=tuple(_text(choice["message"]) for choice in choices) if several else (),
+            ends=tuple(several),
             tool_calls=_tool_calls(calls) if calls else (),
             handed_back=_handed_back(message) if calls else None,
             reasoning=thoughts,
@@ -110,7 +113,7 @@ def _end(choice: Mapping[str, Any], usage: Usage | None) -> End:
     if not _text(message) and not any(map(message.get, _FURTHER)):
         is_null = message.get("content") is None
         quality = ends.without_text(quality, usage, reasoning_of(message), is_null=is_null)
-    return ends.word(reason), quality
+    return reason if type(reason) is str else ends.word(reason), quality
 
 
 _HANDED_BACK = ("reasoning_content", "reasoning_details", "thinking_blocks")

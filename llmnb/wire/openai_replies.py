@@ -113,7 +113,9 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     prompt, completion = count_in(used, "prompt_tokens"), count_in(used, "completion_tokens")
     total = count_in(used, "total_tokens")
     details = dict_in(used, "prompt_tokens_details")
-    cached = (count_in(used, name) for name in _CACHED if name in used)
+    cached = count_in(details, "cached_tokens")
+    if not cached and not _CACHED.isdisjoint(used):
+        cached = next(count_in(used, name) for name in _CACHED_NAMES if name in used)
     reasoning = count_in(dict_in(used, "completion_tokens_details"), "reasoning_tokens") or 0
     if reasoning and prompt and completion is not None and total == prompt + completion + reasoning:
         completion += reasoning  # xAI counts the reasoning beside the answer; the total shows it
@@ -122,11 +124,11 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         completion,
         total,
         wrote=wrote,
-        cache_read=count_in(details, "cached_tokens") or next(cached, None) or 0,
+        cache_read=cached or 0,
         cache_write=count_in(details, "cache_write_tokens") or 0,
         reasoning=reasoning,
-        tier=tier(body.get("service_tier")),
-        usd=dollars(used),
+        tier=tier(served) if (served := body.get("service_tier")) else None,
+        usd=None if _DOLLARS.isdisjoint(used) else dollars(used),
     )
 
 
@@ -136,8 +138,12 @@ def _usage_of_choice(body: Mapping[str, Any]) -> dict[str, Any]:
     return dict_in(choices[0], "usage") if len(choices) == 1 else {}
 
 
-_CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
+_CACHED_NAMES = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
 """Names for tokens from the cache: DeepSeek's, Moonshot's, Mistral's."""
+
+_CACHED = frozenset(_CACHED_NAMES)
+_DOLLARS = frozenset(("cost", "cost_in_usd_ticks", "estimated_cost"))
+"""Names for what a reply has cost; the usage of most replies has none of either."""
 
 
 def tier(value: Any) -> str | None:

@@ -11,7 +11,7 @@ import subprocess
 import traceback
 import zlib
 
-import http_ways
+import http_transports
 import pytest
 from script_server import GOOD, ScriptServer, reply
 
@@ -22,10 +22,10 @@ from llmnb.adapters.http import HttpClient, exchange
 SECRET = "sk-secret-0123456789abcdef"
 
 
-@pytest.fixture(params=http_ways.WAYS)
+@pytest.fixture(params=http_transports.TRANSPORTS)
 async def client(request, monkeypatch):
     """Both ways of asking: what holds for one holds for the other."""
-    http_ways.take(monkeypatch, request.param)
+    http_transports.use(monkeypatch, request.param)
     client = HttpClient(total_timeout=60, connect_timeout=30, max_body=2**20)
     yield client
     await client.close()
@@ -282,8 +282,8 @@ async def test_both_ways_say_the_same(monkeypatch):
     Method, path, headers and body are those that a session would send.
     """
     heads = []
-    for way in http_ways.WAYS:
-        http_ways.take(monkeypatch, way)
+    for way in http_transports.TRANSPORTS:
+        http_transports.use(monkeypatch, way)
         client = HttpClient()
         with ScriptServer([reply(GOOD)]) as server:
             url = f"{server.url}/a%20b?api-version=1&x=%2F"

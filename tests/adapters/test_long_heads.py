@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import http_ways
+import http_transports
 import pytest
 from asking import ask, questions
 from script_server import GOOD, ScriptServer, reply
 
 
-@pytest.mark.parametrize("way", http_ways.WAYS)
+@pytest.mark.parametrize("way", http_transports.TRANSPORTS)
 @pytest.mark.parametrize(
     "headers",
     [["x-long: " + "a" * 60_000], [f"x-header-{number}: {number}" for number in range(450)]],
@@ -18,7 +18,7 @@ def test_a_reply_with_a_long_head_is_read(headers, way, monkeypatch):
     """
     A header line of 60 kB, or 450 headers, lose no answer.
     """
-    http_ways.take(monkeypatch, way)
+    http_transports.use(monkeypatch, way)
 
     with ScriptServer([reply(GOOD, *headers, "connection: close")]) as server:
         [outcome] = ask(server, questions(1)).result(60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from claims import bursts_held
+from claims import claimed_bursts
 
 from llmnb.cli import main
 from llmnb.generation import __main__ as generation
@@ -81,7 +81,7 @@ def test_commands_spend_what_is_announced_as_they_are_told(
     """
     --burst smooth keeps it evenly, for a table as for a file of requests.
     """
-    claims = bursts_held(monkeypatch)
+    claims = claimed_bursts(monkeypatch)
 
     assert run(table, *words) == 0
     assert answer(requests, *words) == 0

@@ -29,7 +29,7 @@ def test_then_the_first_whose_key_is_found(monkeypatch):
     """
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     llmnb.configure(model="anthropic/claude-sonnet-4-5")
-    name, words = chosen(None)
+    name, line = chosen(None)
 
     assert name == "openai/text-embedding-3-small"
-    assert name in words
+    assert name in line

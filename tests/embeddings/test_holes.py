@@ -23,14 +23,14 @@ BAD = {
 }
 
 
-def said(texts, bad=b"null", which=()):
+def reply_to(texts, bad=b"null", which=()):
     """Return the reply to a batch, with a bad vector for some of its texts."""
     rows = []
-    for place, text in enumerate(texts):
+    for position, text in enumerate(texts):
         vector = orjson.dumps(base64.b64encode(right(text)).decode())
         rows.append(
             b'{"object":"embedding","index":%d,"embedding":%b}'
-            % (place, bad if text in which else vector)
+            % (position, bad if text in which else vector)
         )
     usage = b'{"prompt_tokens":8,"total_tokens":8}'
     body = b'{"object":"list","data":[%b],"model":"m","usage":%b}' % (b",".join(rows), usage)
@@ -42,7 +42,7 @@ def test_a_vector_that_is_none_fails_its_own_row(kind):
     """
     The good ones of its batch are given and kept, and the next run asks for it alone.
     """
-    with ScriptServer(said(TEXTS, BAD[kind], ["green"]), said(["green"])) as server:
+    with ScriptServer(reply_to(TEXTS, BAD[kind], ["green"]), reply_to(["green"])) as server:
         first = embed(server, TEXTS, batch_size=4)
         again = embed(server, TEXTS, batch_size=4)
         asked = [
@@ -51,7 +51,7 @@ def test_a_vector_that_is_none_fails_its_own_row(kind):
 
     assert list(first.errors) == [1]
     assert type(first.errors[1]).__name__ == "BadReply"
-    assert [first.vectors[place] for place in (0, 2, 3)] == [
+    assert [first.vectors[position] for position in (0, 2, 3)] == [
         right(text) for text in ("red", "blue", "white")
     ]
     assert not again.errors
@@ -63,7 +63,7 @@ def test_a_reply_without_any_good_vector_is_a_bad_reply():
     """
     Then every row of the batch fails, with the reply's bytes.
     """
-    with ScriptServer(said(TEXTS, b"null", TEXTS)) as server:
+    with ScriptServer(reply_to(TEXTS, b"null", TEXTS)) as server:
         run = embed(server, TEXTS, batch_size=4)
 
     assert sorted(run.errors) == [0, 1, 2, 3]

@@ -17,7 +17,7 @@ from llmnb.store import usage
 from llmnb.store.layout import paths_of
 from llmnb.testing import faults
 
-TEXTS = [f"text number {place}" for place in range(50)]
+TEXTS = [f"text number {number}" for number in range(50)]
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 50, 64])
@@ -148,11 +148,11 @@ def test_many_threads_at_once_buy_each_text_once(sim, asked):
     """
     Eight threads, overlapping texts, several sizes of batches.
     """
-    found = {}
+    results = {}
 
     def work(number: int) -> None:
         texts = TEXTS[number : number + 40]
-        found[number] = (texts, embed(sim, texts, batch_size=number + 3).vectors)
+        results[number] = (texts, embed(sim, texts, batch_size=number + 3).vectors)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -160,7 +160,7 @@ def test_many_threads_at_once_buy_each_text_once(sim, asked):
     for thread in threads:
         thread.join()
 
-    for texts, vectors in found.values():
+    for texts, vectors in results.values():
         assert vectors == [right(text) for text in texts]
     assert len(asked.texts) == len(set(asked.texts))
 
@@ -192,7 +192,7 @@ def test_tokens_and_dollars_of_texts_add_up_to_those_of_requests(sim):
     """
     The spend log knows texts; its sums are the engine's.
     """
-    run = embed(sim, [f"{text} " * place for place, text in enumerate(TEXTS)], batch_size=20)
+    run = embed(sim, [f"{text} " * number for number, text in enumerate(TEXTS)], batch_size=20)
     (spent,) = usage.spending(paths_of(settings.cache_dir(None), run.project).spend)
 
     counts = run.status().counts
@@ -211,7 +211,7 @@ def test_a_wrong_number_of_vectors_is_no_answer():
     """
     with Laboratory(faults=["no_choices"]) as sim:
         run = embed(sim, ["a", "b"])
-    assert {type(one).__name__ for one in run.errors.values()} == {"BadReply"}
+    assert {type(error).__name__ for error in run.errors.values()} == {"BadReply"}
 
     one_for_two = b'{"data":[{"index":0,"embedding":[0.5]}],"model":"m"}'
     with Laboratory(faults=lambda request: faults.reply(body=one_for_two)) as sim:

@@ -12,9 +12,9 @@ from llmnb.embeddings.factory import chosen
 pytestmark = pytest.mark.local_model
 
 
-def near(one: list[float], other: list[float]) -> float:
-    return sum(a * b for a, b in zip(one, other, strict=True)) / (
-        math.hypot(*one) * math.hypot(*other)
+def near(vector: list[float], other: list[float]) -> float:
+    return sum(a * b for a, b in zip(vector, other, strict=True)) / (
+        math.hypot(*vector) * math.hypot(*other)
     )
 
 
@@ -37,7 +37,7 @@ def test_it_is_what_is_asked_where_nobody_named_a_model():
     """
     No key, no model: this machine does it, and one line says so.
     """
-    name, words = chosen(None)
+    name, line = chosen(None)
 
     assert name == "local/smollm2"
-    assert "LLMNB_EMBEDDING_MODEL" in words
+    assert "LLMNB_EMBEDDING_MODEL" in line

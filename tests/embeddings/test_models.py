@@ -49,17 +49,17 @@ async def test_it_can_be_awaited_beside_others(sim, asked):
     Ten at once buy each text once.
     """
     made = model_at(sim)
-    found = await asyncio.gather(*(made.embed_documents(["x", f"text {n}"]) for n in range(10)))
+    vectors = await asyncio.gather(*(made.embed_documents(["x", f"text {n}"]) for n in range(10)))
 
     assert len(asked.texts) == 11
-    assert {tuple(one[0]) for one in found} == {tuple(numbers(right("x")))}
+    assert {tuple(vector[0]) for vector in vectors} == {tuple(numbers(right("x")))}
 
 
 def test_the_size_of_batches_in_both_places(sim, asked):
     """
     In the call and in the config; the call counts.
     """
-    texts = [f"text {place}" for place in range(8)]
+    texts = [f"text {number}" for number in range(8)]
     model_at(sim, batch_size=4).embed_documents_sync(texts)
     assert [len(batch) for batch in asked] == [4, 4]
 
@@ -104,12 +104,12 @@ def test_what_is_too_long_is_cut_and_said(sim, asked):
     """
     made = model_at(sim, max_tokens=10)
     with pytest.warns(UserWarning, match=r"1 of 3 texts are longer .* text 1 with \d+ tokens"):
-        found = made.embed_documents_sync(["short", "word " * 50, ""])
+        vectors = made.embed_documents_sync(["short", "word " * 50, ""])
 
     (batch,) = asked
     assert batch[0] == "short"
     assert 4 <= len(batch[1].split()) <= 10
-    assert len(found) == 3
+    assert len(vectors) == 3
 
 
 def test_openais_models_have_their_limit_without_being_told(sim, asked):
@@ -130,9 +130,11 @@ def test_a_failure_says_which_text_and_what_was_kept(sim, asked):
     The error is the text's own, after every other text is done.
     """
     made = model_at(sim)
-    with pytest.raises(RequestRejected, match=r"1 of 3 texts failed; the first is text 1") as told:
+    with pytest.raises(
+        RequestRejected, match=r"1 of 3 texts failed; the first is text 1"
+    ) as caught:
         made.embed_documents_sync(["a", "fail", "b"])
-    assert "others are kept" in str(told.value)
+    assert "others are kept" in str(caught.value)
     before = len(asked)
     made.embed_documents_sync(["a", "b"])
     assert len(asked) == before
@@ -247,7 +249,7 @@ def test_sparse_vectors_are_the_same_in_every_process():
         "from llmnb import SparseEmbeddingModel as M;"
         "print(M(ndim=32).embed_documents_sync(['Ein Füchslein 7', '', 'ß 漢字']))"
     )
-    told = {
+    printed = {
         subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, "PYTHONHASHSEED": seed},
@@ -258,7 +260,7 @@ def test_sparse_vectors_are_the_same_in_every_process():
         for seed in ("0", "1")
     }
     here = SparseEmbeddingModel(ndim=32).embed_documents_sync(["Ein Füchslein 7", "", "ß 漢字"])
-    assert told == {f"{here}\n"}
+    assert printed == {f"{here}\n"}
 
 
 def test_hybrid_vectors_are_the_parts_in_order(sim):
@@ -268,11 +270,11 @@ def test_hybrid_vectors_are_the_parts_in_order(sim):
     dense, sparse = model_at(sim), SparseEmbeddingModel(ndim=16)
     hybrid = HybridEmbeddingModel(models=[dense, sparse])
 
-    found = asyncio.run(hybrid.embed_documents(TEXTS))
+    vectors = asyncio.run(hybrid.embed_documents(TEXTS))
 
     assert hybrid.ndim == SIZE + 16
     parts = zip(dense.embed_documents_sync(TEXTS), sparse.embed_documents_sync(TEXTS), strict=True)
-    assert found == [one + other for one, other in parts]
+    assert vectors == [first + second for first, second in parts]
     hybrid.set_mode("query")
     assert dense.mode == sparse.mode == "query"
     with pytest.raises(ConfigurationError):
@@ -315,14 +317,14 @@ def test_models_travel_to_other_processes(sim, monkeypatch):
     They pickle, without their key: it is looked up where they arrive.
     """
     monkeypatch.setenv("OPENAI_API_KEY", "there")
-    for one in (
+    for model in (
         model_at(sim),
         SparseEmbeddingModel(),
         HybridEmbeddingModel([SparseEmbeddingModel()]),
     ):
-        twin = pickle.loads(pickle.dumps(one))
-        assert twin.name == one.name
-        assert twin.embed_documents_sync(["a"]) == one.embed_documents_sync(["a"])
+        twin = pickle.loads(pickle.dumps(model))
+        assert twin.name == model.name
+        assert twin.embed_documents_sync(["a"]) == model.embed_documents_sync(["a"])
 
 
 def test_nothing_is_sent_by_making_models():

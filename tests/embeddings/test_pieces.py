@@ -18,7 +18,7 @@ def test_batches_hold_every_text_once_in_order_within_the_bounds(tokens, most, m
     No batch is larger than allowed, unless one text alone is.
     """
     packer = Packer(most, most_tokens)
-    texts = [Text(str(place), [place], tokens=size) for place, size in enumerate(tokens)]
+    texts = [Text(str(position), [position], tokens=size) for position, size in enumerate(tokens)]
 
     batches = [batch for text in texts if (batch := packer.add(text))] + [packer.rest()]
 
@@ -33,10 +33,10 @@ def test_portions_add_up(total, weights):
     """
     Nothing of a request's tokens is lost or invented when texts share them.
     """
-    found = portions(total, weights)
+    shares = portions(total, weights)
 
-    assert sum(found) == total
-    assert min(found) >= 0
+    assert sum(shares) == total
+    assert min(shares) >= 0
 
 
 @settings(deadline=None)  # the first one reads the table of tokens
@@ -45,16 +45,16 @@ def test_a_cut_text_is_a_beginning_that_fits(text, most):
     """
     Whatever the text is made of, and the same cut every time.
     """
-    found = cut(text, most)
+    shortened = cut(text, most)
 
-    if found is None:
+    if shortened is None:
         assert count_tokens(text).tokens <= most
         return
-    beginning, had = found
+    beginning, had = shortened
     # Where tokens can only be estimated, a tenth is kept in reserve.
     assert had > (int(0.9 * most) if count_tokens(text).is_estimate else most)
     assert text.startswith(beginning)
-    assert cut(text, most) == found
+    assert cut(text, most) == shortened
     assert len(beginning) == 1 or count_tokens(beginning).tokens <= most
 
 

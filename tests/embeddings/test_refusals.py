@@ -13,7 +13,7 @@ from llmnb.decide.retry import RetryPolicy
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.testing import faults
 
-TEXTS = [f"text number {place}" for place in range(64)]
+TEXTS = [f"text number {number}" for number in range(64)]
 
 
 def test_a_text_that_is_refused_takes_no_other_down(sim, asked):
@@ -26,7 +26,7 @@ def test_a_text_that_is_refused_takes_no_other_down(sim, asked):
     assert list(run.errors) == [40]
     assert type(run.errors[40]).__name__ == "RequestRejected"
     assert run.errors[40].row == 40
-    assert [v for place, v in enumerate(run.vectors) if place != 40] == [
+    assert [v for number, v in enumerate(run.vectors) if number != 40] == [
         right(text) for text in texts if "fail" not in text
     ]
     assert len(asked) <= 1 + 2 * 6
@@ -93,7 +93,7 @@ def test_a_refused_account_stops_at_once():
         run = embed(sim, TEXTS, batch_size=4, options={"max_concurrent_requests": 1})
 
         assert len(sim.ledger.received) == 1
-        assert {type(one).__name__ for one in run.errors.values()} == {"AuthenticationError"}
+        assert {type(error).__name__ for error in run.errors.values()} == {"AuthenticationError"}
         assert run.error is not None
         again = run.retry_failed("AuthenticationError")
         again.result(60)
@@ -138,7 +138,7 @@ def test_a_stop_keeps_what_there_is(sim, asked):
     sim.release()
 
     assert run.status().state == "stopped"
-    assert {type(one).__name__ for one in run.errors.values()} == {"Stopped"}
+    assert {type(error).__name__ for error in run.errors.values()} == {"Stopped"}
     again = embed(sim, TEXTS, batch_size=8)
     assert again.vectors == [right(text) for text in TEXTS]
     # What was in flight at the stop was paid for and is not bought again.
@@ -167,7 +167,7 @@ def test_limits_of_requests_count_batches():
     """
     with Laboratory() as sim:
         options = {"max_requests_per_minute": 600}
-        run = embed(sim, [f"text {place}" for place in range(3000)], options=options)
+        run = embed(sim, [f"text {number}" for number in range(3000)], options=options)
         assert run.errors == {}
         assert len(sim.ledger.received) == 24
         assert run.status().pools[0].requests_per_minute == 600
@@ -185,7 +185,7 @@ def test_the_status_counts_texts(sim):
     assert status.models == {"openai/text-embedding-3-small": 65}
     assert status.causes[0].first_row == 65
     assert "67 of 67 texts" in repr(run)
-    assert [one.row for one in run.failures()] == [65]
+    assert [outcome.row for outcome in run.failures()] == [65]
 
 
 def test_a_budget_is_kept(asked):
@@ -196,4 +196,4 @@ def test_a_budget_is_kept(asked):
         run = embed(sim, TEXTS, batch_size=1, options={"budget_usd": 1e-9})
 
     assert asked == []
-    assert {type(one).__name__ for one in run.errors.values()} == {"BudgetExceeded"}
+    assert {type(error).__name__ for error in run.errors.values()} == {"BudgetExceeded"}

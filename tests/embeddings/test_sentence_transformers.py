@@ -25,7 +25,7 @@ def python(tmp_path_factory) -> Path:
     if _named:
         return Path(_named) / "bin" / "python"
     environment = tmp_path_factory.mktemp("sentence-transformers") / "venv"
-    found = environment / "bin" / "python"
+    interpreter = environment / "bin" / "python"
     uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
     links = os.environ.get("PIP_FIND_LINKS")
     # Where a build of torch for CPUs lies at hand it is taken: others bring gigabytes along.
@@ -35,11 +35,11 @@ def python(tmp_path_factory) -> Path:
     packages += project_file()["project"]["optional-dependencies"]["sentence-transformers"]
     for command in (
         ["venv", "--quiet", "--python", sys.executable, str(environment)],
-        ["pip", "install", "--quiet", "--python", str(found), *packages],
+        ["pip", "install", "--quiet", "--python", str(interpreter), *packages],
     ):
         done = subprocess.run([uv, *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
-    return found
+    return interpreter
 
 
 def test_vectors_are_those_of_sentence_transformers_itself(python):
@@ -56,12 +56,12 @@ def test_vectors_are_those_of_sentence_transformers_itself(python):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout.splitlines()[-1])
+    answers = json.loads(done.stdout.splitlines()[-1])
 
-    assert told["ndim"] == 384
-    assert told["lengths"] == [384]
-    assert told["largest_difference"] < 1e-5
-    assert told["blocking_is_same"]
-    assert told["hybrid"] == 384 + 256
-    assert told["missing"] == [False] * 5 + [True]
-    assert told["nearest"] == ["a kitten", "a cat"]
+    assert answers["ndim"] == 384
+    assert answers["lengths"] == [384]
+    assert answers["largest_difference"] < 1e-5
+    assert answers["blocking_is_same"]
+    assert answers["hybrid"] == 384 + 256
+    assert answers["missing"] == [False] * 5 + [True]
+    assert answers["nearest"] == ["a kitten", "a cat"]

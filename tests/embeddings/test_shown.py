@@ -12,7 +12,7 @@ from llmnb import progress
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.notebook.dashboard import RunDashboard
 
-TEXTS = [f"text number {place}" for place in range(24)]
+TEXTS = [f"text number {number}" for number in range(24)]
 
 
 def test_the_dashboard_counts_texts_and_its_buttons_work(sim):

@@ -39,9 +39,9 @@ def test_litellm_is_a_transport_like_another(asked):
         model = LiteLLMEmbeddingModel(
             "litellm/openai/text-embedding-3-small", batch_size=2, config={"kwargs": fields}
         )
-        found = model.embed_documents_sync(["a", "b", "", "c"])
+        vectors = model.embed_documents_sync(["a", "b", "", "c"])
         model.embed_documents_sync(["c", "b", "a"])
 
-    assert found == [numbers(right("a")), numbers(right("b")), [0.0] * SIZE, numbers(right("c"))]
+    assert vectors == [numbers(right("a")), numbers(right("b")), [0.0] * SIZE, numbers(right("c"))]
     assert len(asked) == 3
     assert sorted(asked.texts) in (["a", "a", "b", "b", "c"], ["a", "b", "c", "c"])

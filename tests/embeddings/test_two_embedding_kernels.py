@@ -42,14 +42,14 @@ print(sum(one is not None for one in run.result()), flush=True)
 @pytest.fixture
 def bought(sim, asked):
     """What a project that shares with nobody keeps of four texts, by text."""
-    found = {}
+    entries = {}
     for text in TEXTS:
         embed(sim, [text], project_name=text, share=False)
-        place = layout.paths_of(settings.cache_dir(), text)
-        (found[text],) = ProjectStore(place).lookup(list(projects.keys(place))).values()
+        paths = layout.paths_of(settings.cache_dir(), text)
+        (entries[text],) = ProjectStore(paths).lookup(list(projects.keys(paths))).values()
     asked.clear()
     sim.ledger.reset()
-    return found
+    return entries
 
 
 @pytest.fixture
@@ -89,12 +89,12 @@ def test_two_kernels_that_embed_the_same_texts_buy_each_once(sim, asked, tmp_pat
     """
     sim.hold()
     with (
-        program(KERNEL, sim.base_url, tmp_path) as one,
-        program(KERNEL, sim.base_url, tmp_path) as two,
+        program(KERNEL, sim.base_url, tmp_path) as first,
+        program(KERNEL, sim.base_url, tmp_path) as second,
     ):
         sim.wait_received(8, timeout=60)  # four each: both are at it
         sim.release()
-        assert [int(kernel.stdout.read()) for kernel in (one, two)] == [2400, 2400]
+        assert [int(kernel.stdout.read()) for kernel in (first, second)] == [2400, 2400]
 
     assert len(asked.texts) == len(set(asked.texts)) == 2400
 

@@ -10,8 +10,8 @@ from asking import ask, kinds, questions, texts
 from laboratory import Laboratory
 
 import llmnb.decide.breaker
+import llmnb.engine.row_errors
 import llmnb.engine.run_context
-import llmnb.engine.unreached
 import llmnb.running.start
 from llmnb.decide.retry import RetryPolicy
 from llmnb.running.asking import Asking
@@ -100,7 +100,7 @@ def test_an_address_where_nobody_listens_is_told_once_for_all_rows(monkeypatch):
     """
     After a while without any answer the run is over; the next one tries afresh.
     """
-    for module in (llmnb.engine.unreached, llmnb.engine.run_context):
+    for module in (llmnb.engine.row_errors, llmnb.engine.run_context):
         monkeypatch.setattr(module, "UNREACHED_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -125,9 +125,9 @@ def test_a_local_server_that_is_not_running_is_told_with_the_command_that_starts
         provider = "openai"
         endpoint = "http://localhost:11434/v1/chat/completions"
 
-    assert "ollama serve" in llmnb.engine.unreached.how_to_start(Here())
+    assert "ollama serve" in llmnb.engine.row_errors.how_to_start(Here())
     Here.endpoint, Here.provider = "http://10.0.0.9/v1", "lmstudio"
-    assert "lms server start" in llmnb.engine.unreached.how_to_start(Here())
+    assert "lms server start" in llmnb.engine.row_errors.how_to_start(Here())
 
 
 @pytest.mark.parametrize("status", [429, 503, 529])

@@ -86,10 +86,10 @@ def test_a_row_that_another_run_asks_is_said_to_wait_for_a_run(sim):
     sim.wait_received(2)
     one.set_limits(max_concurrent_requests=3)
     one.resume()
-    while not one._run_loop.beside:
+    while not one._run_loop.context.waiting_rows["run"]:
         assert not one.wait(0.005)
 
-    assert one._run_loop.elsewhere == 0
+    assert one._run_loop.context.waiting_rows["process"] == 0
     assert one.status().waiting_on == (
         "Waiting on replies, and on another run, which asks 1 row of this run."
     )

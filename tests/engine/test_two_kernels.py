@@ -13,7 +13,8 @@ from laboratory import Laboratory
 from two_processes import OWNER, WITH_ITS_PARENT, program
 
 from llmnb import settings
-from llmnb.engine.request_task import LATEST_LOOK_SECONDS, SOONEST_LOOK_SECONDS, RequestTask
+from llmnb.engine.request_task import RequestTask
+from llmnb.engine.row_claim import LATEST_LOOK_SECONDS, SOONEST_LOOK_SECONDS
 from llmnb.engine.status import Clock
 from llmnb.models.llm import LLM
 from llmnb.records import REQUEST_SECONDS
@@ -102,7 +103,7 @@ def here(sim, requests, **options):
 
 def until_it_waits(run, rows=1):
     """Return once so many rows wait for the other process."""
-    while run._run_loop.elsewhere < rows:
+    while run._run_loop.context.waiting_rows["process"] < rows:
         assert not run.wait(0.005), "the run ended without waiting"
 
 
@@ -295,7 +296,7 @@ def test_a_run_that_waits_can_be_stopped(sim, other):
     assert kinds(run) == ["Stopped", "Stopped"]
     assert not run.result()[0].error.details.maybe_billed
     assert not sim.ledger.received
-    assert run._run_loop.elsewhere == 0
+    assert run._run_loop.context.waiting_rows["process"] == 0
 
 
 def test_a_paused_run_takes_the_others_answer_and_asks_nothing(sim, other):
@@ -311,7 +312,7 @@ def test_a_paused_run_takes_the_others_answer_and_asks_nothing(sim, other):
 
     other.answers_row(0)
     other.gives_up(0, 1)
-    while run.status().counts.num_rows_done < 1 or run._run_loop.elsewhere:
+    while run.status().counts.num_rows_done < 1 or run._run_loop.context.waiting_rows["process"]:
         run.wait(0.005)
     assert not sim.ledger.received
     assert not other.store.claims.is_taken_elsewhere(other.answers[1].key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 
-import http_ways
+import http_transports
 import pytest
 from conversations import CAP_BYTES
 
@@ -32,10 +32,10 @@ def quick(monkeypatch):
     use(monkeypatch, "small", max_body=CAP_BYTES)
 
 
-@pytest.fixture(params=http_ways.WAYS)
+@pytest.fixture(params=http_transports.TRANSPORTS)
 def both_ways(request, monkeypatch):
     """Send requests by hand, then by aiohttp's session: what is promised holds for both."""
-    http_ways.take(monkeypatch, request.param)
+    http_transports.use(monkeypatch, request.param)
 
 
 @pytest.fixture

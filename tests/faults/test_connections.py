@@ -6,12 +6,12 @@ import time
 
 import pytest
 from asking import ask, questions
-from conversations import ANSWER, DONE, Conversation, check, event, hold, names, said, sse
+from conversations import ANSWER, DONE, Conversation, check, event, hold, names, raw, sse
 from script_server import GOOD, ScriptServer, reply
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 
-HEAD = said("HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: 200")
+HEAD = raw("HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: 200")
 
 LOST = [
     Conversation("reset before the reply", ["reset"], "fine", 2),
@@ -19,7 +19,7 @@ LOST = [
     Conversation("reset in the status line", [b"HTTP/1.", "reset"], "fine", 2),
     Conversation("reset in the headers", [b"HTTP/1.1 200 OK\r\nconte", "reset"], "fine", 2),
     Conversation("closed in the headers", [b"HTTP/1.1 200 OK\r\nconte", "close"], "fine", 2),
-    Conversation("go on, then closed", [said("HTTP/1.1 100 Continue"), "close"], "fine", 2),
+    Conversation("go on, then closed", [raw("HTTP/1.1 100 Continue"), "close"], "fine", 2),
     Conversation("reset after the headers", [HEAD, "reset"], "fine", 2),
     Conversation("reset in the body", [HEAD + GOOD[:50], "reset"], "fine", 2),
 ]
@@ -69,8 +69,8 @@ def test_a_reply_that_ends_too_soon_is_not_bought_again(one):
 WHOLE = [
     Conversation("reset after the body", [reply(GOOD), "reset"], "fine"),
     Conversation("byte by byte", [bytes([one]) for one in ANSWER], "fine"),
-    Conversation("go on, then the reply", [said("HTTP/1.1 100 Continue"), ANSWER], "fine"),
-    Conversation("HTTP/1.0 without a length", [said("HTTP/1.0 200 OK", GOOD)], "fine"),
+    Conversation("go on, then the reply", [raw("HTTP/1.1 100 Continue"), ANSWER], "fine"),
+    Conversation("HTTP/1.0 without a length", [raw("HTTP/1.0 200 OK", GOOD)], "fine"),
 ]
 
 

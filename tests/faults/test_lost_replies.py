@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 from asking import ask, kinds, questions
-from conversations import said
+from conversations import raw
 from laboratory.ledger_queries import counts
 from script_server import GOOD, ScriptServer, reply
 
@@ -16,10 +16,10 @@ from llmnb.testing import SimulatedProvider
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 
-HALF = said("HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: 200") + GOOD[:50]
+HALF = raw("HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: 200") + GOOD[:50]
 
 
-def sent(server):
+def raw(server):
     """Return how often each prompt was sent to a server."""
     bodies = [json.loads(one.partition(b"\r\n\r\n")[2]) for one in server.requests]
     return Counter(one["messages"][0]["content"] for one in bodies)
@@ -41,7 +41,7 @@ def test_a_reply_that_had_begun_on_a_kept_connection_is_never_asked_for_again_fo
         assert [one.text for one in outcomes] == ["fine", "fine"]
         assert [one.attempts for one in outcomes] == [1, 2]
         assert run.status().counts.num_retried == 1
-        assert sent(server) == {"question 0": 1, "question 1": 2}
+        assert raw(server) == {"question 0": 1, "question 1": 2}
 
 
 def test_a_stale_connection_is_followed_by_a_fresh_one():
@@ -57,7 +57,7 @@ def test_a_stale_connection_is_followed_by_a_fresh_one():
         assert [one.text for one in again.result(60)] == ["fine"]
         assert [one.attempts for one in again.result(60)] == [1]
         assert again.status().counts.num_retried == 0
-        assert sent(server)["question 2"] == 2
+        assert raw(server)["question 2"] == 2
 
 
 def test_no_row_is_bought_more_than_twice_though_every_reply_is_lost(monkeypatch):

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from asking import ask, questions
-from conversations import ANSWER, Conversation, check, hold, names, said
+from conversations import ANSWER, Conversation, check, hold, names, raw
 from script_server import GOOD, ScriptServer, reply
 
 from llmnb import errors
@@ -120,8 +120,8 @@ def test_a_redirect_is_never_followed(name, location):
     """
     A configuration error that names the first origin and repeats no credentials; sent once.
     """
-    moved = said(f"HTTP/1.1 307 Moved\nlocation: {location}\ncontent-length: 0\n{CLOSE}")
-    one = Conversation(name, [moved], "RedirectRefused", told=["127.0.0.1", "HTTP 307"])
+    moved = raw(f"HTTP/1.1 307 Moved\nlocation: {location}\ncontent-length: 0\n{CLOSE}")
+    one = Conversation(name, [moved], "RedirectRefused", expected=["127.0.0.1", "HTTP 307"])
 
     first, _ = hold(one)
 

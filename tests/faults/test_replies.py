@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 from asking import ask, questions
-from conversations import CAP_BYTES, Conversation, check, hold, names, said
+from conversations import CAP_BYTES, Conversation, check, hold, names, raw
 from script_server import GOOD, ScriptServer, reply
 
 CLOSE = "connection: close"
@@ -18,7 +18,7 @@ PACKED = "content-encoding: gzip"
 
 def chunks(*pieces: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
     """Return a chunked reply."""
-    return said(CHUNKED, b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in pieces) + end)
+    return raw(CHUNKED, b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in pieces) + end)
 
 
 def message(content: str, **more: str) -> bytes:
@@ -37,15 +37,17 @@ SHORT = [
     Conversation("a length one too small", [reply(GOOD, CLOSE, length=len(GOOD) - 1)], "BadReply"),
     Conversation("a length below nothing", [reply(GOOD, length=-1)], "BadReply"),
     Conversation(
-        "a length that is none", [said("HTTP/1.1 200 OK\ncontent-length: many", GOOD)], "BadReply"
+        "a length that is none",
+        [raw("HTTP/1.1 200 OK\ncontent-length: many", GOOD)],
+        "BadReply",
     ),
     Conversation("two lengths", [reply(GOOD, "content-length: 3")], "BadReply"),
     Conversation("bytes after the body", [reply(GOOD) + b"and more"], "BadReply"),
     Conversation("a chunk without its end", [chunks(GOOD, end=b"")], "IncompleteReply"),
-    Conversation("a chunk cut short", [said(CHUNKED, b"ff\r\n{")], "IncompleteReply"),
-    Conversation("a chunk of no size", [said(CHUNKED, b"size\r\n{")], "BadReply"),
-    Conversation("a chunk of absurd size", [said(CHUNKED, b"f" * 40 + b"\r\n{")], "BadReply"),
-    Conversation("a chunk longer than it says", [said(CHUNKED, b"2\r\n{}{}\r\n")], "BadReply"),
+    Conversation("a chunk cut short", [raw(CHUNKED, b"ff\r\n{")], "IncompleteReply"),
+    Conversation("a chunk of no size", [raw(CHUNKED, b"size\r\n{")], "BadReply"),
+    Conversation("a chunk of absurd size", [raw(CHUNKED, b"f" * 40 + b"\r\n{")], "BadReply"),
+    Conversation("a chunk longer than it says", [raw(CHUNKED, b"2\r\n{}{}\r\n")], "BadReply"),
     Conversation("gzip cut short", [reply(gzip.compress(GOOD)[:-9], PACKED)], "IncompleteReply"),
     Conversation("damaged gzip", [reply(bytes(DAMAGED), PACKED)], "IncompleteReply"),
     Conversation("gzip that is none", [reply(GOOD, PACKED)], "IncompleteReply"),
@@ -73,11 +75,11 @@ def test_a_reply_that_is_not_whole_is_never_an_answer(one):
 
 WHOLE = [
     Conversation("in many chunks", [chunks(*(bytes([one]) for one in GOOD))], "fine"),
-    Conversation("packed in chunks", [said(f"{CHUNKED}\n{PACKED}", chunks(gzip.compress(GOOD))
+    Conversation("packed in chunks", [raw(f"{CHUNKED}\n{PACKED}", chunks(gzip.compress(GOOD))
         .partition(b"\r\n\r\n")[2])], "fine"),
     Conversation("packed with bytes behind", [reply(gzip.compress(GOOD) + b"\0" * 9, PACKED)],
         "fine"),
-    Conversation("said to be a page", [said(
+    Conversation("said to be a page", [raw(
         f"HTTP/1.1 200 OK\ncontent-type: text/html\ncontent-length: {len(GOOD)}", GOOD)], "fine"),
     Conversation("a byte order mark", [reply(b"\xef\xbb\xbf" + GOOD, CLOSE)], "fine"),
     Conversation("blanks around it", [reply(b" \r\n" * 99 + GOOD + b"\n" * 99, CLOSE)], "fine"),
@@ -100,7 +102,7 @@ def test_an_odd_reply_that_is_whole_is_an_answer(one):
 NO_ANSWER = [
     Conversation("a page", [reply(b"<!doctype html><h1>Sign in</h1>", CLOSE)], "BadReply"),
     Conversation("nothing", [reply(b"", CLOSE)], "BadReply"),
-    Conversation("no content", [said("HTTP/1.1 204 No Content\nconnection: close")], "BadReply"),
+    Conversation("no content", [raw("HTTP/1.1 204 No Content\nconnection: close")], "BadReply"),
     Conversation("null", [reply(b"null", CLOSE)], "BadReply"),
     Conversation("a list", [reply(b"[1]", CLOSE)], "BadReply"),
     Conversation("a text", [reply(b'"fine"', CLOSE)], "BadReply"),
@@ -143,22 +145,22 @@ SPACES = b" " * (16 * CAP_BYTES)
 HUGE = [
     Conversation("a bomb", [reply(gzip.compress(SPACES), PACKED)], "ReplyTooLarge"),
     Conversation("a huge body", [reply(SPACES)], "ReplyTooLarge"),
-    Conversation("a huge body of no said length", [said("HTTP/1.1 200 OK", SPACES)],
+    Conversation("a huge body of no said length", [raw("HTTP/1.1 200 OK", SPACES)],
         "ReplyTooLarge"),
-    Conversation("huge chunks that say to be small", [said(
+    Conversation("huge chunks that say to be small", [raw(
         f"{CHUNKED}\ncontent-length: 5", chunks(*[SPACES[:CAP_BYTES]] * 8).partition(b"\r\n\r\n")[2]
     )], "BadReply"),
     Conversation("huge chunks", [chunks(*[SPACES[:CAP_BYTES]] * 8)], "ReplyTooLarge"),
-    Conversation("a bomb in a stream", [said(
+    Conversation("a bomb in a stream", [raw(
         f"HTTP/1.1 200 OK\ncontent-type: text/event-stream\n{PACKED}", gzip.compress(SPACES))],
         "ReplyTooLarge", streamed=True),
-    Conversation("a stream without a line end", [said(
+    Conversation("a stream without a line end", [raw(
         "HTTP/1.1 200 OK\ncontent-type: text/event-stream", b"data: " + SPACES)],
         "ReplyTooLarge", streamed=True),
-    Conversation("a huge header", [said("HTTP/1.1 200 OK\nx: " + "x" * 2**20)], "BadReply"),
-    Conversation("endless headers", [said(
+    Conversation("a huge header", [raw("HTTP/1.1 200 OK\nx: " + "x" * 2**20)], "BadReply"),
+    Conversation("endless headers", [raw(
         "HTTP/1.1 200 OK\n" + "\n".join(f"x{one}: y" for one in range(200_000)))], "BadReply"),
-    Conversation("a huge status line", [said("HTTP/1.1 200 " + "OK" * 2**19)], "BadReply"),
+    Conversation("a huge status line", [raw("HTTP/1.1 200 " + "OK" * 2**19)], "BadReply"),
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import gzip
 import orjson
 import pytest
 from asking import ask, questions
-from conversations import ANSWER, DONE, Conversation, check, event, hold, names, said, sse
+from conversations import ANSWER, DONE, Conversation, check, event, hold, names, raw, sse
 from script_server import ScriptServer
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -85,11 +85,11 @@ BROKEN = [
         gives="IncompleteReply"),
     conversation("an error in the middle", sse(event("fi"),
         b'data: {"error":{"message":"overloaded","code":500}}\n\n', DONE), gives="IncompleteReply"),
-    conversation("chunks that break off", said(
+    conversation("chunks that break off", raw(
         "HTTP/1.1 200 OK\ncontent-type: text/event-stream\ntransfer-encoding: chunked",
         b"ff\r\n" + event("fi")), gives="IncompleteReply"),
     conversation("reset in the middle", sse(event("fi")), "reset", gives="IncompleteReply"),
-    conversation("a page instead", said(
+    conversation("a page instead", raw(
         "HTTP/1.1 200 OK\ncontent-type: text/html\nconnection: close", b"<h1>Sign in</h1>"),
         gives="BadReply"),
     conversation("packed and cut short", sse(gzip.compress(event("fine") + event("x" * 99))[:-9],
@@ -138,8 +138,8 @@ def test_a_stream_that_is_refused_means_what_its_status_says():
     """
     A 429 is a pause, a 500 an attempt, though a stream was asked for.
     """
-    refused = said("HTTP/1.1 429 Slow down\nretry-after: 0\nconnection: close")
-    failed = said("HTTP/1.1 500 Oops\nconnection: close")
+    refused = raw("HTTP/1.1 429 Slow down\nretry-after: 0\nconnection: close")
+    failed = raw("HTTP/1.1 500 Oops\nconnection: close")
     with ScriptServer([refused], [failed], [ANSWER]) as server:
         run = ask(server, questions(1), max_attempts=2, on_delta=lambda row, delta: None)
         (outcome,) = run.result(60)

@@ -6,7 +6,7 @@ import pytest
 
 from llmnb.errors import ConfigurationError
 from llmnb.generation import SYSTEM_TEXTS, make_prompts, task_prompts_dict_book
-from llmnb.generation.families import family_of, is_instruct
+from llmnb.generation.prompt_formatting import family_of, is_instruct
 
 SYSTEM = SYSTEM_TEXTS["lightest"]
 LLAMA_3 = (

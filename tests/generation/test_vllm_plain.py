@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from llmnb.adapters import vllm
 from llmnb.errors import MissingExtra
 from llmnb.generation import ModelGenerator
-from llmnb.generation.vllm_logprobs import TokenLogprob
-from llmnb.generation.vllm_truncation import Cut, kept, words
+from llmnb.generation.vllm_generate import Cut, TokenLogprob, cut_warning, kept_tokens
 from llmnb.models.in_process import VLLMModel
 
 without_vllm = pytest.mark.usefixtures("_no_vllm")
@@ -34,7 +33,7 @@ def test_what_is_kept_fits_and_is_one_end_of_the_prompt(ids, room, is_left, has_
     Nothing is invented and nothing is taken from the middle; what begins a text stays.
     """
     side = "left" if is_left else "right"
-    found = kept(ids, room, side, first=ids[0] if ids and has_first else None)
+    found = kept_tokens(ids, room, side, first=ids[0] if ids and has_first else None)
 
     assert len(found) == min(len(ids), room)
     if side == "right" or len(ids) <= room:
@@ -52,7 +51,7 @@ def test_a_warning_names_the_first_prompts_and_counts_the_rest():
     """
     cuts = [Cut(prompt=n, tokens=90, kept=60, side="right") for n in range(1_000)]
 
-    told = words(cuts, 2_000, 64)
+    told = cut_warning(cuts, 2_000, 64)
 
     assert told.startswith("1000 of 2000 prompts were too long")
     assert "their end" in told

@@ -28,13 +28,13 @@ ALLOWED = {
     "agreement": "frames",
     "dead": "tests/adapters tests/decide tests/engine",
     "desk": "llmnb notebook tests/notebook tests/wire",
-    "ending": "batches notebook",
+    "ending": "batches notebook wire",
     "few": (
         "adapters tests/browser tests/decide tests/embeddings tests/engine tests/frames "
         "tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
     ),
     "flight": (
-        "batches decide docs engine llmnb testing tests/adapters tests/decide tests/engine "
+        "batches decide docs engine testing tests/adapters tests/decide tests/engine "
         "tests/frames tests/kernel tests/support tests/testing wire"
     ),
     "foreign": "tests/decide tests/house tests/notebook tests/wire",
@@ -47,15 +47,15 @@ ALLOWED = {
         "tests/schemas tests/store tests/support tests/testing tests/tools tests/wire wire"
     ),
     "given": (
-        "display engine frames generation llmnb notebook tests tests/adapters tests/decide "
-        "tests/embeddings tests/engine tests/generation tests/house tests/models tests/notebook "
-        "tests/rate_limiter tests/schemas tests/store tests/support tests/testing tests/wire"
+        "display engine frames generation llmnb notebook tests tests/adapters tests/cli "
+        "tests/decide tests/embeddings tests/engine tests/generation tests/house tests/models "
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support "
+        "tests/testing tests/wire"
     ),
-    "hear": "frames llmnb tests/cost tests/kernel tests/support",
+    "hear": "frames llmnb tests/cost tests/kernel",
     "held": (
         "adapters store tests/adapters tests/decide tests/engine tests/generation tests/kernel "
-        "tests/models tests/notebook tests/rate_limiter tests/store tests/support tests/testing "
-        "tests/wire"
+        "tests/models tests/notebook tests/rate_limiter tests/store tests/testing tests/wire"
     ),
     "house": "tests/house tests/wire",
     "keeping": "frames tests/embeddings",
@@ -70,18 +70,18 @@ ALLOWED = {
     "pieces": (
         "adapters display notebook schemas tests/adapters tests/embeddings tests/engine "
         "tests/faults tests/generation tests/models tests/notebook tests/protocol tests/support "
-        "tests/testing tests/tools tests/wire wire"
+        "tests/tools tests/wire wire"
     ),
     "place": (
-        "adapters cli display engine frames generation llmnb notebook schemas tests/adapters "
-        "tests/cli tests/decide tests/display tests/embeddings tests/engine tests/faults "
-        "tests/frames tests/generation tests/house tests/models tests/notebook "
-        "tests/rate_limiter tests/schemas tests/store tests/support tests/wire wire"
+        "adapters cli display frames generation llmnb notebook schemas tests/adapters tests/cli "
+        "tests/decide tests/display tests/engine tests/faults tests/frames tests/generation "
+        "tests/house tests/models tests/notebook tests/rate_limiter tests/schemas tests/store "
+        "tests/support tests/wire wire"
     ),
     "rail": "tests/notebook",
     "say": (
-        "adapters frames generation llmnb notebook tests tests/adapters tests/cli "
-        "tests/embeddings tests/notebook tests/protocol tests/store tests/testing tests/wire"
+        "frames generation llmnb notebook tests tests/adapters tests/cli tests/embeddings "
+        "tests/notebook tests/protocol tests/store tests/testing tests/wire"
     ),
     "shelf": "notebook tests/frames tests/notebook",
     "speak": "tests/wire",
@@ -90,16 +90,14 @@ ALLOWED = {
         "engine frames generation llmnb tests tests/adapters tests/batches tests/benchmarks "
         "tests/browser tests/cli tests/decide tests/display tests/embeddings tests/engine "
         "tests/frames tests/generation tests/kernel tests/models tests/notebook tests/protocol "
-        "tests/rate_limiter tests/schemas tests/store tests/support tests/testing tests/tools "
-        "tests/wire"
+        "tests/rate_limiter tests/schemas tests/store tests/testing tests/tools tests/wire"
     ),
     "voyage": "docs tests/wire",
     "wall": "engine tests/engine",
     "way": (
-        "adapters batches embeddings engine tests/adapters tests/batches tests/browser "
-        "tests/display tests/engine tests/faults tests/frames tests/generation tests/models "
-        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support tests/tools "
-        "tests/wire"
+        "adapters batches engine tests/adapters tests/batches tests/browser tests/display "
+        "tests/engine tests/faults tests/frames tests/generation tests/models tests/notebook "
+        "tests/rate_limiter tests/schemas tests/store tests/support tests/tools tests/wire"
     ),
     "words": (
         "batches cli engine frames generation llmnb notebook schemas store tests tests/adapters "

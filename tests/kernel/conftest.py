@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from kernels import Kernel, Told, new_kernel, pythons
+from kernels import CellMessages, Kernel, new_kernel, pythons
 from laboratory import Laboratory
 
 from llmnb.testing.ledger import prompt_hash
@@ -40,7 +40,7 @@ class Bench:
         """Block until so many requests have come for the cell that was begun just now."""
         self.sim.wait_received(self._before + requests, timeout=60)
 
-    def run_all(self, *cells: str) -> list[Told]:
+    def run_all(self, *cells: str) -> list[CellMessages]:
         """Run cells as Run All does: the first ends only when the others are in the kernel's queue.
 
         An older kernel does not tell what is in its queue; it waits ten seconds for cells to drop.

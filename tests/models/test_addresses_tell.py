@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from conversations import said
+from conversations import raw
 from script_server import ScriptServer, reply
 from streams import STREAMS, TEXT
 
@@ -209,7 +209,7 @@ async def test_a_text_completion_can_be_followed():
     """
     In pieces, as a chat can, where the conversation is one text.
     """
-    stream = said(
+    stream = raw(
         "HTTP/1.1 200 OK\ncontent-type: text/event-stream\nconnection: close",
         STREAMS["openai.text"][0],
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from claims import bursts_held
+from claims import claimed_bursts
 
 from llmnb import settings
 
@@ -42,7 +42,7 @@ def test_the_line_says_how_limits_are_spent(shell, desk, monkeypatch):
     One prompt and every row of a frame: evenly with --burst smooth, else as the settings say.
     """
     shell.ip.user_ns["df"] = pd.DataFrame({"t": ["a", "b"]})
-    claims = bursts_held(monkeypatch)
+    claims = claimed_bursts(monkeypatch)
 
     shell.run("%llm --burst smooth One")
     shell.run("%%llm --df df --into said --burst smooth\n{t}")

@@ -495,7 +495,7 @@ def test_a_button_that_nobody_hears_gives_way_to_a_line_of_code(open_card, state
     expect(code).to_have_text(LINE)
     expect(code).to_be_focused()
 
-    page.hear()
+    page.answer()
     expect(code).to_be_hidden()
     expect(button).to_have_attribute("aria-disabled", "false")
     button.click()

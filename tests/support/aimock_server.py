@@ -45,13 +45,13 @@ class Aimock:
         return f"{self.origin}/v1"
 
     def _wait(self, output: IO[str]) -> str:
-        said = []
+        lines = []
         for line in output:
-            said.append(line)
+            lines.append(line)
             if found := _LISTENING.search(line):
                 return found[1]
         self.close()
-        raise RuntimeError("aimock did not start:\n" + "".join(said))
+        raise RuntimeError("aimock did not start:\n" + "".join(lines))
 
     def journal(self) -> list[dict[str, Any]]:
         """Return every request it has received since `forget`, as it came."""

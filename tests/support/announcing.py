@@ -41,7 +41,7 @@ class Bucket:
     def wait(self, cost: float) -> float:
         return max(0.0, (min(cost, self.capacity) - self.level) * 60 / self.per_minute)
 
-    def told(self, now: float) -> tuple[float, float]:
+    def standing(self, now: float) -> tuple[float, float]:
         """Return what is left, rounded down, and the seconds until it is full."""
         self.flow(now)
         return max(0.0, math.floor(self.level + 1e-9)), (
@@ -74,7 +74,7 @@ class Window:
     def wait(self, cost: float) -> float:
         return self.ends - self._now
 
-    def told(self, now: float) -> tuple[float, float]:
+    def standing(self, now: float) -> tuple[float, float]:
         self.flow(now)
         return max(0.0, math.floor(self.level)), self.ends - now
 
@@ -85,12 +85,10 @@ Tell = Callable[[Limit, float], tuple[LimitReport, ...]]
 
 def as_it_is(limit: Limit, now: float) -> tuple[LimitReport, ...]:
     """Tell the truth, as OpenAI does."""
-    left, reset = limit.told(now)
-    told_limit = limit.capacity if isinstance(limit, Window) else limit.per_minute
+    left, reset = limit.standing(now)
+    announced = limit.capacity if isinstance(limit, Window) else limit.per_minute
     period = limit.seconds if isinstance(limit, Window) else 60.0
-    return (
-        LimitReport("requests", told_limit, left, round(reset + 0.0005, 3), period, 1.0, 0.001),
-    )
+    return (LimitReport("requests", announced, left, round(reset + 0.0005, 3), period, 1.0, 0.001),)
 
 
 @dataclass
@@ -115,17 +113,19 @@ class Server:
     def _admits(self, now: float, cost: float) -> bool:
         for limit in (self.limit, *self.hidden):
             limit.flow(now)
-        if any(one.level < min(cost, one.capacity) - 1e-9 for one in (self.limit, *self.hidden)):
+        if any(
+            limit.level < min(cost, limit.capacity) - 1e-9 for limit in (self.limit, *self.hidden)
+        ):
             return False
-        for one in (self.limit, *self.hidden):
-            one.admits(now, cost)
+        for limit in (self.limit, *self.hidden):
+            limit.admits(now, cost)
         return True
 
     def serve(self, now: float) -> tuple[bool, tuple[LimitReport, ...], float]:
         """Return whether a request passes, what the reply tells, and how long to wait."""
         self.flow(now)
         passes = self._admits(now, 1.0)
-        wait = 0.0 if passes else max(one.wait(1.0) for one in (self.limit, *self.hidden))
+        wait = 0.0 if passes else max(limit.wait(1.0) for limit in (self.limit, *self.hidden))
         return passes, self.tell(self.limit, now), wait
 
 
@@ -143,8 +143,8 @@ class Asked:
     seconds: float = 0.0
 
     def refused_share(self, since: float = 0.0) -> float:
-        refused = sum(one > since for one in self.refused)
-        return refused / max(1, refused + sum(one > since for one in self.answered))
+        refused = sum(moment > since for moment in self.refused)
+        return refused / max(1, refused + sum(moment > since for moment in self.answered))
 
 
 def ask(
@@ -188,8 +188,8 @@ def ask(
     events: list = []
     order = itertools.count()
     all_limits = [make() if make else AnnouncedLimits(burst) for _ in range(clients)]
-    for one in all_limits:
-        one.on_processes(known)
+    for limits in all_limits:
+        limits.on_processes(known)
     paused, due = [-math.inf] * clients, [-1.0] * clients
     under_way: dict[int, float] = {}
     waiting, now = rows, 0.0
@@ -222,30 +222,30 @@ def ask(
                     push(due[who], "look", who, None, None)
                 return
             waiting -= 1
-            one = limits.on_sent(clock(now))
+            request = limits.on_sent(clock(now))
             asked.sent.append(now)
-            under_way[id(one)] = now
-            push(now + travel(dice), "arrive", who, one, None)
+            under_way[id(request)] = now
+            push(now + travel(dice), "arrive", who, request, None)
 
     for who in range(clients):
         fill(who)
     while events and len(asked.answered) < rows:
-        now, _, kind, who, one, reply = heapq.heappop(events)
+        now, _, kind, who, request, reply = heapq.heappop(events)
         assert now < longest, f"{len(asked.answered)} of {rows} after {now:.0f} s"
         limits = all_limits[who]
         if kind == "arrive":
-            under_way.pop(id(one))
-            passes, told, wait = server.serve(now)
+            under_way.pop(id(request))
+            passes, report, wait = server.serve(now)
             if passes and dice.random() < lost:
-                push(now + 60.0, "lost", who, one, None)
+                push(now + 60.0, "lost", who, request, None)
             else:
                 seconds = latency(dice) if passes else refusal_latency
-                push(now + seconds, "reply", who, one, (passes, told, wait))
+                push(now + seconds, "reply", who, request, (passes, report, wait))
             continue
         if kind == "reply":
-            passes, told, wait = reply
-            limits.on_reply(one, told, clock(now), is_refused=not passes)
-            limits.on_end(one)
+            passes, report, wait = reply
+            limits.on_reply(request, report, clock(now), is_refused=not passes)
+            limits.on_end(request)
             if passes:
                 asked.answered.append(now)
             else:
@@ -256,13 +256,13 @@ def ask(
                         limits.on_pause()
                     paused[who] = now + wait
         elif kind == "lost":
-            limits.on_end(one)
+            limits.on_end(request)
             waiting += 1
         fill(who)
         if kind == "lost" or (kind == "reply" and not reply[0]):
             for other in range(clients):  # one more row waits
                 fill(other)
     asked.seconds = now
-    asked.doubts = [one.distrust for one in all_limits]
+    asked.doubts = [limits.distrust for limits in all_limits]
     assert len(asked.answered) == rows, f"{len(asked.answered)} of {rows} at {now}"
     return asked

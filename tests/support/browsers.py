@@ -81,12 +81,12 @@ class Chromium:
         To open another page takes a process, and most of a second of CPU.
         """
         size: ViewportSize = {"width": width, "height": height}
-        found = self._kept.get(name)
-        if found is None or found.is_closed():
-            found = self._kept[name] = patient(self._browser.new_context(viewport=size))
-        elif found.viewport_size != size:
-            found.set_viewport_size(size)
-        return found
+        context = self._kept.get(name)
+        if context is None or context.is_closed():
+            context = self._kept[name] = patient(self._browser.new_context(viewport=size))
+        elif context.viewport_size != size:
+            context.set_viewport_size(size)
+        return context
 
     def wake(self) -> None:
         """Let it be closed."""
@@ -110,11 +110,11 @@ def chromium(home: Path) -> Iterator[Chromium]:
             env={**os.environ, "HOME": str(home)},
             timeout=WAIT,
         )
-        one = Chromium(browser)
+        chromium = Chromium(browser)
         try:
-            yield one
+            yield chromium
         finally:
-            one.wake()
+            chromium.wake()
             browser.close()
 
 

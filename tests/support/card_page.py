@@ -21,9 +21,9 @@ window.alert = () => { window.alarms += 1; };
 let state = %(state)s;
 const model = {
   get: () => state, on: (name, heard) => (listeners[name] ??= []).push(heard), off: () => {},
-  send: (message) => { window.sent.push(message); if (window.answers) window.hear(); },
+  send: (message) => { window.sent.push(message); if (window.answers) window.answer(); },
 };
-window.hear = () => tell("msg:custom", { kind: "heard" });
+window.answer = () => tell("msg:custom", { kind: "heard" });
 window.take = (next) => { state = next; tell("change:snapshot"); };
 window.end = await widget.render({ model, el: document.getElementById("host") });
 window.ready = true;
@@ -84,9 +84,9 @@ class CardPage:
         """Deliver a snapshot."""
         self.page.evaluate("state => window.take(state)", state)
 
-    def hear(self) -> None:
+    def answer(self) -> None:
         """Answer, as the kernel does to whatever it hears."""
-        self.page.evaluate("() => window.hear()")
+        self.page.evaluate("() => window.answer()")
 
     def sent(self) -> list[dict[str, Any]]:
         """Return what the page has sent, and forget it."""

@@ -9,14 +9,14 @@ import pytest
 from llmnb.engine.account import Account
 
 
-def bursts_held(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def claimed_bursts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that gets how an account spends what is announced, at each claim on it."""
-    held: list[str] = []
+    bursts: list[str] = []
     claim = Account.claim
 
     def note(account: Account, run: Any, limits: Any, now: float) -> None:
         claim(account, run, limits, now)
-        held.append(account.announced.burst)
+        bursts.append(account.announced.burst)
 
     monkeypatch.setattr(Account, "claim", note)
-    return held
+    return bursts

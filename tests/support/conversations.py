@@ -32,24 +32,24 @@ class Conversation:
     """Requests that the row may cost."""
 
     streamed: bool = False
-    told: Sequence[str] = field(default=())
+    expected: Sequence[str] = field(default=())
     """Words that the error's message must hold."""
 
 
 def names(conversations: Sequence[Conversation]) -> list[str]:
     """Return their names, for pytest."""
-    return [one.name for one in conversations]
+    return [conversation.name for conversation in conversations]
 
 
-def said(head: str, body: bytes = b"") -> bytes:
-    """Return bytes to say, the head's lines written with plain line ends."""
+def raw(head: str, body: bytes = b"") -> bytes:
+    """Return the bytes of a message; its head is written with plain line ends."""
     return head.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body
 
 
 def sse(*events: bytes, head: str = "") -> bytes:
     """Return a stream that ends with its connection."""
     lines = f"HTTP/1.1 200 OK\ncontent-type: text/event-stream\nconnection: close{head}"
-    return said(lines, b"".join(events))
+    return raw(lines, b"".join(events))
 
 
 def event(text: str, finish: str | None = None) -> bytes:
@@ -61,31 +61,31 @@ def event(text: str, finish: str | None = None) -> bytes:
 DONE = b"data: [DONE]\n\n"
 
 
-def hold(one: Conversation, **options: Any) -> tuple[Outcome, Outcome]:
+def hold(conversation: Conversation, **options: Any) -> tuple[Outcome, Outcome]:
     """Have a conversation, then an ordinary one; returns what came of both rows.
 
     Every request after the first is answered well. That the second row is
     answered whatever befell the first is checked here, and that no further
     request was sent for the first than it may cost.
     """
-    if one.streamed:
+    if conversation.streamed:
         options.setdefault("on_delta", lambda row, delta: None)
-    with ScriptServer(one.says, [ANSWER]) as server:
+    with ScriptServer(conversation.says, [ANSWER]) as server:
         run = ask(server, questions(2), max_concurrent_requests=1, **options)
         first, second = run.result(60)
         requests = len(server.requests)
     assert second.text == "fine", second.error
-    assert requests == one.requests + 1
+    assert requests == conversation.requests + 1
     return first, second
 
 
-def check(one: Conversation, outcome: Outcome) -> None:
+def check(conversation: Conversation, outcome: Outcome) -> None:
     """Check what came of the first row."""
     if outcome.error is None:
-        assert (outcome.text, one.gives) == ("fine", "fine")
+        assert (outcome.text, conversation.gives) == ("fine", "fine")
         return
     error = outcome.error
-    assert type(error).__name__ == one.gives, error.message
+    assert type(error).__name__ == conversation.gives, error.message
     assert error.details.row == 0
-    for words in one.told:
-        assert words in error.message
+    for text in conversation.expected:
+        assert text in error.message

@@ -68,7 +68,7 @@ class TokenLimit:
         self.level -= amount
         self.passed += amount
 
-    def told(self) -> LimitReport:
+    def report(self) -> LimitReport:
         reset = (self.capacity - self.level) * 60 / self.per_minute
         left = math.floor(max(0.0, self.level) / self.grain) * self.grain
         return LimitReport(
@@ -90,13 +90,13 @@ class Counted:
     @property
     def refused_later(self) -> float:
         """The part that was refused after the first second."""
-        later = sum(one > 1.0 for one in self.sent)
-        return sum(one > 1.0 for one in self.refused) / max(1, later)
+        later = sum(moment > 1.0 for moment in self.sent)
+        return sum(moment > 1.0 for moment in self.refused) / max(1, later)
 
     @property
     def used(self) -> float:
         """The part of the tightest limit that was used after the first second."""
-        return max(self.passed[one] / self.could[one] for one in self.could)
+        return max(self.passed[name] / self.could[name] for name in self.could)
 
 
 def ask(
@@ -146,12 +146,12 @@ def ask(
                 limit.flow(now)
                 marked[limit.kind] = limit.level, limit.passed, now
 
-    def told() -> tuple[LimitReport, ...]:
+    def reports() -> tuple[LimitReport, ...]:
         if not is_announced:
             return ()
         for limit in (of_requests, *limits):
             limit.flow(now)
-        return tuple(limit.told() for limit in (of_requests, *limits))
+        return tuple(limit.report() for limit in (of_requests, *limits))
 
     def fill() -> None:
         nonlocal due
@@ -166,7 +166,7 @@ def ask(
                     push(due, "look", None, None)
                 return
             del waiting[0]
-            ticket = Ticket(account.charged(guess), began=now)
+            ticket = Ticket(account.announced.charge.of(guess), began=now)
             account.admit(ticket, now, guess)
             arrive(number, row, ticket)
 
@@ -175,10 +175,12 @@ def ask(
         counted.sent.append(now)
         for limit in limits:
             limit.flow(now)
-        short = [one for one in limits if one.level < one.need(row) - 1e-9]
+        short = [figure for figure in limits if figure.level < figure.need(row) - 1e-9]
         if short:
-            wait = max((one.need(row) - one.level) * 60 / one.per_minute for one in short)
-            push(now + 0.01, "refused", number, (ticket, wait, told(), short[0].count(row)))
+            wait = max(
+                (figure.need(row) - figure.level) * 60 / figure.per_minute for figure in short
+            )
+            push(now + 0.01, "refused", number, (ticket, wait, reports(), short[0].count(row)))
             counted.refused.append(now)
             return
         of_requests.flow(now)
@@ -186,7 +188,7 @@ def ask(
         for limit in limits:
             if not limit.counts_answers:
                 limit.take(limit.count(row))
-        push(now + latency(dice), "answer", number, (ticket, told()))
+        push(now + latency(dice), "answer", number, (ticket, reports()))
 
     fill()
     while answered < len(rows):
@@ -201,8 +203,8 @@ def ask(
                 if limit.counts_answers:
                     limit.take(limit.count(row))
             late = {limit.kind for limit in limits if limit.counts_answers}
-            figures = [one for one in figures if one.kind not in late]
-            figures += [one for one in told() if one.kind in late]
+            figures = [figure for figure in figures if figure.kind not in late]
+            figures += [figure for figure in reports() if figure.kind in late]
             account.on_reply(figures, ticket, now, None)
             account.on_success(ticket, now - ticket.began, now)
             used = float(row.prompt + row.answer)

@@ -141,17 +141,20 @@ def ask_everything(
     cache_dir: Path, asked: dict[str, tuple[dict[str, Any], list[Any]]] = ASKED
 ) -> dict[str, list[Outcome]]:
     """Ask all questions in the project *golden*; returns the outcomes by name."""
-    found: dict[str, list[Outcome]] = {}
+    by_name: dict[str, list[Outcome]] = {}
     for name, (asking, questions) in asked.items():
-        requests = [{"prompt": one} if isinstance(one, str) else one for one in questions]
+        requests = [
+            {"prompt": question} if isinstance(question, str) else question
+            for question in questions
+        ]
         run = start(
             requests,
             Asking(**{"api_key": "k", **asking}),
             project_name="golden",
             cache_dir=cache_dir,
         )
-        found[name] = run.result(60)
-    return found
+        by_name[name] = run.result(60)
+    return by_name
 
 
 def embed_everything(cache_dir: Path) -> EmbeddingRun:
@@ -193,12 +196,12 @@ def _main(path: Path) -> None:
         SimulatedProvider(reply=answer, latency=0, limit_headers=False) as sim,
         redirect({**dict.fromkeys(ORIGINS, sim), "https://api.deepseek.com": sim}),
     ):
-        found = ask_everything(Path(folder), TIERS if path.name == KEPT_TIERS.name else ASKED)
+        by_name = ask_everything(Path(folder), TIERS if path.name == KEPT_TIERS.name else ASKED)
         if path.name != KEPT_TIERS.name:
             embed_everything(Path(folder))
         store = open_project("golden", Path(folder))
         assert store.flush()
-        for name, outcomes in found.items():
+        for name, outcomes in by_name.items():
             for outcome in outcomes:
                 assert outcome.error is None, (name, outcome.error)
         path.write_text(

@@ -58,17 +58,16 @@ STAYS: Mapping[str, str] = {
     "llmnb.adapters.egress._is_real_forbidden": "set by the fixture itself",
     "llmnb.adapters.tokens._encodings": "tables, by name",
     "llmnb.adapters.weights._bar": "set for a block",
-    "llmnb.bridge._aside": "a thread",
     "llmnb.bridge._lock": "a lock",
-    "llmnb.bridge._thread": "a thread; what lives on its loop is made anew",
+    "llmnb.bridge._threads": "threads; what lives on their loops is made anew",
     "llmnb.notebook.surface._anchor": "a widget, made anew where somebody has closed it",
     "llmnb.engine.collector._before": "set while runs are under way",
     "llmnb.engine.collector._runs": "counts the runs under way",
     "llmnb.frames.dask_cluster._heard": "by client: told twice, it would be heard twice",
     "llmnb.frames.dask_watching._runs": "by the question's own id",
+    "llmnb.generation.parallel._levels": "set while runs are under way",
     "llmnb.frames.dask_watching._displays": "by the question's own id",
     "llmnb.frames.dask_worker._runs": "by the question's own id",
-    "llmnb.generation.logs._wanted": "set while runs are under way",
     "llmnb.targets.custom._serials": "by object, weakly",
     "llmnb.targets.endpoint._owners": "by object, weakly",
     "llmnb.notebook.cache_manager._open": "by object, weakly",
@@ -112,13 +111,14 @@ def forget() -> None:
             logger.setLevel(level)
     if (cost := sys.modules.get("llmnb.cost")) is not None:
         cost.GLOBAL_COST_TRACKER.__init__()
-    if (bridge := sys.modules.get("llmnb.bridge")) is not None and bridge._thread is not None:
-        _forget_gates(bridge._thread.kept.get("engine"))
+    if (bridge := sys.modules.get("llmnb.bridge")) is not None:
+        for thread in bridge._threads.values():
+            _forget_gates(thread.kept.get("engine"))
     if (limiter := sys.modules.get("llmnb.rate_limiter.limiter")) is not None:
-        found = limiter.GLOBAL_LIMITER
-        found.use_in_memory, found.redis_url = False, None
-        if found.rate_config:
-            found.rate_config.clear()
+        shared = limiter.GLOBAL_LIMITER
+        shared.use_in_memory, shared.redis_url = False, None
+        if shared.rate_config:
+            shared.rate_config.clear()
 
 
 def _forget_gates(engine: Any) -> None:
@@ -130,7 +130,7 @@ def _forget_gates(engine: Any) -> None:
     if engine is None or engine.tasks or engine.registry.requests:
         return
     for pool, gate in list(engine.gates.items()):
-        if not gate.account._claims:
+        if not gate.account.claims:
             del engine.gates[pool]
             engine._targets.pop(pool, None)
             engine._bound.pop(pool, None)

@@ -21,7 +21,7 @@ from jupyter_client.manager import KernelManager
 PATIENCE_SECONDS = 100.0
 """For what a busy machine may take its time with; a test as a whole has 120."""
 
-PYTHONS = [one for one in os.environ.get("LLMNB_TEST_KERNELS", "").split(os.pathsep) if one]
+PYTHONS = [path for path in os.environ.get("LLMNB_TEST_KERNELS", "").split(os.pathsep) if path]
 """Interpreters with llmnb's dependencies and some ipykernel; the tests' own where none is named."""
 
 
@@ -31,14 +31,14 @@ def pythons() -> list[tuple[str, str]]:
         return [(sys.executable, metadata.version("ipykernel"))]
     ask = "from importlib import metadata; print(metadata.version('ipykernel'))"
     return [
-        (one, subprocess.run([one, "-c", ask], capture_output=True, text=True).stdout.strip())
-        for one in PYTHONS
+        (path, subprocess.run([path, "-c", ask], capture_output=True, text=True).stdout.strip())
+        for path in PYTHONS
     ]
 
 
 @dataclass
-class Told:
-    """What a kernel told about one cell."""
+class CellMessages:
+    """The messages that a kernel sent about one cell."""
 
     reply: dict[str, Any] = field(default_factory=dict)
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Told:
     @property
     def is_over(self) -> bool:
         """Whether the cell has its reply and all its messages have come."""
-        states = [one.get("execution_state") for one in self.of("status")]
+        states = [message.get("execution_state") for message in self.of("status")]
         return bool(self.reply) and "idle" in states
 
     @property
@@ -56,12 +56,12 @@ class Told:
 
     def of(self, *kinds: str) -> list[dict[str, Any]]:
         """Return the contents of messages of some kinds."""
-        return [one["content"] for one in self.messages if one["msg_type"] in kinds]
+        return [message["content"] for message in self.messages if message["msg_type"] in kinds]
 
     @property
     def text(self) -> str:
         """What was printed, on both streams."""
-        return "".join(one["text"] for one in self.of("stream"))
+        return "".join(message["text"] for message in self.of("stream"))
 
     @property
     def shown(self) -> list[dict[str, Any]]:
@@ -71,8 +71,8 @@ class Told:
     @property
     def value(self) -> dict[str, Any]:
         """The cell's value by media type."""
-        found = self.of("execute_result")
-        return found[0]["data"] if found else {}
+        results = self.of("execute_result")
+        return results[0]["data"] if results else {}
 
 
 class Kernel:
@@ -84,7 +84,7 @@ class Kernel:
 
     def __init__(self, manager: KernelManager) -> None:
         self.manager = manager
-        self._told: dict[str, Told] = {}
+        self._by_cell: dict[str, CellMessages] = {}
         self.client = manager.client()
         self.client.start_channels()
 
@@ -92,7 +92,7 @@ class Kernel:
         """Wait until it has started."""
         self.client.wait_for_ready(timeout=PATIENCE_SECONDS)
 
-    def run(self, code: str, **options: Any) -> Told:
+    def run(self, code: str, **options: Any) -> CellMessages:
         """Run a cell and wait for its end."""
         return self.end(self.begin(code, **options))
 
@@ -100,14 +100,14 @@ class Kernel:
         """Start a cell; returns what `end` takes."""
         return str(self.client.execute(code, **options))
 
-    def end(self, cell: str) -> Told:
+    def end(self, cell: str) -> CellMessages:
         """Wait for the end of a cell that was begun."""
         until = time.monotonic() + PATIENCE_SECONDS
-        while not (told := self._told_about(cell)).is_over:
+        while not (messages := self._messages_of(cell)).is_over:
             if time.monotonic() > until:
-                raise TimeoutError(f"no end of the cell: {told}")
+                raise TimeoutError(f"no end of the cell: {messages}")
             self._listen()
-        return self._told.pop(cell)
+        return self._by_cell.pop(cell)
 
     def _listen(self) -> None:
         """Take what has come, whichever cell it is about."""
@@ -118,11 +118,11 @@ class Kernel:
             message = self.client.get_shell_msg(timeout=1)
             self._about(message).reply = message["content"]
 
-    def _about(self, message: dict[str, Any]) -> Told:
-        return self._told_about(str(message["parent_header"].get("msg_id")))
+    def _about(self, message: dict[str, Any]) -> CellMessages:
+        return self._messages_of(str(message["parent_header"].get("msg_id")))
 
-    def _told_about(self, cell: str) -> Told:
-        return self._told.setdefault(cell, Told())
+    def _messages_of(self, cell: str) -> CellMessages:
+        return self._by_cell.setdefault(cell, CellMessages())
 
     @contextlib.contextmanager
     def subshell(self) -> Iterator[str | None]:

@@ -134,9 +134,9 @@ class Lab:
             "language": "python",
             "env": environment,
         }
-        place = self._folder / "data" / "kernels" / _KERNEL / "kernel.json"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(json.dumps(spec))
+        spec_path = self._folder / "data" / "kernels" / _KERNEL / "kernel.json"
+        spec_path.parent.mkdir(parents=True, exist_ok=True)
+        spec_path.write_text(json.dumps(spec))
 
     def _show(self, page: Page, program: str, path: str) -> None:
         """Open a notebook in a page; in JupyterLab without loading the page again."""
@@ -153,16 +153,16 @@ class Lab:
 
     def _has_idle_kernel(self, path: str) -> bool:
         return any(
-            one["path"] == path
-            and one["kernel"]["execution_state"] == "idle"
-            and one["kernel"]["connections"] > 0
-            for one in self._ask("/api/sessions") or []
+            session["path"] == path
+            and session["kernel"]["execution_state"] == "idle"
+            and session["kernel"]["connections"] > 0
+            for session in self._ask("/api/sessions") or []
         )
 
     def end_kernels(self) -> None:
         """End every kernel, whatever it does."""
-        for one in self._ask("/api/sessions") or []:
-            self._ask(f"/api/sessions/{one['id']}", "DELETE")
+        for session in self._ask("/api/sessions") or []:
+            self._ask(f"/api/sessions/{session['id']}", "DELETE")
 
     def close(self) -> None:
         """End the server and its kernels."""

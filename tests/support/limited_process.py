@@ -55,8 +55,8 @@ class LimitedProcess:
     def result(self) -> dict[str, Any]:
         """Return what it says at its end."""
         output, _ = self.process.communicate(timeout=100)
-        found: dict[str, Any] = json.loads(output.splitlines()[-1])
-        return found
+        figures: dict[str, Any] = json.loads(output.splitlines()[-1])
+        return figures
 
     def kill(self) -> None:
         """Kill it at once."""

@@ -33,9 +33,9 @@ def recorded() -> Iterator[list[dict[str, Any]]]:
 def updates(sent: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the snapshots that were sent after the first."""
     return [
-        one["data"]["state"]["snapshot"]
-        for one in sent
-        if one["type"] == "comm_msg" and "snapshot" in one["data"].get("state", {})
+        message["data"]["state"]["snapshot"]
+        for message in sent
+        if message["type"] == "comm_msg" and "snapshot" in message["data"].get("state", {})
     ]
 
 

@@ -88,13 +88,13 @@ class _Places(ast.NodeVisitor):
             self._starts[node.end_lineno - 1] + node.end_col_offset,
         )
 
-    def _between(self, left: ast.expr, right: ast.expr, words: dict[str, str]) -> None:
+    def _between(self, left: ast.expr, right: ast.expr, signs: dict[str, str]) -> None:
         start, end = self._span(left)[1], self._span(right)[0]
         text = self._bytes[start:end].decode()
-        for word in sorted(words, key=len, reverse=True):
+        for word in sorted(signs, key=len, reverse=True):
             if word in text:
                 at = start + len(text[: text.index(word)].encode())
-                self.found.append((left.lineno, at, at + len(word), words[word]))
+                self.found.append((left.lineno, at, at + len(word), signs[word]))
                 return
 
     def visit_Compare(self, node: ast.Compare) -> None:
@@ -107,8 +107,8 @@ class _Places(ast.NodeVisitor):
 
     def visit_BinOp(self, node: ast.BinOp) -> None:
         if isinstance(node.op, ast.Add | ast.Sub | ast.Mult):
-            words = {"+": "-", "-": "+", "*": "+"}
-            self._between(node.left, node.right, words)
+            signs = {"+": "-", "-": "+", "*": "+"}
+            self._between(node.left, node.right, signs)
         self.generic_visit(node)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
@@ -138,9 +138,9 @@ def mutants(code: Path) -> list[Mutant]:
     """Draw the faults, ten of each group, the same for the same code."""
     drawn = []
     for group, (places, _) in GROUPS.items():
-        found = []
-        for place in places:
-            path = code / "llmnb" / place
+        group_mutants = []
+        for part in places:
+            path = code / "llmnb" / part
             for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
                 if not file.exists():
                     continue
@@ -148,8 +148,10 @@ def mutants(code: Path) -> list[Mutant]:
                 name = file.relative_to(code).as_posix()
                 for line, start, end, new in _Places(source).found:
                     old = source.encode()[start:end].decode()
-                    found.append(Mutant(group, name, line, start, end, old, new))
-        drawn += random.Random(f"{SEED} {group}").sample(found, min(EACH, len(found)))
+                    group_mutants.append(Mutant(group, name, line, start, end, old, new))
+        drawn += random.Random(f"{SEED} {group}").sample(
+            group_mutants, min(EACH, len(group_mutants))
+        )
     return drawn
 
 
@@ -186,8 +188,8 @@ def _tree(code: Path, tests: Path, folder: Path) -> None:
 
 def _is_killed(folder: Path, group: str, limit: float, first: str = "") -> str:
     """Return what noticed the fault in a tree, nothing where it lives."""
-    for place in [*filter(None, [first]), *GROUPS[group][1]]:
-        if not (folder / "tests" / place).exists():
+    for target in [*filter(None, [first]), *GROUPS[group][1]]:
+        if not (folder / "tests" / target).exists():
             continue
         asked = [
             sys.executable,
@@ -202,17 +204,17 @@ def _is_killed(folder: Path, group: str, limit: float, first: str = "") -> str:
         ]
         try:
             done = subprocess.run(
-                [*asked, "-p", "no:cacheprovider", "-p", "no:nbmake", f"tests/{place}"],
+                [*asked, "-p", "no:cacheprovider", "-p", "no:nbmake", f"tests/{target}"],
                 cwd=folder, capture_output=True, text=True, timeout=limit,
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            return f"tests/{place} hangs"
+            return f"tests/{target} hangs"
         if done.returncode not in (0, 5):
             lines = [
                 line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERR"))
             ]
-            return lines[0] if lines else f"tests/{place}: exit {done.returncode}"
+            return lines[0] if lines else f"tests/{target}: exit {done.returncode}"
     return ""
 
 

@@ -27,20 +27,20 @@ def find_aimock() -> Path | None:
     installed = ROOT / ".tools" / "node_modules" / ".bin" / "llmock"
     if installed.exists():
         return installed
-    found = shutil.which("llmock")
-    return Path(found) if found else None
+    program = shutil.which("llmock")
+    return Path(program) if program else None
 
 
 def find_chromium() -> Path | None:
     """Return the browser that drives notebook tests."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    return Path(found) if found else None
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    return Path(program) if program else None
 
 
 def find_redis_server() -> Path | None:
     """Return the program of the shared limiter's store."""
-    found = shutil.which("redis-server")
-    return Path(found) if found else None
+    program = shutil.which("redis-server")
+    return Path(program) if program else None
 
 
 def find_weights() -> Path | None:
@@ -75,7 +75,7 @@ def lacks(marker: str) -> str | None:
 
 def lacks_of(item: pytest.Item) -> str | None:
     """Return what is missing for one test, or None."""
-    return next((words for mark in item.iter_markers() if (words := lacks(mark.name))), None)
+    return next((reason for mark in item.iter_markers() if (reason := lacks(mark.name))), None)
 
 
 def is_strict() -> bool:
@@ -88,7 +88,7 @@ def is_strict() -> bool:
 
 def pytest_report_header() -> list[str]:
     """Say at the top what is missing."""
-    missing = [words for marker in _LACKS if (words := lacks(marker))]
+    missing = [reason for marker in _LACKS if (reason := lacks(marker))]
     return [f"missing: {', '.join(missing)}"] if missing else []
 
 
@@ -98,12 +98,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     kept, left_out = [], []
     for item in items:
-        words = lacks_of(item)
-        if words is None:
+        reason = lacks_of(item)
+        if reason is None:
             kept.append(item)
         else:
             left_out.append(item)
-            _not_run[words] += 1
+            _not_run[reason] += 1
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = kept
@@ -111,8 +111,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Under CI, fail a test that lacks something."""
-    if is_strict() and (words := lacks_of(item)):
-        pytest.fail(f"{words}: under CI every test must run; see tools/bootstrap", pytrace=False)
+    if is_strict() and (reason := lacks_of(item)):
+        pytest.fail(f"{reason}: under CI every test must run; see tools/bootstrap", pytrace=False)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -126,12 +126,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_testnodedown(node: object) -> None:
     """Take a worker's count; every worker has collected the same tests."""
     counted = getattr(node, "workeroutput", {}).get("not_run", {})
-    for words, number in counted.items():
-        _not_run[words] = max(_not_run[words], number)
+    for reason, number in counted.items():
+        _not_run[reason] = max(_not_run[reason], number)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests did not run, and why."""
-    for words, number in sorted(_not_run.items()):
+    for reason, number in sorted(_not_run.items()):
         tests = "test" if number == 1 else "tests"
-        terminalreporter.write_line(f"not run: {number} {tests} ({words})", yellow=True)
+        terminalreporter.write_line(f"not run: {number} {tests} ({reason})", yellow=True)

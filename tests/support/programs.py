@@ -39,12 +39,12 @@ class Program:
         self, command: list[str], log: Path, environment: dict[str, str], folder: Path
     ) -> None:
         self._log = log
-        with log.open("w") as words:
+        with log.open("w") as output:
             self._process = subprocess.Popen(
                 command,
                 env=environment,
                 cwd=folder,
-                stdout=words,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )

@@ -48,7 +48,9 @@ def quota(*ids: str) -> dict[str, Any]:
     """Return Google's list of the limits that are used up."""
     return {
         "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-        "violations": [{"quotaMetric": "generate_content_requests", "quotaId": one} for one in ids],
+        "violations": [
+            {"quotaMetric": "generate_content_requests", "quotaId": metric} for metric in ids
+        ],
     }
 
 

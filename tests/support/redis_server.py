@@ -23,9 +23,9 @@ class RedisServer:
         assert program is not None, "mark the test with pytest.mark.redis"
         self._program: Path = program
         self._folder = tempfile.TemporaryDirectory()
-        with closing(socket.socket()) as one:
-            one.bind(("127.0.0.1", 0))
-            self.port: int = one.getsockname()[1]
+        with closing(socket.socket()) as listener:
+            listener.bind(("127.0.0.1", 0))
+            self.port: int = listener.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self.start()
@@ -68,11 +68,11 @@ class RedisServer:
     def call(self, *words: str) -> Any:
         """Send one command and return its first line, or a list of its lines."""
         with (
-            socket.create_connection(("127.0.0.1", self.port), 5) as one,
-            one.makefile("rwb") as file,
+            socket.create_connection(("127.0.0.1", self.port), 5) as client,
+            client.makefile("rwb") as file,
         ):
             file.write(b"*%d\r\n" % len(words))
-            for word in (one.encode() for one in words):
+            for word in (text.encode() for text in words):
                 file.write(b"$%d\r\n%s\r\n" % (len(word), word))
             file.flush()
             return _read(file)

@@ -238,10 +238,10 @@ def _doubled(raw: bytes, dice: random.Random) -> bytes:
 
 def _odd_value(raw: bytes, dice: random.Random) -> bytes:
     """Put something odd after a colon or a comma."""
-    places = [place for place, one in enumerate(raw) if one in b":,[{"]
-    place = dice.choice(places or [0]) + 1
-    end = place + dice.randint(0, 12)
-    return raw[:place] + dice.choice(ODD) + raw[end:]
+    positions = [position for position, byte in enumerate(raw) if byte in b":,[{"]
+    position = dice.choice(positions or [0]) + 1
+    end = position + dice.randint(0, 12)
+    return raw[:position] + dice.choice(ODD) + raw[end:]
 
 
 def _odd_tree(raw: bytes, dice: random.Random) -> bytes:
@@ -257,15 +257,15 @@ def _odd_tree(raw: bytes, dice: random.Random) -> bytes:
 def _odd_stream(raw: bytes, dice: random.Random) -> bytes:
     """Spoil, drop, repeat or move one event of a stream."""
     events = raw.split(b"\n\n")
-    place = dice.randrange(len(events))
-    head, mark, data = events[place].partition(b"data: ")
+    position = dice.randrange(len(events))
+    head, mark, data = events[position].partition(b"data: ")
     how = dice.randrange(4)
     if how == 0 and data.startswith(b"{"):
-        events[place] = head + mark + _odd_tree(data, dice)
+        events[position] = head + mark + _odd_tree(data, dice)
     elif how == 1:
-        del events[place]
+        del events[position]
     elif how == 2:
-        events.insert(dice.randrange(len(events) + 1), events[place])
+        events.insert(dice.randrange(len(events) + 1), events[position])
     else:
         dice.shuffle(events)
     return b"\n\n".join(events)
@@ -274,17 +274,17 @@ def _odd_stream(raw: bytes, dice: random.Random) -> bytes:
 def _spoil(tree: Any, dice: random.Random) -> None:
     """Walk down to a random place and change what stands there."""
     while True:
-        places: list[Any] = list(tree) if isinstance(tree, dict) else list(range(len(tree)))
-        if not places:
+        positions: list[Any] = list(tree) if isinstance(tree, dict) else list(range(len(tree)))
+        if not positions:
             return
-        place = dice.choice(places)
-        if isinstance(tree[place], (dict, list)) and tree[place] and dice.random() < 0.75:
-            tree = tree[place]
+        position = dice.choice(positions)
+        if isinstance(tree[position], (dict, list)) and tree[position] and dice.random() < 0.75:
+            tree = tree[position]
             continue
         if dice.random() < 0.2:
-            del tree[place]
+            del tree[position]
         else:
-            tree[place] = dice.choice(_VALUES)
+            tree[position] = dice.choice(_VALUES)
         return
 
 

@@ -63,10 +63,10 @@ class ScriptServer:
     def __exit__(self, *_: object) -> None:
         self._end.set()
         self._socket.close()
-        for one in self._open:
+        for connection in self._open:
             with contextlib.suppress(OSError):  # closing alone would not wake the thread that reads
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
         self._thread.join(5)
         for thread in self._threads:
             thread.join(5)

@@ -70,7 +70,7 @@ class Shell:
         finally:
             self.ip.display_pub = usual
             hook.write_format_data, hook.write_output_prompt = write, prompt
-        shown = [one["data"] for one in publisher.outputs]
+        shown = [output["data"] for output in publisher.outputs]
         return Ran(result, out.getvalue(), err.getvalue(), shown, values[-1] if values else {})
 
 

@@ -93,12 +93,12 @@ def samples(number: int = 70) -> tuple[Sample, ...]:
     """Return as many slices of three seconds."""
     return tuple(
         Sample(
-            seconds=3.0 * (place + 1),
+            seconds=3.0 * (index + 1),
             requests_per_minute=300.0,
             tokens_per_minute=330_000.0,
-            refusals=int(place in (33, 35)),
+            refusals=int(index in (33, 35)),
         )
-        for place in range(number)
+        for index in range(number)
     )
 
 
@@ -122,7 +122,7 @@ def snapshot(tracker: StatusTracker | None = None, **changes: Any) -> StatusSnap
         "shares": SHARES,
         "causes": CAUSES,
         "samples": samples(),
-        "latencies": tuple(2.0 + place / 5 for place in range(150)),
+        "latencies": tuple(2.0 + index / 5 for index in range(150)),
         "p50": 11.2,
         "p95": 26.1,
         "requests_per_minute": 304.0,

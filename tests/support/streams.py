@@ -21,10 +21,10 @@ DONE = b"data: [DONE]\n\n"
 def _chat() -> tuple[bytes, dict[str, Any]]:
     head = {"id": "1", "model": "m"}
     usage = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
-    pieces = [{"role": "assistant", "content": ""}, *({"content": one} for one in _PIECES)]
-    choices = [{"index": 0, "delta": one, "finish_reason": None} for one in pieces]
+    deltas = [{"role": "assistant", "content": ""}, *({"content": text} for text in _PIECES)]
+    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
     choices.append({"index": 0, "delta": {}, "finish_reason": "stop"})
-    events = [event({**head, "choices": [one]}) for one in choices]
+    events = [event({**head, "choices": [choice]}) for choice in choices]
     events.append(event({**head, "choices": [], "usage": usage}))
     message = {"role": "assistant", "content": TEXT}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
@@ -35,9 +35,9 @@ def _chat() -> tuple[bytes, dict[str, Any]]:
 def _text() -> tuple[bytes, dict[str, Any]]:
     head = {"id": "1", "model": "m"}
     usage = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
-    choices = [{"index": 0, "text": one, "finish_reason": None} for one in _PIECES]
+    choices = [{"index": 0, "text": text, "finish_reason": None} for text in _PIECES]
     choices[-1]["finish_reason"] = "stop"
-    events = [event({**head, "choices": [one]}) for one in choices]
+    events = [event({**head, "choices": [choice]}) for choice in choices]
     events.append(event({**head, "choices": [], "usage": usage}))
     choice = {"index": 0, "text": TEXT, "logprobs": None, "finish_reason": "stop"}
     body = {"object": "text_completion", **head, "choices": [choice], "usage": usage}
@@ -56,12 +56,15 @@ def _responses() -> tuple[bytes, dict[str, Any]]:
         "usage": {"input_tokens": 9, "output_tokens": 4, "total_tokens": 13},
     }
     created = {**body, "status": "in_progress", "output": [], "usage": None}
-    place = {"output_index": 0, "content_index": 0}
+    where = {"output_index": 0, "content_index": 0}
     events = [
         event({"type": "response.created", "response": created}),
-        event({"type": "response.output_item.added", **place, "item": {**item, "content": []}}),
-        *(event({"type": "response.output_text.delta", **place, "delta": one}) for one in _PIECES),
-        event({"type": "response.output_item.done", **place, "item": item}),
+        event({"type": "response.output_item.added", **where, "item": {**item, "content": []}}),
+        *(
+            event({"type": "response.output_text.delta", **where, "delta": text})
+            for text in _PIECES
+        ),
+        event({"type": "response.output_item.done", **where, "item": item}),
         event({"type": "response.completed", "response": body}),
     ]
     return b"".join(events), body
@@ -85,10 +88,10 @@ def _anthropic() -> tuple[bytes, dict[str, Any]]:
                 {
                     "type": "content_block_delta",
                     "index": 0,
-                    "delta": {"type": "text_delta", "text": one},
+                    "delta": {"type": "text_delta", "text": text},
                 }
             )
-            for one in _PIECES
+            for text in _PIECES
         ),
         event({"type": "content_block_stop", "index": 0}),
         event(
@@ -116,9 +119,9 @@ def _gemini() -> tuple[bytes, dict[str, Any]]:
     def candidate(text: str) -> dict[str, Any]:
         return {"index": 0, "content": {"parts": [{"text": text}], "role": "model"}}
 
-    candidates = [candidate(one) for one in _PIECES]
+    candidates = [candidate(text) for text in _PIECES]
     candidates[-1]["finishReason"] = "STOP"
-    events = [event({"candidates": [one], **head}) for one in candidates]
+    events = [event({"candidates": [item], **head}) for item in candidates]
     events.append(event({**head, "usageMetadata": usage}))
     body = {"candidates": [{**candidate(TEXT), "finishReason": "STOP"}], **head}
     return b"".join(events), {**body, "usageMetadata": usage}

@@ -44,10 +44,10 @@ def kept_files() -> tuple[Path, ...]:
     )
     if listing.returncode != 0:
         hidden = (".venv", ".tools", ".git", "__pycache__")
-        found = (path for path in ROOT.rglob("*") if not set(hidden) & set(path.parts))
+        paths = (path for path in ROOT.rglob("*") if not set(hidden) & set(path.parts))
     else:
-        found = (ROOT / name for name in listing.stdout.decode().split("\0") if name)
-    return tuple(sorted(path for path in found if path.is_file() and not path.is_symlink()))
+        paths = (ROOT / name for name in listing.stdout.decode().split("\0") if name)
+    return tuple(sorted(path for path in paths if path.is_file() and not path.is_symlink()))
 
 
 @cache

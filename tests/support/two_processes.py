@@ -20,9 +20,9 @@ OWNER = (
     + """
 import pathlib
 from llmnb.store import claims, layout
-one = claims.of(layout.ProjectPaths(pathlib.Path(sys.argv[1]), "both"))
-one.enter()
-assert all(one.take(key) for key in sys.argv[2:])
+own = claims.of(layout.ProjectPaths(pathlib.Path(sys.argv[1]), "both"))
+own.enter()
+assert all(own.take(key) for key in sys.argv[2:])
 print("taken", flush=True)
 threading.Event().wait()
 """

@@ -37,7 +37,9 @@ def find_python(folder: Path) -> Path:
     uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
     _run(uv, "venv", "--quiet", "--python", sys.executable, str(environment))
     overrides = folder / "overrides.txt"
-    overrides.write_text("".join(f"{one} ; sys_platform == 'never'\n" for one in _NO_CPU_BUILD))
+    overrides.write_text(
+        "".join(f"{package} ; sys_platform == 'never'\n" for package in _NO_CPU_BUILD)
+    )
     build = ["vllm"] if _has_gpu() else ["--override", str(overrides), CPU_BUILD]
     links = os.environ.get("PIP_FIND_LINKS")
     where = ["--find-links", links] if links else []

@@ -98,8 +98,8 @@ class WidgetPage:
             lambda change: self._news.put((name, "set", change["new"])), names="snapshot"
         )
         state = {"snapshot": widget.snapshot}
-        given = {"id": name, "esm": text_of(widget, "_esm"), "css": text_of(widget, "_css")}
-        self.page.evaluate(RENDER, {**given, "state": state, "width": width})
+        model = {"id": name, "esm": text_of(widget, "_esm"), "css": text_of(widget, "_css")}
+        self.page.evaluate(RENDER, {**model, "state": state, "width": width})
         self.until(lambda: name in self._heard)
         self._carry()
         return self.page.locator(f"#{name}")
@@ -117,10 +117,10 @@ class WidgetPage:
     def _carry(self) -> None:
         while True:
             try:
-                name, way, content = self._news.get_nowait()
+                name, kind, content = self._news.get_nowait()
             except queue.Empty:
                 return
-            if way == "set":
+            if kind == "set":
                 self.page.evaluate(
                     "([id, value]) => widgets[id].set('snapshot', value)", [name, content]
                 )
@@ -129,8 +129,8 @@ class WidgetPage:
 
     def census(self) -> tuple[set[str], set[str]]:
         """Return the elements and the attributes that stand in the page."""
-        found = self.page.evaluate(CENSUS)
-        return set(found["tags"]), set(found["attributes"])
+        census = self.page.evaluate(CENSUS)
+        return set(census["tags"]), set(census["attributes"])
 
     def strangers(self) -> list[str]:
         """Return what was asked of anybody outside the page."""

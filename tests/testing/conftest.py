@@ -85,8 +85,8 @@ def ask(session: aiohttp.ClientSession) -> Ask:
         async with session.post(
             sim.base_url + path, data=body, headers=headers, allow_redirects=False
         ) as reply:
-            found = {name.lower(): value for name, value in reply.headers.items()}
-            return Came(reply.status, found, await reply.read())
+            headers_in = {name.lower(): value for name, value in reply.headers.items()}
+            return Came(reply.status, headers_in, await reply.read())
 
     return ask
 

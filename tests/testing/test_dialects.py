@@ -60,7 +60,7 @@ GEMINI = Spoken("gemini.generate", "gemini", "/v1beta/models/m:generateContent")
 ALL = [CHAT, RESPONSES, ANTHROPIC, GEMINI]
 
 
-@pytest.fixture(params=ALL, ids=lambda one: one.dialect)
+@pytest.fixture(params=ALL, ids=lambda item: item.dialect)
 def spoken(request) -> Spoken:
     return request.param
 
@@ -88,12 +88,12 @@ def test_an_answer_is_read_by_its_dialect(spoken):
     Text, usage, model and id stand where the protocol has them.
     """
     at = handler(reply="Hello there")
-    found = spoken.read(served(at, spoken).body)
+    parsed = spoken.read(served(at, spoken).body)
     row = at.ledger.rows[0]
 
-    assert (found.text, found.quality, found.model) == ("Hello there", "good", "m")
-    assert (found.usage.prompt, found.usage.completion) == (row.prompt_tokens, 3)
-    assert "sim" in found.response_id
+    assert (parsed.text, parsed.quality, parsed.model) == ("Hello there", "good", "m")
+    assert (parsed.usage.prompt, parsed.usage.completion) == (row.prompt_tokens, 3)
+    assert "sim" in parsed.response_id
     assert row.completion_tokens == 3
     assert row.billed
 
@@ -106,14 +106,14 @@ def test_a_stream_becomes_the_same_answer(spoken):
     whole = spoken.read(served(at, spoken).body)
     plan = served(at, spoken, stream=True)
     assembler = dialect(spoken.dialect).assembler()
-    pieces = [delta.text for delta in assembler.feed(plan.stream.whole()) if delta.text]
-    found = spoken.read(assembler.finish())
+    texts = [delta.text for delta in assembler.feed(plan.stream.whole()) if delta.text]
+    parsed = spoken.read(assembler.finish())
 
-    assert pieces == ["Grüß", "e fr", "om t", "he s", "ea"]
+    assert texts == ["Grüß", "e fr", "om t", "he s", "ea"]
     assert len(plan.stream.token_events) == 5
     assert plan.content_type.startswith("text/event-stream")
     same = {"raw": b"", "response_id": None}
-    assert dataclasses.replace(found, **same) == dataclasses.replace(whole, **same)
+    assert dataclasses.replace(parsed, **same) == dataclasses.replace(whole, **same)
 
 
 def test_calls_and_thoughts_come_through(spoken):
@@ -121,14 +121,14 @@ def test_calls_and_thoughts_come_through(spoken):
     In one piece and streamed.
     """
     at = handler(reply=lambda prompt: {"tool_calls": [CALL], "reasoning_content": "Hm, the time."})
-    for found in (
+    for parsed in (
         spoken.read(served(at, spoken).body),
         spoken.assembled(served(at, spoken, stream=True).stream.whole()),
     ):
-        (call,) = found.tool_calls
+        (call,) = parsed.tool_calls
         assert (call.name, orjson.loads(call.arguments)) == ("now", {"a": 1})
-        assert found.reasoning == "Hm, the time."
-        assert (found.text, found.quality) == ("", "good")
+        assert parsed.reasoning == "Hm, the time."
+        assert (parsed.text, parsed.quality) == ("", "good")
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -139,25 +139,25 @@ def test_calls_and_thoughts_come_through(spoken):
         (faults.content_filter(), {"filtered", "refused"}),
         (faults.refusal(), {"refused", "filtered"}),
     ],
-    ids=lambda one: getattr(one, "name", ""),
+    ids=lambda item: getattr(item, "name", ""),
 )
 def test_an_answer_that_is_none_says_so_in_its_protocol(spoken, fault, qualities, stream):
     """
     Cut off, withheld, refused.
     """
     plan = served(handler(faults=[fault]), spoken, stream=stream)
-    found = spoken.assembled(plan.stream.whole()) if stream else spoken.read(plan.body)
+    parsed = spoken.assembled(plan.stream.whole()) if stream else spoken.read(plan.body)
 
-    assert found.quality in qualities
+    assert parsed.quality in qualities
 
 
 def test_an_answer_ends_at_the_length_that_is_asked_for(spoken):
     """
     Whatever the protocol calls it.
     """
-    found = spoken.read(served(handler(reply="word " * 100), spoken, max_tokens=20).body)
+    parsed = spoken.read(served(handler(reply="word " * 100), spoken, max_tokens=20).body)
 
-    assert (len(found.text), found.usage.completion, found.quality) == (80, 20, "truncated")
+    assert (len(parsed.text), parsed.usage.completion, parsed.quality) == (80, 20, "truncated")
 
 
 def test_usage_can_be_left_out(spoken):
@@ -305,7 +305,7 @@ def test_a_function_that_fails_is_a_500_and_is_kept(spoken):
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "words"),
+    ("path", "body", "expected"),
     [
         ("/v1/responses", {"model": "m"}, "input"),
         ("/v1/responses", {"model": "m", "input": []}, "input"),
@@ -346,14 +346,14 @@ def test_a_function_that_fails_is_a_500_and_is_kept(spoken):
         ),
     ],
 )
-def test_what_the_protocol_does_not_know_is_refused(path, body, words):
+def test_what_the_protocol_does_not_know_is_refused(path, body, expected):
     """
     Strictly, so that a wrong request is found by the test and not by the real provider.
     """
     plan = handler().receive("POST", path, {}, orjson.dumps(body))
 
     assert plan.status == 400
-    assert words in orjson.loads(plan.body)["error"]["message"]
+    assert expected in orjson.loads(plan.body)["error"]["message"]
 
 
 # -------------------------------------------------------------------------------- limits
@@ -432,11 +432,11 @@ def test_anthropic_says_at_which_word_it_stopped():
     Otherwise that the turn ended.
     """
     at = handler(reply="one two three")
-    found = orjson.loads(served(at, ANTHROPIC, stop=["two"]).body)
+    parsed = orjson.loads(served(at, ANTHROPIC, stop=["two"]).body)
     whole = orjson.loads(served(at, ANTHROPIC).body)
 
-    assert (found["stop_reason"], found["stop_sequence"]) == ("stop_sequence", "two")
-    assert found["content"] == [{"type": "text", "text": "one "}]
+    assert (parsed["stop_reason"], parsed["stop_sequence"]) == ("stop_sequence", "two")
+    assert parsed["content"] == [{"type": "text", "text": "one "}]
     assert (whole["stop_reason"], whole["stop_sequence"]) == ("end_turn", None)
 
 
@@ -457,14 +457,14 @@ def test_gemini_gives_as_many_candidates_as_asked():
     In one piece and streamed.
     """
     at = handler()
-    found = GEMINI.read(served(at, GEMINI, n=3).body)
+    parsed = GEMINI.read(served(at, GEMINI, n=3).body)
     plan = served(at, GEMINI, n=3, stream=True)
     streamed_ = GEMINI.read(
         dialect("gemini.generate").assembler(samples=3).whole(plan.stream.whole())
     )
 
-    assert len(set(found.texts)) == 3
-    assert streamed_.texts == found.texts
+    assert len(set(parsed.texts)) == 3
+    assert streamed_.texts == parsed.texts
 
 
 def test_a_response_brings_log_probabilities_when_they_are_included():

@@ -35,8 +35,8 @@ def embedded(texts, **fields):
     return EMBEDDINGS.parse(served(handler(), texts, **fields).body)
 
 
-def product(one, other):
-    return math.fsum(a * b for a, b in zip(one, other, strict=True))
+def product(first, other):
+    return math.fsum(a * b for a, b in zip(first, other, strict=True))
 
 
 @pytest.mark.parametrize("text", ["a red fox", "fox", "  ", "!?", "Grüße 世界", "word " * 500])
@@ -74,10 +74,10 @@ def test_one_vector_for_each_text_in_order():
     """
     Of the model's size, or of the one that is asked for.
     """
-    found = checked(embedded(["a", "b", "a"]), 3)
+    parsed = checked(embedded(["a", "b", "a"]), 3)
 
-    assert found.vectors[0] == found.vectors[2] != found.vectors[1]
-    assert [len(numbers(one)) for one in found.vectors] == [1536] * 3
+    assert parsed.vectors[0] == parsed.vectors[2] != parsed.vectors[1]
+    assert [len(numbers(first)) for first in parsed.vectors] == [1536] * 3
     assert len(numbers(embedded("a", dimensions=8).vectors[0])) == 8
 
 
@@ -141,6 +141,6 @@ async def test_both_servers_embed(simulated, session):
     body = orjson.dumps({"model": "m", "input": ["a", "b"], "dimensions": 4})
     with simulated() as sim:
         async with session.post(f"{sim.base_url}/embeddings", data=body) as reply:
-            found = EMBEDDINGS.parse(await reply.read())
+            parsed = EMBEDDINGS.parse(await reply.read())
 
-    assert len(found.vectors) == 2
+    assert len(parsed.vectors) == 2

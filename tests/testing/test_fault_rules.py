@@ -23,8 +23,8 @@ def request(number: int = 0, **changes) -> SimulatedRequest:
 
 
 def names(rule, requests) -> list[str | None]:
-    found = [as_fault(rule(one)) for one in requests]
-    return [None if fault is None else fault.name for fault in found]
+    struck = [as_fault(rule(entry)) for entry in requests]
+    return [None if fault is None else fault.name for fault in struck]
 
 
 def test_a_list_is_read_by_order_of_arrival():
@@ -33,9 +33,9 @@ def test_a_list_is_read_by_order_of_arrival():
     """
     rule = as_rule([500, None, "html", faults.slow(1.0)])
 
-    found = names(rule, [request(number) for number in range(5)])
+    struck = names(rule, [request(number) for number in range(5)])
 
-    assert found == ["500", None, "html", "slow", None]
+    assert struck == ["500", None, "html", "slow", None]
 
 
 def test_a_list_given_later_begins_with_the_next_request():
@@ -104,9 +104,9 @@ def test_an_outage_has_a_beginning_and_an_end():
     It strikes from its start for its duration, the end not included.
     """
     rule = outage(1.0, 2.0, "reset")
-    found = names(rule, [request(time=time) for time in (0.99, 1.0, 2.99, 3.0)])
+    struck = names(rule, [request(time=time) for time in (0.99, 1.0, 2.99, 3.0)])
 
-    assert found == [None, "reset_before", "reset_before", None]
+    assert struck == [None, "reset_before", "reset_before", None]
 
 
 def test_a_share_strikes_about_that_many_and_the_same_ones_again():
@@ -156,6 +156,6 @@ def test_only_what_was_worked_on_is_billed():
     free = [400, 401, 429, 500, 502, 503, 529, "quota", "html", "reset", "closed", "error_in_200"]
     paid = [408, 504, "lost_reply", "stall", "cut_stream", "empty", "no_usage", "truncated_gzip"]
 
-    assert [as_fault(one).billed for one in free] == [False] * len(free)
-    assert [as_fault(one).billed for one in paid] == [True] * len(paid)
+    assert [as_fault(entry).billed for entry in free] == [False] * len(free)
+    assert [as_fault(entry).billed for entry in paid] == [True] * len(paid)
     assert faults.status(500).but(billed=True).billed

@@ -54,8 +54,8 @@ def test_it_reads_a_stream(sdk):
         )
     )
 
-    pieces = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices]
-    assert "".join(piece or "" for piece in pieces) == "Hello you"
+    texts = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices]
+    assert "".join(piece or "" for piece in texts) == "Hello you"
     assert chunks[-2].choices[0].finish_reason == "stop"
     assert chunks[-1].usage.completion_tokens == 3
     for chunk in chunks:
@@ -87,7 +87,7 @@ def test_it_reads_tool_calls(sdk):
 
     assert whole.finish_reason == "tool_calls"
     assert whole.message.tool_calls[0].function.arguments == '{"x":1}'
-    assert [one[0].function.name for one in deltas if one] == ["look"]
+    assert [item[0].function.name for item in deltas if item] == ["look"]
 
 
 def test_it_lists_models(sdk):
@@ -221,7 +221,7 @@ def test_it_reads_embeddings(sdk):
         model="text-embedding-3-small", input=["a", "b"], encoding_format="float"
     )
 
-    assert [one.index for one in packed.data] == [0, 1]
-    assert [one.embedding for one in packed.data] == [one.embedding for one in plain.data]
+    assert [item.index for item in packed.data] == [0, 1]
+    assert [item.embedding for item in packed.data] == [item.embedding for item in plain.data]
     assert len(packed.data[0].embedding) == 1536
     assert packed.usage.prompt_tokens == 2

@@ -68,7 +68,9 @@ def test_each_prompt_s_first_requests_fail_in_totals_mode_too():
     A script that looks at attempts has them counted, whatever the ledger keeps.
     """
     handler = RequestHandler(
-        Behaviour.of({"ledger": "totals", "faults": lambda one: 503 if one.attempt == 0 else None})
+        Behaviour.of(
+            {"ledger": "totals", "faults": lambda request: 503 if request.attempt == 0 else None}
+        )
     )
 
     assert [serve(handler, number).status for number in (1, 2, 1, 2)] == [503, 503, 200, 200]

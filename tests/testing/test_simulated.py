@@ -77,9 +77,9 @@ async def test_a_stream_gives_the_same_text_token_by_token(simulated, ask, chat,
 
     assert came.headers["content-type"].startswith("text/event-stream")
     *chunks, usage, done = came.events
-    pieces = [chunk["choices"][0]["delta"].get("content", "") for chunk in chunks]
-    assert "".join(pieces) == whole.text
-    assert len(pieces) == whole.json["usage"]["completion_tokens"] + 2
+    texts = [chunk["choices"][0]["delta"].get("content", "") for chunk in chunks]
+    assert "".join(texts) == whole.text
+    assert len(texts) == whole.json["usage"]["completion_tokens"] + 2
     assert chunks[0]["choices"][0]["delta"]["role"] == "assistant"
     assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
     assert usage["choices"] == []
@@ -112,8 +112,8 @@ async def test_log_probabilities_belong_to_the_tokens(simulated, ask, chat):
     assert "".join(token["token"] for token in content) == "one two three"
     assert all(len(token["top_logprobs"]) == 2 for token in content)
     assert all(token["logprob"] == token["top_logprobs"][0]["logprob"] <= 0 for token in content)
-    pieces = [event["choices"][0]["logprobs"] for event in streamed.events[:-1]]
-    assert [piece["content"][0] for piece in pieces if piece] == content
+    texts = [event["choices"][0]["logprobs"] for event in streamed.events[:-1]]
+    assert [piece["content"][0] for piece in texts if piece] == content
     logprobs = text.json["choices"][0]["logprobs"]
     assert "".join(logprobs["tokens"]) == text.text == "Hione two three"
     assert logprobs["token_logprobs"][0] is None
@@ -248,7 +248,7 @@ async def test_no_window_of_time_holds_more_answers_than_the_limit_allows(simula
     with simulated(requests_per_minute=600, burst_seconds=1.0) as sim:
         came = await asyncio.gather(*[ask(sim, str(number)) for number in range(120)])
 
-        statuses = {one.status for one in came}
+        statuses = {reply.status for reply in came}
         assert statuses == {200, 429}
         assert is_within(sim.ledger, 600, burst=1.0, of="finished")
         assert max_in_window(sim.ledger, 60.0) == 120
@@ -274,11 +274,11 @@ async def test_more_at_once_than_its_places_are_refused(simulated, ask):
         await sim.await_received(2)
         third = await ask(sim, "third")
         sim.release()
-        held = await asyncio.gather(*tasks)
+        late = await asyncio.gather(*tasks)
 
         assert third.status == 429
         assert third.error["code"] == "concurrency_limit_exceeded"
-        assert [came.status for came in held] == [200, 200]
+        assert [came.status for came in late] == [200, 200]
         assert sim.ledger.totals().max_in_flight == 3
 
 

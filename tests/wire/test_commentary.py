@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from conversations import said
+from conversations import raw
 from script_server import ScriptServer
 from streams import event
 
@@ -82,7 +82,7 @@ async def test_a_callback_hears_the_answer_and_the_commentary_apart():
     """
     heard = []
     stream = "HTTP/1.1 200 OK\ncontent-type: text/event-stream\nconnection: close"
-    with ScriptServer([said(stream, streamed(WORKING, ANSWER))]) as server:
+    with ScriptServer([raw(stream, streamed(WORKING, ANSWER))]) as server:
         model = LLM(f"{server.base_url}/responses", "k", "m", api_provider="openai")
         pieces = [
             one async for one in model.acompletion_iter(["What time is it?"], gen_type="responses")

@@ -6,7 +6,7 @@ import dataclasses
 
 import orjson
 import pytest
-from conversations import Conversation, hold, names, said
+from conversations import Conversation, hold, names, raw
 from script_server import GOOD, reply
 from streams import DONE, STREAMS, TEXT
 
@@ -103,7 +103,7 @@ def test_what_is_neither_is_a_bad_reply(raw):
 
 
 def stream(body: bytes, status="200 OK", kind="text/event-stream") -> bytes:
-    return said(f"HTTP/1.1 {status}\ncontent-type: {kind}\nconnection: close", body)
+    return raw(f"HTTP/1.1 {status}\ncontent-type: {kind}\nconnection: close", body)
 
 
 CHAT = STREAMS["openai.chat"][0]

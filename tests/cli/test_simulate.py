@@ -8,10 +8,11 @@ import urllib.request
 import pytest
 from children import started
 
-from llmnb.testing.cli import _faults, simulate
+from llmnb.cli import main
+from llmnb.cli.simulate import _faults
 
 LATENCY = ["--latency", "0.001", "--spread", "0.4", "--stragglers", "0.02"]
-START = "import sys; from llmnb.testing.cli import simulate; sys.exit(simulate())"
+START = [sys.executable, "-m", "llmnb", "simulate", "--port", "0", "--reply", "Hi."]
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
@@ -21,20 +22,20 @@ def test_it_serves_until_it_is_ended_and_tells_what_came(ending, server):
     Address and every way to use it first, the ledger's sums last, exit status 0.
     """
     with started(
-        [sys.executable, "-c", START, "--port", "0", "--reply", "Hi.", *server, *LATENCY],
+        [*START, *server, *LATENCY],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
         greeting = "".join(iter(process.stdout.readline, "Ctrl-C stops it.\n"))
         base_url = greeting.split()[5]
-        for words in (
+        for line in (
             f"OPENAI_BASE_URL={base_url}",
             "AsyncLLM(",
             "OpenAI(base_url=",
             "/__ledger__",
         ):
-            assert words in greeting
+            assert line in greeting
         request = urllib.request.Request(f"{base_url}/completions", b'{"model":"m","prompt":"x"}')
         with urllib.request.urlopen(request, timeout=30) as reply:
             assert b"Hi." in reply.read()
@@ -51,7 +52,7 @@ def test_a_wrong_fault_is_one_line_and_status_2(capsys, wrong):
     """
     A misspelt option starts nothing.
     """
-    assert simulate(["--port", "0", "--fault", wrong]) == 2
+    assert main(["simulate", "--port", "0", "--fault", wrong]) == 2
     assert f"--fault {wrong} is not" in capsys.readouterr().err
 
 
@@ -61,7 +62,7 @@ def test_faults_are_given_as_shares():
     """
     rule = _faults(["500=0.5", "reset=0.25"])
 
-    assert [(one.fault.name, one.rate) for one in rule.rules] == [
+    assert [(rule_of.fault.name, rule_of.rate) for rule_of in rule.rules] == [
         ("500", 0.5),
         ("reset_before", 0.25),
     ]

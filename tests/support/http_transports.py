@@ -1,0 +1,18 @@
+"""The transports by which a request reaches a server: written by hand, or by aiohttp's session."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmnb.adapters.http import trial
+from llmnb.adapters.http.trial import Likeness
+
+TRANSPORTS = {
+    "by hand": Likeness(pool=True, exchange=True),
+    "by the session": Likeness(pool=True, exchange=False),
+}
+
+
+def use(monkeypatch: pytest.MonkeyPatch, transport: str) -> None:
+    """Send requests by one transport, whatever the trial of aiohttp would choose."""
+    monkeypatch.setattr(trial, "known", TRANSPORTS[transport])
