@@ -38,6 +38,9 @@ class Account:
         self.own = own
         self.admission = Admission(own, now=now)
         self.announced = AnnouncedLimits()
+        self.charge = self.announced.charge
+        """What a limit of tokens counts for a request, as far as that has shown."""
+
         self.finding: Finding | None = None
         """Finds the number of slots where nobody names one, and perhaps a pace."""
 
@@ -159,13 +162,9 @@ class Account:
 
     # ---------------------------------------------------------------------- news
 
-    def charged(self, tokens: float) -> float:
-        """Return what a limit of tokens counts for a request, as far as that has shown."""
-        return self.announced.charge.of(tokens)
-
     def wait(self, tokens: float, now: float) -> float:
         """Return the seconds until all limits let such a request go; infinity is "later"."""
-        charged = self.charged(tokens)
+        charged = self.charge.of(tokens)
         delay = self.admission.wait(charged, now)
         if delay <= 0 and (delay := self.announced.wait(now, charged, tokens)) > 0:
             self.admission.reason = self.announced.reason
@@ -178,7 +177,7 @@ class Account:
 
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> float:
         """Take back a request that has ended; return its tokens as the provider counts them."""
-        if used > 0 and self.announced.charge.is_before:
+        if used > 0 and self.charge.is_before:
             used = max(used, ticket.reserved)
         self.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
         if ticket.sent is not None:
@@ -226,9 +225,7 @@ class Account:
         if requested is None and self.announced.limits().tokens_per_minute is not None:
             return  # what is left is known; somebody else may have taken it
         estimate = ticket.reserved if ticket.sent is None else ticket.sent.estimate
-        self.announced.charge.on_refusal(
-            *(estimate, ticket.reserved, per_minute / 60.0, now, requested)
-        )
+        self.charge.on_refusal(*(estimate, ticket.reserved, per_minute / 60.0, now, requested))
         for admission in (self.admission, None if ticket.lane is None else ticket.lane.admission):
             if admission is not None and admission.tokens is not None:
                 admission.tokens.drain(now, ticket.reserved)

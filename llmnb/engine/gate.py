@@ -228,7 +228,7 @@ class Gate:
             return math.inf
         own = lane.admission
         account = self.account
-        if own is not None and (delay := own.wait(account.charged(tokens), now)) > 0:
+        if own is not None and (delay := own.wait(account.charge.of(tokens), now)) > 0:
             lane.reason = own.reason
             return delay
         if lane.is_sharing and account.finding is not None and account.free_slots <= 0:
@@ -249,7 +249,7 @@ class Gate:
     def _enter(self, lane: Lane, tokens: float, now: float, row: Hashable) -> Ticket:
         """Take a slot; whoever calls it knows that there is one."""
         account, health = self.account, self.health
-        estimate, tokens = tokens, account.charged(tokens)
+        estimate, tokens = tokens, account.charge.of(tokens)
         is_probe = health.breaker.opened_at is not None
         if is_probe:
             health.breaker.may_send(now)  # takes the one probe there is

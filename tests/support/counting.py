@@ -166,7 +166,7 @@ def ask(
                     push(due, "look", None, None)
                 return
             del waiting[0]
-            ticket = Ticket(account.charged(guess), began=now)
+            ticket = Ticket(account.charge.of(guess), began=now)
             account.admit(ticket, now, guess)
             arrive(number, row, ticket)
 
