@@ -150,7 +150,8 @@ def price(provider: str, model: str, usage: Usage, *, when: float | None = None)
     else:
         known = _known.get((provider, model))
         if known is None or known.expires <= time.time():
-            known = _remember(provider, model)
+            with _lock:
+                known = _known[provider, model] = _schedule(provider, model, time.time())
         schedule = known
     factor: float | None = 1.0
     if usage.tier is not None and not schedule.is_by_hand:
@@ -364,13 +365,6 @@ def _dollars(per_million: float | None, otherwise: float = 0.0) -> float:
 
 
 # ------------------------------------------------------------ asking the table
-
-
-def _remember(provider: str, model: str) -> _Schedule:
-    with _lock:
-        schedule = _schedule(provider, model, time.time())
-        _known[provider, model] = schedule
-        return schedule
 
 
 def _schedule(provider: str, model: str, when: float) -> _Schedule:

@@ -96,6 +96,8 @@ class AnnouncedLimits:
 
         self._in_flight_since_pause = 0
         self._processes = 1
+        self._handful = HANDFUL
+        """Requests that go at once where nothing is known; all processes of ours share them."""
 
     # ------------------------------------------------------------------ what happens
 
@@ -230,13 +232,9 @@ class AnnouncedLimits:
             for limit in self.by_kind.values():
                 limit.others.processes = count
         self._processes = count
+        self._handful = max(1, HANDFUL // count)
         if self._last_reply == -math.inf:
             self._burst_slots = self._handful
-
-    @property
-    def _handful(self) -> int:
-        """Requests that go at once where nothing is known; all processes of ours share them."""
-        return max(1, HANDFUL // self._processes)
 
     # ------------------------------------------------------------------ what may go
 
@@ -289,39 +287,33 @@ class AnnouncedLimits:
         """Return whether what is left of the requests may be spent at once now."""
         if self.distrust or self.burst == "smooth" or self.in_flight >= self._burst_slots:
             return False
-        limits = self._by_the_minute("requests")
-        return bool(limits) and all(
-            limit.has_reset
-            and limit.others.is_shown
-            and limit.refill.is_clear(now)
-            and limit.refill.capacity > HANDFUL
-            for limit in limits
-        )
+        is_reported = False
+        for limit in self.by_kind.values():
+            if limit.kind == "requests" and not limit.refill.is_longer:
+                is_reported = True
+                is_known = limit.has_reset and limit.others.is_shown and limit.refill.is_clear(now)
+                if not is_known or limit.refill.capacity <= HANDFUL:
+                    return False
+        return is_reported
 
     # -------------------------------------------------------------- what is known
 
-    def _by_the_minute(self, kind: KindOfLimit) -> list[AnnouncedLimit]:
-        """Return the limits of one kind, without those of a day."""
-        return [
-            limit
-            for limit in self.by_kind.values()
-            if limit.kind == kind and not limit.refill.is_longer
-        ]
-
     def limits(self) -> Limits:
         """Return the limits per minute that were announced; None where nothing was."""
-
-        def least(kind: KindOfLimit) -> float | None:
-            limits = [(limit.limit or 0.0, limit.period) for limit in self._by_the_minute(kind)]
-            return min((limit * (60.0 / period) for limit, period in limits), default=None)
-
-        return Limits(requests_per_minute=least("requests"), tokens_per_minute=least("tokens"))
+        rates: dict[KindOfLimit, float] = {}
+        for limit in self.by_kind.values():
+            if limit.limit is not None and not limit.refill.is_longer:
+                rate = limit.limit * (60.0 / limit.period)
+                rates[limit.kind] = min(rate, rates.get(limit.kind, rate))
+        return Limits(
+            requests_per_minute=rates.get("requests"), tokens_per_minute=rates.get("tokens")
+        )
 
     def left(self, kind: KindOfLimit, now: float) -> float | None:
         """Return what is left of a limit now, as far as is known."""
-        left = [
-            min(limit.base(now), limit.refill.capacity) - limit.uncounted
-            for limit in self._by_the_minute(kind)
-            if limit.left is not None
-        ]
-        return max(0.0, min(left)) if left else None
+        least: float | None = None
+        for limit in self.by_kind.values():
+            if limit.kind == kind and limit.left is not None and not limit.refill.is_longer:
+                left = min(limit.base(now), limit.refill.capacity) - limit.uncounted
+                least = max(0.0, left if least is None else min(left, least))
+        return least
