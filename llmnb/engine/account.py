@@ -117,11 +117,10 @@ class Account:
         """Return where a limit comes from: given by a person, announced, or found by trying."""
         if limit is None:
             return ""
-        told = self.announced.limits()
-        is_requests = kind == "requests"
-        if limit == (told.requests_per_minute if is_requests else told.tokens_per_minute):
+        announced = self.announced.limits()
+        if limit == getattr(announced, f"{kind}_per_minute"):
             return "announced"
-        return "found" if is_requests and limit == self.found_pace else "given"
+        return "found" if kind == "requests" and limit == self.found_pace else "given"
 
     def slots_of(self, run: object = None) -> int:
         """Return how many requests of a run may be in flight at once."""
@@ -182,11 +181,7 @@ class Account:
         return max(0.0, admission.paused_until - before)
 
     def on_reply(
-        self,
-        reports: Sequence[LimitReport],
-        ticket: Ticket,
-        now: float,
-        error: LLMNBError | None,
+        self, reports: Sequence[LimitReport], ticket: Ticket, now: float, error: LLMNBError | None
     ) -> None:
         """Take what a reply reports of the limits.
 

@@ -31,7 +31,7 @@ BlockReason = Reason | Literal["breaker", "recovery"]
 """What holds the first in the queue back."""
 
 PATIENCE_SECONDS = 2.0
-"""A target that is held for longer is passed over where there is another one to ask."""
+"""A target that is blocked for longer is passed over where another can be asked."""
 
 
 class Blocked(LLMNBError):
@@ -410,4 +410,4 @@ class Gate:
             return
         for turn in self.lanes.turns():
             if (anybody or turn.is_movable) and not turn.future.done():
-                turn.future.set_exception(Blocked("The target is held; another one is asked."))
+                turn.future.set_exception(Blocked("The target is blocked; another is asked."))

@@ -98,7 +98,7 @@ def still_in_flight() -> Stopped:
 def out_of_time(limit: float, attempts: int) -> TimedOut:
     """Return the error of a row that has reached its `time_limit`."""
     return TimedOut(
-        f"No answer within the time limit of {durations.given(limit)} "
+        f"No answer within the time limit of {durations.exact(limit)} "
         f"({attempts} requests sent). It may have been billed. Run again to ask it anew, "
         "or allow more time with time_limit."
     )

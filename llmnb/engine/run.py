@@ -82,7 +82,7 @@ class Run(RunHandle[list[Outcome]]):
         snapshot = counters.snapshot(
             counts,
             state=run_loop.state,
-            project=self.project,
+            project=context.store.name,
             total=run_loop.total,
             launched=min(counts.num_rows_done + in_flight, counts.num_rows),
             in_flight=in_flight,

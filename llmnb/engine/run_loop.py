@@ -319,9 +319,10 @@ class RunLoop:
         if registry.join(call.key, waiter, self.context):
             return
         request = RequestTask(
-            (call, *row.further),
-            self.context,
-            number,
+            key=call.key,
+            context=self.context,
+            row=number,
+            left=[call, *row.further],
             stored=stored,
             seen=self._seen if seen is None else seen,
         )
@@ -335,7 +336,7 @@ class RunLoop:
         # A task cancelled before its first step has run nothing of the request.
         self._engine.tasks.discard(task)
         result = request.stopped() if task.cancelled() else task.result()
-        request.claim.release()
+        request.claim.release(request)
         self._engine.registry.resolve(request, result)
 
     def _on_result(

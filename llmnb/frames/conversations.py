@@ -41,10 +41,10 @@ def conversation(cell: Any) -> list[dict[str, Any]] | None:
         cell = exact_json(json_text(cell))  # an array or a tuple
     if not isinstance(cell, list):
         raise InputError(f"A conversation that is a {type(cell).__name__}: it is {_FORM}")
-    for place, message in enumerate(cell):
+    for number, message in enumerate(cell):
         if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
-            raise InputError(f"Message {place + 1} of a conversation has no role: it is {_FORM}")
-    return [_message(one) for one in cell] or None
+            raise InputError(f"Message {number + 1} of a conversation has no role: it is {_FORM}")
+    return [_message(message) for message in cell] or None
 
 
 def last_text(cell: Any) -> str:
@@ -53,12 +53,14 @@ def last_text(cell: Any) -> str:
         messages = conversation(cell)
     except InputError as error:
         return error.message
-    said = messages[-1].get("content") if messages else None
-    return said if isinstance(said, str) else json_text(said)
+    content = messages[-1].get("content") if messages else None
+    return content if isinstance(content, str) else json_text(content)
 
 
-def _message(given: Mapping[str, Any]) -> dict[str, Any]:
+def _message(message: Mapping[str, Any]) -> dict[str, Any]:
     """Return a message without the fields that a table's column holds for other rows only."""
     return {
-        str(name): value for name, value in given.items() if value is not None or name == "content"
+        str(name): value
+        for name, value in message.items()
+        if value is not None or name == "content"
     }

@@ -68,11 +68,11 @@ def plain(status: StatusSnapshot) -> dict[str, Any]:
 
 def read(fields: Mapping[str, Any]) -> StatusSnapshot:
     """Return the snapshot that `plain` made plain values of."""
-    several = {"pools": PoolStatus, "shares": ModelShare, "causes": FailureCause}
+    parts = {"pools": PoolStatus, "shares": ModelShare, "causes": FailureCause}
     return StatusSnapshot(
         **{
             **fields,
-            **{name: tuple(kind(**one) for one in fields[name]) for name, kind in several.items()},
+            **{name: tuple(kind(**part) for part in fields[name]) for name, kind in parts.items()},
             "counts": StatusTracker(**fields["counts"]),
             "failures": frozen(fields["failures"]),
             "models": frozen(fields["models"]),
@@ -331,7 +331,6 @@ class _Display:
 
 _displays: dict[str, _Display] = {}
 _runs: dict[str, tuple[ClusterRun, threading.Thread]] = {}
-_said: set[str] = set()
 _lock = threading.Lock()
 
 
@@ -357,28 +356,20 @@ def report(work: str, part: str, status: StatusSnapshot, asked: str, *, is_done:
         dask_cluster.publish(worker, {**event, "done": is_done})
 
 
-def say_once(line: str) -> None:
+def log_once(line: str) -> None:
     """Log what is true of the whole cluster, once, where the person is."""
     worker = dask_cluster.worker()
     if worker is None:
-        _log_once(line)
+        failures.log_once(line)
     else:
         logger.info(line)
         dask_cluster.publish(worker, {"words": line})
 
 
-def _log_once(line: str) -> None:
-    with _lock:
-        is_known = line in _said
-        _said.add(line)
-    if not is_known:
-        logger.warning(line)
-
-
 def _receive(event: Mapping[str, Any]) -> None:
     match event:
         case {"words": str(line)}:
-            _log_once(line)
+            failures.log_once(line)
         case {"work": str(work), "part": str(part), "status": fields, "asked": asked, "done": done}:
             if work in _displays:
                 _run_of(work).receive(part, read(fields), str(asked), is_done=bool(done))

@@ -20,7 +20,7 @@ def frame_of(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> pd.DataFr
         dtype('float64')
     """
     cells = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in columns]
-    frame = pd.DataFrame({place: _column(column) for place, column in enumerate(cells)})
+    frame = pd.DataFrame({number: _column(column) for number, column in enumerate(cells)})
     frame.columns = pd.Index(columns)
     return frame
 

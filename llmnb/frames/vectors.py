@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
-import logging
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +24,7 @@ from llmnb.frames.table_source import (
     VECTOR,
     WHOLE,
     AnswerColumn,
+    Keywords,
     PreparedVerb,
     Source,
     name_of,
@@ -36,15 +35,11 @@ from llmnb.progress import Bars
 from llmnb.signatures import KEYWORDS as LISTS
 from llmnb.targets.endpoint import Endpoint
 
-logger = logging.getLogger("llmnb")
-
-Given = Mapping[str, Any]
-
 EMBEDDING = "embedding"
 """What a column of vectors is called where nobody names it."""
 
-_KEEPING = ("project_name", "use_cache", "share", "batch_size")
-_LIMITS = tuple(name for name in names("embed", "start") if name not in _KEEPING)
+_STORING = ("project_name", "use_cache", "share", "batch_size")
+_LIMITS = tuple(name for name in names("embed", "start") if name not in _STORING)
 _CHECKED = names("embed")
 KEYWORDS = ("model", *LISTS["EmbedOptions"])
 """Every keyword of `embed` but the column's own."""
@@ -57,7 +52,7 @@ class Embedding(PreparedVerb):
         table: The frame or series.
         name: The column.
         into: Column for the vectors.
-        given: Keywords.
+        keywords: What else was named.
         cache_dir: Folder of all projects, where it is not this process's own.
 
     Raises:
@@ -70,28 +65,28 @@ class Embedding(PreparedVerb):
         table: Source,
         name: Hashable,
         into: Hashable | None,
-        given: Given,
+        keywords: Keywords,
         *,
         cache_dir: str | None = None,
     ) -> None:
-        given = keywords(given, KEYWORDS)
+        keywords = checked_keywords(keywords, KEYWORDS)
         source = source_of(table)
-        self._on_error = given.get("on_error", "null")
+        self._on_error = keywords.get("on_error", "null")
         self._is_into = into is not None
         self._name: Hashable = EMBEDDING if into is None else into
         self.texts = source.columns().texts("" if name == WHOLE else name_of(name))
         source.check_columns(
             list(columns_of(self._name, self._on_error, (), {})),
             into=into,
-            overwrite=bool(given.get("overwrite")),
-            call=Call("embed", (name,), {**given, "into": into}),
+            overwrite=bool(keywords.get("overwrite")),
+            call=Call("embed", (name,), {**keywords, "into": into}),
         )
         self._source = source.snapshot() if self._is_into else source
-        self.model = model_of(given)
-        self._bars: Bars = given.get("progress", "auto")
+        self.model = model_of(keywords)
+        self._bars: Bars = keywords.get("progress", "auto")
         self._order: Order | None = None
         if isinstance(self.model, LiteLLMEmbeddingModel):
-            self._order = _order(self.model, given)
+            self._order = _order(self.model, keywords)
             if cache_dir is not None:
                 self._order = dataclasses.replace(self._order, cache_dir=cache_dir)
 
@@ -175,11 +170,11 @@ def columns_of(
 # ----------------------------------------------------------------------------- making
 
 
-def model_of(given: Given) -> EmbeddingModel:
+def model_of(keywords: Keywords) -> EmbeddingModel:
     """Return the model that keywords name, or the one that is chosen where they name none."""
-    model = given.get("model")
+    model = keywords.get("model")
     if isinstance(model, EmbeddingModel):
-        if given.get("params") or given.get("dimensions"):
+        if keywords.get("params") or keywords.get("dimensions"):
             raise ConfigurationError("params= belong into the config of the model that is given.")
         return model
     if not (model is None or isinstance(model, str | EngineModel | Endpoint)):
@@ -187,43 +182,38 @@ def model_of(given: Given) -> EmbeddingModel:
             f"{type(model).__name__} makes no vectors: give the name of a model that does, an LLM, "
             "or an EmbeddingModel. Nothing was sent."
         )
-    name, words = chosen(model)
-    if words is not None:
-        _say_once(words)
+    name, announcement = chosen(model)
+    if announcement is not None:
+        failures.log_once(announcement)
     return LiteLLMEmbeddingModel(
         name,
-        config={"kwargs": _params(given), "max_tokens": given.get("max_tokens")},
-        project_name=given.get("project_name"),
+        config={"kwargs": _params(keywords), "max_tokens": keywords.get("max_tokens")},
+        project_name=keywords.get("project_name"),
     )
 
 
-def _order(model: LiteLLMEmbeddingModel, given: Given) -> Order:
+def _order(model: LiteLLMEmbeddingModel, keywords: Keywords) -> Order:
     """Return what the model orders, with what the keywords say otherwise."""
     order = model.order()
-    changes = {name: given[name] for name in _KEEPING if given.get(name) is not None}
-    limits = {name: given[name] for name in _LIMITS if given.get(name) is not None}
+    changes = {name: keywords[name] for name in _STORING if keywords.get(name) is not None}
+    limits = {name: keywords[name] for name in _LIMITS if keywords.get(name) is not None}
     return dataclasses.replace(order, **changes, options={**order.options, **limits})
 
 
-def _params(given: Given) -> dict[str, Any]:
-    beside = {name: given[name] for name in EMBED_PARAMS if name in given}
-    return with_params(given.get("params"), beside, fields=EMBED_PARAMS)
+def _params(keywords: Keywords) -> dict[str, Any]:
+    beside = {name: keywords[name] for name in EMBED_PARAMS if name in keywords}
+    return with_params(keywords.get("params"), beside, fields=EMBED_PARAMS)
 
 
-def keywords(given: Given, known: Sequence[str]) -> Given:
+def checked_keywords(keywords: Keywords, known: Sequence[str]) -> Keywords:
     """Return keywords with their values as the engine takes them.
 
     Raises:
         TypeError: If one is not there.
         ConfigurationError: If one has a value that it does not take; nothing was sent.
     """
-    refuse_unknown(given, known, ".llm")
-    if (most := given.get("max_tokens")) is not None:
+    refuse_unknown(keywords, known, ".llm")
+    if (most := keywords.get("max_tokens")) is not None:
         PARAMS["max_tokens"].checked("max_tokens", most)
-    _params(given)
-    return {**given, **checked({name: given[name] for name in given if name in _CHECKED})}
-
-
-@functools.lru_cache(maxsize=64)
-def _say_once(words: str) -> None:
-    logger.warning(words)
+    _params(keywords)
+    return {**keywords, **checked({name: keywords[name] for name in keywords if name in _CHECKED})}

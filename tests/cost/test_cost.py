@@ -202,16 +202,16 @@ def test_llm_cost_tells_what_the_tracker_counts(cache_dir):
     """
     Beside the spend logs, where it was switched on; nothing where it was not.
     """
-    from llmnb.notebook.spending import report
+    from llmnb.notebook.magics_looking import spending
 
     with SimulatedProvider() as sim:
         llm_at(sim).call_single_sync("one")
-        before = str(report(cache_dir))
+        before = str(spending(cache_dir))
         with cost_tracking_ctx():
             llm_at(sim).call_single_sync("two")
 
     assert "cost tracker" not in before
-    assert "The cost tracker counts <$0.0001 here." in str(report(cache_dir))
+    assert "The cost tracker counts <$0.0001 here." in str(spending(cache_dir))
 
 
 def mixed(rows):

@@ -18,7 +18,7 @@ from laboratory.windows import worst_window
 
 import llmnb
 from llmnb import errors
-from llmnb.frames import dask_watching
+from llmnb.frames import dask_watching, failures
 from llmnb.rate_limiter import GLOBAL_LIMITER
 
 PER_SECOND = 100
@@ -208,7 +208,7 @@ def test_without_redis_each_takes_its_part(client, server, caplog):
     """
     Also of what `GLOBAL_LIMITER` allows; that is said once.
     """
-    dask_watching._said.clear()
+    failures.log_once.cache_clear()
     GLOBAL_LIMITER.rate_config["client|request", "m"] = f"{PER_SECOND} per second"
     try:
         asked = table(250, 4).llm.generate("{t}", model="openai/m")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from llmnb import errors
-from llmnb.frames import job
+from llmnb.frames import failures
 from llmnb.frames.accessors import DataFrameLLM
 from llmnb.frames.options import Options
 from llmnb.models.llm import LLM, LLMParams
@@ -377,7 +377,7 @@ def test_the_choice_that_nobody_made_is_announced_once(sim, frame, monkeypatch, 
     In one line, with the reason.
     """
     monkeypatch.delenv("LLMNB_MODEL")
-    job.say_once.cache_clear()
+    failures.log_once.cache_clear()
 
     frame.llm.generate("my text")
     frame.llm.generate("my text")

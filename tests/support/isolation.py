@@ -33,11 +33,9 @@ CLEARED: Mapping[str, tuple[str, ...]] = {
     "llmnb.adapters.egress": ("_redirects", "_warn_once", "checked"),
     "llmnb.adapters.prices": ("_known", "_set_by_hand"),
     "llmnb.engine.cost_events": ("listeners",),
-    "llmnb.frames.dask_watching": ("_said",),
-    "llmnb.frames.job": ("say_once",),
+    "llmnb.frames.failures": ("log_once",),
     "llmnb.frames.placing": ("_remembered",),
-    "llmnb.frames.vectors": ("_say_once",),
-    "llmnb.notebook.question": ("_announced",),
+    "llmnb.notebook.answer": ("_announced",),
     "llmnb.settings": ("_keys",),
 }
 """What has been set, and what has been told once, by module; functions that remember, too."""
@@ -63,7 +61,7 @@ STAYS: Mapping[str, str] = {
     "llmnb.notebook.surface._anchor": "a widget, made anew where somebody has closed it",
     "llmnb.engine.collector._before": "set while runs are under way",
     "llmnb.engine.collector._runs": "counts the runs under way",
-    "llmnb.frames.dask_cluster._heard": "by client: told twice, it would be heard twice",
+    "llmnb.frames.dask_cluster._listening": "by client: heard twice, all would count twice",
     "llmnb.frames.dask_watching._runs": "by the question's own id",
     "llmnb.generation.parallel._levels": "set while runs are under way",
     "llmnb.frames.dask_watching._displays": "by the question's own id",
