@@ -101,8 +101,8 @@ class Account:
             self.pace = Pace(QUICK_PATIENCE)
         finder = self.finding or self.pace
         self.found_pace = None if finder is None else finder.per_minute
-        found = Limits(requests_per_minute=self.found_pace)
-        self.admission.change(replace(bound.within(found), concurrency=slots), now=now)
+        paced = Limits(requests_per_minute=self.found_pace)
+        self.admission.change(replace(bound.within(paced), concurrency=slots), now=now)
         if slots is None:
             self.admission.concurrency = math.inf
         known = self.admission.limits.within(of_lanes)
@@ -124,9 +124,9 @@ class Account:
         """Return where a limit comes from: given by a person, announced, or found by trying."""
         if limit is None:
             return ""
-        told = self.announced.limits()
+        announced = self.announced.limits()
         is_requests = kind == "requests"
-        if limit == (told.requests_per_minute if is_requests else told.tokens_per_minute):
+        if limit == (announced.requests_per_minute if is_requests else announced.tokens_per_minute):
             return "announced"
         return "found" if is_requests and limit == self.found_pace else "given"
 
