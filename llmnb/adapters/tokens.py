@@ -488,8 +488,8 @@ def _folders() -> Iterator[Path]:
         litellm = importlib.util.find_spec("litellm")  # importing it takes seconds
     except (ImportError, ValueError):
         return
-    for place in (litellm.submodule_search_locations or ()) if litellm else ():
-        yield Path(place) / "litellm_core_utils" / "tokenizers"
+    for folder in (litellm.submodule_search_locations or ()) if litellm else ():
+        yield Path(folder) / "litellm_core_utils" / "tokenizers"
 
 
 @contextmanager

@@ -94,7 +94,7 @@ class AnnouncedLimits:
         self._first_since_pause: int | None = None
         """Number of the first request after a pause, until enough of them were answered."""
 
-        self._in_flight_since_pause = 0
+        self._sent_since_pause = 0
         self._processes = 1
         self._handful = HANDFUL
         """Requests that go at once where nothing is known; all processes of ours share them."""
@@ -114,7 +114,7 @@ class AnnouncedLimits:
         self._number += 1
         self.in_flight += 1
         if self._first_since_pause is not None:
-            self._in_flight_since_pause += 1
+            self._sent_since_pause += 1
         for limit in self.by_kind.values():
             limit.on_sent(request, limit.cost(request))
         log = self._log
@@ -193,7 +193,7 @@ class AnnouncedLimits:
             if report.left < (cost if report.kind == "requests" else _MISJUDGED * cost):
                 is_covered = False
                 if not is_first:
-                    limit.others.on_found_empty()
+                    limit.others.on_empty()
         if is_covered and not self.distrust:
             self.distrust = "a request was refused though enough was told to be left"
             for limit in self.by_kind.values():
@@ -211,7 +211,7 @@ class AnnouncedLimits:
         """
         self.in_flight -= 1
         if self._first_since_pause is not None and request.number >= self._first_since_pause:
-            self._in_flight_since_pause -= 1
+            self._sent_since_pause -= 1
         for limit in self.by_kind.values():
             if not was_sent or request.is_refused:
                 limit.give_back(limit.cost(request))
@@ -224,7 +224,7 @@ class AnnouncedLimits:
         """Note that nothing is sent for a while: afterwards a handful goes first."""
         self._burst_slots = self._handful
         self._first_since_pause = self._number
-        self._in_flight_since_pause = 0
+        self._sent_since_pause = 0
 
     def on_processes(self, count: int) -> None:
         """Note how many processes of ours draw on these limits, this one included."""
@@ -245,7 +245,7 @@ class AnnouncedLimits:
         """
         self.reason = ""
         is_after_pause = self._first_since_pause is not None
-        if is_after_pause and self._in_flight_since_pause >= self._burst_slots:
+        if is_after_pause and self._sent_since_pause >= self._burst_slots:
             self.reason = "start"
             return math.inf
         if not self.by_kind:

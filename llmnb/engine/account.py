@@ -94,8 +94,8 @@ class Account:
             self.pace = Pace(QUICK_PATIENCE)
         finder = self.finding or self.pace
         self.found_pace = None if finder is None else finder.per_minute
-        found = Limits(requests_per_minute=self.found_pace)
-        self.admission.change(replace(bound.within(found), concurrency=slots), now=now)
+        paced = Limits(requests_per_minute=self.found_pace)
+        self.admission.change(replace(bound.within(paced), concurrency=slots), now=now)
         if slots is None:
             self.admission.concurrency = math.inf
         known = self.admission.limits.within(of_lanes)

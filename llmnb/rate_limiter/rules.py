@@ -150,7 +150,7 @@ class RateConfig(MutableMapping[Key, Rate]):
 
 
 def line_of(rule: Rule) -> str:
-    """Return a rule as one line.
+    """Return the line that states a rule to other processes.
 
     Example:
         >>> line_of(Rule(("client", "gpt-4"), Allowance(100.0, 60.0, "minute")))
