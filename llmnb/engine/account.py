@@ -44,7 +44,7 @@ class Account:
         self.pace: Pace | None = None
         """Finds a pace where the slots are named, and nobody knows a rate."""
 
-        self.found_pace: float | None = None
+        self.learned_pace: float | None = None
         """The requests a minute that were found by trying; None where nothing was."""
 
         self.sharing = 0
@@ -93,8 +93,8 @@ class Account:
         elif self.pace is None:
             self.pace = Pace(QUICK_PATIENCE)
         finder = self.finding or self.pace
-        self.found_pace = None if finder is None else finder.per_minute
-        paced = Limits(requests_per_minute=self.found_pace)
+        self.learned_pace = None if finder is None else finder.per_minute
+        paced = Limits(requests_per_minute=self.learned_pace)
         self.admission.change(replace(bound.within(paced), concurrency=slots), now=now)
         if slots is None:
             self.admission.concurrency = math.inf
@@ -120,7 +120,7 @@ class Account:
         announced = self.announced.limits()
         if limit == getattr(announced, f"{kind}_per_minute"):
             return "announced"
-        return "found" if kind == "requests" and limit == self.found_pace else "given"
+        return "found" if kind == "requests" and limit == self.learned_pace else "given"
 
     def slots_of(self, run: object = None) -> int:
         """Return how many requests of a run may be in flight at once."""
@@ -241,7 +241,7 @@ class Account:
         """Keep to a pace that was found; return whether it is another one."""
         if finder is None or finder not in (self.finding, self.pace):
             return False
-        if finder.per_minute == self.found_pace:
+        if finder.per_minute == self.learned_pace:
             return False
         self.apply(now)
         return True

@@ -37,7 +37,7 @@ class Ticket:
     is_probe: bool = False
     """Whether it is the one that tries whether a failing target has recovered."""
 
-    is_told: bool = False
+    is_reported: bool = False
     """Whether the breaker knows how it ended."""
 
     row: Hashable = None

@@ -227,7 +227,7 @@ def _pool_status(pool: Pool, now: float, run: RunContext) -> PoolStatus:
     # An ended run has no lane any more; its limits are shown all the same.
     limits = account.limits(run).within(run.options.limits)
     announced, announced_limits = account.announced, account.announced.limits()
-    learned = (announced_limits.requests_per_minute, account.found_pace)
+    learned = (announced_limits.requests_per_minute, account.learned_pace)
     return PoolStatus(
         provider=target.provider,
         model=target.model,

@@ -55,9 +55,6 @@ class Target(Protocol):
     def announced(self, raw: RawReply) -> tuple[LimitReport, ...]:
         """Return how the limits stand, as a reply's headers tell it; empty where they do not."""
 
-    def is_simulated(self, raw: RawReply) -> bool:
-        """Whether the simulated provider answered."""
-
     def charge(self, call: Call) -> float:
         """Return the tokens that the provider's limit counts before it has answered."""
 

@@ -154,8 +154,8 @@ class _SideBySide(AnswerForm):
             for model, mine in enumerate(every)
         ]
         models = {
-            name: AnswerColumn([row[name] for row in figures], kind)
-            for name, kind in _KINDS.items()
+            name: AnswerColumn([row[name] for row in figures], _COUNTS.get(name, "Float64"))
+            for name in figures[0]
         }
         return Comparison(
             self.source.labelled(order, answers), self.source.named("model", self.models, models)
@@ -228,15 +228,7 @@ def _figures(
     }
 
 
-_KINDS = {
-    "answered": "Int64",
-    "failed": "Int64",
-    "with_majority": "Float64",
-    "usd": "Float64",
-    "usd_per_answer": "Float64",
-    "seconds_p50": "Float64",
-    "seconds_p95": "Float64",
-    "prompt_tokens": "Int64",
-    "completion_tokens": "Int64",
-    "cached": "Int64",
-}
+_COUNTS = dict.fromkeys(
+    ("answered", "failed", "prompt_tokens", "completion_tokens", "cached"), "Int64"
+)
+"""The kinds of those figures that are whole numbers."""

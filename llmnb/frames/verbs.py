@@ -96,7 +96,7 @@ def nearest(
     table: Source, query: Any, column: Hashable, rows: int, keywords: Keywords
 ) -> PreparedVerb:
     """Prepare to find the rows whose vectors are nearest to a question's."""
-    from llmnb.frames.nearest import Search
+    from llmnb.frames.vectors import Search
 
     return Search(table, query, column, rows, keywords)
 
