@@ -148,11 +148,11 @@ def test_one_congestion_event_costs_one_cut():
     sent = [adaptive.on_start() for _ in range(64)]
 
     adaptive.on_refusal(sent[-1])
-    after_one = adaptive.limit
+    after_first = adaptive.limit
     for sequence in sent[30:-1]:
         adaptive.on_refusal(sequence)
 
-    assert adaptive.limit == after_one < 64
+    assert adaptive.limit == after_first < 64
 
 
 def test_a_refusal_of_what_was_sent_after_the_cut_cuts_again():
