@@ -73,24 +73,20 @@ def check_names(names: Sequence[Hashable]) -> None:
             )
 
 
-def refuse(taken: Sequence[Hashable], call: object, into: str = "into=…") -> None:
-    """Refuse to replace columns.
+def would_replace(taken: Sequence[Hashable], call: object, into: str = "into=…") -> InputError:
+    """Return the error that refuses to replace columns.
 
     Args:
         taken: Their names.
         call: The call that replaces them, or its text.
         into: How another name is given.
-
-    Raises:
-        InputError: If there are any; nothing was sent.
     """
-    if taken:
-        shown = ", ".join(map(repr, taken))[:300]
-        columns, them = ("columns", "them") if len(taken) > 1 else ("a column", "it")
-        raise InputError(
-            f"The table has {columns} {shown} already, and answers would replace {them}. Give "
-            f"another {into}, or replace {them} with\n    {call}\nNothing was sent."
-        )
+    shown = ", ".join(map(repr, taken))[:300]
+    columns, them = ("columns", "them") if len(taken) > 1 else ("a column", "it")
+    return InputError(
+        f"The table has {columns} {shown} already, and answers would replace {them}. Give "
+        f"another {into}, or replace {them} with\n    {call}\nNothing was sent."
+    )
 
 
 def remember(names: Iterable[Hashable]) -> None:

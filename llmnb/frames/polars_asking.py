@@ -217,7 +217,8 @@ def _placed(
         derived = [field for field in fields if field != name]
         if not overwrite:
             present = lazy.collect_schema().names()
-            placing.refuse(placing.unknown(derived, present), call)
+            if taken := placing.unknown(derived, present):
+                raise placing.would_replace(taken, call)
         placing.remember([name, *derived])
     if not fields:
         return put(asked.alias(name))

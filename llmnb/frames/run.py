@@ -95,21 +95,6 @@ class TableRun(RunHandle[T]):
 
     # -------------------------------------------------------------------- waiting
 
-    def result(self, timeout: float | None = None) -> T:
-        """Block for the table.
-
-        Args:
-            timeout: Seconds to wait; None waits as long as it takes.
-
-        Returns:
-            As `generate` gives it: n rows, missing where a row failed.
-
-        Raises:
-            TimeoutError: If the run takes longer; it goes on.
-            RowsFailed: With ``on_error="raise"``, where rows failed.
-        """
-        return super().result(timeout)
-
     def _finished(self) -> T:
         return self.reported(self.partial())
 
