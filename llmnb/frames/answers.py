@@ -43,7 +43,7 @@ class _Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerForm:
-    """What the answers to a table are made into."""
+    """The table that is made of a run's outcomes: which columns, in which rows."""
 
     source: TableSource
     """The table, as it was when the question was put."""
@@ -85,7 +85,7 @@ class AnswerForm:
 
     @property
     def names(self) -> list[Hashable]:
-        """The names of the columns that it makes, one of which may be there twice."""
+        """The names of the columns that `table` makes; one may be there twice."""
         prompt: list[Hashable] = [] if self.prompts is None else ["prompt"]
         return prompt + [field.name for field in self._fields()]
 
@@ -129,7 +129,7 @@ class AnswerForm:
         return fields
 
     def _text(self, outcome: Outcome) -> str | None:
-        """Return an answer's text, also of one that does not fit its form."""
+        """Return an answer's text, even if it does not fit the schema."""
         error = outcome.error
         if self.output is None or not isinstance(error, SchemaMismatch):
             return outcome.text

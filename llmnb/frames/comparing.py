@@ -120,7 +120,7 @@ class _SideBySide(AnswerForm):
     models: Sequence[str]
 
     def table(self, outcomes: Outcomes) -> Comparison:
-        """Return the comparison as it is with these outcomes."""
+        """Return the comparison of the outcomes so far."""
         every = [outcomes[first :: len(self.models)] for first in range(len(self.models))]
         values = [[self._value(outcome) for outcome in mine] for mine in every]
         compared = [
@@ -170,7 +170,7 @@ class _SideBySide(AnswerForm):
         return answer["value"] if self.output.is_wrapped else answer
 
     def _kind(self) -> str:
-        """Return the kind of every model's column."""
+        """Return the kind of the models' columns."""
         if self.output is None:
             return "string"
         kind = self.output.fields[0][1] if self.output.is_wrapped else "object"
@@ -179,7 +179,7 @@ class _SideBySide(AnswerForm):
 
 
 def _compared(value: Any) -> str:
-    """Return what is compared of an answer: capitals and outer blanks do not count."""
+    """Return an answer in the form that is compared: without capitals and outer blanks."""
     if isinstance(value, str):
         return value.strip().casefold()
     return orjson.dumps(value, default=str, option=orjson.OPT_SORT_KEYS).decode()

@@ -251,7 +251,7 @@ def _written(frame: pd.DataFrame) -> set[str]:
 
 
 def _sign(frame: pd.DataFrame, labels: Sequence[Hashable], run_id: str) -> None:
-    """Note in a frame's `attrs` which columns a run wrote; they are replaced, small and plain."""
+    """Note in a frame's `attrs` which of its columns a run wrote."""
     present = {placing.noted(label) for label in frame.columns}
     names = [*map(placing.noted, labels), *_written(frame)]
     columns = [name for name in dict.fromkeys(names) if name in present]
