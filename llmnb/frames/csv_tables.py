@@ -213,7 +213,7 @@ def _undecodable(path: Path, encoding: str) -> bytes:
 
 
 def _is_cp1252(block: bytes) -> bool:
-    """Return whether bytes that are not UTF-8 look like cp1252, not like UTF-8 with broken bytes."""
+    """Return whether bytes that are not UTF-8 look like cp1252, not like broken UTF-8."""
     text = block.decode("utf-8", "surrogateescape")
     odd = [ord(sign) - 0xDC00 for sign in text if "\udc80" <= sign <= "\udcff"]
     good = sum(1 for sign in text if sign > "\x7f") - len(odd)
