@@ -27,25 +27,13 @@ LimitSource = Literal["", "given", "announced", "found"]
 
 
 class Account:
-    """The limits of one account at one target; told the time, never asks for it.
+    """The limits of one account at one target; its methods take the time as an argument.
 
     Args:
         own: Limits that belong to the target itself.
         lanes: The runs that share the account.
         now: The time.
     """
-
-    __slots__ = (
-        "_lanes",
-        "admission",
-        "announced",
-        "claims",
-        "finding",
-        "learned_pace",
-        "own",
-        "pace",
-        "sharing",
-    )
 
     def __init__(self, own: Limits, lanes: Lanes, *, now: float) -> None:
         self.own = own
