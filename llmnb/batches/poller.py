@@ -14,22 +14,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from llmnb import bridge
+from llmnb import bridge, errors
 from llmnb.adapters.file_lock import locked
 from llmnb.batches import records
 from llmnb.batches.persistence import ResultWriter
 from llmnb.batches.records import Failed, Part, Record
 from llmnb.batches.service import Service, service
 from llmnb.engine.status import Clock
-from llmnb.errors import (
-    BadReply,
-    FlowControl,
-    LLMNBError,
-    MaybeBilled,
-    ProviderError,
-    StoreError,
-    Unsent,
-)
+from llmnb.errors import BadReply, LLMNBError, ProviderError, StoreError, Unsent
 from llmnb.store.project import ProjectStore, open_project
 from llmnb.targets.target import HTTPTarget
 from llmnb.wire import batches as wire
@@ -51,10 +43,10 @@ grow."""
 ATTEMPTS = 5
 """Attempts to submit a part whose fate is known each time."""
 
-_DOUBTFUL = (MaybeBilled, ProviderError, BadReply)
+_DOUBTFUL = (errors.MaybeBilled, ProviderError, BadReply)
 """Errors after which a batch may have been made all the same."""
 
-_PASSING = (Unsent, MaybeBilled, ProviderError, FlowControl, BadReply)
+_PASSING = (Unsent, errors.MaybeBilled, ProviderError, errors.FlowControl, BadReply)
 """Errors of a question that is asked again."""
 
 
@@ -197,7 +189,7 @@ class BatchPoller:
         is_doubtful = isinstance(error, _DOUBTFUL)
         if not is_doubtful:
             self.part.save(state="prepared")
-            if not isinstance(error, (FlowControl, Unsent)):
+            if not isinstance(error, (errors.FlowControl, Unsent)):
                 self._refused(error)
                 return True
         await rest(wait_before(attempt, error.details.retry_after), self._left)

@@ -61,7 +61,8 @@ class OpenAIResponses(Dialect):
         if refusal:
             quality = "refused"
         elif status == "incomplete":
-            quality = ends.RESPONSES.get(reason or "", "broken")
+            quality = ends.worth(reason)
+            quality = quality if quality in ("truncated", "filtered") else "broken"
         if not text and not _has_more(output):
             quality = ends.without_text(quality, used, thoughts, is_null=not parts)
         is_stored = body.get("store") is True
