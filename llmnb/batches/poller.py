@@ -165,7 +165,7 @@ class BatchPoller:
             if self.part.standing.state == "submitting":
                 # Its process may have died a moment ago: lists are not at once up to date.
                 await rest(FIRST_SECONDS, self._left)
-                if await self._is_found():
+                if await self._looks_for_it():
                     return
             if self.part.standing.state not in ("prepared", "submitting"):
                 return
@@ -194,9 +194,9 @@ class BatchPoller:
                 return True
         await rest(wait_before(attempt, error.details.retry_after), self._left)
         # Where it may have arrived it is looked for before it is sent again.
-        return is_doubtful and await self._is_found()
+        return is_doubtful and await self._looks_for_it()
 
-    async def _is_found(self) -> bool:
+    async def _looks_for_it(self) -> bool:
         """Look for the part among the provider's batches; return whether it is there."""
         taken = await asyncio.to_thread(_names_of_others, self.part)
         batch = await self._patiently(lambda: self._service.find(self.part, taken))
@@ -221,7 +221,7 @@ class BatchPoller:
                 self._refused(
                     ProviderError(
                         f"The provider refused the batch {batch}: "
-                        f"{standing.words or 'it does not say why'}. Nothing was billed; run "
+                        f"{standing.message or 'it does not say why'}. Nothing was billed; run "
                         "again to submit it anew."
                     )
                 )
@@ -254,7 +254,7 @@ class BatchPoller:
                 "Attach to the run again to look for the right one."
             )
         writer.finish()
-        self.part.close("kept", writer.failed, words=standing.words)
+        self.part.close("kept", writer.failed, words=standing.message)
         text = "Batch %s: %d answers kept, %d requests without one."
         logger.info(text, self.part.name, writer.answered, len(writer.failed))
 

@@ -373,7 +373,7 @@ def _at(url: Any, position: int) -> Media:
 
 
 _KINDS = {
-    **{ending: f"image/{ending}" for ending in ("png", "jpeg", "gif", "webp")},
+    **{suffix: f"image/{suffix}" for suffix in ("png", "jpeg", "gif", "webp")},
     **{"jpg": "image/jpeg", "pdf": "application/pdf"},
 }
 """Media types by the ending of a file's name."""
