@@ -19,6 +19,7 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextvars
+import functools
 import os
 import queue
 import threading
@@ -40,7 +41,7 @@ class LoopThread:
         name: Name of the thread.
     """
 
-    def __init__(self, name: str = "llmnb-loop") -> None:
+    def __init__(self, name: str) -> None:
         self.pid = os.getpid()
         self.loop = _new_loop()
         self.kept: dict[str, Any] = {}
@@ -55,7 +56,7 @@ class LoopThread:
         self.loop.call_soon(started.set)
         self.loop.run_forever()
 
-    def close(self, timeout: float = 15.0) -> None:
+    def close(self, timeout: float) -> None:
         """Close what lives on the loop, then stop it."""
         if self.pid != os.getpid() or not self.thread.is_alive():
             return
@@ -88,27 +89,26 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
+_OURS, _ASIDE = "llmnb-loop", "llmnb-aside"
+"""The loop threads by name: llmnb's own, and one for code that is not ours."""
+
 _lock = threading.Lock()
-_thread: LoopThread | None = None
-_aside: LoopThread | None = None
-"""A second one, for code that is not ours."""
+_threads: dict[str, LoopThread] = {}
 
 
-def loop_thread() -> LoopThread:
-    """Return this process's loop thread, started on first use."""
-    global _thread
+def loop_thread(name: str = _OURS) -> LoopThread:
+    """Return this process's loop thread of a name, llmnb's own at first, started on first use."""
     with _lock:
-        if _thread is None or _thread.pid != os.getpid() or not _thread.thread.is_alive():
-            _thread = LoopThread()
-        return _thread
+        thread = _threads.get(name)
+        if thread is None or thread.pid != os.getpid() or not thread.thread.is_alive():
+            thread = _threads[name] = LoopThread(name)
+        return thread
 
 
-def _aside_thread() -> LoopThread:
-    global _aside
-    with _lock:
-        if _aside is None or _aside.pid != os.getpid() or not _aside.thread.is_alive():
-            _aside = LoopThread("llmnb-aside")
-        return _aside
+def is_loop_thread(name: str = _OURS) -> bool:
+    """Whether the caller runs on the loop thread of a name, llmnb's own at first."""
+    thread = _threads.get(name)
+    return thread is not None and threading.current_thread() is thread.thread
 
 
 async def aside(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -122,12 +122,12 @@ async def aside(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def submit_aside(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
     """Start a coroutine as `aside` does, from any thread, and return its future."""
-    return asyncio.run_coroutine_threadsafe(coroutine, _aside_thread().loop)
+    return asyncio.run_coroutine_threadsafe(coroutine, loop_thread(_ASIDE).loop)
 
 
 def is_aside_thread() -> bool:
     """Whether the caller runs on the thread of `aside`."""
-    return _aside is not None and threading.current_thread() is _aside.thread
+    return is_loop_thread(_ASIDE)
 
 
 class Workers:
@@ -161,13 +161,11 @@ class Workers:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                found = function(*arguments)
+                future.set_result(function(*arguments))
             except Exception as error:
                 future.set_exception(error)
-            except BaseException as error:  # it would end whoever waits
+            except BaseException as error:  # it would end the thread that waits
                 future.set_exception(RuntimeError(f"{type(error).__name__} was raised"))
-            else:
-                future.set_result(found)
 
         with self._lock:
             self._open += 1
@@ -186,11 +184,7 @@ class Workers:
     async def rest(self, seconds: float) -> None:
         """Wait for so long, at most, until a single thread has done what it was given so far."""
         if self._open:
-            await asyncio.wait([asyncio.wrap_future(self.submit(_nothing))], timeout=seconds)
-
-
-def _nothing() -> None:
-    """Do nothing."""
+            await asyncio.wait([asyncio.wrap_future(self.submit(int))], timeout=seconds)
 
 
 _CALLERS = Workers("llmnb-apart", 32)
@@ -216,31 +210,29 @@ async def begun(make: Callable[[], T], undo: Callable[[T], object] | None = None
     has_left = False
 
     def work() -> T:
-        found = make()
+        result = make()
         with lock:
-            made.append(found)
+            made.append(result)
             is_late = has_left
         if is_late and undo is not None:
-            undo(found)
-        return found
+            undo(result)
+        return result
 
     try:
         return await asyncio.to_thread(work)
     except asyncio.CancelledError:
         with lock:
             has_left = True
-            lost = list(made)
-        if undo is not None:
-            for one in lost:
-                undo(one)
+        if undo is not None and made:
+            undo(made[0])
         raise
 
 
 def _forget_after_fork() -> None:
     # The lock may have been held by a thread that the child does not have.
-    global _lock, _thread, _aside
+    global _lock
     _lock = threading.Lock()
-    _thread = _aside = None
+    _threads.clear()
     _CALLERS.forget()
     LISTENERS.forget()
 
@@ -261,25 +253,14 @@ def per_loop(
         make: Makes it.
         close: Closes it when the process ends.
     """
-    running = _thread
-    if running is not None and name in running.kept:  # on its own thread it is surely alive
-        found: T = running.kept[name]
-        return found
-    thread = loop_thread()
-    kept = thread.kept[name] = make()
-    if close is not None:
-        closing = close
-
-        async def closer() -> None:
-            await closing(kept)
-
-        thread.closers.append(closer)
-    return kept
-
-
-def is_loop_thread() -> bool:
-    """Whether the caller runs on llmnb's own loop thread."""
-    return _thread is not None and threading.current_thread() is _thread.thread
+    thread = _threads.get(_OURS)  # on its own thread it is surely alive
+    if thread is None or name not in thread.kept:
+        thread = loop_thread()
+        thread.kept[name] = kept = make()
+        if close is not None:
+            thread.closers.append(functools.partial(close, kept))
+    existing: T = thread.kept[name]
+    return existing
 
 
 def submit(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
@@ -331,16 +312,13 @@ def block(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """
     if is_loop_thread():
         raise _waits_for_itself("Await the form without _sync instead.")
+    is_free = False
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         is_free = True
-    else:
-        is_free = False
-    return asyncio.run(make()) if is_free else _in_a_thread(make)
-
-
-def _in_a_thread(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    if is_free:
+        return asyncio.run(make())
     done: concurrent.futures.Future[T] = concurrent.futures.Future()
     tasks: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
 
@@ -393,7 +371,6 @@ async def acall(coroutine: Coroutine[Any, Any, T]) -> T:
 
 @atexit.register
 def _close_at_exit() -> None:
-    if _thread is not None:
-        _thread.close()
-    if _aside is not None:
-        _aside.close(1.0)
+    for name, seconds in ((_OURS, 15.0), (_ASIDE, 1.0)):
+        if name in _threads:
+            _threads[name].close(seconds)

@@ -146,12 +146,12 @@ class CostTracker:
     def _listen(self) -> None:
         """Have the engine tell, from the first time that anybody wants to know."""
         with self._lock:
-            if self._hear not in cost_events.listeners:
-                cost_events.listeners.append(self._hear)
+            if self._on_paid not in cost_events.listeners:
+                cost_events.listeners.append(self._on_paid)
 
     # -------------------------------------------------------------------- recording
 
-    def _hear(self, paid: Paid) -> None:
+    def _on_paid(self, paid: Paid) -> None:
         if self.enabled:
             self.record(paid)
 
@@ -195,16 +195,16 @@ class CostTracker:
 def _call(callback: CostCallback, paid: Paid) -> None:
     """Tell a callback; one that fails is named in the log, and the answer stays."""
     try:
-        told = callback(paid)
-        if inspect.isawaitable(told):
-            bridge.submit_aside(_awaited(told))
+        returned = callback(paid)
+        if inspect.isawaitable(returned):
+            bridge.submit_aside(_awaited(returned))
     except Exception:
         logger.exception(_FAILED)
 
 
-async def _awaited(told: Awaitable[Any]) -> None:
+async def _awaited(returned: Awaitable[Any]) -> None:
     try:
-        await told
+        await returned
     except Exception:
         logger.exception(_FAILED)
 
@@ -218,16 +218,16 @@ def _partials(values: list[float]) -> list[float]:
     Source: J. R. Shewchuk, *Adaptive Precision Floating-Point Arithmetic and Fast Robust
     Geometric Predicates*, Discrete & Computational Geometry 18 (1997): grow-expansion.
     """
-    found: list[float] = []
+    partials: list[float] = []
     for value in values:
         kept = []
-        for other in found:
+        for other in partials:
             big, small = (value, other) if abs(value) >= abs(other) else (other, value)
             value = big + small
             if rest := small - (value - big):
                 kept.append(rest)
-        found = [*kept, value]
-    return found
+        partials = [*kept, value]
+    return partials
 
 
 GLOBAL_COST_TRACKER = CostTracker()

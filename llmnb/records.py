@@ -26,6 +26,9 @@ Source = Literal["sent", "cached", "reused", "merged"]
 """Where an answer came from: a request, the own project, another one, a twin in flight."""
 
 
+SIMULATED = "x-llmnb-simulated"
+"""Header that marks the replies of the simulated provider."""
+
 REQUEST_SECONDS = 600.0
 """How long a whole request may take, from its first byte to the last one of its reply."""
 

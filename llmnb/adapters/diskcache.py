@@ -44,7 +44,7 @@ ON CONFLICT (key, raw) DO UPDATE SET store_time = excluded.store_time,
     access_time = excluded.access_time, size = excluded.size, mode = 1, filename = NULL,
     value = excluded.value
 """
-"""Saves a group, given as one blob and a list of ``[key, start, length]``, as diskcache keeps a
+"""Saves a group, passed as one blob and a list of ``[key, start, length]``, as diskcache keeps a
 value inline. Its placeholders have names because Python 3.14 refuses numbers (``?1``) with a tuple.
 
 Python's lock is given up once a statement, and the writing thread has to win it back from a busy
@@ -175,7 +175,7 @@ class Database:
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the values of those keys that there are."""
-        found: dict[str, bytes] = {}
+        values: dict[str, bytes] = {}
         with self._lock:
             try:
                 for start in range(0, len(keys), _QUERY_KEYS):
@@ -186,10 +186,10 @@ class Database:
                         f"AND typeof(value) = 'blob' AND key IN ({marks})",
                         some,
                     )
-                    found.update(rows)
+                    values.update(rows)
             except sqlite3.Error as error:
                 raise StoreError(f"{self.path} cannot be read: {error}") from None
-        return found
+        return values
 
     def put_many(self, items: Iterable[tuple[str, bytes]]) -> None:
         """Save all of them in one synced commit, or none.
@@ -302,17 +302,17 @@ def salvage(path: Path) -> Iterator[tuple[str, bytes]]:
         return
     try:
         (last,) = connection.execute("SELECT MAX(rowid) FROM Cache").fetchone()
-        for row in range(1, (last or 0) + 1):
+        for number in range(1, (last or 0) + 1):
             try:
-                found = connection.execute(
+                row = connection.execute(
                     "SELECT key, value FROM Cache WHERE rowid = ? AND raw = 1 AND mode = 1 "
                     "AND typeof(value) = 'blob' AND typeof(key) = 'text'",
-                    (row,),
+                    (number,),
                 ).fetchone()
             except sqlite3.Error:
                 continue  # this page is lost; the next may not be
-            if found is not None:
-                yield found
+            if row is not None:
+                yield row
     except sqlite3.Error:
         return
     finally:
@@ -357,7 +357,7 @@ def _make(path: Path) -> None:
         _cache(draft).close()  # the last connection to close leaves one file, without journals
         for stale in (*_journals(path), path.with_name(f"{path.name}-shm")):
             stale.unlink(missing_ok=True)  # they would be taken for the new file's own
-        files.put_in_place(made, path)
+        files.replace_file(made, path)
 
 
 def _sweep(root: Path) -> None:
@@ -383,10 +383,10 @@ def _check(path: Path) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    found = os.stat(path, follow_symlinks=False)
-    if not stat.S_ISREG(found.st_mode):
+    state = os.stat(path, follow_symlinks=False)
+    if not stat.S_ISREG(state.st_mode):
         raise OSError(f"{path} is no file")
-    return found.st_dev, found.st_ino
+    return state.st_dev, state.st_ino
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def locked(path: Path, *, timeout: float = PATIENCE_SECONDS) -> Iterator[None]:
         give_back = _locked_whole(path, timeout)
     except TimeoutError:
         raise StoreError(
-            f"Another process has held the project's lock for {durations.given(timeout)}: {path}"
+            f"Another process has held the project's lock for {durations.exact(timeout)}: {path}"
         ) from None
     except OSError as error:
         raise StoreError(f"The project's lock cannot be taken: {error}") from None
@@ -121,7 +121,7 @@ else:
 if sys.platform != "win32":
     from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 
-    _held: set[int] = set()
+    _locked: set[int] = set()
     """Open files that are locked here; a child that was forked closes its own copies."""
 
     def _locked_whole(path: Path, timeout: float) -> Callable[[], object]:
@@ -149,7 +149,7 @@ if sys.platform != "win32":
         except FileNotFoundError:
             files.make_folder(path.parent, is_private=False)
             descriptor = files.open_shared(path, size=0)
-        _held.add(descriptor)
+        _locked.add(descriptor)
         try:
             flock(descriptor, LOCK_EX | LOCK_NB)
             # Somebody may have removed the file between its opening and its lock.
@@ -164,17 +164,17 @@ if sys.platform != "win32":
         return None
 
     def _unlock_whole(descriptor: int) -> None:
-        if descriptor in _held:  # a child that was forked has let go of it
+        if descriptor in _locked:  # a child that was forked has let go of it
             # Not by closing alone: another process may have been started with a copy of it.
             flock(descriptor, LOCK_UN)
             _close(descriptor)
 
     def _close(descriptor: int) -> None:
-        _held.discard(descriptor)
+        _locked.discard(descriptor)
         os.close(descriptor)
 
     def _after_fork() -> None:
-        for descriptor in list(_held):
+        for descriptor in list(_locked):
             _close(descriptor)
 
     os.register_at_fork(after_in_child=_after_fork)

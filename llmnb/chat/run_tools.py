@@ -255,7 +255,7 @@ class _Bounds:
             async with asyncio.timeout(self.timeout):
                 return _written(await _called(function, values))
         except TimeoutError:
-            limit = f"longer than {durations.given(self.timeout)}" if self.timeout else "too long"
+            limit = f"longer than {durations.exact(self.timeout)}" if self.timeout else "too long"
             raise _Refusal(f"it took {limit}") from None
         except Exception as fault:  # reported to the model, which may try otherwise
             raise _Refusal(f"{type(fault).__name__}: {fault}"[:2000]) from None

@@ -34,7 +34,9 @@ def columns(
         a       12
         bcd      3
     """
-    cells = [["" if one is None else visible(one, longest=longest) for one in row] for row in rows]
+    cells = [
+        ["" if cell is None else visible(cell, longest=longest) for cell in row] for row in rows
+    ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     if width is not None:
         room = width - gap * (len(widths) - 1)

@@ -36,11 +36,11 @@ def span(seconds: float) -> str:
     return _two(round(seconds / 3600), 24, "d", "h")
 
 
-def given(seconds: float) -> str:
+def exact(seconds: float) -> str:
     """Return a length of time that a person has named, in seconds and without losing any of it.
 
     Example:
-        >>> given(0.25), given(600)
+        >>> exact(0.25), exact(600)
         ('0.25 s', '600 s')
     """
     return f"{seconds:,.10g} s"

@@ -103,9 +103,9 @@ def _without_formulas(escaped: str) -> str:
     return _FORMULA.sub(r"<span>\g<0></span>", escaped)
 
 
-def _entity(found: re.Match[str]) -> str:
-    entity = f"&#{ord(found[0])};"
-    return f"<span>{entity}</span>" if found[0] in "$\\" else entity
+def _entity(mark: re.Match[str]) -> str:
+    entity = f"&#{ord(mark[0])};"
+    return f"<span>{entity}</span>" if mark[0] in "$\\" else entity
 
 
 # ----------------------------------------------------------------- cells of spreadsheets

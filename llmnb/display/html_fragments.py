@@ -1,4 +1,4 @@
-"""Pieces of HTML without script or style sheet, readable with every style gone.
+"""Fragments of HTML without script or style sheet, readable with every style gone.
 
 Whatever text they are given is shown, not run.
 """
@@ -21,7 +21,7 @@ _TABLE = "border-collapse:collapse;border:0;width:auto;table-layout:auto;font-si
 
 
 def box(*parts: str, name: str = "") -> str:
-    """Return parts of HTML as one piece, with a class of its own where it has a name."""
+    """Return parts of HTML in one element, with a class of its own where it has a name."""
     style = f"max-width:760px;font:13px/1.5 {FONT};font-variant-numeric:tabular-nums;color:inherit"
     return f'<div class="{name}{" " if name else ""}{INERT}" style="{style}">{"".join(parts)}</div>'
 
@@ -49,7 +49,7 @@ def bar(parts: Iterable[tuple[str, float]], says: str = "") -> str:
         parts: Names in `palette.PATTERNS` with their shares of the whole, between 0 and 1.
         says: What a screen reader says of it; empty where the text beside it says the same.
     """
-    pieces = "".join(
+    segments = "".join(
         f'<span style="flex:0 0 {100 * part:.2f}%;min-width:2px;background:{PATTERNS[name]}">'
         "</span>"
         for name, part in parts
@@ -57,8 +57,8 @@ def bar(parts: Iterable[tuple[str, float]], says: str = "") -> str:
     )
     style = f"display:flex;height:9px;margin:0 0 8px;background:{PATTERNS['rest']}"
     if says:
-        return f'<div role="img" aria-label="{html_text(says)}" style="{style}">{pieces}</div>'
-    return f'<div aria-hidden="true" style="{style}">{pieces}</div>'
+        return f'<div role="img" aria-label="{html_text(says)}" style="{style}">{segments}</div>'
+    return f'<div aria-hidden="true" style="{style}">{segments}</div>'
 
 
 def cell(
@@ -91,8 +91,8 @@ def figure_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
     def cells(texts: Sequence[str], style: str, head: str) -> list[str]:
         return [
-            cell(text, style, align="right" if place else "left", head=head)
-            for place, text in enumerate(texts)
+            cell(text, style, align="right" if column else "left", head=head)
+            for column, text in enumerate(texts)
         ]
 
     return table([cells(head, FAINT, "col"), *(cells(row, "", "") for row in rows)])

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterable
 
 from llmnb import bridge
-from llmnb.engine.request_task import ELSEWHERE_SECONDS, LATEST_LOOK_SECONDS, SOONEST_LOOK_SECONDS
+from llmnb.engine.row_claim import ELSEWHERE_SECONDS, LATEST_LOOK_SECONDS, SOONEST_LOOK_SECONDS
 from llmnb.engine.shared import DRAIN_SECONDS
 from llmnb.engine.status import Clock
 from llmnb.store import claims

@@ -287,7 +287,7 @@ class Job(InputSource):
             outcome.reply = _NOTHING  # the run keeps its outcomes, and vectors are large
             return
         assert error is not None
-        is_refusal = _may_be_one_text(error)
+        is_refusal = _is_divisible(error)
         if is_refusal and len(batch) > 1 and not self.is_stopping:
             self._refused.append((batch, error))
             return
@@ -296,12 +296,12 @@ class Job(InputSource):
 
     def _fail(self, batch: Batch, error: LLMNBError) -> None:
         """Give texts their error."""
-        is_on_its_way = isinstance(error, Stopped) and error.details.maybe_billed
+        may_still_come = isinstance(error, Stopped) and error.details.maybe_billed
         for text in batch:
-            if text.call is not None and not is_on_its_way:
+            if text.call is not None and not may_still_come:
                 self.claims.give_back(text.key)
             self.results.failed(text.positions, error)
-        if is_on_its_way:  # it is kept if it still comes; nobody buys it meanwhile
+        if may_still_come:  # it is kept if it still comes; nobody buys it meanwhile
             self.claims.drain([text.key for text in batch])
 
     # ------------------------------------------------------------------- at the end
@@ -329,7 +329,7 @@ class Job(InputSource):
         self.results.failed(self.results.missing(), error)
 
 
-def _may_be_one_text(error: LLMNBError) -> bool:
+def _is_divisible(error: LLMNBError) -> bool:
     """Return whether one text of many may be to blame: it was refused, or no attempt succeeded."""
     if isinstance(error, RequestRejected):
         return error.details.status in _DIVISIBLE

@@ -11,7 +11,7 @@ from typing import Any
 from llmnb.embeddings.model import EmbeddingModel
 from llmnb.embeddings.order import BATCH_SIZE, Order, asking_for
 from llmnb.embeddings.run import EmbeddingRun
-from llmnb.engine.run_context import copied
+from llmnb.engine.row_errors import copied
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.models.litellm_model import litellm_endpoint, provider_and_model
 from llmnb.options import OPTIONS, RETRIES, checked

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from llmnb.embeddings.texts import Text
 from llmnb.engine.counters import Counters
-from llmnb.engine.run_context import copied
+from llmnb.engine.row_errors import copied
 from llmnb.engine.target import Target
 from llmnb.errors import BadReply, LLMNBError
 from llmnb.records import Outcome

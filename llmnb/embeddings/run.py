@@ -77,14 +77,14 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
         for name in _OF_REQUESTS:
             setattr(counts, name, getattr(of_batches.counts, name))
         batch = min(job.order.batch_size, len(job.results.texts))
-        on_its_way = min(of_batches.in_flight * batch, counts.num_rows - counts.num_rows_done)
-        counts.num_tasks_in_progress = on_its_way
+        texts_sent = min(of_batches.in_flight * batch, counts.num_rows - counts.num_rows_done)
+        counts.num_tasks_in_progress = texts_sent
         of_texts = counters.snapshot(
             counts,
             state=self._state(of_batches.state),
             project=self.project,
             total=counts.num_rows,
-            launched=counts.num_rows_done + on_its_way,
+            launched=counts.num_rows_done + texts_sent,
             in_flight=of_batches.in_flight,
             waiting_on=of_batches.waiting_on,
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission, Bound
 from llmnb.decide.announced_limits import AnnouncedLimits
@@ -19,6 +19,8 @@ from llmnb.engine.lanes import Lanes, Ticket
 from llmnb.errors import LLMNBError, RateLimited
 from llmnb.records import LimitReport, Limits
 from llmnb.wire.limits import refused_for
+
+Number = TypeVar("Number", int, float)
 
 LimitSource = Literal["", "given", "announced", "found"]
 """Where a limit comes from; empty where there is none."""
@@ -34,12 +36,12 @@ class Account:
     """
 
     __slots__ = (
-        "_claims",
         "_lanes",
         "admission",
         "announced",
+        "claims",
         "finding",
-        "found_pace",
+        "learned_pace",
         "own",
         "pace",
         "sharing",
@@ -55,14 +57,14 @@ class Account:
         self.pace: Pace | None = None
         """Finds a pace where the slots are named, and nobody knows a rate."""
 
-        self.found_pace: float | None = None
+        self.learned_pace: float | None = None
         """The requests a minute that were found by trying; None where nothing was."""
 
         self.sharing = 0
         """Requests in flight of runs that name no number of slots."""
 
-        self._claims: dict[object, Limits] = {}
-        """What each run says of the account."""
+        self.claims: dict[object, Limits] = {}
+        """What each run that has not ended says of the account."""
 
         self._lanes = lanes
         self.apply(now)
@@ -71,16 +73,12 @@ class Account:
 
     def claim(self, run: object, limits: Limits, now: float) -> None:
         """Hold all runs to what one of them says of the account."""
-        self._claims[run] = limits
+        self.claims[run] = limits
         self.apply(now)
-
-    def has_claim(self, run: object) -> bool:
-        """Whether a run has said what it wants and has not ended."""
-        return run in self._claims
 
     def release_claim(self, run: object, now: float) -> bool:
         """Forget what an ended run said; return whether the limits may have changed."""
-        if self._claims.pop(run, None) is None or not self._claims:
+        if self.claims.pop(run, None) is None or not self.claims:
             # With no claim left the last limits stay, so that the next run of the same
             # account does not start with a fresh burst; a new claim replaces them.
             return False
@@ -94,47 +92,44 @@ class Account:
 
     def apply(self, now: float) -> None:
         """Hold the account to what is known by now."""
-        claims = [self.own, *self._claims.values()]
-        is_smooth = any(one.burst == "smooth" for one in claims)
+        claims = [self.own, *self.claims.values()]
+        is_smooth = any(claim.burst == "smooth" for claim in claims)
         self.announced.burst = "smooth" if is_smooth else "announced"
-        slots = (
-            _least_count(claim.concurrency for claim in self._claims.values())
-            or self.own.concurrency
-        )
-        is_named = slots is not None or bool(self._lanes.all() and not self._has_sharing())
+        slots = _least(claim.concurrency for claim in self.claims.values()) or self.own.concurrency
+        is_named = slots is not None or bool(self._lanes.by_run and not self._has_sharing())
         if is_named:
             self.finding = None
-        lanes = [lane.limits for lane in self._lanes.all()]
-        is_rated = any(_has_rate(one) for one in (*claims, *lanes))
+        lanes = [lane.limits for lane in self._lanes.by_run.values()]
+        is_rated = any(map(_has_rate, (*claims, *lanes)))
         if is_rated or not is_named:
             self.pace = None
         elif self.pace is None:
             self.pace = Pace(QUICK_PATIENCE)
         finder = self.finding or self.pace
-        found = None if finder is None else finder.per_minute
+        learned_pace = None if finder is None else finder.per_minute
         chosen = replace(
             self.own,
-            requests_per_minute=_least((found, *(one.requests_per_minute for one in claims))),
-            tokens_per_minute=_least(one.tokens_per_minute for one in claims),
+            requests_per_minute=_least([learned_pace, *(it.requests_per_minute for it in claims)]),
+            tokens_per_minute=_least(claim.tokens_per_minute for claim in claims),
             concurrency=slots,
             even=any(claim.even for claim in claims),
         )
         self.admission.change(chosen, now=now)
         if slots is None:
             self.admission.concurrency = math.inf
-        self.announced.is_paced = any(_has_rate(one) for one in (self.admission.limits, *lanes))
+        self.announced.is_paced = any(map(_has_rate, (self.admission.limits, *lanes)))
         if self.finding is None and not is_named:
             # A pace that is known keeps the limit; slots need not be found from below.
             limits = [self.limits(), *lanes]
-            has_pace = any(one.requests_per_minute is not None for one in limits)
+            has_pace = any(limit.requests_per_minute is not None for limit in limits)
             self.finding = Finding(start=PLACES) if has_pace else Finding()
-        self.found_pace = found
+        self.learned_pace = learned_pace
 
     # ----------------------------------------------------------------- questions
 
     def limits(self, run: object = None) -> Limits:
         """Return the limits that a run is held to: its own and the account's."""
-        lane = self._lanes.get(run)
+        lane = self._lanes.by_run.get(run)
         limits = self.admission.limits.within(self.announced.limits())
         return limits if lane is None else limits.within(lane.limits)
 
@@ -142,11 +137,10 @@ class Account:
         """Return where a limit comes from: given by a person, announced, or found by trying."""
         if limit is None:
             return ""
-        told = self.announced.limits()
-        is_requests = kind == "requests"
-        if limit == (told.requests_per_minute if is_requests else told.tokens_per_minute):
+        announced = self.announced.limits()
+        if limit == getattr(announced, f"{kind}_per_minute"):
             return "announced"
-        return "found" if is_requests and limit == self.found_pace else "given"
+        return "found" if kind == "requests" and limit == self.learned_pace else "given"
 
     def slots_of(self, run: object = None) -> int:
         """Return how many requests of a run may be in flight at once."""
@@ -155,20 +149,15 @@ class Account:
             return named
         return DEFAULT_CONCURRENCY if self.finding is None else self.finding.limit
 
-    @property
-    def free_slots(self) -> float:
-        """Free ones of the slots that are found by trying; infinity where none are."""
-        return math.inf if self.finding is None else self.finding.limit - self.sharing
-
     def all_slots(self) -> float:
         """Return the requests that may be in flight while the target is well, of all runs."""
-        slots: float = sum(lane.limits.concurrency or 0 for lane in self._lanes.all())
+        slots: float = sum(lane.limits.concurrency or 0 for lane in self._lanes.by_run.values())
         if self.finding is not None and self._has_sharing():
             slots += self.finding.limit
         return min(self.admission.concurrency, slots or DEFAULT_CONCURRENCY)
 
     def _has_sharing(self) -> bool:
-        return any(lane.is_sharing for lane in self._lanes.all())
+        return any(lane.is_sharing for lane in self._lanes.by_run.values())
 
     def shortened(self, wait: float) -> float:
         """Return how long to pause where a refusal has cut the slots already.
@@ -180,19 +169,9 @@ class Account:
 
     # ---------------------------------------------------------------------- news
 
-    def charged(self, tokens: float) -> float:
-        """Return what a limit of tokens counts for a request, as far as that has shown."""
-        return self.announced.charge.of(tokens)
-
-    def settled(self, ticket: Ticket, used: float) -> float:
-        """Return what a request has used of a token limit, as the provider counts it."""
-        if used > 0 and self.announced.charge.is_before:
-            return max(used, ticket.reserved)
-        return used
-
     def wait(self, tokens: float, now: float) -> float:
         """Return the seconds until all limits let such a request go; infinity is "later"."""
-        charged = self.charged(tokens)
+        charged = self.announced.charge.of(tokens)
         delay = self.admission.wait(charged, now)
         if delay <= 0 and (delay := self.announced.wait(now, charged, tokens)) > 0:
             self.admission.reason = self.announced.reason
@@ -203,11 +182,14 @@ class Account:
         self.admission.admit(ticket.reserved, now)
         ticket.sent = self.announced.on_sent(now, ticket.reserved, estimate)
 
-    def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
-        """Take back a request that has ended."""
+    def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> float:
+        """Take back a request that has ended; return the tokens that it used of a limit."""
+        if used > 0 and self.announced.charge.is_before:
+            used = max(used, ticket.reserved)  # the provider has counted what was reserved
         self.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
         if ticket.sent is not None:
             self.announced.on_end(ticket.sent, used=used, was_sent=was_sent)
+        return used
 
     def pause(self, until: float, now: float) -> float:
         """Send nothing before a moment; return the seconds by which the pause is longer now."""
@@ -219,12 +201,12 @@ class Account:
         return max(0.0, admission.paused_until - before)
 
     def on_reply(
-        self, told: Sequence[LimitReport], ticket: Ticket, now: float, error: LLMNBError | None
+        self, reports: Sequence[LimitReport], ticket: Ticket, now: float, error: LLMNBError | None
     ) -> None:
-        """Take what a reply tells of the limits.
+        """Take what a reply reports of the limits.
 
         Args:
-            told: How they stand.
+            reports: How they stand.
             ticket: The request.
             now: The time.
             error: What the reply means; None for a good one.
@@ -232,7 +214,7 @@ class Account:
         if ticket.sent is not None:
             self.announced.on_reply(
                 ticket.sent,
-                told,
+                reports,
                 now,
                 is_refused=isinstance(error, RateLimited),
                 is_good=error is None,
@@ -268,9 +250,9 @@ class Account:
             if self.pace is None:
                 return False
             self.pace.on_success(now)
-            return self._has_found(self.pace, now)
+            return self._has_learned(self.pace, now)
         ticket.finding.on_success(ticket.sequence, seconds, self.sharing, now)
-        return self._has_found(ticket.finding, now)
+        return self._has_learned(ticket.finding, now)
 
     def on_refusal(self, ticket: Ticket, now: float) -> bool:
         """Learn from a refusal; return whether the limits changed."""
@@ -278,13 +260,13 @@ class Account:
             if self.pace is None or _has_rate(self.announced.limits()):
                 return False
             self.pace.keep(ticket.began, now)
-            return self._has_found(self.pace, now)
+            return self._has_learned(self.pace, now)
         ticket.finding.on_refusal(ticket.sequence, ticket.began, now)
-        return self._has_found(ticket.finding, now)
+        return self._has_learned(ticket.finding, now)
 
-    def _has_found(self, finding: Finding | Pace, now: float) -> bool:
+    def _has_learned(self, finding: Finding | Pace, now: float) -> bool:
         """Keep to a pace that was found; return whether it is another one."""
-        if finding not in (self.finding, self.pace) or finding.per_minute == self.found_pace:
+        if finding not in (self.finding, self.pace) or finding.per_minute == self.learned_pace:
             return False
         self.apply(now)
         return True
@@ -294,11 +276,5 @@ def _has_rate(limits: Limits) -> bool:
     return limits.requests_per_minute is not None or limits.tokens_per_minute is not None
 
 
-def _least(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return min(known) if known else None
-
-
-def _least_count(values: Iterable[int | None]) -> int | None:
-    least = _least(values)
-    return None if least is None else int(least)
+def _least(values: Iterable[Number | None]) -> Number | None:
+    return min((value for value in values if value is not None), default=None)

@@ -1,13 +1,13 @@
-"""One request: sent, read, judged, settled, whatever happens to it."""
+"""One request: sent, read, judged, settled, whatever happens to it; and how far saving lags."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from llmnb.engine.backlog import Backlog
 from llmnb.engine.gate import Gate
 from llmnb.engine.lanes import Ticket
 from llmnb.engine.target import Call, OnDelta
@@ -24,29 +24,74 @@ from llmnb.store.entry import Entry
 from llmnb.wire.dialect import tier_in
 
 
+class Backlog:
+    """Counts the answers of one run that were read and are not on the disk yet.
+
+    While there are `most` of them, a request that has been answered keeps its slot, so nothing
+    new is bought. A process that is killed at any moment then loses at most its requests in
+    flight and `most` answers, however slow the disk is.
+
+    Args:
+        most: Answers that may be on their way before slots are kept.
+
+    Example:
+        >>> backlog = Backlog(most=1)
+        >>> backlog.enter()
+        >>> if backlog.is_full:
+        ...     backlog.release_later(lambda: print("a slot is free"))
+        >>> backlog.leave()
+        a slot is free
+    """
+
+    __slots__ = ("_count", "_waiting", "most")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._count = 0
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether an answered request keeps its slot for now."""
+        return self._count >= self.most
+
+    def release_later(self, release: Callable[[], None]) -> None:
+        """Call `release`, which gives an answered request's slot back, once there is room."""
+        self._waiting.append(release)
+
+    def enter(self) -> None:
+        """Count an answer that is handed to the store."""
+        self._count += 1
+
+    def leave(self) -> None:
+        """Count one that is saved, or cannot be."""
+        self._count -= 1
+        while self._waiting and len(self._waiting) > max(0, self._count - self.most):
+            self._waiting.popleft()()
+
+
 @dataclass(slots=True, eq=False)
 class Answered:
-    """A reply that was read."""
+    """A reply that was read, just now or from the store."""
 
     call: Call
     raw: RawReply
     reply: Reply
-    gate: Gate | None = None
 
     @classmethod
-    def before(cls, call: Call, entry: Entry, reply: Reply) -> Answered:
+    def from_store(cls, call: Call, entry: Entry, reply: Reply) -> Answered:
         """Return a stored answer as if it had just come."""
         return cls(call, RawReply(status=200, headers={}, body=entry.raw), reply)
 
 
 class Attempt:
-    """One admitted request; `send` sends it and settles its place in every case.
+    """One admitted request; `send` sends it and settles its slot in every case.
 
     Args:
         call: What to ask.
         gate: Where it was admitted.
         ticket: With what.
-        backlog: Answers on their way to the disk: while they are many, places are kept.
+        backlog: Answers on their way to the disk: while they are many, slots are kept.
         on_delta: Gets the pieces of the answer; None asks for it in one piece.
     """
 
@@ -103,10 +148,13 @@ class Attempt:
             reply = target.read(raw.body)
             if self.call.verify is not None:
                 reply = self.call.verify(reply)
-            _note_the_tier(reply, self.call)
-            used = target.used(ticket.reserved, reply.usage)
+            usage = reply.usage
+            if usage is not None and usage.tier is None and (tier := tier_in(self.call.body)):
+                # A reply that names no service tier is of the one that was asked for.
+                reply.usage = usage = dataclasses.replace(usage, tier=tier)
+            used = target.used(ticket.reserved, usage)
             gate.on_success(ticket, gate.clock() - self.began)
-            return Answered(self.call, raw, reply, gate)
+            return Answered(self.call, raw, reply)
         except Unsent as error:
             used, was_sent = 0.0, False
             return self._failed(error)
@@ -138,61 +186,3 @@ class Attempt:
         is_kept = self.on_first is None or self.on_first()
         if is_kept and self.on_delta is not None:
             self.on_delta(delta)
-
-
-class Rival(Attempt):
-    """A redundant request: it takes the next free place, and may be dropped before it has one.
-
-    Args:
-        call: What to ask.
-        gate: Where it is to be admitted.
-        run: Whose request it is.
-        backlog: Answers on their way to the disk: while they are many, places are kept.
-        check: Asked when it has a place; raises what forbids to send it.
-        on_sent: Told when it is sent.
-        on_delta: Gets the pieces of the answer.
-    """
-
-    __slots__ = ("_check", "_on_sent", "_run")
-
-    def __init__(
-        self,
-        call: Call,
-        gate: Gate,
-        run: object,
-        backlog: Backlog,
-        *,
-        check: Callable[[], None],
-        on_sent: Callable[[], None],
-        on_delta: OnDelta | None,
-    ) -> None:
-        super().__init__(call, gate, Ticket(call.target.charge(call)), backlog, on_delta=on_delta)
-        self.is_sent = False
-        self._check = check
-        self._on_sent = on_sent
-        self._run = run
-
-    async def send(self) -> Answered | LLMNBError:
-        """Wait for a place before all of its run who wait for theirs, then send."""
-        try:
-            self.ticket = await self.gate.admit(
-                self.ticket.reserved, run=self._run, is_first=True, row=self.call.key
-            )
-        except LLMNBError as error:
-            return error
-        try:
-            self._check()
-        except LLMNBError as error:
-            self.gate.release(self.ticket, used=0.0, was_sent=False)
-            return error
-        self.is_sent = True
-        self.began = self.gate.clock()
-        self._on_sent()
-        return await super().send()
-
-
-def _note_the_tier(reply: Reply, call: Call) -> None:
-    """Count a reply that names no service tier as one of the tier that was asked for."""
-    usage = reply.usage
-    if usage is not None and usage.tier is None and (asked := tier_in(call.body)) is not None:
-        reply.usage = dataclasses.replace(usage, tier=asked)

@@ -1,15 +1,262 @@
-"""What became of a run's rows, counted in one place for every kind of run."""
+"""What became of a run's rows, and what it has seen on the way, for every kind of run."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Callable
+from bisect import bisect_right
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import itemgetter
 
-from llmnb.engine.stats import Stats
-from llmnb.engine.status import Clock, State, StatusSnapshot, StatusTracker, frozen
-from llmnb.errors import Stopped
+from llmnb.decide.retry import roll
+from llmnb.engine.status import (
+    LATENCIES_SHOWN,
+    Clock,
+    FailureCause,
+    ModelShare,
+    Sample,
+    State,
+    StatusSnapshot,
+    StatusTracker,
+    frozen,
+)
+from llmnb.errors import LLMNBError, SchemaMismatch, Stopped
 from llmnb.records import Outcome, Usage
+
+MOST_SAMPLES = 120
+_KEPT = 500
+"""Latencies kept for each quantile: enough for a p95, little enough to sort at every look."""
+
+WORDS = {
+    "AuthenticationError": "key not accepted",
+    "BadReply": "unreadable reply",
+    "BudgetExceeded": "beyond the budget",
+    "ContextOverflow": "longer than the context",
+    "Filtered": "withheld by the provider's filter",
+    "IncompleteReply": "reply cut off",
+    "InputError": "nothing that can be asked",
+    "MaybeBilled": "reply lost",
+    "Overloaded": "provider overloaded",
+    "ProviderError": "server error",
+    "QuotaExhausted": "account without credit",
+    "RateLimited": "refused for pace",
+    "Refused": "refused by the model",
+    "ReplyTooLarge": "reply too large",
+    "RequestRejected": "rejected by the provider",
+    "SchemaMismatch": "does not fit the schema",
+    "StoreError": "cannot be saved",
+    "TimedOut": "no answer in time",
+    "Truncated": "cut off before its end",
+    "Unsent": "could not be sent",
+}
+"""Causes as a person says them, by the error's class."""
+
+_MINUTE = 60.0
+_FIRST_SLICE = 1.0
+
+
+class Quantiles:
+    """A uniform sample of all values, from which quantiles are read.
+
+    `quantiles` reads several samples as one, each value with the weight of those that it stands
+    for.
+
+    Source: J. S. Vitter, *Random Sampling with a Reservoir*, ACM TOMS 11 (1985),
+    algorithm R.
+    """
+
+    __slots__ = ("kept", "seen")
+
+    def __init__(self) -> None:
+        self.kept: list[float] = []
+        self.seen = 0
+
+    def add(self, value: float) -> None:
+        """Take a value."""
+        self.seen += 1
+        if len(self.kept) < _KEPT:
+            self.kept.append(value)
+        elif (index := int(roll() * self.seen)) < _KEPT:
+            self.kept[index] = value
+
+
+def quantiles(samples: Iterable[Quantiles], *parts: float) -> list[float | None]:
+    """Return quantiles of all samples together, None where there is no value yet.
+
+    Example:
+        >>> first, second = Quantiles(), Quantiles()
+        >>> for value in range(10):
+        ...     first.add(value), second.add(100 + value)  # doctest: +ELLIPSIS
+        (None, None)...
+        >>> quantiles([first, second], 0.25, 0.75)
+        [5, 105]
+    """
+    weighted = []
+    for sample in samples:
+        values = list(sample.kept)
+        weighted += [(value, sample.seen / len(values)) for value in values]
+    if not weighted:
+        return [None] * len(parts)
+    weighted.sort()
+    ends = list(accumulate(map(itemgetter(1), weighted)))
+    last = len(weighted) - 1
+    return [weighted[min(last, bisect_right(ends, part * ends[-1]))][0] for part in parts]
+
+
+@dataclass(slots=True)
+class _Model:
+    rows: int = 0
+    usd: float = 0.0
+    unpriced: int = 0
+    seconds: Quantiles = field(default_factory=Quantiles)
+
+
+class Stats:
+    """Counts that only displays want; kept on the loop thread, read from any.
+
+    Args:
+        now: The run's start.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._started = now
+        self._models: dict[str, _Model] = {}
+        self._causes: dict[str, FailureCause] = {}
+        self.latest: deque[float] = deque(maxlen=LATENCIES_SHOWN)
+        """The last latencies, oldest first."""
+
+        self._slice = _FIRST_SLICE
+        self._slices: list[list[float]] = [[0.0, 0.0, 0.0]]
+        """Requests, tokens and refusals of each slice since the start."""
+
+        self._ends = now + _FIRST_SLICE
+        """When the latest slice ends."""
+
+    # ------------------------------------------------------------------- counting
+
+    def on_request(self) -> None:
+        """Count a request that is sent."""
+        self._present()[0] += 1
+
+    def on_refusal(self) -> None:
+        """Count a refusal for pace."""
+        self._present()[2] += 1
+
+    def on_answer(self, model: str, seconds: float, tokens: int, usd: float | None) -> None:
+        """Count an answer."""
+        self._present()[1] += tokens
+        self.latest.append(seconds)
+        known = self._models.get(model)
+        if known is None:
+            known = self._models[model] = _Model()
+        known.rows += 1
+        known.seconds.add(seconds)
+        if usd is None:
+            known.unpriced += 1
+        else:
+            known.usd += usd
+
+    def on_failed_row(self, row: int, error: LLMNBError) -> None:
+        """Count a failed row by its cause."""
+        kind = type(error).__name__
+        known = self._causes.get(kind)
+        if known is not None:
+            self._causes[kind] = dataclasses.replace(known, rows=known.rows + 1)
+            return
+        text = WORDS.get(kind) or (type(error).__doc__ or kind).partition("\n")[0].rstrip(".")
+        example, _, rest = error.message.partition("\n")
+        if isinstance(error, SchemaMismatch):  # what was wrong stands in its second line
+            example = f"{example} {rest.partition(chr(10))[0].removeprefix('- ')}".rstrip()
+        self._causes[kind] = FailureCause(
+            kind=kind, words=text, rows=1, first_row=row, example=example[:300]
+        )
+
+    def on_mended_row(self, error: LLMNBError) -> None:
+        """Take a failed row back: a retry has answered it."""
+        known = self._causes.get(type(error).__name__)
+        if known is not None and known.rows > 1:
+            self._causes[known.kind] = dataclasses.replace(known, rows=known.rows - 1)
+        elif known is not None:
+            del self._causes[known.kind]
+
+    def _present(self) -> list[float]:
+        """Return the slice of this moment."""
+        now = Clock.monotonic()
+        if now >= self._ends:
+            while (index := int((now - self._started) / self._slice)) >= MOST_SAMPLES:
+                # Neighbours are put together until there is room.
+                old = self._slices
+                pairs = [old[first : first + 2] for first in range(0, len(old), 2)]
+                self._slices = [list(map(sum, zip(*pair, strict=True))) for pair in pairs]
+                self._slice *= 2
+            while len(self._slices) <= index:
+                self._slices.append([0.0, 0.0, 0.0])
+            self._ends = self._started + len(self._slices) * self._slice
+        return self._slices[-1]
+
+    # -------------------------------------------------------------------- reading
+
+    def quantiles(self) -> list[float | None]:
+        """Return p50 and p95 of the replies' seconds."""
+        return quantiles([model.seconds for model in list(self._models.values())], 0.5, 0.95)
+
+    def shares(self) -> tuple[ModelShare, ...]:
+        """Return what each model has done, the largest share first."""
+        models = list(self._models.items())
+        rows = sum(model.rows for _, model in models)
+        shares = [
+            ModelShare(
+                name=name,
+                rows=model.rows,
+                share=model.rows / rows,
+                p50=quantiles([model.seconds], 0.5)[0],
+                usd=None if model.unpriced == model.rows else model.usd,
+            )
+            for name, model in models
+        ]
+        return tuple(sorted(shares, key=lambda share: -share.rows))
+
+    def causes(self, row_of: Callable[[int], int] = int) -> tuple[FailureCause, ...]:
+        """Return why rows failed, the most frequent first.
+
+        Args:
+            row_of: Which row of its owner's table a request belongs to.
+        """
+        causes = [
+            dataclasses.replace(cause, first_row=row_of(cause.first_row))
+            for cause in list(self._causes.values())
+        ]
+        return tuple(sorted(causes, key=lambda cause: -cause.rows))
+
+    def samples(self, now: float) -> tuple[Sample, ...]:
+        """Return the pace in slices, oldest first; the present one up to now."""
+        slices, size = list(self._slices), self._slice
+        samples = []
+        for index, (requests, tokens, refusals) in enumerate(slices):
+            end = min((index + 1) * size, max(now - self._started, 1e-3))
+            length = max(end - index * size, 1e-3)
+            if index == len(slices) - 1 and length < size / 4 and index:
+                break  # too short to say anything about the pace
+            samples.append(
+                Sample(
+                    seconds=end,
+                    requests_per_minute=requests * _MINUTE / length,
+                    tokens_per_minute=tokens * _MINUTE / length,
+                    refusals=int(refusals),
+                )
+            )
+        return tuple(samples)
+
+    def pace(self, now: float) -> tuple[float, float]:
+        """Return requests and tokens a minute over the last minute, or since the start."""
+        elapsed = max(now - self._started, 1.0)
+        count = max(1, int(_MINUTE / self._slice))
+        first = max(0, len(self._slices) - count) * self._slice
+        length = max(1.0, elapsed - first)
+        requests, tokens, _ = map(sum, zip(*self._slices[-count:], strict=True))
+        return requests * _MINUTE / length, tokens * _MINUTE / length
 
 
 class Counters:
@@ -76,10 +323,6 @@ class Counters:
 
     def mend(self, failed: Outcome, outcome: Outcome) -> None:
         """Count a later outcome in place of a failed row's."""
-        self._take_back(failed)
-        self.enter(outcome)
-
-    def _take_back(self, failed: Outcome) -> None:
         tracker, error = self.tracker, failed.error
         if error is None:
             raise ValueError(f"Row {failed.row} has not failed.")
@@ -91,6 +334,7 @@ class Counters:
             self.failures[type(error).__name__] -= 1
             self.failures += Counter()  # kinds without a row left are gone
             self.stats.on_mended_row(error)
+        self.enter(outcome)
 
     def enter_reply(self, usage: Usage | None, usd: float | None) -> None:
         """Count the tokens and the price of a reply that was bought."""

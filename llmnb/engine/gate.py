@@ -31,7 +31,7 @@ BlockReason = Reason | Literal["breaker", "recovery"]
 """What holds the first in the queue back."""
 
 PATIENCE_SECONDS = 2.0
-"""A target that is held for longer is passed over where there is another one to ask."""
+"""A target that is blocked for longer is passed over where another can be asked."""
 
 
 class Blocked(LLMNBError):
@@ -71,7 +71,7 @@ class Gate:
             account: Binds all runs of the account; of several the smallest holds.
         """
         now = self.clock()
-        if not self.account.has_claim(run):
+        if run not in self.account.claims:
             self.health.breaker.on_new_run(now)
         lane = self.lanes.change(run, limits, now=now)
         self.account.claim(run, account or Limits(), now)
@@ -113,7 +113,7 @@ class Gate:
 
     def reason(self, run: object = None) -> BlockReason:
         """Return what holds the next request of a run back; empty when none waits."""
-        lane = self.lanes.get(run)
+        lane = self.lanes.by_run.get(run)
         if lane is None or not (lane.waiting or lane.again):
             return ""
         if self.health.breaker.is_open:
@@ -135,10 +135,10 @@ class Gate:
         It stands behind another one where what both share holds it back: the account's limits,
         or its slots.
         """
-        lane = self.lanes.get(run)
+        lane = self.lanes.by_run.get(run)
         if lane is None or self.health.breaker.is_open or self.account.admission.reason == "pause":
             return None
-        if not (lane.is_queued or self.lanes.is_crowded(lane)):
+        if not (lane.is_queued or lane in self.lanes.crowded):
             return None
         return self.lanes.busiest_beside(lane, is_sending=self.reason(run) == "concurrency")
 
@@ -228,10 +228,11 @@ class Gate:
             return math.inf
         own = lane.admission
         account = self.account
-        if own is not None and (delay := own.wait(account.charged(tokens), now)) > 0:
+        if own is not None and (delay := own.wait(account.announced.charge.of(tokens), now)) > 0:
             lane.reason = own.reason
             return delay
-        if lane.is_sharing and account.finding is not None and account.free_slots <= 0:
+        finding = account.finding
+        if lane.is_sharing and finding is not None and account.sharing >= finding.limit:
             lane.reason = "concurrency"
             return math.inf
         return 0.0
@@ -249,7 +250,7 @@ class Gate:
     def _enter(self, lane: Lane, tokens: float, now: float, row: Hashable) -> Ticket:
         """Take a slot; whoever calls it knows that there is one."""
         account, health = self.account, self.health
-        estimate, tokens = tokens, account.charged(tokens)
+        estimate, tokens = tokens, account.announced.charge.of(tokens)
         is_probe = health.breaker.opened_at is not None
         if is_probe:
             health.breaker.may_send(now)  # takes the one probe there is
@@ -277,13 +278,12 @@ class Gate:
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
         """Give a slot back; the next in the queue is admitted at once."""
         lane, account, lanes = ticket.lane, self.account, self.lanes
-        used = account.settled(ticket, used)
-        account.release(ticket, used=used, was_sent=was_sent)
+        used = account.release(ticket, used=used, was_sent=was_sent)
         if lane is not None:
             lane.in_flight -= 1
             if lane.admission is not None:
                 lane.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
-                if lanes.get(lane.run) is not lane:
+                if lanes.by_run.get(lane.run) is not lane:
                     lanes.wake_heir(lane.admission)
         if ticket.is_sharing:
             account.sharing -= 1
@@ -295,8 +295,8 @@ class Gate:
                 # Lanes without limits of their own are let in from the crowd, each in its turn.
                 if lane.admission is not None and lane not in lanes.crowded:
                     lanes.wake(lane)
-            elif not lane.in_flight and not account.has_claim(lane.run):
-                lanes.drop(lane)
+            elif not lane.in_flight and lane.run not in account.claims:
+                lanes.by_run.pop(lane.run, None)
         if lanes.ring or lanes.crowded:
             self.advance()
 
@@ -318,6 +318,11 @@ class Gate:
         self._move_on(anybody=seconds > LONGEST_SERVER_WAIT)
         self.advance()
 
+    def _free_slots(self) -> float:
+        """Return the free ones of the slots that are found by trying; infinity where none are."""
+        account = self.account
+        return math.inf if account.finding is None else account.finding.limit - account.sharing
+
     def _on_timer(self) -> None:
         self._timer = None
         self.advance()
@@ -332,9 +337,9 @@ class Gate:
         if lanes.due:
             lanes.wake_due(now)
         if lanes.crowded:
-            lanes.let_in(account.free_slots)
+            lanes.let_in(self._free_slots())
         soonest = math.inf
-        while ring or (lanes.crowded and lanes.let_in(account.free_slots)):
+        while ring or (lanes.crowded and lanes.let_in(self._free_slots())):
             lane = ring[0]
             if not lane.is_waiting():
                 lanes.leave_ring(lane)
@@ -405,4 +410,4 @@ class Gate:
             return
         for turn in self.lanes.turns():
             if (anybody or turn.is_movable) and not turn.future.done():
-                turn.future.set_exception(Blocked("The target is held; another one is asked."))
+                turn.future.set_exception(Blocked("The target is blocked; another is asked."))

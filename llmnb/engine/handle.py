@@ -142,7 +142,7 @@ class RunHandle(abc.ABC, Generic[T]):
         # In slices, so that an interrupt is noticed.
         while not self.wait(bridge.SLICE_SECONDS):
             if timeout is not None and Clock.monotonic() >= began + timeout:
-                waited = durations.given(timeout)
+                waited = durations.exact(timeout)
                 raise TimeoutError(f"The run is not done after {waited}; it goes on.")
         return self._finished()
 
@@ -199,13 +199,13 @@ class RunHandle(abc.ABC, Generic[T]):
         Raises:
             ConfigurationError: If one is no limit; nothing is changed.
         """
-        given = {
+        limits = {
             "max_requests_per_minute": max_requests_per_minute,
             "max_tokens_per_minute": max_tokens_per_minute,
             "max_concurrent_requests": max_concurrent_requests,
         }
         self._change_limits(
-            checked({name: limit for name, limit in given.items() if limit is not UNCHANGED})
+            checked({name: limit for name, limit in limits.items() if limit is not UNCHANGED})
         )
 
     @abc.abstractmethod

@@ -98,8 +98,8 @@ class Streamed:
         early = self._early
         early[outcome.row] = outcome
         complete = []
-        while (one := early.pop(self._next, None)) is not None:
-            complete.append(one)
+        while (following := early.pop(self._next, None)) is not None:
+            complete.append(following)
             self._next += 1
         if complete:
             self._hand_over(complete)
@@ -171,8 +171,8 @@ class Streamed:
                 stirred.clear()
                 with self._changed:
                     batch = self._taken()
-                for one in batch:
-                    yield one
+                for outcome in batch:
+                    yield outcome
                 if batch:
                     release(len(batch))
                 elif done.done():

@@ -91,7 +91,7 @@ class Health:
 
     def on_release(self, ticket: Ticket) -> None:
         """Note that a request is over, whatever it was told or has told."""
-        if ticket.is_probe and not ticket.is_told:
+        if ticket.is_probe and not ticket.is_reported:
             self.breaker.on_cancelled(sent_at=ticket.began)
         if ticket.recovery is not None:
             ticket.recovery.in_flight -= 1
@@ -119,7 +119,7 @@ class Health:
 
     def on_alive(self, ticket: Ticket, now: float) -> None:
         """Note that the target is there, whatever it has said of this one request."""
-        ticket.is_told = True
+        ticket.is_reported = True
         was_open = self.breaker.is_open
         self.breaker.on_success(now, sent_at=ticket.began)
         if was_open and not self.breaker.is_open:
@@ -141,7 +141,7 @@ class Health:
             now: The time.
             in_flight: Requests in flight there, of all runs.
         """
-        ticket.is_told = True
+        ticket.is_reported = True
         self.cause = cause_of(error)
         self.has_answered = self.has_answered or not isinstance(error, Unsent)
         was_open = self.breaker.is_open

@@ -12,7 +12,7 @@ import heapq
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, ValuesView
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 
 from llmnb.decide.admission import Admission, Reason
@@ -37,7 +37,7 @@ class Ticket:
     is_probe: bool = False
     """Whether it is the one that tries whether a failing target has recovered."""
 
-    is_told: bool = False
+    is_reported: bool = False
     """Whether the breaker knows how it ended."""
 
     row: Hashable = None
@@ -110,20 +110,6 @@ class Lane:
         self.again: deque[Turn] = deque()
         """Rows that have failed and wait for another turn."""
 
-    def change(self, limits: Limits, *, now: float) -> None:
-        """Hold the run to other limits from now on."""
-        self.limits = limits
-        self.is_sharing = limits.concurrency is None
-        if self.admission is None:
-            if limits == Limits():
-                return
-            self.admission = Admission(limits, now=now)
-            self.admission.in_flight = self.in_flight
-        else:
-            self.admission.change(limits, now=now)
-        if limits.concurrency is None:
-            self.admission.concurrency = math.inf
-
     @property
     def is_slowed(self) -> bool:
         """Whether its requests wait for a rate that binds the run alone."""
@@ -142,13 +128,13 @@ class Lane:
 class Lanes:
     """The lanes of all runs, and the order in which they take turns."""
 
-    __slots__ = ("_by_run", "_left", "_order", "_seen", "crowded", "due", "ring")
+    __slots__ = ("_left", "_order", "_seen", "by_run", "crowded", "due", "ring")
 
     def __init__(self) -> None:
         self.ring: deque[Lane] = deque()
         """Lanes that only the account can hold back, the one whose turn is next first."""
 
-        self._by_run: dict[object, Lane] = {}
+        self.by_run: dict[object, Lane] = {}
         self._left: dict[Limits, Admission] = {}
         """Limits of runs that have ended, so that the next one gets no fresh burst."""
 
@@ -164,56 +150,48 @@ class Lanes:
 
     # ---------------------------------------------------------------------- runs
 
-    def get(self, run: object) -> Lane | None:
-        """Return the lane of a run; None where it has none."""
-        return self._by_run.get(run)
-
     def of(self, run: object) -> Lane:
         """Return the lane of a run, a new one where it has none."""
-        lane = self._by_run.get(run)
+        lane = self.by_run.get(run)
         if lane is None:
-            lane = self._by_run[run] = Lane(run)
+            lane = self.by_run[run] = Lane(run)
         return lane
-
-    def all(self) -> ValuesView[Lane]:
-        """Return the lanes of all runs."""
-        return self._by_run.values()
 
     def change(self, run: object, limits: Limits, *, now: float) -> Lane:
         """Hold a run to limits of its own; those of an ended run like it go on."""
         lane = self.of(run)
-        if lane.admission is None and (left := self._left.pop(limits, None)) is not None:
-            lane.admission = left
-        lane.change(limits, now=now)
+        lane.limits = limits
+        lane.is_sharing = limits.concurrency is None
+        if lane.admission is None:
+            lane.admission = self._left.pop(limits, None)
+        if lane.admission is not None:
+            lane.admission.change(limits, now=now)
+        elif limits != Limits():
+            lane.admission = Admission(limits, now=now)
+            lane.admission.in_flight = lane.in_flight
+        if lane.admission is not None and lane.is_sharing:
+            lane.admission.concurrency = math.inf
         return lane
 
     def forget(self, run: object) -> None:
         """Drop the lane of an ended run and remember how far its limits were used."""
-        lane = self._by_run.pop(run, None)
+        lane = self.by_run.pop(run, None)
         if lane is not None and lane.admission is not None:
             if len(self._left) >= _RUNS_REMEMBERED:
                 del self._left[next(iter(self._left))]
             self._left[lane.limits] = lane.admission
 
-    def drop(self, lane: Lane) -> None:
-        """Drop an empty lane of a run that has no claim."""
-        self._by_run.pop(lane.run, None)
-
     def wake_heir(self, admission: Admission) -> None:
         """Look again at the run that has an ended one's limits: it waits for the slots of that."""
-        for heir in self._by_run.values():
+        for heir in self.by_run.values():
             if heir.admission is admission:
                 self.wake(heir)
 
     def turns(self) -> Iterator[Turn]:
         """Return all who wait, of every run."""
-        return (turn for lane in self._by_run.values() for turn in (*lane.waiting, *lane.again))
+        return (turn for lane in self.by_run.values() for turn in (*lane.waiting, *lane.again))
 
     # ------------------------------------------------------------- whose turn it is
-
-    def is_crowded(self, lane: Lane) -> bool:
-        """Whether a lane waits for one of the slots that are found by trying."""
-        return lane in self.crowded
 
     def busiest_beside(self, lane: Lane, *, is_sending: bool) -> object | None:
         """Return the run with most to do of the others; None where no other is in the way.
@@ -225,7 +203,7 @@ class Lanes:
         """
         others = [
             other
-            for other in self._by_run.values()
+            for other in self.by_run.values()
             if other is not lane
             and (other.in_flight if is_sending else other.is_queued and other.is_waiting())
         ]

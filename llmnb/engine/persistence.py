@@ -7,136 +7,89 @@ from collections.abc import Collection, Iterable, Mapping
 from llmnb.decide.quality import objection
 from llmnb.engine import cost_events
 from llmnb.engine.attempt import Answered
-from llmnb.engine.coalesce import Kept, TaskResult
 from llmnb.engine.run_context import RunContext
+from llmnb.engine.shared import StoredAnswer, TaskResult
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
 from llmnb.errors import BadReply, IncompleteReply, LLMNBError, StoreError, UnknownEnd
-from llmnb.records import Reply
+from llmnb.records import SIMULATED, Reply
 from llmnb.store.entry import Entry
 
 
-class Keeper:
-    """Saves one row's replies and makes results of them.
+async def save_reply(
+    context: RunContext,
+    answered: Answered,
+    *,
+    started: float | None,
+    attempts: int,
+    hedged: bool,
+    is_stored: bool,
+) -> TaskResult:
+    """Commit a raw reply, price it, and judge whether it is a good answer.
 
     Args:
         context: The run.
-        started: When the row's first request was sent.
+        answered: What came.
+        started: When the row's first request was sent, by the monotonic clock.
         attempts: Requests sent for the row.
         hedged: Whether redundant requests were among them.
+        is_stored: Whether it comes from the store: then it costs nothing and is saved already.
     """
-
-    __slots__ = ("_attempts", "_context", "_hedged", "_started")
-
-    def __init__(
-        self, context: RunContext, started: float | None, attempts: int, *, hedged: bool = False
-    ) -> None:
-        self._context = context
-        self._started = started
-        self._attempts = attempts
-        self._hedged = hedged
-
-    async def keep(self, answered: Answered, *, is_known: bool = False) -> TaskResult:
-        """Commit a raw reply, price it, and judge whether it is a good answer.
-
-        Args:
-            answered: What came.
-            is_known: Whether it comes from the store: then it costs nothing and stands there.
-        """
-        call, raw, reply = answered.call, answered.raw, answered.reply
-        target = call.target
-        usd = 0.0 if is_known else target.price(reply.usage, reply.model)
-        result = TaskResult(
-            reply=reply,
-            model=target.model,
-            provider=target.provider,
-            key=call.key,
-            usd=usd,
-            seconds=self._seconds(),
-            first_token_seconds=raw.first_token_seconds,
-            attempts=self._attempts,
-            hedged=self._hedged,
-            simulated=target.is_simulated(raw),
-            store=self._context.store,
-        )
-        if not is_known:
-            counters, usage = self._context.counters, reply.usage
-            counters.enter_reply(usage, usd)
-            name = f"{target.provider}/{target.model}"
-            used = 0 if usage is None else usage.total
-            counters.stats.on_answer(name, raw.seconds, used, usd)
-            if cost_events.listeners:
-                self._publish_cost(answered, usd)
-            result.entry = _entry(call, raw.body, reply, result)
-            await self._put(result.entry)
-        result.error = objection(reply, call.body, raw.body, self._context.good_finish)
-        return result
-
-    def _publish_cost(self, answered: Answered, usd: float | None) -> None:
-        target = answered.call.target
-        cost_events.publish(
-            cost_events.Paid(
+    call, raw, reply = answered.call, answered.raw, answered.reply
+    target, usage = call.target, reply.usage
+    usd = 0.0 if is_stored else target.price(usage, reply.model)
+    result = TaskResult(
+        reply=reply,
+        model=target.model,
+        provider=target.provider,
+        key=call.key,
+        usd=usd,
+        seconds=None if started is None else Clock.monotonic() - started,
+        first_token_seconds=raw.first_token_seconds,
+        attempts=attempts,
+        hedged=hedged,
+        simulated=SIMULATED in raw.headers,
+        store=context.store,
+    )
+    if not is_stored:
+        name, tokens = f"{target.provider}/{target.model}", 0 if usage is None else usage.total
+        context.counters.enter_reply(usage, usd)
+        context.counters.stats.on_answer(name, raw.seconds, tokens, usd)
+        if cost_events.listeners:
+            paid = cost_events.Paid(
                 provider=target.provider,
                 model=target.model,
                 usd=usd,
-                usage=answered.reply.usage,
-                project=getattr(self._context.store, "name", ""),
-                simulated=target.is_simulated(answered.raw),
+                usage=usage,
+                project=context.store.name,
+                simulated=result.simulated,
             )
-        )
-
-    async def keep_unread(self, call: Call, error: BadReply) -> None:
-        """Save bytes that could not be read: a better reader may read them for nothing.
-
-        Not those of a reply that lacks its end: half an answer might be read as a whole one.
-        """
-        raw = error.details.raw
-        if raw and not isinstance(error, IncompleteReply):
-            result = TaskResult(model=call.target.model, provider=call.target.provider)
-            await self._put(_entry(call, raw, None, result))
-
-    async def _put(self, entry: Entry) -> None:
-        backlog = self._context.backlog
-        backlog.enter()
-        try:
-            await self._context.store.aput(entry)
-        except StoreError as error:
-            self._context.counters.tracker.num_unsaved += 1
-            self._context.disable("", error)
-        finally:
-            backlog.leave()
-
-    def _seconds(self) -> float | None:
-        return None if self._started is None else Clock.monotonic() - self._started
+            cost_events.publish(paid)
+        result.entry = _entry(call, raw.body, reply, result)
+        await _commit(context, result.entry)
+    result.error = objection(reply, call.body, raw.body, context.options.good_finish)
+    return result
 
 
-def stored_answer(
-    calls: Iterable[Call], found: Mapping[str, Entry], good_finish: Collection[str] = ()
-) -> Kept | None:
-    """Return the first call that is answered in the store, a good answer before any other.
+async def save_unread(context: RunContext, call: Call, error: BadReply) -> None:
+    """Save bytes that could not be read: a better reader may read them for nothing.
 
-    One that ended for a reason that nobody knows is returned too: it is not bought again.
-    None where all have to be asked.
+    Not those of a reply that lacks its end: half an answer might be read as a whole one.
     """
-    kept: Kept | None = None
-    for call in calls:
-        entry = found.get(call.key)
-        if entry is None:
-            continue
-        try:
-            reply = call.target.read(entry.raw)
-            if call.verify is not None:
-                reply = call.verify(reply)
-        except LLMNBError:
-            continue
-        if reply.quality == "good":
-            return call, entry, reply, None
-        error = objection(reply, call.body, entry.raw, good_finish)
-        if error is None:
-            return call, entry, reply, None
-        if kept is None and isinstance(error, UnknownEnd):
-            kept = call, entry, reply, error
-    return kept
+    raw = error.details.raw
+    if raw and not isinstance(error, IncompleteReply):
+        await _commit(context, _entry(call, raw, None, TaskResult()))
+
+
+async def _commit(context: RunContext, entry: Entry) -> None:
+    context.backlog.enter()
+    try:
+        await context.store.aput(entry)
+    except StoreError as error:
+        context.counters.tracker.num_unsaved += 1
+        context.disable("", error)
+    finally:
+        context.backlog.leave()
 
 
 def _entry(call: Call, raw: bytes, reply: Reply | None, result: TaskResult) -> Entry:
@@ -156,3 +109,37 @@ def _entry(call: Call, raw: bytes, reply: Reply | None, result: TaskResult) -> E
         created=Clock.wall(),
         simulated=result.simulated,
     )
+
+
+def stored_answer(
+    calls: Iterable[Call], entries: Mapping[str, Entry], good_finish: Collection[str] = ()
+) -> StoredAnswer | None:
+    """Return the first call that is answered in the store, a good answer before any other.
+
+    One that ended for an unknown reason is returned too: it is not bought again. None where all
+    have to be asked.
+
+    Args:
+        calls: The same question to each target, in order.
+        entries: What the store holds, by key.
+        good_finish: Further reasons to end that are good.
+    """
+    ended_oddly: StoredAnswer | None = None
+    for call in calls:
+        entry = entries.get(call.key)
+        if entry is None:
+            continue
+        try:
+            reply = call.target.read(entry.raw)
+            if call.verify is not None:
+                reply = call.verify(reply)
+        except LLMNBError:
+            continue
+        if reply.quality == "good":
+            return call, entry, reply, None
+        error = objection(reply, call.body, entry.raw, good_finish)
+        if error is None:
+            return call, entry, reply, None
+        if ended_oddly is None and isinstance(error, UnknownEnd):
+            ended_oddly = call, entry, reply, error
+    return ended_oddly

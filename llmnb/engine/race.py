@@ -1,4 +1,4 @@
-"""Several requests for one row: whoever sends the first token is kept, the others are dropped.
+"""Several requests for one row: the one that sends the first token is kept, the others dropped.
 
 Source: J. Dean and L. A. Barroso, *The Tail at Scale*, Communications of the
 ACM 56 (2013): a second request after the usual time of the first cuts the tail
@@ -10,9 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from llmnb.engine import cost_events
 from llmnb.engine.attempt import Answered, Attempt
+from llmnb.engine.gate import Gate
+from llmnb.engine.lanes import Ticket
+from llmnb.engine.run_context import RunContext
+from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import LLMNBError
 
 Result = Answered | LLMNBError
@@ -21,46 +26,77 @@ Result = Answered | LLMNBError
 class Race:
     """One row's requests while more than one may be on their way.
 
+    A redundant request is sent to hedge a late one, and at half of the row's time limit one goes
+    to each further model; each happens once a row.
+
     Args:
-        first: The request that was to be sent anyway.
-        due: Returns the seconds until further requests should go, None for never.
-        launch: Returns further requests; perhaps none.
-        dropped: Told of every request that was cancelled for another's sake.
+        context: The run.
+        check: Raises what forbids to send a call.
+        on_sent: Called when a redundant request is about to be sent.
+        on_error: Called with an attempt's error before its slot goes to the next request.
+        on_delta: Returns what gets the pieces of the request that is sent next.
     """
 
     def __init__(
         self,
-        first: Attempt,
+        context: RunContext,
         *,
-        due: Callable[[], float | None],
-        launch: Callable[[], list[Attempt]],
-        dropped: Callable[[Attempt], None],
+        check: Callable[[Call], None],
+        on_sent: Callable[[], None],
+        on_error: Callable[[Attempt, LLMNBError], None],
+        on_delta: Callable[[], OnDelta | None],
     ) -> None:
-        self._due = due
-        self._launch = launch
-        self._dropped = dropped
+        self._context = context
+        self._check = check
+        self._on_sent = on_sent
+        self._on_error = on_error
+        self._on_delta = on_delta
         self._stirred = asyncio.Event()
         self._leader: Attempt | None = None
         self._running: dict[asyncio.Task[Result], Attempt] = {}
-        self._errors: list[LLMNBError] = []
-        self._enter(first)
+        self._has_hedge = False
+        self._has_asked_all = False
 
-    async def result(self) -> Result:
-        """Return the kept request's result, or the first error when all have failed."""
+    async def run(self, first: Attempt, others: Sequence[Call], started: float) -> Result:
+        """Send a request and further ones where it is late; return the kept one's result.
+
+        The first error where all have failed.
+
+        Args:
+            first: The request that was to be sent anyway.
+            others: The row's calls to further targets, in order; perhaps none.
+            started: When the row's first request was sent, by the gates' clock.
+        """
+        limit, clock = self._context.options.time_limit, first.gate.clock
+        half_time = None if limit is None else started + limit / 2
+        errors: list[LLMNBError] = []
+        sent_at = clock()
+        self._leader, self._running = None, {}
+        self._enter(first)
         try:
             while True:
-                self._collect()
+                errors += self._failed()
                 if (task := self._kept()) is not None:
                     await self._drop_all_but(task)
-                    return await task
+                    result = await task
+                    if isinstance(result, Answered) and self._context.hedger is not None:
+                        seconds = self._first_token_at(clock()) - sent_at
+                        self._context.hedger.on_first_token(seconds)
+                    return result
                 if not self._running:
-                    return self._errors[0]
-                await self._stir()
+                    return errors[0]
+                self._stirred.clear()
+                try:
+                    async with asyncio.timeout(self._due(first.gate, sent_at, half_time)):
+                        await self._stirred.wait()
+                except TimeoutError:
+                    is_half_time = half_time is not None and clock() >= half_time
+                    self._send_rivals(others or [first.call], is_half_time=is_half_time)
         except asyncio.CancelledError:
             await self._drop_all_but(None)
             raise
 
-    def first_token_at(self, now: float) -> float:
+    def _first_token_at(self, now: float) -> float:
         """Return when the first token came, by the gates' clock; now where none was seen."""
         leader = self._leader
         if leader is None or leader.first_token is None:
@@ -69,25 +105,29 @@ class Race:
 
     def _enter(self, attempt: Attempt) -> None:
         attempt.on_first = functools.partial(self._lead, attempt)
+        # An attempt that races is a task of its own: others are let in before its row hears of it.
+        attempt.on_error = functools.partial(self._on_error, attempt)
         task = asyncio.get_running_loop().create_task(attempt.send())
         task.add_done_callback(lambda _: self._stirred.set())
         self._running[task] = attempt
 
     def _lead(self, attempt: Attempt) -> bool:
-        """Take the lead if nobody has it; whether it is this one's."""
+        """Let an attempt lead if none does; return whether it is the one that leads."""
         if self._leader is None:
             self._leader = attempt
             self._stirred.set()
         return self._leader is attempt
 
-    def _collect(self) -> None:
-        """Set those aside that have failed without ever leading."""
+    def _failed(self) -> list[LLMNBError]:
+        """Return the errors of those that have failed without ever leading, and drop them."""
+        errors = []
         for task, attempt in list(self._running.items()):
             if task.done() and attempt is not self._leader:
                 result = task.result()
                 if isinstance(result, LLMNBError):
-                    self._errors.append(result)
+                    errors.append(result)
                     del self._running[task]
+        return errors
 
     def _kept(self) -> asyncio.Task[Result] | None:
         for task, attempt in self._running.items():
@@ -95,25 +135,101 @@ class Race:
                 return task
         return None
 
-    async def _stir(self) -> None:
-        """Wait for a token, an end, or the time to send further requests."""
-        self._stirred.clear()
-        try:
-            async with asyncio.timeout(self._due()):
-                await self._stirred.wait()
-        except TimeoutError:
-            for attempt in self._launch():
-                self._enter(attempt)
+    # ------------------------------------------------------------------ redundant requests
+
+    def _due(self, gate: Gate, sent_at: float, half_time: float | None) -> float | None:
+        """Return the seconds until redundant requests should go; None for never."""
+        hedger, now = self._context.hedger, gate.clock()
+        moments = []
+        if half_time is not None and not self._has_asked_all:
+            moments.append(half_time)
+        if hedger is not None and not self._has_hedge:
+            delay = hedger.delay(now, gate.is_throttled(self._context), now - sent_at)
+            if delay is not None:
+                moments.append(sent_at + delay)
+        return max(0.0, min(moments) - now) if moments else None
+
+    def _send_rivals(self, calls: Sequence[Call], *, is_half_time: bool) -> None:
+        """Send redundant requests: one to hedge, or at half time one to every further model."""
+        context, hedger = self._context, self._context.hedger
+        if is_half_time and not self._has_asked_all:
+            self._has_asked_all = True
+        elif hedger is not None and not self._has_hedge and hedger.may_spend():
+            self._has_hedge = True
+            calls = calls[:1]
+        else:
+            return
+        for call in calls:
+            gate = context.gate_of(call)
+            if not context.why_disabled(call.target.pool) and not gate.is_throttled(context):
+                rival = _Rival(call, gate, context, self._check, self._on_sent, self._on_delta())
+                self._enter(rival)
 
     async def _drop_all_but(self, kept: asyncio.Task[Result] | None) -> None:
-        """Cancel and await the others, so that their places are settled."""
+        """Cancel and await the others, so that their slots are settled."""
         others = [task for task in self._running if task is not kept]
         for task in others:
             if not task.done():
                 task.cancel()
                 if self._running[task].is_sent:
-                    self._dropped(self._running[task])
+                    self._count_dropped(self._running[task].call)
         if others:
             await asyncio.gather(*others, return_exceptions=True)
         for task in others:
             del self._running[task]
+
+    def _count_dropped(self, call: Call) -> None:
+        """Account for a request that was cancelled because another one came first."""
+        target, tracker = call.target, self._context.counters.tracker
+        most = target.highest_price(call)
+        if cost_events.listeners:
+            paid = cost_events.Paid(
+                provider=target.provider, model=target.model, usd=most, is_bound=True
+            )
+            cost_events.publish(paid)
+        if most is None:
+            tracker.num_unpriced += 1
+            return
+        tracker.hedge_usd += most
+        if self._context.options.budget is not None:
+            self._context.options.budget.settle(reserved=0.0, spent=most)
+
+
+class _Rival(Attempt):
+    """A redundant request: it takes the next free slot, and may be dropped before it has one."""
+
+    __slots__ = ("_check", "_context", "_on_sent")
+
+    def __init__(
+        self,
+        call: Call,
+        gate: Gate,
+        context: RunContext,
+        check: Callable[[Call], None],
+        on_sent: Callable[[], None],
+        on_delta: OnDelta | None,
+    ) -> None:
+        ticket = Ticket(call.target.charge(call))
+        super().__init__(call, gate, ticket, context.backlog, on_delta=on_delta)
+        self.is_sent = False
+        self._check = check
+        self._context = context
+        self._on_sent = on_sent
+
+    async def send(self) -> Result:
+        """Wait for a slot before all of its run who wait for theirs, then send."""
+        try:
+            self.ticket = await self.gate.admit(
+                self.ticket.reserved, run=self._context, is_first=True, row=self.call.key
+            )
+        except LLMNBError as error:
+            return error
+        try:
+            self._check(self.call)
+        except LLMNBError as error:
+            self.gate.release(self.ticket, used=0.0, was_sent=False)
+            return error
+        self.is_sent = True
+        self.began = self.gate.clock()
+        self._on_sent()
+        return await super().send()

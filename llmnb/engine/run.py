@@ -7,20 +7,21 @@ counters, or hands a call over to the loop.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 from llmnb import bridge
+from llmnb.display import durations, moments, numbers, texts
 from llmnb.engine.budget import budget_for
 from llmnb.engine.gate import Gate
 from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.handover import Streamed
-from llmnb.engine.options import RunOptions, Store
+from llmnb.engine.run_context import Pool, RunContext, RunOptions, Store
 from llmnb.engine.run_loop import RunLoop
 from llmnb.engine.source import InputSource
-from llmnb.engine.status import Clock, PoolStatus, StatusSnapshot
-from llmnb.engine.target import Prepare, Target
-from llmnb.engine.waiting import waiting_on
+from llmnb.engine.status import Clock, PoolStatus, State, StatusSnapshot
+from llmnb.engine.target import Prepare
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.records import Outcome
 
@@ -57,8 +58,7 @@ class Run(RunHandle[list[Outcome]]):
         self._loop = bridge.loop_thread().loop
         self._prepare = prepare
         self._store = store
-        self._run_loop = RunLoop(inputs, prepare, store, options, self._loop)
-        self._run_loop.on_outcome = on_outcome
+        self._run_loop = RunLoop(inputs, prepare, store, options, self._loop, on_outcome)
         self._done = self._run_loop.done
         self._begun()
         self._loop.call_soon_threadsafe(self._run_loop.begin)
@@ -67,13 +67,13 @@ class Run(RunHandle[list[Outcome]]):
 
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of the run as it is now."""
-        walk, counters = self._run_loop, self._run_loop.counters
+        run_loop, context = self._run_loop, self._run_loop.context
+        counters, pools = context.counters, list(context.pools.values())
         counts, stats = counters.copy(), counters.stats
-        gates = list(walk.gates.values())
         # While they are counted here a turn may change hands; never more is told than was let go.
         in_flight = min(
-            sum(request_task.is_sending for request_task, _ in list(walk.leading.values())),
-            sum(gate.in_flight for _, gate in gates),
+            sum(request.is_sending for request in list(run_loop.tasks.values())),
+            sum(pool.gate.in_flight for pool in pools),
         )
         now = Clock.monotonic()
         end = counters.started + counters.seconds
@@ -81,46 +81,46 @@ class Run(RunHandle[list[Outcome]]):
         requests, tokens = stats.pace(end)
         snapshot = counters.snapshot(
             counts,
-            state=walk.state,
-            project=walk.store.name,
-            total=walk.total,
+            state=run_loop.state,
+            project=context.store.name,
+            total=run_loop.total,
             launched=min(counts.num_rows_done + in_flight, counts.num_rows),
             in_flight=in_flight,
             waiting_on=waiting_on(
-                walk.state,
-                gates,
+                run_loop.state,
+                pools,
                 in_flight=in_flight,
                 now=now,
-                run=walk,
-                elsewhere=walk.elsewhere,
-                beside=walk.beside,
+                run=context,
+                elsewhere=context.waiting_rows["process"],
+                beside=context.waiting_rows["run"],
             ),
             row_of=self.row_of,
         )
         return dataclasses.replace(
             snapshot,
-            pools=tuple(_pool(target, gate, now, walk) for target, gate in gates),
+            pools=tuple(_pool_status(pool, now, context) for pool in pools),
             shares=stats.shares(),
             samples=stats.samples(end),
-            latencies=stats.latest(),
+            latencies=tuple(stats.latest),
             p50=p50,
             p95=p95,
             requests_per_minute=requests,
             tokens_per_minute=tokens,
-            budget_usd=walk.options.budget_usd,
-            waited_seconds=walk.waited_seconds(),
+            budget_usd=context.options.budget_usd,
+            waited_seconds=context.waited_seconds,
         )
 
     @property
     def project(self) -> str:
         """Name of the project that keeps the answers."""
-        return self._run_loop.store.name
+        return self._run_loop.context.store.name
 
     @property
     def asked(self) -> str:
         """The models in words, such as ``"openai/gpt-5-mini, then 2 more"``; empty at first."""
-        targets = [target for target, _ in list(self._run_loop.gates.values())]
-        names = list(dict.fromkeys(f"{one.provider}/{one.model}" for one in targets))
+        targets = [pool.target for pool in list(self._run_loop.context.pools.values())]
+        names = list(dict.fromkeys(f"{target.provider}/{target.model}" for target in targets))
         if not names:
             return ""
         return names[0] + (f", then {len(names) - 1} more" if len(names) > 1 else "")
@@ -133,9 +133,9 @@ class Run(RunHandle[list[Outcome]]):
     def failures(self) -> list[Outcome]:
         """Return the outcomes that are errors."""
         return [
-            one
-            for one in list(self._run_loop.kept.outcomes)
-            if one is not None and one.error is not None
+            outcome
+            for outcome in list(self._run_loop.kept.outcomes)
+            if outcome is not None and outcome.error is not None
         ]
 
     @property
@@ -144,7 +144,7 @@ class Run(RunHandle[list[Outcome]]):
         return self._run_loop.first_error
 
     def _finished(self) -> list[Outcome]:
-        return [one for one in self._run_loop.kept.outcomes if one is not None]
+        return [outcome for outcome in self._run_loop.kept.outcomes if outcome is not None]
 
     def outcomes(self, on_wait: Callable[[], None] | None = None) -> Iterator[Outcome]:
         """Yield outcomes in input order, or as they are ready, and forget them.
@@ -176,13 +176,14 @@ class Run(RunHandle[list[Outcome]]):
 
     def _change_limits(self, limits: dict[str, Any]) -> None:
         changes = {_LIMITS[name]: value for name, value in limits.items()}
-        options = self._run_loop.options
+        context = self._run_loop.context
+        options = context.options
         changed = dataclasses.replace(options.limits, **changes)
         # What was said of the account is what the person changes, where it was said there.
         named = {name: value for name, value in changes.items() if getattr(options.account, name)}
         account = dataclasses.replace(options.account, **named)
         # Known at once to the next change, whichever thread makes it.
-        self._run_loop.options = dataclasses.replace(options, limits=changed, account=account)
+        context.options = dataclasses.replace(options, limits=changed, account=account)
         self._loop.call_soon_threadsafe(self._run_loop.set_limits, changed, account)
 
     def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> Run:
@@ -193,9 +194,9 @@ class Run(RunHandle[list[Outcome]]):
                 "This run asks live: make the same call with mode='batch', which submits only "
                 "what is missing."
             )
-        rows, options = [one.row for one in failed], self._run_loop.options
+        rows, options = [outcome.row for outcome in failed], self._run_loop.context.options
         run = Run(
-            [one.tag for one in failed],
+            [outcome.tag for outcome in failed],
             self._prepare,
             self._store,
             dataclasses.replace(options, budget=budget_for(options.budget_usd)),
@@ -221,11 +222,12 @@ class Run(RunHandle[list[Outcome]]):
         self._loop.call_soon_threadsafe(self._run_loop.cancel)
 
 
-def _pool(target: Target, gate: Gate, now: float, run: RunLoop) -> PoolStatus:
-    # An ended run has no lane any more; what it was held to is still told.
-    account = gate.account
-    limits, told = account.limits(run).within(run.options.limits), account.announced.limits()
-    announced = account.announced
+def _pool_status(pool: Pool, now: float, run: RunContext) -> PoolStatus:
+    target, gate, account = pool.target, pool.gate, pool.gate.account
+    # An ended run has no lane any more; its limits are shown all the same.
+    limits = account.limits(run).within(run.options.limits)
+    announced, announced_limits = account.announced, account.announced.limits()
+    learned = (announced_limits.requests_per_minute, account.learned_pace)
     return PoolStatus(
         provider=target.provider,
         model=target.model,
@@ -234,8 +236,7 @@ def _pool(target: Target, gate: Gate, now: float, run: RunLoop) -> PoolStatus:
         is_adaptive=limits.concurrency is None and account.finding is not None,
         requests_per_minute=limits.requests_per_minute,
         tokens_per_minute=limits.tokens_per_minute,
-        learned=limits.requests_per_minute is not None
-        and limits.requests_per_minute in (told.requests_per_minute, account.found_pace),
+        learned=limits.requests_per_minute is not None and limits.requests_per_minute in learned,
         requests_from=account.source("requests", limits.requests_per_minute),
         tokens_from=account.source("tokens", limits.tokens_per_minute),
         requests_left=announced.left("requests", now),
@@ -244,3 +245,105 @@ def _pool(target: Target, gate: Gate, now: float, run: RunLoop) -> PoolStatus:
         paused_seconds=max(0.0, account.admission.paused_until - now),
         is_open=gate.health.breaker.is_open,
     )
+
+
+def waiting_on(
+    state: State,
+    pools: Iterable[Pool],
+    *,
+    in_flight: int,
+    now: float,
+    run: object = None,
+    elsewhere: int = 0,
+    beside: int = 0,
+) -> str:
+    """Return the because line: one sentence, empty when the run is over.
+
+    Args:
+        state: What the run is doing.
+        pools: The pools in use.
+        in_flight: Requests on their way for this run.
+        now: The gates' clock.
+        run: Whose requests wait there.
+        elsewhere: Rows that wait for the answer of another process.
+        beside: Rows that wait for the answer of another run of this process.
+    """
+    if state == "paused":
+        if not in_flight:
+            return "Waiting on you. Nothing is sent."
+        requests = texts.counted(in_flight, "request")
+        verb = "is" if in_flight == 1 else "are"
+        return f"Waiting on you. {requests} in flight {verb} still stored; nothing new is sent."
+    if state == "stopping":
+        answers, verb = texts.counted(in_flight, "answer"), "is" if in_flight == 1 else "are"
+        return f"Stopping: {answers} in flight {verb} being stored."
+    if state != "running":
+        return ""
+    for pool in pools:
+        if sentence := _sentence(pool.target.provider, pool.gate, now, run):
+            return sentence
+    others = [
+        f"another {who}, which asks {texts.counted(rows, 'row')} of this run"
+        for who, rows in (("process", elsewhere), ("run", beside))
+        if rows
+    ]
+    if others:
+        own = ["replies"] if in_flight else []
+        return f"Waiting on {', and on '.join([*own, *others])}."
+    return "Waiting on replies." if in_flight else "Looking up what is already answered."
+
+
+def _whose(gate: Gate, kind: Literal["requests", "tokens"], limit: float | None, now: float) -> str:
+    """Return who has set a limit, and what is left of it."""
+    source = gate.account.source(kind, limit)
+    if source != "announced":
+        return {"found": ", found by trying", "given": ", as given"}.get(source, "")
+    left, doubt = gate.account.announced.left(kind, now), gate.account.announced.distrust
+    if doubt:
+        return f", announced but kept evenly: {doubt}"
+    return ", announced" if left is None else f", announced, {left:,.0f} left"
+
+
+def _sentence(provider: str, gate: Gate, now: float, run: object) -> str:
+    admission, limits, ahead = gate.account.admission, gate.account.limits(run), gate.ahead_of(run)
+    behind = "" if ahead is None else f", behind {ahead}"
+    match gate.reason(run):
+        case "pause" if not math.isinf(admission.paused_until):
+            left = max(0.0, admission.paused_until - now)
+            at = moments.coming(left, Clock.wall())
+            return (
+                f"Waiting on {provider}: it asked for a pause (Retry-After). "
+                f"{durations.remaining(left)} left, then sending at {at}."
+            )
+        case "breaker":
+            failures = gate.health.breaker.failures
+            wait = gate.health.breaker.wait(now)
+            at = "" if math.isinf(wait) else moments.coming(wait, Clock.wall())
+            probe = f"one probe at {at}" if at else "a probe is out"
+            last = f"{failures:,} failures in a row" if failures > 1 else "it keeps failing"
+            cause = f" ({gate.health.cause})" if gate.health.cause else ""
+            return f"Waiting on {provider}: {last}{cause}, {probe}."
+        case "recovery":
+            return (
+                f"Waiting on {provider}: it answers again and is asked {gate.slots:,} at a time, "
+                "more with each answer."
+            )
+        case "requests" | "tokens" as kind:
+            per_minute = limits.requests_per_minute
+            if kind == "tokens":
+                per_minute = limits.tokens_per_minute
+            what = kind if per_minute is None else f"{numbers.limit(per_minute)} {kind}/min"
+            whose = _whose(gate, kind, per_minute, now)
+            return f"Waiting on {provider}’s limit of {what}{whose}{behind}."
+        case "start":
+            return (
+                f"Waiting on the first replies of {provider}: a few requests go before the others, "
+                "which hear from them how its limits stand."
+            )
+        case "concurrency":
+            slots = gate.account.slots_of(run)
+            noun = "the only place" if slots == 1 else f"all {slots:,} places"
+            verb = "is" if slots == 1 else "are"
+            return f"Waiting on replies{behind}: {noun} in flight {verb} taken."
+        case _:
+            return ""

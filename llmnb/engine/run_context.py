@@ -1,31 +1,24 @@
-"""What all registry of one run share: the store, patience, counters, limits, and why to stop."""
+"""What all request tasks of one run share: options, store, gates, counters, and why to stop."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from llmnb.decide.hedge import Hedger
 from llmnb.decide.retry import ResendBudget, RetryPolicy
-from llmnb.engine.backlog import Backlog
+from llmnb.display import moments
+from llmnb.engine.attempt import Backlog
 from llmnb.engine.budget import Budget
 from llmnb.engine.counters import Counters
 from llmnb.engine.gate import Gate
+from llmnb.engine.row_errors import UNREACHED_SECONDS, for_unsent_rows, unreached
+from llmnb.engine.shared import engine
 from llmnb.engine.target import Call, Target
-from llmnb.engine.unreached import UNREACHED_SECONDS, unreached
-from llmnb.errors import (
-    ErrorDetails,
-    FlowControl,
-    LLMNBError,
-    MaybeBilled,
-    ProviderError,
-    StoreError,
-    Unsent,
-)
-from llmnb.records import Delta
+from llmnb.errors import LLMNBError
+from llmnb.records import Delta, Limits
 from llmnb.store.claims import Claims
 from llmnb.store.entry import Entry
 
@@ -33,8 +26,19 @@ Asker = Literal["process", "run"]
 """Who may ask the same row at the same time."""
 
 
-class Saves(Protocol):
-    """The part of a project's store that a request_task needs."""
+class Store(Protocol):
+    """The part of a project's store that a run needs."""
+
+    enough: int
+    """Answers that are worth a commit of their own, however soon after the last."""
+
+    @property
+    def name(self) -> str:
+        """Name of the project."""
+
+    @property
+    def claims(self) -> Claims | None:
+        """Which answers other processes are asking for; None where nobody else can be."""
 
     async def aput(self, entry: Entry) -> None:
         """Save an entry; returns once it is on disk. Raises `StoreError`."""
@@ -43,81 +47,183 @@ class Saves(Protocol):
         """Return what is already answered; may block, so it is called on a thread."""
 
 
-@dataclass(slots=True, eq=False)
-class RunContext:
-    """What all registry of one run share."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How a run behaves."""
 
-    run: object
-    """Whose requests these are, at the gates."""
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    limits: Limits = field(default_factory=Limits)
+    """The limits of this run alone, at every target."""
 
-    store: Saves
-    policy: RetryPolicy
-    counters: Counters
-    gate_of: Callable[[Call], Gate]
-    backlog: Backlog
+    account: Limits = field(default_factory=Limits)
+    """Limits that hold for all runs of an account together, such as configured ones."""
+
+    pool_limits: Mapping[str, Limits] = field(default_factory=dict)
+    """Further limits of accounts, by pool, such as those that a model's own config sets."""
+
+    use_cache: bool = True
+    """False skips reading what is stored; answers are stored all the same."""
+
+    good_finish: tuple[str, ...] = ()
+    """Reasons to end that are good though no dialect's table has them."""
+
+    window: int | None = None
+    """Rows between being pulled and being released; None: from the concurrency."""
+
     time_limit: float | None = None
     """Seconds from a row's first dispatch to its end."""
 
-    hedger: Hedger | None = None
-    """Decides when a redundant request is worth it; None: never."""
+    hedge_after: float | Literal["p95"] | None = None
+    """When a redundant request is sent for a row without a first token: seconds, or the run's
+    own 95th percentile; None: never."""
+
+    budget_usd: float | None = None
+    """Dollars that are not overshot beyond what is in flight."""
 
     budget: Budget | None = None
-    on_delta: Callable[[int, Delta], None] | None = None
-    """Gets the pieces of every row's answer as they come."""
-
-    use_cache: bool = True
-    claims: Claims | None = None
-    """Which rows this and other processes are asking; None where each run asks for itself."""
-
-    waiting_rows: dict[Asker, int] = field(default_factory=lambda: {"process": 0, "run": 0})
-    """Rows that wait at this moment for whoever else asks them: another process, or another run
-    of this one."""
-
-    good_finish: tuple[str, ...] = ()
-    """Further reasons to end that are good."""
-
-    disabled: dict[str, LLMNBError] = field(default_factory=dict)
-    """Pools that are asked nothing more in this run."""
-
-    end: LLMNBError | None = None
-    """Why nothing at all is sent any more: answers cannot be saved, or the budget is reached."""
-
-    is_stopped: bool = False
-    """Whether the person has stopped the run: what is on its way is finished, nothing is sent
-    again."""
-
-    resends: ResendBudget = field(default_factory=ResendBudget)
-    """Says whether a row may be sent again after a perhaps billed request."""
-
-    resumed: asyncio.Event = field(default_factory=asyncio.Event)
-    """Cleared while the person has paused the run."""
+    """What they are taken from; several runs may share it."""
 
     prepare: Callable[[], None] | None = None
-    """Called once on a thread before the first request; None once it has been."""
+    """Called once on a thread before the first request; requests wait for its end."""
 
-    _ready: asyncio.Future[None] | None = None
-    _watched: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
-    on_disabled: Callable[[str, LLMNBError], None] = lambda pool, error: None
-    """Told once when a pool, or with "" everything, dies."""
+    on_delta: Callable[[int, Delta], None] | None = None
+    """Gets the pieces of every row's answer as they come, on the loop thread."""
 
-    @property
-    def streams(self) -> bool:
+    streams: bool = False
+    """Whether outcomes are handed over and forgotten, instead of kept for `result()`."""
+
+    in_order: bool = True
+    """Whether outcomes that are handed over come in the order of the rows, or as they are ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool that a run uses."""
+
+    target: Target
+    gate: Gate
+    waited_before: float
+    """Seconds of pauses that its provider had asked for when the run came."""
+
+
+class RunContext:
+    """What all request tasks of one run share; the run's identity at the gates.
+
+    Args:
+        store: The project's store.
+        options: How the run behaves.
+        on_disabled: Called once when a pool, or with "" everything, is disabled.
+    """
+
+    def __init__(
+        self, store: Store, options: RunOptions, on_disabled: Callable[[str, LLMNBError], None]
+    ) -> None:
+        self.store = store
+        self.options = options
+        self.counters = Counters()
+        self.pools: dict[str, Pool] = {}
+        """Pools in use, by name."""
+
+        self.backlog = Backlog(0)
+        self.claims = store.claims if options.use_cache else None
+        """Which rows this and other processes are asking; None where each run asks for itself."""
+
+        self.hedger = None if options.hedge_after is None else Hedger(options.hedge_after)
+        """Decides when a redundant request is worth it; None: never."""
+
+        needs_streams = (options.on_delta, options.hedge_after, options.time_limit)
+        self.streams = needs_streams != (None, None, None)
         """Whether answers are asked for piece by piece."""
-        return self.on_delta is not None or self.hedger is not None or self.time_limit is not None
+
+        self.waiting_rows: dict[Asker, int] = {"process": 0, "run": 0}
+        """Rows that another process, or another run of this one, is asking at this moment."""
+
+        self.disabled: dict[str, LLMNBError] = {}
+        """Pools that are asked nothing more in this run."""
+
+        self.end: LLMNBError | None = None
+        """Why nothing at all is sent any more: answers cannot be saved, or the budget is
+        reached."""
+
+        self.is_stopped = False
+        """Whether the person has stopped the run: what is on its way is finished, nothing is
+        sent again."""
+
+        self.resends = ResendBudget()
+        """Says whether a row may be sent again after a perhaps billed request."""
+
+        self.resumed = asyncio.Event()
+        """Cleared while the person has paused the run."""
+
+        self.resumed.set()
+        self.must_prepare = options.prepare is not None
+        """Whether requests must wait for `ready`."""
+
+        self._preparing: asyncio.Future[None] | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._on_disabled = on_disabled
+
+    def __str__(self) -> str:
+        """Return how another run's card names this one."""
+        return f"run “{self.store.name}” of {moments.clock(self.counters.started_at)}"
 
     async def ready(self) -> None:
-        """Wait until everything that requests need is there; with no `prepare` left it is."""
-        if self._ready is None and self.prepare is not None:
+        """Wait until everything that requests need is there."""
+        if self._preparing is None and self.options.prepare is not None:
             loop = asyncio.get_running_loop()
-            self._ready = loop.run_in_executor(None, self.prepare)
-        if self._ready is not None and not self._ready.done():
-            await asyncio.shield(self._ready)
-        self.prepare = None
+            self._preparing = loop.run_in_executor(None, self.options.prepare)
+        if self._preparing is not None:
+            await asyncio.shield(self._preparing)
+        self.must_prepare = False
+
+    async def look_up(self, calls: Sequence[Call]) -> dict[str, Entry]:
+        """Return what the store holds of calls, by key."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, self.store.lookup, [call.key for call in calls])
+
+    # ----------------------------------------------------------------------- the gates
+
+    def gate_of(self, call: Call) -> Gate:
+        """Return the gate of the pool that a call draws on, held to the run's limits."""
+        target = call.target
+        pool = self.pools.get(target.pool)
+        if pool is None:
+            gate = engine().gate_of(target)
+            pool = self.pools[target.pool] = Pool(target, gate, gate.waited)
+            self._claim_limits(pool)
+        return pool.gate
+
+    def set_limits(self, limits: Limits, account: Limits) -> None:
+        """Hold every pool to other limits from now on: this run's, and the account's."""
+        self.options = replace(self.options, limits=limits, account=account)
+        for pool in self.pools.values():
+            self._claim_limits(pool)
+
+    def _claim_limits(self, pool: Pool) -> None:
+        options = self.options
+        account = options.account.within(options.pool_limits.get(pool.target.pool) or Limits())
+        pool.gate.claim(self, options.limits, account)
+        if not self.resumed.is_set():
+            pool.gate.pause_run(self)
 
     @property
-    def store_error(self) -> StoreError | None:
-        """Why answers cannot be saved."""
-        return self.end if isinstance(self.end, StoreError) else None
+    def waited_seconds(self) -> float:
+        """Seconds that providers have asked this run to wait."""
+        return sum(pool.gate.waited - pool.waited_before for pool in list(self.pools.values()))
+
+    def pause(self) -> None:
+        """Send nothing new until `resume`."""
+        self.resumed.clear()
+        for pool in self.pools.values():
+            pool.gate.pause_run(self)
+
+    def resume(self) -> None:
+        """Let requests go again."""
+        self.resumed.set()
+        for pool in self.pools.values():
+            pool.gate.resume_run(self)
+
+    # ------------------------------------------------------------- what is asked no more
 
     def why_disabled(self, pool: str) -> LLMNBError | None:
         """Return why nothing more may be sent to a pool."""
@@ -129,51 +235,29 @@ class RunContext:
         Rows that were not sent get an error that says why, and nothing of the request that
         failed: it was not theirs.
         """
-        if not pool:
-            if self.end is not None:
-                return
-            self.end = _for_unsent_rows(error)
-        elif pool in self.disabled:
+        if pool in self.disabled or (not pool and self.end is not None):
             return
+        if pool:
+            self.disabled[pool] = for_unsent_rows(error)
         else:
-            self.disabled[pool] = _for_unsent_rows(error)
-        self.on_disabled(pool, error)
+            self.end = for_unsent_rows(error)
+        self._on_disabled(pool, error)
 
     def watch(self, target: Target, gate: Gate) -> None:
         """Give a target up for this run if nothing at all comes from it in a while."""
-        if target.pool in self._watched:
-            return
-        loop = asyncio.get_running_loop()
-        self._watched[target.pool] = loop.call_later(UNREACHED_SECONDS, self._give_up, target, gate)
+        if target.pool not in self._timers:
+            loop = asyncio.get_running_loop()
+            self._timers[target.pool] = loop.call_later(
+                UNREACHED_SECONDS, self._give_up, target, gate
+            )
 
     def _give_up(self, target: Target, gate: Gate) -> None:
         if not gate.health.has_answered:
             self.disable(target.pool, unreached(target, gate.health.cause))
 
-    def using_claims(self) -> contextlib.AbstractContextManager[None]:
-        """Return what keeps the files of claims open until the run ends."""
-        return contextlib.nullcontext() if self.claims is None else self.claims.in_use()
-
     def close(self) -> None:
-        """End what waits for a time that comes after the run."""
-        for timer in self._watched.values():
+        """Forget the run at the gates, and whatever waits for a time after its end."""
+        for timer in self._timers.values():
             timer.cancel()
-
-
-def _for_unsent_rows(error: LLMNBError) -> LLMNBError:
-    """Return what a row gets that was not sent because of another row's error."""
-    twin = copied(error)
-    told = error.details
-    if isinstance(error, (FlowControl, MaybeBilled, ProviderError)):
-        twin = Unsent(f"Not sent. The last word from there was: {error.message}")
-    twin.details = ErrorDetails(
-        provider=told.provider, model=told.model, retry_after=told.retry_after, cause=told.cause
-    )
-    return twin
-
-
-def copied(error: LLMNBError) -> LLMNBError:
-    """Return a twin of an error, so that rows do not share one object's details."""
-    kind, arguments = error.__reduce__()[:2]
-    twin: LLMNBError = kind(*arguments)
-    return twin
+        for pool in self.pools.values():
+            pool.gate.release_claim(self)

@@ -1,4 +1,4 @@
-"""A run's walk on the loop thread: pull rows, look them up, launch registry, take outcomes, stop.
+"""A run's steps on the loop thread: pull rows, look them up, ask them, take outcomes, stop.
 
 The window bounds memory: a row is pulled only when fewer than `window` rows
 stand between being pulled and being released. Only those rows have a task.
@@ -16,24 +16,18 @@ from typing import Any
 
 from llmnb import bridge
 from llmnb.decide.admission import DEFAULT_CONCURRENCY
-from llmnb.decide.hedge import Hedger
-from llmnb.display import moments
-from llmnb.engine import collector, request_log
+from llmnb.engine import collector, request_log, row_errors
 from llmnb.engine.attempt import Answered
-from llmnb.engine.backlog import Backlog
-from llmnb.engine.checking import value_of
-from llmnb.engine.coalesce import TaskResult
-from llmnb.engine.counters import Counters
-from llmnb.engine.gate import Gate
 from llmnb.engine.handover import Handover, Kept, Streamed
-from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.persistence import stored_answer
-from llmnb.engine.request_task import NEVER, NOT_ASKED, RequestTask
-from llmnb.engine.run_context import RunContext, copied
-from llmnb.engine.shared import DRAIN_SECONDS, engine
+from llmnb.engine.request_task import RequestTask
+from llmnb.engine.row_claim import NEVER
+from llmnb.engine.row_errors import copied
+from llmnb.engine.run_context import RunContext, RunOptions, Store
+from llmnb.engine.shared import DRAIN_SECONDS, TaskResult, engine
 from llmnb.engine.source import CHUNK_ROWS, InputSource, get_ready, open_source
 from llmnb.engine.status import State
-from llmnb.engine.target import Call, Prepare, Row, Target
+from llmnb.engine.target import Call, Prepare, Row
 from llmnb.errors import (
     AccountError,
     BudgetExceeded,
@@ -42,20 +36,22 @@ from llmnb.errors import (
     Stopped,
     StoreError,
 )
-from llmnb.records import Limits, Outcome, Reply, Source
+from llmnb.records import Limits, Outcome, Reply
 from llmnb.store.entry import Entry
 
 READ_WHAT_CAME_SECONDS = 0.05
 """A cancelled run still reads for so long what has come already."""
 
 LISTENING_SECONDS = 1.0
-"""How long a run's end waits, at most, until those who listen to costs have heard of its last."""
+"""How long a run's end waits, at most, until listeners to costs have heard of its last."""
 
 STOP_ANSWER_SECONDS = 0.8
 """A stopped run hands its partial result over after this, at the latest."""
 
+_ERRORS_OF_ITS_RUN = (Stopped, AccountError, StoreError, BudgetExceeded)
+"""Errors of a request that are no reason for a waiting row of another run to give up."""
 
-UNREAD = object()
+_UNREAD = object()
 """Stands for the value of a structured answer that is still to be read."""
 
 
@@ -68,6 +64,7 @@ class RunLoop:
         store: The project's store.
         options: How the run behaves.
         loop: llmnb's own loop.
+        on_outcome: Called with every outcome.
     """
 
     def __init__(
@@ -77,25 +74,27 @@ class RunLoop:
         store: Store,
         options: RunOptions,
         loop: asyncio.AbstractEventLoop,
+        on_outcome: Callable[[Outcome], None] | None,
     ) -> None:
-        self.source, self.total = open_source(inputs)
-        self.store = store
-        self.counters = Counters()
-        self.counts = self.counters.tracker
+        self.context = RunContext(store, options, self._on_disabled)
+        self.counts = self.context.counters.tracker
         self.state: State = "running"
+        self.total: int | None
+        """Rows in all; None while nobody knows."""
+
         self.kept = Kept()
         self.streamed = Streamed(in_order=options.in_order) if options.streams else None
-        self.gates: dict[str, tuple[Target, Gate]] = {}
-        """Targets in use, by pool."""
+        self.tasks: dict[int, RequestTask] = {}
+        """Request tasks that rows of this run have opened, by row."""
+
         self.first_error: LLMNBError | None = None
-        self.leading: dict[int, tuple[RequestTask, asyncio.Task[TaskResult]]] = {}
-        self.on_outcome: Callable[[Outcome], None] | None = None
-        """Told of every outcome, on the loop thread."""
+        """What stopped a whole target or the buying."""
 
         self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._source, self.total = open_source(inputs)
         self._prepare = prepare
-        self.options = options
         self._loop = loop
+        self._on_outcome = on_outcome
         self._handover: Handover = self.streamed or self.kept
         self._items: dict[int, Any] = {}
         """Inputs whose outcome is not there yet."""
@@ -103,76 +102,48 @@ class RunLoop:
         self._seen = 0
         """How the store stood, as the project's claims see it, before the latest look-up."""
 
-        self._released = 0
-        self._later: list[tuple[int, Row, Call, Answered | None]] = []
-        """Rows to launch once the run goes on."""
-
-        self._waited: dict[str, tuple[float, Gate]] = {}
         self._answered: set[str] = set()
+        """Keys that this run has answered, where what is stored is not used otherwise."""
+
+        self._later: list[Callable[[], None]] = []
+        """Rows to ask once the run goes on."""
+
+        self._released = 0
         self._window = options.window or _window(options.limits.within(options.account).concurrency)
         # Chunks are worth waiting for: one look-up answers them all.
         self._enough_room = max(1, min(CHUNK_ROWS, self._window // 4))
-
-    def __str__(self) -> str:
-        """Return how another run's card names this one."""
-        begun = moments.clock(self.counters.started_at)
-        return f"run “{self.store.name}” of {begun}"
+        self._room = asyncio.Event()
+        self._idle = asyncio.Event()
 
     @property
-    def elsewhere(self) -> int:
-        """Rows that wait for the answer of another process."""
-        return self._context.waiting_rows["process"] if self.leading else 0
+    def _is_going(self) -> bool:
+        return self.state in ("running", "paused")
 
-    @property
-    def beside(self) -> int:
-        """Rows that wait for the answer of another run of this process."""
-        return self._context.waiting_rows["run"] if self.leading else 0
-
-    # -------------------------------------------------------------------- the walk
+    # ----------------------------------------------------------- from its begin to its end
 
     def begin(self) -> None:
-        """Start walking; an error in it is the run's end, and not only the loop's concern."""
+        """Start; an error in it is the run's end, and not only the loop's concern."""
+        collector.calm()
         try:
-            self._begin()
+            self._engine = engine()
+            self._share_commits()
+            self._pulling = self._loop.create_task(self._pull())
+            self._driving = self._loop.create_task(self._drive())
         except Exception as error:
             self._end(error)
 
-    def _begin(self) -> None:
-        options = self.options
-        collector.calm()
-        self._engine = engine()
-        self._room = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._context = RunContext(
-            run=self,
-            store=self.store,
-            policy=options.policy,
-            counters=self.counters,
-            gate_of=self._gate_of,
-            backlog=Backlog(0),
-            time_limit=options.time_limit,
-            hedger=None if options.hedge_after is None else Hedger(options.hedge_after),
-            budget=options.budget,
-            on_delta=options.on_delta,
-            prepare=options.prepare,
-            use_cache=options.use_cache,
-            claims=self.store.claims if options.use_cache else None,
-            good_finish=options.good_finish,
-            on_disabled=self._on_disabled,
-        )
-        self._context.resumed.set()
-        self._share_commits()
-        self._pulling = self._loop.create_task(self._pull())
-        self._driving = self._loop.create_task(self._drive())
-
     async def _drive(self) -> None:
+        claims = self.context.claims
         try:
-            # A stop does not wait for a slow source: it cancels the pulling.
-            with contextlib.closing(self._context), self._context.using_claims():
+            with contextlib.nullcontext() if claims is None else claims.in_use():
+                # A stop does not wait for a slow source: it cancels the pulling.
                 with contextlib.suppress(asyncio.CancelledError):
                     await self._pulling
-                await self._skip_the_rest()
-                await self._settled()
+                if self.total not in (None, self.counts.num_rows):
+                    await self._skip_the_rest()
+                while self.counts.num_rows_done < self.counts.num_rows:
+                    self._idle.clear()
+                    await self._idle.wait()
                 await bridge.LISTENERS.rest(LISTENING_SECONDS)
         except BaseException as error:
             self._end(error)
@@ -181,51 +152,46 @@ class RunLoop:
         else:
             self._end(None)
 
-    def _gate_of(self, call: Call) -> Gate:
-        known = self.gates.get(call.target.pool)
-        if known is not None:
-            return known[1]
-        gate = self._engine.gate_of(call)
-        self.gates[call.target.pool] = (call.target, gate)
-        self._waited[call.target.pool] = (gate.waited, gate)
-        self._claim(call.target.pool, gate)
-        return gate
-
-    def _claim(self, pool: str, gate: Gate) -> None:
-        """Hold a pool to the run's limits and to those of the model that was named."""
-        options = self.options
-        further, account = options.pool_limits.get(pool), options.account
-        gate.claim(self, options.limits, account if further is None else account.within(further))
-        if self.state == "paused":
-            gate.pause_run(self)
+    def _end(self, error: BaseException | None) -> None:
+        self.context.close()
+        collector.as_before()
+        self.context.counters.end()
+        self.state = self.context.counters.end_state
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
+        if self.streamed is not None:
+            self.streamed.wake()
 
     def set_limits(self, limits: Limits, account: Limits) -> None:
         """Hold every target to other limits from now on: this run's, and the account's."""
-        self.options = dataclasses.replace(self.options, limits=limits, account=account)
-        for pool, (_, gate) in self.gates.items():
-            self._claim(pool, gate)
+        self.context.set_limits(limits, account)
         self._window = max(self._window, _window(limits.within(account).concurrency))
         self._room.set()
         self._share_commits()
 
     def _share_commits(self) -> None:
         """Let what a killed process loses stay in proportion to what is in flight."""
-        named = [one.concurrency or 0 for one in self.options.pool_limits.values()]
-        limits = self.options.limits.within(self.options.account)
-        places = limits.concurrency or max(named, default=0) or DEFAULT_CONCURRENCY
-        self.store.enough = places if places >= 32 else max(1, places // 2)
-        self._context.backlog.most = places
+        options = self.context.options
+        named = [limits.concurrency or 0 for limits in options.pool_limits.values()]
+        limits = options.limits.within(options.account)
+        slots = limits.concurrency or max(named, default=0) or DEFAULT_CONCURRENCY
+        self.context.store.enough = slots if slots >= 32 else max(1, slots // 2)
+        self.context.backlog.most = slots
+
+    # --------------------------------------------------------------- rows in, looked up first
 
     async def _pull(self) -> None:
         """Take rows as long as there are any and there is room."""
         counts = self.counts
-        while self._is_going and self._context.end is None:
-            room = self._room_left()
+        while self._is_going and self.context.end is None:
+            room = self._window - (counts.num_rows - self._released)
             if room < self._enough_room or self.state == "paused":
                 self._room.clear()
                 await self._room.wait()
                 continue
-            items = await self.source.take(room)
+            items = await self._source.take(room)
             if not items:
                 self.total = counts.num_rows
                 return
@@ -235,41 +201,35 @@ class RunLoop:
             self._items.update(enumerate(items, first))
             await self._take(first, items)
 
-    def _room_left(self) -> int:
-        return self._window - (self.counts.num_rows - self._released)
-
     async def _take(self, first: int, items: list[Any]) -> None:
-        """Prepare a chunk, look it up, and launch what is not answered yet."""
+        """Prepare a chunk, look it up, and ask what is not answered yet."""
         await get_ready(items)
         with self._engine.registry.lookup():
             rows = [self._prepare(item, number) for number, item in enumerate(items, first)]
-            if self._context.claims is not None:
-                self._seen = self._context.claims.look()
-            found = await self._look_up(rows)
+            if self.context.claims is not None:
+                self._seen = self.context.claims.look()
+            entries = await self._look_up(rows)
             for number, row in enumerate(rows, first):
-                call = row.call
-                if call is None:
+                if row.call is None:
                     self._fail(number, row, row.error or Stopped("Not asked."))
-                elif not found or not self._answer(number, row, call, found):
-                    self._launch(number, row, call)
+                    continue
+                # Any of its targets may have answered it.
+                calls = (row.call, *row.further)
+                good_finish = self.context.options.good_finish
+                stored = stored_answer(calls, entries, good_finish) if entries else None
+                if stored is None:
+                    self._ask(number, row, row.call)
+                else:
+                    self._serve(number, row, *stored)
 
     async def _look_up(self, rows: list[Row]) -> dict[str, Entry]:
         keys = [row.call.key for row in rows if row.call is not None]
         keys += [call.key for row in rows for call in row.further]
-        if not self.options.use_cache:
+        if not self.context.options.use_cache:
             keys = [key for key in keys if key in self._answered]
         if not keys:
             return {}
-        return await self._loop.run_in_executor(None, self.store.lookup, keys)
-
-    def _answer(self, number: int, row: Row, call: Call, found: dict[str, Entry]) -> bool:
-        """Answer a row from the store if any of its targets has answered it there."""
-        calls = (call, *row.further) if row.further else (call,)
-        kept = stored_answer(calls, found, self.options.good_finish)
-        if kept is None:
-            return False
-        self._serve(number, row, *kept)
-        return True
+        return await self._loop.run_in_executor(None, self.context.store.lookup, keys)
 
     def _serve(
         self,
@@ -279,15 +239,15 @@ class RunLoop:
         entry: Entry,
         reply: Reply,
         error: LLMNBError | None,
-        value: Any = UNREAD,
+        value: Any = _UNREAD,
     ) -> None:
-        """Give a row what the store keeps of it."""
+        """Give a row what the store holds of it."""
         if error is not None:
             value = None
             error.with_details(row=number, provider=call.target.provider, model=call.target.model)
         elif call.check is None:
             value = None
-        elif value is UNREAD:
+        elif value is _UNREAD:
             if call.checks_apart:
                 serving = self._serve_checked(number, row, call, entry, reply)
                 self._engine.look_after(self._loop.create_task(serving))
@@ -296,7 +256,7 @@ class RunLoop:
                 value = call.check(reply)
             except SchemaMismatch:
                 # What was bought is mended, not bought anew.
-                self._launch(number, row, call, Answered.before(call, entry, reply))
+                self._ask(number, row, call, Answered.from_store(call, entry, reply))
                 return
         self._finish(
             Outcome(
@@ -319,108 +279,135 @@ class RunLoop:
     async def _serve_checked(
         self, number: int, row: Row, call: Call, entry: Entry, reply: Reply
     ) -> None:
-        """Give a row what the store keeps of it, once foreign code has read it."""
+        """Give a row what the store holds of it, once foreign code has read it."""
         try:
-            value = await value_of(call, reply)
-        except Exception:  # its request_task comes upon the same, and tells it
+            value = await call.value_of(reply)
+        except Exception:  # its request task comes upon the same, and reports it
             if self._handover.is_open(number):
-                self._launch(number, row, call, Answered.before(call, entry, reply))
+                self._ask(number, row, call, Answered.from_store(call, entry, reply))
         else:
             if self._handover.is_open(number):
                 self._serve(number, row, call, entry, reply, None, value)
 
-    # --------------------------------------------------------------------- registry
+    # ------------------------------------------------------------------- rows that are asked
 
-    def _launch(
+    def _ask(
         self,
         number: int,
         row: Row,
         call: Call,
-        known: Answered | None = None,
+        stored: Answered | None = None,
         seen: int | None = None,
     ) -> None:
-        """Carry a row by a request task of its own, or let it join an identical one."""
+        """Let a row wait for an identical request in flight, or ask it by a task of its own.
+
+        Args:
+            number: Position of the row.
+            row: The row.
+            call: What to ask first.
+            stored: A stored answer that only needs to be mended.
+            seen: How the store stood when the row was looked up; None: as at the latest look-up.
+        """
         if not self._is_going:
-            self._fail(number, row, _not_asked())
+            self._fail(number, row, row_errors.not_asked())
             return
         if self.state == "paused":
-            self._later.append((number, row, call, known))
+            self._later.append(functools.partial(self._ask, number, row, call, stored, NEVER))
             return
         registry = self._engine.registry
-        merged = functools.partial(self._on_result, number, row, call, True)
-        if registry.join(call.key, merged, self):
+        waiter = functools.partial(self._on_result, number, row, call)
+        if registry.join(call.key, waiter, self.context):
             return
-        if seen is None:
-            seen = self._seen
-        alone = functools.partial(self._on_result, number, row, call, False)
-        shared = registry.open(call.key, alone, self)
-        request_task = RequestTask(
-            (call, *row.further), self._context, number, shared, known=known, seen=seen
+        request = RequestTask(
+            key=call.key,
+            context=self.context,
+            row=number,
+            left=[call, *row.further],
+            stored=stored,
+            seen=self._seen if seen is None else seen,
         )
-        shared.make_way = request_task.make_way
-        task = self._loop.create_task(request_task.run())
-        self.leading[number] = (request_task, task)
+        registry.open(request, waiter)
+        self.tasks[number] = request
+        request.task = task = self._loop.create_task(request.ask())
         self._engine.tasks.add(task)
-        task.add_done_callback(functools.partial(self._on_task_done, request_task))
+        task.add_done_callback(functools.partial(self._on_task_done, request))
 
-    def _on_task_done(self, request_task: RequestTask, task: asyncio.Task[TaskResult]) -> None:
-        # A task cancelled before its first step has run nothing of the request_task.
+    def _on_task_done(self, request: RequestTask, task: asyncio.Task[TaskResult]) -> None:
+        # A task cancelled before its first step has run nothing of the request.
         self._engine.tasks.discard(task)
-        result = request_task.stopped() if task.cancelled() else task.result()
-        request_task.give_up_claim()
-        self._engine.registry.resolve(request_task.key, request_task.shared, result)
+        result = request.stopped() if task.cancelled() else task.result()
+        request.claim.release(request)
+        self._engine.registry.resolve(request, result)
 
     def _on_result(
-        self, number: int, row: Row, call: Call, is_merged: bool, result: TaskResult
+        self, number: int, row: Row, call: Call, result: TaskResult, is_merged: bool
     ) -> None:
-        """Turn a result into the row's outcome."""
-        leading = self.leading.pop(number, None)
+        """Turn the result of a request task, its own or an identical row's, into an outcome."""
+        own = self.tasks.pop(number, None)
         if not self._handover.is_open(number):
             return
-        if is_merged:
-            self._on_shared_result(number, row, call, result)
-            return
-        if leading is not None and leading[0].started is not None:
+        if own is not None and own.started is not None and not is_merged:
             self.counts.num_tasks_in_progress -= 1
-        if result.found is not None:
-            self._serve(number, row, *result.found)
-            return
-        if result.error is None and not self.options.use_cache:
-            self._answered.add(call.key)
-        self._finish(_outcome(number, row, call, result, "sent"))
-
-    def _on_shared_result(self, number: int, row: Row, call: Call, result: TaskResult) -> None:
-        """Take over the answer of an identical row, perhaps of another run or project."""
-        is_in_their_store = result.found is not None and result.store is not self.store
-        if self._is_going and (isinstance(result.error, _ANOTHER_RUNS) or is_in_their_store):
+        is_of_other_store = result.store is not self.context.store
+        is_in_other_store = result.stored is not None and is_of_other_store
+        is_no_answer = isinstance(result.error, _ERRORS_OF_ITS_RUN) or is_in_other_store
+        if is_merged and is_no_answer and self._is_going:
             # Its run ended, or its account or budget; ours may well go on.
             # Another process may have asked it since it was looked up.
-            self._launch(number, row, call, seen=NEVER)
+            self._ask(number, row, call, seen=NEVER)
             return
-        if result.found is not None:
-            self._serve(number, row, *result.found)
+        if result.stored is not None:
+            self._serve(number, row, *result.stored)
             return
-        outcome = _outcome(number, row, call, result, "merged")
-        if result.entry is None or result.store is self.store:
-            self._finish(outcome)
-        else:
+        error = result.error
+        if error is None and not is_merged and not self.context.options.use_cache:
+            self._answered.add(call.key)
+        if error is not None:
+            error = (copied(error) if is_merged else error).with_details(row=number)
+        outcome = Outcome(
+            row=number,
+            reply=result.reply,
+            error=error,
+            value=result.value,
+            key=result.key or call.key,
+            provider=result.provider,
+            model=result.model,
+            source="merged" if is_merged else "sent",
+            simulated=result.simulated,
+            usd=0.0 if is_merged else result.usd,
+            saved_usd=result.usd if is_merged else None,
+            seconds=result.seconds,
+            first_token_seconds=result.first_token_seconds,
+            attempts=0 if is_merged else result.attempts,
+            hedged=result.hedged and not is_merged,
+            metadata=row.metadata,
+            tag=row.tag,
+        )
+        if is_merged and result.entry is not None and is_of_other_store:
             self._engine.look_after(self._loop.create_task(self._adopt(result.entry, outcome)))
+        else:
+            self._finish(outcome)
 
     async def _adopt(self, entry: Entry, outcome: Outcome) -> None:
         """Save another project's answer in ours before it is shown."""
         try:
-            await self.store.aput(entry)
+            await self.context.store.aput(entry)
         except StoreError as error:
             self.counts.num_unsaved += 1
-            self._context.disable("", error)
+            self.context.disable("", error)
         if self._handover.is_open(outcome.row):
             self._finish(outcome)
 
-    @property
-    def _is_going(self) -> bool:
-        return self.state in ("running", "paused")
+    def _on_disabled(self, pool: str, error: LLMNBError) -> None:
+        """Drop what waits for a refused account, or for anything once saving fails."""
+        if self.first_error is None:
+            self.first_error = error
+        for request in list(self.tasks.values()):
+            its_pool = request.call.target.pool
+            if not request.is_sending and pool in ("", its_pool):
+                request.wake(self.context.why_disabled(its_pool) or error)
 
-    # -------------------------------------------------------------------- outcomes
+    # --------------------------------------------------------------------------- outcomes
 
     def _fail(self, number: int, row: Row, error: LLMNBError) -> None:
         if not isinstance(error, Stopped):
@@ -439,11 +426,11 @@ class RunLoop:
         """Give a row its outcome."""
         counts = self.counts
         self._items.pop(outcome.row, None)
-        self.counters.enter(outcome)
+        self.context.counters.enter(outcome)
         if request_log.requests_log.level != request_log.SILENT:
             request_log.log_end(outcome)
-        if self.on_outcome is not None:
-            self.on_outcome(outcome)
+        if self._on_outcome is not None:
+            self._on_outcome(outcome)
         self.release(self._handover.put(outcome))
         if counts.num_rows_done >= counts.num_rows:
             self._idle.set()
@@ -451,27 +438,8 @@ class RunLoop:
     def release(self, rows: int) -> None:
         """Make room in the window."""
         self._released += rows
-        if self._room_left() >= self._enough_room:
+        if self._window - (self.counts.num_rows - self._released) >= self._enough_room:
             self._room.set()
-
-    async def _settled(self) -> None:
-        """Wait until every pulled row has its outcome."""
-        while self.counts.num_rows_done < self.counts.num_rows:
-            self._idle.clear()
-            await self._idle.wait()
-
-    def _end(self, error: BaseException | None) -> None:
-        for _, gate in self.gates.values():
-            gate.release_claim(self)
-        collector.as_before()
-        self.counters.end()
-        self.state = self.counters.end_state
-        if error is None:
-            self.done.set_result(None)
-        else:
-            self.done.set_exception(error)
-        if self.streamed is not None:
-            self.streamed.wake()
 
     def mend(self, row: int, outcome: Outcome) -> None:
         """Put a later outcome in a failed row's place, and count it."""
@@ -479,26 +447,20 @@ class RunLoop:
         if before is None or before.error is None or isinstance(outcome.error, Stopped):
             return
         self.kept.outcomes[row] = mended = dataclasses.replace(outcome, row=row)
-        self.counters.mend(before, mended)
+        self.context.counters.mend(before, mended)
         self.counts.usd += outcome.usd or 0.0
 
-    def waited_seconds(self) -> float:
-        """Return for how many seconds providers have asked this run to wait."""
-        return sum(gate.waited - before for before, gate in self._waited.values())
-
-    # ------------------------------------------------------------- stop and go (loop)
+    # -------------------------------------------------------------------------- stop and go
 
     def pause(self) -> None:
         """Send nothing new."""
         if self.state == "running":
             self.state = "paused"
             self._engine.paused.add(self.stop)
-            self._context.resumed.clear()
-            for _, gate in self.gates.values():
-                gate.pause_run(self)
-            for request_task, _ in list(self.leading.values()):
-                if request_task.is_waiting or not request_task.is_sending:
-                    request_task.stand_aside()
+            self.context.pause()
+            for request in list(self.tasks.values()):
+                if request.is_waiting or not request.is_sending:
+                    request.stand_aside()
 
     def resume(self) -> None:
         """Go on."""
@@ -509,24 +471,22 @@ class RunLoop:
 
     def _let_go(self) -> None:
         self._engine.paused.discard(self.stop)
-        self._context.resumed.set()
-        for _, gate in self.gates.values():
-            gate.resume_run(self)
+        self.context.resume()
         later, self._later = self._later, []
-        for number, row, call, known in later:
-            self._launch(number, row, call, known, NEVER)
+        for ask in later:
+            ask()
 
     def stop(self) -> None:
         """Send nothing new, and soon hand over what there is."""
         if not self._is_going:
             return
         self.state = "stopping"
-        self._context.is_stopped = True
+        self.context.is_stopped = True
         self._room.set()
         self._let_go()
-        for request_task, task in list(self.leading.values()):
-            if not request_task.is_sending:
-                task.cancel()
+        for request in list(self.tasks.values()):
+            if not request.is_sending and request.task is not None:
+                request.task.cancel()
         self._loop.call_later(STOP_ANSWER_SECONDS, self._close_open_rows)
         self._loop.call_later(DRAIN_SECONDS, self.cancel)
 
@@ -537,92 +497,39 @@ class RunLoop:
         self._pulling.cancel()
         self.counts.num_tasks_in_progress = 0
         for number in self._handover.open_rows():
-            leading = self.leading.get(number)
-            is_sending = leading is not None and leading[0].is_sending
+            request = self.tasks.get(number)
+            is_sending = request is not None and request.is_sending
             row = self._prepare(self._items[number], number)
-            self._fail(number, row, _in_flight() if is_sending else _not_asked())
+            error = row_errors.still_underway() if is_sending else row_errors.not_asked()
+            self._fail(number, row, error)
 
     def cancel(self) -> None:
         """Drop what is in flight at once."""
         self.stop()
         # Replies that are there already are read and kept; what is still coming is dropped.
-        self._loop.call_later(READ_WHAT_CAME_SECONDS, self._drop, list(self.leading.values()))
+        self._loop.call_later(READ_WHAT_CAME_SECONDS, self._drop, list(self.tasks.values()))
         if not self.done.done():
             self._close_open_rows()
 
-    def _drop(self, leading: list[tuple[RequestTask, asyncio.Task[TaskResult]]]) -> None:
-        """Cancel registry, but not those that other runs wait for, too."""
-        registry = self._engine.registry
-        for request_task, task in leading:
-            if not registry.is_shared(request_task.key, self):
-                task.cancel()
+    def _drop(self, requests: list[RequestTask]) -> None:
+        """Cancel request tasks, but not those that other runs wait for, too."""
+        for request in requests:
+            if not request.has_other_runs and request.task is not None:
+                request.task.cancel()
 
     async def _skip_the_rest(self) -> None:
         """Give every row that was never pulled its outcome, where their number is known."""
-        if self.total is None or self.total == self.counts.num_rows:
-            return
+        assert self.total is not None
         first, self.counts.num_rows = self.counts.num_rows, self.total
         self._handover.open(self.total - first)
-        error, items = self._context.end, iter(await self.source.rest())
+        error, items = self.context.end, iter(await self._source.rest())
         for number in range(first, self.total):
             row = Row(call=None, tag=next(items, None))
-            self._fail(number, row, copied(error) if error else _not_asked())
-
-    def _on_disabled(self, pool: str, error: LLMNBError) -> None:
-        """Drop what waits for a refused account, or for anything once saving fails."""
-        if self.first_error is None:
-            self.first_error = error
-        for request_task, _ in list(self.leading.values()):
-            if not request_task.is_sending and (not pool or request_task.call.target.pool == pool):
-                request_task.wake(
-                    self._context.why_disabled(request_task.call.target.pool) or error
-                )
-
-
-_ANOTHER_RUNS = (Stopped, AccountError, StoreError, BudgetExceeded)
-"""Errors of a request_task that are no reason for a waiter of another run to give up."""
+            self._fail(number, row, copied(error) if error else row_errors.not_asked())
 
 
 def _window(concurrency: int | None) -> int:
-    """Return how many rows may be under way: enough to keep every place taken, not more."""
+    """Return how many rows may be under way: enough to keep every slot taken, not more."""
     if concurrency is None:
-        return 2048  # places are found by trying, and may become many
+        return 2048  # slots are found by trying, and may become many
     return min(8192, max(512, 4 * concurrency))
-
-
-def _outcome(number: int, row: Row, call: Call, result: TaskResult, source: Source) -> Outcome:
-    is_merged = source == "merged"
-    error = result.error
-    if error is not None:
-        error = (copied(error) if is_merged else error).with_details(row=number)
-    return Outcome(
-        row=number,
-        reply=result.reply,
-        error=error,
-        value=result.value,
-        key=result.key or call.key,
-        provider=result.provider,
-        model=result.model,
-        source=source,
-        simulated=result.simulated,
-        usd=0.0 if is_merged else result.usd,
-        saved_usd=result.usd if is_merged else None,
-        seconds=result.seconds,
-        first_token_seconds=result.first_token_seconds,
-        attempts=0 if is_merged else result.attempts,
-        hedged=result.hedged and not is_merged,
-        metadata=row.metadata,
-        tag=row.tag,
-    )
-
-
-def _not_asked() -> Stopped:
-    return Stopped(NOT_ASKED)
-
-
-def _in_flight() -> Stopped:
-    return Stopped(
-        "In request_task when the run was stopped. Its answer goes to the store if it comes within "
-        f"{DRAIN_SECONDS:.0f} s: run again to have it.",
-        maybe_billed=True,
-    )

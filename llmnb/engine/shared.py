@@ -1,25 +1,184 @@
-"""What all runs of a process share: the registry in the air, the gates before the targets."""
+"""What all runs of a process share: the requests in flight, and the gates before the targets."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from llmnb import bridge
-from llmnb.engine.coalesce import InFlightRegistry
 from llmnb.engine.gate import Gate
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call, Target
+from llmnb.errors import LLMNBError
 from llmnb.rate_limiter import GLOBAL_LIMITER
 from llmnb.rate_limiter.group import LimitGroup
+from llmnb.records import Reply
+from llmnb.store.entry import Entry
 
 DRAIN_SECONDS = 10.0
 """Requests in flight at a stop, or at the process's end, are finished and stored for so long."""
 
+StoredAnswer = tuple[Call, Entry, Reply, LLMNBError | None]
+"""What the store holds of a row; the error says why it is no good answer, though it is not bought
+again."""
+
+
+@dataclass(slots=True, eq=False)
+class TaskResult:
+    """How a request task ended: a reply, an error, or a reply that is not good enough and why."""
+
+    reply: Reply | None = None
+    error: LLMNBError | None = None
+    model: str = ""
+    provider: str = ""
+    usd: float | None = None
+    seconds: float | None = None
+    first_token_seconds: float | None = None
+    attempts: int = 0
+    hedged: bool = False
+    key: str | None = None
+    """Key of the answer; another target's or a mended answer's is not the row's own."""
+
+    value: Any = None
+    """What a structured answer holds."""
+
+    simulated: bool = False
+    entry: Entry | None = None
+    """What was saved, so that a waiter of another project can save it too."""
+
+    store: object = None
+    """The store it was saved in."""
+
+    stored: StoredAnswer | None = None
+    """What the store held when the row's turn came, since another process had asked it: all who
+    want the row take it from there."""
+
+
+Waiter = Callable[[TaskResult, bool], None]
+"""Called once, on the loop thread, with the result and whether somebody else's request brought
+it."""
+
+
+@dataclass(slots=True, eq=False)
+class SharedRequest:
+    """A request that several rows, of several runs, may wait for.
+
+    While its run is paused, or blocked by a rate of its own, it stands aside: it takes no further
+    waiters, and those who want the same answer open a request of their own.
+    """
+
+    key: str
+    """Key of what is asked."""
+
+    context: object
+    """The run whose request it is."""
+
+    is_aside: bool = field(default=False, init=False)
+    waiters: list[tuple[Waiter, object]] = field(default_factory=list, init=False)
+    """Who gets the result, and for which run; the row that opened the request comes first."""
+
+    def stand_aside_if_slowed(self) -> None:
+        """Stand aside where only its own run holds it back; called when another run comes."""
+
+    @property
+    def is_asked_by_another(self) -> bool:
+        """Whether another run asks for the same at present."""
+        return self.is_aside and self.key in engine().registry.requests
+
+    @property
+    def has_other_runs(self) -> bool:
+        """Whether rows of other runs wait for it, too."""
+        return any(run is not self.context for _, run in self.waiters)
+
+    def leave_registry(self, result: TaskResult) -> None:
+        """Take no further waiters, and let those of other runs go with a result."""
+        if self.is_aside:
+            return
+        self.is_aside = True
+        del engine().registry.requests[self.key]
+        others = [waiter for waiter, run in self.waiters if run is not self.context]
+        self.waiters = [(waiter, run) for waiter, run in self.waiters if run is self.context]
+        for waiter in others:
+            waiter(result, True)
+
+    def come_back(self) -> bool:
+        """Take waiters again; return False while another request asks for the same."""
+        requests = engine().registry.requests
+        if self.key in requests:
+            return False
+        requests[self.key] = self
+        self.is_aside = False
+        return True
+
+
+class InFlightRegistry:
+    """All requests of the process by the key of what they ask; lives on the loop thread.
+
+    A result that comes while somebody is still looking the store up is kept until that look-up
+    ends: the look-up may have begun before the commit, and would otherwise buy the answer again.
+    """
+
+    def __init__(self) -> None:
+        self.requests: dict[str, SharedRequest] = {}
+        """Those that take waiters."""
+
+        self._results: dict[str, TaskResult] = {}
+        self._lookups = 0
+
+    @contextmanager
+    def lookup(self) -> Iterator[None]:
+        """Keep results for as long as a look-up in the store takes."""
+        self._lookups += 1
+        try:
+            yield
+        finally:
+            self._lookups -= 1
+            if not self._lookups:
+                self._results.clear()
+
+    def join(self, key: str, waiter: Waiter, run: object) -> bool:
+        """Wait for a request in flight, or get its result at once; return False if there is none.
+
+        Args:
+            key: Key of what is asked.
+            waiter: Gets the result.
+            run: Whose row it is.
+        """
+        request = self.requests.get(key)
+        if request is not None and request.context is not run:
+            request.stand_aside_if_slowed()
+            request = self.requests.get(key)
+        if request is not None:
+            request.waiters.append((waiter, run))
+            return True
+        result = self._results.get(key) if self._results else None
+        if result is None or result.error is not None:
+            return False
+        waiter(result, True)
+        return True
+
+    def open(self, request: SharedRequest, waiter: Waiter) -> None:
+        """Let others join a request that a row has opened."""
+        self.requests[request.key] = request
+        request.waiters.append((waiter, request.context))
+
+    def resolve(self, request: SharedRequest, result: TaskResult) -> None:
+        """Close a request and give every waiter its result."""
+        if not request.is_aside:
+            del self.requests[request.key]
+        if self._lookups:
+            self._results[request.key] = result
+        is_merged = False
+        for waiter, _ in request.waiters:
+            waiter(result, is_merged)
+            is_merged = True
+
 
 class Engine:
-    """InFlightRegistry, gates and background work; lives on the loop thread."""
+    """Requests in flight, gates and background work; lives on the loop thread."""
 
     def __init__(self) -> None:
         self.registry = InFlightRegistry()
@@ -27,14 +186,15 @@ class Engine:
         self._targets: dict[str, Target] = {}
         self._bound: dict[str, LimitGroup] = {}
         """The limits of `GLOBAL_LIMITER` that bind a pool."""
+
         self.tasks: set[asyncio.Task[Any]] = set()
-        """What is under way; whoever adds a task sees to it that it leaves at its end."""
+        """Tasks under way; each is discarded when it is done."""
+
         self.paused: set[Callable[[], None]] = set()
         """Stops the runs that are paused now: nobody will resume one once the process ends."""
 
-    def gate_of(self, call: Call) -> Gate:
-        """Return the gate of the pool that a call draws on."""
-        target = call.target
+    def gate_of(self, target: Target) -> Gate:
+        """Return the gate of a target's pool."""
         gate = self.gates.get(target.pool)
         if gate is None:
             if not self.gates:
@@ -81,7 +241,7 @@ class Engine:
         task.add_done_callback(self.tasks.discard)
 
     async def drain(self) -> None:
-        """Give what is in flight its ten seconds before the process ends."""
+        """Finish what is in flight before the process ends, for `DRAIN_SECONDS` at most."""
         for stop in list(self.paused):
             stop()
         if self.tasks:

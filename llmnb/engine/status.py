@@ -302,34 +302,34 @@ class StatusSnapshot:
             >>> StatusSnapshot.merge(runs, state="running", seconds=2.0).counts.usd
             0.75
         """
-        latencies = tuple(value for one in snapshots for value in one.latencies)
+        latencies = tuple(value for snapshot in snapshots for value in snapshot.latencies)
         latencies = latencies[-LATENCIES_SHOWN:]
         ended = state in ("finished", "stopped")
         return cls(
             state=state,
             total=None,
-            launched=sum(one.launched for one in snapshots),
-            completed=sum(one.completed for one in snapshots),
-            counts=_sum_of_counts(one.counts for one in snapshots),
-            failures=frozen(_added(one.failures for one in snapshots)),
-            waiting_on="" if ended else next((w for one in snapshots if (w := one.waiting_on)), ""),
-            in_flight=sum(one.in_flight for one in snapshots),
+            launched=sum(snapshot.launched for snapshot in snapshots),
+            completed=sum(snapshot.completed for snapshot in snapshots),
+            counts=_sum_of_counts([snapshot.counts for snapshot in snapshots]),
+            failures=_added(snapshot.failures for snapshot in snapshots),
+            waiting_on="" if ended else next(filter(None, (s.waiting_on for s in snapshots)), ""),
+            in_flight=sum(snapshot.in_flight for snapshot in snapshots),
             seconds=seconds,
             project=snapshots[0].project,
-            models=frozen(_added(one.models for one in snapshots)),
-            simulated=any(one.simulated for one in snapshots),
-            started_at=min(one.started_at for one in snapshots),
-            ended_at=max(one.ended_at or 0.0 for one in snapshots) if ended else None,
+            models=_added(snapshot.models for snapshot in snapshots),
+            simulated=any(snapshot.simulated for snapshot in snapshots),
+            started_at=min(snapshot.started_at for snapshot in snapshots),
+            ended_at=max(snapshot.ended_at or 0.0 for snapshot in snapshots) if ended else None,
             pools=_pools(snapshots),
             shares=_shares(snapshots),
             causes=_causes(snapshots),
             latencies=latencies,
             p50=_quantile(latencies, 0.5),
             p95=_quantile(latencies, 0.95),
-            requests_per_minute=sum(one.requests_per_minute for one in snapshots),
-            tokens_per_minute=sum(one.tokens_per_minute for one in snapshots),
+            requests_per_minute=sum(snapshot.requests_per_minute for snapshot in snapshots),
+            tokens_per_minute=sum(snapshot.tokens_per_minute for snapshot in snapshots),
             budget_usd=snapshots[0].budget_usd,
-            waited_seconds=max(one.waited_seconds for one in snapshots),
+            waited_seconds=max(snapshot.waited_seconds for snapshot in snapshots),
         )
 
     @classmethod
@@ -392,25 +392,20 @@ def frozen(counts: Mapping[str, int]) -> Mapping[str, int]:
     return MappingProxyType(dict(counts))
 
 
-def _sum_of_counts(several: Iterable[StatusTracker]) -> StatusTracker:
-    found = StatusTracker()
-    for one in several:
-        for field in dataclasses.fields(one):
-            name, value = field.name, getattr(one, field.name)
-            put = max if name == "time_of_last_rate_limit_error" else _plus
-            setattr(found, name, put(getattr(found, name), value))
-    return found
+def _sum_of_counts(trackers: Sequence[StatusTracker]) -> StatusTracker:
+    names = [field.name for field in dataclasses.fields(StatusTracker)]
+    total = StatusTracker(**{n: sum(getattr(tracker, n) for tracker in trackers) for n in names})
+    total.time_of_last_rate_limit_error = max(
+        tracker.time_of_last_rate_limit_error for tracker in trackers
+    )
+    return total
 
 
-def _plus(one: float, other: float) -> float:
-    return one + other
-
-
-def _added(several: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    found: Counter[str] = Counter()
-    for one in several:
-        found.update(one)
-    return dict(found)
+def _added(several: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
+    total: Counter[str] = Counter()
+    for counts in several:
+        total.update(counts)
+    return frozen(total)
 
 
 def _quantile(values: Sequence[float], part: float) -> float | None:
@@ -419,46 +414,44 @@ def _quantile(values: Sequence[float], part: float) -> float | None:
 
 
 def _pools(snapshots: Sequence[StatusSnapshot]) -> tuple[PoolStatus, ...]:
-    """Return each model's pools as one: what is in flight adds up, a limit is what each is told."""
-    found: dict[tuple[str, str], PoolStatus] = {}
-    for one in (pool for snapshot in snapshots for pool in snapshot.pools):
-        known = found.get((one.provider, one.model))
-        found[one.provider, one.model] = (
-            one
-            if known is None
-            else dataclasses.replace(
+    """Return each model's pools as one: requests in flight and slots add up, limits do not."""
+    pools: dict[tuple[str, str], PoolStatus] = {}
+    for pool in (pool for snapshot in snapshots for pool in snapshot.pools):
+        known = pools.get((pool.provider, pool.model))
+        if known is not None:
+            pool = dataclasses.replace(
                 known,
-                in_flight=known.in_flight + one.in_flight,
-                places=known.places + one.places,
-                paused_seconds=max(known.paused_seconds, one.paused_seconds),
-                is_open=known.is_open or one.is_open,
+                in_flight=known.in_flight + pool.in_flight,
+                places=known.places + pool.places,
+                paused_seconds=max(known.paused_seconds, pool.paused_seconds),
+                is_open=known.is_open or pool.is_open,
             )
-        )
-    return tuple(found.values())
+        pools[pool.provider, pool.model] = pool
+    return tuple(pools.values())
 
 
 def _shares(snapshots: Sequence[StatusSnapshot]) -> tuple[ModelShare, ...]:
-    rows: Counter[str] = Counter()
-    usd: dict[str, float | None] = {}
-    p50: dict[str, float | None] = {}
-    for one in (share for snapshot in snapshots for share in snapshot.shares):
-        rows[one.name] += one.rows
-        p50[one.name] = one.p50
-        before = usd.get(one.name)
-        usd[one.name] = before if one.usd is None else one.usd + (before or 0.0)
-    whole = sum(rows.values())
-    return tuple(
-        ModelShare(name=name, rows=count, share=count / whole, p50=p50[name], usd=usd[name])
-        for name, count in rows.most_common()
-        if count
-    )
+    shares: dict[str, ModelShare] = {}
+    for share in (share for snapshot in snapshots for share in snapshot.shares):
+        known = shares.get(share.name)
+        if known is not None:
+            usd = known.usd if share.usd is None else share.usd + (known.usd or 0.0)
+            share = dataclasses.replace(share, rows=known.rows + share.rows, usd=usd)
+        shares[share.name] = share
+    whole = sum(share.rows for share in shares.values())
+    parts = [
+        dataclasses.replace(share, share=share.rows / whole)
+        for share in shares.values()
+        if share.rows
+    ]
+    return tuple(sorted(parts, key=lambda share: -share.rows))
 
 
 def _causes(snapshots: Sequence[StatusSnapshot]) -> tuple[FailureCause, ...]:
-    found: dict[str, FailureCause] = {}
-    for one in (cause for snapshot in snapshots for cause in snapshot.causes):
-        known = found.get(one.kind)
-        found[one.kind] = (
-            one if known is None else dataclasses.replace(known, rows=known.rows + one.rows)
-        )
-    return tuple(sorted(found.values(), key=lambda cause: -cause.rows))
+    causes: dict[str, FailureCause] = {}
+    for cause in (cause for snapshot in snapshots for cause in snapshot.causes):
+        known = causes.get(cause.kind)
+        if known is not None:
+            cause = dataclasses.replace(known, rows=known.rows + cause.rows)
+        causes[cause.kind] = cause
+    return tuple(sorted(causes.values(), key=lambda cause: -cause.rows))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from llmnb import bridge
 from llmnb.errors import LLMNBError
 from llmnb.records import Delta, LimitReport, Limits, RawReply, Reply, Usage
 
@@ -54,9 +55,6 @@ class Target(Protocol):
     def announced(self, raw: RawReply) -> tuple[LimitReport, ...]:
         """Return how the limits stand, as a reply's headers tell it; empty where they do not."""
 
-    def is_simulated(self, raw: RawReply) -> bool:
-        """Whether the simulated provider answered."""
-
     def charge(self, call: Call) -> float:
         """Return the tokens that the provider's limit counts before it has answered."""
 
@@ -101,6 +99,13 @@ class Call:
 
     repair: Repair | None = None
     """Makes the one further call that may mend an answer which does not fit."""
+
+    async def value_of(self, reply: Reply) -> Any:
+        """Return the value that a structured answer holds. Raises `SchemaMismatch`."""
+        assert self.check is not None
+        if self.checks_apart:
+            return await bridge.apart(self.check, reply)
+        return self.check(reply)
 
 
 @dataclass(slots=True, eq=False)

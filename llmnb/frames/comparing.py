@@ -132,7 +132,8 @@ class _SideBySide(AnswerForm):
         columns = {name: (mine, kind) for name, mine in zip(self.models, values, strict=True)}
         if self.options.on_error == "column":
             for name, mine in zip(self.models, every, strict=True):
-                messages = [one.error.message if one and one.error else None for one in mine]
+                errors = [outcome.error if outcome else None for outcome in mine]
+                messages = [error.message if error else None for error in errors]
                 columns[f"{name}_error"] = messages, "string"
         columns[AGREEMENT] = [share for _, share in majorities], "Float64"
         rows = self.source.rows
@@ -153,8 +154,8 @@ class _SideBySide(AnswerForm):
             for model, mine in enumerate(every)
         ]
         models = {
-            name: AnswerColumn([row[name] for row in figures], kind)
-            for name, kind in _KINDS.items()
+            name: AnswerColumn([row[name] for row in figures], _COUNTS.get(name, "Float64"))
+            for name in figures[0]
         }
         return Comparison(
             self.source.labelled(order, answers), self.source.named("model", self.models, models)
@@ -186,7 +187,7 @@ def _compared(value: Any) -> str:
 
 def _majority(answers: Sequence[str | None]) -> tuple[str | None, float | None]:
     """Return the most frequent answer and its share; None where fewer than two answered."""
-    known = [one for one in answers if one is not None]
+    known = [answer for answer in answers if answer is not None]
     if len(known) < 2:
         return None, None
     (first, count), *_ = Counter(known).most_common(1)
@@ -198,44 +199,36 @@ def _figures(
     answers: Sequence[str | None],
     majorities: Sequence[tuple[str | None, float | None]],
 ) -> dict[str, Any]:
-    mine = [one for one in outcomes if one is not None]
-    answered = [one for one in mine if one.is_answer]
+    known = [outcome for outcome in outcomes if outcome is not None]
+    answered = [outcome for outcome in known if outcome.is_answer]
     judged = [
         own == most
         for own, (most, _) in zip(answers, majorities, strict=True)
         if own is not None and most is not None
     ]
-    seconds = pd.Series([one.seconds for one in answered if one.seconds is not None], dtype=float)
+    seconds = pd.Series([row.seconds for row in answered if row.seconds is not None], dtype=float)
     prices = [
-        (one.usd or 0.0) + (one.saved_usd or 0.0)
-        for one in answered
-        if one.usd is not None and not (one.is_cached and one.saved_usd is None)
+        (row.usd or 0.0) + (row.saved_usd or 0.0)
+        for row in answered
+        if row.usd is not None and not (row.is_cached and row.saved_usd is None)
     ]
-    spent = [one.usd for one in answered if one.usd is not None]
-    usages = [one.reply.usage for one in answered if one.reply is not None and one.reply.usage]
+    spent = [row.usd for row in answered if row.usd is not None]
+    usages = [row.reply.usage for row in answered if row.reply is not None and row.reply.usage]
     return {
         "answered": len(answered),
-        "failed": len(mine) - len(answered),
+        "failed": len(known) - len(answered),
         "with_majority": sum(judged) / len(judged) if judged else None,
         "usd": None if len(spent) < len(answered) else sum(spent),
         "usd_per_answer": sum(prices) / len(prices) if prices else None,
         "seconds_p50": seconds.quantile(0.5) if len(seconds) else None,
         "seconds_p95": seconds.quantile(0.95) if len(seconds) else None,
-        "prompt_tokens": sum(one.prompt for one in usages),
-        "completion_tokens": sum(one.completion for one in usages),
-        "cached": sum(one.is_cached for one in answered),
+        "prompt_tokens": sum(usage.prompt for usage in usages),
+        "completion_tokens": sum(usage.completion for usage in usages),
+        "cached": sum(row.is_cached for row in answered),
     }
 
 
-_KINDS = {
-    "answered": "Int64",
-    "failed": "Int64",
-    "with_majority": "Float64",
-    "usd": "Float64",
-    "usd_per_answer": "Float64",
-    "seconds_p50": "Float64",
-    "seconds_p95": "Float64",
-    "prompt_tokens": "Int64",
-    "completion_tokens": "Int64",
-    "cached": "Int64",
-}
+_COUNTS = dict.fromkeys(
+    ("answered", "failed", "prompt_tokens", "completion_tokens", "cached"), "Int64"
+)
+"""The kinds of those figures that are whole numbers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, cast
 
 import dask
@@ -21,11 +21,12 @@ from llmnb.errors import ConfigurationError
 from llmnb.frames import dask_watching, vectors
 from llmnb.frames.dask_work import Question, Verb, Work, packed, travelling, without_key
 from llmnb.frames.dask_worker import answered, job_of, planned, previewed, steer
-from llmnb.frames.job import Job, say_once
+from llmnb.frames.failures import log_once
+from llmnb.frames.job import Job
 from llmnb.frames.options import options_of
 from llmnb.frames.pandas_source import PartitionSource
 from llmnb.frames.placing import Call
-from llmnb.frames.table_source import WHOLE, name_of
+from llmnb.frames.table_source import WHOLE, Keywords, name_of
 from llmnb.options import checked
 from llmnb.progress import Bars
 from llmnb.rate_limiter import GLOBAL_LIMITER
@@ -37,8 +38,6 @@ from llmnb.targets.resolve import choose
 _dask: Any = dask  # its own types leave these out
 _meta: Any = make_meta
 """Returns the empty table of pandas that has a table's columns and kinds."""
-
-Given = Mapping[str, Any]
 
 _LIMITS = ("max_requests_per_minute", "max_tokens_per_minute")
 
@@ -52,24 +51,24 @@ _BATCHES = (
 )
 
 
-def generate(table: Any, prompt: Hashable | None, given: Given) -> Any:
+def generate(table: Any, prompt: Hashable | None, keywords: Keywords) -> Any:
     """Ask about every row."""
-    return _asked(table, "generate", prompt, None, given)
+    return _asked(table, "generate", prompt, None, keywords)
 
 
-def extract(table: Any, prompt: Hashable, schema: Any, given: Given) -> Any:
+def extract(table: Any, prompt: Hashable, schema: Any, keywords: Keywords) -> Any:
     """Fill typed columns from texts."""
-    return _asked(table, "extract", prompt, schema, given)
+    return _asked(table, "extract", prompt, schema, keywords)
 
 
-def classify(table: Any, prompt: Hashable, labels: Any, given: Given) -> Any:
+def classify(table: Any, prompt: Hashable, labels: Any, keywords: Keywords) -> Any:
     """Give every text one of the labels."""
-    return _asked(table, "classify", prompt, labels, given)
+    return _asked(table, "classify", prompt, labels, keywords)
 
 
-def plan(table: Any, prompt: Hashable | None, given: Given) -> Plan:
+def plan(table: Any, prompt: Hashable | None, keywords: Keywords) -> Plan:
     """Compute, and add up what the partitions would take; nothing is sent."""
-    question, job = _question(table, "generate", prompt, None, given)
+    question, job = _question(table, "generate", prompt, None, keywords)
     work = packed(question, table.npartitions)
     plans = _delayed(planned, _needed(table, job.questions.fields), work)
     whole = _sum(_dask.compute(*plans), question)
@@ -78,9 +77,9 @@ def plan(table: Any, prompt: Hashable | None, given: Given) -> Plan:
     return dataclasses.replace(whole, budget_usd=budget)
 
 
-def preview(table: Any, prompt: Hashable, rows: int, given: Given) -> Any:
+def preview(table: Any, prompt: Hashable, rows: int, keywords: Keywords) -> Any:
     """Ask about the first rows of the first partition."""
-    question, job = _question(table, "generate", prompt, None, given)
+    question, job = _question(table, "generate", prompt, None, keywords)
     if job.options.into is not None or job.options.details:
         raise ConfigurationError("preview() has a form of its own: leave out into and details.")
     work = packed(question, 1)
@@ -90,39 +89,41 @@ def preview(table: Any, prompt: Hashable, rows: int, given: Given) -> Any:
     return shown
 
 
-def embed(table: Any, name: Hashable, into: Hashable | None, given: Given) -> Any:
+def embed(table: Any, name: Hashable, into: Hashable | None, keywords: Keywords) -> Any:
     """Make a vector of every text."""
-    given = vectors.keywords(given, vectors.KEYWORDS)
-    on_error = given.get("on_error", "null")
+    keywords = vectors.checked_keywords(keywords, vectors.KEYWORDS)
+    on_error = keywords.get("on_error", "null")
     source = PartitionSource(_meta(table))
     source.columns().cells("" if name == WHOLE else name_of(name))
-    without_key(given.get("params"), "params")
+    without_key(keywords.get("params"), "params")
     columns = vectors.columns_of(vectors.EMBEDDING if into is None else into, on_error, (), {})
     source.check_columns(
         list(columns),
         into=into,
-        overwrite=bool(given.get("overwrite")),
-        call=Call("embed", (name,), {**given, "into": into}),
+        overwrite=bool(keywords.get("overwrite")),
+        call=Call("embed", (name,), {**keywords, "into": into}),
     )
     question = Question(
         verb="embed",
         prompt=name,
         argument=into,
-        options=_embedding(given),
+        options=_embedding(keywords),
         cache_dir=str(settings.cache_dir()),
         meta=source.filled(columns, into=into is not None, is_frame=False),
     )
-    limits = {**_limits_of(given.get("model")), **given}
+    limits = {**_limits_of(keywords.get("model")), **keywords}
     work = packed(_with_settings(question, limits, table.npartitions), table.npartitions)
-    _expect(work, given.get("progress", "auto"), on_error)
+    _expect(work, keywords.get("progress", "auto"), on_error)
     return _mapped(table if into is not None else _needed(table, [str(name)]), work)
 
 
 # --------------------------------------------------------------------------- the graph
 
 
-def _asked(table: Any, verb: Verb, prompt: Hashable | None, argument: Any, given: Given) -> Any:
-    question, job = _question(table, verb, prompt, argument, given)
+def _asked(
+    table: Any, verb: Verb, prompt: Hashable | None, argument: Any, keywords: Keywords
+) -> Any:
+    question, job = _question(table, verb, prompt, argument, keywords)
     # What the answers look like is known from an empty table: nothing is asked for that.
     question = dataclasses.replace(question, meta=job.form.table([]))
     work = packed(question, table.npartitions)
@@ -172,7 +173,7 @@ def _delayed(do: Any, table: Any, work: Work) -> list[Any]:
 
 
 def _question(
-    table: Any, verb: Verb, prompt: Hashable | None, argument: Any, given: Given
+    table: Any, verb: Verb, prompt: Hashable | None, argument: Any, keywords: Keywords
 ) -> tuple[Question, Job]:
     """Return what travels, and the same asked of an empty table, by which it is checked.
 
@@ -180,23 +181,23 @@ def _question(
         InputError: If the prompt names what is no column.
         ConfigurationError: If an option cannot be used on Dask, or a key would travel.
     """
-    options = options_of(given)
+    options = options_of(keywords)
     if options.mode == "batch":
         raise ConfigurationError(_BATCHES)
     question = Question(
         verb=verb,
         prompt=prompt,
         argument=argument,
-        options=given,
+        options=keywords,
         cache_dir=str(settings.cache_dir()),
     )
-    job = job_of(question, PartitionSource(_meta(table)), given)
-    without_key(given.get("params"), "params")
+    job = job_of(question, PartitionSource(_meta(table)), keywords)
+    without_key(keywords.get("params"), "params")
     if options.model is None and (announcement := choose(None).announcement):
-        say_once(announcement)
+        log_once(announcement)
     models = travelling(options.model)
     travels = {
-        **given,
+        **keywords,
         "model": models[0] if len(models) == 1 else models,
         "params": dict(options.body) or None,
         "project_name": settings.project_name(options.project_name),
@@ -204,26 +205,26 @@ def _question(
         "progress": False,
     }
     question = dataclasses.replace(question, options=travels)
-    return _with_settings(question, given, table.npartitions), job
+    return _with_settings(question, keywords, table.npartitions), job
 
 
-def _with_settings(question: Question, given: Given, partitions: int) -> Question:
+def _with_settings(question: Question, keywords: Keywords, partitions: int) -> Question:
     """Return the question with what was set here: workers do not know it otherwise."""
     current = settings.current()
     travels = {name: value for name, value in question.options.items() if name not in _LIMITS}
-    budget = given.get("budget_usd")
+    budget = keywords.get("budget_usd")
     budget = budget if budget is not None else current.budget_usd
     if budget is not None:
         travels["budget_usd"] = budget / max(1, partitions)
     for name in _SETTINGS:
-        value = given.get(name)
+        value = keywords.get(name)
         value = getattr(current, name) if value is None else value
         if value is not None:
             travels[name] = value
     if current.good_finish and question.verb != "embed":
-        own = checked({"good_finish": given.get("good_finish")})["good_finish"]
+        own = checked({"good_finish": keywords.get("good_finish")})["good_finish"]
         travels["good_finish"] = (*(own or ()), *current.good_finish)
-    requests, tokens = (per_minute(given.get(name)) for name in _LIMITS)
+    requests, tokens = (per_minute(keywords.get(name)) for name in _LIMITS)
     return dataclasses.replace(
         question,
         options=travels,
@@ -238,11 +239,11 @@ def _with_settings(question: Question, given: Given, partitions: int) -> Questio
 # ------------------------------------------------------------------------------ vectors
 
 
-def _embedding(given: Given) -> dict[str, Any]:
-    model = given.get("model")
+def _embedding(keywords: Keywords) -> dict[str, Any]:
+    model = keywords.get("model")
     travels = {
-        **given,
-        "project_name": settings.project_name(given.get("project_name")),
+        **keywords,
+        "project_name": settings.project_name(keywords.get("project_name")),
         "overwrite": True,  # looked at here
         "progress": False,
     }
@@ -252,7 +253,7 @@ def _embedding(given: Given) -> dict[str, Any]:
         return travels
     named, announcement = chosen(model)
     if announcement is not None:
-        say_once(announcement)
+        log_once(announcement)
     # A LiteLLMModel has several endpoints of its own; vectors are of one model.
     (travels["model"],) = travelling(endpoints_of(named)[0], "embedding")
     return travels
@@ -276,10 +277,10 @@ _ADDED = (
 
 def _sum(plans: tuple[Plan, ...], question: Question) -> Plan:
     """Return the plans of all partitions as one."""
-    sums: dict[str, Any] = {name: sum(getattr(one, name) for one in plans) for name in _ADDED}
+    sums: dict[str, Any] = {name: sum(getattr(plan, name) for plan in plans) for name in _ADDED}
     for name in ("usd_low", "usd_high"):
-        known = [getattr(one, name) for one in plans]
-        sums[name] = None if None in known else sum(known)
+        prices = [getattr(plan, name) for plan in plans]
+        sums[name] = None if None in prices else sum(prices)
     return dataclasses.replace(
         plans[0],
         **sums,

@@ -1,4 +1,4 @@
-"""What is asked of `distributed`, where it is there: which worker this is, who hears, who left."""
+"""All that is asked of `distributed`, where it is installed: workers, events, tasks, processes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 TOPIC = "llmnb"
-"""Events of Dask under which workers tell how far they are."""
+"""The topic of Dask's events under which workers report how far they are."""
 
 _COUNTED_SECONDS = 1.0
-"""How long the number of workers is believed."""
+"""How long a count of workers is used before they are counted again."""
 
 _MISSED_SECONDS = 30.0
 """A worker that was there so short a time ago counts: it may be back in a moment."""
@@ -42,33 +42,33 @@ def client() -> Any:
         return None
 
 
-# ---------------------------------------------------------------------------- telling
+# ----------------------------------------------------------------------------- events
 
 
 def publish(on: Any, event: Mapping[str, Any]) -> None:
-    """Tell every client that listens.
+    """Send an event to every client that listens.
 
     Args:
-        on: The worker that tells.
+        on: The worker that sends it.
         event: Plain values.
     """
     on.log_event(TOPIC, dict(event))
 
 
-_heard: set[str] = set()
+_listening: set[str] = set()
 
 
-def listen(to: Any, hear: Callable[[Mapping[str, Any]], None]) -> None:
-    """Hear what workers tell, from now on; a second time does nothing.
+def listen(to: Any, receive: Callable[[Mapping[str, Any]], None]) -> None:
+    """Receive what workers publish, from now on; a second time does nothing.
 
     Args:
         to: The client.
-        hear: Called with each event, on the client's own thread.
+        receive: Called with each event, on the client's own thread.
     """
-    if to.id in _heard:
+    if to.id in _listening:
         return
-    _heard.add(to.id)
-    to.subscribe_topic(TOPIC, lambda event: hear(event[1]))
+    _listening.add(to.id)
+    to.subscribe_topic(TOPIC, lambda event: receive(event[1]))
 
 
 def on_every_worker(of: Any, do: Callable[..., Any], *arguments: Any) -> None:

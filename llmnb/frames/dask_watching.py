@@ -10,23 +10,14 @@ import concurrent.futures
 import dataclasses
 import logging
 import os
+import pickle
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeAlias
 
 from llmnb import progress
 from llmnb.engine.handle import Mode, RunHandle
-from llmnb.engine.status import (
-    Clock,
-    FailureCause,
-    ModelShare,
-    PoolStatus,
-    Sample,
-    State,
-    StatusSnapshot,
-    StatusTracker,
-    frozen,
-)
+from llmnb.engine.status import Clock, Sample, State, StatusSnapshot, StatusTracker, frozen
 from llmnb.errors import ConfigurationError
 from llmnb.frames import dask_cluster, failures
 from llmnb.progress import Bars
@@ -48,13 +39,19 @@ _SAMPLE_SECONDS = 1.0
 _MOST_SAMPLES = 120
 _LATENCIES_SENT = 30
 
+_SPENT = (
+    *("num_requests", "num_retried", "prompt_tokens", "completion_tokens"),
+    *("usd", "num_unpriced", "hedge_usd"),
+)
+"""Counts that stay true of a worker that has died: what was sent and paid."""
+
 
 # ------------------------------------------------------------------------- snapshots
 
 
-def plain(status: StatusSnapshot) -> dict[str, Any]:
-    """Return a snapshot as plain values, as they travel between processes."""
-    fields = dataclasses.asdict(
+def packed(status: StatusSnapshot) -> bytes:
+    """Return a snapshot as it travels between processes, which trust each other as Dask's do."""
+    return pickle.dumps(
         dataclasses.replace(
             status,
             failures=dict(status.failures),
@@ -63,22 +60,13 @@ def plain(status: StatusSnapshot) -> dict[str, Any]:
             samples=(),
         )
     )
-    return {name: list(value) if type(value) is tuple else value for name, value in fields.items()}
 
 
-def read(fields: Mapping[str, Any]) -> StatusSnapshot:
-    """Return the snapshot that `plain` made plain values of."""
-    several = {"pools": PoolStatus, "shares": ModelShare, "causes": FailureCause}
-    return StatusSnapshot(
-        **{
-            **fields,
-            **{name: tuple(kind(**one) for one in fields[name]) for name, kind in several.items()},
-            "counts": StatusTracker(**fields["counts"]),
-            "failures": frozen(fields["failures"]),
-            "models": frozen(fields["models"]),
-            "latencies": tuple(fields["latencies"]),
-            "samples": (),
-        }
+def unpacked(data: bytes) -> StatusSnapshot:
+    """Return the snapshot that `packed` packed."""
+    status: StatusSnapshot = pickle.loads(data)
+    return dataclasses.replace(
+        status, failures=frozen(status.failures), models=frozen(status.models)
     )
 
 
@@ -91,7 +79,6 @@ def _finished(status: StatusSnapshot) -> StatusSnapshot:
 
 def _lost(status: StatusSnapshot) -> StatusSnapshot:
     """Return what remains of a run that ended with its worker: only what was sent and paid."""
-    counts = status.counts
     return dataclasses.replace(
         StatusSnapshot.empty(status.project),
         simulated=status.simulated,
@@ -99,15 +86,7 @@ def _lost(status: StatusSnapshot) -> StatusSnapshot:
         latencies=status.latencies,
         budget_usd=status.budget_usd,
         waited_seconds=status.waited_seconds,
-        counts=StatusTracker(
-            num_requests=counts.num_requests,
-            num_retried=counts.num_retried,
-            prompt_tokens=counts.prompt_tokens,
-            completion_tokens=counts.completion_tokens,
-            usd=counts.usd,
-            num_unpriced=counts.num_unpriced,
-            hedge_usd=counts.hedge_usd,
-        ),
+        counts=StatusTracker(**{name: getattr(status.counts, name) for name in _SPENT}),
     )
 
 
@@ -331,7 +310,6 @@ class _Display:
 
 _displays: dict[str, _Display] = {}
 _runs: dict[str, tuple[ClusterRun, threading.Thread]] = {}
-_said: set[str] = set()
 _lock = threading.Lock()
 
 
@@ -353,35 +331,33 @@ def report(work: str, part: str, status: StatusSnapshot, asked: str, *, is_done:
     if is_expected(work):
         _run_of(work).receive(part, status, asked, is_done=is_done)
     elif (worker := dask_cluster.worker()) is not None:
-        event = {"work": work, "part": part, "status": plain(status), "asked": asked}
+        event = {"work": work, "part": part, "status": packed(status), "asked": asked}
         dask_cluster.publish(worker, {**event, "done": is_done})
 
 
-def say_once(line: str) -> None:
+def log_once(line: str) -> None:
     """Log what is true of the whole cluster, once, where the person is."""
     worker = dask_cluster.worker()
     if worker is None:
-        _log_once(line)
+        failures.log_once(line)
     else:
         logger.info(line)
         dask_cluster.publish(worker, {"words": line})
 
 
-def _log_once(line: str) -> None:
-    with _lock:
-        is_known = line in _said
-        _said.add(line)
-    if not is_known:
-        logger.warning(line)
-
-
 def _receive(event: Mapping[str, Any]) -> None:
     match event:
         case {"words": str(line)}:
-            _log_once(line)
-        case {"work": str(work), "part": str(part), "status": fields, "asked": asked, "done": done}:
+            failures.log_once(line)
+        case {
+            "work": str(work),
+            "part": str(part),
+            "status": bytes(data),
+            "asked": asked,
+            "done": done,
+        }:
             if work in _displays:
-                _run_of(work).receive(part, read(fields), str(asked), is_done=bool(done))
+                _run_of(work).receive(part, unpacked(data), str(asked), is_done=bool(done))
 
 
 def _run_of(work: str) -> ClusterRun:

@@ -25,7 +25,7 @@ Verb = Literal["generate", "extract", "classify", "embed"]
 _SHORTEST_KEY = 8
 """A shorter text is no key, and would be found in any question."""
 
-_WAYS = (
+_WHERE_KEYS_BELONG = (
     "Workers read keys themselves: set the variable (such as OPENAI_API_KEY) in their "
     "environment or in a .env file where they run, or give it to those that are there with "
     'client.run(llmnb.set_key, "openai", …). Nothing was sent.'
@@ -112,7 +112,7 @@ def packed(question: Question, partitions: int) -> Work:
         if key.encode() in payload:
             raise ConfigurationError(
                 f"The question holds the value of {name}, and what is asked on Dask travels to "
-                f"scheduler and workers: leave it out. {_WAYS}"
+                f"scheduler and workers: leave it out. {_WHERE_KEYS_BELONG}"
             )
     return Work(payload, partitions)
 
@@ -130,20 +130,20 @@ def _known_keys() -> Iterator[tuple[str, str]]:
         yield "REDIS_URL", url
 
 
-def without_key(given: Any, where: str) -> None:
+def without_key(fields: Any, where: str) -> None:
     """Refuse fields that hold a key.
 
     Raises:
         ConfigurationError: If there is one.
     """
-    given = given.body() if hasattr(given, "body") else given
-    if not isinstance(given, Mapping):
+    fields = fields.body() if hasattr(fields, "body") else fields
+    if not isinstance(fields, Mapping):
         return
-    for name, value in given.items():
+    for name, value in fields.items():
         if str(name).lower() in _KEY_FIELDS and value:
             raise ConfigurationError(
                 f"{where} holds {name!r}, and what is asked on Dask travels to scheduler and "
-                f"workers: leave it out. {_WAYS}"
+                f"workers: leave it out. {_WHERE_KEYS_BELONG}"
             )
         without_key(value, where)
 
@@ -162,16 +162,14 @@ def travelling(model: Any, gen_type: str = "chat") -> list[Any]:
         >>> travelling(["openai/gpt-4o-mini", "sim/any"])
         ['openai/gpt-4o-mini', 'sim/any']
     """
-    several: Sequence[Any] = (
-        model if isinstance(model, Sequence) and not isinstance(model, str) else [model]
-    )
-    return [one for some in several for end in endpoints_of(some) for one in _of(end, gen_type)]
+    is_list = isinstance(model, Sequence) and not isinstance(model, str)
+    models: Sequence[Any] = model if is_list else [model]
+    return [_travelling(endpoint, gen_type) for model in models for endpoint in endpoints_of(model)]
 
 
-def _of(model: Any, gen_type: str) -> list[Any]:
+def _travelling(model: Any, gen_type: str) -> Any:
     if model is None or isinstance(model, str):
-        found = choose(model, gen_type=gen_type)
-        return [f"{found.provider}/{found.model}"]
+        return _full_name(model, None, gen_type)
     if not isinstance(model, Endpoint):
         raise ConfigurationError(
             f"model is a {type(model).__name__}; it is a name such as 'openai/gpt-4o-mini', an "
@@ -185,17 +183,16 @@ def _of(model: Any, gen_type: str) -> list[Any]:
     if model.api_key:
         raise ConfigurationError(
             f"{model!r} brings its key along, and what is asked on Dask travels to scheduler and "
-            f"workers: make it without api_key. {_WAYS}"
+            f"workers: make it without api_key. {_WHERE_KEYS_BELONG}"
         )
     without_key(model.params, "The model")
     without_key(getattr(model.owner, "fields", None), "The model")
     if model.owner is not None:  # it knows itself how it is reached, wherever it is
-        return [model]
+        return model
     name, provider = model.model, model.api_provider
     if not model.url:
-        found = choose(name or None, api_provider=provider, gen_type=gen_type)
-        name, provider = f"{found.provider}/{found.model}", None
-    address = dataclasses.replace(
+        name, provider = _full_name(name or None, provider, gen_type), None
+    return dataclasses.replace(
         model,
         model=name,
         api_provider=provider,
@@ -203,4 +200,8 @@ def _of(model: Any, gen_type: str) -> list[Any]:
         limits=None,  # those travel with the question
         rates={},
     )
-    return [address]
+
+
+def _full_name(name: str | None, provider: str | None, gen_type: str) -> str:
+    chosen = choose(name, api_provider=provider, gen_type=gen_type)
+    return f"{chosen.provider}/{chosen.model}"

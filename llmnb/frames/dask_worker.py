@@ -275,10 +275,12 @@ class _PartitionRun:
             MissingKey: If this process has no key for one of the models.
         """
         targets = [] if asking is None else Preparer(asking).defaults
-        self._models = list(dict.fromkeys(f"{one.provider}/{one.model}" for one in targets))
+        self._models = list(
+            dict.fromkeys(f"{target.provider}/{target.model}" for target in targets)
+        )
         self._share = self._current_share()
         if (parts := self._share.divided_by) > 1:
-            dask_watching.say_once(
+            dask_watching.log_once(
                 f"No REDIS_URL on the workers: each of {parts} processes keeps to 1/{parts} of "
                 "the limits. With a Redis they share them as one."
             )

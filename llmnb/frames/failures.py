@@ -1,7 +1,9 @@
-"""What is said about rows that failed: one warning or one error, its causes grouped."""
+"""What people are told of a run: one warning or error for rows that failed, its causes grouped."""
 
 from __future__ import annotations
 
+import functools
+import logging
 import sys
 import warnings
 from typing import Any
@@ -11,7 +13,15 @@ from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import RowsFailed
 
+logger = logging.getLogger("llmnb")
+
 _CAUSES_SHOWN = 5
+
+
+@functools.lru_cache(maxsize=256)
+def log_once(line: str) -> None:
+    """Log a line that the person need not read twice."""
+    logger.warning(line)
 
 
 def report(run: AnyRun, asked: int, on_error: str, table: Any, *, what: str = "rows") -> None:

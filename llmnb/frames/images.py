@@ -72,7 +72,7 @@ class Pictured(Mapping[str, Any]):
 
     def _messages(self) -> list[Mapping[str, Any]]:
         parts: list[dict[str, Any]] = [{"type": "text", "text": self._text}] if self._text else []
-        urls = (self._address(one) for one in self._cells)
+        urls = (self._address(picture) for picture in self._cells)
         parts += [{"type": "image_url", "image_url": {"url": url}} for url in urls]
         return [*self._before, {"role": "user", "content": parts}]
 
@@ -86,26 +86,26 @@ class Fetched(Pictured, Slow):
     Until then, as where a run is only planned, it holds their addresses.
     """
 
-    __slots__ = ("_found", "_turn")
+    __slots__ = ("_fetched", "_turn")
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        self._found: dict[str, str | InputError] = {}
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._fetched: dict[str, str | InputError] = {}
         self._turn = asyncio.Lock()  # its samples get ready together
 
     async def get_ready(self) -> None:
         """Fetch what is not here yet; what failed before is tried anew."""
-        wanted = list(dict.fromkeys(one for one in self._cells if _is_on_the_web(one)))
+        urls = list(dict.fromkeys(cell for cell in self._cells if _is_on_the_web(cell)))
         async with self._turn:
-            missing = [one for one in wanted if not isinstance(self._found.get(one), str)]
-            found = await asyncio.gather(*(fetched(one) for one in missing))
-            self._found.update(zip(missing, found, strict=True))
+            missing = [url for url in urls if not isinstance(self._fetched.get(url), str)]
+            results = await asyncio.gather(*map(fetched, missing))
+            self._fetched.update(zip(missing, results, strict=True))
 
     def _address(self, picture: Any) -> str:
-        found = self._found.get(picture) if _is_on_the_web(picture) else None
-        if isinstance(found, InputError):
-            raise found
-        return found if found is not None else super()._address(picture)
+        result = self._fetched.get(picture) if _is_on_the_web(picture) else None
+        if isinstance(result, InputError):
+            raise result
+        return super()._address(picture) if result is None else result
 
 
 def _is_on_the_web(picture: Any) -> bool:
@@ -120,7 +120,7 @@ def pictures_in(cell: Any) -> list[Any]:
         ([], ['a.png'], ['a.png'])
     """
     if isinstance(cell, (list, tuple)):
-        return [one for one in cell if not is_missing(one)]
+        return [picture for picture in cell if not is_missing(picture)]
     return [] if is_missing(cell) else [cell]
 
 
@@ -174,8 +174,8 @@ FETCH_SECONDS = 30.0
 MOST_FETCHES = 8
 """Pictures that are being fetched at once."""
 
-_UNTOLD = ("", "application/octet-stream", "binary/octet-stream")
-"""What servers say that do not know what they send; its first bytes tell."""
+_UNKNOWN_TYPES = ("", "application/octet-stream", "binary/octet-stream")
+"""Media types of servers that do not know what they send; its first bytes decide."""
 
 
 class _Fetcher:
@@ -216,9 +216,9 @@ async def fetched(url: str) -> str | InputError:
         return _not_fetched(name, error.message)
     if reply.status != 200:
         return _not_fetched(name, f"HTTP {reply.status}")
-    told = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not (told.startswith("image/") or told in _UNTOLD):
-        return _not_fetched(name, f"what came is {visible(told, longest=60)}, no picture")
+    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not (kind.startswith("image/") or kind in _UNKNOWN_TYPES):
+        return _not_fetched(name, f"what came is {visible(kind, longest=60)}, no picture")
     try:
         return _data(reply.body, name)
     except InputError as error:
@@ -238,9 +238,9 @@ def _within(name: str, root: str | os.PathLike[str] | None) -> str:
         folder = os.path.realpath(
             os.path.expanduser(os.fspath(os.curdir if root is None else root))
         )
-        place = os.path.realpath(os.path.join(folder, os.path.expanduser(name)))
-        is_below = os.path.splitdrive(place)[0] == os.path.splitdrive(folder)[0] and (
-            os.path.commonpath([folder, place]) == folder
+        file = os.path.realpath(os.path.join(folder, os.path.expanduser(name)))
+        is_below = os.path.splitdrive(file)[0] == os.path.splitdrive(folder)[0] and (
+            os.path.commonpath([folder, file]) == folder
         )
     except (OSError, ValueError) as error:
         raise InputError(
@@ -253,16 +253,16 @@ def _within(name: str, root: str | os.PathLike[str] | None) -> str:
             "no file elsewhere: name its folder with files_root=…, or put a pathlib.Path into the "
             "cell. Nothing was sent for it."
         )
-    return place
+    return file
 
 
 def _read(path: str | os.PathLike[str], *, is_resolved: bool = False) -> bytes:
-    place = os.path.expanduser(os.fspath(path))
+    file_path = os.path.expanduser(os.fspath(path))
     try:
         # A pipe or a device would keep us waiting, or never end. Looked at again once it is open,
         # for it may have been exchanged.
-        _check_file(path, os.stat(place))
-        with open_to_read(place, through_links=not is_resolved) as file:
+        _check_file(path, os.stat(file_path))
+        with open_to_read(file_path, through_links=not is_resolved) as file:
             _check_file(path, os.fstat(file.fileno()))
             return file.read(LARGEST_BYTES + 1)
     except (OSError, ValueError) as error:
@@ -274,11 +274,11 @@ def _read(path: str | os.PathLike[str], *, is_resolved: bool = False) -> bytes:
         ) from None
 
 
-def _check_file(path: str | os.PathLike[str], found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
+def _check_file(path: str | os.PathLike[str], status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{_shown(path)} is no file. Nothing was sent for it.")
-    if found.st_size > LARGEST_BYTES:
-        raise _too_large(_shown(path), found.st_size)
+    if status.st_size > LARGEST_BYTES:
+        raise _too_large(_shown(path), status.st_size)
 
 
 def _data(content: bytes, name: str) -> str:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
 import itertools
-import logging
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from llmnb import bridge, progress
 from llmnb.engine.handle import RunHandle
 from llmnb.frames.answers import AnswerForm
+from llmnb.frames.failures import log_once
 from llmnb.frames.images import MOST_IN_HAND
 from llmnb.frames.options import Options
 from llmnb.frames.pandas_source import source_of
@@ -27,8 +26,6 @@ from llmnb.running.start import start
 from llmnb.schemas import output_of
 from llmnb.targets.resolve import choose
 from llmnb.wire.batches import PRICE_FACTOR
-
-logger = logging.getLogger("llmnb")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +47,8 @@ class Job(PreparedVerb):
         Raises:
             ConfigurationError: Before anything is sent.
         """
-        if self.asking.model is None and (words := choose(None).announcement):
-            say_once(words)
+        if self.asking.model is None and (announcement := choose(None).announcement):
+            log_once(announcement)
         if self.options.mode == "batch":
             from llmnb.batches.start import start_batch
 
@@ -168,9 +165,3 @@ def job(
         model=options.model, params=options.body, duplicates=options.duplicates, output=output
     )
     return Job(questions=questions, asking=asking, options=options, form=form)
-
-
-@functools.lru_cache(maxsize=64)
-def say_once(words: str) -> None:
-    """Log a line that the person need not read twice."""
-    logger.warning(words)

@@ -63,7 +63,7 @@ class Options(FrameOptions):
     def body(self) -> Mapping[str, Any]:
         """The fields of the request's body; several answers to a row are requests of their own."""
         body = body_of(self.params)
-        return {name: one for name, one in body.items() if name != "n" or one in (1, None)}
+        return {name: value for name, value in body.items() if name != "n" or value in (1, None)}
 
     def given_to(self, door: Door) -> dict[str, Any]:
         """Return what `start`, `plan` or `start_batch` is told beside who is asked."""

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import logging
 import secrets
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -256,3 +256,28 @@ def _sign(frame: pd.DataFrame, labels: Sequence[Hashable], run_id: str) -> None:
     names = [*map(placing.noted, labels), *_written(frame)]
     columns = [name for name in dict.fromkeys(names) if name in present]
     frame.attrs[MARK] = {"run": run_id, "columns": columns}
+
+
+def frame_of(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> pd.DataFrame:
+    """Return a table that came as text; a column whose every cell is a number becomes numbers.
+
+    Args:
+        columns: Names; two may be the same.
+        rows: Cells, as many in each row as there are names.
+
+    Example:
+        >>> frame_of(["a", "b"], [("1", "x"), ("2.5", "y")]).dtypes.iloc[0]
+        dtype('float64')
+    """
+    cells = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in columns]
+    frame = pd.DataFrame({number: _numbers_or_texts(column) for number, column in enumerate(cells)})
+    frame.columns = pd.Index(columns)
+    return frame
+
+
+def _numbers_or_texts(cells: list[Any]) -> pd.Series[Any]:
+    series = pd.Series(cells, dtype=object if not cells else None)
+    try:
+        return pd.to_numeric(series)
+    except (ValueError, TypeError):
+        return series

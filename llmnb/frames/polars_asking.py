@@ -21,106 +21,104 @@ from llmnb.frames.placing import Call
 from llmnb.frames.polars_columns import VECTOR
 from llmnb.frames.polars_source import PolarsSource
 from llmnb.frames.questions import Questions
-from llmnb.frames.table_source import WHOLE
+from llmnb.frames.table_source import WHOLE, Keywords
 from llmnb.running.planning import Plan
-
-Given = Mapping[str, Any]
 
 Lazy = TypeVar("Lazy", pl.LazyFrame, pl.Expr)
 
-Maker = Callable[[PolarsSource, Any, Given], Job]
+Maker = Callable[[PolarsSource, Any, Keywords], Job]
 """Makes the job for a table, a prompt and keywords."""
 
 _ASIDE = "llmnb answers"
 """What the column of structs is called between the answers and their own columns."""
 
 
-def generate(asked: Lazy, prompt: str | None, given: Given) -> Lazy:
+def generate(asked: Lazy, prompt: str | None, keywords: Keywords) -> Lazy:
     """Ask about every row of a lazy frame, or about every value of an expression."""
-    return _asked(asked, prompt, verbs.generate, given)
+    return _asked(asked, prompt, verbs.generate, keywords)
 
 
-def extract(asked: Lazy, prompt: str, schema: Any, given: Given) -> Lazy:
+def extract(asked: Lazy, prompt: str, schema: Any, keywords: Keywords) -> Lazy:
     """Fill typed columns from every text."""
 
-    def make(table: PolarsSource, prompt: str, given: Given) -> Job:
-        return verbs.extract(table, prompt, schema, given)
+    def make(table: PolarsSource, prompt: str, keywords: Keywords) -> Job:
+        return verbs.extract(table, prompt, schema, keywords)
 
-    return _asked(asked, prompt, make, given)
+    return _asked(asked, prompt, make, keywords)
 
 
-def classify(asked: Lazy, prompt: str, labels: Any, given: Given) -> Lazy:
+def classify(asked: Lazy, prompt: str, labels: Any, keywords: Keywords) -> Lazy:
     """Give every text one of the labels."""
 
-    def make(table: PolarsSource, prompt: str, given: Given) -> Job:
-        return verbs.classify(table, prompt, labels, given)
+    def make(table: PolarsSource, prompt: str, keywords: Keywords) -> Job:
+        return verbs.classify(table, prompt, labels, keywords)
 
-    return _asked(asked, prompt, make, given)
+    return _asked(asked, prompt, make, keywords)
 
 
-def embed(asked: Lazy, column: str, into: str | None, given: Given) -> Lazy:
+def embed(asked: Lazy, column: str, into: str | None, keywords: Keywords) -> Lazy:
     """Make a vector of every text."""
     name = into or vectors.EMBEDDING
     if isinstance(asked, pl.Expr):
-        return _vectors(asked, into, given).alias(name)
+        return _vectors(asked, into, keywords).alias(name)
     _empty(asked.collect_schema()).columns().cells(column)  # refuses what is no column
     return _placed(
         asked,
-        _vectors(pl.col(column), into, given),
+        _vectors(pl.col(column), into, keywords),
         name,
-        [name, f"{name}_error"] if given.get("on_error") == "column" else [],
+        [name, f"{name}_error"] if keywords.get("on_error") == "column" else [],
         is_into=into is not None,
-        overwrite=bool(given.get("overwrite")),
-        call=Call("embed", (column,), {**given, "into": into}),
+        overwrite=bool(keywords.get("overwrite")),
+        call=Call("embed", (column,), {**keywords, "into": into}),
     )
 
 
-def plan(lazy: pl.LazyFrame, prompt: str | None, given: Given) -> Plan:
+def plan(lazy: pl.LazyFrame, prompt: str | None, keywords: Keywords) -> Plan:
     """Collect the columns that the prompt needs, and return what asking would take."""
-    return collected(lazy, prompt, given).plan(prompt, **given)
+    return collected(lazy, prompt, keywords).plan(prompt, **keywords)
 
 
-def preview(lazy: pl.LazyFrame, prompt: str, rows: int, given: Given) -> Any:
+def preview(lazy: pl.LazyFrame, prompt: str, rows: int, keywords: Keywords) -> Any:
     """Collect the columns that the prompt needs, and ask about the first rows."""
-    return collected(lazy, prompt, given).preview(prompt, n=rows, **given)
+    return collected(lazy, prompt, keywords).preview(prompt, n=rows, **keywords)
 
 
-def collected(lazy: pl.LazyFrame, prompt: str | None, given: Given) -> DataFrameLLM:
+def collected(lazy: pl.LazyFrame, prompt: str | None, keywords: Keywords) -> DataFrameLLM:
     """Return the accessor of the collected frame, of the columns that are needed."""
-    if given.get("into") is None:
+    if keywords.get("into") is None:
         schema = lazy.collect_schema()
         names = ("images", "examples", "messages", "system")
-        options = options_of({name: given[name] for name in names if given.get(name) is not None})
-        questions = Questions(_empty(schema).columns(), prompt, options)
+        read = {name: keywords[name] for name in names if keywords.get(name) is not None}
+        questions = Questions(_empty(schema).columns(), prompt, options_of(read))
         lazy = lazy.select(_needed(questions, schema))
     return DataFrameLLM(PolarsSource(lazy.collect()))
 
 
-def _asked(asked: Lazy, prompt: Any, make: Maker, given: Given) -> Lazy:
+def _asked(asked: Lazy, prompt: Any, make: Maker, keywords: Keywords) -> Lazy:
     if isinstance(asked, pl.Expr):
-        return _of_values(asked, prompt, make, given)
-    return _of_rows(asked, prompt, make, given)
+        return _of_values(asked, prompt, make, keywords)
+    return _of_rows(asked, prompt, make, keywords)
 
 
 # ------------------------------------------------------------------------ expressions
 
 
-def _of_values(expr: pl.Expr, prompt: str, make: Maker, given: Given) -> pl.Expr:
+def _of_values(expr: pl.Expr, prompt: str, make: Maker, keywords: Keywords) -> pl.Expr:
     # The prompt's and the system's names are met with the values; what can be wrong with the
     # options is said now.
-    images = given.get("images")
+    images = keywords.get("images")
     column = WHOLE if images is None else str(images)
     without_values = make(
         _empty({column: pl.String()}),
         "…{{}}" if images is None else column,
-        {name: value for name, value in given.items() if name != "system"},
+        {name: value for name, value in keywords.items() if name != "system"},
     )
     kind = _as_series(without_values.form.table([])).dtype
 
     def answered(values: pl.Series) -> pl.Series:
         is_table = isinstance(values.dtype, pl.Struct) and prompt != WHOLE
         table = values.struct.unnest() if is_table else values
-        return _answers(make(_lent(table), prompt, given), kind)
+        return _answers(make(_lent(table), prompt, keywords), kind)
 
     return _over(expr, answered, kind).alias(str(without_values.options.name))
 
@@ -149,15 +147,15 @@ def _over(expr: pl.Expr, answered: Callable[[pl.Series], pl.Series], kind: pl.Da
     return expr.map_batches(answered, return_dtype=kind, is_elementwise=False)
 
 
-def _vectors(expr: pl.Expr, into: str | None, given: Given) -> pl.Expr:
-    vectors.keywords(given, vectors.KEYWORDS)
+def _vectors(expr: pl.Expr, into: str | None, keywords: Keywords) -> pl.Expr:
+    vectors.checked_keywords(keywords, vectors.KEYWORDS)
     name = into or vectors.EMBEDDING
     kind: pl.DataType = VECTOR
-    if given.get("on_error") == "column":
+    if keywords.get("on_error") == "column":
         kind = pl.Struct({name: VECTOR, f"{name}_error": pl.String()})
 
     def embedded(values: pl.Series) -> pl.Series:
-        return _as_series(verbs.embed(_lent(values), WHOLE, into, given).finish())
+        return _as_series(verbs.embed(_lent(values), WHOLE, into, keywords).finish())
 
     return _over(expr, embedded, kind)
 
@@ -179,14 +177,16 @@ def _needed(questions: Questions, schema: pl.Schema) -> list[str]:
     return list(dict.fromkeys(questions.fields)) or schema.names()[:1]
 
 
-def _of_rows(lazy: pl.LazyFrame, prompt: str | None, make: Maker, given: Given) -> pl.LazyFrame:
+def _of_rows(
+    lazy: pl.LazyFrame, prompt: str | None, make: Maker, keywords: Keywords
+) -> pl.LazyFrame:
     schema = lazy.collect_schema()
-    without_rows = make(_empty(schema), prompt, given)  # what is wrong is said now
+    without_rows = make(_empty(schema), prompt, keywords)  # what is wrong is said now
     empty = without_rows.form.table([])
     kind = _as_series(empty).dtype
 
     def answered(values: pl.Series) -> pl.Series:
-        return _answers(make(_lent(values.struct.unnest()), prompt, given), kind)
+        return _answers(make(_lent(values.struct.unnest()), prompt, keywords), kind)
 
     options = without_rows.options
     name = str(options.name)

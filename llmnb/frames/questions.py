@@ -10,11 +10,10 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from llmnb.errors import InputError
-from llmnb.frames.conversations import conversation, last_text
 from llmnb.frames.images import Fetched, Pictured, pictures_in
 from llmnb.frames.options import Example, Options
 from llmnb.frames.table_source import Columns, name_of
-from llmnb.frames.template import Template, prompt_template
+from llmnb.frames.template import Template, conversation, last_text, prompt_template
 from llmnb.running.preparer import sample
 from llmnb.wire.json_text import json_text
 

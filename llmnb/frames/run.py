@@ -65,7 +65,10 @@ class TableRun(RunHandle[T]):
     def failures(self) -> list[Outcome]:
         """Return the outcomes that are errors; their `row` is the position in the table."""
         row_of = self._questions.row_of
-        return [dataclasses.replace(one, row=row_of(one.row)) for one in self._run.failures()]
+        return [
+            dataclasses.replace(outcome, row=row_of(outcome.row))
+            for outcome in self._run.failures()
+        ]
 
     @property
     def run_id(self) -> str:

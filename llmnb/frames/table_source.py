@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Source: TypeAlias = "pd.DataFrame | pd.Series[Any] | TableSource"
 """What the verbs are given: a table of pandas itself, or another library's behind the protocol."""
 
+Keywords: TypeAlias = Mapping[str, Any]
+"""What a verb is told by keyword, as it was written."""
+
 WHOLE = "{}"
 """The template in which a series' value stands for itself."""
 

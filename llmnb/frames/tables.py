@@ -275,7 +275,7 @@ class Writer:
         try:
             self._sink.close()
             if error is None or self._is_kept:
-                files.put_in_place(self._draft, self._path)
+                files.replace_file(self._draft, self._path)
         finally:
             with contextlib.suppress(OSError):
                 self._draft.unlink(missing_ok=True)

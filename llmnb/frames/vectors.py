@@ -1,12 +1,11 @@
-"""What `embed` does; loaded when it is first used."""
+"""What `embed` and `nearest` do: texts as vectors, and the rows whose vectors are near."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
-import functools
-import logging
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,10 @@ import numpy as np
 from llmnb import bridge, progress
 from llmnb.embeddings.factory import chosen
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel, warn_of_truncated
-from llmnb.embeddings.model import EmbeddingModel
+from llmnb.embeddings.model import EmbeddingModel, EmbeddingModes
 from llmnb.embeddings.order import Order
 from llmnb.embeddings.run import EmbeddingRun
-from llmnb.errors import ConfigurationError
+from llmnb.errors import ConfigurationError, InputError
 from llmnb.frames import failures
 from llmnb.frames.answers import suffixed
 from llmnb.frames.pandas_source import source_of
@@ -26,25 +25,26 @@ from llmnb.frames.table_source import (
     VECTOR,
     WHOLE,
     AnswerColumn,
+    Keywords,
     PreparedVerb,
     Source,
     name_of,
 )
+from llmnb.frames.template import is_missing
 from llmnb.models.engine_model import EngineModel
 from llmnb.options import EMBED_PARAMS, PARAMS, checked, names, refuse_unknown, with_params
 from llmnb.progress import Bars
 from llmnb.signatures import KEYWORDS as LISTS
 from llmnb.targets.endpoint import Endpoint
 
-logger = logging.getLogger("llmnb")
-
-Given = Mapping[str, Any]
-
 EMBEDDING = "embedding"
 """What a column of vectors is called where nobody names it."""
 
-_KEEPING = ("project_name", "use_cache", "share", "batch_size")
-_LIMITS = tuple(name for name in names("embed", "start") if name not in _KEEPING)
+SIMILARITY = "similarity"
+"""What the column is called that tells how near a row is."""
+
+_STORING = ("project_name", "use_cache", "share", "batch_size")
+_LIMITS = tuple(name for name in names("embed", "start") if name not in _STORING)
 _CHECKED = names("embed")
 KEYWORDS = ("model", *LISTS["EmbedOptions"])
 """Every keyword of `embed` but the column's own."""
@@ -57,7 +57,7 @@ class Embedding(PreparedVerb):
         table: The frame or series.
         name: The column.
         into: Column for the vectors.
-        given: Keywords.
+        keywords: What else was named.
         cache_dir: Folder of all projects, where it is not this process's own.
 
     Raises:
@@ -70,28 +70,28 @@ class Embedding(PreparedVerb):
         table: Source,
         name: Hashable,
         into: Hashable | None,
-        given: Given,
+        keywords: Keywords,
         *,
         cache_dir: str | None = None,
     ) -> None:
-        given = keywords(given, KEYWORDS)
+        keywords = checked_keywords(keywords, KEYWORDS)
         source = source_of(table)
-        self._on_error = given.get("on_error", "null")
+        self._on_error = keywords.get("on_error", "null")
         self._is_into = into is not None
         self._name: Hashable = EMBEDDING if into is None else into
         self.texts = source.columns().texts("" if name == WHOLE else name_of(name))
         source.check_columns(
             list(columns_of(self._name, self._on_error, (), {})),
             into=into,
-            overwrite=bool(given.get("overwrite")),
-            call=Call("embed", (name,), {**given, "into": into}),
+            overwrite=bool(keywords.get("overwrite")),
+            call=Call("embed", (name,), {**keywords, "into": into}),
         )
         self._source = source.snapshot() if self._is_into else source
-        self.model = model_of(given)
-        self._bars: Bars = given.get("progress", "auto")
+        self.model = model_of(keywords)
+        self._bars: Bars = keywords.get("progress", "auto")
         self._order: Order | None = None
         if isinstance(self.model, LiteLLMEmbeddingModel):
-            self._order = _order(self.model, given)
+            self._order = _order(self.model, keywords)
             if cache_dir is not None:
                 self._order = dataclasses.replace(self._order, cache_dir=cache_dir)
 
@@ -175,11 +175,11 @@ def columns_of(
 # ----------------------------------------------------------------------------- making
 
 
-def model_of(given: Given) -> EmbeddingModel:
+def model_of(keywords: Keywords) -> EmbeddingModel:
     """Return the model that keywords name, or the one that is chosen where they name none."""
-    model = given.get("model")
+    model = keywords.get("model")
     if isinstance(model, EmbeddingModel):
-        if given.get("params") or given.get("dimensions"):
+        if keywords.get("params") or keywords.get("dimensions"):
             raise ConfigurationError("params= belong into the config of the model that is given.")
         return model
     if not (model is None or isinstance(model, str | EngineModel | Endpoint)):
@@ -187,43 +187,141 @@ def model_of(given: Given) -> EmbeddingModel:
             f"{type(model).__name__} makes no vectors: give the name of a model that does, an LLM, "
             "or an EmbeddingModel. Nothing was sent."
         )
-    name, words = chosen(model)
-    if words is not None:
-        _say_once(words)
+    name, announcement = chosen(model)
+    if announcement is not None:
+        failures.log_once(announcement)
     return LiteLLMEmbeddingModel(
         name,
-        config={"kwargs": _params(given), "max_tokens": given.get("max_tokens")},
-        project_name=given.get("project_name"),
+        config={"kwargs": _params(keywords), "max_tokens": keywords.get("max_tokens")},
+        project_name=keywords.get("project_name"),
     )
 
 
-def _order(model: LiteLLMEmbeddingModel, given: Given) -> Order:
+def _order(model: LiteLLMEmbeddingModel, keywords: Keywords) -> Order:
     """Return what the model orders, with what the keywords say otherwise."""
     order = model.order()
-    changes = {name: given[name] for name in _KEEPING if given.get(name) is not None}
-    limits = {name: given[name] for name in _LIMITS if given.get(name) is not None}
+    changes = {name: keywords[name] for name in _STORING if keywords.get(name) is not None}
+    limits = {name: keywords[name] for name in _LIMITS if keywords.get(name) is not None}
     return dataclasses.replace(order, **changes, options={**order.options, **limits})
 
 
-def _params(given: Given) -> dict[str, Any]:
-    beside = {name: given[name] for name in EMBED_PARAMS if name in given}
-    return with_params(given.get("params"), beside, fields=EMBED_PARAMS)
+def _params(keywords: Keywords) -> dict[str, Any]:
+    beside = {name: keywords[name] for name in EMBED_PARAMS if name in keywords}
+    return with_params(keywords.get("params"), beside, fields=EMBED_PARAMS)
 
 
-def keywords(given: Given, known: Sequence[str]) -> Given:
+def checked_keywords(keywords: Keywords, known: Sequence[str]) -> Keywords:
     """Return keywords with their values as the engine takes them.
 
     Raises:
         TypeError: If one is not there.
         ConfigurationError: If one has a value that it does not take; nothing was sent.
     """
-    refuse_unknown(given, known, ".llm")
-    if (most := given.get("max_tokens")) is not None:
+    refuse_unknown(keywords, known, ".llm")
+    if (most := keywords.get("max_tokens")) is not None:
         PARAMS["max_tokens"].checked("max_tokens", most)
-    _params(given)
-    return {**given, **checked({name: given[name] for name in given if name in _CHECKED})}
+    _params(keywords)
+    return {**keywords, **checked({name: keywords[name] for name in keywords if name in _CHECKED})}
 
 
-@functools.lru_cache(maxsize=64)
-def _say_once(words: str) -> None:
-    logger.warning(words)
+# ---------------------------------------------------------------------------- nearest
+
+
+class Search(PreparedVerb):
+    """One question to a column of vectors.
+
+    Args:
+        table: The frame or series.
+        query: A text, or a vector.
+        name: The column of vectors; ``{}``: a series' own.
+        k: Rows to find.
+        keywords: What else was named.
+
+    Raises:
+        InputError: If `k` is no number of rows, a cell of the column holds something else, or its
+            vectors differ in length; nothing was sent.
+    """
+
+    def __init__(
+        self, table: Source, query: Any, name: Hashable, k: int, keywords: Keywords
+    ) -> None:
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+            raise InputError(f"k is the number of rows to find, at least 1, not {k!r}.")
+        keywords = checked_keywords(keywords, ("model", *LISTS["NearestOptions"]))
+        self._source, self._query, self._k = source_of(table), query, k
+        cells = self._source.columns().cells("" if name == WHOLE else name_of(name))
+        self._rows: Any = np.array(
+            [row for row, cell in enumerate(cells) if not is_missing(cell)], dtype=np.intp
+        )
+        """The rows that have a vector."""
+
+        self._vectors = _matrix([cells[row] for row in self._rows], name)
+        self._into = keywords.get("into", SIMILARITY)
+        self._source.check_columns(
+            [self._into],
+            into=self._into,
+            overwrite=bool(keywords.get("overwrite")),
+            call=Call("nearest", (query, name), keywords),
+        )
+        self._model = model_of(keywords) if isinstance(query, str) else None
+
+    def finish(self) -> Any:
+        """Block for the rows that are nearest."""
+        if self._model is None:
+            return self._nearest(self._query)
+        with _embedding_queries(self._model):
+            (vector,) = self._model.packed_vectors_sync([self._query])
+        return self._nearest(np.frombuffer(vector, "<f4"))
+
+    async def afinish(self) -> Any:
+        """Await the rows that are nearest."""
+        if self._model is None:
+            return await asyncio.to_thread(self._nearest, self._query)
+        with _embedding_queries(self._model):
+            (vector,) = await self._model.packed_vectors([self._query])
+        return await asyncio.to_thread(self._nearest, np.frombuffer(vector, "<f4"))
+
+    def _nearest(self, query: Any) -> Any:
+        """Return the rows whose vectors are nearest; of equals the first row stands first."""
+        try:
+            wanted = np.asarray(query, dtype=np.float32)
+        except (TypeError, ValueError):
+            wanted = np.empty((0, 0), dtype=np.float32)
+        if wanted.ndim != 1:
+            raise InputError("The question is a text, or a vector of numbers.")
+        if not len(self._rows):
+            return self._source.taken(self._rows, self._into, self._rows.astype(np.float32))
+        if len(wanted) != (size := self._vectors.shape[1]):
+            raise InputError(
+                f"The question's vector has {len(wanted):,} numbers and the column's have "
+                f"{size:,}: give the model= (and params=) that the column was embedded with."
+            )
+        lengths = np.linalg.norm(self._vectors, axis=1) * np.linalg.norm(wanted)
+        # A vector of zeros, which an empty text has, is near to nothing.
+        near: Any = self._vectors @ wanted / np.where(lengths > 0, lengths, 1)
+        best = np.argsort(-near, kind="stable")[: self._k]
+        return self._source.taken(self._rows[best], self._into, near[best])
+
+
+def _matrix(cells: Sequence[Any], name: Hashable) -> np.ndarray[Any, np.dtype[np.float32]]:
+    try:
+        matrix = np.stack([np.asarray(cell, dtype=np.float32) for cell in cells])
+    except (TypeError, ValueError):
+        matrix = np.empty((0, 0) if not cells else 0, dtype=np.float32)
+    if matrix.ndim != 2:
+        raise InputError(
+            f"Column {name!r} does not hold vectors of one length: make one with "
+            "df.llm.embed(column). Nothing was sent."
+        )
+    return matrix
+
+
+@contextlib.contextmanager
+def _embedding_queries(model: EmbeddingModel) -> Iterator[None]:
+    """Have a model embed texts as queries until the block ends."""
+    before = model.mode
+    model.set_mode(EmbeddingModes.QUERY)
+    try:
+        yield
+    finally:
+        model.set_mode(before)

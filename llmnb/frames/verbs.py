@@ -17,12 +17,9 @@ from llmnb.frames.pandas_source import source_of
 from llmnb.frames.placing import Call
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
-from llmnb.frames.table_source import PreparedVerb, Source
+from llmnb.frames.table_source import Keywords, PreparedVerb, Source
 from llmnb.frames.template import escaped
 from llmnb.running.planning import Plan
-
-Given = Mapping[str, Any]
-"""Keywords as they were given."""
 
 Labels = Sequence[Any] | Mapping[Any, str] | type[Enum]
 """Labels, labels with what they mean, or an enumeration."""
@@ -33,26 +30,26 @@ _EXTRACT = (
 )
 
 
-def generate(table: Source, prompt: Hashable | None, given: Given) -> Job:
+def generate(table: Source, prompt: Hashable | None, keywords: Keywords) -> Job:
     """Prepare to ask about every row."""
-    call = Call("generate", (prompt,), said(given))
-    return job(table, prompt, options_of(given), call=call)
+    call = Call("generate", (prompt,), said(keywords))
+    return job(table, prompt, options_of(keywords), call=call)
 
 
-def start(table: Source, prompt: Hashable | None, given: Given) -> TableRun[Table]:
+def start(table: Source, prompt: Hashable | None, keywords: Keywords) -> TableRun[Table]:
     """Start in the background."""
-    return generate(table, prompt, given).start()
+    return generate(table, prompt, keywords).start()
 
 
-def plan(table: Source, prompt: Hashable | None, given: Given) -> Plan:
+def plan(table: Source, prompt: Hashable | None, keywords: Keywords) -> Plan:
     """Return what asking would take; nothing is sent."""
-    return generate(table, prompt, given).plan()
+    return generate(table, prompt, keywords).plan()
 
 
-def preview(table: Source, prompt: Hashable, rows: int, given: Given) -> Job:
+def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> Job:
     """Prepare to ask about the first rows only, and to show prompts beside answers."""
-    _refuse_messages(given)
-    options = options_of({"on_error": "column", **given})
+    _refuse_messages(keywords)
+    options = options_of({"on_error": "column", **keywords})
     if options.into is not None or options.details:
         raise ConfigurationError("preview() has a form of its own: leave out into and details.")
     source = source_of(table)
@@ -64,66 +61,71 @@ def preview(table: Source, prompt: Hashable, rows: int, given: Given) -> Job:
     return dataclasses.replace(first, form=form)
 
 
-def extract(table: Source, prompt: Hashable, schema: Any, given: Given) -> Job:
+def extract(table: Source, prompt: Hashable, schema: Any, keywords: Keywords) -> Job:
     """Prepare to fill typed columns from texts."""
-    told = _told(_EXTRACT, {**_without_schema(given), "schema": schema})
-    call = Call("extract", (prompt, schema), said(given))
-    return job(table, prompt, options_of(told), call=call)
+    options = options_of(_instructed(_EXTRACT, {**_without_schema(keywords), "schema": schema}))
+    call = Call("extract", (prompt, schema), said(keywords))
+    return job(table, prompt, options, call=call)
 
 
-def classify(table: Source, prompt: Hashable, labels: Labels, given: Given) -> Job:
+def classify(table: Source, prompt: Hashable, labels: Labels, keywords: Keywords) -> Job:
     """Prepare to give every text one of the labels."""
     known, meanings = _labels(labels)
-    told = _told(_classifying(known, meanings), {**_without_schema(given), "schema": tuple(known)})
-    call = Call("classify", (prompt, labels), said(given))
-    return job(table, prompt, options_of(told), labels=known, call=call)
+    asked = {**_without_schema(keywords), "schema": tuple(known)}
+    options = options_of(_instructed(_classifying(known, meanings), asked))
+    call = Call("classify", (prompt, labels), said(keywords))
+    return job(table, prompt, options, labels=known, call=call)
 
 
-def compare(table: Source, prompt: Hashable, models: Sequence[Any], given: Given) -> Job:
+def compare(table: Source, prompt: Hashable, models: Sequence[Any], keywords: Keywords) -> Job:
     """Prepare to ask several models the same."""
-    _refuse_messages(given)
-    return comparison(table, prompt, models, options_of(given))
+    _refuse_messages(keywords)
+    return comparison(table, prompt, models, options_of(keywords))
 
 
-def embed(table: Source, column: Hashable, into: Hashable | None, given: Given) -> PreparedVerb:
+def embed(
+    table: Source, column: Hashable, into: Hashable | None, keywords: Keywords
+) -> PreparedVerb:
     """Prepare to make a vector of every text."""
     from llmnb.frames.vectors import Embedding
 
-    return Embedding(table, column, into, given)
+    return Embedding(table, column, into, keywords)
 
 
-def nearest(table: Source, query: Any, column: Hashable, rows: int, given: Given) -> PreparedVerb:
+def nearest(
+    table: Source, query: Any, column: Hashable, rows: int, keywords: Keywords
+) -> PreparedVerb:
     """Prepare to find the rows whose vectors are nearest to a question's."""
-    from llmnb.frames.nearest import Search
+    from llmnb.frames.vectors import Search
 
-    return Search(table, query, column, rows, given)
+    return Search(table, query, column, rows, keywords)
 
 
-def _without_schema(given: Given) -> Given:
-    if "schema" in given:
+def _without_schema(keywords: Keywords) -> Keywords:
+    if "schema" in keywords:
         raise TypeError("the schema is given by position here, not as a keyword")
-    _refuse_messages(given)
-    return given
+    _refuse_messages(keywords)
+    return keywords
 
 
-def _refuse_messages(given: Given) -> None:
-    if given.get("messages") is not None:
+def _refuse_messages(keywords: Keywords) -> None:
+    if keywords.get("messages") is not None:
         raise ConfigurationError(
             "messages= goes with generate, start and plan: here the text's column is given by "
             "position. Nothing was sent."
         )
 
 
-def _told(words: str, given: Given) -> Given:
-    """Put words of our own after the caller's system message."""
-    system = given.get("system")
-    words = escaped(words)
-    return {**given, "system": f"{system}\n\n{words}" if system else words}
+def _instructed(instructions: str, keywords: Keywords) -> Keywords:
+    """Put instructions of our own after the caller's system message."""
+    system = keywords.get("system")
+    instructions = escaped(instructions)
+    return {**keywords, "system": f"{system}\n\n{instructions}" if system else instructions}
 
 
 def _labels(labels: Labels) -> tuple[list[Any], Mapping[Any, str]]:
     if isinstance(labels, type) and issubclass(labels, Enum):
-        return [one.value for one in labels], {}
+        return [member.value for member in labels], {}
     if isinstance(labels, str):
         raise ConfigurationError(
             f"labels is one text, {labels[:60]!r}; give a list of them. Nothing was sent."
@@ -138,5 +140,7 @@ def _labels(labels: Labels) -> tuple[list[Any], Mapping[Any, str]]:
 
 
 def _classifying(labels: Sequence[Any], meanings: Mapping[Any, str]) -> str:
-    lines = [f"- {one}: {meanings[one]}" if one in meanings else f"- {one}" for one in labels]
+    lines = [
+        f"- {label}: {meanings[label]}" if label in meanings else f"- {label}" for label in labels
+    ]
     return "\n".join(["Give the text the one label that fits best. The labels are:", *lines])

@@ -176,7 +176,7 @@ class Results:
         """Give the file its name, where every row is in it."""
         self._file.close()
         if not self._is_cut_short:
-            files.put_in_place(self.part, self.path)
+            files.replace_file(self.part, self.path)
             self.is_whole = True
 
     def __exit__(

@@ -1,18 +1,33 @@
-"""One answer as a notebook shows it: text for a program, safe Markdown for a person."""
+"""One prompt and its answer: asked, shown while it comes, and then as safe Markdown."""
 
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
+from llmnb import bridge
 from llmnb.display import durations, money
-from llmnb.display.escape import markdown_text, visible, visible_lines
+from llmnb.display.escape import html_text, markdown_text, visible, visible_lines
 from llmnb.display.html_fragments import INERT
-from llmnb.notebook import markdown, rewritten
-from llmnb.notebook.forms import Form, Table
-from llmnb.notebook.pieces import foot_html, pretty_json, table_html
-from llmnb.records import Outcome
+from llmnb.engine.status import Clock
+from llmnb.errors import LLMNBError
+from llmnb.notebook import markdown, prompt_formats
+from llmnb.notebook.prompt_formats import Format
+from llmnb.notebook.surface import TICK_SECONDS, Bundle, OutputSlot
+from llmnb.notebook.tables import Table, table_html
+from llmnb.progress import Interrupts
+from llmnb.records import Delta, Outcome
+from llmnb.running.asking import Asking, Model
+from llmnb.running.start import start
+from llmnb.targets.resolve import choose
+
+LONGEST_LIVE = 8_000
+"""Characters on show while more are coming: the whole of it is sent with every update."""
 
 
 @dataclass(eq=False, repr=False, slots=True, weakref_slot=True)
@@ -20,20 +35,20 @@ class Answer:
     """What a model answered to one prompt.
 
     ``str(answer)`` is the text. Displayed, it is Markdown in which nothing is live:
-    HTML is shown as text, links and images as words, formulas as they were written.
+    HTML is shown as text, links and images as plain text, formulas as they were written.
     """
 
     outcome: Outcome
     """The whole outcome: reply, usage, attempts, key, …"""
 
-    form: Form = "markdown"
+    form: Format = "markdown"
     """How it was asked for."""
 
     value: Any = None
     """What was read out of it: JSON, code, a DataFrame, an object of the schema; else the text."""
 
     _shown_in: int = field(default=-1, kw_only=True)
-    """Number of the cell in which it stands on show since it was streamed."""
+    """Number of the cell in which it is shown already since it was streamed."""
 
     def __str__(self) -> str:
         return self.text
@@ -89,52 +104,43 @@ class Answer:
         if self.form == "table" and isinstance(table := _table_of(self.value), Table):
             body = table_html(table)
         elif self.form == "json":
-            body = markdown.code_block(markdown.cut(pretty_json(self.value))[0])
+            body = markdown.code_block(markdown.cut(_pretty_json(self.value))[0])
         elif self.form == "code":
             body = markdown.code_block(markdown.cut(str(self.value))[0])
         elif self.form == "text":
             body = markdown.preformatted(markdown.cut(self.text)[0])
         else:
             body = markdown.to_html(self.text)
-        return f'<div class="{INERT}">{body}{foot_html(self.foot)}</div>'
+        return f'<div class="{INERT}">{body}{_foot_html(self.foot)}</div>'
 
     def _markdown(self) -> str:
         if self.form in ("markdown", "table"):
-            body = rewritten.to_markdown(self.text)
+            body = markdown.to_markdown(self.text)
         else:
-            body = rewritten.fenced(markdown.cut(self._plain())[0])
+            body = markdown.fenced(markdown.cut(self._plain())[0])
         return f"{body}\n\n*{markdown_text(self.foot)}*"
 
     def _plain(self) -> str:
         if self.form == "json":
-            return visible_lines(pretty_json(self.value))
+            return visible_lines(_pretty_json(self.value))
         return visible_lines(str(self.value) if self.form == "code" else self.text)
 
-    def stands_in(self, cell: int) -> None:
+    def mark_shown(self, cell: int) -> None:
         """Note that a cell shows it already, so that it is not shown there twice."""
         self._shown_in = cell
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        if not _has_kernel() and self._is_on_show():
+        if self._is_shown() and not hasattr(_shell(), "kernel"):
             return {"text/plain": self.foot}  # the text stands above
         return self.bundle()
 
     def _ipython_display_(self) -> None:
-        if _has_kernel() and self._is_on_show():
-            return
-        raise NotImplementedError  # IPython goes on to `_repr_mimebundle_`
+        if not (self._is_shown() and hasattr(_shell(), "kernel")):
+            raise NotImplementedError  # IPython goes on to `_repr_mimebundle_`
 
-    def _is_on_show(self) -> bool:
+    def _is_shown(self) -> bool:
         shell = _shell()
         return shell is not None and shell.execution_count == self._shown_in
-
-
-def _table_of(value: Any) -> Any:
-    """Return a table, or what a frame holds as one."""
-    if isinstance(value, Table) or not hasattr(value, "itertuples"):
-        return value
-    rows = value.itertuples(index=False, name=None)
-    return Table(tuple(map(str, value.columns)), tuple(rows))
 
 
 def _shell() -> Any:
@@ -142,5 +148,183 @@ def _shell() -> Any:
     return ipython.get_ipython() if ipython is not None else None
 
 
-def _has_kernel() -> bool:
-    return hasattr(_shell(), "kernel")
+def _table_of(value: Any) -> Any:
+    """Return a table; a frame is made into one."""
+    if isinstance(value, Table) or not hasattr(value, "itertuples"):
+        return value
+    rows = value.itertuples(index=False, name=None)
+    return Table(tuple(map(str, value.columns)), tuple(rows))
+
+
+def _foot_html(foot: str) -> str:
+    style = "font-size:12px;opacity:.7;margin-top:6px"
+    return f'<div style="{style}">{html_text(foot)}</div>'
+
+
+def _pretty_json(value: Any) -> str:
+    """Return a value as JSON with its parts on lines of their own."""
+
+    def plain(part: Any) -> Any:
+        dump = getattr(part, "model_dump", None)
+        return dump(mode="json") if callable(dump) else str(part)
+
+    option = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+    return orjson.dumps(value, default=plain, option=option).decode()
+
+
+# ------------------------------------------------------------------- while it comes
+
+
+class LiveText:
+    """Takes an answer's text as it comes, on any thread; shows nothing before its end.
+
+    Subclasses show it when they are told to draw. Nothing is shown before the first text, so an
+    answer from the cache never flickers.
+    """
+
+    is_streamed = False
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._lock = threading.Lock()
+        self._drawn = float("-inf")
+        self._count = 0
+
+    def take(self, _row: int, delta: Delta) -> None:
+        """Take more of the text; called on the engine's thread."""
+        if delta.text:
+            with self._lock:
+                self._parts.append(delta.text)
+
+    @property
+    def text(self) -> str:
+        """What has come so far."""
+        with self._lock:
+            self._parts = ["".join(self._parts)]
+            return self._parts[0]
+
+    def draw(self) -> None:
+        """Show what is new; call it as often as you like."""
+        now = Clock.monotonic()
+        if now - self._drawn < TICK_SECONDS:
+            return
+        text = self.text
+        if len(text) > self._count:
+            self._drawn = now
+            self._show(text)
+            self._count = len(text)
+
+    def end(self, bundle: Bundle) -> bool:
+        """Show the finished answer where its beginning stood; False where nothing stood."""
+        if self._count:
+            self._end(bundle)
+        return bool(self._count)
+
+    def _show(self, text: str) -> None:
+        raise NotImplementedError
+
+    def _end(self, bundle: Bundle) -> None:
+        raise NotImplementedError
+
+
+class PageText(LiveText):
+    """Text in an output of a notebook, replaced in place."""
+
+    is_streamed = True
+    _slot: OutputSlot | None = None
+
+    def _show(self, text: str) -> None:
+        tail = text[-LONGEST_LIVE:]
+        shown = "… " + tail if len(tail) < len(text) else tail
+        bundle = {
+            "text/html": f'<div class="{INERT}">{markdown.preformatted(shown)}</div>',
+            "text/plain": visible_lines(shown),
+        }
+        if self._slot is None:
+            self._slot = OutputSlot(bundle)
+        else:
+            self._slot.put(bundle)
+
+    def _end(self, bundle: Bundle) -> None:
+        if self._slot is not None:
+            self._slot.put(bundle)
+
+
+class TerminalText(LiveText):
+    """Text printed as it comes; what was printed stays."""
+
+    is_streamed = True
+
+    def _show(self, text: str) -> None:
+        print(visible_lines(text[self._count :]), end="", flush=True)
+
+    def _end(self, bundle: Bundle) -> None:
+        print(visible_lines(self.text[self._count :]), flush=True)
+
+
+def live_text(shell: Any, *, is_streamed: bool) -> LiveText:
+    """Return what shows an answer as it comes, where that can be seen."""
+    if is_streamed and hasattr(shell, "kernel"):
+        return PageText()
+    if is_streamed and sys.stdout is not None and sys.stdout.isatty():
+        return TerminalText()
+    return LiveText()
+
+
+# --------------------------------------------------------------------------- asking
+
+
+_announced: set[str] = set()
+
+
+def announce(model: Model | Sequence[Model] | None) -> None:
+    """Say once in this kernel who is asked, where nobody named a model."""
+    announcement = None if model else choose().announcement
+    if announcement and announcement not in _announced:
+        _announced.add(announcement)
+        print(announcement, file=sys.stderr)
+
+
+def ask(
+    prompt: str, asking: Asking, live: LiveText, *, system: str, form: Format, **options: Any
+) -> Answer:
+    """Block for the answer to one prompt; show it while it comes.
+
+    An interrupt stops the wait. What is in flight goes to the store, so that the
+    cell run again finds it there.
+
+    Args:
+        prompt: What is asked.
+        asking: Who is asked, and for which schema.
+        live: What shows the answer as it comes.
+        system: The system message; empty for none.
+        form: The format in which the answer is wanted.
+        **options: Project, cache, limits and patience, as `llmnb.running.start.start` takes them.
+
+    Raises:
+        LLMNBError: What it failed with, once retries are used up.
+        KeyboardInterrupt: If the person interrupts.
+    """
+    announce(asking.model)
+    messages = [{"role": "user", "content": prompt}]
+    if system := prompt_formats.system_message(system, form):
+        messages.insert(0, {"role": "system", "content": system})
+    on_delta = live.take if live.is_streamed else None
+    run = start([{"messages": messages}], asking, on_delta=on_delta, **options)
+    with Interrupts(run) as interrupts:
+        interrupts.wait(live.draw, bridge.SLICE_SECONDS / 2)
+    (outcome,) = run.result()
+    if interrupts.count and not outcome.is_answer:
+        raise KeyboardInterrupt("Stopped: run the cell again to ask anew.")
+    if outcome.error is not None:
+        raise outcome.error
+    if outcome.text is None:
+        raise LLMNBError("The row has neither an answer nor an error; please report this.")
+    if asking.output is not None:
+        return Answer(outcome, "json", outcome.value)
+    value = prompt_formats.read(outcome.text, form)
+    if isinstance(value, Table):
+        from llmnb.frames.pandas_source import frame_of
+
+        value = frame_of(value.columns, value.rows)
+    return Answer(outcome, form, value)

@@ -1,8 +1,8 @@
 """The cache manager: one widget over all projects, to look into them, export and clear them.
 
-The page sends wishes, and nothing it sends is believed: a wish names a project
-of the store or a number that this manager has given out, and is looked up
-again before anything is done. No path ever comes from the page.
+Nothing that the page sends is believed: a message names a project of the store or a number that
+this manager has given out, and is looked up again before anything is done. No path ever comes
+from the page.
 
 Whatever reads or writes answers happens on a thread of its own, one job after
 another, so that the kernel stays free and a large cache holds nobody up.
@@ -15,6 +15,7 @@ import logging
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,12 @@ from llmnb.display.escape import visible
 from llmnb.display.texts import counted
 from llmnb.engine.status import Clock
 from llmnb.errors import InputError, LLMNBError, StoreError
-from llmnb.notebook import shelf, shelf_page, shelf_words
-from llmnb.notebook.desk import Desk
+from llmnb.notebook import cache_view
+from llmnb.notebook.cache_view import ClearedProject
 from llmnb.notebook.surface import Bundle, OutputSlot, Surface, static_text
 from llmnb.store import clearing, layout, projects, search, transfer
-from llmnb.store.projects import ProjectSummary
+from llmnb.store.entry import Entry
+from llmnb.store.layout import ProjectPaths
 
 logger = logging.getLogger("llmnb")
 
@@ -61,28 +63,27 @@ class CacheManager(Surface):
 
     def __init__(self, cache_dir: str | os.PathLike[str] | None = None) -> None:
         self._root = settings.cache_dir(cache_dir).absolute()
-        self._desk = Desk()
+        self._jobs = JobQueue()
         self._lock = threading.Lock()
-        self._gone: dict[int, shelf.Gone] = {}
+        self._cleared: dict[int, ClearedProject] = {}
         self._number = 0
-        self._places: list[OutputSlot] = []
-        super().__init__(snapshot={"view": "looking", "where": shelf_words.where(self._root)})
+        self._slots: list[OutputSlot] = []
+        super().__init__(snapshot={"view": "looking", "where": cache_view.folder_text(self._root)})
         self._is_closed = False
         self.on_msg(self._on_message)
-        self._desk.put(self.look)
-        self._desk.wait(PATIENCE_SECONDS)
+        self._jobs.put(self.look)
+        self._jobs.wait(PATIENCE_SECONDS)
         _open.add(self)
 
     # ------------------------------------------------------------------ from anywhere
 
     def look(self) -> None:
         """Show the projects as they are now."""
-        found = projects.list_projects(self._root)
+        summaries = projects.list_projects(self._root)
         with self._lock:
-            if self._is_closed:
-                return
-            gone = list(self._gone.values())
-            self.snapshot = shelf.shelf(found, gone, self._root, Clock.wall())
+            if not self._is_closed:
+                cleared = list(self._cleared.values())
+                self.snapshot = cache_view.list_view(summaries, cleared, self._root, Clock.wall())
 
     def clear(self, project: str | None = None) -> None:
         """Move a project's answers into the trash; None: those of every project.
@@ -90,20 +91,21 @@ class CacheManager(Surface):
         Raises:
             StoreError: If they cannot be moved.
         """
-        found = projects.list_projects(self._root)
-        chosen = found if project is None else [self._one(project, found)]
+        if project is None:
+            summaries = projects.list_projects(self._root)
+        else:
+            summaries = [projects.summary(self._find_project(project))]
         try:
-            for one in chosen:
-                self._clear(one)
+            for summary in summaries:
+                report = clearing.clear([summary.name], self._root, to_trash=True)
+                with self._lock:
+                    for token in report.tokens:
+                        self._number += 1
+                        self._cleared[self._number] = ClearedProject(
+                            number=self._number, token=token, summary=summary
+                        )
         finally:
             self.look()
-
-    def _clear(self, one: ProjectSummary) -> None:
-        report = clearing.clear([one.name], self._root, to_trash=True)
-        with self._lock:
-            for token in report.tokens:
-                self._number += 1
-                self._gone[self._number] = shelf.Gone(number=self._number, token=token, one=one)
 
     def undo(self, *numbers: int) -> None:
         """Bring back what was cleared; without numbers all of it.
@@ -112,14 +114,14 @@ class CacheManager(Surface):
             StoreError: If it cannot be brought back.
         """
         with self._lock:
-            wanted = [self._gone.get(number) for number in numbers or list(self._gone)]
+            wanted = [self._cleared.get(number) for number in numbers or list(self._cleared)]
         try:
-            for one in wanted:
-                if one is None:
+            for cleared in wanted:
+                if cleared is None:
                     raise InputError("There is nothing to undo any more.")
-                clearing.undo(one.token, self._root)
+                clearing.undo(cleared.token, self._root)
                 with self._lock:
-                    self._gone.pop(one.number, None)
+                    self._cleared.pop(cleared.number, None)
         finally:
             self.look()
 
@@ -128,14 +130,14 @@ class CacheManager(Surface):
         if not self._end():
             return
         shown = self._listed()
-        static = {"text/html": shelf.html(shown), "text/plain": shelf.text(shown)}
-        for place in self._places:
-            place.put(static)
-        box = self.layout
+        static = {"text/html": cache_view.html(shown), "text/plain": cache_view.text(shown)}
+        for slot in self._slots:
+            slot.put(static)
+        widget_layout = self.layout
         # Programs that execute notebooks keep the last state even of what was closed.
         self.snapshot = {}
         super().close()
-        box.close()
+        widget_layout.close()
 
     def _end(self) -> bool:
         """Empty this manager's part of the trash; returns False where that was done before."""
@@ -143,12 +145,12 @@ class CacheManager(Surface):
             return False
         with self._lock:
             self._is_closed = True
-            gone, self._gone = list(self._gone.values()), {}
+            cleared, self._cleared = list(self._cleared.values()), {}
         _open.discard(self)
-        self._desk.wait(PATIENCE_SECONDS)
-        for one in gone:
+        self._jobs.wait(PATIENCE_SECONDS)
+        for project in cleared:
             try:
-                clearing.discard(one.token, self._root)
+                clearing.discard(project.token, self._root)
             except StoreError as error:
                 logger.warning("%s", error)
         return True
@@ -158,25 +160,25 @@ class CacheManager(Surface):
     @property
     def text(self) -> str:
         """The list of projects as text."""
-        return shelf.text(self._listed())
+        return cache_view.text(self._listed())
 
     def bundle(self, text: str | None = None) -> Bundle:
         """Return what an output holds: the widget, and what stands for it where there is none."""
         shown = self._listed()
-        bundle = super().bundle(text if text is not None else shelf.text(shown))
-        return {**bundle, "text/html": shelf.html(shown)}
+        bundle = super().bundle(text if text is not None else cache_view.text(shown))
+        return {**bundle, "text/html": cache_view.html(shown)}
 
     def _listed(self) -> dict[str, Any]:
         shown: dict[str, Any] = self.snapshot
         if shown.get("view") not in ("list", "empty"):  # added up later than anybody would wait
-            return shelf.shelf([], [], self._root, Clock.wall())
+            return cache_view.list_view([], [], self._root, Clock.wall())
         return shown
 
     def _repr_mimebundle_(self, **_options: Any) -> tuple[Bundle, dict[str, Any]]:
         return self.bundle(), {}
 
     def _ipython_display_(self) -> None:
-        self._places.append(OutputSlot(self.bundle()))
+        self._slots.append(OutputSlot(self.bundle()))
 
     # ------------------------------------------------------------------- from the page
 
@@ -189,26 +191,30 @@ class CacheManager(Surface):
         if job is not None:
             # An outdated search of the same page is not worth doing any more.
             only = turn.partition("#")[0] if content["do"] == "open" else ""
-            self._desk.put(lambda: self._try(job, turn), only=only)
+            self._jobs.put(lambda: self._try(job, turn), only=only)
 
-    def _job(self, wish: dict[str, Any], turn: str) -> Callable[[], None] | None:
-        match wish:
+    def _job(self, message: dict[str, Any], turn: str) -> Callable[[], None] | None:
+        match message:
             case {"do": "look"}:
                 return self.look
             case {"do": "open", "project": str(name), "search": str(text), "page": int(page)}:
-                return lambda: self._show_page(name, text, page, turn)
-            case {"do": "weigh", "project": str() | None as one}:
-                return lambda: self._weigh(one, turn)
-            case {"do": "clear", "project": str() | None as one}:
-                return lambda: self.clear(one)
+                return lambda: self._send_page(name, text, page, turn)
+            case {"do": "weigh", "project": str() | None as chosen}:
+                return lambda: self._send_question(chosen, turn)
+            case {"do": "clear", "project": str() | None as chosen}:
+                return lambda: self.clear(chosen)
             case {"do": "undo", "gone": list(numbers)} if numbers and all(
                 type(number) is int for number in numbers
             ):
                 return lambda: self.undo(*numbers)
-            case {"do": "export", "project": str() | None as one, "format": "csv" | "jsonl" as to}:
-                return lambda: self._export(one, to, turn)
+            case {"do": "export", "project": str() | None as chosen, "format": str(to)} if (
+                to in _EXPORTS
+            ):
+                return lambda: self._export(chosen, to, turn)
             case {"do": "answer", "project": str(name), "key": str(key)}:
-                return lambda: self._tell_answer(name, key, turn)
+                return lambda: self._reply(
+                    turn, "answer", text=search.answer(self._find_answer(name, key))
+                )
             case {"do": "forget", "project": str(name), "key": str(key)}:
                 return lambda: self._forget(name, key, turn)
             case {"do": "close"}:
@@ -219,93 +225,129 @@ class CacheManager(Surface):
         try:
             job()
         except LLMNBError as error:
-            self._say(turn, "fault", text=visible(str(error).split("\n")[0], longest=400))
-        except Exception as error:  # the page must hear of a fault of ours, too
+            self._reply(turn, "fault", text=visible(str(error).split("\n")[0], longest=400))
+        except Exception as error:  # the page must learn of a fault of ours, too
             logger.exception("the cache manager could not do it; please report this")
-            self._say(turn, "fault", text=f"This could not be done ({type(error).__name__}).")
+            self._reply(turn, "fault", text=f"This could not be done ({type(error).__name__}).")
         else:
-            self._say(turn, "done")
+            self._reply(turn, "done")
 
-    def _say(self, turn: str, kind: str, **more: Any) -> None:
+    def _reply(self, turn: str, kind: str, **more: Any) -> None:
         if not self._is_closed:
             self.send({"turn": turn, "kind": kind, **more})
 
-    def _one(self, name: str, found: list[ProjectSummary]) -> ProjectSummary:
-        place = self._place(name)
-        for one in found:
-            if one.folder == place.folder:
-                return one
-        raise InputError(f"There is no project {shelf_words.label(name)} any more.")
+    def _find_project(self, name: str) -> ProjectPaths:
+        project = layout.find_project(self._root, name)
+        if project is None:
+            raise InputError(f"There is no project {cache_view.label(name)} any more.")
+        return project
 
-    def _place(self, name: str) -> layout.ProjectPaths:
-        place = layout.find_project(self._root, name)
-        if place is None:
-            raise InputError(f"There is no project {shelf_words.label(name)} any more.")
-        return place
+    def _find_answer(self, name: str, key: str) -> Entry:
+        entry = search.find_answer(self._find_project(name), key)
+        if entry is None:
+            raise InputError("This answer is not kept any more.")
+        return entry
 
-    def _show_page(self, name: str, text: str, number: int, turn: str) -> None:
-        place = self._place(name)
-        found = search.find(place, text, page=number)
-        page = shelf_page.page(found, place.name, Clock.wall())
-        self._say(turn, "page", page=page)
+    def _send_page(self, name: str, text: str, number: int, turn: str) -> None:
+        project = self._find_project(name)
+        page = search.find(project, text, page=number)
+        self._reply(turn, "page", page=cache_view.page_view(page, project.name, Clock.wall()))
 
-    def _weigh(self, name: str | None, turn: str) -> None:
-        now = Clock.wall()
+    def _send_question(self, name: str | None, turn: str) -> None:
         if name is None:
-            asked = shelf.question_all(projects.list_projects(self._root), now)
+            question = cache_view.clear_all_question(
+                projects.list_projects(self._root), Clock.wall()
+            )
         else:
-            place = self._place(name)
-            asked = shelf.question(projects.summary(place), clearing.weigh(place), now)
-        self._say(turn, "weighed", question=asked)
+            project = self._find_project(name)
+            question = cache_view.clear_question(
+                project.name, clearing.weigh(project), Clock.wall()
+            )
+        self._reply(turn, "weighed", question=question)
 
     def _export(self, name: str | None, to: str, turn: str) -> None:
-        places = layout.stored_projects(self._root) if name is None else [self._place(name)]
+        if name is None:
+            exported = layout.stored_projects(self._root)
+        else:
+            exported = [self._find_project(name)]
         folder = Path.cwd()
         count, written = 0, ""
         try:
-            for place in places:
-                path = _free(folder, f"{_plain(place.name)}-answers", to)
-                count += _EXPORTS[to](place, path)
+            for project in exported:
+                path = _free_path(folder, f"{project.folder.name.rpartition('-')[0]}-answers", to)
+                count += _EXPORTS[to](project, path)
                 written = path.name
         except OSError as error:
             raise StoreError(f"{folder} cannot be written to: {error.strerror}.") from None
-        what = written if len(places) == 1 else counted(len(places), "file")
-        said = [
+        what = written if len(exported) == 1 else counted(len(exported), "file")
+        parts = [
             "",
-            f"Wrote {shelf_words.answers(count)}",
-            f" to {visible(what)} in {shelf_words.where(folder)}.",
+            f"Wrote {counted(count, 'answer')}",
+            f" to {visible(what)} in {cache_view.folder_text(folder)}.",
         ]
-        self._say(turn, "exported", parts=said)
-
-    def _tell_answer(self, name: str, key: str, turn: str) -> None:
-        found = self._find(name, key)
-        self._say(turn, "answer", text=search.answer(found))
-
-    def _find(self, name: str, key: str) -> Any:
-        found = search.find_answer(self._place(name), key)
-        if found is None:
-            raise InputError("This answer is not kept any more.")
-        return found
+        self._reply(turn, "exported", parts=parts)
 
     def _forget(self, name: str, key: str, turn: str) -> None:
-        self._find(name, key)
-        clearing.forget(self._place(name), key)
+        self._find_answer(name, key)
+        clearing.forget(self._find_project(name), key)
         self.look()
-        self._say(turn, "forgotten")
+        self._reply(turn, "forgotten")
 
 
-def _plain(name: str) -> str:
-    return layout.folder_name(name).rpartition("-")[0]
-
-
-def _free(folder: Path, stem: str, ending: str) -> Path:
+def _free_path(folder: Path, stem: str, suffix: str) -> Path:
     """Return a file that is not there yet."""
-    number = 1
-    while True:
-        path = folder / f"{stem}{'' if number == 1 else f'-{number}'}.{ending}"
-        if not os.path.lexists(path):
-            return path
+    path, number = folder / f"{stem}.{suffix}", 1
+    while os.path.lexists(path):
         number += 1
+        path = folder / f"{stem}-{number}.{suffix}"
+    return path
+
+
+class JobQueue:
+    """Does one job after another on a thread, which ends when there is none left.
+
+    The thread is a daemon: a long job keeps no process alive.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: deque[tuple[str, Callable[[], None]]] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def put(self, job: Callable[[], None], *, only: str = "") -> None:
+        """Take a job.
+
+        Args:
+            job: What to do.
+            only: A name; jobs of that name which have not begun are dropped.
+        """
+        with self._changed:
+            if only:
+                self._jobs = deque(waiting for waiting in self._jobs if waiting[0] != only)
+            self._jobs.append((only, job))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="llmnb-jobs", daemon=True)
+                self._thread.start()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until everything taken so far is done; at once where a job itself asks."""
+        with self._changed:
+            if self._thread is threading.current_thread():
+                return False
+            return self._changed.wait_for(lambda: self._thread is None, timeout)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                if not self._jobs:
+                    self._thread = None
+                    self._changed.notify_all()
+                    return
+                _, job = self._jobs.popleft()
+            try:
+                job()
+            except Exception:
+                logger.exception("a job of a widget failed; please report this")
 
 
 _open: weakref.WeakSet[CacheManager] = weakref.WeakSet()

@@ -11,7 +11,7 @@ import functools
 import math
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from llmnb import progress
@@ -104,13 +104,6 @@ class RunDashboard(Surface):
             if self._run is not None:
                 self.snapshot = self._card(self._run, status)
 
-    def end(self, slots: Iterable[OutputSlot], status: StatusSnapshot) -> None:
-        """Put the run's receipt into the outputs that it stood in, and close the widget."""
-        self.draw_last(status)
-        for slot in slots:
-            slot.put(receipt_bundle(status))
-        self.take_down()
-
     def _card(self, run: AnyRun, status: StatusSnapshot) -> dict[str, Any]:
         now = Clock.wall()
         if (view := view_of(status)) != self._view:
@@ -180,31 +173,45 @@ class Shown:
         run: The run.
         total: Rows in all, where the run itself reads them lazily.
         holds_kernel: Whether the cell waits for the run and drives the dashboard.
+        slot: The output to show it in; None: one that is made here.
+        banner_slot: The output for the banner of its failed rows.
     """
 
-    def __init__(self, run: AnyRun, total: int | None = None, *, holds_kernel: bool) -> None:
+    def __init__(
+        self,
+        run: AnyRun,
+        total: int | None = None,
+        *,
+        holds_kernel: bool = False,
+        slot: OutputSlot | None = None,
+        banner_slot: OutputSlot | None = None,
+    ) -> None:
         self._run = run
         self._holds_kernel = holds_kernel
         self._lock = threading.Lock()
         self._slots: list[OutputSlot] = []
-        self._banner_slot: OutputSlot | None = None
+        self._banner_slot = banner_slot
         self._is_closed = False
         self._dashboard = RunDashboard(run, total=total, holds_kernel=holds_kernel, ticks=False)
-        self.display()
+        self.display(slot)
         _shown[run] = self
         if not holds_kernel:
             watch(run, self.draw, self.close)
 
-    def display(self) -> bool:
+    def display(self, slot: OutputSlot | None = None) -> bool:
         """Display the dashboard here as well; False where the run is already over."""
         with self._lock:
             if self._is_closed:
                 return False
-            text = receipt.line(self._run.status())
-            self._slots.append(OutputSlot(self._dashboard.bundle(text)))
-            if not self._holds_kernel:
-                # By the end another cell may run: the banner's output is made now.
-                self._banner_slot = OutputSlot()
+            bundle = self._dashboard.bundle(receipt.line(self._run.status()))
+            if slot is None:
+                slot = OutputSlot(bundle)
+                if not self._holds_kernel:
+                    # By the end another cell may run: the banner's output is made now.
+                    self._banner_slot = OutputSlot()
+            else:
+                slot.put(bundle)
+            self._slots.append(slot)
             return True
 
     def draw(self, status: StatusSnapshot, total: int | None = None) -> None:
@@ -217,21 +224,12 @@ class Shown:
             if self._is_closed:
                 return
             self._is_closed = True
-        self._dashboard.end(self._slots, status)
+        self._dashboard.draw_last(status)
+        for slot in self._slots:
+            slot.put(receipt_bundle(status))
+        self._dashboard.take_down()
         _shown.pop(self._run, None)
         show_banner(self._run, status, self._banner_slot, self._dashboard.retries)
-
-
-def show_in(run: AnyRun, slot: OutputSlot, banner_slot: OutputSlot) -> None:
-    """Show a run's dashboard in an output that stands already, and its receipt at the end."""
-    dashboard = RunDashboard(run, ticks=False)
-    slot.put(dashboard.bundle(receipt.line(run.status())))
-
-    def close(status: StatusSnapshot) -> None:
-        dashboard.end([slot], status)
-        show_banner(run, status, banner_slot, dashboard.retries)
-
-    watch(run, dashboard.draw, close)
 
 
 class ShownBatch:
@@ -324,7 +322,7 @@ def show(run: AnyRun) -> None:
     elif not can_show():
         print(receipt.line(run.status()))
     elif (shown := _shown.get(run)) is None:
-        Shown(run, holds_kernel=False)
+        Shown(run)
     elif not shown.display():  # it ended just now
         OutputSlot(receipt_bundle(run.status()))
 

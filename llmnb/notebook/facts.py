@@ -180,13 +180,13 @@ def figures(status: StatusSnapshot) -> dict[str, str]:
     if counts.prompt_tokens or counts.completion_tokens:
         tokens = numbers.tokens_in_out(counts.prompt_tokens, counts.completion_tokens)
     waited = f"{durations.span(round(status.waited_seconds))} on Retry-After"
-    found = {
+    texts = {
         "tokens": tokens,
         "speed": _speed(status),
         "repeated": ", ".join(repeated(status)),
         "waited": waited if status.waited_seconds >= 1 else "",
     }
-    return {name: text for name, text in found.items() if text}
+    return {name: text for name, text in texts.items() if text}
 
 
 def _speed(status: StatusSnapshot) -> str:

@@ -41,31 +41,31 @@ def fill(text: str, variables: Mapping[str, Any]) -> str:
         '{b}: {"a": {b}} {{who}} 1'
     """
 
-    def replaced(found: re.Match[str]) -> str:
-        if found["name"] not in variables or _is_doubled(text, found):
-            return found[0]
-        if (found["attribute"] or "").startswith("__"):
-            return found[0]
-        return _text(_value(variables[found["name"]], found))
+    def replaced(reference: re.Match[str]) -> str:
+        if reference["name"] not in variables or _is_doubled(text, reference):
+            return reference[0]
+        if (reference["attribute"] or "").startswith("__"):
+            return reference[0]
+        return _text(_value(variables[reference["name"]], reference))
 
     return _REFERENCE.sub(replaced, text)
 
 
-def _is_doubled(text: str, found: re.Match[str]) -> bool:
-    start, end = found.span()
+def _is_doubled(text: str, reference: re.Match[str]) -> bool:
+    start, end = reference.span()
     return text[start - 1 : start] == "{" and text[end : end + 1] == "}"
 
 
-def _value(variable: Any, found: re.Match[str]) -> Any:
+def _value(variable: Any, reference: re.Match[str]) -> Any:
     try:
-        if (attribute := found["attribute"]) is not None:
+        if (attribute := reference["attribute"]) is not None:
             return getattr(variable, attribute)
-        if (index := found["index"]) is not None:
+        if (index := reference["index"]) is not None:
             return variable[index[1:-1] if index[0] in "'\"" else int(index)]
     except (AttributeError, LookupError, TypeError) as error:
         raise InputError(
-            f"{found[0]} cannot be filled in: {type(error).__name__}: {str(error)[:200]}.\n"
-            f"The variable {found['name']!r} exists and is {_kind(variable)}. Nothing was sent."
+            f"{reference[0]} cannot be filled in: {type(error).__name__}: {str(error)[:200]}.\n"
+            f"The variable {reference['name']!r} exists and is {_kind(variable)}. Nothing was sent."
         ) from None
     return variable
 

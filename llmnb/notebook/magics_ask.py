@@ -12,18 +12,19 @@ import traitlets
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from llmnb.notebook.choices import LIMITS, check_limits, number
-from llmnb.notebook.forms import FORMS, Form
+from llmnb.notebook.choices import LIMITS, check_limits
 from llmnb.notebook.interpolation import fill
 from llmnb.notebook.options import (
     argument,
     arguments,
     parsed,
     split_line,
+    table_options,
     variable,
     variable_name,
 )
 from llmnb.notebook.plain_errors import plain_errors
+from llmnb.notebook.prompt_formats import FORMATS
 from llmnb.options import checked, with_params
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class LLMMagics(Magics):
     ).tag(config=True)
     system = traitlets.Unicode("", help="System message of every prompt.").tag(config=True)
     format = traitlets.Enum(
-        FORMS, default_value="markdown", help="Form in which answers are asked for and shown."
+        FORMATS, default_value="markdown", help="Form in which answers are asked for and shown."
     ).tag(config=True)
     stream = traitlets.Bool(True, help="Whether answers are shown while they come.").tag(
         config=True
@@ -82,32 +83,14 @@ class LLMMagics(Magics):
     @argument("-o", "--output", metavar="NAME", help="variable that the answer is bound to as well")
     @argument("-s", "--system", metavar="SYSTEM", help="system message, in quotes")
     @argument(
-        "-f", "--format", choices=FORMS, help="form in which the answer is asked for and shown"
+        "-f", "--format", choices=FORMATS, help="form in which the answer is asked for and shown"
     )
     @argument(
         "--schema",
         metavar="NAME",
         help="variable with a pydantic model, dataclass, TypedDict or JSON schema to be filled in",
     )
-    @argument("--max-tokens", metavar="N", type=number, help="longest answer, in tokens")
-    @argument("--temperature", metavar="T", type=number, help="how freely words are chosen")
-    @argument(
-        "--max-wait",
-        metavar="SECONDS",
-        type=number,
-        help="how long a model may refuse without one success (600)",
-    )
-    @argument(
-        "--good-finish",
-        metavar="WORD",
-        action="append",
-        help="a finish reason that is good though llmnb does not know it; several times: more",
-    )
-    @argument(
-        "--burst",
-        metavar="HOW",
-        help="announced: spend what the server says is left of its limits at once; smooth: evenly",
-    )
+    @table_options()
     @argument("--no-cache", action="store_true", help="ask anew; the answer is kept all the same")
     @argument(
         "--df",
@@ -155,93 +138,77 @@ class LLMMagics(Magics):
         names: dict[str, Any] = self.shell.user_ns
         return names
 
+    def _run_options(self, args: argparse.Namespace) -> dict[str, Any]:
+        """Return the options of a run, from the line and from this notebook's settings."""
+        of_line = {"max_wait": args.max_wait, "good_finish": args.good_finish, "burst": args.burst}
+        return {
+            "project_name": self.project_name or None,
+            "use_cache": not args.no_cache,
+            "budget_usd": self.budget,
+            **self.limits,
+            **checked({name: value for name, value in of_line.items() if value is not None}),
+        }
+
+    def _model(self, args: argparse.Namespace) -> Model | list[Model] | None:
+        """Return the models that are named, or that variables of these names hold."""
+        from llmnb.running.asking import is_model
+
+        models: list[Model] = []
+        for name in args.model or [self.model]:
+            value = self._namespace.get(name)
+            models.append(name if isinstance(value, str) or not is_model(value) else value)
+        return models if len(models) > 1 else models[0] or None
+
     # ----------------------------------------------------------------------- one prompt
 
     def _ask(self, prompt: str, args: argparse.Namespace) -> Any:
-        from llmnb.notebook.live import live_text
-        from llmnb.notebook.question import Question, ask
-
-        shell = self.shell
-        output = self._output(args)
-        is_streamed = self.stream if args.stream is None else args.stream
-        form: Form = args.format or self.format
-        question = Question(
-            prompt=fill(prompt, variables(shell)),
-            system=self.system if args.system is None else args.system,
-            model=self._model(args),
-            project_name=self.project_name or None,
-            form="json" if output is not None else form,
-            output=output,
-            use_cache=not args.no_cache,
-            budget_usd=self.budget,
-            options={**self.limits, **_patience(args)},
-            params=_params(args),
-        )
-        live = live_text(shell, is_streamed=is_streamed)
-        answer = ask(question, live)
-        if live.end(answer.bundle()):
-            answer.stands_in(shell.execution_count)  # type: ignore[union-attr]
-        return answer
-
-    def _model(self, args: argparse.Namespace) -> Model | list[Model] | None:
-        named: list[str] = args.model or [self.model]
-        found = [self._object_or_name(name) for name in named]
-        return found if len(found) > 1 else found[0] or None
-
-    def _object_or_name(self, name: str) -> Model:
-        """Return the model that a variable of this name holds, else the name."""
-        from llmnb.running.asking import is_model
-
-        found = self._namespace.get(name)
-        return name if isinstance(found, str) or not is_model(found) else found
-
-    def _output(self, args: argparse.Namespace) -> Any:
-        if args.schema is None:
-            return None
+        from llmnb.notebook.answer import ask, live_text
+        from llmnb.running.asking import Asking
         from llmnb.schemas import output_of
 
-        return output_of(variable(self._namespace, args.schema, "--schema"))
+        shell = self.shell
+        output = None
+        if args.schema is not None:
+            output = output_of(variable(self._namespace, args.schema, "--schema"))
+        live = live_text(shell, is_streamed=self.stream if args.stream is None else args.stream)
+        answer = ask(
+            fill(prompt, variables(shell)),
+            Asking(model=self._model(args), output=output, params=_params(args)),
+            live,
+            system=self.system if args.system is None else args.system,
+            form="json" if output is not None else args.format or self.format,
+            **self._run_options(args),
+        )
+        if live.end(answer.bundle()):
+            answer.mark_shown(shell.execution_count)  # type: ignore[union-attr]
+        return answer
 
     # ------------------------------------------------------------------------- each row
 
     def _ask_rows(self, template: str, args: argparse.Namespace) -> None:
-        from llmnb.notebook.question import announce
+        from llmnb.notebook.answer import announce
 
         frame = variable(self._namespace, args.df, "--df")
         rows = _rows_of(frame, args.df)
         schema = args.schema and variable(self._namespace, args.schema, "--schema")
         model = self._model(args)
         announce(model)
-        made = rows.generate(
+        table = rows.generate(
             template,
             into=args.into,
             model=model,
             system=(self.system if args.system is None else args.system) or None,
             schema=schema,
-            project_name=self.project_name or None,
-            use_cache=not args.no_cache,
-            budget_usd=self.budget,
-            **{**self.limits, **_patience(args)},
+            **self._run_options(args),
             **_params(args),
         )
         # The frame itself is never changed: the name gets another one, with the column.
-        self._namespace[args.output or args.df] = made
+        self._namespace[args.output or args.df] = table
 
 
 def _params(args: argparse.Namespace) -> dict[str, Any]:
     """Return the fields of the request that stand on the line."""
-    beside = {"max_tokens": args.max_tokens, "temperature": args.temperature}
-    return with_params(None, beside)
-
-
-def _patience(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the options of a run that stand on the line."""
-    found = {
-        "max_wait": args.max_wait,
-        "good_finish": args.good_finish,
-        "burst": args.burst,
-    }
-    return checked({name: value for name, value in found.items() if value is not None})
+    return with_params(None, {"max_tokens": args.max_tokens, "temperature": args.temperature})
 
 
 def _rows_of(frame: Any, name: str) -> Any:
@@ -260,12 +227,12 @@ def variables(shell: Any) -> Mapping[str, Any]:
     """Return what a prompt may refer to: a notebook's variables, and the last exception's text."""
     # IPython puts its own commands there as well; nobody means them in a prompt.
     own = ("exit", "quit", "open", "get_ipython")
-    found = {
+    names = {
         name: value
         for name, value in shell.user_ns.items()
         if name not in own or shell.user_ns_hidden.get(name) is not value
     }
     error = getattr(sys, "last_value", None)
-    if error is not None and "Err" not in found:
-        found["Err"] = "".join(traceback.format_exception_only(error)).strip()
-    return found
+    if error is not None and "Err" not in names:
+        names["Err"] = "".join(traceback.format_exception_only(error)).strip()
+    return names

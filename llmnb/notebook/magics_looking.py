@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from llmnb import settings
-from llmnb.display import money
+from llmnb.display import money, numbers
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.notebook.options import argument, arguments, parsed
 from llmnb.notebook.plain_errors import plain_errors
-from llmnb.notebook.report import Report
+from llmnb.notebook.tables import Report, Table
+
+if TYPE_CHECKING:
+    from llmnb.store.usage import Spent
+    from llmnb.wire.catalog import Provider
 
 
 @magics_class
@@ -84,7 +88,7 @@ class LookingMagics(Magics):
         elif args.action == "undo":
             _undo(root)
         else:
-            print(_shelf(root))
+            print(_listing(root))
         return None
 
     # ---------------------------------------------------------------------------- cost
@@ -96,9 +100,7 @@ class LookingMagics(Magics):
         """Show tokens and dollars by project and model, in this kernel and in all."""
         if line.strip():
             raise UsageError("%llm_cost takes no arguments: it adds up everything.")
-        from llmnb.notebook.spending import report
-
-        return report(settings.cache_dir())
+        return spending(settings.cache_dir())
 
     # -------------------------------------------------------------------------- models
 
@@ -113,20 +115,22 @@ class LookingMagics(Magics):
             %llm_models
             %llm_models ollama
         """
-        from llmnb.notebook import offered
-
         names = line.split()
         if len(names) > 1:
             raise UsageError("%llm_models takes one provider, such as: %llm_models openai")
-        return offered.one(names[0]) if names else offered.every()
+        return _provider_report(names[0]) if names else _providers_report()
 
 
-def _shelf(root: Path) -> str:
+# ------------------------------------------------------------------------------- cache
+
+
+def _listing(root: Path) -> str:
     from llmnb.engine.status import Clock
-    from llmnb.notebook import shelf
+    from llmnb.notebook import cache_view
     from llmnb.store import projects
 
-    return shelf.text(shelf.shelf(projects.list_projects(root), [], root, Clock.wall()))
+    summaries = projects.list_projects(root)
+    return cache_view.text(cache_view.list_view(summaries, [], root, Clock.wall()))
 
 
 def _clear(args: argparse.Namespace, root: Path) -> None:
@@ -134,7 +138,7 @@ def _clear(args: argparse.Namespace, root: Path) -> None:
 
     if bool(args.projects) == args.all:
         raise UsageError("Name the projects to clear, or --all: %llm_cache clear Reviews")
-    there = {one.name: one for one in projects.list_projects(root)}
+    there = {project.name: project for project in projects.list_projects(root)}
     unknown = [name for name in args.projects if layout.find_project(root, name) is None]
     if unknown:
         known = ", ".join(visible(name) for name in there) or "none"
@@ -165,3 +169,121 @@ def _undo(root: Path) -> None:
     token, name = trashed[0]
     count = clearing.undo(token, root)
     print(f"Brought {counted(count, 'answer')} of {visible(name)} back.")
+
+
+# -------------------------------------------------------------------------------- cost
+
+_SPENT_COLUMNS = ("", "project", "model", "requests", "tokens in", "tokens out", "spent")
+
+
+def spending(root: Path) -> Report:
+    """Return what was spent under a cache folder, by this process and by all."""
+    from llmnb.store import layout, usage
+
+    names = {project.spend: project.name for project in layout.stored_projects(root)}
+    # A cleared project's folder name is all that is left of its name.
+    logs = [
+        (names.get(path, path.stem.rpartition("-")[0] or path.stem), path)
+        for path in sorted((root / layout.SPEND).glob("*.jsonl"))
+    ]
+    here = _rows("this kernel", [(name, usage.spending_here(path)) for name, path in logs])
+    ever = _rows("in all", [(name, usage.spending(path)) for name, path in logs])
+    if not ever:
+        return Report("Nothing was spent yet.")
+    notes = ["Answers from the cache cost nothing. Clearing answers does not lower these sums."]
+    if not here:
+        notes.insert(0, "This kernel has spent nothing.")
+    notes += _tracked()
+    return Report("", Table(_SPENT_COLUMNS, tuple(here + ever)), right=(3, 4, 5, 6), notes=notes)
+
+
+def _tracked() -> list[str]:
+    """Say what the cost tracker has added up, where somebody has switched it on."""
+    from llmnb.cost import GLOBAL_COST_TRACKER as tracker
+
+    if not (tracker.enabled or tracker.num_requests):
+        return []
+    text = f"The cost tracker counts {money.usd(tracker.lifetime_cost_usd)} here"
+    if tracker.num_unpriced:
+        text += f" and {counted(tracker.num_unpriced, 'request')} of unknown price"
+    if tracker.upper_bound_usd:
+        text += f"; dropped requests may have cost up to {money.usd(tracker.upper_bound_usd)} more"
+    return [text + "."]
+
+
+def _rows(whose: str, logs: list[tuple[str, list[Spent]]]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [
+        ("", name, f"{spent.provider}/{spent.model}", *_figures([spent]))
+        for name, log in logs
+        for spent in log
+    ]
+    if rows:
+        rows.insert(0, (whose, "", "", *_figures([spent for _, log in logs for spent in log])))
+    return rows
+
+
+def _figures(spent: list[Spent]) -> tuple[str, str, str, str]:
+    unpriced = sum(model.unpriced for model in spent)
+    return (
+        numbers.count(sum(model.requests for model in spent)),
+        numbers.count(sum(model.prompt_tokens for model in spent)),
+        numbers.count(sum(model.completion_tokens for model in spent)),
+        money.usd(sum(model.usd for model in spent), more_unknown=unpriced > 0),
+    )
+
+
+# ------------------------------------------------------------------------------ models
+
+MODELS_SHOWN = 200
+"""Models of one provider that are shown at most."""
+
+
+def _providers_report() -> Report:
+    """Return all providers, whether each has a key, and its default model."""
+    from llmnb.adapters import prices
+    from llmnb.models import offers
+
+    heads = ("provider", "key", "default model", "$ per million tokens")
+    return Report(
+        "",
+        Table(heads, tuple(offers.offers())),
+        notes=(f"A model is named provider/model. Prices of {prices.prices_date()}.",),
+    )
+
+
+def _provider_report(name: str) -> Report:
+    """Return one provider, and the models that it says it has."""
+    from llmnb.models import offers
+    from llmnb.wire.catalog import provider
+
+    row = provider(name)
+    offer = offers.offer(row)
+    address = row.base_url or "must be given: " + " or ".join(row.base_url_env)
+    lines = [
+        ("key", offer.key),
+        ("address", "inside this process" if row.name == "local" else address),
+        ("default model", offer.default_model or "none"),
+        ("$ per million tokens", offer.price or "unknown"),
+    ]
+    models, note = _models(row)
+    lines += [("model", f"{row.name}/{model}") for model in models[:MODELS_SHOWN]]
+    more = len(models) - MODELS_SHOWN
+    notes = [f"… {more:,} further models."] if more > 0 else []
+    notes += [note] if note else []
+    return Report("", Table((row.name, ""), tuple(lines)), notes=notes)
+
+
+def _models(row: Provider) -> tuple[list[str], str]:
+    """Return a provider's models, and a note where they are not its own word."""
+    from llmnb import bridge
+    from llmnb.targets.resolve import resolve
+
+    known = [model for model in row.known_models if "*" not in model]
+    if row.name == "local":  # asking it would load it
+        return known, "Any GGUF file works, too: local/path/to/model.gguf"
+    try:
+        target = resolve(row.default_models.get("chat") or "x", api_provider=row.name)
+        return sorted(bridge.call(target.list_models())), ""
+    except LLMNBError as error:
+        first = error.message.splitlines()[0]
+        return known, f"Known without asking; the provider's own list is not to be had: {first}"

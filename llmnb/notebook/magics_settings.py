@@ -13,11 +13,10 @@ from llmnb.display import durations, numbers
 from llmnb.display.money import usd
 from llmnb.errors import ConfigurationError, UnknownProvider
 from llmnb.notebook import choices
-from llmnb.notebook.forms import Table
 from llmnb.notebook.magics_ask import LLMMagics
 from llmnb.notebook.options import split_words
 from llmnb.notebook.plain_errors import plain_errors
-from llmnb.notebook.report import Report
+from llmnb.notebook.tables import Report, Table
 from llmnb.wire.catalog import Provider, load_catalog
 from llmnb.wire.keys import check_key
 
@@ -55,16 +54,23 @@ class SettingsMagics(Magics):
         for every door of this kernel: %llm, frames, AsyncLLM. `system`, `format` and `stream` are
         options of %llm alone.
         """
-        given = _pairs(line)
-        if not given:
-            return self._report()
         # Everything is read before anything is set.
-        wanted = {name: choices.value_of(name, text) for name, text in given.items()}
-        for name in choices.OPTIONS:
+        wanted = _settings(line)
+        if not wanted:
+            return self._report()
+        for name in choices.OF_MAGICS:
             if name in wanted:
                 self._set_option(name, wanted.pop(name))
         settings.configure(**wanted)
-        self._let_through(wanted)
+        # Take back what an option of %llm would hide; what was said last holds.
+        asking = self._asking
+        if "model" in wanted:
+            asking.model = ""
+        if "project_name" in wanted:
+            asking.project_name = ""
+        if "budget_usd" in wanted:
+            asking.budget = None
+        asking.limits = {name: value for name, value in asking.limits.items() if name not in wanted}
         return None
 
     def _set_option(self, name: str, value: Any) -> None:
@@ -76,17 +82,6 @@ class SettingsMagics(Magics):
                 f"{value!r} is no format. Formats are: {', '.join(trait.values)}."  # type: ignore[attr-defined]
             )
         setattr(self._asking, name, value)
-
-    def _let_through(self, wanted: dict[str, Any]) -> None:
-        """Take back what an option of %llm would hide; what was said last holds."""
-        asking = self._asking
-        if "model" in wanted:
-            asking.model = ""
-        if "project_name" in wanted:
-            asking.project_name = ""
-        if "budget_usd" in wanted:
-            asking.budget = None
-        asking.limits = {name: value for name, value in asking.limits.items() if name not in wanted}
 
     def _report(self) -> Report:
         now, asking = settings.current(), self._asking
@@ -103,7 +98,7 @@ class SettingsMagics(Magics):
             *((name, _limit(getattr(now, name))) for name in choices.LIMITS),
             ("burst", now.burst),
             ("budget_usd", "none" if now.budget_usd is None else usd(now.budget_usd)),
-            ("max_wait", durations.given(600 if now.max_wait is None else now.max_wait)),
+            ("max_wait", durations.exact(600 if now.max_wait is None else now.max_wait)),
             ("good_finish", ", ".join(now.good_finish) or "those that llmnb knows"),
         ]
         shown = [
@@ -130,8 +125,11 @@ class SettingsMagics(Magics):
             %llm_key openai --forget
         """
         names = [word for word in split_words(line) if word != "--forget"]
-        if len(names) != 1:
-            raise UsageError(_key_words(len(names)))
+        if not names:
+            raise UsageError("Which provider? Such as: %llm_key openai")
+        if len(names) > 1:
+            usage = "%llm_key takes a provider's name and nothing else."
+            raise UsageError(f"{usage}\n{_KEYS_ELSEWHERE}")
         row = _provider(names[0])
         if "--forget" in line.split():
             settings.set_key(row.name, None)
@@ -144,9 +142,9 @@ class SettingsMagics(Magics):
         print(f"The key for {row.name} is kept in memory, until this kernel ends.")
 
 
-def _pairs(line: str) -> dict[str, str]:
-    """Return names and texts of ``name=value`` words, which may be quoted."""
-    found: dict[str, str] = {}
+def _settings(line: str) -> dict[str, Any]:
+    """Return names and values of ``name=value`` words, which may be quoted."""
+    texts: dict[str, str] = {}
     for word in split_words(line):
         name, equals, value = word.partition("=")
         if not equals:
@@ -154,8 +152,8 @@ def _pairs(line: str) -> dict[str, str]:
                 f"{word[:40]!r} is not name=value. Such as: "
                 '%llm_config model=openai/gpt-4o-mini rpm=500 system="Be brief."'
             )
-        found[choices.full_name(name.strip())] = value
-    return found
+        texts[choices.full_name(name.strip())] = value
+    return {name: choices.value_of(name, text) for name, text in texts.items()}
 
 
 def _provider(name: str) -> Provider:
@@ -171,12 +169,6 @@ def _provider(name: str) -> Provider:
 
 def _limit(value: float | None) -> str:
     return "what the provider allows" if value is None else numbers.limit(value)
-
-
-def _key_words(count: int) -> str:
-    if not count:
-        return "Which provider? Such as: %llm_key openai"
-    return f"%llm_key takes a provider's name and nothing else.\n{_KEYS_ELSEWHERE}"
 
 
 _KEYS_ELSEWHERE = (

@@ -13,7 +13,7 @@ from llmnb.display.palette import PATTERNS
 from llmnb.display.texts import counted
 from llmnb.engine.handle import RunHandle
 from llmnb.errors import LLMNBError
-from llmnb.notebook.dashboard import can_show, show_in
+from llmnb.notebook.dashboard import Shown, can_show
 from llmnb.notebook.surface import Bundle, OutputSlot, Surface, static_text
 from llmnb.running.planning import Plan
 
@@ -118,7 +118,7 @@ class PlanCard(Surface):
         if rows is None:
             self._end("Started", "Started: the answers are kept as they come.")
             if is_shown and self._slot is not None and self._run_slots is not None:
-                show_in(run, self._slot, self._run_slots[1])
+                Shown(run, slot=self._slot, banner_slot=self._run_slots[1])
                 self.take_down()
             return
         self._is_over, self._has_first_rows = False, True
@@ -129,7 +129,8 @@ class PlanCard(Surface):
             buttons={**self.snapshot["buttons"], "first_rows": ""},
         )
         if is_shown and self._run_slots is not None:
-            show_in(run, *self._run_slots)
+            slot, banner_slot = self._run_slots
+            Shown(run, slot=slot, banner_slot=banner_slot)
 
     def _end(self, title: str, text: str, *, glyph: str = "check") -> None:
         why = {"glyph": glyph, "tone": "", "parts": [text]}
@@ -254,7 +255,7 @@ def _parts(plan: Plan) -> list[tuple[str, int]]:
     ]
 
 
-_IN_WORDS = {
+_PART_TEXTS = {
     "send": "to send",
     "beyond": "beyond the budget",
     "failed": "that cannot be asked",
@@ -265,7 +266,9 @@ _IN_WORDS = {
 def _progress(plan: Plan) -> dict[str, Any]:
     parts = _parts(plan)
     whole = sum(number for _, number in parts) or 1
-    text = ", ".join(f"{number:,} {_IN_WORDS.get(name, name)}" for name, number in parts if number)
+    text = ", ".join(
+        f"{number:,} {_PART_TEXTS.get(name, name)}" for name, number in parts if number
+    )
     return {
         "parts": [[name, round(number / whole, 4)] for name, number in parts],
         "says": f"{text or 'nothing'} of {counted(plan.rows, 'row')}",

@@ -177,7 +177,7 @@ class GlobalRateLimiter:
         except TimeoutError:
             raise LimiterTimeout(
                 f"The limit of {numbers.limit(rule.per_minute)} a minute for {rule.key} gave no "
-                f"permission for {numbers.limit(weight)} within {durations.given(patience)}. "
+                f"permission for {numbers.limit(weight)} within {durations.exact(patience)}. "
                 "Nothing was used. Give acquire_timeout, or set RATE_LIMITER_TIMEOUT, to wait "
                 "longer."
             ) from None

@@ -12,8 +12,8 @@ from llmnb.adapters import prices
 from llmnb.adapters.http import tls
 from llmnb.decide.retry import LONGEST_SERVER_WAIT, RetryPolicy
 from llmnb.engine.budget import budget_for
-from llmnb.engine.options import RunOptions, Store
 from llmnb.engine.run import Run
+from llmnb.engine.run_context import RunOptions, Store
 from llmnb.engine.source import InputSource
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked

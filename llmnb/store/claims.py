@@ -136,7 +136,7 @@ class Claims:
     def _reset(self) -> None:
         self._mutex = threading.Lock()
         self._files: list[int | None] = [None] * FILES
-        self._held: dict[str, int] = {}
+        self._claimed: dict[str, int] = {}
         """Keys that are claimed here: the byte that is locked or, below zero, the cell."""
 
         self._commits: _Commits | None = None
@@ -153,7 +153,7 @@ class Claims:
         self._free: list[int] = []
         """Cells of the table that are free, if it is ours."""
 
-        self._is_one_of_several = False
+        self._has_others = False
         self._turns = 0
         self._theirs: dict[int, int] = {}
         """Positions of keys that the owner of the table had claimed, and in which cells."""
@@ -162,7 +162,7 @@ class Claims:
 
     def look(self) -> int:
         """Return how the project stands, for `has_changed`; call it before a look-up."""
-        if self._commits is None or not (self._held or self._is_current()):
+        if self._commits is None or not (self._claimed or self._is_current()):
             with self._mutex, contextlib.suppress(OSError, ValueError):
                 self._close()
                 if os.path.exists(self._path(0)):
@@ -206,14 +206,14 @@ class Claims:
         Args:
             key: The key of an answer that is about to be asked for.
         """
-        if key in self._held or self._is_broken:
+        if key in self._claimed or self._is_broken:
             return True
         position = int(key[:_KEY_DIGITS], 16)
         if self._is_only and self._free:
             cell = self._free.pop()
             self._cells[cell] = position + 1
             if self._cells[_MARK]:  # in this order; see above
-                self._held[key] = -cell
+                self._claimed[key] = -cell
                 return True
             self._free_cell(cell)
             self._is_only = False
@@ -241,7 +241,7 @@ class Claims:
                 file = self._open(position % FILES)
         if not try_lock_byte(file, position):
             return False
-        self._held[key] = position
+        self._claimed[key] = position
         return True
 
     def _find_standing(self) -> bool:
@@ -249,7 +249,7 @@ class Claims:
         with self._mutex:
             file = self._open(0)
         if try_lock_byte(file, _SEVERAL) and try_lock_byte(file, _TABLE):
-            self._be_the_only_one()
+            self._own_table()
             unlock_byte(file, _SEVERAL)
             return True
         for _ in range(_MOST_TRIES):
@@ -258,17 +258,17 @@ class Claims:
             time.sleep(_GRACE_SECONDS)
         else:
             return False
-        if not self._is_one_of_several and not self._has_table:
+        if not self._has_others and not self._has_table:
             self._cells[_MARK] = 0
             time.sleep(_GRACE_SECONDS)
             if not self._is_table_free():
-                found = self._cells.tolist()
-                self._theirs = {found[cell] - 1: cell for cell in _SLOTS if found[cell]}
-        self._is_one_of_several = True
+                cells = self._cells.tolist()
+                self._theirs = {cells[cell] - 1: cell for cell in _SLOTS if cells[cell]}
+        self._has_others = True
         self._turns = _TURNS
         return True
 
-    def _be_the_only_one(self) -> None:
+    def _own_table(self) -> None:
         """Begin to write claims into the table, while `_TABLE` and `_SEVERAL` are locked here."""
         if not self._has_table:
             self._cells[_MARK + 1 :] = _EMPTY
@@ -276,7 +276,7 @@ class Claims:
             self._has_table = True
         self._cells[_MARK] = 1
         self._theirs = {}
-        self._is_one_of_several = False
+        self._has_others = False
         self._is_only = True
 
     def _is_theirs(self, position: int) -> bool:
@@ -307,7 +307,7 @@ class Claims:
 
     def is_taken_elsewhere(self, key: str) -> bool:
         """Return whether another process has claimed a key that is not claimed here."""
-        if key in self._held:
+        if key in self._claimed:
             return False
         if not self.take(key):
             return True
@@ -316,7 +316,7 @@ class Claims:
 
     def release(self, key: str) -> None:
         """Give a key up if it is claimed here: it is answered, or is not asked for now."""
-        position = self._held.pop(key, None)
+        position = self._claimed.pop(key, None)
         if position is None:
             return
         if position < 0:
@@ -353,7 +353,7 @@ class Claims:
 
     def _close_if_unused(self) -> None:
         with self._mutex:
-            if not self._users and not self._held:
+            if not self._users and not self._claimed:
                 self._close()
 
     def _path(self, number: int) -> str:

@@ -99,7 +99,7 @@ PAGE = 20
 LONGEST_SEARCH = 200
 """Characters of a search that count."""
 
-MOST_WORDS = 8
+MOST_TERMS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,27 +127,27 @@ class Page:
     answers: int
     """Answers of the project."""
 
-    words: tuple[str, ...]
+    terms: tuple[str, ...]
 
 
-def words_of(search: str) -> tuple[str, ...]:
+def terms_of(search: str) -> tuple[str, ...]:
     """Return the words of a search.
 
     Example:
-        >>> words_of("  refund order  refund ")
+        >>> terms_of("  refund order  refund ")
         ('refund', 'order')
     """
-    return tuple(dict.fromkeys(search[:LONGEST_SEARCH].split()))[:MOST_WORDS]
+    return tuple(dict.fromkeys(search[:LONGEST_SEARCH].split()))[:MOST_TERMS]
 
 
-def patterns(words: tuple[str, ...]) -> list[re.Pattern[str]]:
+def patterns(terms: tuple[str, ...]) -> list[re.Pattern[str]]:
     """Return what finds each word anywhere, in any case and either way of writing accents."""
     return [
         re.compile(
-            "|".join({re.escape(unicodedata.normalize(form, word)) for form in ("NFC", "NFD")}),
+            "|".join({re.escape(unicodedata.normalize(form, term)) for form in ("NFC", "NFD")}),
             re.IGNORECASE,
         )
-        for word in words
+        for term in terms
     ]
 
 
@@ -161,15 +161,15 @@ def find(project: ProjectPaths, search: str = "", *, page: int = 0, size: int = 
         page: Which page, from 0.
         size: Answers on a page.
     """
-    words = words_of(search)
-    looked = patterns(words)
+    terms = terms_of(search)
+    looked = patterns(terms)
     keys = every = projects.keys(project)
-    if words:
+    if terms:
         keys = [entry.key for entry in projects.each(project) if _holds(entry, looked)]
     number = max(0, min(page, (len(keys) - 1) // size))
     wanted = keys[::-1][number * size : (number + 1) * size]
     matches = tuple(_match(entry, looked) for entry in projects.each(project, wanted))
-    return Page(matches=matches, number=number, total=len(keys), answers=len(every), words=words)
+    return Page(matches=matches, number=number, total=len(keys), answers=len(every), terms=terms)
 
 
 def find_answer(project: ProjectPaths, key: str) -> Entry | None:

@@ -34,7 +34,7 @@ LINGER_SECONDS = 0.025
 _BUSY_SECONDS = 0.05
 """A commit that ended less than this ago means that work is steady."""
 
-_MOST_IN_ONE_COMMIT = 2000
+_MOST_IN_A_COMMIT = 2000
 
 
 class Saves(Protocol):
@@ -96,7 +96,7 @@ class Writer:
                 if time.monotonic() - self._last_commit < _BUSY_SECONDS:
                     self._sleep_until(self._jobs[0].store.enough, LINGER_SECONDS)
                 self._is_saving = True
-            jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), _MOST_IN_ONE_COMMIT))]
+            jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), _MOST_IN_A_COMMIT))]
             self._save(jobs)
             self._last_commit = time.monotonic()
             with self._changed:

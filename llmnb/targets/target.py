@@ -250,10 +250,6 @@ class HTTPTarget:
         except LLMNBError as error:
             raise masked(error, self._key) from None
 
-    def is_simulated(self, raw: RawReply) -> bool:
-        """Return whether the simulated provider answered."""
-        return "x-llmnb-simulated" in raw.headers
-
     def charge(self, call: Call) -> Estimate:
         """Return the tokens that the limit counts before the answer is known, and their parts."""
         asked = chosen_length(call.body)

@@ -21,9 +21,9 @@ from llmnb.testing.request import (
     CREATED,
     Rejected,
     SimulatedRequest,
-    count_tokens,
     joined_texts,
     last_prompt,
+    of_prompts,
     prompts_in,
     stop_texts,
     tokens_of,
@@ -237,19 +237,15 @@ class _Text(_Completions):
 
     def read(self, body: Mapping[str, Any]) -> SimulatedRequest:
         """Understand the body of a text completion."""
-        parts = prompts_in(body.get("prompt"), "prompt")
+        prompts = prompts_in(body, "prompt")
         is_streamed, wants_usage = _stream_options(body)
         max_tokens = whole_number(body, "max_tokens", least=0)
-        return SimulatedRequest(
-            endpoint=self.NAME,
-            body=body,
-            model=body.get("model") or "",
-            prompt=parts[-1],
-            identity=parts[0] if len(parts) == 1 else orjson.dumps(parts).decode(),
-            parts=tuple(parts),
-            prompt_tokens=sum(count_tokens(part) for part in parts),
+        return of_prompts(
+            self.NAME,
+            body,
+            prompts,
             max_tokens=_DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens,
-            samples=(whole_number(body, "n") or 1) * len(parts),
+            samples=(whole_number(body, "n") or 1) * len(prompts),
             stop=stop_texts(body),
             is_streamed=is_streamed,
             wants_usage=wants_usage,

@@ -28,8 +28,8 @@ from llmnb.testing.provider_profiles import OPENAI
 from llmnb.testing.request import (
     Rejected,
     SimulatedRequest,
-    count_tokens,
     mix,
+    of_prompts,
     prompts_in,
     whole_number,
 )
@@ -49,7 +49,7 @@ _WORD = re.compile(r"\w+")
 
 def read(body: Mapping[str, Any]) -> SimulatedRequest:
     """Understand the body of a request for embeddings."""
-    texts = prompts_in(body.get("input"), "input")
+    texts = prompts_in(body, "input")
     if len(texts) > _MOST_TEXTS:
         raise Rejected(f"'input' holds more than {_MOST_TEXTS} texts.", "input")
     if not all(texts):
@@ -58,16 +58,8 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
         raise Rejected("Invalid value for 'encoding_format'.", "encoding_format")
     if (whole_number(body, "dimensions") or 1) > _LARGEST_SIZE:
         raise Rejected("Invalid value for 'dimensions': it is too large.", "dimensions")
-    return SimulatedRequest(
-        endpoint=NAME,
-        body=body,
-        model=body.get("model") or "",
-        prompt=texts[-1],
-        identity=texts[0] if len(texts) == 1 else orjson.dumps(texts).decode(),
-        parts=tuple(texts),
-        prompt_tokens=sum(count_tokens(text) for text in texts),
-        samples=0,  # nothing is said about them, so nothing is billed but the prompt
-    )
+    # Nothing is said about them, so nothing is billed but the prompt.
+    return of_prompts(NAME, body, texts, samples=0)
 
 
 def write(request: SimulatedRequest, answer: Answer) -> bytes:

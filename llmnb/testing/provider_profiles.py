@@ -156,10 +156,6 @@ class ProviderProfile:
         """Return the error for a model that does not exist."""
         return 404, self.error(404, self.model_text.format(model=model), code="model_not_found")
 
-    def failed(self, message: str) -> StatusAndBody:
-        """Return the error for a fault of the server's own."""
-        return 500, self.error(500, message)
-
     def refusal(self, refusal: Refusal, *, model: str, tells_wait: bool) -> bytes:
         """Return the body of a 429 for a limit that refuses.
 

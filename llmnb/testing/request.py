@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 CHARACTERS_PER_TOKEN = 4
 """The simulated tokenizer cuts a text after every four characters: crude, exact and quick."""
 
@@ -129,7 +131,7 @@ def text_of_tokens(numbers: Iterable[object]) -> str:
 
 
 def joined_texts(parts: Iterable[object]) -> str:
-    """Return the texts of a message's parts as one; other parts have none.
+    """Return the texts of a message's parts, joined; other parts have none.
 
     Example:
         >>> joined_texts([{"text": "a"}, {"type": "image"}, {"text": "b"}])
@@ -189,12 +191,29 @@ def stop_texts(body: Mapping[str, Any]) -> tuple[str, ...]:
     raise Rejected("Invalid value for 'stop': a text or a list of up to four is wanted.", "stop")
 
 
-def prompts_in(value: object, name: str) -> list[str]:
-    """Return a request's prompts as texts: one or several, each a text or a list of token numbers.
+def of_prompts(
+    endpoint: str, body: Mapping[str, Any], prompts: Sequence[str], **fields: Any
+) -> SimulatedRequest:
+    """Return a request that holds several prompts, each of which gets answers of its own."""
+    return SimulatedRequest(
+        endpoint=endpoint,
+        body=body,
+        model=body.get("model") or "",
+        prompt=prompts[-1],
+        identity=prompts[0] if len(prompts) == 1 else orjson.dumps(prompts).decode(),
+        parts=tuple(prompts),
+        prompt_tokens=sum(count_tokens(prompt) for prompt in prompts),
+        **fields,
+    )
+
+
+def prompts_in(body: Mapping[str, Any], name: str) -> list[str]:
+    """Return a body's prompts as texts: one or several, each a text or a list of token numbers.
 
     Raises:
         Rejected: If there are none, or they are something else.
     """
+    value = body.get(name)
     if isinstance(value, str):
         return [value]
     if isinstance(value, list) and value:

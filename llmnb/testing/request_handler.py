@@ -165,7 +165,7 @@ class RequestHandler:
             # a 500; the test gets the exception itself when the provider is closed.
             self.errors.append(error)
             text = f"The simulated provider failed: {type(error).__name__}."
-            return failure(*endpoint.PROFILE.failed(text))
+            return failure(500, endpoint.PROFILE.error(500, text))
 
     def _decide(self, endpoint: Endpoint, headers: Headers, raw: bytes) -> Plan:
         now = self._clock()

@@ -6,7 +6,7 @@ import random
 
 from llmnb.decide.breaker import Breaker
 from llmnb.decide.retry import roll
-from llmnb.engine.stats import Quantiles
+from llmnb.engine.counters import Quantiles
 
 
 def test_a_persons_seeded_numbers_are_not_touched():

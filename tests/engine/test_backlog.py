@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmnb.engine.backlog import Backlog
+from llmnb.engine.attempt import Backlog
 
 
 @pytest.fixture

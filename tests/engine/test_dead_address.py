@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from asking import questions
 
+import llmnb.engine.row_errors
 import llmnb.engine.run_context
-import llmnb.engine.unreached
 import llmnb.running.start
 from llmnb.decide.retry import RetryPolicy
 from llmnb.running.asking import Asking
@@ -22,7 +22,7 @@ def quick(monkeypatch):
     """Wait hundredths of seconds where a run would wait seconds."""
     policy = functools.partial(RetryPolicy, base_seconds=0.02)
     monkeypatch.setattr(llmnb.running.start, "RetryPolicy", policy)
-    for module in (llmnb.engine.unreached, llmnb.engine.run_context):
+    for module in (llmnb.engine.row_errors, llmnb.engine.run_context):
         monkeypatch.setattr(module, "UNREACHED_SECONDS", 0.3)
 
 

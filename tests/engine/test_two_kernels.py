@@ -13,7 +13,8 @@ from laboratory import Laboratory
 from two_processes import OWNER, WITH_ITS_PARENT, program
 
 from llmnb import settings
-from llmnb.engine.request_task import LATEST_LOOK_SECONDS, SOONEST_LOOK_SECONDS, RequestTask
+from llmnb.engine.request_task import RequestTask
+from llmnb.engine.row_claim import LATEST_LOOK_SECONDS, SOONEST_LOOK_SECONDS
 from llmnb.engine.status import Clock
 from llmnb.models.llm import LLM
 from llmnb.records import REQUEST_SECONDS
@@ -50,8 +51,8 @@ print(sum(one.text is not None for one in run.result()), counts.num_requests, co
 
 @pytest.fixture
 def sim():
-    with Laboratory(latency=0.01, reply=lambda prompt: prompt) as one:
-        yield one
+    with Laboratory(latency=0.01, reply=lambda prompt: prompt) as simulated:
+        yield simulated
 
 
 @dataclass
@@ -81,9 +82,9 @@ class Other:
 def other(sim):
     """Another process on the project "both", which knows the answers to four rows."""
     entries = bought(sim, questions(4))
-    one = Other(ProjectStore(layout.paths_of(settings.cache_dir(), "both")), entries)
-    yield one
-    one.store.claims.leave()
+    other = Other(ProjectStore(layout.paths_of(settings.cache_dir(), "both")), entries)
+    yield other
+    other.store.claims.leave()
 
 
 def bought(sim, requests, **options):
@@ -102,7 +103,7 @@ def here(sim, requests, **options):
 
 def until_it_waits(run, rows=1):
     """Return once so many rows wait for the other process."""
-    while run._run_loop.elsewhere < rows:
+    while run._run_loop.context.waiting_rows["process"] < rows:
         assert not run.wait(0.005), "the run ended without waiting"
 
 
@@ -112,10 +113,10 @@ def test_two_kernels_on_one_project_buy_each_row_once(sim, tmp_path):
     """
     sim.hold()
     command = (KERNEL, sim.base_url, tmp_path, 200)
-    with program(*command) as one, program(*command) as two:
+    with program(*command) as first, program(*command) as two:
         sim.wait_received(32, timeout=100)  # sixteen each: both are at it
         sim.release()
-        counts = [kernel.stdout.read().split() for kernel in (one, two)]
+        counts = [kernel.stdout.read().split() for kernel in (first, two)]
 
     assert [int(answered) for answered, _, _ in counts] == [200, 200]
     assert sum(int(sent) for _, sent, _ in counts) == len(sim.ledger.received) == 200
@@ -295,7 +296,7 @@ def test_a_run_that_waits_can_be_stopped(sim, other):
     assert kinds(run) == ["Stopped", "Stopped"]
     assert not run.result()[0].error.details.maybe_billed
     assert not sim.ledger.received
-    assert run._run_loop.elsewhere == 0
+    assert run._run_loop.context.waiting_rows["process"] == 0
 
 
 def test_a_paused_run_takes_the_others_answer_and_asks_nothing(sim, other):
@@ -311,7 +312,7 @@ def test_a_paused_run_takes_the_others_answer_and_asks_nothing(sim, other):
 
     other.answers_row(0)
     other.gives_up(0, 1)
-    while run.status().counts.num_rows_done < 1 or run._run_loop.elsewhere:
+    while run.status().counts.num_rows_done < 1 or run._run_loop.context.waiting_rows["process"]:
         run.wait(0.005)
     assert not sim.ledger.received
     assert not other.store.claims.is_taken_elsewhere(other.answers[1].key)
@@ -395,7 +396,7 @@ def test_an_answer_of_another_process_that_does_not_fit_is_mended_or_asked_anew(
         other.store.commit(other.answers)
         other.gives_up(other.answers.index(row))
 
-        assert [one.value for one in run.result(60)] == [[5]]
+        assert [outcome.value for outcome in run.result(60)] == [[5]]
         assert len(sim.ledger.received) == 1
         other.store.claims.leave()
 

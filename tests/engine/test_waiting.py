@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmnb.engine.waiting import waiting_on
+from llmnb.engine.run import waiting_on
 
 
 @pytest.mark.parametrize(

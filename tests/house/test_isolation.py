@@ -86,7 +86,7 @@ def test_a_test_finds_nothing_of_an_earlier_one(turn, provider, caplog):
     from llmnb.adapters import prices
     from llmnb.engine import handle
     from llmnb.engine.shared import engine
-    from llmnb.frames import job
+    from llmnb.frames import failures
     from llmnb.rate_limiter import GLOBAL_LIMITER
 
     async def gates() -> int:
@@ -97,7 +97,7 @@ def test_a_test_finds_nothing_of_an_earlier_one(turn, provider, caplog):
     assert prices.estimate("openai", "dear", 1_000_000, 0) is None
     assert not cost.GLOBAL_COST_TRACKER.enabled
     assert not GLOBAL_LIMITER.rate_config
-    job.say_once("A word.")
+    failures.log_once("A word.")
     assert caplog.messages == ["A word."]
 
     llmnb.AsyncLLM(

@@ -27,83 +27,73 @@ NAMES = {
 ALLOWED = {
     "agreement": "frames",
     "dead": "tests/adapters tests/decide tests/engine",
-    "desk": "llmnb notebook tests/notebook tests/wire",
-    "ending": "batches notebook wire",
+    "desk": "llmnb tests/notebook tests/wire",
+    "ending": "batches wire",
     "few": (
-        "adapters tests/browser tests/decide tests/embeddings tests/engine tests/frames "
-        "tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
+        "adapters tests/browser tests/decide tests/engine tests/frames tests/rate_limiter "
+        "tests/schemas tests/store"
     ),
     "flight": (
         "batches decide docs engine testing tests/adapters tests/decide tests/engine "
         "tests/frames tests/kernel tests/support tests/testing wire"
     ),
     "foreign": "tests/decide tests/house tests/notebook tests/wire",
-    "forms": "decide notebook tests/models",
+    "forms": "decide",
     "found": (
-        "adapters batches cli decide display engine frames generation llmnb notebook schemas "
-        "store tests tests/adapters tests/batches tests/benchmarks tests/browser tests/cli "
-        "tests/decide tests/display tests/embeddings tests/engine tests/faults tests/frames "
-        "tests/generation tests/house tests/kernel tests/models tests/notebook tests/protocol "
-        "tests/schemas tests/store tests/support tests/testing tests/tools tests/wire wire"
+        "adapters batches cli decide generation llmnb notebook schemas tests tests/adapters "
+        "tests/batches tests/benchmarks tests/browser tests/cli tests/decide tests/display "
+        "tests/engine tests/faults tests/generation tests/house tests/kernel tests/notebook "
+        "tests/schemas tests/store tests/tools tests/wire wire"
     ),
     "given": (
-        "display engine frames generation llmnb notebook tests tests/adapters tests/decide "
-        "tests/embeddings tests/engine tests/generation tests/house tests/models tests/notebook "
-        "tests/rate_limiter tests/schemas tests/store tests/support tests/testing tests/wire"
+        "cli engine frames generation llmnb tests tests/adapters tests/cli tests/decide "
+        "tests/engine tests/generation tests/house tests/notebook tests/rate_limiter "
+        "tests/schemas tests/store tests/wire"
     ),
-    "hear": "frames llmnb tests/cost tests/kernel",
+    "hear": "tests/cost tests/kernel",
     "held": (
-        "adapters store tests/adapters tests/decide tests/engine tests/generation tests/kernel "
-        "tests/models tests/notebook tests/rate_limiter tests/store tests/testing tests/wire"
+        "tests/adapters tests/decide tests/engine tests/generation tests/kernel tests/notebook "
+        "tests/rate_limiter tests/store tests/wire"
     ),
     "house": "tests/house tests/wire",
-    "keeping": "frames tests/embeddings",
     "one": (
-        "adapters cli decide display embeddings engine frames generation llmnb notebook "
-        "rate_limiter schemas store testing tests tests/adapters tests/batches tests/browser "
-        "tests/cli tests/cost tests/decide tests/display tests/embeddings tests/engine "
-        "tests/faults tests/frames tests/generation tests/house tests/kernel tests/models "
-        "tests/notebook tests/protocol tests/rate_limiter tests/schemas tests/seeds tests/store "
-        "tests/support tests/testing tests/tools tests/wire wire"
+        "adapters cli decide engine frames generation llmnb rate_limiter schemas tests "
+        "tests/adapters tests/batches tests/browser tests/cli tests/decide tests/display "
+        "tests/engine tests/faults tests/frames tests/generation tests/house tests/kernel "
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/tools tests/wire "
+        "wire"
     ),
     "pieces": (
-        "adapters display notebook schemas tests/adapters tests/embeddings tests/engine "
-        "tests/faults tests/generation tests/models tests/notebook tests/protocol tests/support "
-        "tests/tools tests/wire wire"
+        "adapters schemas tests/adapters tests/engine tests/faults tests/generation "
+        "tests/notebook tests/tools tests/wire wire"
     ),
     "place": (
-        "adapters cli display engine frames generation llmnb notebook schemas tests/adapters "
-        "tests/cli tests/decide tests/display tests/engine tests/faults tests/frames "
-        "tests/generation tests/house tests/models tests/notebook tests/rate_limiter "
-        "tests/schemas tests/store tests/support tests/wire wire"
+        "adapters cli generation notebook schemas tests/adapters tests/cli tests/decide "
+        "tests/display tests/engine tests/faults tests/frames tests/generation tests/house "
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/wire wire"
     ),
     "rail": "tests/notebook",
-    "say": (
-        "adapters frames generation llmnb notebook tests tests/adapters tests/cli "
-        "tests/embeddings tests/notebook tests/protocol tests/store tests/testing tests/wire"
-    ),
-    "shelf": "notebook tests/frames tests/notebook",
+    "say": "generation tests tests/adapters tests/cli tests/notebook tests/store tests/wire",
     "speak": "tests/wire",
     "strip": "tests/notebook",
+    "terms": "store",
     "told": (
-        "engine frames generation llmnb tests tests/adapters tests/batches tests/benchmarks "
-        "tests/browser tests/cli tests/decide tests/display tests/embeddings tests/engine "
-        "tests/frames tests/generation tests/kernel tests/models tests/notebook tests/protocol "
-        "tests/rate_limiter tests/schemas tests/store tests/testing tests/tools tests/wire"
+        "generation llmnb tests tests/adapters tests/batches tests/benchmarks tests/browser "
+        "tests/cli tests/decide tests/display tests/engine tests/frames tests/generation "
+        "tests/kernel tests/notebook tests/rate_limiter tests/schemas tests/store tests/tools "
+        "tests/wire"
     ),
     "voyage": "docs tests/wire",
     "wall": "engine tests/engine",
     "way": (
-        "adapters batches embeddings engine tests/adapters tests/batches tests/browser "
-        "tests/display tests/engine tests/faults tests/frames tests/generation tests/models "
-        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support tests/tools "
-        "tests/wire"
+        "adapters batches tests/adapters tests/batches tests/browser tests/display tests/engine "
+        "tests/faults tests/frames tests/generation tests/notebook tests/rate_limiter "
+        "tests/schemas tests/store tests/tools tests/wire"
     ),
     "words": (
-        "batches cli engine frames generation llmnb notebook schemas store tests tests/adapters "
+        "batches cli engine generation llmnb notebook schemas tests tests/adapters "
         "tests/batches tests/benchmarks tests/cli tests/engine tests/frames tests/generation "
-        "tests/kernel tests/models tests/notebook tests/schemas tests/store tests/support "
-        "tests/testing tests/tools tests/wire wire"
+        "tests/kernel tests/notebook tests/schemas tests/store tests/tools tests/wire wire"
     ),
 }
 """Where a word still stands: rooms of llmnb/ and folders of tests/, and docs.

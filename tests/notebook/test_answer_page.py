@@ -9,8 +9,8 @@ from inert import ELEMENTS
 from markup import PAYLOADS
 
 from llmnb.notebook.answer import Answer
-from llmnb.notebook.forms import FORMS, Table
-from llmnb.notebook.report import Report
+from llmnb.notebook.prompt_formats import FORMATS
+from llmnb.notebook.tables import Report, Table
 from llmnb.records import Outcome, Reply
 
 pytestmark = pytest.mark.browser
@@ -53,7 +53,7 @@ def answered(text: str, **options: Any) -> Answer:
     return Answer(outcome, **options)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", FORMATS)
 def test_no_payload_becomes_a_node(page, form):
     """
     Every payload in every place of a Markdown text, in every form, is text; nothing is loaded.

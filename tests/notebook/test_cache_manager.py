@@ -14,9 +14,8 @@ from markup import PAYLOADS, Census, about
 from widget_page import WidgetPage
 
 from llmnb.errors import InputError, InvalidProjectName
-from llmnb.notebook import shelf, shelf_page
-from llmnb.notebook.cache_manager import CacheManager
-from llmnb.notebook.desk import Desk
+from llmnb.notebook import cache_view
+from llmnb.notebook.cache_manager import CacheManager, JobQueue
 from llmnb.store import clearing, layout, projects
 from llmnb.store.project import open_project
 
@@ -37,7 +36,7 @@ class Page:
         self._turn += 1
         turn = f"page#{self._turn}"
         self.manager._handle_custom_msg({**wish, "turn": turn}, [])
-        assert self.manager._desk.wait(30)
+        assert self.manager._jobs.wait(30)
         said = [one for one in self.heard if one.get("turn") == turn]
         return said[:-1] if said and said[-1]["kind"] == "done" else said
 
@@ -171,11 +170,11 @@ def test_what_was_found_is_shown_wherever_it_stands(place):
     """
     text = "x " * (place // 2) + "needle" + " y" * 50_000
 
-    shown = shelf_page.cut(text, ("needle",), 3_000)
+    shown = cache_view.excerpt(text, ("needle",), 3_000)
 
     assert shown["parts"][1] == "needle"
     before = shown["parts"][0][shown["skip"] :]
-    assert len(before) <= shelf_page.BEFORE_WORD + 2
+    assert len(before) <= cache_view.BEFORE_WORD + 2
     assert sum(map(len, shown["parts"])) <= 3_010
 
 
@@ -275,9 +274,9 @@ def test_a_project_that_was_written_to_just_now_may_be_part_of_a_run():
     """
     The person is told that the run goes on.
     """
-    one = shelf_summary(last_written=NOW - 3)
+    one = project_summary(last_written=NOW - 3)
 
-    said = shelf.question(one, weight(last_written=NOW - 3), NOW)["parts"][2]
+    said = cache_view.clear_question(one.name, weight(last_written=NOW - 3), NOW)["parts"][2]
 
     assert "a run that is under way keeps its next ones anew" in said
 
@@ -406,7 +405,7 @@ def test_what_is_no_wish_does_nothing(save, manage, wish, cache_dir):
     page = manage()
 
     page.manager._handle_custom_msg(wish, [])
-    assert page.manager._desk.wait(30)
+    assert page.manager._jobs.wait(30)
 
     assert there(cache_dir) == ["p"]
     assert [one for one in page.heard if one["kind"] not in ("heard", "done")] == []
@@ -481,36 +480,36 @@ def test_long_work_is_done_elsewhere_and_one_after_another(save, manage):
     page.ask(do="open", project="p", search="", page=0)
 
     here = threading.current_thread().name
-    assert threads == {("heard", here), ("page", "llmnb-desk"), ("done", "llmnb-desk")}
+    assert threads == {("heard", here), ("page", "llmnb-jobs"), ("done", "llmnb-jobs")}
 
 
 def test_an_outdated_search_is_not_begun():
     """
     Only the last of one page's is, and jobs of other kinds stay in their order.
     """
-    desk, done, may_go = Desk(), [], threading.Event()
-    desk.put(may_go.wait)
+    jobs, done, may_go = JobQueue(), [], threading.Event()
+    jobs.put(may_go.wait)
     for letter in "abc":
-        desk.put(lambda letter=letter: done.append(letter), only="page")
-    desk.put(lambda: done.append("clear"))
-    desk.put(lambda: done.append("d"), only="page")
-    desk.put(lambda: done.append("other"), only="another page")
+        jobs.put(lambda letter=letter: done.append(letter), only="page")
+    jobs.put(lambda: done.append("clear"))
+    jobs.put(lambda: done.append("d"), only="page")
+    jobs.put(lambda: done.append("other"), only="another page")
 
     may_go.set()
 
-    assert desk.wait(30)
+    assert jobs.wait(30)
     assert done == ["clear", "d", "other"]
 
 
-def test_a_job_that_fails_does_not_end_the_desk(caplog):
+def test_a_job_that_fails_does_not_end_the_queue(caplog):
     """
     It is reported, and the next one is done.
     """
-    desk, done = Desk(), []
-    desk.put(lambda: 1 / 0)
-    desk.put(lambda: done.append("next"))
+    jobs, done = JobQueue(), []
+    jobs.put(lambda: 1 / 0)
+    jobs.put(lambda: done.append("next"))
 
-    assert desk.wait(30)
+    assert jobs.wait(30)
     assert done == ["next"]
     assert "please report" in caplog.text
 
@@ -518,7 +517,7 @@ def test_a_job_that_fails_does_not_end_the_desk(caplog):
 # --------------------------------------------------------------------- static, and markup
 
 
-def shelf_summary(name="p", **changes):
+def project_summary(name="p", **changes):
     usual = {
         "name": name,
         "folder": Path("x"),
@@ -569,17 +568,21 @@ def test_names_are_text_in_what_stands_without_a_script():
     """
     No element, no attribute, no comment comes from a project's name or the cache's folder.
     """
-    plain = Census(shelf.html(shelf.shelf([shelf_summary()], [], folder_named("x"), NOW)))
+    plain = Census(
+        cache_view.html(cache_view.list_view([project_summary()], [], folder_named("x"), NOW))
+    )
     hidden = re.compile(r"[\x00-\x09\x0b-\x1f\u202a-\u202e\u2066-\u2069]")
     for payload in PAYLOADS:
         with about(payload):
-            shown = shelf.shelf([shelf_summary(payload[:200])], [], folder_named(payload), NOW)
-            census = Census(shelf.html(shown))
+            shown = cache_view.list_view(
+                [project_summary(payload[:200])], [], folder_named(payload), NOW
+            )
+            census = Census(cache_view.html(shown))
 
             assert census.elements == plain.elements
             assert census.attributes == plain.attributes
             assert census.others == []
-            assert not hidden.search(shelf.text(shown))
+            assert not hidden.search(cache_view.text(shown))
 
 
 def folder_named(name):
@@ -590,9 +593,9 @@ def test_prices_that_are_not_known_are_not_nothing():
     """
     In every sentence about buying again.
     """
-    some = shelf.question(shelf_summary(), weight(unpriced=2), NOW)["parts"][2]
-    none = shelf.question(shelf_summary(), weight(unpriced=3, usd=0.0), NOW)["parts"][2]
-    free = shelf.question(shelf_summary(), weight(usd=0.0), NOW)["parts"][2]
+    some = cache_view.clear_question("p", weight(unpriced=2), NOW)["parts"][2]
+    none = cache_view.clear_question("p", weight(unpriced=3, usd=0.0), NOW)["parts"][2]
+    free = cache_view.clear_question("p", weight(usd=0.0), NOW)["parts"][2]
 
     assert "at least $1.50; the price of 2 is not known" in some
     assert "What buying them again costs is not known" in none

@@ -10,8 +10,8 @@ from markup import PAYLOADS, about
 from shells import new_shell
 
 from llmnb.engine.status import Clock
-from llmnb.notebook import live
-from llmnb.notebook.live import PageText, TerminalText
+from llmnb.notebook import answer
+from llmnb.notebook.answer import PageText, TerminalText
 from llmnb.records import Delta
 
 
@@ -74,7 +74,7 @@ def test_a_long_answer_sends_its_end_only(page, clock):
     text.take(0, Delta(text="word " * 100_000))
     (shown,) = page.run("text.draw()").shown
 
-    assert len(shown["text/html"]) < 2 * live.LONGEST_LIVE
+    assert len(shown["text/html"]) < 2 * answer.LONGEST_LIVE
 
 
 def test_pieces_on_show_are_text(page, clock):

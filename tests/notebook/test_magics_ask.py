@@ -11,7 +11,8 @@ from markup import PAYLOADS, about
 from llmnb import LLMModel, LLMResult
 from llmnb.errors import MissingKey, SchemaMismatch, UnknownModel
 from llmnb.notebook.answer import Answer
-from llmnb.notebook.forms import FORMS, Table
+from llmnb.notebook.prompt_formats import FORMATS
+from llmnb.notebook.tables import Table
 from llmnb.records import Outcome, Reply
 from llmnb.testing import always
 
@@ -267,7 +268,7 @@ def test_an_answer_on_show_is_inert(shell, desk):
         assert not set(shown["text/plain"]) & set("\x1b\u202e")
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", FORMATS)
 def test_every_text_of_an_answer_is_inert(form):
     """
     What was answered, what was read out of it and the names of who answered are text, in each form.

@@ -6,8 +6,7 @@ import pytest
 from markup import PAYLOADS, Census, about
 
 from llmnb.errors import ConfigurationError, LLMNBError, UnknownProvider
-from llmnb.notebook.forms import Table
-from llmnb.notebook.report import Report
+from llmnb.notebook.tables import Report, Table
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def test_what_was_said_last_holds(shell, desk):
     ("line", "words"),
     [
         ("modle=openai/x", "Did you mean model?"),
-        ("rpm=fast", "is a rate above 0, not 'fast'"),
+        ("rpm=fast", "a rate above 0, not 'fast'"),
         ("rpm=0", "above 0"),
         ("concurrency=0", "at least 1, not 0"),
         ("budget=lots", "at least 0, not 'lots'"),

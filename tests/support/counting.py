@@ -166,7 +166,7 @@ def ask(
                     push(due, "look", None, None)
                 return
             del waiting[0]
-            ticket = Ticket(account.charged(guess), began=now)
+            ticket = Ticket(account.announced.charge.of(guess), began=now)
             account.admit(ticket, now, guess)
             arrive(number, row, ticket)
 
@@ -210,7 +210,6 @@ def ask(
             used = float(row.prompt + row.answer)
             if estimate(row) < row.prompt + row.most:
                 used = max(used, ticket.reserved)
-            used = account.settled(ticket, used)
             account.release(ticket, used=used, was_sent=True)
             answered += 1
         elif what == "refused":

@@ -33,11 +33,9 @@ CLEARED: Mapping[str, tuple[str, ...]] = {
     "llmnb.adapters.egress": ("_redirects", "_warn_once", "checked"),
     "llmnb.adapters.prices": ("_known", "_set_by_hand"),
     "llmnb.engine.cost_events": ("listeners",),
-    "llmnb.frames.dask_watching": ("_said",),
-    "llmnb.frames.job": ("say_once",),
+    "llmnb.frames.failures": ("log_once",),
     "llmnb.frames.placing": ("_remembered",),
-    "llmnb.frames.vectors": ("_say_once",),
-    "llmnb.notebook.question": ("_announced",),
+    "llmnb.notebook.answer": ("_announced",),
     "llmnb.settings": ("_keys",),
 }
 """What has been set, and what has been told once, by module; functions that remember, too."""
@@ -58,13 +56,12 @@ STAYS: Mapping[str, str] = {
     "llmnb.adapters.egress._is_real_forbidden": "set by the fixture itself",
     "llmnb.adapters.tokens._encodings": "tables, by name",
     "llmnb.adapters.weights._bar": "set for a block",
-    "llmnb.bridge._aside": "a thread",
     "llmnb.bridge._lock": "a lock",
-    "llmnb.bridge._thread": "a thread; what lives on its loop is made anew",
+    "llmnb.bridge._threads": "threads; what lives on their loops is made anew",
     "llmnb.notebook.surface._anchor": "a widget, made anew where somebody has closed it",
     "llmnb.engine.collector._before": "set while runs are under way",
     "llmnb.engine.collector._runs": "counts the runs under way",
-    "llmnb.frames.dask_cluster._heard": "by client: told twice, it would be heard twice",
+    "llmnb.frames.dask_cluster._listening": "by client: heard twice, all would count twice",
     "llmnb.frames.dask_watching._runs": "by the question's own id",
     "llmnb.generation.parallel._levels": "set while runs are under way",
     "llmnb.frames.dask_watching._displays": "by the question's own id",
@@ -112,8 +109,9 @@ def forget() -> None:
             logger.setLevel(level)
     if (cost := sys.modules.get("llmnb.cost")) is not None:
         cost.GLOBAL_COST_TRACKER.__init__()
-    if (bridge := sys.modules.get("llmnb.bridge")) is not None and bridge._thread is not None:
-        _forget_gates(bridge._thread.kept.get("engine"))
+    if (bridge := sys.modules.get("llmnb.bridge")) is not None:
+        for thread in bridge._threads.values():
+            _forget_gates(thread.kept.get("engine"))
     if (limiter := sys.modules.get("llmnb.rate_limiter.limiter")) is not None:
         shared = limiter.GLOBAL_LIMITER
         shared.use_in_memory, shared.redis_url = False, None
@@ -130,7 +128,7 @@ def _forget_gates(engine: Any) -> None:
     if engine is None or engine.tasks or engine.registry.requests:
         return
     for pool, gate in list(engine.gates.items()):
-        if not gate.account._claims:
+        if not gate.account.claims:
             del engine.gates[pool]
             engine._targets.pop(pool, None)
             engine._bound.pop(pool, None)

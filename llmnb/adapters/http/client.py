@@ -36,7 +36,7 @@ from llmnb.records import REQUEST_SECONDS, RawReply
 _LARGE_BODY_BYTES = 2**20
 """From here on aiohttp warns of a body in one piece, which holds the loop up."""
 
-_WAY_SECONDS = 5.0
+_PROXY_SECONDS = 5.0
 """How long the environment's word about proxies is believed."""
 
 
@@ -69,7 +69,7 @@ class HttpClient:
         """The session's connections, where aiohttp lets them be used by hand."""
         self._opening = asyncio.Lock()
         self._timeouts: dict[tuple[float | None, bool], aiohttp.ClientTimeout] = {}
-        self._ways: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._proxies: dict[str, tuple[float, dict[str, Any]]] = {}
         self._request_heads: dict[
             tuple[str, int], tuple[Mapping[str, str], exchange.RequestHead | None]
         ] = {}
@@ -165,14 +165,14 @@ class HttpClient:
         reading: Reading,
     ) -> RawReply:
         fault: LLMNBError | Stale
-        way: dict[str, Any] = {}
+        proxy: dict[str, Any] = {}
         try:
             # aiohttp's errors hold the headers that were sent: ours are raised outside.
-            way = self._way(address)
+            proxy = self._proxy(address)
             if self._session is None:
                 await self._open()
             pool = self._pool if trial.known is not None and trial.known.exchange else None
-            if pool is not None and body is not None and not way:
+            if pool is not None and body is not None and not proxy:
                 try:
                     head = self._request_head(address, headers)
                     if head is not None and len(body) <= exchange.MOST_BYTES:
@@ -181,7 +181,7 @@ class HttpClient:
                         )
                 except Unlike:
                     trial.distrust()  # nothing was sent: the session sends it
-            return await self._by_session(method, address, headers, body, timeout, way, reading)
+            return await self._by_session(method, address, headers, body, timeout, proxy, reading)
         except LLMNBError as error:
             fault = error
         except asyncio.CancelledError:
@@ -195,7 +195,7 @@ class HttpClient:
                 error,
                 host,
                 seconds,
-                proxy=way.get("proxy"),
+                proxy=proxy.get("proxy"),
                 is_connecting=is_connecting(),
                 is_stale=is_stale(),
                 is_reset=is_reset(),
@@ -210,25 +210,26 @@ class HttpClient:
         headers: Mapping[str, str],
         body: bytes | None,
         timeout: aiohttp.ClientTimeout,
-        way: dict[str, Any],
+        proxy: dict[str, Any],
         reading: Reading,
     ) -> RawReply:
         sent = CIMultiDict(headers)
-        if "proxy_headers" in way and address.startswith("http:"):
-            sent.extend(way["proxy_headers"])
+        if "proxy_headers" in proxy and address.startswith("http:"):
+            sent.extend(proxy["proxy_headers"])
         assert self._session is not None
         async with self._session.request(
             method,
             _url(address),
-            data=_payload(body),
+            # aiohttp warns of a large body in one piece, such as a picture.
+            data=io.BytesIO(body) if body and len(body) > _LARGE_BODY_BYTES else body,
             headers=sent,
             allow_redirects=False,  # aiohttp would take the key along to the other origin
             timeout=timeout,
-            **way,
+            **proxy,
         ) as response:
-            if way and response.status == 407:  # the proxy's own: it has passed nothing on
+            if proxy and response.status == 407:  # the proxy's own: it has passed nothing on
                 host, reason = _url(address).host or "", faults.PROXY_REFUSED.format(407)
-                raise faults.unsent(host, reason, way["proxy"])
+                raise faults.unsent(host, reason, proxy["proxy"])
             return await reading.read(Received(response.status, response.headers, response.content))
 
     # -------------------------------------------------------------------- settings
@@ -238,6 +239,8 @@ class HttpClient:
         async with self._opening:
             if self._session is not None:
                 return
+            import llmnb
+
             is_like = (await trial.likeness()).pool
             self._pool = Pool(tls()) if is_like else None
             self._session = aiohttp.ClientSession(
@@ -246,18 +249,32 @@ class HttpClient:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 **HEAD_LIMITS,
-                headers={"user-agent": _user_agent(), "accept-encoding": ENCODINGS},
+                headers={
+                    "user-agent": f"llmnb/{llmnb.__version__}",
+                    "accept-encoding": ENCODINGS,
+                },
             )
 
-    def _way(self, address: str) -> dict[str, Any]:
-        """Return the proxy arguments for an address, looked up anew every few seconds."""
+    def _proxy(self, address: str) -> dict[str, Any]:
+        """Return the proxy arguments for an address, looked up anew every few seconds.
+
+        They are empty for most.
+        """
         now = time.monotonic()
-        known = self._ways.get(address)
-        if known is None or now - known[0] > _WAY_SECONDS:
-            if len(self._ways) > 1000:
-                self._ways.clear()
-            known = self._ways[address] = (now, _way(address))
-        return known[1]
+        known = self._proxies.get(address)
+        if known is not None and now - known[0] <= _PROXY_SECONDS:
+            return known[1]
+        if len(self._proxies) > 1000:
+            self._proxies.clear()
+        arguments: dict[str, Any] = {}
+        if (proxy := network.proxy_for(address)) is not None:
+            arguments["proxy"], login = proxy
+            if login is not None:
+                # Over TLS the proxy gets its header with CONNECT; a plain request carries it.
+                header = {"Proxy-Authorization": aiohttp.encode_basic_auth(*login)}
+                arguments["proxy_headers"] = header
+        self._proxies[address] = (now, arguments)
+        return arguments
 
     def _timeout(self, total: float | None, is_stream: bool) -> aiohttp.ClientTimeout:
         timeout = self._timeouts.get((total, is_stream))
@@ -291,37 +308,12 @@ def _url(address: str) -> URL:
     return URL(address)
 
 
-def _way(address: str) -> dict[str, Any]:
-    """Return the proxy arguments for an address; none for most."""
-    proxy = network.proxy_for(address)
-    if proxy is None:
-        return {}
-    url, login = proxy
-    if login is None:
-        return {"proxy": url}
-    # Over TLS the proxy hears its header with CONNECT; a plain request carries it itself.
-    header = {"Proxy-Authorization": aiohttp.encode_basic_auth(*login)}
-    return {"proxy": url, "proxy_headers": header}
-
-
-def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
-    """Return a body as aiohttp wants it: a large one, such as a picture, in pieces."""
-    return io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY_BYTES else body
-
-
 def tls() -> ssl.SSLContext:
     """Return the process's TLS context; reading the certificates takes some time once."""
     names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR")
-    return _tls_of(tuple(os.environ.get(name) for name in names))
+    return _tls_of(tuple(map(os.environ.get, names)))
 
 
 @functools.lru_cache(maxsize=4)
 def _tls_of(_environment: tuple[str | None, ...]) -> ssl.SSLContext:
     return network.tls_context()
-
-
-@functools.cache
-def _user_agent() -> str:
-    import llmnb
-
-    return f"llmnb/{llmnb.__version__}"

@@ -59,7 +59,7 @@ def fault(
         return unsent(host, _reason(error), proxy)
     if isinstance(error, TimeoutError):
         return TimedOut(
-            f"{host} gave no answer, or no further byte of it, in {durations.given(seconds)}. "
+            f"{host} gave no answer, or no further byte of it, in {durations.exact(seconds)}. "
             "The request was sent and may have been billed."
         )
     if isinstance(error, aiohttp.ClientPayloadError):

@@ -9,6 +9,7 @@ public `ClientSession.request` instead.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import ssl
 from dataclasses import dataclass
@@ -76,44 +77,31 @@ def distrust() -> None:
 
 
 async def _is_right(ask: Any) -> bool:
-    """Say whether requests arrive and are answered as they should be; whatever else happens, no."""
+    """Return whether requests arrive and are answered as they should be."""
+    loop, peers = asyncio.get_running_loop(), list[_Peer]()
     try:
         async with asyncio.timeout(_SECONDS):
-            return bool(await _tried(ask))
-    except Exception as error:
+            server = await loop.create_server(functools.partial(_Peer, peers), "127.0.0.1", 0)
+            try:
+                port = server.sockets[0].getsockname()[1]
+                # A context that trusts nobody and takes no time to make: nothing is encrypted here.
+                pool = Pool(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+                async with aiohttp.ClientSession(
+                    connector=pool, auto_decompress=False, **HEAD_LIMITS
+                ) as session:
+                    url = URL(f"http://127.0.0.1:{port}/tried")
+                    is_right: bool = await ask(pool, session, url)
+                if ask is _by_exchange:
+                    expected = _HEAD.format(port=port, length=len(_BODY)).encode() + _BODY
+                    is_right = is_right and [peer.received for peer in peers] == [expected * 3]
+                return is_right
+            finally:
+                server.close()
+                for peer in peers:
+                    peer.end()
+    except Exception as error:  # whatever it is, the library is not as it is known here
         _logger.debug("aiohttp's inside is unlike: %s", type(error).__name__)
         return False
-
-
-async def _tried(ask: Any) -> bool:
-    loop = asyncio.get_running_loop()
-    peers: list[_Peer] = []
-
-    def peer() -> _Peer:
-        peers.append(_Peer())
-        return peers[-1]
-
-    server = await loop.create_server(peer, "127.0.0.1", 0)
-    try:
-        port = server.sockets[0].getsockname()[1]
-        pool = Pool(_no_tls())
-        async with aiohttp.ClientSession(connector=pool, auto_decompress=False, **HEAD_LIMITS) as s:
-            is_right = await ask(pool, s, URL(f"http://127.0.0.1:{port}/tried"))
-        heard = [bytes(one.heard) for one in peers]
-        return is_right and (ask is _by_session or heard == [_expected(port) * 3])
-    finally:
-        server.close()
-        for one in peers:
-            one.end()
-
-
-def _expected(port: int) -> bytes:
-    return _HEAD.format(port=port, length=len(_BODY)).encode() + _BODY
-
-
-def _no_tls() -> ssl.SSLContext:
-    """Return a context that trusts nobody and takes no time to make: nothing is encrypted here."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 async def _read(received: exchange.Received) -> tuple[int, str, bytes]:
@@ -126,13 +114,13 @@ _ANSWERS = [(200, "whole", b"whole"), (203, "chunks", b"chunks")]
 
 async def _by_session(_pool: Pool, session: aiohttp.ClientSession, url: URL) -> bool:
     """Ask twice in the public way: the pool must serve it."""
-    found = []
+    answers = []
     for _ in _ANSWERS:
         async with session.request("POST", url, data=_BODY, headers=_HEADERS) as response:
-            found.append(
+            answers.append(
                 await _read(exchange.Received(response.status, response.headers, response.content))
             )
-    return found == _ANSWERS
+    return answers == _ANSWERS
 
 
 async def _by_exchange(pool: Pool, session: aiohttp.ClientSession, url: URL) -> bool:
@@ -141,7 +129,7 @@ async def _by_exchange(pool: Pool, session: aiohttp.ClientSession, url: URL) -> 
     if head is None:
         return False
     patient = aiohttp.ClientTimeout(total=_SECONDS, sock_read=_SECONDS)
-    found = [
+    answers = [
         await exchange.exchange(pool, head, _BODY, timeout=patient, read=_read) for _ in _ANSWERS
     ]
     if is_stale():
@@ -150,15 +138,16 @@ async def _by_exchange(pool: Pool, session: aiohttp.ClientSession, url: URL) -> 
         hurried = aiohttp.ClientTimeout(total=0.001, connect=_SECONDS)
         await exchange.exchange(pool, head, _BODY, timeout=hurried, read=_read)
     except TimeoutError:
-        return found == _ANSWERS
+        return answers == _ANSWERS
     return False
 
 
 class _Peer(asyncio.Protocol):
     """The other side: answers the first two requests, and never the third."""
 
-    def __init__(self) -> None:
-        self.heard = bytearray()
+    def __init__(self, peers: list[_Peer]) -> None:
+        peers.append(self)
+        self.received = bytearray()
         self._answered = 0
         self._transport: Any = None
 
@@ -166,16 +155,16 @@ class _Peer(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self.heard += data
-        while self.heard.count(_BODY) > self._answered:
+        self.received += data
+        while self.received.count(_BODY) > self._answered:
             self._answered += 1
             if self._answered == 1:
-                self._say(_WHOLE)
+                self._write(_WHOLE)
             elif self._answered == 2:
-                self._say(_CHUNKS[0])
-                asyncio.get_running_loop().call_soon(self._say, _CHUNKS[1])
+                self._write(_CHUNKS[0])
+                asyncio.get_running_loop().call_soon(self._write, _CHUNKS[1])
 
-    def _say(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
 

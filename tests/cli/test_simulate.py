@@ -8,10 +8,11 @@ import urllib.request
 import pytest
 from children import started
 
-from llmnb.testing.cli import _faults, simulate
+from llmnb.cli import main
+from llmnb.cli.simulate import _faults
 
 LATENCY = ["--latency", "0.001", "--spread", "0.4", "--stragglers", "0.02"]
-START = "import sys; from llmnb.testing.cli import simulate; sys.exit(simulate())"
+START = [sys.executable, "-m", "llmnb", "simulate", "--port", "0", "--reply", "Hi."]
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
@@ -21,7 +22,7 @@ def test_it_serves_until_it_is_ended_and_tells_what_came(ending, server):
     Address and every way to use it first, the ledger's sums last, exit status 0.
     """
     with started(
-        [sys.executable, "-c", START, "--port", "0", "--reply", "Hi.", *server, *LATENCY],
+        [*START, *server, *LATENCY],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -51,7 +52,7 @@ def test_a_wrong_fault_is_one_line_and_status_2(capsys, wrong):
     """
     A misspelt option starts nothing.
     """
-    assert simulate(["--port", "0", "--fault", wrong]) == 2
+    assert main(["simulate", "--port", "0", "--fault", wrong]) == 2
     assert f"--fault {wrong} is not" in capsys.readouterr().err
 
 

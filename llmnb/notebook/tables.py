@@ -1,4 +1,4 @@
-"""What the looking magics hand back: a table that shows itself on a page and in a terminal."""
+"""Small tables of text, as answers and reporting magics show them on a page and in a terminal."""
 
 from __future__ import annotations
 
@@ -7,10 +7,43 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmnb.display.aligned import columns
-from llmnb.display.escape import html_text, visible
+from llmnb.display.escape import html_text, html_without_formulas, visible
 from llmnb.display.html_fragments import INERT
-from llmnb.notebook.forms import Table
-from llmnb.notebook.pieces import table_html
+from llmnb.display.texts import counted
+
+ROWS_SHOWN = 200
+"""Rows of a table on a page; all of them are in its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as text: names of columns, and rows of the same length."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+def table_html(table: Table, *, right: Sequence[int] = ()) -> str:
+    """Return a table as HTML, every cell as text.
+
+    Args:
+        table: The table.
+        right: Columns that hold figures.
+    """
+
+    def row_html(tag: str, row: Sequence[Any]) -> str:
+        cells = (
+            f'<{tag} style="text-align:{"right" if column in right else "left"}">'
+            f"{html_without_formulas('' if cell is None else str(cell))}</{tag}>"
+            for column, cell in enumerate(row)
+        )
+        return f"<tr>{''.join(cells)}</tr>"
+
+    rows = "".join(row_html("td", row) for row in table.rows[:ROWS_SHOWN])
+    more = len(table.rows) - ROWS_SHOWN
+    rest = f"<p>… {counted(more, 'further row')}</p>" if more > 0 else ""
+    head = row_html("th", table.columns)
+    return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>{rest}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
