@@ -249,9 +249,7 @@ moments = st.floats(0, 4e9)
 
 
 @fuzzed
-@given(
-    headers=headers, body=raws, now=moments, family=st.sampled_from([*sorted(FAMILIES), "none"])
-)
+@given(headers=headers, body=raws, now=moments, family=st.sampled_from([*sorted(FAMILIES), "none"]))
 def test_any_headers_are_read_to_sane_values(headers, body, now, family):
     """
     A wait is finite and never negative; a limit is above 0; what remains is not below it.
