@@ -27,25 +27,13 @@ LimitSource = Literal["", "given", "announced", "found"]
 
 
 class Account:
-    """The limits of one account at one target; told the time, never asks for it.
+    """The limits of one account at one target; its methods take the time as an argument.
 
     Args:
         own: Limits that belong to the target itself.
         lanes: The runs that share the account.
         now: The time.
     """
-
-    __slots__ = (
-        "_lanes",
-        "admission",
-        "announced",
-        "claims",
-        "finding",
-        "found_pace",
-        "own",
-        "pace",
-        "sharing",
-    )
 
     def __init__(self, own: Limits, lanes: Lanes, *, now: float) -> None:
         self.own = own
@@ -57,7 +45,7 @@ class Account:
         self.pace: Pace | None = None
         """Finds a pace where the slots are named, and nobody knows a rate."""
 
-        self.found_pace: float | None = None
+        self.learned_pace: float | None = None
         """The requests a minute that were found by trying; None where nothing was."""
 
         self.sharing = 0
@@ -106,10 +94,10 @@ class Account:
         elif self.pace is None:
             self.pace = Pace(QUICK_PATIENCE)
         finder = self.finding or self.pace
-        found_pace = None if finder is None else finder.per_minute
+        learned_pace = None if finder is None else finder.per_minute
         chosen = replace(
             self.own,
-            requests_per_minute=_least([found_pace, *(it.requests_per_minute for it in claims)]),
+            requests_per_minute=_least([learned_pace, *(it.requests_per_minute for it in claims)]),
             tokens_per_minute=_least(claim.tokens_per_minute for claim in claims),
             concurrency=slots,
             even=any(claim.even for claim in claims),
@@ -123,7 +111,7 @@ class Account:
             limits = [self.limits(), *lanes]
             has_pace = any(limit.requests_per_minute is not None for limit in limits)
             self.finding = Finding(start=PLACES) if has_pace else Finding()
-        self.found_pace = found_pace
+        self.learned_pace = learned_pace
 
     # ----------------------------------------------------------------- questions
 
@@ -140,7 +128,7 @@ class Account:
         announced = self.announced.limits()
         if limit == getattr(announced, f"{kind}_per_minute"):
             return "announced"
-        return "found" if kind == "requests" and limit == self.found_pace else "given"
+        return "found" if kind == "requests" and limit == self.learned_pace else "given"
 
     def slots_of(self, run: object = None) -> int:
         """Return how many requests of a run may be in flight at once."""
@@ -250,9 +238,9 @@ class Account:
             if self.pace is None:
                 return False
             self.pace.on_success(now)
-            return self._has_found(self.pace, now)
+            return self._has_learned(self.pace, now)
         ticket.finding.on_success(ticket.sequence, seconds, self.sharing, now)
-        return self._has_found(ticket.finding, now)
+        return self._has_learned(ticket.finding, now)
 
     def on_refusal(self, ticket: Ticket, now: float) -> bool:
         """Learn from a refusal; return whether the limits changed."""
@@ -260,13 +248,13 @@ class Account:
             if self.pace is None or _has_rate(self.announced.limits()):
                 return False
             self.pace.keep(ticket.began, now)
-            return self._has_found(self.pace, now)
+            return self._has_learned(self.pace, now)
         ticket.finding.on_refusal(ticket.sequence, ticket.began, now)
-        return self._has_found(ticket.finding, now)
+        return self._has_learned(ticket.finding, now)
 
-    def _has_found(self, finding: Finding | Pace, now: float) -> bool:
+    def _has_learned(self, finding: Finding | Pace, now: float) -> bool:
         """Keep to a pace that was found; return whether it is another one."""
-        if finding not in (self.finding, self.pace) or finding.per_minute == self.found_pace:
+        if finding not in (self.finding, self.pace) or finding.per_minute == self.learned_pace:
             return False
         self.apply(now)
         return True
