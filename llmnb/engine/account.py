@@ -26,7 +26,7 @@ LimitSource = Literal["", "given", "announced", "found"]
 
 
 class Account:
-    """The limits of one account at one target; told the time, never asks for it.
+    """The limits of one account at one target; its methods take the time as an argument.
 
     Args:
         own: Limits that belong to the target itself.
