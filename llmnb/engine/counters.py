@@ -165,12 +165,12 @@ class Stats:
         if known is not None:
             self._causes[kind] = dataclasses.replace(known, rows=known.rows + 1)
             return
-        words = WORDS.get(kind) or (type(error).__doc__ or kind).partition("\n")[0].rstrip(".")
+        text = WORDS.get(kind) or (type(error).__doc__ or kind).partition("\n")[0].rstrip(".")
         example, _, rest = error.message.partition("\n")
         if isinstance(error, SchemaMismatch):  # what was wrong stands in its second line
             example = f"{example} {rest.partition(chr(10))[0].removeprefix('- ')}".rstrip()
         self._causes[kind] = FailureCause(
-            kind=kind, words=words, rows=1, first_row=row, example=example[:300]
+            kind=kind, words=text, rows=1, first_row=row, example=example[:300]
         )
 
     def on_mended_row(self, error: LLMNBError) -> None:

@@ -57,7 +57,7 @@ _FINAL = (
 """Errors after which no other target is asked."""
 
 _OUTAGE = (ProviderError, Unsent, MaybeBilled)
-"""Errors that say that the target is not well."""
+"""Errors of a target that is not well."""
 
 
 @dataclass(slots=True, eq=False)
@@ -138,9 +138,9 @@ class RequestTask(SharedRequest):
     def stopped(self) -> TaskResult:
         """Return the result of a task that was cancelled."""
         if self.is_sending:
-            return self._failed(row_errors.stopped_in_flight())
+            return self._failed(row_errors.dropped_by_stop())
         disabled = self.context.why_disabled(self.call.target.pool)
-        return self._failed(self._given_up(disabled) if disabled else row_errors.not_asked())
+        return self._failed(self._disabled_error(disabled) if disabled else row_errors.not_asked())
 
     def _failed(self, error: LLMNBError) -> TaskResult:
         self._describe(error)
@@ -308,7 +308,7 @@ class RequestTask(SharedRequest):
         pool, policy = call.target.pool, context.options.policy
         while True:
             if (why := context.why_disabled(pool)) is not None:
-                raise self._given_up(why)
+                raise self._disabled_error(why)
             pause = gate.account.admission.paused_until - gate.clock()
             if pause > policy.longest_hint:  # another run waits for it, we would not
                 context.disable(pool, row_errors.asked_for_a_long_wait(call.target, pause))
@@ -351,9 +351,9 @@ class RequestTask(SharedRequest):
     def _raise_if_disabled(self, call: Call) -> None:
         error = self.context.why_disabled(call.target.pool)
         if error is not None:
-            raise self._given_up(error)
+            raise self._disabled_error(error)
 
-    def _given_up(self, why: LLMNBError) -> LLMNBError:
+    def _disabled_error(self, why: LLMNBError) -> LLMNBError:
         """Return the row's error where its target is disabled: its own, if it has been sent."""
         last = self._last_error
         if last is None or not isinstance(why, Unsent):
@@ -370,7 +370,7 @@ class RequestTask(SharedRequest):
         """Whether it waits for a turn, or until it tries again."""
         return self._waits_on is not None and not self._waits_on.done()
 
-    def make_way(self) -> None:
+    def stand_aside_if_slowed(self) -> None:
         """Stand aside where a rate of its own run makes it wait for its turn."""
         lane = self.context.gate_of(self.call).lanes.by_run.get(self.context)
         if lane is not None and self.is_waiting and lane.is_slowed:
@@ -489,7 +489,7 @@ class RequestTask(SharedRequest):
         if wait is None or is_parked:
             final = self._final(error, gate, is_parked=is_parked)
             if is_parked or isinstance(error, FlowControl) or self._is_too_long(error):
-                context.disable(pool, final)  # nobody else need ask to hear the same
+                context.disable(pool, final)  # all others would get the same
             raise final
         if isinstance(error, MaybeBilled):
             context.resends.take()
@@ -500,7 +500,7 @@ class RequestTask(SharedRequest):
             await self._nap(wait)
 
     def _disable_target(self, attempt: Attempt, error: LLMNBError) -> None:
-        """Send nothing more where a refusal means that all others would hear the same."""
+        """Send nothing more where a refusal means that all others would get the same."""
         pool = attempt.call.target.pool
         if isinstance(error, AccountError):
             self.context.disable(pool, error)
@@ -542,7 +542,7 @@ class RequestTask(SharedRequest):
     def wake(self, error: LLMNBError) -> None:
         """End the wait for a turn or a retry, if there is one, because its target is disabled."""
         if self._waits_on is not None and not self._waits_on.done():
-            self._waits_on.set_exception(self._given_up(error))
+            self._waits_on.set_exception(self._disabled_error(error))
 
     # ------------------------------------------------------- saved before it is shown, mended
 

@@ -80,7 +80,7 @@ class SharedRequest:
     waiters: list[tuple[Waiter, object]] = field(default_factory=list, init=False)
     """Who gets the result, and for which run; the row that opened the request comes first."""
 
-    def make_way(self) -> None:
+    def stand_aside_if_slowed(self) -> None:
         """Stand aside where only its own run holds it back; called when another run comes."""
 
     @property
@@ -149,7 +149,7 @@ class InFlightRegistry:
         """
         request = self.requests.get(key)
         if request is not None and request.context is not run:
-            request.make_way()
+            request.stand_aside_if_slowed()
             request = self.requests.get(key)
         if request is not None:
             request.waiters.append((waiter, run))

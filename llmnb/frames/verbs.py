@@ -1,4 +1,4 @@
-"""What the accessors of pandas and Polars do; loaded at first use: it brings the engine along."""
+"""The verbs of pandas' and Polars' tables; loaded at first use, because they load the engine."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _refuse_messages(keywords: Keywords) -> None:
 
 
 def _instructed(instructions: str, keywords: Keywords) -> Keywords:
-    """Put instructions of our own after the caller's system message."""
+    """Return the keywords with instructions of ours after the caller's system message."""
     system = keywords.get("system")
     instructions = escaped(instructions)
     return {**keywords, "system": f"{system}\n\n{instructions}" if system else instructions}
