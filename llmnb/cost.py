@@ -115,8 +115,8 @@ class CostTracker:
         """Have a function called with every `Paid`, in their order.
 
         It is called on a thread of its own and may take its time: no answer waits for it. A run
-        that ends waits a second at most until all is told. Coroutine functions run beside each
-        other, on a loop of llmnb's that does not ask.
+        that ends waits a second at most until all have been called. Coroutine functions run
+        beside each other, on a loop of llmnb's that does not ask.
         """
         self._callbacks.append(callback)
 
@@ -146,12 +146,12 @@ class CostTracker:
     def _listen(self) -> None:
         """Have the engine tell, from the first time that anybody wants to know."""
         with self._lock:
-            if self._hear not in cost_events.listeners:
-                cost_events.listeners.append(self._hear)
+            if self._on_paid not in cost_events.listeners:
+                cost_events.listeners.append(self._on_paid)
 
     # -------------------------------------------------------------------- recording
 
-    def _hear(self, paid: Paid) -> None:
+    def _on_paid(self, paid: Paid) -> None:
         if self.enabled:
             self.record(paid)
 
@@ -195,16 +195,16 @@ class CostTracker:
 def _call(callback: CostCallback, paid: Paid) -> None:
     """Tell a callback; one that fails is named in the log, and the answer stays."""
     try:
-        told = callback(paid)
-        if inspect.isawaitable(told):
-            bridge.submit_aside(_awaited(told))
+        returned = callback(paid)
+        if inspect.isawaitable(returned):
+            bridge.submit_aside(_awaited(returned))
     except Exception:
         logger.exception(_FAILED)
 
 
-async def _awaited(told: Awaitable[Any]) -> None:
+async def _awaited(returned: Awaitable[Any]) -> None:
     try:
-        await told
+        await returned
     except Exception:
         logger.exception(_FAILED)
 
@@ -218,16 +218,16 @@ def _partials(values: list[float]) -> list[float]:
     Source: J. R. Shewchuk, *Adaptive Precision Floating-Point Arithmetic and Fast Robust
     Geometric Predicates*, Discrete & Computational Geometry 18 (1997): grow-expansion.
     """
-    found: list[float] = []
+    partials: list[float] = []
     for value in values:
         kept = []
-        for other in found:
+        for other in partials:
             big, small = (value, other) if abs(value) >= abs(other) else (other, value)
             value = big + small
             if rest := small - (value - big):
                 kept.append(rest)
-        found = [*kept, value]
-    return found
+        partials = [*kept, value]
+    return partials
 
 
 GLOBAL_COST_TRACKER = CostTracker()

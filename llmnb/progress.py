@@ -148,14 +148,14 @@ class _TqdmBars:
             kind(
                 total=total,
                 desc=name,
-                position=place,
+                position=position,
                 leave=True,
                 file=sys.stderr,
                 dynamic_ncols=True,
                 miniters=0,
                 bar_format=shape if total is not None else "{desc} {n:,}{postfix}",
             )
-            for place, name in enumerate(("launched ", "completed"))
+            for position, name in enumerate(("launched ", "completed"))
         ]
 
 
@@ -163,22 +163,22 @@ class _Lines:
     """A plain line now and then: for a log, or where output is piped away."""
 
     def __init__(self) -> None:
-        self._said = Clock.monotonic()
+        self._printed = Clock.monotonic()
 
     def draw(self, status: StatusSnapshot, total: int | None) -> None:
         now = Clock.monotonic()
-        if now - self._said >= LINE_SECONDS:
-            self._said = now
-            self._say(status, total)
+        if now - self._printed >= LINE_SECONDS:
+            self._printed = now
+            self._print(status, total)
 
     def close(self, status: StatusSnapshot, total: int | None) -> None:
-        self._say(status, total)
+        self._print(status, total)
 
-    def _say(self, status: StatusSnapshot, total: int | None) -> None:
+    def _print(self, status: StatusSnapshot, total: int | None) -> None:
         of = f" of {total:,}" if total is not None else ""
-        words = f"launched {status.launched:,}{of}, completed {status.completed:,}{of}, "
+        line = f"launched {status.launched:,}{of}, completed {status.completed:,}{of}, "
         because = f". {status.waiting_on}" if status.waiting_on else ""
-        print(words + figures(status) + because, file=sys.stderr, flush=True)
+        print(line + figures(status) + because, file=sys.stderr, flush=True)
 
 
 def figures(status: StatusSnapshot) -> str:
@@ -212,7 +212,7 @@ def hang(factory: Callable[[AnyRun, int | None], Display | None] | None) -> None
     _hung = factory
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Print a line to where the bars are drawn, above them."""
     if sys.stderr is not None:
         tqdm.tqdm.write(line, file=sys.stderr)

@@ -7,6 +7,7 @@ checkers read the list in `keywords.pyi`; `full_signature` shows it to `inspect.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import inspect
 import re
@@ -129,3 +130,38 @@ def _with_arguments(documentation: str, options: Mapping[str, Option]) -> str:
     return "\n".join(
         [documentation[: line.start()] + "\n".join(described), documentation[line.end() :]]
     )
+
+
+def add_options(
+    parser: argparse.ArgumentParser, options: Iterable[str], *, both_spellings: bool = False
+) -> None:
+    """Describe options to a command's parser, which stores each under its full name.
+
+    Args:
+        parser: The parser.
+        options: Names of the table, in the order of the help.
+        both_spellings: Take ``--max_wait`` beside ``--max-wait``; else the short name, such as
+            ``--rpm``, where there is one.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_options(parser, ["max_requests_per_minute", "good_finish"])
+        >>> parser.parse_args(["--rpm", "60", "--good-finish", "done"])
+        Namespace(max_requests_per_minute=60.0, good_finish=['done'])
+    """
+    table = {**OPTIONS, **PARAMS}
+    for name in options:
+        option = table[name]
+        spelled = name if both_spellings else option.short or name
+        flags = dict.fromkeys([f"--{spelled}", f"--{spelled.replace('_', '-')}"])
+        described: dict[str, Any] = {"dest": name, "help": option.meaning}
+        if option.default is False:
+            described["action"] = "store_true"
+        elif option.default == ():
+            described |= {"action": "append", "default": [], "metavar": "WORD"}
+        elif option.kind.choices:
+            described |= {"choices": option.kind.choices, "default": option.default}
+        else:
+            metavar = "NAME" if option.kind.typed is str else "N"
+            described |= {"type": option.kind.typed, "default": option.default, "metavar": metavar}
+        parser.add_argument(*(flags if both_spellings else list(flags)[-1:]), **described)

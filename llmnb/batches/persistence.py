@@ -12,7 +12,7 @@ from llmnb.decide.quality import objection
 from llmnb.engine import cost_events
 from llmnb.engine.status import Clock
 from llmnb.errors import BadReply, IncompleteReply, InputError, LLMNBError
-from llmnb.records import Outcome, RawReply, Reply, Source
+from llmnb.records import SIMULATED, Outcome, RawReply, Reply, Source
 from llmnb.store.entry import Entry
 from llmnb.store.project import ProjectStore
 from llmnb.targets.target import HTTPTarget
@@ -122,7 +122,7 @@ class ResultWriter:
             prompt_tokens=None if usage is None else usage.known_prompt,
             completion_tokens=None if usage is None else usage.known_completion,
             created=Clock.wall(),
-            simulated=self._target.is_simulated(raw),
+            simulated=SIMULATED in raw.headers,
         )
 
     async def _save(self, pending: list[tuple[Entry, Reply | None]]) -> None:

@@ -1,4 +1,4 @@
-"""The command line: one file a command, and nothing imported before it is needed."""
+"""The command line; nothing is imported before its command is typed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,18 @@ COMMANDS = {
     "doctor": "say what works here",
     "simulate": "serve a simulated provider to try things against",
 }
+
+_HOMES = {
+    "demo": ("llmnb.cli.demo", "add_arguments", "act"),
+    "run": ("llmnb.cli.run", "add_arguments", "act"),
+    "plan": ("llmnb.cli.run", "add_question_arguments", "plan_only"),
+    "cache": ("llmnb.cli.cache", "add_arguments", "act"),
+    "models": ("llmnb.cli.machine", "add_provider", "models"),
+    "pull": ("llmnb.cli.machine", "add_weights", "pull"),
+    "doctor": ("llmnb.cli.machine", "add_no_arguments", "doctor"),
+    "simulate": ("llmnb.cli.simulate", "add_arguments", "act"),
+}
+"""In which module each command lives: what describes its options, and what does it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,11 +70,14 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and leave")
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     for name, words in COMMANDS.items():
-        one = commands.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
+        subparser = commands.add_parser(
+            name, help=words, description=f"{words[0].upper()}{words[1:]}."
+        )
         if name == command:
-            module = importlib.import_module(f"llmnb.cli.{name}")
-            module.add_arguments(one)
-            one.set_defaults(command=name, act=module.act)
+            home, add_arguments, act = _HOMES[name]
+            module = importlib.import_module(home)
+            getattr(module, add_arguments)(subparser)
+            subparser.set_defaults(command=name, act=getattr(module, act))
     return parser
 
 

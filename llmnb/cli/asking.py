@@ -10,19 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from llmnb.errors import ConfigurationError, InputError, UnknownField
-from llmnb.frames.conversations import conversation
 from llmnb.frames.table_files import Row, TableFile
 from llmnb.frames.tables import JSONLTable, error_of, open_table
-from llmnb.frames.template import Template, prompt_template
+from llmnb.frames.template import Template, conversation, prompt_template
 from llmnb.generation.lines import unwrapped
-from llmnb.options import with_params
+from llmnb.options import Door, names, with_params
 from llmnb.running.asking import Asking
+from llmnb.signatures import add_options
 
 _QUESTIONS = ("messages", "prompt", "input")
+_LIMITS = (
+    *("project_name", "max_requests_per_minute", "max_tokens_per_minute"),
+    "max_concurrent_requests",
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options."""
+def add_question_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options that `run` and `plan` share."""
     parser.add_argument("input", type=Path, help="table: CSV, TSV, JSONL, Parquet, Arrow or Excel")
     parser.add_argument(
         "--prompt",
@@ -46,19 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--delimiter", metavar="SIGN", help="of a CSV file; default: found by looking"
     )
-    parser.add_argument("--max-tokens", type=int, metavar="N", help="longest answer, in tokens")
-    parser.add_argument("--temperature", type=float, metavar="T")
-    parser.add_argument("--project", metavar="NAME", help="project that keeps the answers")
-    parser.add_argument("--rpm", type=float, metavar="N", help="requests a minute")
-    parser.add_argument("--tpm", type=float, metavar="N", help="tokens a minute")
-    parser.add_argument("--concurrency", type=int, metavar="N", help="requests in flight at once")
+    add_options(parser, ("max_tokens", "temperature", *_LIMITS))
     parser.add_argument("--limit", type=int, metavar="N", help="the first N rows only")
+    add_options(parser, ["allow_urls"])
     parser.add_argument(
-        "--allow-urls",
-        action="store_true",
-        help="ask lines at the url and with the api_key that they name themselves",
+        "--no-cache",
+        dest="use_cache",
+        action="store_false",
+        help="ask anew what is already kept",
     )
-    parser.add_argument("--no-cache", action="store_true", help="ask anew what is already kept")
 
 
 class Questions:
@@ -176,13 +176,19 @@ class Questions:
 
 def asking(options: argparse.Namespace) -> Asking:
     """Return who is asked, and how."""
-    beside = {"max_tokens": options.max_tokens, "temperature": options.temperature}
     return Asking(
         model=options.model,
         url=options.url,
         allow_urls=options.allow_urls,
-        params=with_params(None, beside),
+        params=with_params(
+            None, {"max_tokens": options.max_tokens, "temperature": options.temperature}
+        ),
     )
+
+
+def given_to(options: argparse.Namespace, door: Door) -> dict[str, Any]:
+    """Return the typed options that `start` or `plan` takes."""
+    return {name: value for name, value in vars(options).items() if name in names(door)}
 
 
 def announce(model: str | None, url: str | None) -> None:

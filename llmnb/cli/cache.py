@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from llmnb import settings
 from llmnb.cli import text
@@ -13,8 +15,10 @@ from llmnb.display import durations, numbers
 from llmnb.display.escape import visible
 from llmnb.display.money import usd
 from llmnb.display.texts import cut
-from llmnb.errors import ConfigurationError
+from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.store import clearing, layout, projects, search, transfer
+from llmnb.store.entry import Entry
+from llmnb.targets.resolve import choose, resolve
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -162,16 +166,57 @@ def _export(options: argparse.Namespace, root: Path) -> int:
 
 def _import(options: argparse.Namespace, root: Path) -> int:
     if options.source.is_dir():
-        from llmnb.targets.dataformer import key_parts
-
         count, skipped = transfer.import_dataformer(
-            options.source, root, resolve=key_parts(options.model), project=options.project
+            options.source,
+            root,
+            resolve=_dataformer_entries(options.model),
+            project=options.project,
         )
         print(f"Kept {count:,} answers; {skipped:,} lines were errors or could not be read.")
         return 0
     count, name = transfer.import_file(options.source, root, project=options.project)
     print(f"Kept {count:,} answers in project {visible(name)}.")
     return 0
+
+
+_NOT_BODY = ("model", "api_provider", "url", "api_key", "metadata")
+
+
+def _dataformer_entries(model: str | None) -> Callable[[dict[str, Any]], Entry | None]:
+    """Return a function from a request to the entry, without its answer, that it is stored as.
+
+    Args:
+        model: ``provider/model`` for requests that name none of their own.
+    """
+
+    def entry(request: dict[str, Any]) -> Entry | None:
+        gen_type = "chat" if "messages" in request else "text"
+        name, provider = request.get("model") or model, request.get("api_provider")
+        try:
+            if choose(name, api_provider=provider, gen_type=gen_type).provider in ("local", "sim"):
+                return None  # dataformer asked servers only
+            target = resolve(
+                name,
+                api_provider=provider,
+                url=request.get("url"),
+                gen_type=gen_type,
+                needs_key=False,
+            )
+            body = {name: value for name, value in request.items() if name not in _NOT_BODY}
+            call = target.call(body, {})
+        except LLMNBError:
+            return None
+        return Entry(
+            key=call.key,
+            request=call.canonical,
+            raw=b"",
+            dialect=target.dialect_name,
+            provider=target.provider,
+            model=target.model,
+            quality="good",
+        )
+
+    return entry
 
 
 def _no_such(name: str, root: Path) -> ConfigurationError:

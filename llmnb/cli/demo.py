@@ -100,9 +100,9 @@ def _fetch_weights(model: str) -> None:
     if name not in weights.KNOWN or not model.startswith("local/"):
         return
     if llamacpp.is_installed() and weights.find(name) is None:
-        from llmnb.cli.pull import pull
+        from llmnb.cli.machine import fetch_weights
 
-        pull(name)
+        fetch_weights(name)
 
 
 def label_of(answer: str | None) -> str:

@@ -1,4 +1,4 @@
-"""`llmnb run`: a table in, the same table with answers out, resumable at any moment.
+"""`llmnb run` and `llmnb plan`: a table in, the same table with answers out, resumable.
 
 Memory stays flat: only the rows between being asked and being written are
 held. What is answered is in the project's store before it is written, so the
@@ -13,11 +13,11 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from llmnb import settings
-from llmnb.cli import asking as options_of
 from llmnb.cli import text
+from llmnb.cli.asking import Questions, add_question_arguments, announce, asking, given_to
 from llmnb.cli.groups import GroupJob, goes_by_groups
 from llmnb.display.escape import visible
 from llmnb.engine.run import Run
@@ -29,13 +29,15 @@ from llmnb.frames.table_files import Row
 from llmnb.frames.tables import Writer, format_of, taken
 from llmnb.generation.results import line, refused_addresses
 from llmnb.progress import Bars, TwoBars
-from llmnb.records import Burst, Outcome
+from llmnb.records import Outcome
+from llmnb.running.planning import plan
 from llmnb.running.start import start
+from llmnb.signatures import add_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    options_of.add_arguments(parser)
+    add_question_arguments(parser)
     parser.add_argument("--into", default="response", metavar="COLUMN", help="answers' column")
     parser.add_argument(
         "--overwrite",
@@ -43,59 +45,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="replace columns of these names that came with the table",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: INPUT.answers.…")
-    parser.add_argument("--max-attempts", type=int, default=3, metavar="N")
-    parser.add_argument(
-        "--max-wait",
-        type=float,
-        metavar="SECONDS",
-        help="how long a model may refuse without one success (default: 600)",
-    )
-    parser.add_argument(
-        "--burst",
-        choices=get_args(Burst),
-        help="spend what the server says is left at once, or smoothly (default: announced)",
-    )
+    add_options(parser, ("max_attempts", "max_wait", "burst", "good_finish"))
     parser.add_argument(
         "--resume", action="store_true", help="go on where a run ended; always so, and said here"
     )
     parser.add_argument(
         "--raw", action="store_true", help="write texts into CSV as they are, formulas included"
     )
-    parser.add_argument(
-        "--good-finish",
-        action="append",
-        default=[],
-        metavar="WORD",
-        help="a finish reason that is good though llmnb does not know it; may be given again",
-    )
     parser.add_argument("--quiet", action="store_true", help="no bars and no receipt")
 
 
 def act(options: argparse.Namespace) -> int:
     """Run the command."""
-    questions = options_of.Questions(options)
+    questions = Questions(options)
     out = options.out or options.input.with_suffix(f".answers{options.input.suffix}")
     format_of(out)
     by_groups = goes_by_groups(questions, out)
     columns = _columns(questions, options, out, by_groups)
     job = (GroupJob if by_groups else _Job)(questions, options.into)
-    options_of.announce(options.model, options.url)
+    announce(options.model, options.url)
     interrupted = False
     shown: Bars = False if options.quiet else "auto"
     # What cannot be written is told before anything is sent.
     with Writer(out, columns, source=questions.table, is_lossless=options.raw) as writer:
         run = start(
             job.requests(),
-            options_of.asking(options),
-            project_name=options.project,
-            use_cache=not options.no_cache,
-            max_requests_per_minute=options.rpm,
-            max_tokens_per_minute=options.tpm,
-            max_concurrent_requests=options.concurrency,
-            burst=options.burst,
-            max_attempts=options.max_attempts,
-            max_wait=options.max_wait,
-            good_finish=options.good_finish,
+            asking(options),
+            **given_to(options, "start"),
             streams=True,
         )
         with TwoBars(run, shown) as bars:
@@ -132,18 +108,29 @@ def act(options: argparse.Namespace) -> int:
     return 1 if status.counts.num_tasks_failed or writer.cut else 0
 
 
+def plan_only(options: argparse.Namespace) -> int:
+    """Print what the run would take and cost; nothing is sent."""
+    questions = Questions(options)
+    announce(options.model, options.url)
+    requests = map(questions.request, questions.rows())
+    found = plan(requests, asking(options), **given_to(options, "plan"))
+    print(found.text(length_option="--max-tokens"))
+    return 0
+
+
 def _cut_words(count: int, out: Path, options: argparse.Namespace) -> str:
+    project = visible(options.project_name or settings.project_name())
     cells = "1 cell was" if count == 1 else f"{count:,} cells were"
     return (
         f"{cells} longer than the {LONGEST_TEXT:,} characters of a cell of Excel's and "
         f"{'is' if count == 1 else 'are'} written to {out.name} in part. The whole answers are in "
-        f"the project {visible(options.project or settings.project_name())!r}: the same command "
+        f"the project {project!r}: the same command "
         "with --out and a CSV, JSONL or Parquet file writes them, and sends nothing."
     )
 
 
 def _columns(
-    questions: options_of.Questions, options: argparse.Namespace, out: Path, by_groups: bool
+    questions: Questions, options: argparse.Namespace, out: Path, by_groups: bool
 ) -> list[str]:
     """Return the columns that are written.
 
@@ -163,7 +150,8 @@ def _columns(
     if not options.overwrite:
         words = [*sys.argv[1:]] if sys.argv[1:2] == ["run"] else ["run", str(options.input), "…"]
         call = shlex.join(["llmnb", *words, "--overwrite"])
-        placing.refuse(taken(table, added), call, "--into")
+        if replaced := taken(table, added):
+            raise placing.would_replace(replaced, call, "--into")
     is_flat = kind in (".jsonl", ".ndjson")
     columns = [*(table.columns if is_flat else table.all_columns)]
     is_kept_as_text = (
@@ -185,7 +173,7 @@ def _columns(
 class _Job:
     """The rows under way, on their way from table to table."""
 
-    def __init__(self, questions: options_of.Questions, into: str) -> None:
+    def __init__(self, questions: Questions, into: str) -> None:
         self._questions = questions
         self._into, self._error = into, f"{into}_error"
         self._waiting: deque[tuple[Row, bool]] = deque()

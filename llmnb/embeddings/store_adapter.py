@@ -105,7 +105,7 @@ class StoreAdapter:
 
 
 def divided(entry: Entry, reply: Reply, batch: Batch) -> list[Entry]:
-    """Return a batch's answer as one for each text that got a vector.
+    """Divide the answer to a batch into answers to each text that got a vector.
 
     Tokens and dollars of all texts add up to the whole's.
     """

@@ -29,9 +29,9 @@ def calm() -> None:
     global _runs, _before
     with _lock:
         _runs += 1
-        found = gc.get_threshold()
-        if _runs == 1 and 0 < found[0] < CALM[0]:
-            _before = found
+        thresholds = gc.get_threshold()
+        if _runs == 1 and 0 < thresholds[0] < CALM[0]:
+            _before = thresholds
             gc.set_threshold(*CALM)
 
 

@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import accumulate
+from operator import itemgetter
 
 from llmnb.decide.retry import roll
 from llmnb.engine.status import (
@@ -66,24 +67,19 @@ class Quantiles:
     algorithm R.
     """
 
-    __slots__ = ("_kept", "_seen")
+    __slots__ = ("kept", "seen")
 
     def __init__(self) -> None:
-        self._kept: list[float] = []
-        self._seen = 0
+        self.kept: list[float] = []
+        self.seen = 0
 
     def add(self, value: float) -> None:
         """Take a value."""
-        self._seen += 1
-        if len(self._kept) < _KEPT:
-            self._kept.append(value)
-        elif (index := int(roll() * self._seen)) < _KEPT:
-            self._kept[index] = value
-
-    def weighted(self) -> list[tuple[float, float]]:
-        """Return the values that were kept, each with the number that it stands for."""
-        kept = list(self._kept)
-        return [(value, self._seen / len(kept)) for value in kept]
+        self.seen += 1
+        if len(self.kept) < _KEPT:
+            self.kept.append(value)
+        elif (index := int(roll() * self.seen)) < _KEPT:
+            self.kept[index] = value
 
 
 def quantiles(samples: Iterable[Quantiles], *parts: float) -> list[float | None]:
@@ -97,10 +93,14 @@ def quantiles(samples: Iterable[Quantiles], *parts: float) -> list[float | None]
         >>> quantiles([first, second], 0.25, 0.75)
         [5, 105]
     """
-    weighted = sorted(pair for sample in samples for pair in sample.weighted())
+    weighted = []
+    for sample in samples:
+        values = list(sample.kept)
+        weighted += [(value, sample.seen / len(values)) for value in values]
     if not weighted:
         return [None] * len(parts)
-    ends = list(accumulate(weight for _, weight in weighted))
+    weighted.sort()
+    ends = list(accumulate(map(itemgetter(1), weighted)))
     last = len(weighted) - 1
     return [weighted[min(last, bisect_right(ends, part * ends[-1]))][0] for part in parts]
 
@@ -165,12 +165,12 @@ class Stats:
         if known is not None:
             self._causes[kind] = dataclasses.replace(known, rows=known.rows + 1)
             return
-        words = WORDS.get(kind) or (type(error).__doc__ or kind).partition("\n")[0].rstrip(".")
+        text = WORDS.get(kind) or (type(error).__doc__ or kind).partition("\n")[0].rstrip(".")
         example, _, rest = error.message.partition("\n")
         if isinstance(error, SchemaMismatch):  # what was wrong stands in its second line
             example = f"{example} {rest.partition(chr(10))[0].removeprefix('- ')}".rstrip()
         self._causes[kind] = FailureCause(
-            kind=kind, words=words, rows=1, first_row=row, example=example[:300]
+            kind=kind, words=text, rows=1, first_row=row, example=example[:300]
         )
 
     def on_mended_row(self, error: LLMNBError) -> None:
@@ -200,7 +200,7 @@ class Stats:
 
     def quantiles(self) -> list[float | None]:
         """Return p50 and p95 of the replies' seconds."""
-        return quantiles((model.seconds for model in list(self._models.values())), 0.5, 0.95)
+        return quantiles([model.seconds for model in list(self._models.values())], 0.5, 0.95)
 
     def shares(self) -> tuple[ModelShare, ...]:
         """Return what each model has done, the largest share first."""

@@ -68,7 +68,7 @@ class RunHandle(abc.ABC, Generic[T]):
 
     def __init__(self) -> None:
         self.row_of: Callable[[int], int] = int
-        """Which row of its owner's table an outcome belongs to, for what people are told."""
+        """Which row of its owner's table an outcome belongs to, for what people read."""
 
         self._retries: list[tuple[frozenset[int], RunHandle[T]]] = []
         """Runs that ask failed rows of this one again, and which rows those are."""
@@ -199,13 +199,13 @@ class RunHandle(abc.ABC, Generic[T]):
         Raises:
             ConfigurationError: If one is no limit; nothing is changed.
         """
-        given = {
+        limits = {
             "max_requests_per_minute": max_requests_per_minute,
             "max_tokens_per_minute": max_tokens_per_minute,
             "max_concurrent_requests": max_concurrent_requests,
         }
         self._change_limits(
-            checked({name: limit for name, limit in given.items() if limit is not UNCHANGED})
+            checked({name: limit for name, limit in limits.items() if limit is not UNCHANGED})
         )
 
     @abc.abstractmethod

@@ -16,21 +16,7 @@ MOST_REPEATS = DIFFERENT_ROWS // 2
 
 
 class Health:
-    """What the last replies of a target say of it; told the time, never asks for it."""
-
-    __slots__ = (
-        "_congestion_began",
-        "_failing_seconds",
-        "_failing_seen",
-        "_level",
-        "_may_repeat",
-        "_repeats",
-        "breaker",
-        "cause",
-        "congestion_events",
-        "has_answered",
-        "recovery",
-    )
+    """Whether a target is well, by its last replies; its methods take the time as an argument."""
 
     def __init__(self) -> None:
         self.breaker = Breaker()
@@ -90,8 +76,8 @@ class Health:
         ticket.is_repeat = True
 
     def on_release(self, ticket: Ticket) -> None:
-        """Note that a request is over, whatever it was told or has told."""
-        if ticket.is_probe and not ticket.is_told:
+        """Note that a request is over, whatever came of it."""
+        if ticket.is_probe and not ticket.is_reported:
             self.breaker.on_cancelled(sent_at=ticket.began)
         if ticket.recovery is not None:
             ticket.recovery.in_flight -= 1
@@ -119,7 +105,7 @@ class Health:
 
     def on_alive(self, ticket: Ticket, now: float) -> None:
         """Note that the target is there, whatever it has said of this one request."""
-        ticket.is_told = True
+        ticket.is_reported = True
         was_open = self.breaker.is_open
         self.breaker.on_success(now, sent_at=ticket.began)
         if was_open and not self.breaker.is_open:
@@ -141,7 +127,7 @@ class Health:
             now: The time.
             in_flight: Requests in flight there, of all runs.
         """
-        ticket.is_told = True
+        ticket.is_reported = True
         self.cause = cause_of(error)
         self.has_answered = self.has_answered or not isinstance(error, Unsent)
         was_open = self.breaker.is_open

@@ -12,7 +12,7 @@ from llmnb.engine.shared import StoredAnswer, TaskResult
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
 from llmnb.errors import BadReply, IncompleteReply, LLMNBError, StoreError, UnknownEnd
-from llmnb.records import Reply
+from llmnb.records import SIMULATED, Reply
 from llmnb.store.entry import Entry
 
 
@@ -48,7 +48,7 @@ async def save_reply(
         first_token_seconds=raw.first_token_seconds,
         attempts=attempts,
         hedged=hedged,
-        simulated=target.is_simulated(raw),
+        simulated=SIMULATED in raw.headers,
         store=context.store,
     )
     if not is_stored:

@@ -13,7 +13,8 @@ import asyncio
 import dataclasses
 import functools
 import logging
-from collections.abc import Sequence
+from dataclasses import InitVar, dataclass, field
+from typing import Any
 
 from llmnb.decide.retry import Tries, next_wait
 from llmnb.engine import request_log, row_errors
@@ -56,85 +57,60 @@ _FINAL = (
 """Errors after which no other target is asked."""
 
 _OUTAGE = (ProviderError, Unsent, MaybeBilled)
-"""Errors that say that the target is not well."""
+"""Errors of a target that is not well."""
 
 
+@dataclass(slots=True, eq=False)
 class RequestTask(SharedRequest):
     """One row on its way to an answer; `ask` is an asyncio task of its own.
 
     Args:
-        calls: The row's question to each target, the first choice first.
+        key: Key of the row's first choice.
         context: The run.
         row: Position of the row.
+        left: The row's question to each target that is still to be asked, the first choice first.
         stored: An answer from the store that only needs to be mended.
         seen: What the project's claims returned before the row was looked up.
     """
 
-    __slots__ = (
-        "_context",
-        "_deadline",
-        "_history",
-        "_is_answered",
-        "_is_hedged",
-        "_is_late",
-        "_last_error",
-        "_left",
-        "_may_be_billed",
-        "_racing",
-        "_requests",
-        "_row",
-        "_stored",
-        "_tries",
-        "_waits_on",
-        "call",
-        "claim",
-        "is_sending",
-        "started",
-        "task",
-    )
+    context: RunContext
+    row: int
+    left: list[Call]
+    stored: Answered | None
+    seen: InitVar[int]
+    call: Call = field(init=False)
+    """What is asked at present."""
 
-    def __init__(
-        self,
-        calls: Sequence[Call],
-        context: RunContext,
-        row: int,
-        *,
-        stored: Answered | None = None,
-        seen: int = 0,
-    ) -> None:
-        super().__init__(calls[0].key, context)
-        self.call = calls[0]
-        """What is asked at present."""
+    claim: RowClaim = field(init=False)
+    task: asyncio.Task[TaskResult] | None = field(default=None, init=False)
+    started: float | None = field(default=None, init=False)
+    """When the first request was sent, by the monotonic clock."""
 
-        self.started: float | None = None
-        """When the first request was sent, by the monotonic clock."""
+    is_sending: bool = field(default=False, init=False)
+    """Whether a request is on its way or its reply is being saved: it will be finished."""
 
-        self.is_sending = False
-        """Whether a request is on its way or its reply is being saved: it will be finished."""
+    _requests: int = field(default=0, init=False)
+    """Requests sent, redundant ones among them."""
 
-        self.task: asyncio.Task[TaskResult] | None = None
-        self._context = context
-        self._row = row
-        self._stored = stored
-        self._left = list(calls)
-        self.claim = RowClaim(self, context, seen, None if stored is None else stored.raw.body)
-        self._tries = Tries()
-        self._requests = 0
-        """Requests sent, redundant ones among them."""
+    _tries: Tries = field(default_factory=Tries, init=False)
+    _history: list[str] = field(default_factory=list, init=False)
+    _last_error: LLMNBError | None = field(default=None, init=False)
+    """The error of the latest request."""
 
-        self._history: list[str] = []
-        self._last_error: LLMNBError | None = None
-        """The error of its latest request."""
+    _may_be_billed: bool = field(default=False, init=False)
+    _waits_on: asyncio.Future[Any] | None = field(default=None, init=False)
+    _deadline: asyncio.TimerHandle | None = field(default=None, init=False)
+    _is_late: bool = field(default=False, init=False)
+    _is_answered: bool = field(default=False, init=False)
+    """Whether there is an answer, which no deadline takes away."""
 
-        self._may_be_billed = False
-        self._waits_on: asyncio.Future[Ticket] | asyncio.Future[None] | None = None
-        self._deadline: asyncio.TimerHandle | None = None
-        self._is_late = False
-        self._is_answered = False
-        """Whether there is an answer, which no deadline takes away."""
+    _is_hedged: bool = field(default=False, init=False)
+    _racing: Race | None = field(default=None, init=False)
 
-        self._is_hedged = False
-        self._racing: Race | None = None
+    def __post_init__(self, seen: int) -> None:
+        self.call = self.left[0]
+        misfit = None if self.stored is None else self.stored.raw.body
+        self.claim = RowClaim(self.context, self.key, seen, misfit)
 
     # ------------------------------------------------------------------- the whole task
 
@@ -145,11 +121,11 @@ class RequestTask(SharedRequest):
         except LLMNBError as error:
             return self._failed(error)
         except AnsweredMeanwhile as answered:
-            return TaskResult(stored=answered.stored, store=self._context.store)
+            return TaskResult(stored=answered.stored, store=self.context.store)
         except asyncio.CancelledError:
             if not self._is_late:
                 return self.stopped()
-            limit = self._context.options.time_limit or 0.0
+            limit = self.context.options.time_limit or 0.0
             return self._failed(row_errors.out_of_time(limit, self._requests))
         except Exception as error:  # a fault of ours: the row still gets its outcome
             logger.exception("llmnb failed on a row; please report this")
@@ -162,9 +138,9 @@ class RequestTask(SharedRequest):
     def stopped(self) -> TaskResult:
         """Return the result of a task that was cancelled."""
         if self.is_sending:
-            return self._failed(row_errors.stopped_in_flight())
-        disabled = self._context.why_disabled(self.call.target.pool)
-        return self._failed(self._given_up(disabled) if disabled else row_errors.not_asked())
+            return self._failed(row_errors.dropped_by_stop())
+        disabled = self.context.why_disabled(self.call.target.pool)
+        return self._failed(self._disabled_error(disabled) if disabled else row_errors.not_asked())
 
     def _failed(self, error: LLMNBError) -> TaskResult:
         self._describe(error)
@@ -198,20 +174,20 @@ class RequestTask(SharedRequest):
         """Ask one target after the other until one gives a good answer."""
         while True:
             try:
-                result = await self._save(self._stored or await self._ask())
+                result = await self._save(self.stored or await self._ask())
                 if result.error is None or not self._has_another(result.error):
                     return result
                 self._history.append(result.error.message)
             except LLMNBError as error:
                 if not self._has_another(error):
                     raise
-            self._stored = None
+            self.stored = None
             self._is_answered = False
-            self._context.counters.tracker.num_fallbacks += 1
+            self.context.counters.tracker.num_fallbacks += 1
 
     def _has_another(self, error: LLMNBError) -> bool:
         """Take the present target off the list; return whether there is another to ask."""
-        context, left = self._context, self._left
+        context, left = self.context, self.left
         if self.call in left:
             left.remove(self.call)
         if isinstance(error, _FINAL) or context.end is not None:
@@ -220,13 +196,13 @@ class RequestTask(SharedRequest):
 
     async def _ask(self) -> Answered:
         """Ask until there is an answer, or an error that ends it."""
-        context = self._context
+        context = self.context
         if self._requests:
             self._begin_anew()
         is_first = False
         """Whether it goes before the other rows of its run: it has had its turn before them."""
         while True:
-            chosen = self._left[0] if len(self._left) == 1 else self._chosen()
+            chosen = self.left[0] if len(self.left) == 1 else self._chosen()
             if chosen is not self.call:
                 self.call = chosen
                 self._begin_anew()
@@ -238,7 +214,7 @@ class RequestTask(SharedRequest):
             except Blocked:
                 continue
             except AskedElsewhere:
-                await self.claim.wait_for_others(self._left, self._nap)
+                await self.claim.wait_for_others(self, self.left, self._nap)
                 is_first = True
                 continue
             if isinstance(outcome, Answered):
@@ -255,7 +231,7 @@ class RequestTask(SharedRequest):
 
     def _chosen(self) -> Call:
         """Return the call to the first target that will answer soon."""
-        context, left, tries = self._context, self._left, self._tries
+        context, left, tries = self.context, self.left, self._tries
         has_begun = bool(tries.failures or tries.refusals) and self.call in left
         if has_begun and not context.gate_of(self.call).health.breaker.is_open:
             return self.call
@@ -273,7 +249,7 @@ class RequestTask(SharedRequest):
 
     async def _send_within_budget(self, is_first: bool) -> tuple[Answered | LLMNBError, Attempt]:
         """Send one request for which dollars are reserved, settled in every case."""
-        budget, call = self._context.options.budget, self.call
+        budget, call = self.context.options.budget, self.call
         assert budget is not None
         most = call.target.highest_price(call)
         if most is None:
@@ -281,7 +257,7 @@ class RequestTask(SharedRequest):
         try:
             await budget.reserve(most)
         except BudgetExceeded as error:
-            self._context.disable("", error)
+            self.context.disable("", error)
             raise
         spent = 0.0
         try:
@@ -300,7 +276,7 @@ class RequestTask(SharedRequest):
 
     async def _send(self, is_first: bool) -> tuple[Answered | LLMNBError, Attempt]:
         """Send one request once it is the row's turn; return what came, and the attempt."""
-        context, call = self._context, self.call
+        context, call = self.context, self.call
         gate = context.gate_of(call)
         ticket = await self._turn(gate, is_first)
         claims = context.claims
@@ -312,7 +288,7 @@ class RequestTask(SharedRequest):
             if claims is not None and (
                 not claims.take(self.key) or claims.has_changed(self.claim.seen)
             ):
-                await self.claim.look_before_sending(self._left)
+                await self.claim.look_before_sending(self.left)
                 self._raise_if_disabled(call)
                 if not context.resumed.is_set() or self.is_aside:
                     raise Blocked("The run was paused.")
@@ -328,11 +304,11 @@ class RequestTask(SharedRequest):
 
     async def _turn(self, gate: Gate, is_first: bool) -> Ticket:
         """Wait for a turn; not while paused, never once the target is disabled."""
-        context, call = self._context, self.call
+        context, call = self.context, self.call
         pool, policy = call.target.pool, context.options.policy
         while True:
             if (why := context.why_disabled(pool)) is not None:
-                raise self._given_up(why)
+                raise self._disabled_error(why)
             pause = gate.account.admission.paused_until - gate.clock()
             if pause > policy.longest_hint:  # another run waits for it, we would not
                 context.disable(pool, row_errors.asked_for_a_long_wait(call.target, pause))
@@ -344,13 +320,13 @@ class RequestTask(SharedRequest):
                 call.target.charge(call),
                 run=context,
                 is_first=is_first,
-                is_movable=len(self._left) > 1,
+                is_movable=len(self.left) > 1,
                 row=self.key,
                 failures=self._tries.failures,
                 on_wait=self._wait_on,
             )
             if context.resumed.is_set() and context.why_disabled(pool) is None:
-                if self._left[0] is call or not self._is_wanted_back():
+                if self.left[0] is call or not self._is_wanted_back():
                     return ticket
                 gate.release(ticket, used=0.0, was_sent=False)
                 raise Blocked("A target that comes before this one answers again.")
@@ -365,24 +341,24 @@ class RequestTask(SharedRequest):
         Rows that went to another target while the first was blocked stand in a long queue there;
         without this they would never come back, and hardly anybody would probe the first.
         """
-        left, tries = self._left, self._tries
+        left, tries = self.left, self._tries
         if tries.failures or tries.refusals or self.call not in left:
             return False
         chosen = self._chosen()
         is_before = left.index(chosen) < left.index(self.call)
-        return is_before and self._context.gate_of(chosen).blocked_seconds() <= 0
+        return is_before and self.context.gate_of(chosen).blocked_seconds() <= 0
 
     def _raise_if_disabled(self, call: Call) -> None:
-        error = self._context.why_disabled(call.target.pool)
+        error = self.context.why_disabled(call.target.pool)
         if error is not None:
-            raise self._given_up(error)
+            raise self._disabled_error(error)
 
-    def _given_up(self, why: LLMNBError) -> LLMNBError:
+    def _disabled_error(self, why: LLMNBError) -> LLMNBError:
         """Return the row's error where its target is disabled: its own, if it has been sent."""
         last = self._last_error
         if last is None or not isinstance(why, Unsent):
             return copied(why)
-        has_answered = self._context.gate_of(self.call).health.has_answered
+        has_answered = self.context.gate_of(self.call).health.has_answered
         if isinstance(last, Unsent) and not has_answered:
             return copied(why)  # it says more of the same
         return copied(last, f"{last.message}\n{why.message}")
@@ -394,25 +370,25 @@ class RequestTask(SharedRequest):
         """Whether it waits for a turn, or until it tries again."""
         return self._waits_on is not None and not self._waits_on.done()
 
-    def make_way(self) -> None:
+    def stand_aside_if_slowed(self) -> None:
         """Stand aside where a rate of its own run makes it wait for its turn."""
-        lane = self._context.gate_of(self.call).lanes.by_run.get(self._context)
+        lane = self.context.gate_of(self.call).lanes.by_run.get(self.context)
         if lane is not None and self.is_waiting and lane.is_slowed:
             self.stand_aside()
 
     def stand_aside(self) -> None:
         """Let other processes and other runs ask the row while this one is paused."""
-        self.claim.release()
+        self.claim.release(self)
         self.leave_registry(TaskResult(error=row_errors.not_asked()))
 
     # ---------------------------------------------------------------------------- sending
 
     def _count_request(self) -> None:
         """Count a request that is about to be sent."""
-        context = self._context
+        context = self.context
         self._requests += 1
         if request_log.requests_log.level != request_log.SILENT:
-            request_log.log_start(self._row, self._requests)
+            request_log.log_start(self.row, self._requests)
         tracker = context.counters.tracker
         tracker.num_requests += 1
         context.counters.stats.on_request()
@@ -431,27 +407,27 @@ class RequestTask(SharedRequest):
 
     def _on_delta(self) -> OnDelta | None:
         """Return what takes the pieces of the request that is about to be sent, if anything."""
-        if not self._context.streams:
+        if not self.context.streams:
             return None
         return functools.partial(self._hand_on, self._requests)
 
     def _hand_on(self, attempt: int, delta: Delta) -> None:
-        if (on_delta := self._context.options.on_delta) is not None:
+        if (on_delta := self.context.options.on_delta) is not None:
             if attempt != delta.attempt:
                 delta = dataclasses.replace(delta, attempt=attempt)
-            on_delta(self._row, delta)
+            on_delta(self.row, delta)
 
     async def _race(self, attempt: Attempt) -> Answered | LLMNBError:
         """Send a request, and redundant ones where it is late; return what is kept."""
         if self._racing is None:
             self._racing = Race(
-                self._context,
+                self.context,
                 check=self._raise_if_disabled,
                 on_sent=self._count_hedge,
                 on_error=self._disable_target,
                 on_delta=self._on_delta,
             )
-        others = [call for call in self._left if call is not self.call]
+        others = [call for call in self.left if call is not self.call]
         outcome = await self._racing.run(attempt, others, self.started or attempt.began)
         if isinstance(outcome, Answered):
             self.call = outcome.call
@@ -461,16 +437,16 @@ class RequestTask(SharedRequest):
         """Count a redundant request that is about to be sent."""
         self._count_request()
         self._is_hedged = True
-        self._context.counters.tracker.num_hedged += 1
-        if self._context.hedger is not None:
-            self._context.hedger.on_hedged()
+        self.context.counters.tracker.num_hedged += 1
+        if self.context.hedger is not None:
+            self.context.hedger.on_hedged()
 
     # -------------------------------------------------------------- after a failed request
 
     async def _note_failure(self, error: LLMNBError) -> None:
-        counters, tracker = self._context.counters, self._context.counters.tracker
+        counters, tracker = self.context.counters, self.context.counters.tracker
         if isinstance(error, BadReply):
-            await save_unread(self._context, self.call, error)
+            await save_unread(self.context, self.call, error)
         if isinstance(error, FlowControl):
             tracker.num_rate_limit_errors += 1
             tracker.time_of_last_rate_limit_error = Clock.wall()
@@ -479,17 +455,17 @@ class RequestTask(SharedRequest):
             tracker.num_api_errors += 1
         else:
             tracker.num_other_errors += 1
-        request_log.log_failure(self._row, self._requests, error)
+        request_log.log_failure(self.row, self._requests, error)
         self._history.append(error.message)
         self._last_error = error
         self._may_be_billed = self._may_be_billed or error.details.maybe_billed
 
     async def _wait_after(self, error: LLMNBError, attempt: Attempt) -> None:
         """Sleep until the next attempt, or raise the error that ends the asking."""
-        context, gate = self._context, attempt.gate
+        context, gate = self.context, attempt.gate
         pool, policy = self.call.target.pool, context.options.policy
         self.is_sending = False
-        self.claim.release()
+        self.claim.release(self)
         if isinstance(error, AccountError):
             context.disable(pool, error)
             raise error
@@ -499,7 +475,7 @@ class RequestTask(SharedRequest):
         is_outage = isinstance(error, _OUTAGE)
         if isinstance(error, Unsent) and not gate.health.has_answered:
             context.watch(self.call.target, gate)
-        if attempt.ticket.is_probe and is_outage and len(self._left) > 1:
+        if attempt.ticket.is_probe and is_outage and len(self.left) > 1:
             raise error
         wait = next_wait(
             error,
@@ -513,7 +489,7 @@ class RequestTask(SharedRequest):
         if wait is None or is_parked:
             final = self._final(error, gate, is_parked=is_parked)
             if is_parked or isinstance(error, FlowControl) or self._is_too_long(error):
-                context.disable(pool, final)  # nobody else need ask to hear the same
+                context.disable(pool, final)  # all others would get the same
             raise final
         if isinstance(error, MaybeBilled):
             context.resends.take()
@@ -524,25 +500,25 @@ class RequestTask(SharedRequest):
             await self._nap(wait)
 
     def _disable_target(self, attempt: Attempt, error: LLMNBError) -> None:
-        """Send nothing more where a refusal means that all others would hear the same."""
+        """Send nothing more where a refusal means that all others would get the same."""
         pool = attempt.call.target.pool
         if isinstance(error, AccountError):
-            self._context.disable(pool, error)
+            self.context.disable(pool, error)
         elif self._is_too_long(error):
-            self._context.disable(pool, self._final(error, attempt.gate, is_parked=False))
+            self.context.disable(pool, self._final(error, attempt.gate, is_parked=False))
 
     def _is_too_long(self, error: LLMNBError) -> bool:
         """Whether an error names a longer wait than the run has patience for."""
         hint = error.details.retry_after
         is_wait = isinstance(error, (FlowControl, *_OUTAGE))
-        return is_wait and hint is not None and hint > self._context.options.policy.longest_hint
+        return is_wait and hint is not None and hint > self.context.options.policy.longest_hint
 
     def _final(self, error: LLMNBError, gate: Gate, *, is_parked: bool) -> LLMNBError:
         return row_errors.final(
             error,
             gate,
             self.call.target,
-            self._context.options.policy,
+            self.context.options.policy,
             failures=self._tries.failures,
             is_parked=is_parked,
         )
@@ -566,14 +542,14 @@ class RequestTask(SharedRequest):
     def wake(self, error: LLMNBError) -> None:
         """End the wait for a turn or a retry, if there is one, because its target is disabled."""
         if self._waits_on is not None and not self._waits_on.done():
-            self._waits_on.set_exception(self._given_up(error))
+            self._waits_on.set_exception(self._disabled_error(error))
 
     # ------------------------------------------------------- saved before it is shown, mended
 
     async def _save(self, answered: Answered) -> TaskResult:
         """Save the answer before it is shown; mend one that does not fit its schema, once."""
         self._is_answered = True
-        result = await self._saved(answered, is_stored=answered is self._stored)
+        result = await self._saved(answered, is_stored=answered is self.stored)
         call = answered.call
         if result.error is None and result.reply is not None and call.check is not None:
             try:
@@ -586,7 +562,7 @@ class RequestTask(SharedRequest):
 
     async def _saved(self, answered: Answered, *, is_stored: bool) -> TaskResult:
         return await save_reply(
-            self._context,
+            self.context,
             answered,
             started=self.started,
             attempts=self._requests,
@@ -605,11 +581,11 @@ class RequestTask(SharedRequest):
             # An earlier run ended with this misfit: the row is asked again, from its beginning
             # where that is stored as well.
             stored = None
-            if self._stored is not None:
-                self._stored = None
+            if self.stored is not None:
+                self.stored = None
                 self._turn_to(call)
                 return await self._save(await self._ask())
-        self._context.counters.tracker.num_repaired += 1
+        self.context.counters.tracker.num_repaired += 1
         self._turn_to(mending)
         if stored is None:
             try:
@@ -631,15 +607,15 @@ class RequestTask(SharedRequest):
     def _turn_to(self, call: Call) -> None:
         """Ask this from now on, and no other target after it."""
         self.call = call
-        self._left = [call]
+        self.left = [call]
         self._is_answered = False
 
     async def _stored_mending(self, call: Call) -> Answered | None:
         """Return a mended answer that was bought in an earlier run."""
-        if not self._context.options.use_cache:
+        if not self.context.options.use_cache:
             return None
-        entries = await self._context.look_up([call])
-        stored = stored_answer([call], entries, self._context.options.good_finish)
+        entries = await self.context.look_up([call])
+        stored = stored_answer([call], entries, self.context.options.good_finish)
         return None if stored is None else Answered.from_store(*stored[:3])
 
 

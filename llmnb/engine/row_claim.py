@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 
 from llmnb.engine.persistence import stored_answer
 from llmnb.engine.run_context import Asker, RunContext
@@ -34,37 +35,29 @@ class AnsweredMeanwhile(Exception):
         self.stored = stored
 
 
+@dataclass(slots=True, eq=False)
 class RowClaim:
-    """One row's claim among all processes of the project, and its look at the store.
+    """One row's claim among all processes of the project, and its look at the store."""
 
-    Args:
-        request: The row's request.
-        context: The run.
-        seen: What the project's claims returned before the row was looked up.
-        misfit: A stored answer that does not fit, and is not looked for again.
-    """
+    context: RunContext
+    key: str
+    seen: int
+    """What the project's claims returned before the latest look-up of the row."""
 
-    __slots__ = ("_context", "_misfit", "_request", "_waited_since", "_waits_no_more", "seen")
+    misfit: bytes | None
+    """A stored answer that does not fit, and is not looked for again."""
 
-    def __init__(
-        self, request: SharedRequest, context: RunContext, seen: int, misfit: bytes | None
-    ) -> None:
-        self._request = request
-        self._context = context
-        self._misfit = misfit
-        self._waited_since: float | None = None
-        """When the row first met another process that was asking it."""
+    _waited_since: float | None = field(default=None, init=False)
+    """When the row first met another process that was asking it."""
 
-        self._waits_no_more = False
-        """Whether it has waited long enough for other processes."""
+    _waits_no_more: bool = field(default=False, init=False)
+    """Whether it has waited long enough for other processes."""
 
-        self.seen = seen
-
-    def release(self) -> None:
-        """Let other processes ask the row."""
-        claims = self._context.claims
-        if claims is not None and not self._request.is_aside:
-            claims.release(self._request.key)
+    def release(self, request: SharedRequest) -> None:
+        """Let other processes ask the row; while its request stands aside, it claims nothing."""
+        claims = self.context.claims
+        if claims is not None and not request.is_aside:
+            claims.release(self.key)
 
     async def look_before_sending(self, calls: Sequence[Call]) -> None:
         """Return if the row is still to be asked, and claimed.
@@ -73,35 +66,39 @@ class RowClaim:
             AskedElsewhere: If another process is asking it.
             AnsweredMeanwhile: If another process has asked it.
         """
-        claims = self._context.claims
+        claims = self.context.claims
         if claims is not None:
-            if not claims.take(self._request.key) and not self._waits_no_more:
+            if not claims.take(self.key) and not self._waits_no_more:
                 raise AskedElsewhere
             await self._look_again(calls)
 
     async def wait_for_others(
-        self, calls: Sequence[Call], nap: Callable[[float], Awaitable[None]]
+        self,
+        request: SharedRequest,
+        calls: Sequence[Call],
+        nap: Callable[[float], Awaitable[None]],
     ) -> None:
         """Return once nobody else asks the row, or stands still.
 
         Args:
+            request: The row's request.
             calls: The question to each target.
             nap: Sleeps for so many seconds.
 
         Raises:
             AnsweredMeanwhile: If its answer is in the store.
         """
-        waiting, since = self._context.waiting_rows, Clock.monotonic()
+        waiting, since = self.context.waiting_rows, Clock.monotonic()
         if self._waited_since is None:
             self._waited_since = since
-        asker = self._asker() or "process"
+        asker = self._asker(request) or "process"
         waiting[asker] += 1
         try:
             while True:
                 # A quarter of the time so far: many rows may wait, each for a minute.
                 delay = max((Clock.monotonic() - self._waited_since) / 4, SOONEST_LOOK_SECONDS)
                 await nap(min(delay, LATEST_LOOK_SECONDS))
-                present = self._asker()
+                present = self._asker(request)
                 if present is None:
                     break
                 waiting[asker] -= 1
@@ -114,21 +111,22 @@ class RowClaim:
             waiting[asker] -= 1
         await self._look_again(calls)
 
-    def _asker(self) -> Asker | None:
+    def _asker(self, request: SharedRequest) -> Asker | None:
         """Return who else asks the row at present."""
-        if self._request.is_asked_by_another:
+        if request.is_asked_by_another:
             return "run"
-        claims, key = self._context.claims, self._request.key
-        return "process" if claims is not None and claims.is_taken_elsewhere(key) else None
+        claims = self.context.claims
+        is_taken = claims is not None and claims.is_taken_elsewhere(self.key)
+        return "process" if is_taken else None
 
     async def _look_again(self, calls: Sequence[Call]) -> None:
         """Look the row up in the store once more. Raises `AnsweredMeanwhile`."""
-        claims = self._context.claims
+        claims = self.context.claims
         if claims is None:
             return
         self.seen = claims.look()
-        entries = await self._context.look_up(calls)
-        fitting = {key: entry for key, entry in entries.items() if entry.raw != self._misfit}
-        stored = stored_answer(calls, fitting, self._context.options.good_finish)
+        entries = await self.context.look_up(calls)
+        fitting = {key: entry for key, entry in entries.items() if entry.raw != self.misfit}
+        stored = stored_answer(calls, fitting, self.context.options.good_finish)
         if stored is not None:
             raise AnsweredMeanwhile(stored)

@@ -77,7 +77,7 @@ def not_sent_again(error: LLMNBError) -> Stopped:
     )
 
 
-def stopped_in_flight() -> Stopped:
+def dropped_by_stop() -> Stopped:
     """Return the error of a row whose request was dropped."""
     return Stopped(
         "Stopped while its request was on its way; it may have been billed. "
@@ -86,7 +86,7 @@ def stopped_in_flight() -> Stopped:
     )
 
 
-def still_in_flight() -> Stopped:
+def still_underway() -> Stopped:
     """Return the error of a row whose answer will be stored once it comes."""
     return Stopped(
         "In flight when the run was stopped. Its answer goes to the store if it comes within "

@@ -70,7 +70,7 @@ class Run(RunHandle[list[Outcome]]):
         run_loop, context = self._run_loop, self._run_loop.context
         counters, pools = context.counters, list(context.pools.values())
         counts, stats = counters.copy(), counters.stats
-        # While they are counted here a turn may change hands; never more is told than was let go.
+        # While they are counted here a turn may change hands; never more is shown than was let go.
         in_flight = min(
             sum(request.is_sending for request in list(run_loop.tasks.values())),
             sum(pool.gate.in_flight for pool in pools),
@@ -82,7 +82,7 @@ class Run(RunHandle[list[Outcome]]):
         snapshot = counters.snapshot(
             counts,
             state=run_loop.state,
-            project=self.project,
+            project=context.store.name,
             total=run_loop.total,
             launched=min(counts.num_rows_done + in_flight, counts.num_rows),
             in_flight=in_flight,
@@ -227,7 +227,7 @@ def _pool_status(pool: Pool, now: float, run: RunContext) -> PoolStatus:
     # An ended run has no lane any more; its limits are shown all the same.
     limits = account.limits(run).within(run.options.limits)
     announced, announced_limits = account.announced, account.announced.limits()
-    learned = (announced_limits.requests_per_minute, account.found_pace)
+    learned = (announced_limits.requests_per_minute, account.learned_pace)
     return PoolStatus(
         provider=target.provider,
         model=target.model,

@@ -131,10 +131,8 @@ class RunContext:
         self.hedger = None if options.hedge_after is None else Hedger(options.hedge_after)
         """Decides when a redundant request is worth it; None: never."""
 
-        self.streams = any(
-            option is not None
-            for option in (options.on_delta, options.hedge_after, options.time_limit)
-        )
+        needs_streams = (options.on_delta, options.hedge_after, options.time_limit)
+        self.streams = needs_streams != (None, None, None)
         """Whether answers are asked for piece by piece."""
 
         self.waiting_rows: dict[Asker, int] = {"process": 0, "run": 0}

@@ -48,7 +48,7 @@ LISTENING_SECONDS = 1.0
 STOP_ANSWER_SECONDS = 0.8
 """A stopped run hands its partial result over after this, at the latest."""
 
-_ERRORS_OF_ONE_RUN = (Stopped, AccountError, StoreError, BudgetExceeded)
+_ERRORS_OF_ITS_RUN = (Stopped, AccountError, StoreError, BudgetExceeded)
 """Errors of a request that are no reason for a waiting row of another run to give up."""
 
 _UNREAD = object()
@@ -319,9 +319,10 @@ class RunLoop:
         if registry.join(call.key, waiter, self.context):
             return
         request = RequestTask(
-            (call, *row.further),
-            self.context,
-            number,
+            key=call.key,
+            context=self.context,
+            row=number,
+            left=[call, *row.further],
             stored=stored,
             seen=self._seen if seen is None else seen,
         )
@@ -335,7 +336,7 @@ class RunLoop:
         # A task cancelled before its first step has run nothing of the request.
         self._engine.tasks.discard(task)
         result = request.stopped() if task.cancelled() else task.result()
-        request.claim.release()
+        request.claim.release(request)
         self._engine.registry.resolve(request, result)
 
     def _on_result(
@@ -349,7 +350,7 @@ class RunLoop:
             self.counts.num_tasks_in_progress -= 1
         is_of_other_store = result.store is not self.context.store
         is_in_other_store = result.stored is not None and is_of_other_store
-        is_no_answer = isinstance(result.error, _ERRORS_OF_ONE_RUN) or is_in_other_store
+        is_no_answer = isinstance(result.error, _ERRORS_OF_ITS_RUN) or is_in_other_store
         if is_merged and is_no_answer and self._is_going:
             # Its run ended, or its account or budget; ours may well go on.
             # Another process may have asked it since it was looked up.
@@ -499,7 +500,7 @@ class RunLoop:
             request = self.tasks.get(number)
             is_sending = request is not None and request.is_sending
             row = self._prepare(self._items[number], number)
-            error = row_errors.still_in_flight() if is_sending else row_errors.not_asked()
+            error = row_errors.still_underway() if is_sending else row_errors.not_asked()
             self._fail(number, row, error)
 
     def cancel(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from llmnb import bridge
@@ -62,27 +62,25 @@ Waiter = Callable[[TaskResult, bool], None]
 it."""
 
 
+@dataclass(slots=True, eq=False)
 class SharedRequest:
     """A request that several rows, of several runs, may wait for.
 
     While its run is paused, or blocked by a rate of its own, it stands aside: it takes no further
     waiters, and those who want the same answer open a request of their own.
-
-    Args:
-        key: Key of what is asked.
-        run: Whose request it is.
     """
 
-    __slots__ = ("is_aside", "key", "run", "waiters")
+    key: str
+    """Key of what is asked."""
 
-    def __init__(self, key: str, run: object) -> None:
-        self.key = key
-        self.run = run
-        self.is_aside = False
-        self.waiters: list[tuple[Waiter, object]] = []
-        """Who gets the result, and for which run; the row that opened the request comes first."""
+    context: object
+    """The run whose request it is."""
 
-    def make_way(self) -> None:
+    is_aside: bool = field(default=False, init=False)
+    waiters: list[tuple[Waiter, object]] = field(default_factory=list, init=False)
+    """Who gets the result, and for which run; the row that opened the request comes first."""
+
+    def stand_aside_if_slowed(self) -> None:
         """Stand aside where only its own run holds it back; called when another run comes."""
 
     @property
@@ -93,7 +91,7 @@ class SharedRequest:
     @property
     def has_other_runs(self) -> bool:
         """Whether rows of other runs wait for it, too."""
-        return any(run is not self.run for _, run in self.waiters)
+        return any(run is not self.context for _, run in self.waiters)
 
     def leave_registry(self, result: TaskResult) -> None:
         """Take no further waiters, and let those of other runs go with a result."""
@@ -101,8 +99,8 @@ class SharedRequest:
             return
         self.is_aside = True
         del engine().registry.requests[self.key]
-        others = [waiter for waiter, run in self.waiters if run is not self.run]
-        self.waiters = [(waiter, run) for waiter, run in self.waiters if run is self.run]
+        others = [waiter for waiter, run in self.waiters if run is not self.context]
+        self.waiters = [(waiter, run) for waiter, run in self.waiters if run is self.context]
         for waiter in others:
             waiter(result, True)
 
@@ -150,8 +148,8 @@ class InFlightRegistry:
             run: Whose row it is.
         """
         request = self.requests.get(key)
-        if request is not None and request.run is not run:
-            request.make_way()
+        if request is not None and request.context is not run:
+            request.stand_aside_if_slowed()
             request = self.requests.get(key)
         if request is not None:
             request.waiters.append((waiter, run))
@@ -165,7 +163,7 @@ class InFlightRegistry:
     def open(self, request: SharedRequest, waiter: Waiter) -> None:
         """Let others join a request that a row has opened."""
         self.requests[request.key] = request
-        request.waiters.append((waiter, request.run))
+        request.waiters.append((waiter, request.context))
 
     def resolve(self, request: SharedRequest, result: TaskResult) -> None:
         """Close a request and give every waiter its result."""

@@ -28,15 +28,15 @@ class Slow:
     __slots__ = ()
 
     async def get_ready(self) -> None:
-        """Do what takes time; what fails is told when the input is looked at."""
+        """Do what takes time; what fails is reported when the input is looked at."""
         raise NotImplementedError
 
 
 async def get_ready(inputs: Iterable[Any]) -> None:
     """Have all inputs that take time get ready together."""
-    slow = [one for one in inputs if isinstance(one, Slow)]
+    slow = [item for item in inputs if isinstance(item, Slow)]
     if slow:
-        await asyncio.gather(*(one.get_ready() for one in slow))
+        await asyncio.gather(*(item.get_ready() for item in slow))
 
 
 class InputSource(abc.ABC):

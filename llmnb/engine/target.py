@@ -55,9 +55,6 @@ class Target(Protocol):
     def announced(self, raw: RawReply) -> tuple[LimitReport, ...]:
         """Return how the limits stand, as a reply's headers tell it; empty where they do not."""
 
-    def is_simulated(self, raw: RawReply) -> bool:
-        """Whether the simulated provider answered."""
-
     def charge(self, call: Call) -> float:
         """Return the tokens that the provider's limit counts before it has answered."""
 
@@ -68,7 +65,7 @@ class Target(Protocol):
         """Return dollars, None when unknown."""
 
     def highest_price(self, call: Call) -> float | None:
-        """Return what a request may cost at most, as far as can be told; None when unknown."""
+        """Return what a request may cost at most, as far as that is known; else None."""
 
     def fits(self, call: Call) -> bool:
         """Whether the prompt fits the model's context, as far as is known."""

@@ -1,4 +1,4 @@
-"""The one display of what all workers do: they report how far they are, the client adds it up.
+"""One display for all workers: they report how far they are, and the client adds it up.
 
 Partitions that are computed in the client's own process report to it directly.
 """
@@ -10,23 +10,14 @@ import concurrent.futures
 import dataclasses
 import logging
 import os
+import pickle
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeAlias
 
 from llmnb import progress
 from llmnb.engine.handle import Mode, RunHandle
-from llmnb.engine.status import (
-    Clock,
-    FailureCause,
-    ModelShare,
-    PoolStatus,
-    Sample,
-    State,
-    StatusSnapshot,
-    StatusTracker,
-    frozen,
-)
+from llmnb.engine.status import Clock, Sample, State, StatusSnapshot, StatusTracker, frozen
 from llmnb.errors import ConfigurationError
 from llmnb.frames import dask_cluster, failures
 from llmnb.progress import Bars
@@ -48,13 +39,19 @@ _SAMPLE_SECONDS = 1.0
 _MOST_SAMPLES = 120
 _LATENCIES_SENT = 30
 
+_SPENT = (
+    *("num_requests", "num_retried", "prompt_tokens", "completion_tokens"),
+    *("usd", "num_unpriced", "hedge_usd"),
+)
+"""Counts that stay true of a worker that has died: what was sent and paid."""
+
 
 # ------------------------------------------------------------------------- snapshots
 
 
-def plain(status: StatusSnapshot) -> dict[str, Any]:
-    """Return a snapshot as plain values, as they travel between processes."""
-    fields = dataclasses.asdict(
+def packed(status: StatusSnapshot) -> bytes:
+    """Return a snapshot as it travels between processes, which trust each other as Dask's do."""
+    return pickle.dumps(
         dataclasses.replace(
             status,
             failures=dict(status.failures),
@@ -63,27 +60,18 @@ def plain(status: StatusSnapshot) -> dict[str, Any]:
             samples=(),
         )
     )
-    return {name: list(value) if type(value) is tuple else value for name, value in fields.items()}
 
 
-def read(fields: Mapping[str, Any]) -> StatusSnapshot:
-    """Return the snapshot that `plain` made plain values of."""
-    parts = {"pools": PoolStatus, "shares": ModelShare, "causes": FailureCause}
-    return StatusSnapshot(
-        **{
-            **fields,
-            **{name: tuple(kind(**part) for part in fields[name]) for name, kind in parts.items()},
-            "counts": StatusTracker(**fields["counts"]),
-            "failures": frozen(fields["failures"]),
-            "models": frozen(fields["models"]),
-            "latencies": tuple(fields["latencies"]),
-            "samples": (),
-        }
+def unpacked(data: bytes) -> StatusSnapshot:
+    """Return the snapshot that `packed` packed."""
+    status: StatusSnapshot = pickle.loads(data)
+    return dataclasses.replace(
+        status, failures=frozen(status.failures), models=frozen(status.models)
     )
 
 
 def _finished(status: StatusSnapshot) -> StatusSnapshot:
-    """Return the snapshot of a partition that is done: it is in nobody's way any more."""
+    """Return the snapshot of a partition that is done, without what describes a run under way."""
     return dataclasses.replace(
         status, in_flight=0, waiting_on="", pools=(), requests_per_minute=0, tokens_per_minute=0
     )
@@ -91,7 +79,6 @@ def _finished(status: StatusSnapshot) -> StatusSnapshot:
 
 def _lost(status: StatusSnapshot) -> StatusSnapshot:
     """Return what remains of a run that ended with its worker: only what was sent and paid."""
-    counts = status.counts
     return dataclasses.replace(
         StatusSnapshot.empty(status.project),
         simulated=status.simulated,
@@ -99,15 +86,7 @@ def _lost(status: StatusSnapshot) -> StatusSnapshot:
         latencies=status.latencies,
         budget_usd=status.budget_usd,
         waited_seconds=status.waited_seconds,
-        counts=StatusTracker(
-            num_requests=counts.num_requests,
-            num_retried=counts.num_retried,
-            prompt_tokens=counts.prompt_tokens,
-            completion_tokens=counts.completion_tokens,
-            usd=counts.usd,
-            num_unpriced=counts.num_unpriced,
-            hedge_usd=counts.hedge_usd,
-        ),
+        counts=StatusTracker(**{name: getattr(status.counts, name) for name in _SPENT}),
     )
 
 
@@ -115,7 +94,7 @@ def _lost(status: StatusSnapshot) -> StatusSnapshot:
 
 
 class ClusterRun(RunHandle[None]):
-    """What is being computed of one question, on whatever workers.
+    """All partitions of one question that are being computed, on any worker.
 
     It ends when its display does; the rows are on the workers, and so are the failures.
 
@@ -211,7 +190,7 @@ class ClusterRun(RunHandle[None]):
             return dataclasses.replace(whole, samples=tuple(self._samples))
 
     def _fold_lost(self, now: float) -> None:
-        """Count of partitions whose worker has died only what was sent and paid."""
+        """Keep of partitions whose worker has died only what was sent and paid."""
         for part, (status, reported) in list(self._parts.items()):
             if now - reported > LOST_SECONDS:
                 del self._parts[part]
@@ -267,7 +246,7 @@ class ClusterRun(RunHandle[None]):
     # -------------------------------------------------------------------- steering
 
     def pause(self) -> None:
-        """Have nothing new sent, on any worker."""
+        """Have every worker send nothing new."""
         self._steer("pause")
 
     def resume(self) -> None:
@@ -298,7 +277,7 @@ class ClusterRun(RunHandle[None]):
     # --------------------------------------------------------------------- at the end
 
     def close(self) -> None:
-        """Take it as done, whatever is still under way."""
+        """End the run, whatever is still under way."""
         with self._lock:
             if not self._done.done():
                 self._done.set_result(None)
@@ -335,7 +314,7 @@ _lock = threading.Lock()
 
 
 def expect(work: str, partitions: int, steer: Steer, *, bars: Bars, is_warning: bool) -> None:
-    """Show what is computed of a question from now on, and listen to the workers that do it."""
+    """Show how far a question is whenever it is computed, from its workers' reports."""
     _displays[work] = _Display(partitions, steer, bars, is_warning, os.getpid())
     if (client := dask_cluster.client()) is not None:
         dask_cluster.listen(client, _receive)
@@ -352,12 +331,12 @@ def report(work: str, part: str, status: StatusSnapshot, asked: str, *, is_done:
     if is_expected(work):
         _run_of(work).receive(part, status, asked, is_done=is_done)
     elif (worker := dask_cluster.worker()) is not None:
-        event = {"work": work, "part": part, "status": plain(status), "asked": asked}
+        event = {"work": work, "part": part, "status": packed(status), "asked": asked}
         dask_cluster.publish(worker, {**event, "done": is_done})
 
 
 def log_once(line: str) -> None:
-    """Log what is true of the whole cluster, once, where the person is."""
+    """Log a line about the whole cluster once, in the client's process."""
     worker = dask_cluster.worker()
     if worker is None:
         failures.log_once(line)
@@ -370,13 +349,19 @@ def _receive(event: Mapping[str, Any]) -> None:
     match event:
         case {"words": str(line)}:
             failures.log_once(line)
-        case {"work": str(work), "part": str(part), "status": fields, "asked": asked, "done": done}:
+        case {
+            "work": str(work),
+            "part": str(part),
+            "status": bytes(data),
+            "asked": asked,
+            "done": done,
+        }:
             if work in _displays:
-                _run_of(work).receive(part, read(fields), str(asked), is_done=bool(done))
+                _run_of(work).receive(part, unpacked(data), str(asked), is_done=bool(done))
 
 
 def _run_of(work: str) -> ClusterRun:
-    """Return the run of a question, shown from its first report on."""
+    """Return the run of a question; the first report begins its display."""
     with _lock:
         known = _runs.get(work)
         if known is not None:

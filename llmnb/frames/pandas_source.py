@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import logging
 import secrets
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -79,18 +79,18 @@ class PandasSource:
             return
         labels = [_label(frame, name) for name in names]
         for name, label in zip(names, labels, strict=True):
-            twice = sum(1 for known in frame.columns if known == label)
-            if twice > 1:
+            if (count := list(frame.columns).count(label)) > 1:
                 raise InputError(
-                    f"The frame has {twice} columns named {name!r}, so the answers cannot go into "
+                    f"The frame has {count} columns named {name!r}, so the answers cannot go into "
                     "one: choose another name for into=…. Nothing was sent."
                 )
         if not overwrite:
             own, present = _written(frame), set(frame.columns)
-            placing.refuse(
-                [name for name in labels if name in present and placing.noted(name) not in own],
-                call,
-            )
+            taken = [
+                label for label in labels if label in present and placing.noted(label) not in own
+            ]
+            if taken:
+                raise placing.would_replace(taken, call)
 
     def snapshot(self) -> Self:
         """Return a copy."""
@@ -251,8 +251,33 @@ def _written(frame: pd.DataFrame) -> set[str]:
 
 
 def _sign(frame: pd.DataFrame, labels: Sequence[Hashable], run_id: str) -> None:
-    """Note in a frame's `attrs` which columns a run wrote; they are replaced, small and plain."""
+    """Note in a frame's `attrs` which of its columns a run wrote."""
     present = {placing.noted(label) for label in frame.columns}
     names = [*map(placing.noted, labels), *_written(frame)]
     columns = [name for name in dict.fromkeys(names) if name in present]
     frame.attrs[MARK] = {"run": run_id, "columns": columns}
+
+
+def frame_of(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> pd.DataFrame:
+    """Return a table that came as text; a column whose every cell is a number becomes numbers.
+
+    Args:
+        columns: Names; two may be the same.
+        rows: Cells, as many in each row as there are names.
+
+    Example:
+        >>> frame_of(["a", "b"], [("1", "x"), ("2.5", "y")]).dtypes.iloc[0]
+        dtype('float64')
+    """
+    cells = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in columns]
+    frame = pd.DataFrame({number: _numbers_or_texts(column) for number, column in enumerate(cells)})
+    frame.columns = pd.Index(columns)
+    return frame
+
+
+def _numbers_or_texts(cells: list[Any]) -> pd.Series[Any]:
+    series = pd.Series(cells, dtype=object if not cells else None)
+    try:
+        return pd.to_numeric(series)
+    except (ValueError, TypeError):
+        return series

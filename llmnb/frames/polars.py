@@ -5,12 +5,23 @@ Importing this file registers it; `import llmnb` does so as soon as Polars is im
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import polars as pl
 
 from llmnb.frames.accessor_registration import AccessorRegistration
-from llmnb.frames.accessors import DataFrameLLM, SeriesLLM
-from llmnb.frames.polars_lazy import ExprLLM, LazyFrameLLM
+from llmnb.frames.accessors import DataFrameLLM, FrameAccessor, SeriesLLM, ValuesAccessor
 from llmnb.frames.polars_source import PolarsSource
+from llmnb.signatures import full_signature
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+    from typing import Unpack
+
+    from llmnb.frames.comparing import Comparison
+    from llmnb.frames.run import TableRun
+    from llmnb.keywords import CompareOptions, GenerateOptions
+    from llmnb.running.asking import Model
 
 
 class PolarsFrameLLM(DataFrameLLM):
@@ -47,6 +58,96 @@ class PolarsSeriesLLM(SeriesLLM):
 
     def __init__(self, series: pl.Series) -> None:
         super().__init__(PolarsSource(series))
+
+
+class LazyFrameLLM(FrameAccessor["pl.LazyFrame"]):
+    """Questions about the rows of a lazy frame; each method but the last few is lazy itself.
+
+    What is wrong with a prompt or an option is said at once; nothing is sent before the frame is
+    collected, and nothing at all where the answers' columns are not among those collected. The
+    answers of the whole frame are one run, within one budget and its limits.
+
+    Args:
+        frame: The lazy frame.
+
+    Example:
+        >>> import polars as pl
+        >>> lazy = pl.LazyFrame({"text": ["a", None]}).llm.generate(
+        ...     "Say {text}", into="said", model="sim/any"
+        ... )
+        >>> lazy.collect()["said"].is_null().to_list()
+        [False, True]
+    """
+
+    _verbs = "llmnb.frames.polars_asking"
+    _shown = "generate, extract, classify, embed, plan, start, …"
+
+    @full_signature
+    def compare(
+        self, prompt: Hashable, models: Sequence[Model], **options: Unpack[CompareOptions]
+    ) -> Comparison:
+        """Collect the columns that the prompt needs, and ask several models the same.
+
+        Args:
+            prompt: As for `generate`.
+            models: At least two.
+            **options: As for `generate`, but for model, into, details and n.
+        """
+        return self._collected(prompt, options).compare(prompt, models, **options)
+
+    @full_signature
+    def start(
+        self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]
+    ) -> TableRun[Any]:
+        """Collect what is needed, and start `generate` in the background.
+
+        Args:
+            prompt: As for `generate`.
+            **options: As for `generate`.
+        """
+        return self._collected(prompt, options).start(prompt, **options)
+
+    @full_signature
+    async def agenerate(
+        self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]
+    ) -> pl.DataFrame:
+        """Collect what is needed, and await the answers; works on any running loop.
+
+        Args:
+            prompt: As for `generate`.
+            **options: As for `generate`.
+        """
+        from llmnb import bridge
+
+        frame = await bridge.begun(lambda: self._collected(prompt, options))
+        answers: pl.DataFrame = await frame.agenerate(prompt, **options)
+        return answers
+
+    def _collected(self, prompt: Hashable | None, options: Any) -> DataFrameLLM:
+        frame: DataFrameLLM = self._do("collected", prompt, options)
+        return frame
+
+
+class ExprLLM(ValuesAccessor["pl.Expr"]):
+    """Questions about the values of an expression, asked when its frame is collected.
+
+    In a prompt ``{}`` is the value. Of several columns, ``pl.struct("a", "b").llm`` knows each
+    by its name. The answers are called ``response``, or as ``into=`` says; several fields come
+    back as one column of structs.
+
+    Args:
+        expr: The expression.
+
+    Example:
+        >>> import polars as pl
+        >>> frame = pl.DataFrame({"text": ["a", None]})
+        >>> asked = pl.col("text").llm.generate("Say {}", model="sim/any", into="said")
+        >>> frame.with_columns(asked)["said"].is_null().to_list()
+        [False, True]
+    """
+
+    _verbs = "llmnb.frames.polars_asking"
+    _shown = "generate, extract, classify, embed"
 
 
 _POLARS = AccessorRegistration(

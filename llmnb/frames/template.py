@@ -1,4 +1,4 @@
-"""Prompts with column names in braces, filled in row by row.
+"""Prompts with column names in braces, filled in row by row; and what a cell holds, as text.
 
 The text between braces is the exact name of a column, spaces included; two
 braces are one brace. Cells are data: what they hold is never expanded again,
@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from llmnb.errors import UnknownField
-from llmnb.wire.json_text import duration_text, is_container, json_text
+from llmnb.errors import InputError, UnknownField
+from llmnb.wire.json_text import duration_text, exact_json, is_container, json_text
 
 _MARK = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
@@ -88,7 +88,7 @@ def _parts(text: str, columns: Sequence[str]) -> list[tuple[str, bool]]:
 
 
 def prompt_template(text: str, columns: Sequence[str]) -> Template:
-    """Return a prompt's template; a slip in a column's name is none.
+    """Return a prompt's template; refuse a word that looks like a mistyped column.
 
     Raises:
         UnknownField: If a name in braces is no column, or the text is one mistyped.
@@ -116,7 +116,7 @@ def escaped(text: str) -> str:
 
 
 def cell_text(cell: Any) -> str | None:
-    """Return a cell as text, None where it is missing; whatever holds others as JSON, whole.
+    """Return a cell as text, None where it is missing; containers become complete JSON.
 
     The same text for a cell of pandas, Polars, Dask or a file: bytes are base64, spans of time
     as pandas writes them.
@@ -142,7 +142,7 @@ def cell_text(cell: Any) -> str | None:
 
 
 def is_missing(cell: Any) -> bool:
-    """Whether a cell holds nothing: None, NaN, NaT or pandas' NA."""
+    """Return whether a cell is missing: None, NaN, NaT or pandas' NA."""
     if cell is None:
         return True
     if isinstance(cell, float):
@@ -150,3 +150,68 @@ def is_missing(cell: Any) -> bool:
     if isinstance(cell, Real):  # a float of numpy's other than float64
         return cell != cell  # only NaN differs from itself
     return type(cell).__name__ in ("NAType", "NaTType")
+
+
+# ----------------------------------------------------------------------- conversations
+
+_MESSAGES = (
+    "a list of messages with role and content, or JSON text of one. Nothing was sent for it."
+)
+
+
+def conversation(cell: Any) -> list[dict[str, Any]] | None:
+    """Return a cell's messages, None where there are none.
+
+    Args:
+        cell: A list of mappings with ``role`` and ``content``, or JSON text of one; arrays of
+            NumPy and tuples are lists.
+
+    Raises:
+        InputError: If it is something else.
+
+    Example:
+        >>> conversation('[{"role": "user", "content": "Hi"}]')
+        [{'role': 'user', 'content': 'Hi'}]
+        >>> conversation([]) is None
+        True
+    """
+    if isinstance(cell, str):
+        if not cell.strip():
+            return None
+        try:
+            cell = exact_json(cell)
+        except ValueError as error:
+            raise InputError(
+                f"A conversation that is no JSON ({error}): it is {_MESSAGES}"
+            ) from None
+    elif is_missing(cell):
+        return None
+    elif is_container(cell) and not isinstance(cell, (list, Mapping)):
+        cell = exact_json(json_text(cell))  # an array or a tuple
+    if not isinstance(cell, list):
+        raise InputError(f"A conversation that is a {type(cell).__name__}: it is {_MESSAGES}")
+    for number, message in enumerate(cell):
+        if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+            raise InputError(
+                f"Message {number + 1} of a conversation has no role: it is {_MESSAGES}"
+            )
+    return [_message(message) for message in cell] or None
+
+
+def last_text(cell: Any) -> str:
+    """Return the last message of a conversation as text."""
+    try:
+        messages = conversation(cell)
+    except InputError as error:
+        return error.message
+    content = messages[-1].get("content") if messages else None
+    return content if isinstance(content, str) else json_text(content)
+
+
+def _message(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message without fields that are None because only other rows have them."""
+    return {
+        str(name): value
+        for name, value in message.items()
+        if value is not None or name == "content"
+    }

@@ -1,10 +1,11 @@
-"""What `embed` does; loaded when it is first used."""
+"""What `embed` and `nearest` do: texts as vectors, and the rows whose vectors are near."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ import numpy as np
 from llmnb import bridge, progress
 from llmnb.embeddings.factory import chosen
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel, warn_of_truncated
-from llmnb.embeddings.model import EmbeddingModel
+from llmnb.embeddings.model import EmbeddingModel, EmbeddingModes
 from llmnb.embeddings.order import Order
 from llmnb.embeddings.run import EmbeddingRun
-from llmnb.errors import ConfigurationError
+from llmnb.errors import ConfigurationError, InputError
 from llmnb.frames import failures
 from llmnb.frames.answers import suffixed
 from llmnb.frames.pandas_source import source_of
@@ -29,6 +30,7 @@ from llmnb.frames.table_source import (
     Source,
     name_of,
 )
+from llmnb.frames.template import is_missing
 from llmnb.models.engine_model import EngineModel
 from llmnb.options import EMBED_PARAMS, PARAMS, checked, names, refuse_unknown, with_params
 from llmnb.progress import Bars
@@ -37,6 +39,9 @@ from llmnb.targets.endpoint import Endpoint
 
 EMBEDDING = "embedding"
 """What a column of vectors is called where nobody names it."""
+
+SIMILARITY = "similarity"
+"""What the column is called that tells how near a row is."""
 
 _STORING = ("project_name", "use_cache", "share", "batch_size")
 _LIMITS = tuple(name for name in names("embed", "start") if name not in _STORING)
@@ -91,7 +96,7 @@ class Embedding(PreparedVerb):
                 self._order = dataclasses.replace(self._order, cache_dir=cache_dir)
 
     def start(self) -> EmbeddingRun | None:
-        """Start it, and return its run; None where the model is not asked by the engine."""
+        """Start the run and return it; None where the engine does not ask the model."""
         return None if self._order is None else EmbeddingRun(self.texts, self._order)
 
     def finish(self) -> Any:
@@ -112,7 +117,7 @@ class Embedding(PreparedVerb):
         return self._reported(run, await asyncio.to_thread(self._shaped, run))
 
     def finished(self, run: EmbeddingRun, *, is_reporting: bool = True) -> Any:
-        """Return the table of a finished run, and say what failed or was cut.
+        """Return the table of a finished run, after a warning of what failed or was cut.
 
         Args:
             run: What `start` returned.
@@ -193,7 +198,7 @@ def model_of(keywords: Keywords) -> EmbeddingModel:
 
 
 def _order(model: LiteLLMEmbeddingModel, keywords: Keywords) -> Order:
-    """Return what the model orders, with what the keywords say otherwise."""
+    """Return the model's order, changed by the keywords."""
     order = model.order()
     changes = {name: keywords[name] for name in _STORING if keywords.get(name) is not None}
     limits = {name: keywords[name] for name in _LIMITS if keywords.get(name) is not None}
@@ -206,7 +211,7 @@ def _params(keywords: Keywords) -> dict[str, Any]:
 
 
 def checked_keywords(keywords: Keywords, known: Sequence[str]) -> Keywords:
-    """Return keywords with their values as the engine takes them.
+    """Return keywords with their values checked.
 
     Raises:
         TypeError: If one is not there.
@@ -217,3 +222,106 @@ def checked_keywords(keywords: Keywords, known: Sequence[str]) -> Keywords:
         PARAMS["max_tokens"].checked("max_tokens", most)
     _params(keywords)
     return {**keywords, **checked({name: keywords[name] for name in keywords if name in _CHECKED})}
+
+
+# ---------------------------------------------------------------------------- nearest
+
+
+class Search(PreparedVerb):
+    """One question to a column of vectors.
+
+    Args:
+        table: The frame or series.
+        query: A text, or a vector.
+        name: The column of vectors; ``{}``: a series' own.
+        k: Rows to find.
+        keywords: What else was named.
+
+    Raises:
+        InputError: If `k` is no number of rows, a cell of the column holds something else, or its
+            vectors differ in length; nothing was sent.
+    """
+
+    def __init__(
+        self, table: Source, query: Any, name: Hashable, k: int, keywords: Keywords
+    ) -> None:
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+            raise InputError(f"k is the number of rows to find, at least 1, not {k!r}.")
+        keywords = checked_keywords(keywords, ("model", *LISTS["NearestOptions"]))
+        self._source, self._query, self._k = source_of(table), query, k
+        cells = self._source.columns().cells("" if name == WHOLE else name_of(name))
+        self._rows: Any = np.array(
+            [row for row, cell in enumerate(cells) if not is_missing(cell)], dtype=np.intp
+        )
+        """The rows that have a vector."""
+
+        self._vectors = _matrix([cells[row] for row in self._rows], name)
+        self._into = keywords.get("into", SIMILARITY)
+        self._source.check_columns(
+            [self._into],
+            into=self._into,
+            overwrite=bool(keywords.get("overwrite")),
+            call=Call("nearest", (query, name), keywords),
+        )
+        self._model = model_of(keywords) if isinstance(query, str) else None
+
+    def finish(self) -> Any:
+        """Block for the rows that are nearest."""
+        if self._model is None:
+            return self._nearest(self._query)
+        with _embedding_queries(self._model):
+            (vector,) = self._model.packed_vectors_sync([self._query])
+        return self._nearest(np.frombuffer(vector, "<f4"))
+
+    async def afinish(self) -> Any:
+        """Await the rows that are nearest."""
+        if self._model is None:
+            return await asyncio.to_thread(self._nearest, self._query)
+        with _embedding_queries(self._model):
+            (vector,) = await self._model.packed_vectors([self._query])
+        return await asyncio.to_thread(self._nearest, np.frombuffer(vector, "<f4"))
+
+    def _nearest(self, query: Any) -> Any:
+        """Return the rows whose vectors are nearest; of equals the first row stands first."""
+        try:
+            wanted = np.asarray(query, dtype=np.float32)
+        except (TypeError, ValueError):
+            wanted = np.empty((0, 0), dtype=np.float32)
+        if wanted.ndim != 1:
+            raise InputError("The question is a text, or a vector of numbers.")
+        if not len(self._rows):
+            return self._source.taken(self._rows, self._into, self._rows.astype(np.float32))
+        if len(wanted) != (size := self._vectors.shape[1]):
+            raise InputError(
+                f"The question's vector has {len(wanted):,} numbers and the column's have "
+                f"{size:,}: give the model= (and params=) that the column was embedded with."
+            )
+        lengths = np.linalg.norm(self._vectors, axis=1) * np.linalg.norm(wanted)
+        # A vector of zeros, which an empty text has, is near to nothing.
+        near: Any = self._vectors @ wanted / np.where(lengths > 0, lengths, 1)
+        best = np.argsort(-near, kind="stable")[: self._k]
+        return self._source.taken(self._rows[best], self._into, near[best])
+
+
+def _matrix(cells: Sequence[Any], name: Hashable) -> np.ndarray[Any, np.dtype[np.float32]]:
+    try:
+        matrix = np.stack([np.asarray(cell, dtype=np.float32) for cell in cells])
+    except (TypeError, ValueError):
+        matrix = np.empty((0, 0) if not cells else 0, dtype=np.float32)
+    if matrix.ndim != 2:
+        raise InputError(
+            f"Column {name!r} does not hold vectors of one length: make one with "
+            "df.llm.embed(column). Nothing was sent."
+        )
+    return matrix
+
+
+@contextlib.contextmanager
+def _embedding_queries(model: EmbeddingModel) -> Iterator[None]:
+    """Have a model embed texts as queries until the block ends."""
+    before = model.mode
+    model.set_mode(EmbeddingModes.QUERY)
+    try:
+        yield
+    finally:
+        model.set_mode(before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import get_args
 
 from llmnb.errors import LLMNBError
 from llmnb.generation.api_request_parallel_processor import (
@@ -13,7 +12,13 @@ from llmnb.generation.api_request_parallel_processor import (
 )
 from llmnb.generation.parallel import MAX_ATTEMPTS
 from llmnb.generation.results import refused_addresses
-from llmnb.records import Burst
+from llmnb.signatures import add_options
+
+_OPTIONS = (
+    *("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests"),
+    *("duplicates", "allow_urls", "project_name", "good_finish", "max_wait", "burst"),
+    *("budget_usd", "max_tokens", "temperature"),
+)
 
 
 def main(words: list[str] | None = None) -> int:
@@ -69,46 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--save_filepath", metavar="FILE", help="default: the input's name with _results")
     add("--request_url", metavar="URL", help="a base or a full endpoint; default: by the model")
     add("--api_key", metavar="KEY", help="better in OPENAI_API_KEY: others see a command's words")
-    add("--max_requests_per_minute", type=float, metavar="N", help="default: the model's")
-    add("--max_tokens_per_minute", type=float, metavar="N", help="default: the model's")
     add("--token_encoding_name", default="cl100k_base", metavar="NAME")
     add("--max_attempts", type=int, default=MAX_ATTEMPTS, metavar="N")
     add("--logging_level", default="30", metavar="N", help="40, 30, 20 or 10: errors … details")
-    add("--max_concurrent_requests", type=int, metavar="N", help="default: found by trying")
     add("--truncate", choices=["end", "start", "no"], default="end", help="what long prompts lose")
-    add("--duplicates", choices=["merge", "sample"], default="merge")
     add("--gen_type", "--gen-type", metavar="KIND", help="chat, text, …; default: by the URL")
-    add("--allow_urls", "--allow-urls", action="store_true", help="ask lines at their own url")
-    add("--project_name", metavar="NAME", help="project that keeps the answers")
-    add(
-        "--good_finish",
-        "--good-finish",
-        action="append",
-        default=[],
-        metavar="WORD",
-        help="a finish reason that is good though llmnb does not know it; may be given again",
-    )
-    add(
-        "--max_wait",
-        "--max-wait",
-        type=float,
-        metavar="SECONDS",
-        help="how long a model may refuse without one success (default: 600)",
-    )
-    add(
-        "--burst",
-        choices=get_args(Burst),
-        help="spend what the server says is left at once, or smoothly (default: announced)",
-    )
-    add("--budget_usd", "--budget-usd", type=float, metavar="USD", help="dollars to spend at most")
-    add(
-        "--max_tokens",
-        "--max-tokens",
-        type=int,
-        metavar="N",
-        help="longest answer, where a line does not say",
-    )
-    add("--temperature", type=float, metavar="T", help="where a line does not say")
+    add_options(parser, _OPTIONS, both_spellings=True)
     return parser
 
 

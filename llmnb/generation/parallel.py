@@ -279,6 +279,6 @@ class _AboveTheBars(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one line."""
         try:
-            progress.say(f"{record.levelname}: {record.getMessage()}")
+            progress.print_line(f"{record.levelname}: {record.getMessage()}")
         except Exception:
             self.handleError(record)

@@ -324,7 +324,7 @@ def ask(
         return Answer(outcome, "json", outcome.value)
     value = prompt_formats.read(outcome.text, form)
     if isinstance(value, Table):
-        from llmnb.frames.text_table import frame_of
+        from llmnb.frames.pandas_source import frame_of
 
         value = frame_of(value.columns, value.rows)
     return Answer(outcome, form, value)

@@ -7,28 +7,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from llmnb.errors import ConfigurationError
-from llmnb.options import checked
+from llmnb.options import OPTIONS, checked, names
 
 LIMITS = ("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests")
 
-_SHORT = {
-    "project": "project_name",
-    "rpm": "max_requests_per_minute",
-    "tpm": "max_tokens_per_minute",
-    "concurrency": "max_concurrent_requests",
-    "budget": "budget_usd",
-}
+_SHORT = {option.short: name for name, option in OPTIONS.items() if option.short}
 
-SETTINGS = (
-    *("model", "project_name", "cache_dir", *LIMITS, "burst"),
-    *("budget_usd", "max_wait", "good_finish"),
-)
+SETTINGS = tuple(name for name in names("configure") if name != "allow_http")
 """Settings of the whole kernel, as `llmnb.configure` has them."""
 
-OPTIONS = ("system", "format", "stream")
+OF_MAGICS = ("system", "format", "stream")
 """Options of the magics alone."""
 
-NAMES = (*SETTINGS, *OPTIONS)
+NAMES = (*SETTINGS, *OF_MAGICS)
 
 _NOTHING = ("", "none", "null")
 
@@ -70,8 +61,7 @@ def value_of(name: str, text: str) -> Any:
     """
     if text.strip().lower() in _NOTHING:
         return None
-    value = _READ.get(name, str)(text)
-    return checked({name: value})[name]
+    return checked({name: _reader(name)(text)})[name]
 
 
 def check_limits(limits: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,11 +116,13 @@ def _model(text: str) -> str:
     return text
 
 
-_READ: Mapping[str, Callable[[str], Any]] = {
-    "model": _model,
-    "max_concurrent_requests": number,
-    "budget_usd": number,
-    "max_wait": number,
-    "good_finish": _words,
-    "stream": _truth,
-}
+def _reader(name: str) -> Callable[[str], Any]:
+    """Return what reads the text of a setting."""
+    if name in ("model", "stream"):
+        return _model if name == "model" else _truth
+    option = OPTIONS.get(name)
+    if option is None:
+        return str
+    if option.default == ():
+        return _words
+    return number if option.kind.typed in (int, float) else str

@@ -12,13 +12,14 @@ import traitlets
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from llmnb.notebook.choices import LIMITS, check_limits, number
+from llmnb.notebook.choices import LIMITS, check_limits
 from llmnb.notebook.interpolation import fill
 from llmnb.notebook.options import (
     argument,
     arguments,
     parsed,
     split_line,
+    table_options,
     variable,
     variable_name,
 )
@@ -89,25 +90,7 @@ class LLMMagics(Magics):
         metavar="NAME",
         help="variable with a pydantic model, dataclass, TypedDict or JSON schema to be filled in",
     )
-    @argument("--max-tokens", metavar="N", type=number, help="longest answer, in tokens")
-    @argument("--temperature", metavar="T", type=number, help="how freely words are chosen")
-    @argument(
-        "--max-wait",
-        metavar="SECONDS",
-        type=number,
-        help="how long a model may refuse without one success (600)",
-    )
-    @argument(
-        "--good-finish",
-        metavar="WORD",
-        action="append",
-        help="a finish reason that is good though llmnb does not know it; several times: more",
-    )
-    @argument(
-        "--burst",
-        metavar="HOW",
-        help="announced: spend what the server says is left of its limits at once; smooth: evenly",
-    )
+    @table_options()
     @argument("--no-cache", action="store_true", help="ask anew; the answer is kept all the same")
     @argument(
         "--df",

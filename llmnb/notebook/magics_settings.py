@@ -58,7 +58,7 @@ class SettingsMagics(Magics):
         wanted = _settings(line)
         if not wanted:
             return self._report()
-        for name in choices.OPTIONS:
+        for name in choices.OF_MAGICS:
             if name in wanted:
                 self._set_option(name, wanted.pop(name))
         settings.configure(**wanted)

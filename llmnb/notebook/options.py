@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 from IPython.core import magic_arguments
 from IPython.core.error import UsageError
 
+from llmnb.notebook.choices import number
+from llmnb.options import OPTIONS, PARAMS
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _declaring: Any = magic_arguments  # it carries no types
@@ -24,6 +27,37 @@ def arguments() -> Callable[[F], F]:
 def argument(*names: str, **described: Any) -> Callable[[F], F]:
     """Declare one argument of a magic, as `argparse` describes it."""
     return _declaring.argument(*names, **described)  # type: ignore[no-any-return]
+
+
+FROM_TABLE = {
+    "max_tokens": "200",
+    "temperature": "0",
+    "max_wait": "1200",
+    "good_finish": "done",
+    "burst": "smooth",
+}
+"""Options of the one table that the magics take, each with an example."""
+
+
+def table_options() -> Callable[[F], F]:
+    """Declare the options of `FROM_TABLE`; stands among those of `argument`."""
+
+    def declare(magic: F) -> F:
+        for name in reversed(FROM_TABLE):
+            option = {**OPTIONS, **PARAMS}[name]
+            described: dict[str, Any] = {"help": option.meaning, "metavar": "VALUE"}
+            if option.default == ():
+                described["action"] = "append"
+            elif option.kind.typed in (int, float):
+                described["type"] = number
+            magic = argument(_flag(name), **described)(magic)
+        return magic
+
+    return declare
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def split_words(line: str) -> list[str]:
@@ -48,7 +82,7 @@ def split_words(line: str) -> list[str]:
 VALUED = frozenset(
     (
         *("-m", "--model", "-o", "--output", "-s", "--system", "-f", "--format"),
-        *("--max-tokens", "--temperature", "--max-wait", "--good-finish", "--burst"),
+        *map(_flag, FROM_TABLE),
     )
 )
 """Options of a line magic that are followed by a value."""
@@ -123,11 +157,7 @@ _EXAMPLES = {
     **dict.fromkeys(("-o", "--output"), "answer"),
     **dict.fromkeys(("-s", "--system"), '"Be brief."'),
     **dict.fromkeys(("-f", "--format"), "json"),
-    "--max-tokens": "200",
-    "--temperature": "0",
-    "--max-wait": "1200",
-    "--good-finish": "done",
-    "--burst": "smooth",
+    **{_flag(name): example for name, example in FROM_TABLE.items()},
 }
 
 

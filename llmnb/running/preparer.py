@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -36,11 +36,11 @@ def names_its_model(request: Any) -> bool:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Asked:
-    """One target, and the fields of the body for every request to it."""
+class _Recipient:
+    """One target, and how a question becomes a call to it."""
 
     target: HTTPTarget
-    params: Mapping[str, Any]
+    call: Callable[..., Call]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Preparer:
                 self._extra = orjson.dumps(dict(asking.cache_vars), option=orjson.OPT_SORT_KEYS)
             except TypeError as error:
                 raise InputError(f"cache_vars must be JSON values: {error}.") from None
-        self._named: dict[tuple[Any, ...], tuple[_Asked, ...] | LLMNBError] = {}
+        self._named: dict[tuple[Any, ...], tuple[_Recipient, ...] | LLMNBError] = {}
         self._objects: list[Any] = []
         """Models that requests brought as objects, so that no other one gets their id."""
 
@@ -111,13 +111,13 @@ class Preparer:
         return tuple(asked.target for asked in self._default)
 
     @functools.cached_property
-    def _default(self) -> tuple[_Asked, ...]:
+    def _default(self) -> tuple[_Recipient, ...]:
         if not self.models:
             raise ConfigurationError("The list of models is empty: name at least one.")
         return tuple(map(self._asked, self.models))
 
-    def _asked(self, model: str | Endpoint | None) -> _Asked:
-        """Return the target of a model, and the fields of the body for every request to it."""
+    def _asked(self, model: str | Endpoint | None) -> _Recipient:
+        """Return the target of a model, asked with the fields of the body that belong to it."""
         asking = self._asking
         if not isinstance(model, Endpoint):
             # Among several models an address and a key are for those of their own provider.
@@ -135,7 +135,7 @@ class Preparer:
                 api_key=None if is_elsewhere else asking.api_key,
                 gen_type=asking.gen_type,
             )
-            return _Asked(target, asking.params)
+            return self._recipient(target, asking.params)
         if model.owner is not None:
             target = model.owner.target(asking.gen_type)
         else:
@@ -154,7 +154,17 @@ class Preparer:
         params = {**model.params, **asking.params}
         if not asking.takes_several and "n" not in asking.params:
             params.pop("n", None)
-        return _Asked(target, params)
+        return self._recipient(target, params)
+
+    def _recipient(self, target: HTTPTarget, params: Mapping[str, Any]) -> _Recipient:
+        output = self._asking.output
+        if output is None:
+            call = functools.partial(target.call, params=params, extra=self._extra)
+        else:
+            call = functools.partial(
+                structured_call, target, params=params, output=output, extra=self._extra
+            )
+        return _Recipient(target, call)
 
     def __call__(self, request: Any, number: int) -> Row:
         """Return the row for the request at position `number`; never raises for bad input."""
@@ -178,15 +188,15 @@ class Preparer:
                 metadata = request.get("metadata")
                 asked = self._asked_of(request)
                 question = {name: value for name, value in request.items() if name not in _NOT_BODY}
-            call = self._call(asked[0], question, sample)
+            call = asked[0].call(question, sample=sample)
             if self._asking.duplicates == "sample":
                 earlier = self._samples[call.key]
                 self._samples[call.key] += 1
                 if earlier:
                     sample += earlier
-                    call = self._call(asked[0], question, sample)
+                    call = asked[0].call(question, sample=sample)
             further = (
-                tuple(self._call(other, question, sample) for other in asked[1:])
+                tuple(other.call(question, sample=sample) for other in asked[1:])
                 if len(asked) > 1
                 else ()
             )
@@ -194,19 +204,7 @@ class Preparer:
             return Row(call=None, error=error, metadata=metadata, tag=tag)
         return Row(call=call, metadata=metadata, tag=tag, further=further)
 
-    def _call(self, asked: _Asked, question: Mapping[str, Any], sample: int) -> Call:
-        if self._asking.output is None:
-            return asked.target.call(question, asked.params, sample=sample, extra=self._extra)
-        return structured_call(
-            asked.target,
-            question,
-            asked.params,
-            self._asking.output,
-            sample=sample,
-            extra=self._extra,
-        )
-
-    def _asked_of(self, request: Mapping[str, Any]) -> tuple[_Asked, ...]:
+    def _asked_of(self, request: Mapping[str, Any]) -> tuple[_Recipient, ...]:
         if _SAYS_WHO.isdisjoint(request):
             return self._default
         named = tuple(request.get(name) or None for name in _WHO)
@@ -225,7 +223,7 @@ class Preparer:
             raise type(known)(known.message)
         return known
 
-    def _named_by(self, request: Mapping[str, Any]) -> tuple[_Asked, ...] | LLMNBError:
+    def _named_by(self, request: Mapping[str, Any]) -> tuple[_Recipient, ...] | LLMNBError:
         """Return the targets of a request that names its model, or the error it gets instead."""
         asking = self._asking
         model, api_provider, url, api_key = (request.get(name) or None for name in _WHO)
@@ -252,7 +250,7 @@ class Preparer:
             )
         except LLMNBError as error:
             return error
-        return (_Asked(target, asking.params),)
+        return (self._recipient(target, asking.params),)
 
 
 def _refuse_address(request: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from llmnb.chat.messages import Message, messages_of
 from llmnb.chat.results import LLMResult
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import BadReply, ConfigurationError, LLMNBError, MaybeBilled, RequestRejected
-from llmnb.records import Delta, RawReply, Reply
+from llmnb.records import SIMULATED, Delta, RawReply, Reply
 from llmnb.targets.endpoint import Endpoint
 from llmnb.targets.target import HTTPTarget
 from llmnb.wire.catalog import provider
@@ -97,7 +97,7 @@ class CustomTarget(HTTPTarget):
         first = results[0]
         return RawReply(
             status=200,
-            headers={"x-llmnb-simulated": "1"} if first.simulated else {},
+            headers={SIMULATED: "1"} if first.simulated else {},
             body=_body(results, self.model),
             first_token_seconds=first.seconds_to_first_token,
             seconds=time.monotonic() - began,

@@ -40,8 +40,8 @@ from llmnb.wire.event_stream import EventAssembler
 from llmnb.wire.keys import auth_headers, masked
 from llmnb.wire.openai_embeddings import checked, inputs_in
 
-UNLIMITED_ANSWER = 4096
-"""Tokens that an answer is reckoned with against a budget where nothing limits it."""
+_ASSUMED_ANSWER = 4096
+"""Tokens that a budget assumes for an answer where nothing limits it."""
 
 
 def http_client() -> HttpClient:
@@ -250,10 +250,6 @@ class HTTPTarget:
         except LLMNBError as error:
             raise masked(error, self._key) from None
 
-    def is_simulated(self, raw: RawReply) -> bool:
-        """Return whether the simulated provider answered."""
-        return "x-llmnb-simulated" in raw.headers
-
     def charge(self, call: Call) -> Estimate:
         """Return the tokens that the limit counts before the answer is known, and their parts."""
         asked = chosen_length(call.body)
@@ -297,7 +293,7 @@ class HTTPTarget:
         if self.row.is_local:
             return 0.0
         asked = chosen_length(call.body) or call.body.get("max_tokens")
-        answer = asked if isinstance(asked, int) and asked else UNLIMITED_ANSWER
+        answer = asked if isinstance(asked, int) and asked else _ASSUMED_ANSWER
         # Every token is at least one byte, so the bytes bound the prompt from above.
         usage = Usage(
             prompt=len(call.wire),

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+import orjson
 
 from llmnb.adapters.vllm_engine import Engine
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import (
     ConfigurationError,
     ContextOverflow,
+    InputError,
     LLMNBError,
     ProviderError,
     RequestRejected,
 )
 from llmnb.records import Delta, Limits, RawReply
-from llmnb.targets import vllm_wire
 from llmnb.targets.target import HTTPTarget
 from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect
+from llmnb.wire.openai_replies import text_of
 
 _KINDS = ("chat", "text")
 
@@ -77,9 +80,9 @@ class VLLMTarget(HTTPTarget):
         """Return what to ask for a request; what the engine cannot do is refused here."""
         own = {**self._params, **params}
         call = super().call(request, own, sample=sample, extra=extra)
-        vllm_wire.sampling_fields(call.body)
+        sampling_fields(call.body)
         if self._is_chat:
-            vllm_wire.turns(call.body["messages"])
+            turns(call.body["messages"])
         return call
 
     async def send(self, call: Call, *, on_delta: OnDelta | None) -> RawReply:
@@ -97,7 +100,7 @@ class VLLMTarget(HTTPTarget):
             raise
         except Exception as error:
             raise self._as_ours(error) from error
-        body = vllm_wire.reply_body(
+        body = reply_body(
             answering.answers,
             answering.first,
             model=self.model,
@@ -116,7 +119,7 @@ class VLLMTarget(HTTPTarget):
     def _read(self, body: Mapping[str, Any]) -> tuple[list[int], Any]:
         """Return a body's prompt as tokens, and how to go on from there."""
         prompt = self._tokens(body)
-        fields = vllm_wire.sampling_fields(body)
+        fields = sampling_fields(body)
         room = self._engine.max_len - len(prompt)
         if room < 1 or room < fields.get("max_tokens", 1):
             raise ContextOverflow(
@@ -148,7 +151,7 @@ class VLLMTarget(HTTPTarget):
     def _tokens(self, body: Mapping[str, Any]) -> list[int]:
         if self._is_chat:
             return self._engine.chat_tokens(
-                vllm_wire.turns(body["messages"]), body.get("chat_template_kwargs") or {}
+                turns(body["messages"]), body.get("chat_template_kwargs") or {}
             )
         prompt = body["prompt"]
         if isinstance(prompt, str):
@@ -194,16 +197,221 @@ class _Answering:
         self.first = self.first or output
         for answer in output.outputs:
             self.answers[answer.index] = answer
-        if self._on_delta is not None:
-            self._show(self._on_delta)
+        text = self.answers[0].text if 0 in self.answers else ""
+        if self._on_delta is not None and len(text) > self._shown:
+            if self.first_token_seconds is None:
+                self.first_token_seconds = time.monotonic() - self._began
+            fragment, self._shown = text[self._shown :], len(text)
+            self._on_delta(Delta(text=fragment))
         if output.finished:
             self.end.set_result(None)
 
-    def _show(self, on_delta: OnDelta) -> None:
-        """Hand on what the first answer has grown by."""
-        if (answer := self.answers.get(0)) is None or len(answer.text) <= self._shown:
-            return
-        if self.first_token_seconds is None:
-            self.first_token_seconds = time.monotonic() - self._began
-        piece, self._shown = answer.text[self._shown :], len(answer.text)
-        on_delta(Delta(text=piece))
+
+# -------------------------------------------- OpenAI's bodies as the engine takes them
+
+_AS_THEY_ARE = (
+    "n",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "seed",
+    "stop",
+    "stop_token_ids",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+    "min_tokens",
+    "ignore_eos",
+    "include_stop_str_in_output",
+    "skip_special_tokens",
+    "prompt_logprobs",
+    "structured_outputs",
+    "logit_bias",
+)
+"""Fields that vLLM's own server takes, and its engine by the same name."""
+
+_LENGTHS = ("max_completion_tokens", "max_tokens")
+_READ_APART = (*_LENGTHS, "model", "messages", "prompt", "logprobs", "top_logprobs")
+_UNDERSTOOD = {*_AS_THEY_ARE, *_READ_APART, "response_format", "user", "chat_template_kwargs"}
+
+
+def sampling_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of sampling that a request's body asks for.
+
+    ``max_tokens`` is among them only where the body names it.
+
+    Raises:
+        InputError: If the engine cannot do what the body asks for.
+
+    Example:
+        >>> sampling_fields({"messages": [], "max_tokens": 5, "logprobs": True, "stop": ["."]})
+        {'stop': ['.'], 'max_tokens': 5, 'logprobs': 0}
+    """
+    unknown = sorted(set(body) - _UNDERSTOOD)
+    if unknown:
+        raise InputError(
+            f"A vLLM engine in this process does not take {', '.join(unknown[:5])}; nothing was "
+            "sent for it. Leave it out, or ask a vLLM server: LLM(model='vllm/NAME', url=…)"
+        )
+    fields = {name: body[name] for name in _AS_THEY_ARE if name in body}
+    if isinstance(bias := fields.get("logit_bias"), Mapping):
+        fields["logit_bias"] = {int(token): float(value) for token, value in bias.items()}
+    length = next((body[name] for name in _LENGTHS if name in body), None)
+    if length is not None:
+        fields["max_tokens"] = length
+    if (alternatives := _alternatives(body)) is not None:
+        fields["logprobs"] = alternatives
+    if (schema := _schema(body.get("response_format"))) is not None:
+        fields["structured_outputs"] = schema
+    return fields
+
+
+def _alternatives(body: Mapping[str, Any]) -> int | None:
+    """Return for how many alternatives a log-probability is wanted; None for none at all."""
+    asked = body.get("logprobs")
+    if isinstance(asked, bool):  # the conversation's way of asking
+        return int(body.get("top_logprobs") or 0) if asked else None
+    return asked if isinstance(asked, int) else None
+
+
+def _schema(wanted: Any) -> dict[str, Any] | None:
+    if not isinstance(wanted, Mapping) or wanted.get("type") == "text":
+        return None
+    if wanted.get("type") == "json_object":
+        return {"json_object": True}
+    named = wanted.get("json_schema")
+    schema = named.get("schema") if isinstance(named, Mapping) else None
+    if isinstance(schema, Mapping):
+        return {"json": dict(schema)}
+    raise InputError(
+        "response_format must be text, json_object, or a json_schema with a schema in it; "
+        "nothing was sent for it."
+    )
+
+
+def turns(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return a conversation as a chat template takes it: roles and texts.
+
+    Raises:
+        InputError: If a message holds more than text.
+
+    Example:
+        >>> turns([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}])
+        [{'role': 'user', 'content': 'Hi'}]
+    """
+    return [
+        {"role": str(message["role"]), "content": _only_text(message.get("content"), index)}
+        for index, message in enumerate(messages)
+    ]
+
+
+def _only_text(content: Any, index: int) -> str:
+    parts = content if isinstance(content, list) else ()
+    for part in parts:
+        if not isinstance(part, Mapping) or part.get("type") not in ("text", "input_text"):
+            raise InputError(
+                f"messages[{index}] holds more than text, and a vLLM engine in this process "
+                "takes text only; nothing was sent for it. A vLLM server takes pictures."
+            )
+    return text_of(content)
+
+
+# ----------------------------------------- the engine's outputs as OpenAI's bodies
+
+
+def reply_body(
+    outputs: Mapping[int, Any],
+    first: Any,
+    *,
+    model: str,
+    name: str,
+    is_chat: bool,
+    alternatives: int = 0,
+) -> bytes:
+    """Return what a server would have answered.
+
+    Args:
+        outputs: vLLM's finished answers by their index.
+        first: An output of the request, which knows the prompt.
+        model: Name to answer under.
+        name: The request's name.
+        is_chat: Whether a conversation was asked, or a text.
+        alternatives: How many of the likeliest tokens are listed beside each that was written.
+    """
+    prompt = len(first.prompt_token_ids or ())
+    written = sum(len(output.token_ids) for output in outputs.values())
+    body: dict[str, Any] = {
+        "id": f"{'chatcmpl' if is_chat else 'cmpl'}-{name}",
+        "object": "chat.completion" if is_chat else "text_completion",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [
+            _choice(index, outputs[index], alternatives, is_chat=is_chat)
+            for index in sorted(outputs)
+        ],
+        "usage": {
+            "prompt_tokens": prompt,
+            "completion_tokens": written,
+            "total_tokens": prompt + written,
+            "prompt_tokens_details": {"cached_tokens": int(first.num_cached_tokens or 0)},
+        },
+    }
+    if first.prompt_logprobs is not None:
+        body["prompt_logprobs"] = [_candidates(position) for position in first.prompt_logprobs]
+    return orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _choice(index: int, output: Any, alternatives: int, *, is_chat: bool) -> dict[str, Any]:
+    logprobs: dict[str, Any] | None = None
+    if output.logprobs is not None:
+        tokens = _tokens(output, alternatives)
+        logprobs = {"content": tokens}
+        if not is_chat:
+            logprobs = {
+                "tokens": [token["token"] for token in tokens],
+                "token_logprobs": [token["logprob"] for token in tokens],
+                "top_logprobs": [
+                    {top["token"]: top["logprob"] for top in token["top_logprobs"]}
+                    for token in tokens
+                ],
+            }
+    text = output.text
+    answer = {"message": {"role": "assistant", "content": text}} if is_chat else {"text": text}
+    return {
+        "index": index,
+        **answer,
+        "logprobs": logprobs,
+        "finish_reason": output.finish_reason,
+        "stop_reason": output.stop_reason,
+    }
+
+
+def _tokens(output: Any, alternatives: int) -> list[dict[str, Any]]:
+    """Return each token's log-probability and its alternatives', likeliest first."""
+    tokens = []
+    for token, candidates in zip(output.token_ids, output.logprobs, strict=True):
+        # The chosen one is always there; among the alternatives only if it is one of them.
+        likely = [other for other in candidates.values() if 0 < (other.rank or 0) <= alternatives]
+        likely.sort(key=lambda other: int(other.rank))
+        tops = [_token(other) for other in likely]
+        tokens.append({**_token(candidates[token]), "top_logprobs": tops})
+    return tokens
+
+
+def _token(candidate: Any) -> dict[str, Any]:
+    text = candidate.decoded_token or ""
+    return {"token": text, "logprob": candidate.logprob, "bytes": list(text.encode())}
+
+
+def _candidates(position: Mapping[int, Any] | None) -> dict[str, Any] | None:
+    if position is None:
+        return None
+    return {
+        str(token): {
+            "logprob": candidate.logprob,
+            "rank": candidate.rank,
+            "decoded_token": candidate.decoded_token,
+        }
+        for token, candidate in position.items()
+    }

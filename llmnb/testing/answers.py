@@ -9,7 +9,6 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal
 
 from llmnb.errors import ConfigurationError
@@ -39,7 +38,6 @@ _VOCABULARY = (
     "window", "zephyr", "autumn", "beacon", "copper", "distant", "early", "forest", "gentle",
     "humble", "inner", "jolly", "keen", "little", "mellow", "narrow", "open", "plain",
 )  # fmt: skip
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _LOGPROB = 4
 """Purpose of the draws that make log-probabilities."""
 
@@ -102,7 +100,7 @@ class Choice:
 
 @dataclass(slots=True)
 class Answer:
-    """All that is to be written down as one reply."""
+    """All that a reply is to say."""
 
     choices: list[Choice]
     prompt_tokens: int
@@ -130,15 +128,9 @@ def default_reply(request: SimulatedRequest, prompt: str) -> str:
 def _sentence(seed: int, digest: int, sample: int) -> str:
     bits = mix(digest ^ mix(seed ^ (sample << 32)))
     # Six bits choose one of 64 words.
-    first, second, third = (
-        _VOCABULARY[bits & 63],
-        _VOCABULARY[bits >> 6 & 63],
-        _VOCABULARY[bits >> 12 & 63],
-    )
-    more = (
-        f" {_VOCABULARY[bits >> 18 & 63]} {_VOCABULARY[bits >> 24 & 63]}" if bits >> 30 & 1 else ""
-    )
-    return f"{first.capitalize()} {second} {third}{more}."
+    sentence = [_VOCABULARY[bits >> shift & 63] for shift in (0, 6, 12, 18, 24)]
+    length = 5 if bits >> 30 & 1 else 3
+    return f"{' '.join(sentence[:length]).capitalize()}."
 
 
 def as_replier(reply: object) -> Replier | None:
@@ -217,10 +209,7 @@ def make_answer(
 
 
 def _choice(request: SimulatedRequest, message: Message) -> Choice:
-    if isinstance(message, str):
-        text, reason, stop = _cut(request, message)
-        return Choice(text, reason, _NOTHING, stopped_at=stop)
-    extra = dict(message)
+    extra = {"content": message} if isinstance(message, str) else dict(message)
     content = extra.pop("content", None)
     reason = extra.pop("finish_reason", None)
     text, cut_reason, stop = _cut(request, content or "")
@@ -279,11 +268,11 @@ def token_logprobs(
 
     return [
         {
-            **shown(piece, number, 0),
+            **shown(token, number, 0),
             "top_logprobs": [
-                shown(f"{piece}~{rank}" if rank else piece, number, rank)
+                shown(f"{token}~{rank}" if rank else token, number, rank)
                 for rank in range(request.top_logprobs or 0)
             ],
         }
-        for number, piece in enumerate(token_texts, first)
+        for number, token in enumerate(token_texts, first)
     ]

@@ -131,7 +131,7 @@ def text_of_tokens(numbers: Iterable[object]) -> str:
 
 
 def joined_texts(parts: Iterable[object]) -> str:
-    """Return the texts of a message's parts as one; other parts have none.
+    """Return the texts of a message's parts, joined; other parts have none.
 
     Example:
         >>> joined_texts([{"text": "a"}, {"type": "image"}, {"text": "b"}])

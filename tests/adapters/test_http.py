@@ -494,7 +494,7 @@ async def test_cancelling_closes_the_connection(client):
 
     with ScriptServer(["stall"]) as server:
         task = asyncio.create_task(ask(client, server.url))
-        await asyncio.to_thread(server.read_one.wait, 10)
+        await asyncio.to_thread(server.has_read.wait, 10)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -75,10 +75,10 @@ def test_it_is_seen_from_every_thread():
             threading.Thread(target=llm_at(sim).call_single_sync, args=(f"prompt {number}",))
             for number in range(4)
         ]
-        for one in threads:
-            one.start()
-        for one in threads:
-            one.join()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
     assert GLOBAL_COST_TRACKER.num_requests == 4
     assert GLOBAL_COST_TRACKER.lifetime_cost_usd == pytest.approx(sim.ledger.totals().usd)
@@ -141,7 +141,7 @@ def test_reports_come_after_so_many_dollars(caplog):
         for _ in range(5):
             tracker.record(paid(1.0))
 
-    assert [one.message for one in caplog.records] == [
+    assert [record.message for record in caplog.records] == [
         "Spent so far: $2.00 on 2 requests.",
         "Spent so far: $4.00 on 4 requests.",
     ]
@@ -155,9 +155,9 @@ def test_callbacks_plain_and_async_hear_of_every_payment():
     """
     heard, heard_async, is_there = [], [], threading.Event()
 
-    async def listen(one):
+    async def listen(paid):
         await asyncio.sleep(0)
-        heard_async.append(one)
+        heard_async.append(paid)
         is_there.set()
 
     GLOBAL_COST_TRACKER.add_callback(heard.append)
@@ -172,11 +172,16 @@ def test_callbacks_plain_and_async_hear_of_every_payment():
         GLOBAL_COST_TRACKER.remove_callback(heard.append)
         GLOBAL_COST_TRACKER.remove_callback(listen)
 
-    (one,) = heard
-    assert (one.provider, one.model, one.project, one.simulated) == ("openai", MODEL, "Mine", True)
-    assert one.usd == pytest.approx(sim.ledger.finished[0].usd)
-    assert one.usage.total > 0
-    assert heard_async[0] == one
+    (paid,) = heard
+    assert (paid.provider, paid.model, paid.project, paid.simulated) == (
+        "openai",
+        MODEL,
+        "Mine",
+        True,
+    )
+    assert paid.usd == pytest.approx(sim.ledger.finished[0].usd)
+    assert paid.usage.total > 0
+    assert heard_async[0] == paid
 
 
 def test_a_callback_that_fails_costs_no_answer(caplog):
@@ -184,7 +189,7 @@ def test_a_callback_that_fails_costs_no_answer(caplog):
     The log names it; the row has its answer.
     """
 
-    def breaks(one):
+    def breaks(paid):
         raise RuntimeError("accounts closed")
 
     GLOBAL_COST_TRACKER.add_callback(breaks)
@@ -249,8 +254,8 @@ def test_the_cost_of_mixed_requests_is_the_ledgers_to_the_nano_dollar(rows):
         spent = on.lifetime_cost_usd
 
     billed = sum(row.usd for row in sim.ledger.finished)
-    assert all(one.is_answer for one in outcomes)
-    assert {one.source for one in outcomes} >= {"sent", "cached"}
+    assert all(outcome.is_answer for outcome in outcomes)
+    assert {outcome.source for outcome in outcomes} >= {"sent", "cached"}
     assert on.num_requests == len(sim.ledger.finished) == rows * 4 // 5
     assert spent == pytest.approx(billed, abs=1e-9)
     assert sim.ledger.totals().usd == pytest.approx(billed, abs=1e-9)
@@ -276,8 +281,8 @@ def test_hedged_requests_cost_exactly_what_was_kept_and_at_most_the_bound(rows):
         outcomes = run.result(100)
         exact, bound = on.lifetime_cost_usd, on.upper_bound_usd
 
-    assert all(one.is_answer for one in outcomes)
-    kept = sum(one.usd for one in outcomes)
+    assert all(outcome.is_answer for outcome in outcomes)
+    kept = sum(outcome.usd for outcome in outcomes)
     all_of_it = a.ledger.totals().usd + b.ledger.totals().usd
     assert exact == pytest.approx(kept, abs=1e-9)
     assert exact <= all_of_it + 1e-9

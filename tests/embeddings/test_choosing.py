@@ -23,7 +23,7 @@ def test_the_configured_providers_own_is_next():
     assert chosen(None)[0] == "mistral/mistral-embed"
 
 
-def test_then_the_first_whose_key_is_found(monkeypatch):
+def test_then_the_first_that_has_a_key(monkeypatch):
     """
     Also where the configured provider has no vectors.
     """

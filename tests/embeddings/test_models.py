@@ -112,7 +112,7 @@ def test_what_is_too_long_is_cut_and_said(sim, asked):
     assert len(vectors) == 3
 
 
-def test_openais_models_have_their_limit_without_being_told(sim, asked):
+def test_openais_models_have_their_limit_by_themselves(sim, asked):
     """
     8,191 tokens, a tenth less where they can only be estimated; the run tells what was cut.
     """
@@ -208,7 +208,7 @@ def test_several_models_are_refused(sim):
         Order(asking=Asking(model=["a/b", "c/d"], gen_type="embedding"))
 
 
-def test_a_missing_key_is_told_at_use():
+def test_a_missing_key_is_reported_at_use():
     """
     Making a model asks for nothing.
     """
@@ -229,7 +229,7 @@ class Letters(EmbeddingModel):
         return [packed([float(len(text))]) for text in texts]
 
 
-def test_a_model_of_ones_own_needs_one_method():
+def test_a_custom_model_needs_a_single_method():
     """
     The rest follows, and it goes into a hybrid.
     """

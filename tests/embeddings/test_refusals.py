@@ -50,7 +50,7 @@ def test_a_text_on_which_the_server_fails_takes_no_other_down(monkeypatch, statu
         assert len(sim.ledger.received) <= 2 + 4 * 3 + 2 * 3
 
 
-def test_where_everything_is_refused_it_is_soon_given_up():
+def test_where_everything_is_refused_it_soon_stops():
     """
     A wrong parameter is not the texts' fault: not every text is tried alone.
     """

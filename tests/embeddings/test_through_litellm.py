@@ -11,7 +11,7 @@ from llmnb.testing import SimulatedProvider
 from llmnb.wire.openai_embeddings import numbers
 
 
-def test_names_say_who_is_asked():
+def test_the_name_decides_who_is_asked():
     """
     The catalog's own providers directly, the others through LiteLLM, in either's spelling.
     """

@@ -34,7 +34,7 @@ run = EmbeddingRun(
     Order(asking=asking, batch_size=20, cache_dir=folder, project_name="both",
           options={"max_concurrent_requests": 4}),
 )
-print(sum(one is not None for one in run.result()), flush=True)
+print(sum(vector is not None for vector in run.result()), flush=True)
 """
 )
 

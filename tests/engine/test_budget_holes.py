@@ -57,7 +57,7 @@ def test_an_unknown_count_is_settled_at_its_reservation(usage):
         outcomes = run(server, TWO)
 
         assert len(server.requests) == 2
-        assert [one.usd for one in outcomes if one.error is None] == [None, None]
+        assert [outcome.usd for outcome in outcomes if outcome.error is None] == [None, None]
 
 
 def test_a_missing_count_is_taken_from_the_total():
@@ -67,6 +67,6 @@ def test_a_missing_count_is_taken_from_the_total():
     with serving({"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 10}) as server:
         outcomes = run(server, 1.0)
 
-    assert [one.error for one in outcomes] == [None] * 40
+    assert [outcome.error for outcome in outcomes] == [None] * 40
     assert outcomes[0].reply.usage.completion == 1
     assert 0 < outcomes[0].usd < 1e-5

@@ -136,7 +136,7 @@ def test_a_slow_cost_callback_holds_no_row_and_hears_all_in_order(sim, gate):
         with cost_tracking_ctx():
             run = ask(sim, questions(6, first=100), max_concurrent_requests=1)
             assert gate.reached.wait(PATIENCE)
-            sent = [one.reply.usage.prompt for one in run.result(PATIENCE)]
+            sent = [outcome.reply.usage.prompt for outcome in run.result(PATIENCE)]
             assert heard == []
             gate.opened.set()
             bridge.LISTENERS.submit(lambda: None).result(PATIENCE)
@@ -173,7 +173,7 @@ def test_async_inputs_that_block_hold_no_other_run(sim, gate):
 
     outcomes = AsyncLLM(model="m", url=sim.base_url, api_key="k").iterate(inputs())
     texts = []
-    reading = threading.Thread(target=lambda: texts.extend(one.text for one in outcomes))
+    reading = threading.Thread(target=lambda: texts.extend(outcome.text for outcome in outcomes))
     reading.start()
     assert gate.reached.wait(PATIENCE)
     others_are_answered(sim, 30)
@@ -209,7 +209,9 @@ def test_a_sequence_that_blocks_holds_no_other_run(sim, gate):
     others_are_answered(sim, 40)
     gate.opened.set()
 
-    assert [one.tag["prompt"] for one in run.result(PATIENCE)] == [f"number {n}" for n in range(20)]
+    assert [outcome.tag["prompt"] for outcome in run.result(PATIENCE)] == [
+        f"number {n}" for n in range(20)
+    ]
 
 
 def test_a_run_stopped_while_a_sequence_blocks_keeps_every_row_in_its_place(sim, gate):
@@ -223,9 +225,11 @@ def test_a_run_stopped_while_a_sequence_blocks_keeps_every_row_in_its_place(sim,
     gate.opened.set()
 
     outcomes = run.result(PATIENCE)
-    assert [one.tag["prompt"] for one in outcomes] == [f"number {n}" for n in range(20)]
+    assert [outcome.tag["prompt"] for outcome in outcomes] == [f"number {n}" for n in range(20)]
     run.retry_failed().result(PATIENCE)
-    assert [one.text for one in run.result()] == [f'{{"word": "number {n}"}}' for n in range(20)]
+    assert [outcome.text for outcome in run.result()] == [
+        f'{{"word": "number {n}"}}' for n in range(20)
+    ]
 
 
 class Own(EmbeddingModel):

@@ -75,13 +75,13 @@ def test_no_row_carries_the_error_of_a_request_that_it_did_not_send():
         outcomes = run.result(60)
         sent = sendings(sim, 60)
 
-    never = [one for one in outcomes if not sent[one.row]]
+    never = [outcome for outcome in outcomes if not sent[outcome.row]]
     assert never
-    assert {type(one.error).__name__ for one in never} == {"Unsent"}
-    assert {one.error.status for one in never} == {None}
-    assert not any(one.error.maybe_billed for one in never)
-    asked = [one for one in outcomes if sent[one.row]]
-    assert {one.error.status for one in asked} == {500}
+    assert {type(outcome.error).__name__ for outcome in never} == {"Unsent"}
+    assert {outcome.error.status for outcome in never} == {None}
+    assert not any(outcome.error.maybe_billed for outcome in never)
+    asked = [outcome for outcome in outcomes if sent[outcome.row]]
+    assert {outcome.error.status for outcome in asked} == {500}
 
 
 def test_a_row_whose_reply_was_lost_says_so_though_its_target_is_given_up_later():
@@ -93,7 +93,7 @@ def test_a_row_whose_reply_was_lost_says_so_though_its_target_is_given_up_later(
         sim.set_faults(lambda request: "reset")
         run = ask(sim, questions(20), max_concurrent_requests=20, max_wait=0.3)
 
-        assert all(one.error.maybe_billed for one in run.result(60))
+        assert all(outcome.error.maybe_billed for outcome in run.result(60))
 
 
 def test_an_address_where_nobody_listens_is_told_once_for_all_rows(monkeypatch):
@@ -106,7 +106,7 @@ def test_an_address_where_nobody_listens_is_told_once_for_all_rows(monkeypatch):
         port = listener.getsockname()[1]
     asking = Asking(model="m", api_key="k", url=f"http://127.0.0.1:{port}/v1")
     run = start(questions(40), asking, max_concurrent_requests=4)
-    errors = [one.error for one in run.result(30)]
+    errors = [outcome.error for outcome in run.result(30)]
 
     assert {type(error).__name__ for error in errors} == {"Unsent"}
     assert f"127.0.0.1:{port}" in run.error.message
@@ -154,9 +154,9 @@ def test_a_wait_of_a_day_is_heard_once():
         outcomes = run.result(30)
 
         assert len(sim.ledger.rows) <= 9
-    assert all(one.error is not None for one in outcomes)
+    assert all(outcome.error is not None for outcome in outcomes)
     assert "come back in 24 h" in run.error.message
-    assert sum(one.error.status is None for one in outcomes) >= 191
+    assert sum(outcome.error.status is None for outcome in outcomes) >= 191
 
 
 @pytest.mark.parametrize("fault", [faults.rate_limited(retry_after=86_400), 401])

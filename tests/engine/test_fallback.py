@@ -67,7 +67,7 @@ def test_a_refusal_is_kept_and_the_next_model_asked():
     with two(first={"faults": lambda request: "refusal"}) as (a, b, ask):
         run = ask(questions(1))
 
-        assert [one.text for one in run.result(60)] == ["from b"]
+        assert [outcome.text for outcome in run.result(60)] == ["from b"]
         assert run.status().counts.num_fallbacks == 1
         assert (len(a.ledger.finished), len(b.ledger.finished)) == (1, 1)
 
@@ -81,7 +81,7 @@ def test_an_answer_of_the_second_model_is_never_bought_again():
         sent = len(a.ledger.received) + len(b.ledger.received)
         again = ask(questions(3))
 
-        assert [one.text for one in again.result(60)] == ["from b"] * 3
+        assert [outcome.text for outcome in again.result(60)] == ["from b"] * 3
         assert len(a.ledger.received) + len(b.ledger.received) == sent
 
 
@@ -134,7 +134,7 @@ def test_no_hedge_while_the_first_token_is_there():
     with two(first={"latency": 0.01}) as (_, b, ask):
         run = ask(questions(20), hedge_after=10)
 
-        assert {one.text for one in run.result(60)} == {"from a"}
+        assert {outcome.text for outcome in run.result(60)} == {"from a"}
         assert run.status().counts.num_hedged == 0
         assert len(b.ledger.received) == 0
 
@@ -172,7 +172,7 @@ def test_a_budget_is_never_overshot_beyond_what_is_in_flight():
     try:
         with Laboratory(reply="word", latency=Fixed(0.0)) as sim:
             run = start(
-                [{**one, "max_tokens": 1} for one in questions(50)],
+                [{**request, "max_tokens": 1} for request in questions(50)],
                 Asking(model=LLM(url=sim.base_url, api_key="k", model="a")),
                 budget_usd=1.5,
             )
@@ -180,9 +180,11 @@ def test_a_budget_is_never_overshot_beyond_what_is_in_flight():
             status = run.status()
 
             assert status.counts.usd <= 1.5
-            answered = [one for one in outcomes if one.error is None]
+            answered = [outcome for outcome in outcomes if outcome.error is None]
             assert 0 < len(answered) < 50
-            rest = {type(one.error).__name__ for one in outcomes if one.error is not None}
+            rest = {
+                type(outcome.error).__name__ for outcome in outcomes if outcome.error is not None
+            }
             assert rest == {"BudgetExceeded"}
             assert len(sim.ledger.received) == len(answered)
     finally:

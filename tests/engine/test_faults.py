@@ -129,7 +129,7 @@ def test_lost_replies_are_sent_again_for_few_rows_only():
         run.result(60)
 
         assert 51 <= len(sim.ledger.received) <= 54
-        assert all(one.error.maybe_billed for one in run.result(60))
+        assert all(outcome.error.maybe_billed for outcome in run.result(60))
 
 
 @pytest.mark.parametrize("fault", ["html", "empty", "null", "array", "garbage"])

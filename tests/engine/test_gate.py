@@ -118,10 +118,10 @@ async def test_a_large_request_among_small_ones_waits_its_fair_time(clock):
     await settle()
 
     assert large.done()
-    assert all(one.done() for one in before)
-    assert not any(one.done() for one in behind)
-    for one in behind:
-        one.cancel()
+    assert all(waiting.done() for waiting in before)
+    assert not any(waiting.done() for waiting in behind)
+    for waiting in behind:
+        waiting.cancel()
     await asyncio.gather(*behind, return_exceptions=True)
 
 

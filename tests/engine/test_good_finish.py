@@ -172,7 +172,7 @@ def test_samples_are_judged_one_by_one():
     with ScriptServer(*bodies) as server:
         results = LLM(**where(server)).call_sync("Hi", n=3, max_concurrent_requests=1)
 
-    assert sorted(type(one.error).__name__ for one in results) == [
+    assert sorted(type(outcome.error).__name__ for outcome in results) == [
         "NoneType",
         "NoneType",
         "Truncated",

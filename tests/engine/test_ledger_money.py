@@ -49,7 +49,7 @@ def test_what_a_run_says_it_spent_is_what_the_ledger_bills():
     with Laboratory(prices=PRICE) as sim:
         requests = questions(200) + questions(50)
         run = begin(sim, requests)
-        spent = sum(one.usd for one in run.result(60))
+        spent = sum(outcome.usd for outcome in run.result(60))
 
         assert run.status().counts.usd == pytest.approx(sim.ledger.totals().usd, abs=1e-9)
         assert spent == pytest.approx(sim.ledger.totals().usd, abs=1e-9)
@@ -63,7 +63,9 @@ def test_finished_replies_are_priced_exactly_and_dropped_ones_from_above(hedge):
     """
     latency = Stragglers(Fixed(0.005), share=0.05, factor=100)
     with Laboratory(prices=PRICE, latency=latency, reply="word word word") as sim:
-        run = begin(sim, [{**one, "max_tokens": 20} for one in questions(300)], hedge_after=hedge)
+        run = begin(
+            sim, [{**request, "max_tokens": 20} for request in questions(300)], hedge_after=hedge
+        )
         assert kinds(run) == [""] * 300
         counts = run.status().counts
         sim.wait_idle()
@@ -83,7 +85,7 @@ def test_a_budget_is_overshot_by_no_more_than_what_is_in_flight(seed):
     places, limit, most = 4, 5.0, 1.0
     troubles = [share(0.1, 429), share(0.1, 500), share(0.05, faults.lost_reply())]
     with Laboratory(prices=DEAR, faults=troubles, seed=seed) as sim:
-        requests = [{**one, "max_tokens": 10} for one in questions(300)]
+        requests = [{**request, "max_tokens": 10} for request in questions(300)]
         run = begin(sim, requests, budget_usd=limit, max_concurrent_requests=places)
         found = kinds(run)
         sim.wait_idle()
@@ -100,7 +102,7 @@ def test_what_a_budget_left_over_is_asked_by_the_next_run():
     """
     dear()
     with Laboratory(prices=DEAR) as sim:
-        requests = [{**one, "max_tokens": 5} for one in questions(40)]
+        requests = [{**request, "max_tokens": 5} for request in questions(40)]
         first = begin(sim, requests, budget_usd=2.0)
         assert set(kinds(first)) == {"", "BudgetExceeded"}
         assert kinds(begin(sim, requests, budget_usd=1e6)) == [""] * 40

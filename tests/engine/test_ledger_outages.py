@@ -78,9 +78,9 @@ def test_of_an_outage_without_a_word_only_those_in_flight_may_be_lost(monkeypatc
         sim.wait_received(sim.ledger.totals().received + 2)  # probes
         sim.set_faults(None)
 
-        lost = [one for one in run.result(60) if one.error is not None]
+        lost = [outcome for outcome in run.result(60) if outcome.error is not None]
         assert len(lost) <= PLACES
-        assert all(one.error.maybe_billed for one in lost)
+        assert all(outcome.error.maybe_billed for outcome in lost)
         assert len(sim.ledger.received) <= rows * 1.10
 
 
@@ -97,10 +97,10 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(monkeypatch):
     while not run.status().pools[0].is_open:
         assert not run.wait(0.01)
     with Laboratory(latency=0.02, port=port) as second:
-        lost = [one for one in run.result(60) if one.error is not None]
+        lost = [outcome for outcome in run.result(60) if outcome.error is not None]
 
         assert len(lost) <= PLACES
-        assert all(one.error.maybe_billed for one in lost)
+        assert all(outcome.error.maybe_billed for outcome in lost)
         assert len(first.ledger.finished) + len(second.ledger.finished) == rows - len(lost)
 
 
@@ -115,7 +115,7 @@ def test_a_real_outage_of_twenty_seconds_costs_a_tenth_at_most():
     with Laboratory(latency=0.05, faults=[outage(1.0, 20.0, 503)]) as sim:
         run = ask(sim, questions(rows), max_concurrent_requests=PLACES)
 
-        assert all(one.error is None for one in run.result(240))
+        assert all(outcome.error is None for outcome in run.result(240))
         assert len(sim.ledger.received) <= rows * 1.10
 
 
@@ -136,9 +136,9 @@ def test_no_burst_follows_an_outage(monkeypatch):
         rows = sim.ledger.rows
         probes = [row for row in rows if row.fault][UNTIL_NOTICED:]
         assert len(probes) >= 3
-        for one in probes:  # each went alone
-            others = [row for row in rows if row is not one and row.finished is not None]
-            assert not any(row.received < one.received < row.finished for row in others)
+        for probe in probes:  # each went alone
+            others = [row for row in rows if row is not probe and row.finished is not None]
+            assert not any(row.received < probe.received < row.finished for row in others)
 
 
 def test_a_primary_that_dies_in_mid_run_wastes_little_and_gets_its_rows_back(monkeypatch):
@@ -159,10 +159,10 @@ def test_a_primary_that_dies_in_mid_run_wastes_little_and_gets_its_rows_back(mon
         before = []  # answers of the primary when it recovered
 
         def rows():
-            for one in questions(20_000):
+            for request in questions(20_000):
                 if before and a.ledger.totals().finished > before[0] + PLACES:
                     return  # it is asked again by many
-                yield one
+                yield request
 
         run = start(rows(), Asking(model=models), max_concurrent_requests=PLACES)
         a.wait_received(HEALTHY + PLACES)
@@ -177,7 +177,7 @@ def test_a_primary_that_dies_in_mid_run_wastes_little_and_gets_its_rows_back(mon
         probe_now(a)
         outcomes = run.result(60)
 
-        assert {one.error for one in outcomes} == {None}
+        assert {outcome.error for outcome in outcomes} == {None}
         assert len(wasted) <= 10 + PLACES
         # Of the probes that went after its recovery the first succeeded.
         assert len([row for row in a.ledger.rows if row.fault]) <= len(wasted) + 1

@@ -23,8 +23,8 @@ def rows_of(caller):
 
 def check(run, caller):
     """Every row of a caller who stayed is answered, and rightly."""
-    wanted = [one["messages"][0]["content"] for one in rows_of(caller)]
-    assert [one.text for one in run.result(60)] == wanted
+    wanted = [request["messages"][0]["content"] for request in rows_of(caller)]
+    assert [outcome.text for outcome in run.result(60)] == wanted
 
 
 @pytest.mark.parametrize("leave", ["stop", "cancel"])
@@ -72,11 +72,11 @@ async def test_awaiting_tasks_that_are_cancelled_cost_nothing():
             task.cancel()
         found = await asyncio.gather(*tasks, return_exceptions=True)
 
-        assert sum(isinstance(one, asyncio.CancelledError) for one in found) == CALLERS // 2
-        for number, one in enumerate(found):
-            if isinstance(one, list):
+        assert sum(isinstance(result, asyncio.CancelledError) for result in found) == CALLERS // 2
+        for number, result in enumerate(found):
+            if isinstance(result, list):
                 wanted = [row["messages"][0]["content"] for row in rows_of(number)]
-                assert [outcome.text for outcome in one] == wanted
+                assert [outcome.text for outcome in result] == wanted
         assert len(sim.ledger.received) == PROMPTS
 
 
@@ -92,10 +92,12 @@ def test_a_caller_who_cancels_does_not_drop_what_another_waits_for():
         while second.status().counts.num_rows < 5:
             second.wait(0.01)
         first.cancel()
-        assert {type(one.error).__name__ for one in first.result(60)} == {"Stopped"}
+        assert {type(outcome.error).__name__ for outcome in first.result(60)} == {"Stopped"}
         assert not second.wait(0.2)  # longer than the moment that a cancelled run still reads
         sim.release()
 
-        assert [one.text for one in second.result(60)] == [f"question {row}" for row in range(5)]
+        assert [outcome.text for outcome in second.result(60)] == [
+            f"question {row}" for row in range(5)
+        ]
         assert len(sim.ledger.received) == 5
         assert sim.ledger.totals().cancelled == 0

@@ -21,8 +21,8 @@ def paused(run):
 @pytest.fixture
 def sim():
     """Run a provider that answers with the question."""
-    with Laboratory(reply=lambda prompt: prompt) as one:
-        yield one
+    with Laboratory(reply=lambda prompt: prompt) as simulated:
+        yield simulated
 
 
 def asked_once(sim, rows):
@@ -36,20 +36,20 @@ def test_a_run_does_not_wait_for_another_one_that_is_paused(sim, is_first):
     It asks what the paused one has not sent, whichever began first; each row is bought once.
     """
     sim.hold()
-    one = ask(sim, questions(20), max_concurrent_requests=2)
+    paused_run = ask(sim, questions(20), max_concurrent_requests=2)
     sim.wait_received(2)
     if not is_first:
-        paused(one)
+        paused(paused_run)
     other = ask(sim, questions(21), max_concurrent_requests=4)
     sim.wait_received(3)  # one that is its own: the others have been looked at
     if is_first:
-        paused(one)
+        paused(paused_run)
     sim.release()
 
     assert texts(other) == [f"question {row}" for row in range(21)]
-    assert not one.is_done
-    one.resume()
-    assert texts(one) == [f"question {row}" for row in range(20)]
+    assert not paused_run.is_done
+    paused_run.resume()
+    assert texts(paused_run) == [f"question {row}" for row in range(20)]
     assert asked_once(sim, 21)
 
 
@@ -58,16 +58,16 @@ def test_two_runs_that_are_paused_in_turn_wait_for_neither(sim):
     Whoever goes on asks; the other finds the answers when it is resumed.
     """
     sim.hold()
-    one = ask(sim, questions(20), max_concurrent_requests=2)
+    paused_run = ask(sim, questions(20), max_concurrent_requests=2)
     sim.wait_received(2)
-    paused(one)
+    paused(paused_run)
     other = ask(sim, questions(20), max_concurrent_requests=2)
     sim.wait_received(4)
-    one.resume()
+    paused_run.resume()
     paused(other)
     sim.release()
 
-    assert texts(one) == [f"question {row}" for row in range(20)]
+    assert texts(paused_run) == [f"question {row}" for row in range(20)]
     assert not other.is_done
     other.resume()
     assert kinds(other) == [""] * 20
@@ -79,22 +79,22 @@ def test_a_row_that_another_run_asks_is_said_to_wait_for_a_run(sim):
     It is no other process that is waited for.
     """
     sim.hold()
-    one = ask(sim, questions(2), max_concurrent_requests=1)
+    paused_run = ask(sim, questions(2), max_concurrent_requests=1)
     sim.wait_received(1)
-    paused(one)
+    paused(paused_run)
     other = ask(sim, questions(2)[1:])
     sim.wait_received(2)
-    one.set_limits(max_concurrent_requests=3)
-    one.resume()
-    while not one._run_loop.context.waiting_rows["run"]:
-        assert not one.wait(0.005)
+    paused_run.set_limits(max_concurrent_requests=3)
+    paused_run.resume()
+    while not paused_run._run_loop.context.waiting_rows["run"]:
+        assert not paused_run.wait(0.005)
 
-    assert one._run_loop.context.waiting_rows["process"] == 0
-    assert one.status().waiting_on == (
+    assert paused_run._run_loop.context.waiting_rows["process"] == 0
+    assert paused_run.status().waiting_on == (
         "Waiting on replies, and on another run, which asks 1 row of this run."
     )
     sim.release()
-    assert texts(one) == ["question 0", "question 1"]
+    assert texts(paused_run) == ["question 0", "question 1"]
     assert texts(other) == ["question 1"]
     assert asked_once(sim, 2)
 
@@ -105,17 +105,17 @@ def test_a_row_that_failed_while_its_run_was_paused_is_asked_by_the_other(sim):
     """
     sim.set_faults([faults.status(500)])
     sim.hold()
-    one = ask(sim, questions(1))
+    paused_run = ask(sim, questions(1))
     sim.wait_received(1)
     other = ask(sim, questions(2))
     sim.wait_received(2)
-    paused(one)
+    paused(paused_run)
     sim.release()
 
     assert texts(other) == ["question 0", "question 1"]
-    assert not one.is_done
-    one.stop()
-    assert kinds(one) == ["Stopped"]
+    assert not paused_run.is_done
+    paused_run.stop()
+    assert kinds(paused_run) == ["Stopped"]
 
 
 def test_a_paused_run_can_be_stopped_while_another_asks_its_rows(sim):
@@ -123,13 +123,13 @@ def test_a_paused_run_can_be_stopped_while_another_asks_its_rows(sim):
     It is over at once, and the other goes on.
     """
     sim.hold()
-    one = ask(sim, questions(10), max_concurrent_requests=1)
+    paused_run = ask(sim, questions(10), max_concurrent_requests=1)
     sim.wait_received(1)
-    paused(one)
+    paused(paused_run)
     other = ask(sim, questions(10), max_concurrent_requests=2)
     sim.wait_received(3)
-    one.stop()
-    assert kinds(one).count("Stopped") >= 9
+    paused_run.stop()
+    assert kinds(paused_run).count("Stopped") >= 9
     sim.release()
 
     assert kinds(other) == [""] * 10

@@ -145,17 +145,17 @@ def steer(seed, steps):
             if asked is None:
                 continue
             outcomes = run.result(1)
-            assert [one.row for one in outcomes] == list(range(len(asked))), seed
-            for one, number in zip(outcomes, asked, strict=True):
-                assert one.error is not None or one.text == f"question {number}", seed
+            assert [outcome.row for outcome in outcomes] == list(range(len(asked))), seed
+            for outcome, number in zip(outcomes, asked, strict=True):
+                assert outcome.error is not None or outcome.text == f"question {number}", seed
         sim.wait_idle()
         assert sim.ledger.totals().max_in_flight <= PLACES, seed
         assert kinds(ask(sim, questions(ROWS))) == [""] * ROWS, seed
 
         good = Counter(
-            one.prompt_hash
-            for one in sim.ledger.rows
-            if one.end == "finished" and one.fault is None
+            request.prompt_hash
+            for request in sim.ledger.rows
+            if request.end == "finished" and request.fault is None
         )
         assert good == {prompt_hash(f"question {row}"): 1 for row in range(ROWS)}, seed
 

@@ -34,7 +34,7 @@ def test_inputs_are_never_changed():
     """
     What goes in comes out as it went in.
     """
-    requests = [{**one, "metadata": {"a": [1]}} for one in questions(5)]
+    requests = [{**request, "metadata": {"a": [1]}} for request in questions(5)]
     before = copy.deepcopy(requests)
 
     with Laboratory() as sim:
@@ -63,7 +63,7 @@ def test_identical_questions_are_sent_once():
     A thousand rows of ten questions are ten requests.
     """
     with Laboratory(reply=echo) as sim:
-        run = ask(sim, [one for _ in range(100) for one in questions(10)])
+        run = ask(sim, [request for _ in range(100) for request in questions(10)])
 
         assert texts(run) == [f"answer to question {row % 10}" for row in range(1000)]
         assert len(sim.ledger.received) == 10
@@ -154,9 +154,9 @@ def test_any_iterable_is_read_lazily():
     pulled = []
 
     def endless():
-        for one in questions(10_000):
-            pulled.append(one)
-            yield one
+        for request in questions(10_000):
+            pulled.append(request)
+            yield request
 
     with Laboratory() as sim:
         sim.hold()
@@ -174,15 +174,17 @@ async def test_an_async_iterable_works_too():
     """
 
     async def source():
-        for one in questions(10):
+        for request in questions(10):
             await asyncio.sleep(0)
-            yield one
+            yield request
 
     with Laboratory(reply=echo) as sim:
         run = ask(sim, source())
         outcomes = await run
 
-    assert [one.text for one in outcomes] == [f"answer to question {row}" for row in range(10)]
+    assert [outcome.text for outcome in outcomes] == [
+        f"answer to question {row}" for row in range(10)
+    ]
 
 
 def test_streamed_outcomes_come_in_order_and_wait_for_their_reader():
@@ -198,8 +200,8 @@ def test_streamed_outcomes_come_in_order_and_wait_for_their_reader():
 
         rows = [first, *reader]
 
-    assert [one.row for one in rows] == list(range(100))
-    assert [one.text for one in rows] == [f"answer to question {row}" for row in range(100)]
+    assert [outcome.row for outcome in rows] == list(range(100))
+    assert [outcome.text for outcome in rows] == [f"answer to question {row}" for row in range(100)]
 
 
 def test_outcomes_that_are_ready_come_first_where_order_is_not_wanted():
@@ -215,7 +217,7 @@ def test_outcomes_that_are_ready_come_first_where_order_is_not_wanted():
         reader = run.outcomes()
         first = [next(reader).row for _ in range(29)]
         run.cancel()
-        rest = [one.row for one in reader]
+        rest = [outcome.row for outcome in reader]
 
     assert sorted(first) == list(range(1, 30))
     assert rest == [0]
@@ -227,7 +229,7 @@ async def test_a_task_of_another_loop_reads_outcomes_as_they_come():
     """
     with Laboratory(reply=echo) as sim:
         run = ask(sim, questions(100), streams=True, window=10)
-        rows = [(one.row, one.text) async for one in run.aoutcomes()]
+        rows = [(outcome.row, outcome.text) async for outcome in run.aoutcomes()]
 
     assert rows == [(row, f"answer to question {row}") for row in range(100)]
 
@@ -241,9 +243,9 @@ def test_whoever_leaves_the_loop_stops_the_run(tmp_path):
     pulled = []
 
     def source():
-        for one in questions(100_000):
+        for request in questions(100_000):
             pulled.append(1)
-            yield one
+            yield request
 
     with Laboratory(reply=echo) as sim:
         llm = AsyncLLM(model="m", url=sim.base_url, api_key="k", max_concurrent_requests=4)
@@ -299,6 +301,6 @@ def test_simulated_answers_are_marked():
     """
     with Laboratory() as sim:
         run = ask(sim, questions(2))
-        assert [one.simulated for one in run.result(60)] == [True, True]
+        assert [outcome.simulated for outcome in run.result(60)] == [True, True]
         assert run.status().simulated
-        assert [one.simulated for one in ask(sim, questions(2)).result(60)] == [True, True]
+        assert [request.simulated for request in ask(sim, questions(2)).result(60)] == [True, True]

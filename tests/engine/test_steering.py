@@ -100,7 +100,7 @@ def test_the_rows_of_one_cause_are_asked_again_alone():
         run.retry_failed(["Filtered"]).result(60)
         assert len(sim.ledger.received) == 10
         assert sorted(filter(None, kinds(run))) == ["Refused", "Refused"]
-        assert [(one.kind, one.rows) for one in run.status().causes] == [("Refused", 2)]
+        assert [(cause.kind, cause.rows) for cause in run.status().causes] == [("Refused", 2)]
         assert run.status().failures == {"Refused": 2}
         assert run.status().counts.num_tasks_failed == 2
 
@@ -142,7 +142,7 @@ def test_a_status_tells_what_a_dashboard_shows():
 
     assert status.requests_per_minute > 0
     assert status.p95 >= status.p50 > 0
-    assert [(one.rows, one.share) for one in status.shares] == [(30, 1.0)]
+    assert [(share.rows, share.share) for share in status.shares] == [(30, 1.0)]
     assert sum(sample.requests_per_minute for sample in status.samples) > 0
     assert len(status.latencies) == 30
     assert status.ended_at >= status.started_at

@@ -75,7 +75,7 @@ def test_every_stopped_row_can_be_asked_again_by_its_own_run():
     """
     In flight, waiting, or not even read from the list: each keeps its input and metadata.
     """
-    asked = [{**one, "metadata": {"row": row}} for row, one in enumerate(questions(1200))]
+    asked = [{**request, "metadata": {"row": row}} for row, request in enumerate(questions(1200))]
     with Laboratory(reply=lambda prompt: prompt) as sim:
         sim.hold()
         run = ask(sim, asked, max_concurrent_requests=5)
@@ -84,8 +84,10 @@ def test_every_stopped_row_can_be_asked_again_by_its_own_run():
         stopped = run.result(60)
         sim.release()
         assert set(kinds(run)) == {"Stopped"}
-        assert [one.tag for one in stopped] == asked
-        assert [one.metadata for one in stopped[:100]] == [one["metadata"] for one in asked[:100]]
+        assert [outcome.tag for outcome in stopped] == asked
+        assert [outcome.metadata for outcome in stopped[:100]] == [
+            outcome["metadata"] for outcome in asked[:100]
+        ]
 
         run.retry_failed().result(60)
 

@@ -51,8 +51,8 @@ print(sum(one.text is not None for one in run.result()), counts.num_requests, co
 
 @pytest.fixture
 def sim():
-    with Laboratory(latency=0.01, reply=lambda prompt: prompt) as one:
-        yield one
+    with Laboratory(latency=0.01, reply=lambda prompt: prompt) as simulated:
+        yield simulated
 
 
 @dataclass
@@ -82,9 +82,9 @@ class Other:
 def other(sim):
     """Another process on the project "both", which knows the answers to four rows."""
     entries = bought(sim, questions(4))
-    one = Other(ProjectStore(layout.paths_of(settings.cache_dir(), "both")), entries)
-    yield one
-    one.store.claims.leave()
+    other = Other(ProjectStore(layout.paths_of(settings.cache_dir(), "both")), entries)
+    yield other
+    other.store.claims.leave()
 
 
 def bought(sim, requests, **options):
@@ -113,10 +113,10 @@ def test_two_kernels_on_one_project_buy_each_row_once(sim, tmp_path):
     """
     sim.hold()
     command = (KERNEL, sim.base_url, tmp_path, 200)
-    with program(*command) as one, program(*command) as two:
+    with program(*command) as first, program(*command) as two:
         sim.wait_received(32, timeout=100)  # sixteen each: both are at it
         sim.release()
-        counts = [kernel.stdout.read().split() for kernel in (one, two)]
+        counts = [kernel.stdout.read().split() for kernel in (first, two)]
 
     assert [int(answered) for answered, _, _ in counts] == [200, 200]
     assert sum(int(sent) for _, sent, _ in counts) == len(sim.ledger.received) == 200
@@ -396,7 +396,7 @@ def test_an_answer_of_another_process_that_does_not_fit_is_mended_or_asked_anew(
         other.store.commit(other.answers)
         other.gives_up(other.answers.index(row))
 
-        assert [one.value for one in run.result(60)] == [[5]]
+        assert [outcome.value for outcome in run.result(60)] == [[5]]
         assert len(sim.ledger.received) == 1
         other.store.claims.leave()
 

@@ -25,23 +25,23 @@ LOST = [
 ]
 
 
-@pytest.mark.parametrize("one", LOST, ids=names(LOST))
-def test_a_lost_reply_is_asked_for_once_more(one):
+@pytest.mark.parametrize("case", LOST, ids=names(LOST))
+def test_a_lost_reply_is_asked_for_once_more(case):
     """
     It may have been billed, so it is sent again once, and answered.
     """
-    first, _ = hold(one)
+    first, _ = hold(case)
 
-    check(one, first)
+    check(case, first)
     assert first.attempts == 2
 
 
-@pytest.mark.parametrize("one", LOST, ids=names(LOST))
-def test_a_reply_lost_twice_is_the_rows_error(one):
+@pytest.mark.parametrize("case", LOST, ids=names(LOST))
+def test_a_reply_lost_twice_is_the_rows_error(case):
     """
     The second loss ends it, and says that money may be gone.
     """
-    with ScriptServer(one.says) as server:
+    with ScriptServer(case.says) as server:
         (outcome,) = ask(server, questions(1)).result(60)
         assert len(server.requests) == 2
 
@@ -55,33 +55,33 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize("one", BROKEN, ids=names(BROKEN))
-def test_a_reply_that_ends_too_soon_is_not_bought_again(one):
+@pytest.mark.parametrize("case", BROKEN, ids=names(BROKEN))
+def test_a_reply_that_ends_too_soon_is_not_bought_again(case):
     """
     The server has said all it wanted to: one request, a typed error, the run goes on.
     """
-    first, _ = hold(one)
+    first, _ = hold(case)
 
-    check(one, first)
+    check(case, first)
     assert first.error.maybe_billed
 
 
 WHOLE = [
     Conversation("reset after the body", [reply(GOOD), "reset"], "fine"),
-    Conversation("byte by byte", [bytes([one]) for one in ANSWER], "fine"),
+    Conversation("byte by byte", [bytes([byte]) for byte in ANSWER], "fine"),
     Conversation("go on, then the reply", [raw("HTTP/1.1 100 Continue"), ANSWER], "fine"),
     Conversation("HTTP/1.0 without a length", [raw("HTTP/1.0 200 OK", GOOD)], "fine"),
 ]
 
 
-@pytest.mark.parametrize("one", WHOLE, ids=names(WHOLE))
-def test_a_whole_reply_is_read_whatever_follows_it(one):
+@pytest.mark.parametrize("case", WHOLE, ids=names(WHOLE))
+def test_a_whole_reply_is_read_whatever_follows_it(case):
     """
     What comes after its last byte does not spoil it.
     """
-    first, _ = hold(one)
+    first, _ = hold(case)
 
-    check(one, first)
+    check(case, first)
 
 
 def test_every_kept_alive_connection_may_be_stale():
@@ -91,9 +91,9 @@ def test_every_kept_alive_connection_may_be_stale():
     with ScriptServer([reply(GOOD)]) as server:
         run = ask(server, questions(10), max_concurrent_requests=1)
 
-        assert [one.text for one in run.result(60)] == ["fine"] * 10
+        assert [outcome.text for outcome in run.result(60)] == ["fine"] * 10
         assert len(server.requests) == 10
-        assert [one.attempts for one in run.result(60)] == [1] * 10
+        assert [outcome.attempts for outcome in run.result(60)] == [1] * 10
 
 
 def dripping(head: bytes, byte: bytes):
@@ -122,14 +122,14 @@ SILENT = [
 ]
 
 
-@pytest.mark.parametrize("one", SILENT, ids=names(SILENT))
-def test_silence_and_dripping_end_and_the_row_is_asked_once_more(one, impatient):
+@pytest.mark.parametrize("case", SILENT, ids=names(SILENT))
+def test_silence_and_dripping_end_and_the_row_is_asked_once_more(case, impatient):
     """
     The idle time or the total time ends it, whatever keeps the line busy.
     """
-    first, _ = hold(one)
+    first, _ = hold(case)
 
-    check(one, first)
+    check(case, first)
     assert first.attempts == 2
 
 
@@ -141,12 +141,12 @@ OVER = [
 ]
 
 
-@pytest.mark.parametrize("one", OVER, ids=names(OVER))
-def test_a_stream_is_over_when_its_end_mark_has_come(one):
+@pytest.mark.parametrize("case", OVER, ids=names(OVER))
+def test_a_stream_is_over_when_its_end_mark_has_come(case):
     """
     The answer is whole and paid for: nobody waits for more, and nothing is bought again.
     """
-    first, _ = hold(one)
+    first, _ = hold(case)
 
-    check(one, first)
+    check(case, first)
     assert first.attempts == 1

@@ -21,8 +21,8 @@ HALF = raw("HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: 200
 
 def raw(server):
     """Return how often each prompt was sent to a server."""
-    bodies = [json.loads(one.partition(b"\r\n\r\n")[2]) for one in server.requests]
-    return Counter(one["messages"][0]["content"] for one in bodies)
+    bodies = [json.loads(request.partition(b"\r\n\r\n")[2]) for request in server.requests]
+    return Counter(body["messages"][0]["content"] for body in bodies)
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_a_reply_that_had_begun_on_a_kept_connection_is_never_asked_for_again_fo
         run = ask(server, questions(2), max_concurrent_requests=1)
         outcomes = run.result(60)
 
-        assert [one.text for one in outcomes] == ["fine", "fine"]
-        assert [one.attempts for one in outcomes] == [1, 2]
+        assert [outcome.text for outcome in outcomes] == ["fine", "fine"]
+        assert [outcome.attempts for outcome in outcomes] == [1, 2]
         assert run.status().counts.num_retried == 1
         assert raw(server) == {"question 0": 1, "question 1": 2}
 
@@ -54,8 +54,8 @@ def test_a_stale_connection_is_followed_by_a_fresh_one():
         run.result(60)
         again = ask(server, questions(1, first=2), max_concurrent_requests=1)
 
-        assert [one.text for one in again.result(60)] == ["fine"]
-        assert [one.attempts for one in again.result(60)] == [1]
+        assert [outcome.text for outcome in again.result(60)] == ["fine"]
+        assert [outcome.attempts for outcome in again.result(60)] == [1]
         assert again.status().counts.num_retried == 0
         assert raw(server)["question 2"] == 2
 

@@ -45,14 +45,14 @@ SHORT_WAITS = [
 ]
 
 
-@pytest.mark.parametrize("one", SHORT_WAITS, ids=names(SHORT_WAITS))
-def test_every_way_to_name_a_wait_is_survived(one):
+@pytest.mark.parametrize("case", SHORT_WAITS, ids=names(SHORT_WAITS))
+def test_every_way_to_name_a_wait_is_survived(case):
     """
     Clamped, or left aside; the row is asked again at no attempt's cost, and answered.
     """
-    first, _ = hold(one, max_attempts=1)
+    first, _ = hold(case, max_attempts=1)
 
-    check(one, first)
+    check(case, first)
 
 
 @pytest.mark.parametrize(
@@ -115,17 +115,17 @@ LOCATIONS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "location"), LOCATIONS, ids=[one for one, _ in LOCATIONS])
+@pytest.mark.parametrize(("name", "location"), LOCATIONS, ids=[name for name, _ in LOCATIONS])
 def test_a_redirect_is_never_followed(name, location):
     """
     A configuration error that names the first origin and repeats no credentials; sent once.
     """
     moved = raw(f"HTTP/1.1 307 Moved\nlocation: {location}\ncontent-length: 0\n{CLOSE}")
-    one = Conversation(name, [moved], "RedirectRefused", expected=["127.0.0.1", "HTTP 307"])
+    case = Conversation(name, [moved], "RedirectRefused", expected=["127.0.0.1", "HTTP 307"])
 
-    first, _ = hold(one)
+    first, _ = hold(case)
 
-    check(one, first)
+    check(case, first)
     assert "secret" not in first.error.message
 
 
@@ -177,8 +177,8 @@ def test_a_key_that_cannot_travel_is_refused_before_any_request(key):
 
 def led_to(error):
     """Return the errors that led to one, and those that led to them."""
-    before = [one for one in (error.__cause__, error.__context__) if one is not None]
-    return before + [further for one in before for further in led_to(one)]
+    before = [cause for cause in (error.__cause__, error.__context__) if cause is not None]
+    return before + [further for cause in before for further in led_to(cause)]
 
 
 ECHOES = {
@@ -237,4 +237,4 @@ def test_a_server_in_every_trouble_at_once_loses_no_row(seed):
     with ScriptServer(*(dice.choice(troubles) for _ in range(120)), [ANSWER]) as server:
         run = ask(server, questions(40), max_concurrent_requests=8, max_attempts=20)
 
-        assert [one.text for one in run.result(60)] == ["fine"] * 40
+        assert [outcome.text for outcome in run.result(60)] == ["fine"] * 40

@@ -18,7 +18,7 @@ PACKED = "content-encoding: gzip"
 
 def chunks(*pieces: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
     """Return a chunked reply."""
-    return raw(CHUNKED, b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in pieces) + end)
+    return raw(CHUNKED, b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in pieces) + end)
 
 
 def message(content: str, **more: str) -> bytes:
@@ -62,19 +62,19 @@ SHORT = [
 ]
 
 
-@pytest.mark.parametrize("one", SHORT, ids=names(SHORT))
-def test_a_reply_that_is_not_whole_is_never_an_answer(one):
+@pytest.mark.parametrize("case", SHORT, ids=names(SHORT))
+def test_a_reply_that_is_not_whole_is_never_an_answer(case):
     """
     Said to be broken, not taken for the model's bad JSON; bought once; the run goes on.
     """
-    first, _ = hold(one)
+    first, _ = hold(case)
 
-    check(one, first)
+    check(case, first)
     assert first.error.maybe_billed
 
 
 WHOLE = [
-    Conversation("in many chunks", [chunks(*(bytes([one]) for one in GOOD))], "fine"),
+    Conversation("in many chunks", [chunks(*(bytes([byte]) for byte in GOOD))], "fine"),
     Conversation("packed in chunks", [raw(f"{CHUNKED}\n{PACKED}", chunks(gzip.compress(GOOD))
         .partition(b"\r\n\r\n")[2])], "fine"),
     Conversation("packed with bytes behind", [reply(gzip.compress(GOOD) + b"\0" * 9, PACKED)],
@@ -89,14 +89,14 @@ WHOLE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("one", WHOLE, ids=names(WHOLE))
-def test_an_odd_reply_that_is_whole_is_an_answer(one):
+@pytest.mark.parametrize("case", WHOLE, ids=names(WHOLE))
+def test_an_odd_reply_that_is_whole_is_an_answer(case):
     """
     Whatever it is wrapped in; what was paid for is used.
     """
-    first, _ = hold(one)
+    first, _ = hold(case)
 
-    check(one, first)
+    check(case, first)
 
 
 NO_ANSWER = [
@@ -118,14 +118,14 @@ NO_ANSWER = [
 ]
 
 
-@pytest.mark.parametrize("one", NO_ANSWER, ids=names(NO_ANSWER))
-def test_a_200_without_an_answer_is_a_bad_reply(one):
+@pytest.mark.parametrize("case", NO_ANSWER, ids=names(NO_ANSWER))
+def test_a_200_without_an_answer_is_a_bad_reply(case):
     """
     Typed, bought once, and what came is kept where anything came.
     """
-    first, _ = hold(one)
+    first, _ = hold(case)
 
-    check(one, first)
+    check(case, first)
 
 
 def test_an_error_inside_a_200_means_what_it_says():
@@ -136,7 +136,7 @@ def test_an_error_inside_a_200_means_what_it_says():
     with ScriptServer([reply(body, CLOSE)]) as server:
         run = ask(server, questions(5), max_concurrent_requests=1)
 
-        kinds = {type(one.error).__name__ for one in run.result(60)}
+        kinds = {type(outcome.error).__name__ for outcome in run.result(60)}
         assert kinds == {"AuthenticationError"}
         assert len(server.requests) == 1
 
@@ -159,20 +159,20 @@ HUGE = [
         "ReplyTooLarge", streamed=True),
     Conversation("a huge header", [raw("HTTP/1.1 200 OK\nx: " + "x" * 2**20)], "BadReply"),
     Conversation("endless headers", [raw(
-        "HTTP/1.1 200 OK\n" + "\n".join(f"x{one}: y" for one in range(200_000)))], "BadReply"),
+        "HTTP/1.1 200 OK\n" + "\n".join(f"x{n}: y" for n in range(200_000)))], "BadReply"),
     Conversation("a huge status line", [raw("HTTP/1.1 200 " + "OK" * 2**19)], "BadReply"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("one", HUGE, ids=names(HUGE))
-def test_what_is_huge_is_stopped_at_the_cap(one):
+@pytest.mark.parametrize("case", HUGE, ids=names(HUGE))
+def test_what_is_huge_is_stopped_at_the_cap(case):
     """
     However it is wrapped, no further than the cap; the process stays small.
     """
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    first, _ = hold(one)
+    first, _ = hold(case)
 
-    check(one, first)
+    check(case, first)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 3 * len(SPACES) / 1024
 
@@ -203,14 +203,14 @@ STRANGE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("one", STRANGE, ids=names(STRANGE))
-def test_what_no_parser_should_meet_is_a_bad_reply(one):
+@pytest.mark.parametrize("case", STRANGE, ids=names(STRANGE))
+def test_what_no_parser_should_meet_is_a_bad_reply(case):
     """
     The process lives, the bytes are kept, the next row is answered.
     """
-    first, _ = hold(one)
+    first, _ = hold(case)
 
-    check(one, first)
+    check(case, first)
     assert first.error.raw
 
 

@@ -31,7 +31,7 @@ WHOLE = [
         event("fi"), b":\n\n: ping\n\n", event("ne", "stop"), DONE)),
     conversation("a byte order mark", sse(b"\xef\xbb\xbf", event("fine"), END, DONE)),
     conversation("no blank line at the end", sse(event("fi"), event("ne", "stop").rstrip())),
-    conversation("byte by byte", *(bytes([one]) for one in sse(event("fine"), END, DONE))),
+    conversation("byte by byte", *(bytes([byte]) for byte in sse(event("fine"), END, DONE))),
     conversation("packed", sse(gzip.compress(event("fine") + END + DONE),
         head="\ncontent-encoding: gzip")),
     conversation("events it does not know", sse(b'data: {"type":"news","choices":[]}\n\n',
@@ -44,14 +44,14 @@ WHOLE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("one", WHOLE, ids=names(WHOLE))
-def test_a_whole_stream_is_an_answer_however_it_is_written(one):
+@pytest.mark.parametrize("case", WHOLE, ids=names(WHOLE))
+def test_a_whole_stream_is_an_answer_however_it_is_written(case):
     """
     Every way of writing events that servers have, and the text is right.
     """
-    first, _ = hold(one)
+    first, _ = hold(case)
 
-    check(one, first)
+    check(case, first)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
@@ -97,12 +97,12 @@ BROKEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("one", BROKEN, ids=names(BROKEN))
-def test_a_stream_without_its_end_is_no_answer_and_is_never_cached(one):
+@pytest.mark.parametrize("case", BROKEN, ids=names(BROKEN))
+def test_a_stream_without_its_end_is_no_answer_and_is_never_cached(case):
     """
     Typed, told to be incomplete, not bought again in this run; the next run asks anew.
     """
-    with ScriptServer(one.says, [ANSWER]) as server:
+    with ScriptServer(case.says, [ANSWER]) as server:
         run = ask(
             server,
             questions(2),
@@ -115,7 +115,7 @@ def test_a_stream_without_its_end_is_no_answer_and_is_never_cached(one):
         again = ask(server, questions(2)).result(60)
 
         assert second.text == "fine"
-        check(one, first)
+        check(case, first)
         assert first.error.maybe_billed
         assert [outcome.text for outcome in again] == ["fine", "fine"]
         assert len(server.requests) == sent + 1

@@ -21,10 +21,12 @@ def answers(server, rows):
     """Ask so many questions; return how often each was sent, after all were answered."""
     run = ask(server, questions(rows))
     outcomes = run.result(60)
-    assert [one.text for one in outcomes] == ["fine"] * rows, [one.error for one in outcomes]
-    assert [one.attempts for one in outcomes] == [1] * rows
-    bodies = [json.loads(one.partition(b"\r\n\r\n")[2]) for one in server.requests]
-    return Counter(one["messages"][0]["content"] for one in bodies)
+    assert [outcome.text for outcome in outcomes] == ["fine"] * rows, [
+        outcome.error for outcome in outcomes
+    ]
+    assert [outcome.attempts for outcome in outcomes] == [1] * rows
+    bodies = [json.loads(request.partition(b"\r\n\r\n")[2]) for request in server.requests]
+    return Counter(body["messages"][0]["content"] for body in bodies)
 
 
 def refuses_parameters(monkeypatch):
@@ -119,7 +121,7 @@ def test_what_turns_unlike_after_the_trial_sends_nothing_twice(monkeypatch):
         assert trial.known == Likeness(pool=True, exchange=True)
         refuses_parameters(monkeypatch)
         run = ask(server, questions(9, first=1))
-        assert [one.text for one in run.result(60)] == ["fine"] * 9
+        assert [outcome.text for outcome in run.result(60)] == ["fine"] * 9
         assert len(server.requests) == 10
 
     assert trial.known == Likeness(pool=True, exchange=False)

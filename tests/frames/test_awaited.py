@@ -53,8 +53,8 @@ def test_a_twin_takes_what_its_verb_takes(kind, verb):
     assert inspect.iscoroutinefunction(twin)
     here = list(inspect.signature(getattr(kind, verb)).parameters.values())
     there = list(inspect.signature(twin).parameters.values())
-    assert [(one.name, one.kind, one.default) for one in there] == [
-        (one.name, one.kind, one.default) for one in here
+    assert [(parameter.name, parameter.kind, parameter.default) for parameter in there] == [
+        (parameter.name, parameter.kind, parameter.default) for parameter in here
     ]
 
 

@@ -37,10 +37,10 @@ def test_answers_are_aligned_by_position_whatever_the_index(sim, name):
     filled = frame.llm.generate("text", into="r")
     details = frame.llm.generate("text", details=True)
 
-    for found in (series, filled["r"], details["response"]):
-        assert found.tolist() == ["> a", "> b", "> c"]
-        assert found.index.equals(frame.index)
-        assert found.index.names == frame.index.names
+    for answers in (series, filled["r"], details["response"]):
+        assert answers.tolist() == ["> a", "> b", "> c"]
+        assert answers.index.equals(frame.index)
+        assert answers.index.names == frame.index.names
 
 
 @pytest.mark.parametrize("dtype", ["object", "string", "str", "category"])
@@ -80,7 +80,7 @@ def test_cells_of_every_kind_are_rendered(sim, cells, expected):
 
     answers = frame.llm.generate("cell")
 
-    assert [None if pd.isna(one) else one for one in answers] == expected
+    assert [None if pd.isna(cell) else cell for cell in answers] == expected
 
 
 @pytest.mark.parametrize("into", [None, "r"])
@@ -90,9 +90,9 @@ def test_zero_rows_give_zero_rows(sim, into):
     """
     frame = pd.DataFrame({"text": pd.array([], dtype="string")})
 
-    found = frame.llm.generate("{text}", into=into)
+    answers = frame.llm.generate("{text}", into=into)
 
-    assert len(found) == 0
+    assert len(answers) == 0
     assert len(sim.ledger.received) == 0
     with pytest.raises(errors.UnknownField):
         frame.llm.generate("{txt}")
@@ -260,8 +260,8 @@ def test_a_series_has_every_method_of_a_frame(sim):
     assert series.llm.plan().to_ask == 1
     assert series.llm.preview().to_dict("list") == {"prompt": ["a"], "response": ["> a"]}
     assert series.llm.start().result(60)[0] == "> a"
-    found = series.llm.compare("{}", models=["openai/m", "openai/o"])
-    assert found.answers["agreement"][0] == 1.0
+    comparison = series.llm.compare("{}", models=["openai/m", "openai/o"])
+    assert comparison.answers["agreement"][0] == 1.0
 
 
 async def test_a_series_can_be_awaited(sim):

@@ -110,7 +110,7 @@ def test_a_set_has_one_text_in_every_process():
     Its order is the text's, not the one that this process happens to have.
     """
     code = "from llmnb.frames.template import cell_text; print(cell_text(set('abcdefgh')))"
-    found = {
+    texts = {
         subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, "PYTHONHASHSEED": seed},
@@ -119,7 +119,7 @@ def test_a_set_has_one_text_in_every_process():
         ).stdout
         for seed in ("1", "2")
     }
-    assert found == {b'["a","b","c","d","e","f","g","h"]\n'}
+    assert texts == {b'["a","b","c","d","e","f","g","h"]\n'}
 
 
 def test_a_cell_that_holds_itself_is_one_clear_error():

@@ -36,12 +36,12 @@ def test_answers_stand_side_by_side_with_disagreements_first(split):
     """
     frame = pd.DataFrame({"text": ["a", None, "which", "b"]}, index=[1, 1, 2, 3])
 
-    found = frame.llm.compare("text", MODELS)
+    comparison = frame.llm.compare("text", MODELS)
 
-    assert list(found.answers.columns) == [*MODELS, "agreement"]
-    assert found.answers.index.tolist() == [2, 1, 3, 1]
-    assert found.answers["agreement"].tolist() == [pytest.approx(1 / 3), 1.0, 1.0, pd.NA]
-    assert found.answers.iloc[0].tolist()[:3] == [" first ", " second ", " third "]
+    assert list(comparison.answers.columns) == [*MODELS, "agreement"]
+    assert comparison.answers.index.tolist() == [2, 1, 3, 1]
+    assert comparison.answers["agreement"].tolist() == [pytest.approx(1 / 3), 1.0, 1.0, pd.NA]
+    assert comparison.answers.iloc[0].tolist()[:3] == [" first ", " second ", " third "]
     assert list(frame.columns) == ["text"]
 
 
@@ -79,24 +79,26 @@ def test_failures_can_stand_beside_the_answers(split):
     """
     A column for each model.
     """
-    found = pd.Series(["c"]).llm.compare(models=MODELS, on_error="column")
+    comparison = pd.Series(["c"]).llm.compare(models=MODELS, on_error="column")
 
-    assert "400" in found.answers["openai/third_error"][0]
-    assert found.answers["openai/first_error"].isna().all()
+    assert "400" in comparison.answers["openai/third_error"][0]
+    assert comparison.answers["openai/first_error"].isna().all()
 
 
 def test_models_may_be_objects_and_their_keys_are_never_shown(split):
     """
     Not in anything that is kept of the run.
     """
-    one = LLM(url=split.base_url, api_key="secret-key", model="first", llm_params={"top_p": 0.5})
-    other = LLM(url=split.base_url, api_key="secret-key", model="second")
+    first_llm = LLM(
+        url=split.base_url, api_key="secret-key", model="first", llm_params={"top_p": 0.5}
+    )
+    second_llm = LLM(url=split.base_url, api_key="secret-key", model="second")
 
-    found = pd.Series(["a", "which"]).llm.compare(models=[one, other])
+    comparison = pd.Series(["a", "which"]).llm.compare(models=[first_llm, second_llm])
 
-    assert list(found.answers.columns) == ["first", "second", "agreement"]
+    assert list(comparison.answers.columns) == ["first", "second", "agreement"]
     assert "secret-key" not in repr(llmnb.last_run().result())
-    assert "secret-key" not in repr(found)
+    assert "secret-key" not in repr(comparison)
 
 
 def test_markup_in_answers_is_text(split):
@@ -106,14 +108,14 @@ def test_markup_in_answers_is_text(split):
     evil = "<img src=x onerror=alert(1)>"
     with SimulatedProvider(reply=evil) as sim:
         models = [LLM(url=sim.base_url, api_key="k", model=name) for name in ("a", "<b>x")]
-        found = pd.Series(["q"], index=["<i>"]).llm.compare(models=models)
+        comparison = pd.Series(["q"], index=["<i>"]).llm.compare(models=models)
 
-    html = found._repr_html_()
+    html = comparison._repr_html_()
     assert evil not in html
     assert "<b>x" not in html
     assert "<i>" not in html
     assert "&lt;img" in html
-    assert evil in repr(found)
+    assert evil in repr(comparison)
 
 
 def test_what_a_model_writes_does_nothing_to_the_terminal(split):
@@ -123,11 +125,11 @@ def test_what_a_model_writes_does_nothing_to_the_terminal(split):
     evil = "\x1b[2J\u202eevil\r"
     with SimulatedProvider(reply=evil) as sim:
         models = [LLM(url=sim.base_url, api_key="k", model=name) for name in ("a", evil)]
-        found = pd.Series(["q"]).llm.compare(models=models)
+        comparison = pd.Series(["q"]).llm.compare(models=models)
 
-    assert not set(repr(found)) & set("\x1b\u202e\r")
-    assert r"\x1b[2J" in repr(found)
-    assert "\n\n" in repr(found)
+    assert not set(repr(comparison)) & set("\x1b\u202e\r")
+    assert r"\x1b[2J" in repr(comparison)
+    assert "\n\n" in repr(comparison)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +170,7 @@ def test_structured_answers_are_compared_by_value():
     }
     with SimulatedProvider(reply=reply) as sim:
         models = [LLM(url=sim.base_url, api_key="k", model=name) for name in ("x", "y")]
-        found = pd.Series(["q"]).llm.compare(models=models, schema=schema)
+        comparison = pd.Series(["q"]).llm.compare(models=models, schema=schema)
 
-    assert found.answers["agreement"].tolist() == [1.0]
-    assert found.answers["x"][0] == {"a": 1, "b": 2}
+    assert comparison.answers["agreement"].tolist() == [1.0]
+    assert comparison.answers["x"][0] == {"a": 1, "b": 2}

@@ -41,10 +41,10 @@ def test_a_wrong_conversation_fails_its_own_row(sim, asked):
     """
     frame = pd.DataFrame({"chat": [HELLO, "no json", [1], {"role": "user"}, [{"content": "x"}]]})
 
-    found = frame.llm.generate(messages="chat", on_error="column")
+    answers = frame.llm.generate(messages="chat", on_error="column")
 
-    assert found["response"].isna().tolist() == [False, True, True, True, True]
-    assert found["response_error"].str.contains("role").tolist()[1:] == [True] * 4
+    assert answers["response"].isna().tolist() == [False, True, True, True, True]
+    assert answers["response_error"].str.contains("role").tolist()[1:] == [True] * 4
     assert sent(asked) == [HELLO]
 
 
@@ -72,17 +72,17 @@ def test_every_library_asks_conversations(sim, asked, frame):
     """
     chats = pl.DataFrame({"chat": [HELLO, LONG, None]})
     texts = frame.assign(
-        chat=[None if one is None else json.dumps(list(one)) for one in frame.chat]
+        chat=[None if cell is None else json.dumps(list(cell)) for cell in frame.chat]
     )
 
-    found = [
+    texts = [
         frame.llm.start(messages="chat").result().tolist()[0],
         chats.llm.generate(messages="chat").to_list()[0],
         chats.lazy().llm.generate(messages="chat").collect()["response"].to_list()[0],
         dd.from_pandas(texts.head(1), npartitions=1).llm.generate(messages="chat").compute()[0],
     ]
 
-    assert set(found) == {"> Hi"}
+    assert set(texts) == {"> Hi"}
     assert frame.llm.plan(messages="chat").rows == 5
 
 
@@ -96,7 +96,7 @@ def test_a_system_message_is_filled_from_the_row(sim, asked):
     frame.llm.generate(messages="chat", system="{tongue}")
 
     # Two rows that are sent at once may arrive in either order.
-    assert sorted([one["content"] for one in messages] for messages in sent(asked)) == [
+    assert sorted([message["content"] for message in messages] for messages in sent(asked)) == [
         ["French", "Hi"],
         ["Hi"],
         ["Speak . {}", "Say b"],

@@ -61,7 +61,7 @@ def says(monkeypatch):
 
 def lazily(table, ask):
     """Return what pandas answers to the same frame, and what Dask does, with its meta."""
-    return ask(table.compute()), (found := ask(table)).compute(), found._meta
+    return ask(table.compute()), (answers := ask(table)).compute(), answers._meta
 
 
 @dataclass
@@ -127,12 +127,12 @@ def test_typed_columns_have_the_same_types_in_every_partition(sim, ddf, says, in
     Also a category whose values no partition has all of.
     """
     with says('{"text": "x", "size": 3, "kind": "short"}'):
-        found = ddf.llm.extract("t", Word, into=into)
-        answers = found.compute()
+        lazy = ddf.llm.extract("t", Word, into=into)
+        answers = lazy.compute()
 
     names = ["text", "size", "kind"] if into is None else ["w_text", "w_size", "w_kind"]
     assert answers[names[1]].tolist() == [3, pd.NA, 3, 3, 3, 3, 3]
-    assert [answers[name].dtype for name in names] == [found[name].dtype for name in names]
+    assert [answers[name].dtype for name in names] == [lazy[name].dtype for name in names]
 
 
 def test_labels_are_categories_of_every_partition(sim, ddf, says):
@@ -140,10 +140,10 @@ def test_labels_are_categories_of_every_partition(sim, ddf, says):
     In the order given.
     """
     with says('{"value": "good"}'):
-        found = ddf["t"].llm.classify(["good", "bad"])
-        answers = found.compute()
+        lazy = ddf["t"].llm.classify(["good", "bad"])
+        answers = lazy.compute()
 
-    assert found.cat.known
+    assert lazy.cat.known
     assert answers.cat.categories.tolist() == ["good", "bad"]
     assert answers.tolist()[0] == "good"
 
@@ -343,10 +343,10 @@ def test_empty_partitions_ask_nothing(sim, ddf):
     """
     They have the form of the others.
     """
-    few = ddf[ddf["n"] > 5].llm.generate("{t}", into="said").compute()
+    answers = ddf[ddf["n"] > 5].llm.generate("{t}", into="said").compute()
 
-    assert few["said"].tolist() == ["> g"]
-    assert few["said"].dtype == "string"
+    assert answers["said"].tolist() == ["> g"]
+    assert answers["said"].dtype == "string"
 
 
 @pytest.mark.parametrize("scheduler", ["synchronous", "threads"])

@@ -76,9 +76,9 @@ def times(server):
 
 def within(server):
     """Whether every window keeps the limit, and which part of it was used before the tail."""
-    found = times(server)
-    worst = worst_window(found, rate=PER_SECOND, burst=1.0, slack=1.01)
-    most = found[: int(len(found) * 0.95)]
+    sent = times(server)
+    worst = worst_window(sent, rate=PER_SECOND, burst=1.0, slack=1.01)
+    most = sent[: int(len(sent) * 0.95)]
     return worst.is_within, len(most) / PER_SECOND / (most[-1] - most[0])
 
 
@@ -103,10 +103,10 @@ def test_answers_come_from_the_workers_in_their_rows(client, server, monkeypatch
     assert len(server.ledger.rows) == 40
     asked.compute()
     assert len(server.ledger.rows) == 40
-    # What was told of the run, which the scheduler keeps, holds none either.
-    told = str(client.get_events())
-    assert KEY not in told
-    assert CLIENTS_KEY not in told
+    # What was reported of the run, which the scheduler keeps, holds none either.
+    events = str(client.get_events())
+    assert KEY not in events
+    assert CLIENTS_KEY not in events
 
 
 @pytest.mark.parametrize(
@@ -252,8 +252,8 @@ def test_one_display_adds_the_workers_up(client, server, capsys):
         threading.Event().wait(0.05)
     dask_watching.wait(10)
 
-    assert 0 < max(one.in_flight for one in seen) <= 2 * 2 * 4
-    assert [one.completed for one in seen] == sorted(one.completed for one in seen)
+    assert 0 < max(status.in_flight for status in seen) <= 2 * 2 * 4
+    assert [status.completed for status in seen] == sorted(status.completed for status in seen)
     assert "launched 200, completed 200" in capsys.readouterr().err
 
 

@@ -26,11 +26,11 @@ def test_a_compute_shows_one_dashboard_and_leaves_its_receipt(tmp_path):
     """
     with new_kernel(sys.executable, tmp_path) as kernel:
         assert kernel.run(CELL).status == "ok"
-        told = kernel.run(COMPUTE)
+        cell = kernel.run(COMPUTE)
 
-    assert told.status == "ok", told.text
-    assert "12" in told.text
-    first, *_, last = told.shown
+    assert cell.status == "ok", cell.text
+    assert "12" in cell.text
+    first, *_, last = cell.shown
     assert "application/vnd.jupyter.widget-view+json" in first["data"]
     assert "text/html" in last["data"]
     assert "12" in last["data"]["text/plain"]

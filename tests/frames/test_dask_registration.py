@@ -28,7 +28,8 @@ def test_frames_have_it_when_dask_is_imported_later():
         print(dd.DataFrame.llm.__name__)
         print(dd.Series.llm.__name__)
         print(*(name for name in ("aiohttp", "llmnb.engine") if name in sys.modules))
-        print(sum(getattr(one, "llmnb_awaits", "") == "dask.dataframe" for one in sys.meta_path))
+        awaited = [getattr(finder, "llmnb_awaits", "") for finder in sys.meta_path]
+        print(awaited.count("dask.dataframe"))
     """)
 
     assert said == ["False", "DaskFrameLLM", "DaskSeriesLLM", "0"]

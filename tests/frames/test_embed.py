@@ -47,14 +47,14 @@ def test_each_row_gets_its_vector_in_its_place(sim, asked, frame):
     """
     n rows, n cells, the frame's own index with its labels twice; missing stays missing.
     """
-    found = frame.llm.embed("text", **SMALL)
+    answers = frame.llm.embed("text", **SMALL)
 
-    assert found.name == "embedding"
-    assert found.index.equals(frame.index)
-    assert same(found.iloc[0], "a red fox")
-    assert found.iloc[1] is pd.NA
-    assert found.iloc[2].tolist() == [0.0] * 8
-    assert same(found.iloc[4], "a red car")
+    assert answers.name == "embedding"
+    assert answers.index.equals(frame.index)
+    assert same(answers.iloc[0], "a red fox")
+    assert answers.iloc[1] is pd.NA
+    assert answers.iloc[2].tolist() == [0.0] * 8
+    assert same(answers.iloc[4], "a red car")
     assert asked == [["a red fox", "a blue whale", "a red car"]]
     assert "embedding" not in frame
 
@@ -63,21 +63,21 @@ def test_into_gives_a_copy_with_the_column(sim, frame):
     """
     The frame itself is never changed.
     """
-    found = frame.llm.embed("text", into="vector", **SMALL)
+    answers = frame.llm.embed("text", into="vector", **SMALL)
 
-    assert list(found.columns) == ["text", "n", "vector"]
+    assert list(answers.columns) == ["text", "n", "vector"]
     assert list(frame.columns) == ["text", "n"]
-    assert same(found["vector"].iloc[3], "a blue whale")
+    assert same(answers["vector"].iloc[3], "a blue whale")
 
 
 def test_it_can_be_awaited(sim, frame):
     """
     On whatever loop runs.
     """
-    found = asyncio.run(frame.llm.aembed("text", **SMALL))
+    answers = asyncio.run(frame.llm.aembed("text", **SMALL))
     again = asyncio.run(frame["text"].llm.aembed(**SMALL))
 
-    assert same(found.iloc[0], "a red fox")
+    assert same(answers.iloc[0], "a red fox")
     assert same(again.iloc[0], "a red fox")
 
 
@@ -113,13 +113,13 @@ def test_rows_that_fail_are_missing_with_one_warning(sim):
     """
     frame = pd.DataFrame({"text": ["a", "fail", "b"]})
     with pytest.warns(UserWarning, match="1 of 3 rows failed and are NA"):
-        found = frame.llm.embed("text", **SMALL)
-    assert found.isna().tolist() == [False, True, False]
+        answers = frame.llm.embed("text", **SMALL)
+    assert answers.isna().tolist() == [False, True, False]
 
-    told = frame.llm.embed("text", on_error="column", **SMALL)
-    assert list(told.columns) == ["embedding", "embedding_error"]
-    assert "HTTP 400" in told["embedding_error"][1]
-    assert told["embedding_error"].isna().tolist() == [True, False, True]
+    answers = frame.llm.embed("text", on_error="column", **SMALL)
+    assert list(answers.columns) == ["embedding", "embedding_error"]
+    assert "HTTP 400" in answers["embedding_error"][1]
+    assert answers["embedding_error"].isna().tolist() == [True, False, True]
 
     with pytest.raises(RowsFailed) as raised:
         frame.llm.embed("text", on_error="raise", **SMALL)
@@ -132,8 +132,8 @@ def test_what_is_too_long_is_cut_with_one_warning(sim):
     """
     frame = pd.DataFrame({"text": ["short", "word " * 100]})
     with pytest.warns(UserWarning, match="1 of 2 texts are longer .* text 1 with"):
-        found = frame.llm.embed("text", max_tokens=20, **SMALL)
-    assert found.notna().all()
+        answers = frame.llm.embed("text", max_tokens=20, **SMALL)
+    assert answers.notna().all()
 
 
 def test_models_as_objects(sim, frame):
@@ -199,11 +199,11 @@ def test_the_nearest_rows_come_first(sim, frame):
     With how near they are; rows without a vector are not among them.
     """
     made = frame.llm.embed("text", into="vector", progress=False)
-    found = made.llm.nearest("red fox", "vector", k=3)
+    answers = made.llm.nearest("red fox", "vector", k=3)
 
-    assert found["text"].tolist()[:2] == ["a red fox", "a red car"]
-    assert found["similarity"].is_monotonic_decreasing
-    assert found["similarity"].iloc[0] == pytest.approx(0.81, abs=0.05)
+    assert answers["text"].tolist()[:2] == ["a red fox", "a red car"]
+    assert answers["similarity"].is_monotonic_decreasing
+    assert answers["similarity"].iloc[0] == pytest.approx(0.81, abs=0.05)
     assert "similarity" not in made
     assert len(made.llm.nearest("red fox", "vector", k=99)) == 4
 
@@ -214,10 +214,10 @@ def test_a_question_may_be_a_vector(sim, asked, frame):
     """
     made = frame.llm.embed("text", into="vector", **SMALL)
     before = len(asked)
-    found = made.llm.nearest(made["vector"].iloc[4], "vector", k=1, into="near")
+    answers = made.llm.nearest(made["vector"].iloc[4], "vector", k=1, into="near")
 
-    assert found["n"].tolist() == [4]
-    assert found["near"].tolist() == [pytest.approx(1.0)]
+    assert answers["n"].tolist() == [4]
+    assert answers["near"].tolist() == [pytest.approx(1.0)]
     assert len(asked) == before
 
 

@@ -43,7 +43,7 @@ def test_a_run_tells_of_rows_by_their_place_in_the_table(sim, frame):
     again = run.retry_failed()
     again.result(60)
 
-    assert [one.row for one in run.failures()] == [2, 4]
+    assert [outcome.row for outcome in run.failures()] == [2, 4]
     assert run.status().causes[0].first_row == 2
     assert again.status().causes[0].first_row == 2
     assert "row 2:" in receipt.text(again.status(), ended=0.0)
@@ -65,11 +65,11 @@ def test_the_reasons_can_stand_in_a_column(sim, frame):
     """
     Beside the answers, without a warning.
     """
-    found = frame.llm.generate("text", on_error="column")
+    table = frame.llm.generate("text", on_error="column")
     filled = frame.llm.generate("text", into="said", on_error="column")
 
-    assert list(found.columns) == ["response", "response_error"]
-    assert found["response_error"].isna().tolist() == [True, True, False, True, False]
+    assert list(table.columns) == ["response", "response_error"]
+    assert table["response_error"].isna().tolist() == [True, True, False, True, False]
     assert list(filled.columns) == ["text", "said", "said_error"]
     assert "400" in filled["said_error"].iloc[2]
 

@@ -20,7 +20,7 @@ PNG = bytes.fromhex("89504e470d0a1a0a") + b"rest"
 SECRET = "sk-secret-0123456789abcdef"
 
 
-class Shelf(http.server.ThreadingHTTPServer):
+class PictureServer(http.server.ThreadingHTTPServer):
     """A server of pictures, which writes down what it was asked."""
 
     daemon_threads = True
@@ -62,8 +62,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def shelf():
-    server = Shelf(Handler)
+def web():
+    server = PictureServer(Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield server
@@ -75,40 +75,40 @@ def shelf():
 def pictures(body):
     """Return the addresses of a request's pictures."""
     parts = body["messages"][-1]["content"]
-    return [one["image_url"]["url"] for one in parts if one["type"] == "image_url"]
+    return [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
 
 
 HERE = "data:image/png;base64," + base64.b64encode(PNG).decode()
 
 
-def test_an_address_is_passed_on_and_nothing_is_fetched(shelf, sim, asked):
+def test_an_address_is_passed_on_and_nothing_is_fetched(web, sim, asked):
     """
     Unless it is asked for, the provider is told where the picture lies.
     """
-    frame = pd.DataFrame({"picture": [shelf.url("a.png")]})
+    frame = pd.DataFrame({"picture": [web.url("a.png")]})
 
     assert frame.llm.generate("What?", images="picture").notna().all()
-    assert pictures(asked[0]) == [shelf.url("a.png")]
-    assert shelf.heads == []
+    assert pictures(asked[0]) == [web.url("a.png")]
+    assert web.heads == []
 
 
-def test_fetched_pictures_travel_as_data_without_key_or_name(shelf, sim, asked, monkeypatch):
+def test_fetched_pictures_travel_as_data_without_key_or_name(web, sim, asked, monkeypatch):
     """
     With fetch_files=True each is fetched once, with no key, and its bytes are sent.
     """
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-    frame = pd.DataFrame({"picture": [shelf.url("a.png?token=x"), [shelf.url("untold"), PNG]]})
+    frame = pd.DataFrame({"picture": [web.url("a.png?token=x"), [web.url("untold"), PNG]]})
 
     answers = frame.llm.generate("What?", images="picture", fetch_files=True, n=2)
 
     assert answers.notna().all()
     assert sorted(len(pictures(body)) for body in asked) == [1, 1, 2, 2]
-    assert {one for body in asked for one in pictures(body)} == {HERE}
-    assert sorted(path for path, _ in shelf.heads) == ["/a.png?token=x", "/untold"]
-    told = str(shelf.heads).lower()
-    assert SECRET not in told
-    assert "authorization" not in told
-    assert "cookie" not in told
+    assert {url for body in asked for url in pictures(body)} == {HERE}
+    assert sorted(path for path, _ in web.heads) == ["/a.png?token=x", "/untold"]
+    headers = str(web.heads).lower()
+    assert SECRET not in headers
+    assert "authorization" not in headers
+    assert "cookie" not in headers
 
 
 @pytest.mark.parametrize(
@@ -121,11 +121,11 @@ def test_fetched_pictures_travel_as_data_without_key_or_name(shelf, sim, asked, 
         ("large", "MiB|bytes"),
     ],
 )
-def test_what_is_no_picture_is_a_failed_row_with_its_reason(shelf, sim, asked, name, why):
+def test_what_is_no_picture_is_a_failed_row_with_its_reason(web, sim, asked, name, why):
     """
     The others are asked, nothing of it is sent, and a redirect is not followed.
     """
-    frame = pd.DataFrame({"picture": [shelf.url(name), shelf.url("a.png")]})
+    frame = pd.DataFrame({"picture": [web.url(name), web.url("a.png")]})
 
     answers = frame.llm.generate(
         "What?", images="picture", fetch_files=True, on_error="column", into="said"
@@ -134,7 +134,7 @@ def test_what_is_no_picture_is_a_failed_row_with_its_reason(shelf, sim, asked, n
     assert answers["said"].isna().tolist() == [True, False]
     assert pd.Series(answers["said_error"]).str.contains(why).tolist()[0]
     assert len(asked) == 1
-    assert [path for path, _ in shelf.heads].count("/a.png") == 1
+    assert [path for path, _ in web.heads].count("/a.png") == 1
 
 
 @pytest.mark.parametrize(
@@ -153,36 +153,36 @@ def test_an_address_that_must_not_be_asked_is_not(sim, asked, url):
     assert asked == []
 
 
-def test_a_picture_that_did_not_come_is_fetched_anew_when_its_row_is_asked_again(shelf, sim, asked):
+def test_a_picture_that_did_not_come_is_fetched_anew_when_its_row_is_asked_again(web, sim, asked):
     """
     retry_failed() fetches what failed.
     """
-    shelf.gone.add("a.png")
-    frame = pd.DataFrame({"picture": [shelf.url("a.png")]})
+    web.gone.add("a.png")
+    frame = pd.DataFrame({"picture": [web.url("a.png")]})
     run = frame.llm.start("What?", images="picture", fetch_files=True)
     run.wait(60)
-    assert [type(one.error) for one in run.failures()] == [errors.InputError]
+    assert [type(outcome.error) for outcome in run.failures()] == [errors.InputError]
 
-    shelf.gone.clear()
+    web.gone.clear()
 
     assert run.retry_failed().result(60).notna().all()
     assert pictures(asked[0]) == [HERE]
 
 
-def test_a_plan_fetches_nothing(shelf, sim):
+def test_a_plan_fetches_nothing(web, sim):
     """
     What a run would take is told without a request to anybody.
     """
-    frame = pd.DataFrame({"picture": [shelf.url("a.png"), shelf.url("missing")]})
+    frame = pd.DataFrame({"picture": [web.url("a.png"), web.url("missing")]})
 
     plan = frame.llm.plan("What?", images="picture", fetch_files=True)
 
     assert plan.to_ask == 2
-    assert shelf.heads == []
+    assert web.heads == []
 
 
 @pytest.mark.parametrize("provider", ["ollama", "anthropic"])
-def test_where_an_address_is_not_taken_the_error_names_fetch_files(shelf, provider):
+def test_where_an_address_is_not_taken_the_error_names_fetch_files(web, provider):
     """
     The row fails before a request, and says what helps; with it the picture is sent.
     """
@@ -194,7 +194,7 @@ def test_where_an_address_is_not_taken_the_error_names_fetch_files(shelf, provid
     with SimulatedProvider(reply="fine", latency=0, faults=note) as sim:
         base = sim.base_url if provider == "ollama" else sim.base_url.removesuffix("/v1")
         model = LLM(url=base, model="m", api_provider=provider, api_key="k")
-        frame = pd.DataFrame({"picture": [shelf.url("a.png")]})
+        frame = pd.DataFrame({"picture": [web.url("a.png")]})
 
         with pytest.raises(errors.RowsFailed, match="fetch_files=True"):
             frame.llm.generate("What?", images="picture", model=model, on_error="raise")
@@ -205,12 +205,12 @@ def test_where_an_address_is_not_taken_the_error_names_fetch_files(shelf, provid
         assert len(heard) == 1
 
 
-async def test_every_door_that_takes_pictures_takes_it(shelf, sim, asked):
+async def test_every_door_that_takes_pictures_takes_it(web, sim, asked):
     """
     Whatever the verb and the kind of table, awaited or not.
     """
     polars, dask = pytest.importorskip("polars"), pytest.importorskip("dask.dataframe")
-    cells = {"picture": [shelf.url("a.png")]}
+    cells = {"picture": [web.url("a.png")]}
     how = {"images": "picture", "fetch_files": True, "use_cache": False}
     frame = pd.DataFrame(cells)
 
@@ -223,7 +223,7 @@ async def test_every_door_that_takes_pictures_takes_it(shelf, sim, asked):
     dask.from_pandas(frame, npartitions=1).llm.generate("What?", **how).compute()
 
     assert len(asked) == 8
-    assert {one for body in asked for one in pictures(body)} == {HERE}
+    assert {url for body in asked for url in pictures(body)} == {HERE}
 
 
 def test_it_is_a_switch(sim, tmp_path):

@@ -52,27 +52,27 @@ def test_a_text_opens_no_file_outside_the_working_folder(places, cell):
 @pytest.mark.parametrize("cell", ["inner/a.png", "./inner/../inner/a.png", "{work}/inner/a.png"])
 def test_a_text_opens_a_file_below_the_working_folder(places, cell):
     """A picture that lies below the working folder is read, however its path is written."""
-    found = images.address(cell.format(work=places[0]))
+    url = images.address(cell.format(work=places[0]))
 
-    assert found.startswith("data:image/png")
+    assert url.startswith("data:image/png")
 
 
 @pytest.mark.parametrize("is_link", [True, False])
 def test_a_file_that_is_exchanged_while_it_is_looked_at_is_not_sent(places, monkeypatch, is_link):
     """Neither what a link now leads to is read, nor is a pipe waited for."""
     work, home = places
-    found = images._within
+    within = images._within
 
     def exchanged(name, root):
-        place = found(name, root)
-        os.replace(place, work / "moved.png")
+        path = within(name, root)
+        os.replace(path, work / "moved.png")
         if is_link:
-            os.symlink(home / "secret.png", place)
+            os.symlink(home / "secret.png", path)
         else:
             regular = os.stat(work / "moved.png")
-            os.mkfifo(place)
+            os.mkfifo(path)
             monkeypatch.setattr(images.os, "stat", lambda path: regular)
-        return place
+        return path
 
     monkeypatch.setattr(images, "_within", exchanged)
     with pytest.raises(InputError, match="Nothing was sent"):

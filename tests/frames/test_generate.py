@@ -39,7 +39,9 @@ def test_the_signature_is_the_one_written_down():
     """
     bare = inspect.signature(DataFrameLLM.generate)
     bare = bare.replace(
-        parameters=[one.replace(annotation=one.empty) for one in bare.parameters.values()],
+        parameters=[
+            parameter.replace(annotation=parameter.empty) for parameter in bare.parameters.values()
+        ],
         return_annotation=bare.empty,
     )
 
@@ -55,7 +57,7 @@ def test_what_is_shown_is_what_is_taken():
         del parameters[name]
 
     assert {name: getattr(Options(), name) for name in parameters} == {
-        name: one.default for name, one in parameters.items()
+        name: parameter.default for name, parameter in parameters.items()
     }
 
 
@@ -382,7 +384,7 @@ def test_the_choice_that_nobody_made_is_announced_once(sim, frame, monkeypatch, 
     frame.llm.generate("my text")
     frame.llm.generate("my text")
 
-    said = [one.message for one in caplog.records if "No model named" in one.message]
+    said = [record.message for record in caplog.records if "No model named" in record.message]
     assert len(said) == 1
     assert "openai/" in said[0]
 

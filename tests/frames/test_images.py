@@ -96,7 +96,7 @@ def test_a_message_holds_text_and_pictures(sim, asked, tmp_path):
     png = {"type": "image_url", "image_url": {"url": data("png", PNG)}}
     web = {"type": "image_url", "image_url": {"url": "https://example.org/b.png"}}
     gif = {"type": "image_url", "image_url": {"url": data("gif", GIF)}}
-    assert [one["messages"][-1]["content"] for one in asked] == [
+    assert [request["messages"][-1]["content"] for request in asked] == [
         [{"type": "text", "text": "one"}, png],
         [{"type": "text", "text": "two"}, png, web],
         "none",

@@ -48,9 +48,9 @@ def test_the_printed_call_replaces_it(sim, frame):
         frame.llm.generate("Say {text}", into="said")
     (call,) = [line for line in str(caught.value).splitlines() if "df.llm" in line]
 
-    found = eval(call.strip(), {"df": frame})
+    table = eval(call.strip(), {"df": frame})
 
-    assert found["said"].tolist() == ["> Say a", "> Say b"]
+    assert table["said"].tolist() == ["> Say a", "> Say b"]
 
 
 def test_a_cell_runs_again_also_with_another_prompt(sim, frame):

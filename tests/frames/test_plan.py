@@ -28,8 +28,8 @@ def test_a_plan_can_be_started(sim, asked):
     frame = pd.DataFrame({"text": [None, "a", "b", "c"]})
     plan = frame.llm.plan("text", into="said")
 
-    few = plan.start(2).result(60)
-    assert few["said"].fillna("?").tolist() == ["?", "> a", "> b", "?"]
+    answers = plan.start(2).result(60)
+    assert answers["said"].fillna("?").tolist() == ["?", "> a", "> b", "?"]
     assert plan.start().result(60)["said"].fillna("?").tolist() == ["?", "> a", "> b", "> c"]
     assert len(asked) == 3
 

@@ -111,9 +111,9 @@ def test_errors_are_missing_told_or_raised(sim):
 
     with pytest.warns(UserWarning, match="1 of 2 rows failed"):
         assert frame.llm.generate("t").to_list() == ["> a", None]
-    told = frame.llm.generate("t", on_error="column", into="x")
-    assert told.columns == ["t", "x", "x_error"]
-    assert told["x_error"].is_null().to_list() == [True, False]
+    answers = frame.llm.generate("t", on_error="column", into="x")
+    assert answers.columns == ["t", "x", "x_error"]
+    assert answers["x_error"].is_null().to_list() == [True, False]
     with pytest.raises(errors.RowsFailed) as caught:
         frame.llm.generate("t", on_error="raise")
     assert caught.value.partial.to_list() == ["> a", None]
@@ -150,10 +150,10 @@ class Review:
     stars: int | None
     tags: list[str]
     mood: enum.Enum("Mood", {"GOOD": "good", "BAD": "bad"})
-    place: dict[str, int]
+    position: dict[str, int]
 
 
-REVIEW = '{"title": "T", "stars": 5, "tags": ["x"], "mood": "bad", "place": {"a": 1}}'
+REVIEW = '{"title": "T", "stars": 5, "tags": ["x"], "mood": "bad", "position": {"a": 1}}'
 
 
 def test_a_schema_fills_columns_whose_types_are_known_beforehand():
@@ -165,17 +165,17 @@ def test_a_schema_fills_columns_whose_types_are_known_beforehand():
         "stars": pl.Int64(),
         "tags": pl.List(pl.String()),
         "mood": pl.Enum(["good", "bad"]),
-        "place": pl.String(),
+        "position": pl.String(),
     }
 
     with saying(REVIEW) as (model, _):
-        found = pl.DataFrame({"t": ["a", None]}).llm.extract("t", Review, model=model)
+        answers = pl.DataFrame({"t": ["a", None]}).llm.extract("t", Review, model=model)
         none = pl.DataFrame({"t": [None]}, schema={"t": pl.String})
         empty = none.llm.extract("t", Review, model=model)
 
-    assert found.row(0) == ("T", 5, ["x"], "bad", '{"a":1}')
-    assert found.row(1) == (None,) * 5
-    assert dict(found.schema) == dict(empty.schema) == expected
+    assert answers.row(0) == ("T", 5, ["x"], "bad", '{"a":1}')
+    assert answers.row(1) == (None,) * 5
+    assert dict(answers.schema) == dict(empty.schema) == expected
 
 
 def test_labels_are_an_enum_in_their_order():
@@ -185,10 +185,10 @@ def test_labels_are_an_enum_in_their_order():
     labels = {"yes": "it is so", "no": "it is not"}
 
     with saying("no") as (model, _):
-        found = pl.DataFrame({"t": ["a"]}).llm.classify("t", labels, model=model)
+        answers = pl.DataFrame({"t": ["a"]}).llm.classify("t", labels, model=model)
 
-    assert found.to_list() == ["no"]
-    assert found.dtype == pl.Enum(["yes", "no"])
+    assert answers.to_list() == ["no"]
+    assert answers.dtype == pl.Enum(["yes", "no"])
 
 
 def test_a_number_that_no_column_holds_is_text():
@@ -196,19 +196,19 @@ def test_a_number_that_no_column_holds_is_text():
     Nothing that was paid for is lost.
     """
     with saying(str(2**80)) as (model, _):
-        found = pl.Series(["a"]).llm.generate("Count {}", schema=int, model=model)
+        answers = pl.Series(["a"]).llm.generate("Count {}", schema=int, model=model)
 
-    assert found.to_list() == [str(2**80)]
+    assert answers.to_list() == [str(2**80)]
 
 
 def test_several_answers_to_a_row_are_a_list(sim, frame):
     """
     Typed, and null where nothing was asked.
     """
-    found = frame.llm.generate("my text", n=2)
+    answers = frame.llm.generate("my text", n=2)
 
-    assert found.dtype == pl.List(pl.String)
-    assert found.to_list() == [["> a", "> a"], ["> b", "> b"], None]
+    assert answers.dtype == pl.List(pl.String)
+    assert answers.to_list() == [["> a", "> a"], ["> b", "> b"], None]
 
 
 def test_plan_preview_and_start(sim, frame):
@@ -239,13 +239,13 @@ def test_models_side_by_side(sim, frame):
     """
     With the number of the row, and a row for each model.
     """
-    found = frame.llm.compare("my text", ["openai/m", "openai/k"])
+    answers = frame.llm.compare("my text", ["openai/m", "openai/k"])
 
-    assert found.answers.columns == ["row", "openai/m", "openai/k", "agreement"]
-    assert sorted(found.answers["row"].to_list()) == [0, 1, 2]
-    assert found.models["model"].to_list() == ["openai/m", "openai/k"]
-    assert found.models.schema["answered"] == pl.Int64
-    assert "openai/k" in repr(found)
+    assert answers.answers.columns == ["row", "openai/m", "openai/k", "agreement"]
+    assert sorted(answers.answers["row"].to_list()) == [0, 1, 2]
+    assert answers.models["model"].to_list() == ["openai/m", "openai/k"]
+    assert answers.models.schema["answered"] == pl.Int64
+    assert "openai/k" in repr(answers)
 
 
 def test_vectors_are_lists_of_floats(sim, frame, tmp_path):

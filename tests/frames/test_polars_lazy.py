@@ -58,8 +58,8 @@ def test_rows_filtered_before_are_not_asked(sim, lazy):
     """
     And what is filtered by the answers is filtered after.
     """
-    few = lazy.filter(pl.col("n") > 2).llm.generate("t", into="said")
-    assert few.filter(pl.col("said") == "> c").collect().height == 1
+    lazy_answers = lazy.filter(pl.col("n") > 2).llm.generate("t", into="said")
+    assert lazy_answers.filter(pl.col("said") == "> c").collect().height == 1
     assert len(sim.ledger.received) == 1
 
 
@@ -97,10 +97,10 @@ def test_several_columns_come_from_one_question(sim, lazy):
     Each row is asked once, whatever number of fields an answer has.
     """
     with saying('{"text": "x", "size": 1}') as (model, provider):
-        found = lazy.llm.extract("t", Word, into="w", model=model).collect()
+        answers = lazy.llm.extract("t", Word, into="w", model=model).collect()
 
-    assert found.columns == ["t", "n", "w_text", "w_size"]
-    assert found["w_size"].to_list() == [1, None, 1]
+    assert answers.columns == ["t", "n", "w_text", "w_size"]
+    assert answers["w_size"].to_list() == [1, None, 1]
     assert len(provider.ledger.received) == 2
     details = lazy.llm.generate("t", details=True)
     assert details.collect_schema() == details.collect().schema
@@ -117,9 +117,9 @@ def test_labels_and_vectors(sim, lazy):
     vectors = lazy.llm.embed("t", into="v", **EMBEDDING)
 
     assert vectors.collect_schema()["v"] == pl.List(pl.Float32)
-    assert [len(one or ()) for one in vectors.collect()["v"].to_list()] == [SIZE, 0, SIZE]
-    told = lazy.llm.embed("t", on_error="column", **EMBEDDING).collect()
-    assert told.columns == ["embedding", "embedding_error"]
+    assert [len(vector or ()) for vector in vectors.collect()["v"].to_list()] == [SIZE, 0, SIZE]
+    answers = lazy.llm.embed("t", on_error="column", **EMBEDDING).collect()
+    assert answers.columns == ["embedding", "embedding_error"]
 
 
 def test_failures_are_told_as_in_a_frame(sim):
@@ -165,15 +165,15 @@ def test_expressions_ask_about_values_and_structs(sim, lazy):
     """
     frame = lazy.collect()
 
-    found = frame.with_columns(
+    answers = frame.with_columns(
         pl.col("t").llm.generate("Say {}"),
         pl.struct("t", "n").llm.generate("{t}:{n}", into="both"),
         pl.col("n").llm.generate(into="bare"),
     )
 
-    assert found["response"].to_list() == ["> Say a", None, "> Say c"]
-    assert found["both"].to_list() == ["> a:1", "> :2", "> c:3"]
-    assert found["bare"].to_list() == ["> 1", "> 2", "> 3"]
+    assert answers["response"].to_list() == ["> Say a", None, "> Say c"]
+    assert answers["both"].to_list() == ["> a:1", "> :2", "> c:3"]
+    assert answers["bare"].to_list() == ["> 1", "> 2", "> 3"]
     with pytest.raises(errors.UnknownField):
         frame.select(pl.struct("t", "n").llm.generate("{what}"))
 
@@ -184,15 +184,15 @@ def test_expressions_give_structs_labels_and_vectors(sim, lazy):
     """
     frame = lazy.collect()
     with saying('{"text": "x", "size": 1}') as (model, _):
-        found = frame.select(pl.col("t").llm.extract(Word, into="w", model=model))
-    assert found["w"].struct.field("w_size").to_list() == [1, None, 1]
+        answers = frame.select(pl.col("t").llm.extract(Word, into="w", model=model))
+    assert answers["w"].struct.field("w_size").to_list() == [1, None, 1]
 
     with saying("yes") as (model, _):
-        found = frame.select(pl.col("n").llm.classify(["yes", "no"], model=model))
-    assert found["response"].to_list() == ["yes"] * 3
+        answers = frame.select(pl.col("n").llm.classify(["yes", "no"], model=model))
+    assert answers["response"].to_list() == ["yes"] * 3
 
-    found = frame.select(pl.col("t").llm.embed(into="v", **EMBEDDING))
-    assert [len(one or ()) for one in found["v"].to_list()] == [SIZE, 0, SIZE]
+    answers = frame.select(pl.col("t").llm.embed(into="v", **EMBEDDING))
+    assert [len(vector or ()) for vector in answers["v"].to_list()] == [SIZE, 0, SIZE]
 
 
 def test_a_number_that_no_column_holds_is_null_and_told(lazy):
@@ -203,6 +203,6 @@ def test_a_number_that_no_column_holds_is_null_and_told(lazy):
         saying(str(2**80)) as (model, _),
         pytest.warns(UserWarning, match="2 answers do not fit"),
     ):
-        found = lazy.llm.generate("t", schema=int, into="big", model=model).collect()
+        table = lazy.llm.generate("t", schema=int, into="big", model=model).collect()
 
-    assert found["big"].to_list() == [None, None, None]
+    assert table["big"].to_list() == [None, None, None]

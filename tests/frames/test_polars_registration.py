@@ -35,7 +35,7 @@ def test_frames_have_it_whatever_is_imported_first(order):
         print(type(frame.llm).__name__, type(frame["a"].llm).__name__)
         print(type(frame.lazy().llm).__name__, type(polars.col("a").llm).__name__)
         print(*(name for name in ("pandas", "aiohttp", "llmnb.engine") if name in sys.modules))
-        print(sum(getattr(one, "llmnb_awaits", "") == "polars" for one in sys.meta_path))
+        print(sum(getattr(finder, "llmnb_awaits", "") == "polars" for finder in sys.meta_path))
     """)
 
     assert said == [*("False", "PolarsFrameLLM", "PolarsSeriesLLM", "LazyFrameLLM", "ExprLLM", "0")]

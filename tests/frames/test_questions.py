@@ -25,14 +25,14 @@ def said(request):
 @pytest.mark.parametrize("options", [{}, {"n": 2}, {"variants": ({"model": "x"}, {"model": "y"})}])
 def test_it_is_a_sequence(cells, options):
     """
-    Reading it one by one, by place, from the end, or in slices gives the same requests.
+    Reading it one by one, by index, from the end, or in slices gives the same requests.
     """
     asked = questions(cells, **options)
 
     everything = list(asked)
     assert len(everything) == len(asked)
-    assert [asked[place] for place in range(len(asked))] == everything
-    assert [asked[place - len(asked)] for place in range(len(asked))] == everything
+    assert [asked[index] for index in range(len(asked))] == everything
+    assert [asked[index - len(asked)] for index in range(len(asked))] == everything
     assert asked[1:] == everything[1:]
     with pytest.raises(IndexError):
         asked[len(asked)]
@@ -44,8 +44,8 @@ def test_every_request_knows_its_row():
     """
     asked = questions(["a", None, "b"], n=2, variants=({"model": "x"}, {"model": "y"}))
 
-    assert [asked.row_of(place) for place in range(len(asked))] == [0] * 4 + [2] * 4
-    assert [(one.request["model"], one.k) for one in asked[:4]] == [
+    assert [asked.row_of(index) for index in range(len(asked))] == [0] * 4 + [2] * 4
+    assert [(request.request["model"], request.k) for request in asked[:4]] == [
         ("x", 0),
         ("x", 1),
         ("y", 0),
@@ -58,10 +58,10 @@ def test_the_first_rows_are_those_that_ask_something():
     """
     As a preview wants them.
     """
-    few = questions([None, "a", "b", "c"]).first(2)
+    first = questions([None, "a", "b", "c"]).first(2)
 
-    assert [said(one) for one in few] == ["a", "b"]
-    assert few.row_of(1) == 2
+    assert [said(request) for request in first] == ["a", "b"]
+    assert first.row_of(1) == 2
 
 
 def test_nothing_is_made_before_it_is_pulled():
@@ -85,7 +85,7 @@ def test_a_row_is_rendered_as_a_template_renders_it(prompt):
     template = Template(prompt, ["text", "more"])
     rows = frame.to_dict("records")
 
-    assert [said(one) for one in asked] == [
+    assert [said(request) for request in asked] == [
         text for row in rows if (text := template.render(row)) is not None
     ]
 

@@ -42,7 +42,7 @@ def test_frames_have_it_whatever_is_imported_first(order):
         print(type(pandas.DataFrame({{"a": [1]}}).llm).__name__)
         print(type(pandas.Series([1]).llm).__name__)
         print(type(pandas.__loader__).__name__, type(pandas.__spec__.loader).__name__)
-        print(sum(getattr(one, "llmnb_awaits", "") == "pandas" for one in sys.meta_path))
+        print(sum(getattr(finder, "llmnb_awaits", "") == "pandas" for finder in sys.meta_path))
     """)
 
     assert said == ["DataFrameLLM", "SeriesLLM", "SourceFileLoader", "SourceFileLoader", "0"]
@@ -106,9 +106,9 @@ def test_many_threads_import_pandas_at_once():
             found.append(type(pandas.Series([1]).llm).__name__)
 
         threads = [threading.Thread(target=work) for _ in range(8)]
-        [one.start() for one in threads]
-        [one.join() for one in threads]
-        finders = [getattr(one, "llmnb_awaits", "") for one in sys.meta_path]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        finders = [getattr(finder, "llmnb_awaits", "") for finder in sys.meta_path]
         print(len(found), *set(found), finders.count("pandas"))
     """)
 
@@ -124,14 +124,14 @@ def test_reloading_changes_nothing():
         """
         import importlib, llmnb, sys
         importlib.reload(llmnb)
-        print(sum(getattr(one, "llmnb_awaits", "") == "pandas" for one in sys.meta_path))
+        print(sum(getattr(finder, "llmnb_awaits", "") == "pandas" for finder in sys.meta_path))
         import pandas
         importlib.reload(llmnb)
         importlib.reload(pandas)
         del sys.modules["llmnb"]
         import llmnb
         print(type(pandas.Series([1]).llm).__name__)
-        print(sum(getattr(one, "llmnb_awaits", "") == "pandas" for one in sys.meta_path))
+        print(sum(getattr(finder, "llmnb_awaits", "") == "pandas" for finder in sys.meta_path))
         """,
         "-W",
         "error::UserWarning",

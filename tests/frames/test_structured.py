@@ -72,43 +72,43 @@ def test_a_schema_gives_typed_columns(answering, frame):
     """
     One for each field, in its order, missing where nothing was asked.
     """
-    found = frame.llm.generate("text", schema=Review, model=answering)
+    answers = frame.llm.generate("text", schema=Review, model=answering)
 
-    assert {name: str(kind) for name, kind in found.dtypes.items()} == {
+    assert {name: str(kind) for name, kind in answers.dtypes.items()} == {
         "stars": "Int64",
         "mood": "category",
         "price": "Float64",
         "is_short": "boolean",
         "words": "object",
     }
-    assert found.index.equals(frame.index)
-    assert found["stars"].tolist() == [5, pd.NA, 5]
-    assert found["words"].tolist()[0] == ["a", "b"]
-    assert list(found["mood"].cat.categories) == ["good", "bad"]
-    assert found.iloc[1].isna().all()
+    assert answers.index.equals(frame.index)
+    assert answers["stars"].tolist() == [5, pd.NA, 5]
+    assert answers["words"].tolist()[0] == ["a", "b"]
+    assert list(answers["mood"].cat.categories) == ["good", "bad"]
+    assert answers.iloc[1].isna().all()
 
 
-@pytest.mark.parametrize("schema", [AsDataclass, AsTypedDict, AS_SCHEMA], ids=lambda one: "")
+@pytest.mark.parametrize("schema", [AsDataclass, AsTypedDict, AS_SCHEMA], ids=lambda cell: "")
 def test_every_kind_of_schema(answering, frame, schema):
     """
     A dataclass, a TypedDict, a JSON schema.
     """
     with SimulatedProvider(reply='{"stars": 4, "mood": "so so"}') as sim:
         model = LLM(url=sim.base_url, api_key="k", model="m")
-        found = frame.llm.generate("text", schema=schema, model=model)
+        answers = frame.llm.generate("text", schema=schema, model=model)
 
-    assert list(found.columns) == ["stars", "mood"]
-    assert found["stars"].dtype == "Int64"
-    assert found["mood"].tolist() == ["so so", pd.NA, "so so"]
+    assert list(answers.columns) == ["stars", "mood"]
+    assert answers["stars"].dtype == "Int64"
+    assert answers["mood"].tolist() == ["so so", pd.NA, "so so"]
 
 
 def test_into_names_the_columns_and_keeps_the_frame(answering, frame):
     """
     `<into>_<field>`, in a copy.
     """
-    found = frame.llm.generate("text", schema=Review, into="r", model=answering)
+    answers = frame.llm.generate("text", schema=Review, into="r", model=answering)
 
-    assert list(found.columns) == ["text", *(f"r_{name}" for name in Review.model_fields)]
+    assert list(answers.columns) == ["text", *(f"r_{name}" for name in Review.model_fields)]
     assert list(frame.columns) == ["text"]
 
 
@@ -116,22 +116,22 @@ def test_details_have_the_raw_text_and_the_typed_columns(answering, frame):
     """
     The fields stand after the figures.
     """
-    found = frame.llm.generate("text", schema=Review, details=True, model=answering)
+    answers = frame.llm.generate("text", schema=Review, details=True, model=answering)
 
-    assert found["response"].tolist()[0] == ANSWER
-    assert found["response_stars"].tolist() == [5, pd.NA, 5]
-    assert list(found.columns)[:2] == ["response", "error"]
+    assert answers["response"].tolist()[0] == ANSWER
+    assert answers["response_stars"].tolist() == [5, pd.NA, 5]
+    assert list(answers.columns)[:2] == ["response", "error"]
 
 
 def test_an_answer_that_is_one_value_is_one_column(answering):
     """
     A type that is no object gives a Series of its own dtype.
     """
-    found = pd.Series(["number", None]).llm.generate(schema=int, model=answering)
+    answers = pd.Series(["number", None]).llm.generate(schema=int, model=answering)
 
-    assert found.dtype == "Int64"
-    assert found.tolist() == [7, pd.NA]
-    assert found.name == "response"
+    assert answers.dtype == "Int64"
+    assert answers.tolist() == [7, pd.NA]
+    assert answers.name == "response"
 
 
 def test_what_does_not_fit_keeps_its_raw_text(answering):
@@ -141,31 +141,31 @@ def test_what_does_not_fit_keeps_its_raw_text(answering):
     frame = pd.DataFrame({"text": ["broken", "fine"]})
 
     with pytest.warns(UserWarning, match="1 of 2 rows failed"):
-        found = frame.llm.generate("text", schema=Review, details=True, model=answering)
+        answers = frame.llm.generate("text", schema=Review, details=True, model=answering)
 
-    assert found["response"].tolist()[0] == "five stars, I think"
-    assert found["response_stars"].isna().tolist() == [True, False]
-    assert found["error"].isna().tolist() == [False, True]
+    assert answers["response"].tolist()[0] == "five stars, I think"
+    assert answers["response_stars"].isna().tolist() == [True, False]
+    assert answers["error"].isna().tolist() == [False, True]
 
 
 def test_several_samples_fill_every_column_with_lists(answering):
     """
     A cell holds the values of all of them.
     """
-    found = pd.Series(["fine"]).llm.generate(schema=Review, n=2, model=answering)
+    answers = pd.Series(["fine"]).llm.generate(schema=Review, n=2, model=answering)
 
-    assert found["stars"].tolist() == [[5, 5]]
+    assert answers["stars"].tolist() == [[5, 5]]
 
 
 def test_extract_fills_columns_from_a_text(answering, frame):
     """
     The texts are the questions; what to do with them stands in the system message.
     """
-    found = frame.llm.extract("text", Review, model=answering)
+    answers = frame.llm.extract("text", Review, model=answering)
     same = frame["text"].llm.extract(Review, model=answering)
 
-    assert found["stars"].tolist() == [5, pd.NA, 5]
-    pd.testing.assert_frame_equal(found, same)
+    assert answers["stars"].tolist() == [5, pd.NA, 5]
+    pd.testing.assert_frame_equal(answers, same)
 
 
 class Mood(enum.Enum):
@@ -185,10 +185,10 @@ def test_classify_gives_categories_in_the_order_of_the_labels(answering, labels)
     texts = pd.Series(["positive", None, "negative", "broken"])
 
     with pytest.warns(UserWarning, match="1 of 3 rows failed"):
-        found = texts.llm.classify(labels, model=answering)
+        answers = texts.llm.classify(labels, model=answering)
 
-    assert found.dtype == pd.CategoricalDtype(["good", "bad"])
-    assert [None if pd.isna(one) else one for one in found] == ["good", None, "bad", None]
+    assert answers.dtype == pd.CategoricalDtype(["good", "bad"])
+    assert [None if pd.isna(cell) else cell for cell in answers] == ["good", None, "bad", None]
 
 
 def test_the_meaning_of_labels_is_told(sim, asked, frame):
@@ -224,6 +224,6 @@ def test_numbers_too_large_for_a_column_of_numbers(answering):
     """
     with SimulatedProvider(reply=f'{{"stars": {2**80}, "mood": "x"}}') as sim:
         model = LLM(url=sim.base_url, api_key="k", model="m")
-        found = pd.Series(["a"]).llm.generate(schema=AS_SCHEMA, model=model)
+        answers = pd.Series(["a"]).llm.generate(schema=AS_SCHEMA, model=model)
 
-    assert found["stars"].tolist() == [2**80]
+    assert answers["stars"].tolist() == [2**80]

@@ -27,83 +27,69 @@ NAMES = {
 ALLOWED = {
     "agreement": "frames",
     "dead": "tests/adapters tests/decide tests/engine",
-    "desk": "llmnb tests/notebook tests/wire",
-    "ending": "batches wire",
+    "desk": "tests/notebook tests/wire",
     "few": (
-        "adapters tests/browser tests/decide tests/embeddings tests/engine tests/frames "
-        "tests/models tests/rate_limiter tests/schemas tests/store tests/testing"
+        "adapters tests/browser tests/decide tests/engine tests/frames tests/rate_limiter "
+        "tests/schemas tests/store"
     ),
     "flight": (
-        "batches decide docs engine testing tests/adapters tests/decide tests/engine "
-        "tests/frames tests/kernel tests/support tests/testing wire"
+        "batches docs engine testing tests/adapters tests/decide tests/engine tests/frames "
+        "tests/kernel tests/support tests/testing wire"
     ),
-    "foreign": "tests/decide tests/house tests/notebook tests/wire",
-    "forms": "decide tests/models",
+    "foreign": "tests/house tests/notebook tests/wire",
     "found": (
-        "adapters batches cli decide engine generation llmnb notebook schemas tests "
-        "tests/adapters tests/batches tests/benchmarks tests/browser tests/cli tests/decide "
-        "tests/display tests/embeddings tests/engine tests/faults tests/frames tests/generation "
-        "tests/house tests/kernel tests/models tests/notebook tests/protocol tests/schemas "
-        "tests/store tests/support tests/testing tests/tools tests/wire wire"
+        "cli generation llmnb notebook tests tests/adapters tests/batches tests/benchmarks "
+        "tests/browser tests/cli tests/decide tests/display tests/engine tests/faults "
+        "tests/generation tests/house tests/kernel tests/notebook tests/schemas tests/store "
+        "tests/tools tests/wire"
     ),
     "given": (
-        "engine frames generation llmnb tests tests/adapters tests/cli tests/decide "
-        "tests/embeddings tests/engine tests/generation tests/house tests/models tests/notebook "
-        "tests/rate_limiter tests/schemas tests/store tests/support tests/testing tests/wire"
+        "cli engine frames generation llmnb tests tests/adapters tests/cli tests/decide "
+        "tests/engine tests/generation tests/house tests/notebook tests/rate_limiter "
+        "tests/schemas tests/store tests/wire"
     ),
-    "hear": "llmnb tests/cost tests/kernel",
+    "hear": "tests/cost tests/kernel",
     "held": (
-        "tests/adapters tests/decide tests/engine tests/generation tests/kernel tests/models "
-        "tests/notebook tests/rate_limiter tests/store tests/testing tests/wire"
+        "tests/adapters tests/decide tests/engine tests/generation tests/kernel tests/notebook "
+        "tests/rate_limiter tests/store tests/wire"
     ),
     "house": "tests/house tests/wire",
-    "keeping": "tests/embeddings",
     "one": (
-        "adapters cli decide embeddings engine frames generation llmnb rate_limiter schemas "
-        "testing tests tests/adapters tests/batches tests/browser tests/cli tests/cost "
-        "tests/decide tests/display tests/embeddings tests/engine tests/faults tests/frames "
-        "tests/generation tests/house tests/kernel tests/models tests/notebook tests/protocol "
-        "tests/rate_limiter tests/schemas tests/seeds tests/store tests/support tests/testing "
-        "tests/tools tests/wire wire"
+        "adapters cli engine frames generation llmnb tests tests/adapters tests/batches "
+        "tests/browser tests/cli tests/decide tests/display tests/engine tests/faults "
+        "tests/frames tests/generation tests/house tests/kernel tests/notebook "
+        "tests/rate_limiter tests/schemas tests/store tests/tools tests/wire wire"
     ),
     "pieces": (
-        "adapters schemas tests/adapters tests/embeddings tests/engine tests/faults "
-        "tests/generation tests/models tests/notebook tests/protocol tests/support tests/tools "
-        "tests/wire wire"
+        "tests/adapters tests/engine tests/faults tests/generation tests/notebook tests/tools "
+        "tests/wire"
     ),
     "place": (
-        "adapters cli generation llmnb notebook schemas tests/adapters tests/cli tests/decide "
-        "tests/display tests/engine tests/faults tests/frames tests/generation tests/house "
-        "tests/models tests/notebook tests/rate_limiter tests/schemas tests/store tests/support "
-        "tests/wire wire"
+        "cli generation notebook tests/adapters tests/cli tests/decide tests/display "
+        "tests/engine tests/faults tests/frames tests/generation tests/house tests/notebook "
+        "tests/schemas tests/store tests/wire"
     ),
     "rail": "tests/notebook",
-    "say": (
-        "generation llmnb tests tests/adapters tests/cli tests/embeddings tests/notebook "
-        "tests/protocol tests/store tests/testing tests/wire"
-    ),
-    "shelf": "tests/frames",
+    "say": "generation tests tests/adapters tests/cli tests/notebook tests/store tests/wire",
     "speak": "tests/wire",
     "strip": "tests/notebook",
     "terms": "store",
     "told": (
-        "engine generation llmnb tests tests/adapters tests/batches tests/benchmarks "
-        "tests/browser tests/cli tests/decide tests/display tests/embeddings tests/engine "
-        "tests/frames tests/generation tests/kernel tests/models tests/notebook tests/protocol "
-        "tests/rate_limiter tests/schemas tests/store tests/testing tests/tools tests/wire"
+        "generation llmnb tests tests/adapters tests/batches tests/benchmarks tests/browser "
+        "tests/cli tests/decide tests/display tests/engine tests/frames tests/generation "
+        "tests/kernel tests/notebook tests/schemas tests/store tests/tools tests/wire"
     ),
     "voyage": "docs tests/wire",
     "wall": "engine tests/engine",
     "way": (
-        "adapters batches engine tests/adapters tests/batches tests/browser tests/display "
-        "tests/engine tests/faults tests/frames tests/generation tests/models tests/notebook "
-        "tests/rate_limiter tests/schemas tests/store tests/support tests/tools tests/wire"
+        "adapters tests/adapters tests/batches tests/browser tests/display tests/engine "
+        "tests/faults tests/frames tests/generation tests/notebook tests/rate_limiter "
+        "tests/schemas tests/store tests/tools tests/wire"
     ),
     "words": (
-        "batches cli engine generation llmnb notebook schemas tests tests/adapters "
-        "tests/batches tests/benchmarks tests/cli tests/engine tests/frames tests/generation "
-        "tests/kernel tests/models tests/notebook tests/schemas tests/store tests/support "
-        "tests/testing tests/tools tests/wire wire"
+        "batches cli engine generation llmnb notebook tests tests/adapters tests/batches "
+        "tests/benchmarks tests/cli tests/engine tests/frames tests/generation tests/kernel "
+        "tests/notebook tests/schemas tests/store tests/tools tests/wire"
     ),
 }
 """Where a word still stands: rooms of llmnb/ and folders of tests/, and docs.

@@ -42,7 +42,7 @@ def sent_to(request, asking=None):
 
 
 def lines(path, *requests):
-    path.write_text("".join(json.dumps(one) + "\n" for one in requests))
+    path.write_text("".join(json.dumps(request) + "\n" for request in requests))
     return path
 
 
@@ -85,7 +85,7 @@ def test_the_providers_own_origin_in_a_request_is_obeyed_with_its_key(stranger):
         del os.environ["OPENAI_BASE_URL"]
 
 
-def test_a_url_given_with_the_call_does_not_lend_its_key_to_another(stranger):
+def test_a_url_of_the_call_does_not_lend_its_key_to_another(stranger):
     """The key of process_api_requests is for its own address, not for one that a request names."""
     llm = AsyncLLM(model="openai/m")
     with ScriptServer([ANSWER]) as mine:
@@ -94,7 +94,7 @@ def test_a_url_given_with_the_call_does_not_lend_its_key_to_another(stranger):
                 mine.base_url, SECRET, [ASKED, {**ASKED, "url": stranger.base_url}]
             )
         )
-        assert [one[1]["choices"][0]["message"]["content"] for one in rows] == ["fine", "fine"]
+        assert [row[1]["choices"][0]["message"]["content"] for row in rows] == ["fine", "fine"]
         assert SECRET in str(mine.requests)
     assert SECRET not in str(stranger.requests)
 
@@ -109,11 +109,11 @@ def test_a_line_with_an_address_or_a_key_is_an_error_row_of_llmnb_run(
 
     code = main(["run", str(source), "--model", "openai/m", "--quiet"])
 
-    told = capsys.readouterr().err
+    message = capsys.readouterr().err
     rows = [json.loads(line) for line in (tmp_path / "a.answers.jsonl").read_text().splitlines()]
     assert code == 1
-    assert "2 lines named a url or an api_key" in told
-    assert "--allow-urls" in told
+    assert "2 lines named a url or an api_key" in message
+    assert "--allow-urls" in message
     assert all("Nothing was sent for it" in row[1][0] for row in rows)
     assert stranger.requests == []
 

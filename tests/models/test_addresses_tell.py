@@ -30,7 +30,7 @@ def nobody(monkeypatch):
 
 # -------------------------------------------------------------------- which protocol it is
 
-TOLD = {
+EXPECTED = {
     f"{HOST}/v1/chat/completions": "openai.chat",
     f"{HOST}/v1/completions": "openai.text",
     f"{HOST}/v1/responses": "openai.responses",
@@ -45,22 +45,22 @@ TOLD = {
 }
 
 
-@pytest.mark.parametrize("url", TOLD)
+@pytest.mark.parametrize("url", EXPECTED)
 def test_a_full_endpoint_tells_how_it_is_asked(url):
     """
     Of whomever, with no provider named; a base is asked in OpenAI's chat, as ever.
     """
     target = resolve("m", url=url, api_key="k")
 
-    assert target.dialect_name == TOLD[url]
-    if TOLD[url] != "gemini.generate" and url.partition("?")[0].rstrip("/") not in (
+    assert target.dialect_name == EXPECTED[url]
+    if EXPECTED[url] != "gemini.generate" and url.partition("?")[0].rstrip("/") not in (
         HOST,
         f"{HOST}/v1",
     ):
         assert target.url.partition("?")[0] == url.partition("?")[0].rstrip("/")
 
 
-def test_another_protocol_of_a_provider_gets_the_key_as_that_one_does():
+def test_another_protocol_of_a_provider_gets_the_key_as_it_does_itself():
     """
     DeepSeek's Anthropic endpoint, Gemini's and Anthropic's OpenAI endpoints, Azure's Claude.
     """
@@ -105,7 +105,7 @@ def test_an_address_from_the_environment_tells_the_same(monkeypatch):
     assert resolve("openai/m", api_key="k").dialect_name == "openai.responses"
 
 
-def test_vectors_are_not_asked_of_an_address_of_words():
+def test_vectors_are_not_asked_of_an_address_of_texts():
     """
     The other way round as well, before anything is sent.
     """
@@ -119,7 +119,7 @@ def test_files_of_requests_know_the_same_endpoints():
     """
     The kind of a file's answers comes from the one table.
     """
-    assert [gen_type_of(url) for url in TOLD] == [
+    assert [gen_type_of(url) for url in EXPECTED] == [
         *("chat", "text", "responses", "responses", "embedding", "chat", "chat", "chat", "chat"),
         *("chat", "chat"),
     ]
@@ -165,16 +165,16 @@ def test_every_door_asks_as_the_address_tells(door, name):
     The body that is sent is the endpoint's own, and its answer is read.
     """
     with ScriptServer([body(name)]) as server:
-        found = DOORS[door](f"{server.base_url}/{ENDPOINTS[name]}")
+        results = DOORS[door](f"{server.base_url}/{ENDPOINTS[name]}")
         asked = orjson.loads(server.requests[0].partition(b"\r\n\r\n")[2])
 
     assert ASKS[name] in asked
     if door == "LLM":
-        assert found == TEXT
+        assert results == TEXT
     elif door == "AsyncLLM":
-        assert "error" not in found[0][1]
+        assert "error" not in results[0][1]
     else:
-        assert [one.text for one in found] == [TEXT]
+        assert [result.text for result in results] == [TEXT]
 
 
 async def test_several_inputs_over_several_endpoints():
@@ -184,9 +184,9 @@ async def test_several_inputs_over_several_endpoints():
     with ScriptServer([body("openai.responses")]) as server:
         models = [LLM(f"{server.base_url}/responses", "k", "m")]
         master = GenerationMaster(models, ["Hi"], num_workers=1)
-        found = await master.run()
+        results = await master.run()
 
-    assert found == [TEXT]
+    assert results == [TEXT]
 
 
 def test_a_model_says_its_kind_of_generation():
@@ -215,12 +215,12 @@ async def test_a_text_completion_can_be_followed():
     )
     with ScriptServer([stream]) as server:
         model = LLM(f"{server.base_url}/completions", "k", "m")
-        pieces = [one async for one in model.acompletion_iter(["Once upon"])]
+        fragments = [fragment async for fragment in model.acompletion_iter(["Once upon"])]
         asked = orjson.loads(server.requests[0].partition(b"\r\n\r\n")[2])
 
     assert asked["prompt"] == "Once upon"
-    assert len(pieces) > 2
-    assert "".join(one.text for one in pieces) == TEXT
+    assert len(fragments) > 2
+    assert "".join(fragment.text for fragment in fragments) == TEXT
 
 
 # --------------------------------------------------------------------------- no address at all
@@ -237,7 +237,7 @@ NONE = {
 
 
 @pytest.mark.parametrize("url", NONE)
-def test_what_is_no_address_is_one_error_before_any_row(url):
+def test_what_is_no_address_is_a_single_error_before_any_row(url):
     """
     Not one for each row, and it says what is wrong.
     """
@@ -314,9 +314,9 @@ def test_a_plan_asks_at_the_models_own_address(tmp_path):
     with ScriptServer([body("openai.responses")]) as server:
         model = LLM(server.base_url, "k", "m", gen_type="responses")
         start([{"prompt": "Hi"}], Asking(model=model), cache_dir=tmp_path).result(60)
-        found = plan([{"prompt": "Hi"}], Asking(model=model), cache_dir=tmp_path)
+        results = plan([{"prompt": "Hi"}], Asking(model=model), cache_dir=tmp_path)
 
-    assert (found.cached, found.to_ask) == (1, 0)
+    assert (results.cached, results.to_ask) == (1, 0)
 
 
 def test_an_answer_that_stands_under_a_base_is_not_bought_again():

@@ -52,7 +52,7 @@ def ask(model, *texts, **options):
     return pd.Series(texts).llm.generate(model=model, progress=False, **options)
 
 
-def test_a_model_with_one_method_is_accepted_wherever_a_model_is():
+def test_a_model_with_a_single_method_is_accepted_wherever_a_model_is():
     """
     Tables, lists of requests, `GenerationMaster`, and its own calls, in pieces too.
     """
@@ -62,12 +62,12 @@ def test_a_model_with_one_method_is_accepted_wherever_a_model_is():
     rows = AsyncLLM(model=model).generate([{"prompt": "c"}], progress=False)
     assert rows[0][1]["choices"][0]["message"]["content"] == "C"
     assert asyncio.run(GenerationMaster([model], ["d"], bars=False).run()) == ["D"]
-    pieces: list[str] = []
-    assert model.call_single_sync("e", callbacks=[pieces.append]).text == "E"
-    assert pieces == ["E"]
+    fragments: list[str] = []
+    assert model.call_single_sync("e", callbacks=[fragments.append]).text == "E"
+    assert fragments == ["E"]
 
 
-def test_it_is_asked_in_the_words_of_its_own_method():
+def test_it_is_asked_by_the_names_of_its_own_method():
     """
     Turns and fields as `acompletion` has them, under OpenAI's names; n stays with the engine.
     """
@@ -94,8 +94,8 @@ def test_rows_have_its_figures():
     finally:
         GLOBAL_COST_TRACKER.enabled = was_enabled
 
-    told = {name: row[name] for name in ("provider", "model", "prompt_tokens", "usd")}
-    assert told == {"provider": "own", "model": "dear", "prompt_tokens": 7, "usd": 0.25}
+    figures = {name: row[name] for name in ("provider", "model", "prompt_tokens", "usd")}
+    assert figures == {"provider": "own", "model": "dear", "prompt_tokens": 7, "usd": 0.25}
     assert GLOBAL_COST_TRACKER.lifetime_cost_usd - before == pytest.approx(0.25)
 
 
@@ -108,7 +108,7 @@ def test_no_answer_is_bought_twice_while_the_object_lives():
     assert len(Upper.asked) == 2
 
     ask(model, "a", "b", "c")
-    assert [one["text"] for one in Upper.asked] == ["a", "b", "c"]
+    assert [request["text"] for request in Upper.asked] == ["a", "b", "c"]
 
     ask(Upper(), "a")
     assert len(Upper.asked) == 4
@@ -278,8 +278,8 @@ def test_it_may_stand_in_a_list_of_fallbacks_and_in_a_comparison():
             raise AuthenticationError("closed")
 
     assert ask([Fails(), Upper()], "a").tolist() == ["A"]
-    found = pd.Series(["a"]).llm.compare(models=[Upper(), "sim/any"], progress=False)
-    assert found.answers["own/Upper"].tolist() == ["A"]
+    outcome = pd.Series(["a"]).llm.compare(models=[Upper(), "sim/any"], progress=False)
+    assert outcome.answers["own/Upper"].tolist() == ["A"]
 
 
 def test_structured_answers_are_checked_and_mended_once():
@@ -301,7 +301,7 @@ def test_structured_answers_are_checked_and_mended_once():
     model = Learns()
 
     assert ask(model, "where", schema=City)["name"].tolist() == ["Kyiv"]
-    assert [list(one) for one in model.rounds] == [["name"], ["name"]]
+    assert [list(fields) for fields in model.rounds] == [["name"], ["name"]]
 
 
 def test_tool_calls_and_reasoning_survive_the_store():
@@ -322,7 +322,7 @@ def test_tool_calls_and_reasoning_survive_the_store():
         assert message["reasoning_content"] == "hm"
 
 
-def test_its_pieces_are_heard_as_they_come():
+def test_its_fragments_are_handed_over_as_they_come():
     """
     Where a run listens, `acompletion_iter` is asked, and each piece is told in order.
     """
@@ -357,7 +357,7 @@ def test_a_budget_needs_its_price():
         assert ask(Priced(), "b", budget_usd=1e-9).isna().all()
 
 
-def test_what_it_cannot_do_is_told_before_anything_is_sent():
+def test_what_it_cannot_do_is_refused_before_anything_is_sent():
     """
     It answers chats; and a thing that is no model is named as such.
     """
@@ -375,7 +375,7 @@ def test_a_plan_sends_it_nothing():
     """
     model = Upper()
     ask(model, "a")
-    found = pd.Series(["a", "b", "b"]).llm.plan(model=model)
+    outcome = pd.Series(["a", "b", "b"]).llm.plan(model=model)
 
-    assert (found.model, found.to_ask, found.cached, found.merged) == ("own/Upper", 1, 1, 1)
+    assert (outcome.model, outcome.to_ask, outcome.cached, outcome.merged) == ("own/Upper", 1, 1, 1)
     assert len(Upper.asked) == 1

@@ -69,17 +69,17 @@ def test_as_many_callbacks_as_chunks_with_text(provider):
     """
     Each piece is told as it comes, and together they are the answer.
     """
-    pieces = []
+    fragments = []
     with Laboratory(reply="one two three four", tokens_per_second=2000) as sim:
-        result = llm_at(sim, provider).call_single_sync("Hi", callbacks=[pieces.append])
+        result = llm_at(sim, provider).call_single_sync("Hi", callbacks=[fragments.append])
 
     (row,) = sim.ledger.finished
-    assert len(pieces) == row.completion_tokens == 5
-    assert "".join(pieces) == result.text == "one two three four"
+    assert len(fragments) == row.completion_tokens == 5
+    assert "".join(fragments) == result.text == "one two three four"
     assert result.seconds_to_first_token <= result.seconds_to_last_token
 
 
-async def test_the_first_piece_is_told_before_the_answer_is_whole():
+async def test_the_first_fragment_comes_before_the_answer_is_whole():
     """
     The server holds the rest back until the first callback has been called.
     """
@@ -121,12 +121,12 @@ async def test_an_answer_that_begins_anew_repeats_nothing():
     The second model's pieces go on where the broken stream of the first one ended.
     """
     with breaking("one two three four", "one two three four") as model:
-        pieces = [one async for one in model.acompletion_iter([Message("Hi")])]
+        fragments = [fragment async for fragment in model.acompletion_iter([Message("Hi")])]
 
-    assert "".join(one.text for one in pieces) == "one two three four"
-    assert not any(one.restarted for one in pieces)
-    assert pieces[-1].messages[0].content == "one two three four"
-    assert (pieces[-1].model, pieces[-1].completion_count) == ("b", 5)
+    assert "".join(fragment.text for fragment in fragments) == "one two three four"
+    assert not any(fragment.restarted for fragment in fragments)
+    assert fragments[-1].messages[0].content == "one two three four"
+    assert (fragments[-1].model, fragments[-1].completion_count) == ("b", 5)
 
 
 async def test_an_answer_that_begins_anew_otherwise_says_so():
@@ -135,12 +135,12 @@ async def test_an_answer_that_begins_anew_otherwise_says_so():
     """
     heard = []
     with breaking("one two three four", "one five six seven") as model:
-        pieces = [one async for one in model.acompletion_iter([Message("Hi")])]
+        fragments = [fragment async for fragment in model.acompletion_iter([Message("Hi")])]
         result = await model.call_single("Hi", callbacks=[heard.append], use_cache=False)
 
-    begins = [place for place, one in enumerate(pieces) if one.restarted]
+    begins = [position for position, fragment in enumerate(fragments) if fragment.restarted]
     assert len(begins) == 1
-    assert "".join(one.text for one in pieces[begins[0] :]) == "one five six seven"
+    assert "".join(fragment.text for fragment in fragments[begins[0] :]) == "one five six seven"
     assert result.text == "one five six seven"
     assert "".join(heard) == "one two " + "one five six seven"
 
@@ -151,26 +151,26 @@ async def test_a_stream_that_breaks_for_good_ends_with_its_error():
     """
     broken = [faults.reset("body", after=1), faults.reset("body", after=1)]
     with Laboratory(reply="one two", tokens_per_second=2000, faults=broken) as sim:
-        pieces = [one async for one in llm_at(sim).acompletion_iter([Message("Hi")])]
+        fragments = [fragment async for fragment in llm_at(sim).acompletion_iter([Message("Hi")])]
         sim.set_faults(broken)
         with pytest.raises(MaybeBilled):
             await llm_at(sim).call_single("Ho", callbacks=[lambda text: None])
 
-    assert isinstance(pieces[-1].error, MaybeBilled)
-    assert not pieces[-1].is_answer
+    assert isinstance(fragments[-1].error, MaybeBilled)
+    assert not fragments[-1].is_answer
 
 
-def test_a_stored_answer_comes_as_one_piece_and_costs_nothing():
+def test_a_stored_answer_comes_in_a_single_piece_and_costs_nothing():
     """
     A streamed answer and one in one piece are the same answer in the store.
     """
-    pieces = []
+    fragments = []
     with Laboratory(reply="one two three four") as sim:
         first = llm_at(sim).call_single_sync("Hi")
-        again = llm_at(sim).call_single_sync("Hi", callbacks=[pieces.append])
+        again = llm_at(sim).call_single_sync("Hi", callbacks=[fragments.append])
 
     assert len(sim.ledger.received) == 1
-    assert pieces == ["one two three four"]
+    assert fragments == ["one two three four"]
     assert (again.cached, again.cost, again.key) == (True, 0.0, first.key)
     assert (again.prompt_count, again.seconds_to_first_token) == (first.prompt_count, None)
 
@@ -186,10 +186,10 @@ def test_n_answers_are_n_requests_on_every_provider(provider):
         two = llm.call_sync("Hi")
         three = llm.call_sync("Hi", n=3)
 
-    assert len({one.text for one in three}) == 3
-    assert [one.text for one in two] == [one.text for one in three[:2]]
+    assert len({result.text for result in three}) == 3
+    assert [result.text for result in two] == [result.text for result in three[:2]]
     assert len(sim.ledger.received) == 3
-    assert [one.cached for one in three] == [True, True, False]
+    assert [result.cached for result in three] == [True, True, False]
 
 
 def test_log_probabilities_come_with_the_answer():
@@ -200,10 +200,10 @@ def test_log_probabilities_come_with_the_answer():
         result = llm_at(sim).call_single_sync("Hi", logprobs=True, top_logprobs=2)
 
     assert result.logprob < 0
-    assert [len(place) for place in result.top_logprobs] == [2] * result.completion_count
+    assert [len(position) for position in result.top_logprobs] == [2] * result.completion_count
 
 
-def test_hidden_reasoning_is_told_apart():
+def test_hidden_reasoning_is_kept_apart():
     """
     It is not part of the text, streamed or not.
     """
@@ -211,14 +211,16 @@ def test_hidden_reasoning_is_told_apart():
     thoughts = []
 
     async def follow():
-        thoughts.extend([one async for one in llm_at(sim).acompletion_iter([Message("Ho")])])
+        thoughts.extend(
+            [fragment async for fragment in llm_at(sim).acompletion_iter([Message("Ho")])]
+        )
 
     with Laboratory(reply=lambda prompt: reply) as sim:
         result = llm_at(sim).call_single_sync("Hi")
         asyncio.run(follow())
 
     assert (result.text, result.reasoning_content) == ("Four.", "two and two")
-    assert "".join(one.text for one in thoughts) == "Four."
+    assert "".join(item.text for item in thoughts) == "Four."
     assert thoughts[-1].reasoning_content == "two and two"
 
 
@@ -249,7 +251,7 @@ def test_the_error_of_the_answer_is_raised_and_others_are_kept():
         with pytest.raises(AuthenticationError):
             llm_at(sim).call_single_sync("Ho")
 
-    assert sorted(one.is_answer for one in results) == [False, True]
+    assert sorted(result.is_answer for result in results) == [False, True]
 
 
 def test_an_answer_cut_off_is_raised_with_its_text_kept():
@@ -281,7 +283,7 @@ async def test_a_call_that_is_cancelled_sends_nothing_new():
         assert len(sim.ledger.received) == 1
 
 
-def test_run_options_and_fields_of_requests_are_told_apart():
+def test_run_options_and_fields_of_requests_are_kept_apart():
     """
     Both go into one call; wrong n is refused.
     """
@@ -313,11 +315,11 @@ def test_messages_go_out_in_every_form_they_can_have():
         )
 
     sent = bodies[0]["messages"]
-    assert [one["role"] for one in sent] == ["system", "user"]
+    assert [turn["role"] for turn in sent] == ["system", "user"]
     assert sent[1]["content"][1] == image
 
 
-def test_any_name_of_the_catalog_is_asked_the_same_way():
+def test_any_name_of_the_catalog_is_asked_alike():
     """
     `LLM(model="sim/…")` needs no address.
     """
@@ -329,15 +331,15 @@ def test_the_model_inside_this_process_is_such_a_model_too():
     """
     Pieces, log-probabilities, a form of answers and a price of nothing, from real weights.
     """
-    llm, pieces = LLM(model="local/smollm2", llm_params={"max_tokens": 8, "temperature": 0}), []
+    llm, fragments = LLM(model="local/smollm2", llm_params={"max_tokens": 8, "temperature": 0}), []
 
     result = llm.call_single_sync(
-        "Say yes.", callbacks=[pieces.append], logprobs=True, top_logprobs=2
+        "Say yes.", callbacks=[fragments.append], logprobs=True, top_logprobs=2
     )
     stars = llm.call_single_sync("How many stars?", output_type=Stars, max_tokens=32)
 
-    assert "".join(pieces) == result.text
-    assert len(pieces) > 1
+    assert "".join(fragments) == result.text
+    assert len(fragments) > 1
     assert (result.cost, result.provider) == (0.0, "local")
     assert result.logprob < 0
     assert len(result.top_logprobs) >= result.completion_count - 1

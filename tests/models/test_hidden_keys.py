@@ -37,8 +37,8 @@ def holders():
 @pytest.mark.parametrize("name", holders())
 def test_the_variables_of_an_object_show_no_key(name):
     """vars() of whatever was given a key shows none of it."""
-    one = holders()[name]
-    shown = repr(vars(one)) + repr([vars(part) for part in getattr(one, "endpoints", ())])
+    holder = holders()[name]
+    shown = repr(vars(holder)) + repr([vars(part) for part in getattr(holder, "endpoints", ())])
 
     assert SECRET not in shown
 
@@ -79,11 +79,11 @@ def shown_by(error):
         if "/llmnb/" in frame.f_code.co_filename:
             shown.append(repr(frame.f_locals))
             shown += [
-                repr(vars(one)) for one in frame.f_locals.values() if hasattr(one, "__dict__")
+                repr(vars(value)) for value in frame.f_locals.values() if hasattr(value, "__dict__")
             ]
-            for one in frame.f_locals.values():
-                for slot in getattr(type(one), "__slots__", ()):
-                    shown.append(repr(getattr(one, slot, None)))
+            for holder in frame.f_locals.values():
+                for slot in getattr(type(holder), "__slots__", ()):
+                    shown.append(repr(getattr(holder, slot, None)))
         trace = trace.tb_next
     return "\n".join(shown)
 
@@ -111,7 +111,7 @@ def test_a_traceback_with_its_variables_shows_no_key(door):
 
 
 def test_a_key_of_the_environment_is_hidden_too(monkeypatch):
-    """A key that was looked up is as hidden as one that was given."""
+    """A key that was looked up is as hidden as a given key."""
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     settings.set_key("groq", SECRET)
     try:
@@ -134,7 +134,7 @@ def test_any_run_of_eight_characters_of_a_key_is_masked(length, case):
         assert part.encode() not in raw
 
 
-def test_a_few_characters_of_a_key_stay_readable():
+def test_some_characters_of_a_key_stay_readable():
     """The last four characters, by which people know their keys, are left."""
     assert mask("key ending in 3456", SECRET) == "key ending in 3456"
 
@@ -146,9 +146,9 @@ def test_a_provider_that_echoes_a_part_of_the_key_is_masked():
     with ScriptServer([answer]) as server, pytest.raises(LLMNBError) as caught:
         LLM(url=server.base_url, api_key=SECRET, model="m").generate("Hi")
 
-    told = f"{caught.value} {caught.value.details}"
-    assert SECRET[-20:] not in told
-    assert SECRET[-8:] not in told
+    message = f"{caught.value} {caught.value.details}"
+    assert SECRET[-20:] not in message
+    assert SECRET[-8:] not in message
 
 
 def test_the_frames_of_the_http_client_are_not_in_a_traceback():
@@ -173,9 +173,9 @@ def test_a_key_within_an_address_is_hidden_too(url):
     llm = LLM(url=url, api_key=SECRET, model="m")
     asking = Asking(model="m", api_provider="openai", api_key=SECRET, url=url)
     target = resolve("openai/m", api_key=SECRET, url=url)
-    for one in (llm, AsyncLLM("openai", "m", api_key=SECRET, url=url), asking):
-        assert IN_URL not in repr(one) + repr(vars(one)) + repr(copy.deepcopy(one))
-        assert IN_URL.encode() not in pickle.dumps(one)
+    for holder in (llm, AsyncLLM("openai", "m", api_key=SECRET, url=url), asking):
+        assert IN_URL not in repr(holder) + repr(vars(holder)) + repr(copy.deepcopy(holder))
+        assert IN_URL.encode() not in pickle.dumps(holder)
 
     assert IN_URL not in repr(target.url) + repr(target)
     assert llm.configured_url == url

@@ -24,7 +24,7 @@ def lite(sim, **config):
     return LiteLLMModel("gpt-4o", {"api_base": sim.base_url, "api_key": "k", **config})
 
 
-def held():
+def bound():
     """Return what the last run's first pool is held to."""
     pool = last_run().status().pools[0]
     return pool.tokens_per_minute, pool.requests_per_minute
@@ -49,7 +49,7 @@ def test_limits_of_a_config_hold_whoever_asks_the_model(sim, door):
     """
     door(lite(sim, **CONFIG))
 
-    assert held() == (60_000, 3_000)
+    assert bound() == (60_000, 3_000)
 
 
 @pytest.mark.parametrize("door", [as_a_table, as_a_list])
@@ -61,7 +61,7 @@ def test_of_the_models_limits_and_the_doors_the_smaller_hold(sim, door):
 
     door(model, max_requests_per_minute=600, max_tokens_per_minute=10**9)
 
-    assert held() == (60_000, 600)
+    assert bound() == (60_000, 600)
 
 
 def test_limits_set_while_it_runs_do_not_lift_the_models(sim):
@@ -72,7 +72,7 @@ def test_limits_set_while_it_runs_do_not_lift_the_models(sim):
     run.set_limits(max_requests_per_minute=10**6, max_tokens_per_minute=1_000)
     run.result()
 
-    assert held() == (1_000, 3_000)
+    assert bound() == (1_000, 3_000)
 
 
 def test_each_model_of_a_list_keeps_to_its_own_limits(sim):
@@ -91,12 +91,12 @@ def test_a_plan_reckons_with_the_models_limits(sim):
     """
     The shortest time is that under the limits which would hold.
     """
-    found = pd.Series(["a", "b"]).llm.plan(model=lite(sim, request_limit="1/minute"))
+    figures = pd.Series(["a", "b"]).llm.plan(model=lite(sim, request_limit="1/minute"))
 
-    assert (found.max_requests_per_minute, found.minutes) == (1, 2)
+    assert (figures.max_requests_per_minute, figures.minutes) == (1, 2)
 
 
-def test_several_answers_are_bought_only_where_all_of_them_are_given(sim):
+def test_several_answers_are_bought_only_where_all_of_them_are_returned(sim):
     """
     n among a model's parameters means nothing to doors that give one text for a question.
     """
@@ -110,7 +110,7 @@ def test_several_answers_are_bought_only_where_all_of_them_are_given(sim):
     assert len(rows[0][1]["choices"]) == 3
 
 
-def test_several_texts_are_not_asked_of_what_gives_one(sim):
+def test_several_texts_are_not_asked_of_what_gives_a_single_text(sim):
     """
     Where n is said in the call itself it is an error that names the right way.
     """
@@ -122,7 +122,7 @@ def test_several_texts_are_not_asked_of_what_gives_one(sim):
     assert sim.ledger.totals().received == 0
 
 
-def test_one_model_twice_with_other_parameters_is_asked_with_each(sim):
+def test_the_same_model_twice_with_other_parameters_is_asked_with_each(sim):
     """
     Parameters belong to the object, not to the name: the fallback is asked with its own.
     """

@@ -20,17 +20,17 @@ def test_nothing_at_all_is_the_default_model():
     """
     `LiteLLMModel()` works.
     """
-    found = read()
+    config = read()
 
-    assert (found.name, found.n, dict(found.options)) == ("gpt-4o-mini", None, {})
-    assert [one.model for one in found.endpoints] == ["openai/gpt-4o-mini"]
+    assert (config.name, config.n, dict(config.options)) == ("gpt-4o-mini", None, {})
+    assert [endpoint.model for endpoint in config.endpoints] == ["openai/gpt-4o-mini"]
 
 
 def test_the_model_list_of_the_document():
     """
     LiteLLM's own form: parameters, key and n stand in `litellm_params`.
     """
-    found = read(
+    config = read(
         {
             "model_list": [
                 {
@@ -49,25 +49,25 @@ def test_the_model_list_of_the_document():
         name="gpt-4o",
     )
 
-    (one,) = found.endpoints
-    assert (one.model, one.api_key, found.n) == ("openai/gpt-4o", "not-a-key", 5)
-    assert dict(one.params) == {
+    (endpoint,) = config.endpoints
+    assert (endpoint.model, endpoint.api_key, config.n) == ("openai/gpt-4o", "not-a-key", 5)
+    assert dict(endpoint.params) == {
         "frequency_penalty": 1.5,
         "top_p": 0.9,
         "max_tokens": 512,
         "temperature": 0.1,
     }
-    assert "not-a-key" not in repr(found)
+    assert "not-a-key" not in repr(config)
 
 
 def test_the_short_form_of_the_document():
     """
     The fields themselves; `max_token`, as the document has it in one place, is `max_tokens`.
     """
-    found = read({"name": "gpt-4o", "temperature": 0.1, "max_token": 512, "n": 5})
+    config = read({"name": "gpt-4o", "temperature": 0.1, "max_token": 512, "n": 5})
 
-    assert (found.name, found.n) == ("gpt-4o", 5)
-    assert dict(found.endpoints[0].params) == {"temperature": 0.1, "max_tokens": 512}
+    assert (config.name, config.n) == ("gpt-4o", 5)
+    assert dict(config.endpoints[0].params) == {"temperature": 0.1, "max_tokens": 512}
 
 
 @pytest.mark.parametrize(
@@ -93,11 +93,11 @@ def test_a_rate_limit_counts_tokens_and_a_request_limit_requests(limit, expected
     assert requests.limits == Limits(requests_per_minute=expected)
 
 
-def test_limits_are_told_by_model_for_the_shared_limiter():
+def test_limits_are_stated_by_model_for_the_shared_limiter():
     """
     Each model of a fallback list has its own, under the limiter's keys.
     """
-    found = read(
+    config = read(
         {
             "name": "gpt-4",
             "fallbacks": ["gpt-4o"],
@@ -106,12 +106,18 @@ def test_limits_are_told_by_model_for_the_shared_limiter():
         }
     )
 
-    assert [dict(one.rates) for one in found.endpoints] == [
+    assert [dict(endpoint.rates) for endpoint in config.endpoints] == [
         {("client", "gpt-4"): "100/minute", ("client|request", "gpt-4"): "5/second"},
         {("client", "gpt-4o"): "200/minute", ("client|request", "gpt-4o"): "5/second"},
     ]
-    assert [one.limits.tokens_per_minute for one in found.endpoints] == [100.0, 200.0]
-    assert [one.limits.requests_per_minute for one in found.endpoints] == [300.0, 300.0]
+    assert [endpoint.limits.tokens_per_minute for endpoint in config.endpoints] == [
+        100.0,
+        200.0,
+    ]
+    assert [endpoint.limits.requests_per_minute for endpoint in config.endpoints] == [
+        300.0,
+        300.0,
+    ]
 
 
 def test_each_entry_of_a_model_list_has_its_own_limits():
@@ -123,13 +129,13 @@ def test_each_entry_of_a_model_list_has_its_own_limits():
         {"model_name": "b", "litellm_params": {"model": "groq/y", "max_parallel_requests": 2}},
     ]
 
-    found = read({"model_list": entries, "fallbacks": ["b"]}, name="a")
+    config = read({"model_list": entries, "fallbacks": ["b"]}, name="a")
 
-    assert [one.limits for one in found.endpoints] == [
+    assert [endpoint.limits for endpoint in config.endpoints] == [
         Limits(requests_per_minute=60, tokens_per_minute=500),
         Limits(concurrency=2),
     ]
-    assert [dict(one.params) for one in found.endpoints] == [{}, {}]
+    assert [dict(endpoint.params) for endpoint in config.endpoints] == [{}, {}]
 
 
 @pytest.mark.parametrize(
@@ -141,21 +147,21 @@ def test_each_entry_of_a_model_list_has_its_own_limits():
         {"default_fallbacks": ["claude-haiku-5-5"]},
     ],
 )
-def test_fallbacks_in_litellms_forms_and_as_a_list(fallbacks):
+def test_fallbacks_in_litellms_notation_and_as_a_list(fallbacks):
     """
     They are asked in order, without the first one's address and key.
     """
-    found = read({"name": "gpt-4o", "api_key": "K", "temperature": 0, **fallbacks})
+    config = read({"name": "gpt-4o", "api_key": "K", "temperature": 0, **fallbacks})
 
-    assert [one.model for one in found.endpoints] == [
+    assert [endpoint.model for endpoint in config.endpoints] == [
         "openai/gpt-4o",
         "anthropic/claude-haiku-5-5",
     ]
-    assert [one.api_key for one in found.endpoints] == ["K", None]
-    assert found.endpoints[1].params == {"temperature": 0}
+    assert [endpoint.api_key for endpoint in config.endpoints] == ["K", None]
+    assert config.endpoints[1].params == {"temperature": 0}
 
 
-def test_several_entries_of_one_name_are_alternatives_in_order():
+def test_several_entries_of_the_same_name_are_alternatives_in_order():
     """
     And a fallback that the list describes brings its own parameters.
     """
@@ -166,9 +172,9 @@ def test_several_entries_of_one_name_are_alternatives_in_order():
         {"model_name": "c", "litellm_params": {"model": "groq/z"}},
     ]
 
-    found = read({"model_list": entries, "fallbacks": [{"a": ["b"]}]}, name="a")
+    config = read({"model_list": entries, "fallbacks": [{"a": ["b"]}]}, name="a")
 
-    assert [(one.model, one.url) for one in found.endpoints] == [
+    assert [(endpoint.model, endpoint.url) for endpoint in config.endpoints] == [
         ("openai/x", "http://1.x/v1"),
         ("openai/x", "http://2.x/v1"),
         ("groq/y", ""),
@@ -180,7 +186,7 @@ def test_attempts_limits_and_other_options_go_to_the_run():
     """
     LiteLLM's own names for them are understood; none of them is sent as a parameter.
     """
-    found = read(
+    config = read(
         {
             "name": "gpt-4o",
             "num_retries": 4,
@@ -194,15 +200,15 @@ def test_attempts_limits_and_other_options_go_to_the_run():
         }
     )
 
-    assert dict(found.options) == {
+    assert dict(config.options) == {
         "max_attempts": 5,
         "use_cache": False,
         "project_name": "Mine",
     }
-    assert found.endpoints[0].limits == Limits(
+    assert config.endpoints[0].limits == Limits(
         requests_per_minute=60, tokens_per_minute=6000, concurrency=3
     )
-    assert dict(found.endpoints[0].params) == {"temperature": 0}
+    assert dict(config.endpoints[0].params) == {"temperature": 0}
 
 
 @pytest.mark.parametrize(
@@ -220,7 +226,7 @@ def test_attempts_limits_and_other_options_go_to_the_run():
         {"n": "five"},
     ],
 )
-def test_what_cannot_be_read_is_told_at_once(config):
+def test_what_cannot_be_read_is_refused_at_once(config):
     """
     A configuration error where the model is made, not at the first request.
     """
@@ -275,7 +281,7 @@ def test_what_only_litellm_needs_never_becomes_a_part_of_the_request():
     """
     Regions, accounts and headers travel beside the body, and show in no repr.
     """
-    found = read(
+    config = read(
         {
             "name": "bedrock/x",
             "aws_secret_access_key": "S3CRET",
@@ -284,8 +290,8 @@ def test_what_only_litellm_needs_never_becomes_a_part_of_the_request():
         }
     )
 
-    (one,) = found.endpoints
-    assert isinstance(one.owner, LiteLLMConnection)
-    assert dict(one.params) == {"top_p": 1}
-    assert one.owner.fields["aws_region_name"] == "eu"
-    assert "S3CRET" not in repr(found)
+    (endpoint,) = config.endpoints
+    assert isinstance(endpoint.owner, LiteLLMConnection)
+    assert dict(endpoint.params) == {"top_p": 1}
+    assert endpoint.owner.fields["aws_region_name"] == "eu"
+    assert "S3CRET" not in repr(config)

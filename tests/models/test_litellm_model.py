@@ -70,7 +70,7 @@ def test_it_is_accepted_wherever_a_model_is():
         listed = start([{"prompt": "2"}], Asking(model=[llm])).result(60)
         rows = AsyncLLM(model=llm).generate([{"prompt": "3"}], progress=False)
 
-    assert [one.text for one in (*alone, *listed)] == ["from b"] * 2
+    assert [item.text for item in (*alone, *listed)] == ["from b"] * 2
     assert rows[0][1]["choices"][0]["message"]["content"] == "from b"
 
 
@@ -171,17 +171,17 @@ class TestRealLiteLLM:
         assert result.cost == pytest.approx(row.usd)
         assert again.cached
 
-    def test_pieces_come_as_they_are_sent(self):
+    def test_fragments_come_as_they_are_sent(self):
         """
         As many callbacks as chunks with text, and tools' calls and usage at the end.
         """
-        pieces = []
+        fragments = []
         with SimulatedProvider(reply="one two three four", tokens_per_second=500) as sim:
-            result = through(sim).call_single_sync("Hi", callbacks=[pieces.append])
+            result = through(sim).call_single_sync("Hi", callbacks=[fragments.append])
 
         (row,) = sim.ledger.received
-        assert len(pieces) == row.completion_tokens
-        assert "".join(pieces) == result.text == "one two three four"
+        assert len(fragments) == row.completion_tokens
+        assert "".join(fragments) == result.text == "one two three four"
         assert result.completion_count == row.completion_tokens
 
     @pytest.mark.parametrize("fault", [429, 500, 503, "reset"])
@@ -212,7 +212,7 @@ class TestRealLiteLLM:
 
         assert KEY not in repr(refused.value) + repr(unsent.value)
 
-    def test_tools_and_forms_of_answers(self):
+    def test_tools_and_schemas_of_answers(self):
         """
         The calls of a round and a validated value, through LiteLLM.
         """

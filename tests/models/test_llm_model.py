@@ -48,7 +48,7 @@ def test_a_model_without_the_two_methods_cannot_be_made():
         LLMModel()
 
 
-async def test_call_gives_a_list_and_call_single_one_result():
+async def test_call_gives_a_list_and_call_single_a_result():
     """
     Both fill in the prompt, the turns to go on with, and the caller's mark.
     """
@@ -57,7 +57,7 @@ async def test_call_gives_a_list_and_call_single_one_result():
     results = await model.call([Message("Hi")], name="mark", n=2)
     single = await model.call_single("Hi")
 
-    assert [one.text for one in results] == ["one two", "one two"]
+    assert [result.text for result in results] == ["one two", "one two"]
     assert results[0].prompt == (Message("Hi"),)
     assert results[0].messages == (Message("one two", role="assistant"),)
     assert results[0].name == "mark"
@@ -68,7 +68,7 @@ async def test_call_gives_a_list_and_call_single_one_result():
 @pytest.mark.parametrize("kind", [Scripted, Promised])
 async def test_callbacks_plain_and_async_get_every_piece_in_order(kind):
     """
-    As many calls as pieces with text; the result is the whole.
+    As many calls as fragments with text; the result is the whole.
     """
     heard, heard_async = [], []
 
@@ -83,7 +83,7 @@ async def test_callbacks_plain_and_async_get_every_piece_in_order(kind):
     assert 0 <= result.seconds_to_first_token <= result.seconds_to_last_token
 
 
-async def test_a_callback_that_fails_is_told_to_the_caller():
+async def test_a_callback_that_fails_raises_for_the_caller():
     """
     Nothing is swallowed.
     """
@@ -147,7 +147,7 @@ async def test_an_answer_that_does_not_fit_is_an_error_with_its_text():
     assert (bad.text, type(bad.error), bad.is_answer) == ("none", SchemaMismatch, False)
 
 
-async def test_a_model_that_returns_nothing_is_told_so():
+async def test_a_model_that_returns_nothing_is_an_error():
     """
     An empty list is no answer.
     """
@@ -172,7 +172,7 @@ def test_the_blocking_twins_run_callbacks_in_the_callers_thread():
 
     assert result.text == "one two"
     assert where == [threading.current_thread()] * 2
-    assert [one.text for one in Scripted().call_sync("Hi", n=2)] == ["one two"] * 2
+    assert [result.text for result in Scripted().call_sync("Hi", n=2)] == ["one two"] * 2
     assert Scripted().acompletion_sync("Hi")[0].text == "one two"
 
 

@@ -27,13 +27,13 @@ FORM = {
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[LocalModel]:
-    one = LocalModel(n_parallel=2, n_ctx=512)
-    yield one
-    one.close()
+    model = LocalModel(n_parallel=2, n_ctx=512)
+    yield model
+    model.close()
 
 
 @pytest.mark.local_model
-def test_it_answers_in_every_place_where_a_model_is_named(model):
+def test_it_answers_wherever_a_model_is_named(model):
     """
     As an object and by its name: `generate`, `AsyncLLM`, a frame.
     """
@@ -59,10 +59,10 @@ def test_log_probabilities_come_with_their_alternatives(model):
         progress=False,
     )
 
-    told = reply["choices"][0]["logprobs"]["content"]
-    # The token that ends an answer is counted and not told.
-    assert 0 <= reply["usage"]["completion_tokens"] - len(told) <= 1
-    assert all(one["logprob"] <= 0 and len(one["top_logprobs"]) == 3 for one in told)
+    tokens = reply["choices"][0]["logprobs"]["content"]
+    # The token that ends an answer is counted and not tokens.
+    assert 0 <= reply["usage"]["completion_tokens"] - len(tokens) <= 1
+    assert all(token["logprob"] <= 0 and len(token["top_logprobs"]) == 3 for token in tokens)
 
 
 @pytest.mark.local_model
@@ -70,14 +70,14 @@ async def test_it_is_an_llm_model_like_any(model):
     """
     `call_single` gives a result with its figures, and its deltas come one by one.
     """
-    pieces: list[str] = []
+    fragments: list[str] = []
 
-    result = await model.call_single("Say yes.", callbacks=[pieces.append], max_tokens=4)
+    result = await model.call_single("Say yes.", callbacks=[fragments.append], max_tokens=4)
 
     assert str(result) == result.text
     assert result.completion_count
     assert result.cost == 0
-    assert pieces
+    assert fragments
 
 
 @pytest.mark.local_model
@@ -87,9 +87,9 @@ def test_a_schema_is_obeyed(model):
     """
     frame = pd.DataFrame({"text": ["I love it.", "I hate it."]})
 
-    found = frame.llm.generate("Judge: {text}", model=model, schema=FORM, progress=False)
+    answers = frame.llm.generate("Judge: {text}", model=model, schema=FORM, progress=False)
 
-    assert set(found["label"]) <= {"positive", "negative"}
+    assert set(answers["label"]) <= {"positive", "negative"}
 
 
 @pytest.mark.local_model
@@ -97,21 +97,21 @@ def test_its_answers_stream(model):
     """
     The pieces come one by one and are the answer together.
     """
-    pieces: list[str] = []
+    fragments: list[str] = []
     run = start(
         [{"prompt": "Count to five.", "max_tokens": 12, "temperature": 0}],
         Asking(model=model),
-        on_delta=lambda row, delta: pieces.append(delta.text),
+        on_delta=lambda row, delta: fragments.append(delta.text),
     )
 
     (outcome,) = run.result(60)
 
-    assert len(pieces) > 3
-    assert "".join(pieces) == outcome.text
+    assert len(fragments) > 3
+    assert "".join(fragments) == outcome.text
 
 
 @pytest.mark.local_model
-def test_it_embeds_with_one_vector_for_each_text(model):
+def test_it_embeds_with_a_vector_for_each_text(model):
     """
     What means the same lies nearer than what does not, and the order is the texts'.
     """
@@ -121,7 +121,7 @@ def test_it_embeds_with_one_vector_for_each_text(model):
     (outcome,) = run.result(60)
 
     assert outcome.reply is not None
-    same, alike, other = (list(numbers(one)) for one in outcome.reply.vectors)
+    same, alike, other = (list(numbers(vector)) for vector in outcome.reply.vectors)
     assert len(same) == len(alike) == len(other) == 576
     assert _cosine(same, alike) > _cosine(same, other)
 
@@ -137,9 +137,9 @@ def test_any_gguf_file_goes_by_its_path_and_keeps_no_folder(weights, tmp_path, i
     The answer is kept under the file's name; the same weights elsewhere need not be asked again.
     """
     first, second = tmp_path / "somebody" / "tiny.gguf", tmp_path / "other" / "tiny.gguf"
-    for place in (first, second):
-        place.parent.mkdir()
-        shutil.copy(weights, place)
+    for answer in (first, second):
+        answer.parent.mkdir()
+        shutil.copy(weights, answer)
     hi = [{"prompt": "Hi", "max_tokens": 2}]
 
     (sent,) = start(hi, Asking(model=LocalModel(first))).result(60)
@@ -157,13 +157,13 @@ def test_it_can_be_closed_and_asked_again():
     """
     After `close` the next request loads it anew.
     """
-    one = LocalModel(n_parallel=1, n_ctx=512)
-    first = one.generate("Hi", max_tokens=2, temperature=0)
-    one.close()
+    model = LocalModel(n_parallel=1, n_ctx=512)
+    first = model.generate("Hi", max_tokens=2, temperature=0)
+    model.close()
 
-    assert one.generate("Hi there", max_tokens=2, temperature=0)
+    assert model.generate("Hi there", max_tokens=2, temperature=0)
     assert first
-    one.close()
+    model.close()
 
 
 @pytest.mark.local_model
@@ -250,7 +250,7 @@ def test_pooling_is_part_of_what_a_model_is(weights):
     settings = llamacpp.LoadSettings
 
     plain = llamacpp.identity(weights, settings())
-    kinds = [llamacpp.identity(weights, settings(pooling=one)) for one in ("mean", "last")]
+    kinds = [llamacpp.identity(weights, settings(pooling=item)) for item in ("mean", "last")]
 
     assert plain.endswith("n_ctx=2048")
     assert len({plain, *kinds}) == 3

@@ -16,7 +16,7 @@ CALL = ToolCall(id="c1", name="add", arguments='{"a": 1}', signature="sealed")
 
 
 @pytest.mark.parametrize(
-    "given",
+    "conversation",
     [
         "Hi",
         Message("Hi"),
@@ -27,20 +27,24 @@ CALL = ToolCall(id="c1", name="add", arguments='{"a": 1}', signature="sealed")
         [{"role": "user", "content": "Hi"}],
     ],
 )
-def test_a_conversation_may_be_given_in_many_forms(given):
+def test_a_conversation_may_be_written_variously(conversation):
     """
     A text, a message, a dictionary or a list of these is the same conversation.
     """
-    assert [one.body() for one in messages_of(given)] == [{"role": "user", "content": "Hi"}]
+    assert [message.body() for message in messages_of(conversation)] == [
+        {"role": "user", "content": "Hi"}
+    ]
 
 
-@pytest.mark.parametrize("given", [None, 7, [], [7], b"Hi", [{"tool_calls": [{}], "role": "x"}]])
-def test_what_is_no_conversation_is_refused_before_anything_is_sent(given):
+@pytest.mark.parametrize(
+    "conversation", [None, 7, [], [7], b"Hi", [{"tool_calls": [{}], "role": "x"}]]
+)
+def test_what_is_no_conversation_is_refused_before_anything_is_sent(conversation):
     """
     Nothing, numbers, bytes and nameless calls are errors that say what is wanted.
     """
     with pytest.raises(ConfigurationError):
-        messages_of(given)
+        messages_of(conversation)
 
 
 def test_a_message_keeps_every_field_there_and_back():
@@ -122,7 +126,9 @@ def test_a_result_has_every_figure_of_its_outcome():
     assert (result.model, result.provider, result.response_id) == ("m", "openai", "r-1")
     assert (result.reasoning_content, result.finish_reason, result.key) == ("well", "stop", "k")
     assert (result.name, dict(result.config)) == ("mark", {})
-    assert [one.body() for one in result.messages] == [{"role": "assistant", "content": "x"}]
+    assert [message.body() for message in result.messages] == [
+        {"role": "assistant", "content": "x"}
+    ]
 
 
 def test_no_key_stays_in_a_config_that_is_shown():
@@ -144,7 +150,7 @@ def test_no_key_stays_in_a_config_that_is_shown():
 
 
 @pytest.mark.parametrize(
-    ("found", "total", "likeliest"),
+    ("logprobs", "total", "likeliest"),
     [
         (None, None, None),
         ({"content": None}, None, None),
@@ -179,9 +185,9 @@ def test_no_key_stays_in_a_config_that_is_shown():
     ],
     ids=["none", "empty", "chat", "text", "gemini", "responses", "garbage"],
 )
-def test_log_probabilities_have_one_shape_whoever_tells_them(found, total, likeliest):
+def test_log_probabilities_have_the_same_shape_whichever_api_sends_them(logprobs, total, likeliest):
     """
     A sum for the answer, and for each place the likeliest tokens.
     """
-    assert total_logprob(found) == total
-    assert top_logprobs(found) == likeliest
+    assert total_logprob(logprobs) == total
+    assert top_logprobs(logprobs) == likeliest

@@ -48,9 +48,9 @@ async def test_every_example_of_a_page_runs(page, providers, capsys):
         "texts": ["one", "two"],
         "token_count": 5,
     }
-    found = BLOCK.findall((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))
-    assert found
-    for number, block in enumerate(found):
+    blocks = BLOCK.findall((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))
+    assert blocks
+    for number, block in enumerate(blocks):
         code = compile(block, f"{page} {number}", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         result = eval(code, names)
         if inspect.iscoroutine(result):

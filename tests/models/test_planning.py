@@ -29,17 +29,17 @@ def test_rows_are_sorted_by_what_becomes_of_them():
         start(ask("elsewhere"), asking, project_name="other").wait()
         sent = len(sim.ledger.received)
 
-        found = plan(
+        figures = plan(
             [*ask("kept", "elsewhere", "new", "new", None), {"nothing": 1}, "no request"],
             asking,
             project_name="own",
         )
 
     assert len(sim.ledger.received) == sent
-    assert (found.rows, found.empty, found.wrong, found.merged) == (7, 1, 2, 1)
-    assert (found.cached, found.reused, found.to_ask) == (1, 1, 1)
-    assert found.kept == 2
-    assert found.project == "own"
+    assert (figures.rows, figures.empty, figures.wrong, figures.merged) == (7, 1, 2, 1)
+    assert (figures.cached, figures.reused, figures.to_ask) == (1, 1, 1)
+    assert figures.kept == 2
+    assert figures.project == "own"
 
 
 def test_what_is_kept_may_be_left_out_of_account():
@@ -112,7 +112,7 @@ def test_the_time_follows_from_the_tightest_limit():
     assert plan(prompts, asking).bound_by == ""
 
 
-def test_a_budget_is_held_against_the_range():
+def test_a_budget_is_compared_with_the_range():
     """
     In words, too.
     """
@@ -130,12 +130,12 @@ def test_names_are_text_in_every_form():
     Escaped in the notebook, without controls in the terminal.
     """
     evil = "<img src=x>\x1b[2J"
-    found = plan(ask("a"), Asking(model=LLM(url="https://a.example/v1", api_key="k", model=evil)))
+    figures = plan(ask("a"), Asking(model=LLM(url="https://a.example/v1", api_key="k", model=evil)))
 
-    assert "<img" not in found._repr_html_()
-    assert "\x1b" not in found._repr_html_() + str(found)
-    assert str(found).endswith("Nothing was sent.")
-    assert "k" not in repr(found.begin)[:1]
+    assert "<img" not in figures._repr_html_()
+    assert "\x1b" not in figures._repr_html_() + str(figures)
+    assert str(figures).endswith("Nothing was sent.")
+    assert "k" not in repr(figures.begin)[:1]
 
 
 def test_every_name_in_a_plan_is_text():
@@ -148,12 +148,14 @@ def test_every_name_in_a_plan_is_text():
         with about(payload):
             names = {"model": payload, "project": payload, "prices_date": payload}
             hostile = dataclasses.replace(usual, **names)
-            found = Census(hostile._repr_html_())
+            figures = Census(hostile._repr_html_())
 
-            assert found.elements == plain.elements
-            assert found.attributes == plain.attributes
-            assert found.others == found.open == []
-            assert {one for one in str(hostile) + found.text if not one.isprintable()} == {"\n"}
+            assert figures.elements == plain.elements
+            assert figures.attributes == plain.attributes
+            assert figures.others == figures.open == []
+            assert {item for item in str(hostile) + figures.text if not item.isprintable()} == {
+                "\n"
+            }
 
 
 def test_a_plan_that_holds_figures_only_cannot_be_started():

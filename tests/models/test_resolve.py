@@ -40,7 +40,7 @@ def test_without_a_name_and_a_key_the_toy_is_asked_and_announced():
     assert "toy" in choice.announcement
 
 
-def test_without_a_name_the_first_found_key_decides_and_says_the_price(monkeypatch):
+def test_without_a_name_the_first_key_there_is_decides_and_reports_the_price(monkeypatch):
     """
     A choice made for the person is announced in one line, with what it costs.
     """
@@ -72,7 +72,7 @@ def test_an_unknown_provider_is_an_error_with_suggestions():
         resolve("opnai/gpt-4o-mini", api_key="k")
 
 
-def test_a_bare_name_of_one_provider_resolves():
+def test_a_bare_name_of_a_single_provider_resolves():
     """
     `gpt-4o-mini` can only mean one.
     """
@@ -87,15 +87,15 @@ def test_an_unknown_bare_name_says_how_to_name_a_model():
         choose("mystery-13b")
 
 
-def test_a_missing_key_is_one_error_with_the_ways_to_give_it():
+def test_a_missing_key_is_a_single_error_that_lists_how_to_give_it():
     """
     Four ways, and one that needs no key.
     """
     with pytest.raises(errors.MissingKey) as caught:
         resolve("openai/gpt-4o-mini")
 
-    for way in ("OPENAI_API_KEY", ".env", "set_key", "api_key=", "local/smollm2"):
-        assert way in str(caught.value)
+    for hint in ("OPENAI_API_KEY", ".env", "set_key", "api_key=", "local/smollm2"):
+        assert hint in str(caught.value)
 
 
 def test_an_address_may_be_a_base_or_an_endpoint():

@@ -72,7 +72,7 @@ def test_a_misfit_is_mended_once_and_both_are_counted():
 
     assert outcome.value == Review(4, "fine")
     assert run.status().counts.num_repaired == 1
-    assert [one["role"] for one in seen[1]["messages"]] == ["user", "assistant", "user"]
+    assert [turn["role"] for turn in seen[1]["messages"]] == ["user", "assistant", "user"]
     assert "stars" in seen[1]["messages"][2]["content"]
 
 
@@ -110,7 +110,7 @@ def test_values_from_the_store_are_checked_as_new_ones_are():
         ask(sim, prompts=("a", "b")).result(60)
         run = ask(sim, prompts=("a", "b"))
 
-        assert [one.value for one in run.result(60)] == [Review(4, "fine")] * 2
+        assert [item.value for item in run.result(60)] == [Review(4, "fine")] * 2
         assert run.status().counts.num_cached == 2
 
 

@@ -110,7 +110,7 @@ def test_an_engine_is_asked_by_its_name_and_writes_for_many_at_once(engine):
     assert 1 < engine.core.most_at_once <= 6
 
 
-def test_several_answers_to_one_request_come_in_one_reply(engine):
+def test_several_answers_to_a_request_come_in_a_single_reply(engine):
     """
     What `n` asks for is written by the engine itself.
     """

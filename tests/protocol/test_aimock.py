@@ -16,7 +16,7 @@ pytestmark = pytest.mark.aimock
 
 @pytest.fixture
 def llm(aimock) -> AsyncLLM:
-    """Ask aimock as one asks OpenAI."""
+    """Ask aimock as OpenAI is asked."""
     return AsyncLLM("openai", model="gpt-4o-mini", url=aimock.base_url, api_key="not-a-real-key")
 
 
@@ -78,11 +78,11 @@ async def streamed(aimock, text: str) -> tuple[list[str], Reply]:
     chat = dialect("openai.chat")
     body = chat.stream_body(chat.body(ask(text)[0], model="gpt-4o-mini", params={}))
     assembler = chat.assembler()
-    pieces: list[str] = []
+    fragments: list[str] = []
 
     def feed(data: bytes) -> bool:
-        pieces.extend(delta.text for delta in assembler.feed(data))
-        return bool(pieces)
+        fragments.extend(delta.text for delta in assembler.feed(data))
+        return bool(fragments)
 
     client = HttpClient()
     try:
@@ -95,17 +95,17 @@ async def streamed(aimock, text: str) -> tuple[list[str], Reply]:
         )
     finally:
         await client.close()
-    return pieces, chat.parse(assembler.finish())
+    return fragments, chat.parse(assembler.finish())
 
 
-async def test_a_stream_comes_in_pieces_and_makes_the_whole_answer(aimock):
+async def test_a_stream_comes_in_fragments_and_makes_the_whole_answer(aimock):
     """
     What was shown bit by bit is what the finished reply says.
     """
-    pieces, reply = await streamed(aimock, "slow")
+    fragments, reply = await streamed(aimock, "slow")
 
-    assert len([piece for piece in pieces if piece]) > 3
-    assert "".join(pieces) == reply.text == "an answer that comes in pieces"
+    assert len([piece for piece in fragments if piece]) > 3
+    assert "".join(fragments) == reply.text == "an answer that comes in pieces"
 
 
 async def test_a_stream_that_breaks_is_no_answer(aimock):

@@ -29,7 +29,7 @@ TOOLS = [
 ]
 
 
-def say(text: str) -> dict:
+def asking(text: str) -> dict:
     """Return a request."""
     return {"messages": [{"role": "user", "content": text}]}
 
@@ -44,7 +44,7 @@ class Asked:
         self.model = MODELS[name]
         self.url = endpoint(self.row, self.base, "chat", self.model)
         self.headers = {"content-type": "application/json", **auth_headers(self.row, KEY)}
-        self.pieces: list[str] = []
+        self.fragments: list[str] = []
 
     async def _post(self, url, body, feed=None):
         client = HttpClient()
@@ -82,7 +82,7 @@ class Asked:
 
         def feed(data: bytes) -> bool:
             deltas = assembler.feed(data)
-            self.pieces += [delta.text for delta in deltas if delta.text]
+            self.fragments += [delta.text for delta in deltas if delta.text]
             return bool(deltas)
 
         raw = await self._post(streamed(self.url), self.dialect.stream_body(body), feed)
@@ -92,7 +92,7 @@ class Asked:
 
 @pytest.fixture(params=list(MODELS))
 def asked(request, aimock) -> Asked:
-    """Ask aimock as one asks Anthropic, then as one asks Google."""
+    """Ask aimock as Anthropic is asked, then as Google is asked."""
     return Asked(request.param, aimock)
 
 
@@ -100,20 +100,20 @@ async def test_an_answer_comes_whole(asked):
     """
     Accents and other scripts arrive as they were sent.
     """
-    reply = await asked.whole(say("please greet"))
+    reply = await asked.whole(asking("please greet"))
 
     assert reply.text == "Hello. Grüße, 世界."
     assert reply.quality == "good"
 
 
-async def test_a_stream_comes_in_pieces_and_makes_the_whole_answer(asked):
+async def test_a_stream_comes_in_fragments_and_makes_the_whole_answer(asked):
     """
     What was shown bit by bit is what the finished reply says.
     """
-    reply = await asked.streamed(say("slow"))
+    reply = await asked.streamed(asking("slow"))
 
-    assert len(asked.pieces) > 3
-    assert "".join(asked.pieces) == reply.text == "an answer that comes in pieces"
+    assert len(asked.fragments) > 3
+    assert "".join(asked.fragments) == reply.text == "an answer that comes in pieces"
 
 
 async def test_a_stream_that_breaks_is_no_answer(asked):
@@ -121,15 +121,15 @@ async def test_a_stream_that_breaks_is_no_answer(asked):
     A stream cut before its end is an error, however much of it had come.
     """
     with pytest.raises((errors.IncompleteReply, errors.MaybeBilled)):
-        await asked.streamed(say("cut"))
+        await asked.streamed(asking("cut"))
 
 
-async def test_what_it_thinks_is_told_apart_from_the_answer(asked):
+async def test_what_it_thinks_is_kept_apart_from_the_answer(asked):
     """
     Streamed or not, with the same figures.
     """
-    whole = await asked.whole(say("think first"))
-    stream = await asked.streamed(say("think first"))
+    whole = await asked.whole(asking("think first"))
+    stream = await asked.streamed(asking("think first"))
 
     for reply in (whole, stream):
         assert (reply.text, reply.reasoning) == ("4", "2 + 2 makes four")
@@ -140,7 +140,7 @@ async def test_a_tool_is_called_and_its_result_is_answered(asked):
     """
     The whole round: described, called, told the result, answered.
     """
-    question = say("the time in Bern")
+    question = asking("the time in Bern")
     whole = await asked.whole(question, tools=TOOLS, tool_choice="auto")
     stream = await asked.streamed(question, tools=TOOLS)
 
@@ -162,11 +162,11 @@ async def test_a_tool_is_called_and_its_result_is_answered(asked):
     assert answer.text == "It is noon."
 
 
-async def test_an_answer_that_was_cut_off_is_told_from_a_good_one(asked):
+async def test_an_answer_that_was_cut_off_is_no_good_answer(asked):
     """
     Each protocol has its own word for it.
     """
-    reply = await asked.whole(say("too long"))
+    reply = await asked.whole(asking("too long"))
 
     assert (reply.text, reply.quality) == ("Once upon a", "truncated")
 
@@ -176,7 +176,7 @@ async def test_what_it_does_not_know_is_an_error_that_says_why(asked):
     The body of each protocol's errors is read.
     """
     with pytest.raises(errors.RequestRejected) as caught:
-        await asked.whole(say("nothing matches this"))
+        await asked.whole(asking("nothing matches this"))
 
     assert caught.value.status == 404
     assert asked.row.name in caught.value.message
@@ -187,7 +187,10 @@ async def test_what_is_sent_is_the_protocol(asked, aimock):
     The server's own journal shows path, key and body, translated back to OpenAI's words by it.
     """
     request = {
-        "messages": [{"role": "system", "content": "Be brief."}, *say("please greet")["messages"]]
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            *asking("please greet")["messages"],
+        ]
     }
     await asked.whole(request, max_tokens=9, temperature=0.5)
 
@@ -195,7 +198,7 @@ async def test_what_is_sent_is_the_protocol(asked, aimock):
 
     assert sent["path"] == asked.url.removeprefix(aimock.origin)
     assert sent["headers"][asked.row.key_header], "the key travels in its header"
-    assert [one["role"] for one in sent["body"]["messages"]] == ["system", "user"]
+    assert [turn["role"] for turn in sent["body"]["messages"]] == ["system", "user"]
     assert (sent["body"]["max_tokens"], sent["body"]["temperature"]) == (9, 0.5)
 
 
@@ -204,7 +207,7 @@ def test_a_run_asks_it_like_any_other_provider(asked):
     From the front door to the store: key header, address, translation, reading.
     """
     llm = AsyncLLM(asked.row.name, model=asked.model, url=asked.base, api_key=KEY)
-    first, second = llm.generate([say("please greet"), say("nothing matches this")])
+    first, second = llm.generate([asking("please greet"), asking("nothing matches this")])
 
     assert asked.dialect.parse(orjson.dumps(first[1])).text == "Hello. Grüße, 世界."
     assert isinstance(second[1], list)

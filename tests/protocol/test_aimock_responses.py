@@ -44,34 +44,34 @@ async def streamed(aimock, text: str) -> tuple[list[str], Reply]:
     """Ask for a stream; return its pieces and the reply they make."""
     body = RESPONSES.body({"prompt": text}, model="gpt-4o-mini", params={})
     assembler = RESPONSES.assembler()
-    pieces: list[str] = []
+    fragments: list[str] = []
 
     def feed(data: bytes) -> bool:
-        pieces.extend(delta.text for delta in assembler.feed(data))
-        return bool(pieces)
+        fragments.extend(delta.text for delta in assembler.feed(data))
+        return bool(fragments)
 
     await posted(aimock, "/responses", RESPONSES.stream_body(body), feed)
-    return pieces, RESPONSES.parse(assembler.finish())
+    return fragments, RESPONSES.parse(assembler.finish())
 
 
 async def test_a_response_comes_whole(aimock):
     """
     Accents and other scripts arrive as they were sent.
     """
-    found = await asked(aimock, "please greet")
+    reply = await asked(aimock, "please greet")
 
-    assert (found.text, found.quality) == ("Hello. Grüße, 世界.", "good")
-    assert found.response_id.startswith("resp")
+    assert (reply.text, reply.quality) == ("Hello. Grüße, 世界.", "good")
+    assert reply.response_id.startswith("resp")
 
 
 async def test_its_usage_is_read(aimock):
     """
     Under the names of this API.
     """
-    found = await asked(aimock, "label", response_format={"type": "json_object"})
+    reply = await asked(aimock, "label", response_format={"type": "json_object"})
 
-    assert json.loads(found.text) == {"label": "positive"}
-    assert (found.usage.prompt, found.usage.completion) == (7, 3)
+    assert json.loads(reply.text) == {"label": "positive"}
+    assert (reply.usage.prompt, reply.usage.completion) == (7, 3)
 
 
 async def test_a_conversation_is_understood(aimock):
@@ -87,20 +87,20 @@ async def test_a_conversation_is_understood(aimock):
         {"role": "user", "content": [{"type": "text", "text": "please greet"}]},
     ]
     body = RESPONSES.body({"messages": messages}, model="gpt-4o-mini", params={})
-    found = RESPONSES.parse((await posted(aimock, "/responses", body)).body)
+    reply = RESPONSES.parse((await posted(aimock, "/responses", body)).body)
 
-    assert found.text == "Hello. Grüße, 世界."
+    assert reply.text == "Hello. Grüße, 世界."
     assert aimock.journal()[-1]["path"] == "/v1/responses"
 
 
-async def test_a_stream_comes_in_pieces_and_makes_the_whole_answer(aimock):
+async def test_a_stream_comes_in_fragments_and_makes_the_whole_answer(aimock):
     """
     What was shown bit by bit is what the finished reply says.
     """
-    pieces, reply = await streamed(aimock, "slow")
+    fragments, reply = await streamed(aimock, "slow")
 
-    assert len([piece for piece in pieces if piece]) > 3
-    assert "".join(pieces) == reply.text == "an answer that comes in pieces"
+    assert len([piece for piece in fragments if piece]) > 3
+    assert "".join(fragments) == reply.text == "an answer that comes in pieces"
 
 
 async def test_a_stream_that_breaks_is_no_answer(aimock):
@@ -125,15 +125,15 @@ async def test_what_it_does_not_know_is_a_rejected_request(aimock):
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64"])
-async def test_embeddings_come_one_for_each_text(aimock, encoding):
+async def test_every_text_gets_an_embedding(aimock, encoding):
     """
     The same text has the same vector, and each has the size that was asked for.
     """
     request = {"input": ["one", "two", "one"], "dimensions": 8, "encoding_format": encoding}
     body = EMBEDDINGS.body(request, model="text-embedding-3-small", params={})
     raw = await posted(aimock, "/embeddings", body)
-    found = checked(EMBEDDINGS.parse(raw.body), 3)
+    reply = checked(EMBEDDINGS.parse(raw.body), 3)
 
-    assert found.vectors[0] == found.vectors[2] != found.vectors[1]
-    assert [len(numbers(vector)) for vector in found.vectors] == [8, 8, 8]
-    assert found.model == "text-embedding-3-small"
+    assert reply.vectors[0] == reply.vectors[2] != reply.vectors[1]
+    assert [len(numbers(vector)) for vector in reply.vectors] == [8, 8, 8]
+    assert reply.model == "text-embedding-3-small"

@@ -43,7 +43,7 @@ async def test_a_model_and_its_embeddings(sim):
 
     embeddings = await model.embed_documents(["text1", "text2", "text3"])
 
-    assert [len(one) for one in embeddings] == [1536] * 3
+    assert [len(vector) for vector in embeddings] == [1536] * 3
     assert all(isinstance(number, float) for number in embeddings[0])
     assert len(sim.ledger.received) == 1
 

@@ -67,7 +67,7 @@ async def test_a_config_with_a_model_list(sim):
     llm = LiteLLMModel(name="gpt-4o", config=config)
     results = await llm.call("Hi")
 
-    assert [one.text for one in results] == ["42"] * 5
+    assert [result.text for result in results] == ["42"] * 5
     assert {row.model for row in sim.ledger.finished} == {"gpt-4o"}
 
 

@@ -138,12 +138,12 @@ def test_the_signatures_are_the_documents():
     made = inspect.signature(GlobalRateLimiter).parameters
     acquired = inspect.signature(GLOBAL_LIMITER.try_acquire).parameters
 
-    assert {name: one.default for name, one in made.items()} == {
+    assert {name: parameter.default for name, parameter in made.items()} == {
         "rate_config": None,
         "use_in_memory": False,
         "redis_url": None,
     }
-    assert {name: one.default for name, one in acquired.items()} == {
+    assert {name: parameter.default for name, parameter in acquired.items()} == {
         "key": inspect.Parameter.empty,
         "rate_limit": None,
         "machine_id": 0,

@@ -87,7 +87,7 @@ def test_prompt_formatting():
     assert prompt.startswith("[INST] <<SYS>>\n")
     assert prompt.endswith("<</SYS>>\n\nContinue the story: Once upon a time [/INST]")
     assert book_prompts
-    assert all("task_prompt" in one for one in book_prompts)
+    assert all("task_prompt" in prompt for prompt in book_prompts)
 
 
 def test_the_testing_section():

@@ -83,7 +83,7 @@ def test_each_call_may_name_its_project(llm, sim, cache_dir):
     assert len(sim.ledger.finished) == 5, "the books were bought twice"
 
 
-def test_clearing_one_project_leaves_the_others(llm, sim, cache_dir):
+def test_clearing_a_project_leaves_the_others(llm, sim, cache_dir):
     """
     The first request is answered by what another project still has; only the second is bought.
     """

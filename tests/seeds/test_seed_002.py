@@ -41,7 +41,7 @@ def test_two_providers_with_two_models_each(providers):
     """
     Mixtral and Llama at one, GPT-3.5 and GPT-4 at the other, alternating.
     """
-    names = [one.model for one in redundant_llms()]
+    names = [llm.model for llm in redundant_llms()]
 
     assert [name.partition("/")[0] for name in names] == ["together", "openai"] * 2
     assert [
@@ -70,7 +70,7 @@ def test_where_the_first_provider_fails_the_second_answers(providers):
     texts, outcomes = asked(first, second, ["one", "two"])
 
     assert texts == ["from openai"] * 2
-    assert {one.provider for one in outcomes} == {"openai"}
+    assert {outcome.provider for outcome in outcomes} == {"openai"}
 
 
 def test_a_text_that_is_late_is_asked_of_the_others(providers):
@@ -92,9 +92,11 @@ def test_the_names_of_the_design_are_there():
     assert {"max_tokens", "temperature", "top_p", "top_k", "stop_tokens"} <= params
     llm = inspect.signature(LLM).parameters
     assert list(llm)[:5] == ["url", "api_key", "model", "llm_params", "session"]
-    assert all(hasattr(LLM, one) for one in ("set_session", "_agenerate", "_generate", "generate"))
+    assert all(
+        hasattr(LLM, item) for item in ("set_session", "_agenerate", "_generate", "generate")
+    )
     master = list(inspect.signature(GenerationMaster).parameters)
     assert master[:5] == ["llms", "input_text_list", "num_workers", "session", "max_retries"]
     work = GenerationMaster([LLM(model="sim/echo")], ["one"])
     names = ("_responses", "_todo", "_pbar", "run", "_worker", "_process_one")
-    assert all(hasattr(work, one) for one in names)
+    assert all(hasattr(work, name) for name in names)

@@ -191,7 +191,7 @@ def ask(
     for limits in all_limits:
         limits.on_processes(known)
     paused, due = [-math.inf] * clients, [-1.0] * clients
-    under_way: dict[int, float] = {}
+    unanswered: dict[int, float] = {}
     waiting, now = rows, 0.0
 
     def push(when: float, *what) -> None:
@@ -201,7 +201,7 @@ def ask(
         for limit in all_limits[who].by_kind.values():
             if limit.has_reset and not all_limits[who].distrust:
                 server.flow(now)
-                true = server.limit.level - len(under_way)
+                true = server.limit.level - len(unanswered)
                 asked.worst = max(asked.worst, limit.allowance(clock(now)) - true)
 
     def fill(who: int) -> None:
@@ -224,7 +224,7 @@ def ask(
             waiting -= 1
             request = limits.on_sent(clock(now))
             asked.sent.append(now)
-            under_way[id(request)] = now
+            unanswered[id(request)] = now
             push(now + travel(dice), "arrive", who, request, None)
 
     for who in range(clients):
@@ -234,7 +234,7 @@ def ask(
         assert now < longest, f"{len(asked.answered)} of {rows} after {now:.0f} s"
         limits = all_limits[who]
         if kind == "arrive":
-            under_way.pop(id(request))
+            unanswered.pop(id(request))
             passes, report, wait = server.serve(now)
             if passes and dice.random() < lost:
                 push(now + 60.0, "lost", who, request, None)

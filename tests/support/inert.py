@@ -24,7 +24,7 @@ class Page(Census):
 
 
 class Nodes(HTMLParser):
-    """Collects texts outside of code, each as one node of the page."""
+    """Collects texts outside of code, each as a node of the page."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)

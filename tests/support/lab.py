@@ -71,7 +71,7 @@ class Lab:
                 *("--LabApp.extension_manager=readonly", "--LabApp.expose_app_in_browser=True"),
             ],
             folder / "lab.log",
-            public_environment() | {name: str(folder / place) for name, place in private.items()},
+            public_environment() | {name: str(folder / path) for name, path in private.items()},
             folder,
         )
         try:

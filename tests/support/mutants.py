@@ -77,7 +77,7 @@ class _Places(ast.NodeVisitor):
             starts.append(starts[-1] + len(line))
         self._starts = starts
         self._bytes = source.encode()
-        self.found: list[tuple[int, int, int, str]] = []
+        self.changes: list[tuple[int, int, int, str]] = []
         self.visit(ast.parse(source))
 
     def _span(self, node: ast.expr) -> tuple[int, int]:
@@ -94,7 +94,7 @@ class _Places(ast.NodeVisitor):
         for word in sorted(signs, key=len, reverse=True):
             if word in text:
                 at = start + len(text[: text.index(word)].encode())
-                self.found.append((left.lineno, at, at + len(word), signs[word]))
+                self.changes.append((left.lineno, at, at + len(word), signs[word]))
                 return
 
     def visit_Compare(self, node: ast.Compare) -> None:
@@ -114,15 +114,15 @@ class _Places(ast.NodeVisitor):
     def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
         if isinstance(node.op, ast.Not):
             start, _ = self._span(node)
-            self.found.append((node.lineno, start, start + len("not "), ""))
+            self.changes.append((node.lineno, start, start + len("not "), ""))
         self.generic_visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> None:
         start, end = self._span(node)
         if isinstance(node.value, bool):
-            self.found.append((node.lineno, start, end, repr(not node.value)))
+            self.changes.append((node.lineno, start, end, repr(not node.value)))
         elif isinstance(node.value, int):
-            self.found.append((node.lineno, start, end, repr(node.value + 1)))
+            self.changes.append((node.lineno, start, end, repr(node.value + 1)))
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:  # what stands in an annotation decides nothing
@@ -146,7 +146,7 @@ def mutants(code: Path) -> list[Mutant]:
                     continue
                 source = file.read_text()
                 name = file.relative_to(code).as_posix()
-                for line, start, end, new in _Places(source).found:
+                for line, start, end, new in _Places(source).changes:
                     old = source.encode()[start:end].decode()
                     group_mutants.append(Mutant(group, name, line, start, end, old, new))
         drawn += random.Random(f"{SEED} {group}").sample(

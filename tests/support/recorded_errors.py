@@ -472,7 +472,7 @@ _ANTHROPIC = [
     ),
 ]
 
-_GOOGLE_WORDS = (
+_GOOGLE_TEXT = (
     "You exceeded your current quota, please check your plan and billing details. For more "
     "information on this error, head to: https://ai.google.dev/gemini-api/docs/rate-limits."
 )
@@ -484,7 +484,7 @@ _GEMINI = [
         google(
             429,
             "RESOURCE_EXHAUSTED",
-            _GOOGLE_WORDS,
+            _GOOGLE_TEXT,
             quota("GenerateRequestsPerMinutePerProjectPerModel-FreeTier"),
             retry_info("34.074824224s"),
         ),
@@ -498,7 +498,7 @@ _GEMINI = [
         google(
             429,
             "RESOURCE_EXHAUSTED",
-            _GOOGLE_WORDS,
+            _GOOGLE_TEXT,
             quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier"),
             retry_info("21s"),
         ),
@@ -548,7 +548,7 @@ _GEMINI = [
         google(
             429,
             "RESOURCE_EXHAUSTED",
-            _GOOGLE_WORDS,
+            _GOOGLE_TEXT,
             quota(
                 "GenerateContentInputTokensPerModelPerMinute-FreeTier",
                 "GenerateRequestsPerDayPerProjectPerModel-FreeTier",
@@ -564,7 +564,7 @@ _GEMINI = [
         google(
             429,
             "RESOURCE_EXHAUSTED",
-            f"{_GOOGLE_WORDS}\n* Quota exceeded for metric: generate_content_free_tier_requests, "
+            f"{_GOOGLE_TEXT}\n* Quota exceeded for metric: generate_content_free_tier_requests, "
             "limit: 0, model: gemini-2.5-pro\nPlease retry in 11.767792953s.",
             quota("GenerateRequestsPerMinutePerProjectPerModel-FreeTier"),
             retry_info("11s"),
@@ -579,7 +579,7 @@ _GEMINI = [
         google(
             429,
             "RESOURCE_EXHAUSTED",
-            f"{_GOOGLE_WORDS}\n* Quota exceeded for metric: paid_tier_input_tokens, "
+            f"{_GOOGLE_TEXT}\n* Quota exceeded for metric: paid_tier_input_tokens, "
             "limit: 4000000, model: gemini-2.5-flash\nPlease retry in 9.5s.",
         ),
         errors.RateLimited,

@@ -65,14 +65,14 @@ class RedisServer:
         ):
             time.sleep(0.05)
 
-    def call(self, *words: str) -> Any:
+    def call(self, *arguments: str) -> Any:
         """Send one command and return its first line, or a list of its lines."""
         with (
             socket.create_connection(("127.0.0.1", self.port), 5) as client,
             client.makefile("rwb") as file,
         ):
-            file.write(b"*%d\r\n" % len(words))
-            for word in (text.encode() for text in words):
+            file.write(b"*%d\r\n" % len(arguments))
+            for word in (text.encode() for text in arguments):
                 file.write(b"$%d\r\n%s\r\n" % (len(word), word))
             file.flush()
             return _read(file)

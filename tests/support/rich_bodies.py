@@ -103,11 +103,11 @@ _RESPONSE = {
         "total_tokens": 13,
     },
 }
-_PLACE = {"item_id": "msg", "output_index": 0, "content_index": 0}
+_POSITION = {"item_id": "msg", "output_index": 0, "content_index": 0}
 _RESPONSE_STREAM = _events(
     {"type": "response.created", "response": {**_RESPONSE, "status": "in_progress", "output": []}},
     {"type": "response.output_item.added", "output_index": 0, "item": {**_MESSAGE, "content": []}},
-    {"type": "response.output_text.delta", **_PLACE, "delta": TEXT},
+    {"type": "response.output_text.delta", **_POSITION, "delta": TEXT},
     {"type": "response.output_item.done", "output_index": 0, "item": _MESSAGE},
     {"type": "response.completed", "response": _RESPONSE},
     named=True,

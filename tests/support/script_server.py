@@ -39,7 +39,7 @@ class ScriptServer:
         self.port = self._socket.getsockname()[1]
         self.requests: list[bytes] = []
         self.connections = 0
-        self.read_one = threading.Event()
+        self.has_read = threading.Event()
         """Set once a request was read whole."""
         self._end = threading.Event()
         self._open: list[socket.socket] = []
@@ -134,7 +134,7 @@ class ScriptServer:
         while len(body) < length:
             body += connection.recv(65536)
         self.requests.append(head + b"\r\n\r\n" + body)
-        self.read_one.set()
+        self.has_read.set()
 
 
 def reply(body: bytes, *headers: str, status: str = "200 OK", length: int | None = None) -> bytes:

@@ -22,7 +22,7 @@ def shorten_waits(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
     for module in (llmnb.engine.gate, llmnb.engine.request_task):
         monkeypatch.setattr(module, "PATIENCE_SECONDS", PATIENCE_SECONDS / factor)
 
-    def policy(**given: Any) -> RetryPolicy:
-        return RetryPolicy(**given, base_seconds=0.5 / factor, cap_seconds=30.0 / factor)
+    def policy(**options: Any) -> RetryPolicy:
+        return RetryPolicy(**options, base_seconds=0.5 / factor, cap_seconds=30.0 / factor)
 
     monkeypatch.setattr(llmnb.running.start, "RetryPolicy", policy)

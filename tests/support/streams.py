@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 TEXT = "Grüße, 🙂!"
-_PIECES = ("Grü", "ße, ", "🙂", "!")
+_DELTAS = ("Grü", "ße, ", "🙂", "!")
 
 
 def event(value: Any) -> bytes:
@@ -21,7 +21,7 @@ DONE = b"data: [DONE]\n\n"
 def _chat() -> tuple[bytes, dict[str, Any]]:
     head = {"id": "1", "model": "m"}
     usage = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
-    deltas = [{"role": "assistant", "content": ""}, *({"content": text} for text in _PIECES)]
+    deltas = [{"role": "assistant", "content": ""}, *({"content": text} for text in _DELTAS)]
     choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
     choices.append({"index": 0, "delta": {}, "finish_reason": "stop"})
     events = [event({**head, "choices": [choice]}) for choice in choices]
@@ -35,7 +35,7 @@ def _chat() -> tuple[bytes, dict[str, Any]]:
 def _text() -> tuple[bytes, dict[str, Any]]:
     head = {"id": "1", "model": "m"}
     usage = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
-    choices = [{"index": 0, "text": text, "finish_reason": None} for text in _PIECES]
+    choices = [{"index": 0, "text": text, "finish_reason": None} for text in _DELTAS]
     choices[-1]["finish_reason"] = "stop"
     events = [event({**head, "choices": [choice]}) for choice in choices]
     events.append(event({**head, "choices": [], "usage": usage}))
@@ -62,7 +62,7 @@ def _responses() -> tuple[bytes, dict[str, Any]]:
         event({"type": "response.output_item.added", **where, "item": {**item, "content": []}}),
         *(
             event({"type": "response.output_text.delta", **where, "delta": text})
-            for text in _PIECES
+            for text in _DELTAS
         ),
         event({"type": "response.output_item.done", **where, "item": item}),
         event({"type": "response.completed", "response": body}),
@@ -91,7 +91,7 @@ def _anthropic() -> tuple[bytes, dict[str, Any]]:
                     "delta": {"type": "text_delta", "text": text},
                 }
             )
-            for text in _PIECES
+            for text in _DELTAS
         ),
         event({"type": "content_block_stop", "index": 0}),
         event(
@@ -119,7 +119,7 @@ def _gemini() -> tuple[bytes, dict[str, Any]]:
     def candidate(text: str) -> dict[str, Any]:
         return {"index": 0, "content": {"parts": [{"text": text}], "role": "model"}}
 
-    candidates = [candidate(text) for text in _PIECES]
+    candidates = [candidate(text) for text in _DELTAS]
     candidates[-1]["finishReason"] = "STOP"
     events = [event({"candidates": [item], **head}) for item in candidates]
     events.append(event({**head, "usageMetadata": usage}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 
-_PIECES = re.compile(r"\x1b\[(\d*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")
+_SEQUENCES = re.compile(r"\x1b\[(\d*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")
 
 
 class Terminal(io.StringIO):
@@ -18,7 +18,7 @@ class Terminal(io.StringIO):
     def screen(self) -> list[str]:
         """Its lines; carriage returns, line feeds and "cursor up" are obeyed."""
         lines, row, column = [""], 0, 0
-        for count, command, control, text in _PIECES.findall(self.getvalue()):
+        for count, command, control, text in _SEQUENCES.findall(self.getvalue()):
             if control == "\r":
                 column = 0
             elif control == "\n":

@@ -63,7 +63,7 @@ def test_what_is_no_reply_is_refused():
         as_replier(42)
 
 
-def test_answers_end_at_the_token_limit_and_at_stop_words():
+def test_answers_end_at_the_token_limit_and_at_stop_texts():
     """
     Whichever comes first, with the finish reason that a provider gives.
     """
@@ -109,7 +109,7 @@ def test_numbers_in_a_body_are_checked(wrong):
 
 
 @pytest.mark.parametrize("wrong", [5, ["a"] * 5, [1], {}])
-def test_stop_words_are_a_text_or_up_to_four(wrong):
+def test_stop_texts_are_a_single_text_or_up_to_four(wrong):
     """
     Anything else is refused.
     """

@@ -182,7 +182,7 @@ def test_an_answer_without_anything_in_it(spoken):
         assert spoken is not ANTHROPIC
 
 
-def test_one_prompt_is_one_prompt_in_the_ledger(spoken):
+def test_a_prompt_is_the_same_prompt_in_the_ledger(spoken):
     """
     However it was asked: the same hash, counted under the name of the endpoint.
     """
@@ -204,7 +204,7 @@ def test_one_prompt_is_one_prompt_in_the_ledger(spoken):
 
 def test_a_rule_sees_the_prompt(spoken):
     """
-    Faults for one prompt strike in every protocol.
+    The faults of a prompt strike in every protocol.
     """
     at = handler(faults=lambda request: 500 if request.prompt == "bad" else None)
 
@@ -359,7 +359,7 @@ def test_what_the_protocol_does_not_know_is_refused(path, body, expected):
 # -------------------------------------------------------------------------------- limits
 
 
-def test_limits_are_told_as_each_provider_tells_them(spoken):
+def test_limits_are_announced_as_each_provider_announces_them(spoken):
     """
     OpenAI in durations, Anthropic in dates, Google not at all.
     """
@@ -411,7 +411,7 @@ def test_requests_at_once_are_limited_in_every_protocol(spoken):
     assert type(spoken.error(plan)) is errors.RateLimited
 
 
-def test_a_wait_in_a_fault_is_told_where_the_provider_tells_it(spoken):
+def test_a_wait_in_a_fault_stands_where_the_provider_puts_it(spoken):
     """
     Gemini's stands in the body; what is no number stays where the test has put it.
     """

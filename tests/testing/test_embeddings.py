@@ -41,14 +41,14 @@ def product(first, other):
 
 @pytest.mark.parametrize("text", ["a red fox", "fox", "  ", "!?", "Grüße 世界", "word " * 500])
 @pytest.mark.parametrize("size", [1, 2, 64, 1536])
-def test_a_vector_has_length_one(text, size):
+def test_a_vector_has_a_length_of_1(text, size):
     """
     Whatever the text and the size.
     """
     assert product(vector(text, size), vector(text, size)) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_texts_with_the_same_words_lie_near():
+def test_texts_that_share_vocabulary_lie_near():
     """
     The more they share, the nearer; those that share none are nearly at right angles.
     """
@@ -70,7 +70,7 @@ def test_the_same_text_has_the_same_vector_in_every_process():
     assert out.stdout.strip() == str(vector("a red fox", 32))
 
 
-def test_one_vector_for_each_text_in_order():
+def test_each_text_has_its_vector_in_order():
     """
     Of the model's size, or of the one that is asked for.
     """

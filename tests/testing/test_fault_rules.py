@@ -38,7 +38,7 @@ def test_a_list_is_read_by_order_of_arrival():
     assert struck == ["500", None, "html", "slow", None]
 
 
-def test_a_list_given_later_begins_with_the_next_request():
+def test_a_list_set_later_begins_with_the_next_request():
     """
     Replacing the script in mid-run counts from there.
     """

@@ -32,7 +32,7 @@ def test_what_is_no_latency_is_refused(wrong: object):
         latency_model(wrong)  # type: ignore[arg-type]
 
 
-def test_lognormal_waits_have_the_median_and_spread_they_are_given():
+def test_lognormal_waits_have_their_median_and_their_spread():
     """
     Half of the waits stay below the median, and the 95th percentile follows sigma.
     """
@@ -42,7 +42,7 @@ def test_lognormal_waits_have_the_median_and_spread_they_are_given():
     assert drawn[9500] == pytest.approx(0.2 * 2.276, rel=0.05)
 
 
-def test_stragglers_are_few_and_wait_ten_times_as_long():
+def test_stragglers_are_rare_and_wait_ten_times_as_long():
     """
     Two in a hundred wait ten times as long, drawn apart from the ordinary wait.
     """
@@ -108,7 +108,7 @@ def test_a_full_server_makes_the_rest_longer_too():
     assert rest_of(model, 0, seed=0, in_flight=30) == pytest.approx(0.6)
 
 
-def test_most_models_say_nothing_about_the_rest():
+def test_most_models_leave_the_rest_open():
     """
     Then the pace of the tokens decides, or nothing does.
     """

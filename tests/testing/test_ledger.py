@@ -84,7 +84,7 @@ def test_prompts_are_counted_by_their_text():
     assert [row.attempt for row in ledger.rows] == [0, 1, 0]
 
 
-def test_what_was_bought_twice_is_found():
+def test_what_was_bought_twice_is_counted():
     """
     Duplicates count what is billed, so that a retry after a failure is none.
     """

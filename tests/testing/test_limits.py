@@ -67,7 +67,7 @@ def test_where_actual_tokens_are_charged_they_are_taken_when_known():
     assert refusal.wait == pytest.approx(1.1)
 
 
-def test_one_more_than_the_concurrency_is_refused():
+def test_more_than_the_concurrency_is_refused():
     """
     The cap counts the request itself, and tells no time to come back at.
     """
@@ -130,7 +130,7 @@ def test_a_refusal_says_when_to_come_back_as_it_is_set_to(hint, headers):
 )
 def test_durations_are_written_with_their_units(seconds: float, text: str):
     """
-    Rounded up to the millisecond, so that who waits as told is not too early.
+    Rounded up to the millisecond, so that a client that waits so long is not too early.
     """
     assert duration_text(seconds) == text
 

@@ -77,7 +77,7 @@ def test_it_reads_text_completions(sdk):
 
 def test_it_reads_tool_calls(sdk):
     """
-    A reply that calls a tool comes as one, streamed or not.
+    A reply that calls a tool is read as such, streamed or not.
     """
     call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"x":1}'}}
     client = sdk(reply=lambda prompt: {"tool_calls": [call]})
@@ -149,7 +149,7 @@ def test_an_error_in_a_stream_is_raised(sdk):
         list(client.chat.completions.create(**CHAT, stream=True))
 
 
-def test_a_limit_is_told_in_the_headers_that_it_looks_at(sdk):
+def test_a_limit_stands_in_the_headers_that_it_looks_at(sdk):
     """
     The refusal carries the wait in both headers, and answers carry the rest.
     """

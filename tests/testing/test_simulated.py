@@ -226,7 +226,7 @@ async def test_limits_refuse_with_openai_s_headers_and_body(simulated, ask, chat
         assert sim.ledger.totals().usd == pytest.approx(sum(r.usd for r in sim.ledger.finished))
 
 
-async def test_a_refusal_can_say_nothing_of_when_to_come_back(simulated, ask, chat):
+async def test_a_refusal_can_leave_open_when_to_come_back(simulated, ask, chat):
     """
     No header, no words: what a client has to find out by itself.
     """
@@ -282,7 +282,7 @@ async def test_more_at_once_than_its_places_are_refused(simulated, ask):
         assert sim.ledger.totals().max_in_flight == 3
 
 
-async def test_held_replies_leave_in_order_when_released(simulated, ask):
+async def test_replies_on_hold_leave_in_order_when_released(simulated, ask):
     """
     Nothing is answered while held; release lets so many go, then all.
     """
@@ -303,7 +303,7 @@ async def test_held_replies_leave_in_order_when_released(simulated, ask):
         assert (await ask(sim, "later")).text == "later"
 
 
-async def test_only_some_replies_can_be_held(simulated, ask):
+async def test_some_replies_can_be_put_on_hold(simulated, ask):
     """
     A condition on the request picks whom to hold; permits are for those to come, too.
     """
@@ -401,7 +401,7 @@ async def test_the_ledger_can_be_read_and_begun_anew_over_http(simulated, ask, s
     assert after["totals"]["received"] == 0
 
 
-async def test_two_runs_with_one_seed_are_the_same(simulated, ask, chat):
+async def test_two_runs_with_the_same_seed_are_the_same(simulated, ask, chat):
     """
     Same seed, same requests: same bytes; another seed: other texts.
     """
@@ -484,7 +484,8 @@ def test_clients_that_come_as_it_stops_are_dropped(simulated, turns):
     None is left open half-made, however few turns of its loop lie between the two.
     """
     sim = simulated().start()
-    address, loop, clients = sim.origin.rpartition("/")[2].split(":"), sim._loop, []
+    address, clients = sim.origin.rpartition("/")[2].split(":"), []
+    loop = sim._serving.get_loop()
 
     def come():
         clients.extend(socket.create_connection(address, timeout=10) for _ in range(4))
@@ -505,7 +506,7 @@ def test_clients_that_come_as_it_stops_are_dropped(simulated, turns):
             assert client.recv(100) == b""
 
 
-def test_mistakes_are_told_before_anything_runs(transport):
+def test_mistakes_are_reported_before_anything_runs(transport):
     """
     Unknown keywords, a taken port, asking for an address too early: clear errors.
     """
@@ -532,7 +533,7 @@ def test_it_listens_on_this_machine_only(simulated):
         assert sim.environment["OPENAI_BASE_URL"] == sim.base_url
 
 
-def test_one_provider_stands_for_sim_in_a_process():
+def test_the_same_provider_stands_for_sim_in_a_process():
     """
     It is started once and shared; after a stop the next question finds a new one.
     """

@@ -85,7 +85,7 @@ async def test_what_a_proxy_sends_is_a_page(simulated, ask, code):
     assert b"<html>" in came.body
 
 
-async def test_errors_can_say_when_to_come_back(simulated, ask):
+async def test_errors_can_bear_when_to_come_back(simulated, ask):
     """
     Whatever stands in the header is sent as it is, sensible or not.
     """
@@ -101,7 +101,7 @@ async def test_errors_can_say_when_to_come_back(simulated, ask):
     assert replies[2].headers["retry-after-ms"] == "1500"
 
 
-async def test_accounts_contexts_and_redirects_are_told_as_providers_tell_them(simulated, ask):
+async def test_accounts_contexts_and_redirects_are_refused_as_providers_do(simulated, ask):
     """
     Codes that mean more than their status carry it in the body or the headers.
     """
@@ -202,7 +202,7 @@ async def test_gzip_can_end_too_early(simulated, ask):
         gzip.decompress(came.body)
 
 
-async def test_a_small_body_can_unpack_to_a_huge_one(simulated, ask):
+async def test_a_small_body_can_unpack_to_a_huge_body(simulated, ask):
     """
     A compression bomb is a few kilobytes on the wire.
     """
@@ -285,7 +285,7 @@ async def test_a_stream_can_be_reset_or_stall_in_its_middle(simulated, fault):
     assert end == ("silent" if is_silent else "reset")
 
 
-async def test_an_awkward_stream_is_a_right_one(simulated, ask, chat):
+async def test_an_awkward_stream_is_right(simulated, ask, chat):
     """
     Comments, CRLF, event names, one byte at a time: the same events to who reads by the rules.
     """
@@ -385,7 +385,7 @@ async def test_a_rule_that_fails_is_the_test_s_own_mistake(simulated, ask):
     assert sim.ledger.totals().in_flight == 0
 
 
-async def test_a_condition_for_holding_that_fails_is_told_too(simulated, ask):
+async def test_a_condition_for_holding_that_fails_is_raised_too(simulated, ask):
     """
     The client is cut off, the test is told.
     """
@@ -407,7 +407,7 @@ async def test_many_faults_at_once_leave_nothing_in_flight(simulated, ask):
     """
     names = ["reset", "closed", "short_body", "html", "empty", "cut_stream", "truncated_gzip"]
 
-    async def one(sim, number: int) -> None:
+    async def send(sim, number: int) -> None:
         try:
             await ask(sim, str(number), stream=bool(number % 3))
         except aiohttp.ClientError:
@@ -415,7 +415,7 @@ async def test_many_faults_at_once_leave_nothing_in_flight(simulated, ask):
 
     script = [[None, 500, *names][number % 9] for number in range(200)]
     with simulated(faults=script) as sim:
-        await asyncio.gather(*[one(sim, number) for number in range(200)])
+        await asyncio.gather(*[send(sim, number) for number in range(200)])
         await sim.await_idle()
         totals = sim.ledger.totals()
 

@@ -34,7 +34,7 @@ async def test_it_serves_from_another_process_and_its_ledger_can_be_asked(ask, t
         assert sim.totals().received == 0
 
 
-async def test_a_million_requests_take_no_more_room_than_one(ask):
+async def test_a_million_requests_take_no_more_room_than_a_single(ask):
     """
     With totals only, the copy of the ledger holds totals, too.
     """
@@ -56,7 +56,7 @@ def test_what_cannot_travel_is_refused_with_a_hint():
         Laboratory.spawn(latancy=1)
 
 
-def test_a_taken_port_is_told_by_the_parent():
+def test_a_taken_port_is_reported_by_the_parent():
     """
     What the child meets at its start is raised here.
     """

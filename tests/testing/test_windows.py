@@ -32,7 +32,7 @@ def test_the_heaviest_window_counts_what_lies_closer_than_its_length():
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_the_worst_window_finds_a_breach_exactly_when_there_is_one(seed: int):
+def test_the_worst_window_shows_a_breach_exactly_when_there_is_any(seed: int):
     """
     One walk over the events gives the same verdict as looking at all pairs.
     """
@@ -53,7 +53,7 @@ def test_the_worst_window_finds_a_breach_exactly_when_there_is_one(seed: int):
     assert worst.is_within == expected
 
 
-def test_a_burst_shorter_than_the_shortest_window_counts_as_one_of_it():
+def test_a_burst_shorter_than_the_shortest_window_counts_as_long_as_it():
     """
     A hundred at once are judged by what a tenth of a second allows, not by nothing.
     """

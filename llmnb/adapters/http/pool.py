@@ -45,15 +45,15 @@ class Line(_Handler):  # type: ignore[misc]
     is_used = False
     """Whether it has carried a request before the present one."""
 
-    pieces = pieces_before = 0
-    """Pieces of data that have come, and that had come when the present request got it."""
+    chunks = chunks_before = 0
+    """Chunks of data that have come, and that had come when the present request got it."""
 
     is_reset = False
     """Whether the other side, or the network, has broken it."""
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
-        self.pieces += 1
+        self.chunks += 1
         _Handler.data_received(self, data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -65,7 +65,7 @@ class Line(_Handler):  # type: ignore[misc]
 def is_stale() -> bool:
     """Whether the present request's connection was kept alive and not one byte came on it."""
     line = _line.get()
-    return isinstance(line, Line) and line.is_used and line.pieces == line.pieces_before
+    return isinstance(line, Line) and line.is_used and line.chunks == line.chunks_before
 
 
 def is_connecting() -> bool:
@@ -111,10 +111,10 @@ class Pool(aiohttp.TCPConnector):
         """
         if (kept := self._kept.get(req.connection_key)) and not wants_fresh.get():
             while kept:
-                connection, pieces = kept.pop()
+                connection, chunks = kept.pop()
                 line = connection.protocol
-                if line.is_connected() and line.pieces == pieces:  # nothing came unasked
-                    line.is_used, line.pieces_before = True, pieces
+                if line.is_connected() and line.chunks == chunks:  # nothing came unasked
+                    line.is_used, line.chunks_before = True, chunks
                     _line.set(line)
                     return connection
                 connection.close()
@@ -131,7 +131,7 @@ class Pool(aiohttp.TCPConnector):
         if protocol is not None:
             protocol.llmnb_is_used = True
             if isinstance(protocol, Line):
-                protocol.is_used, protocol.pieces_before = is_used, protocol.pieces
+                protocol.is_used, protocol.chunks_before = is_used, protocol.chunks
         return connection
 
     def keep(self, req: Any, connection: Any) -> None:
@@ -144,7 +144,7 @@ class Pool(aiohttp.TCPConnector):
         if not isinstance(line, Line) or line.should_close or self.closed:
             connection.release()
             return
-        self._kept[req.connection_key].append((connection, line.pieces))
+        self._kept[req.connection_key].append((connection, line.chunks))
         if self._handing_over is None:
             loop = asyncio.get_running_loop()
             self._handing_over = loop.call_later(_KEPT_SECONDS, self._hand_over)

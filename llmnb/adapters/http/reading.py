@@ -86,9 +86,9 @@ class Reading:
     async def _bounded(self, content: aiohttp.StreamReader, encoding: str) -> bytes:
         """Read a body of unknown or large size, never past the cap."""
         unpacker = Unpacker(encoding, self._most)
-        pieces = [unpacker.feed(piece) async for piece in content.iter_any()]
+        chunks = [unpacker.feed(chunk) async for chunk in content.iter_any()]
         unpacker.finish()
-        return b"".join(pieces)
+        return b"".join(chunks)
 
     async def _stream(
         self, content: aiohttp.StreamReader, encoding: str, feed: Feed

@@ -66,7 +66,7 @@ def heaviest(times: Sequence[float], weights: Sequence[float] | None, seconds: f
 
     Args:
         times: When the events happened, ascending.
-        weights: What each counts; None counts each as one.
+        weights: What each counts; None counts each as 1.
         seconds: Length of the window. An event at its very end is outside.
 
     Example:

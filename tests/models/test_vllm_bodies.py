@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from llmnb.errors import InputError
-from llmnb.targets import vllm_wire
+from llmnb.targets import vllm_target
 from llmnb.wire.dialect import dialect
 
 
@@ -49,7 +49,7 @@ LIKELY = {7: CHOSEN, 1: Logprob(-0.5, 1, "no"), 2: Logprob(-1.0, 2, "maybe")}
 def reply(answers: dict[int, Written], output: Output | None = None, **options: Any) -> bytes:
     """Return a body."""
     asked = {"model": "tiny", "name": "x-1", "is_chat": True, **options}
-    return vllm_wire.reply_body(answers, output or Output(), **asked)
+    return vllm_target.reply_body(answers, output or Output(), **asked)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_body_becomes_parameters_of_sampling(body, expected):
     """
     Both protocols' names mean what they mean at vLLM's own server.
     """
-    assert vllm_wire.sampling_fields({"model": "m", **body}) == expected
+    assert vllm_target.sampling_fields({"model": "m", **body}) == expected
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_what_an_engine_cannot_do_is_refused_by_name(body):
     Nothing is left out in silence.
     """
     with pytest.raises(InputError):
-        vllm_wire.sampling_fields(body)
+        vllm_target.sampling_fields(body)
 
 
 def test_pictures_are_refused_and_texts_in_parts_are_joined():
@@ -99,9 +99,9 @@ def test_pictures_are_refused_and_texts_in_parts_are_joined():
     """
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
 
-    assert vllm_wire.turns([{"role": "user", "content": parts}])[0]["content"] == "ab"
+    assert vllm_target.turns([{"role": "user", "content": parts}])[0]["content"] == "ab"
     with pytest.raises(InputError, match="text only"):
-        vllm_wire.turns([{"role": "user", "content": [{"type": "image_url"}]}])
+        vllm_target.turns([{"role": "user", "content": [{"type": "image_url"}]}])
 
 
 @pytest.mark.parametrize(("is_chat", "name"), [(True, "openai.chat"), (False, "openai.text")])
@@ -119,18 +119,18 @@ def test_a_reply_is_read_by_the_dialect_of_its_kind(is_chat, name):
     assert (read.usage.prompt, read.usage.completion) == (3, 3)
 
 
-def test_the_token_that_was_written_is_told_and_only_so_many_alternatives():
+def test_the_token_that_was_written_is_listed_and_only_so_many_alternatives():
     """
     An unlikely choice is told beside the likeliest, not among them.
     """
     body = orjson.loads(reply({0: Written("yes", [7], [LIKELY])}, alternatives=2))
 
-    (told,) = body["choices"][0]["logprobs"]["content"]
-    assert (told["token"], told["logprob"], told["bytes"]) == ("yes", -3.0, [121, 101, 115])
-    assert [one["token"] for one in told["top_logprobs"]] == ["no", "maybe"]
+    (token,) = body["choices"][0]["logprobs"]["content"]
+    assert (token["token"], token["logprob"], token["bytes"]) == ("yes", -3.0, [121, 101, 115])
+    assert [other["token"] for other in token["top_logprobs"]] == ["no", "maybe"]
 
 
-def test_a_prompts_log_probabilities_are_told_as_vllms_server_tells_them():
+def test_a_prompts_log_probabilities_are_written_as_vllms_server_writes_them():
     """
     Nothing for the first token, then a candidate for each number.
     """

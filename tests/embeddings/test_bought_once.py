@@ -23,7 +23,7 @@ TEXTS = [f"text number {number}" for number in range(50)]
 @pytest.mark.parametrize("batch_size", [1, 7, 50, 64])
 def test_each_text_gets_its_own_vector(sim, asked, batch_size):
     """
-    n texts, n vectors, in their order, in as few requests as the size of batches allows.
+    n texts, n vectors, in their order, in no more requests than the size of batches allows.
     """
     run = embed(sim, TEXTS, batch_size=batch_size)
 
@@ -176,7 +176,7 @@ def test_without_the_cache_it_is_asked_anew_and_kept_all_the_same(sim, asked):
     assert asked == [["a"], ["a"]]
 
 
-def test_other_projects_are_used_unless_told_otherwise(sim, asked):
+def test_other_projects_are_used_unless_share_is_off(sim, asked):
     """
     As everywhere in llmnb.
     """
@@ -213,8 +213,8 @@ def test_a_wrong_number_of_vectors_is_no_answer():
         run = embed(sim, ["a", "b"])
     assert {type(error).__name__ for error in run.errors.values()} == {"BadReply"}
 
-    one_for_two = b'{"data":[{"index":0,"embedding":[0.5]}],"model":"m"}'
-    with Laboratory(faults=lambda request: faults.reply(body=one_for_two)) as sim:
+    too_short = b'{"data":[{"index":0,"embedding":[0.5]}],"model":"m"}'
+    with Laboratory(faults=lambda request: faults.reply(body=too_short)) as sim:
         run = embed(sim, ["a", "b"])
         assert "1 vector for 2 texts" in run.errors[1].message
         asking = Asking(model=MODEL, api_key="k", url=sim.base_url, gen_type="embedding")

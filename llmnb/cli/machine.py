@@ -1,0 +1,167 @@
+"""`llmnb doctor`, `llmnb models` and `llmnb pull`: what works here, and who can be asked.
+
+No key is ever shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from llmnb import settings
+from llmnb.adapters import llamacpp, prices, weights
+from llmnb.adapters.diskcache import SQLITE_VERSION
+from llmnb.cli import text
+from llmnb.display.escape import visible
+from llmnb.models import offers
+from llmnb.progress import byte_bar
+from llmnb.wire.catalog import Provider, load_catalog, provider
+
+_PACKAGES = (
+    "aiohttp",
+    "pandas",
+    "diskcache",
+    "tiktoken",
+    "genai-prices",
+    "ipywidgets",
+    "anywidget",
+    "ipykernel",
+    "jupyterlab",
+    "pyarrow",
+    "uvloop",
+    "xllamacpp",
+)
+
+
+# ------------------------------------------------------------------------------ doctor
+
+
+def add_no_arguments(parser: argparse.ArgumentParser) -> None:
+    """There are no options."""
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Print what works here, in one screen."""
+    for name, words in _findings():
+        print(f"  {name:<14} {visible(words)}")
+    return 0
+
+
+def _findings() -> Iterator[tuple[str, str]]:
+    import llmnb
+
+    yield "llmnb", f"{llmnb.__version__} on Python {platform.python_version()}, {sys.platform}"
+    yield "packages", ", ".join(_versions())
+    yield "keys", ", ".join(_keys()) or "none found; the local model needs none"
+    yield "local model", _local_words()
+    yield "answers", _folder_words()
+    yield "event loop", _loop_words()
+    yield "SQLite", SQLITE_VERSION
+    yield "proxies", ", ".join(_proxies()) or "none"
+
+
+def _versions() -> Iterator[str]:
+    for name in _PACKAGES:
+        try:
+            yield f"{name} {importlib.metadata.version(name)}"
+        except importlib.metadata.PackageNotFoundError:
+            continue
+
+
+def _keys() -> Iterator[str]:
+    for row in load_catalog().values():
+        if row.key_env and settings.find_key(row.name, row.key_env):
+            yield row.name
+
+
+def _local_words() -> str:
+    if not llamacpp.is_installed():
+        return 'not installed: pip install "llmnb[local]"'
+    found = weights.find()
+    return f"ready, {found}" if found else "installed; `llmnb pull` fetches its weights"
+
+
+def _folder_words() -> str:
+    root = settings.cache_dir()
+    there = root
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    can = os.access(there, os.W_OK)
+    return f"{root} " + ("can be written" if can else "CANNOT be written: set LLMNB_CACHE_DIR")
+
+
+def _loop_words() -> str:
+    if os.environ.get("LLMNB_LOOP", "uvloop") == "uvloop" and importlib.util.find_spec("uvloop"):
+        return "uvloop"
+    return 'asyncio; pip install "llmnb[speed]" makes it faster'
+
+
+def _proxies() -> Iterator[str]:
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+        if os.environ.get(name) or os.environ.get(name.lower()):
+            yield name
+
+
+# ------------------------------------------------------------------------------ models
+
+
+def add_provider(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of `llmnb models`."""
+    parser.add_argument("provider", nargs="?", help="one provider, in more detail")
+
+
+def models(options: argparse.Namespace) -> int:
+    """Print providers, whether a key is found, and what their default models cost."""
+    if options.provider:
+        _show_one(provider(options.provider))
+        return 0
+    columns = ("provider", "key", "default model", "$ per million tokens")
+    print(text.table(columns, offers.offers()))
+    print("\nA model is provider/model. Prices of " + prices.prices_date() + ".")
+    return 0
+
+
+def _show_one(row: Provider) -> None:
+    print(f"{row.name}\n")
+    offer = offers.offer(row)
+    lines = [
+        ("address", row.base_url or "must be given: url=… or " + " or ".join(row.base_url_env)),
+        ("key", offer.key),
+        ("variables", ", ".join((*row.key_env, *row.base_url_env))),
+        *((f"default ({kind})", model) for kind, model in row.default_models.items()),
+        ("price", offer.price),
+        ("known models", ", ".join(row.known_models) or "any name is passed on"),
+    ]
+    for name, value in lines:
+        print(f"  {name:<16} {visible(value)}")
+
+
+# -------------------------------------------------------------------------------- pull
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of `llmnb pull`."""
+    parser.add_argument("name", nargs="?", default="smollm2", help="default: smollm2")
+
+
+def pull(options: argparse.Namespace) -> int:
+    """Fetch the weights of the small local model, once."""
+    name = options.name.removeprefix("local/")
+    found = weights.find(name)
+    if found is None:
+        found = fetch_weights(name)
+    print(f"local/{name}: {found}")
+    return 0
+
+
+def fetch_weights(name: str = "smollm2") -> Path:
+    """Fetch weights with a bar; returns where they are."""
+    print(weights.announcement(name))
+    with byte_bar(weights.known(name).download_bytes) as progress:
+        return weights.pull(name, progress=progress)
