@@ -13,19 +13,7 @@ from pathlib import Path
 
 from llmnb.errors import MissingExtra
 
-_TEXTS = (
-    "the",
-    "a",
-    "of",
-    "label",
-    "text",
-    "row",
-    "yes",
-    "no",
-    "positive",
-    "negative",
-    "once",
-)
+_TEXTS = ("the", "a", "of", "label", "text", "row", "yes", "no", "positive", "negative", "once")
 _SPECIAL = ("<s>", "</s>", "<pad>", "<|im_start|>", "<|im_end|>")
 _TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"

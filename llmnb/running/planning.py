@@ -25,7 +25,7 @@ from llmnb.running.start import limits_in
 from llmnb.store.project import ProjectStore, open_project
 
 UNLIMITED_ANSWER = 256
-"""Tokens that an answer is reckoned with where nothing limits it."""
+"""Tokens that are assumed for an answer where nothing limits it."""
 
 _LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _CHUNK_ROWS = 500
@@ -64,7 +64,7 @@ class Plan:
     """Estimated tokens of what would be sent."""
 
     answer_tokens_bound: int
-    """Tokens of the answers at most, or as reckoned where nothing limits them."""
+    """Tokens of the answers at most, or as assumed where nothing limits them."""
 
     answer_limit: int | None
     """Tokens of one answer at most; None: no limit is set."""
@@ -222,7 +222,7 @@ def plan(
         project_name: Project that keeps the answers.
         cache_dir: Folder of all projects.
         share: Whether other projects' answers are used.
-        use_cache: False reckons as if nothing were kept.
+        use_cache: False plans as if nothing were kept.
         max_requests_per_minute: Requests a minute, in any of the forms of `start`.
         max_tokens_per_minute: Tokens a minute.
         max_concurrent_requests: Requests in flight at once.

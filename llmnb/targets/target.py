@@ -40,8 +40,8 @@ from llmnb.wire.event_stream import EventAssembler
 from llmnb.wire.keys import auth_headers, masked
 from llmnb.wire.openai_embeddings import checked, inputs_in
 
-UNLIMITED_ANSWER = 4096
-"""Tokens that an answer is reckoned with against a budget where nothing limits it."""
+_ASSUMED_ANSWER = 4096
+"""Tokens that a budget assumes for an answer where nothing limits it."""
 
 
 def http_client() -> HttpClient:
@@ -293,7 +293,7 @@ class HTTPTarget:
         if self.row.is_local:
             return 0.0
         asked = chosen_length(call.body) or call.body.get("max_tokens")
-        answer = asked if isinstance(asked, int) and asked else UNLIMITED_ANSWER
+        answer = asked if isinstance(asked, int) and asked else _ASSUMED_ANSWER
         # Every token is at least one byte, so the bytes bound the prompt from above.
         usage = Usage(
             prompt=len(call.wire),

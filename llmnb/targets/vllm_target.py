@@ -197,19 +197,14 @@ class _Answering:
         self.first = self.first or output
         for answer in output.outputs:
             self.answers[answer.index] = answer
-        if self._on_delta is not None:
-            self._show(self._on_delta)
+        text = self.answers[0].text if 0 in self.answers else ""
+        if self._on_delta is not None and len(text) > self._shown:
+            if self.first_token_seconds is None:
+                self.first_token_seconds = time.monotonic() - self._began
+            fragment, self._shown = text[self._shown :], len(text)
+            self._on_delta(Delta(text=fragment))
         if output.finished:
             self.end.set_result(None)
-
-    def _show(self, on_delta: OnDelta) -> None:
-        """Hand on what the first answer has grown by."""
-        if (answer := self.answers.get(0)) is None or len(answer.text) <= self._shown:
-            return
-        if self.first_token_seconds is None:
-            self.first_token_seconds = time.monotonic() - self._began
-        piece, self._shown = answer.text[self._shown :], len(answer.text)
-        on_delta(Delta(text=piece))
 
 
 # -------------------------------------------- OpenAI's bodies as the engine takes them

@@ -28,7 +28,6 @@ ALLOWED = {
     "agreement": "frames",
     "dead": "tests/adapters tests/decide tests/engine",
     "desk": "llmnb tests/notebook tests/wire",
-    "ending": "batches wire",
     "few": (
         "adapters tests/browser tests/decide tests/engine tests/frames tests/rate_limiter "
         "tests/schemas tests/store"
@@ -40,10 +39,10 @@ ALLOWED = {
     "foreign": "tests/decide tests/house tests/notebook tests/wire",
     "forms": "decide",
     "found": (
-        "adapters batches cli decide generation llmnb notebook schemas tests tests/adapters "
+        "adapters cli decide generation llmnb notebook schemas tests tests/adapters "
         "tests/batches tests/benchmarks tests/browser tests/cli tests/decide tests/display "
         "tests/engine tests/faults tests/generation tests/house tests/kernel tests/notebook "
-        "tests/schemas tests/store tests/tools tests/wire wire"
+        "tests/schemas tests/store tests/tools tests/wire"
     ),
     "given": (
         "cli engine frames generation llmnb tests tests/adapters tests/cli tests/decide "
@@ -65,12 +64,12 @@ ALLOWED = {
     ),
     "pieces": (
         "adapters schemas tests/adapters tests/engine tests/faults tests/generation "
-        "tests/notebook tests/tools tests/wire wire"
+        "tests/notebook tests/tools tests/wire"
     ),
     "place": (
         "adapters cli generation notebook schemas tests/adapters tests/cli tests/decide "
         "tests/display tests/engine tests/faults tests/frames tests/generation tests/house "
-        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/wire wire"
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/wire"
     ),
     "rail": "tests/notebook",
     "say": "generation tests tests/adapters tests/cli tests/notebook tests/store tests/wire",
@@ -86,14 +85,14 @@ ALLOWED = {
     "voyage": "docs tests/wire",
     "wall": "engine tests/engine",
     "way": (
-        "adapters batches tests/adapters tests/batches tests/browser tests/display tests/engine "
+        "adapters tests/adapters tests/batches tests/browser tests/display tests/engine "
         "tests/faults tests/frames tests/generation tests/notebook tests/rate_limiter "
         "tests/schemas tests/store tests/tools tests/wire"
     ),
     "words": (
         "batches cli engine generation llmnb notebook schemas tests tests/adapters "
         "tests/batches tests/benchmarks tests/cli tests/engine tests/frames tests/generation "
-        "tests/kernel tests/notebook tests/schemas tests/store tests/tools tests/wire wire"
+        "tests/kernel tests/notebook tests/schemas tests/store tests/tools tests/wire"
     ),
 }
 """Where a word still stands: rooms of llmnb/ and folders of tests/, and docs.
