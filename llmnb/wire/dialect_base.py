@@ -88,12 +88,8 @@ def _read_before_done(raw: bytes) -> tuple[Any, bytes]:
 
 
 _KINDS: dict[type, str] = {
-    type(None): "null",
-    list: "list",
-    str: "text",
-    bool: "truth value",
-    int: "number",
-    float: "number",
+    **{type(None): "null", list: "list", str: "text", bool: "truth value"},
+    **dict.fromkeys((int, float), "number"),
 }
 
 
