@@ -14,22 +14,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from llmnb import bridge
+from llmnb import bridge, errors
 from llmnb.adapters.file_lock import locked
 from llmnb.batches import records
 from llmnb.batches.persistence import ResultWriter
 from llmnb.batches.records import Failed, Part, Record
 from llmnb.batches.service import Service, service
 from llmnb.engine.status import Clock
-from llmnb.errors import (
-    BadReply,
-    FlowControl,
-    LLMNBError,
-    MaybeBilled,
-    ProviderError,
-    StoreError,
-    Unsent,
-)
+from llmnb.errors import BadReply, LLMNBError, ProviderError, StoreError, Unsent
 from llmnb.store.project import ProjectStore, open_project
 from llmnb.targets.target import HTTPTarget
 from llmnb.wire import batches as wire
@@ -51,10 +43,10 @@ grow."""
 ATTEMPTS = 5
 """Attempts to submit a part whose fate is known each time."""
 
-_DOUBTFUL = (MaybeBilled, ProviderError, BadReply)
+_DOUBTFUL = (errors.MaybeBilled, ProviderError, BadReply)
 """Errors after which a batch may have been made all the same."""
 
-_PASSING = (Unsent, MaybeBilled, ProviderError, FlowControl, BadReply)
+_PASSING = (Unsent, errors.MaybeBilled, ProviderError, errors.FlowControl, BadReply)
 """Errors of a question that is asked again."""
 
 
@@ -173,7 +165,7 @@ class BatchPoller:
             if self.part.standing.state == "submitting":
                 # Its process may have died a moment ago: lists are not at once up to date.
                 await rest(FIRST_SECONDS, self._left)
-                if await self._is_found():
+                if await self._looks_for_it():
                     return
             if self.part.standing.state not in ("prepared", "submitting"):
                 return
@@ -197,14 +189,14 @@ class BatchPoller:
         is_doubtful = isinstance(error, _DOUBTFUL)
         if not is_doubtful:
             self.part.save(state="prepared")
-            if not isinstance(error, (FlowControl, Unsent)):
+            if not isinstance(error, (errors.FlowControl, Unsent)):
                 self._refused(error)
                 return True
         await rest(wait_before(attempt, error.details.retry_after), self._left)
         # Where it may have arrived it is looked for before it is sent again.
-        return is_doubtful and await self._is_found()
+        return is_doubtful and await self._looks_for_it()
 
-    async def _is_found(self) -> bool:
+    async def _looks_for_it(self) -> bool:
         """Look for the part among the provider's batches; return whether it is there."""
         taken = await asyncio.to_thread(_names_of_others, self.part)
         batch = await self._patiently(lambda: self._service.find(self.part, taken))
@@ -229,7 +221,7 @@ class BatchPoller:
                 self._refused(
                     ProviderError(
                         f"The provider refused the batch {batch}: "
-                        f"{standing.words or 'it does not say why'}. Nothing was billed; run "
+                        f"{standing.message or 'it does not say why'}. Nothing was billed; run "
                         "again to submit it anew."
                     )
                 )
@@ -262,7 +254,7 @@ class BatchPoller:
                 "Attach to the run again to look for the right one."
             )
         writer.finish()
-        self.part.close("kept", writer.failed, words=standing.words)
+        self.part.close("kept", writer.failed, words=standing.message)
         text = "Batch %s: %d answers kept, %d requests without one."
         logger.info(text, self.part.name, writer.answered, len(writer.failed))
 

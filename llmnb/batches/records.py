@@ -165,9 +165,9 @@ class Part:
         """Run and part."""
         return f"{self.folder.name}/{self.number}"
 
-    def path(self, ending: str) -> Path:
+    def path(self, suffix: str) -> Path:
         """Return where something of it is kept."""
-        return self.folder / f"part-{self.number:04d}.{ending}"
+        return self.folder / f"part-{self.number:04d}.{suffix}"
 
     def load(self) -> Part:
         """Read from disk how far it is; returns itself."""
@@ -337,7 +337,7 @@ def all_records(folder: Path) -> Iterator[tuple[Path, Record]]:
             continue
 
 
-def under_way(folder: Path) -> Iterator[tuple[Record, Part, set[str]]]:
+def open_parts(folder: Path) -> Iterator[tuple[Record, Part, set[str]]]:
     """Yield every part that results may still come from, with the keys it asks."""
     for run_folder, record in all_records(folder):
         try:

@@ -206,7 +206,7 @@ def _adopted(
     wanted = {row.key for row in waiting}
     part_of: dict[str, str] = {}
     adopted = []
-    for record, part, keys in records.under_way(folder) if wanted else ():
+    for record, part, keys in records.open_parts(folder) if wanted else ():
         shared = wanted & keys - part_of.keys()
         if shared and (record.project == setting.store.name or setting.share is True):
             part_of.update((key, part.name) for key in shared if key)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures
 import threading
 from collections.abc import Callable
 from typing import ClassVar, Self, Unpack
@@ -77,7 +78,6 @@ class SimulatedProvider:
         self._wanted_port = port
         self._port: int | None = None
         self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._serving: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------- start and stop
@@ -90,41 +90,36 @@ class SimulatedProvider:
         """
         if self._thread is not None:
             raise ConfigurationError("This simulated provider runs already.")
-        is_ready = threading.Event()
-        failure: list[BaseException] = []
+        listening: concurrent.futures.Future[int] = concurrent.futures.Future()
         self._thread = threading.Thread(
-            target=self._run, args=(is_ready, failure), name="llmnb-simulated", daemon=True
+            target=self._run, args=(listening,), name="llmnb-simulated", daemon=True
         )
         self._thread.start()
-        is_ready.wait()
-        if failure:
+        try:
+            self._port = listening.result()
+        except Exception as error:
             self._thread.join()
             self._thread = None
             raise ConfigurationError(
                 f"The simulated provider cannot listen at {HOST}:{self._wanted_port}: "
-                f"{failure[0]}. Nothing runs. Give another port, or 0 for a free one."
-            ) from failure[0]
+                f"{error}. Nothing runs. Give another port, or 0 for a free one."
+            ) from error
         return self
 
-    def _run(self, is_ready: threading.Event, failure: list[BaseException]) -> None:
+    def _run(self, listening: concurrent.futures.Future[int]) -> None:
+        """Serve on a loop of its own; `listening` gets the port, or what prevents it."""
+
         async def main() -> None:
-            self._loop = asyncio.get_running_loop()
             self._serving = asyncio.current_task()
-
-            def started(port: int) -> None:
-                self._port = port
-                is_ready.set()
-
-            await self.serve(self._wanted_port, started)
+            await self.serve(self._wanted_port, listening.set_result)
 
         try:
             asyncio.run(main())
         except asyncio.CancelledError:
             pass  # how `stop` ends it
         except BaseException as error:
-            failure.append(error)
-        finally:
-            is_ready.set()
+            if not listening.done():
+                listening.set_exception(error)
 
     async def serve(self, port: int, started: Callable[[int], object]) -> None:
         """Serve until cancelled; `started` is called with the port once it is listened at."""
@@ -134,11 +129,11 @@ class SimulatedProvider:
 
     def stop(self) -> None:
         """Stop listening and drop what is open; a second time does nothing."""
-        thread, loop, serving = self._thread, self._loop, self._serving
-        if thread is None or loop is None or serving is None:
+        thread, serving = self._thread, self._serving
+        if thread is None or serving is None:
             return
         self._thread = None
-        loop.call_soon_threadsafe(serving.cancel)
+        serving.get_loop().call_soon_threadsafe(serving.cancel)
         thread.join()
 
     def __enter__(self) -> Self:

@@ -44,7 +44,7 @@ class AnthropicMessages(Dialect):
             # Our own means to get JSON: what it was called with is the answer.
             text = next(call.arguments for call in calls if call.name == ANSWER_TOOL)
             calls = ()
-        thoughts, quality = _texts(content, "thinking") or None, ends.worth(ends.ANTHROPIC, reason)
+        thoughts, quality = _texts(content, "thinking") or None, ends.worth(reason)
         used = usage(body, wrote=bool(text or calls or thoughts))
         if not text and not calls:
             quality = ends.without_text(quality, used, thoughts)

@@ -185,11 +185,11 @@ def _tool(tool: Any, position: int) -> Mapping[str, Any]:
     if function is None:
         own: Mapping[str, Any] = tool
         return own
-    made: dict[str, Any] = {"name": function.name}
-    if function.description:
-        made["description"] = function.description
-    made["input_schema"] = function.parameters or {"type": "object", "properties": {}}
-    if function.is_strict:
+    made: dict[str, Any] = {"name": function["name"]}
+    if function.get("description"):
+        made["description"] = function["description"]
+    made["input_schema"] = function.get("parameters") or {"type": "object", "properties": {}}
+    if function.get("strict"):
         made["strict"] = True
         made["input_schema"] = fitted(made["input_schema"])
     if "cache_control" in tool:

@@ -54,7 +54,7 @@ class Standing:
     """Requests that are over."""
 
     total: int | None = None
-    words: str = ""
+    message: str = ""
     """What the provider says of it, where it was refused or ended early."""
 
     results: tuple[str, ...] = ()
@@ -319,13 +319,14 @@ class OpenAIBatches(BatchFormat):
         counts = dict_in(batch, "request_counts")
         files = (text_in(batch, "output_file_id"), text_in(batch, "error_file_id"))
         errors = dicts_in(dict_in(batch, "errors"), "data")[:3]
+        message = "; ".join(text for error in errors if (text := text_in(error, "message")))
         created = batch.get("created_at")
         return Standing(
             name=_id_in(batch, raw),
             state=self._STATES.get(str(batch.get("status")), "working"),
             done=(count_in(counts, "completed") or 0) + (count_in(counts, "failed") or 0),
             total=count_in(counts, "total") or None,
-            words="; ".join(text for error in errors if (text := text_in(error, "message")))[:600],
+            message=message[:600],
             results=tuple(f"/files/{file}/content" for file in files if file),
             tag=text_in(dict_in(batch, "metadata"), self._TAG),
             created=float(created) if isinstance(created, int | float) else None,

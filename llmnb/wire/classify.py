@@ -50,7 +50,7 @@ _NO_CREDIT_PHRASES = (
     r"|used all available credits|credit balance is too low|(?:have|has) (?:any|no) credits\b"
     r"|reached your specified (?:workspace )?api usage limits)"
 )
-_NO_CREDIT_WORDS = re.compile(_START + _NO_CREDIT_PHRASES, re.IGNORECASE | re.DOTALL)
+_SAYS_NO_CREDIT = re.compile(_START + _NO_CREDIT_PHRASES, re.IGNORECASE | re.DOTALL)
 _NO_CREDIT_OF_ACCOUNT = re.compile(
     # Only where the sentence is about the account from its first word, and quotes nothing.
     r"\A(?:(?:you|your|the|this)\b|account\b|team\b|organi[sz]ation\b)[^\"'`:]{0,120}?"
@@ -71,7 +71,7 @@ _FLAGGED = (
     *("content_filter", "content_policy_violation", "responsibleaipolicyviolation"),
     *("moderation_blocked", "invalid_prompt"),
 )
-_FLAGGED_WORDS = re.compile(
+_SAYS_FLAGGED = re.compile(
     _START + r"(?:content violates usage guidelines|flagged as potentially violating"
     r"|requires moderation|was flagged|triggering .{0,40}content management policy)",
     re.IGNORECASE | re.DOTALL,
@@ -80,7 +80,7 @@ _TOO_LONG = (
     *("context_length_exceeded", "exceed_context_size_error", "token_limit_exceeded"),
     "model_max_prompt_tokens_exceeded",
 )
-_TOO_LONG_WORDS = re.compile(
+_SAYS_TOO_LONG = re.compile(
     _START + r"(?:maximum context length|context window|context length|context size|context limit"
     r"|prompt is too long|input is too long|too many (?:input )?tokens"
     r"|input token count.{0,40}exceeds|reduce the length of the (?:messages|prompt|input)"
@@ -88,7 +88,7 @@ _TOO_LONG_WORDS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _BAD_KEY = ("api_key_invalid", "invalid_api_key", "authentication_error")
-_BAD_KEY_WORDS = re.compile(
+_SAYS_BAD_KEY = re.compile(
     r"\A(?:incorrect api key|api key not valid|invalid api key|api key expired"
     # What a whole account is told with a 400: by Anthropic, and by Google.
     r"|this organization has been disabled|user location is not supported)",
@@ -244,12 +244,11 @@ def _corrected(
             "there, finished rows are kept: add credit or raise the cap, then run again"
         )
     if status in (400, 403, 413, 422):
-        words = problem.message
-        if problem.has(*_TOO_LONG) or _TOO_LONG_WORDS.match(words):
+        if problem.has(*_TOO_LONG) or _SAYS_TOO_LONG.match(problem.message):
             return errors.ContextOverflow, "says the prompt is longer than the model's context"
-        if problem.has(*_FLAGGED) or _FLAGGED_WORDS.match(words):
+        if problem.has(*_FLAGGED) or _SAYS_FLAGGED.match(problem.message):
             return errors.Filtered, "did not let the prompt through its content filter"
-    if status == 400 and (problem.has(*_BAD_KEY) or _BAD_KEY_WORDS.match(problem.message)):
+    if status == 400 and (problem.has(*_BAD_KEY) or _SAYS_BAD_KEY.match(problem.message)):
         return errors.AuthenticationError, _bad_key(provider)
     return None
 
@@ -263,7 +262,7 @@ def _is_out_of_credit(status: int, problem: Problem) -> bool:
         return is_of_the_day or _GOOGLE_NO_CREDIT.search(problem.message) is not None
     if problem.has("credit_limit"):  # Together's name for an ordinary limit of pace
         return False
-    pattern = _NO_CREDIT_OF_ACCOUNT if status in _QUOTING else _NO_CREDIT_WORDS
+    pattern = _NO_CREDIT_OF_ACCOUNT if status in _QUOTING else _SAYS_NO_CREDIT
     return pattern.match(problem.message) is not None
 
 

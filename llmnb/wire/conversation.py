@@ -373,7 +373,7 @@ def _at(url: Any, position: int) -> Media:
 
 
 _KINDS = {
-    **{ending: f"image/{ending}" for ending in ("png", "jpeg", "gif", "webp")},
+    **{suffix: f"image/{suffix}" for suffix in ("png", "jpeg", "gif", "webp")},
     **{"jpg": "image/jpeg", "pdf": "application/pdf"},
 }
 """Media types by the ending of a file's name."""
@@ -424,24 +424,14 @@ def text_alone(parts: list[Mapping[str, Any]], position: int) -> str:
 # --------------------------------------------------------------------------------- tools
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Function:
-    """A function that the model may call, as OpenAI's words describe it."""
-
-    name: str
-    description: str | None
-    parameters: Mapping[str, Any] | None
-    is_strict: bool
-
-
-def function_of(tool: Any, position: int) -> Function | None:
-    """Return what a tool in OpenAI's words describes; None for one in the provider's own.
+def function_of(tool: Any, position: int) -> Mapping[str, Any] | None:
+    """Return the function that a tool in OpenAI's words is; None for one in the provider's own.
 
     Raises:
         InputError: If it is no tool.
 
     Example:
-        >>> function_of({"type": "function", "function": {"name": "now"}}, 0).name
+        >>> function_of({"type": "function", "function": {"name": "now"}}, 0)["name"]
         'now'
         >>> function_of({"type": "web_search_20260318", "name": "web_search"}, 0) is None
         True
@@ -451,15 +441,10 @@ def function_of(tool: Any, position: int) -> Function | None:
     if tool.get("type") != "function":
         return None
     inner = tool.get("function")
-    fields = inner if isinstance(inner, Mapping) else tool
+    fields: Mapping[str, Any] = inner if isinstance(inner, Mapping) else tool
     if not isinstance(fields.get("name"), str) or not fields["name"]:
         raise refused(f"tools[{position}] is a function without a name.")
-    return Function(
-        name=fields["name"],
-        description=fields.get("description"),
-        parameters=fields.get("parameters"),
-        is_strict=bool(fields.get("strict")),
-    )
+    return fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,14 +84,14 @@ def duration_of(text: str) -> float | None:
         (360.0, 90.0, None)
     """
     text = text.strip().lower()
-    seconds, place = 0.0, 0
-    while place < len(text):
-        part = _PART.match(text, place)
+    seconds, position = 0.0, 0
+    while position < len(text):
+        part = _PART.match(text, position)
         if part is None:
             return None
         seconds += float(part[1]) * _UNITS[part[2]]
-        place = part.end()
-    return seconds if place else None
+        position = part.end()
+    return seconds if position else None
 
 
 @functools.lru_cache(maxsize=256)

@@ -31,47 +31,21 @@ _WORTH: Mapping[Quality, str] = {
     "refused": "refusal",
 }
 
-OPENAI: Mapping[str, Quality] = {
-    word: worth for worth, words in _WORTH.items() for word in words.split()
+_WORTH_OF: Mapping[str, Quality] = {
+    reason: worth for worth, reasons in _WORTH.items() for reason in reasons.split()
 }
-"""Words of all who speak OpenAI's chat and text protocols, in lower case."""
+"""Words of all dialects, in lower case: they do not contradict each other."""
 
-OPENAI_WITHHELD = ("content_filter", "safety", "recitation", "prohibited_content")
+_WITHHELD = ("content_filter", "safety", "recitation", "prohibited_content")
 """Beginnings of further words of a content filter."""
 
-RESPONSES: Mapping[str, Quality] = {
-    "max_output_tokens": "truncated",
-    "max_tokens": "truncated",
-    "content_filter": "filtered",
-}
-"""Reasons of a response that is incomplete; any other leaves it broken."""
-
-ANTHROPIC: Mapping[str, Quality] = {
-    "end_turn": "good",
-    "stop_sequence": "good",
-    "tool_use": "good",
-    "max_tokens": "truncated",
-    "model_context_window_exceeded": "broken",
-    # The provider's own tools took too many turns; the answer would have to be asked on.
-    "pause_turn": "broken",
-    "refusal": "refused",
-    # Of Amazon's hosting.
-    "content_filtered": "filtered",
-    "guardrail_intervened": "filtered",
-}
-
-GEMINI: Mapping[str, Quality] = {
-    "STOP": "good",
-    "MAX_TOKENS": "truncated",
-    **dict.fromkeys(
-        (
-            *("SAFETY", "RECITATION", "LANGUAGE", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT"),
-            *("SPII", "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
-            *("IMAGE_OTHER", "MODEL_ARMOR"),
-        ),
-        "filtered",
-    ),
-}
+_GEMINI_WITHHELD = frozenset(
+    (
+        *("LANGUAGE", "OTHER", "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
+        *("IMAGE_OTHER", "MODEL_ARMOR"),
+    )
+)
+"""Words of Gemini's filters alone."""
 
 
 def word(reason: Any) -> str | None:
@@ -89,14 +63,14 @@ def word(reason: Any) -> str | None:
 _LONGEST_WORD = 200
 
 
-def openai(reason: Any, refusal: Any = None) -> Quality:
-    """Return what a choice of an OpenAI reply is worth.
+def worth(reason: Any, refusal: Any = None) -> Quality:
+    """Return what an answer is worth that ended for a reason; absent in a whole reply, it is good.
 
     Example:
-        >>> openai("stop"), openai("length"), openai("abort"), openai("eos"), openai("done?")
+        >>> worth("stop"), worth("length"), worth("abort"), worth("STOP"), worth("done?")
         ('good', 'truncated', 'broken', 'good', 'unknown')
-        >>> openai("stop", refusal="I cannot.")
-        'refused'
+        >>> worth("stop", refusal="I cannot."), worth("MODEL_ARMOR"), worth(None)
+        ('refused', 'filtered', 'good')
     """
     if refusal:
         return "refused"
@@ -104,20 +78,10 @@ def openai(reason: Any, refusal: Any = None) -> Quality:
         return "good"
     if not isinstance(reason, str):
         return "unknown"
-    known = reason.lower()
-    if known.startswith(OPENAI_WITHHELD):
+    lower = reason.lower()
+    if reason in _GEMINI_WITHHELD or lower.startswith(_WITHHELD):
         return "filtered"
-    return OPENAI.get(known, "unknown")
-
-
-def worth(table: Mapping[str, Quality], reason: str | None) -> Quality:
-    """Return what a reply is worth that ended for a reason; absent in a whole reply, it is good.
-
-    Example:
-        >>> worth(ANTHROPIC, "end_turn"), worth(ANTHROPIC, None), worth(GEMINI, "TOMORROWS")
-        ('good', 'good', 'unknown')
-    """
-    return table.get(reason, "unknown") if reason else "good"
+    return _WORTH_OF.get(lower, "unknown")
 
 
 def without_text(

@@ -79,10 +79,10 @@ class EventDecoder:
         ([], [b'1'], [b'2'])
     """
 
-    __slots__ = ("_data", "_ended_in_cr", "_is_first_line", "_pieces")
+    __slots__ = ("_data", "_ended_in_cr", "_is_first_line", "_unfinished")
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
+        self._unfinished: list[bytes] = []
         self._data: list[bytes] = []
         self._ended_in_cr = False
         self._is_first_line = True
@@ -99,14 +99,14 @@ class EventDecoder:
         if chunk[-1] not in b"\r\n":
             unfinished = lines.pop()
             if not lines:
-                self._pieces.append(unfinished)
+                self._unfinished.append(unfinished)
                 return []
         else:
             unfinished = b""
             self._ended_in_cr = chunk[-1] == 0x0D
-        if self._pieces:
-            lines[0] = b"".join((*self._pieces, lines[0]))
-        self._pieces = [unfinished] if unfinished else []
+        if self._unfinished:
+            lines[0] = b"".join((*self._unfinished, lines[0]))
+        self._unfinished = [unfinished] if unfinished else []
         if self._is_first_line:
             self._is_first_line = False
             lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
@@ -114,8 +114,8 @@ class EventDecoder:
 
     def finish(self) -> list[bytes]:
         """Return the data of an event that the end of the stream cut off, if there is any."""
-        line = b"".join(self._pieces)
-        self._pieces.clear()
+        line = b"".join(self._unfinished)
+        self._unfinished.clear()
         if self._is_first_line:
             self._is_first_line = False
             line = line.removeprefix(BYTE_ORDER_MARK)

@@ -69,7 +69,7 @@ class GeminiGenerate(Dialect):
         candidates = sorted(candidates, key=index_of)
         texts = [_text(_parts(candidate)) for candidate in candidates]
         reasons = list(map(_reason, candidates))
-        several = [(reason, ends.worth(ends.GEMINI, reason)) for reason in reasons]
+        several = [(reason, ends.worth(reason)) for reason in reasons]
         reason, quality = worst(several)
         first = _parts(candidates[0])
         calls, thoughts = _tool_calls(first), _text(first, thoughts=True) or None
@@ -116,7 +116,7 @@ def _fault(candidate: Any) -> str | None:
     if reason in _SPOILT:
         message = " ".join((text_in(candidate, "finishMessage") or "").split())[:200]
         return f"is no answer: {reason}" + (f" ({message})" if message else "")
-    if ends.worth(ends.GEMINI, reason) == "good" and not isinstance(candidate.get("content"), dict):
+    if ends.worth(reason) == "good" and not isinstance(candidate.get("content"), dict):
         return "has a candidate without content"
     return None
 

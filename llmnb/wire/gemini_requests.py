@@ -203,11 +203,11 @@ def _add_tools(fields: dict[str, Any]) -> None:
         if function is None:
             own.append(tool)
             continue
-        made: dict[str, Any] = {"name": function.name}
-        if function.description:
-            made["description"] = function.description
-        if function.parameters:
-            made["parametersJsonSchema"] = function.parameters
+        made: dict[str, Any] = {"name": function["name"]}
+        if function.get("description"):
+            made["description"] = function["description"]
+        if function.get("parameters"):
+            made["parametersJsonSchema"] = function["parameters"]
         functions.append(made)
     if functions or own:
         mine = [{"functionDeclarations": functions}] if functions else []

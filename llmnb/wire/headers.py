@@ -14,7 +14,7 @@ from llmnb.wire.limits import resets
 _BODY_READ_BYTES = 20_000
 """How much of a body is searched for a delay."""
 
-_IN_WORDS = re.compile(rf"\b(?:again|retry|wait)(?: (?:in|after|for))? ({DURATION})", re.IGNORECASE)
+_IN_PROSE = re.compile(rf"\b(?:again|retry|wait)(?: (?:in|after|for))? ({DURATION})", re.IGNORECASE)
 _AS_FIELD = re.compile(
     # With backslashes where the whole error stands as a text in another.
     r'"(retry[-_]?(?:delay|after)(?:_(?:ms|seconds))?)\\?"\s*:\s*\\?"?\s*([^",}\]\\]{1,40})',
@@ -81,7 +81,7 @@ def delay_in_body(body: bytes, *, now: float | None = None) -> float | None:
     wait = _longest(*fields)
     if wait:
         return wait
-    if (match := _IN_WORDS.search(text)) is not None:
+    if (match := _IN_PROSE.search(text)) is not None:
         return _longest(wait, duration_of(match[1]))
     if now is not None and (match := _AS_MOMENT.search(text)) is not None:
         return _longest(wait, wait_of(match[1], now=now))

@@ -78,14 +78,16 @@ def _text(value: Any) -> str:
     if isinstance(value, enum.Enum):
         return _text(value.value)
     if isinstance(value, Mapping):
-        inside = (f"{_key(name)}:{_text(one)}" for name, one in value.items())
+        inside = (f"{_key(name)}:{_text(inner)}" for name, inner in value.items())
         return "{" + ",".join(inside) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(_text, value)) + "]"
     if isinstance(value, Set):
         return "[" + ",".join(sorted(map(_text, value))) + "]"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _text({one.name: getattr(value, one.name) for one in dataclasses.fields(value)})
+        return _text(
+            {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        )
     return _leaf(value)
 
 
@@ -135,20 +137,20 @@ def _times(value: Any) -> str:
         return "[" + ",".join(map(_text, value)) + "]"
     if str(value) == "NaT":
         return "null"
-    found = value.item()
-    if isinstance(found, int):  # nanoseconds, or years that Python has not
+    plain = value.item()
+    if isinstance(plain, int):  # nanoseconds, or years that Python has not
         short = value.astype(f"{value.dtype.kind}8[us]")
-        found = short.item()
-        if short != value or isinstance(found, int):
+        plain = short.item()
+        if short != value or isinstance(plain, int):
             return _string(str(value))
-    return _text(found)
+    return _text(plain)
 
 
 def _key(name: Any) -> str:
     if isinstance(name, str):
         return _string(name)
-    found = _text(name)
-    return found if found.startswith('"') else _string(found)
+    text = _text(name)
+    return text if text.startswith('"') else _string(text)
 
 
 def _string(text: str) -> str:
@@ -177,10 +179,6 @@ def exact_json(data: bytes | str) -> Any:
 
 
 def _number(digits: str) -> float | decimal.Decimal:
-    found = float(digits)
-    if math.isfinite(found):
-        exact = decimal.Decimal(digits)
-        if decimal.Decimal(repr(found)) == exact:
-            return found
-        return exact
-    return decimal.Decimal(digits)
+    rounded, exact = float(digits), decimal.Decimal(digits)
+    is_same = math.isfinite(rounded) and decimal.Decimal(repr(rounded)) == exact
+    return rounded if is_same else exact

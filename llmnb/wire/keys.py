@@ -88,11 +88,11 @@ def auth_headers(row: Provider, key: str | None) -> dict[str, str]:
         >>> auth_headers(provider("openai"), "abc")
         {'authorization': ***}
     """
-    found = dict(row.extra_headers)
+    headers = dict(row.extra_headers)
     if key is not None:
         value = f"Bearer {key}" if row.key_header == "authorization" else key
-        found[row.key_header] = Secret(value)
-    return found
+        headers[row.key_header] = Secret(value)
+    return headers
 
 
 def mask(text: str, secret: str | None) -> str:
@@ -150,18 +150,18 @@ def _without(text: bytes, secret: str) -> bytes:
             start = lower.find(part, start + 1)
     if not spans:
         return text
-    pieces: list[bytes] = []
+    fragments: list[bytes] = []
     end = 0
     for first, last in sorted(spans):
-        if first > end or not pieces:
-            pieces += [text[end:first], HIDDEN.encode()]
+        if first > end or not fragments:
+            fragments += [text[end:first], HIDDEN.encode()]
         end = max(end, last)
-    return b"".join((*pieces, text[end:]))
+    return b"".join((*fragments, text[end:]))
 
 
 @functools.lru_cache(maxsize=32)
 def _parts_of(secret: str) -> frozenset[bytes]:
-    """Return the parts of a key by which it is found, however it was written into a text.
+    """Return the parts of a key by which it is headers, however it was written into a text.
 
     Every longer run holds one of the shortest, so these are all that is looked for.
     """
@@ -170,5 +170,5 @@ def _parts_of(secret: str) -> frozenset[bytes]:
     parts = set()
     for spelling in (spelling.encode("utf-8", "surrogatepass").lower() for spelling in spellings):
         length = min(_SHORTEST_PART, len(spelling))
-        parts |= {spelling[place : place + length] for place in range(len(spelling) - length + 1)}
+        parts |= {spelling[start : start + length] for start in range(len(spelling) - length + 1)}
     return frozenset(parts)

@@ -109,7 +109,7 @@ def _text(message: Mapping[str, Any]) -> str:
 def _end(choice: Mapping[str, Any], usage: Usage | None) -> End:
     """Return why a choice ended, and what it is worth."""
     message, reason = choice["message"], choice.get("finish_reason")
-    quality = ends.openai(reason, message.get("refusal"))
+    quality = ends.worth(reason, message.get("refusal"))
     if not _text(message) and not any(map(message.get, _FURTHER)):
         is_null = message.get("content") is None
         quality = ends.without_text(quality, usage, reasoning_of(message), is_null=is_null)

@@ -61,7 +61,8 @@ class OpenAIResponses(Dialect):
         if refusal:
             quality = "refused"
         elif status == "incomplete":
-            quality = ends.RESPONSES.get(reason or "", "broken")
+            quality = ends.worth(reason)
+            quality = quality if quality in ("truncated", "filtered") else "broken"
         if not text and not _has_more(output):
             quality = ends.without_text(quality, used, thoughts, is_null=not parts)
         is_stored = body.get("store") is True
@@ -279,16 +280,16 @@ class _ResponseAssembler(EventAssembler):
         self, event: Mapping[str, Any], name: str, kind: str, field: str
     ) -> Delta | None:
         item, piece = self._item(event), event.get("delta")
-        place = _index(event, "summary_index" if name == "summary" else "content_index")
-        if item is None or place is None or not isinstance(piece, str):
+        position = _index(event, "summary_index" if name == "summary" else "content_index")
+        if item is None or position is None or not isinstance(piece, str):
             self._unreadable += 1
             return None
         parts = item.get(name)
         if not isinstance(parts, list):
             parts = item[name] = []
-        while len(parts) <= place:
+        while len(parts) <= position:
             parts.append({"type": kind})
-        part = parts[place]
+        part = parts[position]
         if not isinstance(part, dict):
             self._unreadable += 1
             return None
@@ -304,7 +305,7 @@ class _ResponseAssembler(EventAssembler):
             return Delta(text=mended(piece))
         if kind == "refusal":
             return Delta()
-        return Delta(reasoning=self._gap(event, name, place) + mended(piece))
+        return Delta(reasoning=self._gap(event, name, position) + mended(piece))
 
     def _grow_item(self, event: Mapping[str, Any], field: str) -> Delta | None:
         item, piece = self._item(event), event.get("delta")
@@ -326,14 +327,14 @@ class _ResponseAssembler(EventAssembler):
             for item in self._items.values()
         )
 
-    def _gap(self, event: Mapping[str, Any], name: str, place: int) -> str:
+    def _gap(self, event: Mapping[str, Any], name: str, position: int) -> str:
         """Return what stands between two thoughts; within one there is nothing."""
-        thought = (event.get("output_index"), name, place)
+        thought = (event.get("output_index"), name, position)
         before, self._thought = self._thought, thought
         return "\n\n" if before and before != thought else ""
 
 
 def _index(event: Mapping[str, Any], name: str) -> int | None:
-    """Return a place, 0 where it is left out, None where it is none."""
+    """Return a position, 0 where it is left out, None where it is none."""
     index = event.get(name, 0)
     return index if type(index) is int and 0 <= index < _MOST_ITEMS else None

@@ -68,7 +68,7 @@ class OpenAIText(Dialect):
             raise unusable(raw, "has a choice without a text")
         texts = [openai_replies.text_of(choice["text"]) for choice in choices]
         reasons = [ends.word(choice.get("finish_reason")) for choice in choices]
-        several = [(reason, ends.openai(reason)) for reason in reasons]
+        several = [(reason, ends.worth(reason)) for reason in reasons]
         reason, quality = worst(several)
         usage = openai_replies.usage(body, wrote=any(texts))
         if not any(texts):

@@ -22,14 +22,14 @@ Start = Callable[..., BatchRun]
 @pytest.fixture(autouse=True)
 def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Let nobody wait; returns how long each rest would have been."""
-    found: list[float] = []
+    result: list[float] = []
 
     async def rest(seconds: float, until: asyncio.Event) -> None:
-        found.append(seconds)
+        result.append(seconds)
         await asyncio.sleep(0)
 
     monkeypatch.setattr(poller, "rest", rest)
-    return found
+    return result
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def start(asking: Asking) -> Start:
     """Return what starts a batch run over prompts."""
 
     def begin(*prompts: str, **options: Any) -> BatchRun:
-        return start_batch([{"prompt": one} for one in prompts], asking, **options)
+        return start_batch([{"prompt": prompt} for prompt in prompts], asking, **options)
 
     return begin
 

@@ -14,11 +14,13 @@ def test_a_batch_through_aimock(aimock, cache):
     """Upload, batch, polls and results are understood by an independent server."""
     asking = Asking(model="m", api_provider="openai", api_key="k", url=aimock.base_url)
     run = start_batch([{"prompt": "a"}, {"prompt": "b"}], asking)
-    assert [one.text for one in run.result(60)] == ["Mock batch completion"] * 2
-    journal = [(one["method"], one["path"]) for one in aimock.journal()]
+    assert [outcome.text for outcome in run.result(60)] == ["Mock batch completion"] * 2
+    journal = [(case["method"], case["path"]) for case in aimock.journal()]
     assert journal.count(("POST", "/v1/files")) == 1
     assert journal.count(("POST", "/v1/batches")) == 1
-    assert [one.source for one in start_batch([{"prompt": "b"}], asking).result(60)] == ["cached"]
+    assert [outcome.source for outcome in start_batch([{"prompt": "b"}], asking).result(60)] == [
+        "cached"
+    ]
 
 
 @pytest.mark.parametrize("gen_type", ["responses", "text"])

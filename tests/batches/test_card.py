@@ -84,12 +84,12 @@ def test_whatever_stands_in_it_is_text():
         with about(payload):
             whole = card(payload, payload, hostile(payload), batches=[payload], now=0.0)
             whole += RunList([note(payload)])._repr_html_()
-            found = Census(whole)
-            assert found.elements <= known
-            assert found.attributes <= {
+            outcome = Census(whole)
+            assert outcome.elements <= known
+            assert outcome.attributes <= {
                 *("class", "style", "align", "cellpadding", "scope", "aria-hidden")
             }
-            assert found.others == found.open == []
+            assert outcome.others == outcome.open == []
 
 
 @openai_only

@@ -68,27 +68,27 @@ def test_failed_rows_of_a_table_can_be_asked_now(model, sim):
 @openai_only
 async def test_it_can_be_awaited(frame, model):
     """The awaited twin works on the caller's loop."""
-    found = await frame.llm.agenerate(
+    outcome = await frame.llm.agenerate(
         "text", model=model, params={"max_tokens": 50}, mode="batch", progress=False
     )
-    assert found.tolist() == ["> a", pd.NA, "> b", "> a"]
+    assert outcome.tolist() == ["> a", pd.NA, "> b", "> a"]
 
 
 def test_structured_answers_are_checked(model):
     """Labels come back as categories; what fits none is a failed row, its text kept."""
     series = pd.Series(["label: yes", "label: perhaps"])
     with pytest.warns(UserWarning, match="SchemaMismatch"):
-        found = series.llm.classify(["yes", "no"], model=model, mode="batch")
-    assert found.dtype == "category"
-    assert found.tolist()[0] == "yes"
-    assert pd.isna(found[1])
+        outcome = series.llm.classify(["yes", "no"], model=model, mode="batch")
+    assert outcome.dtype == "category"
+    assert outcome.tolist()[0] == "yes"
+    assert pd.isna(outcome[1])
 
 
 @openai_only
 def test_several_answers_a_row(frame, model):
     """With n above 1 every sample is a request of its own."""
-    found = frame.llm.generate("text", model=model, params={"max_tokens": 9}, n=2, mode="batch")
-    assert found.tolist()[0] == ["> a", "> a"]
+    outcome = frame.llm.generate("text", model=model, params={"max_tokens": 9}, n=2, mode="batch")
+    assert outcome.tolist()[0] == ["> a", "> a"]
 
 
 @openai_only

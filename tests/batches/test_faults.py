@@ -11,15 +11,15 @@ from llmnb.engine import cost_events
 
 
 def kinds(run):
-    return [type(one.error).__name__ if one.error else "" for one in run.result(30)]
+    return [type(outcome.error).__name__ if outcome.error else "" for outcome in run.result(30)]
 
 
 def texts(run):
-    return [one.text for one in run.result(30)]
+    return [outcome.text for outcome in run.result(30)]
 
 
 def sizes(sim):
-    return [len(one.requests) for one in sim.batches.batches.values()]
+    return [len(batch.requests) for batch in sim.batches.batches.values()]
 
 
 def test_results_shuffled_repeated_and_strange_are_matched_by_id(start, sim):

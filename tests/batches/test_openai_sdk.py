@@ -23,7 +23,7 @@ def test_openais_client_understands_every_step(sim):
         assert client.batches.retrieve(batch.id).status == "in_progress"
         done = client.batches.retrieve(batch.id)
         assert done.status == "completed"
-        assert [one.id for one in client.batches.list()] == [batch.id]
+        assert [batch.id for batch in client.batches.list()] == [batch.id]
         [result] = client.files.content(done.output_file_id).text.splitlines()
         assert orjson.loads(result)["response"]["body"]["choices"][0]["message"]["content"] == "> a"
         sim.batches.script = BatchScript(polls=9)

@@ -18,14 +18,14 @@ from llmnb.wire.batches import AnthropicBatches, Capacity, OpenAIBatches
 
 
 def texts(run):
-    return [one.text for one in run.result(30)]
+    return [outcome.text for outcome in run.result(30)]
 
 
 def test_answers_come_in_the_order_of_the_rows(start, sim):
     """Every row gets its own answer, however the results are shuffled."""
     sim.batches.script.shuffled = True
     prompts = [f"q{row}" for row in range(20)]
-    assert texts(start(*prompts)) == [f"> {one}" for one in prompts]
+    assert texts(start(*prompts)) == [f"> {prompt}" for prompt in prompts]
     assert len(sim.batches.batches) == 1
 
 
@@ -34,7 +34,10 @@ def test_a_live_run_afterwards_is_all_cached(start, asking, sim):
     start("a", "b").result(30)
     received = sim.ledger.totals().received
     again = start_live([{"prompt": "a"}, {"prompt": "b"}], asking).result(30)
-    assert [(one.text, one.source) for one in again] == [("> a", "cached"), ("> b", "cached")]
+    assert [(outcome.text, outcome.source) for outcome in again] == [
+        ("> a", "cached"),
+        ("> b", "cached"),
+    ]
     assert sim.ledger.totals().received == received
 
 
@@ -59,14 +62,14 @@ def test_it_costs_half(start, asking):
     live = start_live([{"prompt": "efgh"}], asking).result(30)[0]
     assert batch.usd == pytest.approx(live.usd / 2)
     assert batch.usd > 0
-    assert [one.usd for one in paid] == [batch.usd]
+    assert [outcome.usd for outcome in paid] == [batch.usd]
 
 
 def test_identical_rows_are_submitted_once(start, sim):
     """Rows that ask the same are one request, paid once."""
     run = start("a", "a", "b", "a")
     outcomes = run.result(30)
-    assert [one.source for one in outcomes] == ["sent", "merged", "sent", "merged"]
+    assert [outcome.source for outcome in outcomes] == ["sent", "merged", "sent", "merged"]
     assert sim.ledger.totals().received == 2
     assert run.status().counts.num_merged == 2
 
@@ -77,18 +80,18 @@ def test_a_large_run_is_split_by_the_limits(start, sim, monkeypatch):
     for kind in (OpenAIBatches, AnthropicBatches):
         monkeypatch.setattr(kind, "capacity", small)
     prompts = [f"q{row}" for row in range(8)]
-    assert texts(start(*prompts)) == [f"> {one}" for one in prompts]
-    assert sorted(len(one.requests) for one in sim.batches.batches.values()) == [2, 3, 3]
+    assert texts(start(*prompts)) == [f"> {prompt}" for prompt in prompts]
+    assert sorted(len(batch.requests) for batch in sim.batches.batches.values()) == [2, 3, 3]
 
 
 def test_failed_rows_are_typed_and_the_others_kept(start, sim):
     """A refused request is its own row's error; asked again, only it is submitted."""
     run = start("a", "fail b", "c")
-    kinds = [type(one.error).__name__ if one.error else "" for one in run.result(30)]
+    kinds = [type(outcome.error).__name__ if outcome.error else "" for outcome in run.result(30)]
     assert kinds == ["", "RequestRejected", ""]
     assert run.status().failures == {"RequestRejected": 1}
     start("a", "fail b", "c").result(30)
-    assert [len(one.requests) for one in sim.batches.batches.values()] == [3, 1]
+    assert [len(batch.requests) for batch in sim.batches.batches.values()] == [3, 1]
 
 
 def test_failed_rows_can_be_tried_again(start, sim):
@@ -117,8 +120,8 @@ def test_failed_rows_can_be_asked_now(start, sim):
 
 def test_a_structured_answer_that_does_not_fit_is_mended_live(asking, provider, monkeypatch):
     """What a batch cannot mend is shown to the model again, once, by a live retry."""
-    told = iter(["no number", '{"value": 7}'])
-    with Laboratory(reply=lambda prompt: next(told), api_key="k-1") as other:
+    report = iter(["no number", '{"value": 7}'])
+    with Laboratory(reply=lambda prompt: next(report), api_key="k-1") as other:
         monkeypatch.setenv(f"{provider.upper()}_BASE_URL", other.base_url)
         wants = dataclasses.replace(asking, output=output_of(int))
         run = start_batch([{"prompt": "How many?"}], wants)
@@ -158,7 +161,10 @@ def test_a_row_that_asks_nothing_is_an_error_of_its_own(start, asking):
     """Bad input is an outcome; the others are asked."""
     outcomes = start_batch([{"prompt": "a"}, {"nothing": 1}, 7], asking).result(30)
     assert outcomes[0].text == "> a"
-    assert [type(one.error).__name__ for one in outcomes[1:]] == ["InputError", "InputError"]
+    assert [type(outcome.error).__name__ for outcome in outcomes[1:]] == [
+        "InputError",
+        "InputError",
+    ]
 
 
 def test_polls_are_gentle(start, sim, rests):

@@ -31,7 +31,7 @@ run.wait()
 
 
 def texts(run):
-    return [one.text for one in run.result(30)]
+    return [outcome.text for outcome in run.result(30)]
 
 
 def forget_pollers():
@@ -39,8 +39,8 @@ def forget_pollers():
 
     async def clear():
         known = pollers()
-        for one in list(known.values()):
-            await one.close()
+        for poller in list(known.values()):
+            await poller.close()
         known.clear()
 
     bridge.call(clear())
@@ -73,7 +73,7 @@ def test_a_killed_process_loses_nothing(asking, sim, cache):
     assert texts(run) == ["> a", "> b", "> c"]
     assert len(sim.batches.batches) == 1
     assert llmnb.runs()[0].state == "finished"
-    assert all(one.usd > 0 for one in run.result())
+    assert all(outcome.usd > 0 for outcome in run.result())
 
 
 def test_the_same_call_again_waits_for_the_same_batch(start, sim):
@@ -82,14 +82,14 @@ def test_the_same_call_again_waits_for_the_same_batch(start, sim):
     first = start("a", "b")
     until_polled(sim, first)
     first.stop()
-    assert [type(one.error).__name__ for one in first.result(30)] == ["Stopped", "Stopped"]
+    assert [type(outcome.error).__name__ for outcome in first.result(30)] == ["Stopped", "Stopped"]
     assert first.run_id in first.failures()[0].error.message
     assert first.status().state == "stopped"
     forget_pollers()
     second = start("b", "a", "c")
     sim.batches.script.polls = 0
     assert texts(second) == ["> b", "> a", "> c"]
-    assert [len(one.requests) for one in sim.batches.batches.values()] == [2, 1]
+    assert [len(batch.requests) for batch in sim.batches.batches.values()] == [2, 1]
 
 
 def test_who_stops_is_told_once_how_to_go_on(start, sim, caplog):
@@ -101,8 +101,8 @@ def test_who_stops_is_told_once_how_to_go_on(start, sim, caplog):
     run.cancel()
     run.wait(30)
     run.stop()
-    told = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
-    assert [f"llmnb.attach('{run.run_id}')" in one for one in told] == [True]
+    report = [entry.getMessage() for entry in caplog.records if entry.levelname == "WARNING"]
+    assert [f"llmnb.attach('{run.run_id}')" in case for case in report] == [True]
 
 
 _LEAVE = """
@@ -184,9 +184,12 @@ def test_an_attached_run_knows_cached_failed_and_wrong_rows(start, asking, sim):
     forget_pollers()
     attached = llmnb.attach(run.run_id)
     again = attached.result(30)
-    assert [one.text for one in again] == ["> a", None, None, "> c"]
+    assert [outcome.text for outcome in again] == ["> a", None, None, "> c"]
     assert again[0].source == "cached"
-    assert [type(one.error).__name__ for one in again[1:3]] == ["RequestRejected", "InputError"]
+    assert [type(outcome.error).__name__ for outcome in again[1:3]] == [
+        "RequestRejected",
+        "InputError",
+    ]
     with pytest.raises(ConfigurationError, match="same cell"):
         attached.retry_failed()
 

@@ -484,7 +484,8 @@ def test_clients_that_come_as_it_stops_are_dropped(simulated, turns):
     None is left open half-made, however few turns of its loop lie between the two.
     """
     sim = simulated().start()
-    address, loop, clients = sim.origin.rpartition("/")[2].split(":"), sim._loop, []
+    address, clients = sim.origin.rpartition("/")[2].split(":"), []
+    loop = sim._serving.get_loop()
 
     def come():
         clients.extend(socket.create_connection(address, timeout=10) for _ in range(4))

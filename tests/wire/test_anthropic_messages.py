@@ -18,8 +18,8 @@ def text(said):
     return {"type": "text", "text": said}
 
 
-def call(name="now", given=None, **fields):
-    return {"type": "tool_use", "id": "toolu_1", "name": name, "input": given or {}, **fields}
+def call(name="now", options=None, **fields):
+    return {"type": "tool_use", "id": "toolu_1", "name": name, "input": options or {}, **fields}
 
 
 def reply(*content, reason="end_turn", **fields):
@@ -43,22 +43,27 @@ def test_a_reply_is_read_whole():
     Text, reason, model, id, tokens.
     """
     raw = reply(text("Hello"))
-    found = CLAUDE.parse(raw)
+    result = CLAUDE.parse(raw)
 
-    assert found.text == "Hello"
-    assert (found.finish_reason, found.quality) == ("end_turn", "good")
-    assert (found.model, found.response_id) == ("claude-haiku-4-5-20251001", "msg_1")
-    assert (found.usage.prompt, found.usage.completion) == (9, 2)
-    assert (found.texts, found.tool_calls, found.reasoning, found.logprobs) == ((), (), None, None)
-    assert found.raw == raw
-    assert found.body == orjson.loads(raw)
+    assert result.text == "Hello"
+    assert (result.finish_reason, result.quality) == ("end_turn", "good")
+    assert (result.model, result.response_id) == ("claude-haiku-4-5-20251001", "msg_1")
+    assert (result.usage.prompt, result.usage.completion) == (9, 2)
+    assert (result.texts, result.tool_calls, result.reasoning, result.logprobs) == (
+        (),
+        (),
+        None,
+        None,
+    )
+    assert result.raw == raw
+    assert result.body == orjson.loads(raw)
 
 
 def test_blocks_of_text_are_one_text():
     """
     Citations and the provider's own tools cut it into pieces.
     """
-    found = CLAUDE.parse(
+    result = CLAUDE.parse(
         reply(
             text("It is "),
             {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}},
@@ -67,15 +72,15 @@ def test_blocks_of_text_are_one_text():
         )
     )
 
-    assert found.text == "It is noon."
-    assert found.tool_calls == ()
+    assert result.text == "It is noon."
+    assert result.tool_calls == ()
 
 
 def test_thinking_is_reasoning():
     """
     What is hidden stays in the raw reply only.
     """
-    found = CLAUDE.parse(
+    result = CLAUDE.parse(
         reply(
             {"type": "thinking", "thinking": "2 + 2", "signature": "c2ln"},
             {"type": "redacted_thinking", "data": "b3BhcXVl"},
@@ -83,15 +88,15 @@ def test_thinking_is_reasoning():
         )
     )
 
-    assert (found.text, found.reasoning) == ("4", "2 + 2")
-    assert found.body["content"][1]["data"] == "b3BhcXVl"
+    assert (result.text, result.reasoning) == ("4", "2 + 2")
+    assert result.body["content"][1]["data"] == "b3BhcXVl"
 
 
 def test_tool_calls_are_read():
     """
     Their arguments as text, in the order in which the model wrote them.
     """
-    found = CLAUDE.parse(
+    result = CLAUDE.parse(
         reply(
             text("Let me see."),
             call("f", {"z": 1, "a": "ü"}),
@@ -101,22 +106,22 @@ def test_tool_calls_are_read():
         )
     )
 
-    assert [(one.id, one.name, one.arguments) for one in found.tool_calls] == [
+    assert [(case.id, case.name, case.arguments) for case in result.tool_calls] == [
         ("toolu_1", "f", '{"z":1,"a":"ü"}'),
         ("toolu_2", "g", "{}"),
     ]
-    assert (found.text, found.quality) == ("Let me see.", "good")
+    assert (result.text, result.quality) == ("Let me see.", "good")
 
 
 def test_an_answer_given_by_our_own_tool_is_the_text():
     """
     The caller asked for JSON, not for a tool.
     """
-    found = CLAUDE.parse(reply(call(ANSWER_TOOL, {"label": "good"}), reason="tool_use"))
+    result = CLAUDE.parse(reply(call(ANSWER_TOOL, {"label": "good"}), reason="tool_use"))
 
-    assert found.text == '{"label":"good"}'
-    assert found.tool_calls == ()
-    assert found.quality == "good"
+    assert result.text == '{"label":"good"}'
+    assert result.tool_calls == ()
+    assert result.quality == "good"
 
 
 @pytest.mark.parametrize(
@@ -154,9 +159,9 @@ def test_only_a_length_that_the_caller_chose_excuses_a_cut(reason, length, is_ac
     """
     Our own default does not, and neither does an end for another reason.
     """
-    found = CLAUDE.parse(reply(text("Once upon"), reason=reason))
+    result = CLAUDE.parse(reply(text("Once upon"), reason=reason))
 
-    assert (objection(found, {"max_tokens": length}, b"") is None) is is_accepted
+    assert (objection(result, {"max_tokens": length}, b"") is None) is is_accepted
 
 
 def test_a_refusal_says_why_where_nothing_else_is_said():
@@ -166,8 +171,8 @@ def test_a_refusal_says_why_where_nothing_else_is_said():
     details = {"type": "refusal", "category": "bio", "explanation": "Not this."}
 
     assert CLAUDE.parse(reply(reason="refusal", stop_details=details)).text == "Not this."
-    found = CLAUDE.parse(reply(text("I cannot."), reason="refusal", stop_details=details))
-    assert (found.text, found.quality) == ("I cannot.", "refused")
+    result = CLAUDE.parse(reply(text("I cannot."), reason="refusal", stop_details=details))
+    assert (result.text, result.quality) == ("I cannot.", "refused")
     assert CLAUDE.parse(reply(reason="refusal", stop_details=None)).text == ""
 
 
@@ -175,7 +180,7 @@ def test_tokens_are_read_in_detail():
     """
     What went through the cache is counted apart there, and is a part of the prompt here.
     """
-    found = CLAUDE.parse(
+    result = CLAUDE.parse(
         reply(
             text("Hi"),
             usage={
@@ -189,8 +194,8 @@ def test_tokens_are_read_in_detail():
         )
     ).usage
 
-    assert (found.prompt, found.completion) == (95, 50)
-    assert (found.cache_read, found.cache_write, found.reasoning) == (80, 5, 30)
+    assert (result.prompt, result.completion) == (95, 50)
+    assert (result.cache_read, result.cache_write, result.reasoning) == (80, 5, 30)
 
 
 @pytest.mark.parametrize(
@@ -225,18 +230,18 @@ def test_odd_details_of_a_usage_are_left_aside():
         "cache_read_input_tokens": "all",
         "output_tokens_details": [],
     }
-    found = CLAUDE.parse(reply(text("Hi"), usage=usage)).usage
+    result = CLAUDE.parse(reply(text("Hi"), usage=usage)).usage
 
-    assert (found.prompt, found.completion, found.cache_read, found.reasoning) == (9, 2, 0, 0)
+    assert (result.prompt, result.completion, result.cache_read, result.reasoning) == (9, 2, 0, 0)
 
 
 def test_the_least_that_can_be_an_answer_is_one():
     """
     No id, no usage, no reason, no model; an empty answer is one too.
     """
-    found = CLAUDE.parse(b'{"content":[{"type":"text","text":"Hi"}]}')
+    result = CLAUDE.parse(b'{"content":[{"type":"text","text":"Hi"}]}')
 
-    assert (found.text, found.quality, found.usage, found.model) == ("Hi", "good", None, None)
+    assert (result.text, result.quality, result.usage, result.model) == ("Hi", "good", None, None)
     assert CLAUDE.parse(reply()).text == ""
 
 
@@ -304,7 +309,7 @@ def test_odd_but_readable_answers_are_not_lost():
     Lone surrogates, NaN and gigantic numbers: the text is read, and can be encoded and read again.
     """
     raw = b'{"content":[{"type":"text","text":"a\\ud83db","n":NaN,"m":' + b"9" * 9999 + b"}]}"
-    found = CLAUDE.parse(raw)
+    result = CLAUDE.parse(raw)
 
-    assert found.text == "a\ufffdb"
-    assert found.body["content"][0]["text"] == "a\ufffdb"
+    assert result.text == "a\ufffdb"
+    assert result.body["content"][0]["text"] == "a\ufffdb"

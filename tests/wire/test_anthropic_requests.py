@@ -141,7 +141,7 @@ def test_messages_of_one_side_are_one_turn():
     )
 
     assert made == [
-        {"role": "user", "content": [{"type": "text", "text": one} for one in "ab"]},
+        {"role": "user", "content": [{"type": "text", "text": case} for case in "ab"]},
         {"role": "assistant", "content": "c"},
     ]
 
@@ -354,10 +354,10 @@ def test_reasoning_effort_is_said_in_anthropics_way(effort, made):
     """
     None is no thinking at all.
     """
-    found = body(reasoning_effort=effort)
+    outcome = body(reasoning_effort=effort)
 
-    assert made.items() <= found.items()
-    assert "reasoning_effort" not in found
+    assert made.items() <= outcome.items()
+    assert "reasoning_effort" not in outcome
 
 
 def test_whether_it_is_streamed_is_decided_elsewhere():

@@ -47,13 +47,13 @@ def block(index, content_block, *deltas) -> bytes:
 
 
 def said(index, *texts) -> bytes:
-    deltas = [{"type": "text_delta", "text": one} for one in texts]
+    deltas = [{"type": "text_delta", "text": case} for case in texts]
     return block(index, {"type": "text", "text": ""}, *deltas)
 
 
-def called(index, *pieces, name="now") -> bytes:
+def called(index, *chunks, name="now") -> bytes:
     tool = {"type": "tool_use", "id": f"toolu_{index}", "name": name, "input": {}}
-    deltas = [{"type": "input_json_delta", "partial_json": one} for one in pieces]
+    deltas = [{"type": "input_json_delta", "partial_json": case} for case in chunks]
     return block(index, tool, *deltas)
 
 
@@ -116,8 +116,8 @@ def test_however_it_is_cut_it_is_the_same(line_end):
         assembler = CLAUDE.assembler()
         texts = [
             delta.text
-            for place in range(0, len(stream), size)
-            for delta in assembler.feed(stream[place : place + size])
+            for position in range(0, len(stream), size)
+            for delta in assembler.feed(stream[position : position + size])
         ]
         assert texts == ["Grüße", " 🙂"]
         assert orjson.loads(assembler.finish()) == WHOLE_HELLO
@@ -198,18 +198,18 @@ def test_a_call_that_the_length_cut_off_is_kept_as_far_as_it_came():
     """
     It is no good answer, and its bytes were paid for.
     """
-    found = parsed(start() + called(0, '{"zone": "Eur') + end("max_tokens"))
+    result = parsed(start() + called(0, '{"zone": "Eur') + end("max_tokens"))
 
-    assert found.quality == "truncated"
-    assert found.tool_calls[0].arguments == '{"zone": "Eur'
+    assert result.quality == "truncated"
+    assert result.tool_calls[0].arguments == '{"zone": "Eur'
 
 
 def test_citations_are_collected():
     """
     One after the other, in a list of their own.
     """
-    cited = [{"type": "char_location", "start_char_index": place} for place in (0, 5)]
-    deltas = [{"type": "citations_delta", "citation": one} for one in cited]
+    cited = [{"type": "char_location", "start_char_index": position} for position in (0, 5)]
+    deltas = [{"type": "citations_delta", "citation": case} for case in cited]
     stream = start() + block(0, {"type": "text", "text": ""}, *deltas) + end()
 
     assert orjson.loads(whole(stream))["content"][0]["citations"] == cited
@@ -219,14 +219,14 @@ def test_the_last_figures_of_the_usage_count():
     """
     Those of the start are kept where the end is silent.
     """
-    found = parsed(
+    result = parsed(
         start()
         + said(0, "x")
         + end(input_tokens=11, output_tokens_details={"thinking_tokens": 3}, odd=None)
     )
 
-    assert (found.usage.prompt, found.usage.completion) == (11 + 4, 7)
-    assert (found.usage.cache_read, found.usage.reasoning) == (4, 3)
+    assert (result.usage.prompt, result.usage.completion) == (11 + 4, 7)
+    assert (result.usage.cache_read, result.usage.reasoning) == (4, 3)
 
 
 def test_what_the_end_says_is_part_of_the_message():
@@ -239,9 +239,9 @@ def test_what_the_end_says_is_part_of_the_message():
         delta={"stop_reason": "refusal", "stop_details": details},
         usage={"output_tokens": 1},
     )
-    found = parsed(start() + stop + STOP)
+    result = parsed(start() + stop + STOP)
 
-    assert (found.quality, found.text) == ("refused", "Not this.")
+    assert (result.quality, result.text) == ("refused", "Not this.")
 
 
 def test_events_of_tomorrow_do_not_matter():
@@ -436,10 +436,10 @@ def test_any_stream_is_a_reply_or_one_of_our_errors(parts):
     for part in parts:
         for delta in assembler.feed(part):
             (delta.text + delta.reasoning).encode()
-    found = value_or_our_error(lambda: CLAUDE.parse(assembler.finish()))
-    if isinstance(found, Reply):
-        found.text.encode()
-        assert isinstance(found.body, dict)
+    result = value_or_our_error(lambda: CLAUDE.parse(assembler.finish()))
+    if isinstance(result, Reply):
+        result.text.encode()
+        assert isinstance(result.body, dict)
 
 
 @fuzzed
@@ -449,6 +449,6 @@ def test_any_body_is_a_reply_or_one_of_our_errors(value):
     And so for what was not streamed.
     """
     full = {**copy.deepcopy(WHOLE_HELLO), **value} if isinstance(value, dict) else value
-    for one in (value, full):
-        found = value_or_our_error(functools.partial(CLAUDE.parse, orjson.dumps(one)))
-        assert isinstance(found.text if isinstance(found, Reply) else found.message, str)
+    for case in (value, full):
+        result = value_or_our_error(functools.partial(CLAUDE.parse, orjson.dumps(case)))
+        assert isinstance(result.text if isinstance(result, Reply) else result.message, str)

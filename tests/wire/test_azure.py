@@ -95,18 +95,18 @@ def test_its_remarks_on_content_do_not_disturb_an_answer():
     chat = dialect("openai.chat")
     harmless = {"hate": {"filtered": False, "severity": "safe"}}
     marks = {"choices": [], "prompt_filter_results": [{"prompt_index": 0}]}
-    pieces = [
+    parts = [
         {"index": 0, "delta": {"role": "assistant", "content": ""}, "content_filter_results": {}},
         {"index": 0, "delta": {"content": "Hi"}, "content_filter_results": harmless},
         {"index": 0, "finish_reason": None, "content_filter_offsets": {"check_offset": 1}},
         {"index": 0, "delta": {}, "finish_reason": "stop"},
     ]
-    chunks = [marks, *({"choices": [piece]} for piece in pieces)]
+    chunks = [marks, *({"choices": [piece]} for piece in parts)]
     stream = b"".join(b"data: " + orjson.dumps(chunk) + b"\n\n" for chunk in chunks)
 
-    found = chat.parse(chat.assembler().whole(stream))
+    result = chat.parse(chat.assembler().whole(stream))
 
-    assert (found.text, found.quality) == ("Hi", "good")
+    assert (result.text, result.quality) == ("Hi", "good")
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ def test_lines_are_what_providers_want():
         "body": {"model": "m"},
     }
     lines = [ANTHROPIC.line(f"k-{row}", b'{"model":"m"}', "") for row in range(2)]
-    found = orjson.loads(ANTHROPIC.creation(b"".join(lines)))
-    assert [one["custom_id"] for one in found["requests"]] == ["k-0", "k-1"]
+    result = orjson.loads(ANTHROPIC.creation(b"".join(lines)))
+    assert [case["custom_id"] for case in result["requests"]] == ["k-0", "k-1"]
 
 
 def test_an_upload_that_holds_its_own_boundary():
@@ -76,8 +76,8 @@ def test_damaged_results_are_read_as_far_as_they_go(dialect):
         for _ in range(dice.randint(0, 6)):
             raw[dice.randrange(len(raw))] = dice.randrange(256)
         with contextlib.suppress(BadReply):
-            for one in dialect.results(bytes(raw[: dice.randint(0, len(raw))])):
-                assert isinstance(one.name, str)
+            for case in dialect.results(bytes(raw[: dice.randint(0, len(raw))])):
+                assert isinstance(case.name, str)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -192,8 +192,8 @@ def test_odd_but_readable_json_is_read(raw, value):
     An answer that was paid for is not lost to a strict reader.
     """
     assert json_bytes.read(raw) == value
-    found, readable = json_bytes.read_with_bytes(raw)
-    assert found == value
+    result, readable = json_bytes.read_with_bytes(raw)
+    assert result == value
     orjson.loads(readable)
 
 

@@ -22,11 +22,11 @@ def judge(status, body=b"", headers=None, *, secret=SECRET, provider="openai"):
     )
 
 
-def judge_recorded(one: Recorded):
-    return judge(one.status, one.body, one.headers, provider=one.provider)
+def judge_recorded(case: Recorded):
+    return judge(case.status, case.body, case.headers, provider=case.provider)
 
 
-@pytest.fixture(params=RECORDED, ids=lambda one: one.name)
+@pytest.fixture(params=RECORDED, ids=lambda case: case.name)
 def recorded(request) -> Recorded:
     return request.param
 
@@ -136,10 +136,10 @@ def test_togethers_credit_limit_is_one_of_pace_whatever_it_says():
     """
     The name alone decides: with a 429 it never ends the run.
     """
-    words = "Your spending limit tier allows 60 queries per minute."
+    texts = "Your spending limit tier allows 60 queries per minute."
 
-    assert type(judge(429, openai(words, "credit_limit", None))) is errors.RateLimited
-    assert type(judge(429, openai(words, "billing", None))) is errors.QuotaExhausted
+    assert type(judge(429, openai(texts, "credit_limit", None))) is errors.RateLimited
+    assert type(judge(429, openai(texts, "billing", None))) is errors.QuotaExhausted
 
 
 def test_a_known_status_wins_over_an_unreadable_body():
@@ -227,9 +227,9 @@ def test_ordinary_words_are_not_hidden():
     """
     A message that explains keys stays readable.
     """
-    words = "Use a Bearer token: authentication of key-value stores, sk-learn, hf-mirror."
+    texts = "Use a Bearer token: authentication of key-value stores, sk-learn, hf-mirror."
 
-    assert words in judge(400, words.encode()).message
+    assert texts in judge(400, texts.encode()).message
 
 
 def test_long_bodies_are_cut_and_controls_made_visible():
@@ -282,11 +282,11 @@ def test_an_error_inside_a_good_status_means_what_its_code_says(error, kind):
     """
     raw = orjson.dumps({"error": error})
 
-    found = error_inside({"error": error}, raw)
+    result = error_inside({"error": error}, raw)
 
-    assert type(found) is kind
-    assert found.status == 200
-    assert (found.raw == raw) is (kind is errors.BadReply)
+    assert type(result) is kind
+    assert result.status == 200
+    assert (result.raw == raw) is (kind is errors.BadReply)
 
 
 def test_a_wait_inside_a_good_status_is_kept():
@@ -317,4 +317,4 @@ def test_what_a_provider_wrote_hides_nothing():
             error = classify(400, {}, raw, provider="p", model="m", now=NOW, secret=None)
 
             for text in (shown(payload.encode()), error.message, error.body or ""):
-                assert {one for one in text if not one.isprintable()} <= {"\n"}
+                assert {case for case in text if not case.isprintable()} <= {"\n"}

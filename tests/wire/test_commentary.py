@@ -28,8 +28,8 @@ def body(*output):
 def streamed(*output):
     """Return a response as a stream, each text in pieces of three characters."""
     events = [{"type": "response.created", "response": {**body(), "status": "in_progress"}}]
-    for place, item in enumerate(output):
-        at = {"output_index": place, "content_index": 0}
+    for index, item in enumerate(output):
+        at = {"output_index": index, "content_index": 0}
         if item["type"] == "message":
             text = item["content"][0]["text"]
             start = {**item, "content": []}
@@ -65,12 +65,12 @@ def test_the_pieces_joined_are_the_answers_text(case):
     assembler = RESPONSES.assembler()
     raw = streamed(*output)
     deltas = [
-        delta for place in range(len(raw)) for delta in assembler.feed(raw[place : place + 1])
+        delta for index in range(len(raw)) for delta in assembler.feed(raw[index : index + 1])
     ]
-    found = RESPONSES.parse(assembler.finish())
+    result = RESPONSES.parse(assembler.finish())
     whole = RESPONSES.parse(orjson.dumps(body(*output)))
 
-    assert (found.text, found.commentary) == (whole.text, whole.commentary) == (text, commentary)
+    assert (result.text, result.commentary) == (whole.text, whole.commentary) == (text, commentary)
     assert "".join(delta.text for delta in deltas) == text
     if commentary:
         assert "".join(delta.commentary for delta in deltas) == commentary
@@ -84,15 +84,16 @@ async def test_a_callback_hears_the_answer_and_the_commentary_apart():
     stream = "HTTP/1.1 200 OK\ncontent-type: text/event-stream\nconnection: close"
     with ScriptServer([raw(stream, streamed(WORKING, ANSWER))]) as server:
         model = LLM(f"{server.base_url}/responses", "k", "m", api_provider="openai")
-        pieces = [
-            one async for one in model.acompletion_iter(["What time is it?"], gen_type="responses")
+        chunks = [
+            entry
+            async for entry in model.acompletion_iter(["What time is it?"], gen_type="responses")
         ]
-    heard = [one.text for one in pieces if one.text]
+    heard = [entry.text for entry in chunks if entry.text]
 
     assert "".join(heard) == "It is noon."
-    assert "".join(one.commentary or "" for one in pieces[:-1]) == "I look at the clock. "
-    assert pieces[-1].messages[0].text == "It is noon."
-    assert pieces[-1].commentary == "I look at the clock. "
+    assert "".join(entry.commentary or "" for entry in chunks[:-1]) == "I look at the clock. "
+    assert chunks[-1].messages[0].text == "It is noon."
+    assert chunks[-1].commentary == "I look at the clock. "
 
 
 @pytest.mark.parametrize("kind", [[], {}, None, 7])
@@ -101,8 +102,8 @@ def test_an_item_of_no_kind_brings_nothing_down(kind):
     Beside commentary it is no answer and no call.
     """
     odd = {"type": kind}
-    found = RESPONSES.parse(orjson.dumps(body(WORKING, odd)))
+    result = RESPONSES.parse(orjson.dumps(body(WORKING, odd)))
     assembler = RESPONSES.assembler()
     assembler.feed(streamed(WORKING, odd))
 
-    assert found.text == RESPONSES.parse(assembler.finish()).text == "I look at the clock. "
+    assert result.text == RESPONSES.parse(assembler.finish()).text == "I look at the clock. "

@@ -19,8 +19,8 @@ def chat(end):
 
 
 def second_choice(end):
-    one = {"index": 0, "message": MESSAGE, "finish_reason": "stop"}
-    return OpenAIChat(), {"choices": [one, {**one, "index": 1, "finish_reason": end}]}
+    case = {"index": 0, "message": MESSAGE, "finish_reason": "stop"}
+    return OpenAIChat(), {"choices": [case, {**case, "index": 1, "finish_reason": end}]}
 
 
 def text(end):
@@ -45,10 +45,10 @@ def test_an_end_that_is_no_text_is_one_that_is_not_known(reply, end):
     """
     dialect, body = reply(end)
 
-    found = dialect.parse(json.dumps(body).encode())
+    result = dialect.parse(json.dumps(body).encode())
 
-    assert found.quality == "unknown"
-    assert found.finish_reason == json.dumps(end, separators=(",", ":"))
+    assert result.quality == "unknown"
+    assert result.finish_reason == json.dumps(end, separators=(",", ":"))
 
 
 @pytest.mark.parametrize("reply", [chat, text, anthropic, gemini])
@@ -63,7 +63,7 @@ def test_an_end_that_is_absent_is_none(reply, end):
 
 
 def stream(*events):
-    return b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in events)
+    return b"".join(b"data: " + json.dumps(case).encode() + b"\n\n" for case in events)
 
 
 @pytest.mark.parametrize("end", [7, {"type": "stop"}])
@@ -77,8 +77,8 @@ def test_so_it_is_in_a_stream(end):
     )
     raw += b"data: [DONE]\n\n"
 
-    found = OpenAIChat().parse(raw)
+    result = OpenAIChat().parse(raw)
 
-    assert (found.text, found.quality) == ("Hi", "unknown")
+    assert (result.text, result.quality) == ("Hi", "unknown")
     body = {"candidates": [{"content": {"parts": [{"text": "Hi"}]}, "finishReason": end}]}
     assert GeminiGenerate().parse(stream(body)).quality == "unknown"

@@ -67,12 +67,12 @@ anything = st.recursive(
 def nearly(name, fits):
     """Return what should stand at a place, now and then anything else, or nothing."""
     odd = st.one_of(st.just({}), anything.map(lambda value: {name: value}))
-    one = fits.map(lambda value: {name: value})
-    return st.one_of(one, one, one, one, odd)
+    case = fits.map(lambda value: {name: value})
+    return st.one_of(case, case, case, case, odd)
 
 
 def together(*parts):
-    return st.tuples(*parts).map(lambda found: {k: v for one in found for k, v in one.items()})
+    return st.tuples(*parts).map(lambda result: {k: v for case in result for k, v in case.items()})
 
 
 calls = st.lists(
@@ -110,7 +110,7 @@ raws = st.one_of(
     anything.map(orjson.dumps),
     bodies.map(orjson.dumps),
     bodies.map(orjson.dumps).flatmap(
-        lambda raw: st.integers(0, len(raw)).map(lambda place: raw[:place])
+        lambda raw: st.integers(0, len(raw)).map(lambda position: raw[:position])
     ),
 )
 
@@ -120,27 +120,27 @@ def value_or_our_error(call):
     try:
         return call()
     except errors.LLMNBError as error:
-        found = error
-    assert len(found.message.splitlines()) <= errors.MAX_MESSAGE_LINES
-    assert found.body is None or len(found.body) <= 2000
-    pickle.loads(pickle.dumps(found))
-    return found
+        result = error
+    assert len(result.message.splitlines()) <= errors.MAX_MESSAGE_LINES
+    assert result.body is None or len(result.body) <= 2000
+    pickle.loads(pickle.dumps(result))
+    return result
 
 
-@pytest.mark.parametrize("one", DIALECTS, ids=lambda one: one.name)
+@pytest.mark.parametrize("case", DIALECTS, ids=lambda case: case.name)
 @fuzzed
 @given(raw=raws)
-def test_any_bytes_parse_to_a_reply_or_to_our_error(one, raw):
+def test_any_bytes_parse_to_a_reply_or_to_our_error(case, raw):
     """
     A reply's text can be shown and its body read again; a bad reply keeps its bytes.
     """
-    found = value_or_our_error(lambda: one.parse(raw))
+    result = value_or_our_error(lambda: case.parse(raw))
 
-    if isinstance(found, Reply):
-        found.text.encode()
-        assert isinstance(found.body, dict)
-    elif type(found) is errors.BadReply:
-        assert found.raw == raw
+    if isinstance(result, Reply):
+        result.text.encode()
+        assert isinstance(result.body, dict)
+    elif type(result) is errors.BadReply:
+        assert result.raw == raw
 
 
 streams = st.lists(
@@ -154,27 +154,27 @@ streams = st.lists(
 )
 
 
-@pytest.mark.parametrize("one", DIALECTS, ids=lambda one: one.name)
+@pytest.mark.parametrize("case", DIALECTS, ids=lambda case: case.name)
 @fuzzed
 @given(chunks=streams, size=st.integers(1, 50))
-def test_any_stream_is_put_together_or_is_our_error(one, chunks, size):
+def test_any_stream_is_put_together_or_is_our_error(case, chunks, size):
     """
     However it is cut; and what is put together is not torn down by the parser.
     """
     stream = b"".join(chunks)
-    found = []
+    result = []
     for step in (size, len(stream) or 1):
-        assembler = one.assembler()
-        for place in range(0, len(stream), step):
-            for delta in assembler.feed(stream[place : place + step]):
+        assembler = case.assembler()
+        for position in range(0, len(stream), step):
+            for delta in assembler.feed(stream[position : position + step]):
                 (delta.text + delta.reasoning).encode()
-        found.append(value_or_our_error(assembler.finish))
+        result.append(value_or_our_error(assembler.finish))
 
-    if isinstance(found[0], bytes):
-        assert found[0] == found[1]
-        value_or_our_error(lambda: one.parse(found[0]))
+    if isinstance(result[0], bytes):
+        assert result[0] == result[1]
+        value_or_our_error(lambda: case.parse(result[0]))
     else:
-        assert type(found[0]) is type(found[1])
+        assert type(result[0]) is type(result[1])
 
 
 pieces = st.lists(st.text(max_size=5), max_size=6)
@@ -197,28 +197,28 @@ def test_streamed_and_unstreamed_read_the_same(answers, reasoning, arguments, ha
     events, whole = [], []
     for index, (texts_, reason) in enumerate(answers):
         message = {"role": "assistant", "content": "".join(texts_)}
-        deltas = [{"role": "assistant", "content": ""}, *({"content": one} for one in texts_)]
+        deltas = [{"role": "assistant", "content": ""}, *({"content": case} for case in texts_)]
         if "".join(reasoning):
             message["reasoning_content"] = "".join(reasoning)
-            deltas += [{"reasoning_content": one} for one in reasoning]
+            deltas += [{"reasoning_content": case} for case in reasoning]
         if arguments:
             function = {"name": "f", "arguments": "".join(arguments)}
             message["tool_calls"] = [{"id": "c", "type": "function", "function": function}]
             first = {"index": 0, "id": "c", "function": {"name": "f", "arguments": ""}}
-            rest = [{"index": 0, "function": {"arguments": one}} for one in arguments]
-            deltas += [{"tool_calls": [one]} for one in (first, *rest)]
-        events += [{"index": index, "delta": one, "finish_reason": None} for one in deltas]
+            rest = [{"index": 0, "function": {"arguments": case}} for case in arguments]
+            deltas += [{"tool_calls": [case]} for case in (first, *rest)]
+        events += [{"index": index, "delta": case, "finish_reason": None} for case in deltas]
         events.append({"index": index, "delta": {}, "finish_reason": reason})
         whole.append({"index": index, "message": message, "finish_reason": reason})
     head = {"id": "x", "model": "m"}
     stream = b"".join(
-        b"data: " + orjson.dumps({**head, "choices": [one], "usage": None}) + b"\n\n"
-        for one in events
+        b"data: " + orjson.dumps({**head, "choices": [case], "usage": None}) + b"\n\n"
+        for case in events
     ) + (b"data: " + orjson.dumps({**head, "choices": [], "usage": usage}) + b"\n\n")
 
     assembler = chat.assembler(samples=len(answers))
-    for place in range(0, len(stream), size):
-        assembler.feed(stream[place : place + size])
+    for position in range(0, len(stream), size):
+        assembler.feed(stream[position : position + size])
     streamed = chat.parse(assembler.finish())
     unstreamed = chat.parse(orjson.dumps({**head, "choices": whole, "usage": usage}))
 
@@ -258,12 +258,12 @@ def test_any_headers_are_read_to_sane_values(headers, body, now, family):
     assert wait is None or 0 <= wait <= 366 * 86400
     name = request_id(headers)
     assert name is None or name.isprintable()
-    for one in limit_reports(headers, family):
-        assert one.limit is None or 0 < one.limit < float("inf")
-        assert one.left is None or 0 <= one.left < float("inf")
-        assert one.reset is None or 0 <= one.reset <= 366 * 86400
-        assert 0 < one.period < float("inf")
-        assert one.limit is not None or one.left is not None
+    for case in limit_reports(headers, family):
+        assert case.limit is None or 0 < case.limit < float("inf")
+        assert case.left is None or 0 <= case.left < float("inf")
+        assert case.reset is None or 0 <= case.reset <= 366 * 86400
+        assert 0 < case.period < float("inf")
+        assert case.limit is not None or case.left is not None
 
 
 @fuzzed
@@ -273,13 +273,13 @@ def test_any_headers_are_read_to_sane_values(headers, body, now, family):
     body=raws,
     now=moments,
     secret=st.one_of(st.none(), st.from_regex(r"[!-~]{8,40}", fullmatch=True)),
-    place=st.integers(0, 100),
+    position=st.integers(0, 100),
 )
-def test_any_refusal_becomes_an_error_without_the_key(status, headers, body, now, secret, place):
+def test_any_refusal_becomes_an_error_without_the_key(status, headers, body, now, secret, position):
     """
     Never raised, always typed, never with the key, never with what a terminal would obey.
     """
-    echoed = body[:place] + (secret or "").encode() + body[place:]
+    echoed = body[:position] + (secret or "").encode() + body[position:]
 
     error = classify(status, headers, echoed, provider="openai", model="m", now=now, secret=secret)
 
@@ -317,15 +317,15 @@ def test_any_body_is_written_or_is_an_input_error(body):
     """
     Written the same twice, whatever order the fields come in; or refused before it is sent.
     """
-    found = value_or_our_error(lambda: canonical(body))
+    result = value_or_our_error(lambda: canonical(body))
 
-    if isinstance(found, errors.LLMNBError):
-        assert type(found) is errors.InputError
+    if isinstance(result, errors.LLMNBError):
+        assert type(result) is errors.InputError
     else:
-        assert canonical(dict(reversed(body.items()))) == found
+        assert canonical(dict(reversed(body.items()))) == result
 
 
-@pytest.mark.parametrize("one", DIALECTS, ids=lambda one: one.name)
+@pytest.mark.parametrize("case", DIALECTS, ids=lambda case: case.name)
 @fuzzed
 @given(
     request_=st.dictionaries(
@@ -335,21 +335,21 @@ def test_any_body_is_written_or_is_an_input_error(body):
     ),
     params=st.dictionaries(st.one_of(st.just("stop_tokens"), texts), python_values, max_size=3),
 )
-def test_any_request_becomes_a_body_or_an_input_error(one, request_, params):
+def test_any_request_becomes_a_body_or_an_input_error(case, request_, params):
     """
     The model is in it, the stream is not, and nothing that was given is changed.
     """
     before = repr((request_, params))
 
-    found = value_or_our_error(lambda: one.body(request_, model="m", params=params))
+    result = value_or_our_error(lambda: case.body(request_, model="m", params=params))
 
     assert repr((request_, params)) == before
-    if isinstance(found, errors.LLMNBError):
-        assert type(found) is errors.InputError
+    if isinstance(result, errors.LLMNBError):
+        assert type(result) is errors.InputError
     else:
-        assert found["model"] == "m"
-        assert "stream" not in found
-        assert None not in list(map(type, found.values()))
+        assert result["model"] == "m"
+        assert "stream" not in result
+        assert None not in list(map(type, result.values()))
 
 
 @fuzzed
@@ -361,7 +361,7 @@ def test_any_bytes_decode_to_the_same_events_however_cut(chunks):
     together_, apart = EventDecoder(), EventDecoder()
     whole = together_.feed(b"".join(chunks)) + together_.finish()
 
-    assert [one for chunk in chunks for one in apart.feed(chunk)] + apart.finish() == whole
+    assert [case for chunk in chunks for case in apart.feed(chunk)] + apart.finish() == whole
 
 
 @fuzzed
@@ -370,12 +370,12 @@ def test_any_key_is_taken_as_it_is_or_refused(key):
     """
     What is taken fits into a header; what is refused is not told.
     """
-    found = value_or_our_error(lambda: check_key(key, "openai"))
+    result = value_or_our_error(lambda: check_key(key, "openai"))
 
-    if isinstance(found, errors.LLMNBError):
-        assert type(found) is errors.InvalidKey
+    if isinstance(result, errors.LLMNBError):
+        assert type(result) is errors.InvalidKey
     else:
-        assert found == key
+        assert result == key
         key.encode("ascii")
         assert not set(key) & set("\r\n \"'")
 

@@ -22,27 +22,27 @@ SMALL_BYTES = 16 * 2**20
 STATUSES = [200, 400, 401, 403, 404, 408, 413, 422, 429, 500, 502, 503, 504, 529]
 
 
-def checked(found: errors.LLMNBError) -> None:
+def checked(result: errors.LLMNBError) -> None:
     """An error that a person may see, a log may hold, and another process may get."""
-    assert len(found.message.splitlines()) <= errors.MAX_MESSAGE_LINES
-    assert len(found.message) < 4000
-    assert found.body is None or len(found.body) <= 2000
-    pickle.loads(pickle.dumps(found))
+    assert len(result.message.splitlines()) <= errors.MAX_MESSAGE_LINES
+    assert len(result.message) < 4000
+    assert result.body is None or len(result.body) <= 2000
+    pickle.loads(pickle.dumps(result))
 
 
-def read(one, raw):
+def read(case, raw):
     """Return a reply, or None where our error came; anything else is a failed test."""
     try:
-        found = one.parse(raw)
+        result = case.parse(raw)
     except errors.LLMNBError as error:
         checked(error)
         return None
-    assert isinstance(found, Reply)
-    (found.text + (found.reasoning or "")).encode()
-    for usage in filter(None, [found.usage]):
+    assert isinstance(result, Reply)
+    (result.text + (result.reasoning or "")).encode()
+    for usage in filter(None, [result.usage]):
         assert 0 <= usage.prompt < 2**63
         assert 0 <= usage.completion < 2**63
-    return found
+    return result
 
 
 @pytest.mark.parametrize("name", RICH)
@@ -50,15 +50,15 @@ def test_a_whole_body_is_an_answer(name):
     """
     What is spoilt below is good before, else it would prove nothing.
     """
-    one, (body, stream) = dialect(name), RICH[name]
+    case, (body, stream) = dialect(name), RICH[name]
 
-    reply = read(one, body)
+    reply = read(case, body)
     assert reply is not None
     assert reply.usage is not None
     if name != "openai.embeddings":
-        assembler = one.assembler()
+        assembler = case.assembler()
         assembler.feed(stream)
-        assert read(one, assembler.finish()).text == reply.text
+        assert read(case, assembler.finish()).text == reply.text
         assert assembler.has_ended() or name == "openai.text"
 
 
@@ -67,12 +67,12 @@ def test_spoilt_bodies_are_a_reply_or_our_error(name):
     """
     Bytes flipped, cut, doubled; values of other kinds; and the process stays small.
     """
-    one, dice = dialect(name), random.Random(name)
+    case, dice = dialect(name), random.Random(name)
     good = 0
     tracemalloc.start()
     try:
         for _ in range(BODIES):
-            good += read(one, spoilt(RICH[name][0], dice)) is not None
+            good += read(case, spoilt(RICH[name][0], dice)) is not None
         assert tracemalloc.get_traced_memory()[1] < SMALL_BYTES
     finally:
         tracemalloc.stop()
@@ -85,14 +85,14 @@ def test_spoilt_streams_are_a_body_or_our_error(name):
     """
     However they are cut on the way, and both cuts give the same.
     """
-    one, dice = dialect(name), random.Random(name)
+    case, dice = dialect(name), random.Random(name)
     for _ in range(STREAMS):
         stream = spoilt(RICH[name][1], dice)
         ends = []
         for step in (dice.randint(1, 99), len(stream) or 1):
-            assembler = one.assembler()
-            for place in range(0, len(stream), step):
-                for delta in assembler.feed(stream[place : place + step]):
+            assembler = case.assembler()
+            for index in range(0, len(stream), step):
+                for delta in assembler.feed(stream[index : index + step]):
                     (delta.text + delta.reasoning).encode()
             assert assembler.has_ended() in (True, False)
             try:
@@ -102,7 +102,7 @@ def test_spoilt_streams_are_a_body_or_our_error(name):
                 ends.append(type(error))
             else:
                 ends.append(body)
-                read(one, body)
+                read(case, body)
         assert ends[0] == ends[1]
 
 
@@ -143,11 +143,11 @@ def test_monsters_are_read_in_memory_of_their_own_size(name, monster):
     """
     Depth, digits and sheer number neither kill the process nor swell it.
     """
-    one = dialect(name)
+    case = dialect(name)
     tracemalloc.start()
     try:
-        read(one, monster)
-        assembler = one.assembler()
+        read(case, monster)
+        assembler = case.assembler()
         assembler.feed(b"data: " + monster + b"\n\n")
         try:
             assembler.finish()

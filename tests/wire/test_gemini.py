@@ -45,7 +45,7 @@ def configured(**params):
 def turn(role, *parts):
     return {
         "role": role,
-        "parts": [{"text": one} if isinstance(one, str) else one for one in parts],
+        "parts": [{"text": case} if isinstance(case, str) else case for case in parts],
     }
 
 
@@ -109,7 +109,7 @@ def test_system_messages_become_the_system_instruction():
         }
     )
 
-    assert made["systemInstruction"] == {"parts": [{"text": one} for one in ("0.", "A.", "B.")]}
+    assert made["systemInstruction"] == {"parts": [{"text": case} for case in ("0.", "A.", "B.")]}
     assert made["contents"] == [turn("user", "Hi")]
     assert body({"prompt": "Hi", "system_instruction": "0."})["systemInstruction"] == {
         "parts": [{"text": "0."}]
@@ -198,13 +198,13 @@ def test_calls_that_gemini_3_did_not_sign_are_marked_so():
     """
     It refuses a call without a signature; one that is there is kept.
     """
-    calls = [{"id": one, "function": {"name": "f", "arguments": "{}"}} for one in "ab"]
+    calls = [{"id": case, "function": {"name": "f", "arguments": "{}"}} for case in "ab"]
     signed = {**calls[0], "extra_content": {"google": {"thought_signature": "c2ln"}}}
 
     def signatures(first, model):
         message = {"role": "assistant", "content": None, "tool_calls": [first, calls[1]]}
-        found = asked(*HI, message, model=model)[1]["parts"]
-        return [part.get("thoughtSignature") for part in found]
+        outcome = asked(*HI, message, model=model)[1]["parts"]
+        return [part.get("thoughtSignature") for part in outcome]
 
     assert signatures(calls[0], "gemini-2.5-flash") == [None, None]
     assert signatures(calls[0], "gemini-3-pro") == ["skip_thought_signature_validator", None]
@@ -401,9 +401,9 @@ def test_whether_a_tool_must_be_used_is_said(choice, made):
     """
     One that must is the only one allowed.
     """
-    found = body(tools=[NOW], tool_choice=choice)
+    outcome = body(tools=[NOW], tool_choice=choice)
 
-    assert found["toolConfig"] == {"functionCallingConfig": made}
+    assert outcome["toolConfig"] == {"functionCallingConfig": made}
     assert "toolConfig" not in body(tool_choice="auto")
 
 
@@ -502,15 +502,20 @@ def test_a_reply_is_read_whole():
     Text, reason, model, id, tokens.
     """
     raw = reply()
-    found = GEMINI.parse(raw)
+    outcome = GEMINI.parse(raw)
 
-    assert found.text == "Hello"
-    assert (found.finish_reason, found.quality) == ("STOP", "good")
-    assert (found.model, found.response_id) == ("gemini-2.5-flash", "r-1")
-    assert (found.usage.prompt, found.usage.completion) == (9, 2)
-    assert (found.texts, found.tool_calls, found.reasoning, found.logprobs) == ((), (), None, None)
-    assert found.raw == raw
-    assert found.body == orjson.loads(raw)
+    assert outcome.text == "Hello"
+    assert (outcome.finish_reason, outcome.quality) == ("STOP", "good")
+    assert (outcome.model, outcome.response_id) == ("gemini-2.5-flash", "r-1")
+    assert (outcome.usage.prompt, outcome.usage.completion) == (9, 2)
+    assert (outcome.texts, outcome.tool_calls, outcome.reasoning, outcome.logprobs) == (
+        (),
+        (),
+        None,
+        None,
+    )
+    assert outcome.raw == raw
+    assert outcome.body == orjson.loads(raw)
 
 
 def test_thoughts_are_reasoning_and_not_the_answer():
@@ -518,18 +523,18 @@ def test_thoughts_are_reasoning_and_not_the_answer():
     They are parts like others, with a mark.
     """
     thought = {"text": "2 + 2", "thought": True}
-    found = GEMINI.parse(
+    outcome = GEMINI.parse(
         reply(candidate(thought, "It is ", {"text": "4.", "thoughtSignature": "c2ln"}))
     )
 
-    assert (found.text, found.reasoning) == ("It is 4.", "2 + 2")
+    assert (outcome.text, outcome.reasoning) == ("It is 4.", "2 + 2")
 
 
 def test_tool_calls_are_read():
     """
     Their arguments as text; a call without an id gets one, so that its result can be matched.
     """
-    found = GEMINI.parse(
+    outcome = GEMINI.parse(
         reply(
             candidate(
                 {"functionCall": {"name": "f", "args": {"z": 1, "a": "ü"}}},
@@ -540,11 +545,11 @@ def test_tool_calls_are_read():
         )
     )
 
-    assert [(one.id, one.name, one.arguments) for one in found.tool_calls] == [
+    assert [(case.id, case.name, case.arguments) for case in outcome.tool_calls] == [
         ("call_0", "f", '{"z":1,"a":"ü"}'),
         ("own", "g", "{}"),
     ]
-    assert (found.text, found.quality) == ("", "good")
+    assert (outcome.text, outcome.quality) == ("", "good")
 
 
 @pytest.mark.parametrize(
@@ -578,10 +583,10 @@ def test_an_answer_that_was_withheld_may_have_no_content(reason):
     """
     Thoughts can use up all the tokens there are, and a filter takes everything away.
     """
-    found = GEMINI.parse(reply({"finishReason": reason, "index": 0}))
+    outcome = GEMINI.parse(reply({"finishReason": reason, "index": 0}))
 
-    assert (found.text, found.finish_reason) == ("", reason)
-    assert found.quality in {"filtered", "truncated"}
+    assert (outcome.text, outcome.finish_reason) == ("", reason)
+    assert outcome.quality in {"filtered", "truncated"}
 
 
 def test_a_prompt_that_was_blocked_is_a_filtered_answer():
@@ -595,22 +600,26 @@ def test_a_prompt_that_was_blocked_is_a_filtered_answer():
             "modelVersion": "gemini-2.5-flash",
         }
     )
-    found = GEMINI.parse(raw)
+    outcome = GEMINI.parse(raw)
 
-    assert (found.quality, found.finish_reason) == ("filtered", "PROHIBITED_CONTENT")
-    assert (found.text, found.usage.prompt, found.model) == ("No.", 9, "gemini-2.5-flash")
+    assert (outcome.quality, outcome.finish_reason) == ("filtered", "PROHIBITED_CONTENT")
+    assert (outcome.text, outcome.usage.prompt, outcome.model) == ("No.", 9, "gemini-2.5-flash")
 
 
 def test_several_answers_come_in_their_own_order_and_the_worst_one_judges():
     """
     Whatever the order in which they were written.
     """
-    found = GEMINI.parse(
+    outcome = GEMINI.parse(
         reply(candidate("b", reason="MAX_TOKENS", index=1), candidate("a", index=0))
     )
 
-    assert found.texts == ("a", "b")
-    assert (found.text, found.quality, found.finish_reason) == ("a", "truncated", "MAX_TOKENS")
+    assert outcome.texts == ("a", "b")
+    assert (outcome.text, outcome.quality, outcome.finish_reason) == (
+        "a",
+        "truncated",
+        "MAX_TOKENS",
+    )
 
 
 def test_log_probabilities_keep_their_shape():
@@ -626,7 +635,7 @@ def test_tokens_are_read_in_detail():
     """
     Thoughts are counted apart there, and are a part of the answer here.
     """
-    found = GEMINI.parse(
+    outcome = GEMINI.parse(
         reply(
             usageMetadata={
                 "promptTokenCount": 100,
@@ -639,8 +648,8 @@ def test_tokens_are_read_in_detail():
         )
     ).usage
 
-    assert (found.prompt, found.completion, found.total) == (107, 50, 157)
-    assert (found.cache_read, found.cache_write, found.reasoning) == (80, 0, 30)
+    assert (outcome.prompt, outcome.completion, outcome.total) == (107, 50, 157)
+    assert (outcome.cache_read, outcome.cache_write, outcome.reasoning) == (80, 0, 30)
 
 
 @pytest.mark.parametrize(
@@ -666,9 +675,14 @@ def test_the_least_that_can_be_an_answer_is_one():
     """
     No id, no usage, no reason, no model; a turn without parts is an empty answer.
     """
-    found = GEMINI.parse(b'{"candidates":[{"content":{"parts":[{"text":"Hi"}]}}]}')
+    outcome = GEMINI.parse(b'{"candidates":[{"content":{"parts":[{"text":"Hi"}]}}]}')
 
-    assert (found.text, found.quality, found.usage, found.model) == ("Hi", "good", None, None)
+    assert (outcome.text, outcome.quality, outcome.usage, outcome.model) == (
+        "Hi",
+        "good",
+        None,
+        None,
+    )
     assert GEMINI.parse(reply({"content": {"role": "model"}, "finishReason": "STOP"})).text == ""
 
 

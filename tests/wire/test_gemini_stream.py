@@ -25,7 +25,7 @@ def piece(*parts, reason=None, index=0, **fields):
     made = {
         "content": {
             "role": "model",
-            "parts": [{"text": one} if isinstance(one, str) else one for one in parts],
+            "parts": [{"text": case} if isinstance(case, str) else case for case in parts],
         },
         "index": index,
         **fields,
@@ -94,8 +94,8 @@ def test_however_it_is_cut_it_is_the_same(line_end):
         assembler = GEMINI.assembler()
         texts = [
             delta.text
-            for place in range(0, len(stream), size)
-            for delta in assembler.feed(stream[place : place + size])
+            for position in range(0, len(stream), size)
+            for delta in assembler.feed(stream[position : position + size])
         ]
         assert texts == ["Grüße", " 🙂"]
         assert orjson.loads(assembler.finish()) == WHOLE_HELLO
@@ -120,7 +120,7 @@ def test_thoughts_are_streamed_apart_and_signatures_kept():
     """
     Parts of one kind grow together; one that bears more than text stays for itself.
     """
-    thoughts = [{"text": one, "thought": True} for one in ("2 ", "+ 2")]
+    thoughts = [{"text": case, "thought": True} for case in ("2 ", "+ 2")]
     signed = {"text": "", "thoughtSignature": "c2ln"}
     stream = (
         chunk(piece(thoughts[0]))
@@ -156,7 +156,7 @@ def test_tool_calls_come_whole():
 
     assert [delta.text for delta in deltas] == ["So:", ""]
     assert body["candidates"][0]["content"]["parts"] == [{"text": "So:"}, call, call]
-    assert [one.name for one in parsed(stream).tool_calls] == ["now", "now"]
+    assert [case.name for case in parsed(stream).tool_calls] == ["now", "now"]
 
 
 def test_log_probabilities_and_sources_add_up():
@@ -165,8 +165,8 @@ def test_log_probabilities_and_sources_add_up():
     """
 
     def result(token):
-        one = {"token": token, "logProbability": -0.5}
-        return {"chosenCandidates": [one], "topCandidates": [{"candidates": [one]}]}
+        case = {"token": token, "logProbability": -0.5}
+        return {"chosenCandidates": [case], "topCandidates": [{"candidates": [case]}]}
 
     stream = chunk(
         piece("a", logprobsResult=result("a"), citationMetadata={"citationSources": [1]})
@@ -179,12 +179,12 @@ def test_log_probabilities_and_sources_add_up():
             avgLogprobs=-0.5,
         )
     )
-    found = parsed(stream)
+    outcome = parsed(stream)
 
-    assert [one["token"] for one in found.logprobs["chosenCandidates"]] == ["a", "b"]
-    assert len(found.logprobs["topCandidates"]) == 2
-    assert found.body["candidates"][0]["citationMetadata"] == {"citationSources": [1, 2]}
-    assert found.body["candidates"][0]["avgLogprobs"] == -0.5
+    assert [case["token"] for case in outcome.logprobs["chosenCandidates"]] == ["a", "b"]
+    assert len(outcome.logprobs["topCandidates"]) == 2
+    assert outcome.body["candidates"][0]["citationMetadata"] == {"citationSources": [1, 2]}
+    assert outcome.body["candidates"][0]["avgLogprobs"] == -0.5
 
 
 def test_several_answers_grow_side_by_side():
@@ -196,10 +196,10 @@ def test_several_answers_grow_side_by_side():
         + chunk(piece("a2", reason="STOP"))
         + chunk(piece("b2", reason="MAX_TOKENS", index=1))
     )
-    found = parsed(stream, samples=2)
+    outcome = parsed(stream, samples=2)
 
-    assert found.texts == ("a1a2", "b1b2")
-    assert (found.quality, found.finish_reason) == ("truncated", "MAX_TOKENS")
+    assert outcome.texts == ("a1a2", "b1b2")
+    assert (outcome.quality, outcome.finish_reason) == ("truncated", "MAX_TOKENS")
     with pytest.raises(errors.IncompleteReply):
         whole(stream, samples=3)
 
@@ -208,18 +208,18 @@ def test_a_prompt_that_was_blocked_is_a_filtered_answer():
     """
     It is whole, though no candidate came.
     """
-    found = parsed(event(promptFeedback={"blockReason": "SAFETY"}))
+    outcome = parsed(event(promptFeedback={"blockReason": "SAFETY"}))
 
-    assert (found.quality, found.finish_reason) == ("filtered", "SAFETY")
+    assert (outcome.quality, outcome.finish_reason) == ("filtered", "SAFETY")
 
 
 def test_an_answer_that_was_withheld_in_mid_stream_is_filtered():
     """
     Its last event has a reason and no content.
     """
-    found = parsed(chunk(piece("Once")) + event(candidates=[{"finishReason": "SAFETY"}]))
+    outcome = parsed(chunk(piece("Once")) + event(candidates=[{"finishReason": "SAFETY"}]))
 
-    assert (found.quality, found.text) == ("filtered", "Once")
+    assert (outcome.quality, outcome.text) == ("filtered", "Once")
 
 
 def test_a_very_long_answer():
@@ -340,10 +340,10 @@ anything = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(words, inner, max_size=5)),
     max_leaves=10,
 )
-candidates = st.dictionaries(words, anything, max_size=4).map(lambda one: {**piece("a"), **one})
+candidates = st.dictionaries(words, anything, max_size=4).map(lambda case: {**piece("a"), **case})
 events = st.one_of(
     st.sampled_from([chunk(piece("a")), chunk(piece("b", reason="STOP"))]),
-    candidates.map(lambda one: chunk(one)),
+    candidates.map(lambda case: chunk(case)),
     anything.map(lambda value: b"data: " + orjson.dumps(value) + b"\n\n"),
     st.binary(max_size=30),
 )
@@ -367,18 +367,18 @@ def test_any_stream_is_a_reply_or_one_of_our_errors(parts):
     for part in parts:
         for delta in assembler.feed(part):
             (delta.text + delta.reasoning).encode()
-    found = value_or_our_error(lambda: GEMINI.parse(assembler.finish()))
-    if isinstance(found, Reply):
-        found.text.encode()
-        assert isinstance(found.body, dict)
+    outcome = value_or_our_error(lambda: GEMINI.parse(assembler.finish()))
+    if isinstance(outcome, Reply):
+        outcome.text.encode()
+        assert isinstance(outcome.body, dict)
 
 
 @fuzzed
-@given(st.one_of(anything, candidates.map(lambda one: {"candidates": [one]})))
+@given(st.one_of(anything, candidates.map(lambda case: {"candidates": [case]})))
 def test_any_body_is_a_reply_or_one_of_our_errors(value):
     """
     And so for what was not streamed, in a list or out of it.
     """
-    for one in (value, [value]):
-        found = value_or_our_error(functools.partial(GEMINI.parse, orjson.dumps(one)))
-        assert isinstance(found.text if isinstance(found, Reply) else found.message, str)
+    for case in (value, [value]):
+        outcome = value_or_our_error(functools.partial(GEMINI.parse, orjson.dumps(case)))
+        assert isinstance(outcome.text if isinstance(outcome, Reply) else outcome.message, str)

@@ -65,7 +65,9 @@ def places(value, path=()):
         if isinstance(value, list)
         else ()
     )
-    return [one for name, inner in items for one in [(*path, name), *places(inner, (*path, name))]]
+    return [
+        case for name, inner in items for case in [(*path, name), *places(inner, (*path, name))]
+    ]
 
 
 def changed(path, change):
@@ -107,7 +109,7 @@ def test_leaving_a_field_out_changes_the_key(name):
     """
     The provider's own default may be another one.
     """
-    assert key({one: value for one, value in BODY.items() if one != name}) != key()
+    assert key({case: value for case, value in BODY.items() if case != name}) != key()
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,7 @@ def test_the_kind_of_question_changes_the_key():
     """
     request = {"prompt": "Hi"}
 
-    assert len({key(request, gen_type=one) for one in ("chat", "text", "responses")}) == 3
+    assert len({key(request, gen_type=case) for case in ("chat", "text", "responses")}) == 3
 
 
 @pytest.mark.parametrize("asking", [{"api_key": "k-2"}, {"allow_http": True}], ids=str)
@@ -197,41 +199,41 @@ values = st.recursive(
 def in_json(value):
     """Return a value as JSON tells it from others: 1 and 1.0 and true are three."""
     if isinstance(value, dict):
-        return "{", [(name, in_json(one)) for name, one in value.items()]
+        return "{", [(name, in_json(case)) for name, case in value.items()]
     if isinstance(value, list):
-        return "[", [in_json(one) for one in value]
+        return "[", [in_json(case) for case in value]
     return type(value).__name__, repr(value)
 
 
 @fuzzed
-@given(one=values, two=values)
-def test_two_values_share_a_key_only_if_they_are_written_alike(one, two):
+@given(case=values, two=values)
+def test_two_values_share_a_key_only_if_they_are_written_alike(case, two):
     """
     Whatever they are; and the same value gives the same key every time.
     """
-    assume(one is not None and two is not None)  # None takes a parameter back
-    is_same = in_json(one) == in_json(two)
+    assume(case is not None and two is not None)  # None takes a parameter back
+    is_same = in_json(case) == in_json(two)
 
-    assert key({**BODY, "field": one}) == key({**BODY, "field": copy.deepcopy(one)})
-    assert (key({**BODY, "field": one}) == key({**BODY, "field": two})) == is_same
+    assert key({**BODY, "field": case}) == key({**BODY, "field": copy.deepcopy(case)})
+    assert (key({**BODY, "field": case}) == key({**BODY, "field": two})) == is_same
 
 
 @fuzzed
-@given(texts=st.lists(st.text(max_size=5), min_size=1, max_size=5), place=st.integers(0, 4))
-def test_no_text_can_pass_for_another_by_running_into_its_neighbour(texts, place):
+@given(texts=st.lists(st.text(max_size=5), min_size=1, max_size=5), index=st.integers(0, 4))
+def test_no_text_can_pass_for_another_by_running_into_its_neighbour(texts, index):
     """
     Moving characters from one message to the next is another conversation.
     """
-    place %= len(texts)
-    assume(texts[place])
+    index %= len(texts)
+    assume(texts[index])
     moved = [*texts]
-    moved[place] = texts[place][:-1]
-    if place + 1 < len(moved):
-        moved[place + 1] = texts[place][-1] + moved[place + 1]
+    moved[index] = texts[index][:-1]
+    if index + 1 < len(moved):
+        moved[index + 1] = texts[index][-1] + moved[index + 1]
     else:
-        moved.append(texts[place][-1])
+        moved.append(texts[index][-1])
 
     def asked(parts):
-        return {"messages": [{"role": "user", "content": one} for one in parts]}
+        return {"messages": [{"role": "user", "content": case} for case in parts]}
 
     assert key(asked(texts)) != key(asked(moved))

@@ -78,10 +78,10 @@ def test_a_key_goes_where_its_provider_looks_for_it(name, header, value):
     """
     In one header, and nowhere else.
     """
-    found = auth_headers(provider(name), "k")
+    result = auth_headers(provider(name), "k")
 
-    assert found[header] == value
-    assert [one for one in found.values() if "k" in one.split()] == [value]
+    assert result[header] == value
+    assert [case for case in result.values() if "k" in case.split()] == [value]
 
 
 def test_without_a_key_no_header_is_made_up():
@@ -96,8 +96,8 @@ def test_headers_that_a_provider_always_wants_are_there():
     """
     And the catalog's own mapping is not handed out.
     """
-    found = auth_headers(provider("anthropic"), None)
-    found["anthropic-version"] = "changed"
+    result = auth_headers(provider("anthropic"), None)
+    result["anthropic-version"] = "changed"
 
     assert auth_headers(provider("anthropic"), None) == {"anthropic-version": "2023-06-01"}
 

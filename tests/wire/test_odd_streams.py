@@ -14,14 +14,14 @@ from llmnb.wire.dialect import dialect
 
 def events(*values):
     """Return a stream of events."""
-    return b"".join(b"data: " + orjson.dumps(one) + b"\n\n" for one in values)
+    return b"".join(b"data: " + orjson.dumps(case) + b"\n\n" for case in values)
 
 
 def chat(*deltas, **last):
     """Return a chat's stream, a piece for each delta."""
-    pieces = [{"choices": [{"index": 0, "delta": one}]} for one in deltas]
+    chunks = [{"choices": [{"index": 0, "delta": case}]} for case in deltas]
     end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], **last}
-    return events(*pieces, end)
+    return events(*chunks, end)
 
 
 def whole(message, **rest):
@@ -32,15 +32,15 @@ def whole(message, **rest):
 
 def read(name, stream):
     """Return a stream's reply, and the pieces told on the way, which are the same at any cut."""
-    found = []
+    result = []
     for cut in (*range(1, len(stream)), 0):
         assembler = dialect(name).assembler()
         parts = (stream[:cut], stream[cut:]) if cut else map(bytes, zip(stream, strict=True))
-        told = [delta for part in parts for delta in assembler.feed(part)]
+        report = [delta for part in parts for delta in assembler.feed(part)]
         reply = dataclasses.replace(dialect(name).parse(assembler.finish()), raw=b"")
-        found.append((reply, "".join(delta.text for delta in told)))
-    assert all(one == found[0] for one in found)
-    return found[0]
+        result.append((reply, "".join(delta.text for delta in report)))
+    assert all(case == result[0] for case in result)
+    return result[0]
 
 
 # ------------------------------------------------------------------------- content
@@ -66,9 +66,9 @@ def test_a_piece_that_is_a_value_is_its_json(contents):
     """
     (content,) = contents
     expected = dialect("openai.chat").parse(whole({"content": content}))
-    reply, told = read("openai.chat", chat({"content": content}))
+    reply, report = read("openai.chat", chat({"content": content}))
 
-    assert reply.text == told == expected.text != ""
+    assert reply.text == report == expected.text != ""
     assert reply.quality == expected.quality == "good"
 
 
@@ -80,9 +80,9 @@ def test_values_between_texts_keep_their_place():
         {"content": "a"}, {"content": 5}, {"content": [{"type": "text", "text": "b"}]},
         {"content": None}, {"content": True}, {"content": [1]}, {"content": "c"},
     )  # fmt: skip
-    reply, told = read("openai.chat", stream)
+    reply, report = read("openai.chat", stream)
 
-    assert reply.text == told == "a5btrue[1]c"
+    assert reply.text == report == "a5btrue[1]c"
 
 
 @pytest.mark.parametrize("value", [5, True, {"a": 1}])
@@ -92,9 +92,9 @@ def test_a_text_completion_that_is_a_value_is_its_json(value):
     """
     choice = {"index": 0, "text": value, "finish_reason": "stop"}
     expected = orjson.dumps(value).decode()
-    reply, told = read("openai.text", events({"choices": [choice]}))
+    reply, report = read("openai.text", events({"choices": [choice]}))
 
-    assert reply.text == told == expected
+    assert reply.text == report == expected
     assert dialect("openai.text").parse(orjson.dumps({"choices": [choice]})).text == expected
 
 
@@ -184,10 +184,10 @@ def test_calls_come_whole_however_they_are_numbered(shape):
     """
     Nothing is multiplied, mixed up or lost.
     """
-    pieces, expected = CALLS[shape]
-    reply, _ = read("openai.chat", chat(*({"tool_calls": one} for one in pieces)))
+    chunks, expected = CALLS[shape]
+    reply, _ = read("openai.chat", chat(*({"tool_calls": case} for case in chunks)))
 
-    assert [(one.id, one.name, one.arguments) for one in reply.tool_calls] == expected
+    assert [(case.id, case.name, case.arguments) for case in reply.tool_calls] == expected
 
 
 def test_calls_without_ids_can_be_told_apart():
@@ -197,7 +197,7 @@ def test_calls_without_ids_can_be_told_apart():
     calls = [{"function": {"name": "w", "arguments": "{}"}}] * 2
     reply = dialect("openai.chat").parse(whole({"content": None, "tool_calls": calls}))
 
-    assert [one.id for one in reply.tool_calls] == ["call_0", "call_1"]
+    assert [case.id for case in reply.tool_calls] == ["call_0", "call_1"]
 
 
 # ----------------------------------------------------------------------------- tokens
@@ -257,8 +257,8 @@ def test_the_items_of_a_turn_go_back(output, rest, kept):
     """
     body = {"status": "completed", "output": output, **rest}
     added = [
-        {"type": "response.output_item.done", "output_index": place, "item": item}
-        for place, item in enumerate(output)
+        {"type": "response.output_item.done", "output_index": position, "item": item}
+        for position, item in enumerate(output)
     ]
     end = {"type": "response.completed", "response": {**body, "output": []}}
     reply = dialect("openai.responses").parse(orjson.dumps(body))

@@ -202,16 +202,16 @@ def test_a_reply_is_read_whole():
     Text, reason, model, id, tokens.
     """
     raw = reply()
-    found = CHAT.parse(raw)
+    result = CHAT.parse(raw)
 
-    assert found.text == "Hello"
-    assert (found.finish_reason, found.quality) == ("stop", "good")
-    assert found.model == "gpt-4o-mini-2024-07-18"
-    assert found.response_id == "chatcmpl-1"
-    assert (found.usage.prompt, found.usage.completion) == (9, 2)
-    assert (found.texts, found.tool_calls, found.reasoning) == ((), (), None)
-    assert found.raw == raw
-    assert found.body == orjson.loads(raw)
+    assert result.text == "Hello"
+    assert (result.finish_reason, result.quality) == ("stop", "good")
+    assert result.model == "gpt-4o-mini-2024-07-18"
+    assert result.response_id == "chatcmpl-1"
+    assert (result.usage.prompt, result.usage.completion) == (9, 2)
+    assert (result.texts, result.tool_calls, result.reasoning) == ((), (), None)
+    assert result.raw == raw
+    assert result.body == orjson.loads(raw)
 
 
 def test_tokens_are_read_in_detail():
@@ -224,9 +224,9 @@ def test_tokens_are_read_in_detail():
         "prompt_tokens_details": {"cached_tokens": 80, "cache_write_tokens": 5},
         "completion_tokens_details": {"reasoning_tokens": 30},
     }
-    found = CHAT.parse(reply(usage=usage)).usage
+    result = CHAT.parse(reply(usage=usage)).usage
 
-    assert (found.cache_read, found.cache_write, found.reasoning) == (80, 5, 30)
+    assert (result.cache_read, result.cache_write, result.reasoning) == (80, 5, 30)
     deepseek = {"prompt_tokens": 9, "completion_tokens": 1, "prompt_cache_hit_tokens": 4}
     assert CHAT.parse(reply(usage=deepseek)).usage.cache_read == 4
 
@@ -263,13 +263,13 @@ def test_odd_details_of_a_usage_are_left_aside():
         "prompt_tokens_details": {"cached_tokens": "all"},
         "completion_tokens_details": [],
     }
-    found = CHAT.parse(reply(usage=usage)).usage
+    result = CHAT.parse(reply(usage=usage)).usage
 
-    assert (found.prompt, found.completion, found.cache_read) == (9, 2, 0)
+    assert (result.prompt, result.completion, result.cache_read) == (9, 2, 0)
 
 
 @pytest.mark.parametrize(
-    ("one", "quality"),
+    ("case", "quality"),
     [
         (choice("Yes", "stop"), "good"),
         (choice("Yes", "tool_calls"), "good"),
@@ -289,11 +289,11 @@ def test_odd_details_of_a_usage_are_left_aside():
         (choice("Yes", 7), "unknown"),
     ],
 )
-def test_what_an_answer_is_worth_is_judged(one, quality):
+def test_what_an_answer_is_worth_is_judged(case, quality):
     """
     Cut off, filtered and refused ones are told from good ones.
     """
-    assert CHAT.parse(reply(one)).quality == quality
+    assert CHAT.parse(reply(case)).quality == quality
 
 
 def test_a_refusal_alone_is_the_text():
@@ -308,20 +308,20 @@ def test_several_answers_come_in_their_own_order():
     """
     Whatever the order in which they were written.
     """
-    found = CHAT.parse(reply(choice("b", index=1), choice("c", index=2), choice("a", index=0)))
+    result = CHAT.parse(reply(choice("b", index=1), choice("c", index=2), choice("a", index=0)))
 
-    assert found.texts == ("a", "b", "c")
-    assert found.text == "a"
+    assert result.texts == ("a", "b", "c")
+    assert result.text == "a"
 
 
 def test_a_reply_is_no_better_than_its_worst_answer():
     """
     One of several cut off: the reply is not served as good again.
     """
-    found = CHAT.parse(reply(choice("a"), choice("b", "length", 1), choice("c", index=2)))
+    result = CHAT.parse(reply(choice("a"), choice("b", "length", 1), choice("c", index=2)))
 
-    assert (found.quality, found.finish_reason) == ("truncated", "length")
-    assert found.texts == ("a", "b", "c")
+    assert (result.quality, result.finish_reason) == ("truncated", "length")
+    assert result.texts == ("a", "b", "c")
 
 
 def test_tool_calls_are_read():
@@ -335,14 +335,14 @@ def test_tool_calls_are_read():
         {"id": "c4", "function": {}},
         "nonsense",
     ]
-    found = CHAT.parse(reply(choice(None, "tool_calls", tool_calls=calls)))
+    result = CHAT.parse(reply(choice(None, "tool_calls", tool_calls=calls)))
 
-    assert [(one.id, one.name, one.arguments) for one in found.tool_calls] == [
+    assert [(case.id, case.name, case.arguments) for case in result.tool_calls] == [
         ("c1", "f", '{"a": 1}'),
         ("call_1", "g", '{"b":2}'),
         ("call_2", "h", "{}"),
     ]
-    assert found.text == ""
+    assert result.text == ""
 
 
 @pytest.mark.parametrize(
@@ -371,27 +371,27 @@ def test_content_in_parts_is_read():
         {"type": "image"},
         None,
     ]
-    found = CHAT.parse(reply(choice(parts)))
+    result = CHAT.parse(reply(choice(parts)))
 
-    assert (found.text, found.reasoning) == ("It is 4.", "2 + 2")
+    assert (result.text, result.reasoning) == ("It is 4.", "2 + 2")
 
 
 def test_log_probabilities_keep_their_shape():
     """
     They are the provider's.
     """
-    one = {**choice("Yes"), "logprobs": {"content": [{"token": "Yes", "logprob": -0.1}]}}
+    case = {**choice("Yes"), "logprobs": {"content": [{"token": "Yes", "logprob": -0.1}]}}
 
-    assert CHAT.parse(reply(one)).logprobs == one["logprobs"]
+    assert CHAT.parse(reply(case)).logprobs == case["logprobs"]
 
 
 def test_the_least_that_can_be_an_answer_is_one():
     """
     No id, no usage, no reason, no model: local servers send so little.
     """
-    found = CHAT.parse(b'{"choices":[{"message":{"content":"Hi"}}]}')
+    result = CHAT.parse(b'{"choices":[{"message":{"content":"Hi"}}]}')
 
-    assert (found.text, found.quality, found.usage, found.model) == ("Hi", "good", None, None)
+    assert (result.text, result.quality, result.usage, result.model) == ("Hi", "good", None, None)
 
 
 @pytest.mark.parametrize(
@@ -490,11 +490,11 @@ def test_odd_but_readable_answers_are_not_lost(raw, text):
     """
     Lone surrogates, NaN and gigantic numbers: the text is read, and can be encoded and read again.
     """
-    found = CHAT.parse(raw)
+    result = CHAT.parse(raw)
 
-    assert found.text == text
-    found.text.encode()
-    assert found.body["choices"][0]["message"]["content"] == text
+    assert result.text == text
+    result.text.encode()
+    assert result.body["choices"][0]["message"]["content"] == text
 
 
 def test_an_answer_that_was_streamed_against_our_wish_is_read():

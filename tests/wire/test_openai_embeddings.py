@@ -75,7 +75,7 @@ def test_the_number_of_texts_is_known():
     """
     A list of numbers is the tokens of one text.
     """
-    counts = [inputs_in(body({"input": one})) for one in ("a", ["a", "b"], [1, 2], [[1], [2]])]
+    counts = [inputs_in(body({"input": case})) for case in ("a", ["a", "b"], [1, 2], [[1], [2]])]
 
     assert counts == [1, 2, 1, 2]
 
@@ -85,12 +85,12 @@ def test_a_reply_is_read():
     Vectors as bytes, whatever the reply's size; tokens go in and none come out.
     """
     raw = reply([0.5, -1.0, 0.25], [1, 0, 0])
-    found = EMBEDDINGS.parse(raw)
+    result = EMBEDDINGS.parse(raw)
 
-    assert [numbers(vector) for vector in found.vectors] == [[0.5, -1.0, 0.25], [1.0, 0.0, 0.0]]
-    assert [len(vector) for vector in found.vectors] == [12, 12]
-    assert (found.text, found.model, found.quality, found.raw) == ("", "m2", "good", raw)
-    assert (found.usage.prompt, found.usage.completion) == (5, 0)
+    assert [numbers(vector) for vector in result.vectors] == [[0.5, -1.0, 0.25], [1.0, 0.0, 0.0]]
+    assert [len(vector) for vector in result.vectors] == [12, 12]
+    assert (result.text, result.model, result.quality, result.raw) == ("", "m2", "good", raw)
+    assert (result.usage.prompt, result.usage.completion) == (5, 0)
 
 
 def test_base64_says_the_same_as_numbers():
@@ -109,7 +109,7 @@ def test_the_index_gives_the_order():
     """
     data = [{"index": 1, "embedding": [1.0]}, {"index": 0, "embedding": [0.0]}]
 
-    assert [numbers(one) for one in EMBEDDINGS.parse(reply(data=data)).vectors] == [[0.0], [1.0]]
+    assert [numbers(case) for case in EMBEDDINGS.parse(reply(data=data)).vectors] == [[0.0], [1.0]]
 
 
 def test_without_any_index_they_stand_in_order():
@@ -118,16 +118,16 @@ def test_without_any_index_they_stand_in_order():
     """
     data = [{"embedding": [1.0]}, {"embedding": [0.0]}]
 
-    assert [numbers(one) for one in EMBEDDINGS.parse(reply(data=data)).vectors] == [[1.0], [0.0]]
+    assert [numbers(case) for case in EMBEDDINGS.parse(reply(data=data)).vectors] == [[1.0], [0.0]]
 
 
 def test_a_reply_travels_as_any_other():
     """
     To another process, for example.
     """
-    found = EMBEDDINGS.parse(reply([0.5]))
+    result = EMBEDDINGS.parse(reply([0.5]))
 
-    assert pickle.loads(pickle.dumps(found)) == found
+    assert pickle.loads(pickle.dumps(result)) == result
 
 
 def test_a_vector_survives_the_way_there_and_back():
@@ -142,12 +142,12 @@ def test_more_or_fewer_vectors_than_texts_are_a_bad_reply(count):
     """
     Nobody could tell which belongs to which text.
     """
-    found = EMBEDDINGS.parse(reply([0.5], [0.25]))
+    result = EMBEDDINGS.parse(reply([0.5], [0.25]))
 
-    assert checked(found, 2) is found
+    assert checked(result, 2) is result
     with pytest.raises(errors.BadReply, match="2 vectors") as caught:
-        checked(found, count)
-    assert caught.value.raw == found.raw
+        checked(result, count)
+    assert caught.value.raw == result.raw
 
 
 @pytest.mark.parametrize(

@@ -54,14 +54,19 @@ def test_a_reply_is_read():
     Text, why it ended, who answered, what it took.
     """
     raw = reply()
-    found = RESPONSES.parse(raw)
+    result = RESPONSES.parse(raw)
 
-    assert (found.text, found.finish_reason, found.quality) == ("Hello", "completed", "good")
-    assert (found.response_id, found.model) == ("resp_1", "gpt-6-luna-2026-09-01")
-    assert (found.usage.prompt, found.usage.completion, found.usage.total) == (9, 7, 16)
-    assert (found.usage.cache_read, found.usage.cache_write, found.usage.reasoning) == (4, 2, 5)
-    assert (found.reasoning, found.logprobs, found.tool_calls, found.texts) == (None, None, (), ())
-    assert found.raw == raw
+    assert (result.text, result.finish_reason, result.quality) == ("Hello", "completed", "good")
+    assert (result.response_id, result.model) == ("resp_1", "gpt-6-luna-2026-09-01")
+    assert (result.usage.prompt, result.usage.completion, result.usage.total) == (9, 7, 16)
+    assert (result.usage.cache_read, result.usage.cache_write, result.usage.reasoning) == (4, 2, 5)
+    assert (result.reasoning, result.logprobs, result.tool_calls, result.texts) == (
+        None,
+        None,
+        (),
+        (),
+    )
+    assert result.raw == raw
 
 
 def test_the_text_is_all_that_the_answer_says():
@@ -108,13 +113,13 @@ def test_calls_of_tools_are_read():
     code = {"type": "custom_tool_call", "call_id": "call_2", "name": "code", "input": "print()"}
     search = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
 
-    found = parsed(search, call, code)
+    result = parsed(search, call, code)
 
-    assert found.tool_calls == (
+    assert result.tool_calls == (
         ToolCall(id="call_1", name="now", arguments='{"zone":"UTC"}'),
         ToolCall(id="call_2", name="code", arguments="print()", kind="custom"),
     )
-    assert (found.text, found.quality) == ("", "good")
+    assert (result.text, result.quality) == ("", "good")
 
 
 @pytest.mark.parametrize(
@@ -127,9 +132,9 @@ def test_an_answer_that_ended_early_says_why(reason, quality):
     """
     fields = {"status": "incomplete", "incomplete_details": {"reason": reason}}
 
-    found = parsed(said("Hel"), **fields)
+    result = parsed(said("Hel"), **fields)
 
-    assert (found.text, found.finish_reason, found.quality) == ("Hel", reason, quality)
+    assert (result.text, result.finish_reason, result.quality) == ("Hel", reason, quality)
     thought = {"type": "reasoning", "summary": []}
     assert parsed(thought, **fields).quality == quality
     assert RESPONSES.parse(reply(status="incomplete", output=[])).quality == "broken"
@@ -139,21 +144,21 @@ def test_a_refusal_is_no_good_answer():
     """
     Its words are the text.
     """
-    found = parsed(message({"type": "refusal", "refusal": "I cannot help."}))
+    result = parsed(message({"type": "refusal", "refusal": "I cannot help."}))
 
-    assert (found.text, found.quality) == ("I cannot help.", "refused")
+    assert (result.text, result.quality) == ("I cannot help.", "refused")
 
 
 def test_log_probabilities_of_all_parts_stand_in_one_list():
     """
     In the provider's own shape; an empty list is none.
     """
-    one, two = {"token": "Hel", "logprob": -0.1}, {"token": "lo", "logprob": -0.2}
+    case, two = {"token": "Hel", "logprob": -0.1}, {"token": "lo", "logprob": -0.2}
     part = {"type": "output_text", "annotations": []}
-    first = {**part, "text": "Hel", "logprobs": [one]}
+    first = {**part, "text": "Hel", "logprobs": [case]}
     second = {**part, "text": "lo", "logprobs": [two]}
 
-    assert parsed(message(first, second)).logprobs == [one, two]
+    assert parsed(message(first, second)).logprobs == [case, two]
     assert parsed(message({**part, "text": "Hello", "logprobs": []})).logprobs is None
 
 
@@ -219,9 +224,9 @@ def test_odd_things_in_an_output_are_passed_over(output):
     """
     What is there can be used; a call without a name is none.
     """
-    found = RESPONSES.parse(reply(output=output))
+    result = RESPONSES.parse(reply(output=output))
 
-    assert (found.text, found.tool_calls, found.reasoning) == ("", (), None)
+    assert (result.text, result.tool_calls, result.reasoning) == ("", (), None)
 
 
 @pytest.mark.parametrize(
@@ -238,9 +243,9 @@ def test_a_usage_without_details_is_read():
     """
     As other servers of the protocol send it.
     """
-    found = parsed(usage={"input_tokens": 3, "output_tokens": 1, "input_tokens_details": 7}).usage
+    result = parsed(usage={"input_tokens": 3, "output_tokens": 1, "input_tokens_details": 7}).usage
 
-    assert (found.prompt, found.completion, found.cache_read, found.reasoning) == (3, 1, 0, 0)
+    assert (result.prompt, result.completion, result.cache_read, result.reasoning) == (3, 1, 0, 0)
 
 
 def test_a_kind_of_output_that_is_no_text_spoils_no_reply():

@@ -57,12 +57,12 @@ anything = st.recursive(
 def nearly(name, fits):
     """Return what should stand at a place, now and then anything else, or nothing."""
     odd = st.one_of(st.just({}), anything.map(lambda value: {name: value}))
-    one = fits.map(lambda value: {name: value})
-    return st.one_of(one, one, one, one, odd)
+    case = fits.map(lambda value: {name: value})
+    return st.one_of(case, case, case, case, odd)
 
 
 def together(*parts):
-    return st.tuples(*parts).map(lambda found: {k: v for one in found for k, v in one.items()})
+    return st.tuples(*parts).map(lambda result: {k: v for case in result for k, v in case.items()})
 
 
 parts = together(
@@ -100,7 +100,7 @@ raws = st.one_of(
     responses.map(orjson.dumps),
     lists.map(orjson.dumps),
     responses.map(orjson.dumps).flatmap(
-        lambda raw: st.integers(0, len(raw)).map(lambda place: raw[:place])
+        lambda raw: st.integers(0, len(raw)).map(lambda index: raw[:index])
     ),
 )
 KINDS = [
@@ -122,8 +122,8 @@ events = together(
 streams = st.lists(
     st.one_of(
         st.binary(max_size=40),
-        events.map(lambda one: b"event: x\ndata: " + orjson.dumps(one) + b"\n\n"),
-        events.map(lambda one: b"data:" + orjson.dumps(one) + b"\r\n\r\n"),
+        events.map(lambda case: b"event: x\ndata: " + orjson.dumps(case) + b"\n\n"),
+        events.map(lambda case: b"data:" + orjson.dumps(case) + b"\r\n\r\n"),
         st.sampled_from([b"data: [DONE]\n\n", b": ping\n\n", b"\r", b"\n"]),
     ),
     max_size=8,
@@ -135,51 +135,51 @@ def value_or_our_error(call):
     try:
         return call()
     except errors.LLMNBError as error:
-        found = error
-    assert len(found.message.splitlines()) <= errors.MAX_MESSAGE_LINES
-    assert found.body is None or len(found.body) <= 2000
-    pickle.loads(pickle.dumps(found))
-    return found
+        result = error
+    assert len(result.message.splitlines()) <= errors.MAX_MESSAGE_LINES
+    assert result.body is None or len(result.body) <= 2000
+    pickle.loads(pickle.dumps(result))
+    return result
 
 
-@pytest.mark.parametrize("one", BOTH, ids=lambda one: one.name)
+@pytest.mark.parametrize("case", BOTH, ids=lambda case: case.name)
 @fuzzed
 @given(raw=raws)
-def test_any_bytes_parse_to_a_reply_or_to_our_error(one, raw):
+def test_any_bytes_parse_to_a_reply_or_to_our_error(case, raw):
     """
     A reply's text can be shown and its body read again; a bad reply keeps its bytes.
     """
-    found = value_or_our_error(lambda: one.parse(raw))
+    result = value_or_our_error(lambda: case.parse(raw))
 
-    if isinstance(found, Reply):
-        (found.text + (found.reasoning or "")).encode()
-        assert isinstance(found.body, dict)
-        assert all(vector and len(vector) % 4 == 0 for vector in found.vectors)
-    elif type(found) is errors.BadReply:
-        assert found.raw == raw
+    if isinstance(result, Reply):
+        (result.text + (result.reasoning or "")).encode()
+        assert isinstance(result.body, dict)
+        assert all(vector and len(vector) % 4 == 0 for vector in result.vectors)
+    elif type(result) is errors.BadReply:
+        assert result.raw == raw
 
 
-@pytest.mark.parametrize("one", BOTH, ids=lambda one: one.name)
+@pytest.mark.parametrize("case", BOTH, ids=lambda case: case.name)
 @fuzzed
 @given(chunks=streams, size=st.integers(1, 50))
-def test_any_stream_is_put_together_or_is_our_error(one, chunks, size):
+def test_any_stream_is_put_together_or_is_our_error(case, chunks, size):
     """
     However it is cut; and what is put together is not torn down by the parser.
     """
     stream = b"".join(chunks)
-    found = []
+    result = []
     for step in (size, len(stream) or 1):
-        assembler = one.assembler()
-        for place in range(0, len(stream), step):
-            for delta in assembler.feed(stream[place : place + step]):
+        assembler = case.assembler()
+        for index in range(0, len(stream), step):
+            for delta in assembler.feed(stream[index : index + step]):
                 (delta.text + delta.reasoning).encode()
-        found.append(value_or_our_error(assembler.finish))
+        result.append(value_or_our_error(assembler.finish))
 
-    if isinstance(found[0], bytes):
-        assert found[0] == found[1]
-        value_or_our_error(lambda: one.parse(found[0]))
+    if isinstance(result[0], bytes):
+        assert result[0] == result[1]
+        value_or_our_error(lambda: case.parse(result[0]))
     else:
-        assert type(found[0]) is type(found[1])
+        assert type(result[0]) is type(result[1])
 
 
 fields = st.dictionaries(st.one_of(words, texts), anything, max_size=4)
@@ -195,7 +195,7 @@ messages = st.lists(
 )
 
 
-@pytest.mark.parametrize("one", BOTH, ids=lambda one: one.name)
+@pytest.mark.parametrize("case", BOTH, ids=lambda case: case.name)
 @fuzzed
 @given(
     asked=st.one_of(
@@ -206,19 +206,19 @@ messages = st.lists(
     request_=fields,
     params=fields,
 )
-def test_any_request_becomes_a_body_or_an_input_error(one, asked, request_, params):
+def test_any_request_becomes_a_body_or_an_input_error(case, asked, request_, params):
     """
     The model is in it, the stream is not, and nothing that was given is changed.
     """
     request_ = {**request_, **asked}
     before = repr((request_, params))
 
-    found = value_or_our_error(lambda: one.body(request_, model="m", params=params))
+    result = value_or_our_error(lambda: case.body(request_, model="m", params=params))
 
     assert repr((request_, params)) == before
-    if isinstance(found, errors.LLMNBError):
-        assert type(found) is errors.InputError
+    if isinstance(result, errors.LLMNBError):
+        assert type(result) is errors.InputError
     else:
-        assert found["model"] == "m"
-        assert "stream" not in found
-        assert None not in list(map(type, found.values()))
+        assert result["model"] == "m"
+        assert "stream" not in result
+        assert None not in list(map(type, result.values()))

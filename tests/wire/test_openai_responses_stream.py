@@ -100,8 +100,8 @@ def test_however_it_is_cut_it_is_the_same(end):
         assembler = RESPONSES.assembler()
         texts = [
             delta.text
-            for place in range(0, len(stream), size)
-            for delta in assembler.feed(stream[place : place + size])
+            for position in range(0, len(stream), size)
+            for delta in assembler.feed(stream[position : position + size])
         ]
         assert texts == ["Grüße", " 🙂"]
         assert orjson.loads(assembler.finish()) == WHOLE
@@ -165,8 +165,8 @@ def test_thoughts_come_apart_from_the_text():
         MESSAGE,
     ]
 
-    def thought(kind, delta, index, **place):
-        return event(f"response.{kind}.delta", output_index=index, delta=delta, **place)
+    def thought(kind, delta, index, **position):
+        return event(f"response.{kind}.delta", output_index=index, delta=delta, **position)
 
     stream = (
         added({**items[0], "summary": []})
@@ -209,11 +209,11 @@ def test_log_probabilities_come_with_the_pieces():
     """
     A list with each, one list in the end.
     """
-    one, two = {"token": "a", "logprob": -0.1}, {"token": "b", "logprob": -0.2}
+    case, two = {"token": "a", "logprob": -0.1}, {"token": "b", "logprob": -0.2}
     bare = event("response.completed", response={**WHOLE, "output": []})
-    stream = added(BLANK) + text("a", logprobs=[one]) + text("b", logprobs=[two]) + bare
+    stream = added(BLANK) + text("a", logprobs=[case]) + text("b", logprobs=[two]) + bare
 
-    assert RESPONSES.parse(whole(stream)).logprobs == [one, two]
+    assert RESPONSES.parse(whole(stream)).logprobs == [case, two]
 
 
 def test_events_of_tomorrow_do_not_matter():

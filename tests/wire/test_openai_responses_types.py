@@ -32,7 +32,7 @@ def test_an_item_whose_type_is_no_word_is_passed_over(kind):
     stream = responses.assembler()
     stream.feed(event("output_item.added", output_index=0, item=odd))
     stream.feed(event("output_item.added", output_index=1, item={**said, "content": []}))
-    place = {"output_index": 1, "content_index": 0}
-    stream.feed(event("output_text.delta", delta="Four.", **place))
+    index = {"output_index": 1, "content_index": 0}
+    stream.feed(event("output_text.delta", delta="Four.", **index))
     stream.feed(event("completed", response=response))
     assert responses.parse(stream.finish()).text == "Four."

@@ -22,9 +22,9 @@ def piece(delta=None, reason=None, index=0, **fields):
     return {"index": index, "delta": delta or {}, "finish_reason": reason, **fields}
 
 
-def chunk(*pieces, **fields):
+def chunk(*chunks, **fields):
     head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
-    return event({**head, "choices": list(pieces), **fields})
+    return event({**head, "choices": list(chunks), **fields})
 
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
@@ -92,8 +92,8 @@ def test_however_it_is_cut_it_is_the_same(end):
         assembler = CHAT.assembler()
         texts = [
             delta.text
-            for place in range(0, len(stream), size)
-            for delta in assembler.feed(stream[place : place + size])
+            for position in range(0, len(stream), size)
+            for delta in assembler.feed(stream[position : position + size])
         ]
         assert texts == ["Grüße", " 🙂"]
         assert orjson.loads(assembler.finish()) == WHOLE_HELLO
@@ -140,10 +140,10 @@ def test_several_answers_grow_side_by_side():
         + chunk(piece({"content": "a2"}, "stop"))
         + chunk(piece({"content": "b2"}, "length", index=1))
     )
-    found = parsed(stream, samples=2)
+    result = parsed(stream, samples=2)
 
-    assert found.texts == ("a1a2", "b1b2")
-    assert (found.quality, found.finish_reason) == ("truncated", "length")
+    assert result.texts == ("a1a2", "b1b2")
+    assert (result.quality, result.finish_reason) == ("truncated", "length")
 
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
@@ -158,10 +158,10 @@ def test_reasoning_is_streamed_and_kept(name):
     )
     assembler = CHAT.assembler()
     deltas = assembler.feed(stream)
-    found = CHAT.parse(assembler.finish())
+    result = CHAT.parse(assembler.finish())
 
-    assert [(one.text, one.reasoning) for one in deltas] == [("", "2 +"), ("", " 2"), ("4", "")]
-    assert (found.text, found.reasoning) == ("4", "2 + 2")
+    assert [(case.text, case.reasoning) for case in deltas] == [("", "2 +"), ("", " 2"), ("4", "")]
+    assert (result.text, result.reasoning) == ("4", "2 + 2")
 
 
 def test_reasoning_under_both_names_is_shown_once():
@@ -188,20 +188,20 @@ def test_content_in_parts_grows():
     )
     assembler = CHAT.assembler()
     deltas = assembler.feed(stream)
-    found = CHAT.parse(assembler.finish())
+    result = CHAT.parse(assembler.finish())
 
-    assert [(one.text, one.reasoning) for one in deltas] == [
+    assert [(case.text, case.reasoning) for case in deltas] == [
         ("", "2 + 2"),
         ("It is", ""),
         (" 4.", ""),
     ]
-    assert (found.text, found.reasoning) == ("It is 4.", "2 + 2")
+    assert (result.text, result.reasoning) == ("It is 4.", "2 + 2")
 
 
 def call(index, name=None, arguments=None, id=None):
     function = {"name": name, "arguments": arguments}
     value = {"index": index, "id": id, "function": function}
-    return {"tool_calls": [{key: one for key, one in value.items() if one is not None}]}
+    return {"tool_calls": [{key: case for key, case in value.items() if case is not None}]}
 
 
 @pytest.mark.parametrize(
@@ -235,13 +235,13 @@ def test_tool_calls_are_put_together(deltas):
     """
     stream = b"".join(chunk(piece(delta)) for delta in deltas) + chunk(piece({}, "tool_calls"))
     assembler = CHAT.assembler()
-    told = assembler.feed(stream)
+    report = assembler.feed(stream)
     raw = assembler.finish()
 
-    calls = [(one.id, one.name, one.arguments) for one in CHAT.parse(raw).tool_calls]
+    calls = [(case.id, case.name, case.arguments) for case in CHAT.parse(raw).tool_calls]
     assert calls == [("c1", "f", '{"a": 1}'), ("c2", "g", "{}")]
-    assert len(told) == len(deltas)
-    assert not any(delta.text or delta.reasoning for delta in told)
+    assert len(report) == len(deltas)
+    assert not any(delta.text or delta.reasoning for delta in report)
     assert b'"index":1' not in raw
 
 
@@ -264,9 +264,9 @@ def test_a_refusal_is_put_together():
     And judged as one.
     """
     stream = chunk(piece({"refusal": "I can"})) + chunk(piece({"refusal": "not."}, "stop"))
-    found = parsed(stream)
+    result = parsed(stream)
 
-    assert (found.text, found.quality) == ("I cannot.", "refused")
+    assert (result.text, result.quality) == ("I cannot.", "refused")
 
 
 def test_log_probabilities_are_put_together():
@@ -300,9 +300,9 @@ def test_the_tokens_are_found_wherever_they_stand(ending):
     """
     In a chunk of their own, beside the last piece, under Groq's name, or counted up in each.
     """
-    found = parsed(chunk(piece({"content": "Hi"})) + ending)
+    result = parsed(chunk(piece({"content": "Hi"})) + ending)
 
-    assert (found.usage.prompt, found.usage.completion) == (9, 2)
+    assert (result.usage.prompt, result.usage.completion) == (9, 2)
 
 
 def test_a_stream_without_tokens_has_an_unknown_usage():
@@ -500,9 +500,9 @@ def test_odd_shapes_among_the_events_bring_nothing_down(odd):
     """
     The answer beside them is read.
     """
-    found = parsed(event(odd) + chunk(piece({"content": "Hi"}, "stop")))
+    result = parsed(event(odd) + chunk(piece({"content": "Hi"}, "stop")))
 
-    assert found.text == "Hi"
+    assert result.text == "Hi"
 
 
 @pytest.mark.parametrize("is_id_repeated", [True, False])
@@ -511,21 +511,21 @@ def test_a_name_that_comes_again_with_every_piece_is_one_name(is_id_repeated):
     Only what a tool is called with grows.
     """
     deltas = [
-        call(0, "weather", part, "c1" if is_id_repeated or not place else None)
-        for place, part in enumerate(['{"city"', ': "Ky', 'iv"}'])
+        call(0, "weather", part, "c1" if is_id_repeated or not position else None)
+        for position, part in enumerate(['{"city"', ': "Ky', 'iv"}'])
     ]
     stream = b"".join(chunk(piece(delta)) for delta in deltas) + chunk(piece({}, "tool_calls"))
 
-    (found,) = parsed(stream).tool_calls
-    assert (found.id, found.name, found.arguments) == ("c1", "weather", '{"city": "Kyiv"}')
+    (result,) = parsed(stream).tool_calls
+    assert (result.id, result.name, result.arguments) == ("c1", "weather", '{"city": "Kyiv"}')
 
 
 def test_a_name_of_the_older_function_call_that_comes_again_is_one_name():
     """
     The same of the field that came before tools.
     """
-    pieces = [{"function_call": {"name": "f", "arguments": part}} for part in ('{"a"', ": 1}")]
-    stream = b"".join(chunk(piece(one)) for one in pieces) + chunk(piece({}, "function_call"))
+    chunks = [{"function_call": {"name": "f", "arguments": part}} for part in ('{"a"', ": 1}")]
+    stream = b"".join(chunk(piece(case)) for case in chunks) + chunk(piece({}, "function_call"))
 
     body = orjson.loads(whole(stream))
     assert body["choices"][0]["message"]["function_call"] == {"name": "f", "arguments": '{"a": 1}'}
@@ -536,13 +536,13 @@ def test_a_call_of_a_custom_tool_is_a_call():
     Its input is text, whole in a reply and in pieces in a stream.
     """
     start = {"index": 0, "id": "c1", "type": "custom", "custom": {"name": "sql", "input": ""}}
-    pieces = [start, *({"index": 0, "custom": {"input": part}} for part in ("SELECT", " 1"))]
-    stream = b"".join(chunk(piece({"tool_calls": [one]})) for one in pieces)
-    found = parsed(stream + chunk(piece({}, "tool_calls")))
+    chunks = [start, *({"index": 0, "custom": {"input": part}} for part in ("SELECT", " 1"))]
+    stream = b"".join(chunk(piece({"tool_calls": [case]})) for case in chunks)
+    result = parsed(stream + chunk(piece({}, "tool_calls")))
 
-    (one,) = found.tool_calls
-    assert (one.id, one.name, one.arguments, one.kind) == ("c1", "sql", "SELECT 1", "custom")
-    assert found.body["choices"][0]["message"]["tool_calls"] == [
+    (case,) = result.tool_calls
+    assert (case.id, case.name, case.arguments, case.kind) == ("c1", "sql", "SELECT 1", "custom")
+    assert result.body["choices"][0]["message"]["tool_calls"] == [
         {"id": "c1", "type": "custom", "custom": {"name": "sql", "input": "SELECT 1"}}
     ]
 
@@ -556,27 +556,29 @@ def test_content_that_is_an_object_is_its_json():
     reply = orjson.loads(whole(HELLO))
     reply["choices"][0]["message"]["content"] = answer
     assembler = CHAT.assembler()
-    told = "".join(delta.text for delta in assembler.feed(stream))
+    report = "".join(delta.text for delta in assembler.feed(stream))
 
-    for found in (parsed(stream), CHAT.parse(orjson.dumps(reply))):
-        assert orjson.loads(found.text) == answer
-        assert (found.text, found.quality) == (told, "good")
+    for result in (parsed(stream), CHAT.parse(orjson.dumps(reply))):
+        assert orjson.loads(result.text) == answer
+        assert (result.text, result.quality) == (report, "good")
 
 
 def test_pieces_of_one_thought_are_one_thought():
     """
     OpenRouter's details come in pieces under one place and go back as whole ones.
     """
-    pieces = [
+    chunks = [
         {"type": "reasoning.text", "text": "The ", "index": 0},
         {"type": "reasoning.text", "text": "clock.", "index": 0},
         {"type": "reasoning.text", "signature": "s1", "index": 0},
         {"type": "reasoning.encrypted", "data": "gAAA", "index": 1},
     ]
-    stream = b"".join(chunk(piece({"reasoning_details": [one]})) for one in pieces)
-    found = parsed(stream + chunk(piece(call(0, "f", "{}", "c1"))) + chunk(piece({}, "tool_calls")))
+    stream = b"".join(chunk(piece({"reasoning_details": [case]})) for case in chunks)
+    result = parsed(
+        stream + chunk(piece(call(0, "f", "{}", "c1"))) + chunk(piece({}, "tool_calls"))
+    )
 
-    assert found.handed_back == {
+    assert result.handed_back == {
         "reasoning_details": [
             {"type": "reasoning.text", "text": "The clock.", "signature": "s1", "index": 0},
             {"type": "reasoning.encrypted", "data": "gAAA", "index": 1},

@@ -69,28 +69,28 @@ def test_a_reply_is_read():
     Text, reason, tokens, log-probabilities.
     """
     logprobs = {"tokens": [" there"], "token_logprobs": [-0.5]}
-    one = {"text": " there", "index": 0, "logprobs": logprobs, "finish_reason": "length"}
-    found = TEXT.parse(
-        reply(one, id="cmpl-1", model="m2", usage={"prompt_tokens": 1, "completion_tokens": 1})
+    case = {"text": " there", "index": 0, "logprobs": logprobs, "finish_reason": "length"}
+    result = TEXT.parse(
+        reply(case, id="cmpl-1", model="m2", usage={"prompt_tokens": 1, "completion_tokens": 1})
     )
 
-    assert (found.text, found.finish_reason, found.quality) == (" there", "length", "truncated")
-    assert (found.response_id, found.model, found.usage.total) == ("cmpl-1", "m2", 2)
-    assert found.logprobs == logprobs
+    assert (result.text, result.finish_reason, result.quality) == (" there", "length", "truncated")
+    assert (result.response_id, result.model, result.usage.total) == ("cmpl-1", "m2", 2)
+    assert result.logprobs == logprobs
 
 
 def test_several_texts_come_in_their_own_order_and_are_judged_together():
     """
     As for chat.
     """
-    found = TEXT.parse(
+    result = TEXT.parse(
         reply(
             {"text": "b", "index": 1, "finish_reason": "content_filter"},
             {"text": "a", "index": 0, "finish_reason": "stop"},
         )
     )
 
-    assert (found.text, found.texts, found.quality) == ("a", ("a", "b"), "filtered")
+    assert (result.text, result.texts, result.quality) == ("a", ("a", "b"), "filtered")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_stream_gives_the_same_reply():
     """
     Texts and lists of log-probabilities grow piece by piece.
     """
-    pieces = [
+    chunks = [
         {"index": 0, "text": "Hel", "logprobs": {"tokens": ["Hel"], "text_offset": [0]}},
         {"index": 1, "text": "Bye", "logprobs": None, "finish_reason": "stop"},
         {"index": 0, "text": "lo", "logprobs": {"tokens": ["lo"], "text_offset": [3]}},
@@ -130,14 +130,14 @@ def test_a_stream_gives_the_same_reply():
     assembler = TEXT.assembler(samples=2)
     deltas = [
         delta.text
-        for piece in pieces
+        for piece in chunks
         for delta in assembler.feed(b"data: " + orjson.dumps({"choices": [piece]}) + b"\n\n")
     ]
-    found = TEXT.parse(assembler.finish())
+    result = TEXT.parse(assembler.finish())
 
     assert deltas == ["Hel", "Bye", "lo"]
-    assert found.texts == ("Hello", "Bye")
-    assert found.logprobs == {"tokens": ["Hel", "lo"], "text_offset": [0, 3]}
+    assert result.texts == ("Hello", "Bye")
+    assert result.logprobs == {"tokens": ["Hel", "lo"], "text_offset": [0, 3]}
 
 
 def test_a_stream_that_ends_too_early_is_incomplete():

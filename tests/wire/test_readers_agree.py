@@ -104,21 +104,21 @@ def test_whole_and_streamed_readers_agree_ten_thousand_times(case):
     agreed(*case)
 
 
-pieces = st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=6)
+chunks = st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=6)
 
 
 def as_stream(name: str, texts: list[str], thoughts: list[str]) -> tuple[bytes, dict]:
     """Return an answer in pieces, and the body that it would have been."""
     text, thought = "".join(texts), "".join(thoughts)
     if name == "openai.chat":
-        deltas = [{"reasoning_content": one} for one in thoughts]
-        deltas += [{"content": one} for one in texts]
-        events = [{"choices": [{"index": 0, "delta": one}]} for one in deltas]
+        deltas = [{"reasoning_content": entry} for entry in thoughts]
+        deltas += [{"content": entry} for entry in texts]
+        events = [{"choices": [{"index": 0, "delta": entry}]} for entry in deltas]
         events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         message = {"content": text, **({"reasoning_content": thought} if thought else {})}
         body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
     elif name == "openai.text":
-        events = [{"choices": [{"index": 0, "text": one}]} for one in texts]
+        events = [{"choices": [{"index": 0, "text": entry}]} for entry in texts]
         events[-1]["choices"][0]["finish_reason"] = "stop"
         body = {"choices": [{"index": 0, "text": text, "finish_reason": "stop"}]}
     elif name == "openai.responses":
@@ -126,46 +126,46 @@ def as_stream(name: str, texts: list[str], thoughts: list[str]) -> tuple[bytes, 
         answer = {"type": "message", "content": []}
         events = [{"type": "response.output_item.added", "output_index": 0, "item": working}]
         say = {"type": "response.output_text.delta", "content_index": 0}
-        events += [{**say, "output_index": 0, "delta": one} for one in thoughts]
+        events += [{**say, "output_index": 0, "delta": entry} for entry in thoughts]
         events.append({"type": "response.output_item.added", "output_index": 1, "item": answer})
-        events += [{**say, "output_index": 1, "delta": one} for one in texts]
-        parts = [[{"type": "output_text", "text": one}] for one in (thought, text)]
+        events += [{**say, "output_index": 1, "delta": entry} for entry in texts]
+        parts = [[{"type": "output_text", "text": entry}] for entry in (thought, text)]
         output = [{**working, "content": parts[0]}, {**answer, "content": parts[1]}]
         body = {"status": "completed", "output": output}
         events.append({"type": "response.completed", "response": body})
     elif name == "anthropic.messages":
         blocks = [("thinking", thoughts)] * bool(thoughts) + [("text", texts)]
         events = [{"type": "message_start", "message": {"content": []}}]
-        for place, (kind, words) in enumerate(blocks):
+        for index, (kind, words) in enumerate(blocks):
             block = {"type": kind, kind: ""}
-            events.append({"type": "content_block_start", "index": place, "content_block": block})
+            events.append({"type": "content_block_start", "index": index, "content_block": block})
             events += [
                 {
                     "type": "content_block_delta",
-                    "index": place,
-                    "delta": {"type": f"{kind}_delta", kind: one},
+                    "index": index,
+                    "delta": {"type": f"{kind}_delta", kind: entry},
                 }
-                for one in words
+                for entry in words
             ]
         events.append({"type": "message_delta", "delta": {"stop_reason": "end_turn"}})
         events.append({"type": "message_stop"})
         content = [{"type": kind, kind: "".join(words)} for kind, words in blocks]
         body = {"content": content, "stop_reason": "end_turn"}
     else:
-        parts = [{"text": one, "thought": True} for one in thoughts]
-        parts += [{"text": one} for one in texts]
-        events = [{"candidates": [{"index": 0, "content": {"parts": [one]}}]} for one in parts]
+        parts = [{"text": entry, "thought": True} for entry in thoughts]
+        parts += [{"text": entry} for entry in texts]
+        events = [{"candidates": [{"index": 0, "content": {"parts": [entry]}}]} for entry in parts]
         events[-1]["candidates"][0]["finishReason"] = "STOP"
         whole = [{"text": thought, "thought": True}] * bool(thought) + [{"text": text}]
         body = {"candidates": [{"content": {"parts": whole}, "finishReason": "STOP"}]}
-    return b"".join(b"data: " + orjson.dumps(one) + b"\n\n" for one in events), body
+    return b"".join(b"data: " + orjson.dumps(entry) + b"\n\n" for entry in events), body
 
 
 @settings(fuzzed, max_examples=300)
 @given(
     name=st.sampled_from(sorted(STREAMS)),
-    texts=pieces,
-    thoughts=st.one_of(st.just([]), pieces),
+    texts=chunks,
+    thoughts=st.one_of(st.just([]), chunks),
     size=st.integers(1, 99),
 )
 def test_the_pieces_joined_are_the_text(name, texts, thoughts, size):
@@ -180,8 +180,8 @@ def test_the_pieces_joined_are_the_text(name, texts, thoughts, size):
         for start in range(0, len(raw), size)
         for delta in assembler.feed(raw[start : start + size])
     ]
-    found = read(lambda: speaks.parse(assembler.finish()))
+    result = read(lambda: speaks.parse(assembler.finish()))
 
     assert "".join(delta.text for delta in deltas) == "".join(texts)
-    assert found.text == "".join(texts)
-    assert found == read(lambda: speaks.parse(orjson.dumps(body)))
+    assert result.text == "".join(texts)
+    assert result == read(lambda: speaks.parse(orjson.dumps(body)))

@@ -14,8 +14,8 @@ from llmnb.wire.event_stream import EventDecoder
 
 def events(*chunks: bytes) -> list[bytes]:
     decoder = EventDecoder()
-    found = [event for chunk in chunks for event in decoder.feed(chunk)]
-    return found + decoder.finish()
+    result = [event for chunk in chunks for event in decoder.feed(chunk)]
+    return result + decoder.finish()
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,10 @@ def test_events_are_the_same_however_the_bytes_are_cut(stream, expected):
     In one piece, byte by byte, and cut at any one place.
     """
     assert events(stream) == expected
-    assert events(*(stream[place : place + 1] for place in range(len(stream)))) == expected
-    for place in range(len(stream)):
-        assert events(stream[:place], stream[place:]) == expected
-        assert events(stream[:place], b"", stream[place:]) == expected
+    assert events(*(stream[index : index + 1] for index in range(len(stream)))) == expected
+    for index in range(len(stream)):
+        assert events(stream[:index], stream[index:]) == expected
+        assert events(stream[:index], b"", stream[index:]) == expected
 
 
 def test_an_end_without_a_blank_line_loses_nothing():
@@ -90,10 +90,10 @@ def test_a_very_long_line_in_small_pieces_takes_no_quadratic_time():
     piece = b"x" * 128
     count = 131_072
 
-    found = list(
+    result = list(
         itertools.chain.from_iterable(
             decoder.feed(chunk) for chunk in (b"data: ", *[piece] * count, b"\n\n")
         )
     )
 
-    assert [len(event) for event in found] == [len(piece) * count]
+    assert [len(event) for event in result] == [len(piece) * count]

@@ -327,9 +327,9 @@ def test_a_reply_that_names_no_tier_is_of_the_one_that_was_asked(tells, usd):
     body = orjson.dumps(chat(usage, **tells))
     with ScriptServer([script_reply(body, "connection: close")]) as server:
         model = LLM(server.base_url, "k", "gpt-4.1", api_provider="openai")
-        found = model.call_single_sync("Hi", service_tier="priority")
+        result = model.call_single_sync("Hi", service_tier="priority")
 
-    assert found.cost == pytest.approx(usd, abs=1e-4)
+    assert result.cost == pytest.approx(usd, abs=1e-4)
 
 
 def test_a_budget_refuses_a_tier_of_unknown_price():

@@ -125,12 +125,12 @@ ANSWERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("one", ANSWERS, ids=names(ANSWERS))
-def test_a_whole_answer_is_an_answer(one):
+@pytest.mark.parametrize("case", ANSWERS, ids=names(ANSWERS))
+def test_a_whole_answer_is_an_answer(case):
     """
     Of any good status and in any form that its content type or its beginning tells.
     """
-    first, _ = hold(one)
+    first, _ = hold(case)
 
-    found = first.text if first.error is None else type(first.error).__name__
-    assert found == one.gives
+    result = first.text if first.error is None else type(first.error).__name__
+    assert result == case.gives
