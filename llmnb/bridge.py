@@ -6,8 +6,8 @@ process; everybody else hands it coroutines. The notebook's loop is never
 patched or nested.
 
 Code that is not ours never runs on it: coroutines have a loop and a thread beside it
-(`aside`), plain functions a few threads (`apart`), and listeners, who hear things in
-their order, have one (`LISTENERS`).
+(`aside`), plain functions a few threads (`apart`), and listeners, who are called in
+order, have one (`LISTENERS`).
 
 After a fork the child has no such thread; the first call there starts a new
 one, and everything kept `per_loop` starts empty.
@@ -190,7 +190,7 @@ class Workers:
 _CALLERS = Workers("llmnb-apart", 32)
 
 LISTENERS = Workers("llmnb-listeners", 1)
-"""Calls listeners in the order of what they are told."""
+"""Calls listeners in the order of the events."""
 
 
 async def apart(function: Callable[..., T], *arguments: Any) -> T:
@@ -203,7 +203,7 @@ async def begun(make: Callable[[], T], undo: Callable[[T], object] | None = None
 
     Args:
         make: Imports, reads and starts what takes its time.
-        undo: Told of what was made for a caller who has left meanwhile.
+        undo: Called with what was made for a caller who has left meanwhile.
     """
     lock = threading.Lock()
     made: list[T] = []

@@ -115,8 +115,8 @@ class CostTracker:
         """Have a function called with every `Paid`, in their order.
 
         It is called on a thread of its own and may take its time: no answer waits for it. A run
-        that ends waits a second at most until all is told. Coroutine functions run beside each
-        other, on a loop of llmnb's that does not ask.
+        that ends waits a second at most until all have been called. Coroutine functions run
+        beside each other, on a loop of llmnb's that does not ask.
         """
         self._callbacks.append(callback)
 

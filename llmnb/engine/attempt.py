@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from llmnb.engine.gate import Gate
 from llmnb.engine.lanes import Ticket
@@ -42,8 +42,6 @@ class Backlog:
         >>> backlog.leave()
         a slot is free
     """
-
-    __slots__ = ("_count", "_waiting", "most")
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -84,6 +82,7 @@ class Answered:
         return cls(call, RawReply(status=200, headers={}, body=entry.raw), reply)
 
 
+@dataclass(slots=True, eq=False)
 class Attempt:
     """One admitted request; `send` sends it and settles its slot in every case.
 
@@ -95,43 +94,24 @@ class Attempt:
         on_delta: Gets the pieces of the answer; None asks for it in one piece.
     """
 
-    __slots__ = (
-        "backlog",
-        "began",
-        "call",
-        "first_token",
-        "gate",
-        "is_sent",
-        "on_delta",
-        "on_error",
-        "on_first",
-        "ticket",
-    )
+    call: Call
+    gate: Gate
+    ticket: Ticket
+    backlog: Backlog
+    on_delta: OnDelta | None
+    is_sent: bool = field(default=True, init=False)
+    on_first: Callable[[], bool] | None = field(default=None, init=False)
+    """Called with each piece; returns whether this request is the one that is kept."""
 
-    def __init__(
-        self,
-        call: Call,
-        gate: Gate,
-        ticket: Ticket,
-        backlog: Backlog,
-        *,
-        on_delta: OnDelta | None = None,
-    ) -> None:
-        self.call = call
-        self.gate = gate
-        self.ticket = ticket
-        self.backlog = backlog
-        self.is_sent = True
-        self.on_delta = on_delta
-        self.on_first: Callable[[], bool] | None = None
-        """Asked with each piece whether this request is the one that is kept."""
+    on_error: Callable[[LLMNBError], None] | None = field(default=None, init=False)
+    """Given what came instead of an answer before the slot goes to the next request."""
 
-        self.on_error: Callable[[LLMNBError], None] | None = None
-        """Given what came instead of an answer before the slot goes to the next request."""
+    began: float = field(init=False)
+    first_token: float | None = field(default=None, init=False)
+    """Seconds from sending to the first token."""
 
-        self.began = gate.clock()
-        self.first_token: float | None = None
-        """Seconds from sending to the first token."""
+    def __post_init__(self) -> None:
+        self.began = self.gate.clock()
 
     async def send(self) -> Answered | LLMNBError:
         """Return what was read, or the error that came instead."""

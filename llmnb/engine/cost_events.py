@@ -1,4 +1,4 @@
-"""The engine tells what each reply cost; whoever keeps accounts listens."""
+"""What each reply cost, published to listeners."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Paid:
 Listener = Callable[[Paid], None]
 
 listeners: list[Listener] = []
-"""Called on the loop thread with everything that is paid for; empty: nothing is told."""
+"""Called on the loop thread with everything that is paid for; empty: nothing is published."""
 
 
 def publish(paid: Paid) -> None:

@@ -35,7 +35,7 @@ PATIENCE_SECONDS = 2.0
 
 
 class Blocked(LLMNBError):
-    """Told to those who wait and may as well ask another target; never seen by a person."""
+    """Ends the wait of those who may as well ask another target; never seen by a person."""
 
 
 class Gate:
@@ -143,7 +143,7 @@ class Gate:
         return self.lanes.busiest_beside(lane, is_sending=self.reason(run) == "concurrency")
 
     def blocked_seconds(self) -> float:
-        """Return the seconds until something may go again, as far as can be told."""
+        """Return the seconds until something may go again, as far as that is known."""
         now, breaker = self.clock(), self.health.breaker
         pause = self.account.admission.paused_until - now
         probe = breaker.wait(now) if breaker.is_open else 0.0
@@ -181,7 +181,7 @@ class Gate:
             is_movable: Whether it may ask another target; then a long pause ends its wait.
             row: What tells its row from others.
             failures: How often the row has failed here.
-            on_wait: Told what it waits on; an exception set there ends the wait.
+            on_wait: Called with what it waits on; an exception set there ends the wait.
         """
         lane = self.lanes.of(run)
         is_alone = not lane.waiting and not lane.again
@@ -248,7 +248,7 @@ class Gate:
         return math.inf if health.recovery is not None and health.is_full else 0.0
 
     def _enter(self, lane: Lane, tokens: float, now: float, row: Hashable) -> Ticket:
-        """Take a slot; whoever calls it knows that there is one."""
+        """Take a slot; the caller knows that there is one."""
         account, health = self.account, self.health
         estimate, tokens = tokens, account.announced.charge.of(tokens)
         is_probe = health.breaker.opened_at is not None
@@ -264,7 +264,7 @@ class Gate:
             account.sharing += 1
             finding = account.finding
             if finding is not None:
-                sequence = finding.on_start(account.sharing, now)
+                sequence = finding.on_start(account.sharing)
         recovery = health.recovery
         if recovery is not None:
             recovery.in_flight += 1

@@ -68,7 +68,7 @@ class RunHandle(abc.ABC, Generic[T]):
 
     def __init__(self) -> None:
         self.row_of: Callable[[int], int] = int
-        """Which row of its owner's table an outcome belongs to, for what people are told."""
+        """Which row of its owner's table an outcome belongs to, for what people read."""
 
         self._retries: list[tuple[frozenset[int], RunHandle[T]]] = []
         """Runs that ask failed rows of this one again, and which rows those are."""

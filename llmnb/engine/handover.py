@@ -13,25 +13,8 @@ import concurrent.futures
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Protocol
 
 from llmnb.records import Outcome
-
-
-class Handover(Protocol):
-    """Where a run puts its outcomes."""
-
-    def open(self, rows: int) -> None:
-        """Expect so many further rows."""
-
-    def is_open(self, row: int) -> bool:
-        """Whether a row still waits for its outcome."""
-
-    def open_rows(self) -> list[int]:
-        """Return the rows that still wait."""
-
-    def put(self, outcome: Outcome) -> int:
-        """Take a row's outcome; returns how many rows it releases."""
 
 
 class Kept:
@@ -118,7 +101,7 @@ class Streamed:
                 self._stir()
 
     def _taken(self) -> list[Outcome]:
-        """Return what is due; whoever calls it holds the lock."""
+        """Return what is due; the caller holds the lock."""
         batch = list(self._due)
         self._due.clear()
         return batch
@@ -135,7 +118,7 @@ class Streamed:
 
         Args:
             done: The run's end; its exception is raised here.
-            release: Told how many rows were taken.
+            release: Called with the number of rows that were taken.
             slice_seconds: How long to wait at a time.
             on_wait: Called after every wait and every batch.
         """
@@ -182,3 +165,7 @@ class Streamed:
                     await stirred.wait()
         finally:
             self._stir = None
+
+
+Handover = Kept | Streamed
+"""Where a run puts its outcomes."""

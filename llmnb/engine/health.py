@@ -16,21 +16,7 @@ MOST_REPEATS = DIFFERENT_ROWS // 2
 
 
 class Health:
-    """What the last replies of a target say of it; told the time, never asks for it."""
-
-    __slots__ = (
-        "_congestion_began",
-        "_failing_seconds",
-        "_failing_seen",
-        "_level",
-        "_may_repeat",
-        "_repeats",
-        "breaker",
-        "cause",
-        "congestion_events",
-        "has_answered",
-        "recovery",
-    )
+    """Whether a target is well, by its last replies; its methods take the time as an argument."""
 
     def __init__(self) -> None:
         self.breaker = Breaker()
@@ -90,7 +76,7 @@ class Health:
         ticket.is_repeat = True
 
     def on_release(self, ticket: Ticket) -> None:
-        """Note that a request is over, whatever it was told or has told."""
+        """Note that a request is over, whatever came of it."""
         if ticket.is_probe and not ticket.is_reported:
             self.breaker.on_cancelled(sent_at=ticket.began)
         if ticket.recovery is not None:

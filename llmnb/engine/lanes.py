@@ -13,7 +13,7 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from llmnb.decide.admission import Admission, Reason
 from llmnb.decide.announced_limit import SentRequest
@@ -73,42 +73,29 @@ class Turn:
     failures: int = 0
 
 
+@dataclass(slots=True, eq=False)
 class Lane:
     """The requests of one run that wait at a gate, and the limits of that run alone."""
 
-    __slots__ = (
-        "admission",
-        "again",
-        "in_flight",
-        "is_paused",
-        "is_queued",
-        "is_sharing",
-        "limits",
-        "reason",
-        "run",
-        "waiting",
-    )
+    run: object
+    limits: Limits = field(default_factory=Limits)
+    admission: Admission | None = None
+    """None where the run has no limits of its own."""
 
-    def __init__(self, run: object) -> None:
-        self.run = run
-        self.limits = Limits()
-        self.admission: Admission | None = None
-        """None where the run has no limits of its own."""
+    is_sharing: bool = True
+    """Whether the run takes slots that are found by trying: it names no number itself."""
 
-        self.is_sharing = True
-        """Whether the run takes slots that are found by trying: it names no number itself."""
+    is_paused: bool = False
+    """Whether the person has paused the run."""
 
-        self.is_paused = False
-        """Whether the person has paused the run."""
+    is_queued: bool = False
+    """Whether it stands in the ring of those that only the account can block."""
 
-        self.is_queued = False
-        """Whether it stands in the ring of those that only the account can hold back."""
-
-        self.in_flight = 0
-        self.reason: Reason = ""
-        self.waiting: deque[Turn] = deque()
-        self.again: deque[Turn] = deque()
-        """Rows that have failed and wait for another turn."""
+    in_flight: int = 0
+    reason: Reason = ""
+    waiting: deque[Turn] = field(default_factory=deque)
+    again: deque[Turn] = field(default_factory=deque)
+    """Rows that have failed and wait for another turn."""
 
     @property
     def is_slowed(self) -> bool:
@@ -128,11 +115,9 @@ class Lane:
 class Lanes:
     """The lanes of all runs, and the order in which they take turns."""
 
-    __slots__ = ("_left", "_order", "_seen", "by_run", "crowded", "due", "ring")
-
     def __init__(self) -> None:
         self.ring: deque[Lane] = deque()
-        """Lanes that only the account can hold back, the one whose turn is next first."""
+        """Lanes that only the account can block, the one whose turn is next first."""
 
         self.by_run: dict[object, Lane] = {}
         self._left: dict[Limits, Admission] = {}
@@ -146,7 +131,7 @@ class Lanes:
 
         self._order = itertools.count()
         self._seen = -math.inf
-        """The latest time that was told while a rate held a lane back."""
+        """The time of the latest look while a rate blocked a lane."""
 
     # ---------------------------------------------------------------------- runs
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from llmnb.engine import cost_events
 from llmnb.engine.attempt import Answered, Attempt
@@ -46,9 +47,9 @@ class Race:
         on_error: Callable[[Attempt, LLMNBError], None],
         on_delta: Callable[[], OnDelta | None],
     ) -> None:
-        self._context = context
-        self._check = check
-        self._on_sent = on_sent
+        self.context = context
+        self.check = check
+        self.on_sent = on_sent
         self._on_error = on_error
         self._on_delta = on_delta
         self._stirred = asyncio.Event()
@@ -67,7 +68,7 @@ class Race:
             others: The row's calls to further targets, in order; perhaps none.
             started: When the row's first request was sent, by the gates' clock.
         """
-        limit, clock = self._context.options.time_limit, first.gate.clock
+        limit, clock = self.context.options.time_limit, first.gate.clock
         half_time = None if limit is None else started + limit / 2
         errors: list[LLMNBError] = []
         sent_at = clock()
@@ -79,9 +80,9 @@ class Race:
                 if (task := self._kept()) is not None:
                     await self._drop_all_but(task)
                     result = await task
-                    if isinstance(result, Answered) and self._context.hedger is not None:
+                    if isinstance(result, Answered) and self.context.hedger is not None:
                         seconds = self._first_token_at(clock()) - sent_at
-                        self._context.hedger.on_first_token(seconds)
+                        self.context.hedger.on_first_token(seconds)
                     return result
                 if not self._running:
                     return errors[0]
@@ -105,7 +106,7 @@ class Race:
 
     def _enter(self, attempt: Attempt) -> None:
         attempt.on_first = functools.partial(self._lead, attempt)
-        # An attempt that races is a task of its own: others are let in before its row hears of it.
+        # An attempt that races is a task of its own: others are let in before its row goes on.
         attempt.on_error = functools.partial(self._on_error, attempt)
         task = asyncio.get_running_loop().create_task(attempt.send())
         task.add_done_callback(lambda _: self._stirred.set())
@@ -139,19 +140,19 @@ class Race:
 
     def _due(self, gate: Gate, sent_at: float, half_time: float | None) -> float | None:
         """Return the seconds until redundant requests should go; None for never."""
-        hedger, now = self._context.hedger, gate.clock()
+        hedger, now = self.context.hedger, gate.clock()
         moments = []
         if half_time is not None and not self._has_asked_all:
             moments.append(half_time)
         if hedger is not None and not self._has_hedge:
-            delay = hedger.delay(now, gate.is_throttled(self._context), now - sent_at)
+            delay = hedger.delay(now, gate.is_throttled(self.context), now - sent_at)
             if delay is not None:
                 moments.append(sent_at + delay)
         return max(0.0, min(moments) - now) if moments else None
 
     def _send_rivals(self, calls: Sequence[Call], *, is_half_time: bool) -> None:
         """Send redundant requests: one to hedge, or at half time one to every further model."""
-        context, hedger = self._context, self._context.hedger
+        context, hedger = self.context, self.context.hedger
         if is_half_time and not self._has_asked_all:
             self._has_asked_all = True
         elif hedger is not None and not self._has_hedge and hedger.may_spend():
@@ -162,7 +163,8 @@ class Race:
         for call in calls:
             gate = context.gate_of(call)
             if not context.why_disabled(call.target.pool) and not gate.is_throttled(context):
-                rival = _Rival(call, gate, context, self._check, self._on_sent, self._on_delta())
+                ticket = Ticket(call.target.charge(call))
+                rival = _Rival(call, gate, ticket, context.backlog, self._on_delta(), self)
                 self._enter(rival)
 
     async def _drop_all_but(self, kept: asyncio.Task[Result] | None) -> None:
@@ -180,7 +182,7 @@ class Race:
 
     def _count_dropped(self, call: Call) -> None:
         """Account for a request that was cancelled because another one came first."""
-        target, tracker = call.target, self._context.counters.tracker
+        target, tracker = call.target, self.context.counters.tracker
         most = target.highest_price(call)
         if cost_events.listeners:
             paid = cost_events.Paid(
@@ -191,45 +193,33 @@ class Race:
             tracker.num_unpriced += 1
             return
         tracker.hedge_usd += most
-        if self._context.options.budget is not None:
-            self._context.options.budget.settle(reserved=0.0, spent=most)
+        if self.context.options.budget is not None:
+            self.context.options.budget.settle(reserved=0.0, spent=most)
 
 
+@dataclass(slots=True, eq=False)
 class _Rival(Attempt):
     """A redundant request: it takes the next free slot, and may be dropped before it has one."""
 
-    __slots__ = ("_check", "_context", "_on_sent")
+    race: Race
 
-    def __init__(
-        self,
-        call: Call,
-        gate: Gate,
-        context: RunContext,
-        check: Callable[[Call], None],
-        on_sent: Callable[[], None],
-        on_delta: OnDelta | None,
-    ) -> None:
-        ticket = Ticket(call.target.charge(call))
-        super().__init__(call, gate, ticket, context.backlog, on_delta=on_delta)
+    def __post_init__(self) -> None:
         self.is_sent = False
-        self._check = check
-        self._context = context
-        self._on_sent = on_sent
 
     async def send(self) -> Result:
         """Wait for a slot before all of its run who wait for theirs, then send."""
         try:
             self.ticket = await self.gate.admit(
-                self.ticket.reserved, run=self._context, is_first=True, row=self.call.key
+                self.ticket.reserved, run=self.race.context, is_first=True, row=self.call.key
             )
         except LLMNBError as error:
             return error
         try:
-            self._check(self.call)
+            self.race.check(self.call)
         except LLMNBError as error:
             self.gate.release(self.ticket, used=0.0, was_sent=False)
             return error
         self.is_sent = True
         self.began = self.gate.clock()
-        self._on_sent()
-        return await super().send()
+        self.race.on_sent()
+        return await Attempt.send(self)  # `super` does not know a class with slots

@@ -40,21 +40,21 @@ def level_of(level: int | str) -> int:
 
 
 def log_start(row: int, attempt: int) -> None:
-    """Say that a request is about to be sent."""
+    """Log that a request is about to be sent."""
     if requests_log.isEnabledFor(logging.INFO):
         again = f", attempt {attempt}" if attempt > 1 else ""
         requests_log.info("Starting request #%d%s", row, again)
 
 
 def log_failure(row: int, attempt: int, error: LLMNBError) -> None:
-    """Say that an attempt was refused or has failed; there may be another."""
+    """Log that an attempt was refused or has failed; there may be another."""
     if requests_log.isEnabledFor(logging.WARNING):
         kind, message = type(error).__name__, _single_line(error)
         requests_log.warning("Request #%d, attempt %d: %s: %s", row, attempt, kind, message)
 
 
 def log_end(outcome: Outcome) -> None:
-    """Say what became of a row."""
+    """Log what became of a row."""
     error = outcome.error
     if error is None:
         if requests_log.isEnabledFor(logging.INFO):

@@ -57,7 +57,7 @@ _FINAL = (
 """Errors after which no other target is asked."""
 
 _OUTAGE = (ProviderError, Unsent, MaybeBilled)
-"""Errors that say that the target is not well."""
+"""Errors of a target that is not well."""
 
 
 @dataclass(slots=True, eq=False)
@@ -489,7 +489,7 @@ class RequestTask(SharedRequest):
         if wait is None or is_parked:
             final = self._final(error, gate, is_parked=is_parked)
             if is_parked or isinstance(error, FlowControl) or self._is_too_long(error):
-                context.disable(pool, final)  # nobody else need ask to hear the same
+                context.disable(pool, final)  # all others would get the same
             raise final
         if isinstance(error, MaybeBilled):
             context.resends.take()
@@ -500,7 +500,7 @@ class RequestTask(SharedRequest):
             await self._nap(wait)
 
     def _disable_target(self, attempt: Attempt, error: LLMNBError) -> None:
-        """Send nothing more where a refusal means that all others would hear the same."""
+        """Send nothing more where a refusal means that all others would get the same."""
         pool = attempt.call.target.pool
         if isinstance(error, AccountError):
             self.context.disable(pool, error)

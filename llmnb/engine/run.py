@@ -70,7 +70,7 @@ class Run(RunHandle[list[Outcome]]):
         run_loop, context = self._run_loop, self._run_loop.context
         counters, pools = context.counters, list(context.pools.values())
         counts, stats = counters.copy(), counters.stats
-        # While they are counted here a turn may change hands; never more is told than was let go.
+        # While they are counted here a turn may change hands; never more is shown than was let go.
         in_flight = min(
             sum(request.is_sending for request in list(run_loop.tasks.values())),
             sum(pool.gate.in_flight for pool in pools),

@@ -28,7 +28,7 @@ class Slow:
     __slots__ = ()
 
     async def get_ready(self) -> None:
-        """Do what takes time; what fails is told when the input is looked at."""
+        """Do what takes time; what fails is reported when the input is looked at."""
         raise NotImplementedError
 
 

@@ -65,7 +65,7 @@ class Target(Protocol):
         """Return dollars, None when unknown."""
 
     def highest_price(self, call: Call) -> float | None:
-        """Return what a request may cost at most, as far as can be told; None when unknown."""
+        """Return what a request may cost at most, as far as that is known; else None."""
 
     def fits(self, call: Call) -> bool:
         """Whether the prompt fits the model's context, as far as is known."""

@@ -169,7 +169,7 @@ async def exchange(
 
 
 class _Patience:
-    """Wakes whoever waits for a reply when its time is over."""
+    """Ends the wait for a reply when its time is over."""
 
     __slots__ = ("content", "protocol")
 
