@@ -150,7 +150,8 @@ def _columns(
     if not options.overwrite:
         words = [*sys.argv[1:]] if sys.argv[1:2] == ["run"] else ["run", str(options.input), "…"]
         call = shlex.join(["llmnb", *words, "--overwrite"])
-        placing.refuse(taken(table, added), call, "--into")
+        if replaced := taken(table, added):
+            raise placing.would_replace(replaced, call, "--into")
     is_flat = kind in (".jsonl", ".ndjson")
     columns = [*(table.columns if is_flat else table.all_columns)]
     is_kept_as_text = (

@@ -43,7 +43,7 @@ class _Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerForm:
-    """What the answers to a table are made into."""
+    """The table that is made of a run's outcomes: which columns, in which rows."""
 
     source: TableSource
     """The table, as it was when the question was put."""
@@ -63,7 +63,13 @@ class AnswerForm:
         """Return the answers so far, n rows for the table's n rows."""
         with collector.calmed():
             fields = self._fields()
-            answers = [self._answer(outcome) for outcome in outcomes]
+            output = self.output
+            answers: Sequence[Mapping[str, Any]] = []
+            if output is not None:
+                answers = [
+                    output.as_mapping(row.value) if row is not None and row.is_answer else {}
+                    for row in outcomes
+                ]
             columns = {field.name: self._column(field, outcomes, answers) for field in fields}
             if self.prompts is not None:
                 columns = {"prompt": AnswerColumn(self.prompts, "string"), **columns}
@@ -74,12 +80,12 @@ class AnswerForm:
             return self.source.filled(
                 columns,
                 into=self.options.into is not None,
-                is_frame=not is_single or (self.output is not None and not self._is_wrapped),
+                is_frame=not is_single or (output is not None and not output.is_wrapped),
             )
 
     @property
     def names(self) -> list[Hashable]:
-        """The names of the columns that it makes, one of which may be there twice."""
+        """The names of the columns that `table` makes; one may be there twice."""
         prompt: list[Hashable] = [] if self.prompts is None else ["prompt"]
         return prompt + [field.name for field in self._fields()]
 
@@ -99,34 +105,31 @@ class AnswerForm:
         return fields
 
     def _structured(self, output: Output) -> list[_Field]:
-        root = output.json_schema
-        properties = root.get("properties", {})
-        return [
-            _Field(
-                self._field_name(field),
-                kind,
-                field=field,
-                categories=self.labels or _enumerated(properties.get(field, {})),
-                schema=(properties.get(field, root), root),
+        options, root = self.options, output.json_schema
+        fields = []
+        for field, kind in output.fields:
+            if output.is_wrapped:  # one value, not an object with fields
+                name = "response_value" if options.details else options.name
+            elif options.into is None and not options.details:
+                name = field
+            else:
+                name = suffixed(options.name, field)
+            schema = root.get("properties", {}).get(field, root)
+            values = schema.get("enum") if schema is not root else None
+            listed = [value for value in values if value is not None] if values else None
+            fields.append(
+                _Field(
+                    name,
+                    kind,
+                    field=field,
+                    categories=self.labels or listed,
+                    schema=(schema, root),
+                )
             )
-            for field, kind in output.fields
-        ]
-
-    @property
-    def _is_wrapped(self) -> bool:
-        """Whether an answer is one value, not an object with fields."""
-        return self.output is not None and self.output.is_wrapped
-
-    def _field_name(self, field: str) -> Hashable:
-        options = self.options
-        if self._is_wrapped:
-            return options.name if not options.details else "response_value"
-        if options.into is None and not options.details:
-            return field
-        return suffixed(options.name, field)
+        return fields
 
     def _text(self, outcome: Outcome) -> str | None:
-        """Return an answer's text, also of one that does not fit its form."""
+        """Return an answer's text, even if it does not fit the schema."""
         error = outcome.error
         if self.output is None or not isinstance(error, SchemaMismatch):
             return outcome.text
@@ -155,11 +158,6 @@ class AnswerForm:
             is_list=samples > 1 and field.combine is None,
         )
 
-    def _answer(self, outcome: Outcome | None) -> Mapping[str, Any]:
-        if self.output is None or outcome is None or not outcome.is_answer:
-            return {}
-        return self.output.as_mapping(outcome.value)
-
 
 def spread(values: Sequence[Any], positions: Sequence[int], rows: int) -> Sequence[Any]:
     """Return the values of some rows in their rows, None in all others.
@@ -186,12 +184,6 @@ def suffixed(name: Hashable, suffix: str) -> Hashable:
     if isinstance(name, tuple):
         return (*name[:-1], f"{name[-1]}_{suffix}")
     return f"{name}_{suffix}"
-
-
-def _enumerated(schema: Mapping[str, Any]) -> Sequence[Any] | None:
-    """Return the values that a JSON schema lists, None where it lists none."""
-    values = schema.get("enum")
-    return [value for value in values if value is not None] if values else None
 
 
 # ------------------------------------------------------------- details of one outcome

@@ -26,7 +26,7 @@ Group = Any
 
 
 class ArrowTable(TableFile):
-    """A table in a Parquet or Arrow file; however large, one group of rows is in memory.
+    """A table in a Parquet or Arrow file, of which only one group of rows is in memory.
 
     Args:
         path: The file.
@@ -49,7 +49,7 @@ class ArrowTable(TableFile):
         self.columns = list(self.schema.names)
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows from the first; one with a text that is none says so."""
+        """Yield the rows; one with a text that is not UTF-8 carries an error."""
         for group in self.groups():
             columns = map(cells_of, group.columns)
             for cells in zip(*columns, strict=True):
@@ -61,7 +61,7 @@ class ArrowTable(TableFile):
                 yield row
 
     def groups(self) -> Iterator[Group]:
-        """Yield the rows in groups that are small enough to be held; at least one, maybe empty."""
+        """Yield the rows in groups that fit into memory; at least one group, which may be empty."""
         import pyarrow
 
         groups = self._parquet_groups() if self._is_parquet else self._arrow_groups()
@@ -96,7 +96,7 @@ class ArrowTable(TableFile):
 
 
 class BadText:
-    """A cell whose bytes are no text."""
+    """A cell of text whose bytes are not UTF-8."""
 
     __slots__ = ("error", "text")
 
@@ -110,7 +110,7 @@ class BadText:
 
 
 def cells_of(column: Any) -> list[Any]:
-    """Return a column's cells; a text whose bytes are none becomes a `BadText`."""
+    """Return a column's cells; a text that is not UTF-8 becomes a `BadText`."""
     try:
         return list(column.to_pylist())
     except UnicodeDecodeError:
@@ -125,7 +125,7 @@ def _cell(scalar: Any) -> Any:
 
 
 def takes(kind: str, column_type: Any) -> bool:
-    """Whether a format has a type of Arrow's; Parquet has no object without a field, for one.
+    """Return whether a format can hold one of Arrow's types; Parquet, for one, has no empty struct.
 
     Args:
         kind: ``".parquet"``, or one of Arrow's own.
@@ -144,7 +144,7 @@ def takes(kind: str, column_type: Any) -> bool:
 
 
 def schema_of(table: TableFile, columns: Sequence[str], kind: str) -> Any:
-    """Return the types in which a table's rows can be written, None where they are known.
+    """Return the schema in which a table's rows can be written without loss.
 
     A column whose values have no one type that gives them back as they are is text, and so is
     one of a type that the format does not have.
@@ -190,7 +190,7 @@ _NOTHING: Any = object()
 
 
 def _type_of(cells: Sequence[Any]) -> Any:
-    """Return the type that gives cells back as they are; None: there is none."""
+    """Return the type that gives cells back unchanged; None where there is none."""
     import pyarrow
 
     if all(cell is None for cell in cells):
@@ -210,7 +210,7 @@ def _group_rows(row_bytes: float) -> int:
 
 
 class ArrowSink(TableSink):
-    """Writes groups of rows; the first decides the types where no table is followed.
+    """Writes groups of rows; without a schema the first group decides the types.
 
     Args:
         path: The file, which exists already.

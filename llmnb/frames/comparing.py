@@ -120,46 +120,52 @@ class _SideBySide(AnswerForm):
     models: Sequence[str]
 
     def table(self, outcomes: Outcomes) -> Comparison:
-        """Return the comparison as it is with these outcomes."""
-        every = [outcomes[first :: len(self.models)] for first in range(len(self.models))]
-        values = [[self._value(outcome) for outcome in mine] for mine in every]
+        """Return the comparison of the outcomes so far."""
+        each = [outcomes[first :: len(self.models)] for first in range(len(self.models))]
+        values = [[self._value(outcome) for outcome in own] for own in each]
         compared = [
             [None if value is None else _compared(value) for value in row]
             for row in zip(*values, strict=True)
         ]
         majorities = [_majority(row) for row in compared]
-        kind = self._kind()
-        columns = {name: (mine, kind) for name, mine in zip(self.models, values, strict=True)}
-        if self.options.on_error == "column":
-            for name, mine in zip(self.models, every, strict=True):
-                errors = [outcome.error if outcome else None for outcome in mine]
-                messages = [error.message if error else None for error in errors]
-                columns[f"{name}_error"] = messages, "string"
-        columns[AGREEMENT] = [share for _, share in majorities], "Float64"
-        rows = self.source.rows
-        filled = {
-            name: (spread(cells, self.positions, rows), kind)
-            for name, (cells, kind) in columns.items()
-        }
-        agreement = filled[AGREEMENT][0]
-        order = sorted(
-            range(rows), key=lambda row: math.inf if agreement[row] is None else agreement[row]
-        )
-        answers = {
-            name: AnswerColumn([cells[row] for row in order], kind)
-            for name, (cells, kind) in filled.items()
-        }
         figures = [
-            _figures(mine, [row[model] for row in compared], majorities)
-            for model, mine in enumerate(every)
+            _figures(own, [row[model] for row in compared], majorities)
+            for model, own in enumerate(each)
         ]
         models = {
             name: AnswerColumn([row[name] for row in figures], _COUNTS.get(name, "Float64"))
             for name in figures[0]
         }
         return Comparison(
-            self.source.labelled(order, answers), self.source.named("model", self.models, models)
+            self._answers(each, values, [share for _, share in majorities]),
+            self.source.named("model", self.models, models),
         )
+
+    def _answers(
+        self,
+        each: Sequence[Outcomes],
+        values: Sequence[Sequence[Any]],
+        shares: Sequence[float | None],
+    ) -> Any:
+        """Return a column for each model, and the share of the most frequent answer."""
+        kind = self._kind()
+        columns = {name: (own, kind) for name, own in zip(self.models, values, strict=True)}
+        if self.options.on_error == "column":
+            for name, own in zip(self.models, each, strict=True):
+                errors = [outcome.error if outcome else None for outcome in own]
+                messages = [error.message if error else None for error in errors]
+                columns[f"{name}_error"] = messages, "string"
+        columns[AGREEMENT] = shares, "Float64"
+        rows = self.source.rows
+        agreement = spread(shares, self.positions, rows)
+        order = sorted(
+            range(rows), key=lambda row: math.inf if agreement[row] is None else agreement[row]
+        )
+        ordered = {}
+        for name, (cells, kind) in columns.items():
+            cells = spread(cells, self.positions, rows)
+            ordered[name] = AnswerColumn([cells[row] for row in order], kind)
+        return self.source.labelled(order, ordered)
 
     def _value(self, outcome: Outcome | None) -> Any:
         if outcome is None or not outcome.is_answer:
@@ -170,7 +176,7 @@ class _SideBySide(AnswerForm):
         return answer["value"] if self.output.is_wrapped else answer
 
     def _kind(self) -> str:
-        """Return the kind of every model's column."""
+        """Return the kind of the models' columns."""
         if self.output is None:
             return "string"
         kind = self.output.fields[0][1] if self.output.is_wrapped else "object"
@@ -179,7 +185,7 @@ class _SideBySide(AnswerForm):
 
 
 def _compared(value: Any) -> str:
-    """Return what is compared of an answer: capitals and outer blanks do not count."""
+    """Return an answer in the form that is compared: without capitals and outer blanks."""
     if isinstance(value, str):
         return value.strip().casefold()
     return orjson.dumps(value, default=str, option=orjson.OPT_SORT_KEYS).decode()

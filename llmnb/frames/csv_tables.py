@@ -1,4 +1,4 @@
-"""CSV files as people have them: whatever encoding, delimiter and line ends, kept on the way out.
+"""CSV files of any encoding, delimiter and line ends, which are kept when they are written again.
 
 A row goes out as the text that it came in, with cells put behind: quotes, blanks and bytes that
 are no text included.
@@ -49,7 +49,7 @@ class CSVForm:
 
     @property
     def out(self) -> CSVForm:
-        """The form of a file that any answer can be written to."""
+        """The same form in an encoding that can hold any answer."""
         if codecs.lookup(self.encoding).name.startswith("utf"):
             return self
         return CSVForm(self.delimiter, "utf-8-sig", self.line_end)
@@ -108,7 +108,7 @@ class CSVTable(TableFile):
         """The first line as it stands there."""
 
     def rows(self) -> Iterator[Record]:
-        """Yield the rows from the first; one that is ragged or no text says so and goes on."""
+        """Yield the rows; one with too many cells or invalid bytes carries an error."""
         records = self._records()
         next(records, None)
         for cells, written, line in records:
@@ -140,7 +140,7 @@ class CSVTable(TableFile):
         return row
 
     def _records(self) -> Iterator[tuple[list[str], str, int]]:
-        """Yield cells, the text that they were read from, and the number of its last line."""
+        """Yield each row's cells, the text they were read from, and the number of its last line."""
         taken: list[str] = []
 
         def lines(file: IO[str]) -> Iterator[str]:
@@ -172,7 +172,7 @@ def _is_broken(text: str) -> bool:
 
 
 def _encoding(path: Path, encoding: str | None) -> tuple[str, bool]:
-    """Return a file's encoding, and whether some of its bytes are no text in it."""
+    """Return a file's encoding, and whether some of its bytes are invalid in it."""
     with path.open("rb") as file:
         head = file.read(4)
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
@@ -196,7 +196,7 @@ def _encoding(path: Path, encoding: str | None) -> tuple[str, bool]:
 
 
 def _undecodable(path: Path, encoding: str) -> bytes:
-    """Return a piece of a file that cannot be decoded, with what surrounds it; empty: all can."""
+    """Return a block of a file that cannot be decoded; empty if all of it can."""
     decoder = codecs.getincrementaldecoder(encoding)()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -213,7 +213,7 @@ def _undecodable(path: Path, encoding: str) -> bytes:
 
 
 def _is_cp1252(block: bytes) -> bool:
-    """Whether what is no UTF-8 is a text of Windows', not UTF-8 with a few bytes broken."""
+    """Return whether bytes that are not UTF-8 look like cp1252, not like broken UTF-8."""
     text = block.decode("utf-8", "surrogateescape")
     odd = [ord(sign) - 0xDC00 for sign in text if "\udc80" <= sign <= "\udcff"]
     good = sum(1 for sign in text if sign > "\x7f") - len(odd)
@@ -221,7 +221,7 @@ def _is_cp1252(block: bytes) -> bool:
 
 
 def _delimiter(file: IO[str], usual: str, chosen: str | None) -> str:
-    """Return what stands between cells: as chosen, else what divides the first rows evenly."""
+    """Return the chosen delimiter, else the one that divides the first rows evenly."""
     if chosen is not None:
         chosen = {"\\t": "\t", "tab": "\t"}.get(chosen, chosen)
         if len(chosen) != 1 or chosen in '"\r\n':
@@ -252,7 +252,7 @@ _UP_TO_CLOSING = re.compile(r'[^"]*+(?:""[^"]*+)*+"(?!")')
 
 
 def _check_quotes(file: IO[str], name: str, delimiter: str) -> None:
-    """Refuse a file with a quote that is not closed: rows behind it would be taken for its cell.
+    """Refuse a file with an unclosed quote: all rows after it would be read as one cell.
 
     A cell of several lines ends with a quote that a delimiter or a line's end follows. Where
     anything else follows, that quote opened a cell of a later row.
@@ -372,7 +372,7 @@ class _Echo:
 
 
 def _encodable(text: str, encoding: str) -> str:
-    """Return a text whose halves of characters, which are none of a file's bytes, are replaced."""
+    """Return a text that can be encoded: lone surrogates that stand for no byte are replaced."""
     if text.isascii() or not _is_broken(text):
         return text
     if encoding.startswith("utf-16"):

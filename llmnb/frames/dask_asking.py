@@ -1,4 +1,4 @@
-"""What `llm` of Dask's frames does where it is called: checks everything, and makes the graph."""
+"""The verbs of Dask's tables: each checks everything where it is called, and makes a graph."""
 
 from __future__ import annotations
 
@@ -52,22 +52,22 @@ _BATCHES = (
 
 
 def generate(table: Any, prompt: Hashable | None, keywords: Keywords) -> Any:
-    """Ask about every row."""
+    """Return a lazy table of the answers to every row."""
     return _asked(table, "generate", prompt, None, keywords)
 
 
 def extract(table: Any, prompt: Hashable, schema: Any, keywords: Keywords) -> Any:
-    """Fill typed columns from texts."""
+    """Return a lazy table of typed columns, filled from texts."""
     return _asked(table, "extract", prompt, schema, keywords)
 
 
 def classify(table: Any, prompt: Hashable, labels: Any, keywords: Keywords) -> Any:
-    """Give every text one of the labels."""
+    """Return a lazy column with one of the labels for every text."""
     return _asked(table, "classify", prompt, labels, keywords)
 
 
 def plan(table: Any, prompt: Hashable | None, keywords: Keywords) -> Plan:
-    """Compute, and add up what the partitions would take; nothing is sent."""
+    """Compute what the prompt needs, and add up the partitions' plans; nothing is sent."""
     question, job = _question(table, "generate", prompt, None, keywords)
     work = packed(question, table.npartitions)
     plans = _delayed(planned, _needed(table, job.questions.fields), work)
@@ -78,7 +78,7 @@ def plan(table: Any, prompt: Hashable | None, keywords: Keywords) -> Plan:
 
 
 def preview(table: Any, prompt: Hashable, rows: int, keywords: Keywords) -> Any:
-    """Ask about the first rows of the first partition."""
+    """Compute the first partition, and return the answers to its first rows."""
     question, job = _question(table, "generate", prompt, None, keywords)
     if job.options.into is not None or job.options.details:
         raise ConfigurationError("preview() has a form of its own: leave out into and details.")
@@ -90,7 +90,7 @@ def preview(table: Any, prompt: Hashable, rows: int, keywords: Keywords) -> Any:
 
 
 def embed(table: Any, name: Hashable, into: Hashable | None, keywords: Keywords) -> Any:
-    """Make a vector of every text."""
+    """Return a lazy column with a vector for every text."""
     keywords = vectors.checked_keywords(keywords, vectors.KEYWORDS)
     on_error = keywords.get("on_error", "null")
     source = PartitionSource(_meta(table))
@@ -138,13 +138,13 @@ def _mapped(table: Any, work: Work) -> Any:
 
 
 def _expect(work: Work, bars: Bars, on_error: str) -> None:
-    """Show what is computed of a question, and end it with the compute."""
+    """Show bars when a question is computed; stop its runs when that is interrupted."""
     dask_watching.expect(work.id, work.partitions, steer, bars=bars, is_warning=on_error == "null")
     _interrupts.register()
 
 
 class _Interrupts(Callback):
-    """Told by Dask's own schedulers how a compute ended.
+    """Stops this process's runs when a compute is interrupted; Dask calls it at the end of each.
 
     An interrupt ends the wait for its threads, and not what they do.
     """
@@ -158,7 +158,7 @@ _interrupts = cast(Any, _Interrupts)()
 
 
 def _needed(table: Any, fields: Sequence[str]) -> Any:
-    """Return only the columns that a prompt reads; where there is none, one that tells the rows."""
+    """Return only the columns that a prompt reads; if it reads none, the first, for its rows."""
     if isinstance(_meta(table), pd.Series):
         return table
     labels = [label for label in table.columns if str(label) in fields]
@@ -175,7 +175,7 @@ def _delayed(do: Any, table: Any, work: Work) -> list[Any]:
 def _question(
     table: Any, verb: Verb, prompt: Hashable | None, argument: Any, keywords: Keywords
 ) -> tuple[Question, Job]:
-    """Return what travels, and the same asked of an empty table, by which it is checked.
+    """Return the question that travels, and the job that asks it of an empty table, as a check.
 
     Raises:
         InputError: If the prompt names what is no column.
@@ -209,7 +209,7 @@ def _question(
 
 
 def _with_settings(question: Question, keywords: Keywords, partitions: int) -> Question:
-    """Return the question with what was set here: workers do not know it otherwise."""
+    """Return the question with this process's settings, which workers do not have."""
     current = settings.current()
     travels = {name: value for name, value in question.options.items() if name not in _LIMITS}
     budget = keywords.get("budget_usd")
@@ -260,7 +260,7 @@ def _embedding(keywords: Keywords) -> dict[str, Any]:
 
 
 def _limits_of(model: Any) -> dict[str, Any]:
-    """Return what a model for vectors brings along that settings would else stand for."""
+    """Return the limits of an embedding model's own config, which come before the settings."""
     if not isinstance(model, LiteLLMEmbeddingModel):
         return {}
     own = model.order().options

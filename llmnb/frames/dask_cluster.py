@@ -72,7 +72,7 @@ def listen(to: Any, receive: Callable[[Mapping[str, Any]], None]) -> None:
 
 
 def on_every_worker(of: Any, do: Callable[..., Any], *arguments: Any) -> None:
-    """Have something done on every worker, and do not wait for it."""
+    """Call a function on every worker without waiting for it."""
     # A worker that goes away meanwhile needs no telling.
     threading.Thread(
         target=of.run,
@@ -92,13 +92,13 @@ def task_key(of: Any) -> Any:
 
 
 def is_unwanted(of: Any, key: Any) -> bool:
-    """Whether nobody waits for a task any more: its compute was interrupted or cancelled."""
+    """Return whether a task's compute was interrupted or cancelled."""
     task = of.state.tasks.get(key)
     return task is not None and task.state == "cancelled"
 
 
 def put_back() -> BaseException:
-    """Return what a task raises that was ended early: asked for again, it begins again."""
+    """Return the error of a task that was stopped early, so that Dask runs it again if needed."""
     from distributed import Reschedule
 
     error: BaseException = Reschedule()
@@ -109,7 +109,7 @@ def put_back() -> BaseException:
 
 
 class Peers:
-    """How many processes do the work, this one included; asked of the scheduler now and then."""
+    """Counts the processes that do the work, this one included, by asking the scheduler."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -145,7 +145,7 @@ def _processes(among: Any) -> int:
 
 
 def _process_of(address: str) -> str:
-    """Return what tells processes apart: workers that are threads stand in one.
+    """Return the part of a worker's address that tells its process from others.
 
     Example:
         >>> _process_of("tcp://127.0.0.1:40000"), _process_of("inproc://127.0.0.1/4711/3")

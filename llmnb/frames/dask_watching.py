@@ -1,4 +1,4 @@
-"""The one display of what all workers do: they report how far they are, the client adds it up.
+"""One display for all workers: they report how far they are, and the client adds it up.
 
 Partitions that are computed in the client's own process report to it directly.
 """
@@ -71,7 +71,7 @@ def unpacked(data: bytes) -> StatusSnapshot:
 
 
 def _finished(status: StatusSnapshot) -> StatusSnapshot:
-    """Return the snapshot of a partition that is done: it is in nobody's way any more."""
+    """Return the snapshot of a partition that is done, without what describes a run under way."""
     return dataclasses.replace(
         status, in_flight=0, waiting_on="", pools=(), requests_per_minute=0, tokens_per_minute=0
     )
@@ -94,7 +94,7 @@ def _lost(status: StatusSnapshot) -> StatusSnapshot:
 
 
 class ClusterRun(RunHandle[None]):
-    """What is being computed of one question, on whatever workers.
+    """All partitions of one question that are being computed, on any worker.
 
     It ends when its display does; the rows are on the workers, and so are the failures.
 
@@ -190,7 +190,7 @@ class ClusterRun(RunHandle[None]):
             return dataclasses.replace(whole, samples=tuple(self._samples))
 
     def _fold_lost(self, now: float) -> None:
-        """Count of partitions whose worker has died only what was sent and paid."""
+        """Keep of partitions whose worker has died only what was sent and paid."""
         for part, (status, reported) in list(self._parts.items()):
             if now - reported > LOST_SECONDS:
                 del self._parts[part]
@@ -246,7 +246,7 @@ class ClusterRun(RunHandle[None]):
     # -------------------------------------------------------------------- steering
 
     def pause(self) -> None:
-        """Have nothing new sent, on any worker."""
+        """Have every worker send nothing new."""
         self._steer("pause")
 
     def resume(self) -> None:
@@ -277,7 +277,7 @@ class ClusterRun(RunHandle[None]):
     # --------------------------------------------------------------------- at the end
 
     def close(self) -> None:
-        """Take it as done, whatever is still under way."""
+        """End the run, whatever is still under way."""
         with self._lock:
             if not self._done.done():
                 self._done.set_result(None)
@@ -314,7 +314,7 @@ _lock = threading.Lock()
 
 
 def expect(work: str, partitions: int, steer: Steer, *, bars: Bars, is_warning: bool) -> None:
-    """Show what is computed of a question from now on, and listen to the workers that do it."""
+    """Show how far a question is whenever it is computed, from its workers' reports."""
     _displays[work] = _Display(partitions, steer, bars, is_warning, os.getpid())
     if (client := dask_cluster.client()) is not None:
         dask_cluster.listen(client, _receive)
@@ -336,7 +336,7 @@ def report(work: str, part: str, status: StatusSnapshot, asked: str, *, is_done:
 
 
 def log_once(line: str) -> None:
-    """Log what is true of the whole cluster, once, where the person is."""
+    """Log a line about the whole cluster once, in the client's process."""
     worker = dask_cluster.worker()
     if worker is None:
         failures.log_once(line)
@@ -361,7 +361,7 @@ def _receive(event: Mapping[str, Any]) -> None:
 
 
 def _run_of(work: str) -> ClusterRun:
-    """Return the run of a question, shown from its first report on."""
+    """Return the run of a question; the first report begins its display."""
     with _lock:
         known = _runs.get(work)
         if known is not None:

@@ -1,4 +1,4 @@
-"""What travels to Dask's workers: the question and its limits, and never a key."""
+"""The question that travels to Dask's workers with its limits, and never with a key."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ class Question:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Work:
-    """A question packed up, as it stands in the graph."""
+    """A question, pickled for the graph."""
 
     payload: bytes
     partitions: int
 
     @property
     def id(self) -> str:
-        """Name of it that client and workers agree on."""
+        """The question's name, the same on client and workers."""
         return hashlib.sha256(self.payload).hexdigest()[:16]
 
     @property
@@ -95,7 +95,7 @@ def _unpacked(payload: bytes) -> Question:
 
 
 def packed(question: Question, partitions: int) -> Work:
-    """Pack a question up for the graph.
+    """Pickle a question for the graph.
 
     Raises:
         ConfigurationError: If something in it cannot travel, or a key would.

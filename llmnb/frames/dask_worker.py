@@ -1,4 +1,4 @@
-"""What happens to one partition, in whatever process Dask computes it: a run of the one engine.
+"""The run of one partition, in whatever process Dask computes it.
 
 While it runs, `GLOBAL_LIMITER` is held to the limits of its question: through Redis as one account
 of all workers, without it divided among them.
@@ -71,7 +71,7 @@ def previewed(partition: Any, work: Work, rows: int) -> Any:
 
 
 def job_of(question: Question, table: PartitionSource, options: Mapping[str, Any]) -> Job:
-    """Return what is to be done with a partition, or with an empty table like it."""
+    """Return the job that asks a question of a partition, or of an empty table like it."""
     if question.verb == "extract":
         job = verbs.extract(table, question.prompt, question.argument, options)
     elif question.verb == "classify":
@@ -146,13 +146,13 @@ class Share:
 
 
 def is_divided(question: Question) -> bool:
-    """Whether there is a limit to be divided among processes that cannot share it."""
+    """Return whether processes must divide a limit, because no Redis shares it."""
     has_limit = question.requests_per_minute or question.tokens_per_minute or question.rules
     return bool(has_limit) and GLOBAL_LIMITER.url is None
 
 
 class RateOverrides:
-    """What the tasks of this process want of `GLOBAL_LIMITER`; of several the smallest holds.
+    """Rates to which this process's tasks hold `GLOBAL_LIMITER`; of several the smallest applies.
 
     What stood there before holds again when the last of them is done.
     """
@@ -174,7 +174,7 @@ class RateOverrides:
                 self._apply({*before, *wanted})
 
     def drop(self, owner: object) -> None:
-        """Forget what a task wanted."""
+        """Forget a task's rates."""
         with self._lock:
             self._apply(self._wanted.pop(owner, {}))
 
@@ -231,7 +231,7 @@ class _PartitionRun:
         self._models: Sequence[str] = ()
 
     def ask(self, partition: Any) -> Any:
-        """Return answers."""
+        """Return the answers to a partition."""
         with self._limited(self._asking(partition)) as options:
             job = job_of(self._question, PartitionSource(partition), options)
             run = self._finished(job)
@@ -245,7 +245,7 @@ class _PartitionRun:
             return self._finished(job).partial()
 
     def embed(self, partition: Any) -> Any:
-        """Return vectors."""
+        """Return the vectors of a partition's texts."""
         question = self._question
         model = vectors.model_of(question.options)
         asking = model.order().asking if isinstance(model, LiteLLMEmbeddingModel) else None

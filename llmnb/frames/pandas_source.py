@@ -79,18 +79,18 @@ class PandasSource:
             return
         labels = [_label(frame, name) for name in names]
         for name, label in zip(names, labels, strict=True):
-            twice = sum(1 for known in frame.columns if known == label)
-            if twice > 1:
+            if (count := list(frame.columns).count(label)) > 1:
                 raise InputError(
-                    f"The frame has {twice} columns named {name!r}, so the answers cannot go into "
+                    f"The frame has {count} columns named {name!r}, so the answers cannot go into "
                     "one: choose another name for into=…. Nothing was sent."
                 )
         if not overwrite:
             own, present = _written(frame), set(frame.columns)
-            placing.refuse(
-                [name for name in labels if name in present and placing.noted(name) not in own],
-                call,
-            )
+            taken = [
+                label for label in labels if label in present and placing.noted(label) not in own
+            ]
+            if taken:
+                raise placing.would_replace(taken, call)
 
     def snapshot(self) -> Self:
         """Return a copy."""
@@ -251,7 +251,7 @@ def _written(frame: pd.DataFrame) -> set[str]:
 
 
 def _sign(frame: pd.DataFrame, labels: Sequence[Hashable], run_id: str) -> None:
-    """Note in a frame's `attrs` which columns a run wrote; they are replaced, small and plain."""
+    """Note in a frame's `attrs` which of its columns a run wrote."""
     present = {placing.noted(label) for label in frame.columns}
     names = [*map(placing.noted, labels), *_written(frame)]
     columns = [name for name in dict.fromkeys(names) if name in present]

@@ -20,7 +20,7 @@ _remembered: set[str] = set()
 
 
 class Call(NamedTuple):
-    """What the caller asked for, written when it must be shown how to replace columns.
+    """A caller's call, as text that replaces columns when it is pasted.
 
     Example:
         >>> print(Call("generate", ["Say {a}"], {"into": "b", "schema": dict}))
@@ -47,7 +47,7 @@ class Call(NamedTuple):
 
 
 def _shown(value: Any, name: str) -> str:
-    """Return a value as it is written; what is long or no plain value by its name."""
+    """Return a plain, short value as code, any other by its keyword's name."""
     if isinstance(value, type):
         return value.__name__
     simple = (str, int, float, bool)
@@ -59,7 +59,7 @@ def _shown(value: Any, name: str) -> str:
 
 
 def check_names(names: Sequence[Hashable]) -> None:
-    """Refuse names of which one would be written over another.
+    """Refuse names of which two are the same.
 
     Raises:
         InputError: If two are the same; nothing was sent.
@@ -73,24 +73,20 @@ def check_names(names: Sequence[Hashable]) -> None:
             )
 
 
-def refuse(taken: Sequence[Hashable], call: object, into: str = "into=…") -> None:
-    """Refuse to replace columns.
+def would_replace(taken: Sequence[Hashable], call: object, into: str = "into=…") -> InputError:
+    """Return the error that refuses to replace columns.
 
     Args:
         taken: Their names.
         call: The call that replaces them, or its text.
         into: How another name is given.
-
-    Raises:
-        InputError: If there are any; nothing was sent.
     """
-    if taken:
-        shown = ", ".join(map(repr, taken))[:300]
-        columns, them = ("columns", "them") if len(taken) > 1 else ("a column", "it")
-        raise InputError(
-            f"The table has {columns} {shown} already, and answers would replace {them}. Give "
-            f"another {into}, or replace {them} with\n    {call}\nNothing was sent."
-        )
+    shown = ", ".join(map(repr, taken))[:300]
+    columns, them = ("columns", "them") if len(taken) > 1 else ("a column", "it")
+    return InputError(
+        f"The table has {columns} {shown} already, and answers would replace {them}. Give "
+        f"another {into}, or replace {them} with\n    {call}\nNothing was sent."
+    )
 
 
 def remember(names: Iterable[Hashable]) -> None:

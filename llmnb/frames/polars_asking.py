@@ -1,4 +1,4 @@
-"""What `llm` of lazy frames and expressions does; loaded when one is first used.
+"""The verbs of Polars' lazy frames and expressions.
 
 A question is one expression over a struct of the columns that the prompt
 needs, marked as depending on the whole column: one run answers it, so that
@@ -124,7 +124,7 @@ def _of_values(expr: pl.Expr, prompt: str, make: Maker, keywords: Keywords) -> p
 
 
 def _answers(job: Job, kind: pl.DataType) -> pl.Series:
-    """Return a job's answers as the column that the lazy frame was told of."""
+    """Return a job's answers in the type that the lazy frame was built with."""
     answers = _as_series(job.finish())
     if answers.dtype == kind:
         return answers
@@ -165,7 +165,7 @@ def _lent(table: pl.DataFrame | pl.Series) -> PolarsSource:
 
 
 def _empty(schema: Mapping[str, Any]) -> PolarsSource:
-    """Return a table without rows, by which a question is checked before there are any."""
+    """Return a table without rows, to check a question before anything is collected."""
     return _lent(pl.DataFrame(schema=schema))
 
 
@@ -173,7 +173,7 @@ def _empty(schema: Mapping[str, Any]) -> PolarsSource:
 
 
 def _needed(questions: Questions, schema: pl.Schema) -> list[str]:
-    """Return the columns that were read; where there is none, one that tells how many rows."""
+    """Return the columns that a question reads; if it reads none, the first, for its rows."""
     return list(dict.fromkeys(questions.fields)) or schema.names()[:1]
 
 
@@ -211,13 +211,14 @@ def _placed(
     overwrite: bool,
     call: Call,
 ) -> pl.LazyFrame:
-    """Return the answers, or with `is_into` the frame with them."""
+    """Return a lazy frame of the answers alone, or with `is_into` of the whole table with them."""
     put = lazy.with_columns if is_into else lazy.select
     if is_into:
         derived = [field for field in fields if field != name]
         if not overwrite:
             present = lazy.collect_schema().names()
-            placing.refuse(placing.unknown(derived, present), call)
+            if taken := placing.unknown(derived, present):
+                raise placing.would_replace(taken, call)
         placing.remember([name, *derived])
     if not fields:
         return put(asked.alias(name))

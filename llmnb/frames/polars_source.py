@@ -63,7 +63,8 @@ class PolarsSource:
         frame = self._whole
         if into is not None and not overwrite and frame is not None:
             derived = names[names[0] == into :]
-            placing.refuse(placing.unknown(derived, frame.columns), call)
+            if taken := placing.unknown(derived, frame.columns):
+                raise placing.would_replace(taken, call)
 
     def snapshot(self) -> PolarsSource:
         """Return the same: tables of Polars do not change."""

@@ -92,7 +92,7 @@ class Questions(Sequence[Any]):
     def _conversing(
         self, prompt: Hashable | None, messages: Hashable, columns: Columns
     ) -> tuple[Template | None, Texts]:
-        """Take the conversations of a column; return what says which rows ask something."""
+        """Read a column of conversations; return None in rows that ask nothing."""
         if prompt is not None:
             raise InputError(
                 "messages=… holds the whole question, so it does not go with a prompt: leave one "
@@ -182,7 +182,7 @@ def _says_nothing(cell: Any) -> bool:
 
 
 def _renderer(template: Template, texts: Texts) -> Callable[[int], str]:
-    """Return what makes the prompt of a row."""
+    """Return a function that renders the prompt of a row."""
     parts = [texts[part] if is_field else part for part, is_field in template.parts]
 
     def render(row: int) -> str:

@@ -1,4 +1,4 @@
-"""A run over a table as its owner holds it: the engine's run, with its answers in their rows."""
+"""The run that a caller holds: the engine's run, with its answers in the table's rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class TableRun(RunHandle[T]):
-    """Questions about a table on their way to a column, steered from any thread.
+    """A run over the rows of a table, which can be steered from any thread.
 
     Args:
         run: What asks them.
@@ -77,7 +77,7 @@ class TableRun(RunHandle[T]):
 
     @property
     def error(self) -> LLMNBError | None:
-        """What stopped a whole model or the buying, None where all went well."""
+        """The error that stopped a whole model or all sending; None where there was none."""
         return self._awaited.error
 
     @property
@@ -95,26 +95,11 @@ class TableRun(RunHandle[T]):
 
     # -------------------------------------------------------------------- waiting
 
-    def result(self, timeout: float | None = None) -> T:
-        """Block for the table.
-
-        Args:
-            timeout: Seconds to wait; None waits as long as it takes.
-
-        Returns:
-            As `generate` gives it: n rows, missing where a row failed.
-
-        Raises:
-            TimeoutError: If the run takes longer; it goes on.
-            RowsFailed: With ``on_error="raise"``, where rows failed.
-        """
-        return super().result(timeout)
-
     def _finished(self) -> T:
         return self.reported(self.partial())
 
     def reported(self, table: T) -> T:
-        """Return the finished run's table, after a warning of the rows that failed.
+        """Warn of the rows that failed, or raise, and return the finished run's table.
 
         Raises:
             RowsFailed: With ``on_error="raise"``, where rows failed.

@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 
 class FileRow(dict[str, Any]):
-    """A row with what kept it from being read whole; the rest of the file goes on."""
+    """A row of a file, with the error that kept it from being read whole."""
 
     __slots__ = ("error",)
 
@@ -47,7 +47,7 @@ class TableFile(ABC):
 
     @abstractmethod
     def rows(self) -> Iterator[Row]:
-        """Yield the rows from the first; one that cannot be read whole says so."""
+        """Yield the rows; one that cannot be read whole carries an error."""
 
 
 class TableSink(ABC):

@@ -1,4 +1,4 @@
-"""What the verbs read of a table and make for it, whichever library it belongs to."""
+"""The protocol by which verbs read a table and return answers, for pandas, Polars and Dask."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class AnswerColumn:
 
 
 class TableSource(Protocol):
-    """A table, lent to the verbs.
+    """A table of one library, as the verbs see it.
 
     Its cells are read column by column, and only of those columns that a prompt needs; answers
     go back as tables of its own library. Tables of Dask come partition by partition, each as
@@ -165,7 +165,7 @@ class TableSource(Protocol):
 
 
 class PreparedVerb(ABC):
-    """What was asked of a table, checked and ready: nothing is sent before it is finished."""
+    """A verb's call, checked and ready to be carried out; nothing is sent before."""
 
     @abstractmethod
     def finish(self) -> Any:

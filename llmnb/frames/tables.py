@@ -90,7 +90,7 @@ def format_of(path: Path) -> str:
 
 
 def error_of(row: Row) -> UnreadableFile | None:
-    """Return what kept a row from being read whole, None where it could be."""
+    """Return the error that kept a row from being read whole; None where it was."""
     return row.error if isinstance(row, FileRow) else None
 
 
@@ -112,7 +112,7 @@ class JSONLTable(TableFile):
         return list(names)
 
     def may_have(self, names: Sequence[str]) -> bool:
-        """Whether a line may have one of these fields; looks for their spelling only: fast."""
+        """Return whether a line may have one of these fields, by a search for their names."""
         dumped = {json.dumps(name, ensure_ascii=ascii) for name in names for ascii in (True, False)}
         needles = [text.encode("utf-8", "surrogatepass") for text in dumped]
         # A writer may escape any sign, and a slash in its own way; few do.
@@ -151,7 +151,7 @@ def _row(line: Line | UnreadableFile) -> Row:
 
 
 def _has_field(data: bytes, needle: bytes) -> bool:
-    """Whether a name stands somewhere with a colon behind it, or at the end, as far as is seen."""
+    """Return whether a quoted name is followed by a colon, or may be after the end of the data."""
     at = data.find(needle)
     while at >= 0:
         end = at + len(needle)
@@ -163,7 +163,7 @@ def _has_field(data: bytes, needle: bytes) -> bool:
 
 
 def _units(name: str) -> list[bytes]:
-    """Return the halves of characters of a name as JSON can escape them."""
+    """Return a name's UTF-16 code units in hexadecimal digits, as JSON escapes them."""
     data = name.encode("utf-16-be", "surrogatepass")
     return [data[at : at + 2].hex().encode() for at in range(0, len(data), 2)]
 

@@ -88,7 +88,7 @@ def _parts(text: str, columns: Sequence[str]) -> list[tuple[str, bool]]:
 
 
 def prompt_template(text: str, columns: Sequence[str]) -> Template:
-    """Return a prompt's template; a slip in a column's name is none.
+    """Return a prompt's template; refuse a word that looks like a mistyped column.
 
     Raises:
         UnknownField: If a name in braces is no column, or the text is one mistyped.
@@ -116,7 +116,7 @@ def escaped(text: str) -> str:
 
 
 def cell_text(cell: Any) -> str | None:
-    """Return a cell as text, None where it is missing; whatever holds others as JSON, whole.
+    """Return a cell as text, None where it is missing; containers become complete JSON.
 
     The same text for a cell of pandas, Polars, Dask or a file: bytes are base64, spans of time
     as pandas writes them.
@@ -142,7 +142,7 @@ def cell_text(cell: Any) -> str | None:
 
 
 def is_missing(cell: Any) -> bool:
-    """Whether a cell holds nothing: None, NaN, NaT or pandas' NA."""
+    """Return whether a cell is missing: None, NaN, NaT or pandas' NA."""
     if cell is None:
         return True
     if isinstance(cell, float):
@@ -199,7 +199,7 @@ def conversation(cell: Any) -> list[dict[str, Any]] | None:
 
 
 def last_text(cell: Any) -> str:
-    """Return what a conversation says last, as text."""
+    """Return the last message of a conversation as text."""
     try:
         messages = conversation(cell)
     except InputError as error:
@@ -209,7 +209,7 @@ def last_text(cell: Any) -> str:
 
 
 def _message(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a message without the fields that a table's column holds for other rows only."""
+    """Return a message without fields that are None because only other rows have them."""
     return {
         str(name): value
         for name, value in message.items()

@@ -96,7 +96,7 @@ class Embedding(PreparedVerb):
                 self._order = dataclasses.replace(self._order, cache_dir=cache_dir)
 
     def start(self) -> EmbeddingRun | None:
-        """Start it, and return its run; None where the model is not asked by the engine."""
+        """Start the run and return it; None where the engine does not ask the model."""
         return None if self._order is None else EmbeddingRun(self.texts, self._order)
 
     def finish(self) -> Any:
@@ -117,7 +117,7 @@ class Embedding(PreparedVerb):
         return self._reported(run, await asyncio.to_thread(self._shaped, run))
 
     def finished(self, run: EmbeddingRun, *, is_reporting: bool = True) -> Any:
-        """Return the table of a finished run, and say what failed or was cut.
+        """Return the table of a finished run, after a warning of what failed or was cut.
 
         Args:
             run: What `start` returned.
@@ -198,7 +198,7 @@ def model_of(keywords: Keywords) -> EmbeddingModel:
 
 
 def _order(model: LiteLLMEmbeddingModel, keywords: Keywords) -> Order:
-    """Return what the model orders, with what the keywords say otherwise."""
+    """Return the model's order, changed by the keywords."""
     order = model.order()
     changes = {name: keywords[name] for name in _STORING if keywords.get(name) is not None}
     limits = {name: keywords[name] for name in _LIMITS if keywords.get(name) is not None}
@@ -211,7 +211,7 @@ def _params(keywords: Keywords) -> dict[str, Any]:
 
 
 def checked_keywords(keywords: Keywords, known: Sequence[str]) -> Keywords:
-    """Return keywords with their values as the engine takes them.
+    """Return keywords with their values checked.
 
     Raises:
         TypeError: If one is not there.
