@@ -11,7 +11,8 @@ Replies to what was sent before the breaker opened still arrive afterwards.
 Failures among them say nothing new and do not lengthen the back-off. A success
 closes it where its request was sent after all that have failed: a server that
 answers it is not down, it failed a clump of rows. A success of anything sent
-earlier says nothing new, and does not close it.
+earlier says nothing new, and does not close it. Nor does one of those rows say
+anything new that fails again: it hides no answer to what was sent before it.
 
 Source:
     "Circuit breaker" in M. Nygard, *Release It!*, 2007; the back-off is "full
@@ -76,12 +77,12 @@ class Breaker:
         """Answers in all, counted by whoever asks while nothing fails, too."""
 
         self.newest_failure = -math.inf
-        """When the latest request was sent of those that have failed."""
+        """When the latest request was sent of those whose failure says something of the target."""
 
         self._rows = rows
         self._rand = rand
         self._failed: set[Hashable] = set()
-        """Rows that have failed since the last success; kept only while it is closed."""
+        """Rows that have failed since the last success, up to those that opened it."""
 
         self._answers_before: dict[Hashable, float] = {}
         """How many answers there were when a row last failed; minus infinity: it fails alone."""
@@ -153,8 +154,9 @@ class Breaker:
             sent_at: When its request was sent.
         """
         self.failures += 1
-        self.newest_failure = max(self.newest_failure, sent_at)
         is_its_own = self._is_its_own(row)
+        if self._is_probe(sent_at) or not (is_its_own or row in self._failed):
+            self.newest_failure = max(self.newest_failure, sent_at)
         if self.opened_at is None:
             if not is_its_own:
                 self._failed.add(row)
@@ -202,7 +204,6 @@ class Breaker:
         self.probe_at = now + wait
         self._openings += 1
         self._is_probing = False
-        self._failed.clear()
 
     def __repr__(self) -> str:
         is_open = self.opened_at is not None
@@ -220,8 +221,10 @@ class SlowStart:
     again. So one request goes first, and each success makes room for one more: the number in
     flight doubles with every round of replies. Between half of what was in flight when the target
     failed and all of that it grows by one a round, and beyond it faster again. A failure halves
-    it, once a round. What was sent after the last failure and before the target was known to have
-    recovered counts as well: so many at once were served already.
+    it, once a round, and tells another level: what was in flight as the failed request was sent,
+    those that had been sent before the target recovered among them. What was sent after the last
+    failure and before the target was known to have recovered counts as well: so many at once were
+    served already.
 
     Source:
         Slow start and congestion avoidance: V. Jacobson, *Congestion Avoidance and Control*,
@@ -237,7 +240,7 @@ class SlowStart:
         ...     start.on_success(sent_at=0.5)
         >>> start.slots
         4
-        >>> start.on_failure(began=1.0, now=2.0)
+        >>> start.on_failure(began=1.0, now=2.0, in_flight=4)
         >>> start.slots
         2
     """
@@ -271,9 +274,15 @@ class SlowStart:
         is_near = self._level / 2 <= self._slots < self._level
         self._slots += 1.0 / self.slots if is_near else 1.0
 
-    def on_failure(self, *, began: float, now: float) -> None:
-        """Halve the slots, but once for all that was sent before the last cut."""
+    def on_failure(self, *, began: float, now: float, in_flight: int) -> None:
+        """Halve the slots, but once for all that was sent before the last cut.
+
+        Args:
+            began: When the request was sent.
+            now: The time.
+            in_flight: Requests that were in flight then, itself included, whenever they were sent.
+        """
         if began >= self._cut_at:
-            self._level = self._slots
-            self._slots = max(1.0, self._slots / 2)
+            self._level = in_flight
+            self._slots = max(1.0, min(self._slots, in_flight) / 2)
             self._cut_at = now

@@ -273,6 +273,8 @@ class Gate:
             tokens, sequence, now, is_probe, False, row, recovery, lane, finding, lane.is_sharing
         )
         account.admit(ticket, now, estimate)
+        if recovery is not None:
+            ticket.in_flight = self.in_flight
         return ticket
 
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:

@@ -100,8 +100,8 @@ class Health:
             self.on_alive(ticket, now)
         if self.recovery is not None and not self.breaker.is_open:
             self.recovery.on_success(sent_at=ticket.began)
-            if self.recovery.slots >= all_slots():
-                self.recovery = None
+            if self.recovery.slots >= 2 * all_slots():
+                self.recovery = None  # all of them were taken, and a round of answers has come
 
     def on_alive(self, ticket: Ticket, now: float) -> None:
         """Note that the target is there, whatever it has said of this one request."""
@@ -136,7 +136,7 @@ class Health:
             self._level = in_flight
             self.recovery = None
         elif ticket.recovery is not None:
-            ticket.recovery.on_failure(began=ticket.began, now=now)
+            ticket.recovery.on_failure(began=ticket.began, now=now, in_flight=ticket.in_flight)
         self._note_no_success(now)
 
     def _note_no_success(self, now: float) -> None:

@@ -61,6 +61,9 @@ class Ticket:
     sent: SentRequest | None = None
     """What the announced limits know of it."""
 
+    in_flight: int = 0
+    """Requests in flight as it was sent, itself included; counted during a slow start only."""
+
 
 @dataclass(slots=True, eq=False)
 class Turn:

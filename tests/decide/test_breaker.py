@@ -241,6 +241,22 @@ def test_an_answer_to_what_was_sent_after_all_that_failed_closes_it():
     assert not breaker.is_open
 
 
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_row_that_fails_again_hides_no_answer_to_what_was_sent_before_it(is_late):
+    """
+    It was sent last of all and says no more than it did at first, before it opens and after.
+    """
+    breaker = Breaker(rand=lambda: 0.5)
+    for row in range(4):
+        breaker.on_failure(0.1, row, sent_at=0.01 * row)
+    for row in (4, 0) if is_late else (0, 4):
+        breaker.on_failure(0.4, row, sent_at=0.04 if row else 0.3)
+    assert breaker.is_open
+    breaker.on_success(0.5, sent_at=0.2)
+
+    assert not breaker.is_open
+
+
 def test_a_late_failure_does_not_decide_for_the_probe():
     """
     What was sent before the breaker opened comes home while the probe is out: the probe decides.

@@ -50,22 +50,46 @@ def test_older_news_makes_no_room():
     assert start.slots == 1
 
 
+def test_a_failure_beside_older_requests_tells_how_many_were_in_flight_with_them():
+    """
+    Four of 21 were sent since: half of the four go, and from eleven on it is one more a round.
+    """
+    start = SlowStart(40, since=0.0)
+    for _ in range(3):
+        start.on_success(sent_at=1.0)
+    start.on_failure(began=1.0, now=1.0, in_flight=21)
+
+    assert rounds(start, until=14) == [2, 4, 8, 11, 12, 13, 14]
+
+
+def test_a_failure_among_fewer_than_the_slots_halves_what_was_in_flight():
+    """
+    Slots that nobody has taken were not tried.
+    """
+    start = SlowStart(40, since=0.0)
+    for _ in range(15):
+        start.on_success(sent_at=1.0)
+    start.on_failure(began=1.0, now=1.0, in_flight=6)
+
+    assert start.slots == 3
+
+
 @given(
     level=st.integers(1, 100),
-    steps=st.lists(st.tuples(st.booleans(), st.floats(0, 10)), max_size=200),
+    steps=st.lists(st.tuples(st.booleans(), st.floats(0, 10), st.integers(1, 100)), max_size=200),
 )
 def test_there_is_always_one_slot_and_never_more_than_answers_have_made(level, steps):
     """
     An answer makes room for one more at most; a failure makes room for nobody.
     """
     start, answers = SlowStart(level, since=2.0), 0
-    for is_answer, moment in steps:
+    for is_answer, moment, in_flight in steps:
         before = start.slots
         if is_answer:
             start.on_success(sent_at=moment)
             answers += moment > 2.0
             assert before <= start.slots <= before + 1
         else:
-            start.on_failure(began=moment, now=moment + 1)
+            start.on_failure(began=moment, now=moment + 1, in_flight=in_flight)
             assert start.slots <= before
         assert 1 <= start.slots <= 1 + answers
