@@ -1,4 +1,4 @@
-"""What can be said about a run over a table, beside the prompt; one list for every door."""
+"""The options of a run over a table, checked: one list for every kind of table."""
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ class Options(FrameOptions):
         body = body_of(self.params)
         return {name: value for name, value in body.items() if name != "n" or value in (1, None)}
 
-    def given_to(self, door: Door) -> dict[str, Any]:
-        """Return what `start`, `plan` or `start_batch` is told beside who is asked."""
+    def for_door(self, door: Door) -> dict[str, Any]:
+        """Return the options of `start`, `plan` or `start_batch`, beside who is asked."""
         return {name: getattr(self, name) for name in names("frames", door)}
 
 
 _NAMES = tuple(field.name for field in fields(Options))
 
 
-def options_of(given: Mapping[str, Any]) -> Options:
+def options_of(keywords: Mapping[str, Any]) -> Options:
     """Return the options that keywords describe; ``max_tokens`` and the like become `params`.
 
     Raises:
@@ -89,19 +89,19 @@ def options_of(given: Mapping[str, Any]) -> Options:
         >>> options_of({"max_tokens": 9}).body
         {'max_tokens': 9}
     """
-    refuse_unknown(given, (*_NAMES, *PARAMS), ".llm")
-    beside, rest = params_in(given)
+    refuse_unknown(keywords, (*_NAMES, *PARAMS), ".llm")
+    beside, rest = params_in(keywords)
     if beside:
         rest["params"] = with_params(rest.get("params"), beside)
     return Options(**rest)
 
 
-def said(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keywords that say something else than is so anyway.
+def changed(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords whose values are not the defaults.
 
     Example:
-        >>> said({"n": 1, "into": "answer", "max_tokens": 9})
+        >>> changed({"n": 1, "into": "answer", "max_tokens": 9})
         {'into': 'answer', 'max_tokens': 9}
     """
     usual = {field.name: field.default for field in fields(Options)}
-    return {name: value for name, value in given.items() if value is not usual.get(name)}
+    return {name: value for name, value in keywords.items() if value is not usual.get(name)}
