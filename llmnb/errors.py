@@ -43,7 +43,7 @@
     ├── StoreError                  an answer cannot be saved; stop buying       never re-sent
     ├── LimiterError                the shared limiter is lost                   shrink
     │   └── LimiterTimeout          no permission in the caller's time           the caller's choice
-    ├── RowsFailed                  a table's rows, told as one at its end       on the next run
+    ├── RowsFailed                  a table's rows, raised once at its end       on the next run
     └── Stopped                     the person stopped                           on the next run
 
 Whether a request may be sent again is a matter of type, never of text.
@@ -68,7 +68,7 @@ class ErrorDetails:
     """HTTP status of the reply, None when there was none."""
 
     request_id: str | None = None
-    """The provider's own name for the request, for its support desk."""
+    """The provider's own name for the request, for its support."""
 
     body: str | None = None
     """The reply as text, masked and cut to 2,000 characters."""

@@ -9,10 +9,11 @@ it is given, and a right one means the same everywhere. Fields of a request's bo
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import numbers
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -170,9 +171,10 @@ def _range(least: float | None, most: float | None) -> str:
 
 
 def _choice(*values: Any) -> Kind:
+    typed = [(type(value), value) for value in values]  # of the same type too: 1 is not True
+
     def read(value: Any) -> Any:
-        # Of the same type too: 1 is not True.
-        if not any(type(value) is type(choice) and value == choice for choice in values):
+        if (type(value), value) not in typed:
             raise _Unfit
         return value
 
@@ -209,10 +211,11 @@ def _read_path(value: Any) -> Any:
 
 def _read_words(value: Any) -> tuple[str, ...]:
     words = (value,) if isinstance(value, str) else value
-    if not isinstance(words, (list, tuple, set, frozenset)) or not all(
-        isinstance(word, str) and word for word in words
-    ):
+    if not isinstance(words, (list, tuple, set, frozenset)):
         raise _Unfit
+    for word in words:
+        if not isinstance(word, str) or not word:
+            raise _Unfit
     return tuple(words)
 
 
@@ -539,6 +542,7 @@ EMBED_PARAMS: Mapping[str, Option] = {
 """The same for requests of vectors."""
 
 
+@functools.cache
 def names(*doors: Door) -> tuple[str, ...]:
     """Return the names of the options that are accepted at every one of some doors.
 
@@ -566,13 +570,14 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
         llmnb.errors.ConfigurationError: max_attempts is the number of attempts for a row: a whole \
 number, at least 1, not '20'. It is a text: write max_attempts=20. Nothing was sent.
     """
-    return {
-        name: OPTIONS[name].checked(name, value) if name in OPTIONS else value
-        for name, value in given.items()
-    }
+    values = dict(given)
+    for name, value in given.items():
+        if name in OPTIONS:
+            values[name] = OPTIONS[name].checked(name, value)
+    return values
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str) -> None:
+def refuse_unknown(given: Iterable[str], known: Collection[str], where: str) -> None:
     """Refuse names that are not there, and tell which are near.
 
     Raises:
@@ -583,12 +588,11 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str) -> No
         Traceback (most recent call last):
         TypeError: f() has no keyword 'max_attempt'; did you mean max_attempts?
     """
-    there = tuple(known)
     for name in given:
-        if name not in there:
-            near = difflib.get_close_matches(name, there, n=2, cutoff=0.5)
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
             hint = (
-                f"; did you mean {' or '.join(near)}?" if near else f". It has: {', '.join(there)}"
+                f"; did you mean {' or '.join(near)}?" if near else f". It has: {', '.join(known)}"
             )
             raise TypeError(f"{where} has no keyword {name!r}{hint}")
 
@@ -677,8 +681,11 @@ def params_in(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
         >>> params_in({"max_tokens": 9, "share": True})
         ({'max_tokens': 9}, {'share': True})
     """
-    fields = {name: value for name, value in given.items() if name in PARAMS}
-    return fields, {name: value for name, value in given.items() if name not in PARAMS}
+    fields: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
+    for name, value in given.items():
+        (fields if name in PARAMS else rest)[name] = value
+    return fields, rest
 
 
 # ------------------------------------------------------------------------------- words

@@ -90,19 +90,19 @@ def allowance(rate: Rate) -> Allowance:
         Allowance(amount=600.0, seconds=60.0, period='minute')
     """
     if isinstance(rate, int | float) and not isinstance(rate, bool):
-        found = Allowance(float(rate), 60.0, "minute")
+        read = Allowance(float(rate), 60.0, "minute")
     elif isinstance(rate, str):
-        found = _of_text(rate)
+        read = _of_text(rate)
     elif isinstance(rate, RateItem):
-        found = _of_item(rate)
+        read = _of_item(rate)
     else:
         raise ConfigurationError(f"A {type(rate).__name__} is not a rate. {ACCEPTED}")
-    if not (0 < found.amount < math.inf and found.seconds > 0):
+    if not (0 < read.amount < math.inf and read.seconds > 0):
         raise ConfigurationError(
             f"A rate is finite and above 0, got {cut(repr(rate), 60)}. {ACCEPTED} "
             "Leave it out for none."
         )
-    return found
+    return read
 
 
 def _of_text(text: str) -> Allowance:

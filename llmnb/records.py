@@ -96,7 +96,7 @@ class SecretURL(str):
 
 
 def secret_url(url: T) -> T:
-    """Return an address as one of which no secret is shown; any other as it is.
+    """Return an address whose repr hides what is secret in it; any other as it is.
 
     Example:
         >>> secret_url("https://host/v1?key=abc")
@@ -149,7 +149,7 @@ _NAMES_A_SECRET = re.compile(r"(?i)key|token|secret|sig|auth|pass|pw|code|cred|l
 
 
 def secret(text: str | None) -> Secret | None:
-    """Return a text as one that is not shown; None, and nothing else, stays what it is.
+    """Return a text whose repr hides it; None stays None.
 
     Example:
         >>> secret("k"), secret(None)
@@ -404,6 +404,11 @@ class Limits:
     burst: Burst = "announced"
     """Whether what a server says is left is spent at once, or smoothly."""
 
+    @property
+    def has_rate(self) -> bool:
+        """Whether requests or tokens by the minute are limited."""
+        return self.requests_per_minute is not None or self.tokens_per_minute is not None
+
     def within(self, other: Limits) -> Limits:
         """Return what both allow.
 
@@ -424,10 +429,10 @@ class Limits:
 Number = TypeVar("Number", int, float)
 
 
-def _least(one: Number | None, other: Number | None) -> Number | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return min(one, other)
+def _least(first: Number | None, second: Number | None) -> Number | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return min(first, second)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -193,8 +193,8 @@ def _dotenv() -> dict[str, str]:
         import dotenv
 
         values = dotenv.dotenv_values(path, interpolate=False)
-        found = {name: value for name, value in values.items() if value is not None}
-        _dotenv_cache = (stamp, found)
+        known = {name: value for name, value in values.items() if value is not None}
+        _dotenv_cache = (stamp, known)
     return _dotenv_cache[1]
 
 

@@ -486,8 +486,12 @@ def advice():
     """Yield the names that sentences of the source write as ``name=…``, and where."""
     written = re.compile(r"\b([a-z]\w+)=(?=[…\[{'\"\d]|True|False|None)")
     root = Path(llmnb.__file__).parent
+    others = {
+        root / "options.py",
+        root / "cli" / "simulate.py",
+    }  # the table; other libraries' words
     for path in sorted(root.rglob("*.py")):
-        if path == root / "options.py" or path.is_relative_to(root / "testing"):
+        if path in others or path.is_relative_to(root / "testing"):
             continue
         for text in sentences(ast.parse(path.read_text(encoding="utf-8"))):
             named = set(written.findall(text)) | {

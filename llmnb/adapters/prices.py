@@ -20,7 +20,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
@@ -76,13 +76,13 @@ class Rates:
             tokens = usage.prompt * self.input + usage.completion * self.output
             return self.request + tokens / MILLION
         fresh = usage.prompt - read - written
-        spoken = usage.completion - thought
+        answered = usage.completion - thought
         tokens = (
             (fresh if fresh > 0 else 0) * self.input
             + read * self.cache_read
             + written * self.cache_write
             + long_written * (self.cache_write_hour - self.cache_write)
-            + (spoken if spoken > 0 else 0) * self.output
+            + (answered if answered > 0 else 0) * self.output
             + thought * self.reasoning
         )
         return self.request + tokens / MILLION
@@ -107,23 +107,25 @@ class _Schedule:
 
 _lock = threading.Lock()
 _known: dict[tuple[str, str], _Schedule] = {}
-_set_by_hand: dict[tuple[str | None, str], Rates] = {}
+_set_by_hand: dict[tuple[str | None, str], _Schedule] = {}
 
-_FREE = _Schedule(
-    (
-        Rates(
-            input=0.0,
-            output=0.0,
-            cache_read=0.0,
-            cache_write=0.0,
-            cache_write_hour=0.0,
-            reasoning=0.0,
-        ),
-    ),
-    math.inf,
-    is_by_hand=True,
-)
 _UNKNOWN = _Schedule((), math.inf)
+
+
+def _by_hand(into: float, out: float, read: float, written: float) -> _Schedule:
+    """Return a price that a person has set, in dollars for a million tokens."""
+    rates = Rates(
+        input=into,
+        output=out,
+        cache_read=read,
+        cache_write=written,
+        cache_write_hour=written,
+        reasoning=out,
+    )
+    return _Schedule((rates,), math.inf, is_by_hand=True)
+
+
+_FREE = _by_hand(0.0, 0.0, 0.0, 0.0)
 
 
 def price(provider: str, model: str, usage: Usage, *, when: float | None = None) -> float | None:
@@ -148,22 +150,23 @@ def price(provider: str, model: str, usage: Usage, *, when: float | None = None)
     else:
         known = _known.get((provider, model))
         if known is None or known.expires <= time.time():
-            known = _remember(provider, model)
+            with _lock:
+                known = _known[provider, model] = _schedule(provider, model, time.time())
         schedule = known
-    factor = 1.0
+    factor: float | None = 1.0
     if usage.tier is not None and not schedule.is_by_hand:
-        of_tier = tier_factor(provider, model, usage.tier)
-        if of_tier is None:
-            return None
-        factor = of_tier
+        factor = tier_factor(provider, model, usage.tier)
+    dollars = None
     if not schedule.is_exact:
-        found = _by_the_table(provider, model, usage, time.time() if when is None else when)
-        return None if found is None else found * factor
-    prompt = usage.prompt
-    for rates in schedule.rates:
-        if prompt <= rates.longest_prompt:
-            return rates.dollars(usage) * factor
-    return None
+        priced = _look_up(provider, model)
+        moment = time.time() if when is None else when
+        dollars = None if priced is None else priced.price(usage, moment)
+    else:
+        for rates in schedule.rates:
+            if usage.prompt <= rates.longest_prompt:
+                dollars = rates.dollars(usage)
+                break
+    return None if dollars is None or factor is None else dollars * factor
 
 
 _USUAL = frozenset(
@@ -243,7 +246,7 @@ def tier_factor(provider: str, model: str, tier: str) -> float | None:
     if provider == "gemini":
         return _GEMINI_FASTER
     listed = _FASTER_FACTORS + (_FASTER_AT_OPENAI if provider == "openai" else ())
-    return next((factor for one, factor in listed if one.match(model)), None)
+    return next((factor for models, factor in listed if models.match(model)), None)
 
 
 def is_usual(tier: str | None) -> bool:
@@ -269,8 +272,8 @@ def estimate(provider: str, model: str, prompt_tokens: int, completion_tokens: i
 def rates(provider: str, model: str) -> Rates | None:
     """Return a model's rates for short prompts now, or None when they are not known."""
     price(provider, model, Usage(prompt=0, completion=0))
-    found = _known[provider, model].rates
-    return found[0] if found else None
+    known = _known[provider, model].rates
+    return known[0] if known else None
 
 
 @functools.lru_cache(maxsize=1024)
@@ -280,8 +283,8 @@ def context_window(provider: str, model: str) -> int | None:
         return None
 
     def window() -> int | None:
-        found = _look_up(provider, model)
-        return None if found is None else found.model.context_window
+        priced = _look_up(provider, model)
+        return None if priced is None else priced.model.context_window
 
     return _unless_unlike(window, None)
 
@@ -320,15 +323,11 @@ def set_price(
             _set_by_hand.pop((provider, model), None)
         else:
             into = _dollars(input_per_million)
-            out = _dollars(output_per_million or 0.0)
-            written = _dollars(cache_write_per_million, into)
-            _set_by_hand[provider, model] = Rates(
-                input=into,
-                output=out,
-                cache_read=_dollars(cache_read_per_million, into),
-                cache_write=written,
-                cache_write_hour=written,
-                reasoning=out,
+            _set_by_hand[provider, model] = _by_hand(
+                into,
+                _dollars(output_per_million, 0.0),
+                _dollars(cache_read_per_million, into),
+                _dollars(cache_write_per_million, into),
             )
         _known.clear()
 
@@ -339,9 +338,22 @@ def prices_date() -> str:
     The table does not say when it was made, only from which days some prices
     hold: it is at least as new as the latest of them that has begun.
     """
+
+    def begun() -> list[date]:
+        from genai_prices.data_snapshot import get_snapshot
+
+        days = [
+            getattr(price.constraint, "start_date", None)
+            for provider in get_snapshot().providers
+            for model in provider.models
+            if isinstance(model.prices, list)
+            for price in model.prices
+        ]
+        return [day for day in days if day is not None and day <= today]
+
     today = datetime.now(UTC).date()
-    begun: list[date] = _unless_unlike(lambda: [day for day in _starts() if day <= today], [])
-    return max(begun, default=today).isoformat()
+    none: list[date] = []
+    return max(_unless_unlike(begun, none), default=today).isoformat()
 
 
 def _dollars(per_million: float | None, otherwise: float = 0.0) -> float:
@@ -355,13 +367,6 @@ def _dollars(per_million: float | None, otherwise: float = 0.0) -> float:
 # ------------------------------------------------------------ asking the table
 
 
-def _remember(provider: str, model: str) -> _Schedule:
-    with _lock:
-        schedule = _schedule(provider, model, time.time())
-        _known[provider, model] = schedule
-        return schedule
-
-
 def _schedule(provider: str, model: str, when: float) -> _Schedule:
     by_hand = (
         _set_by_hand.get((provider, model))
@@ -369,23 +374,15 @@ def _schedule(provider: str, model: str, when: float) -> _Schedule:
         or _set_by_hand.get((None, model))
     )
     if by_hand is not None:
-        return _Schedule((by_hand,), math.inf, is_by_hand=True)
+        return by_hand
     if provider in LOCAL:
         return _FREE
-    return _unless_unlike(lambda: _published(provider, model, when), _UNKNOWN)
 
+    def published() -> _Schedule:
+        priced = _look_up(provider, model)
+        return _UNKNOWN if priced is None else priced.schedule(when)
 
-def _published(provider: str, model: str, when: float) -> _Schedule:
-    """Return the table's own prices of a model."""
-    found = _look_up(provider, model)
-    if found is None:
-        return _UNKNOWN
-    steps = list(_steps(found, when))
-    lines = [_line(found, when, above, upto) for above, upto in steps]
-    is_exact = all(
-        _holds(found, when, above, line) for (above, _), line in zip(steps, lines, strict=True)
-    )
-    return _Schedule(tuple(lines), _next_change(found, when), is_exact)
+    return _unless_unlike(published, _UNKNOWN)
 
 
 def _unless_unlike(read: Callable[[], T], otherwise: T) -> T:
@@ -400,8 +397,17 @@ def _unless_unlike(read: Callable[[], T], otherwise: T) -> T:
         return otherwise
 
 
+def _look_up(provider: str, model: str) -> _Priced | None:
+    from genai_prices.data_snapshot import get_snapshot
+
+    try:
+        return _Priced(*get_snapshot().find_provider_model(model, None, provider, None))
+    except LookupError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Priced:
     """A model of the table, with its provider there."""
 
     provider: Any
@@ -418,107 +424,76 @@ class _Found:
         )
         return float(priced.total_price)
 
+    def price(self, usage: Usage, when: float) -> float:
+        """Return the table's price of a request as it was billed."""
+        hours = {"cache_write_1h_tokens": usage.cache_write_hour} if usage.cache_write_hour else {}
+        return self.dollars(
+            when,
+            input_tokens=max(usage.prompt, usage.cache_read + usage.cache_write),
+            output_tokens=max(usage.completion, usage.reasoning),
+            cache_read_tokens=usage.cache_read,
+            cache_write_tokens=usage.cache_write,
+            output_reasoning_tokens=usage.reasoning,
+            **hours,
+        )
 
-def _look_up(provider: str, model: str) -> _Found | None:
-    from genai_prices.data_snapshot import get_snapshot
+    def schedule(self, when: float) -> _Schedule:
+        """Return what the model costs from a moment on."""
+        prices = self.model.get_prices(datetime.fromtimestamp(when, UTC))
+        starts = {
+            tier.start
+            for value in vars(prices).values()
+            for tier in getattr(value, "tiers", ())
+            if tier.start > 0
+        }
+        lines, is_exact = [], True
+        # Between two of these lengths of prompt the price is one straight line.
+        for above, upto in itertools.pairwise((0, *sorted(starts), math.inf)):
+            size = int(above) + MILLION if math.isinf(upto) else int(upto)
+            line = self._line(when, size, upto)
+            lines.append(line)
+            is_exact = is_exact and self._holds(line, when, size)
+        # A price certainly holds for a day, or for a minute where hours matter.
+        expires = math.inf
+        if isinstance(self.model.prices, list):
+            constraints = [price.constraint for price in self.model.prices]
+            is_of_hours = any(hasattr(constraint, "end_time") for constraint in constraints)
+            step = _MINUTE if is_of_hours else _DAY
+            expires = (when // step + 1) * step
+        return _Schedule(tuple(lines), expires, is_exact)
 
-    try:
-        return _Found(*get_snapshot().find_provider_model(model, None, provider, None))
-    except LookupError:
-        return None
+    def _line(self, when: float, size: int, longest: float) -> Rates:
+        """Read the rates off prices of whole prompts of one size."""
 
+        def rate(otherwise: float, tokens: int, **asked: int) -> float:
+            dollars = self.dollars(when, input_tokens=size, **asked) - otherwise
+            # Published rates have few digits; what floats add beyond them is noise.
+            return round(dollars / tokens * MILLION, 12)
 
-def _steps(found: _Found, when: float) -> Iterator[tuple[int, float]]:
-    """Yield the lengths of prompt between which the price is one straight line."""
-    prices = found.model.get_prices(datetime.fromtimestamp(when, UTC))
-    starts = {
-        tier.start
-        for value in vars(prices).values()
-        for tier in getattr(value, "tiers", ())
-        if tier.start > 0
-    }
-    edges: list[float] = [0, *sorted(starts), math.inf]
-    for above, upto in itertools.pairwise(edges):
-        yield int(above), upto
+        request = self.dollars(when, input_tokens=0)
+        fresh = self.dollars(when, input_tokens=size)
+        thinking = {"output_tokens": MILLION, "output_reasoning_tokens": MILLION}
+        hours = {"cache_write_tokens": size, "cache_write_1h_tokens": size}
+        return Rates(
+            request=request,
+            input=rate(request, size),
+            cache_read=rate(request, size, cache_read_tokens=size),
+            cache_write=rate(request, size, cache_write_tokens=size),
+            cache_write_hour=rate(request, size, **hours),
+            output=rate(fresh, MILLION, output_tokens=MILLION),
+            reasoning=rate(fresh, MILLION, **thinking),
+            longest_prompt=longest,
+        )
 
-
-def _line(found: _Found, when: float, above: int, upto: float) -> Rates:
-    """Read the rates off between two lengths of prompt, from prices of whole prompts."""
-    size = _within(above, upto)
-    ask = functools.partial(found.dollars, when)
-    request = ask(input_tokens=0)
-    fresh = ask(input_tokens=size)
-    thinking = {"output_tokens": MILLION, "output_reasoning_tokens": MILLION}
-    return Rates(
-        request=request,
-        input=_rate(fresh - request, size),
-        cache_read=_rate(ask(input_tokens=size, cache_read_tokens=size) - request, size),
-        cache_write=_rate(ask(input_tokens=size, cache_write_tokens=size) - request, size),
-        cache_write_hour=_rate(
-            ask(input_tokens=size, cache_write_tokens=size, cache_write_1h_tokens=size) - request,
-            size,
-        ),
-        output=_rate(ask(input_tokens=size, output_tokens=MILLION) - fresh, MILLION),
-        reasoning=_rate(ask(input_tokens=size, **thinking) - fresh, MILLION),
-        longest_prompt=upto,
-    )
-
-
-def _within(above: int, upto: float) -> int:
-    return above + MILLION if math.isinf(upto) else int(upto)
-
-
-def _rate(dollars: float, tokens: int) -> float:
-    # Published rates have few digits; what floats add beyond them is noise.
-    return round(dollars / tokens * MILLION, 12)
-
-
-def _holds(found: _Found, when: float, above: int, line: Rates) -> bool:
-    """Whether rates give the table's own price for a mixed request."""
-    size = _within(above, line.longest_prompt)
-    usage = Usage(
-        prompt=size,
-        completion=321,
-        cache_read=size // 3,
-        cache_write=size // 5,
-        cache_write_hour=size // 7,
-        reasoning=123,
-    )
-    return math.isclose(line.dollars(usage), _ask(found, usage, when), rel_tol=1e-9, abs_tol=1e-12)
-
-
-def _ask(found: _Found, usage: Usage, when: float) -> float:
-    hours = {"cache_write_1h_tokens": usage.cache_write_hour} if usage.cache_write_hour else {}
-    return found.dollars(
-        when,
-        input_tokens=max(usage.prompt, usage.cache_read + usage.cache_write),
-        output_tokens=max(usage.completion, usage.reasoning),
-        cache_read_tokens=usage.cache_read,
-        cache_write_tokens=usage.cache_write,
-        output_reasoning_tokens=usage.reasoning,
-        **hours,
-    )
-
-
-def _by_the_table(provider: str, model: str, usage: Usage, when: float) -> float | None:
-    found = _look_up(provider, model)
-    return None if found is None else _ask(found, usage, when)
-
-
-def _next_change(found: _Found, when: float) -> float:
-    """Return until when a price certainly holds: a day, or a minute where hours matter."""
-    if not isinstance(found.model.prices, list):
-        return math.inf
-    constraints = [one.constraint for one in found.model.prices]
-    step = _MINUTE if any(hasattr(one, "end_time") for one in constraints) else _DAY
-    return (when // step + 1) * step
-
-
-def _starts() -> Iterator[Any]:
-    from genai_prices.data_snapshot import get_snapshot
-
-    for provider in get_snapshot().providers:
-        for model in provider.models:
-            for one in model.prices if isinstance(model.prices, list) else ():
-                if (day := getattr(one.constraint, "start_date", None)) is not None:
-                    yield day
+    def _holds(self, line: Rates, when: float, size: int) -> bool:
+        """Return whether rates give the table's own price for a mixed request."""
+        usage = Usage(
+            prompt=size,
+            completion=321,
+            cache_read=size // 3,
+            cache_write=size // 5,
+            cache_write_hour=size // 7,
+            reasoning=123,
+        )
+        price = self.price(usage, when)
+        return math.isclose(line.dollars(usage), price, rel_tol=1e-9, abs_tol=1e-12)

@@ -170,7 +170,7 @@ class SharedStore:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 reply = await self._evaluated(name, keys, arguments)
-            return [read(one) for one in reply]
+            return [read(item) for item in reply]
         except self._failures as error:
             failure = _short(error)
         except (ValueError, TypeError):

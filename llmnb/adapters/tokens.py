@@ -122,10 +122,10 @@ def count_tokens(
     """
     known = None if model is None else _encoding_of(model)
     encoder = _encoder(known or encoding)
-    pieces = _read(text_or_body)
-    tokens = pieces.overhead
-    is_estimate = encoder is None or pieces.is_guess or (model is not None and known is None)
-    for text in pieces.texts:
+    contents = _read(text_or_body)
+    tokens = contents.overhead
+    is_estimate = encoder is None or contents.is_guess or (model is not None and known is None)
+    for text in contents.texts:
         for piece in _cut(text):
             counted = None if encoder is None else _count(encoder, piece)
             tokens += _estimate(piece) if counted is None else counted
@@ -143,8 +143,8 @@ def upper_bound(text_or_body: str | Mapping[str, Any]) -> int:
         >>> upper_bound("naïve")
         6
     """
-    pieces = _read(text_or_body)
-    return pieces.overhead + sum(len(_bytes(text)) for text in pieces.texts)
+    contents = _read(text_or_body)
+    return contents.overhead + sum(len(_bytes(text)) for text in contents.texts)
 
 
 def may_exceed(text: str, most: int) -> bool:
@@ -216,7 +216,7 @@ def fast_estimate(body: str | Mapping[str, Any]) -> int:
         7
     """
     if isinstance(body, str):
-        return _quarters(len(body) + 3 * _beyond(body))
+        return -(-(len(body) + 3 * _beyond(body)) // 4)
     messages = body.get("messages")
     if messages is None or "tools" in body or "system" in body:
         return _slow_estimate(body)
@@ -231,7 +231,7 @@ def fast_estimate(body: str | Mapping[str, Any]) -> int:
                 quarters += 3 * _beyond(content)
     except (AttributeError, KeyError, TypeError):
         return _slow_estimate(body)  # parts, tool calls, or what a provider will refuse
-    return tokens + _quarters(quarters)
+    return tokens - (-quarters // 4)
 
 
 def fetch_encoding(name: str = "cl100k_base", *, timeout: float = 60.0) -> bool:
@@ -299,7 +299,7 @@ def _cut(text: str) -> Iterator[str]:
 
 
 _KINDS = re.compile(
-    r"(?P<word>[A-Z]?[a-z]+|[A-Z]+)|(?P<one>[0-9]{1,3}|\n+|[ \t]{2,})"
+    r"(?P<word>[A-Z]?[a-z]+|[A-Z]+)|(?P<single>[0-9]{1,3}|\n+|[ \t]{2,})"
     r"|(?P<nonlatin>[^\x00-\x7f]+)|(?P<marks>[^\sA-Za-z0-9]+)"
 )
 
@@ -314,13 +314,13 @@ def _estimate(text: str) -> int:
     and Polish -39 to -23 %, scripts other than Latin -5 to +100 %.
     """
     total = 0.0
-    for found in _KINDS.finditer(text):
-        length = found.end() - found.start()
-        match found.lastgroup:
+    for run in _KINDS.finditer(text):
+        length = run.end() - run.start()
+        match run.lastgroup:
             case "word":
                 total += 1 + max(0, length - 7) / 4
             case "nonlatin":
-                total += len(_bytes(found.group())) * 2 / 3
+                total += len(_bytes(run.group())) * 2 / 3
             case "marks":
                 total += (length + 1) // 2
             case _:
@@ -329,12 +329,8 @@ def _estimate(text: str) -> int:
 
 
 def _slow_estimate(body: Mapping[str, Any]) -> int:
-    pieces = _read(body)
-    return pieces.overhead + sum(_quarters(len(text) + 3 * _beyond(text)) for text in pieces.texts)
-
-
-def _quarters(quarters: int) -> int:
-    return -(-quarters // 4)
+    contents = _read(body)
+    return contents.overhead + sum(fast_estimate(text) for text in contents.texts)
 
 
 def _beyond(text: str) -> int:
@@ -348,8 +344,12 @@ def _bytes(text: str) -> bytes:
 # ------------------------------------------------------------- reading a request
 
 
+_MEDIA = frozenset(("image_url", "inlineData", "fileData"))
+"""Fields that hold an image, or something else whose bytes are no text."""
+
+
 @dataclass(slots=True)
-class _Pieces:
+class _Contents:
     """The texts of a request, and what it costs beside them."""
 
     texts: list[str]
@@ -357,81 +357,72 @@ class _Pieces:
     is_guess: bool = False
     """Whether something was in it that no published rule counts."""
 
+    def add_message(self, message: Any) -> None:
+        """Add a turn of a conversation."""
+        if not isinstance(message, Mapping):
+            self.add(message)
+            return
+        self.overhead += TOKENS_PER_MESSAGE
+        for field, value in message.items():
+            if field == "name":
+                self.overhead += TOKENS_PER_NAME
+            self.add(value)
 
-def _read(text_or_body: str | Mapping[str, Any]) -> _Pieces:
+    def add(self, value: Any) -> None:
+        """Add a text, a list of parts, a part, or numbers of tokens."""
+        if isinstance(value, str):
+            self.texts.append(value)
+        elif isinstance(value, list | tuple):
+            if value and all(isinstance(item, int) for item in value):
+                self.overhead += len(value)  # tokens already
+                return
+            for item in value:
+                self.add(item)
+        elif isinstance(value, Mapping):
+            self._add_part(value)
+        elif value is not None:
+            self.texts.append(str(value))
+
+    def _add_part(self, part: Mapping[str, Any]) -> None:
+        if isinstance(part.get("text"), str):
+            self.texts.append(part["text"])
+        elif "image" in str(part.get("type")) or not _MEDIA.isdisjoint(part):
+            self.overhead += TOKENS_PER_IMAGE
+            self.is_guess = True
+        elif "role" in part:
+            self.add_message(part)
+        elif "parts" in part:
+            self.add(part["parts"])
+        else:
+            self.add_json(part)
+
+    def add_json(self, value: Any) -> None:
+        """Add what no rule counts as the JSON in which it travels."""
+        try:
+            text = orjson.dumps(value, default=str).decode()
+        except TypeError:
+            text = str(value)
+        self.texts.append(text)
+        self.is_guess = True
+
+
+def _read(text_or_body: str | Mapping[str, Any]) -> _Contents:
     if isinstance(text_or_body, str):
-        return _Pieces([text_or_body])
-    pieces = _Pieces([])
-    body = text_or_body
+        return _Contents([text_or_body])
+    contents, body = _Contents([]), text_or_body
     if "messages" in body:
-        pieces.overhead += TOKENS_PER_REPLY
-        for message in _listed(body["messages"]):
-            _read_message(message, pieces)
+        contents.overhead += TOKENS_PER_REPLY
+        messages = body["messages"]
+        for message in messages if isinstance(messages, list | tuple) else [messages]:
+            contents.add_message(message)
     # The last three are what Anthropic and Gemini call the system's text and the conversation.
     for field in ("prompt", "input", "system", "systemInstruction", "contents"):
         if field in body:
-            _read_content(body[field], pieces)
+            contents.add(body[field])
     for field in ("tools", "functions", "response_format", "output_config"):
         if body.get(field):
-            pieces.texts.append(_json(body[field]))
-            pieces.is_guess = True
-    return pieces
-
-
-def _read_message(message: Any, pieces: _Pieces) -> None:
-    if not isinstance(message, Mapping):
-        _read_content(message, pieces)
-        return
-    pieces.overhead += TOKENS_PER_MESSAGE
-    for field, value in message.items():
-        if field == "name":
-            pieces.overhead += TOKENS_PER_NAME
-        _read_content(value, pieces)
-
-
-def _read_content(value: Any, pieces: _Pieces) -> None:
-    if isinstance(value, str):
-        pieces.texts.append(value)
-    elif isinstance(value, list | tuple):
-        if value and all(isinstance(one, int) for one in value):
-            pieces.overhead += len(value)  # tokens already
-            return
-        for one in value:
-            _read_content(one, pieces)
-    elif isinstance(value, Mapping):
-        _read_part(value, pieces)
-    elif value is not None:
-        pieces.texts.append(str(value))
-
-
-_MEDIA = frozenset(("image_url", "inlineData", "fileData"))
-"""Fields that hold an image, or something else whose bytes are no text."""
-
-
-def _read_part(part: Mapping[str, Any], pieces: _Pieces) -> None:
-    if isinstance(part.get("text"), str):
-        pieces.texts.append(part["text"])
-    elif "image" in str(part.get("type")) or not _MEDIA.isdisjoint(part):
-        pieces.overhead += TOKENS_PER_IMAGE
-        pieces.is_guess = True
-    elif "role" in part:
-        _read_message(part, pieces)
-    elif "parts" in part:
-        _read_content(part["parts"], pieces)
-    else:
-        pieces.texts.append(_json(part))
-        pieces.is_guess = True
-
-
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _json(value: Any) -> str:
-    try:
-        return orjson.dumps(value, default=str).decode()
-    except TypeError:
-        return str(value)
+            contents.add_json(body[field])
+    return contents
 
 
 # ---------------------------------------------------------- loading an encoding
@@ -497,8 +488,8 @@ def _folders() -> Iterator[Path]:
         litellm = importlib.util.find_spec("litellm")  # importing it takes seconds
     except (ImportError, ValueError):
         return
-    for place in (litellm.submodule_search_locations or ()) if litellm else ():
-        yield Path(place) / "litellm_core_utils" / "tokenizers"
+    for folder in (litellm.submodule_search_locations or ()) if litellm else ():
+        yield Path(folder) / "litellm_core_utils" / "tokenizers"
 
 
 @contextmanager

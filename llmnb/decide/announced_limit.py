@@ -264,7 +264,7 @@ class AnnouncedLimit:
         return request.left - self.refill.inflow(request.latest), request.number
 
     def _sort_lefts(self) -> None:
-        self._lefts = [self._key(one) for one in self._cluster if one.left is not None]
+        self._lefts = [self._key(request) for request in self._cluster if request.left is not None]
         heapq.heapify(self._lefts)
 
     def _unit(self) -> float:
@@ -358,7 +358,9 @@ class AnnouncedLimit:
         else:
             # Another window, or a whole bucket. Those that have overtaken k on the way are not in
             # what it reported.
-            counted = sum(one.cost for one in self._requests.values() if not one.is_uncounted)
+            counted = sum(
+                request.cost for request in self._requests.values() if not request.is_uncounted
+            )
             self._base = min(refill.limit, refill.capacity) - counted
         self._lefts.clear()
         refill.ends = math.inf

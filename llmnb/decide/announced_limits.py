@@ -94,8 +94,10 @@ class AnnouncedLimits:
         self._first_since_pause: int | None = None
         """Number of the first request after a pause, until enough of them were answered."""
 
-        self._in_flight_since_pause = 0
+        self._sent_since_pause = 0
         self._processes = 1
+        self._handful = HANDFUL
+        """Requests that go at once where nothing is known; all processes of ours share them."""
 
     # ------------------------------------------------------------------ what happens
 
@@ -112,7 +114,7 @@ class AnnouncedLimits:
         self._number += 1
         self.in_flight += 1
         if self._first_since_pause is not None:
-            self._in_flight_since_pause += 1
+            self._sent_since_pause += 1
         for limit in self.by_kind.values():
             limit.on_sent(request, limit.cost(request))
         log = self._log
@@ -191,7 +193,7 @@ class AnnouncedLimits:
             if report.left < (cost if report.kind == "requests" else _MISJUDGED * cost):
                 is_covered = False
                 if not is_first:
-                    limit.others.on_found_empty()
+                    limit.others.on_empty()
         if is_covered and not self.distrust:
             self.distrust = "a request was refused though enough was told to be left"
             for limit in self.by_kind.values():
@@ -209,7 +211,7 @@ class AnnouncedLimits:
         """
         self.in_flight -= 1
         if self._first_since_pause is not None and request.number >= self._first_since_pause:
-            self._in_flight_since_pause -= 1
+            self._sent_since_pause -= 1
         for limit in self.by_kind.values():
             if not was_sent or request.is_refused:
                 limit.give_back(limit.cost(request))
@@ -222,7 +224,7 @@ class AnnouncedLimits:
         """Note that nothing is sent for a while: afterwards a handful goes first."""
         self._burst_slots = self._handful
         self._first_since_pause = self._number
-        self._in_flight_since_pause = 0
+        self._sent_since_pause = 0
 
     def on_processes(self, count: int) -> None:
         """Note how many processes of ours draw on these limits, this one included."""
@@ -230,13 +232,9 @@ class AnnouncedLimits:
             for limit in self.by_kind.values():
                 limit.others.processes = count
         self._processes = count
+        self._handful = max(1, HANDFUL // count)
         if self._last_reply == -math.inf:
             self._burst_slots = self._handful
-
-    @property
-    def _handful(self) -> int:
-        """Requests that go at once where nothing is known; all processes of ours share them."""
-        return max(1, HANDFUL // self._processes)
 
     # ------------------------------------------------------------------ what may go
 
@@ -247,7 +245,7 @@ class AnnouncedLimits:
         """
         self.reason = ""
         is_after_pause = self._first_since_pause is not None
-        if is_after_pause and self._in_flight_since_pause >= self._burst_slots:
+        if is_after_pause and self._sent_since_pause >= self._burst_slots:
             self.reason = "start"
             return math.inf
         if not self.by_kind:
@@ -289,39 +287,33 @@ class AnnouncedLimits:
         """Return whether what is left of the requests may be spent at once now."""
         if self.distrust or self.burst == "smooth" or self.in_flight >= self._burst_slots:
             return False
-        limits = self._by_the_minute("requests")
-        return bool(limits) and all(
-            limit.has_reset
-            and limit.others.is_shown
-            and limit.refill.is_clear(now)
-            and limit.refill.capacity > HANDFUL
-            for limit in limits
-        )
+        is_reported = False
+        for limit in self.by_kind.values():
+            if limit.kind == "requests" and not limit.refill.is_longer:
+                is_reported = True
+                is_known = limit.has_reset and limit.others.is_shown and limit.refill.is_clear(now)
+                if not is_known or limit.refill.capacity <= HANDFUL:
+                    return False
+        return is_reported
 
     # -------------------------------------------------------------- what is known
 
-    def _by_the_minute(self, kind: KindOfLimit) -> list[AnnouncedLimit]:
-        """Return the limits of one kind, without those of a day."""
-        return [
-            limit
-            for limit in self.by_kind.values()
-            if limit.kind == kind and not limit.refill.is_longer
-        ]
-
     def limits(self) -> Limits:
         """Return the limits per minute that were announced; None where nothing was."""
-
-        def least(kind: KindOfLimit) -> float | None:
-            limits = [(limit.limit or 0.0, limit.period) for limit in self._by_the_minute(kind)]
-            return min((limit * (60.0 / period) for limit, period in limits), default=None)
-
-        return Limits(requests_per_minute=least("requests"), tokens_per_minute=least("tokens"))
+        rates: dict[KindOfLimit, float] = {}
+        for limit in self.by_kind.values():
+            if limit.limit is not None and not limit.refill.is_longer:
+                rate = limit.limit * (60.0 / limit.period)
+                rates[limit.kind] = min(rate, rates.get(limit.kind, rate))
+        return Limits(
+            requests_per_minute=rates.get("requests"), tokens_per_minute=rates.get("tokens")
+        )
 
     def left(self, kind: KindOfLimit, now: float) -> float | None:
         """Return what is left of a limit now, as far as is known."""
-        left = [
-            min(limit.base(now), limit.refill.capacity) - limit.uncounted
-            for limit in self._by_the_minute(kind)
-            if limit.left is not None
-        ]
-        return max(0.0, min(left)) if left else None
+        least: float | None = None
+        for limit in self.by_kind.values():
+            if limit.kind == kind and limit.left is not None and not limit.refill.is_longer:
+                left = min(limit.base(now), limit.refill.capacity) - limit.uncounted
+                least = max(0.0, left if least is None else min(left, least))
+        return least

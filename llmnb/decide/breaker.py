@@ -7,11 +7,11 @@ again after as many others were answered: the fault is its own. Open, nothing go
 a back-off has passed. Then one request goes as a probe, and only one. Its
 success closes the breaker; its failure opens it again for longer.
 
-What was sent before the breaker opened still comes home afterwards. Its
-failures do not lengthen the back-off (they are the same news). Its successes
-close it where they were sent after all that has failed: a server that answers
-them is not down, it failed a clump of rows. Successes of what was sent earlier
-are older news and do not close it.
+Replies to what was sent before the breaker opened still arrive afterwards.
+Failures among them say nothing new and do not lengthen the back-off. A success
+closes it where its request was sent after all that have failed: a server that
+answers it is not down, it failed a clump of rows. A success of anything sent
+earlier says nothing new, and does not close it.
 
 Source:
     "Circuit breaker" in M. Nygard, *Release It!*, 2007; the back-off is "full
@@ -99,7 +99,7 @@ class Breaker:
 
     @property
     def is_troubled(self) -> bool:
-        """Whether a success would change anything; while not, it need not be told."""
+        """Whether a success would change anything; if not, none needs to be noted."""
         return self.failures > 0 or self.opened_at is not None
 
     def state(self, now: float) -> State:
@@ -172,7 +172,7 @@ class Breaker:
             self.probe_at = min(self.probe_at, now)
 
     def on_cancelled(self, *, sent_at: float) -> None:
-        """Give the probe back: the request that had taken it told nothing."""
+        """Free the probe: the request that had taken it was cancelled and says nothing."""
         if self._is_probe(sent_at):
             self._is_probing = False
 
@@ -264,7 +264,7 @@ class SlowStart:
     def on_success(self, *, sent_at: float) -> None:
         """Make room for one more, or for a part of one near the level at which it failed.
 
-        What was sent no later than what has failed is older news and makes no room.
+        A request sent no later than the latest that has failed makes none.
         """
         if sent_at <= self._since:
             return
@@ -272,7 +272,7 @@ class SlowStart:
         self._slots += 1.0 / self.slots if is_near else 1.0
 
     def on_failure(self, *, began: float, now: float) -> None:
-        """Halve the slots; what was sent before the last cut is the same news."""
+        """Halve the slots, but once for all that was sent before the last cut."""
         if began >= self._cut_at:
             self._level = self._slots
             self._slots = max(1.0, self._slots / 2)

@@ -188,7 +188,7 @@ class TokenCharge:
         self._weights: _Weights | None = None
         """The form that errs less; None before any cost was reported."""
 
-        self._forms: tuple[_Weights, ...] = ()
+        self._candidates: tuple[_Weights, ...] = ()
         self._accepted = 0.0
         """What the requests count but for the factor that went since the last refusal; of those
         that are refused it is taken off."""
@@ -257,7 +257,7 @@ class TokenCharge:
         ]
         weights = self._learn(costs, estimate, out_by=max(grain, rate * seconds / BLOCK))
         self.factor = _rest(fell, sum(weights.of(parts) for parts, _ in costs))
-        whole = max if self._forms[0].takes_larger else sum
+        whole = max if self._candidates[0].takes_larger else sum
         if fell >= sum(whole(parts) for parts, _ in costs):
             self.is_before = True
 
@@ -269,14 +269,14 @@ class TokenCharge:
             like: What we count for one of them: the larger part or both.
             out_by: Tokens by which a cost may be out.
         """
-        if not self._forms:
+        if not self._candidates:
             larger, both = _Weights(takes_larger=True), _Weights(takes_larger=False)
             takes_larger = isinstance(like, Estimate) and like < like.prompt + like.answer
-            self._forms = (larger, both) if takes_larger else (both, larger)
+            self._candidates = (larger, both) if takes_larger else (both, larger)
         for parts, cost in costs:
-            for form in self._forms:
-                form.learn(parts, cost, max(1.0, out_by, _OUT_BY * cost))
-        first, second = self._forms
+            for weights in self._candidates:
+                weights.learn(parts, cost, max(1.0, out_by, _OUT_BY * cost))
+        first, second = self._candidates
         self._weights = second if second.error < 0.5 * first.error else first
         return self._weights
 

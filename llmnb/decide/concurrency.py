@@ -2,7 +2,7 @@
 
 The limit is found as a congestion window is found in TCP, with a better
 memory. It begins small and doubles with every *round* (a window of
-completions) as long as all places are used and nobody complains. A refusal
+completions) as long as all slots are used and nobody complains. A refusal
 ends that: the limit is cut once for the whole *congestion event*, which is everything
 that had been sent before the cut. From then on there is a *ceiling*, the lowest
 level that was refused. The limit comes quickly back to just below it, stays,
@@ -45,7 +45,7 @@ LONGEST_PATIENCE = 64
 """Rounds at a safe level before the next probe of the ceiling."""
 
 STEP = 0.02
-"""Smallest step of growth, as a part of the level; at least one place."""
+"""Smallest step of growth, as a part of the level; at least one slot."""
 
 BOLD, CAUTIOUS = 2, 8
 """A step where nobody has been is the level divided by this, at most."""
@@ -219,25 +219,25 @@ def _eased(level: int, excess: float) -> int:
 
 
 class Adaptive:
-    """The number of places of one target, found by trying.
+    """The number of slots of one target, found by trying.
 
     Args:
-        start: Places to begin with.
-        most: Most places.
+        start: Slots to begin with.
+        most: Most slots.
 
     Example:
         >>> adaptive = Adaptive(start=8)
-        >>> def answer(places):
-        ...     sent = [adaptive.on_start(0.0) for _ in range(places)]
+        >>> def answer(slots):
+        ...     sent = [adaptive.on_start() for _ in range(slots)]
         ...     for sequence in sent:
-        ...         adaptive.on_success(sequence, 1.0, places, 0.0)
+        ...         adaptive.on_success(sequence, 1.0, slots)
         >>> answer(8)
         >>> adaptive.limit
         16
-        >>> for sequence in [adaptive.on_start(0.0) for _ in range(16)][12:]:
-        ...     adaptive.on_refusal(sequence, 0.0)  # it takes twelve at once
-        >>> for places in (8, 8, 10, 11):
-        ...     answer(places)
+        >>> for sequence in [adaptive.on_start() for _ in range(16)][12:]:
+        ...     adaptive.on_refusal(sequence)  # it takes twelve at once
+        >>> for slots in (8, 8, 10, 11):
+        ...     answer(slots)
         >>> adaptive.limit
         12
     """
@@ -269,19 +269,18 @@ class Adaptive:
 
     # ------------------------------------------------------------------------ news
 
-    def on_start(self, now: float) -> int:
-        """Note a request that is sent; returns its number, for the calls below."""
+    def on_start(self) -> int:
+        """Note a request that is sent; return its number, for the calls below."""
         self._next += 1
         return self._next
 
-    def on_success(self, sequence: int, seconds: float, in_flight: int, now: float) -> None:
+    def on_success(self, sequence: int, seconds: float, in_flight: int) -> None:
         """Note an answer.
 
         Args:
             sequence: The request's number.
             seconds: How long it took.
             in_flight: Requests in flight, this one included.
-            now: The time.
         """
         if sequence < self._round_began:
             return  # it was sent under another limit
@@ -292,8 +291,8 @@ class Adaptive:
         if self._completions >= max(self.limit, LEAST_ROUND):
             self._end_round()
 
-    def on_refusal(self, sequence: int, now: float) -> None:
-        """Note a refusal for pace; refusals of what was sent before the last cut do not cut."""
+    def on_refusal(self, sequence: int) -> None:
+        """Note a rate-limited request; one that was sent before the last cut does not cut again."""
         if sequence > self._cut_at:
             self._begin_event()
         else:
@@ -344,7 +343,7 @@ class Adaptive:
             self._grow()
 
     def _grow(self) -> None:
-        """Go up after a round in which all places were used and nothing was refused."""
+        """Go up after a round in which all slots were used and nothing was refused."""
         level, ceiling = self.limit, self._ceiling
         self._quiet += 1
         if self._is_doubling:

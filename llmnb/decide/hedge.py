@@ -2,7 +2,7 @@
 
 A few requests in a hundred take many times as long as the rest. Once a request
 has waited longer than nearly all of its kind, sending it again is likely to be
-faster than waiting on; the later one thinks so, the less it costs.
+faster than waiting on; the longer the first is waited for, the less that costs.
 
 In "p95" mode the moment is the 95th percentile of the latest first-token
 times, so about one request in twenty is sent twice. An allowance of one for

@@ -1,8 +1,8 @@
 """Permission drawn from a limit that several processes share, as stretches of the limit's own time.
 
 A limit of 600 a minute is a clock that gives out a tenth of a second for each
-request. Whoever wants to send draws a stretch of that clock; stretches never
-overlap, whoever holds them. What costs c seconds may go at the end of the
+request. A process that wants to send draws a stretch of that clock; stretches
+never overlap. What costs c seconds may go at the end of the
 first c seconds that are held, and a stretch lapses `reach` seconds after its
 moment. So what all holders together send in any t seconds was given out for at
 most t + reach seconds: the bound holds without the holders knowing each other.
@@ -125,7 +125,7 @@ class Lease:
             self._stretches.append((now - cost, now, 0.0))
 
     def drop_ahead(self, now: float) -> float:
-        """Let go of what could only be used later than now; return how much that is."""
+        """Drop what could only be used later than now; return how much that is."""
         dropped = 0.0
         while self._stretches and self._stretches[-1][1] > now:
             begin, end, lag = self._stretches.pop()

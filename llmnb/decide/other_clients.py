@@ -80,7 +80,7 @@ class OtherClients:
         self._refused += cost
         self._long_step = None
 
-    def on_found_empty(self) -> None:
+    def on_empty(self) -> None:
         """Note a refusal with nothing left: somebody else has taken what we counted on."""
         self._others += 2.0
 

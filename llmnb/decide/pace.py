@@ -1,8 +1,8 @@
 """A pace for servers that count by time and tell nobody.
 
-Places alone cannot say "ten a second" where an answer takes a twentieth of a
-second: one place is too many. Such a server shows itself by refusing at a level that it
-has just taken, which places never do; `Finding` then adds a pace to the places.
+Slots alone cannot say "ten a second" where an answer takes a twentieth of a
+second: one slot is too many. Such a server shows itself by refusing at a level that it
+has just taken, which slots never cause; `Finding` then adds a pace to the slots.
 
 How fast it goes is counted, not guessed. A bucket that refuses is empty. What it
 let pass between two refusals is what flowed into it between them:
@@ -10,7 +10,7 @@ let pass between two refusals is what flowed into it between them:
     rate = accepted between two refusals / seconds between them
 
 which is exact as long as the bucket was not full in between, and too low
-otherwise; never too high. From there the pace probes as the places do: a little
+otherwise; never too high. From there the pace probes as the slots do: a little
 above, rarely, and back at the first refusal.
 """
 
@@ -20,8 +20,8 @@ import math
 
 from llmnb.decide.concurrency import MOST, START, Adaptive
 
-PLACES = 64
-"""Places to begin with where the pace is what keeps the limit."""
+PACED_SLOTS = 64
+"""Slots to begin with where the pace is what keeps the limit."""
 
 RELAPSES = 2
 """Refusals at a level that was just taken, after which a server counts by time."""
@@ -35,7 +35,7 @@ MARGIN = 0.98
 
 STEP = 0.02
 LARGEST_STEP = 0.16
-"""How far above the pace to probe; doubled where nobody is at home."""
+"""How far above the pace to probe; doubled after each probe that was not refused."""
 
 CUT = 0.97
 """What remains of a pace that is refused where the rate cannot be counted."""
@@ -81,49 +81,33 @@ class Pace:
             self._safe = self.per_minute
             self._set(self.per_minute * (1 + self._stride), now)
 
-    def on_refusal(self, now: float) -> None:
-        """Note a refusal, for the counting."""
+    def on_refusal(self, sent_at: float, now: float, *, may_begin: bool = True) -> None:
+        """Note a refusal: keep to a pace, or go slower where it was sent at the present one.
+
+        Args:
+            sent_at: When its request was sent.
+            now: The time.
+            may_begin: Whether to keep to a pace from now on where none is known yet.
+        """
         if self._begun is None:
             self._begun = now, self._accepted
-
-    def counted(self, now: float) -> float | None:
-        """Return the requests a minute that passed since the first refusal, None if unknown."""
-        if self._begun is None:
-            return None
         seconds, accepted = now - self._begun[0], self._accepted - self._begun[1]
-        if seconds < LEAST_SECONDS or accepted < LEAST_ACCEPTED:
-            return None
-        return 60.0 * accepted / seconds
-
-    def begin(self, now: float) -> None:
-        """Keep to the counted rate from now on, if it can be told yet."""
-        rate = self.counted(now)
-        if rate is not None:
-            self._safe = MARGIN * rate
-            self._set(self._safe, now)
-
-    def cut(self, sent_at: float, now: float) -> None:
-        """Go slower after a refusal of what was sent at this pace."""
-        if self.per_minute is None or sent_at <= self._since:
-            return
-        rate = self.counted(now)
-        if self.per_minute > self._safe:
-            pace = self._safe
-            self._patience = min(LONGEST_PATIENCE, 2 * self._patience)
-        else:
-            pace = CUT * self.per_minute
-        self._safe = pace if rate is None else min(pace, MARGIN * rate)
-        self._stride = STEP
-        self._set(self._safe, now)
-        self._begun = now, self._accepted  # its bucket is empty now
-
-    def keep(self, sent_at: float, now: float) -> None:
-        """Take a refusal where somebody names the places: it can only be answered by a pace."""
-        self.on_refusal(now)
+        counted = math.inf  # not known yet
+        if seconds >= LEAST_SECONDS and accepted >= LEAST_ACCEPTED:
+            counted = MARGIN * 60.0 * accepted / seconds
         if self.per_minute is None:
-            self.begin(now)
-        else:
-            self.cut(sent_at, now)
+            if may_begin and counted < math.inf:
+                self._safe = counted
+                self._set(counted, now)
+        elif sent_at > self._since:
+            if self.per_minute > self._safe:
+                self._patience = min(LONGEST_PATIENCE, 2 * self._patience)
+            else:
+                self._safe = CUT * self.per_minute
+            self._safe = min(self._safe, counted)
+            self._stride = STEP
+            self._set(self._safe, now)
+            self._begun = now, self._accepted  # its bucket is empty now
 
     def _set(self, per_minute: float, now: float) -> None:
         self.per_minute = per_minute
@@ -131,11 +115,11 @@ class Pace:
 
 
 class Finding:
-    """Places and, where the server turns out to count by time, a pace; both found by trying.
+    """Slots and, where the server turns out to count by time, a pace; both found by trying.
 
     Args:
-        start: Places to begin with.
-        most: Most places.
+        start: Slots to begin with.
+        most: Most slots.
 
     Example:
         >>> finding = Finding()
@@ -145,7 +129,7 @@ class Finding:
 
     def __init__(self, *, start: int = START, most: int = MOST) -> None:
         self._most = most
-        self._places = Adaptive(start=start, most=most)
+        self._slots = Adaptive(start=start, most=most)
         self._pace = Pace()
         self._levels: dict[int, int] = {}
         """How many were in flight when each request in flight was sent."""
@@ -159,7 +143,7 @@ class Finding:
     @property
     def limit(self) -> int:
         """Requests that may be in flight now."""
-        return self._places.limit
+        return self._slots.limit
 
     @property
     def per_minute(self) -> float | None:
@@ -169,17 +153,16 @@ class Finding:
     @property
     def usual_seconds(self) -> float | None:
         """What an answer takes when the server is quick; None at first."""
-        usual = self._places.crowding.usual
+        usual = self._slots.crowding.usual
         return None if usual is None else math.exp(usual)
 
-    def on_start(self, in_flight: int, now: float) -> int:
-        """Note a request that is sent; returns its number, for the calls below.
+    def on_start(self, in_flight: int) -> int:
+        """Note a request that is sent; return its number, for the calls below.
 
         Args:
             in_flight: Requests in flight, this one included.
-            now: The time.
         """
-        sequence = self._places.on_start(now)
+        sequence = self._slots.on_start()
         self._levels[sequence] = in_flight
         return sequence
 
@@ -195,11 +178,11 @@ class Finding:
         level = self._levels.pop(sequence, 0)
         if level > self._carried and now - seconds > self._refused_at:
             self._carried = level
-        self._places.on_success(sequence, seconds, in_flight, now)
+        self._slots.on_success(sequence, seconds, in_flight)
         self._pace.on_success(now)
 
     def on_refusal(self, sequence: int, sent_at: float, now: float) -> None:
-        """Note a refusal for pace.
+        """Note that a request was rate limited.
 
         Args:
             sequence: The request's number.
@@ -208,17 +191,14 @@ class Finding:
         """
         level = self._levels.pop(sequence, 0)
         self._refused_at = now
-        self._pace.on_refusal(now)
-        if self._pace.per_minute is not None:
-            self._pace.cut(sent_at, now)
-            return
-        self._relapses += level <= self._carried
-        self._carried = 0
-        self._places.on_refusal(sequence, now)
-        if self._relapses >= RELAPSES:
-            self._pace.begin(now)
-            if self._pace.per_minute is not None:
-                self._places = Adaptive(start=min(PLACES, self._most), most=self._most)
+        had_pace = self._pace.per_minute is not None
+        if not had_pace:
+            self._relapses += level <= self._carried
+            self._carried = 0
+            self._slots.on_refusal(sequence)
+        self._pace.on_refusal(sent_at, now, may_begin=self._relapses >= RELAPSES)
+        if not had_pace and self._pace.per_minute is not None:
+            self._slots = Adaptive(start=min(PACED_SLOTS, self._most), most=self._most)
 
     def on_end(self, sequence: int) -> None:
         """Forget a request that has ended, however."""
@@ -226,4 +206,4 @@ class Finding:
 
     def __repr__(self) -> str:
         pace = "no pace" if self.per_minute is None else f"{self.per_minute:.0f}/min"
-        return f"<Finding {self._places!r}, {pace}>"
+        return f"<Finding {self._slots!r}, {pace}>"

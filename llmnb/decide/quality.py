@@ -1,4 +1,4 @@
-"""Whether an answer is good enough to be shown as one.
+"""Whether an answer is good enough to be shown.
 
 A refusal or a filtered answer is an error row that keeps its raw text. An
 answer cut off at a length that the caller chose (`max_tokens`) is what the
@@ -133,8 +133,8 @@ def _of_several(
     """Judge each of several answers by its own end; return the worst objection."""
     errors = []
     for text, (reason, quality) in zip(reply.texts, reply.ends, strict=True):
-        one = replace(reply, text=text, finish_reason=reason, quality=quality, texts=(), ends=())
-        if (error := objection(one, body, raw, good_finish)) is not None:
+        answer = replace(reply, text=text, finish_reason=reason, quality=quality, texts=(), ends=())
+        if (error := objection(answer, body, raw, good_finish)) is not None:
             errors.append(error)
     # An end that nobody knows is not bought again; with a bad one beside it the reply is.
     return min(errors, key=lambda error: isinstance(error, UnknownEnd), default=None)

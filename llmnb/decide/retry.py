@@ -2,10 +2,10 @@
 
 What may be sent again is a matter of the error's type:
 
-- refused for pace (`FlowControl`): again after the pause, costing no attempt,
+- rate limited or overloaded (`FlowControl`): again after the pause, costing no attempt,
   until the target has been without a success for `max_wait`. What the server
   asks to wait lengthens the schedule and never replaces it: a wait of nothing
-  is no leave to ask at once;
+  is no permission to ask at once;
 - never arrived or surely unbilled (`Unsent`, `ProviderError`): again, up to
   `max_attempts` in all;
 - perhaps billed (`MaybeBilled`): once a row, and only while its run has a token
@@ -67,7 +67,7 @@ class Tries:
     """Attempts spent."""
 
     refusals: int = 0
-    """Refusals for pace in a row."""
+    """Rate limits and overloads in a row."""
 
     is_resent: bool = False
     """Whether its one re-send after a perhaps billed request is used."""
@@ -175,6 +175,10 @@ def next_wait(
         >>> next_wait(error, tries, policy, since_success=0, can_resend=True) is None
         True
     """
+
+    def drawn(failures: int) -> float:
+        return backoff(failures, base=policy.base_seconds, cap=policy.cap_seconds, rand=rand)
+
     hint = error.details.retry_after
     if hint is not None and hint > policy.longest_hint:
         return None
@@ -183,22 +187,15 @@ def next_wait(
         if since_success + (hint or 0.0) > policy.max_wait:
             return None
         if not hint:
-            if policy.cooldown is not None:
-                return policy.cooldown
-            return backoff_of(max(1, event), policy, rand)
-        return hint if event <= 1 else max(hint, backoff_of(event, policy, rand))
+            return drawn(max(1, event)) if policy.cooldown is None else policy.cooldown
+        return hint if event <= 1 else max(hint, drawn(event))
     if isinstance(error, (Unsent, ProviderError)):
         tries.failures += 1
         if tries.failures >= policy.max_attempts:
             return None
-        return max(hint or 0.0, backoff_of(tries.failures, policy, rand))
+        return max(hint or 0.0, drawn(tries.failures))
     if isinstance(error, MaybeBilled) and can_resend and not tries.is_resent:
         tries.is_resent = True
         tries.failures += 1
-        return backoff_of(1, policy, rand)
+        return drawn(1)
     return None
-
-
-def backoff_of(failures: int, policy: RetryPolicy, rand: Callable[[], float]) -> float:
-    """Return the full-jitter wait under a policy's base and cap."""
-    return backoff(failures, base=policy.base_seconds, cap=policy.cap_seconds, rand=rand)

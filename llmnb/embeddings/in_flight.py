@@ -1,4 +1,4 @@
-"""Texts that are being asked for: an embedding that wants one of them waits for its vector.
+"""Which texts are being asked for; an embedding that wants such a text waits for its vector.
 
 Everything here happens on the loop thread.
 """
@@ -51,7 +51,7 @@ def in_flight() -> Registry:
 
 
 class Claims:
-    """The texts that one embedding is asking for; what is not its own it never gives back.
+    """The texts that an embedding is asking for; it gives back only its own.
 
     Args:
         between: What other processes that use the project claim; None: each asks for itself.

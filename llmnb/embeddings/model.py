@@ -1,4 +1,4 @@
-"""What every embedding model can do: texts in, one vector for each out, in their order."""
+"""What every embedding model can do, and two that need no provider: sparse and hybrid ones."""
 
 from __future__ import annotations
 

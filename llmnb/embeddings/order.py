@@ -1,4 +1,4 @@
-"""What is to be embedded and how, as a model or an accessor orders it."""
+"""How texts are to be embedded: by which model, in which batches, within which limits."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Results:
         """Texts that were cut, by position, and the tokens they had."""
 
         self.counters = Counters(sum(text is not None for text in texts))
-        """What became of the texts; requests are counted by the engine's runs."""
+        """What became of the texts; requests are counted by the engine's run."""
 
         self.length: int | None = None
         """Bytes of a vector; None before the first."""

@@ -71,7 +71,7 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
     # -------------------------------------------------------------------- looking
 
     def status(self) -> StatusSnapshot:
-        """Return a frozen picture of it as it is now; rows are texts."""
+        """Return a frozen picture of the embedding as it is now; rows are texts."""
         job, counters = self._job, self._job.results.counters
         of_batches, counts = self._run.status(), counters.copy()
         for name in _OF_REQUESTS:
@@ -161,7 +161,7 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
         self._run.resume()
 
     def stop(self) -> None:
-        """Send nothing new; what there is is there at once, the next time asks for the rest."""
+        """Send nothing new and hand over what there is; the next embedding asks for the rest."""
         self._job.is_stopping = True
         self._run.stop()
 

@@ -1,4 +1,4 @@
-"""Texts on their way: cut to what a model reads, and put together into requests."""
+"""Texts that are to be sent: cut to what a model reads, and put together into requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ESTIMATED = 0.9
 
 @dataclasses.dataclass(slots=True, eq=False)
 class Text:
-    """One distinct text on its way to a vector."""
+    """A distinct text that is to get a vector."""
 
     sent: str
     """The text as it is sent: perhaps with a prefix, perhaps cut."""

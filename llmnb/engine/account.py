@@ -7,20 +7,19 @@ the smallest holds.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, TypeVar
+from typing import Literal
 
 from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission, Bound
 from llmnb.decide.announced_limits import AnnouncedLimits
-from llmnb.decide.pace import PLACES, QUICK_PATIENCE, Finding, Pace
+from llmnb.decide.pace import PACED_SLOTS, QUICK_PATIENCE, Finding, Pace
 from llmnb.engine.lanes import Lanes, Ticket
 from llmnb.errors import LLMNBError, RateLimited
 from llmnb.records import LimitReport, Limits
 from llmnb.wire.limits import refused_for
-
-Number = TypeVar("Number", int, float)
 
 LimitSource = Literal["", "given", "announced", "found"]
 """Where a limit comes from; empty where there is none."""
@@ -80,38 +79,31 @@ class Account:
 
     def apply(self, now: float) -> None:
         """Hold the account to what is known by now."""
-        claims = [self.own, *self.claims.values()]
-        is_smooth = any(claim.burst == "smooth" for claim in claims)
-        self.announced.burst = "smooth" if is_smooth else "announced"
-        slots = _least(claim.concurrency for claim in self.claims.values()) or self.own.concurrency
-        is_named = slots is not None or bool(self._lanes.by_run and not self._has_sharing())
+        own, lanes = self.own, self._lanes.by_run.values()
+        claimed = functools.reduce(Limits.within, self.claims.values(), Limits())
+        bound = own.within(claimed)
+        self.announced.burst = bound.burst
+        slots = own.concurrency if claimed.concurrency is None else claimed.concurrency
+        is_named = slots is not None or bool(lanes and not self._has_sharing())
         if is_named:
             self.finding = None
-        lanes = [lane.limits for lane in self._lanes.by_run.values()]
-        is_rated = any(map(_has_rate, (*claims, *lanes)))
-        if is_rated or not is_named:
+        of_lanes = functools.reduce(Limits.within, (lane.limits for lane in lanes), Limits())
+        if not is_named or bound.within(of_lanes).has_rate:
             self.pace = None
         elif self.pace is None:
             self.pace = Pace(QUICK_PATIENCE)
         finder = self.finding or self.pace
-        learned_pace = None if finder is None else finder.per_minute
-        chosen = replace(
-            self.own,
-            requests_per_minute=_least([learned_pace, *(it.requests_per_minute for it in claims)]),
-            tokens_per_minute=_least(claim.tokens_per_minute for claim in claims),
-            concurrency=slots,
-            even=any(claim.even for claim in claims),
-        )
-        self.admission.change(chosen, now=now)
+        self.learned_pace = None if finder is None else finder.per_minute
+        paced = Limits(requests_per_minute=self.learned_pace)
+        self.admission.change(replace(bound.within(paced), concurrency=slots), now=now)
         if slots is None:
             self.admission.concurrency = math.inf
-        self.announced.is_paced = any(map(_has_rate, (self.admission.limits, *lanes)))
+        known = self.admission.limits.within(of_lanes)
+        self.announced.is_paced = known.has_rate
         if self.finding is None and not is_named:
             # A pace that is known keeps the limit; slots need not be found from below.
-            limits = [self.limits(), *lanes]
-            has_pace = any(limit.requests_per_minute is not None for limit in limits)
-            self.finding = Finding(start=PLACES) if has_pace else Finding()
-        self.learned_pace = learned_pace
+            has_pace = known.within(self.announced.limits()).requests_per_minute is not None
+            self.finding = Finding(start=PACED_SLOTS) if has_pace else Finding()
 
     # ----------------------------------------------------------------- questions
 
@@ -199,13 +191,10 @@ class Account:
             now: The time.
             error: What the reply means; None for a good one.
         """
+        is_refused = isinstance(error, RateLimited)
         if ticket.sent is not None:
             self.announced.on_reply(
-                ticket.sent,
-                reports,
-                now,
-                is_refused=isinstance(error, RateLimited),
-                is_good=error is None,
+                *(ticket.sent, reports, now), is_refused=is_refused, is_good=error is None
             )
         if isinstance(error, RateLimited):
             self._learn_charge(error, ticket, now)
@@ -234,35 +223,25 @@ class Account:
             seconds: How long its answer took.
             now: The time.
         """
-        if ticket.finding is None:
-            if self.pace is None:
-                return False
+        if ticket.finding is not None:
+            ticket.finding.on_success(ticket.sequence, seconds, self.sharing, now)
+        elif self.pace is not None:
             self.pace.on_success(now)
-            return self._has_learned(self.pace, now)
-        ticket.finding.on_success(ticket.sequence, seconds, self.sharing, now)
-        return self._has_learned(ticket.finding, now)
+        return self._has_changed(ticket.finding or self.pace, now)
 
     def on_refusal(self, ticket: Ticket, now: float) -> bool:
         """Learn from a refusal; return whether the limits changed."""
-        if ticket.finding is None:
-            if self.pace is None or _has_rate(self.announced.limits()):
-                return False
-            self.pace.keep(ticket.began, now)
-            return self._has_learned(self.pace, now)
-        ticket.finding.on_refusal(ticket.sequence, ticket.began, now)
-        return self._has_learned(ticket.finding, now)
+        if ticket.finding is not None:
+            ticket.finding.on_refusal(ticket.sequence, ticket.began, now)
+        elif self.pace is not None and not self.announced.limits().has_rate:
+            self.pace.on_refusal(ticket.began, now)
+        return self._has_changed(ticket.finding or self.pace, now)
 
-    def _has_learned(self, finding: Finding | Pace, now: float) -> bool:
+    def _has_changed(self, finder: Finding | Pace | None, now: float) -> bool:
         """Keep to a pace that was found; return whether it is another one."""
-        if finding not in (self.finding, self.pace) or finding.per_minute == self.learned_pace:
+        if finder is None or finder not in (self.finding, self.pace):
+            return False
+        if finder.per_minute == self.learned_pace:
             return False
         self.apply(now)
         return True
-
-
-def _has_rate(limits: Limits) -> bool:
-    return limits.requests_per_minute is not None or limits.tokens_per_minute is not None
-
-
-def _least(values: Iterable[Number | None]) -> Number | None:
-    return min((value for value in values if value is not None), default=None)

@@ -264,7 +264,7 @@ class Gate:
             account.sharing += 1
             finding = account.finding
             if finding is not None:
-                sequence = finding.on_start(account.sharing, now)
+                sequence = finding.on_start(account.sharing)
         recovery = health.recovery
         if recovery is not None:
             recovery.in_flight += 1

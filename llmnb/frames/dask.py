@@ -38,9 +38,6 @@ class DaskFrameLLM(FrameAccessor[Any]):
 
     _verbs = "llmnb.frames.dask_asking"
 
-    def __init__(self, frame: dd.DataFrame) -> None:
-        super().__init__(frame)
-
 
 class DaskSeriesLLM(SeriesAccessor[Any]):
     """Questions about the values of a Dask series; in a prompt ``{}`` is the value.
@@ -57,9 +54,6 @@ class DaskSeriesLLM(SeriesAccessor[Any]):
     """
 
     _verbs = "llmnb.frames.dask_asking"
-
-    def __init__(self, series: dd.Series) -> None:
-        super().__init__(series)
 
 
 _DASK = AccessorRegistration(

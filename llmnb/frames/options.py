@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import fields
 from typing import Any
 
 from llmnb.errors import ConfigurationError
 from llmnb.keywords import FrameOptions
 from llmnb.options import (
-    PARAMS,
+    OPTIONS,
     Door,
     body_of,
-    checked,
     names,
     params_in,
     refuse_unknown,
     refuse_with_batch,
     with_params,
 )
+from llmnb.signatures import KEYWORDS
 
 Example = tuple[Any, Any]
 """An input and the answer to it: a few-shot turn of each side."""
 
 
 class Options(FrameOptions):
-    """Keywords of `generate`, checked; what each means stands in `llmnb.options`.
+    """Keywords of `generate`, checked by `options_of`; what each means stands in `llmnb.options`.
 
     Raises:
-        ConfigurationError: If two of them exclude each other, or one has no such value.
+        ConfigurationError: If two of them exclude each other.
     """
 
     __slots__ = ()
 
     def __post_init__(self) -> None:
-        checked({name: getattr(self, name) for name in names("frames")})
         if self.mode == "batch":
             refuse_with_batch({"time_limit": self.time_limit, "hedge_after": self.hedge_after})
         if self.details and self.into is not None:
@@ -70,9 +68,6 @@ class Options(FrameOptions):
         return {name: getattr(self, name) for name in names("frames", door)}
 
 
-_NAMES = tuple(field.name for field in fields(Options))
-
-
 def options_of(keywords: Mapping[str, Any]) -> Options:
     """Return the options that keywords describe; ``max_tokens`` and the like become `params`.
 
@@ -89,19 +84,11 @@ def options_of(keywords: Mapping[str, Any]) -> Options:
         >>> options_of({"max_tokens": 9}).body
         {'max_tokens': 9}
     """
-    refuse_unknown(keywords, (*_NAMES, *PARAMS), ".llm")
-    beside, rest = params_in(keywords)
-    if beside:
-        rest["params"] = with_params(rest.get("params"), beside)
+    refuse_unknown(keywords, KEYWORDS["GenerateOptions"], ".llm")
+    params, rest = params_in(keywords)
+    if params:
+        rest["params"] = with_params(rest.get("params"), params)
+    for name in names("frames"):
+        if name in rest:
+            rest[name] = OPTIONS[name].checked(name, rest[name])
     return Options(**rest)
-
-
-def changed(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keywords whose values are not the defaults.
-
-    Example:
-        >>> changed({"n": 1, "into": "answer", "max_tokens": 9})
-        {'into': 'answer', 'max_tokens': 9}
-    """
-    usual = {field.name: field.default for field in fields(Options)}
-    return {name: value for name, value in keywords.items() if value is not usual.get(name)}

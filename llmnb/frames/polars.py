@@ -82,9 +82,6 @@ class LazyFrameLLM(FrameAccessor["pl.LazyFrame"]):
     _verbs = "llmnb.frames.polars_asking"
     _shown = "generate, extract, classify, embed, plan, start, …"
 
-    def __init__(self, frame: pl.LazyFrame) -> None:
-        super().__init__(frame)
-
     @full_signature
     def compare(
         self, prompt: Hashable, models: Sequence[Model], **options: Unpack[CompareOptions]
@@ -151,9 +148,6 @@ class ExprLLM(ValuesAccessor["pl.Expr"]):
 
     _verbs = "llmnb.frames.polars_asking"
     _shown = "generate, extract, classify, embed"
-
-    def __init__(self, expr: pl.Expr) -> None:
-        super().__init__(expr)
 
 
 _POLARS = AccessorRegistration(

@@ -85,7 +85,7 @@ class GlobalRateLimiter:
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
         self._trouble: Callable[[], LimiterError | None] = lambda: None
         # What outlives this object holds it weakly: nobody states limits that nobody has.
-        self._config.listen(_weakly(self._on_stated, None))
+        self._config.on_change = _weakly(self._on_stated, None)
 
     @property
     def rate_config(self) -> RateConfig:
@@ -249,7 +249,7 @@ class GlobalRateLimiter:
         return group
 
     def count_users(self, pool: str, on_count: Callable[[int], None]) -> None:
-        """Have the processes counted that draw on one account; call it on the loop thread.
+        """Count the processes that draw on one account; call it on the loop thread.
 
         Without a Redis nothing is counted. It takes one message a second, none a request.
 

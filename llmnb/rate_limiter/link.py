@@ -29,7 +29,7 @@ PROBE_SECONDS = 0.5
 """A lost Redis is asked this often whether it is back."""
 
 QUIET_SECONDS = 60.0
-"""A process that has used nothing for so long says goodbye and falls silent; one that states
+"""A process that has used nothing for so long leaves and sends nothing more; one that states
 limits goes on stating them."""
 
 UPHOLD_SECONDS = 20.0
@@ -39,10 +39,10 @@ _LIFETIME = 6_000_000
 """A process silent for this long (µs) is not counted any more."""
 
 _GAP = 2_000_000
-"""Silence of everybody that long means that Redis was away, and shares may be in use."""
+"""No message from anybody for so long (µs) means that Redis was away, and shares may be in use."""
 
 _PAUSE = 1_500_000
-"""So long nothing is given when Redis is back: until every process has noticed."""
+"""Nothing is given for so long (µs) once Redis is back: until every process has noticed."""
 
 _BLOCK = 50_000
 _HORIZON = (200_000, 1_000_000)
@@ -136,7 +136,7 @@ class Link:
         return limit
 
     def count_users(self, name: str, on_count: Callable[[int], None]) -> None:
-        """Have the processes counted that use something together, with each beat.
+        """Count the processes that use something together, with each beat.
 
         Args:
             name: What it is; all of them name it alike.
@@ -153,7 +153,7 @@ class Link:
         task.add_done_callback(self._draws.discard)
 
     def draw(self, limits: Limits, amounts: Sequence[float], now: float) -> float:
-        """Have what is missing drawn; return the seconds until it is worth asking again.
+        """Begin to draw what is missing; return the seconds until it is worth asking again.
 
         Args:
             limits: All that bind one request; all of it is given, or nothing.
@@ -314,7 +314,7 @@ class Link:
         await self._beat_once(_JOIN if self._is_beating else _LOOK)
 
     async def close(self) -> None:
-        """Say goodbye, with what was used last."""
+        """Leave, and report what was used last."""
         self._is_closed = True
         tasks = [*self._draws, *([] if self._beat is None else [self._beat])]
         for task in tasks:

@@ -1,4 +1,4 @@
-"""What a person allows: rates by key, checked when written, and who is notified of a change."""
+"""What a person allows: rates by key, checked when written; how other processes state them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,9 @@ class RateConfig(MutableMapping[Key, Rate]):
 
     def __init__(self, rates: Mapping[Key, Rate] | None = None) -> None:
         self._rates: dict[Key, tuple[Rate, Rule]] = {}
-        self._listeners: list[Callable[[], None]] = []
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after every change, on the thread that made it."""
+
         self._lock = threading.Lock()
         self.update(rates or {})
 
@@ -98,14 +100,14 @@ class RateConfig(MutableMapping[Key, Rate]):
         rule = Rule(key, allowance(rate))
         with self._lock:
             self._rates = {**self._rates, key: (rate, rule)}  # readers see one or the other
-        self._notify()
+        self.on_change()
 
     def __delitem__(self, key: Key) -> None:
         with self._lock:
             rates = dict(self._rates)
             del rates[key]
             self._rates = rates
-        self._notify()
+        self.on_change()
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self._rates)
@@ -121,7 +123,7 @@ class RateConfig(MutableMapping[Key, Rate]):
         checked = RateConfig(rates)
         with self._lock:
             self._rates = checked._rates
-        self._notify()
+        self.on_change()
 
     def rule(self, key: Key) -> Rule | None:
         """Return the rule of a key, None where there is none."""
@@ -132,25 +134,12 @@ class RateConfig(MutableMapping[Key, Rate]):
         """Return all rules."""
         return [rule for _, rule in self._rates.values()]
 
-    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call back after every change, on the thread that made it; returns what ends that."""
-        self._listeners = [*self._listeners, listener]
-
-        def stop() -> None:
-            self._listeners = [other for other in self._listeners if other is not listener]
-
-        return stop
-
-    def _notify(self) -> None:
-        for listener in self._listeners:
-            listener()
-
 
 # ------------------------------------------------------------- as processes exchange them
 
 
 def line_of(rule: Rule) -> str:
-    """Return a rule as one line.
+    """Return the line that states a rule to other processes.
 
     Example:
         >>> line_of(Rule(("client", "gpt-4"), Allowance(100.0, 60.0, "minute")))

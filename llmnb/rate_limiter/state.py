@@ -97,6 +97,6 @@ class State:
         }
 
     async def close(self) -> None:
-        """Say goodbye to every Redis."""
+        """Leave every Redis."""
         for link in self.links.values():
             await link.close()

@@ -1,13 +1,15 @@
 """Reads what a docstring says of a function and of its arguments.
 
-Google's, numpy's and Sphinx's ways of writing are understood; a docstring in
+Google's, numpy's and Sphinx's styles are understood; a docstring in
 none of them is a description only.
 """
 
 from __future__ import annotations
 
 import inspect
+import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _ARGUMENTS = frozenset(("args", "arguments", "parameters", "params", "other parameters"))
@@ -19,11 +21,12 @@ _SECTIONS = _ARGUMENTS | {
 _NAMED = re.compile(r"\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)")
 """``name: text`` or ``name (type): text``."""
 
-_LISTED = re.compile(r"\*{0,2}(\w+(?:\s*,\s*\*{0,2}\w+)*)\s*(?::.*)?")
-"""``name``, ``name : type`` or ``one, other : type``."""
+_LISTED = re.compile(r"\*{0,2}(\w+(?:\s*,\s*\*{0,2}\w+)*)\s*(?::.*)?()")
+"""``name``, ``name : type`` or ``first, second : type``."""
 
 _SPHINX = re.compile(r":(?:param|parameter|arg|argument)\s+(?:[^:]*\s)?\*{0,2}(\w+)\s*:\s*(.*)")
 _RULE = re.compile(r"-{3,}")
+_FIELD, _AFTER = ":", "after"
 
 
 @dataclass(slots=True)
@@ -41,94 +44,66 @@ def described(docstring: str | None) -> Described:
         >>> described("Look up.\n\nArgs:\n    city: Where to look.\n")
         Described(text='Look up.', arguments={'city': 'Where to look.'})
     """
-    lines = inspect.cleandoc(docstring or "").splitlines()
-    found = Described()
-    opening: list[str] = []
-    section = ""
-    inside: list[str] = []
-    is_ruled = False
+    description = Described()
+    for title, is_ruled, lines in _sections(inspect.cleandoc(docstring or "").splitlines()):
+        if not title:
+            description.text = "\n".join(lines).strip()
+        elif title in _ARGUMENTS:
+            description.arguments.update(_arguments(lines, is_ruled=is_ruled))
+        elif title == _FIELD and (head := _SPHINX.fullmatch(lines[0])):
+            more = itertools.takewhile(lambda line: line[:1].isspace(), lines[1:])
+            description.arguments[head[1]] = _joined([head[2], *more])
+    return description
 
-    def close() -> None:
-        if section in _ARGUMENTS:
-            found.arguments.update(_listed(inside) if is_ruled else _named(inside))
 
-    place = 0
-    while place < len(lines):
-        line = lines[place]
-        following = lines[place + 1] if place + 1 < len(lines) else ""
+def _sections(lines: list[str]) -> Iterator[tuple[str, bool, list[str]]]:
+    """Yield the sections: title, whether it is underlined as numpy's are, and lines.
+
+    What stands before the first has no title; each field of Sphinx's style is one of its own.
+    """
+    title, is_ruled, inside = "", False, list[str]()
+    is_rule = False
+    for line, following in itertools.zip_longest(lines, lines[1:], fillvalue=""):
+        if is_rule:
+            is_rule = False
+            continue
         name = line.strip().removesuffix(":").lower()
-        has_rule = bool(_RULE.fullmatch(following.strip())) and bool(line.strip())
+        is_rule = bool(line.strip()) and bool(_RULE.fullmatch(following.strip()))
         has_colon = line.endswith(":") and not line[:1].isspace() and name in _SECTIONS
-        if has_rule or has_colon:
-            close()
-            section, inside, is_ruled = name, [], has_rule
-            place += 2 if has_rule else 1
-            continue
-        if line.startswith(":"):
-            close()
-            section, inside, is_ruled = "sphinx", [], False
-            place = _sphinx(lines, place, found)
-            continue
-        if not is_ruled and line[:1].strip() and _is_indented(inside):
-            close()
-            section, inside = "after", []
-        (inside if section else opening).append(line)
-        place += 1
-    close()
-    found.text = "\n".join(opening).strip()
-    return found
+        if is_rule or has_colon:
+            yield title, is_ruled, inside
+            title, is_ruled, inside = name, is_rule, []
+        elif line.startswith(":"):
+            yield title, is_ruled, inside
+            title, is_ruled, inside = _FIELD, False, [line]
+        elif title and not is_ruled and line[:1].strip() and _depth(inside) > 0:
+            yield title, is_ruled, inside
+            title, inside = _AFTER, [line]
+        else:
+            inside.append(line)
+    yield title, is_ruled, inside
 
 
-def _is_indented(lines: list[str]) -> bool:
-    return _indent(next((line for line in lines if line.strip()), "")) > 0
-
-
-def _named(lines: list[str]) -> dict[str, str]:
-    """Read Google's way: names are indented least, what they mean stands beside and under them."""
-    found: dict[str, list[str]] = {}
-    name = ""
-    depth = min((_indent(line) for line in lines if line.strip()), default=0)
-    for line in lines:
-        head = _NAMED.fullmatch(line.strip()) if _indent(line) == depth else None
-        if head is not None:
-            name = head.group(1)
-            found[name] = [head.group(2)]
-        elif name:
-            found[name].append(line.strip())
-    return {name: _joined(words) for name, words in found.items()}
-
-
-def _listed(lines: list[str]) -> dict[str, str]:
-    """Read numpy's way: names stand at the margin, what they mean is indented under them."""
-    found: dict[str, list[str]] = {}
+def _arguments(lines: list[str], *, is_ruled: bool) -> dict[str, str]:
+    """Return what arguments mean: beside and under names in Google's style, under in numpy's."""
+    texts: dict[str, list[str]] = {}
     names: list[str] = []
+    pattern, depth = (_LISTED, 0) if is_ruled else (_NAMED, _depth(lines))
     for line in lines:
-        head = _LISTED.fullmatch(line.strip()) if line.strip() and not _indent(line) else None
+        head = pattern.fullmatch(line.strip()) if _depth([line]) == depth else None
         if head is not None:
-            names = [name.strip(" *") for name in head.group(1).split(",")]
-            found.update({name: [] for name in names})
+            names = [name.strip(" *") for name in head[1].split(",")]
+            texts.update({name: [head[2]] for name in names})
         else:
             for name in names:
-                found[name].append(line.strip())
-    return {name: _joined(words) for name, words in found.items()}
+                texts[name].append(line)
+    return {name: _joined(text) for name, text in texts.items()}
 
 
-def _sphinx(lines: list[str], place: int, found: Described) -> int:
-    """Read one field of Sphinx's way; returns the line after it."""
-    head = _SPHINX.fullmatch(lines[place])
-    words = [head.group(2)] if head else []
-    place += 1
-    while place < len(lines) and lines[place][:1].isspace():
-        words.append(lines[place].strip())
-        place += 1
-    if head:
-        found.arguments[head.group(1)] = _joined(words)
-    return place
+def _depth(lines: list[str]) -> int:
+    """Return by how much the least indented line is indented; -1 where all are blank."""
+    return min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=-1)
 
 
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip()) if line.strip() else -1
-
-
-def _joined(words: list[str]) -> str:
-    return " ".join(word for word in words if word)
+def _joined(lines: list[str]) -> str:
+    return " ".join(line.strip() for line in lines if line.strip())

@@ -21,7 +21,7 @@ from llmnb.display.texts import mended_value
 MAX_DEPTH = 100
 """Levels of nesting that are read."""
 
-_MAX_PIECES = 20
+_MAX_CANDIDATES = 20
 """Fences, and documents between words, that are tried."""
 
 _SEARCH_BEYOND = 1_000_000
@@ -76,12 +76,12 @@ def documents(text: str) -> Iterator[Any]:
         pass  # not JSON as a whole: that is what the rest is for
     text = without_thoughts(text)
     try:
-        pieces = [*_fenced(text), *_balanced(text)]
+        candidates = [*_fenced(text), *_balanced(text)]
     except TooDeep:
         return
-    for piece in pieces:
+    for candidate in candidates:
         try:
-            yield read(piece)
+            yield read(candidate)
         except NotRead:
             continue
 
@@ -186,7 +186,7 @@ def is_deeper(document: Any, levels: int) -> bool:
 
 def _fenced(text: str) -> Iterator[str]:
     # Split, not searched by a pattern: one that backtracks would take for ever over backticks.
-    for piece in reversed(text.split("```")[1::2][-_MAX_PIECES:]):
+    for piece in reversed(text.split("```")[1::2][-_MAX_CANDIDATES:]):
         head, newline, rest = piece.partition("\n")
         if newline and head.strip():
             yield rest
@@ -195,39 +195,39 @@ def _fenced(text: str) -> Iterator[str]:
 
 def _balanced(text: str) -> list[str]:
     """Return what stands between brackets that match, the longest first."""
-    found = []
+    candidates = []
     left = len(text) + _SEARCH_BEYOND
-    place = 0
-    while left > 0 and (opening := _OPENING.search(text, place)):
+    position = 0
+    while left > 0 and (opening := _OPENING.search(text, position)):
         start = opening.start()
         end, is_whole = _end_of(text, start)
         left -= end - start
         if is_whole:
-            found.append(text[start:end])
+            candidates.append(text[start:end])
         elif _DOCUMENT.match(text, start):
             break  # it is cut off or damaged: what stands in it is not the answer
-        place = end if is_whole else start + 1
-    found.reverse()
-    return sorted(found, key=len, reverse=True)[:_MAX_PIECES]
+        position = end if is_whole else start + 1
+    candidates.reverse()
+    return sorted(candidates, key=len, reverse=True)[:_MAX_CANDIDATES]
 
 
 def _end_of(text: str, start: int) -> tuple[int, bool]:
     """Return where the bracket at `start` is closed, or where it turns out that it is not."""
-    open_ones: list[str] = []
-    place = start
-    while mark := _MARKS.search(text, place):
-        sign, place = mark.group(), mark.end()
+    closings: list[str] = []
+    position = start
+    while mark := _MARKS.search(text, position):
+        sign, position = mark.group(), mark.end()
         if sign == '"':
             string = _STRING.match(text, mark.start())
             if string is None:
                 return len(text), False
-            place = string.end()
+            position = string.end()
         elif sign in _PAIRS:
-            open_ones.append(_PAIRS[sign])
-            if len(open_ones) > MAX_DEPTH:
+            closings.append(_PAIRS[sign])
+            if len(closings) > MAX_DEPTH:
                 raise TooDeep(f"its brackets are nested more than {MAX_DEPTH} levels deep")
-        elif open_ones.pop() != sign:
-            return place, False
-        elif not open_ones:
-            return place, True
+        elif closings.pop() != sign:
+            return position, False
+        elif not closings:
+            return position, True
     return len(text), False

@@ -136,7 +136,7 @@ class _Tool:
         from llmnb.schemas.typed import Typed, readable
 
         hints = self._hints()
-        words = self.docstring.arguments | {
+        descriptions = self.docstring.arguments | {
             name: field.description for name, field in self.fields.items() if field.description
         }
         fields = {}
@@ -144,8 +144,8 @@ class _Tool:
             name, default = parameter.name, parameter.default
             is_required = default is parameter.empty
             about: dict[str, Any] = {}
-            if words.get(name):  # else a description among the hints would be lost
-                about["description"] = words[name]
+            if descriptions.get(name):  # else a description among the hints would be lost
+                about["description"] = descriptions[name]
             if not is_required and _is_plain(default):
                 about["json_schema_extra"] = {"default": default}
             kind: Any = typing.Annotated[(readable(hints.get(name, Any)), Field(**about))]

@@ -191,7 +191,7 @@ def _reader(kind: Any) -> Reader:
     from llmnb.schemas.typed import Typed
 
     if isinstance(kind, (tuple, list)):
-        return Typed(_one_of(kind))
+        return Typed(_literal(kind))
     if kind is None or isinstance(kind, (str, bytes, int, float)) or inspect.isroutine(kind):
         raise ConfigurationError(
             f"schema is {type(kind).__name__}, which describes no answer. Give a pydantic model, "
@@ -201,8 +201,8 @@ def _reader(kind: Any) -> Reader:
     return Typed(kind)
 
 
-def _one_of(labels: tuple[Any, ...] | list[Any]) -> Any:
-    if not labels or not all(isinstance(one, (str, int)) for one in labels):
+def _literal(labels: tuple[Any, ...] | list[Any]) -> Any:
+    if not labels or not all(isinstance(label, (str, int)) for label in labels):
         raise ConfigurationError(
             "Labels must be texts or whole numbers, at least one of them, such as "
             "('good', 'bad'). Nothing was sent."
@@ -212,11 +212,11 @@ def _one_of(labels: tuple[Any, ...] | list[Any]) -> Any:
 
 def _name(kind: Any, root: Mapping[str, Any]) -> str:
     if isinstance(kind, Mapping):
-        found = root.get("title")
+        name = root.get("title")
     else:
         is_own = isinstance(kind, type) and kind.__module__ != "builtins"
-        found = kind.__name__ if is_own else None
-    text = _NO_NAME.sub("_", found if isinstance(found, str) else "").strip("_")
+        name = kind.__name__ if is_own else None
+    text = _NO_NAME.sub("_", name if isinstance(name, str) else "").strip("_")
     return text[:64] or "answer"
 
 

@@ -41,7 +41,7 @@ def every(schema: Any) -> Iterator[Schema]:
     """Yield a schema and all that stand in it; values such as those of ``enum`` are none.
 
     Example:
-        >>> [one.get("type") for one in every({"properties": {"a": {"type": "string"}}})]
+        >>> [part.get("type") for part in every({"properties": {"a": {"type": "string"}}})]
         [None, 'string']
     """
     waiting = [schema]
@@ -71,16 +71,16 @@ def target(reference: Any, root: Mapping[str, Any]) -> Any:
     if not isinstance(reference, str) or not reference.startswith("#"):
         return None
     if reference[1:] and not reference.startswith("#/"):
-        anchors = (node for node in every(root) if node.get("$anchor") == reference[1:])
+        anchors = (part for part in every(root) if part.get("$anchor") == reference[1:])
         return next(anchors, None)
-    found: Any = root
+    node: Any = root
     for step in reference.split("/")[1:]:
         step = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, list):
-            found = found[int(step)] if step.isdecimal() and int(step) < len(found) else None
+        if isinstance(node, list):
+            node = node[int(step)] if step.isdecimal() and int(step) < len(node) else None
         else:
-            found = found.get(step) if isinstance(found, dict) else None
-    return found
+            node = node.get(step) if isinstance(node, dict) else None
+    return node
 
 
 def alternatives(schemas: Iterable[Any], root: Mapping[str, Any]) -> list[Schema]:
@@ -93,7 +93,7 @@ def alternatives(schemas: Iterable[Any], root: Mapping[str, Any]) -> list[Schema
     """
     waiting = list(schemas)[::-1]
     met: set[int] = set()
-    found: list[Schema] = []
+    plain: list[Schema] = []
     while waiting:
         node = waiting.pop()
         if node is True:
@@ -101,13 +101,13 @@ def alternatives(schemas: Iterable[Any], root: Mapping[str, Any]) -> list[Schema
         if not isinstance(node, dict) or id(node) in met:
             continue
         met.add(id(node))
-        inner = [one for name in ALTERNATIVES for one in node.get(name) or ()]
+        inner = [branch for name in ALTERNATIVES for branch in node.get(name) or ()]
         if "$ref" in node:
             inner.append(target(node["$ref"], root))
         if not inner or not node.keys().isdisjoint(_OF_ITS_OWN):
-            found.append(node)
+            plain.append(node)
         waiting.extend(inner[::-1])
-    return found
+    return plain
 
 
 _ANYTHING: Schema = {}
@@ -125,7 +125,7 @@ def types_of(schema: Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(named, str):
         return (named,)
     if isinstance(named, list):
-        return tuple(one for one in named if isinstance(one, str))
+        return tuple(name for name in named if isinstance(name, str))
     if "properties" in schema:
         return ("object",)
     return ("array",) if "items" in schema else ()
@@ -158,7 +158,7 @@ def _admits_null(schema: Any, root: Mapping[str, Any], known: dict[int, bool]) -
         checks.append(_admits_null(target(schema["$ref"], root), root, known))
     for name, combined in (("anyOf", any), ("oneOf", any), ("allOf", all)):
         if name in schema:
-            checks.append(combined([_admits_null(one, root, known) for one in schema[name]]))
+            checks.append(combined([_admits_null(branch, root, known) for branch in schema[name]]))
     known[id(schema)] = all(checks)
     return known[id(schema)]
 

@@ -21,7 +21,7 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from llmnb.errors import ConfigurationError
 from llmnb.schemas import parts
-from llmnb.schemas.faults import Misfit, one_line
+from llmnb.schemas.faults import Misfit, on_a_line
 from llmnb.schemas.finding import MAX_DEPTH, is_deeper
 from llmnb.schemas.parts import Schema
 
@@ -61,12 +61,12 @@ class Raw:
             Misfit: If it does not fit.
         """
         try:
-            found = itertools.islice(self._validator.iter_errors(document), _MOST_LOOKED_AT)
-            faults = [_fault(exceptions.best_match([one]) or one) for one in found]
+            errors = itertools.islice(self._validator.iter_errors(document), _MOST_LOOKED_AT)
+            faults = [_fault(exceptions.best_match([error]) or error) for error in errors]
         except RecursionError:
             faults = ["the whole: is nested too deeply to be checked"]
         except Exception as error:  # a keyword the check itself stumbles over
-            faults = [f"its check failed: {type(error).__name__}: {one_line(str(error), 100)}"]
+            faults = [f"its check failed: {type(error).__name__}: {on_a_line(str(error), 100)}"]
         if faults:
             raise Misfit(faults)
         return document
@@ -80,7 +80,7 @@ def _copied(schema: Mapping[str, Any]) -> Schema:
     try:
         text = json.dumps(dict(schema), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        cause = one_line(str(error), 120)
+        cause = on_a_line(str(error), 120)
     else:
         copied: Schema = json.loads(text)
         if not is_deeper(copied, MAX_DEPTH):
@@ -111,7 +111,7 @@ def _check(kind: Any, schema: Schema) -> None:
                 if name == "$dynamicRef" and str(node[name]).startswith("#"):
                     continue
                 raise ConfigurationError(
-                    f"The schema refers to {one_line(str(node[name]), 80)!r}, which is not in "
+                    f"The schema refers to {on_a_line(str(node[name]), 80)!r}, which is not in "
                     "it; nothing is ever fetched. Put what is meant under $defs. Nothing was sent."
                 )
 
@@ -129,7 +129,7 @@ def _search(pattern: str) -> _Search:
             compiled = re.compile(pattern)
         except re.error as error:
             raise ConfigurationError(
-                f"The schema's pattern {one_line(pattern, 80)!r} cannot be read: {error}. "
+                f"The schema's pattern {on_a_line(pattern, 80)!r} cannot be read: {error}. "
                 "Nothing was sent."
             ) from None
         return lambda text: compiled.search(text) is not None
@@ -154,11 +154,11 @@ def _unique(_: Any, is_wanted: bool, instance: Any, __: Any) -> Iterator[Any]:
         except orjson.JSONEncodeError:
             mark = json.dumps(value, sort_keys=True).encode()
         if mark in met:
-            yield exceptions.ValidationError(f"its items repeat {one_line(mark.decode(), 60)}")
+            yield exceptions.ValidationError(f"its items repeat {on_a_line(mark.decode(), 60)}")
             return
         met.add(mark)
 
 
 def _fault(error: Any) -> str:
-    place = str(error.json_path).removeprefix("$").removeprefix(".") or "the whole"
-    return f"{one_line(place, 80)}: {one_line(error.message, 110)}"
+    path = str(error.json_path).removeprefix("$").removeprefix(".") or "the whole"
+    return f"{on_a_line(path, 80)}: {on_a_line(error.message, 110)}"

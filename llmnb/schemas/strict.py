@@ -80,11 +80,11 @@ class _Strict:
         return {**made, "$defs": dict(sorted(self.shared.items()))} if self.shared else made
 
     def of_name(self, name: str) -> Any:
-        places = [self.root.get(place, {}) for place in parts.SHARED]
-        found = [place[name] for place in places if name in place]
-        if len(found) != 1:
+        shared = [self.root.get(keyword, {}) for keyword in parts.SHARED]
+        schemas = [known[name] for known in shared if name in known]
+        if len(schemas) != 1:
             raise _Inexpressible
-        return found[0]
+        return schemas[0]
 
     def node(self, schema: Any, level: int = 0) -> Schema:
         if not isinstance(schema, dict) or not _BEYOND.isdisjoint(schema) or level > MAX_LEVELS:
@@ -95,11 +95,11 @@ class _Strict:
                 raise _Inexpressible
             return self.node({**schema["allOf"][0], **rest}, level)
         made = self.body(schema, level)
-        words = schema.get("description")
-        if not isinstance(words, str):
+        description = schema.get("description")
+        if not isinstance(description, str):
             return made
         # Beside a reference nothing may stand.
-        return {**({"anyOf": [made]} if "$ref" in made else made), "description": words}
+        return {**({"anyOf": [made]} if "$ref" in made else made), "description": description}
 
     def body(self, schema: Schema, level: int) -> Schema:
         shape = _SHAPE.intersection(schema)
@@ -111,7 +111,7 @@ class _Strict:
             if shape not in ({"anyOf"}, {"oneOf"}):
                 raise _Inexpressible
             branches = schema.get("anyOf") or schema.get("oneOf")
-            return {"anyOf": [self.node(one, level) for one in branches or ()]}
+            return {"anyOf": [self.node(branch, level) for branch in branches or ()]}
         types = parts.types_of(schema) or _types_of_values(schema)
         if not types:
             raise _Inexpressible
@@ -135,11 +135,11 @@ class _Strict:
     def reference(self, reference: Any) -> str:
         if reference == "#":
             return "#"
-        place, _, name = str(reference).rpartition("/")
-        if place not in ("#/$defs", "#/definitions") or "~" in name:
+        keyword, _, name = str(reference).rpartition("/")
+        if keyword not in ("#/$defs", "#/definitions") or "~" in name:
             raise _Inexpressible
         if name not in self.shared:
-            self.shared[name] = {}  # its place; filled when its turn comes
+            self.shared[name] = {}  # filled when its turn comes
             self.wanted.append(name)
         return f"#/$defs/{name}"
 
@@ -150,7 +150,7 @@ class _Strict:
         if not isinstance(fields, dict) or is_open or not set(required) <= set(fields):
             raise _Inexpressible
         self.fields += len(fields)
-        made = {name: self.node(one, level + 1) for name, one in fields.items()}
+        made = {name: self.node(field, level + 1) for name, field in fields.items()}
         for name in fields:
             if name not in required and not parts.admits_null(fields[name], self.root):
                 made[name] = _nullable(made[name])
@@ -158,13 +158,13 @@ class _Strict:
 
 
 def _nullable(schema: Schema) -> Schema:
-    words = {name: schema.pop(name) for name in ("description",) if name in schema}
+    described = {name: schema.pop(name) for name in ("description",) if name in schema}
     inner = schema["anyOf"] if schema.keys() == {"anyOf"} else [schema]
-    return {"anyOf": [*inner, {"type": "null"}], **words}
+    return {"anyOf": [*inner, {"type": "null"}], **described}
 
 
 def _types_of_values(schema: Schema) -> tuple[str, ...]:
     values = schema["enum"] if "enum" in schema else [schema["const"]] if "const" in schema else []
     names = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
-    found = [names.get(type(value), "") for value in values]
-    return () if "" in found else tuple(dict.fromkeys(found))
+    types = [names.get(type(value), "") for value in values]
+    return () if "" in types else tuple(dict.fromkeys(types))

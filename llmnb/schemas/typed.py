@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
 from llmnb.errors import ConfigurationError
-from llmnb.schemas.faults import MAX_FAULTS, Misfit, one_line
+from llmnb.schemas.faults import MAX_FAULTS, Misfit, on_a_line
 from llmnb.schemas.parts import Schema
 
 
@@ -47,7 +47,7 @@ class Typed:
             ) from None
         except Exception as error:  # whatever a foreign class does when it is looked into
             raise ConfigurationError(
-                f"{_named(kind)} cannot be the form of an answer: {one_line(str(error), 300)} "
+                f"{_named(kind)} cannot be the form of an answer: {on_a_line(str(error), 300)} "
                 "Give a pydantic model, a dataclass, a TypedDict, a plain type such as "
                 "list[str], a tuple of labels or a JSON schema. Nothing was sent."
             ) from error
@@ -70,7 +70,7 @@ class Typed:
         except ValidationError as error:
             faults = _faults(error)
         except Exception as error:  # a validator of the caller's own; one row must not end a run
-            faults = [f"its check failed: {type(error).__name__}: {one_line(str(error), 100)}"]
+            faults = [f"its check failed: {type(error).__name__}: {on_a_line(str(error), 100)}"]
         raise Misfit(faults)
 
     def plain(self, value: Any) -> Any:
@@ -85,9 +85,9 @@ def _has_code(part: Any) -> bool:
             return True
         if part.get("type") == "enum" and _missing_of(part["cls"]) is not _missing_of(Enum):
             return True
-        return any(_has_code(one) for one in part.values())
+        return any(_has_code(inner) for inner in part.values())
     if isinstance(part, list | tuple | set):
-        return any(_has_code(one) for one in part)
+        return any(_has_code(inner) for inner in part)
     if isinstance(part, type) or not callable(part):
         return False
     home = getattr(part, "__module__", None) or ""
@@ -99,17 +99,17 @@ def _missing_of(kind: type[Enum]) -> Any:
 
 
 def _named(kind: Any) -> str:
-    return one_line(getattr(kind, "__qualname__", None) or repr(kind), 80)
+    return on_a_line(getattr(kind, "__qualname__", None) or repr(kind), 80)
 
 
 def _faults(error: ValidationError) -> list[str]:
     every = error.errors(include_url=False, include_context=False)
     faults = []
-    for one in every[:MAX_FAULTS]:
-        place, given = _place(one["loc"]), one["input"]
-        shown = one["type"] != "missing" and isinstance(given, (str, int, float, type(None)))
-        got = f" (it is {one_line(json.dumps(given, ensure_ascii=False), 60)})" if shown else ""
-        faults.append(f"{place}: {_lowered(one['msg'])}{got}")
+    for fault in every[:MAX_FAULTS]:
+        where, value = _where(fault["loc"]), fault["input"]
+        shown = fault["type"] != "missing" and isinstance(value, (str, int, float, type(None)))
+        got = f" (it is {on_a_line(json.dumps(value, ensure_ascii=False), 60)})" if shown else ""
+        faults.append(f"{where}: {_lowered(fault['msg'])}{got}")
     return faults + ["…"] * (len(every) - len(faults))
 
 
@@ -117,11 +117,11 @@ def _lowered(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _place(steps: tuple[int | str, ...]) -> str:
+def _where(steps: tuple[int | str, ...]) -> str:
     """Return where in the document a fault is.
 
     Example:
-        >>> _place(("items", 2, "price"))
+        >>> _where(("items", 2, "price"))
         'items[2].price'
     """
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
@@ -162,14 +162,16 @@ def _readable(kind: Any, twins: dict[Any, Any]) -> Any:
     if not inner or typing.get_origin(kind) is typing.Literal:
         return kind
     made = tuple(
-        [_readable(two, twins) for two in one] if isinstance(one, list) else _readable(one, twins)
-        for one in inner
+        [_readable(part, twins) for part in argument]
+        if isinstance(argument, list)
+        else _readable(argument, twins)
+        for argument in inner
     )
     return kind if all(map(_is_same, made, inner)) else _rebuilt(kind, made)
 
 
-def _is_same(one: Any, other: Any) -> bool:
-    return one is other or (isinstance(one, list) and one == other)
+def _is_same(kind: Any, other: Any) -> bool:
+    return kind is other or (isinstance(kind, list) and kind == other)
 
 
 def _rebuilt(kind: Any, inner: tuple[Any, ...]) -> Any:
@@ -192,7 +194,7 @@ def _twin(kind: Any, twins: dict[Any, Any]) -> Any:
     made = make(kind.__name__, {})
     twins[kind] = made  # before its fields: one of them may be of this very kind
     hints = typing_extensions.get_type_hints(kind, include_extras=True)
-    made.__annotations__ = {name: _readable(one, twins) for name, one in hints.items()}
+    made.__annotations__ = {name: _readable(hint, twins) for name, hint in hints.items()}
     made.__required_keys__ = kind.__required_keys__
     made.__optional_keys__ = kind.__optional_keys__
     made.__total__ = kind.__total__

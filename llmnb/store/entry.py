@@ -6,7 +6,6 @@ reply's. Nothing is ever unpickled.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,13 +59,14 @@ _HEAD = {
 
 def encode(entry: Entry) -> bytes:
     """Return an entry as bytes."""
-    head = {
+    head: dict[str, Any] = {
         "llmnb": VERSION,
         "key": entry.key,
         "request": len(entry.request),
         "raw": len(entry.raw),
     }
-    head.update({on_disk: getattr(entry, field) for field, on_disk in _HEAD.items()})
+    for field, on_disk in _HEAD.items():
+        head[on_disk] = getattr(entry, field)
     return b"%b\n%b%b" % (orjson.dumps(head), entry.request, entry.raw)
 
 
@@ -129,18 +129,13 @@ def answer_key(
         >>> answer_key(dialect="openai.chat", endpoint="https://host/v1", body=b"{}")[:8]
         'bfb433c6'
     """
-    rest = _who(dialect, endpoint, sample)
+    rest = f"\0{dialect}\0{endpoint}\0{sample}\0".encode()
     if headers:
         for name in sorted(headers, key=str.lower):
             rest += f"{name.lower()}\0{headers[name]}\0".encode()
     if extra:
         rest += b"\0extra\0" + extra
     return hashlib.sha256(b"%d\0%b%b" % (len(body), body, rest)).hexdigest()[:KEY_LENGTH]
-
-
-@functools.lru_cache(maxsize=256)  # the same for every row of a run
-def _who(dialect: str, endpoint: str, sample: int) -> bytes:
-    return f"\0{dialect}\0{endpoint}\0{sample}\0".encode()
 
 
 class RenamedKey(str):

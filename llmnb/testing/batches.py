@@ -123,7 +123,7 @@ class Batches:
         return _json(_shown(batch))
 
     def look_at(self, batch: SimulatedBatch) -> Plan:
-        """Say how far a batch is; the second time it is over."""
+        """Return how far a batch is; the second time it is over."""
         if batch.status == "in_progress":
             if self.is_due(batch):
                 self._answer(batch)
@@ -131,7 +131,7 @@ class Batches:
         return _json(_shown(batch))
 
     def is_due(self, batch: SimulatedBatch) -> bool:
-        """Whether a batch is over now that it is asked after."""
+        """Return whether a batch is over now that it is asked after."""
         return batch.polls >= 1
 
     def _list(self, is_openai: bool) -> Plan:

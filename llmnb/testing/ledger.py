@@ -322,7 +322,7 @@ class Ledger:
             self._book += 1
             self._clear()
 
-    # ------------------------------------------------------------- anybody reads
+    # ---------------------------------------------------------- everybody else reads
 
     @property
     def in_flight(self) -> int:

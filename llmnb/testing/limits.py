@@ -4,7 +4,7 @@ Two buckets, one of requests and one of tokens, refill steadily and hold
 `burst_seconds` worth. A request passes when both hold what it needs; what is
 larger than a whole bucket passes when that bucket is full and leaves a debt.
 Written apart from the client's own limiter on purpose: the judge shares no
-code with whom it judges.
+code with the client that it judges.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _EPSILON = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitSettings:
-    """Which limits stand, and how a refusal tells of them."""
+    """Which limits are enforced, and how replies announce them."""
 
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
@@ -121,7 +121,7 @@ class EnforcedLimits:
     """The state of a provider's limits.
 
     Args:
-        settings: Which limits stand.
+        settings: Which limits are enforced.
 
     Example:
         >>> limits = EnforcedLimits(LimitSettings(requests_per_minute=60, burst_seconds=1))
@@ -193,7 +193,7 @@ class EnforcedLimits:
             bucket.level -= tokens
 
     def standings(self, now: float) -> list[Standing]:
-        """Return how the limits stand that replies are to tell of."""
+        """Return how much is left of each limit that replies announce."""
         if not self.settings.limit_headers:
             return []
         for bucket in self.buckets.values():

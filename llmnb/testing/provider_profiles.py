@@ -178,7 +178,7 @@ class ProviderProfile:
         return self.error(429, message, type=refusal.kind)
 
     def limit_headers(self, standings: Sequence[Standing]) -> dict[str, str]:
-        """Return the headers that tell how the limits stand."""
+        """Return the headers that announce how the limits stand."""
         return {
             f"x-ratelimit-{name}-{limit.kind}": str(value)
             for limit in standings

@@ -1,4 +1,4 @@
-"""Carries plans out on aiohttp's server: waits, streams, breaks off, falls silent.
+"""Carries out plans on aiohttp's server: it waits, streams, breaks off or falls silent.
 
 The one place where a plan becomes bytes. Another server is a subclass of `Exchange` that
 writes what HTTP and a socket can do (`reply`, `begin`, `write`, `end`, `raw`, `transport`) anew.

@@ -62,8 +62,8 @@ def limit_reports(headers: _Headers, family: str) -> tuple[LimitReport, ...]:
     read = _FAMILIES.get(family)
     if read is None:
         return ()
-    reports = [_report(texts, headers) for texts in read(headers)]
-    return tuple(report for report in reports if report is not None)
+    reports = [report for texts in read(headers) if (report := _report(texts, headers)) is not None]
+    return tuple(reports)
 
 
 _REQUESTED = re.compile(r"\bRequested:? (\d{1,12})\b")

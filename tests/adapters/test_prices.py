@@ -161,7 +161,7 @@ def test_a_price_that_no_rates_tell_is_asked_of_the_table(monkeypatch):
     """
     Should a price ever not be a straight line, it is still the table's.
     """
-    monkeypatch.setattr(prices, "_holds", lambda *_: False)
+    monkeypatch.setattr(prices._Priced, "_holds", lambda *_: False)
     usage = Usage(prompt=1000, completion=100, cache_read=10, reasoning=5)
 
     ours = price("openai", "gpt-4o-mini", usage, when=NOON)

@@ -128,8 +128,8 @@ def poisson(a_second: float, seed: int, seconds: float = 400.0) -> list[float]:
     return moments
 
 
-WAVES = [1.5 * wave + 0.001 * one for wave in range(200) for one in range(5)]
-LATER = [10.0 + 0.2 * one for one in range(1000)]
+WAVES = [1.5 * wave + 0.001 * number for wave in range(200) for number in range(5)]
+LATER = [10.0 + 0.2 * number for number in range(1000)]
 
 
 @pytest.mark.parametrize("others", [poisson(10 / 3, 1), poisson(10 / 3, 2), WAVES, LATER])
@@ -209,7 +209,7 @@ def constant(limit, now):
     return (LimitReport("requests", limit.per_minute, 499.0, 0.1),)
 
 
-def foreign(limit, now):
+def unrelated(limit, now):
     return (LimitReport("requests", limit.per_minute, 400.0 + (now * 7.3) % 3, 12.0),)
 
 
@@ -226,7 +226,7 @@ def garbled(limit, now):
     return (LimitReport("requests", limit.per_minute, 37.0 * digit, 0.4 * digit),)
 
 
-@pytest.mark.parametrize("tell", [constant, foreign, rising, absent, garbled])
+@pytest.mark.parametrize("tell", [constant, unrelated, rising, absent, garbled])
 def test_a_remainder_that_means_nothing_is_no_leave_to_go_faster(tell):
     """
     Constant, somebody else's, rising, missing, garbled: the limit is kept as if it were alone.
@@ -261,15 +261,15 @@ def test_what_was_sent_before_a_limit_was_heard_of_counts(burst, latency):
     server = Server(Bucket(600, 10 * burst))
     asked = ask(server, rows=400, burst="smooth", latency=between(latency, latency))
 
-    first = [one for one in asked.sent if one > latency + 1.0]
+    first = [moment for moment in asked.sent if moment > latency + 1.0]
     assert worst_window(first, rate=10.0, burst=1.0, slack=1.01).is_within
 
 
-def told_once(limits, *figures, now=0.5, **how):
+def reported_once(limits, *figures, now=0.5, **how):
     """Send one request and take one reply."""
-    one = limits.on_sent(0.0)
-    limits.on_reply(one, figures, now, **how)
-    limits.on_end(one)
+    request = limits.on_sent(0.0)
+    limits.on_reply(request, figures, now, **how)
+    limits.on_end(request)
 
 
 def test_announced_limits_become_limits():
@@ -279,7 +279,7 @@ def test_announced_limits_become_limits():
     limits = AnnouncedLimits()
     assert limits.limits() == Limits()
 
-    told_once(
+    reported_once(
         limits,
         LimitReport("requests", 60.0, 59.0, None, 10.0),
         LimitReport("requests", 300.0, 299.0, None, 60.0),
@@ -295,8 +295,8 @@ def test_a_reply_without_headers_takes_back_nothing():
     A proxy on the way may answer, too.
     """
     limits = AnnouncedLimits()
-    told_once(limits, LimitReport("requests", 500.0, 499.0, 0.1))
-    told_once(limits)
+    reported_once(limits, LimitReport("requests", 500.0, 499.0, 0.1))
+    reported_once(limits)
 
     assert limits.limits().requests_per_minute == 500.0
 
@@ -306,10 +306,10 @@ def test_a_reply_that_told_nothing_holds_the_next_request_for_no_minute():
     Nothing left for a second, then a reply without a word: once the second is over, one goes.
     """
     limits = AnnouncedLimits()
-    for now, told in ((0.0, (LimitReport("requests", 60.0, 0.0, 1.0),)), (1.2, ())):
-        one = limits.on_sent(now)
-        limits.on_reply(one, told, now + 0.01)
-        limits.on_end(one)
+    for now, reports in ((0.0, (LimitReport("requests", 60.0, 0.0, 1.0),)), (1.2, ())):
+        request = limits.on_sent(now)
+        limits.on_reply(request, reports, now + 0.01)
+        limits.on_end(request)
 
     assert limits.wait(1.3) == 0.0
 
@@ -319,12 +319,12 @@ def test_a_limit_of_a_day_under_the_minutes_name_is_no_limit_a_minute():
     200 a day, whole again in seven minutes; or 10,000, which shows after a few requests.
     """
     at_once, later = AnnouncedLimits(), AnnouncedLimits()
-    told_once(at_once, LimitReport("requests", 200.0, 199.0, 432.0))
+    reported_once(at_once, LimitReport("requests", 200.0, 199.0, 432.0))
     for used in range(1, 9):
-        one = later.on_sent(float(used))
-        told = LimitReport("requests", 10_000.0, 10_000.0 - used, 8.64 * used)
-        later.on_reply(one, (told,), used + 0.1)
-        later.on_end(one)
+        request = later.on_sent(float(used))
+        reports = LimitReport("requests", 10_000.0, 10_000.0 - used, 8.64 * used)
+        later.on_reply(request, (reports,), used + 0.1)
+        later.on_end(request)
 
     assert at_once.limits() == later.limits() == Limits()
 
@@ -334,10 +334,10 @@ def test_a_limit_that_changes_to_and_fro_is_distrusted():
     Two servers that count apart answer in turn.
     """
     limits = AnnouncedLimits()
-    for place in range(8):
-        one = limits.on_sent(float(place))
+    for number in range(8):
+        request = limits.on_sent(float(number))
         limits.on_reply(
-            one, (LimitReport("requests", [500.0, 100.0][place % 2], 90.0, 1.0),), place + 0.5
+            request, (LimitReport("requests", [500.0, 100.0][number % 2], 90.0, 1.0),), number + 0.5
         )
 
     assert limits.distrust == "its limit changes to and fro"
@@ -348,7 +348,7 @@ def test_after_a_pause_a_handful_goes_and_one_more_for_each_answer():
     Never all who wait, also where nothing is announced.
     """
     limits = AnnouncedLimits()
-    told_once(limits)
+    reported_once(limits)
     limits.on_pause()
     sent = []
     while limits.wait(1.0) == 0:
@@ -372,9 +372,9 @@ def test_a_stale_reply_changes_nothing():
     limits = AnnouncedLimits()
     old = limits.on_sent(0.0)
     for number in range(1, 40):
-        one = limits.on_sent(0.1 * number)
-        limits.on_reply(one, as_it_is(Bucket(600, 100, 100 - number), 0.0), 0.1 * number + 0.05)
-        limits.on_end(one)
+        request = limits.on_sent(0.1 * number)
+        limits.on_reply(request, as_it_is(Bucket(600, 100, 100 - number), 0.0), 0.1 * number + 0.05)
+        limits.on_end(request)
     before = limits.left("requests", 60.0)
 
     limits.on_reply(old, (LimitReport("requests", 600.0, 3.0, 9.0),), 60.0)

@@ -13,9 +13,9 @@ def test_what_is_left_tells_what_requests_cost_that_went_together():
     In whatever order they arrived: the figures lie as far apart as all but one of them cost.
     """
     charge = TokenCharge()
-    for place in (3, 0, 7, 1, 2, 6, 5, 4):
-        left = 30_000.0 - 120.0 * (place + 1)
-        charge.on_left(20.0, place, sent=0.0, left=left, rate=500.0, grain=1.0)
+    for number in (3, 0, 7, 1, 2, 6, 5, 4):
+        left = 30_000.0 - 120.0 * (number + 1)
+        charge.on_left(20.0, number, sent=0.0, left=left, rate=500.0, grain=1.0)
 
     assert charge.of(20.0) == pytest.approx(120.0)
     assert charge.is_before
@@ -26,8 +26,8 @@ def test_what_does_not_fall_is_no_charge_of_nothing():
     A provider that counts when it has answered shows no fall at first.
     """
     charge = TokenCharge()
-    for place in range(8):
-        charge.on_left(20.0, place, sent=0.0, left=30_000.0, rate=500.0, grain=1.0)
+    for number in range(8):
+        charge.on_left(20.0, number, sent=0.0, left=30_000.0, rate=500.0, grain=1.0)
 
     assert charge.of(20.0) == 20.0
     assert not charge.is_before
@@ -52,8 +52,8 @@ def test_refusals_of_one_wave_count_once():
     charge, factors = TokenCharge(), []
     for _ in range(60):
         charge.on_sent(20.0, 0.0)
-    for place in range(60):
-        charge.on_refusal(20.0, charge.of(20.0), rate=1e4, now=place / 200)
+    for number in range(60):
+        charge.on_refusal(20.0, charge.of(20.0), rate=1e4, now=number / 200)
         factors.append(charge.factor)
 
     assert set(factors) == {factors[0]}
@@ -64,8 +64,8 @@ def test_the_factor_has_an_end():
     A server that refuses for another cause does not bring a run to a stop.
     """
     charge = TokenCharge()
-    for place in range(1000):
-        charge.on_refusal(20.0, 20.0, rate=1e4, now=float(place))
+    for number in range(1000):
+        charge.on_refusal(20.0, 20.0, rate=1e4, now=float(number))
 
     assert charge.factor <= LARGEST_FACTOR
 

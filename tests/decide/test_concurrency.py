@@ -133,9 +133,9 @@ def test_slow_start_doubles_each_round():
     adaptive, levels = Adaptive(most=100), []
     for _ in range(5):
         levels.append(adaptive.limit)
-        sent = [adaptive.on_start(0.0) for _ in range(adaptive.limit)]
+        sent = [adaptive.on_start() for _ in range(adaptive.limit)]
         for sequence in sent:
-            adaptive.on_success(sequence, 1.0, len(sent), 0.0)
+            adaptive.on_success(sequence, 1.0, len(sent))
 
     assert levels == [8, 16, 32, 64, 100]
 
@@ -145,14 +145,14 @@ def test_one_congestion_event_costs_one_cut():
     What was sent before the cut tells nothing new.
     """
     adaptive = Adaptive(start=64)
-    sent = [adaptive.on_start(0.0) for _ in range(64)]
+    sent = [adaptive.on_start() for _ in range(64)]
 
-    adaptive.on_refusal(sent[-1], 0.0)
-    after_one = adaptive.limit
+    adaptive.on_refusal(sent[-1])
+    after_first = adaptive.limit
     for sequence in sent[30:-1]:
-        adaptive.on_refusal(sequence, 1.0)
+        adaptive.on_refusal(sequence)
 
-    assert adaptive.limit == after_one < 64
+    assert adaptive.limit == after_first < 64
 
 
 def test_a_refusal_of_what_was_sent_after_the_cut_cuts_again():
@@ -160,10 +160,10 @@ def test_a_refusal_of_what_was_sent_after_the_cut_cuts_again():
     It is a new congestion event.
     """
     adaptive = Adaptive(start=64)
-    adaptive.on_refusal(adaptive.on_start(0.0), 0.0)
+    adaptive.on_refusal(adaptive.on_start())
     before = adaptive.limit
 
-    adaptive.on_refusal(adaptive.on_start(1.0), 1.0)
+    adaptive.on_refusal(adaptive.on_start())
 
     assert adaptive.limit < before
 
@@ -174,7 +174,7 @@ def test_places_that_are_not_used_do_not_grow():
     """
     adaptive = Adaptive(start=64)
     for _ in range(1000):
-        adaptive.on_success(adaptive.on_start(0.0), 1.0, 4, 0.0)
+        adaptive.on_success(adaptive.on_start(), 1.0, 4)
 
     assert adaptive.limit == 64
 
@@ -185,7 +185,7 @@ def test_it_never_goes_below_one_place():
     """
     adaptive = Adaptive()
     for _ in range(100):
-        adaptive.on_refusal(adaptive.on_start(0.0), 0.0)
+        adaptive.on_refusal(adaptive.on_start())
 
     assert adaptive.limit == 1
 

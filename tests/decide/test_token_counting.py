@@ -21,22 +21,22 @@ def of_both(row: Row) -> Estimate:
     return Estimate(row.prompt + row.most, row.prompt, row.most)
 
 
-def same(place: int, dice: random.Random) -> tuple[int, int]:
+def same(number: int, dice: random.Random) -> tuple[int, int]:
     return 8, 100
 
 
-def mixed(place: int, dice: random.Random) -> tuple[int, int]:
+def mixed(number: int, dice: random.Random) -> tuple[int, int]:
     return dice.randint(10, 400), dice.choice([50, 100, 200])
 
 
-def changing(place: int, dice: random.Random) -> tuple[int, int]:
-    return (20, 200) if place < 300 else (300, 50)
+def changing(number: int, dice: random.Random) -> tuple[int, int]:
+    return (20, 200) if number < 300 else (300, 50)
 
 
 def rows(make, count: int = 600, seed: int = 0) -> list[Row]:
     dice, made = random.Random(seed), []
-    for place in range(count):
-        prompt, most = make(place, dice)
+    for number in range(count):
+        prompt, most = make(number, dice)
         made.append(Row(prompt, most, max(1, int(most * dice.uniform(0.1, 0.6)))))
     return made
 
@@ -189,8 +189,8 @@ def test_the_weights_have_bounds(requested, left):
     estimate = Estimate(100.0, 20.0, 100.0)
     for number in range(200):
         charge.on_sent(charge.of(estimate), number / 10)
-        told = left / (1 + number % 8)
-        charge.on_left(estimate, number, number / 10, told, rate=100.0, grain=1.0)
+        left_now = left / (1 + number % 8)
+        charge.on_left(estimate, number, number / 10, left_now, rate=100.0, grain=1.0)
         charge.on_refusal(estimate, charge.of(estimate), 100.0, number / 10, requested)
 
     of_prompt, of_answer = charge.weights

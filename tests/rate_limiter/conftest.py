@@ -49,8 +49,8 @@ class Limiters:
 
     def end_all(self) -> None:
         """End those that are left."""
-        for one in list(self._made):
-            self.end(one)
+        for limiter in list(self._made):
+            self.end(limiter)
 
 
 @pytest.fixture

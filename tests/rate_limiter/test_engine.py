@@ -44,7 +44,7 @@ def test_requests_keep_the_rate_and_the_status_is_what_the_ledger_saw(global_lim
         ledger = sim.ledger
 
     status = global_limiter.rate_limit_status_sync()["client|request", model]
-    assert all(one.is_answer for one in outcomes)
+    assert all(outcome.is_answer for outcome in outcomes)
     assert ledger.totals().received == 42
     assert worst_window_of(ledger, PER_MINUTE).is_within
     if status["period_seconds"] == 60:
@@ -84,8 +84,8 @@ def test_two_models_at_two_places_share_a_bare_names_limit(global_limiter, model
     One limit, not one for each address.
     """
     global_limiter.rate_config["client|request", model] = PER_MINUTE
-    with SimulatedProvider(latency=0) as one, SimulatedProvider(latency=0) as other:
-        runs = [ask(sim, model, 25) for sim in (one, other)]
+    with SimulatedProvider(latency=0) as first, SimulatedProvider(latency=0) as other:
+        runs = [ask(sim, model, 25) for sim in (first, other)]
         for run in runs:
             run.result()
 
@@ -136,7 +136,7 @@ def test_a_limit_set_in_the_midst_of_a_run_holds_from_then_on(global_limiter, mo
         outcomes = run.result()
 
     assert held.counts.num_rows_done < 60
-    assert all(one.is_answer for one in outcomes)
+    assert all(outcome.is_answer for outcome in outcomes)
 
 
 def test_without_a_limit_nothing_is_in_the_way(global_limiter, model):

@@ -22,17 +22,17 @@ async def test_nobody_passes_before_the_rate_lets_it():
     """
     Of many callers at once a second's worth goes at once, and each other when its time has come.
     """
-    one, times = limiter("100 per second"), []
+    mine, times = limiter("100 per second"), []
     began = time.monotonic()
 
     async def acquire():
-        await one.try_acquire(KEY)
+        await mine.try_acquire(KEY)
         times.append(time.monotonic() - began)
 
     await asyncio.gather(*(acquire() for _ in range(150)))
 
     # On a busy machine a caller may hear of its turn late, never early.
-    early = [place for place, at in enumerate(times, 1) if place > 100 + 100 * (at + 0.001)]
+    early = [number for number, at in enumerate(times, 1) if number > 100 + 100 * (at + 0.001)]
     assert early == []
 
 
@@ -40,11 +40,11 @@ async def test_callers_pass_in_the_order_they_came():
     """
     A large weight is not overtaken by small ones.
     """
-    one, order = limiter("50 per second"), []
-    await one.try_acquire(KEY, weight=45)
+    mine, order = limiter("50 per second"), []
+    await mine.try_acquire(KEY, weight=45)
 
     async def acquire(name, weight):
-        await one.try_acquire(KEY, weight=weight)
+        await mine.try_acquire(KEY, weight=weight)
         order.append(name)
 
     tasks = []
@@ -60,26 +60,26 @@ async def test_more_than_the_limit_gives_at_once_passes_and_is_paid_for():
     """
     Nothing is too large to pass.
     """
-    one = limiter("1000 per second")
+    mine = limiter("1000 per second")
 
-    await one.try_acquire(KEY, weight=1500)
+    await mine.try_acquire(KEY, weight=1500)
 
     with pytest.raises(LimiterTimeout):
-        await one.try_acquire(KEY, weight=1, acquire_timeout=0)
+        await mine.try_acquire(KEY, weight=1, acquire_timeout=0)
 
 
 async def test_a_timeout_is_a_timeout_error_and_uses_nothing():
     """
     Whoever catches the builtin catches it; the status does not count it.
     """
-    one = limiter("60/minute")
-    await one.try_acquire(KEY)
+    mine = limiter("60/minute")
+    await mine.try_acquire(KEY)
 
     with pytest.raises(TimeoutError) as caught:
-        await one.try_acquire(KEY, acquire_timeout=0.01)
+        await mine.try_acquire(KEY, acquire_timeout=0.01)
 
     assert isinstance(caught.value, LimiterError)
-    assert (await one.rate_limit_status())[KEY]["n_items_in_period"] == 1
+    assert (await mine.rate_limit_status())[KEY]["n_items_in_period"] == 1
 
 
 @pytest.mark.parametrize("text", ["0", "0.01"])
@@ -87,12 +87,12 @@ async def test_the_timeout_is_read_when_it_is_used(monkeypatch, text):
     """
     `RATE_LIMITER_TIMEOUT` may be set at any time.
     """
-    one = limiter("1/hour")
-    await one.try_acquire(KEY)
+    mine = limiter("1/hour")
+    await mine.try_acquire(KEY)
     monkeypatch.setenv("RATE_LIMITER_TIMEOUT", text)
 
     with pytest.raises(LimiterTimeout, match=f"within {text} s"):
-        await one.try_acquire(KEY)
+        await mine.try_acquire(KEY)
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan"])
@@ -110,25 +110,25 @@ async def test_what_nothing_limits_passes_at_once():
     """
     No rate is invented.
     """
-    one = GlobalRateLimiter(use_in_memory=True)
+    mine = GlobalRateLimiter(use_in_memory=True)
 
     for _ in range(1000):
-        await one.try_acquire(("get", "anything"), acquire_timeout=0)
+        await mine.try_acquire(("get", "anything"), acquire_timeout=0)
 
-    assert await one.rate_limit_status() == {}
+    assert await mine.rate_limit_status() == {}
 
 
 async def test_a_rate_can_come_with_the_call_and_machines_are_apart():
     """
     Another `machine_id` is another limit, shown under its own name.
     """
-    one = GlobalRateLimiter(use_in_memory=True)
+    mine = GlobalRateLimiter(use_in_memory=True)
     for machine in (0, 1):
-        await one.try_acquire(KEY, "1/hour", machine, acquire_timeout=0)
+        await mine.try_acquire(KEY, "1/hour", machine, acquire_timeout=0)
     with pytest.raises(LimiterTimeout):
-        await one.try_acquire(KEY, "1/hour", 1, acquire_timeout=0)
+        await mine.try_acquire(KEY, "1/hour", 1, acquire_timeout=0)
 
-    status = await one.rate_limit_status()
+    status = await mine.rate_limit_status()
 
     assert set(status) == {KEY, (*KEY, 1)}
     assert status[KEY]["period_name"] == "hour"
@@ -148,9 +148,9 @@ async def test_limits_of_two_limiters_are_apart():
     """
     A limiter is an object, not a process-wide state.
     """
-    one, other = limiter("1/hour"), limiter("1/hour")
+    mine, other = limiter("1/hour"), limiter("1/hour")
 
-    await one.try_acquire(KEY, acquire_timeout=0)
+    await mine.try_acquire(KEY, acquire_timeout=0)
     await other.try_acquire(KEY, acquire_timeout=0)
 
 
@@ -158,26 +158,26 @@ async def test_a_caller_that_leaves_takes_nothing():
     """
     Cancelling one who waits lets the next go on.
     """
-    one = limiter("20 per second")
-    await one.try_acquire(KEY, weight=18)
-    waiting = asyncio.create_task(one.try_acquire(KEY, weight=10_000))
+    mine = limiter("20 per second")
+    await mine.try_acquire(KEY, weight=18)
+    waiting = asyncio.create_task(mine.try_acquire(KEY, weight=10_000))
     await asyncio.sleep(0)
 
     waiting.cancel()
-    await one.try_acquire(KEY, weight=2)
+    await mine.try_acquire(KEY, weight=2)
 
-    assert (await one.rate_limit_status())[KEY]["n_items_in_period"] == 20
+    assert (await mine.rate_limit_status())[KEY]["n_items_in_period"] == 20
 
 
 def test_several_threads_and_no_loop():
     """
     The blocking twins work where nothing is awaited.
     """
-    one = limiter("100/minute")
+    mine = limiter("100/minute")
 
-    one.try_acquire_sync(KEY, weight=7)
+    mine.try_acquire_sync(KEY, weight=7)
 
-    status = one.rate_limit_status_sync()[KEY]
+    status = mine.rate_limit_status_sync()[KEY]
     assert {name: status[name] for name in status if name != "period_start"} == {
         "n_items_in_period": 7,
         "period_seconds": 60,

@@ -68,10 +68,10 @@ def test_a_limit_of_one_process_binds_the_engine_of_another(limiter, redis, tmp_
             other.ready()
             other.go()
             assert _comes_to(sim, lambda passed: passed > 20)
-            one = limiter()
-            one.rate_config[KEY] = "60/minute"
+            mine = limiter()
+            mine.rate_config[KEY] = "60/minute"
             assert _comes_to(sim, lambda passed: passed <= 2)
-            del one.rate_config[KEY]
+            del mine.rate_config[KEY]
             assert _comes_to(sim, lambda passed: passed > 20)
             other.go()
             assert other.result()["failed"] == 0
@@ -94,11 +94,11 @@ async def test_the_smallest_that_anybody_states_holds_for_all(limiter):
     Whoever states more, or nothing, keeps to the least; what a process says of itself stays.
     """
     small, large, silent = limiter({KEY: 60}), limiter({KEY: 600}), limiter()
-    for one in (small, large, silent):
-        await one.receive_limits()
+    for mine in (small, large, silent):
+        await mine.receive_limits()
 
-    for one in (small, large, silent):
-        await asyncio.wait_for(received(one, 60.0), PATIENCE)
+    for mine in (small, large, silent):
+        await asyncio.wait_for(received(mine, 60.0), PATIENCE)
     assert large.rate_config[KEY] == 600
     assert not silent.rate_config
     status = await silent.rate_limit_status()
@@ -109,16 +109,16 @@ async def test_a_limit_that_is_taken_back_binds_nobody_any_more(limiter, limiter
     """
     Deleted, or stated by a process that has ended.
     """
-    one, other = limiter({KEY: 60}), limiter()
-    await one.receive_limits()
+    mine, other = limiter({KEY: 60}), limiter()
+    await mine.receive_limits()
     await asyncio.wait_for(received(other, 60.0), PATIENCE)
 
-    del one.rate_config[KEY]
+    del mine.rate_config[KEY]
     await asyncio.wait_for(received(other, None), PATIENCE)
 
-    one.rate_config[KEY] = 30
+    mine.rate_config[KEY] = 30
     await asyncio.wait_for(received(other, 30.0), PATIENCE)
-    await asyncio.to_thread(limiters.end, one)
+    await asyncio.to_thread(limiters.end, mine)
     await asyncio.wait_for(received(other, None), PATIENCE)
 
 
@@ -126,8 +126,8 @@ async def test_by_hand_a_limit_of_others_holds_too(limiter):
     """
     `try_acquire` on a key that only another process limits waits its turn.
     """
-    one, other = limiter({KEY: "1/hour"}), limiter()
-    await one.receive_limits()
+    mine, other = limiter({KEY: "1/hour"}), limiter()
+    await mine.receive_limits()
 
     with pytest.raises(LimiterTimeout):
         await other.try_acquire(KEY, acquire_timeout=0.3)
@@ -138,8 +138,8 @@ async def test_what_was_heard_holds_while_redis_is_lost(limiter, redis_of_its_ow
     A limit of others does not end because nobody can be heard; one's own change holds at once.
     """
     redis = redis_of_its_own
-    one, other = limiter({KEY: 60}, redis.url), limiter({KEY: 600}, redis.url)
-    await one.receive_limits()
+    mine, other = limiter({KEY: 60}, redis.url), limiter({KEY: 600}, redis.url)
+    await mine.receive_limits()
     await asyncio.wait_for(received(other, 60.0), PATIENCE)
     redis.kill()
     await asyncio.wait_for(lost(other), PATIENCE)
@@ -153,11 +153,11 @@ async def test_a_limiter_that_nobody_has_states_nothing(limiter):
     """
     What is gone from memory binds nobody for longer than a second or two.
     """
-    one, other = GlobalRateLimiter({KEY: 60}, redis_url=limiter().url), limiter()
-    await one.receive_limits()
+    mine, other = GlobalRateLimiter({KEY: 60}, redis_url=limiter().url), limiter()
+    await mine.receive_limits()
     await asyncio.wait_for(received(other, 60.0), PATIENCE)
 
-    del one
+    del mine
     gc.collect()
     await asyncio.wait_for(received(other, None), PATIENCE)
 

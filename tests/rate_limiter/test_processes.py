@@ -94,7 +94,7 @@ def test_one_limit_through_flush_frost_death_and_rebirth(limiters, tmp_path):
 
     def share(begin, end):
         """Return which part of the limit was used between two moments."""
-        return sum(begin <= one < end for one in times) / (PER_SECOND * (end - begin))
+        return sum(begin <= moment < end for moment in times) / (PER_SECOND * (end - begin))
 
     worst = worst_window(times, rate=PER_SECOND, burst=1.0, slack=1.01)
     assert worst.is_within
@@ -104,7 +104,7 @@ def test_one_limit_through_flush_frost_death_and_rebirth(limiters, tmp_path):
     assert share(story.moments["frozen"] + 2.0, story.moments["thawed"]) > 0.5
     assert share(story.moments["bereaved"], story.moments["ended"]) > WITHOUT_ONE
     # The count began with the reborn Redis; of the killed process the last second may be untold.
-    since = sum(one >= counted_from for one in times)
+    since = sum(moment >= counted_from for moment in times)
     assert abs(count - since) <= 2 * PER_SECOND
 
 

@@ -33,11 +33,11 @@ async def acquire(limiter, count, weight=1):
     """Acquire so many times at once and return when each passed."""
     times = []
 
-    async def one():
+    async def mine():
         await limiter.try_acquire(KEY, weight=weight)
         times.append(time.monotonic())
 
-    await asyncio.gather(*(one() for _ in range(count)))
+    await asyncio.gather(*(mine() for _ in range(count)))
     return sorted(times)
 
 
@@ -70,11 +70,11 @@ async def test_at_60000_a_minute_there_are_few_round_trips(limiter):
     """
     Permission is drawn in blocks: at most one round trip for ten requests.
     """
-    one = limiter("60000/minute")
+    mine = limiter("60000/minute")
 
-    times = await acquire(one, 2000)
+    times = await acquire(mine, 2000)
 
-    assert await calls_of(one) <= 0.1 * len(times)
+    assert await calls_of(mine) <= 0.1 * len(times)
     assert worst_window(times, rate=1000.0, burst=1.0).is_within
 
 
@@ -82,23 +82,23 @@ async def test_what_is_given_of_a_fast_limit_does_not_lapse_on_its_way(limiter):
     """
     A few tokens of millions a second take less of the limit's time than the answer travels.
     """
-    one = limiter("100000000/minute")
-    await one.try_acquire(KEY)
+    mine = limiter("100000000/minute")
+    await mine.try_acquire(KEY)
     await asyncio.sleep(1.0)  # the limit has been idle for longer than it reaches back
 
-    assert len(await acquire(one, 20, weight=5)) == 20
+    assert len(await acquire(mine, 20, weight=5)) == 20
 
 
 async def test_two_limiters_share_one_limit(limiter):
     """
     As two processes would: together they keep it, and the status counts both.
     """
-    one, other = limiter("3000/minute"), limiter("3000/minute")
+    mine, other = limiter("3000/minute"), limiter("3000/minute")
 
-    first, second = await asyncio.gather(acquire(one, 50), acquire(other, 50))
+    first, second = await asyncio.gather(acquire(mine, 50), acquire(other, 50))
 
     worst = worst_window(sorted(first + second), rate=50.0, burst=1.0)
-    await one.rate_limit_status()
+    await mine.rate_limit_status()
     status = await other.rate_limit_status()
     assert worst.is_within
     assert status[KEY]["n_items_in_period"] == 100
@@ -110,37 +110,37 @@ async def test_more_than_is_given_at_once_passes_and_is_paid_for(limiter):
     """
     Five of one a second: they go together, the next has to wait, and nothing of it is used.
     """
-    one = limiter("3600/hour")
-    await one.try_acquire(KEY, weight=5)
+    mine = limiter("3600/hour")
+    await mine.try_acquire(KEY, weight=5)
 
     with pytest.raises(LimiterTimeout):
-        await one.try_acquire(KEY, weight=5, acquire_timeout=0.05)
+        await mine.try_acquire(KEY, weight=5, acquire_timeout=0.05)
 
-    assert (await one.rate_limit_status())[KEY]["n_items_in_period"] == 5
+    assert (await mine.rate_limit_status())[KEY]["n_items_in_period"] == 5
 
 
 async def test_the_address_is_read_when_it_is_used(limiters, monkeypatch, redis):
     """
     As the environment says at that moment.
     """
-    one = limiters({KEY: 6000})
-    await one.try_acquire(KEY)
+    mine = limiters({KEY: 6000})
+    await mine.try_acquire(KEY)
     monkeypatch.setenv("REDIS_URL", redis.url)
-    await one.try_acquire(KEY)
+    await mine.try_acquire(KEY)
     monkeypatch.delenv("REDIS_URL")
 
     assert redis.call("EXISTS", "{llmnb}:limit:client|request:m") == 1
-    assert (await one.rate_limit_status())[KEY]["n_items_in_period"] == 1
+    assert (await mine.rate_limit_status())[KEY]["n_items_in_period"] == 1
 
 
 async def test_after_flushall_the_rate_is_kept(limiter, redis):
     """
     Everything is forgotten in the midst of it, and no window holds more for it.
     """
-    one = limiter("6000/minute")
-    before = await acquire(one, 60)
+    mine = limiter("6000/minute")
+    before = await acquire(mine, 60)
     redis.call("FLUSHALL")
-    after = await acquire(one, 60)
+    after = await acquire(mine, 60)
 
     assert worst_window(before + after, rate=100.0, burst=1.0).is_within
 
@@ -164,16 +164,16 @@ async def test_a_frozen_redis_is_noticed_and_the_share_is_kept(limiter):
     """
     with RedisServer() as own:
         own.settle()
-        one = limiter("6000/minute", own.url)
-        times = await acquire(one, 20)
+        mine = limiter("6000/minute", own.url)
+        times = await acquire(mine, 20)
         own.freeze()
         try:
-            error = await lost(one)
-            times += await acquire(one, 40)
+            error = await lost(mine)
+            times += await acquire(mine, 40)
         finally:
             own.thaw()
-        await back(one)
-        times += await acquire(one, 40)
+        await back(mine)
+        times += await acquire(mine, 40)
 
     assert BEAT_SECONDS + PATIENCE_SECONDS < 2, "it is noticed by the next word's patience"
     assert "no answer in time" in str(error)
@@ -186,19 +186,19 @@ async def test_a_killed_and_a_read_only_redis_are_survived(limiter, caplog):
     """
     with RedisServer() as own:
         own.settle()
-        one = limiter("6000/minute", own.url)
-        times = await acquire(one, 20)
+        mine = limiter("6000/minute", own.url)
+        times = await acquire(mine, 20)
         own.kill()
-        await lost(one)
-        times += await acquire(one, 20)
+        await lost(mine)
+        times += await acquire(mine, 20)
         own.start()
-        await back(one)
-        times += await acquire(one, 20)
+        await back(mine)
+        times += await acquire(mine, 20)
         own.call("REPLICAOF", "127.0.0.1", "1")
-        assert "ReadOnly" in str(await lost(one))
-        times += await acquire(one, 20)
+        assert "ReadOnly" in str(await lost(mine))
+        times += await acquire(mine, 20)
         own.call("REPLICAOF", "NO", "ONE")
-        await back(one)
+        await back(mine)
 
     said = [record.getMessage() for record in caplog.records if record.name == "llmnb"]
     assert ["is back:" in text for text in said] == [False, True, False, True]
@@ -209,10 +209,10 @@ async def test_one_that_never_reached_its_redis_keeps_to_a_twentieth(limiter):
     """
     Not stopped, not unlimited.
     """
-    one = limiter("60000/minute", "localhost:1")
+    mine = limiter("60000/minute", "localhost:1")
 
-    times = await acquire(one, 30)
+    times = await acquire(mine, 30)
 
-    assert one.trouble is not None
+    assert mine.trouble is not None
     assert worst_window(times, rate=50.0, burst=0.2, slack=1.1).is_within
-    assert (await one.rate_limit_status())[KEY]["n_items_in_period"] == 30
+    assert (await mine.rate_limit_status())[KEY]["n_items_in_period"] == 30

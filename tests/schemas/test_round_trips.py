@@ -57,7 +57,7 @@ SCHEMAS = some.recursive(
     lambda inner: (
         some.builds(_object, some.dictionaries(NAMES, inner, max_size=3), some.sets(NAMES))
         | some.builds(lambda items: {"type": "array", "items": items}, inner)
-        | some.builds(lambda one: {"anyOf": [one, {"type": "null"}]}, inner)
+        | some.builds(lambda part: {"anyOf": [part, {"type": "null"}]}, inner)
     ),
     max_leaves=8,
 )
@@ -81,18 +81,18 @@ def _fitting(schema: dict[str, Any]) -> some.SearchStrategy[Any]:
     if "$ref" in schema:
         return _fitting(SHARED)
     if "anyOf" in schema:
-        return some.one_of([_fitting(one) for one in schema["anyOf"]])
+        return some.one_of([_fitting(part) for part in schema["anyOf"]])
     if "enum" in schema:
         return some.sampled_from(schema["enum"])
     kind = schema["type"]
     if kind == "array":
         return some.lists(_fitting(schema["items"]), max_size=3)
     if kind == "object":
-        fields = {name: _fitting(one) for name, one in schema["properties"].items()}
+        fields = {name: _fitting(part) for name, part in schema["properties"].items()}
         required = set(schema.get("required", ()))
         return some.fixed_dictionaries(
-            {name: one for name, one in fields.items() if name in required},
-            optional={name: one for name, one in fields.items() if name not in required},
+            {name: part for name, part in fields.items() if name in required},
+            optional={name: part for name, part in fields.items() if name not in required},
         )
     plain = {
         "string": some.text(some.characters(exclude_categories=["Cs"]), max_size=5),
@@ -101,7 +101,7 @@ def _fitting(schema: dict[str, Any]) -> some.SearchStrategy[Any]:
         "null": some.none(),
     }
     kinds = kind if isinstance(kind, list) else [kind]
-    return some.one_of([plain[one] for one in kinds])
+    return some.one_of([plain[part] for part in kinds])
 
 
 def _with_nulls(document: Any, schema: dict[str, Any]) -> Any:
@@ -113,11 +113,11 @@ def _with_nulls(document: Any, schema: dict[str, Any]) -> Any:
         schema = {} if document is None else schema["anyOf"][0]
         return _with_nulls(document, schema)
     if isinstance(document, list) and "items" in schema:
-        return [_with_nulls(one, schema["items"]) for one in document]
+        return [_with_nulls(part, schema["items"]) for part in document]
     if not isinstance(document, dict) or "properties" not in schema:
         return document
     fields = schema["properties"]
-    made = {name: _with_nulls(one, fields[name]) for name, one in document.items()}
+    made = {name: _with_nulls(part, fields[name]) for name, part in document.items()}
     missing = [name for name in fields if name not in made]
     return made | {name: None for name in missing if not parts.admits_null(fields[name], root)}
 
@@ -169,8 +169,8 @@ def test_what_fits_a_schema_comes_back_as_it_is(drawn):
     schema, document, strict_document = drawn
     output = output_of(schema)
 
-    for one in (document, strict_document):
-        asked = {"value": one} if output.is_wrapped else one
+    for part in (document, strict_document):
+        asked = {"value": part} if output.is_wrapped else part
         assert output.validate(json.dumps(asked)) == document
     assert output.as_mapping(document).keys() == {name for name, _ in output.fields}
 
@@ -199,21 +199,21 @@ def _lacks_nullable(document: Any, schema: Any, root: dict[str, Any]) -> bool:
     faces = parts.alternatives([schema], root)
     if isinstance(document, list):
         return any(
-            _lacks_nullable(one, face.get("items"), root) for one in document for face in faces
+            _lacks_nullable(part, face.get("items"), root) for part in document for face in faces
         )
     if not isinstance(document, dict):
         return False
-    fields = {name: one for face in faces for name, one in face.get("properties", {}).items()}
+    fields = {name: part for face in faces for name, part in face.get("properties", {}).items()}
     return any(
-        name not in document or _lacks_nullable(document[name], one, root)
-        for name, one in fields.items()
-        if name in document or parts.admits_null(one, root)
+        name not in document or _lacks_nullable(document[name], part, root)
+        for name, part in fields.items()
+        if name in document or parts.admits_null(part, root)
     )
 
 
 TYPES = some.recursive(
     some.sampled_from([int, str, bool, float, type(None)]),
-    lambda inner: inner.map(lambda one: list[one]) | inner.map(lambda one: dict[str, one]),
+    lambda inner: inner.map(lambda part: list[part]) | inner.map(lambda part: dict[str, part]),
     max_leaves=3,
 )
 

@@ -83,7 +83,7 @@ class Fixed:
     def __init__(self, limit: int) -> None:
         self.limit = limit
 
-    def on_start(self, in_flight: int, now: float) -> int:
+    def on_start(self, in_flight: int) -> int:
         return 0
 
     def on_success(self, sequence: int, seconds: float, in_flight: int, now: float) -> None:
@@ -173,7 +173,7 @@ def simulate(
             if bucket is not None:
                 bucket.take(1.0, now)
             in_flight += 1
-            sequence = controller.on_start(in_flight, now)
+            sequence = controller.on_start(in_flight)
             if server.admits(now, serving):
                 serving += 1
                 push(now + seconds(dice) * server.slowdown(serving), "answer", sequence, now)
