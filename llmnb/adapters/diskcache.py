@@ -250,11 +250,6 @@ class Database:
             )
         return [key for (key,) in rows]
 
-    def count(self) -> int:
-        """Return how many answers there are."""
-        with self._lock:
-            return int(self._rows("SELECT COUNT(*) FROM Cache")[0][0])
-
     def _rows(self, query: str, *values: Any) -> list[Any]:
         try:
             return self._reader.execute(query, values).fetchall()
@@ -350,7 +345,9 @@ def _journals(path: Path) -> list[Path]:
 def _make(path: Path) -> None:
     """Make an empty database beside the folder, whole and synced, and move it into place."""
     root = path.parent.parent
-    _sweep(root)
+    for left in root.glob(f"{_DRAFT}*"):  # by processes that were killed
+        if time.time() - left.stat().st_mtime > _DRAFT_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
     with files.scratch_folder(root, prefix=_DRAFT) as draft:
         made = draft / FILE_NAME
         files.create(made, is_private=True).close()  # an empty file is an empty database
@@ -358,13 +355,6 @@ def _make(path: Path) -> None:
         for stale in (*_journals(path), path.with_name(f"{path.name}-shm")):
             stale.unlink(missing_ok=True)  # they would be taken for the new file's own
         files.replace_file(made, path)
-
-
-def _sweep(root: Path) -> None:
-    """Remove the drafts of processes that were killed."""
-    for left in root.glob(f"{_DRAFT}*"):
-        if time.time() - left.stat().st_mtime > _DRAFT_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def _check(path: Path) -> None:

@@ -108,7 +108,16 @@ class LLMModel(abc.ABC):
         """
         turns = messages_of(messages)
         output = None if output_type is None else output_of(output_type)
-        asked = self._fields(output, tools, tool_choice, kw)
+        asked = dict(kw)
+        if tools:
+            asked["tools"] = tool_bodies(tools)
+            asked["tool_choice"] = choice_body(tool_choice, asked["tools"])
+        elif tool_choice not in ("auto", "none", None):
+            raise ConfigurationError("tool_choice demands a tool, and there are no tools.")
+        if output is not None and self.takes_output_type:
+            asked["output_type"] = output
+        elif output is not None:
+            asked["response_format"] = response_format(output)
         listeners = (callbacks,) if callable(callbacks) else tuple(callbacks or ())
         if listeners:
             if not wants_single_answer(asked):
@@ -181,27 +190,6 @@ class LLMModel(abc.ABC):
 
     # -------------------------------------------------------------------- the parts
 
-    def _fields(
-        self,
-        output: Output | None,
-        tools: Tools | None,
-        tool_choice: ToolChoice,
-        fields: Mapping[str, Any],
-    ) -> dict[str, Any]:
-        """Return what `acompletion` is called with beside the messages."""
-        asked = dict(fields)
-        if tools:
-            asked["tools"] = tool_bodies(tools)
-            asked["tool_choice"] = choice_body(tool_choice, asked["tools"])
-        elif tool_choice not in ("auto", "none", None):
-            raise ConfigurationError("tool_choice demands a tool, and there are no tools.")
-        if output is not None:
-            if self.takes_output_type:
-                asked["output_type"] = output
-            else:
-                asked["response_format"] = response_format(output)
-        return asked
-
     async def streamed(
         self, turns: list[Message], callbacks: tuple[Callback, ...], asked: Mapping[str, Any]
     ) -> LLMResult:
@@ -216,7 +204,11 @@ class LLMModel(abc.ABC):
         first: float | None = None
         texts: list[str] = []
         last = LLMResult()
-        async for last in _fragments(self.acompletion_iter(turns, **asked)):
+        source = self.acompletion_iter(turns, **asked)
+        if inspect.isawaitable(source):  # a coroutine that returns the async generator
+            source = await source
+        assert not inspect.isawaitable(source)
+        async for last in source:
             if last.restarted:
                 texts.clear()
             if not last.text:
@@ -275,13 +267,3 @@ def wants_single_answer(fields: Mapping[str, Any]) -> bool:
 async def _unstreamed(asked: Awaitable[list[LLMResult]]) -> AsyncIterator[LLMResult]:
     for result in (await asked)[:1]:
         yield result
-
-
-async def _fragments(
-    source: AsyncIterable[LLMResult] | Awaitable[AsyncIterable[LLMResult]],
-) -> AsyncIterator[LLMResult]:
-    """Yield what `acompletion_iter` gives, be it an async generator or a coroutine for one."""
-    fragments = await source if inspect.isawaitable(source) else source
-    assert not inspect.isawaitable(fragments)
-    async for fragment in fragments:
-        yield fragment

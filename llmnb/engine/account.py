@@ -15,7 +15,7 @@ from typing import Literal
 
 from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission, Bound
 from llmnb.decide.announced_limits import AnnouncedLimits
-from llmnb.decide.pace import PACED_SLOTS, QUICK_PATIENCE, Finding, Pace
+from llmnb.decide.concurrency import PACED_SLOTS, QUICK_PATIENCE, Finding, Pace
 from llmnb.engine.lanes import Lanes, Ticket
 from llmnb.errors import LLMNBError, RateLimited
 from llmnb.records import LimitReport, Limits

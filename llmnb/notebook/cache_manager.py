@@ -259,10 +259,8 @@ class CacheManager(Surface):
                 projects.list_projects(self._root), Clock.wall()
             )
         else:
-            project = self._find_project(name)
-            question = cache_view.clear_question(
-                project.name, clearing.weigh(project), Clock.wall()
-            )
+            weight = clearing.weigh(self._find_project(name))
+            question = cache_view.clear_question(weight, Clock.wall())
         self._reply(turn, "weighed", question=question)
 
     def _export(self, name: str | None, to: str, turn: str) -> None:

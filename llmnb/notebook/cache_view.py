@@ -220,21 +220,21 @@ def html(shown: dict[str, Any]) -> str:
 # ------------------------------------------------------------------ before it is cleared
 
 
-def clear_question(name: str, weight: Weight, now: float) -> dict[str, Any]:
+def clear_question(weight: Weight, now: float) -> dict[str, Any]:
     """Return what is asked before a project is cleared."""
-    price = buy_again(weight.answers, weight.usd, weight.unpriced)
-    if weight.elsewhere:
-        them = f"{numbers.count(weight.elsewhere)} of them also stand"
-        if weight.elsewhere == weight.answers:
-            them = "All of them also stand" if weight.answers > 1 else "It also stands"
-        elif weight.elsewhere == 1:
+    project, stay = weight.project, weight.elsewhere
+    price = buy_again(project.answers, project.usd, project.unpriced)
+    if stay:
+        them = f"{numbers.count(stay)} of them also stand"
+        if stay == project.answers:
+            them = "All of them also stand" if stay > 1 else "It also stands"
+        elif stay == 1:
             them = "1 of them also stands"
-        stay = "stays" if weight.elsewhere == 1 else "stay"
         others = " and ".join(map(label, weight.others))
         if len(weight.others) > 2:
             others = f"{label(weight.others[0])} and {len(weight.others) - 1} more projects"
-        price += f" {them} in {others} and {stay} there."
-    return _question(weight.answers, label(name), price, [now - weight.last_written])
+        price += f" {them} in {others} and {'stays' if stay == 1 else 'stay'} there."
+    return _question(project.answers, label(project.name), price, [now - project.last_written])
 
 
 def clear_all_question(summaries: Sequence[ProjectSummary], now: float) -> dict[str, Any]:

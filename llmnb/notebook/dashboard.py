@@ -138,29 +138,30 @@ class RunDashboard(Surface):
             case {"do": "stop"}:
                 run.stop()
             case {"do": "retry", "cause": str(cause)}:
-                self._choose(run.status(), cause)
+                # Ask the rows of a cause again at the end, or leave them after all.
+                if cause in (status := run.status()).failures:
+                    self.retries ^= {cause}
+                    self.draw_last(status)
             case {"do": "limit", "name": str(name), "amount": amount}:
                 _set_limit(run, name, amount)
 
-    def _choose(self, status: StatusSnapshot, cause: str) -> None:
-        """Ask the rows of a cause again at the end, or leave them after all."""
-        if cause in status.failures:
-            self.retries ^= {cause}
-            self.draw_last(status)
+
+_LIMITS = {
+    "requests per minute": "max_requests_per_minute",
+    "tokens per minute": "max_tokens_per_minute",
+    "requests in flight": "max_concurrent_requests",
+}
+"""Options of the card's fields."""
 
 
 def _set_limit(run: AnyRun, name: str, amount: Any) -> None:
     is_number = type(amount) in (int, float) and math.isfinite(amount) and amount > 0
-    if amount is not None and not is_number:
+    option = _LIMITS.get(name)
+    if option is None or not (amount is None or is_number):
         return
-    match name:
-        case "requests per minute":
-            run.set_limits(max_requests_per_minute=amount)
-        case "tokens per minute":
-            run.set_limits(max_tokens_per_minute=amount)
-        case "requests in flight":
-            slots = None if amount is None else max(1, int(amount))
-            run.set_limits(max_concurrent_requests=slots)
+    if option == "max_concurrent_requests" and amount is not None:
+        amount = max(1, int(amount))
+    run.set_limits(**{option: amount})
 
 
 # ------------------------------------------------------------------------- on show

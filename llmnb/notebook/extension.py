@@ -16,6 +16,7 @@ from llmnb.notebook.choices import NAMES
 from llmnb.notebook.magics_ask import LLMMagics
 from llmnb.notebook.magics_looking import LookingMagics
 from llmnb.notebook.magics_settings import SettingsMagics
+from llmnb.notebook.options import SWITCHES, VALUED
 from llmnb.notebook.prompt_formats import FORMATS
 
 _loaded: weakref.WeakKeyDictionary[Any, Registered] = weakref.WeakKeyDictionary()
@@ -110,9 +111,8 @@ def register(shell: Any) -> Registered:
 
 # ------------------------------------------------------------------------- completions
 
-_OPTIONS = ["--model", "--output", "--system", "--format", "--schema", "--no-cache"]
-_OPTIONS += ["--df", "--into", "--stream", "--no-stream"]
-_OPTIONS += ["--max-tokens", "--temperature", "--max-wait", "--good-finish", "--burst"]
+_OPTIONS = [name for name in (*VALUED, *SWITCHES) if name.startswith("--")]
+_OPTIONS += ["--schema", "--df", "--into"]  # of a cell
 
 
 def _asking(shell: Any, event: Any) -> list[str]:

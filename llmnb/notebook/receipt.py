@@ -78,11 +78,11 @@ def text(status: StatusSnapshot, *, ended: float, prices_of: str = "") -> str:
         lines.append("Retry the failed rows: run.retry_failed()")
     if prices_of:
         lines.append(f"Prices of {visible(prices_of, longest=40)}.")
-    return "\n".join(cut(line, WIDEST) for line in lines)
+    return "\n".join(cut(row, WIDEST) for row in lines)
 
 
 def _section(lines: Sequence[str]) -> list[str]:
-    return ["", *(f"  {line}" for line in lines)] if lines else []
+    return ["", *(f"  {row}" for row in lines)] if lines else []
 
 
 _leader = functools.partial(leader, names=20, values=5)
@@ -168,7 +168,7 @@ def _two_tables(status: StatusSnapshot) -> str:
     style = "margin:0;font-size:12.5px;line-height:18px"
     name = f"padding:1px 14px 1px 0;{FAINT};white-space:nowrap"
     number = "padding:1px 0 1px 12px;white-space:nowrap"
-    text = "padding:1px 18px 1px 0"
+    value_style = "padding:1px 18px 1px 0"
     how = {"reused": "reuse", "merged": "merging"}
     saved = [f"{money.usd(usd)} by {how[part]}" for part, usd in facts.savings(status).items()]
     figures = {
@@ -179,7 +179,7 @@ def _two_tables(status: StatusSnapshot) -> str:
     tables = ""
     if any(figures.values()):
         rows = [
-            (cell(title.capitalize(), name, head="row"), cell(value, text))
+            (cell(title.capitalize(), name, head="row"), cell(value, value_style))
             for title, value in figures.items()
             if value
         ]
@@ -189,7 +189,7 @@ def _two_tables(status: StatusSnapshot) -> str:
             cell(head, f"{number};{FAINT}", align="right", head="col") for head in _MODEL_FIGURES
         ]
         models = [
-            [cell(model, text), *(cell(figure, number, align="right") for figure in cells)]
+            [cell(model, value_style), *(cell(figure, number, align="right") for figure in cells)]
             for model, *cells in map(facts.model_cells, facts.shares(status, MODELS_SHOWN))
         ]
         tables += html_fragments.table([[cell("Model", name, head="col"), *heads], *models], style)
@@ -226,5 +226,5 @@ def _foot(status: StatusSnapshot, rows: RowCounts, ended: float, prices_of: str)
     if prices_of:
         parts.append(f"prices of {html_text(prices_of)}")
     style = f"margin:8px 0 0;padding-top:6px;{RULE};font-size:12px;opacity:.8"
-    line = " · ".join(parts)
-    return f'<p style="{style}">{line[:1].upper()}{line[1:]}</p>'
+    sentence = " · ".join(parts)
+    return f'<p style="{style}">{sentence[:1].upper()}{sentence[1:]}</p>'

@@ -114,9 +114,13 @@ def start(
         for model in preparer.models:
             for key, rate in model.rates.items() if isinstance(model, Endpoint) else ():
                 GLOBAL_LIMITER.rate_config.setdefault(key, rate)
-    if budget is not None:
-        for target in targets:
-            _need_the_price(target)
+    for target in targets if budget is not None else ():
+        if target.price(Usage(prompt=1, completion=1), target.model) is None:
+            raise ConfigurationError(
+                f"budget_usd cannot be kept: the price of {target.provider}/{target.model} is not "
+                "known. Say it with llmnb.set_price(model, input_per_million, output_per_million), "
+                "or leave the budget out. Nothing was sent."
+            )
     limits, bound = limits_in(options, account)
     run = Run(
         requests,
@@ -188,12 +192,3 @@ def _get_ready(targets: Sequence[HTTPTarget]) -> None:
         target.get_ready()
         if not target.row.is_local:
             prices.rates(target.provider, target.model)
-
-
-def _need_the_price(target: HTTPTarget) -> None:
-    if target.price(Usage(prompt=1, completion=1), target.model) is None:
-        raise ConfigurationError(
-            f"budget_usd cannot be kept: the price of {target.provider}/{target.model} is not "
-            "known. Say it with llmnb.set_price(model, input_per_million, output_per_million), "
-            "or leave the budget out. Nothing was sent."
-        )

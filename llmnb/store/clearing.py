@@ -22,6 +22,7 @@ from llmnb.errors import StoreError
 from llmnb.store import layout, projects, usage
 from llmnb.store.layout import ProjectPaths
 from llmnb.store.project import databases
+from llmnb.store.projects import ProjectSummary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,28 +44,18 @@ class ClearReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weight:
-    """What clearing would take away."""
+    """What clearing a project would take away."""
 
-    answers: int
-    usd: float
-    """What buying them again would cost, as far as prices are known."""
-
-    unpriced: int
-    """Answers whose price is unknown."""
-
-    elsewhere: int
+    project: ProjectSummary
+    elsewhere: int = 0
     """Answers that stand in projects that stay, too."""
 
-    others: tuple[str, ...]
+    others: tuple[str, ...] = ()
     """Those projects, the one with the most of them first."""
-
-    last_written: float
-    """When an answer was kept last, in seconds since the epoch; 0 where there is none."""
 
 
 def weigh(project: ProjectPaths) -> Weight:
     """Return what clearing a project would take away; nothing is changed."""
-    summary = projects.summary(project)
     own = set(projects.keys(project))
     shared = {
         other.name: both
@@ -72,12 +63,9 @@ def weigh(project: ProjectPaths) -> Weight:
         if other.folder != project.folder and (both := own.intersection(projects.keys(other)))
     }
     return Weight(
-        answers=summary.answers,
-        usd=summary.usd,
-        unpriced=summary.unpriced,
+        project=projects.summary(project),
         elsewhere=len(set().union(*shared.values())),
         others=tuple(sorted(shared, key=lambda name: -len(shared[name]))),
-        last_written=summary.last_written,
     )
 
 

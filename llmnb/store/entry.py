@@ -6,7 +6,6 @@ reply's. Nothing is ever unpickled.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,25 +48,30 @@ class Entry:
     """Project it was found in, when that is not the own one; not kept on disk."""
 
 
-_HEAD = {
-    **{name: name for name in ("dialect", "provider", "model", "quality", "usd")},
-    "prompt_tokens": "in",
-    "completion_tokens": "out",
-    **{name: name for name in ("seconds", "created", "simulated")},
-}
-"""Fields that stand in the first line as they are, with their names there."""
+# Field by field in both directions: a loop over their names takes half as long again, every row.
 
 
 def encode(entry: Entry) -> bytes:
     """Return an entry as bytes."""
-    head = {
-        "llmnb": VERSION,
-        "key": entry.key,
-        "request": len(entry.request),
-        "raw": len(entry.raw),
-    }
-    head.update({on_disk: getattr(entry, field) for field, on_disk in _HEAD.items()})
-    return b"%b\n%b%b" % (orjson.dumps(head), entry.request, entry.raw)
+    head = orjson.dumps(
+        {
+            "llmnb": VERSION,
+            "key": entry.key,
+            "request": len(entry.request),
+            "raw": len(entry.raw),
+            "dialect": entry.dialect,
+            "provider": entry.provider,
+            "model": entry.model,
+            "quality": entry.quality,
+            "usd": entry.usd,
+            "in": entry.prompt_tokens,
+            "out": entry.completion_tokens,
+            "seconds": entry.seconds,
+            "created": entry.created,
+            "simulated": entry.simulated,
+        }
+    )
+    return b"%b\n%b%b" % (head, entry.request, entry.raw)
 
 
 def decode(data: bytes, key: str, reused_from: str | None = None) -> Entry | None:
@@ -94,8 +98,17 @@ def decode(data: bytes, key: str, reused_from: str | None = None) -> Entry | Non
             key=key,
             request=data[start : start + length],
             raw=data[start + length :],
+            dialect=head["dialect"],
+            provider=head["provider"],
+            model=head["model"],
+            quality=head["quality"],
+            usd=head["usd"],
+            prompt_tokens=head["in"],
+            completion_tokens=head["out"],
+            seconds=head["seconds"],
+            created=head["created"],
+            simulated=head["simulated"],
             reused_from=reused_from,
-            **{field: head[on_disk] for field, on_disk in _HEAD.items()},
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         return None
@@ -129,18 +142,13 @@ def answer_key(
         >>> answer_key(dialect="openai.chat", endpoint="https://host/v1", body=b"{}")[:8]
         'bfb433c6'
     """
-    rest = _who(dialect, endpoint, sample)
+    rest = f"\0{dialect}\0{endpoint}\0{sample}\0".encode()
     if headers:
         for name in sorted(headers, key=str.lower):
             rest += f"{name.lower()}\0{headers[name]}\0".encode()
     if extra:
         rest += b"\0extra\0" + extra
     return hashlib.sha256(b"%d\0%b%b" % (len(body), body, rest)).hexdigest()[:KEY_LENGTH]
-
-
-@functools.lru_cache(maxsize=256)  # the same for every row of a run
-def _who(dialect: str, endpoint: str, sample: int) -> bytes:
-    return f"\0{dialect}\0{endpoint}\0{sample}\0".encode()
 
 
 class RenamedKey(str):

@@ -13,7 +13,6 @@ Project names are text, not paths: any name is safe, and stays spelled as it was
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import re
@@ -95,35 +94,27 @@ def folder_name(name: str) -> str:
 # ----------------------------------------------------------------------------- paths
 
 
-@dataclass(frozen=True)
+@dataclass
 class ProjectPaths:
-    """Where one project is kept."""
+    """Where one project is kept.
+
+    Args:
+        root: The cache folder.
+        name: The project's name as it was first spelled.
+    """
 
     root: Path
-    """The cache folder."""
-
     name: str
-    """As it was first spelled."""
 
-    @functools.cached_property
-    def folder(self) -> Path:
-        """The project's folder."""
-        return self.root / folder_name(self.name)
-
-    @functools.cached_property
-    def lock(self) -> Path:
-        """Its lock."""
-        return self.root / LOCKS / f"{self.folder.name}.lock"
-
-    @functools.cached_property
-    def claims(self) -> Path:
+    def __post_init__(self) -> None:
+        folder = folder_name(self.name)
+        self.folder = self.root / folder
+        self.lock = self.root / LOCKS / f"{folder}.lock"
+        self.claims = self.root / LOCKS / f"{folder}.claims"
         """Which process is asking for which of its answers."""
-        return self.root / LOCKS / f"{self.folder.name}.claims"
 
-    @functools.cached_property
-    def spend(self) -> Path:
-        """Its spend log."""
-        return self.root / SPEND / f"{self.folder.name}.jsonl"
+        self.spend = self.root / SPEND / f"{folder}.jsonl"
+        """The log of what was spent."""
 
 
 def paths_of(root: Path, name: str) -> ProjectPaths:
@@ -141,9 +132,7 @@ def stored_projects(root: Path) -> list[ProjectPaths]:
         return []
     projects = []
     for entry in folders:
-        if entry.name.startswith("."):
-            continue
-        mark = read_mark(Path(entry.path))
+        mark = None if entry.name.startswith(".") else read_mark(Path(entry.path))
         # A mark that was copied into another folder marks nothing.
         if mark is not None and folder_name(mark["name"]) == entry.name:
             projects.append(ProjectPaths(root, mark["name"]))

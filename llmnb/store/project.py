@@ -103,16 +103,12 @@ class ProjectStore:
     def _find(self, keys: Sequence[str]) -> tuple[dict[str, Entry], set[str]]:
         """Return what is answered, and which of it an older release has kept under another key."""
         entries = self._read_all(keys)
-        older = {
-            key: key.older for key in keys if isinstance(key, RenamedKey) and key not in entries
-        }
-        if not older:
-            return entries, set()
-        before = self._read_all(list(older.values()))
+        missing = [key for key in keys if isinstance(key, RenamedKey) and key not in entries]
+        before = self._read_all([key.older for key in missing]) if missing else {}
         renamed = {
             str(key): dataclasses.replace(entry, key=str(key))
-            for key, name in older.items()
-            if (entry := before.get(name)) is not None
+            for key in missing
+            if (entry := before.get(key.older)) is not None
         }
         return entries | renamed, set(renamed)
 

@@ -11,7 +11,8 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,34 +59,26 @@ _ON_DISK = {
 
 def log_spending(path: Path, entries: Iterable[Entry]) -> None:
     """Add what these answers cost to a spend log, one line for each model."""
-    sums: _Sums = {}
-    times: dict[tuple[str, str], float] = {}
+    lines: dict[tuple[str, str], dict[str, Any]] = {}
     for entry in entries:
-        times.setdefault((entry.provider, entry.model), entry.created)
-        _add(
-            sums,
-            entry.provider,
-            entry.model,
-            {
-                "requests": 1,
-                "prompt_tokens": entry.prompt_tokens or 0,
-                "completion_tokens": entry.completion_tokens or 0,
-                "usd": entry.usd or 0.0,
-                "unpriced": entry.usd is None,
-            },
-        )
-    if not sums:
+        who = entry.provider, entry.model
+        line = lines.get(who)
+        if line is None:
+            line = lines[who] = {"time": entry.created, "provider": who[0], "model": who[1]}
+            line |= dict.fromkeys(_ON_DISK.values(), 0)
+        line["requests"] += 1
+        line["in"] += entry.prompt_tokens or 0
+        line["out"] += entry.completion_tokens or 0
+        line["usd"] += entry.usd or 0.0
+        line["unpriced"] += entry.usd is None
+    if not lines:
         return
+    data = b""
     with _lock:
-        for who, spent in sums.items():
-            _add(_spent_here.setdefault(path, {}), *who, asdict(spent))
-    lines = [
-        {"time": times[who], "provider": spent.provider, "model": spent.model}
-        | {on_disk: getattr(spent, field) for field, on_disk in _ON_DISK.items()}
-        for who, spent in sums.items()
-    ]
-    # In one write: lines of several processes do not mix.
-    files.append_private(path, b"".join(orjson.dumps(line) + b"\n" for line in lines))
+        for line in lines.values():
+            _add(_spent_here.setdefault(path, {}), line)
+            data += orjson.dumps(line) + b"\n"
+    files.append_private(path, data)  # in one write: lines of several processes do not mix
 
 
 def spending(path: Path) -> list[Spent]:
@@ -96,13 +89,8 @@ def spending(path: Path) -> list[Spent]:
     except OSError:
         return []
     for data in lines:
-        try:
-            line = orjson.loads(data)
-            figures = {field: line[on_disk] for field, on_disk in _ON_DISK.items()}
-            who = line["provider"], line["model"]
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            continue  # the last line of a killed process
-        _add(sums, *who, figures)
+        with suppress(orjson.JSONDecodeError, KeyError, TypeError):  # a killed process's last line
+            _add(sums, orjson.loads(data))
     return _dearest_first(sums)
 
 
@@ -113,10 +101,13 @@ def spending_here(path: Path) -> list[Spent]:
     return _dearest_first(sums)
 
 
-def _add(sums: _Sums, provider: str, model: str, figures: Mapping[str, Any]) -> None:
-    spent = sums.setdefault((provider, model), Spent(provider=provider, model=model))
-    for field in _ON_DISK:
-        setattr(spent, field, getattr(spent, field) + figures[field])
+def _add(sums: _Sums, line: Mapping[str, Any]) -> None:
+    """Add a line of the log; one that lacks a figure raises before anything is added."""
+    figures = [line[on_disk] for on_disk in _ON_DISK.values()]
+    spent = Spent(provider=line["provider"], model=line["model"])
+    spent = sums.setdefault((spent.provider, spent.model), spent)
+    for field, figure in zip(_ON_DISK, figures, strict=True):
+        setattr(spent, field, getattr(spent, field) + figure)
 
 
 def _dearest_first(sums: _Sums) -> list[Spent]:

@@ -263,8 +263,9 @@ def endpoint(row: Provider, base: str, gen_type: str, model: str = "") -> str:
         end = path.rpartition("/")[2]
         if there[-1] == end or (_MODEL in end and there[-1].endswith(end.removeprefix(_MODEL))):
             return "/".join(there) + mark + query
-    counts = range(len(wanted) - 1, 0, -1)
-    shared = next((count for count in counts if there[-count:] == wanted[:count]), 0)
+    shared = len(wanted) - 1
+    while shared and there[-shared:] != wanted[:shared]:
+        shared -= 1
     return "/".join((*there, *wanted[shared:])) + mark + query
 
 

@@ -42,13 +42,13 @@ class Dialect:
         return {**body, "stream": True}
 
     def assembler(self, *, samples: int = 1) -> EventAssembler:
-        """Return what reads one streamed reply.
+        """Return what reads one streamed reply; where a dialect has none, one that reads errors.
 
         Args:
             samples: Answers asked for in the one request (``n``); with fewer
                 the stream is not whole.
         """
-        raise NotImplementedError
+        return EventAssembler()
 
     def parse(self, raw: bytes) -> Reply:
         """Read a reply; one that was streamed against our wish is put together first.
@@ -88,12 +88,8 @@ def _read_before_done(raw: bytes) -> tuple[Any, bytes]:
 
 
 _KINDS: dict[type, str] = {
-    type(None): "null",
-    list: "list",
-    str: "text",
-    bool: "truth value",
-    int: "number",
-    float: "number",
+    **{type(None): "null", list: "list", str: "text", bool: "truth value"},
+    **dict.fromkeys((int, float), "number"),
 }
 
 

@@ -50,10 +50,16 @@ _OWN_SETTINGS = frozenset(
 _NEW_THINKING = re.compile(r"(?:.*/)?gemini-(?:[3-9]|[1-9]\d)")
 """Models that are told how hard to think by a level and not by a number of tokens."""
 
-_BUDGETS = {"none": 0, "minimal": 1_024, "low": 1_024, "medium": 8_192, "high": 24_576}
+_BUDGETS: Mapping[str, int | str] = {
+    "none": 0,
+    "minimal": 1_024,
+    "low": 1_024,
+    "medium": 8_192,
+    "high": 24_576,
+}
 """Tokens to think, as Google itself translates OpenAI's words."""
 
-_LEVELS = ("minimal", "low", "medium", "high")
+_LEVELS = {level: level for level in ("minimal", "low", "medium", "high")}
 
 _UNSIGNED = "skip_thought_signature_validator"
 """What Google gives to be written where a call was not made, and signed, by Gemini 3 itself."""
@@ -260,12 +266,8 @@ def _add_logprobs(fields: dict[str, Any], made: dict[str, Any]) -> None:
 
 
 def _thinking(effort: Any, model: str) -> dict[str, Any]:
-    if _NEW_THINKING.match(model):
-        if effort in _LEVELS:
-            return {"thinkingLevel": effort}
-        raise refused(
-            f"reasoning_effort is {str(effort)[:40]!r}; {model} has {', '.join(_LEVELS)}."
-        )
-    if effort in _BUDGETS:
-        return {"thinkingBudget": _BUDGETS[effort]}
-    raise refused(f"reasoning_effort is {str(effort)[:40]!r}; {model} has {', '.join(_BUDGETS)}.")
+    is_new = _NEW_THINKING.match(model) is not None
+    values: Mapping[str, int | str] = _LEVELS if is_new else _BUDGETS
+    if not isinstance(effort, str) or effort not in values:
+        raise refused(f"reasoning_effort is {str(effort)[:40]!r}; {model} has {', '.join(values)}.")
+    return {"thinkingLevel" if is_new else "thinkingBudget": values[effort]}

@@ -16,7 +16,6 @@ from llmnb.records import Reply, Usage
 from llmnb.wire import conversation, ends, openai_replies
 from llmnb.wire.conversation import refused
 from llmnb.wire.dialect_base import Dialect, unusable
-from llmnb.wire.event_stream import EventAssembler
 from llmnb.wire.untrusted import count_in, dict_in, index_of, text_in
 
 _BYTES_PER_NUMBER = 4
@@ -55,10 +54,6 @@ class OpenAIEmbeddings(Dialect):
     def stream_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the same body: a vector comes whole or not at all."""
         return dict(body)
-
-    def assembler(self, *, samples: int = 1) -> EventAssembler:
-        """Return what reads a stream, which can bring no vector but an error."""
-        return EventAssembler()
 
     def unstreamed(self, raw: bytes) -> bytes:
         """Return the bytes as they are: there is no vector in a stream."""

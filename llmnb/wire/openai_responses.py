@@ -82,28 +82,25 @@ class OpenAIResponses(Dialect):
         )
 
 
-_Parts = list[Mapping[str, Any]]
+_Parts = list[dict[str, Any]]
 
 
 def _parts(output: list[dict[str, Any]]) -> tuple[_Parts, _Parts]:
-    """Return the parts of the answer, and of what the model says while it still works."""
-    answers, working = _divided(output)
-    return (
-        [part for item in answers for part in dicts_in(item, "content")],
-        [part for item in working for part in dicts_in(item, "content")],
-    )
-
-
-def _divided(output: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the messages that are the answer, and those that are commentary.
+    """Return the parts of the answer, and of what the model says while it still works.
 
     Where there is nothing else, no call either, the commentary is the answer.
     """
-    messages = [item for item in output if item.get("type") == "message"]
-    answers = [item for item in messages if item.get("phase") != COMMENTARY]
-    if not answers and not any(str(item.get("type")) in CALLS for item in output):
-        return messages, []
-    return answers, [item for item in messages if item.get("phase") == COMMENTARY]
+    answers: _Parts = []
+    commentary: _Parts = []
+    is_only_commentary = True
+    for item in output:
+        if item.get("type") == "message":
+            is_commentary = item.get("phase") == COMMENTARY
+            (commentary if is_commentary else answers).extend(dicts_in(item, "content"))
+            is_only_commentary &= is_commentary
+        elif str(item.get("type")) in CALLS:
+            is_only_commentary = False
+    return (commentary, []) if is_only_commentary else (answers, commentary)
 
 
 def _has_more(output: list[dict[str, Any]]) -> bool:

@@ -133,8 +133,11 @@ def _assistant(message: Mapping[str, Any], position: int) -> Iterator[Mapping[st
         yield from items
         return
     content = message.get("content")
-    if not (isinstance(content, str) and content):
-        content = [_said(part) for part in _answer_parts(message, position)]
+    if not content and message.get("refusal"):
+        content = [{"type": "refusal", "refusal": message["refusal"]}]
+    elif not isinstance(content, str):
+        parts = conversation.parts_of({"content": content}, position)
+        content = [_answer_part(part) for part in parts]
     if content:
         yield {**_known(message), "content": content}
     calls = conversation.tool_calls_in(message)
@@ -155,13 +158,7 @@ def _assistant(message: Mapping[str, Any], position: int) -> Iterator[Mapping[st
         yield {"type": "function_call", **called}
 
 
-def _answer_parts(message: Mapping[str, Any], position: int) -> list[Mapping[str, Any]]:
-    if not message.get("content") and message.get("refusal"):
-        return [{"type": "refusal", "refusal": message["refusal"]}]
-    return conversation.parts_of({"content": message.get("content")}, position)
-
-
-def _said(part: Mapping[str, Any]) -> Mapping[str, Any]:
+def _answer_part(part: Mapping[str, Any]) -> Mapping[str, Any]:
     if part.get("type") == "text":
         return {"type": "output_text", "text": part.get("text"), "annotations": []}
     return part

@@ -28,8 +28,8 @@ class Bench:
 
     def frame(self, name: str, rows: int) -> None:
         """Make a frame whose prompts begin with a name, and let its project be of that name."""
-        told = self.run(f"{FRAME % (name, rows)}\n%llm_config project={name}")
-        assert told.status == "ok", told.text
+        ran = self.run(f"{FRAME % (name, rows)}\n%llm_config project={name}")
+        assert ran.status == "ok", ran.text
 
     def asked(self, name: str) -> int:
         """Return the requests that came for the rows of a frame, or for a prompt."""
@@ -47,8 +47,8 @@ class Bench:
         """
         gate, first, *others = "run_all_gate", *cells
         wait = "get_ipython().kernel.stop_on_error_timeout"
-        told = self.run(f"import threading\n{gate} = threading.Event()\n{wait} = 10.0")
-        assert told.status == "ok", told.reply
+        ran = self.run(f"import threading\n{gate} = threading.Event()\n{wait} = 10.0")
+        assert ran.status == "ok", ran.reply
         with self.kernel.subshell() as beside:
             held = f"{gate}.wait(60)\n{first}" if beside else first
             begun = [self.begin(held), *map(self.kernel.begin, others)]
@@ -75,6 +75,6 @@ def bench(
     sim = Laboratory(latency=0, reply=lambda prompt: f"**{prompt}**")
     with sim, new_kernel(python, folder, LLMNB_MODEL="openai/m", **sim.environment) as kernel:
         one = Bench(kernel, sim)
-        told = one.run("%load_ext llmnb")
-        assert (told.status, told.text, told.shown) == ("ok", "", [])
+        ran = one.run("%load_ext llmnb")
+        assert (ran.status, ran.text, ran.shown) == ("ok", "", [])
         yield one

@@ -28,11 +28,11 @@ def test_an_interrupted_cell_gives_the_partial_column(bench, name, cell):
     begun = bench.begin(cell)
     bench.wait_for_more(15)
     bench.kernel.interrupt()
-    told = bench.kernel.end(begun)
+    ran = bench.kernel.end(begun)
 
-    assert told.status == "ok", told.reply
-    assert "Stopped" in told.text
-    assert "Traceback" not in told.text
+    assert ran.status == "ok", ran.reply
+    assert "Stopped" in ran.text
+    assert "Traceback" not in ran.text
     rows, answers = counted(bench)
     assert rows == 40
     assert 0 < answers <= 10
@@ -76,11 +76,11 @@ def test_two_interrupts_drop_what_is_in_flight(bench, name, cell):
     begun = bench.begin(cell)
     bench.wait_for_more(5)
     bench.kernel.interrupt()
-    told = bench.kernel.end(begun)
+    ran = bench.kernel.end(begun)
     bench.sim.release()
     bench.run("run_loop.STOP_ANSWER_SECONDS = usual")
 
-    assert told.status == "ok", told.reply
+    assert ran.status == "ok", ran.reply
     assert counted(bench) == (20, 0)
     assert bench.run("print(1 + 1)").text == "2\n"
 
@@ -115,13 +115,13 @@ def test_an_interrupted_prompt_fails_and_its_answer_is_kept(bench):
     begun = bench.begin("%llm slow question")
     bench.wait_for_more(1)
     bench.kernel.interrupt()
-    told = bench.kernel.end(begun)
+    ran = bench.kernel.end(begun)
     bench.sim.release()
     bench.sim.wait_idle()
 
-    assert told.status == "error"
-    assert told.reply["ename"] == "KeyboardInterrupt"
-    assert len("".join(told.reply["traceback"]).splitlines()) == 1
+    assert ran.status == "error"
+    assert ran.reply["ename"] == "KeyboardInterrupt"
+    assert len("".join(ran.reply["traceback"]).splitlines()) == 1
     again = bench.run("answer = %llm slow question\nprint(answer)")
     assert again.text == "**slow question**\n"
     assert bench.asked("slow question") == 1
@@ -134,13 +134,13 @@ def test_the_next_cell_may_run_while_a_started_run_goes_on(bench):
     bench.frame("started", 20)
     bench.sim.hold()
     begun = bench.begin("run = df.llm.start('text', max_concurrent_requests=5)")
-    told = bench.kernel.end(begun)
-    assert told.status == "ok"
+    ran = bench.kernel.end(begun)
+    assert ran.status == "ok"
     bench.wait_for_more(5)
     assert bench.run("print(run.status().in_flight)").text == "5\n"
-    told = bench.run("run.stop(); out = run.result(30); print(len(out), run.status().state)")
+    ran = bench.run("run.stop(); out = run.result(30); print(len(out), run.status().state)")
     bench.sim.release()
-    assert told.text.startswith("20 stop"), told.text
+    assert ran.text.startswith("20 stop"), ran.text
     bench.sim.wait_idle()
 
     bench.run(BLOCKING)
@@ -179,8 +179,8 @@ def test_a_cell_that_is_run_again_while_it_runs_buys_nothing_twice(bench):
     second = bench.kernel.begin(BLOCKING)
     bench.wait_for_more(15)
     bench.kernel.interrupt()
-    told = bench.kernel.end(first)
-    assert (told.status, "Stopped" in told.text) == ("ok", True)
+    ran = bench.kernel.end(first)
+    assert (ran.status, "Stopped" in ran.text) == ("ok", True)
     bench.sim.release()
 
     assert bench.kernel.end(second).status == "ok"
@@ -201,7 +201,7 @@ def test_a_started_run_that_is_started_again_buys_nothing_twice(bench):
     bench.run(f"second.stop()\n{start}")
     bench.sim.release()
 
-    told = bench.run("print([int(one.result(60).notna().sum()) for one in (first, run)])")
-    assert told.text == "[20, 20]\n", told.text
+    ran = bench.run("print([int(one.result(60).notna().sum()) for one in (first, run)])")
+    assert ran.text == "[20, 20]\n", ran.text
     bench.sim.wait_idle()
     assert bench.asked("anew") == 20

@@ -12,12 +12,12 @@ def test_an_answer_is_the_value_of_its_cell(bench):
     """
     Safe HTML, safe Markdown and plain text come as the cell's result.
     """
-    told = bench.run("%llm --no-stream plain question?")
+    ran = bench.run("%llm --no-stream plain question?")
 
-    assert told.status == "ok"
-    assert "<strong>plain question?</strong>" in told.value["text/html"]
-    assert "openai/" in told.value["text/plain"]
-    assert told.shown == []
+    assert ran.status == "ok"
+    assert "<strong>plain question?</strong>" in ran.value["text/html"]
+    assert "openai/" in ran.value["text/plain"]
+    assert ran.shown == []
 
 
 def test_an_answer_is_streamed_into_one_output(bench):
@@ -25,23 +25,23 @@ def test_an_answer_is_streamed_into_one_output(bench):
     One display, replaced in place, the last time by the finished answer; no result beside it.
     """
     text = "word " * 60
-    told = bench.run(
+    ran = bench.run(
         "from llmnb.testing import SimulatedProvider\n"
         f"slow = SimulatedProvider(latency=0, tokens_per_second=120, reply={text!r}).start()\n"
         "import os\n"
         "before, os.environ['OPENAI_BASE_URL'] = os.environ['OPENAI_BASE_URL'], slow.base_url"
     )
-    assert told.status == "ok"
+    assert ran.status == "ok"
     try:
-        told = bench.run("%llm streamed question")
+        ran = bench.run("%llm streamed question")
     finally:
         bench.run("os.environ['OPENAI_BASE_URL'] = before; slow.stop()")
 
-    assert told.status == "ok"
-    assert told.value == {}
-    first, *later = told.shown
+    assert ran.status == "ok"
+    assert ran.value == {}
+    first, *later = ran.shown
     assert later
-    assert {one["transient"]["display_id"] for one in told.shown} == {
+    assert {one["transient"]["display_id"] for one in ran.shown} == {
         first["transient"]["display_id"]
     }
     assert len(first["data"]["text/plain"]) < len(later[-1]["data"]["text/plain"])
@@ -53,11 +53,11 @@ def test_a_failure_is_one_message_and_stops_run_all(bench):
     """
     The reply is an error without a page of traceback; the cells behind it are not run.
     """
-    told, after = bench.run_all("%llm -m nobody/nothing Hi", "print('not reached')")
+    ran, after = bench.run_all("%llm -m nobody/nothing Hi", "print('not reached')")
 
-    assert (told.status, told.reply["ename"]) == ("error", "UnknownProvider")
-    assert len(told.reply["traceback"]) == 1
-    assert "Traceback" not in told.reply["traceback"][0]
+    assert (ran.status, ran.reply["ename"]) == ("error", "UnknownProvider")
+    assert len(ran.reply["traceback"]) == 1
+    assert "Traceback" not in ran.reply["traceback"][0]
     assert after.status == "aborted"
 
 
@@ -73,13 +73,13 @@ def test_each_row_of_a_frame_shows_a_dashboard_that_becomes_a_receipt(bench):
     The widget is replaced in place by what a saved notebook can show.
     """
     bench.frame("rows", 12)
-    told = bench.run("%%llm --df df --into answer\n{text}")
+    ran = bench.run("%%llm --df df --into answer\n{text}")
 
-    assert told.status == "ok", told.reply
-    assert WIDGET in told.shown[0]["data"]
-    last = [one for one in told.shown if "update" in str(one) or one][-1]["data"]
+    assert ran.status == "ok", ran.reply
+    assert WIDGET in ran.shown[0]["data"]
+    last = [one for one in ran.shown if "update" in str(one) or one][-1]["data"]
     assert WIDGET not in last
-    assert "12 rows answered" in "".join(one["data"].get("text/plain", "") for one in told.shown)
+    assert "12 rows answered" in "".join(one["data"].get("text/plain", "") for one in ran.shown)
     assert bench.run("print(df['answer'].notna().sum(), list(df.columns))").text == (
         "12 ['text', 'answer']\n"
     )
@@ -93,11 +93,11 @@ def test_a_key_is_typed_unseen(bench):
     asked = bench.kernel.client.get_stdin_msg(timeout=60)
     assert asked["content"]["password"] is True
     bench.kernel.client.input(KEY)
-    told = bench.kernel.end(begun)
+    ran = bench.kernel.end(begun)
 
-    assert told.status == "ok"
-    assert "groq" in told.text
-    seen = json.dumps([told.reply, told.messages], default=str)
+    assert ran.status == "ok"
+    assert "groq" in ran.text
+    seen = json.dumps([ran.reply, ran.messages], default=str)
     found = bench.run(
         "print([name for name, value in globals().items() if 'secret' in repr(value)])\n"
         "print(any('secret' * 2 in line for line in In[:-1]))\n"
@@ -113,10 +113,10 @@ def test_where_nobody_can_type_the_cell_fails_in_words(bench):
     """
     A notebook run by a machine is told where else a key can stand.
     """
-    told = bench.run("%llm_key groq", allow_stdin=False)
+    ran = bench.run("%llm_key groq", allow_stdin=False)
 
-    assert told.status == "error"
-    assert "GROQ_API_KEY" in told.reply["evalue"]
+    assert ran.status == "error"
+    assert "GROQ_API_KEY" in ran.reply["evalue"]
 
 
 def test_status_shows_a_dashboard_whose_buttons_reach_the_run(bench):
@@ -128,14 +128,14 @@ def test_status_shows_a_dashboard_whose_buttons_reach_the_run(bench):
     begun = bench.begin("run = df.llm.start('text', max_concurrent_requests=4)")
     assert bench.kernel.end(begun).status == "ok"
     bench.wait_for_more(4)
-    told = bench.run("%llm_status")
-    assert told.status == "ok", told.reply
-    view = next(one["data"][WIDGET] for one in told.shown if WIDGET in one["data"])
+    ran = bench.run("%llm_status")
+    assert ran.status == "ok", ran.reply
+    view = next(one["data"][WIDGET] for one in ran.shown if WIDGET in one["data"])
     bench.kernel.press(view["model_id"], do="stop")
-    told = bench.run("print(run.wait(60), run.status().state)")
+    ran = bench.run("print(run.wait(60), run.status().state)")
     bench.sim.release()
 
-    assert told.text == "True stopped\n"
+    assert ran.text == "True stopped\n"
     bench.sim.wait_idle()
     assert bench.asked("pressed") == 4
 
@@ -144,11 +144,11 @@ def test_the_cache_manager_is_shown(bench):
     """
     A widget in a notebook, words beside it.
     """
-    told = bench.run("%llm_cache")
+    ran = bench.run("%llm_cache")
 
-    assert told.status == "ok"
+    assert ran.status == "ok"
     # The end of an earlier run may be shown in its place at the same time.
-    (data,) = [one["data"] for one in told.shown if WIDGET in one["data"]]
+    (data,) = [one["data"] for one in ran.shown if WIDGET in one["data"]]
     assert "default" in data["text/plain"] + data["text/html"]
 
 
@@ -157,14 +157,14 @@ def test_asyncio_run_in_a_cell_after_it_was_allowed(bench):
     Code written as a script runs in a cell, and the kernel stays well.
     """
     code = "import asyncio\nasyncio.run(asyncio.sleep(0, 'done'))"
-    told = bench.run(f"import llmnb\nllmnb.allow_nested_asyncio()\n{code}")
+    ran = bench.run(f"import llmnb\nllmnb.allow_nested_asyncio()\n{code}")
 
-    assert told.status == "ok", told.reply
-    assert told.value["text/plain"] == "'done'"
-    told = bench.run("answer = %llm after the patch\nprint(answer)")
-    assert told.text == "**after the patch**\n"
-    told = bench.run("await asyncio.sleep(0, 'awaited')")
-    assert told.value["text/plain"] == "'awaited'"
+    assert ran.status == "ok", ran.reply
+    assert ran.value["text/plain"] == "'done'"
+    ran = bench.run("answer = %llm after the patch\nprint(answer)")
+    assert ran.text == "**after the patch**\n"
+    ran = bench.run("await asyncio.sleep(0, 'awaited')")
+    assert ran.value["text/plain"] == "'awaited'"
 
 
 def test_unloading_in_a_kernel(bench):

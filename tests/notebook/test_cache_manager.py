@@ -274,9 +274,7 @@ def test_a_project_that_was_written_to_just_now_may_be_part_of_a_run():
     """
     The person is told that the run goes on.
     """
-    one = project_summary(last_written=NOW - 3)
-
-    said = cache_view.clear_question(one.name, weight(last_written=NOW - 3), NOW)["parts"][2]
+    said = cache_view.clear_question(weight(last_written=NOW - 3), NOW)["parts"][2]
 
     assert "a run that is under way keeps its next ones anew" in said
 
@@ -536,15 +534,7 @@ def project_summary(name="p", **changes):
 
 
 def weight(**changes):
-    usual = {
-        "answers": 3,
-        "usd": 1.5,
-        "unpriced": 0,
-        "elsewhere": 0,
-        "others": (),
-        "last_written": NOW - 900,
-    }
-    return clearing.Weight(**{**usual, **changes})
+    return clearing.Weight(project=project_summary(**changes))
 
 
 def test_the_text_and_the_html_say_the_same_without_a_script(save, manage):
@@ -593,9 +583,9 @@ def test_prices_that_are_not_known_are_not_nothing():
     """
     In every sentence about buying again.
     """
-    some = cache_view.clear_question("p", weight(unpriced=2), NOW)["parts"][2]
-    none = cache_view.clear_question("p", weight(unpriced=3, usd=0.0), NOW)["parts"][2]
-    free = cache_view.clear_question("p", weight(usd=0.0), NOW)["parts"][2]
+    some = cache_view.clear_question(weight(unpriced=2), NOW)["parts"][2]
+    none = cache_view.clear_question(weight(unpriced=3, usd=0.0), NOW)["parts"][2]
+    free = cache_view.clear_question(weight(usd=0.0), NOW)["parts"][2]
 
     assert "at least $1.50; the price of 2 is not known" in some
     assert "What buying them again costs is not known" in none

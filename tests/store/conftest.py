@@ -1,4 +1,4 @@
-"""What tests of claims share: a project's place, and this process's claims on it."""
+"""What tests of claims share: a project's paths, and this process's claims on it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from llmnb.store import claims, layout
 
 
 @pytest.fixture
-def place(tmp_path):
+def paths(tmp_path):
     return layout.ProjectPaths(tmp_path / "cache", "p")
 
 
 @pytest.fixture
-def mine(place):
+def mine(paths):
     """The claims of a process that a run of its own keeps in use."""
-    with (one := claims.of(place)).in_use():
+    with (one := claims.of(paths)).in_use():
         yield one

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def theirs(place):
+def theirs(paths):
     """What another process has: files opened on its own, and its own count of its commits."""
-    with (one := Claims(place)).in_use():
+    with (one := Claims(paths)).in_use():
         yield one
 
 
@@ -69,48 +69,48 @@ def test_hundreds_of_claims_are_told_apart(mine, theirs):
     assert [theirs.take(key) for key in keys] == [True, False] * 250
 
 
-def test_a_claim_ends_with_its_process(place, mine):
+def test_a_claim_ends_with_its_process(paths, mine):
     """
     A process that ended in the midst of asking keeps no other from asking.
     """
 
     def dies():
-        return 0 if Claims(place).take(key_of(1)) else 1
+        return 0 if Claims(paths).take(key_of(1)) else 1
 
     assert in_child(dies) == 0
     assert mine.take(key_of(1))
 
 
-def test_a_fork_shares_no_claim(place, mine, theirs):
+def test_a_fork_shares_no_claim(paths, mine, theirs):
     """
     A child does not hold what its parent asks, and its end gives nothing of it up.
     """
     assert mine.take(key_of(1))
 
-    assert in_child(lambda: 1 if claims.of(place).take(key_of(1)) else 0) == 0
+    assert in_child(lambda: 1 if claims.of(paths).take(key_of(1)) else 0) == 0
 
     assert not theirs.take(key_of(1))
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs Linux's locks")
-def test_a_file_of_claims_that_is_read_elsewhere_gives_no_claim_up(place, mine, theirs):
+def test_a_file_of_claims_that_is_read_elsewhere_gives_no_claim_up(paths, mine, theirs):
     """
     Opening and closing the files in the same process leaves the claims as they are.
     """
     assert mine.take(key_of(1))
 
-    for file in (place.root / layout.LOCKS).iterdir():
+    for file in (paths.root / layout.LOCKS).iterdir():
         file.read_bytes()
 
     assert not theirs.take(key_of(1))
 
 
-def test_a_commit_of_another_process_is_seen_and_an_own_one_is_not(place, mine, theirs):
+def test_a_commit_of_another_process_is_seen_and_an_own_one_is_not(paths, mine, theirs):
     """
     After a look-up only others' commits are a reason to look up again.
     """
     before = mine.look()
-    store = ProjectStore(place)
+    store = ProjectStore(paths)
     store.commit([entry(1)])
     assert not mine.has_changed(before)
 
@@ -121,7 +121,7 @@ def test_a_commit_of_another_process_is_seen_and_an_own_one_is_not(place, mine, 
     assert not mine.has_changed(mine.look())
 
 
-def test_the_first_commit_of_all_is_seen_by_a_process_that_looked_before(place, mine, theirs):
+def test_the_first_commit_of_all_is_seen_by_a_process_that_looked_before(paths, mine, theirs):
     """
     Where there was no file yet, what another process makes of it counts as a change.
     """
@@ -147,13 +147,13 @@ def test_a_commit_under_way_elsewhere_counts_as_a_change_until_it_ends(mine, the
     assert not mine.has_changed(mine.look())
 
 
-def test_a_process_that_died_while_committing_is_made_good_by_the_next_commit(place, mine):
+def test_a_process_that_died_while_committing_is_made_good_by_the_next_commit(paths, mine):
     """
     Until then everybody looks again: its answers may be there or not.
     """
 
     def dies():
-        with Claims(place).committing():
+        with Claims(paths).committing():
             os._exit(0)
 
     assert in_child(dies) == 0
@@ -165,13 +165,13 @@ def test_a_process_that_died_while_committing_is_made_good_by_the_next_commit(pl
     assert not mine.has_changed(mine.look())
 
 
-def test_claims_go_on_in_a_cache_folder_that_was_deleted_and_made_anew(place, mine, theirs):
+def test_claims_go_on_in_a_cache_folder_that_was_deleted_and_made_anew(paths, mine, theirs):
     """
     Two processes meet again in the new files, at their next look-up.
     """
     assert mine.take(key_of(1))
     mine.release(key_of(1))
-    for file in (place.root / layout.LOCKS).iterdir():
+    for file in (paths.root / layout.LOCKS).iterdir():
         file.unlink()
 
     assert theirs.take(key_of(1))
@@ -180,12 +180,12 @@ def test_claims_go_on_in_a_cache_folder_that_was_deleted_and_made_anew(place, mi
     assert not mine.take(key_of(1))
 
 
-def test_files_are_open_only_while_somebody_needs_them(place):
+def test_files_are_open_only_while_somebody_needs_them(paths):
     """
     A kernel that has used many projects keeps no files open for those that rest.
     """
     before = open_files()
-    one = claims.of(place)
+    one = claims.of(paths)
     with one.in_use():
         for number in range(50):
             assert one.take(key_of(number))
@@ -198,13 +198,13 @@ def test_files_are_open_only_while_somebody_needs_them(place):
     assert open_files() == before
 
 
-def test_nothing_is_made_by_looking(place, mine):
+def test_nothing_is_made_by_looking(paths, mine):
     """
     A run whose rows are all answered leaves no file behind.
     """
     mine.look()
 
-    assert not place.root.exists()
+    assert not paths.root.exists()
 
 
 def test_where_bytes_cannot_be_locked_every_row_may_be_asked(mine, theirs, monkeypatch):
@@ -222,7 +222,7 @@ def test_where_bytes_cannot_be_locked_every_row_may_be_asked(mine, theirs, monke
     mine.release(key_of(1))
 
 
-def test_where_no_file_can_be_made_answers_are_kept_all_the_same(place, mine, monkeypatch):
+def test_where_no_file_can_be_made_answers_are_kept_all_the_same(paths, mine, monkeypatch):
     """
     Neither asking nor saving fails for want of a file of claims.
     """

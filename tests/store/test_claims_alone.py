@@ -51,13 +51,13 @@ def test_a_process_that_is_alone_asks_the_system_for_no_row(mine, locks):
     assert len(locks) == LOCKS_OF_THE_FIRST
 
 
-def test_a_newcomer_finds_what_was_claimed_before_it_came_until_it_is_given_up(place, mine):
+def test_a_newcomer_finds_what_was_claimed_before_it_came_until_it_is_given_up(paths, mine):
     """
     Whoever was alone need do nothing for it.
     """
     keys = [key_of(number) for number in range(100)]
     assert all(mine.take(key) for key in keys)
-    with (theirs := Claims(place)).in_use():
+    with (theirs := Claims(paths)).in_use():
         assert not any(theirs.take(key) for key in keys)
         for key in keys[::2]:
             mine.release(key)
@@ -66,12 +66,12 @@ def test_a_newcomer_finds_what_was_claimed_before_it_came_until_it_is_given_up(p
         assert [mine.take(key) for key in keys] == [False, True] * 50
 
 
-def test_what_is_claimed_after_a_newcomer_came_is_found_by_both(place, mine):
+def test_what_is_claimed_after_a_newcomer_came_is_found_by_both(paths, mine):
     """
     From then on neither is alone.
     """
     assert mine.take(key_of(0))
-    with (theirs := Claims(place)).in_use():
+    with (theirs := Claims(paths)).in_use():
         assert theirs.take(key_of(1))
         assert mine.take(key_of(2))
         assert mine.take(key_of(3))
@@ -80,12 +80,12 @@ def test_what_is_claimed_after_a_newcomer_came_is_found_by_both(place, mine):
         assert not any(theirs.take(key_of(number)) for number in (0, 2, 3))
 
 
-def test_a_claim_that_was_given_up_and_made_again_meanwhile_still_counts(place, mine):
+def test_a_claim_that_was_given_up_and_made_again_meanwhile_still_counts(paths, mine):
     """
     It stood in the table first, and is a lock now.
     """
     assert mine.take(key_of(0))
-    with (theirs := Claims(place)).in_use():
+    with (theirs := Claims(paths)).in_use():
         assert theirs.take(key_of(1))
         mine.release(key_of(0))
         assert mine.take(key_of(0))
@@ -93,25 +93,25 @@ def test_a_claim_that_was_given_up_and_made_again_meanwhile_still_counts(place, 
         assert not theirs.take(key_of(0))
 
 
-def test_more_claims_than_the_table_holds_are_found_too(place, mine):
+def test_more_claims_than_the_table_holds_are_found_too(paths, mine):
     """
     Five thousand at once: those that find no room are locks.
     """
     keys = [key_of(number) for number in range(5000)]
     assert all(mine.take(key) for key in keys)
-    with (theirs := Claims(place)).in_use():
+    with (theirs := Claims(paths)).in_use():
         assert not any(theirs.take(key) for key in keys)
         for key in keys:
             mine.release(key)
         assert all(theirs.take(key) for key in keys)
 
 
-def test_a_process_that_is_alone_again_soon_locks_no_rows_any_more(place, mine, locks):
+def test_a_process_that_is_alone_again_soon_locks_no_rows_any_more(paths, mine, locks):
     """
     A question from another kernel slows no long run down for good.
     """
     assert mine.take(key_of(0))
-    with (theirs := Claims(place)).in_use():
+    with (theirs := Claims(paths)).in_use():
         turn_over(theirs, [1])
         turn_over(mine, [2])
     turn_over(mine, range(3, 1000))
@@ -120,16 +120,16 @@ def test_a_process_that_is_alone_again_soon_locks_no_rows_any_more(place, mine, 
     turn_over(mine, range(1000, 2000))
 
     assert not locks
-    with (theirs := Claims(place)).in_use():
+    with (theirs := Claims(paths)).in_use():
         assert not theirs.take(key_of(0))
 
 
-def test_a_newcomer_that_goes_before_anybody_noticed_leaves_the_other_alone(place, mine, locks):
+def test_a_newcomer_that_goes_before_anybody_noticed_leaves_the_other_alone(paths, mine, locks):
     """
     The table is taken up again at the next claim.
     """
     assert mine.take(key_of(0))
-    with (theirs := Claims(place)).in_use():
+    with (theirs := Claims(paths)).in_use():
         turn_over(theirs, [1])
     turn_over(mine, [2])
     locks.clear()
@@ -139,34 +139,34 @@ def test_a_newcomer_that_goes_before_anybody_noticed_leaves_the_other_alone(plac
     assert not locks
 
 
-def test_a_newcomer_is_not_kept_from_rows_by_an_owner_that_died(place):
+def test_a_newcomer_is_not_kept_from_rows_by_an_owner_that_died(paths):
     """
     What stands in a dead process's table is void, also for whoever has seen it alive.
     """
     ready, go = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
-        Claims(place).take(key_of(1))
+        Claims(paths).take(key_of(1))
         os.write(ready[1], b"x")
         os.read(go[0], 1)
         os._exit(0)
     os.read(ready[0], 1)
-    with (mine := Claims(place)).in_use():
+    with (mine := Claims(paths)).in_use():
         assert not mine.take(key_of(1))
         os.write(go[1], b"x")
         os.waitpid(child, 0)
 
         assert mine.take(key_of(1))
-        with (theirs := Claims(place)).in_use():
+        with (theirs := Claims(paths)).in_use():
             assert not theirs.take(key_of(1))
             assert theirs.take(key_of(2))
     for end in (*ready, *go):
         os.close(end)
 
 
-def come_and_go(place, folder, seed):
+def come_and_go(paths, folder, seed):
     """Claim few keys in many visits, with a mark for each; return whether one was there already."""
-    dice, one = random.Random(seed), Claims(place)
+    dice, one = random.Random(seed), Claims(paths)
     is_twice = False
     for _ in range(80):
         with one.in_use():
@@ -184,7 +184,7 @@ def come_and_go(place, folder, seed):
     return is_twice
 
 
-def test_processes_that_come_and_go_never_claim_one_key_at_once(place, tmp_path):
+def test_processes_that_come_and_go_never_claim_one_key_at_once(paths, tmp_path):
     """
     Three of them claim four keys thousands of times, alone at times and together at others.
     """
@@ -194,7 +194,7 @@ def test_processes_that_come_and_go_never_claim_one_key_at_once(place, tmp_path)
         if child == 0:
             status = 9
             try:
-                status = int(come_and_go(place, tmp_path, seed))
+                status = int(come_and_go(paths, tmp_path, seed))
             finally:
                 os._exit(status)
         children.append(child)

@@ -22,7 +22,7 @@ def save(root, name, *numbers):
 
 
 def names(root):
-    return [place.name for place in layout.stored_projects(root)]
+    return [paths.name for paths in layout.stored_projects(root)]
 
 
 def test_one_project_goes_and_the_others_stay(root):
@@ -194,13 +194,14 @@ def test_what_clearing_would_take_is_told_beforehand(root):
     save(root, "Questions", 1, 2, 3)
     save(root, "Maths", 2, 3, 4)
     save(root, "Physics", 3)
-    place = layout.find_project(root, "questions")
+    paths = layout.find_project(root, "questions")
 
-    weight = clearing.weigh(place)
+    weight = clearing.weigh(paths)
 
-    assert (weight.answers, weight.usd, weight.unpriced) == (3, 0.75, 0)
+    cleared = weight.project
+    assert (cleared.answers, cleared.usd, cleared.unpriced) == (3, 0.75, 0)
     assert (weight.elsewhere, weight.others) == (2, ("Maths", "Physics"))
-    assert set(projects.keys(place)) == {key_of(1), key_of(2), key_of(3)}
+    assert set(projects.keys(paths)) == {key_of(1), key_of(2), key_of(3)}
 
 
 def test_undoing_brings_the_uses_back_too(root):
@@ -249,11 +250,11 @@ def test_one_answer_is_forgotten_and_no_other(root):
     """
     For good; a second time there is nothing to forget.
     """
-    place = save(root, "p", 1, 2).paths
+    paths = save(root, "p", 1, 2).paths
 
-    assert clearing.forget(place, key_of(1)) is True
-    assert clearing.forget(place, key_of(1)) is False
-    assert set(projects.keys(place)) == {key_of(2)}
+    assert clearing.forget(paths, key_of(1)) is True
+    assert clearing.forget(paths, key_of(1)) is False
+    assert set(projects.keys(paths)) == {key_of(2)}
 
 
 def test_one_piece_of_the_trash_is_emptied_and_no_other(root):

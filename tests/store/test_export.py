@@ -41,9 +41,9 @@ def test_no_cell_of_a_csv_file_is_a_formula(root, tmp_path, text):
     """
     Neither what was asked, nor what was answered, nor a model's name.
     """
-    place = filled(root, chat(1, text, text, model=text, provider=text))
+    paths = filled(root, chat(1, text, text, model=text, provider=text))
 
-    assert transfer.export_csv(place, tmp_path / "out.csv") == 1
+    assert transfer.export_csv(paths, tmp_path / "out.csv") == 1
 
     (row,) = rows(tmp_path / "out.csv")
     for name in ("question", "answer", "model", "provider"):
@@ -54,9 +54,9 @@ def test_a_lossless_csv_file_holds_every_text_as_it_is(root, tmp_path):
     """
     For programs that read it as data.
     """
-    place = filled(root, *(chat(place, text, text) for place, text in enumerate(FORMULAS)))
+    paths = filled(root, *(chat(number, text, text) for number, text in enumerate(FORMULAS)))
 
-    transfer.export_csv(place, tmp_path / "out.csv", lossless=True)
+    transfer.export_csv(paths, tmp_path / "out.csv", lossless=True)
 
     assert [row["answer"] for row in rows(tmp_path / "out.csv")] == list(FORMULAS)
 
@@ -65,9 +65,9 @@ def test_numbers_stay_numbers_and_terminal_escapes_go(root, tmp_path):
     """
     Quotes tell text from figures.
     """
-    place = filled(root, chat(1, "a\x1b[31mb\x00", 'ü 🎈, "x"\nz', usd=0.25))
+    paths = filled(root, chat(1, "a\x1b[31mb\x00", 'ü 🎈, "x"\nz', usd=0.25))
 
-    transfer.export_csv(place, tmp_path / "out.csv")
+    transfer.export_csv(paths, tmp_path / "out.csv")
 
     (row,) = rows(tmp_path / "out.csv")
     assert row["question"] == "a[31mb"
@@ -79,13 +79,13 @@ def test_an_export_comes_back_byte_for_byte(root, tmp_path):
     """
     Bytes that are no text included.
     """
-    place = filled(root, entry(1, raw=b"\xff\x00\r\n"), entry(2, usd=None, simulated=True))
+    paths = filled(root, entry(1, raw=b"\xff\x00\r\n"), entry(2, usd=None, simulated=True))
 
-    assert transfer.export_project(place, tmp_path / "out.jsonl") == 2
+    assert transfer.export_project(paths, tmp_path / "out.jsonl") == 2
     transfer.import_file(tmp_path / "out.jsonl", tmp_path / "other", project="q")
 
     there = open_project("q", tmp_path / "other").lookup([key_of(1), key_of(2)])
-    assert list(there.values()) == projects.entries(place)
+    assert list(there.values()) == projects.entries(paths)
 
 
 def test_a_file_is_replaced_only_by_a_whole_one(root, tmp_path, monkeypatch):
@@ -94,14 +94,14 @@ def test_a_file_is_replaced_only_by_a_whole_one(root, tmp_path, monkeypatch):
     """
     path = tmp_path / "out.jsonl"
     path.write_text("before")
-    place = filled(root, entry(1))
+    paths = filled(root, entry(1))
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError):
-        transfer.export_project(place, path)
+        transfer.export_project(paths, path)
 
     assert path.read_text() == "before"
     assert sorted(os.listdir(tmp_path)) == ["cache", "out.jsonl"]
@@ -111,9 +111,9 @@ def test_a_project_of_the_other_kind_of_question_is_exported_too(root, tmp_path)
     """
     What cannot be read is named so.
     """
-    place = filled(root, entry(1, request=orjson.dumps({"prompt": "Hi"}), raw=b"?"))
+    paths = filled(root, entry(1, request=orjson.dumps({"prompt": "Hi"}), raw=b"?"))
 
-    transfer.export_csv(place, tmp_path / "out.csv")
+    transfer.export_csv(paths, tmp_path / "out.csv")
 
     (row,) = rows(tmp_path / "out.csv")
     assert (row["question"], row["answer"]) == ("Hi", "(not readable)")

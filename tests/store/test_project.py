@@ -141,8 +141,8 @@ def test_kill_minus_nine_loses_nothing_that_was_acknowledged(root, kills):
     """
     dice = random.Random(7)
     for attempt in range(kills):
-        place = root / str(attempt)
-        process = child(KILLED, place)
+        folder = root / str(attempt)
+        process = child(KILLED, folder)
         reported = 0
         for _ in range(dice.randint(1, 40)):
             reported = int(process.stdout.readline())
@@ -150,7 +150,7 @@ def test_kill_minus_nine_loses_nothing_that_was_acknowledged(root, kills):
         reported = max([reported, *(int(line) for line in process.stdout.read().split())])
         process.communicate()
 
-        store = open_project("p", place)
+        store = open_project("p", folder)
         assert len(store.lookup([key_of(number) for number in range(reported)])) == reported
         databases.forget(store.folder)
 
@@ -590,4 +590,4 @@ def test_a_copied_mark_marks_nothing(root):
     save(store, 1)
     shutil.copytree(store.folder, root / "stranger")
 
-    assert [place.name for place in layout.stored_projects(root)] == ["p"]
+    assert [paths.name for paths in layout.stored_projects(root)] == ["p"]

@@ -30,9 +30,9 @@ def test_pages_hold_the_newest_first_and_say_how_many_there_are(root):
     """
     45 answers are three pages; the page after the last is the last.
     """
-    place = filled(root, *(chat(number, f"q{number}", "a") for number in range(45)))
+    paths = filled(root, *(chat(number, f"q{number}", "a") for number in range(45)))
 
-    first, last, beyond = (search.find(place, page=page) for page in (0, 2, 9))
+    first, last, beyond = (search.find(paths, page=page) for page in (0, 2, 9))
 
     assert keys(first) == [key_of(number) for number in range(44, 24, -1)]
     assert keys(last) == [key_of(number) for number in range(4, -1, -1)]
@@ -44,16 +44,16 @@ def test_all_words_must_stand_in_the_prompt_or_in_the_answer(root):
     """
     Anywhere, in any case, in any order, instructions included.
     """
-    place = filled(
+    paths = filled(
         root,
         chat(1, "When is my REFUND due?", "On Monday."),
         chat(2, "When?", "The refunded sum comes on Monday."),
         chat(3, "When is my refund due?", "On Friday."),
     )
 
-    assert keys(search.find(place, "monday refund")) == [key_of(2), key_of(1)]
-    assert keys(search.find(place, "BRIEF fri")) == [key_of(3)]
-    assert search.find(place, "tuesday").total == 0
+    assert keys(search.find(paths, "monday refund")) == [key_of(2), key_of(1)]
+    assert keys(search.find(paths, "BRIEF fri")) == [key_of(3)]
+    assert search.find(paths, "tuesday").total == 0
 
 
 def test_what_json_writes_differently_is_found_all_the_same(root):
@@ -63,35 +63,35 @@ def test_what_json_writes_differently_is_found_all_the_same(root):
     escaped = orjson.dumps({"messages": [{"role": "user", "content": "x"}]}).replace(
         b'"x"', b'"Stra\\u00dfe \\"5\\"\\nCaf\\u0065\\u0301"'
     )
-    place = filled(root, chat(1, "", "a", key=key_of(1)), entry(2, request=escaped))
+    paths = filled(root, chat(1, "", "a", key=key_of(1)), entry(2, request=escaped))
 
     for words in ('Straße "5"', "caf\u00e9", "cafe\u0301", '"5"'):
-        assert keys(search.find(place, words)) == [key_of(2)]
+        assert keys(search.find(paths, words)) == [key_of(2)]
 
 
 def test_a_search_is_text_and_never_a_pattern(root):
     """
     Brackets, stars and backslashes match themselves; very long ones are cut.
     """
-    place = filled(root, chat(1, "a (b", "c.*d\\"), chat(2, "ab", "cxd"))
+    paths = filled(root, chat(1, "a (b", "c.*d\\"), chat(2, "ab", "cxd"))
 
-    assert keys(search.find(place, "(b .*")) == [key_of(1)]
-    assert keys(search.find(place, "\\")) == [key_of(1)]
-    assert search.find(place, "(" * 100_000).total == 0
+    assert keys(search.find(paths, "(b .*")) == [key_of(1)]
+    assert keys(search.find(paths, "\\")) == [key_of(1)]
+    assert search.find(paths, "(" * 100_000).total == 0
 
 
 def test_what_cannot_be_read_is_shown_as_that(root):
     """
     A broken request, a broken reply, an unknown dialect: never an error.
     """
-    place = filled(
+    paths = filled(
         root,
         entry(1, request=b"{", raw=b"<html>"),
         entry(2, request=b"[1]", dialect="nobody.knows"),
         entry(3, request=b'{"messages":[{"content":[[[[[[[[[[[["deep"]]]]]]]]]]]]}]}'),
     )
 
-    page = search.find(place)
+    page = search.find(paths)
 
     assert [(one.question, one.answer) for one in page.matches[1:]] == [
         (search.UNREADABLE, search.UNREADABLE)
@@ -102,13 +102,13 @@ def test_rows_that_llmnb_has_not_written_are_passed_over(root):
     """
     They are neither found nor shown.
     """
-    place = filled(root, chat(1, "mine", "a"))
-    databases.open(place).put_many([(key_of(9), b"not an entry: mine")])
+    paths = filled(root, chat(1, "mine", "a"))
+    databases.open(paths).put_many([(key_of(9), b"not an entry: mine")])
 
-    assert keys(search.find(place, "mine")) == [key_of(1)]
-    assert keys(search.find(place)) == [key_of(1)]
-    assert search.find_answer(place, key_of(9)) is None
-    assert search.find_answer(place, "ключ") is None
+    assert keys(search.find(paths, "mine")) == [key_of(1)]
+    assert keys(search.find(paths)) == [key_of(1)]
+    assert search.find_answer(paths, key_of(9)) is None
+    assert search.find_answer(paths, "ключ") is None
 
 
 def test_a_project_that_is_not_there_has_an_empty_page(root):

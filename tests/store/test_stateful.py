@@ -92,9 +92,9 @@ class Stores(RuleBasedStateMachine):
 
     @rule(name=project_names, number=numbers)
     def forget(self, name, number):
-        place = layout.paths_of(self.root, name)
+        paths = layout.paths_of(self.root, name)
         was_there = number in self.model.get(name, {})
-        assert clearing.forget(place, key_of(number)) == was_there
+        assert clearing.forget(paths, key_of(number)) == was_there
         self.model.get(name, {}).pop(number, None)
 
     @rule(name=project_names)
@@ -133,15 +133,15 @@ class Stores(RuleBasedStateMachine):
     @rule()
     def reopen(self):
         """As if the process had ended and begun anew."""
-        for place in layout.stored_projects(self.root):
-            databases.forget(place.folder)
+        for paths in layout.stored_projects(self.root):
+            databases.forget(paths.folder)
 
     @invariant()
     def what_is_there_is_what_was_saved(self):
         there = {
-            place.name: set(projects.keys(place))
-            for place in layout.stored_projects(self.root)
-            if projects.keys(place)
+            paths.name: set(projects.keys(paths))
+            for paths in layout.stored_projects(self.root)
+            if projects.keys(paths)
         }
         assert there == {
             name: {key_of(number) for number in answers}
@@ -150,8 +150,8 @@ class Stores(RuleBasedStateMachine):
         }
 
     def teardown(self):
-        for place in layout.stored_projects(self.root):
-            databases.forget(place.folder)
+        for paths in layout.stored_projects(self.root):
+            databases.forget(paths.folder)
         self._folder.cleanup()
 
 

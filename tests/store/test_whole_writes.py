@@ -115,12 +115,12 @@ def test_an_export_that_does_not_fit_leaves_the_old_one(tmp_path, write):
     """
     path = tmp_path / "export"
     path.write_bytes(b"the old one")
-    place = layout.paths_of(tmp_path / "cache", "p")
-    store = ProjectStore(place)
+    paths = layout.paths_of(tmp_path / "cache", "p")
+    store = ProjectStore(paths)
     store.commit([entry(number) for number in range(40)])
 
     with room_for(300), pytest.raises(OSError):
-        write(place, path)
+        write(paths, path)
 
     assert path.read_bytes() == b"the old one"
     assert names(tmp_path) == ["cache", "export"]
@@ -139,12 +139,12 @@ def test_what_is_made_under_a_umask_that_takes_everything_can_be_read(tmp_path, 
     Folders of the cache are 0700, its files 0600; what is made for the person its owner can use.
     """
     cache = tmp_path / "above" / "cache"
-    place = layout.paths_of(cache, "p")
-    ProjectStore(place).commit([entry(1)])
+    paths = layout.paths_of(cache, "p")
+    ProjectStore(paths).commit([entry(1)])
     records.write_lines(records.root(cache) / "requests", [b"{}\n"])
     csv_file(tmp_path / "table.csv")
     parts(tmp_path / "results.jsonl")
-    transfer.export_csv(place, tmp_path / "export.csv")
+    transfer.export_csv(paths, tmp_path / "export.csv")
     with files.scratch_folder(tmp_path) as scratch:
         assert stat.S_IMODE(scratch.stat().st_mode) == 0o700
 
@@ -155,7 +155,7 @@ def test_what_is_made_under_a_umask_that_takes_everything_can_be_read(tmp_path, 
     for name in ("above", "table.csv", "results.jsonl", "export.csv"):
         mode = (tmp_path / name).stat().st_mode
         assert mode & 0o600 == 0o600, name
-    assert [spent.requests for spent in usage.spending(place.spend)] == [1]
+    assert [spent.requests for spent in usage.spending(paths.spend)] == [1]
 
 
 def test_a_table_may_be_read_by_whom_the_umask_allows(tmp_path):

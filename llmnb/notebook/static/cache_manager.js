@@ -7,7 +7,7 @@
 
 const COLUMNS = [["answers", "answers", ""], ["size", "size", "opt3"], ["age", "age", "opt2 opt"], ["used", "last use", "opt2"], ["rate", "hit rate", "opt2"], ["saved", "saved", ""]];
 const SEARCH_PAUSE_MS = 250;
-const DEAF_CACHE = [`${DEAF_WORDS} In a cell, `, "%llm_cache", " opens this list anew and ", "%llm_cache list", " prints it."];
+const DEAF_CACHE = [`${DEAF_TEXT} In a cell, `, "%llm_cache", " opens this list anew and ", "%llm_cache list", " prints it."];
 
 // --------------------------------------------------------------------------- asking
 
@@ -22,19 +22,19 @@ function makeAsker(model, onBusy, onTurn) {
     waiting.delete(turn);
     onBusy(false);
   };
-  const ask = (wish, answers = {}) => {
+  const ask = (request, answers = {}) => {
     const turn = `${page}#${count += 1}`;
     // A search that was overtaken is dropped in the kernel, and never answered.
-    if (wish.do === "open") for (const [old, one] of waiting) if (one.wish.do === "open") settle(old);
+    if (request.do === "open") for (const [old, pending] of waiting) if (pending.request.do === "open") settle(old);
     // Nobody has asked for a look; so nobody waits for it.
-    const timer = wish.do === "look" ? 0 : setTimeout(() => onBusy(true), BUSY_AFTER_MS);
-    waiting.set(turn, { wish, answers, timer });
-    link.send({ ...wish, turn });
+    const timer = request.do === "look" ? 0 : setTimeout(() => onBusy(true), BUSY_AFTER_MS);
+    waiting.set(turn, { request, answers, timer });
+    link.send({ ...request, turn });
   };
   const onMessage = (message) => {
-    const one = waiting.get(message?.turn);
-    if (!one) return;
-    one.answers[message.kind]?.(message);
+    const pending = waiting.get(message?.turn);
+    if (!pending) return;
+    pending.answers[message.kind]?.(message);
     if (message.kind === "done" || message.kind === "fault") settle(message.turn);
   };
   model.on("msg:custom", onMessage);
@@ -67,12 +67,12 @@ function makePanel({ label, isCalm = false, onKeep }) {
     node,
     keep,
     add(...more) { buttons.append(...more); },
-    say(parts) { writeParts(text, parts); },
+    write(parts) { writeParts(text, parts); },
   };
 }
 
 /** The two questions of a project, or of all: before clearing, and how to export. */
-function makeQuestions(asker, tell, onClosed) {
+function makeQuestions(asker, report, onClosed) {
   let open = null; // { project, what, node, panel, back }
   const close = (returnsFocus) => {
     if (!open) return;
@@ -84,7 +84,7 @@ function makeQuestions(asker, tell, onClosed) {
     if (returnsFocus || hadFocus) back?.focus();
     onClosed();
   };
-  const place = (spot, panel, isCalm) => {
+  const insert = (spot, panel, isCalm) => {
     if (spot.row) {
       const cell = make("td", { colspan: COLUMNS.length + 2, class: "askcell" }, panel.node);
       const node = make("tr", { class: isCalm ? "ask calm" : "ask" }, cell);
@@ -101,7 +101,7 @@ function makeQuestions(asker, tell, onClosed) {
     close(false);
     const panel = makePanel({ label, isCalm, onKeep: close });
     open = { panel, back: spot.back, row: spot.row, node: null };
-    open.node = place(spot, panel, isCalm);
+    open.node = insert(spot, panel, isCalm);
     return panel;
   };
   const clear = (project, label, spot) => {
@@ -111,16 +111,16 @@ function makeQuestions(asker, tell, onClosed) {
       enable(yes, false);
       asker.ask({ do: "clear", project }, {
         done: () => { if (open === mine) close(true); spot.onCleared?.(); },
-        fault: (message) => { if (open === mine) close(true); tell(message.text, true); },
+        fault: (message) => { if (open === mine) close(true); report(message.text, true); },
       });
     }, "danger");
     enable(yes, false);
     panel.add(yes);
-    panel.say(["", `Clear ${label}?`, " Counting what that would take away…"]);
+    panel.write(["", `Clear ${label}?`, " Counting what that would take away…"]);
     panel.keep.focus();
     asker.ask({ do: "weigh", project }, {
-      weighed: ({ question }) => { panel.say(question.parts); write(yes, question.yes); enable(yes, true); },
-      fault: (message) => { if (open === mine) close(true); tell(message.text, true); },
+      weighed: ({ question }) => { panel.write(question.parts); write(yes, question.yes); enable(yes, true); },
+      fault: (message) => { if (open === mine) close(true); report(message.text, true); },
     });
   };
   const exporting = (project, label, spot) => {
@@ -128,13 +128,13 @@ function makeQuestions(asker, tell, onClosed) {
     const mine = open;
     const to = (format) => () => {
       asker.ask({ do: "export", project, format }, {
-        exported: (message) => tell(message.parts, false),
-        fault: (message) => tell(message.text, true),
+        exported: (message) => report(message.parts, false),
+        fault: (message) => report(message.text, true),
       });
       if (open === mine) close(true);
     };
     panel.add(makeButton("JSONL", to("jsonl")), makeButton("CSV", to("csv")));
-    panel.say(["", `Export ${label} to a file?`, " JSONL keeps everything and can be imported again. CSV opens in a spreadsheet, its formulas made inert."]);
+    panel.write(["", `Export ${label} to a file?`, " JSONL keeps everything and can be imported again. CSV opens in a spreadsheet, its formulas made inert."]);
     panel.keep.focus();
   };
   return { clear, export: exporting, close, get row() { return open?.row ?? null; }, get node() { return open?.node ?? null; } };
@@ -198,7 +198,7 @@ function makeRow({ onOpen, onExport, onClear, onUndo }) {
     write(name, row.label);
     assign(name, "title", row.label);
     enable(name, !row.gone);
-    COLUMNS.forEach(([field], place) => write(cells[place], row[field]));
+    COLUMNS.forEach(([field], index) => write(cells[index], row[field]));
     node.classList.toggle("gone", row.gone > 0);
     for (const button of [exportButton, clearButton]) show(button, !row.gone);
     show(undoButton, row.gone > 0);
@@ -211,8 +211,8 @@ function makeRow({ onOpen, onExport, onClear, onUndo }) {
 
 function makeList(acts) {
   const hero = makeHero();
-  const heads = ["Project", ...COLUMNS.map((one) => one[1])];
-  const head = make("tr", {}, ...heads.map((text, place) => make("th", { scope: "col", class: place ? COLUMNS[place - 1][2] : "" }, text)), make("th", {}, make("span", { class: "vh" }, "actions")));
+  const heads = ["Project", ...COLUMNS.map(([, title]) => title)];
+  const head = make("tr", {}, ...heads.map((text, index) => make("th", { scope: "col", class: index ? COLUMNS[index - 1][2] : "" }, text)), make("th", {}, make("span", { class: "vh" }, "actions")));
   const body = make("tbody");
   const table = make("div", { class: "list" }, make("table", { class: "projects" }, make("thead", {}, head), body));
   const node = make("div", {}, hero.node, table);
@@ -221,12 +221,12 @@ function makeList(acts) {
     hero.patch(state.hero);
     const wanted = new Set();
     let last = null;
-    for (const one of state.projects) {
-      const id = `${one.gone}:${one.name}`;
+    for (const project of state.projects) {
+      const id = `${project.gone}:${project.name}`;
       wanted.add(id);
       let row = rows.get(id);
       if (!row) rows.set(id, row = makeRow(acts));
-      row.patch(one);
+      row.patch(project);
       if ((last ? last.nextSibling : body.firstChild) !== row.node) last ? last.after(row.node) : body.prepend(row.node);
       last = row.node;
       if (questions.row === row.node) { // its question stays under it
@@ -247,7 +247,7 @@ function makeList(acts) {
 
 // ------------------------------------------------------------------------- one project
 
-function makeHit({ asker, tell, project, onForgotten }) {
+function makeHit({ asker, report, project, onForgotten }) {
   let state = null;
   const asked = make("span", { class: "p" });
   const answered = make("span", { class: "a" });
@@ -255,16 +255,16 @@ function makeHit({ asker, tell, project, onForgotten }) {
   const cost = make("span", { class: "m" });
   const code = make("code");
   const copy = (text, button) => {
-    const said = button.dataset.says;
+    const label = button.dataset.says;
     putOnClipboard(text).then((done) => {
       write(button, done ? "Copied" : "Not allowed here");
-      setTimeout(() => write(button, said), 1500);
+      setTimeout(() => write(button, label), 1500);
     });
   };
   const copyAnswer = makeButton("Copy answer", () => {
     asker.ask({ do: "answer", project: project(), key: state.key }, {
       answer: (message) => copy(message.text, copyAnswer),
-      fault: (message) => tell(message.text, true),
+      fault: (message) => report(message.text, true),
     });
   }, "link");
   const copyKey = makeButton("Copy key", () => copy(state.key, copyKey), "link");
@@ -304,11 +304,11 @@ function makeHit({ asker, tell, project, onForgotten }) {
       enable(yes, false);
       asker.ask({ do: "forget", project: project(), key: state.key }, {
         forgotten: () => onForgotten(),
-        fault: (message) => { keep(true); tell(message.text, true); },
+        fault: (message) => { keep(true); report(message.text, true); },
       });
     }, "danger");
     panel.add(yes);
-    panel.say(["", "Forget this answer?", ` ${state.question}`]);
+    panel.write(["", "Forget this answer?", ` ${state.question}`]);
     node.append(bar);
     panel.keep.focus();
   };
@@ -343,7 +343,7 @@ async function putOnClipboard(text) {
   }
 }
 
-function makeShelfOf({ asker, tell }) {
+function makeProject({ asker, report }) {
   let project = null;
   let number = 0;
   let shown = [];
@@ -361,7 +361,7 @@ function makeShelfOf({ asker, tell }) {
     const wanted = project;
     asker.ask({ do: "open", project, search: input.value, page: number }, {
       page: ({ page }) => { if (wanted === project) patch(page); },
-      fault: (message) => tell(message.text, true),
+      fault: (message) => report(message.text, true),
     });
   };
   const turnTo = (wanted) => { number = wanted; load(); };
@@ -374,12 +374,12 @@ function makeShelfOf({ asker, tell }) {
     number = page.page;
     write(count, page.count);
     while (shown.length > page.hits.length) shown.pop().node.remove();
-    page.hits.forEach((hit, place) => {
-      if (!shown[place]) {
-        shown.push(makeHit({ asker, tell, project: () => project, onForgotten: () => { input.focus(); load(); } }));
-        hits.append(shown[place].node);
+    page.hits.forEach((hit, index) => {
+      if (!shown[index]) {
+        shown.push(makeHit({ asker, report, project: () => project, onForgotten: () => { input.focus(); load(); } }));
+        hits.append(shown[index].node);
       }
-      shown[place].patch(hit);
+      shown[index].patch(hit);
     });
     write(range, page.nothing || page.range);
     show(pager, !page.nothing);
@@ -402,7 +402,7 @@ function makeShelfOf({ asker, tell }) {
       searching.never();
       project = null;
       write(count, "");
-      for (const one of shown) one.node.remove();
+      for (const hit of shown) hit.node.remove();
       shown = [];
       show(foot, false);
     },
@@ -419,18 +419,18 @@ function makeFoot(onUndo, onClose) {
   const node = make("div", { class: "because", hidden: "" }, make("span", { class: "why" }, glyph.node, text), make("span", { class: "btns" }, close, undo));
   close.title = "Deletes for good what was cleared";
   let gone = [];
-  let told = null; // { parts, isBad }: what happened last, until something else does
+  let latest = null; // { parts, isBad }: what happened last, until something else does
   let isBusy = false;
   let isDeaf = false;
   let state = null;
   const patch = () => {
     const foot = state?.foot ?? null;
-    const parts = isDeaf ? DEAF_CACHE : isBusy ? [BUSY_WORDS] : told?.parts ?? foot?.parts ?? null;
+    const parts = isDeaf ? DEAF_CACHE : isBusy ? [BUSY_TEXT] : latest?.parts ?? foot?.parts ?? null;
     gone = foot?.gone ?? [];
     show(node, parts !== null);
     if (parts === null) return;
-    glyph.draw(isDeaf ? "alert" : isBusy ? "clock" : told?.isBad ? "alert" : "check");
-    node.classList.toggle("bad", Boolean(told?.isBad) && !isBusy && !isDeaf);
+    glyph.draw(isDeaf ? "alert" : isBusy ? "clock" : latest?.isBad ? "alert" : "check");
+    node.classList.toggle("bad", Boolean(latest?.isBad) && !isBusy && !isDeaf);
     writeParts(text, parts, isDeaf ? "code" : "b");
     for (const button of [undo, close]) show(button, gone.length > 0 && !isDeaf);
     write(undo, foot?.undo ?? "Undo");
@@ -440,13 +440,13 @@ function makeFoot(onUndo, onClose) {
     take(newState) {
       const before = JSON.stringify(state?.foot ?? null);
       state = newState;
-      if (JSON.stringify(state.foot) !== before) told = null;
+      if (JSON.stringify(state.foot) !== before) latest = null;
       patch();
     },
-    tell(parts, isBad) { told = { parts: Array.isArray(parts) ? parts : [parts], isBad }; patch(); },
+    report(parts, isBad) { latest = { parts: Array.isArray(parts) ? parts : [parts], isBad }; patch(); },
     deaf(newDeaf) { if (newDeaf !== isDeaf) { isDeaf = newDeaf; patch(); } },
     busy(newBusy) { if (newBusy !== isBusy) { isBusy = newBusy; patch(); } },
-    get said() { return text.textContent; },
+    get text() { return text.textContent; },
     undo,
   };
 }
@@ -461,14 +461,14 @@ function render({ model, el }) {
 
   const speaker = makeSpeaker();
   const foot = makeFoot((gone) => undo(gone), () => asker.ask({ do: "close" }));
-  const tell = (parts, isBad) => { foot.tell(parts, isBad); speaker.announce(foot.said); };
-  const asker = makeAsker(model, (isBusy) => { foot.busy(isBusy); if (isBusy) speaker.announce(foot.said); }, () => {
+  const report = (parts, isBad) => { foot.report(parts, isBad); speaker.announce(foot.text); };
+  const asker = makeAsker(model, (isBusy) => { foot.busy(isBusy); if (isBusy) speaker.announce(foot.text); }, () => {
     foot.deaf(asker.link.isDeaf);
-    if (asker.link.isDeaf) speaker.announce(foot.said);
+    if (asker.link.isDeaf) speaker.announce(foot.text);
     listen();
   });
   const listen = () => { for (const part of [head.buttons, list.node, project.node]) part.inert = !asker.link.acts; };
-  const questions = makeQuestions(asker, tell, () => {});
+  const questions = makeQuestions(asker, report, () => {});
 
   const open = (row) => { questions.close(false); opened = row.name; patch(); project.open(row.name); };
   const back = () => {
@@ -483,7 +483,7 @@ function render({ model, el }) {
   const undo = (gone) => {
     const names = state().projects.filter((row) => gone.includes(row.gone)).map((row) => row.name);
     focusNext = () => list.find((row) => row.name === names[0] && !row.gone)?.name;
-    asker.ask({ do: "undo", gone }, { fault: (message) => tell(message.text, true) });
+    asker.ask({ do: "undo", gone }, { fault: (message) => report(message.text, true) });
   };
   const countOf = (row) => `the ${row.answers} ${row.answers === "1" ? "answer" : "answers"} of ${row.label}`;
   const cleared = (name) => () => {
@@ -504,7 +504,7 @@ function render({ model, el }) {
     onClear: (row, spot) => questions.clear(row.name, countOf(row), { ...spot, onCleared: cleared(row.name) }),
     onUndo: undo,
   });
-  const project = makeShelfOf({ asker, tell });
+  const project = makeProject({ asker, report });
   const blankTitle = make("p", { class: "t" });
   const blankText = make("p");
   const blank = make("div", { class: "blank" }, blankTitle, blankText);
@@ -536,7 +536,7 @@ function render({ model, el }) {
     write(head.subject, isInside ? row.about : now.where ?? "");
     assign(head.subject, "title", head.subject.textContent);
     assign(card, "aria-label", isInside ? `Cache manager, project ${row.label}` : "Cache manager");
-    const live = isList && now.projects.some((one) => !one.gone);
+    const live = isList && now.projects.some((project) => !project.gone);
     show(head.buttons, live);
     write(head.exportButton, isInside ? "Export" : "Export all");
     write(head.clearButton, isInside ? "Clear…" : "Clear all…");
@@ -548,9 +548,9 @@ function render({ model, el }) {
       write(blankTitle, now.view === "looking" ? "Adding up what is kept…" : now.blank?.[0] ?? "");
       write(blankText, now.view === "looking" ? "" : now.blank?.[1] ?? "");
     }
-    const before = foot.said;
+    const before = foot.text;
     foot.take(now);
-    if (now.foot && foot.said !== before) speaker.announce(foot.said);
+    if (now.foot && foot.text !== before) speaker.announce(foot.text);
     settleFocus();
   }
 

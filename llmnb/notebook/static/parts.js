@@ -45,15 +45,15 @@ function show(node, isShown) {
   if (node.hidden === isShown) node.hidden = !isShown;
 }
 
-/** Write a sentence of plain and stressed pieces, in turn. */
+/** Write a sentence of plain and stressed parts, in turn. */
 function writeParts(node, parts, tag = "b") {
   while (node.childNodes.length > parts.length) node.lastChild.remove();
-  parts.forEach((part, place) => {
-    const old = node.childNodes[place];
+  parts.forEach((part, index) => {
+    const old = node.childNodes[index];
     if (old === undefined) {
-      node.append(place % 2 ? make(tag) : document.createTextNode(""));
-    } else if (place % 2 && old.localName !== tag) old.replaceWith(make(tag));
-    write(node.childNodes[place], part);
+      node.append(index % 2 ? make(tag) : document.createTextNode(""));
+    } else if (index % 2 && old.localName !== tag) old.replaceWith(make(tag));
+    write(node.childNodes[index], part);
   });
 }
 
@@ -83,7 +83,7 @@ function makeButton(text, act, className = "") {
   return node;
 }
 
-/** A button that may not act keeps its focus; so it is told, not taken away. */
+/** A button that may not act keeps its focus; so it is marked, not taken away. */
 function enable(button, isEnabled) {
   assign(button, "aria-disabled", isEnabled ? "false" : "true");
 }
@@ -96,10 +96,10 @@ const uniqueId = () => `llmnb-${Math.random().toString(36).slice(2, 10)}`;
 const HOST_INK = "var(--vscode-foreground, var(--colab-primary-text-color, var(--jp-ui-font-color1, rgba(1, 2, 3, 0.04))))";
 
 function rgba(text) {
-  const numbers = (text.match(/-?[\d.]+(?:e-?\d+)?%?/g) ?? []).map((one) => one.endsWith("%") ? parseFloat(one) / 100 : parseFloat(one));
+  const numbers = (text.match(/-?[\d.]+(?:e-?\d+)?%?/g) ?? []).map((part) => part.endsWith("%") ? parseFloat(part) / 100 : parseFloat(part));
   if (numbers.length < 3) return null;
   const scale = text.startsWith("color(") ? 255 : 1;
-  const [red, green, blue] = numbers.slice(0, 3).map((one) => one * scale);
+  const [red, green, blue] = numbers.slice(0, 3).map((part) => part * scale);
   return { red, green, blue, alpha: numbers[3] ?? 1 };
 }
 
@@ -158,12 +158,12 @@ function afterPause(act, pauseMs) {
 
 /** Say so when the kernel does not answer: it is busy with a cell, and does it afterwards. */
 const BUSY_AFTER_MS = 1500;
-const BUSY_WORDS = "The kernel is busy with a cell: it does this as soon as that is done.";
+const BUSY_TEXT = "The kernel is busy with a cell: it does this as soon as that is done.";
 
 // -------------------------------------------------------------------- the kernel's ear
 
 const DEAF_AFTER_MS = 3000;
-const DEAF_WORDS = "The kernel does not answer.";
+const DEAF_TEXT = "The kernel does not answer.";
 
 /** The line to the kernel, which answers whatever it hears with `heard`.
  *

@@ -2,7 +2,7 @@
 
 const SEGMENTS = ["reused", "merged", "send", "beyond", "failed", "skip"];
 
-const DEAF_PLAN = [`${DEAF_WORDS} To begin without this card, run the cell again with `, "generate", " in place of ", "plan", "."];
+const DEAF_PLAN = [`${DEAF_TEXT} To begin without this card, run the cell again with `, "generate", " in place of ", "plan", "."];
 
 function makeFigure(className = "") {
   const number = document.createTextNode("");
@@ -40,8 +40,8 @@ function makeProgress() {
   const node = make("div", { class: "progress", role: "img" }, make("span", { class: "seg", "aria-hidden": "true" }, ...segments));
   const patch = ({ parts, says }) => {
     assign(node, "aria-label", says);
-    segments.forEach((segment, place) => {
-      const part = parts[place][1];
+    segments.forEach((segment, index) => {
+      const part = parts[index][1];
       segment.style.width = `${100 * part}%`;
       show(segment, part > 0);
     });
@@ -56,9 +56,9 @@ function makeLedger() {
     const figure = make("dd");
     return { swatch, name, figure, node: make("div", {}, make("dt", {}, swatch, name), figure) };
   });
-  const node = make("dl", { class: "ledger" }, ...counters.map((one) => one.node));
-  const patch = (ledger) => counters.forEach(({ swatch, name, figure }, place) => {
-    const [label, pattern, text] = ledger[place];
+  const node = make("dl", { class: "ledger" }, ...counters.map((counter) => counter.node));
+  const patch = (ledger) => counters.forEach(({ swatch, name, figure }, index) => {
+    const [label, pattern, text] = ledger[index];
     write(name, label);
     show(swatch, pattern !== "");
     assign(swatch, "class", pattern ? `sw s-${pattern}` : "sw");
@@ -91,8 +91,8 @@ function render({ model, el }) {
     timer = setTimeout(() => {
       if (clicked === null) return;
       glyph.draw("clock");
-      writeParts(why, [BUSY_WORDS]);
-      speaker.announce(BUSY_WORDS);
+      writeParts(why, [BUSY_TEXT]);
+      speaker.announce(BUSY_TEXT);
     }, BUSY_AFTER_MS);
     patch();
   };

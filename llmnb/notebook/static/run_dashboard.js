@@ -45,9 +45,9 @@ function makeRareSpeaker() {
 function readAmount(text) {
   const trimmed = text.trim().replace(/[,_\s]/g, "");
   if (trimmed === "") return null;
-  const found = /^(\d+(?:\.\d+)?)([kKmM]?)$/.exec(trimmed);
-  if (!found) return NaN;
-  const number = parseFloat(found[1]) * ({ k: 1e3, m: 1e6 }[found[2].toLowerCase()] ?? 1);
+  const match = /^(\d+(?:\.\d+)?)([kKmM]?)$/.exec(trimmed);
+  if (!match) return NaN;
+  const number = parseFloat(match[1]) * ({ k: 1e3, m: 1e6 }[match[2].toLowerCase()] ?? 1);
   return number > 0 ? number : NaN;
 }
 
@@ -120,8 +120,8 @@ function makeThroughput(title, name, send) {
 
 function patchLabels(box, labels, className) {
   while (box.children.length > labels.length) box.lastChild.remove();
-  labels.forEach(([where, text], place) => {
-    const label = box.children[place] ?? box.appendChild(make("span", { class: className }));
+  labels.forEach(([where, text], index) => {
+    const label = box.children[index] ?? box.appendChild(make("span", { class: className }));
     label.style.left = `${where}%`;
     write(label, text);
   });
@@ -165,8 +165,8 @@ function makeModelTable() {
   const patch = (models, hasRows) => {
     while (body.children.length > models.length) body.lastChild.remove();
     show(heads[ROWS_COLUMN], hasRows);
-    models.forEach(([name, width, ...figures], place) => {
-      const row = body.children[place] ?? body.appendChild(makeRow());
+    models.forEach(([name, width, ...figures], index) => {
+      const row = body.children[index] ?? body.appendChild(makeRow());
       write(row.children[0], name);
       assign(row.children[0], "title", name);
       row.children[1].firstChild.firstChild.style.width = `${width}%`;
@@ -210,8 +210,8 @@ function makeFails(retry) {
   const patch = (fails, acts) => {
     show(node, fails.length > 0);
     while (list.children.length > fails.length) list.lastChild.remove();
-    fails.forEach(({ texts, cause, label, says, chosen }, place) => {
-      const item = list.children[place] ?? list.appendChild(makeItem());
+    fails.forEach(({ texts, cause, label, says, chosen }, index) => {
+      const item = list.children[index] ?? list.appendChild(makeItem());
       const button = item.lastChild;
       item.cause = cause;
       texts.forEach((text, column) => write(item.children[column], text));
@@ -244,9 +244,9 @@ function makeHero() {
     write(unit, hero.unit);
     writeParts(of, hero.of);
     writeParts(left, hero.left);
-    legendTexts.forEach((text, place) => write(legend[place].lastChild, text));
-    [pace, paceUnit, paceTokens].forEach((field, place) => write(field, hero.speed[place]));
-    [spent, first, second].forEach((field, place) => write(field, hero.money[place]));
+    legendTexts.forEach((text, index) => write(legend[index].lastChild, text));
+    [pace, paceUnit, paceTokens].forEach((field, index) => write(field, hero.speed[index]));
+    [spent, first, second].forEach((field, index) => write(field, hero.money[index]));
     spent.classList.toggle("long", hero.money[0].length > 6 || !hero.money[0].includes("$"));
   };
   return { node, patch };
@@ -263,9 +263,9 @@ function makeProgress() {
       assign(bar, "value", value);
       write(bar, `${value} of ${progress.whole}`);
     }
-    progress.parts.forEach((width, place) => {
-      parts[place].style.width = `${width}%`;
-      show(parts[place], width > 0);
+    progress.parts.forEach((width, index) => {
+      parts[index].style.width = `${width}%`;
+      show(parts[index], width > 0);
     });
   };
   return { node, patch };
@@ -278,12 +278,12 @@ function makeLedger() {
   const last = make("span");
   const ago = make("small", { class: "opt" });
   const node = make("dl", { class: "ledger parted" },
-    ...LEDGER.map(([name, kind], place) => make("div", {}, make("dt", {}, ...(kind ? [makeSwatch(kind)] : []), name), counts[place])),
+    ...LEDGER.map(([name, kind], index) => make("div", {}, make("dt", {}, ...(kind ? [makeSwatch(kind)] : []), name), counts[index])),
     make("div", {}, make("dt", {}, "last rate limit error"), make("dd", {}, last, ago)));
   const patch = (ledger) => {
-    ledger.counts.forEach((text, place) => {
-      write(counts[place], text);
-      assign(counts[place], "class", text === "0" ? "zero" : LEDGER[place][0] === "failed" ? "bad" : "");
+    ledger.counts.forEach((text, index) => {
+      write(counts[index], text);
+      assign(counts[index], "class", text === "0" ? "zero" : LEDGER[index][0] === "failed" ? "bad" : "");
     });
     write(last, ledger.last);
     assign(last.parentElement, "class", ledger.last === "none" ? "zero" : "");
@@ -308,7 +308,7 @@ function makeBecause() {
     write(wide, because.saved);
     show(wide, because.saved !== "");
     write(tightSaved, because.saved);
-    (legendTexts ?? []).forEach((one, place) => write(tightLegend[place].lastChild, one));
+    (legendTexts ?? []).forEach((text, index) => write(tightLegend[index].lastChild, text));
     show(tight, because.saved !== "" || hasLegend);
   };
   return { node, patch };
@@ -382,10 +382,10 @@ function makeRunCard(link) {
   const ownBecause = (gone) => {
     if (gone) return { glyph: "alert", tone: "bad", parts: [`The kernel is gone, last seen ${state.seen}. Answers are kept.`], saved: "" };
     if (link.isDeaf && state.buttons?.acts && state.code) {
-      return { ...state.because, glyph: "alert", parts: [`${DEAF_WORDS} The line above does in a cell what the buttons would.`], saved: "" };
+      return { ...state.because, glyph: "alert", parts: [`${DEAF_TEXT} The line above does in a cell what the buttons would.`], saved: "" };
     }
     if (asked && asked.view === state.view && Date.now() - asked.at > BUSY_AFTER_MS) {
-      return { ...state.because, parts: [BUSY_WORDS] };
+      return { ...state.because, parts: [BUSY_TEXT] };
     }
     return state.because;
   };
@@ -472,7 +472,7 @@ function makeBanner(link) {
     if (state.action) { retry.dataset.do = state.action; write(retry, state.label); }
     if (state.action && link.isDeaf) {
       const isShown = code.patch(state.code, true);
-      write(rest, isShown ? `${DEAF_WORDS} Run in a cell:` : `${DEAF_WORDS} Run this cell again: only what failed is asked.`);
+      write(rest, isShown ? `${DEAF_TEXT} Run in a cell:` : `${DEAF_TEXT} Run this cell again: only what failed is asked.`);
     } else code.patch("", false);
     speaker.announce(state.headline.replace(/\.$/, ""), rest.textContent);
   }
