@@ -111,6 +111,12 @@ def _display(shown: Bars, run: AnyRun, total: int | None) -> Display | None:
     return _TqdmBars() if can_draw else _Lines()
 
 
+def _bar(**options: Any) -> Any:
+    """Return a bar of tqdm, of the kind that a notebook or a terminal shows."""
+    kind: Any = tqdm.auto.tqdm if _in_notebook() else tqdm.tqdm
+    return kind(file=sys.stderr, **options)
+
+
 class _TqdmBars:
     """Two bars of tqdm, which knows terminals and notebooks alike."""
 
@@ -139,18 +145,15 @@ class _TqdmBars:
         self._bars = []
 
     def _open(self, total: int | None) -> list[Any]:
-        in_notebook = _in_notebook()
-        kind: Any = tqdm.auto.tqdm if in_notebook else tqdm.tqdm
         # The numbers stand before the words, so that a narrow terminal cuts the words.
-        bar = "{bar}" if in_notebook else "{bar:16}"
+        bar = "{bar}" if _in_notebook() else "{bar:16}"
         shape = "{desc} {percentage:3.0f}% " + bar + " {n:,}/{total:,}{postfix}"
         return [
-            kind(
+            _bar(
                 total=total,
                 desc=name,
                 position=position,
                 leave=True,
-                file=sys.stderr,
                 dynamic_ncols=True,
                 miniters=0,
                 bar_format=shape if total is not None else "{desc} {n:,}{postfix}",
@@ -221,15 +224,8 @@ def print_line(line: str) -> None:
 @contextlib.contextmanager
 def byte_bar(total: int) -> Iterator[Callable[[int, int], None]]:
     """Show a bar of bytes; yields what to call with the bytes that have come and those expected."""
-    kind: Any = tqdm.auto.tqdm if _in_notebook() else tqdm.tqdm
-    with kind(
-        total=total,
-        unit="B",
-        unit_scale=True,
-        file=sys.stderr,
-        leave=False,
-        disable=not _is_interactive(),
-    ) as bar:
+    is_hidden = not _is_interactive()
+    with _bar(total=total, unit="B", unit_scale=True, leave=False, disable=is_hidden) as bar:
 
         def progress(come: int, expected: int) -> None:
             bar.total = expected

@@ -134,12 +134,12 @@ def test_code_that_is_not_ours_has_a_loop_and_a_thread_of_its_own():
             ended.set()
 
     async def both():
-        found = await bridge.aside(blocks())
+        result = await bridge.aside(blocks())
         task = asyncio.create_task(bridge.aside(lasts()))
         await bridge.aside(answer())
         task.cancel()
         await asyncio.wait([task])
-        return found
+        return result
 
     assert bridge.call(both()) == 42
     assert ended.wait(30)

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import accumulate
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 from llmnb.decide.retry import roll
 from llmnb.engine.status import (
@@ -216,7 +216,7 @@ class Stats:
             )
             for name, model in models
         ]
-        return tuple(sorted(shares, key=lambda share: -share.rows))
+        return tuple(sorted(shares, key=attrgetter("rows"), reverse=True))
 
     def causes(self, row_of: Callable[[int], int] = int) -> tuple[FailureCause, ...]:
         """Return why rows failed, the most frequent first.
@@ -228,7 +228,7 @@ class Stats:
             dataclasses.replace(cause, first_row=row_of(cause.first_row))
             for cause in list(self._causes.values())
         ]
-        return tuple(sorted(causes, key=lambda cause: -cause.rows))
+        return tuple(sorted(causes, key=attrgetter("rows"), reverse=True))
 
     def samples(self, now: float) -> tuple[Sample, ...]:
         """Return the pace in slices, oldest first; the present one up to now."""

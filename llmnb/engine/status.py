@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Literal
 
@@ -444,7 +445,7 @@ def _shares(snapshots: Sequence[StatusSnapshot]) -> tuple[ModelShare, ...]:
         for share in shares.values()
         if share.rows
     ]
-    return tuple(sorted(parts, key=lambda share: -share.rows))
+    return tuple(sorted(parts, key=attrgetter("rows"), reverse=True))
 
 
 def _causes(snapshots: Sequence[StatusSnapshot]) -> tuple[FailureCause, ...]:
@@ -454,4 +455,4 @@ def _causes(snapshots: Sequence[StatusSnapshot]) -> tuple[FailureCause, ...]:
         if known is not None:
             cause = dataclasses.replace(known, rows=known.rows + cause.rows)
         causes[cause.kind] = cause
-    return tuple(sorted(causes.values(), key=lambda cause: -cause.rows))
+    return tuple(sorted(causes.values(), key=attrgetter("rows"), reverse=True))

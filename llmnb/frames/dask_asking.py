@@ -276,7 +276,7 @@ _ADDED = (
 
 
 def _sum(plans: tuple[Plan, ...], question: Question) -> Plan:
-    """Return the plans of all partitions as one."""
+    """Return the sum of all partitions' plans."""
     sums: dict[str, Any] = {name: sum(getattr(plan, name) for plan in plans) for name in _ADDED}
     for name in ("usd_low", "usd_high"):
         prices = [getattr(plan, name) for plan in plans]

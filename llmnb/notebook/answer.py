@@ -111,7 +111,8 @@ class Answer:
             body = markdown.preformatted(markdown.cut(self.text)[0])
         else:
             body = markdown.to_html(self.text)
-        return f'<div class="{INERT}">{body}{_foot_html(self.foot)}</div>'
+        foot = f'<div style="font-size:12px;opacity:.7;margin-top:6px">{html_text(self.foot)}</div>'
+        return f'<div class="{INERT}">{body}{foot}</div>'
 
     def _markdown(self) -> str:
         if self.form in ("markdown", "table"):
@@ -154,11 +155,6 @@ def _table_of(value: Any) -> Any:
         return value
     rows = value.itertuples(index=False, name=None)
     return Table(tuple(map(str, value.columns)), tuple(rows))
-
-
-def _foot_html(foot: str) -> str:
-    style = "font-size:12px;opacity:.7;margin-top:6px"
-    return f'<div style="{style}">{html_text(foot)}</div>'
 
 
 def _pretty_json(value: Any) -> str:

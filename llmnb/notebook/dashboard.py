@@ -138,15 +138,12 @@ class RunDashboard(Surface):
             case {"do": "stop"}:
                 run.stop()
             case {"do": "retry", "cause": str(cause)}:
-                self._choose(run.status(), cause)
+                # Ask the rows of a cause again at the end, or leave them after all.
+                if cause in (status := run.status()).failures:
+                    self.retries ^= {cause}
+                    self.draw_last(status)
             case {"do": "limit", "name": str(name), "amount": amount}:
                 _set_limit(run, name, amount)
-
-    def _choose(self, status: StatusSnapshot, cause: str) -> None:
-        """Ask the rows of a cause again at the end, or leave them after all."""
-        if cause in status.failures:
-            self.retries ^= {cause}
-            self.draw_last(status)
 
 
 _LIMITS = {

@@ -42,18 +42,16 @@ def fill(text: str, variables: Mapping[str, Any]) -> str:
     """
 
     def replaced(reference: re.Match[str]) -> str:
-        if reference["name"] not in variables or _is_doubled(text, reference):
+        start, end = reference.span()
+        is_doubled = text[start - 1 : start] == "{" and text[end : end + 1] == "}"
+        is_private = (reference["attribute"] or "").startswith("__")
+        if reference["name"] not in variables or is_doubled or is_private:
             return reference[0]
-        if (reference["attribute"] or "").startswith("__"):
-            return reference[0]
-        return _text(_value(variables[reference["name"]], reference))
+        value = _value(variables[reference["name"]], reference)
+        # Dictionaries and lists as they are in a table's cells: as JSON.
+        return (cell_text(value) or "") if isinstance(value, (dict, list)) else str(value)
 
     return _REFERENCE.sub(replaced, text)
-
-
-def _is_doubled(text: str, reference: re.Match[str]) -> bool:
-    start, end = reference.span()
-    return text[start - 1 : start] == "{" and text[end : end + 1] == "}"
 
 
 def _value(variable: Any, reference: re.Match[str]) -> Any:
@@ -63,18 +61,10 @@ def _value(variable: Any, reference: re.Match[str]) -> Any:
         if (index := reference["index"]) is not None:
             return variable[index[1:-1] if index[0] in "'\"" else int(index)]
     except (AttributeError, LookupError, TypeError) as error:
+        name = type(variable).__name__
+        kind = f"an {name}" if name[:1].lower() in "aeiou" else f"a {name}"
         raise InputError(
             f"{reference[0]} cannot be filled in: {type(error).__name__}: {str(error)[:200]}.\n"
-            f"The variable {reference['name']!r} exists and is {_kind(variable)}. Nothing was sent."
+            f"The variable {reference['name']!r} exists and is {kind}. Nothing was sent."
         ) from None
     return variable
-
-
-def _kind(variable: Any) -> str:
-    name = type(variable).__name__
-    return f"an {name}" if name[:1].lower() in "aeiou" else f"a {name}"
-
-
-def _text(value: Any) -> str:
-    # Dictionaries and lists as they are in a table's cells: as JSON.
-    return (cell_text(value) or "") if isinstance(value, (dict, list)) else str(value)

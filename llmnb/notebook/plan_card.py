@@ -176,27 +176,25 @@ def figures(plan: Plan) -> dict[str, Any]:
     """Return what the card shows of a plan."""
     view = view_of(plan)
     project = visible(plan.project, longest=80)
+    note = "nothing sent yet"
+    if view == "nothing":
+        note = "all answered before" if plan.kept else "nothing to ask"
     return {
         "view": view,
         "title": "Plan",
         "region": f"Plan for project {project}",
         "subject": f"{project} · {visible(plan.model, longest=160)}",
-        "hero": {**_count(plan, view), **_time(plan), **_money(plan, view)},
+        "hero": {
+            "count": numbers.count(plan.to_ask),
+            "of": f"of {counted(plan.rows, 'row')}",
+            "note": note,
+            **_time(plan),
+            **_money(plan, view),
+        },
         "progress": _progress(plan),
         "ledger": _ledger(plan),
         "why": _why(plan, view),
         "buttons": _buttons(plan, view),
-    }
-
-
-def _count(plan: Plan, view: View) -> dict[str, Any]:
-    note = "nothing sent yet"
-    if view == "nothing":
-        note = "all answered before" if plan.kept else "nothing to ask"
-    return {
-        "count": numbers.count(plan.to_ask),
-        "of": f"of {counted(plan.rows, 'row')}",
-        "note": note,
     }
 
 
@@ -243,18 +241,6 @@ def _paid(plan: Plan) -> tuple[int, int]:
     return least, int(plan.to_ask * plan.budget_usd / plan.usd_low)
 
 
-def _parts(plan: Plan) -> list[tuple[str, int]]:
-    sent = _paid(plan)[0] if plan.is_over_budget else plan.to_ask
-    return [
-        ("reused", plan.kept),
-        ("merged", plan.merged),
-        ("send", sent),
-        ("beyond", plan.to_ask - sent),
-        ("failed", plan.wrong),
-        ("skip", plan.empty),
-    ]
-
-
 _PART_TEXTS = {
     "send": "to send",
     "beyond": "beyond the budget",
@@ -264,7 +250,15 @@ _PART_TEXTS = {
 
 
 def _progress(plan: Plan) -> dict[str, Any]:
-    parts = _parts(plan)
+    sent = _paid(plan)[0] if plan.is_over_budget else plan.to_ask
+    parts = [
+        ("reused", plan.kept),
+        ("merged", plan.merged),
+        ("send", sent),
+        ("beyond", plan.to_ask - sent),
+        ("failed", plan.wrong),
+        ("skip", plan.empty),
+    ]
     whole = sum(number for _, number in parts) or 1
     text = ", ".join(
         f"{number:,} {_PART_TEXTS.get(name, name)}" for name, number in parts if number

@@ -165,7 +165,11 @@ def find(project: ProjectPaths, search: str = "", *, page: int = 0, size: int = 
     looked = patterns(terms)
     keys = every = projects.keys(project)
     if terms:
-        keys = [entry.key for entry in projects.each(project) if _holds(entry, looked)]
+        keys = []
+        for entry in projects.each(project):
+            text = "\n".join((*questions(entry), answer(entry)))
+            if all(pattern.search(text) for pattern in looked):
+                keys.append(entry.key)
     number = max(0, min(page, (len(keys) - 1) // size))
     wanted = keys[::-1][number * size : (number + 1) * size]
     matches = tuple(_match(entry, looked) for entry in projects.each(project, wanted))
@@ -175,11 +179,6 @@ def find(project: ProjectPaths, search: str = "", *, page: int = 0, size: int = 
 def find_answer(project: ProjectPaths, key: str) -> Entry | None:
     """Return one answer of a project, None where it is not there."""
     return next(projects.each(project, [key]), None) if key.isascii() else None
-
-
-def _holds(entry: Entry, looked: list[re.Pattern[str]]) -> bool:
-    text = "\n".join((*questions(entry), answer(entry)))
-    return all(pattern.search(text) for pattern in looked)
 
 
 def _match(entry: Entry, looked: list[re.Pattern[str]]) -> Match:

@@ -103,11 +103,11 @@ def test_the_status_tells_whose_a_limit_is_and_what_is_left():
         [announced] = run.status().pools
         run = ask(sim, questions(1, first=9), max_requests_per_minute=100)
         run.result(60)
-        [given] = run.status().pools
+        [pool] = run.status().pools
 
     assert (announced.requests_per_minute, announced.requests_from) == (500.0, "announced")
     assert 490 <= announced.requests_left <= 500
-    assert (given.requests_per_minute, given.requests_from) == (100.0, "given")
+    assert (pool.requests_per_minute, pool.requests_from) == (100.0, "given")
 
 
 def test_two_runs_at_once_share_what_is_left():

@@ -88,21 +88,21 @@ def test_a_slow_validator_holds_its_own_row_only(sim, gate, form, is_stored):
     """
     While it blocks, the other rows of its run are answered and checked, and other runs go on.
     """
-    words = [f"a{is_stored}", "slow", f"b{is_stored}"]
+    cells = [f"a{is_stored}", "slow", f"b{is_stored}"]
     if is_stored:
-        pd.Series(words).llm.generate(
+        pd.Series(cells).llm.generate(
             "{}", model=llm(sim), schema={"type": "object"}, progress=False
         )
         gate.opened.clear()
-    run = pd.Series(words).llm.start("{}", model=llm(sim), schema=form)
+    run = pd.Series(cells).llm.start("{}", model=llm(sim), schema=form)
     assert gate.reached.wait(PATIENCE)
 
-    found = wait_for(run, 2)
+    table = wait_for(run, 2)
     others_are_answered(sim, 10 + is_stored)
     gate.opened.set()
 
-    assert found["word"].isna().tolist() == [False, True, False]
-    assert run.result(PATIENCE)["word"].tolist() == words
+    assert table["word"].isna().tolist() == [False, True, False]
+    assert run.result(PATIENCE)["word"].tolist() == cells
 
 
 def test_a_validator_that_raises_whatever_it_likes_costs_its_own_row(sim, gate, form):
@@ -112,9 +112,9 @@ def test_a_validator_that_raises_whatever_it_likes_costs_its_own_row(sim, gate, 
     run = pd.Series(["odd", "one", "exit", "two"]).llm.start("{}", model=llm(sim), schema=form)
 
     with pytest.warns(UserWarning, match="2 of 4 rows failed"):
-        found = run.result(PATIENCE)
+        table = run.result(PATIENCE)
 
-    assert found["word"].isna().tolist() == [True, False, True, False]
+    assert table["word"].isna().tolist() == [True, False, True, False]
     assert isinstance(run.failures()[0].error, SchemaMismatch)
     others_are_answered(sim, 20)
 
@@ -192,12 +192,12 @@ class Slow(Sequence):
     def __len__(self):
         return self.rows
 
-    def __getitem__(self, place):
-        if place >= self.rows:
-            raise IndexError(place)
-        if place == self.at:
+    def __getitem__(self, index):
+        if index >= self.rows:
+            raise IndexError(index)
+        if index == self.at:
             self.gate.hold()
-        return {"prompt": f"number {place}"}
+        return {"prompt": f"number {index}"}
 
 
 def test_a_sequence_that_blocks_holds_no_other_run(sim, gate):
@@ -262,15 +262,15 @@ def test_an_embedding_model_of_ones_own_that_blocks_holds_no_run(sim, gate, embe
     """
     Its coroutine runs on a loop beside the engine's, where it may block.
     """
-    found = []
-    asking = threading.Thread(target=lambda: found.append(embed(Own(gate))))
+    vectors = []
+    asking = threading.Thread(target=lambda: vectors.append(embed(Own(gate))))
     asking.start()
     assert gate.reached.wait(PATIENCE)
     others_are_answered(sim, 50)
     gate.opened.set()
     asking.join(PATIENCE)
 
-    assert found == [[2.0]]
+    assert vectors == [[2.0]]
     others_are_answered(sim, 60)
 
 

@@ -77,14 +77,14 @@ def test_good_finish_can_be_configured():
         assert answer(server).text == "All of it."
 
 
-@pytest.mark.parametrize("given", [5, [""], [7]])
-def test_good_finish_takes_words_only(given):
+@pytest.mark.parametrize("value", [5, [""], [7]])
+def test_good_finish_takes_words_only(value):
     """
     What is no word is refused before anything is sent.
     """
     with serving({"content": "Hi"}) as server:
         with pytest.raises(ConfigurationError, match="good_finish"):
-            answer(server, good_finish=given)
+            answer(server, good_finish=value)
         assert not server.requests
 
 

@@ -25,7 +25,7 @@ def choice(index, text, reason):
 def serving(*ends, texts=None):
     """Return a server whose replies hold one answer for each end."""
     said = texts or [TEXT] * len(ends)
-    choices = [choice(place, said[place], end) for place, end in enumerate(ends)]
+    choices = [choice(index, said[index], end) for index, end in enumerate(ends)]
     usage = {"prompt_tokens": 3, "completion_tokens": 5}
     body = {"id": "1", "object": "chat.completion", "model": "m", "choices": choices}
     return ScriptServer([reply(orjson.dumps({**body, "usage": usage}), "connection: close")])
@@ -94,11 +94,11 @@ def by_file(server, folder, **options):
 def by_command(server, folder, *, good_finish):
     path, out = folder / "requests.jsonl", folder / "out.jsonl"
     path.write_text(json.dumps(REQUEST))
-    words = ["--requests_filepath", str(path), "--save_filepath", str(out), "--api_key", "k"]
-    words += ["--request_url", server.base_url]
+    arguments = ["--requests_filepath", str(path), "--save_filepath", str(out), "--api_key", "k"]
+    arguments += ["--request_url", server.base_url]
     for word in good_finish:
-        words += ["--good_finish", word]
-    command.main(words)
+        arguments += ["--good_finish", word]
+    command.main(arguments)
     return said(json.loads(out.read_text()))
 
 

@@ -87,11 +87,11 @@ def test_a_budget_is_overshot_by_no_more_than_what_is_in_flight(seed):
     with Laboratory(prices=DEAR, faults=troubles, seed=seed) as sim:
         requests = [{**request, "max_tokens": 10} for request in questions(300)]
         run = begin(sim, requests, budget_usd=limit, max_concurrent_requests=places)
-        found = kinds(run)
+        ends = kinds(run)
         sim.wait_idle()
 
-        assert "BudgetExceeded" in found
-        assert "" in found
+        assert "BudgetExceeded" in ends
+        assert "" in ends
         assert sim.ledger.totals().usd <= limit + places * most
         assert run.status().counts.usd <= limit + 1e-9
 

@@ -194,8 +194,8 @@ def test_beside_a_dead_primary_the_fallback_is_as_fast_as_alone():
     rows = 2000
 
     def seconds(has_primary):
-        dead = Laboratory(faults=lambda request: 500)
-        with dead as a, Laboratory(latency=0.1, ledger="totals") as b:
+        failing = Laboratory(faults=lambda request: 500)
+        with failing as a, Laboratory(latency=0.1, ledger="totals") as b:
             models = [LLM(url=b.base_url, api_key="k", model="b")]
             if has_primary:
                 models.insert(0, LLM(url=a.base_url, api_key="k", model="a"))

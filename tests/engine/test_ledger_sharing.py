@@ -70,10 +70,10 @@ async def test_awaiting_tasks_that_are_cancelled_cost_nothing():
         await sim.await_received(8)
         for task in dice.sample(tasks, CALLERS // 2):
             task.cancel()
-        found = await asyncio.gather(*tasks, return_exceptions=True)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
 
-        assert sum(isinstance(result, asyncio.CancelledError) for result in found) == CALLERS // 2
-        for number, result in enumerate(found):
+        assert sum(isinstance(result, asyncio.CancelledError) for result in results) == CALLERS // 2
+        for number, result in enumerate(results):
             if isinstance(result, list):
                 wanted = [row["messages"][0]["content"] for row in rows_of(number)]
                 assert [outcome.text for outcome in result] == wanted

@@ -30,9 +30,9 @@ def test_a_paused_run_ends_with_the_process():
         bridge.call(drain())
 
         assert run.status().state == "stopped"
-        found = texts(run)
-        assert [text for text in found if text] == [f"question {row}" for row in range(10)]
-        assert len(found) == 100
+        answers = texts(run)
+        assert [text for text in answers if text] == [f"question {row}" for row in range(10)]
+        assert len(answers) == 100
         assert len(sim.ledger.received) == 10
         assert len(texts(ask(sim, questions(100)))) == 100
         assert len(sim.ledger.received) == 100

@@ -26,9 +26,9 @@ def test_stop_sends_nothing_new_and_keeps_what_is_in_flight():
             run.wait(0.01)
         sim.release()
 
-        found = texts(run)
-        assert len(found) == 100
-        assert [text for text in found if text] == [f"question {row}" for row in range(10)]
+        answers = texts(run)
+        assert len(answers) == 100
+        assert [text for text in answers if text] == [f"question {row}" for row in range(10)]
         assert len(sim.ledger.received) == 10
         assert run.status().state == "stopped"
 

@@ -91,9 +91,9 @@ def bought(sim, requests, **options):
     """Buy answers for a project that shares with nobody; return what it keeps of them."""
     run = ask(sim, requests, project_name="elsewhere", **options)
     keys = [outcome.key for outcome in run.result(60)]
-    found = ProjectStore(layout.paths_of(settings.cache_dir(), "elsewhere")).lookup(keys)
+    stored = ProjectStore(layout.paths_of(settings.cache_dir(), "elsewhere")).lookup(keys)
     sim.ledger.reset()
-    return [found[key] for key in keys]
+    return [stored[key] for key in keys]
 
 
 def here(sim, requests, **options):
@@ -357,7 +357,7 @@ def test_a_project_that_is_cleared_meanwhile_costs_the_answer_again(sim, other):
 
 def test_rows_of_two_projects_of_one_process_each_find_what_is_theirs(sim, other):
     """
-    A row of a third project that shared the waiting flight looks into its own store.
+    A row of a third project that shared the waiting request looks into its own store.
     """
     other.takes(0)
     run = here(sim, questions(1))

@@ -8,7 +8,7 @@ from llmnb.engine.run import waiting_on
 
 
 @pytest.mark.parametrize(
-    ("state", "in_flight", "words"),
+    ("state", "in_flight", "sentence"),
     [
         ("paused", 0, "Waiting on you. Nothing is sent."),
         ("paused", 1, "Waiting on you. 1 request in flight is still stored; nothing new is sent."),
@@ -24,15 +24,15 @@ from llmnb.engine.run import waiting_on
         ("finished", 0, ""),
     ],
 )
-def test_one_is_not_said_as_several_are(state, in_flight, words):
+def test_a_single_request_is_not_named_as_several_are(state, in_flight, sentence):
     """
     Nothing in flight, one, and several each have their own sentence.
     """
-    assert waiting_on(state, [], in_flight=in_flight, now=0.0) == words
+    assert waiting_on(state, [], in_flight=in_flight, now=0.0) == sentence
 
 
 @pytest.mark.parametrize(
-    ("counts", "words"),
+    ("counts", "sentence"),
     [
         ({"elsewhere": 1}, "another process, which asks 1 row of this run."),
         ({"beside": 2000}, "another run, which asks 2,000 rows of this run."),
@@ -43,10 +43,10 @@ def test_one_is_not_said_as_several_are(state, in_flight, words):
         ),
     ],
 )
-def test_who_else_asks_the_rows_is_named(counts, words):
+def test_who_else_asks_the_rows_is_named(counts, sentence):
     """
     Another process and another run of this one are told apart.
     """
     said = waiting_on("running", [], **{"in_flight": 0, "now": 0.0, **counts})
 
-    assert said == f"Waiting on {words}"
+    assert said == f"Waiting on {sentence}"

@@ -149,13 +149,13 @@ def test_an_unsafe_address_is_refused_before_any_request(url):
     try:
         (outcome,) = ask(At(url), questions(1)).result(60)
     except errors.ConfigurationError as error:
-        found = error
+        refusal = error
     else:
-        found = outcome.error
+        refusal = outcome.error
 
-    assert isinstance(found, errors.ConfigurationError)
-    assert not found.maybe_billed
-    assert "me:pass" not in found.message
+    assert isinstance(refusal, errors.ConfigurationError)
+    assert not refusal.maybe_billed
+    assert "me:pass" not in refusal.message
 
 
 @pytest.mark.parametrize(

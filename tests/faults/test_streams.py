@@ -63,8 +63,8 @@ def test_a_cut_inside_a_character_leaves_it_whole(size):
     stream = sse(b"data: " + orjson.dumps(
         {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": "stop"}]}
     ) + b"\n\n", DONE)  # fmt: skip
-    pieces = [stream[place : place + size] for place in range(0, len(stream), size)]
-    with ScriptServer(pieces) as server:
+    chunks = [stream[start : start + size] for start in range(0, len(stream), size)]
+    with ScriptServer(chunks) as server:
         seen: list[str] = []
         run = ask(server, questions(1), on_delta=lambda row, delta: seen.append(delta.text))
         (outcome,) = run.result(60)
@@ -127,8 +127,8 @@ def test_a_very_long_line_is_read_in_time():
     """
     text = "x" * 2**19
     stream = sse(event(text, "stop"), DONE)
-    pieces = [stream[place : place + 999] for place in range(0, len(stream), 999)]
-    with ScriptServer(pieces) as server:
+    chunks = [stream[start : start + 999] for start in range(0, len(stream), 999)]
+    with ScriptServer(chunks) as server:
         (outcome,) = ask(server, questions(1), on_delta=lambda row, delta: None).result(60)
 
     assert outcome.text == text

@@ -33,8 +33,8 @@ def refuses_parameters(monkeypatch):
     """Have connections take their parameters only as a session gives them."""
     right = ResponseHandler.set_response_params
 
-    def wrong(self, *, timer, **given):
-        return right(self, timer=timer, **given)
+    def wrong(self, *, timer, **options):
+        return right(self, timer=timer, **options)
 
     monkeypatch.setattr(ResponseHandler, "set_response_params", wrong)
 
@@ -43,8 +43,8 @@ def refuses_addresses(monkeypatch):
     """Have a request be made only as a session makes it."""
     right = aiohttp.ClientRequest.__init__
 
-    def wrong(self, *args, response_class, **given):
-        right(self, *args, response_class=response_class, **given)
+    def wrong(self, *args, response_class, **options):
+        right(self, *args, response_class=response_class, **options)
 
     monkeypatch.setattr(aiohttp.ClientRequest, "__init__", wrong)
 
@@ -76,7 +76,7 @@ def writes_otherwise(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("change", "found"),
+    ("change", "likeness"),
     [
         (refuses_parameters, Likeness(pool=True, exchange=False)),
         (refuses_addresses, Likeness(pool=True, exchange=False)),
@@ -85,7 +85,7 @@ def writes_otherwise(monkeypatch):
     ],
 )
 def test_what_is_unlike_is_not_used_and_every_row_is_answered_by_one_request(
-    change, found, monkeypatch
+    change, likeness, monkeypatch
 ):
     """
     The public way is taken instead: nothing fails, and nothing is sent twice.
@@ -96,7 +96,7 @@ def test_what_is_unlike_is_not_used_and_every_row_is_answered_by_one_request(
         sent = answers(server, 20)
 
     assert sent == {f"question {row}": 1 for row in range(20)}
-    assert trial.known == found
+    assert trial.known == likeness
 
 
 def test_a_time_out_that_does_not_end_the_waiting_is_unlike(monkeypatch):

@@ -27,7 +27,7 @@ def quick(monkeypatch):
 
 
 @pytest.fixture
-def place():
+def address():
     """Return a place where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -35,30 +35,30 @@ def place():
 
 
 @pytest.mark.parametrize("rows", [1, 3, 40])
-def test_every_row_tells_the_address_in_its_first_line(place, rows):
+def test_every_row_tells_the_address_in_its_first_line(address, rows):
     """
     However many rows there are, and whether a row was tried or not: with its port, and the cause.
     """
-    asking = Asking(model="m", api_key="k", url=f"http://{place}/v1")
+    asking = Asking(model="m", api_key="k", url=f"http://{address}/v1")
     outcomes = start(questions(rows), asking, max_concurrent_requests=4).result(30)
 
     for outcome in outcomes:
         first = outcome.error.message.splitlines()[0]
-        assert f"http://{place}/v1/chat/completions" in first
+        assert f"http://{address}/v1/chat/completions" in first
         assert "connection refused" in first
         assert "Check the address" in first
 
 
 @pytest.mark.parametrize("rows", [3, 40])
 def test_the_warning_of_a_table_names_the_command_that_starts_a_local_server(
-    place, rows, monkeypatch
+    address, rows, monkeypatch
 ):
     """
     The one line that it shows of a row's error has it.
     """
     table = pd.DataFrame({"text": [f"text {row}" for row in range(rows)]})
-    monkeypatch.setenv("OLLAMA_BASE_URL", f"http://{place}/v1")
+    monkeypatch.setenv("OLLAMA_BASE_URL", f"http://{address}/v1")
 
-    with pytest.warns(UserWarning, match="ollama serve") as told:
+    with pytest.warns(UserWarning, match="ollama serve") as warned:
         table.llm.generate("{text}", model="ollama/m", progress=False)
-    assert place in str(told[0].message)
+    assert address in str(warned[0].message)
