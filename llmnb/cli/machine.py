@@ -48,8 +48,8 @@ def add_no_arguments(parser: argparse.ArgumentParser) -> None:
 
 def doctor(options: argparse.Namespace) -> int:
     """Print what works here, in one screen."""
-    for name, words in _findings():
-        print(f"  {name:<14} {visible(words)}")
+    for name, finding in _findings():
+        print(f"  {name:<14} {visible(finding)}")
     return 0
 
 
@@ -83,8 +83,8 @@ def _keys() -> Iterator[str]:
 def _local_words() -> str:
     if not llamacpp.is_installed():
         return 'not installed: pip install "llmnb[local]"'
-    found = weights.find()
-    return f"ready, {found}" if found else "installed; `llmnb pull` fetches its weights"
+    path = weights.find()
+    return f"ready, {path}" if path else "installed; `llmnb pull` fetches its weights"
 
 
 def _folder_words() -> str:
@@ -153,10 +153,10 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
 def pull(options: argparse.Namespace) -> int:
     """Fetch the weights of the small local model, once."""
     name = options.name.removeprefix("local/")
-    found = weights.find(name)
-    if found is None:
-        found = fetch_weights(name)
-    print(f"local/{name}: {found}")
+    path = weights.find(name)
+    if path is None:
+        path = fetch_weights(name)
+    print(f"local/{name}: {path}")
     return 0
 
 
