@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import Any, Literal, NamedTuple, Self, TypeVar, cast
 
 import orjson
 
@@ -35,7 +35,19 @@ REQUEST_SECONDS = 600.0
 T = TypeVar("T")
 
 
-class Secret(str):
+class _Uncopied:
+    """A value whose copies are itself."""
+
+    __slots__ = ()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
+class Secret(_Uncopied, str):
     """A key, or a header with one: text that is not shown and does not travel.
 
     It is sent and compared as the text it is. Its repr is masked, so that neither `vars` nor a
@@ -54,12 +66,6 @@ class Secret(str):
     def __repr__(self) -> str:
         return "***"
 
-    def __copy__(self) -> Secret:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Secret:
-        return self
-
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
         return _no_secret, ()
 
@@ -73,7 +79,7 @@ class SecretBytes(bytes):
         return "b'***'"
 
 
-class SecretURL(str):
+class SecretURL(_Uncopied, str):
     """An address with a key, a user or a password in it: these are not shown and do not travel.
 
     It is asked and compared as the address it is. Its repr shows "***" in their place, and a
@@ -84,12 +90,6 @@ class SecretURL(str):
 
     def __repr__(self) -> str:
         return repr(shown_url(self))
-
-    def __copy__(self) -> SecretURL:
-        return self
-
-    def __deepcopy__(self, memo: object) -> SecretURL:
-        return self
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
         return str, (shown_url(self, hidden=""),)
@@ -383,10 +383,10 @@ class LimitReport(NamedTuple):
     """Seconds."""
 
     grain: float = 1.0
-    """The steps in which `left` is told."""
+    """The steps in which `left` is reported."""
 
     out_by: float = 0.0
-    """Seconds by which `reset` may be told too long or too short."""
+    """Seconds by which `reset` may be too long or too short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,8 +84,8 @@ def _keys() -> Iterator[str]:
 def _local_model_finding() -> str:
     if not llamacpp.is_installed():
         return 'not installed: pip install "llmnb[local]"'
-    found = weights.find()
-    return f"ready, {found}" if found else "installed; `llmnb pull` fetches its weights"
+    path = weights.find()
+    return f"ready, {path}" if path else "installed; `llmnb pull` fetches its weights"
 
 
 def _cache_dir_finding() -> str:
@@ -155,10 +155,10 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
 def pull(options: argparse.Namespace) -> int:
     """Download the weights of a local model, unless they are already here; print their path."""
     name = options.name.removeprefix("local/")
-    found = weights.find(name)
-    if found is None:
-        found = fetch_weights(name)
-    print(f"local/{name}: {found}")
+    path = weights.find(name)
+    if path is None:
+        path = fetch_weights(name)
+    print(f"local/{name}: {path}")
     return 0
 
 

@@ -12,7 +12,7 @@ is fitted to it by recursive least squares, in both forms; the one that errs les
   sorted by what was left after each, neighbours lie as far apart as the later one of them cost.
 - *In a refusal*: "Requested 1234" says it at once.
 
-What neither explains, and everything where nothing is told, one factor corrects. A limit that
+What neither explains, and everything where nothing is reported, one factor corrects. A limit that
 refuses has let through what it allows, so between two refusals
 
     factor = rate x seconds / what we have counted for those that passed,
@@ -57,10 +57,10 @@ LEAST_FALL = 0.05
 """Least part of `max_tokens` that answers are taken to have."""
 
 _DRIFT = 1e-4
-"""By how much the variance of a weight grows with each cost that is told."""
+"""By how much the variance of a weight grows with each cost that is reported."""
 
 _OUT_BY = 0.02
-"""Part of a cost by which what is told of it may be out."""
+"""Part of a cost by which a reported one may be out."""
 
 _SLACK = 1.05
 """A factor this near to 1 is none."""

@@ -32,7 +32,7 @@ if hasattr(os, "register_at_fork"):  # else children would all draw their parent
     os.register_at_fork(after_in_child=_own.seed)
 
 LONGEST_SERVER_WAIT = 120.0
-"""Seconds; a server that asks for more is not waited for, the person is told when to come back."""
+"""Seconds; a server that asks for more is not waited for: the error says when to come back."""
 
 
 RESEND_TOKENS = 10

@@ -15,7 +15,7 @@ from typing import Literal
 
 from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission, Bound
 from llmnb.decide.announced_limits import AnnouncedLimits
-from llmnb.decide.pace import PACED_SLOTS, QUICK_PATIENCE, Finding, Pace
+from llmnb.decide.concurrency import PACED_SLOTS, QUICK_PATIENCE, Finding, Pace
 from llmnb.engine.lanes import Lanes, Ticket
 from llmnb.errors import LLMNBError, RateLimited
 from llmnb.records import LimitReport, Limits
@@ -79,15 +79,18 @@ class Account:
 
     def apply(self, now: float) -> None:
         """Hold the account to what is known by now."""
-        own, lanes = self.own, self._lanes.by_run.values()
+        own = self.own
         claimed = functools.reduce(Limits.intersect, self.claims.values(), Limits())
+        of_lanes, is_sharing, has_lanes = Limits(), False, False
+        for lane in self._lanes.by_run.values():
+            of_lanes = of_lanes.intersect(lane.limits)
+            is_sharing, has_lanes = is_sharing or lane.is_sharing, True
         bound = own.intersect(claimed)
         self.announced.burst = bound.burst
         slots = own.concurrency if claimed.concurrency is None else claimed.concurrency
-        is_named = slots is not None or bool(lanes and not self._has_sharing())
+        is_named = slots is not None or (has_lanes and not is_sharing)
         if is_named:
             self.finding = None
-        of_lanes = functools.reduce(Limits.intersect, (lane.limits for lane in lanes), Limits())
         if not is_named or bound.intersect(of_lanes).has_rate:
             self.pace = None
         elif self.pace is None:
@@ -132,12 +135,10 @@ class Account:
     def all_slots(self) -> float:
         """Return the requests that may be in flight while the target is well, of all runs."""
         slots: float = sum(lane.limits.concurrency or 0 for lane in self._lanes.by_run.values())
-        if self.finding is not None and self._has_sharing():
+        is_sharing = any(lane.is_sharing for lane in self._lanes.by_run.values())
+        if self.finding is not None and is_sharing:
             slots += self.finding.limit
         return min(self.admission.concurrency, slots or DEFAULT_CONCURRENCY)
-
-    def _has_sharing(self) -> bool:
-        return any(lane.is_sharing for lane in self._lanes.by_run.values())
 
     def shortened(self, wait: float) -> float:
         """Return how long to pause where a refusal has cut the slots already.

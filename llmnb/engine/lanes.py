@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from llmnb.decide.admission import Admission, Reason
 from llmnb.decide.announced_limit import SentRequest
 from llmnb.decide.breaker import SlowStart
-from llmnb.decide.pace import Finding
+from llmnb.decide.concurrency import Finding
 from llmnb.records import Limits
 
 _RUNS_REMEMBERED = 16

@@ -1,7 +1,7 @@
 """The run of one partition, in whatever process Dask computes it.
 
-While it runs, `GLOBAL_LIMITER` is held to the limits of its question: through Redis as one account
-of all workers, without it divided among them.
+While it runs, `GLOBAL_LIMITER` is held to the limits of its question: through Redis as those of a
+single account, without it divided among the workers.
 """
 
 from __future__ import annotations
@@ -294,7 +294,7 @@ class _PartitionRun:
         if (parts := self._share.divided_by) > 1:
             dask_watching.log_once(
                 f"No REDIS_URL on the workers: each of {parts} processes keeps to 1/{parts} of "
-                "the limits. With a Redis they share them as one."
+                "the limits. With a Redis they share them."
             )
         _overrides.put(self, self._share.rates)
         try:

@@ -48,26 +48,30 @@ class Entry:
     """Project it was found in, when that is not the own one; not kept on disk."""
 
 
-_HEAD = {
-    **{name: name for name in ("dialect", "provider", "model", "quality", "usd")},
-    "prompt_tokens": "in",
-    "completion_tokens": "out",
-    **{name: name for name in ("seconds", "created", "simulated")},
-}
-"""Fields that stand in the first line as they are, with their names there."""
+# Field by field in both directions: a loop over their names takes half as long again, every row.
 
 
 def encode(entry: Entry) -> bytes:
     """Return an entry as bytes."""
-    head: dict[str, Any] = {
-        "llmnb": VERSION,
-        "key": entry.key,
-        "request": len(entry.request),
-        "raw": len(entry.raw),
-    }
-    for field, on_disk in _HEAD.items():
-        head[on_disk] = getattr(entry, field)
-    return b"%b\n%b%b" % (orjson.dumps(head), entry.request, entry.raw)
+    head = orjson.dumps(
+        {
+            "llmnb": VERSION,
+            "key": entry.key,
+            "request": len(entry.request),
+            "raw": len(entry.raw),
+            "dialect": entry.dialect,
+            "provider": entry.provider,
+            "model": entry.model,
+            "quality": entry.quality,
+            "usd": entry.usd,
+            "in": entry.prompt_tokens,
+            "out": entry.completion_tokens,
+            "seconds": entry.seconds,
+            "created": entry.created,
+            "simulated": entry.simulated,
+        }
+    )
+    return b"%b\n%b%b" % (head, entry.request, entry.raw)
 
 
 def decode(data: bytes, key: str, reused_from: str | None = None) -> Entry | None:
@@ -94,8 +98,17 @@ def decode(data: bytes, key: str, reused_from: str | None = None) -> Entry | Non
             key=key,
             request=data[start : start + length],
             raw=data[start + length :],
+            dialect=head["dialect"],
+            provider=head["provider"],
+            model=head["model"],
+            quality=head["quality"],
+            usd=head["usd"],
+            prompt_tokens=head["in"],
+            completion_tokens=head["out"],
+            seconds=head["seconds"],
+            created=head["created"],
+            simulated=head["simulated"],
             reused_from=reused_from,
-            **{field: head[on_disk] for field, on_disk in _HEAD.items()},
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         return None

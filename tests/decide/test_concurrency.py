@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from load_simulation import Crowded, Fixed, Metered, Places, lognormal, simulate
 
-from llmnb.decide.concurrency import Adaptive
-from llmnb.decide.pace import Finding
+from llmnb.decide.concurrency import Adaptive, Finding
 
 ROUNDS = 200
 WARM_UP = 20

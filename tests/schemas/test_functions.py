@@ -13,7 +13,7 @@ import pytest
 
 from llmnb.errors import ConfigurationError, SchemaMismatch
 from llmnb.schemas import arguments, function_schema
-from llmnb.schemas.docstrings import described
+from llmnb.schemas.functions import described
 
 
 class Place(typing.TypedDict):

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from llmnb.errors import SchemaMismatch
 from llmnb.schemas import Output, function_schema, output_of, parts, repair_messages
-from llmnb.schemas.docstrings import described
+from llmnb.schemas.functions import described
 
 tried = settings(
     max_examples=150,
