@@ -124,11 +124,7 @@ class Option:
         try:
             return self.kind.read(value)
         except _Unfit as unfit:
-            description = (
-                f"{self.meaning}: {self.kind.description}"
-                if self.kind.description
-                else self.meaning
-            )
+            description = ": ".join(filter(None, (self.meaning, self.kind.description)))
             more = f" {unfit}" if str(unfit) else _as_number(self.kind, name, value)
             raise ConfigurationError(
                 f"{name} is {description}, not {_shown(value)}.{more} Nothing was sent."
