@@ -27,10 +27,7 @@ NAMES = {
 ALLOWED = {
     "dead": "tests/adapters tests/decide tests/engine",
     "desk": "tests/notebook tests/wire",
-    "few": (
-        "adapters tests/browser tests/decide tests/engine tests/rate_limiter tests/schemas "
-        "tests/store"
-    ),
+    "few": "tests/browser tests/decide tests/engine tests/rate_limiter tests/schemas tests/store",
     "flight": (
         "batches docs engine testing tests/adapters tests/decide tests/engine tests/kernel "
         "tests/support tests/testing wire"
