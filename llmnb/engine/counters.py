@@ -163,7 +163,10 @@ class Stats:
         kind = type(error).__name__
         known = self._causes.get(kind)
         if known is not None:
-            self._causes[kind] = dataclasses.replace(known, rows=known.rows + 1)
+            first = min(known.first_row, row)
+            self._causes[kind] = dataclasses.replace(
+                known, rows=known.rows + 1, first_row=first
+            )
             return
         text = WORDS.get(kind) or (type(error).__doc__ or kind).partition("\n")[0].rstrip(".")
         example, _, rest = error.message.partition("\n")

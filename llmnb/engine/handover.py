@@ -137,11 +137,13 @@ class Streamed:
             with self._changed:
                 if not self._due and not done.done():
                     self._changed.wait(slice_seconds)
+                # Asked before the outcomes are taken: what comes until the end is among them.
+                has_ended = done.done()
                 batch = self._taken()
             if batch:
                 yield from batch
                 release(len(batch))
-            elif done.done():
+            elif has_ended:
                 done.result()
                 return
             if on_wait is not None:
@@ -170,12 +172,13 @@ class Streamed:
             while True:
                 woken.clear()  # before looking, so that no later outcome goes unnoticed
                 with self._changed:
+                    has_ended = done.done()  # before the outcomes are taken, as in `read`
                     batch = self._taken()
                 for outcome in batch:
                     yield outcome
                 if batch:
                     release(len(batch))
-                elif done.done():
+                elif has_ended:
                     done.result()
                     return
                 else:
