@@ -162,18 +162,16 @@ class Stats:
         """Count a failed row by its cause."""
         kind = type(error).__name__
         known = self._causes.get(kind)
-        if known is not None:
-            first = min(known.first_row, row)
-            self._causes[kind] = dataclasses.replace(
-                known, rows=known.rows + 1, first_row=first
-            )
+        rows = 1 if known is None else known.rows + 1
+        if known is not None and known.first_row <= row:
+            self._causes[kind] = dataclasses.replace(known, rows=rows)
             return
         text = WORDS.get(kind) or (type(error).__doc__ or kind).partition("\n")[0].rstrip(".")
         example, _, rest = error.message.partition("\n")
         if isinstance(error, SchemaMismatch):  # what was wrong stands in its second line
             example = f"{example} {rest.partition(chr(10))[0].removeprefix('- ')}".rstrip()
         self._causes[kind] = FailureCause(
-            kind=kind, words=text, rows=1, first_row=row, example=example[:300]
+            kind=kind, words=text, rows=rows, first_row=row, example=example[:300]
         )
 
     def on_mended_row(self, error: LLMNBError) -> None:
