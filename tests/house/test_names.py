@@ -70,10 +70,11 @@ ALLOWED = {
     "terms": "store",
     "told": (
         "generation llmnb tests tests/adapters tests/batches tests/benchmarks tests/browser "
-        "tests/cli tests/decide tests/display tests/engine tests/generation tests/notebook "
-        "tests/schemas tests/store tests/tools tests/wire"
+        "tests/cli tests/decide tests/display tests/engine tests/generation tests/house "
+        "tests/notebook tests/schemas tests/store tests/tools tests/wire"
     ),
     "voyage": "docs tests/wire",
+    "walk": "tests/house",
     "wall": "engine tests/engine",
     "way": (
         "adapters tests/adapters tests/batches tests/browser tests/display tests/engine "
