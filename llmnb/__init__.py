@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 
     from llmnb import errors, generation, rate_limiter, testing
     from llmnb.adapters.prices import set_price
-    from llmnb.api_request import APIRequest
     from llmnb.batches.attaching import attach, runs
     from llmnb.chat.llm_model import LLMModel
     from llmnb.chat.messages import Message
     from llmnb.chat.results import LLMResult
-    from llmnb.client import AsyncLLM, task_id_generator
+    from llmnb.client import APIRequest, AsyncLLM, task_id_generator
     from llmnb.cost import GLOBAL_COST_TRACKER, cost_tracking_ctx, enable_cost_tracking
     from llmnb.embeddings.factory import embedding_model_factory
     from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
@@ -91,7 +90,7 @@ __all__ = [  # noqa: RUF022 - sorted as a person sorts
 ]
 
 _HOMES = {
-    "APIRequest": "llmnb.api_request",
+    "APIRequest": "llmnb.client",
     "AsyncLLM": "llmnb.client",
     "EmbeddingModel": "llmnb.embeddings.model",
     "EmbeddingModes": "llmnb.embeddings.model",

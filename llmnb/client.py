@@ -1,7 +1,7 @@
 """`AsyncLLM`: lists of request dictionaries to rows of answers, with projects, limits and a cache.
 
-It is a thin door: names and defaults are resolved here, everything else
-happens in the one engine.
+It is a thin door: names and defaults are resolved here, everything else happens in the one
+engine. `APIRequest`, one request under its seed name, is thinner still.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import copy
 import dataclasses
 import itertools
 import logging
+import time
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from llmnb import bridge, settings
 from llmnb.batches.start import start_batch
@@ -22,7 +24,8 @@ from llmnb.engine import collector
 from llmnb.engine.handle import RunHandle
 from llmnb.engine.request_log import level_of
 from llmnb.engine.run import Run
-from llmnb.errors import ConfigurationError
+from llmnb.engine.status import StatusTracker
+from llmnb.errors import ConfigurationError, FlowControl, LLMNBError
 from llmnb.keywords import AsyncLLMOptions, CallOptions, MadeWith, StreamOptions
 from llmnb.models.response_rows import ResponseRow, response_row
 from llmnb.options import (
@@ -43,6 +46,9 @@ from llmnb.running.start import start
 from llmnb.signatures import KEYWORDS, full_signature
 from llmnb.store import clearing
 from llmnb.targets.resolve import choose
+
+if TYPE_CHECKING:
+    import aiohttp
 
 logger = logging.getLogger("llmnb")
 
@@ -494,3 +500,106 @@ def _clear(names: str | list[str], cache_dir: Path) -> None:
 async def _is_listed(asking: Asking) -> bool:
     target = Preparer(asking).default
     return target.model in await target.list_models()
+
+
+# --------------------------------------------------------------- one request by its seed name
+
+
+class RetryQueue(Protocol):
+    """Where a request goes that may be tried again, such as an `asyncio.Queue`."""
+
+    def put_nowait(self, item: Any, /) -> None:
+        """Take the request."""
+
+
+@dataclass
+class APIRequest:
+    """A request's inputs, outputs, and what is known of it.
+
+    Example:
+        >>> request = APIRequest(0, 0, 0, {"prompt": "6 times 7?"}, 12, 3, {})
+        >>> request.result
+        []
+    """
+
+    task_id: int
+    """The request's id, named in log lines."""
+
+    recent_task_id: int
+    difference_task_id: int
+    request_json: dict[str, Any]
+    """``messages``, ``prompt`` or ``input``, and further fields of the body; never changed."""
+
+    token_consumption: int
+    """Tokens it is expected to use; the engine counts for itself."""
+
+    attempts_left: int
+    """How often it may still go to the retry queue."""
+
+    metadata: dict[str, Any] | None
+    result: list[Any] = field(default_factory=list)
+    """The row ``[request, response(, metadata)]`` once there is one; until then the errors."""
+
+    async def call_api(
+        self,
+        session: aiohttp.ClientSession | None,
+        request_url: str,
+        request_header: Mapping[str, str],
+        retry_queue: RetryQueue,
+        cache_filepath: str,
+        association_filepath: str,
+        project_name: str,
+        status_tracker: StatusTracker,
+        asyncllm_instance: AsyncLLM,
+    ) -> None:
+        """Make one attempt through the engine, count it, and keep the row or the error.
+
+        Args:
+            session: Ignored: the engine has a session of its own, on its own loop.
+            request_url: Base or full endpoint.
+            request_header: Its key is used; the engine writes the other headers.
+            retry_queue: Gets this request when it failed and attempts are left.
+            cache_filepath: Ignored: answers are kept in the project's store.
+            association_filepath: Ignored, for the same reason.
+            project_name: The project.
+            status_tracker: Its counters are moved.
+            asyncllm_instance: Whose model, limits and cache folder are used.
+        """
+        request = {**self.request_json, "url": request_url, "metadata": self.metadata}
+        if key := _key_of(request_header):
+            request["api_key"] = key
+        if asyncllm_instance.api_provider:
+            request["api_provider"] = asyncllm_instance.api_provider
+        run = asyncllm_instance.start([request], project_name=project_name, max_attempts=1)
+        (outcome,) = await run
+        if outcome.error is None:
+            self.result = response_row(request, outcome)
+            status_tracker.num_tasks_in_progress -= 1
+            status_tracker.num_tasks_succeeded += 1
+            return
+        _count(outcome.error, status_tracker)
+        self.result.append(outcome.error)
+        if self.attempts_left > 0:
+            self.attempts_left -= 1
+            retry_queue.put_nowait(self)
+            return
+        status_tracker.num_tasks_in_progress -= 1
+        status_tracker.num_tasks_failed += 1
+
+
+def _key_of(headers: Mapping[str, str]) -> str | None:
+    named = {name.lower(): value for name, value in headers.items()}
+    for name in ("authorization", "api-key", "x-api-key", "x-goog-api-key"):
+        if value := named.get(name):
+            return value.removeprefix("Bearer ").strip()
+    return None
+
+
+def _count(error: LLMNBError, tracker: StatusTracker) -> None:
+    if isinstance(error, FlowControl):
+        tracker.num_rate_limit_errors += 1
+        tracker.time_of_last_rate_limit_error = time.time()
+    elif error.details.status is not None:
+        tracker.num_api_errors += 1
+    else:
+        tracker.num_other_errors += 1

@@ -63,7 +63,7 @@ class _Unfit(ValueError):
 class Kind:
     """Values of one type and range."""
 
-    words: str
+    description: str
     """What such a value is, behind "is"; empty where the option's own meaning says it."""
 
     type: str
@@ -109,8 +109,8 @@ class Option:
     @property
     def documentation(self) -> str:
         """The sentence that signatures' documentation has about it."""
-        is_told = self.kind.words and self.kind is not _YES_OR_NO
-        kind = f": {self.kind.words}" if is_told else ""
+        is_told = self.kind.description and self.kind is not _YES_OR_NO
+        kind = f": {self.kind.description}" if is_told else ""
         return f"{self.meaning[:1].upper()}{self.meaning[1:]}{kind}{self.note}."
 
     def checked(self, name: str, value: Any) -> Any:
@@ -124,10 +124,10 @@ class Option:
         try:
             return self.kind.read(value)
         except _Unfit as unfit:
-            words = f"{self.meaning}: {self.kind.words}" if self.kind.words else self.meaning
+            description = ": ".join(filter(None, (self.meaning, self.kind.description)))
             more = f" {unfit}" if str(unfit) else _as_number(self.kind, name, value)
             raise ConfigurationError(
-                f"{name} is {words}, not {_shown(value)}.{more} Nothing was sent."
+                f"{name} is {description}, not {_shown(value)}.{more} Nothing was sent."
             ) from None
 
 
@@ -160,8 +160,8 @@ def _number(least: float | None = None, most: float | None = None, *, above: boo
             raise _Unfit
         return int(value) if isinstance(value, numbers.Integral) else number
 
-    words = f"a number{' above 0' if above else _range(least, most)}"
-    return Kind(words, "float", read, float)
+    description = f"a number{' above 0' if above else _range(least, most)}"
+    return Kind(description, "float", read, float)
 
 
 def _range(least: float | None, most: float | None) -> str:
@@ -209,25 +209,25 @@ def _read_path(value: Any) -> Any:
     return value
 
 
-def _read_words(value: Any) -> tuple[str, ...]:
-    words = (value,) if isinstance(value, str) else value
-    if not isinstance(words, (list, tuple, set, frozenset)):
+def _read_texts(value: Any) -> tuple[str, ...]:
+    texts = (value,) if isinstance(value, str) else value
+    if not isinstance(texts, (list, tuple, set, frozenset)):
         raise _Unfit
-    for word in words:
-        if not isinstance(word, str) or not word:
+    for text in texts:
+        if not isinstance(text, str) or not text:
             raise _Unfit
-    return tuple(words)
+    return tuple(texts)
 
 
 def _read_projects(value: Any) -> bool | list[str]:
-    return value if isinstance(value, bool) else list(_read_words(value))
+    return value if isinstance(value, bool) else list(_read_texts(value))
 
 
 _YES_OR_NO = _choice(True, False)
 _SECONDS = _number(0, above=True)
 _TEXT = Kind("a text", "str", _read_text)
 _PATH = Kind("a text or a pathlib.Path", "str | os.PathLike[str]", _read_path)
-_WORDS = Kind("a text or a list of them", "str | Sequence[str]", _read_words)
+_WORDS = Kind("a text or a list of them", "str | Sequence[str]", _read_texts)
 _RATE = Kind("a rate above 0", "Rate", _read_rate, float)
 _SHARE = Kind("True, False, or the projects' names", "bool | str | list[str]", _read_projects)
 _P95 = Kind("a number above 0, or 'p95'", 'float | Literal["p95"]', _read_seconds_or_p95)
@@ -553,11 +553,11 @@ def names(*doors: Door) -> tuple[str, ...]:
     return tuple(name for name, option in OPTIONS.items() if option.doors.issuperset(doors))
 
 
-def checked(given: Mapping[str, Any]) -> dict[str, Any]:
+def checked(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return options as the engine takes them: rates a minute, lists of words, plain numbers.
 
     Args:
-        given: Options by name; what is not in the table is returned as it is.
+        options: By name; what is not in the table is returned as it is.
 
     Raises:
         ConfigurationError: If one has a value that it does not take; nothing was sent.
@@ -570,14 +570,14 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
         llmnb.errors.ConfigurationError: max_attempts is the number of attempts for a row: a whole \
 number, at least 1, not '20'. It is a text: write max_attempts=20. Nothing was sent.
     """
-    values = dict(given)
-    for name, value in given.items():
+    values = dict(options)
+    for name, value in options.items():
         if name in OPTIONS:
             values[name] = OPTIONS[name].checked(name, value)
     return values
 
 
-def refuse_unknown(given: Iterable[str], known: Collection[str], where: str) -> None:
+def refuse_unknown(options: Iterable[str], known: Collection[str], where: str) -> None:
     """Refuse names that are not there, and tell which are near.
 
     Raises:
@@ -588,7 +588,7 @@ def refuse_unknown(given: Iterable[str], known: Collection[str], where: str) -> 
         Traceback (most recent call last):
         TypeError: f() has no keyword 'max_attempt'; did you mean max_attempts?
     """
-    for name in given:
+    for name in options:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
             hint = (
@@ -597,14 +597,14 @@ def refuse_unknown(given: Iterable[str], known: Collection[str], where: str) -> 
             raise TypeError(f"{where} has no keyword {name!r}{hint}")
 
 
-def refuse_with_batch(given: Mapping[str, Any]) -> None:
+def refuse_with_batch(options: Mapping[str, Any]) -> None:
     """Refuse what a batch cannot do, which takes up to a day.
 
     Raises:
         ConfigurationError: If there is such an option; nothing was sent.
     """
     for name in ("time_limit", "hedge_after", "iterate"):
-        if given.get(name) is not None:
+        if options.get(name) is not None:
             raise ConfigurationError(
                 f"{name} does not go with mode='batch', which takes up to a day: leave one "
                 "of them out. Nothing was sent."
@@ -626,13 +626,13 @@ def body_of(params: Any, name: str = "params") -> dict[str, Any]:
     """
     if params is None:
         return {}
-    given = params.body() if hasattr(params, "body") else params
-    if not isinstance(given, Mapping):
+    fields = params.body() if hasattr(params, "body") else params
+    if not isinstance(fields, Mapping):
         raise ConfigurationError(
-            f"{name} is {type(given).__name__}; it is a mapping such as {{'max_tokens': 100}}, "
+            f"{name} is {type(fields).__name__}; it is a mapping such as {{'max_tokens': 100}}, "
             "or an LLMParams. Nothing was sent."
         )
-    return dict(given)
+    return dict(fields)
 
 
 def with_params(
@@ -674,7 +674,7 @@ def with_params(
     return body
 
 
-def params_in(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def params_in(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Divide keywords into fields of `PARAMS` and the rest.
 
     Example:
@@ -683,7 +683,7 @@ def params_in(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     """
     fields: dict[str, Any] = {}
     rest: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in options.items():
         (fields if name in PARAMS else rest)[name] = value
     return fields, rest
 
@@ -697,10 +697,10 @@ def _as_number(kind: Kind, name: str, value: Any) -> str:
         return ""
     for number in (int, float):
         try:
-            found = kind.read(number(value))
+            value_read = kind.read(number(value))
         except (ValueError, OverflowError):
             continue
-        return f" It is a text: write {name}={found!r}."
+        return f" It is a text: write {name}={value_read!r}."
     return ""
 
 

@@ -358,7 +358,7 @@ class RawReply:
 
 
 Burst = Literal["announced", "smooth"]
-"""Whether what a server says is left of a limit is spent at once, or at a smooth rate."""
+"""How the remainder of a limit that a server announces is spent: at once, or at an even rate."""
 
 
 KindOfLimit = Literal["requests", "tokens", "input", "output"]
@@ -391,31 +391,34 @@ class LimitReport(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one target may be asked; None is "not known"."""
+    """Limits on the requests to one target; None means that a limit is not known."""
 
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     concurrency: int | None = None
-    """Requests in flight at once."""
+    """Most requests in flight at once."""
 
     even: bool = False
-    """`max_rps=True`: a burst of one, evenly spaced."""
+    """Whether requests are evenly spaced, never two at once (`max_rps=True`)."""
 
     burst: Burst = "announced"
-    """Whether what a server says is left is spent at once, or smoothly."""
+    """How fast the remainder that a server announces is spent."""
 
     @property
     def has_rate(self) -> bool:
-        """Whether requests or tokens by the minute are limited."""
+        """Whether requests or tokens per minute are limited."""
         return self.requests_per_minute is not None or self.tokens_per_minute is not None
 
-    def within(self, other: Limits) -> Limits:
-        """Return what both allow.
+    def intersect(self, other: Limits) -> Limits:
+        """Return the limits that keep to both: of each pair the stricter one.
+
+        A limit that only one of the two knows applies as it is.
 
         Example:
-            >>> both = Limits(requests_per_minute=60).within(Limits(requests_per_minute=6))
-            >>> both.requests_per_minute
-            6
+            >>> slow = Limits(requests_per_minute=6, concurrency=2)
+            >>> both = Limits(requests_per_minute=60).intersect(slow)
+            >>> both.requests_per_minute, both.concurrency, both.tokens_per_minute
+            (6, 2, None)
         """
         return Limits(
             requests_per_minute=_least(self.requests_per_minute, other.requests_per_minute),
@@ -430,6 +433,7 @@ Number = TypeVar("Number", int, float)
 
 
 def _least(first: Number | None, second: Number | None) -> Number | None:
+    """Return the smaller number; None counts as no limit."""
     if first is None or second is None:
         return second if first is None else first
     return min(first, second)

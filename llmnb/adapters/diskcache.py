@@ -343,7 +343,11 @@ def _journals(path: Path) -> list[Path]:
 
 
 def _make(path: Path) -> None:
-    """Make an empty database beside the folder, whole and synced, and move it into place."""
+    """Make an empty database beside the folder, whole and synced, and move it into place.
+
+    SQLite makes a database in several commits: a process that is killed among them would leave half
+    a schema, or a journal that nobody may write.
+    """
     root = path.parent.parent
     for left in root.glob(f"{_DRAFT}*"):  # by processes that were killed
         if time.time() - left.stat().st_mtime > _DRAFT_SECONDS:

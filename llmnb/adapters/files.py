@@ -1,8 +1,7 @@
-"""The door to files that are written: whole or not at all, or a line at the end; and to folders.
+"""Write files atomically, append lines to them, and make folders.
 
-A system may take fewer bytes than it was given, a disk may be full, a process may be killed, and a
-umask may take even the owner's rights away. Nobody else in the house replaces a file, appends to
-one, or makes a folder.
+This guards against short writes, full disks, killed processes, and umasks that take even the
+owner's rights away. No other module replaces a file, appends to one, or makes a folder.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from pathlib import Path
 from typing import IO
 
 SHARED_BLOCK = 4096
-"""No disk gives room to fewer bytes of a file's memory at a time."""
+"""Bytes; file systems allocate a file's space in blocks of at least this size."""
 
-_NOT_SYNCED = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF}
-"""What systems say that do not sync folders."""
+_SYNC_UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF}
+"""Errors of `fsync` on systems that cannot sync a folder."""
 
 
 def make_folder(path: Path, *, is_private: bool = True, must_be_new: bool = False) -> None:
-    """Make a folder, and those above it, that their owner can use whatever the umask says.
+    """Make a folder and its missing parents, usable by their owner whatever the umask is.
 
     Args:
-        path: The folder; one that is there already is left as it is.
-        is_private: Whether nobody else may look into it (0700); those above it are never private.
-        must_be_new: Whether one that is there already is an error.
+        path: The folder; an existing one is left unchanged.
+        is_private: Whether only the owner may use it (0700); its parents are never private.
+        must_be_new: Whether an existing folder is an error.
 
     Raises:
         OSError: If it cannot be made.
@@ -49,10 +48,10 @@ def make_folder(path: Path, *, is_private: bool = True, must_be_new: bool = Fals
 
 @contextmanager
 def scratch_folder(parent: Path | None = None, *, prefix: str = "llmnb-") -> Iterator[Path]:
-    """Give a private folder that is removed afterwards with all that is in it.
+    """Yield a new private folder; remove it and its contents at the end of the block.
 
     Args:
-        parent: Where it is made; None: where this system keeps such folders.
+        parent: Folder to make it in; None means the system's folder for temporary files.
         prefix: How its name begins.
     """
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
@@ -64,7 +63,7 @@ def scratch_folder(parent: Path | None = None, *, prefix: str = "llmnb-") -> Ite
 
 
 def create(path: Path, *, is_private: bool = False, buffering: int = -1) -> IO[bytes]:
-    """Open a file for writing from its beginning; it is made where there is none.
+    """Open a file for writing; empty it, or create it if it is missing.
 
     Args:
         path: The file.
@@ -78,7 +77,7 @@ def create(path: Path, *, is_private: bool = False, buffering: int = -1) -> IO[b
 
 
 def new_draft(path: Path, *, is_private: bool = False) -> Path:
-    """Make an empty file beside `path`, for `replace_file`; returns where it is.
+    """Create an empty file beside `path`, for `replace_file`; return its path.
 
     Raises:
         OSError: If it cannot be made.
@@ -89,10 +88,10 @@ def new_draft(path: Path, *, is_private: bool = False) -> Path:
 
 
 def replace_file(draft: Path, path: Path) -> None:
-    """Give a file that was written whole its place, once its bytes are on the disk.
+    """Sync a finished draft to disk, then let it replace `path`.
 
     Raises:
-        OSError: If it cannot; what stood there stands there still.
+        OSError: If that fails; `path` is then unchanged.
     """
     with draft.open("rb+") as file:
         os.fsync(file.fileno())
@@ -100,7 +99,7 @@ def replace_file(draft: Path, path: Path) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Give a file another name, in one step; what had that name is gone.
+    """Rename a file atomically, replacing any file at `target`, and sync both folders.
 
     Raises:
         OSError: If it cannot be moved.
@@ -112,10 +111,10 @@ def move(source: Path, target: Path) -> None:
 
 @contextmanager
 def whole_file(path: Path, *, is_private: bool = False) -> Iterator[IO[bytes]]:
-    """Give a file to write to; it takes the place of `path` where the block ends without an error.
+    """Yield a file to write to; it replaces `path` if the block ends without an error.
 
     Raises:
-        OSError: If it cannot be written; what stood there stands there still.
+        OSError: If it cannot be written; `path` is then unchanged.
     """
     draft = new_draft(path, is_private=is_private)
     try:
@@ -127,24 +126,24 @@ def whole_file(path: Path, *, is_private: bool = False) -> Iterator[IO[bytes]]:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, readable by its owner only.
+    """Write a file atomically, readable by its owner only.
 
     Raises:
-        OSError: If it cannot be written; what stood there stands there still.
+        OSError: If it cannot be written; `path` is then unchanged.
     """
     with whole_file(path, is_private=True) as file:
         file.write(data)
 
 
 def append_private(path: Path, lines: bytes) -> None:
-    """Add lines to a file, made for its owner only if it is missing, until all of it is written.
+    """Append lines to a file; create it for its owner only if it is missing.
 
-    They begin on a line of their own: what another process, or a full disk, left unfinished
-    before them spoils itself only.
+    They always begin on a new line, so that an unfinished line before them, left by another
+    process or a full disk, does not spoil them.
 
     Args:
         path: The file.
-        lines: Whole lines, the last one ended too.
+        lines: Complete lines, each ending in a newline.
 
     Raises:
         OSError: If not all of it can be written.
@@ -183,8 +182,9 @@ def open_shared(path: Path, *, size: int) -> int:
         state = os.fstat(descriptor)
         _allow_owner(path, state.st_mode, 0o600, is_private=True)
         if state.st_size < size:
-            # Written and not only made longer: to read a page that the disk has no room for
-            # would end the process. Whoever comes at the same time writes the same zero.
+            # Write a byte in every block instead of only extending the file: reading a mapped page
+            # that the disk has no room for would kill the process. Another process that does
+            # this at the same time writes the same zeros.
             for end in (*range(SHARED_BLOCK, size, SHARED_BLOCK), size):
                 os.lseek(descriptor, end - 1, os.SEEK_SET)
                 _write_all(descriptor, b"\0")
@@ -194,11 +194,11 @@ def open_shared(path: Path, *, size: int) -> int:
     return descriptor
 
 
-_BINARY: int = getattr(os, "O_BINARY", 0)  # Windows would write each line's end otherwise
+_BINARY: int = getattr(os, "O_BINARY", 0)  # else Windows writes CRLF for LF
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
-    """Write all of some bytes in as few steps as the system allows."""
+    """Write all the bytes, in as many calls as the system needs."""
     left = memoryview(data)
     while left:
         written = os.write(descriptor, left)
@@ -219,38 +219,53 @@ def _opened(path: Path, flag: int, is_private: bool, buffering: int = -1) -> IO[
 
 
 def _allow_owner(path: Path, mode: int, wanted: int, is_private: bool) -> None:
-    """Give the owner the rights that are wanted, and all others none if it is private."""
-    now = stat.S_IMODE(mode)
-    right = wanted if is_private else now | wanted
-    if now != right:
-        path.chmod(right)
+    """Give the owner the `wanted` permissions; if the file is private, take all other ones away.
+
+    Args:
+        path: The file or folder.
+        mode: Its present mode, as `os.stat` returns it.
+        wanted: Permission bits of the owner, such as 0o600.
+        is_private: Whether nobody else may have any.
+    """
+    present = stat.S_IMODE(mode)
+    permissions = wanted if is_private else present | wanted
+    if present != permissions:
+        path.chmod(permissions)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have a folder's names on the disk, where the system can do that."""
+    """Sync a folder's entries to disk, so that a rename in it survives a crash.
+
+    Does nothing where the system cannot sync folders.
+
+    Raises:
+        OSError: If the disk reports an error.
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:
-        return  # Windows opens no folders, and one may be closed to reading
+        return  # Windows cannot open folders; elsewhere this one may not be readable
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in _NOT_SYNCED:
+        if error.errno not in _SYNC_UNSUPPORTED:
             raise
     finally:
         os.close(descriptor)
 
 
 def open_to_read(path: str | os.PathLike[str], *, through_links: bool = True) -> IO[bytes]:
-    """Open a file for reading, without waiting for anybody where it is a pipe.
+    """Open a file for reading; where it is a pipe, do not wait for a writer.
 
     Args:
         path: The file.
-        through_links: Whether it may be a link. Where all links were followed before, one that
-            stands there now was put there since.
+        through_links: Whether it may be a symbolic link. Pass False for a path that was already
+            resolved: a link found there now was put there since.
 
     Raises:
         OSError: If it cannot be opened.
     """
-    further = getattr(os, "O_NONBLOCK", 0) | (0 if through_links else getattr(os, "O_NOFOLLOW", 0))
-    return open(path, "rb", opener=lambda place, flags: os.open(place, flags | further))
+    extra_flags = getattr(os, "O_NONBLOCK", 0) | (
+        0 if through_links else getattr(os, "O_NOFOLLOW", 0)
+    )
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | extra_flags))

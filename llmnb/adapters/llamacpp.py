@@ -153,8 +153,8 @@ def identity(path: str | os.PathLike[str], load: LoadSettings | None = None) -> 
     try:
         version = importlib.metadata.version(PACKAGE)
     except importlib.metadata.PackageNotFoundError:
-        raise _missing() from None
-    digest = weights_sha256(_checked(path))
+        raise _missing_extra() from None
+    digest = weights_sha256(_checked_gguf_path(path))
     pooled = f" pooling={load.pooling}" if load.pooling else ""
     return f"{PACKAGE}/{version} sha256:{digest} n_ctx={load.n_ctx}{pooled}"
 
@@ -195,7 +195,7 @@ def serve(
     """
     load = load or LoadSettings()
     check(load)
-    real_path = os.path.realpath(_checked(path))
+    real_path = os.path.realpath(_checked_gguf_path(path))
     name = name or Path(real_path).stem
     with _lock:
         server = _running.get((real_path, load, name))
@@ -316,7 +316,7 @@ def _quota(file: str = "/sys/fs/cgroup/cpu.max") -> int | None:
 
 def _import() -> Any:
     if not is_installed():
-        raise _missing()
+        raise _missing_extra()
     try:
         with _short_spins():
             import xllamacpp
@@ -403,13 +403,15 @@ def _after_fork() -> None:
 
 
 def _keep_for_ever(native: Any) -> None:
+    """Add a reference that is never released, so that the object's destructor never runs."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(native))
 
 
 def _leave_without_destructors() -> None:
-    """Have this process end, after Python has, before C++ clears up.
+    """Make this process exit after Python's own cleanup, before C++ destructors run.
 
-    What is registered here runs before the destructors of the native log and its like.
+    glibc calls the latest registered exit functions first, so `_exit` comes before the
+    destructors of the native log and similar static objects.
     """
     with contextlib.suppress(AttributeError, OSError):  # not the GNU library: nothing to do
         library = ctypes.CDLL(None)
@@ -420,10 +422,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-# ---------------------------------------------------------------------- errors
+# ---------------------------------------------------------------------- checks
 
 
-def _checked(path: str | os.PathLike[str]) -> str:
+def _checked_gguf_path(path: str | os.PathLike[str]) -> str:
+    """Return the path with `~` expanded, after checking that a GGUF file is there.
+
+    Raises:
+        ConfigurationError: If the file cannot be read, or has another format.
+    """
     full_path = os.path.expanduser(os.fspath(path))
     try:
         with open(full_path, "rb") as file:
@@ -442,10 +449,10 @@ def _checked(path: str | os.PathLike[str]) -> str:
 
 
 def check(load: LoadSettings) -> None:
-    """Refuse load settings that make no sense.
+    """Check that load settings are within their bounds.
 
     Raises:
-        ConfigurationError: Saying which.
+        ConfigurationError: If one is not; the message names it.
     """
     if not 1 <= load.n_parallel <= 64:
         raise ConfigurationError(f"n_parallel must be 1 to 64, got {load.n_parallel}.")
@@ -458,7 +465,7 @@ def check(load: LoadSettings) -> None:
         raise ConfigurationError(f"pooling must be one of {known}, or None, got {load.pooling!r}.")
 
 
-def _missing() -> MissingExtra:
+def _missing_extra() -> MissingExtra:
     return MissingExtra(
         "A local model needs the extra `local`, which is not installed. Three ways out:\n"
         '  pip install "llmnb[local]"            runs a small model inside this process\n'

@@ -107,7 +107,7 @@ class BatchRun(RunHandle[list[Outcome]]):
 
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of the run as it is now."""
-        counts = self._counters.copy()
+        counts = self._counters.tracker_copy()
         waiting = [poller for poller in self._pollers.values() if poller.part.is_open]
         in_flight = max(0, sum(map(_in_flight, waiting)))
         return self._counters.snapshot(

@@ -40,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 when all is well, 1 when rows failed, 2 for what the caller can fix, 130 when interrupted.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser(words[0] if words and words[0] in COMMANDS else None)
-    options = parser.parse_args(words)
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser(typed[0] if typed and typed[0] in COMMANDS else None)
+    options = parser.parse_args(typed)
     if not hasattr(options, "command"):
         parser.print_help()
         return 0
@@ -69,9 +69,9 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and leave")
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    for name, words in COMMANDS.items():
+    for name, description in COMMANDS.items():
         subparser = commands.add_parser(
-            name, help=words, description=f"{words[0].upper()}{words[1:]}."
+            name, help=description, description=f"{description[0].upper()}{description[1:]}."
         )
         if name == command:
             home, add_arguments, act = _HOMES[name]

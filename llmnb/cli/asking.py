@@ -108,9 +108,9 @@ class Questions:
     def _compiled(self, text: str, make: Callable[[str, Sequence[str]], Template]) -> Template:
         """Return a template, whose names may be those of fields that only later lines have."""
         try:
-            found = make(text, self.table.columns)
-            if found.fields or text not in self.table.all_columns:
-                return found
+            template = make(text, self.table.columns)
+            if template.fields or text not in self.table.all_columns:
+                return template
         except UnknownField:
             if list(self.table.all_columns) == list(self.table.columns):
                 raise
@@ -134,7 +134,7 @@ class Questions:
         """Columns that questions are made of."""
         made = (self.template, self._messages, self._system)
         return tuple(
-            dict.fromkeys(field for one in made if one is not None for field in one.fields)
+            dict.fromkeys(field for template in made if template for field in template.fields)
         )
 
     def rows(self) -> Iterator[Row]:
@@ -195,5 +195,5 @@ def announce(model: str | None, url: str | None) -> None:
     """Say who is asked where the person did not."""
     from llmnb.targets.resolve import choose
 
-    if url is None and (words := choose(model).announcement):
-        print(words, file=sys.stderr)
+    if url is None and (announcement := choose(model).announcement):
+        print(announcement, file=sys.stderr)

@@ -25,33 +25,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument("--cache-dir", type=Path, help="folder of all projects")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    one = actions.add_parser("list", help="projects, answers, what they cost")
-    one.set_defaults(do=_list)
-    one = actions.add_parser("show", help="prompts and answers of a project")
-    one.add_argument("project")
-    one.add_argument("--search", metavar="TEXT", help="only those that hold this text")
-    one.add_argument("--limit", type=int, default=20, metavar="N")
-    one.set_defaults(do=_show)
-    one = actions.add_parser("clear", help="take answers away; can be undone")
-    one.add_argument("projects", nargs="*", metavar="PROJECT")
-    one.add_argument("--all", action="store_true", help="every project")
-    one.add_argument("--now", action="store_true", help="delete at once, for good")
-    one.add_argument("--yes", action="store_true", help="do not ask")
-    one.set_defaults(do=_clear)
-    one = actions.add_parser("undo", help="bring back what was cleared last")
-    one.set_defaults(do=_undo)
-    one = actions.add_parser("export", help="write a project's answers to a JSONL or CSV file")
-    one.add_argument("project")
-    one.add_argument("file", type=Path, help="JSONL, which can be imported again, or NAME.csv")
-    one.add_argument(
+    action = actions.add_parser("list", help="projects, answers, what they cost")
+    action.set_defaults(do=_list)
+    action = actions.add_parser("show", help="prompts and answers of a project")
+    action.add_argument("project")
+    action.add_argument("--search", metavar="TEXT", help="only those that hold this text")
+    action.add_argument("--limit", type=int, default=20, metavar="N")
+    action.set_defaults(do=_show)
+    action = actions.add_parser("clear", help="take answers away; can be undone")
+    action.add_argument("projects", nargs="*", metavar="PROJECT")
+    action.add_argument("--all", action="store_true", help="every project")
+    action.add_argument("--now", action="store_true", help="delete at once, for good")
+    action.add_argument("--yes", action="store_true", help="do not ask")
+    action.set_defaults(do=_clear)
+    action = actions.add_parser("undo", help="bring back what was cleared last")
+    action.set_defaults(do=_undo)
+    action = actions.add_parser("export", help="write a project's answers to a JSONL or CSV file")
+    action.add_argument("project")
+    action.add_argument("file", type=Path, help="JSONL, which can be imported again, or NAME.csv")
+    action.add_argument(
         "--raw", action="store_true", help="write texts into CSV as they are, formulas included"
     )
-    one.set_defaults(do=_export)
-    one = actions.add_parser("import", help="read an export, or a folder of dataformer's cache")
-    one.add_argument("source", type=Path)
-    one.add_argument("--project", help="default: the project it was exported from")
-    one.add_argument("--model", help="for dataformer's requests that name none: provider/model")
-    one.set_defaults(do=_import)
+    action.set_defaults(do=_export)
+    action = actions.add_parser("import", help="read an export, or a folder of dataformer's cache")
+    action.add_argument("source", type=Path)
+    action.add_argument("--project", help="default: the project it was exported from")
+    action.add_argument("--model", help="for dataformer's requests that name none: provider/model")
+    action.set_defaults(do=_import)
 
 
 def act(options: argparse.Namespace) -> int:
@@ -60,22 +60,22 @@ def act(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace, root: Path) -> int:
-    found = projects.list_projects(root)
-    if not found:
+    summaries = projects.list_projects(root)
+    if not summaries:
         print(f"No answers kept yet in {root}. They are kept as soon as a model has answered.")
         return 0
     now = time.time()
     rows = [
         (
-            one.name,
-            f"{one.answers:,}",
-            numbers.size(one.size_bytes),
-            durations.ago(now - one.last_used) if one.last_used else "never",
-            f"{one.hits:,}",
-            usd(one.saved_usd),
-            _worth(one),
+            summary.name,
+            f"{summary.answers:,}",
+            numbers.size(summary.size_bytes),
+            durations.ago(now - summary.last_used) if summary.last_used else "never",
+            f"{summary.hits:,}",
+            usd(summary.saved_usd),
+            _worth(summary),
         )
-        for one in found
+        for summary in summaries
     ]
     header = ("project", "answers", "size", "last used", "used again", "saved", "to buy again")
     print(text.table(header, rows, right=(1, 2, 4, 5, 6)))
@@ -85,15 +85,17 @@ def _list(options: argparse.Namespace, root: Path) -> int:
     return 0
 
 
-def _worth(one: projects.ProjectSummary) -> str:
-    return "unknown" if one.unpriced == one.answers and one.answers else usd(one.usd)
+def _worth(summary: projects.ProjectSummary) -> str:
+    return (
+        "unknown" if summary.unpriced == summary.answers and summary.answers else usd(summary.usd)
+    )
 
 
 def _show(options: argparse.Namespace, root: Path) -> int:
-    place = layout.find_project(root, options.project)
-    if place is None:
+    project = layout.find_project(root, options.project)
+    if project is None:
         raise _no_such(options.project, root)
-    entries = projects.entries(place, search=options.search, limit=options.limit)
+    entries = projects.entries(project, search=options.search, limit=options.limit)
     if not entries:
         print("No answer holds that text." if options.search else "No answers kept yet.")
         return 0
@@ -113,20 +115,20 @@ def _show(options: argparse.Namespace, root: Path) -> int:
 def _clear(options: argparse.Namespace, root: Path) -> int:
     if bool(options.projects) == options.all:
         raise ConfigurationError("Name the projects to clear, or --all, not both.")
-    found = projects.list_projects(root)
-    wanted = found if options.all else []
+    summaries = projects.list_projects(root)
+    wanted = summaries if options.all else []
     for name in options.projects:
-        place = layout.find_project(root, name)
-        if place is None:
+        project = layout.find_project(root, name)
+        if project is None:
             print(f"There is no project {visible(name)!r}; nothing is cleared for it.")
         else:
-            wanted += [one for one in found if one.name == place.name]
+            wanted += [summary for summary in summaries if summary.name == project.name]
     if not wanted:
         print("Nothing to clear.")
         return 1 if options.projects else 0
-    answers = sum(one.answers for one in wanted)
-    worth = usd(sum(one.usd for one in wanted))
-    names = ", ".join(visible(one.name) for one in wanted)
+    answers = sum(summary.answers for summary in wanted)
+    worth = usd(sum(summary.usd for summary in wanted))
+    names = ", ".join(visible(summary.name) for summary in wanted)
     if not options.yes:
         print(f"Clear {answers:,} answers of {names}? Buying them again would cost {worth}.")
         print("For good." if options.now else "`llmnb cache undo` brings them back.")
@@ -134,7 +136,7 @@ def _clear(options: argparse.Namespace, root: Path) -> int:
         if sys.stdin.readline().strip().lower() not in ("yes", "y"):
             print("Kept.")
             return 0
-    report = clearing.clear([one.name for one in wanted], root, to_trash=not options.now)
+    report = clearing.clear([summary.name for summary in wanted], root, to_trash=not options.now)
     for name, count in report.removed.items():
         print(f"Cleared {count:,} answers of {visible(name)}.")
     if report.elsewhere:
@@ -153,13 +155,13 @@ def _undo(options: argparse.Namespace, root: Path) -> int:
 
 
 def _export(options: argparse.Namespace, root: Path) -> int:
-    place = layout.find_project(root, options.project)
-    if place is None:
+    project = layout.find_project(root, options.project)
+    if project is None:
         raise _no_such(options.project, root)
     if options.file.suffix.lower() == ".csv":
-        count = transfer.export_csv(place, options.file, lossless=options.raw)
+        count = transfer.export_csv(project, options.file, lossless=options.raw)
     else:
-        count = transfer.export_project(place, options.file)
+        count = transfer.export_project(project, options.file)
     print(f"Wrote {count:,} answers to {options.file}.")
     return 0
 
@@ -220,5 +222,5 @@ def _dataformer_entries(model: str | None) -> Callable[[dict[str, Any]], Entry |
 
 
 def _no_such(name: str, root: Path) -> ConfigurationError:
-    there = ", ".join(one.name for one in projects.list_projects(root)) or "none"
+    there = ", ".join(summary.name for summary in projects.list_projects(root)) or "none"
     return ConfigurationError(f"There is no project {name!r} in {root}. There is: {there}.")

@@ -116,16 +116,20 @@ def _first_rows(rows: list[Row], outcomes: list[Outcome]) -> str:
         (
             row["text"],
             row["label"],
-            one.text.strip() if one.text is not None else f"({type(one.error).__name__})",
+            outcome.text.strip()
+            if outcome.text is not None
+            else f"({type(outcome.error).__name__})",
         )
-        for row, one in list(zip(rows, outcomes, strict=True))[:_SHOWN]
+        for row, outcome in list(zip(rows, outcomes, strict=True))[:_SHOWN]
     ]
     rest = f"\n… {len(rows) - _SHOWN:,} more" if len(rows) > _SHOWN else ""
     return text.table(("text", "a person said", "the model said"), shown) + rest
 
 
 def _accuracy(rows: list[Row], outcomes: list[Outcome]) -> str:
-    right = sum(label_of(one.text) == row["label"] for row, one in zip(rows, outcomes, strict=True))
+    right = sum(
+        label_of(outcome.text) == row["label"] for row, outcome in zip(rows, outcomes, strict=True)
+    )
     share = right / len(rows) if rows else 0.0
     of = f"{right:,} of {len(rows):,} rows ({numbers.share(share)})"
     return f"The model agrees with the person on {of}."
@@ -133,10 +137,10 @@ def _accuracy(rows: list[Row], outcomes: list[Outcome]) -> str:
 
 def _failure(outcomes: list[Outcome]) -> list[tuple[int, str, str]]:
     examples: dict[str, tuple[int, str, str]] = {}
-    for one in outcomes:
-        if one.error is not None:
-            kind = type(one.error).__name__
-            examples.setdefault(kind, (one.row, kind, one.error.message))
+    for outcome in outcomes:
+        if outcome.error is not None:
+            kind = type(outcome.error).__name__
+            examples.setdefault(kind, (outcome.row, kind, outcome.error.message))
     return list(examples.values())
 
 

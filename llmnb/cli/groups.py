@@ -26,7 +26,7 @@ def goes_by_groups(questions: Questions, out: Path) -> bool:
     table, kind = questions.table, format_of(out)
     if not isinstance(table, ArrowTable) or kind not in ARROW_FORMATS or questions.are_requests:
         return False
-    return all(takes(kind, one) for one in table.schema.types)
+    return all(takes(kind, column_type) for column_type in table.schema.types)
 
 
 @dataclass(slots=True, eq=False)

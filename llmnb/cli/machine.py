@@ -1,6 +1,6 @@
-"""`llmnb doctor`, `llmnb models` and `llmnb pull`: what works here, and who can be asked.
+"""The commands `llmnb doctor`, `llmnb models` and `llmnb pull`.
 
-No key is ever shown.
+They never print a key.
 """
 
 from __future__ import annotations
@@ -43,25 +43,26 @@ _PACKAGES = (
 
 
 def add_no_arguments(parser: argparse.ArgumentParser) -> None:
-    """There are no options."""
+    """Add no arguments: `llmnb doctor` takes none."""
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Print what works here, in one screen."""
-    for name, words in _findings():
-        print(f"  {name:<14} {visible(words)}")
+    """Print a report on the installation, one line each; return the exit code."""
+    for name, finding in _findings():
+        print(f"  {name:<14} {visible(finding)}")
     return 0
 
 
 def _findings() -> Iterator[tuple[str, str]]:
+    """Yield the name of each thing that is checked, and the finding in words."""
     import llmnb
 
     yield "llmnb", f"{llmnb.__version__} on Python {platform.python_version()}, {sys.platform}"
     yield "packages", ", ".join(_versions())
     yield "keys", ", ".join(_keys()) or "none found; the local model needs none"
-    yield "local model", _local_words()
-    yield "answers", _folder_words()
-    yield "event loop", _loop_words()
+    yield "local model", _local_model_finding()
+    yield "answers", _cache_dir_finding()
+    yield "event loop", _event_loop_finding()
     yield "SQLite", SQLITE_VERSION
     yield "proxies", ", ".join(_proxies()) or "none"
 
@@ -80,23 +81,24 @@ def _keys() -> Iterator[str]:
             yield row.name
 
 
-def _local_words() -> str:
+def _local_model_finding() -> str:
     if not llamacpp.is_installed():
         return 'not installed: pip install "llmnb[local]"'
-    found = weights.find()
-    return f"ready, {found}" if found else "installed; `llmnb pull` fetches its weights"
+    path = weights.find()
+    return f"ready, {path}" if path else "installed; `llmnb pull` fetches its weights"
 
 
-def _folder_words() -> str:
-    root = settings.cache_dir()
-    there = root
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    can = os.access(there, os.W_OK)
-    return f"{root} " + ("can be written" if can else "CANNOT be written: set LLMNB_CACHE_DIR")
+def _cache_dir_finding() -> str:
+    cache_dir = settings.cache_dir()
+    existing = cache_dir  # or its nearest parent that exists, in which it would be made
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if os.access(existing, os.W_OK):
+        return f"{cache_dir} can be written"
+    return f"{cache_dir} CANNOT be written: set LLMNB_CACHE_DIR"
 
 
-def _loop_words() -> str:
+def _event_loop_finding() -> str:
     if os.environ.get("LLMNB_LOOP", "uvloop") == "uvloop" and importlib.util.find_spec("uvloop"):
         return "uvloop"
     return 'asyncio; pip install "llmnb[speed]" makes it faster'
@@ -112,12 +114,12 @@ def _proxies() -> Iterator[str]:
 
 
 def add_provider(parser: argparse.ArgumentParser) -> None:
-    """Describe the options of `llmnb models`."""
+    """Add the arguments of `llmnb models`."""
     parser.add_argument("provider", nargs="?", help="one provider, in more detail")
 
 
 def models(options: argparse.Namespace) -> int:
-    """Print providers, whether a key is found, and what their default models cost."""
+    """Print the providers, whether each has a key, and the prices of their default models."""
     if options.provider:
         _show_one(provider(options.provider))
         return 0
@@ -146,22 +148,22 @@ def _show_one(row: Provider) -> None:
 
 
 def add_weights(parser: argparse.ArgumentParser) -> None:
-    """Describe the options of `llmnb pull`."""
+    """Add the arguments of `llmnb pull`."""
     parser.add_argument("name", nargs="?", default="smollm2", help="default: smollm2")
 
 
 def pull(options: argparse.Namespace) -> int:
-    """Fetch the weights of the small local model, once."""
+    """Download the weights of a local model, unless they are already here; print their path."""
     name = options.name.removeprefix("local/")
-    found = weights.find(name)
-    if found is None:
-        found = fetch_weights(name)
-    print(f"local/{name}: {found}")
+    path = weights.find(name)
+    if path is None:
+        path = fetch_weights(name)
+    print(f"local/{name}: {path}")
     return 0
 
 
 def fetch_weights(name: str = "smollm2") -> Path:
-    """Fetch weights with a bar; returns where they are."""
+    """Download weights, showing a progress bar; return their path."""
     print(weights.announcement(name))
     with byte_bar(weights.known(name).download_bytes) as progress:
         return weights.pull(name, progress=progress)

@@ -93,8 +93,8 @@ def act(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 130
-    if words := refused_addresses(job.refused):
-        print(words, file=sys.stderr)
+    if notice := refused_addresses(job.refused):
+        print(notice, file=sys.stderr)
     if count := status.failures.get(UnreadableFile.__name__, 0):
         print(
             f"{count:,} {'row' if count == 1 else 'rows'} could not be read and were not asked: "
@@ -113,8 +113,8 @@ def plan_only(options: argparse.Namespace) -> int:
     questions = Questions(options)
     announce(options.model, options.url)
     requests = map(questions.request, questions.rows())
-    found = plan(requests, asking(options), **given_to(options, "plan"))
-    print(found.text(length_option="--max-tokens"))
+    planned = plan(requests, asking(options), **given_to(options, "plan"))
+    print(planned.text(length_option="--max-tokens"))
     return 0
 
 
@@ -148,8 +148,8 @@ def _columns(
             )
         return []
     if not options.overwrite:
-        words = [*sys.argv[1:]] if sys.argv[1:2] == ["run"] else ["run", str(options.input), "…"]
-        call = shlex.join(["llmnb", *words, "--overwrite"])
+        typed = [*sys.argv[1:]] if sys.argv[1:2] == ["run"] else ["run", str(options.input), "…"]
+        call = shlex.join(["llmnb", *typed, "--overwrite"])
         if replaced := taken(table, added):
             raise placing.would_replace(replaced, call, "--into")
     is_flat = kind in (".jsonl", ".ndjson")

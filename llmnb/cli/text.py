@@ -59,8 +59,8 @@ def receipt(status: StatusSnapshot, examples: Sequence[tuple[int, str, str]] = (
             pairs.append((name, f"{count:,}", saved if name == "  from the cache" else ""))
     pairs.append(("requests", f"{counts.num_requests:,}", _requests(status)))
     if counts.prompt_tokens or counts.completion_tokens:
-        words = numbers.tokens_in_out(counts.prompt_tokens, counts.completion_tokens)
-        pairs.append(("tokens", words, ""))
+        in_and_out = numbers.tokens_in_out(counts.prompt_tokens, counts.completion_tokens)
+        pairs.append(("tokens", in_and_out, ""))
     lines += [f"  {leader(*pair)}" for pair in pairs]
     if status.failures:
         lines += ["", "failed rows"]

@@ -74,7 +74,7 @@ class Admission:
         self.requests = _changed(self.requests, limits.requests_per_minute, burst, now)
         self.tokens = _changed(self.tokens, limits.tokens_per_minute, BURST_SECONDS, now)
         self.concurrency = limits.concurrency or DEFAULT_CONCURRENCY
-        self.limits = limits if self.bound is None else limits.within(self.bound.limits)
+        self.limits = limits if self.bound is None else limits.intersect(self.bound.limits)
 
     def wait(self, tokens: float, now: float) -> float:
         """Return the seconds until such a request may go: 0 is now, infinity is "when one ends"."""

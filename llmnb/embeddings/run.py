@@ -73,7 +73,7 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of the embedding as it is now; rows are texts."""
         job, counters = self._job, self._job.results.counters
-        of_batches, counts = self._run.status(), counters.copy()
+        of_batches, counts = self._run.status(), counters.tracker_copy()
         for name in _OF_REQUESTS:
             setattr(counts, name, getattr(of_batches.counts, name))
         batch = min(job.order.batch_size, len(job.results.texts))

@@ -79,30 +79,33 @@ class Account:
 
     def apply(self, now: float) -> None:
         """Hold the account to what is known by now."""
-        own, lanes = self.own, self._lanes.by_run.values()
-        claimed = functools.reduce(Limits.within, self.claims.values(), Limits())
-        bound = own.within(claimed)
+        own = self.own
+        claimed = functools.reduce(Limits.intersect, self.claims.values(), Limits())
+        of_lanes, is_sharing, has_lanes = Limits(), False, False
+        for lane in self._lanes.by_run.values():
+            of_lanes = of_lanes.intersect(lane.limits)
+            is_sharing, has_lanes = is_sharing or lane.is_sharing, True
+        bound = own.intersect(claimed)
         self.announced.burst = bound.burst
         slots = own.concurrency if claimed.concurrency is None else claimed.concurrency
-        is_named = slots is not None or bool(lanes and not self._has_sharing())
+        is_named = slots is not None or (has_lanes and not is_sharing)
         if is_named:
             self.finding = None
-        of_lanes = functools.reduce(Limits.within, (lane.limits for lane in lanes), Limits())
-        if not is_named or bound.within(of_lanes).has_rate:
+        if not is_named or bound.intersect(of_lanes).has_rate:
             self.pace = None
         elif self.pace is None:
             self.pace = Pace(QUICK_PATIENCE)
         finder = self.finding or self.pace
         self.learned_pace = None if finder is None else finder.per_minute
         paced = Limits(requests_per_minute=self.learned_pace)
-        self.admission.change(replace(bound.within(paced), concurrency=slots), now=now)
+        self.admission.change(replace(bound.intersect(paced), concurrency=slots), now=now)
         if slots is None:
             self.admission.concurrency = math.inf
-        known = self.admission.limits.within(of_lanes)
+        known = self.admission.limits.intersect(of_lanes)
         self.announced.is_paced = known.has_rate
         if self.finding is None and not is_named:
             # A pace that is known keeps the limit; slots need not be found from below.
-            has_pace = known.within(self.announced.limits()).requests_per_minute is not None
+            has_pace = known.intersect(self.announced.limits()).requests_per_minute is not None
             self.finding = Finding(start=PACED_SLOTS) if has_pace else Finding()
 
     # ----------------------------------------------------------------- questions
@@ -110,8 +113,8 @@ class Account:
     def limits(self, run: object = None) -> Limits:
         """Return the limits that a run is held to: its own and the account's."""
         lane = self._lanes.by_run.get(run)
-        limits = self.admission.limits.within(self.announced.limits())
-        return limits if lane is None else limits.within(lane.limits)
+        limits = self.admission.limits.intersect(self.announced.limits())
+        return limits if lane is None else limits.intersect(lane.limits)
 
     def source(self, kind: Literal["requests", "tokens"], limit: float | None) -> LimitSource:
         """Return where a limit comes from: given by a person, announced, or found by trying."""
@@ -132,12 +135,10 @@ class Account:
     def all_slots(self) -> float:
         """Return the requests that may be in flight while the target is well, of all runs."""
         slots: float = sum(lane.limits.concurrency or 0 for lane in self._lanes.by_run.values())
-        if self.finding is not None and self._has_sharing():
+        is_sharing = any(lane.is_sharing for lane in self._lanes.by_run.values())
+        if self.finding is not None and is_sharing:
             slots += self.finding.limit
         return min(self.admission.concurrency, slots or DEFAULT_CONCURRENCY)
-
-    def _has_sharing(self) -> bool:
-        return any(lane.is_sharing for lane in self._lanes.by_run.values())
 
     def shortened(self, wait: float) -> float:
         """Return how long to pause where a refusal has cut the slots already.

@@ -114,10 +114,10 @@ class _Model:
 
 
 class Stats:
-    """Counts that only displays want; kept on the loop thread, read from any.
+    """Counts that only displays need; changed on the loop thread only, read from any thread.
 
     Args:
-        now: The run's start.
+        now: The run's start, on the monotonic clock.
     """
 
     def __init__(self, now: float) -> None:
@@ -141,7 +141,7 @@ class Stats:
         self._present()[0] += 1
 
     def on_refusal(self) -> None:
-        """Count a refusal for pace."""
+        """Count a reply that said "rate limited"."""
         self._present()[2] += 1
 
     def on_answer(self, model: str, seconds: float, tokens: int, usd: float | None) -> None:
@@ -162,19 +162,20 @@ class Stats:
         """Count a failed row by its cause."""
         kind = type(error).__name__
         known = self._causes.get(kind)
-        if known is not None:
-            self._causes[kind] = dataclasses.replace(known, rows=known.rows + 1)
+        rows = 1 if known is None else known.rows + 1
+        if known is not None and known.first_row <= row:
+            self._causes[kind] = dataclasses.replace(known, rows=rows)
             return
         text = WORDS.get(kind) or (type(error).__doc__ or kind).partition("\n")[0].rstrip(".")
         example, _, rest = error.message.partition("\n")
         if isinstance(error, SchemaMismatch):  # what was wrong stands in its second line
             example = f"{example} {rest.partition(chr(10))[0].removeprefix('- ')}".rstrip()
         self._causes[kind] = FailureCause(
-            kind=kind, words=text, rows=1, first_row=row, example=example[:300]
+            kind=kind, words=text, rows=rows, first_row=row, example=example[:300]
         )
 
     def on_mended_row(self, error: LLMNBError) -> None:
-        """Take a failed row back: a retry has answered it."""
+        """Uncount a failed row, which a retry has answered."""
         known = self._causes.get(type(error).__name__)
         if known is not None and known.rows > 1:
             self._causes[known.kind] = dataclasses.replace(known, rows=known.rows - 1)
@@ -182,11 +183,11 @@ class Stats:
             del self._causes[known.kind]
 
     def _present(self) -> list[float]:
-        """Return the slice of this moment."""
+        """Return the current slice; start it if the previous one has ended."""
         now = Clock.monotonic()
         if now >= self._ends:
             while (index := int((now - self._started) / self._slice)) >= MOST_SAMPLES:
-                # Neighbours are put together until there is room.
+                # Merge neighbouring slices until there is room for another.
                 old = self._slices
                 pairs = [old[first : first + 2] for first in range(0, len(old), 2)]
                 self._slices = [list(map(sum, zip(*pair, strict=True))) for pair in pairs]
@@ -199,7 +200,7 @@ class Stats:
     # -------------------------------------------------------------------- reading
 
     def quantiles(self) -> list[float | None]:
-        """Return p50 and p95 of the replies' seconds."""
+        """Return the median and the 95th percentile of the replies' latencies, in seconds."""
         return quantiles([model.seconds for model in list(self._models.values())], 0.5, 0.95)
 
     def shares(self) -> tuple[ModelShare, ...]:
@@ -222,7 +223,8 @@ class Stats:
         """Return why rows failed, the most frequent first.
 
         Args:
-            row_of: Which row of its owner's table a request belongs to.
+            row_of: Maps an outcome's `row` to the row number of the caller's table; the default
+                leaves it unchanged.
         """
         causes = [
             dataclasses.replace(cause, first_row=row_of(cause.first_row))
@@ -231,7 +233,7 @@ class Stats:
         return tuple(sorted(causes, key=attrgetter("rows"), reverse=True))
 
     def samples(self, now: float) -> tuple[Sample, ...]:
-        """Return the pace in slices, oldest first; the present one up to now."""
+        """Return the pace in each slice of time, oldest first; the last slice ends now."""
         slices, size = list(self._slices), self._slice
         samples = []
         for index, (requests, tokens, refusals) in enumerate(slices):
@@ -250,7 +252,7 @@ class Stats:
         return tuple(samples)
 
     def pace(self, now: float) -> tuple[float, float]:
-        """Return requests and tokens a minute over the last minute, or since the start."""
+        """Return requests and tokens per minute, over the last minute or since the start."""
         elapsed = max(now - self._started, 1.0)
         count = max(1, int(_MINUTE / self._slice))
         first = max(0, len(self._slices) - count) * self._slice
@@ -260,13 +262,13 @@ class Stats:
 
 
 class Counters:
-    """Counts of one run; written on the loop thread, read from any.
+    """Counts of one run; changed on the loop thread only, read from any thread.
 
-    A row counts as cached, reused or merged only where that gave it an answer, so that answered,
-    failed and stopped rows sum to those with an outcome.
+    A row counts as cached, reused or merged only if its answer came that way. So the numbers of
+    answered, failed and stopped rows add up to the number of rows with an outcome.
 
     Args:
-        rows: Rows that are known to come.
+        rows: Rows known at the start; more may follow.
 
     Example:
         >>> counters = Counters()
@@ -293,7 +295,7 @@ class Counters:
         self.stats = Stats(self.started)
 
     def enter(self, outcome: Outcome) -> None:
-        """Count what became of a row."""
+        """Count a row's outcome."""
         tracker, error = self.tracker, outcome.error
         tracker.num_rows_done += 1
         if outcome.simulated:
@@ -322,7 +324,11 @@ class Counters:
             self.stats.on_failed_row(outcome.row, error)
 
     def mend(self, failed: Outcome, outcome: Outcome) -> None:
-        """Count a later outcome in place of a failed row's."""
+        """Count a failed row's later outcome, from a retry, in place of its first.
+
+        Raises:
+            ValueError: If the row had not failed.
+        """
         tracker, error = self.tracker, failed.error
         if error is None:
             raise ValueError(f"Row {failed.row} has not failed.")
@@ -337,7 +343,7 @@ class Counters:
         self.enter(outcome)
 
     def enter_reply(self, usage: Usage | None, usd: float | None) -> None:
-        """Count the tokens and the price of a reply that was bought."""
+        """Count the tokens and the price of a reply that was paid for; None is "not known"."""
         tracker = self.tracker
         if usage is not None:
             tracker.prompt_tokens += usage.prompt
@@ -353,7 +359,7 @@ class Counters:
 
     @property
     def end_state(self) -> State:
-        """What a run is once every row has its outcome."""
+        """The run's state once every row has an outcome."""
         return "stopped" if self.tracker.num_stopped else "finished"
 
     @property
@@ -373,17 +379,18 @@ class Counters:
         waiting_on: str,
         row_of: Callable[[int], int] = int,
     ) -> StatusSnapshot:
-        """Return a frozen picture of what is counted here.
+        """Return a frozen picture of the run: these counts, and what only the run itself knows.
 
         Args:
-            counts: A copy of the tracker.
+            counts: The counts to show: a `tracker_copy`, in which the caller may have changed some.
             state: What the run is doing.
-            project: Name of the project that keeps the answers.
-            total: Rows in all; None where nobody knows.
-            launched: Rows that are answered or have been sent.
-            in_flight: Requests on their way.
-            waiting_on: Why the run is not faster; empty when it is done.
-            row_of: Which row of its owner's table an outcome belongs to.
+            project: Name of the project that stores the answers.
+            total: Rows in all; None while their number is unknown.
+            launched: Rows that have an outcome or a request in flight.
+            in_flight: Requests sent and not yet answered.
+            waiting_on: What keeps the run from being faster, in words; empty when it is done.
+            row_of: Maps an outcome's `row` to the row number of the caller's table, for
+                `FailureCause.first_row`; the default leaves it unchanged.
         """
         return StatusSnapshot(
             state=state,
@@ -403,6 +410,6 @@ class Counters:
             causes=self.stats.causes(row_of),
         )
 
-    def copy(self) -> StatusTracker:
-        """Return a copy of the tracker, for a snapshot."""
+    def tracker_copy(self) -> StatusTracker:
+        """Return a copy of the tracker, which further counting does not change."""
         return dataclasses.replace(self.tracker)

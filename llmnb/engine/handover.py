@@ -1,9 +1,9 @@
-"""How outcomes reach their reader: all kept in a list, or handed over and forgotten.
+"""How outcomes reach their reader: all kept in a list, or streamed and forgotten.
 
-Both answer the same questions, so the run does not care which it has. A row is
-*released* when it no longer counts against the run's window: at once where
-all outcomes are kept anyway, and when the reader has taken it where they
-stream, so that a run never gets further ahead of its reader than its window.
+`Kept` and `Streamed` take outcomes in the same way, so the run need not know which it has. A
+row is *released* when it no longer counts against the run's window: at once if all outcomes are
+kept, and after the reader has taken it if they are streamed. So a run never gets further ahead
+of its reader than its window.
 """
 
 from __future__ import annotations
@@ -24,56 +24,66 @@ class Kept:
         self.outcomes: list[Outcome | None] = []
 
     def open(self, rows: int) -> None:
-        """Expect so many further rows."""
+        """Expect this many further rows."""
         self.outcomes.extend([None] * rows)
 
     def is_open(self, row: int) -> bool:
-        """Whether a row still waits for its outcome."""
+        """Return whether a row still waits for its outcome."""
         return self.outcomes[row] is None
 
     def open_rows(self) -> list[int]:
-        """Return the rows that still wait."""
+        """Return the rows that still wait for their outcomes."""
         return [row for row, outcome in enumerate(self.outcomes) if outcome is None]
 
     def put(self, outcome: Outcome) -> int:
-        """Take a row's outcome."""
+        """Store a row's outcome; return how many rows that releases."""
         self.outcomes[outcome.row] = outcome
         return 1
 
 
 class Streamed:
-    """Hands outcomes over from the loop thread to one reader, a thread or a task of another loop.
+    """Hands outcomes over from the loop thread to one reader: another thread, or any loop's task.
 
     Args:
-        in_order: Whether they come in the order of the rows, or as they are ready.
+        in_order: Whether they come in the order of the rows; else as soon as they are ready.
     """
 
     def __init__(self, *, in_order: bool = True) -> None:
         self._in_order = in_order
         self._rows = 0
         self._next = 0
+        """In order: the row that is handed over next."""
+
         self._open: set[int] = set()
         self._early: dict[int, Outcome] = {}
+        """In order: outcomes that wait for an earlier row's, by row."""
+
         self._due: deque[Outcome] = deque()
+        """Outcomes for the reader to take."""
+
         self._changed = threading.Condition()
-        self._stir: Callable[[], None] | None = None
-        """Wakes a reading task."""
+        self._wake_task: Callable[[], None] | None = None
+        """Wakes the task in `aread`; None while there is none."""
 
     def open(self, rows: int) -> None:
-        """Expect so many further rows."""
+        """Expect this many further rows."""
         self._open.update(range(self._rows, self._rows + rows))
         self._rows += rows
 
     def is_open(self, row: int) -> bool:
-        """Whether a row still waits for its outcome."""
+        """Return whether a row still waits for its outcome."""
         return row in self._open
 
     def open_rows(self) -> list[int]:
-        """Return the rows that still wait."""
+        """Return the rows that still wait for their outcomes."""
         return sorted(self._open)
 
     def put(self, outcome: Outcome) -> int:
-        """Take a row's outcome; in order, it is due with what is complete up to a gap."""
+        """Take a row's outcome, and hand over what the reader may have now.
+
+        In order, that is every outcome up to the first row that still has none. Returns 0: rows
+        are released when they are read.
+        """
         self._open.discard(outcome.row)
         if not self._in_order:
             self._hand_over([outcome])
@@ -94,14 +104,14 @@ class Streamed:
         self.wake()
 
     def wake(self) -> None:
-        """Let the reader look again."""
+        """Make the reader look again for outcomes and for the run's end."""
         with self._changed:
             self._changed.notify()
-            if self._stir is not None:
-                self._stir()
+            if self._wake_task is not None:
+                self._wake_task()
 
     def _taken(self) -> list[Outcome]:
-        """Return what is due; the caller holds the lock."""
+        """Remove and return the outcomes that are due; the caller holds the lock."""
         batch = list(self._due)
         self._due.clear()
         return batch
@@ -114,11 +124,12 @@ class Streamed:
         slice_seconds: float,
         on_wait: Callable[[], None] | None,
     ) -> Iterator[Outcome]:
-        """Yield outcomes until the run is done.
+        """Yield outcomes until the run has ended and all of them were taken.
 
         Args:
-            done: The run's end; its exception is raised here.
-            release: Called with the number of rows that were taken.
+            done: Is done when the run has ended; its exception is raised here, after the last
+                outcome.
+            release: Called after each batch of outcomes, with their number.
             slice_seconds: How long to wait at a time.
             on_wait: Called after every wait and every batch.
         """
@@ -126,11 +137,13 @@ class Streamed:
             with self._changed:
                 if not self._due and not done.done():
                     self._changed.wait(slice_seconds)
+                # Asked before the outcomes are taken: what comes until the end is among them.
+                has_ended = done.done()
                 batch = self._taken()
             if batch:
                 yield from batch
                 release(len(batch))
-            elif done.done():
+            elif has_ended:
                 done.result()
                 return
             if on_wait is not None:
@@ -139,33 +152,40 @@ class Streamed:
     async def aread(
         self, done: concurrent.futures.Future[None], release: Callable[[int], object]
     ) -> AsyncIterator[Outcome]:
-        """Yield what `read` does, to a task of any loop."""
-        loop, stirred = asyncio.get_running_loop(), asyncio.Event()
+        """Yield outcomes as `read` does, to a task on any event loop.
 
-        def stir() -> None:
+        Args:
+            done: Is done when the run has ended; its exception is raised here, after the last
+                outcome.
+            release: Called on the task's loop after each batch of outcomes, with their number.
+        """
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake_task() -> None:
             try:
-                loop.call_soon_threadsafe(stirred.set)
-            except RuntimeError:  # the reader's loop was closed: nobody reads any more
-                self._stir = None
+                loop.call_soon_threadsafe(woken.set)
+            except RuntimeError:  # the task's loop was closed, so nobody reads any more
+                self._wake_task = None
 
-        self._stir = stir
+        self._wake_task = wake_task
         try:
             while True:
-                stirred.clear()
+                woken.clear()  # before looking, so that no later outcome goes unnoticed
                 with self._changed:
+                    has_ended = done.done()  # before the outcomes are taken, as in `read`
                     batch = self._taken()
                 for outcome in batch:
                     yield outcome
                 if batch:
                     release(len(batch))
-                elif done.done():
+                elif has_ended:
                     done.result()
                     return
                 else:
-                    await stirred.wait()
+                    await woken.wait()
         finally:
-            self._stir = None
+            self._wake_task = None
 
 
 Handover = Kept | Streamed
-"""Where a run puts its outcomes."""
+"""What a run hands its outcomes to."""

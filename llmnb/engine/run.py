@@ -69,7 +69,7 @@ class Run(RunHandle[list[Outcome]]):
         """Return a frozen picture of the run as it is now."""
         run_loop, context = self._run_loop, self._run_loop.context
         counters, pools = context.counters, list(context.pools.values())
-        counts, stats = counters.copy(), counters.stats
+        counts, stats = counters.tracker_copy(), counters.stats
         # While they are counted here a turn may change hands; never more is shown than was let go.
         in_flight = min(
             sum(request.is_sending for request in list(run_loop.tasks.values())),
@@ -225,7 +225,7 @@ class Run(RunHandle[list[Outcome]]):
 def _pool_status(pool: Pool, now: float, run: RunContext) -> PoolStatus:
     target, gate, account = pool.target, pool.gate, pool.gate.account
     # An ended run has no lane any more; its limits are shown all the same.
-    limits = account.limits(run).within(run.options.limits)
+    limits = account.limits(run).intersect(run.options.limits)
     announced, announced_limits = account.announced, account.announced.limits()
     learned = (announced_limits.requests_per_minute, account.learned_pace)
     return PoolStatus(

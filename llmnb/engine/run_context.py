@@ -201,7 +201,7 @@ class RunContext:
 
     def _claim_limits(self, pool: Pool) -> None:
         options = self.options
-        account = options.account.within(options.pool_limits.get(pool.target.pool) or Limits())
+        account = options.account.intersect(options.pool_limits.get(pool.target.pool) or Limits())
         pool.gate.claim(self, options.limits, account)
         if not self.resumed.is_set():
             pool.gate.pause_run(self)

@@ -109,7 +109,9 @@ class RunLoop:
         """Rows to ask once the run goes on."""
 
         self._released = 0
-        self._window = options.window or _window(options.limits.within(options.account).concurrency)
+        self._window = options.window or _window(
+            options.limits.intersect(options.account).concurrency
+        )
         # Chunks are worth waiting for: one look-up answers them all.
         self._enough_room = max(1, min(CHUNK_ROWS, self._window // 4))
         self._room = asyncio.Event()
@@ -167,7 +169,7 @@ class RunLoop:
     def set_limits(self, limits: Limits, account: Limits) -> None:
         """Hold every target to other limits from now on: this run's, and the account's."""
         self.context.set_limits(limits, account)
-        self._window = max(self._window, _window(limits.within(account).concurrency))
+        self._window = max(self._window, _window(limits.intersect(account).concurrency))
         self._room.set()
         self._share_commits()
 
@@ -175,7 +177,7 @@ class RunLoop:
         """Let what a killed process loses stay in proportion to what is in flight."""
         options = self.context.options
         named = [limits.concurrency or 0 for limits in options.pool_limits.values()]
-        limits = options.limits.within(options.account)
+        limits = options.limits.intersect(options.account)
         slots = limits.concurrency or max(named, default=0) or DEFAULT_CONCURRENCY
         self.context.store.enough = slots if slots >= 32 else max(1, slots // 2)
         self.context.backlog.most = slots

@@ -1,4 +1,4 @@
-"""Parquet and Arrow files, read and written group by group, their columns' types kept."""
+"""Read and write Parquet and Arrow files group by group, keeping the columns' types."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Group = Any
 
 
 class ArrowTable(TableFile):
-    """A table in a Parquet or Arrow file, of which only one group of rows is in memory.
+    """A table in a Parquet or Arrow file; only one group of its rows is in memory at a time.
 
     Args:
         path: The file.
 
     Raises:
-        UnreadableFile: If it is no such file.
+        UnreadableFile: If it is neither a Parquet nor an Arrow file.
         MissingExtra: If pyarrow is not installed.
     """
 
@@ -49,7 +49,7 @@ class ArrowTable(TableFile):
         self.columns = list(self.schema.names)
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows; one with a text that is not UTF-8 carries an error."""
+        """Yield the rows; a row with a text that is not UTF-8 is a `FileRow` with an error."""
         for group in self.groups():
             columns = map(cells_of, group.columns)
             for cells in zip(*columns, strict=True):
@@ -76,7 +76,7 @@ class ArrowTable(TableFile):
             return file.schema_arrow
 
     def _parquet_groups(self) -> Iterator[Group]:
-        # Read in pieces: else a whole row group's columns are taken at once.
+        # A buffer, because without one pyarrow reads a whole row group's columns at once.
         with _parquet().ParquetFile(self.path, buffer_size=_READ_BYTES) as file:
             groups = [file.metadata.row_group(at) for at in range(file.metadata.num_row_groups)]
             sizes = [group.total_byte_size / max(group.num_rows, 1) for group in groups]
@@ -84,7 +84,7 @@ class ArrowTable(TableFile):
 
     def _arrow_groups(self) -> Iterator[Group]:
         with _ipc(self.path) as reader:
-            # A file knows its batches, a stream gives one after the other.
+            # A file has its batches by number; a stream yields them one after the other.
             if hasattr(reader, "num_record_batches"):
                 batches = map(reader.get_batch, range(reader.num_record_batches))
             else:
@@ -125,11 +125,11 @@ def _cell(scalar: Any) -> Any:
 
 
 def takes(kind: str, column_type: Any) -> bool:
-    """Return whether a format can hold one of Arrow's types; Parquet, for one, has no empty struct.
+    """Return whether a file format can hold an Arrow type; Parquet, for one, has no empty struct.
 
     Args:
-        kind: ``".parquet"``, or one of Arrow's own.
-        column_type: The type, of pyarrow.
+        kind: Suffix of the format, one of `ARROW_FORMATS`.
+        column_type: The type, as a `pyarrow.DataType`.
     """
     import pyarrow
 
@@ -146,13 +146,13 @@ def takes(kind: str, column_type: Any) -> bool:
 def schema_of(table: TableFile, columns: Sequence[str], kind: str) -> Any:
     """Return the schema in which a table's rows can be written without loss.
 
-    A column whose values have no one type that gives them back as they are is text, and so is
-    one of a type that the format does not have.
+    A column becomes text if no single type gives all its values back unchanged, or if the format
+    does not have its type.
 
     Args:
-        table: The table, which is read through where it has no types.
-        columns: Names of the columns that are written, the answers' among them.
-        kind: ``".parquet"``, or one of Arrow's own.
+        table: The table; if its format has no types, all its rows are read to find them.
+        columns: Names of the columns to write, those of the answers included.
+        kind: Suffix of the format, one of `ARROW_FORMATS`.
     """
     _parquet()
     import pyarrow
@@ -172,11 +172,11 @@ def _types(table: TableFile, names: Sequence[str]) -> dict[str, Any]:
     types: dict[str, Any] = {}
     mixed: set[str] = set()
     rows = table.rows()
-    while some := list(itertools.islice(rows, _GROUP_ROWS)):
+    while group := list(itertools.islice(rows, _GROUP_ROWS)):
         for name in names:
             if name in mixed:
                 continue
-            cells = [row.get(name) for row in some]
+            cells = [row.get(name) for row in group]
             type_ = _type_of(cells)
             if type_ is None or types.get(name) not in (None, type_):
                 mixed.add(name)
@@ -190,17 +190,17 @@ _NOTHING: Any = object()
 
 
 def _type_of(cells: Sequence[Any]) -> Any:
-    """Return the type that gives cells back unchanged; None where there is none."""
+    """Return the type that gives the cells back unchanged; None if there is none."""
     import pyarrow
 
     if all(cell is None for cell in cells):
         return _NOTHING
     try:
         array = pyarrow.array(cells)
-        back = array.to_pylist()
+        read_back = array.to_pylist()
     except (pyarrow.ArrowException, ValueError, TypeError, OverflowError):
         return None
-    if pyarrow.types.is_null(array.type) or json_text(back) != json_text(cells):
+    if pyarrow.types.is_null(array.type) or json_text(read_back) != json_text(cells):
         return None
     return array.type
 
@@ -210,13 +210,13 @@ def _group_rows(row_bytes: float) -> int:
 
 
 class ArrowSink(TableSink):
-    """Writes groups of rows; without a schema the first group decides the types.
+    """Writes rows to a Parquet or Arrow file, in groups.
 
     Args:
         path: The file, which exists already.
-        columns: Names, in order.
-        kind: ``".parquet"``, or one of Arrow's own.
-        schema: The columns' types, where they are known beforehand.
+        columns: Names of the columns, in order.
+        kind: Suffix of the format, one of `ARROW_FORMATS`.
+        schema: Schema of the file; None to infer it from the first group.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], kind: str, schema: Any = None) -> None:
@@ -228,7 +228,7 @@ class ArrowSink(TableSink):
         self._schema: Any = schema
 
     def write(self, row: Row, added: Mapping[str, Any]) -> None:
-        """Add a row, with cells that replace its own or stand behind them."""
+        """Add a row; the cells in `added` replace its own of the same name or follow them."""
         filled = {**row, **added}
         kept = {name: filled.get(name) for name in self._columns}
         self._rows.append(kept)
@@ -239,12 +239,12 @@ class ArrowSink(TableSink):
             self._flush()
 
     def write_group(self, group: Group, answers: Mapping[str, Sequence[str | None]]) -> None:
-        """Add rows as they were read, with columns of text put in or put behind."""
+        """Write rows as they were read; each column of answers replaces one or is appended."""
         import pyarrow
 
         table = pyarrow.Table.from_batches([group])
         for name, texts in answers.items():
-            column = _texts(texts)
+            column = _string_array(texts)
             index = table.schema.get_field_index(name)
             if index < 0:
                 table = table.append_column(name, column)
@@ -258,14 +258,14 @@ class ArrowSink(TableSink):
         columns = {name: [row[name] for row in self._rows] for name in self._columns}
         if self._schema is not None:
             columns = {
-                field.name: _texts([cell_text(cell) for cell in columns[field.name]])
+                field.name: _string_array([cell_text(cell) for cell in columns[field.name]])
                 if pyarrow.types.is_string(field.type)
                 else columns[field.name]
                 for field in self._schema
             }
         table = pyarrow.table(columns, schema=self._schema)
         if self._schema is None:
-            # A first group without one answer must not make the column typeless.
+            # Else a column without a value in the first group would have no type for later ones.
             fields = [
                 field.with_type(pyarrow.string()) if pyarrow.types.is_null(field.type) else field
                 for field in table.schema
@@ -286,20 +286,21 @@ class ArrowSink(TableSink):
         self._writer.write_table(table)
 
     def close(self) -> None:
-        """Write what is left, and the end of the file."""
+        """Write the rows that still wait, and finish the file."""
         if self._rows or self._writer is None:
             self._flush()
         self._writer.close()
 
 
-def _texts(texts: Sequence[str | None]) -> Any:
+def _string_array(texts: Sequence[str | None]) -> Any:
+    """Return the texts as an Arrow string array; lone surrogates become U+FFFD."""
     import pyarrow
 
     try:
         return pyarrow.array(texts, pyarrow.string())
-    except UnicodeEncodeError:  # half a character
-        whole = [text and mended(text) for text in texts]
-        return pyarrow.array(whole, pyarrow.string())
+    except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot hold
+        encodable = [None if text is None else mended(text) for text in texts]
+        return pyarrow.array(encodable, pyarrow.string())
 
 
 def _ipc(path: Path) -> Any:

@@ -22,7 +22,8 @@ from llmnb.records import Outcome
 from llmnb.running.asking import Model, endpoints_of, is_model
 from llmnb.targets.endpoint import Endpoint
 
-AGREEMENT = "agreement"
+MAJORITY_SHARE = "agreement"
+"""The column of the share that the most frequent answer has."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +102,7 @@ def _check(names: Sequence[str], options: Options) -> None:
         (twice, _), *_ = Counter(names).most_common(1)
         raise ConfigurationError(f"{twice!r} is named twice. Nothing was sent.")
     errors = [f"{name}_error" for name in names] if options.on_error == "column" else []
-    placing.check_names([*names, *errors, AGREEMENT])
+    placing.check_names([*names, *errors, MAJORITY_SHARE])
     refused = {
         "model": options.model is not None,
         "into": options.into is not None,
@@ -155,11 +156,11 @@ class _SideBySide(AnswerForm):
                 errors = [outcome.error if outcome else None for outcome in own]
                 messages = [error.message if error else None for error in errors]
                 columns[f"{name}_error"] = messages, "string"
-        columns[AGREEMENT] = shares, "Float64"
+        columns[MAJORITY_SHARE] = shares, "Float64"
         rows = self.source.rows
-        agreement = spread(shares, self.positions, rows)
+        by_row = spread(shares, self.positions, rows)
         order = sorted(
-            range(rows), key=lambda row: math.inf if agreement[row] is None else agreement[row]
+            range(rows), key=lambda row: math.inf if by_row[row] is None else by_row[row]
         )
         ordered = {}
         for name, (cells, kind) in columns.items():

@@ -252,7 +252,7 @@ _UP_TO_CLOSING = re.compile(r'[^"]*+(?:""[^"]*+)*+"(?!")')
 
 
 def _check_quotes(file: IO[str], name: str, delimiter: str) -> None:
-    """Refuse a file with an unclosed quote: all rows after it would be read as one cell.
+    """Refuse a file with an unclosed quote: all rows after it would be read as a single cell.
 
     A cell of several lines ends with a quote that a delimiter or a line's end follows. Where
     anything else follows, that quote opened a cell of a later row.

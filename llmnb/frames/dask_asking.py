@@ -44,6 +44,9 @@ _LIMITS = ("max_requests_per_minute", "max_tokens_per_minute")
 _SETTINGS = ("max_concurrent_requests", "burst", "max_wait")
 """Settings that travel as the options of the same name."""
 
+_OWN_LIMITS = (*_LIMITS, *_SETTINGS)
+"""Limits that an embedding model may bring along."""
+
 _BATCHES = (
     "mode='batch' does not go with Dask: a batch is one for the whole table and takes up to a "
     "day, in which every worker would wait. Use llmnb run on the files, or a frame of pandas. "
@@ -111,8 +114,7 @@ def embed(table: Any, name: Hashable, into: Hashable | None, keywords: Keywords)
         cache_dir=str(settings.cache_dir()),
         meta=source.filled(columns, into=into is not None, is_frame=False),
     )
-    limits = {**_limits_of(keywords.get("model")), **keywords}
-    work = packed(_with_settings(question, limits, table.npartitions), table.npartitions)
+    work = packed(_with_settings(question, table.npartitions), table.npartitions)
     _expect(work, keywords.get("progress", "auto"), on_error)
     return _mapped(table if into is not None else _needed(table, [str(name)]), work)
 
@@ -205,26 +207,24 @@ def _question(
         "progress": False,
     }
     question = dataclasses.replace(question, options=travels)
-    return _with_settings(question, keywords, table.npartitions), job
+    return _with_settings(question, table.npartitions), job
 
 
-def _with_settings(question: Question, keywords: Keywords, partitions: int) -> Question:
+def _with_settings(question: Question, partitions: int) -> Question:
     """Return the question with this process's settings, which workers do not have."""
-    current = settings.current()
-    travels = {name: value for name, value in question.options.items() if name not in _LIMITS}
-    budget = keywords.get("budget_usd")
+    current, options = settings.current(), question.options
+    travels = {name: value for name, value in options.items() if name not in _LIMITS}
+    budget = options.get("budget_usd")
     budget = budget if budget is not None else current.budget_usd
     if budget is not None:
         travels["budget_usd"] = budget / max(1, partitions)
     for name in _SETTINGS:
-        value = keywords.get(name)
-        value = getattr(current, name) if value is None else value
-        if value is not None:
+        if options.get(name) is None and (value := getattr(current, name)) is not None:
             travels[name] = value
     if current.good_finish and question.verb != "embed":
-        own = checked({"good_finish": keywords.get("good_finish")})["good_finish"]
+        own = checked({"good_finish": options.get("good_finish")})["good_finish"]
         travels["good_finish"] = (*(own or ()), *current.good_finish)
-    requests, tokens = (per_minute(keywords.get(name)) for name in _LIMITS)
+    requests, tokens = (per_minute(options.get(name)) for name in _LIMITS)
     return dataclasses.replace(
         question,
         options=travels,
@@ -249,7 +249,11 @@ def _embedding(keywords: Keywords) -> dict[str, Any]:
     }
     if isinstance(model, EmbeddingModel):
         if isinstance(model, LiteLLMEmbeddingModel):
-            travelling(model.order().asking.model, "embedding")  # refuses one with a key
+            order = model.order()
+            travelling(order.asking.model, "embedding")  # refuses one with a key
+            # The limits of its own config come before the settings.
+            own = {name: order.options[name] for name in _OWN_LIMITS if name in order.options}
+            travels = {**own, **travels}
         return travels
     named, announcement = chosen(model)
     if announcement is not None:
@@ -257,14 +261,6 @@ def _embedding(keywords: Keywords) -> dict[str, Any]:
     # A LiteLLMModel has several endpoints of its own; vectors are of one model.
     (travels["model"],) = travelling(endpoints_of(named)[0], "embedding")
     return travels
-
-
-def _limits_of(model: Any) -> dict[str, Any]:
-    """Return the limits of an embedding model's own config, which come before the settings."""
-    if not isinstance(model, LiteLLMEmbeddingModel):
-        return {}
-    own = model.order().options
-    return {name: own[name] for name in (*_LIMITS, *_SETTINGS) if name in own}
 
 
 # -------------------------------------------------------------------------------- plans
@@ -276,7 +272,7 @@ _ADDED = (
 
 
 def _sum(plans: tuple[Plan, ...], question: Question) -> Plan:
-    """Return the plans of all partitions as one."""
+    """Return the sum of all partitions' plans."""
     sums: dict[str, Any] = {name: sum(getattr(plan, name) for plan in plans) for name in _ADDED}
     for name in ("usd_low", "usd_high"):
         prices = [getattr(plan, name) for plan in plans]

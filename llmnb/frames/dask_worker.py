@@ -1,7 +1,7 @@
 """The run of one partition, in whatever process Dask computes it.
 
-While it runs, `GLOBAL_LIMITER` is held to the limits of its question: through Redis as one account
-of all workers, without it divided among them.
+While it runs, `GLOBAL_LIMITER` is held to the limits of its question: through Redis as those of a
+single account, without it divided among the workers.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Share:
     requests_per_minute: float | None
     tokens_per_minute: float | None
     rates: tuple[tuple[Key, float], ...]
-    """What `GLOBAL_LIMITER` is to keep here, as numbers a minute."""
+    """Rates per minute to which `GLOBAL_LIMITER` is held in this process."""
 
     divided_by: int
 
@@ -152,46 +152,58 @@ def is_divided(question: Question) -> bool:
 
 
 class RateOverrides:
-    """Rates to which this process's tasks hold `GLOBAL_LIMITER`; of several the smallest applies.
+    """Temporary rates in `GLOBAL_LIMITER`, set by the tasks that run in this process.
 
-    What stood there before holds again when the last of them is done.
+    For each key the smallest rate of all tasks and of the limiter's own rule applies. The
+    limiter's own rule comes back when the last task with a rate for the key is dropped.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._wanted: dict[object, dict[Key, float]] = {}
-        self._before: dict[Key, tuple[Rate, float] | None] = {}
+        self._rates_by_owner: dict[object, dict[Key, float]] = {}
+        """Rates per minute."""
+
+        self._own_rules: dict[Key, tuple[Rate, float] | None] = {}
+        """The limiter's own rule for each overridden key, as configured and as a rate per minute;
+        None where it had no rule."""
 
     def put(self, owner: object, rates: Iterable[tuple[Key, float]]) -> None:
-        """Hold the limiter to these rates until `drop`; a second time in place of the first."""
-        wanted: dict[Key, float] = {}
+        """Hold the limiter to a task's rates until `drop`; a second call replaces them.
+
+        Args:
+            owner: The task; any hashable object that stands for it.
+            rates: Pairs of a key and its rate per minute; the smallest counts for a key that
+                comes more than once.
+        """
+        smallest: dict[Key, float] = {}
         for key, rate in rates:
-            wanted[key] = min(rate, wanted.get(key, rate))
+            smallest[key] = min(rate, smallest.get(key, rate))
         with self._lock:
-            before = self._wanted.get(owner, {})
-            if wanted != before:
-                self._wanted[owner] = wanted
-                self._apply({*before, *wanted})
+            previous = self._rates_by_owner.get(owner, {})
+            if smallest != previous:
+                self._rates_by_owner[owner] = smallest
+                self._apply({*previous, *smallest})
 
     def drop(self, owner: object) -> None:
-        """Forget a task's rates."""
+        """Remove a task's rates; does nothing if it has none."""
         with self._lock:
-            self._apply(self._wanted.pop(owner, {}))
+            self._apply(self._rates_by_owner.pop(owner, {}))
 
     def _apply(self, keys: Iterable[Key]) -> None:
+        """Write the rate of each key that applies now into the limiter; the caller has the lock."""
         config = GLOBAL_LIMITER.rate_config
         for key in keys:
-            rates = [wanted[key] for wanted in self._wanted.values() if key in wanted]
+            rates = [rates[key] for rates in self._rates_by_owner.values() if key in rates]
             rule = config.rule(key)
             if rates:
-                if key not in self._before:
-                    self._before[key] = None if rule is None else (config[key], rule.per_minute)
-                before = self._before[key]
-                rate = min(rates) if before is None else min(*rates, before[1])
+                if key not in self._own_rules:
+                    self._own_rules[key] = None if rule is None else (config[key], rule.per_minute)
+                own = self._own_rules[key]
+                rate = min(rates) if own is None else min(*rates, own[1])
                 if rule is None or rule.per_minute != rate:
                     config[key] = rate
-            elif (before := self._before.pop(key, None)) is not None:
-                config[key] = before[0]
+            elif (own := self._own_rules.pop(key, None)) is not None:
+                config[key] = own[0]
             elif rule is not None:
                 del config[key]
 
@@ -269,7 +281,7 @@ class _PartitionRun:
 
     @contextlib.contextmanager
     def _limited(self, asking: Asking | None) -> Iterator[dict[str, Any]]:
-        """Give the options with this process's share of the limits, to which it keeps meanwhile.
+        """Hold the limiter to this process's share of the limits; yield the options with it.
 
         Raises:
             MissingKey: If this process has no key for one of the models.
@@ -282,7 +294,7 @@ class _PartitionRun:
         if (parts := self._share.divided_by) > 1:
             dask_watching.log_once(
                 f"No REDIS_URL on the workers: each of {parts} processes keeps to 1/{parts} of "
-                "the limits. With a Redis they share them as one."
+                "the limits. With a Redis they share them."
             )
         _overrides.put(self, self._share.rates)
         try:

@@ -53,7 +53,7 @@ class Job(PreparedVerb):
             from llmnb.batches.start import start_batch
 
             run: RunHandle[list[Outcome]] = start_batch(
-                self.questions, self.asking, **self.options.given_to("batch")
+                self.questions, self.asking, **self.options.for_door("batch")
             )
         else:
             run = start(
@@ -62,7 +62,7 @@ class Job(PreparedVerb):
                 # Pictures are large: no more of them are in memory than are on their way.
                 window=MOST_IN_HAND if self.questions.has_pictures else None,
                 cache_dir=cache_dir,
-                **self.options.given_to("start"),
+                **self.options.for_door("start"),
             )
         return TableRun(run, self.questions, self.form.table, on_error=self.options.on_error)
 
@@ -93,7 +93,7 @@ class Job(PreparedVerb):
             itertools.chain(self.questions, itertools.repeat(None, empty)),
             self.asking,
             cache_dir=cache_dir,
-            **self.options.given_to("plan"),
+            **self.options.for_door("plan"),
         )
         if self.options.mode == "batch":
             whole = _at_batch_price(whole)

@@ -1,4 +1,4 @@
-"""What can be said about a run over a table, beside the prompt; one list for every door."""
+"""The options of a run over a table, checked: one list for every kind of table."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ class Options(FrameOptions):
         body = body_of(self.params)
         return {name: value for name, value in body.items() if name != "n" or value in (1, None)}
 
-    def given_to(self, door: Door) -> dict[str, Any]:
-        """Return what `start`, `plan` or `start_batch` is told beside who is asked."""
+    def for_door(self, door: Door) -> dict[str, Any]:
+        """Return the options of `start`, `plan` or `start_batch`, beside who is asked."""
         return {name: getattr(self, name) for name in names("frames", door)}
 
 
-def options_of(given: Mapping[str, Any]) -> Options:
+def options_of(keywords: Mapping[str, Any]) -> Options:
     """Return the options that keywords describe; ``max_tokens`` and the like become `params`.
 
     Raises:
@@ -84,8 +84,8 @@ def options_of(given: Mapping[str, Any]) -> Options:
         >>> options_of({"max_tokens": 9}).body
         {'max_tokens': 9}
     """
-    refuse_unknown(given, KEYWORDS["GenerateOptions"], ".llm")
-    params, rest = params_in(given)
+    refuse_unknown(keywords, KEYWORDS["GenerateOptions"], ".llm")
+    params, rest = params_in(keywords)
     if params:
         rest["params"] = with_params(rest.get("params"), params)
     for name in names("frames"):

@@ -133,7 +133,7 @@ class ExprLLM(ValuesAccessor["pl.Expr"]):
 
     In a prompt ``{}`` is the value. Of several columns, ``pl.struct("a", "b").llm`` knows each
     by its name. The answers are called ``response``, or as ``into=`` says; several fields come
-    back as one column of structs.
+    back as a column of structs.
 
     Args:
         expr: The expression.

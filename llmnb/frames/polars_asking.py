@@ -139,7 +139,7 @@ def _answers(job: Job, kind: pl.DataType) -> pl.Series:
 
 
 def _as_series(answers: pl.Series | pl.DataFrame) -> pl.Series:
-    """Return a column as it is, and a table as one column of structs."""
+    """Return a column as it is, and a table as a column of structs."""
     return answers.to_struct("") if isinstance(answers, pl.DataFrame) else answers
 
 

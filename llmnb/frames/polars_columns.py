@@ -107,6 +107,6 @@ def _vectors(values: Sequence[Any], name: str) -> pl.Series:
         return pl.Series(name, values, dtype=VECTOR)
     numbers = iter(range(len(present)))
     wanted = [None if value is None else next(numbers) for value in values]
-    # Numbers go over as one block; each row then takes its own.
+    # Numbers go over in a single block; each row then takes its own.
     every = pl.Series(name, np.stack(present).astype(np.float32)).cast(VECTOR)
     return every.gather(pl.Series(wanted, dtype=pl.UInt32))

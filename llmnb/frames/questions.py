@@ -73,7 +73,7 @@ class Questions(Sequence[Any]):
             system = Template(options.system, columns.names)
             cells = {name: columns.texts(name) for name in system.fields}
             self._system = _renderer(system, cells)
-        self._before = _before(options.examples, template)
+        self._before = _before(options.examples, template) if options.examples else []
         self._samples = options.n
         self._variants = tuple(variants)
         self.group = options.n * len(self._variants)
@@ -209,10 +209,10 @@ def _asking(rows: int, texts: Texts, pictures: Sequence[Any] | None) -> Sequence
     return range(rows) if len(positions) == rows else positions
 
 
-def _before(examples: Sequence[Example] | None, template: Template | None) -> list[dict[str, Any]]:
+def _before(examples: Sequence[Example], template: Template | None) -> list[dict[str, Any]]:
     """Return the examples' turns, which stand before every question."""
     messages: list[dict[str, Any]] = []
-    for number, example in enumerate(examples or ()):
+    for number, example in enumerate(examples):
         if not isinstance(example, (tuple, list)) or len(example) != 2:
             raise InputError(
                 f"examples[{number}] must be a pair of an input and its answer, such as "

@@ -21,9 +21,9 @@ _OPTIONS = (
 )
 
 
-def main(words: list[str] | None = None) -> int:
+def main(typed: list[str] | None = None) -> int:
     """Do what the words say; returns the exit code."""
-    options = _parser().parse_args(words)
+    options = _parser().parse_args(typed)
     arguments = vars(options)
     if options.truncate == "no":
         arguments["truncate"] = None
@@ -39,11 +39,11 @@ def main(words: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
-    _say(report)
+    _report(report)
     return 1 if report.failed or not report.is_whole else 0
 
 
-def _say(report: FileReport) -> None:
+def _report(report: FileReport) -> None:
     counts = report.status.counts
     kept = counts.num_cached + counts.num_reused
     parts = [f"{report.rows:,} rows in {report.save_filepath}"]
@@ -57,8 +57,8 @@ def _say(report: FileReport) -> None:
     print(", ".join(parts))
     if report.error is not None:
         print(f"llmnb.generation: {report.error}", file=sys.stderr)
-    if words := refused_addresses(report.refused):
-        print(words, file=sys.stderr)
+    if notice := refused_addresses(report.refused):
+        print(notice, file=sys.stderr)
     if failed := report.failed - report.refused:
         print(
             f"{failed:,} of {report.rows:,} requests failed; their rows hold the errors. "

@@ -55,9 +55,9 @@ def asking_for(
     model = str(first.get("model") or "") or None
     gen_type = gen_type or _gen_type(first, request_url)
     if model is None and request_url is None:
-        words = choose(None, api_provider=api_provider, gen_type=gen_type).announcement
-        if words:
-            logger.warning("%s", words)
+        announcement = choose(None, api_provider=api_provider, gen_type=gen_type).announcement
+        if announcement:
+            logger.warning("%s", announcement)
     if _is_elsewhere(model, request_url):
         request_url = None
     if model and not (request_url or api_provider or _names_provider(model)):

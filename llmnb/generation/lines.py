@@ -119,22 +119,22 @@ class RequestLines:
             UnreadableFile: If none is.
         """
         trouble = ""
-        for one in self:
-            if isinstance(one, Line):
-                return one
-            trouble = trouble or one.message
+        for line in self:
+            if isinstance(line, Line):
+                return line
+            trouble = trouble or line.message
         raise UnreadableFile(f"No line of {self._path} is a request. {trouble}")
 
     def _read(self, text: bytes, number: int) -> Any:
         try:
-            found = self._value(text)
+            value = self._value(text)
         except ValueError as error:
             why = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else "is not JSON"
             return self._unreadable(text, number, f"{why} ({error})")
-        if not isinstance(found, dict):
+        if not isinstance(value, dict):
             return self._unreadable(text, number, "is JSON, but not an object")
         line: Line = dict.__new__(Line)  # without a call of its own for each line
-        line.update(found)
+        line.update(value)
         line.written = text
         return line if self._is_exact else unwrapped(line)
 

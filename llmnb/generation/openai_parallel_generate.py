@@ -29,13 +29,13 @@ class _CallableModule(types.ModuleType):
         return openai_parallel_generate(*arguments, **options)
 
 
-def main(words: list[str] | None = None) -> int:
+def main(typed: list[str] | None = None) -> int:
     """Ask a few things twice, and say whether all is as it should be."""
     parser = argparse.ArgumentParser(
         prog="python -m llmnb.generation.openai_parallel_generate", description=__doc__
     )
     parser.add_argument("--model", default="sim/check", help="whom to ask (default: %(default)s)")
-    options = parser.parse_args(words)
+    options = parser.parse_args(typed)
     topics = ("Tell me a story", "Explain quantum physics", "Name a colour", "Name a planet")
     requests: list[dict[str, Any]] = [
         {

@@ -199,11 +199,11 @@ class Batch:
                 yield request
                 continue
             fitted = self._fitter.fit(request)
-            if fitted.words is None:
+            if fitted.warning is None:
                 yield request
                 continue
             self.cut += 1
-            requests_log.warning("Request #%d is cut. %s", number, fitted.words)
+            requests_log.warning("Request #%d is cut. %s", number, fitted.warning)
             yield Line(dict(fitted.request)) if isinstance(request, Line) else fitted.request
 
 

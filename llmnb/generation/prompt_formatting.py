@@ -152,7 +152,7 @@ def family_of(model_name: str) -> Family | None:
         True
     """
     name = _bare(model_name)
-    return next((one for one in FAMILIES if one.pattern.search(name)), None)
+    return next((family for family in FAMILIES if family.pattern.search(name)), None)
 
 
 def is_instruct(model_name: str) -> bool:

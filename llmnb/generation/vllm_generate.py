@@ -329,12 +329,19 @@ class ModelGenerator:
         }
         final, read = self._fitted(prompts, lengths, truncation_side)
         outputs = self.engine.generate(read, [made[length] for length in lengths], bar=progress)
-        prompts_told = [_of_prompt(one, prompt_logprobs) for one in outputs]
-        answers = [[one.text for one in output.outputs] for output in outputs]
-        answers_told = [[_of_answer(one, logprobs) for one in output.outputs] for output in outputs]
+        prompts_told = [_of_prompt(output, prompt_logprobs) for output in outputs]
+        answers = [[answer.text for answer in output.outputs] for output in outputs]
+        answers_told = [
+            [_of_answer(answer, logprobs) for answer in output.outputs] for output in outputs
+        ]
         if n > 1:
             return final, answers, prompts_told, answers_told
-        return final, [one[0] for one in answers], prompts_told, [one[0] for one in answers_told]
+        return (
+            final,
+            [texts[0] for texts in answers],
+            prompts_told,
+            [logprobs_of[0] for logprobs_of in answers_told],
+        )
 
     def as_model(self, name: str | None = None, **options: Any) -> VLLMModel:
         """Return this engine as a model for `AsyncLLM`, frames and ``%%llm``.
@@ -356,21 +363,21 @@ class ModelGenerator:
         rooms = [self.max_model_len - length for length in lengths]
         final, read = list(prompts), list[str | list[int]](prompts)
         doubtful = [
-            place
-            for place, text in enumerate(prompts)
-            if not text or tokens.may_exceed(text, rooms[place] - SPARE_TOKENS)
+            position
+            for position, text in enumerate(prompts)
+            if not text or tokens.may_exceed(text, rooms[position] - SPARE_TOKENS)
         ]
         cuts = []
-        counted = self.engine.encode([prompts[place] for place in doubtful])
-        for place, ids in zip(doubtful, counted, strict=True):
+        counted = self.engine.encode([prompts[position] for position in doubtful])
+        for position, ids in zip(doubtful, counted, strict=True):
             first = getattr(self.tokenizer, "bos_token_id", None)
             if not ids:
-                read[place] = _nothing(first, place)
-            if len(ids) <= rooms[place]:
+                read[position] = _nothing(first, position)
+            if len(ids) <= rooms[position]:
                 continue
-            fitting = kept_tokens(ids, rooms[place], side, first=first)
-            final[place], read[place] = self.engine.decode(fitting), fitting
-            cuts.append(Cut(prompt=place, tokens=len(ids), kept=len(fitting), side=side))
+            fitting = kept_tokens(ids, rooms[position], side, first=first)
+            final[position], read[position] = self.engine.decode(fitting), fitting
+            cuts.append(Cut(prompt=position, tokens=len(ids), kept=len(fitting), side=side))
         self.cuts = tuple(cuts)
         if cuts:
             logger.warning(cut_warning(cuts, len(prompts), self.max_model_len))
@@ -380,11 +387,11 @@ class ModelGenerator:
         return f"<ModelGenerator {self.engine.name}>"
 
 
-def _nothing(first: int | None, place: int) -> list[int]:
+def _nothing(first: int | None, position: int) -> list[int]:
     """Return what stands for an empty prompt."""
     if first is None:
         raise ConfigurationError(
-            f"Prompt {place} is empty, and this model has no token that begins a text: give it "
+            f"Prompt {position} is empty, and this model has no token that begins a text: give it "
             "a word to go on from. Nothing was generated."
         )
     return [first]
@@ -404,7 +411,7 @@ def _of_answer(output: Any, alternatives: int | None) -> Logprobs | None:
 
 def _lengths(prompts: Sequence[str], wanted: int | Sequence[int], max_len: int) -> list[int]:
     """Return the longest answer to each prompt."""
-    if isinstance(prompts, str) or not all(isinstance(one, str) for one in prompts):
+    if isinstance(prompts, str) or not all(isinstance(prompt, str) for prompt in prompts):
         raise ConfigurationError("prompts is a list of texts, one for each answer.")
     lengths = [wanted] * len(prompts) if isinstance(wanted, int) else list(wanted)
     if len(lengths) != len(prompts):

@@ -39,7 +39,7 @@ class Fitted:
     """A request that fits, and what was left out of it."""
 
     request: Mapping[str, Any]
-    words: str | None = None
+    warning: str | None = None
     """One sentence; None where nothing was cut."""
 
 
@@ -125,31 +125,31 @@ class _Cutter:
             return request
         over = self.count(request) - room
         texts = {
-            place: message["content"]
-            for place, message in enumerate(messages)
+            position: message["content"]
+            for position, message in enumerate(messages)
             if isinstance(message, Mapping) and isinstance(message.get("content"), str)
         }
         changed = list(messages)
-        for place in sorted(texts, key=lambda one: -len(texts[one])):
+        for position in sorted(texts, key=lambda position: -len(texts[position])):
             if over <= 0:
                 break
-            tokens = self.count(texts[place])
-            name = f"message {place + 1} ({messages[place].get('role', 'no role')})"
-            text = self.text(texts[place], max(0, tokens - over), tokens, name)
-            changed[place] = {**messages[place], "content": text}
+            tokens = self.count(texts[position])
+            name = f"message {position + 1} ({messages[position].get('role', 'no role')})"
+            text = self.text(texts[position], max(0, tokens - over), tokens, name)
+            changed[position] = {**messages[position], "content": text}
             over -= tokens - self.count(text)
         return {**request, "messages": changed}
 
     def texts(self, request: Mapping[str, Any], room: int) -> Mapping[str, Any]:
         """Cut each text of a prompt or an input for itself."""
         for field in ("prompt", "input"):
-            found = request.get(field)
-            if isinstance(found, str):
-                return {**request, field: self._fitted(found, room, f"the {field}")}
-            if isinstance(found, list) and all(isinstance(one, str) for one in found):
+            content = request.get(field)
+            if isinstance(content, str):
+                return {**request, field: self._fitted(content, room, f"the {field}")}
+            if isinstance(content, list) and all(isinstance(part, str) for part in content):
                 texts = [
-                    self._fitted(text, room, f"text {place + 1}")
-                    for place, text in enumerate(found)
+                    self._fitted(text, room, f"text {position + 1}")
+                    for position, text in enumerate(content)
                 ]
                 return {**request, field: texts}
         return request

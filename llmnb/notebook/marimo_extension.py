@@ -83,7 +83,8 @@ class _Card:
     def close(self, run: AnyRun, status: StatusSnapshot) -> None:
         """Show the banner where rows failed."""
         # After a stop the next step is to run the cell again; the card says so.
-        if status.counts.num_tasks_failed and status.state == "finished":
+        failed = run.can_retry and status.counts.num_tasks_failed
+        if failed and status.state == "finished":
             self._banner.appear(run, status)
             if self.dashboard.retries:
                 self._banner.ask_again(self.dashboard.retries)

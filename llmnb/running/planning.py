@@ -250,7 +250,7 @@ def plan(
     highs = [target.price(most, target.model) for target in targets]
     known = [high for high in highs if high is not None]
     limits, account = limits_in(options)
-    limits = limits.within(account).within(preparer.limits.get(targets[0].pool, Limits()))
+    limits = limits.intersect(account).intersect(preparer.limits.get(targets[0].pool, Limits()))
     further = f", then {len(targets) - 1} more" if len(targets) > 1 else ""
     return Plan(
         model=f"{targets[0].provider}/{targets[0].model}{further}",

@@ -149,7 +149,7 @@ class Preparer:
             )
         if model.limits is not None:
             known = self.limits.get(target.pool, model.limits)
-            self.limits[target.pool] = model.limits.within(known)
+            self.limits[target.pool] = model.limits.intersect(known)
         # What belongs to the model gives way to what belongs to the call.
         params = {**model.params, **asking.params}
         if not asking.takes_several and "n" not in asking.params:

@@ -165,7 +165,7 @@ def limits_in(options: Mapping[str, Any], account: Limits | None = None) -> tupl
         even=options.get("max_rps", False),
     )
     account = account or Limits()
-    set_here = limits.within(account)
+    set_here = limits.intersect(account)
     configured = settings.current()
     rest = Limits(
         requests_per_minute=(
@@ -175,7 +175,7 @@ def limits_in(options: Mapping[str, Any], account: Limits | None = None) -> tupl
         concurrency=None if set_here.concurrency else configured.max_concurrent_requests,
         burst=options.get("burst") or configured.burst,
     )
-    return limits, account.within(rest)
+    return limits, account.intersect(rest)
 
 
 def _get_ready(targets: Sequence[HTTPTarget]) -> None:

@@ -1,7 +1,8 @@
-"""Carries out plans on aiohttp's server: it waits, streams, breaks off or falls silent.
+"""The simulated provider's HTTP server, on aiohttp: it sends what a `Plan` says.
 
-The one place where a plan becomes bytes. Another server is a subclass of `Exchange` that
-writes what HTTP and a socket can do (`reply`, `begin`, `write`, `end`, `raw`, `transport`) anew.
+No other module turns a plan into bytes. To use another server, write a subclass of `Exchange`
+that overrides the methods that touch HTTP and the socket: `reply`, `begin`, `write`, `end` and
+`transport`.
 """
 
 from __future__ import annotations
@@ -22,23 +23,25 @@ from llmnb.testing.plan import Plan, made_awkward
 from llmnb.testing.request_handler import RequestHandler
 
 SIMULATED_HEADER = ("x-llmnb-simulated", "1")
-"""Stands on every reply, so that records can be marked."""
+"""Header of every reply, by which the client knows that it is simulated."""
 
 _MOST_BODY_BYTES = 256 * 2**20
-_TURNS = 5
-"""A connection is handed to its protocol three turns of the loop after it was accepted."""
+_ACCEPTING_TURNS = 5
+"""Turns of the loop that accepting a connection may take; asyncio needs three."""
 
 
-async def serve(handler: RequestHandler, port: int, started: Callable[[int], object]) -> None:
-    """Serve on the loopback interface until cancelled.
+async def serve(handler: RequestHandler, port: int, on_listening: Callable[[int], object]) -> None:
+    """Answer HTTP requests on the loopback interface until the calling task is cancelled.
+
+    On cancellation open connections are dropped at once.
 
     Args:
-        handler: Decides about each request.
-        port: Port to listen at; 0 takes a free one.
-        started: Called with the port once it is listened at.
+        handler: Decides how each request is answered.
+        port: Port to listen on; 0 means any free one.
+        on_listening: Called once, with the port, when connections are accepted.
 
     Raises:
-        OSError: If the port is taken.
+        OSError: If the port cannot be listened on, such as because it is taken.
     """
     loop = asyncio.get_running_loop()
 
@@ -54,36 +57,40 @@ async def serve(handler: RequestHandler, port: int, started: Callable[[int], obj
             message, payload, protocol, writer, task, loop, client_max_size=_MOST_BODY_BYTES
         )
 
-    # Without handler_cancellation nobody would notice that a client has left.
+    # handler_cancellation: cancel `handle` when its client disconnects, so that it is recorded.
     server = web.Server(
         handle, request_factory=make_request, handler_cancellation=True, access_log=None
     )
-    # What is open is dropped at once; aiohttp takes 0 for "wait for ever".
+    # Nearly 0, so that open connections are dropped at once: aiohttp takes 0 for "no time limit".
     runner = web.ServerRunner(server, shutdown_timeout=0.001)
-    listener = listening(port)
+    listener = listening_socket(port)
     await runner.setup()
     try:
         await web.SockSite(runner, listener, backlog=4096).start()
-        started(listener.getsockname()[1])
-        await loop.create_future()
+        on_listening(listener.getsockname()[1])
+        await loop.create_future()  # never done: until cancelled
     finally:
         await stop_accepting(listener)
         await runner.cleanup()
 
 
-def listening(port: int) -> socket.socket:
-    """Return a socket that listens at a port; 0 takes a free one."""
+def listening_socket(port: int) -> socket.socket:
+    """Return a socket that listens on a port of the loopback interface; 0 means any free one.
+
+    Raises:
+        OSError: If the port is taken.
+    """
     return socket.create_server((HOST, port), backlog=4096)
 
 
 async def stop_accepting(listener: socket.socket) -> None:
-    """Take no further connection, and wait until every one that was taken has been made.
+    """Accept no further connections; wait until each accepted one has its protocol.
 
-    asyncio's server forgets those that it is about to make when it is closed, and leaves them
-    open.
+    An asyncio server that is closed earlier forgets connections without a protocol, and leaves
+    them open.
     """
     asyncio.get_running_loop().remove_reader(listener)
-    for _ in range(_TURNS):
+    for _ in range(_ACCEPTING_TURNS):
         await asyncio.sleep(0)
 
 
@@ -92,7 +99,7 @@ class Exchange:
 
     Args:
         plan: What to do about the request.
-        handler: Enters in the ledger how it ended.
+        handler: Records in the ledger how the exchange ended.
         request: The request.
     """
 
@@ -100,15 +107,16 @@ class Exchange:
         self.plan = plan
         self.handler = handler
         self.request = request
-        # Whatever happens the server wants a response back; on a connection
-        # that is closed by then it is never written.
+        # The server needs a response back in every case; it never writes this one where the
+        # connection is closed by then.
         self.response: web.StreamResponse = web.Response(status=500)
 
     async def play(self) -> None:
-        """Carry the plan out.
+        """Carry out the plan.
 
         Raises:
-            CancelledError: If the client left, once that is entered.
+            CancelledError: If the client left, after the handler was told.
+            ConnectionError: If the connection broke, or a function of the test failed.
         """
         plan, handler = self.plan, self.handler
         try:
@@ -121,7 +129,7 @@ class Exchange:
             handler.leave(plan)
             raise
         except Exception as error:
-            # A function that the test gave (in `passage`) failed: the test hears of it.
+            # A function of the test (see `passage`) failed; the test finds the error in `errors`.
             handler.errors.append(error)
             handler.leave(plan)
             self._reset()
@@ -131,7 +139,7 @@ class Exchange:
         plan, fault = self.plan, self.plan.fault
         if isinstance(fault, Raw):
             self.transport.write(fault.data)
-            await self._part(fault.then)
+            await self._finish_broken(fault.then)
         elif isinstance(fault, Break):
             await self._break_off(fault)
         elif isinstance(fault, Drip):
@@ -145,7 +153,7 @@ class Exchange:
             await self.reply(plan.body)
 
     async def _stream(self) -> None:
-        """Send a stream at the pace that the provider is set to."""
+        """Send a streamed reply, at the configured pace."""
         plan, stream = self.plan, self.plan.stream
         assert stream is not None
         if plan.pace is None:
@@ -160,7 +168,7 @@ class Exchange:
         await self.end()
 
     async def _tokens(self, count: int) -> None:
-        """Send the opening and the first so many tokens, each when it is due."""
+        """Send the opening and the first `count` tokens, each when it is due."""
         plan, stream = self.plan, self.plan.stream
         assert stream is not None
         clock = asyncio.get_running_loop().time
@@ -170,7 +178,7 @@ class Exchange:
         while plan.sent_tokens < count:
             due = count
             if plan.pace is not None:
-                # Several at once where the loop was late, so that the pace holds on average.
+                # Send several at once if the loop was late, so that the average pace is right.
                 due = min(count, 1 + int((clock() - begun) * plan.pace))
                 if due <= plan.sent_tokens:
                     await asyncio.sleep(begun + plan.sent_tokens / plan.pace - clock())
@@ -190,10 +198,10 @@ class Exchange:
         then: str = fault.then
         if then in ("end", "error") and (plan.stream is None or fault.at != "body"):
             then = "close"  # a body of announced length cannot end properly before its end
-        await self._part(then)
+        await self._finish_broken(then)
 
-    async def _part(self, then: str) -> None:
-        """Do what follows where a reply breaks off."""
+    async def _finish_broken(self, then: str) -> None:
+        """End a reply that broke off, in the way that the fault's `then` names."""
         if then == "stall":
             await asyncio.get_running_loop().create_future()  # until the client leaves
         self.handler.close(self.plan)
@@ -254,11 +262,11 @@ class Exchange:
 
     async def reply(self, body: bytes) -> None:
         """Send status, headers and a whole body."""
-        # It is written by the server on return.
+        # aiohttp's server writes it when the handler returns.
         self.response = web.Response(status=self.plan.status, headers=self._headers(), body=body)
 
     async def begin(self, length: int | None) -> None:
-        """Send status and headers; None announces a body in chunks."""
+        """Send status and headers; a length of None announces a chunked body."""
         self.response = web.StreamResponse(status=self.plan.status, headers=self._headers())
         self.response.content_length = length
         await self.response.prepare(self.request)
@@ -266,12 +274,12 @@ class Exchange:
 
     async def write(self, data: bytes) -> None:
         """Send a part of the body."""
-        with _quiet_leaving():
+        with _quiet_disconnect():
             await self.response.write(data)
 
     async def end(self) -> None:
         """End the body properly."""
-        with _quiet_leaving():
+        with _quiet_disconnect():
             await self.response.write_eof()
 
     @property
@@ -288,8 +296,8 @@ class Exchange:
 
 
 @contextlib.contextmanager
-def _quiet_leaving() -> Iterator[None]:
-    """Raise the standard library's error where the client has left; aiohttp logs its own aloud."""
+def _quiet_disconnect() -> Iterator[None]:
+    """Turn aiohttp's error for a client that left, which it logs, into the standard library's."""
     try:
         yield
     except ClientConnectionResetError:

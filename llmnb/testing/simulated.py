@@ -121,11 +121,11 @@ class SimulatedProvider:
             if not listening.done():
                 listening.set_exception(error)
 
-    async def serve(self, port: int, started: Callable[[int], object]) -> None:
-        """Serve until cancelled; `started` is called with the port once it is listened at."""
+    async def serve(self, port: int, on_listening: Callable[[int], object]) -> None:
+        """Serve until cancelled; call `on_listening` with the port when it accepts connections."""
         from llmnb.testing import server  # aiohttp's is heavy, and only needed here
 
-        await server.serve(self._handler, port, started)
+        await server.serve(self._handler, port, on_listening)
 
     def stop(self) -> None:
         """Stop listening and drop what is open; a second time does nothing."""

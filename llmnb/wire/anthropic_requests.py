@@ -110,6 +110,8 @@ def _add_length(fields: dict[str, Any], model: str) -> None:
 def _content(message: Mapping[str, Any], position: int) -> Content:
     """Return what a message says, calls and answers; text that is all there is stays text."""
     role = message["role"]
+    if role in ("system", "developer"):
+        return conversation.parts_of(message, position)
     said = message.get("content")
     if not isinstance(said, str):
         said = [_block(part, position) for part in conversation.parts_of(message, position)]

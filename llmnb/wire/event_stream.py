@@ -384,8 +384,6 @@ class SamplesAssembler(EventAssembler):
         answer = self._answers.get(index)
         if answer is None:
             answer = self._answers[index] = self.blank(index)
-        if piece.get("error"):
-            self._error = piece
         if (reason := ends.word(piece.get(self.END))) not in (None, self.NO_END):
             answer[self.END] = reason
         for name, value in piece.items():

@@ -23,10 +23,10 @@ from llmnb.wire.event_stream import EventAssembler, grow, join
 from llmnb.wire.untrusted import count_in, dict_in, dicts_in, joined, list_in, text_in
 
 COMMENTARY = "commentary"
-"""Phase of a message in which a model says what it does, and not what it answers."""
+"""Phase of a message in which a model says what it is doing, before it answers."""
 
 CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
-"""Kinds of items that call a tool, and where each has what it is called with."""
+"""Types of items that call a tool, each with the name of its field for the arguments."""
 
 
 class OpenAIResponses(Dialect):
@@ -36,7 +36,7 @@ class OpenAIResponses(Dialect):
     body = staticmethod(openai_responses_requests.body)
 
     def assembler(self, *, samples: int = 1) -> EventAssembler:
-        """Return what reads one streamed reply; there is one answer in each."""
+        """Return an assembler for one streamed reply; it has one answer, whatever `samples` is."""
         return _ResponseAssembler()
 
     def reply(self, body: dict[str, Any], raw: bytes) -> Reply:
@@ -56,14 +56,14 @@ class OpenAIResponses(Dialect):
         text = joined(parts, "text") or refusal
         thoughts = "\n\n".join(_thoughts(output)) or None
         calls = tuple(_tool_calls(output))
-        used = usage(body, wrote=bool(text or thoughts) or _has_more(output))
+        used = usage(body, wrote=bool(text or thoughts) or _has_other_items(output))
         quality: Quality = "good"
         if refusal:
             quality = "refused"
         elif status == "incomplete":
             quality = ends.worth(reason)
             quality = quality if quality in ("truncated", "filtered") else "broken"
-        if not text and not _has_more(output):
+        if not text and not _has_other_items(output):
             quality = ends.without_text(quality, used, thoughts, is_null=not parts)
         is_stored = body.get("store") is True
         return Reply(
@@ -103,8 +103,8 @@ def _parts(output: list[dict[str, Any]]) -> tuple[_Parts, _Parts]:
     return (commentary, []) if is_only_commentary else (answers, commentary)
 
 
-def _has_more(output: list[dict[str, Any]]) -> bool:
-    """Whether a reply holds more than messages and reasoning, such as calls of tools."""
+def _has_other_items(output: list[dict[str, Any]]) -> bool:
+    """Return whether the output has items beside messages and reasoning, such as tool calls."""
     return any(item.get("type") not in ("message", "reasoning") for item in output)
 
 
@@ -132,20 +132,21 @@ def _tool_calls(output: list[dict[str, Any]]) -> Iterator[ToolCall]:
 
 
 def _handed_back(output: list[dict[str, Any]], *, is_stored: bool) -> Mapping[str, Any] | None:
-    """Return the items of a turn, where more stands in them than its text and its calls.
+    """Return the items to send back with the next turn; None if text and tool calls say it all.
 
-    All of them go back, in their order. Left out is only a thought of which nothing came but its
-    name: who does not keep the turn would look for it in vain, and refuse the next.
+    All items go back, in order. Reasoning without content is left out if the turn was not stored:
+    the server could not find it by its id, and would refuse the next request.
 
-    Source: OpenAI's guide "Reasoning models" (without storage thoughts come sealed, unasked), xAI's
-    "Troubleshooting Reasoning"; gpt-oss and its servers give thoughts as plain text.
+    Source: OpenAI's guide "Reasoning models" (without storage, reasoning comes encrypted without
+    being asked for), xAI's "Troubleshooting Reasoning"; gpt-oss servers return it as plain text.
     """
-    kept = [item for item in output if is_stored or not _is_mere_name(item)]
+    kept = [item for item in output if is_stored or not _lacks_content(item)]
     has_more = any(item.get("type") == "reasoning" or item.get("phase") for item in kept)
     return {openai_responses_requests.ITEMS: kept} if has_more else None
 
 
-def _is_mere_name(item: Mapping[str, Any]) -> bool:
+def _lacks_content(item: Mapping[str, Any]) -> bool:
+    """Return whether an item is reasoning without its content, encrypted or as text."""
     return item.get("type") == "reasoning" and not (
         item.get("encrypted_content") or _texts(item, "content")
     )
@@ -182,52 +183,66 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
 # -------------------------------------------------------------------------------- streamed
 
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
+"""Events that end a stream."""
 
 _MOST_ITEMS = 4096
-"""More items, or parts of one, are a fault, not an answer."""
+"""Positions of items, or of parts of an item, from here on count as unreadable."""
 
-_FIELDS = {
+_PART_FIELDS = {
     "response.output_text.delta": ("content", "output_text", "text"),
     "response.refusal.delta": ("content", "refusal", "refusal"),
     "response.reasoning_text.delta": ("content", "reasoning_text", "text"),
     "response.reasoning_summary_text.delta": ("summary", "summary_text", "text"),
 }
-"""Which list of its item a piece belongs to, what kind of part it is, which field grows."""
+"""For each event with a piece of text: the item's list it belongs to, the type of the part in that
+list, and the part's field to which it is appended."""
 
-_ARGUMENTS = {
+_ARGUMENT_FIELDS = {
     "response.function_call_arguments.delta": "arguments",
     "response.custom_tool_call_input.delta": "input",
 }
+"""For each event with a piece of a tool call: the item's field to which it is appended."""
 
 
 class _ResponseAssembler(EventAssembler):
+    """Puts the events of one streamed reply together to the body of the unstreamed one."""
+
     def __init__(self) -> None:
         super().__init__()
         self._response: dict[str, Any] = {}
+        """The latest response object; the one that ends a stream is complete."""
+
         self._items: dict[int, dict[str, Any]] = {}
+        """Output items so far, by their position in the output."""
+
         self._has_ended = False
+        """Whether the latest response object came with an event that ends the stream."""
+
         self._thought: tuple[Any, ...] = ()
+        """Item, list and position of the part of reasoning that came last."""
+
         self._commentary: list[str] = []
+        """Pieces of commentary so far."""
 
     def take(self, event: dict[str, Any]) -> list[Delta]:
         kind = str(event.get("type"))
         delta = None
-        if kind in _FIELDS:
-            delta = self._grow_part(event, *_FIELDS[kind])
-        elif kind in _ARGUMENTS:
-            delta = self._grow_item(event, _ARGUMENTS[kind])
+        if kind in _PART_FIELDS:
+            delta = self._grow_part(event, *_PART_FIELDS[kind])
+        elif kind in _ARGUMENT_FIELDS:
+            delta = self._grow_item(event, _ARGUMENT_FIELDS[kind])
         elif kind in ("response.output_item.added", "response.output_item.done"):
             delta = self._set_item(event)
         elif kind in ("response.created", "response.in_progress", "response.queued", *_ENDS):
             self._set_response(event, has_ended=kind in _ENDS)
-            if self._has_ended and self._commentary and not self._has_more():
-                # Nothing else was said: it is the answer after all.
+            if self._has_ended and self._commentary and not self._has_answer():
+                # Nothing came but commentary, so it is the answer (as in `_parts`).
                 delta = Delta(text="".join(self._commentary))
         elif kind == "error":
             self._error = event
-            # What is kept says why it broke off, and how long to wait.
+            # The stored body must say why the stream broke off, and how long to wait.
             self._response["error"] = event.get("error") or event
-        # The ends of parts, annotations and whatever comes tomorrow say nothing new.
+        # Other events (ends of parts, annotations, kinds not known yet) add nothing.
         return [] if delta is None else [delta]
 
     def assembled(self) -> dict[str, Any]:
@@ -240,19 +255,27 @@ class _ResponseAssembler(EventAssembler):
         return self._response
 
     def has_begun(self) -> bool:
-        """Return whether anything of an answer came; that a response was created is nothing yet."""
+        """Return whether any of the answer came; a response that was only created has none."""
         return bool(self._items) or (self._has_ended and self._response.get("status") != "failed")
 
     def is_whole(self) -> bool:
         return self._has_ended
 
     def has_ended(self) -> bool:
-        """Return whether the event came that carries the whole response."""
+        """Return whether the last event came, which carries the whole response."""
         return self._has_ended
 
     # ------------------------------------------------------------------------- events
 
     def _set_response(self, event: Mapping[str, Any], *, has_ended: bool) -> None:
+        """Replace the response by the event's; if that ends the stream, take its error too.
+
+        An event without a response object counts as unreadable and changes nothing else.
+
+        Args:
+            event: The event.
+            has_ended: Whether it is the last one of the stream.
+        """
         response = event.get("response")
         if not isinstance(response, dict):
             self._unreadable += 1
@@ -260,8 +283,8 @@ class _ResponseAssembler(EventAssembler):
         self._response = response
         self._has_ended = has_ended
         if has_ended and (response.get("error") or response.get("status") == "failed"):
-            unexplained = {"message": "The response failed, and does not say why."}
-            self._error = {"error": response.get("error") or unexplained}
+            without_reason = {"message": "The response failed, and does not say why."}
+            self._error = {"error": response.get("error") or without_reason}
 
     def _set_item(self, event: Mapping[str, Any]) -> Delta | None:
         item, index = event.get("item"), _index(event, "output_index")
@@ -270,7 +293,7 @@ class _ResponseAssembler(EventAssembler):
             return None
         is_new = index not in self._items
         self._items[index] = item
-        # A tool that is called has no text to wait for; a message or a thought has.
+        # A call of a tool has begun with its item; a message or reasoning begins with its text.
         return Delta() if is_new and item.get("type") not in ("message", "reasoning") else None
 
     def _grow_part(
@@ -316,8 +339,8 @@ class _ResponseAssembler(EventAssembler):
         index = _index(event, "output_index")
         return None if index is None else self._items.get(index)
 
-    def _has_more(self) -> bool:
-        """Return whether there is an answer, or a call of the caller's tool, beside commentary."""
+    def _has_answer(self) -> bool:
+        """Return whether anything but commentary came: an answer, or a call of a tool."""
         return any(
             str(item.get("type")) in CALLS
             or (item.get("type") == "message" and item.get("phase") != COMMENTARY)
@@ -325,13 +348,13 @@ class _ResponseAssembler(EventAssembler):
         )
 
     def _gap(self, event: Mapping[str, Any], name: str, position: int) -> str:
-        """Return what stands between two thoughts; within one there is nothing."""
+        """Return a blank line if this piece begins a new part of the reasoning, else nothing."""
         thought = (event.get("output_index"), name, position)
         before, self._thought = self._thought, thought
         return "\n\n" if before and before != thought else ""
 
 
 def _index(event: Mapping[str, Any], name: str) -> int | None:
-    """Return a position, 0 where it is left out, None where it is none."""
+    """Return the position in a field: 0 if the field is missing, None if its value is not valid."""
     index = event.get(name, 0)
     return index if type(index) is int and 0 <= index < _MOST_ITEMS else None

@@ -34,18 +34,22 @@ class _ChoiceAssembler(SamplesAssembler):
 
     def take(self, event: dict[str, Any]) -> list[Delta]:
         deltas = super().take(event)
+        for piece in dicts_in(event, "choices"):
+            if piece.get("error"):
+                self._error = piece
         if usage := dict_in(dict_in(event, "x_groq"), "usage"):
             self._body.setdefault("usage", usage)
         return deltas
-
-    def blank(self, index: int) -> dict[str, Any]:
-        return {"index": index, "logprobs": None, "finish_reason": None}
 
 
 class TextAssembler(_ChoiceAssembler):
     """Reads a streamed text completion: texts add up to texts."""
 
     OBJECT = "text_completion"
+
+    def blank(self, index: int) -> dict[str, Any]:
+        """Return a choice before its first piece."""
+        return {"index": index, "text": Growing(), "logprobs": None, "finish_reason": None}
 
     def grow_answer(self, answer: dict[str, Any], piece: Mapping[str, Any]) -> Delta | None:
         """Add one piece; return its text."""

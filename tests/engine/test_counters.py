@@ -149,3 +149,16 @@ def test_a_text_that_a_retry_embeds_counts_as_answered():
         rows = row_counts(run.status())
 
     assert (rows.answered, rows.merged, rows.failed) == (2, 0, 0)
+
+
+def test_a_cause_is_shown_by_the_first_row_of_the_table_that_failed_for_it():
+    """
+    Whichever row failed first, the lowest is named, and the example is its message.
+    """
+    counters = Counters()
+    for row in (4, 2, 3):
+        error = RequestRejected(f"Row {row} was refused.")
+        counters.enter(dataclasses.replace(outcome("sent", error=error), row=row))
+
+    (cause,) = counters.stats.causes()
+    assert (cause.rows, cause.first_row, cause.example) == (3, 2, "Row 2 was refused.")

@@ -102,7 +102,7 @@ async def test_several_are_awaited_at_once(choosy, texts):
 
 
 @pytest.mark.parametrize("on_error", ["null", "column", "raise"])
-async def test_a_preview_takes_every_way_with_failed_rows(sim, on_error):
+async def test_a_preview_takes_every_on_error(sim, on_error):
     """
     Beside the prompts stands what there is, whatever becomes of the rest.
     """

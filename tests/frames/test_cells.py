@@ -105,7 +105,7 @@ def test_spans_of_time_are_written_as_pandas_writes_them(value):
     assert cell_text(value) == cell_text(pd.Timedelta(value)) == str(pd.Timedelta(value))
 
 
-def test_a_set_has_one_text_in_every_process():
+def test_a_set_has_the_same_text_in_every_process():
     """
     Its order is the text's, not the one that this process happens to have.
     """
@@ -122,7 +122,7 @@ def test_a_set_has_one_text_in_every_process():
     assert texts == {b'["a","b","c","d","e","f","g","h"]\n'}
 
 
-def test_a_cell_that_holds_itself_is_one_clear_error():
+def test_a_cell_that_holds_itself_is_a_clear_error():
     """
     Not a process that dies, nor a text with an ellipsis.
     """
@@ -195,7 +195,7 @@ def test_the_json_of_a_cell_says_what_the_cell_holds(cell):
 @pytest.mark.parametrize(
     ("answer", "text"), [("a\ud83d", "a\ufffd"), ("\ud83d\ude00", "\U0001f600")]
 )
-def test_half_a_character_in_an_answer_is_one_mark_in_every_library(answer, text):
+def test_half_a_character_in_an_answer_is_the_same_mark_in_every_library(answer, text):
     """
     Two halves side by side are the character.
     """

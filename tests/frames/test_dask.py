@@ -247,7 +247,7 @@ def test_only_the_columns_of_the_prompt_travel(sim, frame):
     assert list(needed.columns) == ["n"]
 
 
-def test_failed_rows_are_told_of_once(sim, ddf, caplog):
+def test_failed_rows_are_reported_once(sim, ddf, caplog):
     """
     With their causes grouped over all partitions.
     """
@@ -299,7 +299,7 @@ def test_a_preview_asks_about_the_first_rows_only(sim, ddf):
     assert len(sim.ledger.received) == 6
 
 
-def test_threads_of_one_process_share_one_gate(sim, ddf, caplog):
+def test_threads_of_a_process_share_a_gate(sim, ddf, caplog):
     """
     There is nothing to divide, and the limits of `GLOBAL_LIMITER` stay as they were.
     """
@@ -329,7 +329,7 @@ def test_a_budget_is_divided_among_the_partitions(sim, ddf):
     assert answers["response_error"].notna().sum() == 6
 
 
-def test_progress_is_one_display_for_all_partitions(sim, ddf, capsys):
+def test_progress_is_a_single_display_for_all_partitions(sim, ddf, capsys):
     """
     Its last line is the sum.
     """

@@ -45,7 +45,7 @@ def client(cluster, server, cache_dir):
     # A worker that is started again has this process's environment of that moment.
     llmnb.configure(cache_dir=str(cache_dir))
     cluster.wait_for_workers(2)
-    cluster.run(under_way)  # what they import is imported
+    cluster.run(running)  # what they import is imported
     server.reset()
     yield cluster
     dask_watching.close()
@@ -136,9 +136,9 @@ def test_every_error_of_ours_crosses_the_wire(client):
 
 
 KINDS = [
-    one
-    for one in vars(errors).values()
-    if isinstance(one, type) and issubclass(one, errors.LLMNBError)
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, errors.LLMNBError)
 ]
 
 
@@ -158,7 +158,7 @@ def test_a_worker_without_a_key_says_what_to_do(client):
 
 @pytest.mark.redis
 @pytest.mark.alone
-def test_two_workers_keep_one_limit_through_redis(client, server, redis):
+def test_two_workers_keep_a_shared_limit_through_redis(client, server, redis):
     """
     In every window, and they use what there is; afterwards the workers' limiters are free again.
     """
@@ -179,7 +179,7 @@ def test_two_workers_keep_one_limit_through_redis(client, server, redis):
 @pytest.mark.redis
 @pytest.mark.alone
 @pytest.mark.parametrize("count", [2, 4])
-def test_many_workers_keep_one_limit_for_long(redis, count):
+def test_many_workers_keep_a_shared_limit_for_long(redis, count):
     """
     Requests and tokens, through many partitions.
     """
@@ -229,7 +229,7 @@ def test_a_cancelled_compute_stops_its_workers(client, server):
     computed = client.compute(asked)
     until(lambda: server.totals().received >= 10)
     computed.cancel()
-    until(lambda: not any(client.run(under_way).values()))
+    until(lambda: not any(client.run(running).values()))
     sent = server.totals().received
 
     assert sent < 200
@@ -237,7 +237,7 @@ def test_a_cancelled_compute_stops_its_workers(client, server):
     assert max(received(server).values()) == 1
 
 
-def test_one_display_adds_the_workers_up(client, server, capsys):
+def test_a_single_display_adds_the_workers_up(client, server, capsys):
     """
     It knows both, and its last line is the whole.
     """
@@ -272,7 +272,7 @@ def test_stop_on_the_display_stops_every_worker(client, server):
     assert server.totals().received < 300
 
 
-def test_a_killed_worker_costs_no_more_than_what_was_in_flight(client, server):
+def test_a_killed_worker_costs_only_its_unfinished_requests(client, server):
     """
     The result is complete after Dask has computed its partition again.
 
@@ -289,7 +289,7 @@ def test_a_killed_worker_costs_no_more_than_what_was_in_flight(client, server):
     assert again <= 2 * 10
 
 
-def under_way():
+def running():
     from llmnb.frames import dask_worker
 
     return len(dask_worker._runs)

@@ -37,7 +37,7 @@ def test_the_smallest_of_several_tasks_holds():
     assert (rate(KEY), rate(OTHER)) == (None, None)
 
 
-def test_what_the_worker_was_told_itself_holds_too():
+def test_the_workers_own_rates_hold_too():
     """
     It comes back as it was written.
     """
@@ -52,7 +52,7 @@ def test_what_the_worker_was_told_itself_holds_too():
     assert GLOBAL_LIMITER.rate_config[KEY] == "1 per second"
 
 
-def test_of_two_rates_for_one_key_the_smaller_holds():
+def test_of_two_rates_for_the_same_key_the_smaller_holds():
     """
     The call's own, and what `GLOBAL_LIMITER` allowed.
     """

@@ -20,7 +20,7 @@ print(len(said))
 """
 
 
-def test_a_compute_shows_one_dashboard_and_leaves_its_receipt(tmp_path):
+def test_a_compute_shows_a_dashboard_and_leaves_its_receipt(tmp_path):
     """
     The threads of the notebook's own process are what computes here.
     """

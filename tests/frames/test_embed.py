@@ -43,7 +43,7 @@ def same(cell, text):
     return cell.dtype == np.float32 and cell.tolist() == numbers(right(text))
 
 
-def test_each_row_gets_its_vector_in_its_place(sim, asked, frame):
+def test_each_row_gets_its_own_vector(sim, asked, frame):
     """
     n rows, n cells, the frame's own index with its labels twice; missing stays missing.
     """
@@ -107,7 +107,7 @@ def test_what_is_kept_is_not_bought_again(sim, asked, frame):
     assert asked.texts == ["a red fox", "a blue whale", "a red car", "new"]
 
 
-def test_rows_that_fail_are_missing_with_one_warning(sim):
+def test_rows_that_fail_are_missing_with_a_single_warning(sim):
     """
     It counts them and groups the causes; the others have their vectors.
     """
@@ -126,7 +126,7 @@ def test_rows_that_fail_are_missing_with_one_warning(sim):
     assert same(raised.value.partial[2], "b")
 
 
-def test_what_is_too_long_is_cut_with_one_warning(sim):
+def test_what_is_too_long_is_cut_with_a_single_warning(sim):
     """
     It names the first row.
     """
@@ -159,7 +159,7 @@ def test_cells_that_are_no_text_are_written_out(sim, asked):
     assert asked.texts == ["1.5", "[1,2]", '{"a":null}'] or len(asked.texts) == 3
 
 
-def test_wrong_words_are_refused_before_anything_is_sent(sim, asked, frame):
+def test_wrong_keywords_are_refused_before_anything_is_sent(sim, asked, frame):
     """
     A column, a keyword, a value.
     """

@@ -18,7 +18,7 @@ def frame():
     return pd.DataFrame({"text": ["a", None, "fail 1", "b", "fail 2"]}, index=list("vwxyz"))
 
 
-def test_failed_rows_are_missing_with_one_warning(sim, frame):
+def test_failed_rows_are_missing_with_a_single_warning(sim, frame):
     """
     It counts them, groups the causes and names the first row of each.
     """
@@ -33,7 +33,7 @@ def test_failed_rows_are_missing_with_one_warning(sim, frame):
     assert one.filename == __file__
 
 
-def test_a_run_tells_of_rows_by_their_place_in_the_table(sim, frame):
+def test_a_run_names_rows_by_their_position_in_the_table(sim, frame):
     """
     Rows that ask nothing are counted, in the run, its display and whatever asks again.
     """
@@ -113,7 +113,7 @@ def test_what_a_provider_writes_does_nothing_to_the_terminal(monkeypatch):
     assert r"\x1b[2J" in said
 
 
-def test_a_refused_account_is_told_once(frame):
+def test_a_refused_account_is_reported_once(frame):
     """
     Not once a row.
     """

@@ -115,7 +115,7 @@ def test_a_path_of_the_programs_is_trusted(places):
     assert images.address(Path("~/secret.png")).startswith("data:image/png")
 
 
-def test_a_root_takes_the_place_of_the_working_folder(places):
+def test_a_root_replaces_the_working_folder(places):
     """With files_root= names are looked for below it, and the working folder is closed."""
     work, home = places
 

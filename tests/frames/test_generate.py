@@ -33,7 +33,7 @@ def frame():
     return pd.DataFrame({"my text": ["a", "b", "c"], "n": [1, 2, 3]})
 
 
-def test_the_signature_is_the_one_written_down():
+def test_the_signature_is_as_written_down():
     """
     Names, order and defaults.
     """
@@ -232,7 +232,7 @@ def test_several_samples_fill_a_cell_with_a_list(sim, frame, asked):
     assert len(asked) == 6
 
 
-def test_one_failed_sample_leaves_a_gap_in_its_list(frame):
+def test_a_failed_sample_leaves_a_gap_in_its_list(frame):
     """
     The others of the row are there.
     """
@@ -282,7 +282,7 @@ def test_a_second_run_asks_only_what_is_missing(sim, frame, asked):
     assert len(asked) == 6
 
 
-def test_projects_share_answers_unless_told_otherwise(sim, frame, asked):
+def test_projects_share_answers_unless_forbidden(sim, frame, asked):
     """
     `share=False` buys them again.
     """
@@ -351,7 +351,7 @@ async def test_generate_works_while_a_loop_runs(sim, frame):
     assert frame.llm.generate("my text").tolist() == ["> a", "> b", "> c"]
 
 
-def test_a_preview_asks_few_rows_and_the_run_reuses_them(sim, frame, asked):
+def test_a_preview_asks_the_first_rows_and_the_run_reuses_them(sim, frame, asked):
     """
     Prompts beside answers, of the first rows that ask something.
     """

@@ -67,7 +67,7 @@ def test_a_cell_runs_again_also_with_another_prompt(sim, frame):
     assert sorted(df.attrs["llmnb"]["columns"]) == ["new", "new_error"]
 
 
-def test_two_runs_into_one_frame_know_each_others_columns(sim, frame):
+def test_two_runs_into_the_same_frame_know_each_others_columns(sim, frame):
     """
     The names of both are kept.
     """
@@ -121,7 +121,7 @@ def test_vectors_and_similarities_replace_nothing_either(sim, asked):
     assert near["similarity"].tolist() == pytest.approx([1.0])
 
 
-def test_polars_replaces_the_named_column_and_no_derived_one(sim, asked, monkeypatch):
+def test_polars_replaces_the_named_column_and_no_derived_column(sim, asked, monkeypatch):
     """
     Replacing is its convention; of derived names only those that this process wrote.
     """

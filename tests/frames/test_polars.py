@@ -103,7 +103,7 @@ def test_series_are_asked_by_their_values(sim):
     assert series.llm.generate("Say {word}").to_list() == ["> Say a", None]
 
 
-def test_errors_are_missing_told_or_raised(sim):
+def test_errors_are_missing_reported_or_raised(sim):
     """
     As in pandas; what is raised carries the partial table.
     """

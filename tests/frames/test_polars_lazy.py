@@ -79,7 +79,7 @@ def test_a_wrong_prompt_or_option_is_said_at_once(sim, lazy):
         pl.col("t").llm.embed(max_rpm=3)
 
 
-def test_all_rows_are_one_run(sim):
+def test_all_rows_are_a_single_run(sim):
     """
     However Polars cuts its work: so limits and budgets are those of one run.
     """
@@ -92,7 +92,7 @@ def test_all_rows_are_one_run(sim):
     assert llmnb.last_run().status().total == 20
 
 
-def test_several_columns_come_from_one_question(sim, lazy):
+def test_several_columns_come_from_a_single_question(sim, lazy):
     """
     Each row is asked once, whatever number of fields an answer has.
     """
@@ -122,7 +122,7 @@ def test_labels_and_vectors(sim, lazy):
     assert answers.columns == ["embedding", "embedding_error"]
 
 
-def test_failures_are_told_as_in_a_frame(sim):
+def test_failures_are_reported_as_in_a_frame(sim):
     """
     A warning, or an error with what was answered.
     """
@@ -195,7 +195,7 @@ def test_expressions_give_structs_labels_and_vectors(sim, lazy):
     assert [len(vector or ()) for vector in answers["v"].to_list()] == [SIZE, 0, SIZE]
 
 
-def test_a_number_that_no_column_holds_is_null_and_told(lazy):
+def test_a_number_that_no_column_holds_is_null_and_reported(lazy):
     """
     A lazy frame's types stand before the answers: what does not fit is said.
     """

@@ -95,7 +95,7 @@ def test_pause_and_resume(sim, frame, asked):
     assert run.result(60).fillna("?").tolist() == expected()
 
 
-def test_limits_can_be_changed_under_way(sim, frame):
+def test_limits_can_be_changed_while_it_runs(sim, frame):
     """
     More places: more in flight.
     """

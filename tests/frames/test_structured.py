@@ -123,7 +123,7 @@ def test_details_have_the_raw_text_and_the_typed_columns(answering, frame):
     assert list(answers.columns)[:2] == ["response", "error"]
 
 
-def test_an_answer_that_is_one_value_is_one_column(answering):
+def test_an_answer_that_is_a_single_value_is_a_single_column(answering):
     """
     A type that is no object gives a Series of its own dtype.
     """
@@ -191,7 +191,7 @@ def test_classify_gives_categories_in_the_order_of_the_labels(answering, labels)
     assert [None if pd.isna(cell) else cell for cell in answers] == ["good", None, "bad", None]
 
 
-def test_the_meaning_of_labels_is_told(sim, asked, frame):
+def test_the_meaning_of_labels_is_sent(sim, asked, frame):
     """
     After what the caller says.
     """

@@ -12,7 +12,7 @@ TABLE = pd.DataFrame({"text": ["a", "b"]})
 
 
 @pytest.mark.parametrize("model", [1, 1.5, object(), ["openai/a", 1]])
-def test_a_model_that_is_none_is_told_in_a_sentence(model):
+def test_a_model_that_is_none_is_refused_in_a_sentence(model):
     """
     Whatever was given in place of a name.
     """
@@ -30,7 +30,7 @@ def test_an_llm_takes_texts_only(given):
 
 
 @pytest.mark.parametrize("labels", [5, None, 1.5])
-def test_labels_that_are_no_list_are_told_in_a_sentence(labels):
+def test_labels_that_are_no_list_are_refused_in_a_sentence(labels):
     """
     Nothing is sent.
     """

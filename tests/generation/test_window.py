@@ -36,7 +36,7 @@ def test_what_fits_is_handed_on_as_it_is():
     fitted = fit(SHORT)
 
     assert fitted.request is SHORT
-    assert fitted.words is None
+    assert fitted.warning is None
 
 
 def test_a_model_whose_window_is_not_known_is_never_cut_for():
@@ -65,10 +65,10 @@ def test_the_longest_message_is_cut_to_the_window_less_the_answer(side):
     assert user["content"].startswith("START ") is (side == "end")
     assert user["content"].endswith(" END") is (side == "start")
     assert 8192 - 500 - 1000 < tokens <= 8192 - 500
-    assert "openai/gpt-4-0613 takes 8,192 tokens with 500 kept for the answer" in fitted.words
-    assert "of message 2 (user) were left out" in fitted.words
+    assert "openai/gpt-4-0613 takes 8,192 tokens with 500 kept for the answer" in fitted.warning
+    assert "of message 2 (user) were left out" in fitted.warning
     left_out = len(request["messages"][1]["content"]) - len(user["content"])
-    assert f"({left_out:,} characters)" in fitted.words
+    assert f"({left_out:,} characters)" in fitted.warning
 
 
 def test_several_long_messages_are_cut_in_turn():
@@ -81,8 +81,8 @@ def test_several_long_messages_are_cut_in_turn():
     assert contents[0] == "Be brief."
     assert contents[3] == "And now?"
     assert count_tokens(fitted.request).tokens <= 8192
-    assert "message 3" in fitted.words
-    assert "message 2" in fitted.words
+    assert "message 3" in fitted.warning
+    assert "message 2" in fitted.warning
 
 
 @pytest.mark.parametrize("field", ["prompt", "input"])
@@ -97,7 +97,7 @@ def test_each_text_of_a_list_is_cut_for_itself(field):
     assert short == "Hi"
     assert LONG.startswith(long)
     assert len(long) < len(LONG)
-    assert "of text 2 were left out" in fitted.words
+    assert "of text 2 were left out" in fitted.warning
 
 
 def test_embeddings_keep_no_room_for_an_answer():
@@ -107,7 +107,7 @@ def test_embeddings_keep_no_room_for_an_answer():
     fitted = fit({"model": "text-embedding-3-small", "input": LONG})
 
     assert 7000 < count_tokens(fitted.request["input"]).tokens <= 8192
-    assert "kept for the answer" not in fitted.words
+    assert "kept for the answer" not in fitted.warning
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_a_line_of_a_file_is_weighed_by_its_bytes():
     written = orjson.dumps(chat("Be brief.", LONG))
     line = Line(orjson.loads(written), written)
 
-    assert fit(line).words is not None
-    assert fit(Line(SHORT, orjson.dumps(SHORT))).words is None
+    assert fit(line).warning is not None
+    assert fit(Line(SHORT, orjson.dumps(SHORT))).warning is None
 
 
 async def test_a_run_sends_what_was_cut_shows_it_and_says_so(caplog):

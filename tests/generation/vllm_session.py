@@ -23,6 +23,9 @@ TOLD: dict[str, Any] = {}
 LOGGED: list[str] = []
 PROMPTS = ["Once upon a time", "The label of the text is", "positive negative the row"]
 ENDLESS = {"ignore_eos": True}
+"""An untrained model ends when it likes, or writes nothing that can be seen in a few tokens; an
+answer of nothing is an error row."""
+
 LABELS = {
     "type": "object",
     "properties": {"label": {"enum": ["yes", "no"]}},
@@ -216,7 +219,8 @@ def asked(generator: Any) -> dict[str, Any]:
     again = llm.generate(logged, progress=False)
     stored = steps[0] == before
     by_name = llmnb.AsyncLLM(model="vllm/tiny").generate(
-        [{"prompt": "hello", "max_tokens": 3, "n": 2, "temperature": 1.0}], progress=False
+        [{"prompt": "hello", "max_tokens": 12, "n": 2, "temperature": 1.0, **ENDLESS}],
+        progress=False,
     )
     text = llmnb.AsyncLLM(model=model, gen_type="text").generate(
         [{"prompt": PROMPTS[0], "max_tokens": 4, "logprobs": 1, "prompt_logprobs": 0}],
@@ -345,7 +349,7 @@ def magic(generator: Any) -> dict[str, Any]:
 async def awaited(generator: Any) -> dict[str, Any]:
     import llmnb
 
-    llm = llmnb.AsyncLLM(model="vllm/tiny", sampling_params={"max_tokens": 3})
+    llm = llmnb.AsyncLLM(model="vllm/tiny", sampling_params={"max_tokens": 12, **ENDLESS})
     rows = await llm.agenerate([{"prompt": "awaited"}], progress=False)
     return {"answered": isinstance(rows[0][1], dict)}
 

@@ -25,28 +25,23 @@ NAMES = {
 """Words that nothing is called: no file, class, function, parameter or variable."""
 
 ALLOWED = {
-    "agreement": "frames",
     "dead": "tests/adapters tests/decide tests/engine",
     "desk": "tests/notebook tests/wire",
-    "few": (
-        "adapters tests/browser tests/decide tests/engine tests/frames tests/rate_limiter "
-        "tests/schemas tests/store"
-    ),
+    "few": "tests/browser tests/decide tests/engine tests/rate_limiter tests/schemas tests/store",
     "flight": (
-        "batches docs engine testing tests/adapters tests/decide tests/engine tests/frames "
-        "tests/kernel tests/support tests/testing wire"
+        "batches docs engine testing tests/adapters tests/decide tests/engine tests/kernel "
+        "tests/support tests/testing wire"
     ),
     "foreign": "tests/house tests/notebook tests/wire",
     "found": (
-        "cli generation llmnb notebook tests tests/adapters tests/batches tests/benchmarks "
-        "tests/browser tests/cli tests/decide tests/display tests/engine tests/generation "
-        "tests/house tests/kernel tests/notebook tests/schemas tests/store tests/tools "
-        "tests/wire"
+        "notebook tests tests/adapters tests/batches tests/benchmarks tests/browser tests/cli "
+        "tests/decide tests/display tests/engine tests/generation tests/house tests/kernel "
+        "tests/notebook tests/schemas tests/store tests/tools tests/wire"
     ),
     "given": (
-        "cli engine frames generation llmnb tests tests/adapters tests/cli tests/decide "
-        "tests/engine tests/generation tests/house tests/notebook tests/rate_limiter "
-        "tests/schemas tests/store tests/wire"
+        "cli engine generation llmnb tests tests/adapters tests/cli tests/decide tests/engine "
+        "tests/generation tests/house tests/notebook tests/rate_limiter tests/schemas "
+        "tests/store tests/wire"
     ),
     "hear": "tests/cost tests/kernel",
     "held": (
@@ -55,41 +50,41 @@ ALLOWED = {
     ),
     "house": "tests/house tests/wire",
     "one": (
-        "adapters cli engine frames generation llmnb tests tests/adapters tests/batches "
-        "tests/browser tests/cli tests/decide tests/display tests/engine tests/faults "
-        "tests/frames tests/generation tests/house tests/kernel tests/notebook "
-        "tests/rate_limiter tests/schemas tests/store tests/tools tests/wire wire"
+        "adapters cli engine generation llmnb tests tests/adapters tests/batches tests/browser "
+        "tests/cli tests/decide tests/display tests/engine tests/faults tests/generation "
+        "tests/house tests/kernel tests/notebook tests/rate_limiter tests/schemas tests/store "
+        "tests/tools tests/wire wire"
     ),
     "pieces": (
         "tests/adapters tests/engine tests/faults tests/generation tests/notebook tests/tools "
         "tests/wire"
     ),
     "place": (
-        "cli generation notebook tests/adapters tests/cli tests/decide tests/display "
-        "tests/engine tests/frames tests/generation tests/house tests/notebook tests/schemas "
-        "tests/wire"
+        "notebook tests/adapters tests/cli tests/decide tests/display tests/engine "
+        "tests/generation tests/house tests/notebook tests/schemas tests/wire"
     ),
     "rail": "tests/notebook",
-    "say": "generation tests tests/adapters tests/cli tests/notebook tests/store tests/wire",
+    "say": "tests tests/adapters tests/cli tests/notebook tests/store tests/wire",
     "speak": "tests/wire",
     "strip": "tests/notebook",
     "terms": "store",
     "told": (
         "generation llmnb tests tests/adapters tests/batches tests/benchmarks tests/browser "
-        "tests/cli tests/decide tests/display tests/engine tests/frames tests/generation "
+        "tests/cli tests/decide tests/display tests/engine tests/generation tests/house "
         "tests/notebook tests/schemas tests/store tests/tools tests/wire"
     ),
     "voyage": "docs tests/wire",
+    "walk": "tests/house",
     "wall": "engine tests/engine",
     "way": (
         "adapters tests/adapters tests/batches tests/browser tests/display tests/engine "
-        "tests/faults tests/frames tests/generation tests/notebook tests/rate_limiter "
-        "tests/schemas tests/store tests/tools tests/wire"
+        "tests/faults tests/generation tests/notebook tests/rate_limiter tests/schemas "
+        "tests/store tests/tools tests/wire"
     ),
     "words": (
-        "batches cli engine generation llmnb notebook tests tests/adapters tests/batches "
-        "tests/benchmarks tests/cli tests/engine tests/frames tests/generation tests/kernel "
-        "tests/notebook tests/schemas tests/store tests/tools tests/wire"
+        "batches cli engine llmnb notebook tests tests/adapters tests/batches tests/benchmarks "
+        "tests/cli tests/engine tests/generation tests/kernel tests/notebook tests/schemas "
+        "tests/store tests/tools tests/wire"
     ),
 }
 """Where a word still stands: rooms of llmnb/ and folders of tests/, and docs.

@@ -584,3 +584,15 @@ def test_pieces_of_one_thought_are_one_thought():
             {"type": "reasoning.encrypted", "data": "gAAA", "index": 1},
         ]
     }
+
+
+@pytest.mark.parametrize("details", [None, 7, True, "x", {"type": "reasoning.text"}, [None], ["x"]])
+def test_details_of_reasoning_that_are_none_leave_the_answer(details):
+    """
+    Whatever stands where OpenRouter's list of details would, the text is read.
+    """
+    stream = chunk(piece({"content": "Hi", "reasoning_details": details})) + chunk(
+        piece({}, "stop")
+    )
+
+    assert (parsed(stream).text, parsed(stream).quality) == ("Hi", "good")

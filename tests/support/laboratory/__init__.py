@@ -94,12 +94,12 @@ class Laboratory(SimulatedProvider):
     handler_class = LaboratoryHandler
     behaviour_class = LaboratoryBehaviour
 
-    async def serve(self, port: int, started: Callable[[int], object]) -> None:
+    async def serve(self, port: int, on_listening: Callable[[int], object]) -> None:
         """Serve until cancelled, on the server that is asked for."""
         if self._behaviour.transport == "fast":
-            await fast_server.serve(self._handler, port, started)
+            await fast_server.serve(self._handler, port, on_listening)
         else:
-            await super().serve(port, started)
+            await super().serve(port, on_listening)
 
     @classmethod
     def spawn(cls, *, transport: str = "fast", **options: Any) -> SpawnedProvider:

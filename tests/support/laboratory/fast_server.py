@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 from llmnb.testing.plan import Plan
 from llmnb.testing.request_handler import RequestHandler
-from llmnb.testing.server import SIMULATED_HEADER, Exchange, listening, stop_accepting
+from llmnb.testing.server import SIMULATED_HEADER, Exchange, listening_socket, stop_accepting
 
 _MOST_HEADS = 4096
 """How many different request heads are remembered parsed."""
@@ -39,17 +39,17 @@ class _Head:
         self.keeps_alive = version == "HTTP/1.1" and connection != "close"
 
 
-async def serve(handler: RequestHandler, port: int, started: Callable[[int], object]) -> None:
+async def serve(handler: RequestHandler, port: int, on_listening: Callable[[int], object]) -> None:
     """Serve on the loopback interface until cancelled; see `llmnb.testing.server.serve`."""
     loop = asyncio.get_running_loop()
     heads: dict[bytes, _Head] = {}
     connections: set[_Connection] = set()
-    listener = listening(port)
+    listener = listening_socket(port)
     server = await loop.create_server(
         lambda: _Connection(handler, heads, connections), sock=listener, backlog=4096
     )
     try:
-        started(listener.getsockname()[1])
+        on_listening(listener.getsockname()[1])
         await loop.create_future()
     finally:
         await stop_accepting(listener)
