@@ -111,12 +111,18 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     if not used:
         return None
     prompt, completion = count_in(used, "prompt_tokens"), count_in(used, "completion_tokens")
-    total = count_in(used, "total_tokens")
-    details = dict_in(used, "prompt_tokens_details")
-    cached = count_in(details, "cached_tokens")
+    # Most replies have 0 of the rest: a call for each would cost more than all that is read here.
+    details, cached, written = used.get("prompt_tokens_details"), None, None
+    if isinstance(details, dict):
+        cached = details.get("cached_tokens") and count_in(details, "cached_tokens")
+        written = details.get("cache_write_tokens") and count_in(details, "cache_write_tokens")
     if not cached and not _CACHED.isdisjoint(used):
         cached = next(count_in(used, name) for name in _CACHED_NAMES if name in used)
-    reasoning = count_in(dict_in(used, "completion_tokens_details"), "reasoning_tokens") or 0
+    details, reasoning = used.get("completion_tokens_details"), None
+    if isinstance(details, dict):
+        reasoning = details.get("reasoning_tokens") and count_in(details, "reasoning_tokens")
+    is_whole = prompt and completion and not reasoning
+    total = None if is_whole else count_in(used, "total_tokens")
     if reasoning and prompt and completion is not None and total == prompt + completion + reasoning:
         completion += reasoning  # xAI counts the reasoning beside the answer; the total shows it
     return ends.counted(
@@ -125,8 +131,8 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         total,
         wrote=wrote,
         cache_read=cached or 0,
-        cache_write=count_in(details, "cache_write_tokens") or 0,
-        reasoning=reasoning,
+        cache_write=written or 0,
+        reasoning=reasoning or 0,
         tier=tier(served) if (served := body.get("service_tier")) else None,
         usd=None if _DOLLARS.isdisjoint(used) else dollars(used),
     )
