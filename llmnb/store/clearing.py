@@ -23,6 +23,10 @@ from llmnb.store import layout, projects, usage
 from llmnb.store.layout import ProjectPaths
 from llmnb.store.project import databases
 from llmnb.store.projects import ProjectSummary
+from llmnb.store.writer import writer
+
+_SAVING_SECONDS = 10.0
+"""How long a project that is not there yet may take to be saved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,9 @@ def clear(what: str | Iterable[str], cache_dir: Path, *, to_trash: bool = False)
     else:
         for name in [what] if isinstance(what, str) else what:
             project = layout.find_project(cache_dir, name)
+            if project is None and writer().flush(_SAVING_SECONDS):
+                # Its first answers, copies of another project's, were still being saved.
+                project = layout.find_project(cache_dir, name)
             if project is None:
                 unknown.append(name)
             else:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from entries import entry, key_of
 
 from llmnb.errors import StoreError
 from llmnb.store import clearing, layout, projects, usage
 from llmnb.store.project import open_project
+from llmnb.store.writer import Writer
 
 
 @pytest.fixture
@@ -270,3 +273,26 @@ def test_one_piece_of_the_trash_is_emptied_and_no_other(root):
     clearing.discard("nothing", root)
 
     assert [token for token, _ in clearing.trashed(root)] == [second]
+
+
+def test_a_project_whose_first_answers_are_being_saved_is_cleared(root, monkeypatch):
+    """
+    Copies of another project's answers are saved soon after a run; clearing waits for them.
+    """
+    store = open_project("songs", root, share=False)
+    may_commit, commit, flush = threading.Event(), store.commit, Writer.flush
+
+    def commit_when_allowed(entries, *, is_bought=True):
+        assert may_commit.wait(30)
+        commit(entries, is_bought=is_bought)
+
+    def flush_and_allow(self, timeout):
+        may_commit.set()
+        return flush(self, timeout)
+
+    monkeypatch.setattr(store, "commit", commit_when_allowed)
+    monkeypatch.setattr(Writer, "flush", flush_and_allow)
+    store.put(entry(1))
+
+    assert clearing.clear("songs", root).removed == {"songs": 1}
+    assert names(root) == []
