@@ -26,7 +26,7 @@ from llmnb.store.projects import ProjectSummary
 from llmnb.store.writer import writer
 
 _SAVING_SECONDS = 10.0
-"""How long a project that is not there yet may take to be saved."""
+"""How long clearing waits for answers that are being saved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +85,9 @@ def clear(what: str | Iterable[str], cache_dir: Path, *, to_trash: bool = False)
     Raises:
         StoreError: If a project cannot be removed.
     """
+    # Copies of another project's answers are saved soon after a run, and belong to what is cleared:
+    # a project may not be there before they are saved, and would come back with them afterwards.
+    writer().flush(_SAVING_SECONDS)
     wanted: dict[str, ProjectPaths] = {}
     unknown = []
     if what == "full":
@@ -92,9 +95,6 @@ def clear(what: str | Iterable[str], cache_dir: Path, *, to_trash: bool = False)
     else:
         for name in [what] if isinstance(what, str) else what:
             project = layout.find_project(cache_dir, name)
-            if project is None and writer().flush(_SAVING_SECONDS):
-                # Its first answers, copies of another project's, were still being saved.
-                project = layout.find_project(cache_dir, name)
             if project is None:
                 unknown.append(name)
             else:

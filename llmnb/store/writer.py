@@ -67,7 +67,12 @@ class Writer:
         self.pid = os.getpid()
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
-        self._is_saving = False
+        self._saving = 0
+        """Jobs of the commit that is under way."""
+
+        self._ended = 0
+        """Jobs that were saved or have failed."""
+
         self._last_commit = 0.0
         self._awaited = 0
         """At so many jobs the thread wants to be woken; 0 while it is not asleep."""
@@ -87,7 +92,8 @@ class Writer:
     def flush(self, timeout: float) -> bool:
         """Wait until everything taken so far is saved or has failed."""
         with self._changed:
-            return self._changed.wait_for(lambda: not (self._jobs or self._is_saving), timeout)
+            last = self._ended + self._saving + len(self._jobs)
+            return self._changed.wait_for(lambda: self._ended >= last, timeout)
 
     def _run(self) -> None:
         while True:
@@ -95,12 +101,13 @@ class Writer:
                 self._sleep_until(1, None)
                 if time.monotonic() - self._last_commit < _BUSY_SECONDS:
                     self._sleep_until(self._jobs[0].store.enough, LINGER_SECONDS)
-                self._is_saving = True
-            jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), _MOST_IN_A_COMMIT))]
+                self._saving = min(len(self._jobs), _MOST_IN_A_COMMIT)
+                jobs = [self._jobs.popleft() for _ in range(self._saving)]
             self._save(jobs)
             self._last_commit = time.monotonic()
             with self._changed:
-                self._is_saving = False
+                self._ended += self._saving
+                self._saving = 0
                 self._changed.notify_all()
 
     def _sleep_until(self, jobs: int, seconds: float | None) -> None:

@@ -275,11 +275,15 @@ def test_one_piece_of_the_trash_is_emptied_and_no_other(root):
     assert [token for token, _ in clearing.trashed(root)] == [second]
 
 
-def test_a_project_whose_first_answers_are_being_saved_is_cleared(root, monkeypatch):
+@pytest.mark.parametrize("is_new", [True, False])
+@pytest.mark.parametrize("what", ["songs", "full"])
+def test_answers_that_are_being_saved_are_cleared_with_their_project(
+    root, monkeypatch, is_new, what
+):
     """
     Copies of another project's answers are saved soon after a run; clearing waits for them.
     """
-    store = open_project("songs", root, share=False)
+    store = open_project("songs", root, share=False) if is_new else save(root, "songs", 2)
     may_commit, commit, flush = threading.Event(), store.commit, Writer.flush
 
     def commit_when_allowed(entries, *, is_bought=True):
@@ -294,5 +298,5 @@ def test_a_project_whose_first_answers_are_being_saved_is_cleared(root, monkeypa
     monkeypatch.setattr(Writer, "flush", flush_and_allow)
     store.put(entry(1))
 
-    assert clearing.clear("songs", root).removed == {"songs": 1}
+    assert clearing.clear(what, root).removed == {"songs": 1 if is_new else 2}
     assert names(root) == []
