@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import inspect
 import re
 import textwrap
@@ -117,18 +118,19 @@ def _with_arguments(documentation: str, options: Mapping[str, Option]) -> str:
     line = re.search(r"^( *)\*\*\w+:.*\n?(?:\1 +.*\n?)*", documentation, re.MULTILINE)
     if line is None:
         return documentation
-    indent = line[1]
-    described = [
-        textwrap.fill(
-            f"{name}: {option.documentation}",
-            width=_LINE,
-            initial_indent=indent,
-            subsequent_indent=f"{indent}    ",
-        )
-        for name, option in options.items()
-    ]
+    described = [_argument(name, each.documentation, line[1]) for name, each in options.items()]
     return "\n".join(
         [documentation[: line.start()] + "\n".join(described), documentation[line.end() :]]
+    )
+
+
+@functools.cache  # most methods share their options, and all are described at import
+def _argument(name: str, documentation: str, indent: str) -> str:
+    return textwrap.fill(
+        f"{name}: {documentation}",
+        width=_LINE,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}    ",
     )
 
 

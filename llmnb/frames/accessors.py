@@ -12,7 +12,6 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar
 
-from llmnb.frames.table_source import PreparedVerb
 from llmnb.signatures import full_signature
 
 if TYPE_CHECKING:
@@ -68,6 +67,8 @@ class Accessor:
 
     def _do(self, verb: str, *arguments: Any) -> Any:
         """Do a verb of the library, and block for what it prepares."""
+        from llmnb.frames.table_source import PreparedVerb  # registering does without it
+
         done = getattr(importlib.import_module(self._verbs), verb)(self._table, *arguments)
         if isinstance(done, PreparedVerb) and not self._is_preparing:
             return done.finish()
