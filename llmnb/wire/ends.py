@@ -149,23 +149,26 @@ def counted(
         >>> counted(9, 0, wrote=True).unknown
         ('completion',)
     """
-    if prompt is None and completion is None and usd is None:
-        return None
-    if completion == 0 and wrote:
-        completion = None
-    prompt = prompt or None
-    if total and prompt is None and completion is not None and total > completion:
-        prompt = total - completion
-    if total and completion is None and prompt is not None and total > prompt:
-        completion = total - prompt
+    unknown: tuple[str, ...] = ()
+    if not (prompt and completion):
+        if prompt is None and completion is None and usd is None:
+            return None
+        if completion == 0 and wrote:
+            completion = None
+        prompt = prompt or None
+        if total and prompt is None and completion is not None and total > completion:
+            prompt = total - completion
+        if total and completion is None and prompt is not None and total > prompt:
+            completion = total - prompt
+        counts = {"prompt": prompt, "completion": completion}
+        unknown = tuple(name for name, count in counts.items() if count is None)
     return Usage(
         prompt=prompt or 0,
         completion=completion or 0,
         cache_read=cache_read,
         cache_write=cache_write,
         reasoning=reasoning,
-        unknown=(("prompt",) if prompt is None else ())
-        + (("completion",) if completion is None else ()),
+        unknown=unknown,
         cache_write_hour=cache_write_hour,
         tier=tier,
         usd=usd,

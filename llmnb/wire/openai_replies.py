@@ -107,34 +107,39 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         >>> usage({"usage": {"prompt_tokens": 3, "completion_tokens": 1}}).total
         4
     """
-    used = dict_in(body, "usage") or _usage_of_choice(body)
-    if not used:
-        return None
+    used = body.get("usage")
+    if type(used) is not dict or not used:
+        if not (used := _usage_of_choice(body)):
+            return None
     prompt, completion = count_in(used, "prompt_tokens"), count_in(used, "completion_tokens")
-    # Most replies have 0 of the rest: a call for each would cost more than all that is read here.
-    details, cached, written = used.get("prompt_tokens_details"), None, None
-    if isinstance(details, dict):
-        cached = details.get("cached_tokens") and count_in(details, "cached_tokens")
-        written = details.get("cache_write_tokens") and count_in(details, "cache_write_tokens")
-    if not cached and not _CACHED.isdisjoint(used):
-        cached = next(count_in(used, name) for name in _CACHED_NAMES if name in used)
-    details, reasoning = used.get("completion_tokens_details"), None
-    if isinstance(details, dict):
-        reasoning = details.get("reasoning_tokens") and count_in(details, "reasoning_tokens")
-    is_whole = prompt and completion and not reasoning
-    total = None if is_whole else count_in(used, "total_tokens")
-    if reasoning and prompt and completion is not None and total == prompt + completion + reasoning:
-        completion += reasoning  # xAI counts the reasoning beside the answer; the total shows it
+    cached = written = reasoning = 0
+    # Most replies have 0 of these: a call for each would cost more than all that is read here.
+    if type(details := used.get("prompt_tokens_details")) is dict:
+        cached = (details.get("cached_tokens") and count_in(details, "cached_tokens")) or 0
+        written = (
+            details.get("cache_write_tokens") and count_in(details, "cache_write_tokens")
+        ) or 0
+    if type(details := used.get("completion_tokens_details")) is dict:
+        reasoning = (details.get("reasoning_tokens") and count_in(details, "reasoning_tokens")) or 0
+    usd = None
+    if not _RARE.isdisjoint(used):
+        usd = dollars(used)
+        cached = cached or next((count_in(used, name) for name in _CACHED if name in used), 0) or 0
+    total = None
+    if reasoning or not (prompt and completion):
+        total = count_in(used, "total_tokens")
+        if prompt and completion is not None and total == prompt + completion + reasoning:
+            completion += reasoning  # xAI counts it beside the answer, as the total shows
     return ends.counted(
         prompt,
         completion,
         total,
         wrote=wrote,
-        cache_read=cached or 0,
-        cache_write=written or 0,
-        reasoning=reasoning or 0,
+        cache_read=cached,
+        cache_write=written,
+        reasoning=reasoning,
         tier=tier(served) if (served := body.get("service_tier")) else None,
-        usd=None if _DOLLARS.isdisjoint(used) else dollars(used),
+        usd=usd,
     )
 
 
@@ -144,12 +149,11 @@ def _usage_of_choice(body: Mapping[str, Any]) -> dict[str, Any]:
     return dict_in(choices[0], "usage") if len(choices) == 1 else {}
 
 
-_CACHED_NAMES = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
+_CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
 """Names for tokens from the cache: DeepSeek's, Moonshot's, Mistral's."""
 
-_CACHED = frozenset(_CACHED_NAMES)
-_DOLLARS = frozenset(("cost", "cost_in_usd_ticks", "estimated_cost"))
-"""Names for what a reply has cost; the usage of most replies has none of either."""
+_RARE = frozenset((*_CACHED, "cost", "cost_in_usd_ticks", "estimated_cost"))
+"""Those, and the names for what a reply has cost; the usage of most replies has none of them."""
 
 
 def tier(value: Any) -> str | None:
