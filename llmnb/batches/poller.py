@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from llmnb import bridge, errors
@@ -19,7 +18,7 @@ from llmnb.adapters.file_lock import locked
 from llmnb.batches import records
 from llmnb.batches.persistence import ResultWriter
 from llmnb.batches.records import Failed, Part, Record
-from llmnb.batches.service import Service, service
+from llmnb.batches.service import Service
 from llmnb.engine.status import Clock
 from llmnb.errors import BadReply, LLMNBError, ProviderError, StoreError, Unsent
 from llmnb.store.project import ProjectStore, open_project
@@ -325,15 +324,15 @@ def pollers() -> dict[str, BatchPoller]:
 
 
 async def pollers_of(
-    parts: Sequence[tuple[Part, Record]], target: HTTPTarget, store: ProjectStore, cache_dir: Path
+    parts: Sequence[tuple[Part, Record]], target: HTTPTarget, store: ProjectStore
 ) -> dict[str, BatchPoller]:
     """Return the one poller of this process for each part, by the part's name.
 
     Args:
         parts: Parts and the records of their runs.
         target: Who is asked.
-        store: Where the answers go, of parts whose run wanted them there.
-        cache_dir: Folder of all projects.
+        store: Where the answers go, of parts whose run wanted them there; else they go into
+            another project of the same folder.
     """
     known = pollers()
     for part, record in parts:
@@ -342,6 +341,6 @@ async def pollers_of(
             # The answers go where the run that asked for them wanted them.
             home = store
             if store.name != record.project:
-                home = open_project(record.project, cache_dir, share=record.share)
-            known[path] = BatchPoller(part, record, target, service(target), home)
+                home = open_project(record.project, store.paths.root, share=record.share)
+            known[path] = BatchPoller(part, record, target, Service(target), home)
     return {part.name: known[str(part.path("json"))] for part, _ in parts}

@@ -14,9 +14,9 @@ from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.records import RawReply, Usage
 from llmnb.targets.target import HTTPTarget
+from llmnb.wire.api_keys import masked
 from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect, samples_in
-from llmnb.wire.keys import masked
 
 _DECISIVE = ("api_base", "base_url", "api_version")
 """Parts of a connection that may change the answers; keys and regions are not among them."""

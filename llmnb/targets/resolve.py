@@ -21,11 +21,12 @@ import difflib
 from dataclasses import dataclass
 
 from llmnb import settings
-from llmnb.adapters import egress, network, prices
+from llmnb.adapters import egress, prices
 from llmnb.errors import ConfigurationError, LLMNBError, MissingKey, UnknownModel
 from llmnb.records import secret, secret_url
 from llmnb.targets.endpoint import registered_model
 from llmnb.targets.target import HTTPTarget
+from llmnb.wire.api_keys import check_key
 from llmnb.wire.catalog import (
     AZURE_VERSION_ENV,
     Provider,
@@ -40,7 +41,6 @@ from llmnb.wire.catalog import (
     spoken_at,
 )
 from llmnb.wire.dialect import dialect, is_spoken
-from llmnb.wire.keys import check_key
 
 LOCAL_DEFAULT = "smollm2"
 
@@ -214,7 +214,7 @@ def resolve(
         return _simulated(choice.model, gen_type)
     row, gen_type, address = _reached(choice, url, gen_type)
     address = secret_url(address)
-    network.proxy_for(egress.destination(address))  # a proxy that cannot be asked is an error here
+    egress.proxy_for(egress.destination(address))  # a proxy that cannot be asked is an error here
     if url and is_url_from_data and not _is_trusted(url, row, trusted_url):
         is_stranger = True
     key = api_key = secret(api_key)

@@ -32,12 +32,11 @@ from llmnb.records import (
 from llmnb.store.entry import RenamedKey, answer_key
 from llmnb.wire import canonical, classify
 from llmnb.wire import limits as limit_headers
+from llmnb.wire.api_keys import auth_headers, masked
 from llmnb.wire.catalog import Provider, models_url, streamed
 from llmnb.wire.conversation import names_a_picture, refused
-from llmnb.wire.dialect import samples_in, tier_in
-from llmnb.wire.dialect_base import Dialect
+from llmnb.wire.dialect import Dialect, samples_in, tier_in
 from llmnb.wire.event_stream import EventAssembler
-from llmnb.wire.keys import auth_headers, masked
 from llmnb.wire.openai_embeddings import checked, inputs_in
 
 _ASSUMED_ANSWER = 4096

@@ -15,9 +15,10 @@ from llmnb.display.texts import mended
 from llmnb.records import Delta, Reply, ToolCall, Usage
 from llmnb.wire import anthropic_requests, ends, json_bytes
 from llmnb.wire.anthropic_requests import ANSWER_TOOL
-from llmnb.wire.dialect_base import Dialect, unusable
+from llmnb.wire.dialect import Dialect, unusable
 from llmnb.wire.event_stream import EventAssembler, grow, join, update_known
 from llmnb.wire.untrusted import count_in, dict_in, joined, list_in, text_in
+from llmnb.wire.usage import counted
 
 
 class AnthropicMessages(Dialect):
@@ -112,7 +113,7 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     read = count_in(used, "cache_read_input_tokens") or 0
     written = count_in(used, "cache_creation_input_tokens") or 0
     hour = count_in(dict_in(used, "cache_creation"), "ephemeral_1h_input_tokens") or 0
-    return ends.counted(
+    return counted(
         (prompt or 0) + read + written,
         completion,
         wrote=wrote,

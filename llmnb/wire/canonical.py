@@ -53,10 +53,7 @@ def canonical(body: Mapping[str, Any], without: frozenset[str] = UNDECIDING) -> 
     if not without.isdisjoint(fields):
         for name in without:
             fields.pop(name, None)
-    try:
-        return json_bytes.write(fields)
-    except json_bytes.NotJSON as error:
-        raise _unwritable(str(error)) from None
+    return encoded(fields)
 
 
 def with_plain_numbers(body: dict[str, Any]) -> dict[str, Any]:

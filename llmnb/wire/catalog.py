@@ -67,7 +67,7 @@ class Provider:
     `max_tokens` and the characters; ``"actual"`` by what it used."""
 
     limit_headers: str = "none"
-    """Which names its limit headers have; see `llmnb.wire.headers`."""
+    """Which names its limit headers have; see `llmnb.wire.limits`."""
 
     is_local: bool = False
     """Whether it runs on the person's own machine, at no price."""

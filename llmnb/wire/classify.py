@@ -24,10 +24,10 @@ from llmnb.display import durations
 from llmnb.display.escape import visible, visible_lines
 from llmnb.display.texts import cut
 from llmnb.errors import LLMNBError
-from llmnb.wire import headers as reply_headers
 from llmnb.wire import json_bytes
+from llmnb.wire.api_keys import mask
 from llmnb.wire.catalog import load_catalog
-from llmnb.wire.keys import mask
+from llmnb.wire.retry_after import delay_in_body, plain_retry_after, request_id, retry_after
 from llmnb.wire.untrusted import text_in
 
 KEPT_CHARACTERS = 2000
@@ -124,13 +124,13 @@ def classify(
         ('RateLimited', 2.0)
     """
     problem = problem_of(body)
-    wait = reply_headers.plain_retry_after(headers, now=now)
+    wait = plain_retry_after(headers, now=now)
     kind, verdict = _kind(status, problem, wait, provider)
     if kind is errors.RateLimited:
-        wait = reply_headers.retry_after(headers, body, now=now)
+        wait = retry_after(headers, body, now=now)
     details: dict[str, Any] = {
         "status": status,
-        "request_id": reply_headers.request_id(headers),
+        "request_id": request_id(headers),
         "body": shown(body, secret),
         "provider": provider,
         "model": model,
@@ -175,7 +175,7 @@ def error_inside(value: Any, raw: bytes, *, where: str = "inside a 200") -> LLMN
         )
     kind, verdict = _kind(status, problem, None, "")
     if kind is errors.RateLimited:
-        details["retry_after"] = reply_headers.delay_in_body(raw)
+        details["retry_after"] = delay_in_body(raw)
     details["maybe_billed"] = issubclass(kind, (errors.MaybeBilled, errors.BadReply))
     return kind(f"The provider {verdict} ({status} {where}): {sentence}", **details)
 

@@ -10,7 +10,7 @@ Source: the API references of OpenAI, Anthropic, Google and Mistral; DeepSeek
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmnb.records import Quality, Usage
@@ -113,63 +113,19 @@ def without_text(
     return quality if usage.completion > thought else "empty"
 
 
-def counted(
-    prompt: int | None,
-    completion: int | None,
-    total: int | None = None,
-    *,
-    wrote: bool,
-    cache_read: int = 0,
-    cache_write: int = 0,
-    cache_write_hour: int = 0,
-    reasoning: int = 0,
-    tier: str | None = None,
-    usd: float | None = None,
-) -> Usage | None:
-    """Return the tokens of a reply, a missing count taken from the total; None where it says none.
+End = tuple[str | None, Quality]
+"""Why an answer ended, and what it is worth."""
 
-    What a reply says it cost is kept where it counts no tokens, too. A count of zero is no count
-    where it cannot be true: no prompt has no tokens, and no answer that holds something.
+_WORST_FIRST: tuple[Quality, ...] = (
+    *("refused", "filtered", "broken", "truncated", "empty", "unknown", "good"),
+)
 
-    Args:
-        prompt: Input tokens; None where the reply does not say.
-        completion: Output tokens.
-        total: Both together.
-        wrote: Whether the reply holds a text, a call of a tool or reasoning.
-        cache_read: Input tokens from the provider's own cache.
-        cache_write: Input tokens written there.
-        cache_write_hour: Those of them that are kept there for an hour.
-        reasoning: Output tokens of hidden reasoning.
-        tier: Service tier that the reply names.
-        usd: Dollars that the reply says it cost.
+
+def worst(ends: Sequence[End]) -> End:
+    """Return the end of the worst of several answers; a reply is no better than that.
 
     Example:
-        >>> counted(9, None, 14, wrote=True).completion
-        5
-        >>> counted(9, 0, wrote=True).unknown
-        ('completion',)
+        >>> worst([("stop", "good"), ("length", "truncated"), ("stop", "good")])
+        ('length', 'truncated')
     """
-    unknown: tuple[str, ...] = ()
-    if not (prompt and completion):
-        if prompt is None and completion is None and usd is None:
-            return None
-        if completion == 0 and wrote:
-            completion = None
-        prompt = prompt or None
-        if total and prompt is None and completion is not None and total > completion:
-            prompt = total - completion
-        if total and completion is None and prompt is not None and total > prompt:
-            completion = total - prompt
-        counts = {"prompt": prompt, "completion": completion}
-        unknown = tuple(name for name, count in counts.items() if count is None)
-    return Usage(
-        prompt=prompt or 0,
-        completion=completion or 0,
-        cache_read=cache_read,
-        cache_write=cache_write,
-        reasoning=reasoning,
-        unknown=unknown,
-        cache_write_hour=cache_write_hour,
-        tier=tier,
-        usd=usd,
-    )
+    return min(ends, key=lambda end: _WORST_FIRST.index(end[1]))

@@ -10,13 +10,14 @@ Source: Gemini API reference, "GenerateContentResponse", "FinishReason", "Thinki
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from llmnb.records import Delta, Reply, ToolCall, Usage
-from llmnb.wire import ends, gemini_requests, json_bytes, openai_replies
-from llmnb.wire.dialect_base import Dialect, unusable, worst
+from llmnb.wire import ends, gemini_requests, json_bytes
+from llmnb.wire.dialect import Dialect, unusable
 from llmnb.wire.event_stream import Growing, SamplesAssembler, grow, join
 from llmnb.wire.untrusted import count_in, dict_in, dicts_in, index_of, joined, text_in
+from llmnb.wire.usage import counted, tier
 
 _SPOILT = frozenset(
     (
@@ -34,10 +35,7 @@ class GeminiGenerate(Dialect):
 
     name = "gemini.generate"
     body = staticmethod(gemini_requests.body)
-
-    def stream_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the same body: Gemini streams from another address, see `catalog.streamed`."""
-        return dict(body)
+    stream_fields: ClassVar[Mapping[str, Any]] = {}  # streams have an address, `catalog.streamed`
 
     def assembler(self, *, samples: int = 1) -> _CandidateAssembler:
         """Return what reads one streamed reply."""
@@ -53,10 +51,8 @@ class GeminiGenerate(Dialect):
             return raw
         if not events or not all(isinstance(event, dict) for event in events):
             return raw
-        assembler = self.assembler()
-        for event in events:
-            assembler.take_object(event)
-        return assembler.finish()
+        stream = (b"data: %b\n\n" % json_bytes.write(event, is_strict=False) for event in events)
+        return self.assembler().whole(b"".join(stream))
 
     def reply(self, body: dict[str, Any], raw: bytes) -> Reply:
         """Read a reply's object."""
@@ -70,7 +66,7 @@ class GeminiGenerate(Dialect):
         texts = [_text(_parts(candidate)) for candidate in candidates]
         reasons = list(map(_reason, candidates))
         several = [(reason, ends.worth(reason)) for reason in reasons]
-        reason, quality = worst(several)
+        reason, quality = ends.worst(several)
         first = _parts(candidates[0])
         calls, thoughts = _tool_calls(first), _text(first, thoughts=True) or None
         used = usage(body, wrote=bool(any(texts) or calls))
@@ -168,14 +164,14 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     # Thoughts alone do not tell how long the answer is, unless there is none.
     if thoughts is not None and (answer is not None or not wrote):
         answer = (answer or 0) + thoughts
-    return ends.counted(
+    return counted(
         prompt,
         answer,
         count_in(used, "totalTokenCount"),
         wrote=wrote,
         cache_read=count_in(used, "cachedContentTokenCount") or 0,
         reasoning=thoughts or 0,
-        tier=openai_replies.tier(used.get("serviceTier")),
+        tier=tier(used.get("serviceTier")),
     )
 
 
@@ -190,12 +186,6 @@ class _CandidateAssembler(SamplesAssembler):
     END, NO_END = "finishReason", _NO_REASON
     EXTENDED = frozenset(("logprobsResult", "citationMetadata"))
     READ = ("content",)
-
-    def take_object(self, event: dict[str, Any]) -> None:
-        """Add an event that did not come as one."""
-        if event.get("error"):
-            self._error = event
-        self.take(event)
 
     def has_begun(self) -> bool:
         """Return whether any candidate came, or the word that there will be none."""

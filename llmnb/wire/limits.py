@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from llmnb.records import KindOfLimit, LimitReport
-from llmnb.wire.durations import duration_of, moment_of, number_of, wait_of
+from llmnb.wire.waits import duration_of, moment_of, number_of, wait_of
 
 _Headers = Mapping[str, str]
 

@@ -10,13 +10,14 @@ import math
 import sys
 from array import array
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from llmnb.records import Reply, Usage
-from llmnb.wire import conversation, ends, openai_replies
+from llmnb.wire import conversation
 from llmnb.wire.conversation import refused
-from llmnb.wire.dialect_base import Dialect, unusable
+from llmnb.wire.dialect import Dialect, unusable
 from llmnb.wire.untrusted import count_in, dict_in, index_of, text_in
+from llmnb.wire.usage import counted, dollars
 
 _BYTES_PER_NUMBER = 4
 
@@ -25,6 +26,7 @@ class OpenAIEmbeddings(Dialect):
     """Dialect ``openai.embeddings``."""
 
     name = "openai.embeddings"
+    stream_fields: ClassVar[Mapping[str, Any]] = {}  # a vector comes whole or not at all
 
     def body(
         self, request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]
@@ -50,10 +52,6 @@ class OpenAIEmbeddings(Dialect):
             )
         body["input"] = texts
         return body
-
-    def stream_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the same body: a vector comes whole or not at all."""
-        return dict(body)
 
     def unstreamed(self, raw: bytes) -> bytes:
         """Return the bytes as they are: there is no vector in a stream."""
@@ -97,10 +95,10 @@ def _usage(body: Mapping[str, Any]) -> Usage | None:
     """Return the tokens of a reply, which are its prompt's: a vector has none of its own."""
     used = dict_in(body, "usage")
     prompt, total = count_in(used, "prompt_tokens"), count_in(used, "total_tokens")
-    usd = openai_replies.dollars(used)
+    usd = dollars(used)
     if prompt is None and total is None and usd is None:
         return None
-    return ends.counted(prompt, 0, total, wrote=False, usd=usd)
+    return counted(prompt, 0, total, wrote=False, usd=usd)
 
 
 def inputs_in(body: Mapping[str, Any]) -> int:

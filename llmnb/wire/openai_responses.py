@@ -16,11 +16,12 @@ from typing import Any
 
 from llmnb.display.texts import mended
 from llmnb.records import Delta, Quality, Reply, ToolCall, Usage
-from llmnb.wire import ends, openai_replies, openai_responses_requests
+from llmnb.wire import ends, openai_responses_requests
 from llmnb.wire.classify import error_inside
-from llmnb.wire.dialect_base import Dialect, unusable
+from llmnb.wire.dialect import Dialect, unusable
 from llmnb.wire.event_stream import EventAssembler, grow, join
 from llmnb.wire.untrusted import count_in, dict_in, dicts_in, joined, list_in, text_in
+from llmnb.wire.usage import counted, dollars, tier
 
 COMMENTARY = "commentary"
 """Phase of a message in which a model says what it is doing, before it answers."""
@@ -167,7 +168,7 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     """
     used = dict_in(body, "usage")
     details = dict_in(used, "input_tokens_details")
-    return ends.counted(
+    return counted(
         count_in(used, "input_tokens"),
         count_in(used, "output_tokens"),
         count_in(used, "total_tokens"),
@@ -175,8 +176,8 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         cache_read=count_in(details, "cached_tokens") or 0,
         cache_write=count_in(details, "cache_write_tokens") or 0,
         reasoning=count_in(dict_in(used, "output_tokens_details"), "reasoning_tokens") or 0,
-        tier=openai_replies.tier(body.get("service_tier")),
-        usd=openai_replies.dollars(used),
+        tier=tier(body.get("service_tier")),
+        usd=dollars(used),
     )
 
 

@@ -14,7 +14,7 @@ from llmnb.generation import openai_parallel_generate_sync, process_api_requests
 from llmnb.running.asking import Asking
 from llmnb.running.preparer import Preparer
 from llmnb.targets.resolve import resolve
-from llmnb.wire.keys import mask, masked
+from llmnb.wire.api_keys import mask, masked
 from tests.support.script_server import ScriptServer, reply
 
 SECRET = "sk-Abcd1234efgh5678IJKL9012mnop3456"

@@ -9,9 +9,9 @@ from llmnb import AsyncLLM, errors
 from llmnb.adapters.http import HttpClient
 from llmnb.records import Reply
 from llmnb.wire import classify
+from llmnb.wire.api_keys import auth_headers
 from llmnb.wire.catalog import endpoint, provider, streamed
 from llmnb.wire.dialect import dialect
-from llmnb.wire.keys import auth_headers
 
 pytestmark = pytest.mark.aimock
 

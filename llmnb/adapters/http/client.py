@@ -15,8 +15,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from llmnb.adapters import egress, network
-from llmnb.adapters.bounded_body import CAP_BYTES, ENCODINGS
+from llmnb.adapters import egress
 from llmnb.adapters.http import exchange, faults, trial
 from llmnb.adapters.http.exchange import Received, Unlike
 from llmnb.adapters.http.faults import Stale
@@ -29,7 +28,7 @@ from llmnb.adapters.http.pool import (
     is_stale,
     wants_fresh,
 )
-from llmnb.adapters.http.reading import Feed, HasEnded, Reading
+from llmnb.adapters.http.reading import CAP_BYTES, ENCODINGS, Feed, HasEnded, Reading
 from llmnb.errors import LLMNBError
 from llmnb.records import REQUEST_SECONDS, RawReply
 
@@ -267,7 +266,7 @@ class HttpClient:
         if len(self._proxies) > 1000:
             self._proxies.clear()
         arguments: dict[str, Any] = {}
-        if (proxy := network.proxy_for(address)) is not None:
+        if (proxy := egress.proxy_for(address)) is not None:
             arguments["proxy"], login = proxy
             if login is not None:
                 # Over TLS the proxy gets its header with CONNECT; a plain request carries it.
@@ -316,4 +315,4 @@ def tls() -> ssl.SSLContext:
 
 @functools.lru_cache(maxsize=4)
 def _tls_of(_environment: tuple[str | None, ...]) -> ssl.SSLContext:
-    return network.tls_context()
+    return egress.tls_context()

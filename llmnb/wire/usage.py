@@ -1,4 +1,4 @@
-"""What OpenAI's chat and text replies have in common: choices, contents, tokens, prices."""
+"""The tokens that a reply says it used, and what it says it cost."""
 
 from __future__ import annotations
 
@@ -6,97 +6,72 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnb.records import Usage
-from llmnb.wire import ends, json_bytes
-from llmnb.wire.classify import error_inside
-from llmnb.wire.dialect_base import unusable
-from llmnb.wire.untrusted import count_in, dict_in, dicts_in, index_of, joined
+from llmnb.wire.untrusted import count_in, dict_in, dicts_in
 
 
-def choices_of(body: Mapping[str, Any], raw: bytes) -> list[dict[str, Any]]:
-    """Return a reply's choices, in order; there is at least one.
+def counted(
+    prompt: int | None,
+    completion: int | None,
+    total: int | None = None,
+    *,
+    wrote: bool,
+    cache_read: int = 0,
+    cache_write: int = 0,
+    cache_write_hour: int = 0,
+    reasoning: int = 0,
+    tier: str | None = None,
+    usd: float | None = None,
+) -> Usage | None:
+    """Return the tokens of a reply, a missing count taken from the total; None where it says none.
 
-    Raises:
-        BadReply: If there are none that could be read.
-        LLMNBError: Of another type, if one of them says what went wrong.
-    """
-    choices = body.get("choices")
-    if not isinstance(choices, list) or not choices:
-        if body.get("object") == "error":
-            raise error_inside(body, raw)
-        raise unusable(raw, "has no choices")
-    for choice in choices:
-        if type(choice) is not dict:
-            raise unusable(raw, "has a choice that is no object")
-        if choice.get("finish_reason") == "error" or choice.get("error"):
-            raise error_inside(choice, raw)
-    return sorted(choices, key=index_of) if len(choices) > 1 else choices
+    What a reply says it cost is kept where it counts no tokens, too. A count of zero is no count
+    where it cannot be true: no prompt has no tokens, and no answer that holds something.
 
-
-# ------------------------------------------------------------------------------- content
-
-REASONING = ("reasoning_content", "reasoning")
-"""Names under which a message shows its reasoning."""
-
-
-def text_of(content: Any) -> str:
-    """Return a content as text; parts that are not text are left out, a value is its JSON.
+    Args:
+        prompt: Input tokens; None where the reply does not say.
+        completion: Output tokens.
+        total: Both together.
+        wrote: Whether the reply holds a text, a call of a tool or reasoning.
+        cache_read: Input tokens from the provider's own cache.
+        cache_write: Input tokens written there.
+        cache_write_hour: Those of them that are kept there for an hour.
+        reasoning: Output tokens of hidden reasoning.
+        tier: Service tier that the reply names.
+        usd: Dollars that the reply says it cost.
 
     Example:
-        >>> text_of([{"type": "text", "text": "Hi"}, {"type": "thinking", "thinking": []}])
-        'Hi'
-        >>> text_of({"stars": 4})
-        '{"stars":4}'
-        >>> text_of([1, 2])
-        '[1,2]'
+        >>> counted(9, None, 14, wrote=True).completion
+        5
+        >>> counted(9, 0, wrote=True).unknown
+        ('completion',)
     """
-    if isinstance(content, str):
-        return content
-    if content is None:
-        return ""
-    if is_in_parts(content):
-        return joined((part for part in content if isinstance(part, dict)), "text")
-    # Cloudflare gives what was asked for as JSON already read.
-    return json_bytes.write(content, is_strict=False).decode()
-
-
-def is_in_parts(content: Any) -> bool:
-    """Return whether a content is a list of parts; one of anything else is a value.
-
-    Example:
-        >>> is_in_parts([{"type": "text", "text": "Hi"}]), is_in_parts([1, 2])
-        (True, False)
-    """
-    if not isinstance(content, list):
-        return False
-    return not content or any(
-        isinstance(part, dict) and ("type" in part or "text" in part) for part in content
+    unknown: tuple[str, ...] = ()
+    if not (prompt and completion):
+        if prompt is None and completion is None and usd is None:
+            return None
+        if completion == 0 and wrote:
+            completion = None
+        prompt = prompt or None
+        if total and prompt is None and completion is not None and total > completion:
+            prompt = total - completion
+        if total and completion is None and prompt is not None and total > prompt:
+            completion = total - prompt
+        counts = {"prompt": prompt, "completion": completion}
+        unknown = tuple(name for name, count in counts.items() if count is None)
+    return Usage(
+        prompt=prompt or 0,
+        completion=completion or 0,
+        cache_read=cache_read,
+        cache_write=cache_write,
+        reasoning=reasoning,
+        unknown=unknown,
+        cache_write_hour=cache_write_hour,
+        tier=tier,
+        usd=usd,
     )
 
 
-def thinking_of(content: Any) -> str:
-    """Return the reasoning that Mistral puts among the parts of a content."""
-    thoughts = (part.get("thinking") for part in dicts_in({"content": content}, "content"))
-    return "".join(text_of(thought) for thought in thoughts if isinstance(thought, (str, list)))
-
-
-def reasoning_of(message: Mapping[str, Any]) -> str | None:
-    """Return the reasoning that a message shows, under whichever name; None where it shows none.
-
-    Example:
-        >>> reasoning_of({"content": "4", "reasoning_content": "2 + 2"})
-        '2 + 2'
-    """
-    first, second = REASONING
-    reasoning = message.get(first) or message.get(second)
-    if reasoning and isinstance(reasoning, str):
-        return reasoning
-    return thinking_of(message.get("content")) or None
-
-
-# ------------------------------------------------------------------- tokens and prices
-
-
-def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
+def openai_usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     """Return the tokens a reply says it used; None when it does not say.
 
     Args:
@@ -104,12 +79,13 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         wrote: Whether it holds an answer, so that its tokens cannot be zero.
 
     Example:
-        >>> usage({"usage": {"prompt_tokens": 3, "completion_tokens": 1}}).total
+        >>> openai_usage({"usage": {"prompt_tokens": 3, "completion_tokens": 1}}).total
         4
     """
     used = body.get("usage")
     if type(used) is not dict or not used:
-        if not (used := _usage_of_choice(body)):
+        used = _usage_of_choice(body)
+        if not used:
             return None
     prompt, completion = count_in(used, "prompt_tokens"), count_in(used, "completion_tokens")
     cached = written = reasoning = 0
@@ -130,7 +106,7 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         total = count_in(used, "total_tokens")
         if prompt and completion is not None and total == prompt + completion + reasoning:
             completion += reasoning  # xAI counts it beside the answer, as the total shows
-    return ends.counted(
+    return counted(
         prompt,
         completion,
         total,
