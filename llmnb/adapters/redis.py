@@ -135,37 +135,20 @@ class SharedStore:
                 f"REDIS_URL cannot be used ({type(error).__name__}): see its port and its options."
             ) from None
 
-    async def run(self, keys: Sequence[str], arguments: Sequence[str]) -> list[int]:
-        """Draw from limits; returns the script's numbers.
-
-        Args:
-            keys: Three for each limit.
-            arguments: As the script's head says.
-
-        Raises:
-            LimiterError: If Redis is gone, frozen, read-only, or answers with an error.
-        """
-        return await self._answer(LIMITS, keys, arguments, int)
-
-    async def agree(self, keys: Sequence[str], arguments: Sequence[str]) -> list[str]:
-        """State limits; returns the lines that others state.
-
-        Args:
-            keys: Where statements are kept.
-            arguments: As the script's head says.
-
-        Raises:
-            LimiterError: If Redis is gone, frozen, read-only, or answers with an error.
-        """
-        return await self._answer(RULES, keys, arguments, _text)
-
-    async def _answer(
-        self,
-        name: str,
-        keys: Sequence[str],
-        arguments: Sequence[str],
-        read: Callable[[Any], T],
+    async def run(
+        self, name: str, keys: Sequence[str], arguments: Sequence[str], read: Callable[[Any], T]
     ) -> list[T]:
+        """Run a script and return its answer.
+
+        Args:
+            name: `LIMITS`, which draws from limits, or `RULES`, which states them.
+            keys: What it changes; three for each limit, or where statements are kept.
+            arguments: As the script's head says.
+            read: Reads one item of the answer: `int`, or `text_of`.
+
+        Raises:
+            LimiterError: If Redis is gone, frozen, read-only, or answers with an error.
+        """
         failure = ""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -190,7 +173,8 @@ class SharedStore:
         await self._client.aclose()
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return an item of an answer as text. Raises `TypeError` where it is none."""
     if not isinstance(value, bytes):
         raise TypeError("no text")
     return value.decode()

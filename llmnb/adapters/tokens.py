@@ -4,8 +4,7 @@ Where a text has too many, `longest` says how much of it fits.
 
 tiktoken fetches its tables when they are first needed, and sets no timeout while
 it does. So an encoding is only loaded here when its table is already on this
-machine and whole; else the count is an estimate and says so. `fetch_encoding` is
-the one way to a download, and it runs in a process that can be ended.
+machine and whole; else the count is an estimate and says so. Nothing is downloaded.
 
 Three answers, for three uses:
 
@@ -23,8 +22,6 @@ import importlib.util
 import math
 import os
 import re
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -79,8 +76,6 @@ _TABLE_OF = {
     "p50k_edit": "p50k_base",
     "gpt2": "r50k_base",  # the same merges, which tiktoken keeps in two further files
 }
-
-_FETCH = "import sys, tiktoken; tiktoken.get_encoding(sys.argv[1])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,40 +227,6 @@ def fast_estimate(body: str | Mapping[str, Any]) -> int:
     except (AttributeError, KeyError, TypeError):
         return _slow_estimate(body)  # parts, tool calls, or what a provider will refuse
     return tokens - (-quarters // 4)
-
-
-def fetch_encoding(name: str = "cl100k_base", *, timeout: float = 60.0) -> bool:
-    """Let tiktoken download an encoding's table into its own cache.
-
-    Never done without being asked for. The download runs in a process of its own,
-    since it has no timeout and would keep tiktoken's lock while it hangs.
-
-    Args:
-        name: Name of the encoding.
-        timeout: Seconds after which it is ended.
-
-    Returns:
-        Whether the encoding can be counted with now.
-
-    Raises:
-        ConfigurationError: If there is no encoding of that name.
-    """
-    if _encoder(name) is not None:
-        return True
-    try:
-        subprocess.run(
-            [sys.executable, "-c", _FETCH, name],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        pass  # whatever it has left is looked at next
-    with _lock:
-        _encodings.pop(name, None)
-    return _encoder(name) is not None
 
 
 # -------------------------------------------------------------------- counting

@@ -12,9 +12,7 @@ import socket
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -255,57 +253,6 @@ def test_a_broken_table_is_not_shown_to_tiktoken(small, listener):
     assert counted == [1, True]
     assert broken.exists()
     assert not was_asked(listener)
-
-
-def test_a_download_that_hangs_is_ended(small, listener):
-    """
-    Fetching happens on request only, and a server that never answers costs the time-out.
-    """
-    for seconds in (2, 8, 32):  # on a busy machine a downloading process may not even get to ask
-        counted = small.run(
-            f"""
-            assert tokens.fetch_encoding("small", timeout={seconds}) is False
-            show(tokens.count_tokens("hello", "small"))
-            """,
-            TIKTOKEN_CACHE_DIR=str(small.cache),
-        )
-        assert counted == [1, True]
-        if was_asked(listener):
-            return
-    pytest.fail("nobody was asked for the table")
-
-
-class Tables(BaseHTTPRequestHandler):
-    """Hands out the table."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(TABLE)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-
-def test_a_download_that_works_counts_from_then_on(tmp_path):
-    """
-    After fetching, the estimate gives way to the exact count without a restart.
-    """
-    with ThreadingHTTPServer(("127.0.0.1", 0), Tables) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        small = Encoding(tmp_path, server.server_address[1])
-
-        counted = small.run(
-            """
-            assert tokens.count_tokens("hello", "small").is_estimate
-            assert tokens.fetch_encoding("small", timeout=100.0) is True
-            show(tokens.count_tokens("hello hells", "small"))
-            """,
-            TIKTOKEN_CACHE_DIR=str(small.cache),
-        )
-        server.shutdown()
-
-    assert counted == [4, False]
 
 
 def test_the_pinned_tables_are_tiktokens_own():
