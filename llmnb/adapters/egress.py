@@ -40,7 +40,7 @@ def set_redirects(origins: Mapping[str, str]) -> None:
     _redirects.clear()
     for origin, server in origins.items():
         _redirects[origin_of(origin)] = origin_of(server)
-    checked.cache_clear()
+    safe_url.cache_clear()
 
 
 def redirects() -> Mapping[str, str]:
@@ -52,7 +52,7 @@ def forbid_real_requests(is_forbidden: bool) -> None:
     """Forbid, or allow again, every request that would leave this machine."""
     global _is_real_forbidden
     _is_real_forbidden = is_forbidden
-    checked.cache_clear()
+    safe_url.cache_clear()
 
 
 def is_real_forbidden() -> bool:
@@ -71,7 +71,7 @@ def origin_of(url: str) -> str:
     try:
         port = parts.port
     except ValueError:
-        raise UnsafeURL(f"The address {_shown(url)} has no valid port.") from None
+        raise UnsafeURL(f"The address {_quoted(url)} has no valid port.") from None
     host = (parts.hostname or "").lower()
     host = f"[{host}]" if ":" in host else host
     default = {"http": 80, "https": 443}.get(parts.scheme)
@@ -88,7 +88,7 @@ def destination(url: str) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def checked(url: str, has_key: bool) -> str:
+def safe_url(url: str, has_key: bool) -> str:
     """Return the address to really ask, redirects of tests applied.
 
     Args:
@@ -128,7 +128,7 @@ def check_characters(url: str) -> None:
         if "!" <= character <= "~" or (character.isprintable() and not character.isspace()):
             continue
         raise UnsafeURL(
-            f"The address {_shown(url)} has {name_of(character)} at position {position} of "
+            f"The address {_quoted(url)} has {name_of(character)} at position {position} of "
             f"{len(url)}. Nothing was sent: copy the address again, without spaces and line ends."
         )
 
@@ -142,11 +142,11 @@ def check_url(url: str, *, has_key: bool, allow_http: bool = False) -> None:
     Example:
         >>> check_url("https://api.openai.com/v1", has_key=True)
     """
-    scheme, host, has_login = _way_to(url)
+    scheme, host, has_login = _url_parts(url)
     if scheme not in ("http", "https"):
-        raise UnsafeURL(f"The address {_shown(url)} is not http or https. Nothing was sent.")
+        raise UnsafeURL(f"The address {_quoted(url)} is not http or https. Nothing was sent.")
     if not host:
-        raise UnsafeURL(f"The address {_shown(url)} names no host. Nothing was sent.")
+        raise UnsafeURL(f"The address {_quoted(url)} names no host. Nothing was sent.")
     if has_login:
         raise UnsafeURL(
             f"The address of {host} carries a user name or password. Nothing was sent: "
@@ -165,7 +165,7 @@ def check_url(url: str, *, has_key: bool, allow_http: bool = False) -> None:
         _warn_once(host)
 
 
-def _way_to(url: str) -> tuple[str, str, bool]:
+def _url_parts(url: str) -> tuple[str, str, bool]:
     """Return scheme, host and whether a user or password stands in an address, without them."""
     parts = urlsplit(url)
     has_login = parts.username is not None or parts.password is not None
@@ -217,7 +217,7 @@ def _warn_once(host: str) -> None:
     )
 
 
-def _shown(url: str) -> str:
+def _quoted(url: str) -> str:
     """Return an address without what may be secret in it."""
     return repr(shown_url(url)[:100])
 

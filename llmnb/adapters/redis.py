@@ -86,10 +86,10 @@ def check(url: str) -> None:
     try:
         import redis.asyncio  # noqa: F401  only to see that it can be
     except ImportError:
-        raise _missing() from None
+        raise _missing_extra() from None
 
 
-def _missing() -> MissingExtra:
+def _missing_extra() -> MissingExtra:
     return MissingExtra(
         "Limits shared through REDIS_URL need the extra `redis`: pip install 'llmnb[redis]'. "
         "Nothing was sent. Without REDIS_URL each process keeps its limits for itself."
@@ -114,7 +114,7 @@ class SharedStore:
             from redis.asyncio.retry import Retry
             from redis.backoff import NoBackoff
         except ImportError:
-            raise _missing() from None
+            raise _missing_extra() from None
         self._failures: tuple[type[Exception], ...] = (redis.RedisError, OSError, TimeoutError)
         self._no_script = redis.exceptions.NoScriptError
         parts = urlsplit(url)
@@ -152,17 +152,17 @@ class SharedStore:
         failure = ""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                reply = await self._evaluated(name, keys, arguments)
+                reply = await self._evaluate(name, keys, arguments)
             return [read(item) for item in reply]
         except self._failures as error:
-            failure = _short(error)
+            failure = _cause_of(error)
         except (ValueError, TypeError):
             failure = "its answer is not the script's"
         raise LimiterError(
             f"The Redis at {self.address} that shares the limits does not answer: {failure}."
         )
 
-    async def _evaluated(self, name: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
+    async def _evaluate(self, name: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
         try:
             return await self._client.evalsha(_digest(name), len(keys), *keys, *arguments)
         except self._no_script:
@@ -180,7 +180,7 @@ def text_of(value: Any) -> str:
     return value.decode()
 
 
-def _short(error: Exception) -> str:
+def _cause_of(error: Exception) -> str:
     """Return what went wrong in a few words; texts of connection errors name the address."""
     kind = type(error).__name__
     if isinstance(error, (OSError, TimeoutError)) or "Connection" in kind or "Timeout" in kind:

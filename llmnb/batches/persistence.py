@@ -76,7 +76,7 @@ class ResultWriter:
         """Enter an error for every request that nothing was said of."""
         for name in self._asked:
             if name not in self._seen:
-                self._fail(name, batches.absent(self._part.standing.batch or "?"))
+                self._fail(name, batches.missing_error(self._part.standing.batch or "?"))
 
     @property
     def is_ours(self) -> bool:
@@ -86,7 +86,7 @@ class ResultWriter:
     def _read(self, result: Result, raw: RawReply) -> tuple[Entry, Reply | None] | None:
         if result.kind != "answered":
             batch = self._part.standing.batch or "?"
-            self._fail(result.name, batches.shortfall(result.kind, batch))
+            self._fail(result.name, batches.unanswered_error(result.kind, batch))
             return None
         single = RawReply(status=result.status, headers=raw.headers, body=result.body)
         if (error := self._target.judge(single)) is not None:

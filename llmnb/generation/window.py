@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from llmnb.adapters import prices
-from llmnb.adapters.tokens import count_tokens, longest, upper_bound
+from llmnb.adapters.tokens import count_tokens, longest_fitting, upper_bound
 from llmnb.generation.asked import provider_for
 from llmnb.generation.lines import Line
 from llmnb.running.asking import Asking
@@ -162,7 +162,8 @@ class _Cutter:
         """Return the longest part of a text from its one end that fits."""
         keeps = _from_start if self._side == "end" else _from_end
         kept = keeps(
-            text, longest(len(text), tokens, room, lambda some: self.count(keeps(text, some)))
+            text,
+            longest_fitting(len(text), tokens, room, lambda some: self.count(keeps(text, some))),
         )
         end = "last" if self._side == "end" else "first"
         left_out = tokens - self.count(kept)

@@ -273,7 +273,7 @@ class Databases:
                 database = Database(paths.folder)
             except Damaged as error:
                 self.forget(paths.folder)
-                database = _mended(paths, error)
+                database = _mend(paths, error)
             return self._keep(paths, database)
 
     def _keep(self, paths: ProjectPaths, database: Database) -> Database:
@@ -315,7 +315,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=databases.after_fork)
 
 
-def _mended(paths: ProjectPaths, error: Damaged) -> Database:
+def _mend(paths: ProjectPaths, error: Damaged) -> Database:
     """Set a damaged file aside untouched and save what can be read of it anew."""
     aside = _set_aside(paths.folder)
     database = Database(paths.folder)

@@ -31,14 +31,14 @@ from llmnb.wire.catalog import (
     AZURE_VERSION_ENV,
     Provider,
     azure_endpoint,
+    dialect_at,
     endpoint,
+    in_dialect,
     load_catalog,
     owner_of,
     provider,
     provider_of_url,
     providers_with_model,
-    speaking,
-    spoken_at,
 )
 from llmnb.wire.dialect import dialect, is_spoken
 
@@ -342,13 +342,13 @@ def _reached(choice: Choice, url: str | None, gen_type: str) -> tuple[Provider, 
     row = provider(choice.provider)
     if base := url or _base_from_environment(row):
         gen_type, spoken = _spoken(base, gen_type)
-        row = row if spoken is None else speaking(row, *spoken)
+        row = row if spoken is None else in_dialect(row, *spoken)
     return row, gen_type, endpoint_url(row, base, gen_type, choice.model)
 
 
 def _spoken(url: str, gen_type: str) -> tuple[str, tuple[str, str] | None]:
     """Return the kind of generation at an address, and what its path implies: kind and dialect."""
-    spoken = spoken_at(url, gen_type)
+    spoken = dialect_at(url, gen_type)
     if spoken is None:
         return gen_type, None
     if gen_type == "embedding" != spoken[0]:

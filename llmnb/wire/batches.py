@@ -164,11 +164,11 @@ def lines(raw: bytes) -> Iterator[Mapping[str, Any]]:
         raise BadReply("The provider's results cannot be read. They are asked for again.", raw=raw)
 
 
-def shortfall(kind: Kind, batch: str) -> LLMNBError:
+def unanswered_error(kind: Kind, batch: str) -> LLMNBError:
     """Return the error of a request that the provider did not come to.
 
     Example:
-        >>> type(shortfall("expired", "batch_1")).__name__
+        >>> type(unanswered_error("expired", "batch_1")).__name__
         'ProviderError'
     """
     if kind == "expired":
@@ -182,7 +182,7 @@ def shortfall(kind: Kind, batch: str) -> LLMNBError:
     )
 
 
-def absent(batch: str) -> LLMNBError:
+def missing_error(batch: str) -> LLMNBError:
     """Return the error of a request that an ended batch says nothing of."""
     return BadReply(
         f"The batch is over and its results do not name this request ({batch}). "

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from llmnb.errors import BadReply, ConfigurationError
 from llmnb.records import Reply
 from llmnb.wire import json_bytes
-from llmnb.wire.classify import error_inside, problem_of, shown
+from llmnb.wire.classify import error_inside, problem_of, safe_text
 from llmnb.wire.event_stream import EventAssembler, is_stream, without_done
 from llmnb.wire.usage import tier
 
@@ -73,7 +73,9 @@ class Dialect:
         except json_bytes.NotJSON:
             body, readable = _read_before_done(raw)
         if type(body) is not dict:
-            raise _unreadable(raw, f"is a JSON {_KINDS.get(type(body), 'value')}, not an object")
+            raise _unreadable_reply(
+                raw, f"is a JSON {_KINDS.get(type(body), 'value')}, not an object"
+            )
         if body.get("error"):
             raise error_inside(body, raw)
         reply = self.reply(body, raw)
@@ -93,7 +95,7 @@ def _read_before_done(raw: bytes) -> tuple[Any, bytes]:
     try:
         return json_bytes.read_with_bytes(without_done(raw))
     except json_bytes.NotJSON:
-        raise _unreadable(raw, "is not JSON") from None
+        raise _unreadable_reply(raw, "is not JSON") from None
 
 
 _KINDS: dict[type, str] = {
@@ -102,23 +104,23 @@ _KINDS: dict[type, str] = {
 }
 
 
-def _unreadable(raw: bytes, fault: str) -> BadReply:
+def _unreadable_reply(raw: bytes, fault: str) -> BadReply:
     if not raw.strip():
         fault = "is empty"
     elif raw.lstrip()[:1] == b"<":
-        page = shown(problem_of(raw).message.encode())[:200]
+        page = safe_text(problem_of(raw).message.encode())[:200]
         fault = f"is {page}: is the address right, or does a login stand before it"
-    return unusable(raw, fault)
+    return bad_reply(raw, fault)
 
 
-def unusable(raw: bytes, fault: str) -> BadReply:
+def bad_reply(raw: bytes, fault: str) -> BadReply:
     """Return the error for a reply that lacks what an answer needs."""
     return BadReply(
         f"A reply came ({len(raw):,} bytes) that {fault}. It may have been billed; its "
         "bytes are kept with the error, and it is not asked again in this run.",
         status=200,
         raw=raw,
-        body=shown(raw),
+        body=safe_text(raw),
     )
 
 

@@ -48,11 +48,11 @@ _GEMINI_WITHHELD = frozenset(
 """Words of Gemini's filters alone."""
 
 
-def word(reason: Any) -> str | None:
+def reason_text(reason: Any) -> str | None:
     """Return why an answer ended as text: what is none, and is there all the same, as its JSON.
 
     Example:
-        >>> word("stop"), word(None), word(""), word(7), word({"type": "stop"})
+        >>> reason_text("stop"), reason_text(None), reason_text(""), reason_text(7), reason_text({"type": "stop"})
         ('stop', None, None, '7', '{"type":"stop"}')
     """
     if reason is None or isinstance(reason, str):
@@ -84,7 +84,7 @@ def worth(reason: Any, refusal: Any = None) -> Quality:
     return _WORTH_OF.get(lower, "unknown")
 
 
-def without_text(
+def worth_without_text(
     quality: Quality, usage: Usage | None, reasoning: str | None, *, is_null: bool = False
 ) -> Quality:
     """Return what a reply is worth that holds neither a text nor a call of a tool.
@@ -99,9 +99,9 @@ def without_text(
         is_null: Whether its text is not even empty.
 
     Example:
-        >>> without_text("good", Usage(prompt=3, completion=1), None)
+        >>> worth_without_text("good", Usage(prompt=3, completion=1), None)
         'good'
-        >>> without_text("good", Usage(prompt=3, completion=0), None)
+        >>> worth_without_text("good", Usage(prompt=3, completion=0), None)
         'empty'
     """
     if quality not in ("good", "unknown"):

@@ -13,7 +13,7 @@ from typing import Any
 
 from llmnb.records import Reply, ToolCall, Usage
 from llmnb.wire import conversation, ends, json_bytes
-from llmnb.wire.dialect import Dialect, unusable
+from llmnb.wire.dialect import Dialect, bad_reply
 from llmnb.wire.openai_choices import (
     REASONING,
     STREAM_FIELDS,
@@ -54,7 +54,7 @@ class OpenAIChat(Dialect):
             >>> OpenAIChat().body({"prompt": "Hi"}, model="m", params={"temperature": 0})
             {'temperature': 0, 'model': 'm', 'messages': [{'role': 'user', 'content': 'Hi'}]}
         """
-        body = conversation.merged(request, params, model)
+        body = conversation.merge_fields(request, params, model)
         body["messages"] = conversation.asked_in(body, roles=object)
         if "max_tokens" in body and _wants_new_name(model):
             body.setdefault("max_completion_tokens", body.pop("max_tokens"))
@@ -69,7 +69,7 @@ class OpenAIChat(Dialect):
         choices = choices_of(body, raw)
         for choice in choices:
             if type(choice.get("message")) is not dict:
-                raise unusable(raw, "has a choice without a message")
+                raise bad_reply(raw, "has a choice without a message")
         message = choices[0]["message"]
         text, calls = _text(message), message.get("tool_calls")
         is_plain = type(message.get("content")) is str and _THOUGHTS.isdisjoint(message)
@@ -116,8 +116,8 @@ def _end(choice: Mapping[str, Any], text: str, usage: Usage | None) -> ends.End:
     quality = ends.worth(reason, message.get("refusal"))
     if not text and not any(map(message.get, _FURTHER)):
         is_null = message.get("content") is None
-        quality = ends.without_text(quality, usage, reasoning_of(message), is_null=is_null)
-    return reason if type(reason) is str else ends.word(reason), quality
+        quality = ends.worth_without_text(quality, usage, reasoning_of(message), is_null=is_null)
+    return reason if type(reason) is str else ends.reason_text(reason), quality
 
 
 _HANDED_BACK = ("reasoning_content", "reasoning_details", "thinking_blocks")

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 from llmnb.records import Delta
 from llmnb.wire import json_bytes
 from llmnb.wire.classify import error_inside
-from llmnb.wire.dialect import unusable
+from llmnb.wire.dialect import bad_reply
 from llmnb.wire.event_stream import Growing, SamplesAssembler, grow, join
-from llmnb.wire.untrusted import dict_in, dicts_in, index_of, joined, list_in
+from llmnb.wire.untrusted import dict_in, dicts_in, index_of, join_texts, list_in
 
 STREAM_FIELDS = {"stream": True, "stream_options": {"include_usage": True}}
 """Fields with which chat and text completions are asked for as a stream."""
@@ -32,10 +32,10 @@ def choices_of(body: Mapping[str, Any], raw: bytes) -> list[dict[str, Any]]:
     if not isinstance(choices, list) or not choices:
         if body.get("object") == "error":
             raise error_inside(body, raw)
-        raise unusable(raw, "has no choices")
+        raise bad_reply(raw, "has no choices")
     for choice in choices:
         if type(choice) is not dict:
-            raise unusable(raw, "has a choice that is no object")
+            raise bad_reply(raw, "has a choice that is no object")
         if choice.get("finish_reason") == "error" or choice.get("error"):
             raise error_inside(choice, raw)
     return sorted(choices, key=index_of) if len(choices) > 1 else choices
@@ -63,7 +63,7 @@ def text_of(content: Any) -> str:
     if content is None:
         return ""
     if is_in_parts(content):
-        return joined((part for part in content if isinstance(part, dict)), "text")
+        return join_texts((part for part in content if isinstance(part, dict)), "text")
     # Cloudflare gives what was asked for as JSON already read.
     return json_bytes.write(content, is_strict=False).decode()
 
@@ -298,7 +298,7 @@ def _call_of(known: list[dict[str, Any]], piece: Mapping[str, Any]) -> dict[str,
 def _begins_another(call: Mapping[str, Any], piece: Mapping[str, Any]) -> bool:
     """Return whether a piece, not of a call by its id, begins another one."""
     has_other_id = bool(piece.get("id") and call["id"])
-    fresh, called = _called(piece), _called(call)
+    fresh, called = _function_of(piece), _function_of(call)
     name, before = fresh.get("name"), called.get("name")
     if not isinstance(name, str) or not name:
         return has_other_id and not fresh.get("arguments")
@@ -307,14 +307,14 @@ def _begins_another(call: Mapping[str, Any], piece: Mapping[str, Any]) -> bool:
     if not name.startswith(before):
         return True
     # The same name again: of the same call, or of one that came in one piece like that before.
-    return str(fresh.get("arguments"))[:1] == "{" and _is_whole(called.get("arguments"))
+    return str(fresh.get("arguments"))[:1] == "{" and _is_whole_json(called.get("arguments"))
 
 
-def _called(call: Mapping[str, Any]) -> dict[str, Any]:
+def _function_of(call: Mapping[str, Any]) -> dict[str, Any]:
     return dict_in(call, "custom") or dict_in(call, "function")
 
 
-def _is_whole(arguments: Any) -> bool:
+def _is_whole_json(arguments: Any) -> bool:
     if not isinstance(arguments, Growing):
         return isinstance(arguments, dict)
     try:

@@ -10,8 +10,8 @@ from typing import Any
 
 from llmnb.records import Reply
 from llmnb.wire import conversation, ends
-from llmnb.wire.conversation import refused
-from llmnb.wire.dialect import Dialect, unusable
+from llmnb.wire.conversation import input_error
+from llmnb.wire.dialect import Dialect, bad_reply
 from llmnb.wire.openai_choices import STREAM_FIELDS, TextAssembler, choices_of, text_of
 from llmnb.wire.untrusted import text_in
 from llmnb.wire.usage import openai_usage
@@ -37,18 +37,18 @@ class OpenAIText(Dialect):
             >>> OpenAIText().body({"input": "Once"}, model="m", params={"max_tokens": 5})
             {'max_tokens': 5, 'model': 'm', 'prompt': 'Once'}
         """
-        body = conversation.merged(request, params, model)
+        body = conversation.merge_fields(request, params, model)
         name = conversation.question_in(body)
         prompt = body.pop(name)
         if name == "messages":
             prompt = _only_text(prompt)
             if prompt is None:
-                raise refused(
+                raise input_error(
                     "A text completion takes a prompt, not a conversation: give prompt=…, or ask "
                     "with gen_type='chat'."
                 )
         if not isinstance(prompt, str) and not (isinstance(prompt, (list, tuple)) and prompt):
-            raise refused(
+            raise input_error(
                 f"{name} is {type(prompt).__name__}; a text completion takes text, or a list of "
                 "texts or tokens."
             )
@@ -63,14 +63,14 @@ class OpenAIText(Dialect):
         """Read a reply's object."""
         choices = choices_of(body, raw)
         if any(choice.get("text") is None for choice in choices):
-            raise unusable(raw, "has a choice without a text")
+            raise bad_reply(raw, "has a choice without a text")
         texts = [text_of(choice["text"]) for choice in choices]
-        reasons = [ends.word(choice.get("finish_reason")) for choice in choices]
+        reasons = [ends.reason_text(choice.get("finish_reason")) for choice in choices]
         several = [(reason, ends.worth(reason)) for reason in reasons]
         reason, quality = ends.worst(several)
         usage = openai_usage(body, wrote=any(texts))
         if not any(texts):
-            quality = ends.without_text(quality, usage, None)
+            quality = ends.worth_without_text(quality, usage, None)
         return Reply(
             text=texts[0],
             finish_reason=reason,

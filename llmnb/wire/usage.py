@@ -9,7 +9,7 @@ from llmnb.records import Usage
 from llmnb.wire.untrusted import count_in, dict_in, dicts_in
 
 
-def counted(
+def usage_of(
     prompt: int | None,
     completion: int | None,
     total: int | None = None,
@@ -40,9 +40,9 @@ def counted(
         usd: Dollars that the reply says it cost.
 
     Example:
-        >>> counted(9, None, 14, wrote=True).completion
+        >>> usage_of(9, None, 14, wrote=True).completion
         5
-        >>> counted(9, 0, wrote=True).unknown
+        >>> usage_of(9, 0, wrote=True).unknown
         ('completion',)
     """
     unknown: tuple[str, ...] = ()
@@ -106,7 +106,7 @@ def openai_usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None
         total = count_in(used, "total_tokens")
         if prompt and completion is not None and total == prompt + completion + reasoning:
             completion += reasoning  # xAI counts it beside the answer, as the total shows
-    return counted(
+    return usage_of(
         prompt,
         completion,
         total,

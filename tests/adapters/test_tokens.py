@@ -26,7 +26,7 @@ from llmnb.adapters.tokens import (
     TokenCount,
     count_tokens,
     fast_estimate,
-    longest,
+    longest_fitting,
     may_exceed,
     upper_bound,
 )
@@ -472,7 +472,7 @@ def test_the_longest_part_that_fits_is_found_to_the_character(weights, data):
     total = sum(weights)
     most = data.draw(st.integers(0, max(0, total - 1)))
 
-    found = longest(len(weights), total, most, lambda some: sum(weights[:some]))
+    found = longest_fitting(len(weights), total, most, lambda some: sum(weights[:some]))
 
     assert sum(weights[:found]) <= most or total <= most
     assert total <= most or sum(weights[: found + 1]) > most
@@ -488,8 +488,8 @@ def test_the_search_for_what_fits_ends_early_where_nearly_all_is_used():
         counts.append(some)
         return some * some // 1_000
 
-    assert count(longest(10_000, 100_000, 50_000, count, enough=0.9)) >= 45_000
+    assert count(longest_fitting(10_000, 100_000, 50_000, count, enough=0.9)) >= 45_000
     assert len(counts) < 6
     counts.clear()
-    longest(10_000, 100_000, 50_000, count, tries=2)
+    longest_fitting(10_000, 100_000, 50_000, count, tries=2)
     assert len(counts) == 2

@@ -65,13 +65,13 @@ class Reading:
         encoding = headers.get("content-encoding")
         first_token: float | None = None
         if self._feed is not None and 200 <= status < 300 and is_stream(headers):
-            first_token = await self._stream(content, _known(encoding), self._feed)
+            first_token = await self._stream(content, _known_encoding(encoding), self._feed)
             body = b""
         elif encoding is None and self._is_small(received):
             # Most small bodies have come whole by now.
             body = content.read_nowait() if content.is_eof() else await content.read()
         else:
-            body = await self._bounded(content, _known(encoding))
+            body = await self._bounded(content, _known_encoding(encoding))
         return RawReply(
             status=status,
             headers=headers,
@@ -121,7 +121,7 @@ def is_stream(headers: Mapping[str, str]) -> bool:
     return kind.lower().startswith("text/event-stream")
 
 
-def _known(encoding: str | None) -> str:
+def _known_encoding(encoding: str | None) -> str:
     name = (encoding or "").lower()
     if name in ("", "identity"):
         return ""
