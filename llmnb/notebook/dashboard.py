@@ -11,6 +11,7 @@ import functools
 import math
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -341,11 +342,36 @@ def show(run: AnyRun) -> None:
         OutputSlot(receipt_bundle(run.status()))
 
 
+def _cell() -> object:
+    """Return what tells the cell that runs, or the click that is acted on, from any other."""
+    shell = sys.modules["IPython"].get_ipython()
+    if hasattr(shell, "get_parent"):
+        return shell.get_parent().get("header", {}).get("msg_id")
+    return shell.execution_count
+
+
+_begun_in: weakref.WeakKeyDictionary[AnyRun, object] = weakref.WeakKeyDictionary()
+"""Cells that have shown a run when they started it."""
+
+
+def show_begun(run: AnyRun) -> None:
+    """Show a run in the cell that has just started it."""
+    if can_show():
+        _begun_in[run] = _cell()
+        show(run)
+
+
+def show_value(run: AnyRun) -> None:
+    """Show a run that is a cell's value, unless this cell shows it already."""
+    if not can_show() or _begun_in.get(run) != _cell():
+        show(run)
+
+
 def install(ipython: Any) -> None:
-    """Let cells that wait show the dashboard, and a run that ends a cell show itself."""
-    progress.hang(display_for)
+    """Let cells that wait for a run, start one or end with one show it."""
+    progress.hang(display_for, show_begun)
     formatter = ipython.display_formatter.ipython_display_formatter
-    formatter.for_type(RunHandle, show)
+    formatter.for_type(RunHandle, show_value)
 
 
 def uninstall(ipython: Any) -> None:

@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 import traitlets
 from laboratory import Laboratory
+from shells import new_shell
 
+import llmnb
 from llmnb.widgets import PlanCard, RunDashboard
 
 FIGURES = ("state", "done", "total", "failed", "usd")
@@ -25,6 +27,8 @@ def provider(monkeypatch):
         sim.hold()
         yield sim
         sim.release()
+        if (run := llmnb.last_run()) is not None:
+            run.wait(60)
 
 
 @pytest.fixture
@@ -134,3 +138,59 @@ def test_figures_are_told_not_taken(name, provider, asked):
 
     with pytest.raises(traitlets.TraitError, match="read-only"):
         setattr(card, name, getattr(card, name))
+
+
+# ----------------------------------------------------------- a run that a cell starts
+
+
+CARD = "application/vnd.jupyter.widget-view+json"
+
+
+@pytest.fixture
+def page(asked):
+    """A shell with the extension that looks as if a page were behind it."""
+    frame, (prompt, options) = asked
+    del options["progress"]
+    with new_shell(has_kernel=True) as shell:
+        shell.run("%load_ext llmnb")
+        shell.names.update(df=frame, prompt=prompt, options=options)
+        yield shell
+
+
+def cards(shown):
+    return [data for data in shown if CARD in data]
+
+
+@pytest.mark.parametrize("last", ["", "\nrun"])
+def test_a_cell_that_starts_a_run_shows_its_card(page, provider, last):
+    """
+    Once, whether or not the cell ends with the run; a later cell shows it once more.
+    """
+    cell = page.run(f"run = df.llm.start(prompt, **options){last}")
+    later = page.run("run")
+
+    assert len(cards(cell.shown)) == 1
+    assert len(cards(later.shown)) == 1
+    assert not cell.value_shown
+
+
+def test_a_cell_that_starts_a_run_without_progress_shows_nothing(page, provider):
+    """
+    `progress=False` leaves the page to whoever builds it.
+    """
+    assert page.run("run = df.llm.start(prompt, progress=False, **options)").shown == []
+
+
+def test_a_plan_that_begins_its_run_shows_that_once(page, provider):
+    """
+    The card of a plan shows its run itself.
+    """
+    cell = page.run(
+        "from llmnb.widgets import PlanCard\n"
+        "card = PlanCard(df.llm.plan(prompt, **options))\n"
+        "card._handle_custom_msg({'do': 'run'}, [])"
+    )
+
+    assert cell.error is None
+    assert cards(cell.shown) == []
+    assert page.names["card"].state == "running"
