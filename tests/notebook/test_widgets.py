@@ -26,9 +26,17 @@ def provider(monkeypatch):
             monkeypatch.setenv(name, value)
         sim.hold()
         yield sim
-        sim.release()
-        if (run := llmnb.last_run()) is not None:
-            run.wait(60)
+        end(sim)
+
+
+def end(sim):
+    """Let every run come to its end, and every card with it."""
+    sim.release()
+    if (run := llmnb.last_run()) is not None:
+        run.wait(60)
+    for thread in threading.enumerate():
+        if thread.name == "llmnb-dashboard":
+            thread.join(60)
 
 
 @pytest.fixture
@@ -147,7 +155,7 @@ CARD = "application/vnd.jupyter.widget-view+json"
 
 
 @pytest.fixture
-def page(asked):
+def page(asked, provider):
     """A shell with the extension that looks as if a page were behind it."""
     frame, (prompt, options) = asked
     del options["progress"]
@@ -155,6 +163,7 @@ def page(asked):
         shell.run("%load_ext llmnb")
         shell.names.update(df=frame, prompt=prompt, options=options)
         yield shell
+        end(provider)
 
 
 def cards(shown):
