@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 import traitlets
 
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import StatusSnapshot
 from llmnb.notebook.facts import row_counts
 from llmnb.notebook.surface import Surface
-
-logger = logging.getLogger("llmnb")
 
 STATES = ("planned", "running", "paused", "stopping", "stopped", "finished", "cancelled")
 """Of a run, with what comes before it, and instead of it."""
@@ -62,11 +58,3 @@ class RunSurface(Surface):
             usd=status.counts.usd,
             state=status.state,
         )
-
-    def set_traits_safely(self, **traits: object) -> None:
-        """Set some, one after the other; what an observer raises reaches nobody else."""
-        for name, value in traits.items():
-            try:
-                self.set_trait(name, value)
-            except Exception:
-                logger.exception("an observer of %s.%s failed", type(self).__name__, name)
