@@ -132,13 +132,13 @@ _present: tuple[object, CellRuns] | None = None
 def present() -> CellRuns:
     """Return the runs of the execution that goes on."""
     global _present
-    name = _execution()
+    name = execution()
     if _present is None or _present[0] != name:
         _present = name, CellRuns()
     return _present[1]
 
 
-def _execution() -> object:
+def execution() -> object:
     """Return what tells this execution of a cell, or of a click's callback, from any other."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -21,31 +22,40 @@ from llmnb.notebook.card import card, view_of
 from llmnb.notebook.cell_runs import CellRuns, entry_of, receipt_bundle
 from llmnb.notebook.charts import charts
 from llmnb.notebook.failed_banner import show_banner
-from llmnb.notebook.surface import (
-    TICK_SECONDS,
-    Bundle,
-    OutputSlot,
-    Surface,
-    line_of_code,
-    watch,
-)
+from llmnb.notebook.run_surface import RunSurface
+from llmnb.notebook.surface import TICK_SECONDS, Bundle, OutputSlot, line_of_code, watch
 
 CHART_SECONDS = 1.0
 """Charts are drawn anew no more often than this, and when the state changes."""
 
 
-class RunDashboard(Surface):
+class RunDashboard(RunSurface):
     """A run's card: how far, how much, what went wrong, and why it is not faster.
 
     Its buttons and fields only call the run's own methods, which may be called
     from any thread: messages arrive on whichever thread the kernel chooses.
 
+    It stands wherever ipywidgets do, and its traits (`state`, `done`, `total`, `failed`, `usd`,
+    `run`) can be observed and linked from.
+
     Args:
-        run: The run; None: nothing is seen before `follow`.
+        run: The run, as `start` returns it; None: nothing is seen before `follow`.
         total: Rows in all, where the run itself reads them lazily.
         holds_kernel: Whether a cell waits for the run, so that the kernel may not
             receive the buttons' messages. The card says so until one has arrived.
         ticks: Whether a thread keeps the card up to date until the run is done.
+
+    Example:
+        >>> import pandas as pd
+        >>> import llmnb
+        >>> df = pd.DataFrame({"text": ["one", "two"]})
+        >>> run = df.llm.start("Say {text}", model="sim/any", progress=False)
+        >>> run.wait()
+        True
+        >>> dashboard = RunDashboard(run)
+        >>> dashboard.state, dashboard.done, dashboard.total, dashboard.failed
+        ('finished', 2, 2, 0)
+        >>> dashboard.close()
     """
 
     def __init__(
@@ -69,6 +79,8 @@ class RunDashboard(Surface):
         self._view = ""
         self._since = 0.0
         super().__init__(snapshot=self._card(run, run.status()) if run is not None else {})
+        if run is not None:
+            self.publish(run, run.status(), total)
         self.on_msg(self._on_message)
         if ticks and run is not None:
             watch(run, self.draw, self.draw_last)
@@ -100,8 +112,10 @@ class RunDashboard(Surface):
     def draw_last(self, status: StatusSnapshot) -> None:
         """Show the run as it is, however short ago it was shown."""
         with self._lock:
-            if self._run is not None:
-                self.snapshot = self._card(self._run, status)
+            if (run := self._run) is None:
+                return
+            self.snapshot = self._card(run, status)
+        self.publish(run, status, self._total)
 
     def _card(self, run: AnyRun, status: StatusSnapshot) -> dict[str, Any]:
         now = Clock.wall()
@@ -317,11 +331,28 @@ def show(run: AnyRun) -> None:
         OutputSlot(receipt_bundle([entry_of(run, run.status())]))
 
 
+_begun_in: weakref.WeakKeyDictionary[AnyRun, object] = weakref.WeakKeyDictionary()
+"""Cells that have shown a run when they started it."""
+
+
+def show_begun(run: AnyRun) -> None:
+    """Show a run in the cell that has just started it."""
+    if can_show():
+        _begun_in[run] = cell_runs.execution()
+        show(run)
+
+
+def show_value(run: AnyRun) -> None:
+    """Show a run that is a cell's value, unless this cell shows it already."""
+    if not can_show() or _begun_in.get(run) != cell_runs.execution():
+        show(run)
+
+
 def install(ipython: Any) -> None:
-    """Let cells that wait show the dashboard, and a run that ends a cell show itself."""
-    progress.hang(display_for)
+    """Let cells that wait for a run, start one or end with one show it."""
+    progress.hang(display_for, show_begun)
     formatter = ipython.display_formatter.ipython_display_formatter
-    formatter.for_type(RunHandle, show)
+    formatter.for_type(RunHandle, show_value)
     ipython.events.register("post_run_cell", cell_runs.end_cell)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from ipywidgets import Layout
 
 from llmnb.engine.handle import AnyRun, last_run
 from llmnb.engine.status import StatusSnapshot
+
+logger = logging.getLogger("llmnb")
 
 STATIC = Path(__file__).with_name("static")
 
@@ -76,6 +79,14 @@ class Surface(anywidget.AnyWidget):
         """Tell the page that the kernel receives what it sends, before anything is done."""
         if isinstance(content, dict) and "do" in content:
             self.send({"kind": "heard"})
+
+    def set_traits_safely(self, **traits: object) -> None:
+        """Set some, one after the other; what an observer raises is logged and does no harm."""
+        for name, value in traits.items():
+            try:
+                self.set_trait(name, value)
+            except Exception:
+                logger.exception("an observer of %s.%s failed", type(self).__name__, name)
 
     def bundle(self, text: str) -> Bundle:
         """Return what an output holds while the widget lives; `text` where none can show."""
