@@ -377,7 +377,7 @@ async def aattend(run: AnyRun, *, bars: Bars = "auto", interrupt: Interrupt = "a
 
 def _warn_of_stop(run: AnyRun) -> None:
     status = run.status()
-    if not status.counts.num_stopped or run.about.is_told:
+    if not status.counts.num_stopped or run.about.is_reported:
         return  # it was done before it could be stopped, or a display says all of this
     warnings.warn(
         f"Stopped: {status.completed - status.counts.num_stopped:,} of {status.completed:,} rows "

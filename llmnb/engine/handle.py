@@ -51,7 +51,7 @@ class About:
     shows_answers: bool = False
     """Whether its receipt may show answers."""
 
-    is_told: bool = False
+    is_reported: bool = False
     """Whether a display has told how it ended and why rows failed: no warning repeats that."""
 
 

@@ -31,7 +31,7 @@ def report(
     table: Any,
     *,
     what: str = "rows",
-    is_told: bool = False,
+    is_reported: bool = False,
 ) -> None:
     """Warn of a finished run's failed rows, or raise, as the caller wished.
 
@@ -43,14 +43,14 @@ def report(
         on_error: What becomes of rows that fail.
         table: What is returned.
         what: Whether rows or answers are counted.
-        is_told: Whether a display has told it: then no warning repeats it.
+        is_reported: Whether a display has told it: then no warning repeats it.
 
     Raises:
         RowsFailed: With ``on_error="raise"``, where rows failed; it carries the table.
     """
     status = run.status()
     failed = status.counts.num_tasks_failed
-    if not failed or on_error == "column" or (is_told and on_error != "raise"):
+    if not failed or on_error == "column" or (is_reported and on_error != "raise"):
         return
     head = f"{failed:,} of {asked:,} {what} failed" + (" and are NA" if on_error == "null" else "")
     lines = [f"{head}. The others are kept: run it again to ask only what is missing."]

@@ -124,7 +124,7 @@ class TableRun(RunHandle[T]):
             self._on_error,
             table,
             what=what,
-            is_told=self.about.is_told,
+            is_reported=self.about.is_reported,
         )
         return table
 
@@ -179,7 +179,7 @@ class TableRun(RunHandle[T]):
             self._shape,
             on_error=self._on_error,
             awaited=self._run.retry_failed(causes, mode=mode),
-            about=dataclasses.replace(self.about, is_told=False),
+            about=dataclasses.replace(self.about, is_reported=False),
         )
 
 

@@ -242,7 +242,7 @@ class Shown:
                 return
             self._is_closed = True
         self._dashboard.draw_last(status)
-        self._run.about.is_told = True
+        self._run.about.is_reported = True
         entry = entry_of(self._run, status, gives_code=self._runs.gives_code)
         self._runs.add(entry, self._slots)
         self._dashboard.take_down()
