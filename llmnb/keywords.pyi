@@ -31,6 +31,7 @@ class ConfigureOptions(TypedDict, total=False):
     budget_usd: float | None
     burst: Literal["announced", "smooth"] | None
     good_finish: str | Sequence[str] | None
+    show_answers: bool | None
     allow_http: bool | None
     project: str | None
     rpm: Rate | None

@@ -69,6 +69,9 @@ class Settings:
     good_finish: tuple[str, ...] = ()
     """Reasons to end an answer that are good though llmnb does not know them."""
 
+    show_answers: bool = True
+    """Whether receipts show the first prompts and answers; False keeps them out of notebooks."""
+
     allow_http: bool = False
     """Whether a key may travel over plain http to another machine."""
 
