@@ -52,8 +52,8 @@ def reason_text(reason: Any) -> str | None:
     """Return why an answer ended as text: what is none, and is there all the same, as its JSON.
 
     Example:
-        >>> reason_text("stop"), reason_text(None), reason_text(""), reason_text(7), reason_text({"type": "stop"})
-        ('stop', None, None, '7', '{"type":"stop"}')
+        >>> reason_text("stop"), reason_text(""), reason_text(7), reason_text({"type": "stop"})
+        ('stop', None, '7', '{"type":"stop"}')
     """
     if reason is None or isinstance(reason, str):
         return reason or None
