@@ -458,6 +458,14 @@ OPTIONS: Mapping[str, Option] = {
         "the longest result of a tool", _whole(1), "run_tools", is_optional=False
     ),
     "tool_timeout": _option("how many seconds a tool may take", _SECONDS, "run_tools"),
+    "show_answers": _option(
+        "whether receipts in notebooks show the first prompts and answers",
+        _YES_OR_NO,
+        "configure",
+        is_optional=True,
+        default=True,
+        note="; False keeps the texts of a table out of the saved notebook",
+    ),
     "allow_http": _option(
         "whether a key may travel over plain http to another machine",
         _YES_OR_NO,

@@ -61,6 +61,9 @@ class Settings:
     good_finish: tuple[str, ...] = ()
     """Reasons to end an answer that are good though llmnb does not know them."""
 
+    show_answers: bool = True
+    """Whether receipts show the first prompts and answers; False keeps them out of notebooks."""
+
     allow_http: bool = False
     """Whether a key may travel over plain http to another machine."""
 
@@ -96,7 +99,7 @@ def configure(**changes: Any) -> Settings:
                 f"There is no setting {name!r}. Settings are: {', '.join(names)}."
             )
     changes = checked(changes)
-    for name in ("allow_http", "burst", "good_finish"):
+    for name in ("allow_http", "burst", "good_finish", "show_answers"):
         if changes.get(name, name) is None:
             changes[name] = getattr(Settings(), name)
     with _lock:

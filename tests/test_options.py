@@ -60,6 +60,7 @@ WRONG = {
     "truncate": ["middle"],
     "allow_urls": [1],
     "allow_http": ["yes"],
+    "show_answers": ["yes", 1],
     "max_rounds": [0, "8"],
     "max_calls": [0],
     "max_result_characters": [0],
@@ -92,6 +93,7 @@ RIGHT = {
     "truncate": "start",
     "allow_urls": False,
     "allow_http": False,
+    "show_answers": False,
 }
 
 

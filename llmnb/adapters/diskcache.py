@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import diskcache
 import orjson
@@ -75,6 +75,21 @@ _DRAFT_SECONDS = 3600.0
 """A draft that is older was left by a process that was killed."""
 
 SQLITE_VERSION = sqlite3.sqlite_version
+
+
+_LAST = 2**63 - 1
+"""The greatest number that a row can have."""
+
+
+class Extent(NamedTuple):
+    """How far a database reaches: by this rows that were only added are told from other changes."""
+
+    last: int
+    """Number of the row added last."""
+
+    rows: int
+    size: int
+    """Bytes of all values."""
 
 
 class _BytesDisk(diskcache.Disk):  # type: ignore[misc]
@@ -221,19 +236,39 @@ class Database:
         with cache.transact(retry=True):
             return sum(bool(cache.delete(key)) for key in keys)
 
-    def items(self) -> Iterator[tuple[str, bytes]]:
-        """Yield every key and value that is ours, oldest first.
+    def extent(self) -> Extent:
+        """Return how far the database reaches.
 
         Raises:
             StoreError: If it cannot be read, or was cleared meanwhile.
         """
-        last = -1
+        with self._lock:
+            ((last, rows, size),) = self._rows(
+                "SELECT coalesce((SELECT max(rowid) FROM Cache), 0), "
+                "(SELECT value FROM Settings WHERE key = 'count'), "
+                "(SELECT value FROM Settings WHERE key = 'size')"
+            )
+        return Extent(last, rows, size)
+
+    def items(self, after: int = -1, until: int = _LAST) -> Iterator[tuple[str, bytes]]:
+        """Yield every key and value that is ours, oldest first.
+
+        Args:
+            after: Only rows with a greater number than this.
+            until: Only rows up to this number.
+
+        Raises:
+            StoreError: If it cannot be read, or was cleared meanwhile.
+        """
+        last = after
         while True:
             with self._lock:
                 rows = self._rows(
-                    "SELECT rowid, key, value FROM Cache WHERE rowid > ? AND raw = 1 AND mode = 1 "
-                    "AND typeof(value) = 'blob' AND typeof(key) = 'text' ORDER BY rowid LIMIT 200",
+                    "SELECT rowid, key, value FROM Cache WHERE rowid > ? AND rowid <= ? "
+                    "AND raw = 1 AND mode = 1 AND typeof(value) = 'blob' AND typeof(key) = 'text' "
+                    "ORDER BY rowid LIMIT 200",
                     last,
+                    until,
                 )
             if not rows:
                 return

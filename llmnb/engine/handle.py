@@ -8,8 +8,9 @@ from __future__ import annotations
 import abc
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Generator, Iterable
-from typing import Any, Generic, Literal, TypeVar
+import dataclasses
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from llmnb import bridge
 from llmnb.display import durations
@@ -23,6 +24,36 @@ T = TypeVar("T")
 
 Mode = Literal["live", "batch"]
 """Ask now, or by the provider's batches at about half the price."""
+
+
+class RowAnswer(NamedTuple):
+    """One row as displays show it, in a few words; all of it text from outside."""
+
+    prompt: str
+    answer: str
+    status: str
+    """Such as ``"answered"``, ``"reused"`` or why it failed."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class About:
+    """What displays tell of a run beside its status."""
+
+    traits: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """What may tell it from other runs, by name: model, settings, prompt, project."""
+
+    empty: int = 0
+    """Rows of the table that ask nothing."""
+
+    notes: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Further lines of its receipt, by name."""
+
+    shows_answers: bool = False
+    """Whether its receipt may show answers."""
+
+    is_reported: bool = False
+    """Whether a display has told how it ended and why rows failed: no warning repeats that."""
+
 
 _last_run: RunHandle[Any] | None = None
 
@@ -70,6 +101,9 @@ class RunHandle(abc.ABC, Generic[T]):
         self.row_of: Callable[[int], int] = int
         """Which row of its owner's table an outcome belongs to, for what people read."""
 
+        self.about = About()
+        """What displays tell of it beside its status."""
+
         self._retries: list[tuple[frozenset[int], RunHandle[T]]] = []
         """Runs that ask failed rows of this one again, and which rows those are."""
 
@@ -111,6 +145,10 @@ class RunHandle(abc.ABC, Generic[T]):
     @abc.abstractmethod
     def failures(self) -> list[Outcome]:
         """Return the outcomes that are errors."""
+
+    def first_answers(self, most: int) -> list[RowAnswer]:
+        """Return at most so many of the first rows with their answers, where it knows prompts."""
+        return []
 
     @property
     def is_done(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
+from llmnb import progress
 from llmnb.errors import ConfigurationError
 from llmnb.frames import placing
 from llmnb.frames.answers import Table
@@ -37,8 +38,11 @@ def generate(table: Source, prompt: Hashable | None, keywords: Keywords) -> Job:
 
 
 def start(table: Source, prompt: Hashable | None, keywords: Keywords) -> TableRun[Table]:
-    """Start in the background."""
-    return generate(table, prompt, keywords).start()
+    """Start in the background, on show where a notebook shows runs."""
+    asked = generate(table, prompt, keywords)
+    run = asked.start()
+    progress.show_begun(run, asked.options.progress)
+    return run
 
 
 def plan(table: Source, prompt: Hashable | None, keywords: Keywords) -> Plan:

@@ -118,7 +118,7 @@ def _model(text: str) -> str:
 
 def _reader(name: str) -> Callable[[str], Any]:
     """Return what reads the text of a setting."""
-    if name in ("model", "stream"):
+    if name in ("model", "stream", "show_answers"):
         return _model if name == "model" else _truth
     option = OPTIONS.get(name)
     if option is None:

@@ -80,7 +80,7 @@ class LookingMagics(Magics):
         if args.action is None and hasattr(self.shell, "kernel"):
             from llmnb.notebook.cache_manager import CacheManager
 
-            return CacheManager(root)
+            return CacheManager(cache_dir=root)
         if args.action == "clear":
             _clear(args, root)
         elif args.all or args.projects:

@@ -46,13 +46,14 @@ class SettingsMagics(Magics):
             %llm_config model=openai/gpt-4o-mini project=Reviews
             %llm_config rpm=500 tpm=200000 concurrency=20 budget=2.50
             %llm_config max_wait=1200 good_finish=done,fin burst=smooth
+            %llm_config show_answers=off
             %llm_config system="Answer in one sentence." stream=off
             %llm_config model=none
 
         Model, project, limits, whether what a server says is left of them is spent at once
-        (`burst`), budget, patience (`max_wait`, in seconds) and further good finish reasons hold
-        for every door of this kernel: %llm, frames, AsyncLLM. `system`, `format` and `stream` are
-        options of %llm alone.
+        (`burst`), budget, patience (`max_wait`, in seconds), further good finish reasons and
+        whether receipts show answers hold for every door of this kernel: %llm, frames, AsyncLLM.
+        `system`, `format` and `stream` are options of %llm alone.
         """
         # Everything is read before anything is set.
         wanted = _settings(line)
@@ -99,6 +100,7 @@ class SettingsMagics(Magics):
             ("burst", now.burst),
             ("budget_usd", "none" if now.budget_usd is None else usd(now.budget_usd)),
             ("max_wait", durations.exact(600 if now.max_wait is None else now.max_wait)),
+            ("show_answers", "on" if now.show_answers else "off"),
             ("good_finish", ", ".join(now.good_finish) or "those that llmnb knows"),
         ]
         shown = [

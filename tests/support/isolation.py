@@ -42,7 +42,8 @@ CLEARED: Mapping[str, tuple[str, ...]] = {
 
 NONE: Mapping[str, tuple[str, ...]] = {
     "llmnb.engine.handle": ("_last_run",),
-    "llmnb.progress": ("_hung",),
+    "llmnb.notebook.cell_runs": ("_present",),
+    "llmnb.progress": ("_hung", "_shows_begun"),
 }
 """What was last, and what was hung up, by module."""
 
@@ -69,6 +70,7 @@ STAYS: Mapping[str, str] = {
     "llmnb.targets.custom._serials": "by object, weakly",
     "llmnb.targets.endpoint._owners": "by object, weakly",
     "llmnb.notebook.cache_manager._open": "by object, weakly",
+    "llmnb.notebook.dashboard._begun_in": "by run, weakly",
     "llmnb.notebook.dashboard._shown": "set while runs are under way",
     "llmnb.notebook.extension._loaded": "by shell, weakly",
     "llmnb.settings._current": "set by the fixture itself",
