@@ -10,15 +10,17 @@ import asyncio
 import concurrent.futures
 import dataclasses
 from collections.abc import Callable, Generator, Iterable, Mapping
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, Unpack
 
 from llmnb import bridge
 from llmnb.display import durations
 from llmnb.display.escape import html_text
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.errors import ConfigurationError, LLMNBError
-from llmnb.options import checked
+from llmnb.keywords import RunLimits
+from llmnb.options import checked, refuse_unknown
 from llmnb.records import Outcome
+from llmnb.signatures import KEYWORDS, full_signature
 
 T = TypeVar("T")
 
@@ -56,14 +58,6 @@ class About:
 
 
 _last_run: RunHandle[Any] | None = None
-
-
-class Unchanged:
-    """The type of `UNCHANGED`."""
-
-
-UNCHANGED = Unchanged()
-"""An argument that was left out, where None means something."""
 
 
 def last_run() -> RunHandle[Any] | None:
@@ -219,32 +213,23 @@ class RunHandle(abc.ABC, Generic[T]):
         """Stop; a batch run also asks the provider to stop, and keeps what it has finished."""
         self.stop()
 
-    def set_limits(
-        self,
-        *,
-        max_requests_per_minute: float | Unchanged | None = UNCHANGED,
-        max_tokens_per_minute: float | Unchanged | None = UNCHANGED,
-        max_concurrent_requests: int | Unchanged | None = UNCHANGED,
-    ) -> None:
+    @full_signature
+    def set_limits(self, **limits: Unpack[RunLimits]) -> None:
         """Hold the run to other limits from now on; what is left out stays as it is.
 
         Args:
-            max_requests_per_minute: Requests a minute for each model; None: what the
-                provider allows.
-            max_tokens_per_minute: Tokens a minute; None: what the provider allows.
-            max_concurrent_requests: Requests in flight at once; None: found by trying.
+            **limits: None takes a limit back.
 
         Raises:
             ConfigurationError: If one is no limit; nothing is changed.
+
+        Example:
+            >>> import llmnb
+            >>> run = llmnb.AsyncLLM(model="sim/any").start([{"prompt": "Hi"}])
+            >>> run.set_limits(max_requests_per_minute="5 per second")
         """
-        limits = {
-            "max_requests_per_minute": max_requests_per_minute,
-            "max_tokens_per_minute": max_tokens_per_minute,
-            "max_concurrent_requests": max_concurrent_requests,
-        }
-        self._change_limits(
-            checked({name: limit for name, limit in limits.items() if limit is not UNCHANGED})
-        )
+        refuse_unknown(limits, KEYWORDS["RunLimits"], "set_limits()")
+        self._change_limits(checked(limits))
 
     @abc.abstractmethod
     def _change_limits(self, limits: dict[str, Any]) -> None:
