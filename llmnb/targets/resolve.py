@@ -49,7 +49,7 @@ _NOT_CLOUD = ("local", "litellm", "sim")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class ModelChoice:
     """A provider and a model of it, by name."""
 
     provider: str
@@ -60,7 +60,7 @@ class Choice:
 
 def choose(
     model: str | None = None, *, api_provider: str | None = None, gen_type: str = "chat"
-) -> Choice:
+) -> ModelChoice:
     """Return provider and model for what the caller named, which may be nothing.
 
     Args:
@@ -88,17 +88,17 @@ def choose(
         if model and model.startswith(row.name + "/"):
             _need_a_name(model)
             model = model[len(row.name) + 1 :]
-        return Choice(provider=row.name, model=model or default_model(row, gen_type))
+        return ModelChoice(provider=row.name, model=model or default_model(row, gen_type))
     model = settings.model(model)
     if not model:
         return _choose_for_the_person(gen_type)
     head, slash, rest = model.partition("/")
     if slash and (head == "sim" or head.lower() in load_catalog()):
         _need_a_name(model)
-        return Choice(provider=head.lower(), model=rest)
+        return ModelChoice(provider=head.lower(), model=rest)
     if slash and not providers_with_model(model):
         provider(head)  # raises, with suggestions
-    return Choice(provider=_only_provider(model), model=model)
+    return ModelChoice(provider=_only_provider(model), model=model)
 
 
 def _need_a_name(model: str) -> None:
@@ -142,7 +142,7 @@ def _only_provider(model: str) -> str:
     )
 
 
-def _choose_for_the_person(gen_type: str) -> Choice:
+def _choose_for_the_person(gen_type: str) -> ModelChoice:
     for row in load_catalog().values():
         if row.name in _NOT_CLOUD or not row.key_env or gen_type not in row.default_models:
             continue
@@ -156,13 +156,13 @@ def _choose_for_the_person(gen_type: str) -> Choice:
                 if rates is None
                 else f"${rates.input:g} in, ${rates.output:g} out per million tokens"
             )
-            return Choice(
+            return ModelChoice(
                 provider=row.name,
                 model=model,
                 announcement=f"No model named: asking {row.name}/{model} ({price}), because a "
                 f"key for {row.name} was found. Choose with model=… or LLMNB_MODEL.",
             )
-    return Choice(
+    return ModelChoice(
         provider="local",
         model=LOCAL_DEFAULT,
         announcement=f"No model named and no key found: asking local/{LOCAL_DEFAULT}, "
@@ -238,7 +238,7 @@ def resolve(
 
 def _chosen_at(
     url: str | None, model: str | None, api_provider: str | None, gen_type: str
-) -> tuple[Choice, str, bool]:
+) -> tuple[ModelChoice, str, bool]:
     """Return who is asked, the kind of generation, and whether no provider has the address."""
     is_stranger = False
     if url:
@@ -333,7 +333,7 @@ def expected_address(
         return url
 
 
-def _reached(choice: Choice, url: str | None, gen_type: str) -> tuple[Provider, str, str]:
+def _reached(choice: ModelChoice, url: str | None, gen_type: str) -> tuple[Provider, str, str]:
     """Return a provider as it is asked at its address, the kind of generation, and the address.
 
     The path of an address, given or from the environment, implies both; a base leaves them as they

@@ -13,8 +13,8 @@ from entries import entry
 from llmnb.adapters import files
 from llmnb.batches import records
 from llmnb.errors import InputError
-from llmnb.frames.tables import Writer
-from llmnb.generation.results import Results
+from llmnb.frames.tables import TableWriter
+from llmnb.generation.results import ResultsFile
 from llmnb.records import Outcome
 from llmnb.store import layout, transfer, usage
 from llmnb.store.project import ProjectStore
@@ -70,7 +70,7 @@ def test_half_a_line_spoils_no_other(tmp_path):
 
 def csv_file(path):
     """Write a large table."""
-    with Writer(path, ["text"]) as table:
+    with TableWriter(path, ["text"]) as table:
         for _ in range(5000):
             table.write({"text": "a" * 100})
 
@@ -87,7 +87,7 @@ def batch_record(path):
 
 def parts(path):
     """Write results row by row."""
-    with Results(path) as results:
+    with ResultsFile(path) as results:
         for _ in range(5000):
             results.take(Outcome(row=0, error=InputError("a" * 100)))
         results.finish()

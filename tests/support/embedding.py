@@ -8,8 +8,9 @@ from typing import Any
 from laboratory import Laboratory
 
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
-from llmnb.embeddings.order import Order, asking_for
+from llmnb.embeddings.order import EMBEDS, Order
 from llmnb.embeddings.run import EmbeddingRun
+from llmnb.running.asking import Asking
 from llmnb.testing.openai_embeddings import vector
 from llmnb.wire.openai_embeddings import pack
 
@@ -35,7 +36,9 @@ class Asked(list[list[str]]):
 def order(sim: Laboratory, **changes: Any) -> Order:
     """Return an order for short vectors."""
     params = changes.pop("params", {"dimensions": SIZE})
-    made = Order(asking=asking_for(MODEL, params=params, api_key="k", url=sim.base_url))
+    made = Order(
+        asking=Asking(model=MODEL, gen_type=EMBEDS, params=params, api_key="k", url=sim.base_url)
+    )
     return dataclasses.replace(made, **changes)
 
 

@@ -8,9 +8,9 @@ import sys
 
 import orjson
 import pytest
+from laboratory.hostile_replies import truncated_json
 
 from llmnb import errors
-from llmnb.testing import faults
 from llmnb.testing.openai_embeddings import vector
 from llmnb.testing.options import Behaviour
 from llmnb.testing.request_handler import RequestHandler
@@ -125,7 +125,7 @@ def test_faults_strike_here_too():
     """
     Errors, a list without vectors, a usage that is missing.
     """
-    at = handler(faults=[500, "no_choices", "no_usage", faults.truncated_json()])
+    at = handler(faults=[500, "no_choices", "no_usage", truncated_json()])
 
     assert served(at, "a").status == 500
     with pytest.raises(errors.BadReply):
