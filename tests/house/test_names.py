@@ -78,9 +78,9 @@ ALLOWED = {
     "walk": "tests/house",
     "wall": "engine tests/engine",
     "way": (
-        "adapters tests/adapters tests/batches tests/browser tests/display tests/engine "
-        "tests/faults tests/generation tests/notebook tests/rate_limiter tests/schemas "
-        "tests/store tests/tools tests/wire"
+        "tests/adapters tests/batches tests/browser tests/display tests/engine tests/faults "
+        "tests/generation tests/notebook tests/rate_limiter tests/schemas tests/store "
+        "tests/tools tests/wire"
     ),
     "words": (
         "batches engine llmnb notebook tests tests/adapters tests/batches tests/benchmarks "
