@@ -410,8 +410,8 @@ def _foot(run_id: str, status: StatusSnapshot, now: float) -> str:
         name = html_text(repr(run_id), longest=LONGEST)
         parts.append(f"Later, or elsewhere: <code>import llmnb; llmnb.attach({name})</code>")
     elif status.counts.num_tasks_failed:
-        name = html_text(repr(run_id), longest=LONGEST)
-        code = f"import llmnb; llmnb.attach({name}).retry_failed()"
+        # Not by `attach`: who attaches to a run has its keys, and not the requests to ask again.
+        code = "import llmnb; llmnb.last_run().retry_failed()"
         parts.append(f"Retry the failed rows: <code>{code}</code>")
     parts.append(f"as of {moments.moment(now)}")
     style = f"margin:8px 0 0;padding-top:6px;{RULE};font-size:12px;opacity:.8"

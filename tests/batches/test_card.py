@@ -50,7 +50,7 @@ def test_a_finished_card_tells_failures_and_cost(start):
     assert "Batch finished · 3 of 3 rows" in said
     assert "1, 1 RequestRejected" in said
     assert "at half the price" in said
-    assert "run.retry_failed()" in said
+    assert "llmnb.last_run().retry_failed()" in said
 
 
 def hostile(payload):
