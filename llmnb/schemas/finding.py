@@ -138,7 +138,8 @@ def read(text: str) -> Any:
         raise TooDeep("the JSON document is nested too deeply") from None
     except ValueError as error:
         raise NotRead(f"it is not JSON: {error}") from None
-    if isinstance(document, (dict, list)) and _is_too_deep(text, document):
+    has_many_levels = text.count("[") + text.count("{") > MAX_DEPTH
+    if has_many_levels and is_deeper(document, MAX_DEPTH):
         raise TooDeep(f"the JSON document is nested more than {MAX_DEPTH} levels deep")
     return mended_value(document) if "\\u" in text or not text.isascii() else document
 
@@ -152,12 +153,6 @@ def _finite(digits: str) -> float:
     if number - number != 0.0:
         raise ValueError("a number is too large")
     return number
-
-
-def _is_too_deep(text: str, document: Any) -> bool:
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return False
-    return is_deeper(document, MAX_DEPTH)
 
 
 def is_deeper(document: Any, levels: int) -> bool:

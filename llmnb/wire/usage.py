@@ -84,7 +84,9 @@ def openai_usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None
     """
     used = body.get("usage")
     if type(used) is not dict or not used:
-        used = _usage_of_choice(body)
+        # Moonshot's streams put it into the last chunk of their one choice.
+        choices = dicts_in(body, "choices")
+        used = dict_in(choices[0], "usage") if len(choices) == 1 else None
         if not used:
             return None
     prompt, completion = count_in(used, "prompt_tokens"), count_in(used, "completion_tokens")
@@ -117,12 +119,6 @@ def openai_usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None
         tier=tier(served) if (served := body.get("service_tier")) else None,
         usd=usd,
     )
-
-
-def _usage_of_choice(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the usage that Moonshot's streams put into the last piece of their one choice."""
-    choices = dicts_in(body, "choices")
-    return dict_in(choices[0], "usage") if len(choices) == 1 else {}
 
 
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
