@@ -1,4 +1,4 @@
-"""One part on its way: submitted once, asked after gently, its results saved.
+"""The poller of one part of a batch run: submits it once, polls it, and saves its results.
 
 A `BatchPoller` lives on the loop thread; all runs of the process that wait for the same
 part share one. Every step is written down before it is taken, so that another
@@ -67,7 +67,7 @@ def wait_before(poll: int, retry_after: float | None = None) -> float:
 
 
 async def rest(seconds: float, until: asyncio.Event) -> None:
-    """Wait so long, or until the event comes; tests put their own in its place."""
+    """Wait for some seconds, or until the event is set; tests replace this function."""
     try:
         async with asyncio.timeout(seconds):
             await until.wait()

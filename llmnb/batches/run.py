@@ -1,4 +1,4 @@
-"""A batch run as its owner holds it: looked at and waited for like a live one, from any thread."""
+"""The handle of a batch run: like a live run's, it may be used from any thread."""
 
 from __future__ import annotations
 
@@ -301,7 +301,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         )
 
     def _finish(self, outcome: Outcome) -> None:
-        """Enter what became of a row."""
+        """Count a row's outcome and keep it."""
         self._counters.enter(outcome)
         self._take(outcome)
 

@@ -32,7 +32,7 @@ _MARKS = re.compile(r'["{}\[\]]')
 _DOCUMENT = re.compile(
     r"\{\s*(?:\}|\"[^\"\\]*(?:\\.[^\"\\]*)*\"\s*:)|\[\s*(?:[\]{\[\"\d-]|true|false|null)", re.DOTALL
 )
-"""How a document begins, in contrast to a bracket that somebody wrote."""
+"""The beginning of a document, in contrast to a bracket in prose."""
 
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _PAIRS = {"{": "}", "[": "]"}
@@ -43,7 +43,7 @@ class NotRead(ValueError):
 
 
 class TooDeep(NotRead):
-    """It is one, and nested more deeply than is read."""
+    """A document is nested more deeply than `MAX_DEPTH`."""
 
 
 def without_thoughts(text: str) -> str:
@@ -61,7 +61,7 @@ def without_thoughts(text: str) -> str:
 
 
 def documents(text: str) -> Iterator[Any]:
-    """Yield the documents that a text may mean, the likeliest first.
+    """Yield the JSON documents in a text, the likeliest answer first.
 
     Example:
         >>> list(documents('Sure [1]: {"stars": 5}. Anything else?'))
@@ -87,7 +87,7 @@ def documents(text: str) -> Iterator[Any]:
 
 
 def why_none(text: str) -> str:
-    """Return why no document was found, in words that a model can act on.
+    """Return why a text holds no document, in words that a model can act on.
 
     Example:
         >>> why_none("I like it.")

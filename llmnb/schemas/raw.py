@@ -32,7 +32,7 @@ _Search = Callable[[str], bool]
 
 
 class Raw:
-    """What one JSON schema makes of answers."""
+    """Checks answers against one JSON schema."""
 
     __slots__ = ("_validator", "plain_schema", "schema")
 

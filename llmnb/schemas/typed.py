@@ -31,7 +31,7 @@ class _WithoutNoise(GenerateJsonSchema):
 
 
 class Typed:
-    """What one Python type makes of answers."""
+    """Reads answers as one Python type."""
 
     __slots__ = ("_adapter", "has_code", "plain_schema", "schema")
 
@@ -129,7 +129,7 @@ def _where(steps: tuple[int | str, ...]) -> str:
 # ------------------------------------------------------------- TypedDicts on Python 3.11
 
 IS_NEEDED = sys.version_info < (3, 12)
-"""Whether this Python's own TypedDicts need a twin."""
+"""Whether this Python's own TypedDicts must be rebuilt for pydantic."""
 
 
 def readable(kind: Any) -> Any:

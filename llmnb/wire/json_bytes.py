@@ -1,4 +1,4 @@
-"""JSON in and out: fast for what is usual, patient with what providers and callers really send."""
+"""Reading and writing JSON: by orjson, and what orjson refuses by the standard library."""
 
 from __future__ import annotations
 
