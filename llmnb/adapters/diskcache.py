@@ -44,8 +44,9 @@ ON CONFLICT (key, raw) DO UPDATE SET store_time = excluded.store_time,
     access_time = excluded.access_time, size = excluded.size, mode = 1, filename = NULL,
     value = excluded.value
 """
-"""Saves a group, passed as one blob and a list of ``[key, start, length]``, as diskcache keeps a
-value inline. Its placeholders have names because Python 3.14 refuses numbers (``?1``) with a tuple.
+"""Saves a group, whose values are a single blob with a list of ``[key, start, length]``, in the form
+in which diskcache keeps values inline. Its placeholders have names because Python 3.14 refuses
+numbers (``?1``) with a tuple.
 
 Python's lock is given up once a statement, and the writing thread has to win it back from a busy
 loop each time: one statement for a group, and a commit of its own, costs one turn.
@@ -321,7 +322,7 @@ def _blobs_of(items: Iterable[tuple[str, bytes]]) -> Iterator[tuple[bytes, str]]
 
 
 class Damaged(StoreError):
-    """A file at the path of a project's database that cannot be read as one."""
+    """A file at the path of a project's database that is none, or is damaged."""
 
 
 def salvage(path: Path) -> Iterator[tuple[str, bytes]]:

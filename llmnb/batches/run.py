@@ -112,7 +112,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         """Return a frozen picture of the run as it is now."""
         counts = self._counters.tracker_copy()
         waiting = [poller for poller in self._pollers.values() if poller.part.is_open]
-        in_flight = max(0, sum(map(_in_flight, waiting)))
+        in_flight = max(0, sum(map(_requests_at_provider, waiting)))
         return self._counters.snapshot(
             counts,
             state=self._state,
@@ -329,7 +329,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         return card(self.run_id, self.asked, self.status(), batches=batches, now=Clock.wall())
 
 
-def _in_flight(poller: BatchPoller) -> int:
+def _requests_at_provider(poller: BatchPoller) -> int:
     """Return the requests of a part that are at the provider."""
     standing = poller.part.standing
     return standing.requests - poller.done if standing.state == "submitted" else 0

@@ -31,7 +31,7 @@ class _WithoutNoise(GenerateJsonSchema):
 
 
 class Typed:
-    """Reads answers as one Python type."""
+    """Reads answers as values of a Python type."""
 
     __slots__ = ("_adapter", "has_code", "plain_schema", "schema")
 
