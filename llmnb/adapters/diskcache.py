@@ -44,8 +44,8 @@ ON CONFLICT (key, raw) DO UPDATE SET store_time = excluded.store_time,
     access_time = excluded.access_time, size = excluded.size, mode = 1, filename = NULL,
     value = excluded.value
 """
-"""Saves a group, whose values are a single blob with a list of ``[key, start, length]``, in the form
-in which diskcache keeps values inline. Its placeholders have names because Python 3.14 refuses
+"""Saves a group, whose values are a single blob with a list of ``[key, start, length]``, as diskcache
+keeps values inline. Its placeholders have names because Python 3.14 refuses
 numbers (``?1``) with a tuple.
 
 Python's lock is given up once a statement, and the writing thread has to win it back from a busy
