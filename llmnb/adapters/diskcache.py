@@ -44,9 +44,9 @@ ON CONFLICT (key, raw) DO UPDATE SET store_time = excluded.store_time,
     access_time = excluded.access_time, size = excluded.size, mode = 1, filename = NULL,
     value = excluded.value
 """
-"""Saves a group, whose values are a single blob with a list of ``[key, start, length]``, as diskcache
-keeps values inline. Its placeholders have names because Python 3.14 refuses
-numbers (``?1``) with a tuple.
+"""Saves a group, passed as a single blob and a list of ``[key, start, length]``, in the form of
+diskcache's inline values. Its placeholders have names because Python 3.14 refuses numbers
+(``?1``) with a tuple.
 
 Python's lock is given up once a statement, and the writing thread has to win it back from a busy
 loop each time: one statement for a group, and a commit of its own, costs one turn.
