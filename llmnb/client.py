@@ -11,7 +11,6 @@ import copy
 import dataclasses
 import itertools
 import logging
-import time
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from llmnb.engine.handle import RunHandle
 from llmnb.engine.request_log import level_of
 from llmnb.engine.run import Run
 from llmnb.engine.status import StatusTracker
-from llmnb.errors import ConfigurationError, FlowControl, LLMNBError
+from llmnb.errors import ConfigurationError
 from llmnb.keywords import AsyncLLMOptions, ListOptions, MadeWith, StreamOptions
 from llmnb.models.response_rows import ResponseRow, response_row
 from llmnb.options import (
@@ -577,7 +576,7 @@ class APIRequest:
             status_tracker.num_tasks_in_progress -= 1
             status_tracker.num_tasks_succeeded += 1
             return
-        _count(outcome.error, status_tracker)
+        status_tracker.count_failed_request(outcome.error)
         self.result.append(outcome.error)
         if self.attempts_left > 0:
             self.attempts_left -= 1
@@ -593,13 +592,3 @@ def _key_of(headers: Mapping[str, str]) -> str | None:
         if value := named.get(name):
             return value.removeprefix("Bearer ").strip()
     return None
-
-
-def _count(error: LLMNBError, tracker: StatusTracker) -> None:
-    if isinstance(error, FlowControl):
-        tracker.num_rate_limit_errors += 1
-        tracker.time_of_last_rate_limit_error = time.time()
-    elif error.details.status is not None:
-        tracker.num_api_errors += 1
-    else:
-        tracker.num_other_errors += 1

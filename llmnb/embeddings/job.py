@@ -317,7 +317,10 @@ class EmbeddingJob(InputSource):
         if self._empty and self._length is not None:
             self.results.empty(self._empty, bytes(self._length))
         elif self._empty and self._has_probed and self._error is None:
-            self.results.failed(self._empty, _no_length())
+            error = BadReply(
+                "How many numbers a vector has could not be found out: every text is empty."
+            )
+            self.results.failed(self._empty, error)
 
     def _give_up(self) -> None:
         """Leave nobody waiting, and no text without a vector or an error."""
@@ -325,7 +328,9 @@ class EmbeddingJob(InputSource):
         for batch, error in self._refused:
             self._fail(batch, error)
         self._refused = []
-        error = (None if self.is_stopping else self._error) or _not_asked()
+        error = (None if self.is_stopping else self._error) or Stopped(
+            "Not asked: it was stopped. Embed again to ask only for what is missing."
+        )
         self.results.failed(self.results.missing(), error)
 
 
@@ -347,17 +352,9 @@ async def _on_a_thread(work: Callable[[list[Text]], T], texts: list[Text]) -> T:
     return await asyncio.get_running_loop().run_in_executor(None, work, texts)
 
 
-def _not_asked() -> Stopped:
-    return Stopped("Not asked: it was stopped. Embed again to ask only for what is missing.")
-
-
 def _no_vector() -> BadReply:
     return BadReply(
         "The reply has no vector for this text, or one that is not made of finite numbers. Its "
         "batch may have been billed; the others are kept, and this one is asked for again on the "
         "next run."
     )
-
-
-def _no_length() -> BadReply:
-    return BadReply("How many numbers a vector has could not be found out: every text is empty.")

@@ -144,6 +144,11 @@ class Stats:
         """Count a reply that said "rate limited"."""
         self._present()[2] += 1
 
+    def on_progress(self, requests: int, tokens: int, refusals: int) -> None:
+        """Count what has been done elsewhere since the last time."""
+        for index, count in enumerate((requests, tokens, refusals)):
+            self._present()[index] += count
+
     def on_answer(self, model: str, seconds: float, tokens: int, usd: float | None) -> None:
         """Count an answer."""
         self._present()[1] += tokens

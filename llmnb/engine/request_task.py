@@ -444,17 +444,12 @@ class RequestTask(SharedRequest):
     # -------------------------------------------------------------- after a failed request
 
     async def _note_failure(self, error: LLMNBError) -> None:
-        counters, tracker = self.context.counters, self.context.counters.tracker
+        counters = self.context.counters
         if isinstance(error, BadReply):
             await save_unread(self.context, self.call, error)
+        counters.tracker.count_failed_request(error)
         if isinstance(error, FlowControl):
-            tracker.num_rate_limit_errors += 1
-            tracker.time_of_last_rate_limit_error = Clock.wall()
             counters.stats.on_refusal()
-        elif error.details.status is not None:
-            tracker.num_api_errors += 1
-        else:
-            tracker.num_other_errors += 1
         request_log.log_failure(self.row, self._requests, error)
         self._history.append(error.message)
         self._last_error = error

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from llmnb.display import money
+from llmnb.errors import FlowControl, LLMNBError
 
 LATENCIES_SHOWN = 150
 """Latencies that a snapshot has at most."""
@@ -104,6 +105,16 @@ class StatusTracker:
 
     saved_reused_usd: float = 0.0
     """Part of `saved_usd` that stored answers saved; the rest was saved by merging."""
+
+    def count_failed_request(self, error: LLMNBError) -> None:
+        """Count a request that came to nothing by the kind of its error."""
+        if isinstance(error, FlowControl):
+            self.num_rate_limit_errors += 1
+            self.time_of_last_rate_limit_error = Clock.wall()
+        elif error.details.status is not None:
+            self.num_api_errors += 1
+        else:
+            self.num_other_errors += 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,7 +123,12 @@ class Peers:
             among: This process's worker; None: there is no scheduler to ask.
         """
         if among is None:
-            return 1 if not _is_child() else _pool_size()
+            multiprocessing = sys.modules.get("multiprocessing")
+            if multiprocessing is None or multiprocessing.parent_process() is None:
+                return 1
+            import dask  # this is one of the processes of Dask's own pool
+
+            return int(dask.config.get("num_workers", None) or os.cpu_count() or 1)
         with self._lock:
             now = time.monotonic()
             if now - self._counted >= _COUNTED_SECONDS or not self._seen:
@@ -152,15 +157,3 @@ def _process_of(address: str) -> str:
         ('tcp://127.0.0.1:40000', 'inproc://127.0.0.1/4711')
     """
     return address.rpartition("/")[0] if address.startswith("inproc://") else address
-
-
-def _is_child() -> bool:
-    """Whether this is one of the processes of Dask's own pool (`scheduler="processes"`)."""
-    multiprocessing = sys.modules.get("multiprocessing")
-    return multiprocessing is not None and multiprocessing.parent_process() is not None
-
-
-def _pool_size() -> int:
-    import dask
-
-    return int(dask.config.get("num_workers", None) or os.cpu_count() or 1)

@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeAlias
 
 from llmnb import progress
+from llmnb.engine.counters import Stats
 from llmnb.engine.handle import Mode, RunHandle
-from llmnb.engine.status import Clock, Sample, State, StatusSnapshot, StatusTracker, frozen
+from llmnb.engine.status import Clock, State, StatusSnapshot, StatusTracker, frozen
 from llmnb.errors import ConfigurationError
 from llmnb.frames import dask_cluster, failures
 from llmnb.progress import Bars
@@ -35,8 +36,6 @@ LOST_SECONDS = 10.0
 """A partition that has reported nothing for so long went down with its worker."""
 
 _DRAW_SECONDS = 0.1
-_SAMPLE_SECONDS = 1.0
-_MOST_SAMPLES = 120
 _LATENCIES_SENT = 30
 
 _SPENT = (
@@ -124,8 +123,10 @@ class ClusterRun(RunHandle[None]):
         self._ended: StatusSnapshot | None = None
         self._ended_parts: set[str] = set()
         self._began = self._reported = Clock.monotonic()
-        self._sampled = (self._began, 0, 0, 0)
-        self._samples: list[Sample] = []
+        self._stats = Stats(self._began)
+        self._sampled = (0, 0, 0)
+        """Requests, tokens and refusals that are in the samples."""
+
         self._is_stopped = False
         self._asked = self._project = ""
         self._begun()
@@ -186,8 +187,8 @@ class ClusterRun(RunHandle[None]):
                 state = "stopped" if self._is_stopped else "finished"
             end = self._reported if state == "finished" else now
             whole = StatusSnapshot.merge(snapshots, state=state, seconds=end - self._began)
-            self._sample(whole, now)
-            return dataclasses.replace(whole, samples=tuple(self._samples))
+            self._sample(whole.counts)
+            return dataclasses.replace(whole, samples=self._stats.samples(now))
 
     def _fold_lost(self, now: float) -> None:
         """Keep of partitions whose worker has died only what was sent and paid."""
@@ -197,29 +198,18 @@ class ClusterRun(RunHandle[None]):
                 self._fold(part, _lost(status))
                 self._ended_parts.discard(part)  # it may only have been silent
 
-    def _sample(self, status: StatusSnapshot, now: float) -> None:
-        counts = status.counts
+    def _sample(self, counts: StatusTracker) -> None:
+        """Add what has been done since the last time to the slices of time that charts show."""
         sums = (
             counts.num_requests,
             counts.prompt_tokens + counts.completion_tokens,
             counts.num_rate_limit_errors,
         )
-        since = now - self._sampled[0]
-        if since < _SAMPLE_SECONDS:
-            return
-        requests, tokens, refusals = (
-            new - old for new, old in zip(sums, self._sampled[1:], strict=True)
+        # Less than before where a worker has died.
+        self._stats.on_progress(
+            *(max(0, new - old) for new, old in zip(sums, self._sampled, strict=True))
         )
-        self._sampled = (now, *sums)
-        self._samples.append(
-            Sample(
-                seconds=now - self._began,
-                requests_per_minute=max(0.0, requests * 60 / since),
-                tokens_per_minute=max(0.0, tokens * 60 / since),
-                refusals=max(0, refusals),
-            )
-        )
-        del self._samples[:-_MOST_SAMPLES]
+        self._sampled = sums
 
     def is_over(self) -> bool:
         """Whether every partition is done, or none has been under way for a while."""

@@ -197,17 +197,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bool):
         return value
     if isinstance(value, (int, float)):
-        exact = abs(value) < 10**_DIGITS if isinstance(value, int) else _is_short(value)
-        return value if exact else cell_text(value)
+        if isinstance(value, int):
+            is_exact = abs(value) < 10**_DIGITS
+        else:  # written with 16 digits
+            is_exact = math.isfinite(value) and float(f"{value:.16g}") == value
+        return value if is_exact else cell_text(value)
     if isinstance(value, datetime.datetime):
         whole = value.tzinfo is None and value.microsecond % 1000 == 0 and value.year >= 1900
         return value if whole and not hasattr(value, "nanosecond") else cell_text(value)
     return cell_text(value)
-
-
-def _is_short(value: float) -> bool:
-    """Whether a number survives being written to a file of Excel's, which has 16 digits."""
-    return math.isfinite(value) and float(f"{value:.16g}") == value
 
 
 def _openpyxl() -> Any:

@@ -214,7 +214,14 @@ class Preparer:
         if model is not None and not isinstance(model, str):
             named = (id(model),)
         if not self._asking.allow_urls:
-            _refuse_address(request)
+            for name in ("url", "api_key"):
+                if request.get(name):
+                    raise AddressInFile(
+                        f"The line has a field {name!r} of its own, and a file does not decide "
+                        "where a request goes. Nothing was sent for it. If you trust the file, "
+                        "allow it with allow_urls=True (on the command line --allow-urls); keys "
+                        "of yours are not sent there."
+                    )
         known = self._by_name.get(named)
         if known is None:
             known = self._by_name[named] = self._recipients_named_in(request)
@@ -253,14 +260,3 @@ class Preparer:
         except LLMNBError as error:
             return error
         return (self._recipient(target, asking.params),)
-
-
-def _refuse_address(request: Mapping[str, Any]) -> None:
-    for name in ("url", "api_key"):
-        if request.get(name):
-            raise AddressInFile(
-                f"The line has a field {name!r} of its own, and a file does not decide where a "
-                "request goes. Nothing was sent for it. If you trust the file, allow it with "
-                "allow_urls=True (on the command line --allow-urls); keys of yours are not sent "
-                "there."
-            )

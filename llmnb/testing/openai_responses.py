@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from llmnb.testing.answers import AnswerPart, SimulatedAnswer, SimulatedChoice, token_logprobs
+from llmnb.testing.answers import AnswerChoice, AnswerPart, WholeAnswer, token_logprobs
 from llmnb.testing.ledger import prompt_text
 from llmnb.testing.plan import Stream, StreamWriter, named_event
 from llmnb.testing.provider_profiles import OPENAI
@@ -95,12 +95,12 @@ def _top_logprobs(body: Mapping[str, Any]) -> int | None:
     return min(whole_number(body, "top_logprobs", least=0) or 0, 20)
 
 
-def write(request: SimulatedRequest, answer: SimulatedAnswer) -> bytes:
+def write(request: SimulatedRequest, answer: WholeAnswer) -> bytes:
     """Return the body of a response."""
     return orjson.dumps(_response(request, answer))
 
 
-def _response(request: SimulatedRequest, answer: SimulatedAnswer) -> dict[str, Any]:
+def _response(request: SimulatedRequest, answer: WholeAnswer) -> dict[str, Any]:
     reason = _incomplete_reason(answer)
     body = _head(request) | {
         "status": "incomplete" if reason else "completed",
@@ -145,14 +145,14 @@ def _head(request: SimulatedRequest) -> dict[str, Any]:
     }
 
 
-def _incomplete_reason(answer: SimulatedAnswer) -> str | None:
+def _incomplete_reason(answer: WholeAnswer) -> str | None:
     reasons = {choice.finish_reason for choice in answer.choices}
     if "content_filter" in reasons:
         return "content_filter"
     return "max_output_tokens" if "length" in reasons else None
 
 
-def _items_of(request: SimulatedRequest, choice: SimulatedChoice) -> list[dict[str, Any]]:
+def _items_of(request: SimulatedRequest, choice: AnswerChoice) -> list[dict[str, Any]]:
     """Return the items of an answer; what was said and what was refused stand in one message."""
     name = f"sim-{request.number:08x}"
     items: list[dict[str, Any]] = []
@@ -192,7 +192,7 @@ def _logprobs(
 # --------------------------------------------------------------------------------- streams
 
 
-def stream(request: SimulatedRequest, answer: SimulatedAnswer) -> Stream:
+def stream(request: SimulatedRequest, answer: WholeAnswer) -> Stream:
     """Return a response as events: what it is, its items token by token, the whole at the end."""
     body = _response(request, answer)
     events = _Events(request)
