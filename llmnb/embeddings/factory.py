@@ -1,4 +1,4 @@
-"""From a name to an embedding model, and which one is asked where nobody names one."""
+"""Make an embedding model from its name, and choose one if none is named."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def embedding_model_factory(embedding: str, **kwargs: Any) -> EmbeddingModel:
 
 
 def chosen(model: Model | None) -> tuple[Model, str | None]:
-    """Return the model, and one line for the person where the choice was made for them.
+    """Return the model that is named, or a chosen one with a line that says so.
 
     Named; else `LLMNB_EMBEDDING_MODEL`; else the embedding model of the provider whose chat
     model is configured; else that of the first provider whose key is found; else the small

@@ -1,4 +1,4 @@
-"""An embedding as its owner holds it: look at it, steer it, wait for it, from any thread."""
+"""`EmbeddingRun`: an embedding that can be looked at, steered and awaited from any thread."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _OF_REQUESTS = (
     "hedge_usd",
     "time_of_last_rate_limit_error",
 )
-"""Counters that are the engine's own."""
+"""Counters of requests, taken over from the run of batches."""
 
 _OF_THE_RUN = (
     *("pools", "shares", "samples", "latencies", "p50", "p95", "requests_per_minute"),
     *("tokens_per_minute", "budget_usd", "waited_seconds"),
 )
-"""What is shown of the engine's run as it is."""
+"""Fields of the status that are taken over from the run of batches."""
 
 
 class EmbeddingRun(RunWrapper[list[bytes | None]]):
-    """Texts on their way to as many vectors, counted in texts.
+    """A run that embeds texts; its counts are of texts.
 
     Args:
         texts: The texts; None is one that is not there and gets nothing.
@@ -105,7 +105,7 @@ class EmbeddingRun(RunWrapper[list[bytes | None]]):
 
     @property
     def errors(self) -> dict[int, LLMNBError]:
-        """What texts have failed with, by position."""
+        """The errors of texts that failed, by position."""
         return dict(sorted(self._job.results.errors.items()))
 
     @property

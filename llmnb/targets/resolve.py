@@ -1,4 +1,4 @@
-"""From names to a target: which provider, which model, which address, which key.
+"""Resolve names to a target: provider, model, address and key.
 
 | model | url | who is asked |
 |---|---|---|
@@ -248,7 +248,7 @@ def resolve(
 def _chosen_at(
     url: str | None, model: str | None, api_provider: str | None, gen_type: str
 ) -> tuple[ModelChoice, str, bool]:
-    """Return who is asked, the kind of generation, and whether no provider has the address."""
+    """Return the choice, the kind of generation, and whether no provider has the address."""
     is_stranger = False
     if url:
         check_address(url, "url")
@@ -373,7 +373,7 @@ _QUOTES = "\"'`“”‘’«»"
 
 
 def check_address(url: str, where: str) -> None:
-    """Refuse what is no address at all, before any row is asked.
+    """Refuse a text that is no address, before any row is asked.
 
     Args:
         url: As it was given.

@@ -1,4 +1,4 @@
-"""One model at one address under one account, as the engine's `Target` protocol wants it."""
+"""`HTTPTarget`: one model at one address under one account, as the engine's `Target`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def http_client() -> HttpClient:
 
 
 class HTTPTarget:
-    """A model behind HTTP, and the base of all that is asked otherwise.
+    """A model behind HTTP, and the base of the targets that are reached otherwise.
 
     Args:
         row: The provider's row of the catalog.
@@ -80,7 +80,7 @@ class HTTPTarget:
     )
 
     lists_models = True
-    """Whether there is a server to ask for its models; else the target's own is the only one."""
+    """Whether a server lists its models; else the target's own model is the only one."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class HTTPTarget:
         return call
 
     def get_ready(self) -> None:
-        """Prepare, on a thread, what would delay the first request; by default nothing."""
+        """Do, on a thread, what would delay the first request; by default nothing."""
 
     async def send(self, call: Call, *, on_delta: OnDelta | None) -> RawReply:
         """Send one request and read its reply whole."""
@@ -176,14 +176,14 @@ class HTTPTarget:
             origin_has_key=self.guards_key,
         )
         if raw.body[:1] != b"{" and self.judge(raw) is None and is_stream(raw.headers):
-            # A stream that nobody asked for.
+            # The server has streamed its reply unasked.
             assembler = self.dialect.assembler(samples=samples_in(call.body))
             assembler.feed(raw.body)
             return self._put_together(raw, assembler)
         return raw
 
     async def _stream(self, call: Call, on_delta: OnDelta) -> RawReply:
-        """Ask for the answer in pieces; the reply is the one it would have been in one piece."""
+        """Stream the answer; return the reply that a request without streaming would have got."""
         assembler = self.dialect.assembler(samples=samples_in(call.body))
         has_come = False
 
@@ -213,7 +213,7 @@ class HTTPTarget:
             raise masked(error, self._key) from None
 
     def announced(self, raw: RawReply) -> tuple[LimitReport, ...]:
-        """Return how the limits stand, as a reply's headers tell it; empty where they do not."""
+        """Return the limits that a reply's headers announce; empty if they announce none."""
         return limit_headers.limit_reports(raw.headers, self.row.limit_headers)
 
     async def list_models(self) -> list[str]:
