@@ -1,4 +1,4 @@
-"""The outcomes of a run as columns of values, whichever library makes a table of them.
+"""Turn the outcomes of a run into columns of values, for the tables of any library.
 
 Everything is put in its place by position: an index may hold a label twice, or several levels.
 """
@@ -26,7 +26,7 @@ Table = Any
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A column that is to be made: how its values are read, and how those of one row combine."""
+    """How a column is made: how its values are read, and how several of one row are combined."""
 
     name: Hashable
     kind: str
@@ -43,10 +43,10 @@ class _Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerForm:
-    """The table that is made of a run's outcomes: which columns, in which rows."""
+    """The columns and rows of the table that is made of a run's outcomes."""
 
     source: TableSource
-    """The table, as it was when the question was put."""
+    """The table as it was when the verb was called."""
 
     options: Options
     positions: Sequence[int]
@@ -205,7 +205,7 @@ def _finish_reason(outcome: Outcome) -> str | None:
 
 
 def _tokens(count: str) -> Callable[[Outcome], int | None]:
-    """Return what reads a count of an outcome's `Usage`."""
+    """Return a function that reads a count of tokens from an outcome."""
     return lambda outcome: getattr(outcome.reply and outcome.reply.usage, count, None)
 
 

@@ -1,4 +1,4 @@
-"""Several models over the same rows: answers side by side, and where they disagree."""
+"""Compare the answers of several models to the same rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAJORITY_SHARE = "agreement"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """What several models answered, in two frames of the table's own library."""
+    """The answers of several models and their figures, in two frames of the table's own library."""
 
     answers: Any
     """A column for each model and `agreement`: the share of the answers that are the most
@@ -186,7 +186,7 @@ class _SideBySide(AnswerForm):
 
 
 def _compared(value: Any) -> str:
-    """Return an answer in the form that is compared: without capitals and outer blanks."""
+    """Return an answer as it is compared: in lower case and without outer white space."""
     if isinstance(value, str):
         return value.strip().casefold()
     return orjson.dumps(value, default=str, option=orjson.OPT_SORT_KEYS).decode()

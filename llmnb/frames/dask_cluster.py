@@ -1,4 +1,4 @@
-"""All that is asked of `distributed`, where it is installed: workers, events, tasks, processes."""
+"""The functions of `distributed` that are used, where it is installed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COUNTED_SECONDS = 1.0
 """How long a count of workers is used before they are counted again."""
 
 _MISSED_SECONDS = 30.0
-"""A worker that was there so short a time ago counts: it may be back in a moment."""
+"""A worker that was seen within this time is counted: it may come back."""
 
 
 def worker() -> Any:
@@ -73,7 +73,7 @@ def listen(to: Any, receive: Callable[[Mapping[str, Any]], None]) -> None:
 
 def on_every_worker(of: Any, do: Callable[..., Any], *arguments: Any) -> None:
     """Call a function on every worker without waiting for it."""
-    # A worker that goes away meanwhile needs no telling.
+    # A worker that goes away meanwhile need not be called.
     threading.Thread(
         target=of.run,
         args=(do, *arguments),
@@ -109,7 +109,7 @@ def put_back() -> BaseException:
 
 
 class Peers:
-    """Counts the processes that do the work, this one included, by asking the scheduler."""
+    """Counts the processes that have workers, this one included, by asking the scheduler."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

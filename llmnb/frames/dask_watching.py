@@ -1,4 +1,4 @@
-"""One display for all workers: they report how far they are, and the client adds it up.
+"""One display for all workers: they report their progress, and the client adds it up.
 
 Partitions that are computed in the client's own process report to it directly.
 """
@@ -27,13 +27,13 @@ from llmnb.records import Outcome
 logger = logging.getLogger("llmnb")
 
 Steer: TypeAlias = Callable[[str, str], None]
-"""Takes the name of a question and how its partitions in this process are steered."""
+"""Steers the partitions of a question in one process; takes its name, and ``"pause"`` or such."""
 
 PATIENCE_SECONDS = 4.0
-"""A display ends when no partition has been under way for so long."""
+"""A display ends when no partition has reported for this long."""
 
 LOST_SECONDS = 10.0
-"""A partition that has reported nothing for so long went down with its worker."""
+"""A partition that has reported nothing for this long is taken for lost with its worker."""
 
 _DRAW_SECONDS = 0.1
 _LATENCIES_SENT = 30
@@ -42,7 +42,7 @@ _SPENT = (
     *("num_requests", "num_retried", "prompt_tokens", "completion_tokens"),
     *("usd", "num_unpriced", "hedge_usd"),
 )
-"""Counts that stay true of a worker that has died: what was sent and paid."""
+"""Counts that are kept of a worker that has died: what was sent and paid."""
 
 
 # ------------------------------------------------------------------------- snapshots
@@ -143,7 +143,7 @@ class ClusterRun(RunHandle[None]):
 
     @property
     def error(self) -> None:
-        """Nothing: what stops a partition is raised by the compute."""
+        """None: an error that stops a partition is raised by the compute."""
         return None
 
     def receive(self, part: str, status: StatusSnapshot, asked: str, *, is_done: bool) -> None:
@@ -167,7 +167,7 @@ class ClusterRun(RunHandle[None]):
                 self._parts[part] = status, self._reported
 
     def _fold(self, part: str, status: StatusSnapshot) -> None:
-        """Add a partition that has ended to those that ended before."""
+        """Add the status of a partition that has ended to the sum of those before it."""
         self._ended_parts.add(part)
         known = [status] if self._ended is None else [self._ended, status]
         self._ended = StatusSnapshot.merge(known, state="finished", seconds=0.0)
@@ -191,7 +191,7 @@ class ClusterRun(RunHandle[None]):
             return dataclasses.replace(whole, samples=self._stats.samples(now))
 
     def _fold_lost(self, now: float) -> None:
-        """Keep of partitions whose worker has died only what was sent and paid."""
+        """End partitions whose worker has died, with the counts of what was sent and paid."""
         for part, (status, reported) in list(self._parts.items()):
             if now - reported > LOST_SECONDS:
                 del self._parts[part]
@@ -205,7 +205,7 @@ class ClusterRun(RunHandle[None]):
             counts.prompt_tokens + counts.completion_tokens,
             counts.num_rate_limit_errors,
         )
-        # Less than before where a worker has died.
+        # The sums are smaller than before if a worker has died.
         self._stats.on_progress(
             *(max(0, new - old) for new, old in zip(sums, self._sampled, strict=True))
         )
@@ -288,7 +288,7 @@ class ClusterRun(RunHandle[None]):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Display:
-    """How a question is shown while it is computed."""
+    """The settings with which a question's progress is shown."""
 
     partitions: int
     steer: Steer
@@ -304,20 +304,20 @@ _lock = threading.Lock()
 
 
 def expect(work: str, partitions: int, steer: Steer, *, bars: Bars, is_warning: bool) -> None:
-    """Show how far a question is whenever it is computed, from its workers' reports."""
+    """Show the progress of a question whenever it is computed, from its workers' reports."""
     _displays[work] = _Display(partitions, steer, bars, is_warning, os.getpid())
     if (client := dask_cluster.client()) is not None:
         dask_cluster.listen(client, _receive)
 
 
 def is_expected(work: str) -> bool:
-    """Whether a question was put in this process."""
+    """Return whether `expect` was called for a question in this process."""
     display = _displays.get(work)
     return display is not None and display.process == os.getpid()
 
 
 def report(work: str, part: str, status: StatusSnapshot, asked: str, *, is_done: bool) -> None:
-    """Report how far a partition is: to this process's display, or to those that listen."""
+    """Report a partition's status: to this process's display, or to listening clients."""
     if is_expected(work):
         _run_of(work).receive(part, status, asked, is_done=is_done)
     elif (worker := dask_cluster.worker()) is not None:

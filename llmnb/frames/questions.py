@@ -1,4 +1,4 @@
-"""The rows of a table as requests, made one by one as a run pulls them.
+"""Turn the rows of a table into requests, one by one as a run pulls them.
 
 Rows that ask nothing are left out; `Questions.row_of` says which row of the
 table a request belongs to.
@@ -21,7 +21,7 @@ Texts = Mapping[str, Sequence[str | None]]
 
 
 class Questions(Sequence[Any]):
-    """What is asked of a table: a sequence of requests.
+    """The requests about a table, as a sequence.
 
     Args:
         columns: The table.
@@ -181,7 +181,7 @@ def _says_nothing(cell: Any) -> bool:
     try:
         return conversation(cell) is None
     except InputError:
-        return False  # its row says what is wrong
+        return False  # `_request` returns the error for this row
 
 
 def _renderer(template: Template, texts: Texts) -> Callable[[int], str]:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from llmnb.frames.placing import VerbCall
 
 Source: TypeAlias = "pd.DataFrame | pd.Series[Any] | TableSource"
-"""What the verbs are given: a table of pandas itself, or another library's behind the protocol."""
+"""The table that a verb is called with: of pandas, or another library's behind `TableSource`."""
 
 Keywords: TypeAlias = Mapping[str, Any]
-"""What a verb is told by keyword, as it was written."""
+"""The keywords of a verb's call, unchecked."""
 
 WHOLE = "{}"
 """The template in which a series' value stands for itself."""
@@ -38,7 +38,7 @@ class Columns:
 
     rows: int
     readers: Sequence[tuple[str, Callable[[], list[Any]]]]
-    """Every name with what reads its cells; a name may stand there twice."""
+    """Every name with a function that reads its cells; a name may occur twice."""
 
     used: list[str] = dataclasses.field(default_factory=list)
     """Names of the columns that were read."""
