@@ -53,7 +53,7 @@ logger = logging.getLogger("llmnb")
 
 
 class _Default(str):
-    """A default that can be told from the same word given by the caller."""
+    """A default that differs from the same word written by the caller."""
 
     __slots__ = ()
 
@@ -171,7 +171,7 @@ class AsyncLLM(MadeWith):
                 logger.warning(announcement)
 
     def __repr__(self) -> str:
-        made = vars(self).get  # not all of it where a traceback shows one that could not be made
+        made = vars(self).get  # incomplete if `__init__` has failed and a traceback shows it
         who = "/".join(str(part) for part in (made("api_provider"), made("model")) if part)
         who = who or "default model"
         return f"<AsyncLLM {who}, project {settings.project_name(made('project_name'))!r}>"
@@ -401,7 +401,7 @@ class AsyncLLM(MadeWith):
 
 
 class _Call:
-    """What an `AsyncLLM` was made with, and what one call says otherwise.
+    """The options of one call: those of the `AsyncLLM`, replaced by the call's own.
 
     Args:
         made: The object.
@@ -440,7 +440,7 @@ class _Call:
         )
 
     def options_for(self, door: Door) -> dict[str, Any]:
-        """Return what `start` or `start_batch` is told."""
+        """Return the options that `start` or `start_batch` takes."""
         return {name: self._options[name] for name in names(door) if name in self._options}
 
 
@@ -505,7 +505,7 @@ async def _is_listed(asking: Asking) -> bool:
 
 
 class RetryQueue(Protocol):
-    """Where a request goes that may be tried again, such as an `asyncio.Queue`."""
+    """A queue of requests that are to be tried again, such as an `asyncio.Queue`."""
 
     def put_nowait(self, item: Any, /) -> None:
         """Take the request."""

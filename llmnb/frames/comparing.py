@@ -13,7 +13,7 @@ import pandas as pd
 
 from llmnb.display.escape import visible
 from llmnb.errors import ConfigurationError
-from llmnb.frames import placing
+from llmnb.frames import overwriting
 from llmnb.frames.answers import AnswerForm, Outcomes, spread
 from llmnb.frames.job import Job, job
 from llmnb.frames.options import Options
@@ -102,7 +102,7 @@ def _check(names: Sequence[str], options: Options) -> None:
         (twice, _), *_ = Counter(names).most_common(1)
         raise ConfigurationError(f"{twice!r} is named twice. Nothing was sent.")
     errors = [f"{name}_error" for name in names] if options.on_error == "column" else []
-    placing.check_names([*names, *errors, MAJORITY_SHARE])
+    overwriting.check_names([*names, *errors, MAJORITY_SHARE])
     refused = {
         "model": options.model is not None,
         "into": options.into is not None,

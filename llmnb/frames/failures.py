@@ -1,4 +1,4 @@
-"""What people are told of a run: one warning or error for rows that failed, its causes grouped."""
+"""Warn of rows that failed, or raise one error for them, with the causes grouped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CAUSES_SHOWN = 5
 
 @functools.lru_cache(maxsize=256)
 def log_once(line: str) -> None:
-    """Log a line that the person need not read twice."""
+    """Log a line, unless this process has logged it before."""
     logger.warning(line)
 
 

@@ -14,8 +14,8 @@ import pandas as pd
 
 from llmnb.display.texts import mended
 from llmnb.errors import InputError
-from llmnb.frames import placing
-from llmnb.frames.placing import VerbCall
+from llmnb.frames import overwriting
+from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.table_source import VECTOR, AnswerColumn, Columns, Source, TableSource
 from llmnb.wire.json_text import json_text
 
@@ -26,7 +26,7 @@ MARK = "llmnb"
 
 
 def source_of(table: Source) -> TableSource:
-    """Return what the verbs read of a table: pandas' own is wrapped here, others come wrapped."""
+    """Return a table as a `TableSource`: wrap one of pandas; others come wrapped."""
     return PandasSource(table) if isinstance(table, pd.DataFrame | pd.Series) else table
 
 
@@ -73,7 +73,7 @@ class PandasSource:
         self, names: Sequence[Hashable], *, into: Hashable | None, overwrite: bool, call: VerbCall
     ) -> None:
         """Refuse names of which two are the same, or one belongs to the frame."""
-        placing.check_names(names)
+        overwriting.check_names(names)
         frame = self._table
         if into is None or not isinstance(frame, pd.DataFrame):
             return
@@ -85,12 +85,11 @@ class PandasSource:
                     "one: choose another name for into=…. Nothing was sent."
                 )
         if not overwrite:
-            own, present = _written(frame), set(frame.columns)
-            taken = [
-                label for label in labels if label in present and placing.noted(label) not in own
-            ]
+            own, columns = _written(frame), set(frame.columns)
+            present = [label for label in labels if label in columns]
+            taken = [label for label in present if overwriting.noted(label) not in own]
             if taken:
-                raise placing.would_replace(taken, call)
+                raise overwriting.would_replace(taken, call)
 
     def snapshot(self) -> Self:
         """Return a copy."""
@@ -145,7 +144,7 @@ class PandasSource:
 
 
 class PartitionSource(PandasSource):
-    """A partition of a table of Dask: its columns have the types that the graph was told of.
+    """A partition of a table of Dask; its columns get the types that the graph announced.
 
     A category whose values are not known beforehand would be another one in each partition, so
     it is a column of objects; a value that a column cannot hold is missing, and a warning says so.
@@ -199,7 +198,7 @@ def _fitting(value: Any, kind: str) -> Any:
 
 
 def series_of(column: AnswerColumn, index: pd.Index[Any], name: Hashable = None) -> pd.Series[Any]:
-    """Return a column of answers as a series; what its dtype cannot hold makes it one of objects.
+    """Return a column of answers as a series, of objects if its dtype cannot hold every value.
 
     Args:
         column: A value for each label.
@@ -252,8 +251,8 @@ def _written(frame: pd.DataFrame) -> set[str]:
 
 def _sign(frame: pd.DataFrame, labels: Sequence[Hashable], run_id: str) -> None:
     """Note in a frame's `attrs` which of its columns a run wrote."""
-    present = {placing.noted(label) for label in frame.columns}
-    names = [*map(placing.noted, labels), *_written(frame)]
+    present = {overwriting.noted(label) for label in frame.columns}
+    names = [*map(overwriting.noted, labels), *_written(frame)]
     columns = [name for name in dict.fromkeys(names) if name in present]
     frame.attrs[MARK] = {"run": run_id, "columns": columns}
 

@@ -11,7 +11,7 @@ import polars as pl
 from llmnb.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from llmnb.frames.placing import VerbCall
+    from llmnb.frames.overwriting import VerbCall
     from llmnb.frames.table_source import AnswerColumn, Columns
 
 ROW = "row"
@@ -56,15 +56,15 @@ class PolarsSource:
         self, names: Sequence[Hashable], *, into: Hashable | None, overwrite: bool, call: VerbCall
     ) -> None:
         """Refuse a name that is no text, and derived names that this process has not written."""
-        from llmnb.frames import placing
+        from llmnb.frames import overwriting
 
         _check_name(into)
-        placing.check_names(names)
+        overwriting.check_names(names)
         frame = self._whole
         if into is not None and not overwrite and frame is not None:
             derived = names[names[0] == into :]
-            if taken := placing.unknown(derived, frame.columns):
-                raise placing.would_replace(taken, call)
+            if taken := overwriting.unknown(derived, frame.columns):
+                raise overwriting.would_replace(taken, call)
 
     def snapshot(self) -> PolarsSource:
         """Return the same: tables of Polars do not change."""
@@ -77,9 +77,9 @@ class PolarsSource:
         series = _series(columns)
         frame = self._whole
         if into and frame is not None:
-            from llmnb.frames import placing
+            from llmnb.frames import overwriting
 
-            placing.remember(columns)
+            overwriting.remember(columns)
             return frame.with_columns(series)
         return series[0] if len(series) == 1 and not is_frame else pl.DataFrame(series)
 

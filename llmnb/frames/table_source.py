@@ -13,7 +13,7 @@ from llmnb.frames.template import cell_text
 if TYPE_CHECKING:
     import pandas as pd
 
-    from llmnb.frames.placing import VerbCall
+    from llmnb.frames.overwriting import VerbCall
 
 Source: TypeAlias = "pd.DataFrame | pd.Series[Any] | TableSource"
 """The table that a verb is called with: of pandas, or another library's behind `TableSource`."""

@@ -19,8 +19,8 @@ from llmnb.embeddings.run import EmbeddingRun
 from llmnb.errors import ConfigurationError, InputError
 from llmnb.frames import failures
 from llmnb.frames.answers import suffixed
+from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.placing import VerbCall
 from llmnb.frames.table_source import (
     VECTOR,
     WHOLE,

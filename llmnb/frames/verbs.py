@@ -9,13 +9,13 @@ from typing import Any
 
 from llmnb import progress
 from llmnb.errors import ConfigurationError
-from llmnb.frames import placing
+from llmnb.frames import overwriting
 from llmnb.frames.answers import Table
 from llmnb.frames.comparing import comparison
 from llmnb.frames.job import Job, job
 from llmnb.frames.options import options_of
+from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.placing import VerbCall
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import Keywords, PreparedVerb, Source
@@ -61,7 +61,7 @@ def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> J
     first = job(source.rows_at(positions), prompt, options)
     prompts = [first.questions.text(row) for row in range(len(positions))]
     form = dataclasses.replace(first.form, prompts=prompts)
-    placing.check_names(form.names)
+    overwriting.check_names(form.names)
     return dataclasses.replace(first, form=form)
 
 

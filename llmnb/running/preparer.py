@@ -1,4 +1,4 @@
-"""Request dictionaries as rows of a run.
+"""Turn request dictionaries into rows of a run.
 
 A request is a dictionary with ``messages``, ``prompt`` or ``input``. A few
 fields say who is asked (``model``, ``api_provider``, ``url``, ``api_key``) or
@@ -37,7 +37,7 @@ def names_its_model(request: Any) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Recipient:
-    """One target, and how a question becomes a call to it."""
+    """A target, and the function that makes a call to it of a question."""
 
     target: HTTPTarget
     call: Callable[..., Call]
@@ -94,7 +94,7 @@ class Preparer:
                 raise InputError(f"cache_vars must be JSON values: {error}.") from None
         self._by_name: dict[tuple[Any, ...], tuple[_Recipient, ...] | LLMNBError] = {}
         self._objects: list[Any] = []
-        """Models that requests brought as objects, so that no other one gets their id."""
+        """Models that requests named as objects, kept alive so that their ids stay theirs."""
 
         self._samples: Counter[str] = Counter()
         self.limits: dict[str, Limits] = {}
@@ -172,7 +172,7 @@ class Preparer:
         if isinstance(request, Sampled):
             request, sample = request.request, request.k
         if type(request) is not dict and not isinstance(request, Mapping):
-            if isinstance(request, LLMNBError):  # a door that could not make a request of it
+            if isinstance(request, LLMNBError):  # the caller could not make a request of its input
                 return Row(call=None, error=request, tag=tag)
             error = InputError(
                 f"Input {number} is a {type(request).__name__}, not a request: "

@@ -34,7 +34,7 @@ CLEARED: Mapping[str, tuple[str, ...]] = {
     "llmnb.adapters.prices": ("_known", "_set_by_hand"),
     "llmnb.engine.cost_events": ("listeners",),
     "llmnb.frames.failures": ("log_once",),
-    "llmnb.frames.placing": ("_remembered",),
+    "llmnb.frames.overwriting": ("_remembered",),
     "llmnb.notebook.answer": ("_announced",),
     "llmnb.settings": ("_keys",),
 }
