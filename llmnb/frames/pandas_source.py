@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
 import secrets
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -57,13 +56,10 @@ class PandasSource:
         """Return the columns of a frame, or those under which a series' values are known."""
         table = self._table
         if isinstance(table, pd.DataFrame):
-            readers = [
-                (str(label), functools.partial(_cells_at, table, position))
-                for position, label in enumerate(table.columns)
-            ]
-            return Columns(len(table), readers)
+            names = list(map(str, table.columns))
+            return Columns(len(table), names, lambda position: table.iloc[:, position].tolist())
         names = [""] if table.name is None else ["", str(table.name)]
-        return Columns(len(table), [(name, table.tolist) for name in names])
+        return Columns(len(table), names, lambda _: table.tolist())
 
     def rows_at(self, positions: Sequence[int]) -> Self:
         """Return a table of some rows."""
@@ -229,10 +225,6 @@ def series_of(column: AnswerColumn, index: pd.Index[Any], name: Hashable = None)
     return pd.Series(objects, index=index, dtype="object", name=name)
 
 
-def _cells_at(frame: pd.DataFrame, position: int) -> list[Any]:
-    return list(frame.iloc[:, position].tolist())
-
-
 def _label(frame: pd.DataFrame, name: Hashable) -> Any:
     """Return the label under which a frame takes a new column of that name."""
     levels = frame.columns.nlevels
@@ -251,7 +243,7 @@ def _written(frame: pd.DataFrame) -> set[str]:
 
 def _sign(frame: pd.DataFrame, labels: Sequence[Hashable], run_id: str) -> None:
     """Note in a frame's `attrs` which of its columns a run wrote."""
-    present = {overwriting.noted(label) for label in frame.columns}
+    present = set(map(overwriting.noted, frame.columns))
     names = [*map(overwriting.noted, labels), *_written(frame)]
     columns = [name for name in dict.fromkeys(names) if name in present]
     frame.attrs[MARK] = {"run": run_id, "columns": columns}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +40,10 @@ class PolarsSource:
 
         table = self._table
         if isinstance(table, pl.DataFrame):
-            named = {name: table.get_column(name) for name in table.columns}
-        else:
-            named = {"": table, **({table.name: table} if table.name else {})}
-        readers = [(name, functools.partial(_cells, column)) for name, column in named.items()]
-        return Columns(len(table), readers)
+            names = table.columns
+            return Columns(len(table), names, lambda position: _cells(table.to_series(position)))
+        names = ["", table.name] if table.name else [""]
+        return Columns(len(table), names, lambda _: _cells(table))
 
     def rows_at(self, positions: Sequence[int]) -> PolarsSource:
         """Return a table of some rows."""

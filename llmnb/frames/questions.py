@@ -35,7 +35,7 @@ class Questions(Sequence[Any]):
         InputError: If the prompt names what is no column, or an example is no pair.
 
     Example:
-        >>> columns = Columns(3, [("text", lambda: ["a", None, "b"])])
+        >>> columns = Columns(3, ["text"], lambda position: ["a", None, "b"])
         >>> asked = Questions(columns, "Say {text}")
         >>> asked[1]
         {'messages': [{'role': 'user', 'content': 'Say b'}]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypeGuard
 
@@ -61,7 +62,7 @@ class Asking:
         if model is None or isinstance(model, str):
             return (model,)
         several = [model] if is_model(model) or not isinstance(model, Iterable) else model
-        return tuple(endpoint for each in several for endpoint in endpoints_of(each))
+        return tuple(itertools.chain.from_iterable(map(endpoints_of, several)))
 
 
 def is_model(value: Any) -> TypeGuard[Model]:

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -108,7 +109,7 @@ class Preparer:
     @functools.cached_property
     def defaults(self) -> tuple[HTTPTarget, ...]:
         """The targets of requests that do not name their own, in the order of fallback."""
-        return tuple([recipient.target for recipient in self._default_recipients])
+        return tuple(map(attrgetter("target"), self._default_recipients))
 
     @functools.cached_property
     def _default_recipients(self) -> tuple[_Recipient, ...]:
