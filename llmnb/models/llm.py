@@ -1,4 +1,4 @@
-"""One endpoint as an object: where it is, which model, which parameters, whose session."""
+"""`LLM`: a model at an address, with a key and parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom a call asks: how models may be named, and what holds for all its requests."""
+"""`Asking`: the models of a call, and the settings that hold for all of its requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Model: TypeAlias = str | LLMModel | Endpoint
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Asking:
-    """The models of a call and how they are asked, where a request does not say otherwise."""
+    """The models of a call, and the defaults of its requests."""
 
     model: Model | Sequence[Model] | None = None
     """One model, or several: the order of fallback."""

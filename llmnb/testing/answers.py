@@ -1,4 +1,4 @@
-"""What the simulated provider answers: the same text to the same prompt, cut as asked.
+"""Make the simulated provider's answers: the same text to the same prompt, cut as asked.
 
 `WholeAnswer` knows nothing of any API's shape; the endpoints write it down.
 """
@@ -83,7 +83,7 @@ class AnswerChoice:
 
     @property
     def parts(self) -> list[AnswerPart]:
-        """What the answer consists of, in the order in which a model makes it."""
+        """The parts of the answer, in the order in which a model makes them."""
         calls = self.extra.get("tool_calls") or ()
         parts = []
         if thought := self.extra.get("reasoning_content"):
@@ -102,7 +102,7 @@ class AnswerChoice:
 
 @dataclass(slots=True)
 class WholeAnswer:
-    """All that a reply is to say."""
+    """The contents of a reply, whatever its API."""
 
     choices: list[AnswerChoice]
     prompt_tokens: int

@@ -1,4 +1,4 @@
-"""What is to be done about one request: a plan that the handler makes and the server carries out.
+"""The plan of a reply, which the request handler makes and the server carries out.
 
 A reply that is streamed stands in it as its events.
 """

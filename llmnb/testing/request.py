@@ -1,4 +1,4 @@
-"""One request for an answer as the simulated provider understands it: its fields, tokens, draws."""
+"""A request as the simulated provider reads it: its fields, tokens and random draws."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Rejected(Exception):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class SimulatedRequest:
-    """What rules of faults and replies may look at; nobody changes it."""
+    """A request, for rules of faults and for functions that reply; read only."""
 
     endpoint: str
     """What is asked for: ``"chat"``, ``"text"``, ``"responses"``, ``"embedding"``,

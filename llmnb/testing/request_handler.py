@@ -1,4 +1,4 @@
-"""What the simulated provider decides about each request, without any socket.
+"""Decide how each request is answered, without any socket.
 
 The server hands in what came (`RequestHandler.receive`) and gets a `ReplyPlan`: what to
 answer, when, and what is to go wrong on the way. It reports back how it ended
@@ -360,7 +360,7 @@ class RequestHandler:
         return bool(key) and (not self._keys or key in self._keys)
 
     def _look_up(self, method: str, path: str, headers: Headers) -> ReplyPlan:
-        """Answer what asks for no completion: the list of models, one of them, the ledger."""
+        """Answer a request for the list of models, for a model, or for the ledger."""
         path, _, query = path.partition("?")
         if path == LEDGER_PATH:
             return self._ledger_page(method, query)
@@ -389,9 +389,9 @@ class RequestHandler:
 
 
 def _strike(plan: ReplyPlan, fault: Fault, key: str, profile: ProviderProfile) -> None:
-    """Let a fault befall a plan: another reply at once, anything else when it is carried out."""
+    """Apply a fault to a plan: replace the reply now, or have the server spoil it."""
     if isinstance(fault, Bend):
-        return  # it has befallen the answer
+        return  # the answer is already changed
     plan.end = "finished" if fault.is_whole else "failed"
     if not isinstance(fault, Instead):
         plan.fault = fault
