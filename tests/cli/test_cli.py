@@ -148,7 +148,7 @@ def test_answers_that_begin_like_formulas_are_inert(monkeypatch, table):
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("arguments", "says"),
     [
         (["missing.csv", "--prompt", "x"], "no file"),
         (["{table}", "--prompt", "{txt}"], "no column 'txt'"),

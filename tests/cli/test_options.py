@@ -76,9 +76,13 @@ def test_a_file_of_requests_takes_them_too(sim, bodies, requests):
     assert bodies[-1]["max_tokens"] == 9
 
 
-@pytest.mark.parametrize(("words", "held"), [([], "announced"), (["--burst", "smooth"], "smooth")])
+@pytest.mark.parametrize(
+    ("arguments", "burst"), [([], "announced"), (["--burst", "smooth"], "smooth")]
+)
+    ("arguments", "held"), [([], "announced"), (["--burst", "smooth"], "smooth")]
+)
 def test_commands_spend_what_is_announced_as_their_options_tell(
-    sim, table, requests, monkeypatch, arguments, held
+    sim, table, requests, monkeypatch, arguments, burst
 ):
     """
     --burst smooth keeps it evenly, for a table as for a file of requests.
@@ -87,11 +91,11 @@ def test_commands_spend_what_is_announced_as_their_options_tell(
 
     assert run(table, *arguments) == 0
     assert answer(requests, *arguments) == 0
-    assert claims == [held, held]
+    assert claims == [burst, burst]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "said"),
     [
         (["--max-attempts", "0"], "max_attempts is"),
         (["--concurrency", "0"], "max_concurrent_requests is"),
@@ -118,7 +122,7 @@ def test_a_wrong_value_is_reported_before_anything_is_sent(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "said"),
     [
         (["--max_attempts", "0"], "max_attempts is"),
         (["--max_concurrent_requests", "0"], "max_concurrent_requests is"),

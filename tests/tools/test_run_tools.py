@@ -78,7 +78,7 @@ async def test_plain_and_async_tools_run_and_the_model_reads_what_they_return():
     done = await model.run_tools("Hi", [add, weather])
 
     assert (done.text, done.cost, done.pending) == ("done", 0.5, ())
-    assert model.told == ["3", "Rain in Kyiv."]
+    assert model.tool_texts == ["3", "Rain in Kyiv."]
     assert [item.role for item in done.messages] == [
         "user",
         "assistant",
@@ -110,7 +110,7 @@ async def test_calls_of_the_same_round_run_at_the_same_time():
 
     await model.run_tools("Hi", [meet])
 
-    assert model.told == ["a", "b", "c"]
+    assert model.tool_texts == ["a", "b", "c"]
 
 
 async def test_an_unknown_name_runs_nothing_and_the_model_reads_why():
@@ -122,7 +122,7 @@ async def test_an_unknown_name_runs_nothing_and_the_model_reads_why():
     done = await model.run_tools("Hi", [add])
 
     assert ran == []
-    assert "there is: add" in model.told[0]
+    assert "there is: add" in model.tool_texts[0]
     assert done.uses[0].error
 
 
@@ -136,7 +136,7 @@ async def test_a_tool_that_is_not_allowed_never_runs_whatever_a_text_asks_for():
     done = await model.run_tools([injected], [add, delete_everything], allow=["add"])
 
     assert ran == ["add"]
-    assert "may be called" in model.told[0]
+    assert "may be called" in model.tool_texts[0]
     assert [use.error is None for use in done.uses] == [False, True]
 
 
@@ -153,7 +153,7 @@ async def test_bad_arguments_run_nothing_and_the_model_reads_why(arguments):
     done = await model.run_tools("Hi", [add])
 
     assert ran == []
-    assert model.told[0].startswith("Error: ")
+    assert model.tool_texts[0].startswith("Error: ")
     assert done.text == "done"
 
 
@@ -195,8 +195,8 @@ async def test_a_huge_result_is_cut_and_the_model_reads_so():
 
     await model.run_tools("Hi", [huge], max_result_characters=1000)
 
-    assert len(model.told[0]) < 1100
-    assert "[cut: 9,999,000 further characters]" in model.told[0]
+    assert len(model.tool_texts[0]) < 1100
+    assert "[cut: 9,999,000 further characters]" in model.tool_texts[0]
 
 
 async def test_a_tool_that_fails_is_reported_to_the_model_and_ends_nothing():
@@ -211,7 +211,7 @@ async def test_a_tool_that_fails_is_reported_to_the_model_and_ends_nothing():
 
     done = await model.run_tools("Hi", [breaks])
 
-    assert model.told == ["Error: RuntimeError: no connection"]
+    assert model.tool_texts == ["Error: RuntimeError: no connection"]
     assert done.text == "done"
 
 
@@ -228,7 +228,7 @@ async def test_a_tool_that_takes_too_long_is_left():
 
     await model.run_tools("Hi", [sleeps], tool_timeout=0.01)
 
-    assert model.told == ["Error: it took longer than 0.01 s"]
+    assert model.tool_texts == ["Error: it took longer than 0.01 s"]
 
 
 async def test_a_tool_as_json_ends_the_loop_with_its_call_pending():
@@ -258,7 +258,7 @@ async def test_what_is_returned_is_written_as_json():
 
     await model.run_tools("Hi", [things])
 
-    assert model.told == ['[{"day": "2026-01-02"}, {"ü": null}]']
+    assert model.tool_texts == ['[{"day": "2026-01-02"}, {"ü": null}]']
 
 
 async def test_every_call_is_reported_as_it_ends_and_shown_without_control_characters():
