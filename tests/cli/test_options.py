@@ -79,8 +79,6 @@ def test_a_file_of_requests_takes_them_too(sim, bodies, requests):
 @pytest.mark.parametrize(
     ("arguments", "burst"), [([], "announced"), (["--burst", "smooth"], "smooth")]
 )
-    ("arguments", "held"), [([], "announced"), (["--burst", "smooth"], "smooth")]
-)
 def test_commands_spend_what_is_announced_as_their_options_tell(
     sim, table, requests, monkeypatch, arguments, burst
 ):
