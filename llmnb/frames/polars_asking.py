@@ -35,25 +35,17 @@ _ASIDE = "llmnb answers"
 
 def generate(asked: Lazy, prompt: str | None, keywords: Keywords) -> Lazy:
     """Ask about every row of a lazy frame, or about every value of an expression."""
-    return _asked(asked, prompt, verbs.generate, keywords)
+    return _asked(asked, verbs.generate, prompt, keywords)
 
 
 def extract(asked: Lazy, prompt: str, schema: Any, keywords: Keywords) -> Lazy:
     """Fill typed columns from every text."""
-
-    def make(table: PolarsSource, prompt: str, keywords: Keywords) -> Job:
-        return verbs.extract(table, prompt, schema, keywords)
-
-    return _asked(asked, prompt, make, keywords)
+    return _asked(asked, verbs.extract, prompt, keywords, schema)
 
 
 def classify(asked: Lazy, prompt: str, labels: Any, keywords: Keywords) -> Lazy:
     """Give every text one of the labels."""
-
-    def make(table: PolarsSource, prompt: str, keywords: Keywords) -> Job:
-        return verbs.classify(table, prompt, labels, keywords)
-
-    return _asked(asked, prompt, make, keywords)
+    return _asked(asked, verbs.classify, prompt, keywords, labels)
 
 
 def embed(asked: Lazy, column: str, into: str | None, keywords: Keywords) -> Lazy:
@@ -94,7 +86,12 @@ def collected(lazy: pl.LazyFrame, prompt: str | None, keywords: Keywords) -> Dat
     return DataFrameLLM(PolarsSource(lazy.collect()))
 
 
-def _asked(asked: Lazy, prompt: Any, make: Maker, keywords: Keywords) -> Lazy:
+def _asked(
+    asked: Lazy, verb: Callable[..., Job], prompt: Any, keywords: Keywords, *further: Any
+) -> Lazy:
+    def make(table: PolarsSource, prompt: Any, keywords: Keywords) -> Job:
+        return verb(table, prompt, *further, keywords)
+
     if isinstance(asked, pl.Expr):
         return _of_values(asked, prompt, make, keywords)
     return _of_rows(asked, prompt, make, keywords)

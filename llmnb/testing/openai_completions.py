@@ -253,43 +253,28 @@ class _Text(_Completions):
         )
 
     def choice(self, request: SimulatedRequest, index: int, choice: AnswerChoice) -> dict[str, Any]:
-        """Return a text, after its prompt where that is to be echoed."""
-        before = _echo(request, index)
-        token_texts = [*tokens_of(before), *choice.token_texts]
+        """Return a text."""
         return {
-            "text": before + (choice.text if choice.has_content else ""),
-            "logprobs": _text_logprobs(request, token_texts, has_echo=bool(before)),
+            "text": choice.text if choice.has_content else "",
+            "logprobs": _text_logprobs(request, choice.token_texts),
         }
 
     def deltas(
         self, request: SimulatedRequest, index: int, choice: AnswerChoice
     ) -> Iterator[dict[str, Any]]:
-        """Yield the text token by token, after the prompt where that is to be echoed."""
-        token_texts = [*tokens_of(_echo(request, index)), *choice.token_texts]
-        for number, token in enumerate(token_texts):
-            yield {"text": token, "logprobs": _text_logprobs(request, [token], first=number)}
-
-
-def _echo(request: SimulatedRequest, index: int) -> str:
-    """Return the prompt that stands before a choice: the one it answers, or nothing."""
-    if request.body.get("echo") is not True:
-        return ""
-    return request.parts[index * len(request.parts) // request.samples]
+        """Yield the text token by token."""
+        for number, token in enumerate(choice.token_texts):
+            yield {"text": token, "logprobs": _text_logprobs(request, [token], number)}
 
 
 def _text_logprobs(
-    request: SimulatedRequest, token_texts: Sequence[str], *, first: int = 0, has_echo: bool = False
+    request: SimulatedRequest, token_texts: Sequence[str], first: int = 0
 ) -> dict[str, Any] | None:
-    """Return log-probabilities in this API's shape; an echoed first token has none."""
+    """Return log-probabilities in this API's shape."""
     if request.top_logprobs is None:
         return None
-    values: list[float | None] = [
-        logprob(request, position) for position, _ in enumerate(token_texts, first)
-    ]
-    if has_echo:
-        values[0] = None
-    pairs = zip(token_texts, values, strict=True)
-    tops = [None if value is None else {token: value} for token, value in pairs]
+    values = [logprob(request, position) for position, _ in enumerate(token_texts, first)]
+    tops = [{token: value} for token, value in zip(token_texts, values, strict=True)]
     lengths = [len(token) for token in token_texts[:-1]]
     return {
         "tokens": list(token_texts),
