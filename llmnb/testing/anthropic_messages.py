@@ -12,7 +12,6 @@ from typing import Any
 import orjson
 
 from llmnb.testing.answers import AnswerPart, WholeAnswer
-from llmnb.testing.ledger import prompt_text
 from llmnb.testing.plan import Stream, StreamWriter, named_event
 from llmnb.testing.provider_profiles import ANTHROPIC
 from llmnb.testing.request import (
@@ -20,7 +19,7 @@ from llmnb.testing.request import (
     SimulatedRequest,
     count_tokens,
     joined_texts,
-    last_prompt,
+    of_turns,
     tokens_of,
     whole_number,
 )
@@ -45,17 +44,15 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
         if role not in ("user", "assistant"):
             raise Rejected("Input should be 'user' or 'assistant'", f"messages.{position}.role")
         turns.append((role, _text(message.get("content"), f"messages.{position}.content")))
-    prompt, prompt_tokens = last_prompt(turns)
     system = body.get("system")
     before = [{"role": "system", "content": system}] if system else []
-    return SimulatedRequest(
-        endpoint=NAME,
-        body=body,
-        model=body.get("model") or "",
-        prompt=prompt,
-        identity=prompt_text([*before, *messages]),
-        messages=messages,
-        prompt_tokens=prompt_tokens + count_tokens(_text(system or "", "system")),
+    return of_turns(
+        NAME,
+        body,
+        turns,
+        messages,
+        identity=[*before, *messages],
+        more_tokens=count_tokens(_text(system or "", "system")),
         max_tokens=max_tokens,
         stop=_stops(body.get("stop_sequences")),
         is_streamed=body.get("stream") is True,

@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 import orjson
 
 from llmnb.testing.answers import AnswerChoice, AnswerPart, WholeAnswer
-from llmnb.testing.ledger import prompt_text
 from llmnb.testing.plan import EVENTS, JSON, Stream, StreamWriter, event
 from llmnb.testing.provider_profiles import GEMINI, ProviderProfile
 from llmnb.testing.request import (
@@ -21,7 +20,7 @@ from llmnb.testing.request import (
     SimulatedRequest,
     count_tokens,
     joined_texts,
-    last_prompt,
+    of_turns,
     tokens_of,
     whole_number,
 )
@@ -56,19 +55,18 @@ class GeminiEndpoint:
                     "Please use a valid role: user, model.", f"contents[{position}].role"
                 )
             turns.append((role, text))
-        prompt, prompt_tokens = last_prompt(turns)
         system = body.get("systemInstruction") or body.get("system_instruction")
         system_text = _text(system, "systemInstruction") if system else ""
         all_turns = [("system", system_text), *turns] if system_text else turns
         settings = body.get("generationConfig") or {}
-        return SimulatedRequest(
-            endpoint=self.NAME,
-            body=body,
+        return of_turns(
+            self.NAME,
+            body,
+            turns,
+            contents,
+            identity=[{"role": role, "content": text} for role, text in all_turns],
+            more_tokens=count_tokens(system_text),
             model=self.model,
-            prompt=prompt,
-            identity=prompt_text([{"role": role, "content": text} for role, text in all_turns]),
-            messages=contents,
-            prompt_tokens=prompt_tokens + count_tokens(system_text),
             max_tokens=whole_number(settings, "maxOutputTokens"),
             samples=min(whole_number(settings, "candidateCount") or 1, _MOST_SAMPLES),
             stop=tuple(settings.get("stopSequences") or ()),

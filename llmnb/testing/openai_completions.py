@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 import orjson
 
 from llmnb.testing.answers import AnswerChoice, WholeAnswer, logprob, token_logprobs
-from llmnb.testing.ledger import prompt_text
 from llmnb.testing.plan import DONE, Stream, event
 from llmnb.testing.provider_profiles import OPENAI, ProviderProfile
 from llmnb.testing.request import (
@@ -22,8 +21,8 @@ from llmnb.testing.request import (
     Rejected,
     SimulatedRequest,
     joined_texts,
-    last_prompt,
     of_prompts,
+    of_turns,
     prompts_in,
     stop_texts,
     tokens_of,
@@ -150,17 +149,14 @@ class _Chat(_Completions):
             raise Rejected("Missing required parameter: 'messages'.", "messages")
         texts = [_text(message, position) for position, message in enumerate(messages)]
         roles = [message["role"] for message in messages]
-        prompt, prompt_tokens = last_prompt(zip(roles, texts, strict=True))
         is_streamed, wants_usage = _stream_options(body)
         name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
-        return SimulatedRequest(
-            endpoint=self.NAME,
-            body=body,
-            model=body.get("model") or "",
-            prompt=prompt,
-            identity=prompt_text(messages),
-            messages=messages,
-            prompt_tokens=prompt_tokens + _TOKENS_PER_CONVERSATION,
+        return of_turns(
+            self.NAME,
+            body,
+            zip(roles, texts, strict=True),
+            messages,
+            more_tokens=_TOKENS_PER_CONVERSATION,
             max_tokens=whole_number(body, name),
             samples=min(whole_number(body, "n") or 1, _MOST_SAMPLES),
             stop=stop_texts(body),

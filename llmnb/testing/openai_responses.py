@@ -12,7 +12,6 @@ from typing import Any
 import orjson
 
 from llmnb.testing.answers import AnswerChoice, AnswerPart, WholeAnswer, token_logprobs
-from llmnb.testing.ledger import prompt_text
 from llmnb.testing.plan import Stream, StreamWriter, named_event
 from llmnb.testing.provider_profiles import OPENAI
 from llmnb.testing.request import (
@@ -21,7 +20,7 @@ from llmnb.testing.request import (
     SimulatedRequest,
     count_tokens,
     joined_texts,
-    last_prompt,
+    of_turns,
     tokens_of,
     whole_number,
 )
@@ -47,15 +46,12 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
     """Understand the body of a request for a response."""
     items = _items(body.get("input"))
     turns = [(item.get("role"), _text(item, position)) for position, item in enumerate(items)]
-    prompt, prompt_tokens = last_prompt(turns)
-    return SimulatedRequest(
-        endpoint=NAME,
-        body=body,
-        model=body.get("model") or "",
-        prompt=prompt,
-        identity=prompt_text(items),
-        messages=items,
-        prompt_tokens=prompt_tokens + count_tokens(str(body.get("instructions") or "")),
+    return of_turns(
+        NAME,
+        body,
+        turns,
+        items,
+        more_tokens=count_tokens(str(body.get("instructions") or "")),
         max_tokens=whole_number(body, "max_output_tokens", least=_LEAST_LENGTH),
         is_streamed=body.get("stream") is True,
         wants_usage=True,

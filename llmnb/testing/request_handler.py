@@ -179,17 +179,8 @@ class RequestHandler:
         return plan
 
     def _enter(self, request: SimulatedRequest, now: float, key: str, raw: bytes) -> LedgerRow:
-        row = self.ledger.open(
-            now=now,
-            endpoint=request.endpoint,
-            model=request.model,
-            prompt=request.identity,
-            body=raw,
-            key=key,
-            streamed=request.is_streamed,
-            prompt_tokens=request.prompt_tokens,
-            charged_tokens=self.limits.charged(request),
-        )
+        charged = self.limits.charged(request)
+        row = self.ledger.open(request, now=now, body=raw, key=key, charged_tokens=charged)
         if self._started is None:
             self._started = now
         request.number = row.number
@@ -202,7 +193,8 @@ class RequestHandler:
     def _enter_rejected(
         self, profile: ProviderProfile, problem: Rejected, now: float, key: str, raw: bytes
     ) -> ReplyPlan:
-        row = self.ledger.open(now=now, endpoint="", model="", prompt="", body=raw, key=key)
+        unread = SimulatedRequest(endpoint="", body={}, model="", prompt="", identity="")
+        row = self.ledger.open(unread, now=now, body=raw, key=key)
         self.ledger.close(row, now=now, end="failed", status=400)
         return failure(*profile.malformed(problem.message, problem.param))
 
