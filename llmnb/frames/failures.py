@@ -39,9 +39,11 @@ def report(run: AnyRun, asked: int, on_error: str, table: Any, *, what: str = "r
     Raises:
         RowsFailed: With ``on_error="raise"``, where rows failed; it carries the table.
     """
+    if on_error == "column" or not run.failures():
+        return
     status = run.status()
     failed = status.counts.num_tasks_failed
-    if not failed or on_error == "column":
+    if not failed:
         return
     head = f"{failed:,} of {asked:,} {what} failed" + (" and are NA" if on_error == "null" else "")
     lines = [f"{head}. The others are kept: run it again to ask only what is missing."]

@@ -141,24 +141,26 @@ class HTTPTarget:
             )
         body = canonical.with_plain_numbers(written)
         decisive = canonical.canonical(body)
-        key_of = functools.partial(
-            answer_key,
-            dialect=self.dialect_name,
-            endpoint=self.endpoint,
-            sample=sample,
-            extra=extra,
+        dialect, endpoint = self.dialect_name, self.endpoint
+        key = answer_key(
+            dialect=dialect, endpoint=endpoint, body=decisive, sample=sample, extra=extra
         )
-        key = key_of(body=decisive)
-        if before is not None:
-            written = self.dialect.body(before, model=self.model, params=params)
         # The canonical bytes are a good body themselves, unless a field was left out of them.
         is_whole = canonical.UNDECIDING.isdisjoint(body)
         has_tier = not is_whole and not canonical.TIERS.isdisjoint(body)
         if before is not None or body is not written or has_tier:
-            key = RenamedKey(key, key_of(body=canonical.released(written)))
+            if before is not None:
+                written = self.dialect.body(before, model=self.model, params=params)
+            older = canonical.released(written)
+            key = RenamedKey(
+                key,
+                answer_key(
+                    dialect=dialect, endpoint=endpoint, body=older, sample=sample, extra=extra
+                ),
+            )
         wire = decisive if is_whole else canonical.encoded(body)
         call = Call(self, body, decisive, wire, key)
-        if self.dialect_name == "openai.embeddings":
+        if dialect == "openai.embeddings":
             call.verify = functools.partial(checked, inputs=inputs_in(body))
         return call
 

@@ -72,9 +72,9 @@ class OpenAIChat(Dialect):
         thoughts = None if is_plain else reasoning_of(message)
         usage = openai_replies.usage(body, wrote=bool(text or calls or thoughts))
         several: list[End] = []
-        reason, quality = _end(choices[0], usage)
+        reason, quality = _end(choices[0], text, usage)
         if len(choices) > 1:
-            several = [_end(choice, usage) for choice in choices]
+            several = [_end(choice, _text(choice["message"]), usage) for choice in choices]
             reason, quality = worst(several)
         return Reply(
             text=text,
@@ -106,11 +106,11 @@ def _text(message: Mapping[str, Any]) -> str:
     return text_of(content) or text_in(message, "refusal") or ""
 
 
-def _end(choice: Mapping[str, Any], usage: Usage | None) -> End:
-    """Return why a choice ended, and what it is worth."""
+def _end(choice: Mapping[str, Any], text: str, usage: Usage | None) -> End:
+    """Return why a choice with such a text ended, and what it is worth."""
     message, reason = choice["message"], choice.get("finish_reason")
     quality = ends.worth(reason, message.get("refusal"))
-    if not _text(message) and not any(map(message.get, _FURTHER)):
+    if not text and not any(map(message.get, _FURTHER)):
         is_null = message.get("content") is None
         quality = ends.without_text(quality, usage, reasoning_of(message), is_null=is_null)
     return reason if type(reason) is str else ends.word(reason), quality
