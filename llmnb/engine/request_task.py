@@ -491,6 +491,7 @@ class RequestTask(SharedRequest):
             since_success=failing_seconds,
             can_resend=context.resends.has_token,
             event=gate.health.congestion_events,
+            is_excused=attempt.ticket.is_excused,
         )
         is_parked = is_outage and gate.health.breaker.is_open and failing_seconds > policy.max_wait
         if wait is None or is_parked:
