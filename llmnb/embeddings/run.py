@@ -89,6 +89,11 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
             waiting_on=of_batches.waiting_on,
         )
         shared = {name: getattr(of_batches, name) for name in _OF_THE_RUN}
+        # There is one model, and what it counts here is requests.
+        shared["shares"] = tuple(
+            dataclasses.replace(share, rows=counts.num_tasks_succeeded)
+            for share in of_batches.shares
+        )
         return dataclasses.replace(of_texts, **shared)
 
     def _state(self, of_batches: State) -> State:

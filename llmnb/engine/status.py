@@ -154,8 +154,10 @@ class ModelShare:
     """``provider/model``."""
 
     rows: int
+    """Rows whose answer is its; a row may have taken more than one reply."""
+
     share: float
-    """Part of all rows answered by a request, from 0 to 1."""
+    """Part of all rows that an answer was bought for, from 0 to 1."""
 
     p50: float | None
     """Median seconds of its replies."""
