@@ -102,7 +102,7 @@ def cell(
     if head or align != "left":
         more += f' align="{align}"'
     if "padding:" not in style:
-        styles.append("padding:1px 18px 1px 0")
+        styles.append("padding:2px 18px 2px 0")
     styles += [style] if style else []
     styles += ["font-weight:400"] if head else []
     return f'<{tag}{more} style="{";".join(styles)}">{html_text(text, longest=longest)}</{tag}>'
