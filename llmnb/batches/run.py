@@ -313,10 +313,6 @@ class BatchRun(RunHandle[list[Outcome]]):
 
     # -------------------------------------------------------------------- on show
 
-    def __repr__(self) -> str:
-        name = self.run_id or "(all cached)"
-        return f"<BatchRun {name}: {self.status().line()}, project {self.project!r}>"
-
     def _repr_html_(self) -> str:
         names = [poller.part.standing.batch for poller in self._pollers.values()]
         batches = [name for name in names if name]
