@@ -304,3 +304,46 @@ _METHODS = (
 
 AnyRun = RunHandle[Any]
 """A run, whatever it results in."""
+
+
+class RunWrapper(RunHandle[T]):
+    """A run that an inner one carries out, and that is steered by steering that one.
+
+    Subclasses set `_inner` in their constructors.
+    """
+
+    _inner: AnyRun
+
+    @property
+    def project(self) -> str:
+        """Name of the project that keeps the answers."""
+        return self._inner.project
+
+    @property
+    def asked(self) -> str:
+        """The models in words; empty at first."""
+        return self._inner.asked
+
+    @property
+    def error(self) -> LLMNBError | None:
+        """What stopped a whole model or the buying, None where all went well."""
+        return self._inner.error
+
+    def pause(self) -> None:
+        """Send nothing new; what is in flight is finished and stored."""
+        self._inner.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._inner.resume()
+
+    def stop(self) -> None:
+        """Send nothing new and hand over what there is; the next run asks only what is missing."""
+        self._inner.stop()
+
+    def cancel(self) -> None:
+        """Stop, and drop what is in flight at once; it may be billed and lost."""
+        self._inner.cancel()
+
+    def _change_limits(self, limits: dict[str, Any]) -> None:
+        self._inner.set_limits(**limits)
