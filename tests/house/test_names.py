@@ -33,7 +33,7 @@ ALLOWED = {
         "tests/support tests/testing wire"
     ),
     "foreign": "tests/house tests/notebook tests/wire",
-    "forms": "generation",
+    "forms": "generation tests/notebook",
     "found": (
         "notebook tests tests/adapters tests/batches tests/benchmarks tests/browser tests/cli "
         "tests/decide tests/display tests/engine tests/generation tests/house tests/kernel "
