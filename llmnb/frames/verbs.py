@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
+from llmnb import progress
 from llmnb.errors import ConfigurationError
 from llmnb.frames import placing
 from llmnb.frames.answers import Table
@@ -14,7 +15,7 @@ from llmnb.frames.comparing import comparison
 from llmnb.frames.job import Job, job
 from llmnb.frames.options import options_of
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.placing import Call
+from llmnb.frames.placing import VerbCall
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import Keywords, PreparedVerb, Source
@@ -32,13 +33,16 @@ _EXTRACT = (
 
 def generate(table: Source, prompt: Hashable | None, keywords: Keywords) -> Job:
     """Prepare to ask about every row."""
-    call = Call("generate", (prompt,), keywords)
+    call = VerbCall("generate", (prompt,), keywords)
     return job(table, prompt, options_of(keywords), call=call)
 
 
 def start(table: Source, prompt: Hashable | None, keywords: Keywords) -> TableRun[Table]:
-    """Start in the background."""
-    return generate(table, prompt, keywords).start()
+    """Start in the background, on show where a notebook shows runs."""
+    asked = generate(table, prompt, keywords)
+    run = asked.start()
+    progress.show_begun(run, asked.options.progress)
+    return run
 
 
 def plan(table: Source, prompt: Hashable | None, keywords: Keywords) -> Plan:
@@ -64,7 +68,7 @@ def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> J
 def extract(table: Source, prompt: Hashable, schema: Any, keywords: Keywords) -> Job:
     """Prepare to fill typed columns from texts."""
     options = options_of(_instructed(_EXTRACT, {**_without_schema(keywords), "schema": schema}))
-    call = Call("extract", (prompt, schema), keywords)
+    call = VerbCall("extract", (prompt, schema), keywords)
     return job(table, prompt, options, call=call)
 
 
@@ -73,7 +77,7 @@ def classify(table: Source, prompt: Hashable, labels: Labels, keywords: Keywords
     known, meanings = _labels(labels)
     asked = {**_without_schema(keywords), "schema": tuple(known)}
     options = options_of(_instructed(_classifying(known, meanings), asked))
-    call = Call("classify", (prompt, labels), keywords)
+    call = VerbCall("classify", (prompt, labels), keywords)
     return job(table, prompt, options, labels=known, call=call)
 
 

@@ -91,6 +91,8 @@ def list_view(
     cleared: Sequence[ClearedProject],
     root: Path,
     now: float,
+    *,
+    places: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return what the list of projects shows.
 
@@ -99,10 +101,13 @@ def list_view(
         cleared: Those that were cleared and can come back.
         root: Their folder.
         now: Seconds since the epoch.
+        places: Names in the order in which they stand there and stay; new ones come above.
     """
     every = [(summary, 0) for summary in summaries]
     every += [(project.summary, project.number) for project in cleared]
     every.sort(key=lambda pair: (-pair[0].last_used, label(pair[0].name)))
+    place_of = {name: place for place, name in enumerate(places)}
+    every.sort(key=lambda pair: place_of.get(pair[0].name, -1))
     return {
         "view": "list" if every else "empty",
         "where": folder_text(root),
