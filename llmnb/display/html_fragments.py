@@ -20,9 +20,11 @@ _CELL = (
 _TABLE = "border-collapse:collapse;border:0;width:auto;table-layout:auto;font-size:12.5px;margin:0"
 
 
-def box(*parts: str, name: str = "") -> str:
+def box(*parts: str, name: str = "", width: int = 760) -> str:
     """Return parts of HTML in one element, with a class of its own where it has a name."""
-    style = f"max-width:760px;font:13px/1.5 {FONT};font-variant-numeric:tabular-nums;color:inherit"
+    style = (
+        f"max-width:{width}px;font:13px/1.5 {FONT};font-variant-numeric:tabular-nums;color:inherit"
+    )
     return f'<div class="{name}{" " if name else ""}{INERT}" style="{style}">{"".join(parts)}</div>'
 
 
@@ -62,20 +64,28 @@ def bar(parts: Iterable[tuple[str, float]], says: str = "") -> str:
 
 
 def cell(
-    text: str, style: str = "", *, align: str = "left", head: str = "", longest: int | None = None
+    text: str,
+    style: str = "",
+    *,
+    align: str = "left",
+    head: str = "",
+    longest: int | None = None,
+    columns: int = 1,
 ) -> str:
     """Return a cell of a table.
 
     Args:
         text: What it shows.
         style: Added to that of every cell.
-        align: ``"left"`` or ``"right"``.
+        align: ``"left"``, ``"right"`` or ``"center"``.
         head: What it heads, ``"row"`` or ``"col"``; empty for a cell of figures.
         longest: Characters kept of the text.
+        columns: How many columns it is wide.
     """
     tag, scope = ("th", f' scope="{head}"') if head else ("td", "")
+    span = f' colspan="{columns}"' if columns > 1 else ""
     return (
-        f'<{tag}{scope} align="{align}" style="text-align:{align};{_CELL};padding:1px 18px 1px 0;'
+        f'<{tag}{scope}{span} align="{align}" style="text-align:{align};{_CELL};padding:1px 18px 1px 0;'
         f'{style}">{html_text(text, longest=longest)}</{tag}>'
     )
 
