@@ -402,9 +402,11 @@ def _foot(run_id: str, status: StatusSnapshot, now: float) -> str:
     parts = []
     if run_id and status.state != "finished":
         name = html_text(repr(run_id), longest=LONGEST)
-        parts.append(f"Later, or elsewhere: <code>llmnb.attach({name})</code>")
+        parts.append(f"Later, or elsewhere: <code>import llmnb; llmnb.attach({name})</code>")
     elif status.counts.num_tasks_failed:
-        parts.append("Retry the failed rows: <code>run.retry_failed()</code>")
+        name = html_text(repr(run_id), longest=LONGEST)
+        code = f"import llmnb; llmnb.attach({name}).retry_failed()"
+        parts.append(f"Retry the failed rows: <code>{code}</code>")
     parts.append(f"as of {moments.moment(now)}")
     style = f"margin:8px 0 0;padding-top:6px;{RULE};font-size:12px;opacity:.8"
     return f'<p style="{style}">{" · ".join(parts)}</p>'

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from llmnb import bridge, settings
 from llmnb.adapters.file_lock import locked
@@ -25,11 +25,12 @@ from llmnb.engine.source import CHUNK_ROWS, get_ready
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
 from llmnb.errors import BudgetExceeded, ConfigurationError, InputError
-from llmnb.options import checked
+from llmnb.keywords import BatchOptions
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking
 from llmnb.running.preparer import Preparer
 from llmnb.running.start import start
+from llmnb.signatures import full_signature, taken
 from llmnb.store.project import ProjectStore, open_project
 from llmnb.targets.target import HTTPTarget
 from llmnb.wire.batches import PRICE_FACTOR, name_of, split
@@ -49,16 +50,11 @@ class _Setting:
     good_finish: tuple[str, ...]
 
 
+@full_signature
 def start_batch(
     requests: Iterable[Any],
     asking: Asking,
-    *,
-    project_name: str | None = None,
-    cache_dir: str | Path | None = None,
-    share: bool | str | list[str] = True,
-    use_cache: bool = True,
-    budget_usd: float | None = None,
-    good_finish: str | Sequence[str] | None = (),
+    **keywords: Unpack[BatchOptions],
 ) -> BatchRun:
     """Start a batch run over request dictionaries; returns once all is written down.
 
@@ -68,19 +64,14 @@ def start_batch(
     Args:
         requests: Request dictionaries, all for one model.
         asking: Who is asked.
-        project_name: Project that keeps the answers.
-        cache_dir: Folder of all projects and of the records of batches.
-        share: Whether other projects' answers are used.
-        use_cache: False asks anew what is kept.
-        budget_usd: Dollars that the batches may cost at most; else nothing is submitted.
-        good_finish: Finish reasons that are good though llmnb does not know them.
+        **keywords: See `llmnb.options`.
 
     Raises:
         ConfigurationError: If the model has no batch API, or several models are named.
         BudgetExceeded: If it may cost more than the budget.
         StoreError: If it cannot be written down. In each case nothing was submitted.
     """
-    options = checked(locals())  # the arguments: there is nothing else yet
+    options = taken("BatchOptions", keywords, "start_batch()")
     preparer = Preparer(asking)
     targets = preparer.defaults
     if len(targets) > 1:
@@ -88,15 +79,15 @@ def start_batch(
             "mode='batch' asks one model: there is no falling back within a batch. "
             "Nothing was sent."
         )
-    folder = settings.cache_dir(cache_dir)
+    folder, budget = settings.cache_dir(options["cache_dir"]), options["budget_usd"]
     setting = _Setting(
         asking=asking,
         target=targets[0],
         service=service(targets[0]),
-        store=open_project(project_name, folder, share=options["share"]),
+        store=open_project(options["project_name"], folder, share=options["share"]),
         cache_dir=folder,
         share=options["share"],
-        budget_usd=budget_usd if budget_usd is not None else settings.current().budget_usd,
+        budget_usd=settings.current().budget_usd if budget is None else budget,
         good_finish=options["good_finish"] or (),
     )
     rows = []
@@ -112,7 +103,7 @@ def start_batch(
                 good_finish=setting.good_finish,
             )
         )
-    return _begun(setting, rows, use_cache=use_cache)
+    return _begun(setting, rows, use_cache=options["use_cache"])
 
 
 def _ready(requests: Iterable[Any]) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from llmnb import bridge, progress
-from llmnb.engine.handle import RunHandle
+from llmnb.engine.handle import About, RunHandle
 from llmnb.frames.answers import AnswerForm
 from llmnb.frames.failures import log_once
 from llmnb.frames.images import MOST_IN_HAND
@@ -64,7 +64,13 @@ class Job(PreparedVerb):
                 cache_dir=cache_dir,
                 **self.options.for_door("start"),
             )
-        return TableRun(run, self.questions, self.form.table, on_error=self.options.on_error)
+        questions, options = self.questions, self.options
+        about = About(
+            traits=_traits(self, run.project),
+            empty=questions.rows - len(questions.positions),
+            shows_answers=options.progress is not False,
+        )
+        return TableRun(run, questions, self.form.table, on_error=options.on_error, about=about)
 
     def finish(self) -> Any:
         """Block until it is done, showing how far it is, and return what it gives.
@@ -111,6 +117,20 @@ class Job(PreparedVerb):
         questions = self.questions.first(rows)
         form = dataclasses.replace(self.form, positions=questions.positions)
         return dataclasses.replace(self, questions=questions, form=form).start()
+
+
+def _traits(asked: Job, project: str) -> dict[str, str]:
+    """Return what may tell this run from others of the same cell, in words."""
+    options = asked.options
+    models = options.model if isinstance(options.model, list | tuple) else [options.model]
+    traits = {"model": ", ".join(str(getattr(model, "model", model)) for model in models)}
+    traits |= {
+        name: f"{value:g}" if isinstance(value, float) else str(value)
+        for name, value in options.body.items()
+    }
+    if options.system:
+        traits["system"] = str(options.system)
+    return {**traits, "prompt": asked.questions.prompt, "project": project}
 
 
 def _at_batch_price(live: Plan) -> Plan:

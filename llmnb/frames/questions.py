@@ -54,6 +54,9 @@ class Questions(Sequence[Any]):
         options = options or Options()
         images = options.images
         self._conversations: list[Any] | None = None
+        self.prompt = "" if prompt is None else str(prompt)
+        """The prompt as it was typed."""
+
         self.text: Callable[[int], str]
         """Returns the prompt of a row of the table."""
 

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from llmnb.engine.handle import AnyRun, Mode, RunHandle
+from llmnb.engine.counters import WORDS
+from llmnb.engine.handle import About, AnyRun, Mode, RowAnswer, RunHandle
 from llmnb.engine.status import StatusSnapshot
-from llmnb.errors import LLMNBError
+from llmnb.errors import InputError, LLMNBError, Stopped
 from llmnb.frames import failures
 from llmnb.frames.answers import Outcomes
 from llmnb.frames.questions import Questions
@@ -26,6 +27,7 @@ class TableRun(RunHandle[T]):
         shape: Makes of outcomes what the caller gets back.
         on_error: What becomes of failed rows.
         awaited: The run that is waited for, where it is another one that mends this.
+        about: What displays tell of it.
     """
 
     def __init__(
@@ -36,8 +38,10 @@ class TableRun(RunHandle[T]):
         *,
         on_error: str = "null",
         awaited: AnyRun | None = None,
+        about: About | None = None,
     ) -> None:
         super().__init__()
+        self.about = about or self.about
         self._run = run
         run.row_of = questions.row_of
         self._questions = questions
@@ -68,6 +72,14 @@ class TableRun(RunHandle[T]):
         return [
             dataclasses.replace(outcome, row=row_of(outcome.row))
             for outcome in self._run.failures()
+        ]
+
+    def first_answers(self, most: int) -> list[RowAnswer]:
+        """Return at most so many of the first rows with their answers."""
+        asked = self._questions
+        return [
+            RowAnswer(_prompt(asked, request), _answer(outcome), _what_became(outcome, asked))
+            for request, outcome in enumerate(self._run.partial()[:most])
         ]
 
     @property
@@ -106,7 +118,14 @@ class TableRun(RunHandle[T]):
         """
         questions = self._questions
         what = "rows" if questions.group == 1 else "answers"
-        failures.report(self._run, len(questions), self._on_error, table, what=what)
+        failures.report(
+            self._run,
+            len(questions),
+            self._on_error,
+            table,
+            what=what,
+            is_reported=self.about.is_reported,
+        )
         return table
 
     # -------------------------------------------------------------------- steering
@@ -160,4 +179,31 @@ class TableRun(RunHandle[T]):
             self._shape,
             on_error=self._on_error,
             awaited=self._run.retry_failed(causes, mode=mode),
+            about=dataclasses.replace(self.about, is_reported=False),
         )
+
+
+def _prompt(questions: Questions, request: int) -> str:
+    try:
+        return questions.text(questions.row_of(request))
+    except InputError:  # its row says what is wrong
+        return ""
+
+
+def _answer(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return ""
+    value = outcome.value
+    return str(value) if isinstance(value, str | int | float) else outcome.text or ""
+
+
+_SOURCES = {"sent": "answered", "cached": "reused", "reused": "reused", "merged": "merged"}
+
+
+def _what_became(outcome: Outcome | None, questions: Questions) -> str:
+    if outcome is None or isinstance(outcome.error, Stopped):
+        return "not sent"
+    if outcome.error is not None:
+        return WORDS.get(type(outcome.error).__name__, "failed")
+    status = _SOURCES.get(outcome.source, outcome.source)
+    return f"{status}, {outcome.model}" if questions.group > 1 and outcome.model else status

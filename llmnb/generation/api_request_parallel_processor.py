@@ -26,7 +26,7 @@ from llmnb.options import refuse_unknown
 from llmnb.progress import aattend, attend
 from llmnb.rates import Rate
 from llmnb.records import secret
-from llmnb.signatures import KEYWORDS, full_signature
+from llmnb.signatures import KEYWORDS, described_as, full_signature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ async def process_api_requests_from_file(
     return file.report(run)
 
 
-@full_signature
+@described_as(process_api_requests_from_file)
 def process_api_requests_from_file_sync(
     requests_filepath: str | Path,
     save_filepath: str | Path | None = None,

@@ -23,7 +23,7 @@ from llmnb.progress import Bars, aattend, attend
 from llmnb.rates import Rate
 from llmnb.records import secret
 from llmnb.running.start import start
-from llmnb.signatures import KEYWORDS, full_signature
+from llmnb.signatures import KEYWORDS, described_as, full_signature
 
 MAX_ATTEMPTS = 5
 """Attempts for a request that was unsent or surely unbilled, the first included."""
@@ -88,7 +88,7 @@ async def openai_parallel_generate(
     return _rows(listed, run)
 
 
-@full_signature
+@described_as(openai_parallel_generate)
 def openai_parallel_generate_sync(
     requests: Iterable[Mapping[str, Any]],
     max_requests_per_minute: Rate | None = 10_000,

@@ -20,6 +20,7 @@ from llmnb.adapters.vllm_engine import Engine
 from llmnb.display import durations
 from llmnb.errors import ConfigurationError
 from llmnb.models.in_process import VLLMModel
+from llmnb.models.llm import LLMParams
 from llmnb.records import UnchosenLength
 
 logger = logging.getLogger("llmnb")
@@ -343,14 +344,21 @@ class ModelGenerator:
             [logprobs_of[0] for logprobs_of in answers_told],
         )
 
-    def as_model(self, name: str | None = None, **options: Any) -> VLLMModel:
+    def as_model(
+        self,
+        name: str | None = None,
+        *,
+        llm_params: LLMParams | Mapping[str, Any] | None = None,
+        project_name: str | None = None,
+    ) -> VLLMModel:
         """Return this engine as a model for `AsyncLLM`, frames and ``%%llm``.
 
         Args:
             name: What follows ``vllm/``; None: the model's own.
-            **options: `llm_params` and `project_name` of `VLLMModel`.
+            llm_params: An `LLMParams` or a mapping of body fields.
+            project_name: Project that keeps the answers.
         """
-        return VLLMModel(self.engine, name=name, **options)
+        return VLLMModel(self.engine, name=name, llm_params=llm_params, project_name=project_name)
 
     def close(self) -> None:
         """Let go of the model and its memory."""
