@@ -105,6 +105,6 @@ def label_score(answers: Sequence[str | None], truth: Sequence[str]) -> LabelSco
         macro_f1=None if one_label else sum(row.f1 for row in labels.values()) / len(labels),
         kappa=None if one_label else kappa(pairs),
         labels=labels,
-        unknown=[label for label, _ in said.most_common() if label not in labels],
+        unknown=[label for label, _ in said.most_common() if label and label not in labels],
         pairs=pairs,
     )

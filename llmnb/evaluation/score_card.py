@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from llmnb.display import numbers
 from llmnb.display.aligned import columns, leader, wrapped
 from llmnb.display.escape import html_text, visible
-from llmnb.display.html_fragments import box, cell, strong, table
+from llmnb.display.html_fragments import box, cell, small_bar, strong, table
 from llmnb.display.moments import moment
 from llmnb.display.palette import ACCENT, FAINT, RULE
 from llmnb.display.texts import counted, cut
 from llmnb.evaluation.label_score import LabelScore
 from llmnb.evaluation.number_score import NumberScore
 from llmnb.evaluation.statistics import wilson
-from llmnb.evaluation.whisker import FEW_LABELS, right_and_wrong, small_bar, whisker
+from llmnb.evaluation.whisker import FEW_LABELS, right_and_wrong, whisker
 
 _MATRIX_LABELS = 10
 """With more labels a matrix is too large to read: pairs and the weakest labels stand instead."""
@@ -80,8 +80,10 @@ class ScoreCard:
     def html(self) -> str:
         """Return the card; every style can be stripped, and no text in it acts."""
         score = self.score
-        is_labels = isinstance(score, LabelScore)
-        parts = self._label_parts(score) if is_labels else self._number_parts(score)
+        if isinstance(score, LabelScore):
+            parts = self._label_parts(score)
+        else:
+            parts = self._number_parts(score)
         return box(*parts, name="llmnb-score", width=840)
 
     def text(self) -> str:
@@ -90,7 +92,9 @@ class ScoreCard:
         title = visible(f"llmnb score · {self._subject()}")
         lines = [cut(title, 89), "", self._title(), *wrapped(self._sentence()), ""]
         figures = self._figures()
-        lines += ["  " + leader(name, value, names=20, values=5) for name, value in figures]
+        lines += [
+            "  " + leader(visible(name), value, names=20, values=5) for name, value in figures
+        ]
         if isinstance(score, LabelScore):
             lines += self._label_lines(score)
         lines += self._wrong_lines()
@@ -288,7 +292,8 @@ class ScoreCard:
         ]
         for label in labels:
             name, *figures, f1 = self._label_row(score, label)
-            bar = small_bar(score.labels[label].f1)
+            share = score.labels[label].f1
+            bar = small_bar([("answered", share), ("rest", 1 - share)])
             rows.append(
                 [
                     cell(name, "padding:0;line-height:26px", head="row", longest=24),

@@ -41,17 +41,18 @@ class SharesCard:
 
     def line(self) -> str:
         """Return the headline as one line."""
-        return "".join(self._headline())
+        return visible("".join(self._headline()))
 
     def html(self) -> str:
         """Return the card; every style can be stripped, and no text in it acts."""
         first, rest = self._headline()
+        drawn = table(self._rows(), "width:100%")
         return box(
             f'<p style="margin:0;font-size:16px;line-height:22px">{strong(first)}'
             f"{html_text(rest)}</p>\n",
             f'<p style="{_SMALL}">{html_text(self._sentence())} Dot and whisker: corrected; ring: '
             "the model’s own count.</p>\n",
-            f'<div style="{RULE};padding-top:7px;overflow-x:auto">{table(self._rows(), "width:100%")}</div>',
+            f'<div style="{RULE};padding-top:7px;overflow-x:auto">{drawn}</div>',
             f'<p style="margin:9px 0 0;padding-top:6px;{RULE};font-size:12px;opacity:.8">'
             f"{html_text(self._footer())}</p>",
             name="llmnb-score",
@@ -64,7 +65,7 @@ class SharesCard:
         rows += [(label, *self._figures(share)) for label, share in self._shown()]
         return "\n".join(
             [
-                visible(self.line()),
+                self.line(),
                 *wrapped(self._sentence()),
                 "",
                 *("  " + line for line in columns(rows, right={1, 2, 3, 4}, width=86)),

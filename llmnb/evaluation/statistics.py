@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 NORMAL_975 = 1.959963984540054
 """The point below which a normal variable lies in 97.5 % of all cases: 95 % lie within ±this."""
+
+
+First = TypeVar("First", bound=Hashable)
+Second = TypeVar("Second", bound=Hashable)
 
 
 def wilson(right: float, rows: float, z: float = NORMAL_975) -> tuple[float, float]:
@@ -85,7 +90,7 @@ def holm(probabilities: Sequence[float]) -> list[float]:
     return corrected
 
 
-def kappa(pairs: Mapping[tuple[Hashable, Hashable], int]) -> float | None:
+def kappa(pairs: Mapping[tuple[First, Second], int]) -> float | None:
     """Return Cohen's kappa: agreement beyond that of two who only know how often each label is.
 
     Source: J. Cohen, "A coefficient of agreement for nominal scales", Educ. Psychol. Meas. 20

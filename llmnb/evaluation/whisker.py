@@ -71,11 +71,3 @@ def right_and_wrong(right: float, wrong: float, missing: float) -> str:
     )
     style = "display:flex;height:9px;gap:1px;margin:0 0 8px"
     return f'<div aria-hidden="true" style="{style}">{segments}</div>'
-
-
-def small_bar(share: float, width: int = 60) -> str:
-    """Return a short bar that is filled as far as a share says."""
-    return (
-        f'<div aria-hidden="true" style="width:{width}px;height:5px;background:{PATTERNS["rest"]}">'
-        f'<div style="width:{100 * share:.0f}%;height:5px;background:{ACCENT}"></div></div>'
-    )

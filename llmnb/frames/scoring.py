@@ -76,7 +76,7 @@ class Score:
         return self._card.html()
 
 
-def score(
+def column_score(
     table: Source, column: Hashable, truth: Any, examples: Any = None, kind: str | None = None
 ) -> Score:
     """Compare a column with the truth; nothing is sent.
