@@ -372,10 +372,10 @@ class AsyncLLM(MadeWith):
         call = _Call(self, options)
         if call.mode == "batch":
             refuse_with_batch(options)
-            self.last_run = start_batch(requests, call.asking, **call.given_to("batch"))
+            self.last_run = start_batch(requests, call.asking, **call.options_for("batch"))
         else:
             self.last_run = start(
-                requests, call.asking, account=call.account, **call.given_to("start")
+                requests, call.asking, account=call.account, **call.options_for("start")
             )
         return self.last_run
 
@@ -395,7 +395,7 @@ class AsyncLLM(MadeWith):
             account=call.account,
             streams=True,
             in_order=in_order,
-            **call.given_to("start"),
+            **call.options_for("start"),
         )
         self.last_run = run
         return run
@@ -440,7 +440,7 @@ class _Call:
             params={**made._asking.params, **with_params(None, params)},
         )
 
-    def given_to(self, door: Door) -> dict[str, Any]:
+    def options_for(self, door: Door) -> dict[str, Any]:
         """Return what `start` or `start_batch` is told."""
         return {name: self._options[name] for name in names(door) if name in self._options}
 

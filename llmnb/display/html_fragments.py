@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
 
-from llmnb.display.escape import html_text
+from llmnb.display.escape import html_text, visible
 from llmnb.display.palette import FAINT, FONT, PATTERNS
+from llmnb.display.texts import cut
 
 INERT = "tex2jax_ignore mathjax_ignore"
 """Classes that keep a page's typesetter out: two dollar signs in a line would be a formula."""
+
+_LONGEST_FACT = 120
+"""Characters of a value: also of escaped ones a small page stays small."""
 
 _TABLE = "border-collapse:collapse;table-layout:auto;font-size:12.5px"
 
@@ -113,7 +117,7 @@ def cell(
     if head or align != "left":
         more += f' align="{align}"'
     if "padding:" not in style:
-        styles.append("padding:1px 18px 1px 0")
+        styles.append("padding:2px 18px 2px 0")
     styles += [style] if style else []
     styles += ["font-weight:400"] if head else []
     return f'<{tag}{more} style="{";".join(styles)}">{html_text(text, longest=longest)}</{tag}>'
@@ -140,6 +144,15 @@ def table(
         for row, own in zip(rows, styles, strict=False)
     )
     return f'<table cellpadding="4" style="{_TABLE};{style}">\n{body}</table>\n'
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return a table of names and values, those without a value left out."""
+    return table(
+        (cell(name, FAINT, head="row"), cell(cut(visible(value), _LONGEST_FACT)))
+        for name, value in pairs
+        if value
+    )
 
 
 def figure_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -14,7 +14,8 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar, Unpack
 
 from llmnb import bridge
 from llmnb.display import durations
-from llmnb.display.escape import html_text
+from llmnb.display.escape import summary
+from llmnb.display.texts import cut
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.keywords import RunLimits
@@ -288,11 +289,61 @@ class RunHandle(abc.ABC, Generic[T]):
     # --------------------------------------------------------------------- on show
 
     def _repr_html_(self) -> str:
-        return f"<code>{html_text(repr(self))}</code>"
+        return self.status().page(unit=self.unit, asked=self.asked, foot=_METHODS)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.status().line(self.unit)}, project {self.project!r}>"
+        name = type(self).__name__ + (f" {self.run_id}:" if self.run_id else "")
+        line = cut(self.status().line(self.unit), 110)
+        return summary(name, f"{line}, project {cut(self.project, 40)!r}")
 
+
+_METHODS = (
+    "A run has result(), partial(), pause(), resume(), stop(), set_limits(), failures() and "
+    "retry_failed()."
+)
 
 AnyRun = RunHandle[Any]
 """A run, whatever it results in."""
+
+
+class RunWrapper(RunHandle[T]):
+    """A run that an inner one carries out, and that is steered by steering that one.
+
+    Subclasses set `_inner` in their constructors.
+    """
+
+    _inner: AnyRun
+
+    @property
+    def project(self) -> str:
+        """Name of the project that keeps the answers."""
+        return self._inner.project
+
+    @property
+    def asked(self) -> str:
+        """The models in words; empty at first."""
+        return self._inner.asked
+
+    @property
+    def error(self) -> LLMNBError | None:
+        """What stopped a whole model or the buying, None where all went well."""
+        return self._inner.error
+
+    def pause(self) -> None:
+        """Send nothing new; what is in flight is finished and stored."""
+        self._inner.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._inner.resume()
+
+    def stop(self) -> None:
+        """Send nothing new and hand over what there is; the next run asks only what is missing."""
+        self._inner.stop()
+
+    def cancel(self) -> None:
+        """Stop, and drop what is in flight at once; it may be billed and lost."""
+        self._inner.cancel()
+
+    def _change_limits(self, limits: dict[str, Any]) -> None:
+        self._inner.set_limits(**limits)

@@ -23,6 +23,10 @@ from typing import (
     TypeVar,
 )
 
+from llmnb.display.escape import summary
+from llmnb.display.html_fragments import box, facts, headline, line
+from llmnb.display.palette import FAINT
+from llmnb.display.texts import counted, cut
 from llmnb.signatures import full_signature
 
 if TYPE_CHECKING:
@@ -57,6 +61,10 @@ Answers = TypeVar("Answers")
 """What a library gives for the answers: a column, a table, or a table that is still to be made."""
 
 
+_COLUMNS_SHOWN = 20
+"""Columns that the page of an accessor names."""
+
+
 class Accessor:
     """One table, whose methods are done by the verbs of its library.
 
@@ -75,8 +83,37 @@ class Accessor:
     def __init__(self, table: Any) -> None:
         self._table = table
 
+    def _rows(self) -> int | None:
+        """Return the number of rows; None where counting them would compute something."""
+        return None
+
+    def _columns(self) -> list[Any]:
+        """Return the columns that a prompt may name; none where that would compute something."""
+        return []
+
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self._shown}>"
+        rows = self._rows()
+        size = "" if rows is None else f"of {counted(rows, 'row')}, "
+        return summary(type(self).__name__, f"{size}with {self._shown}")
+
+    def _repr_html_(self) -> str:
+        rows, columns = self._rows(), self._columns()
+        named = " ".join(cut(f"{{{name}}}", 40) for name in columns[:_COLUMNS_SHOWN])
+        if len(columns) > _COLUMNS_SHOWN:
+            named += f" and {len(columns) - _COLUMNS_SHOWN:,} more"
+        kind = type(self)
+        names = dict.fromkeys(name for base in reversed(kind.__mro__) for name in vars(base))
+        verbs = [
+            (name, (getattr(kind, name).__doc__ or "").partition("\n")[0])
+            for name in names
+            if not name.startswith("_") and name[1:] not in names
+        ]
+        return box(
+            headline(".llm", "" if rows is None else counted(rows, "row")),
+            line(f"In a prompt: {named}", "overflow-wrap:anywhere") if columns else "",
+            facts(verbs),
+            line("Shift-Tab behind a verb's bracket explains it.", f"margin-top:4px;{FAINT}"),
+        )
 
     def _do(self, verb: str, *arguments: Any) -> Any:
         """Do a verb of the library, and block for what it prepares."""
@@ -125,6 +162,10 @@ def _as_now(table: Any) -> Any:
     if pandas is not None and isinstance(table, pandas.DataFrame | pandas.Series):
         return table.copy(deep=False)
     return table
+
+
+def _is_source(table: Any) -> bool:
+    return type(table).__module__.startswith("llmnb.")
 
 
 def _with_model(options: Any, model: Any) -> dict[str, Any]:
@@ -325,6 +366,13 @@ class DataFrameLLM(FrameAccessor["Table"]):
 
     def __init__(self, frame: pd.DataFrame | TableSource) -> None:
         super().__init__(frame)
+
+    def _rows(self) -> int:
+        return self._table.rows if _is_source(self._table) else len(self._table)
+
+    def _columns(self) -> list[Any]:
+        table = self._table
+        return table.columns().names if _is_source(table) else list(table.columns)
 
     @full_signature
     def start(
@@ -633,6 +681,9 @@ class SeriesLLM(SeriesAccessor["Table"]):
 
     def __init__(self, series: pd.Series[Any] | TableSource) -> None:
         super().__init__(series)
+
+    def _rows(self) -> int:
+        return self._table.rows if _is_source(self._table) else len(self._table)
 
     @full_signature
     def start(self, prompt: str = "{}", **options: Unpack[GenerateOptions]) -> TableRun[Table]:

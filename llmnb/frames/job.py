@@ -15,7 +15,7 @@ from llmnb.frames.failures import log_once
 from llmnb.frames.images import MOST_IN_HAND
 from llmnb.frames.options import Options
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.placing import Call
+from llmnb.frames.placing import VerbCall
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import PreparedVerb, Source
@@ -151,7 +151,7 @@ def job(
     options: Options,
     *,
     labels: Sequence[Any] | None = None,
-    call: Call | None = None,
+    call: VerbCall | None = None,
     variants: Sequence[Mapping[str, Any]] = ({},),
 ) -> Job:
     """Return what `generate` does with a table.
@@ -179,7 +179,7 @@ def job(
         output=output,
         labels=labels,
     )
-    call = call or Call("generate", (prompt,), {"into": options.into})
+    call = call or VerbCall("generate", (prompt,), {"into": options.into})
     source.check_columns(form.names, into=options.into, overwrite=options.overwrite, call=call)
     asking = Asking(
         model=options.model, params=options.body, duplicates=options.duplicates, output=output

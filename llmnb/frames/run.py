@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from llmnb.engine.counters import WORDS
-from llmnb.engine.handle import About, AnyRun, Mode, RowAnswer, RunHandle
+from llmnb.engine.handle import About, AnyRun, Mode, RowAnswer, RunHandle, RunWrapper
 from llmnb.engine.status import StatusSnapshot
-from llmnb.errors import InputError, LLMNBError, Stopped
+from llmnb.errors import InputError, Stopped
 from llmnb.frames import failures
 from llmnb.frames.answers import Outcomes
 from llmnb.frames.questions import Questions
@@ -18,7 +18,7 @@ from llmnb.records import Outcome
 T = TypeVar("T")
 
 
-class TableRun(RunHandle[T]):
+class TableRun(RunWrapper[T]):
     """A run over the rows of a table, which can be steered from any thread.
 
     Args:
@@ -47,17 +47,17 @@ class TableRun(RunHandle[T]):
         self._questions = questions
         self._shape = shape
         self._on_error = on_error
-        self._awaited = awaited or run
-        self._done = self._awaited._done
-        self.is_batch = self._awaited.is_batch
-        self._awaited.owner = self
+        self._inner = inner = awaited or run
+        self._done = inner._done
+        self.is_batch = inner.is_batch
+        inner.owner = self
         self._begun()
 
     # -------------------------------------------------------------------- looking
 
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of the run as it is now."""
-        return self._awaited.status()
+        return self._inner.status()
 
     def partial(self) -> T:
         """Return the table as it is now: n rows, missing where there is no answer yet."""
@@ -87,23 +87,8 @@ class TableRun(RunHandle[T]):
         """Name by which `llmnb.attach` finds a batch run again; empty for others."""
         return self._run.run_id
 
-    @property
-    def error(self) -> LLMNBError | None:
-        """The error that stopped a whole model or all sending; None where there was none."""
-        return self._awaited.error
-
-    @property
-    def project(self) -> str:
-        """Name of the project that keeps the answers."""
-        return self._run.project
-
-    @property
-    def asked(self) -> str:
-        """The models in words."""
-        return self._run.asked
-
     def _repr_html_(self) -> str:
-        return self._awaited._repr_html_()
+        return self._inner._repr_html_()
 
     # -------------------------------------------------------------------- waiting
 
@@ -130,28 +115,9 @@ class TableRun(RunHandle[T]):
 
     # -------------------------------------------------------------------- steering
 
-    def pause(self) -> None:
-        """Send nothing new; what is in flight is finished and stored."""
-        self._awaited.pause()
-
-    def resume(self) -> None:
-        """Go on after `pause`."""
-        self._awaited.resume()
-
-    def stop(self) -> None:
-        """Send nothing new; the partial result is there at once, the next run asks the rest."""
-        self._awaited.stop()
-
-    def cancel(self) -> None:
-        """Stop, and drop what is in flight at once; it may be billed and lost."""
-        self._awaited.cancel()
-
     def withdraw(self) -> None:
         """Stop; a batch run also asks the provider to stop, and keeps what it has finished."""
-        self._awaited.withdraw()
-
-    def _change_limits(self, limits: dict[str, Any]) -> None:
-        self._awaited.set_limits(**limits)
+        self._inner.withdraw()
 
     def retry_failed(
         self, causes: str | Iterable[str] | None = None, *, mode: Mode | None = None

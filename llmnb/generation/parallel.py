@@ -13,8 +13,8 @@ from llmnb.engine import collector
 from llmnb.engine.request_log import SILENT, level_of, requests_log
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
-from llmnb.generation.asked import asking_for
-from llmnb.generation.lines import Line
+from llmnb.generation.lines import RequestLine
+from llmnb.generation.recipients import asking_for
 from llmnb.generation.window import Fitter
 from llmnb.keywords import ParallelOptions
 from llmnb.models.response_rows import ResponseRow, response_row
@@ -204,7 +204,11 @@ class Batch:
                 continue
             self.cut += 1
             requests_log.warning("Request #%d is cut. %s", number, fitted.warning)
-            yield Line(dict(fitted.request)) if isinstance(request, Line) else fitted.request
+            yield (
+                RequestLine(dict(fitted.request))
+                if isinstance(request, RequestLine)
+                else fitted.request
+            )
 
 
 def _listed(requests: Iterable[Mapping[str, Any]], options: Mapping[str, Any]) -> list[Any]:
