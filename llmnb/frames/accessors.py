@@ -508,7 +508,7 @@ class DataFrameLLM(FrameAccessor["Table"]):
             >>> df = pd.DataFrame({"mood": ["kind"] * 60 + ["unkind"] * 40})
             >>> truth = pd.Series(["kind", "unkind", "unkind", "unkind"], index=[0, 1, 60, 61])
             >>> shares = df.llm.shares("mood", truth).labels
-            >>> shares.loc["kind", "naive"], bool(shares.loc["kind", "share"] < 0.6)
+            >>> float(shares.loc["kind", "naive"]), bool(shares.loc["kind", "share"] < 0.6)
             (0.6, True)
         """
         shares: Shares = self._do("shares", column, truth)
