@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from llmnb import bridge, settings
 from llmnb.batches.start import start_batch
-from llmnb.engine import collector
+from llmnb.engine import gc_thresholds
 from llmnb.engine.handle import RunHandle
 from llmnb.engine.request_log import level_of
 from llmnb.engine.run import Run
@@ -481,7 +481,7 @@ def _rows(
             logger.debug("request %s failed: %s", task_id, outcome.error)
     if run.error is not None:
         logger.error("%s", run.error)
-    with collector.calmed():
+    with gc_thresholds.raised():
         return list(map(response_row, requests, outcomes))
 
 

@@ -165,5 +165,5 @@ def pull(options: argparse.Namespace) -> int:
 def fetch_weights(name: str = "smollm2") -> Path:
     """Download weights, showing a progress bar; return their path."""
     print(weights.announcement(name))
-    with byte_bar(weights.known(name).download_bytes) as progress:
+    with byte_bar(weights.by_name(name).download_bytes) as progress:
         return weights.pull(name, progress=progress)

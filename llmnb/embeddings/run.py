@@ -32,8 +32,8 @@ _OF_REQUESTS = (
 """Counters of requests, taken over from the run of batches."""
 
 _OF_THE_RUN = (
-    *("pools", "shares", "samples", "latencies", "p50", "p95", "requests_per_minute"),
-    *("tokens_per_minute", "budget_usd", "waited_seconds"),
+    *("in_flight", "waiting_on", "pools", "shares", "samples", "latencies", "p50", "p95"),
+    *("requests_per_minute", "tokens_per_minute", "budget_usd", "waited_seconds"),
 )
 """Fields of the status that are taken over from the run of batches."""
 
@@ -78,17 +78,18 @@ class EmbeddingRun(RunWrapper[list[bytes | None]]):
         batch = min(job.order.batch_size, len(job.results.texts))
         texts_sent = min(of_batches.in_flight * batch, counts.num_rows - counts.num_rows_done)
         counts.num_tasks_in_progress = texts_sent
-        of_texts = counters.snapshot(
-            counts,
-            state=self._state(of_batches.state),
-            project=self.project,
+        shared = {name: getattr(of_batches, name) for name in _OF_THE_RUN}
+        # There is one model, and what it counts here is requests.
+        shared["shares"] = tuple(
+            dataclasses.replace(share, rows=counts.num_tasks_succeeded)
+            for share in of_batches.shares
+        )
+        return dataclasses.replace(
+            counters.snapshot(counts, state=self._state(of_batches.state), project=self.project),
             total=counts.num_rows,
             launched=counts.num_rows_done + texts_sent,
-            in_flight=of_batches.in_flight,
-            waiting_on=of_batches.waiting_on,
+            **shared,
         )
-        shared = {name: getattr(of_batches, name) for name in _OF_THE_RUN}
-        return dataclasses.replace(of_texts, **shared)
 
     def _state(self, of_batches: State) -> State:
         counters, job = self._job.results.counters, self._job

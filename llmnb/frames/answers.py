@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from llmnb.engine import collector
+from llmnb.engine import gc_thresholds
 from llmnb.errors import SchemaMismatch
 from llmnb.frames.options import Options
 from llmnb.frames.table_source import AnswerColumn, TableSource
@@ -61,7 +61,7 @@ class AnswerForm:
 
     def table(self, outcomes: Outcomes) -> Table:
         """Return the answers so far, n rows for the table's n rows."""
-        with collector.calmed():
+        with gc_thresholds.raised():
             fields = self._fields()
             output = self.output
             answers: Sequence[Mapping[str, Any]] = []

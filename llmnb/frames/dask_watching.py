@@ -78,8 +78,9 @@ def _finished(status: StatusSnapshot) -> StatusSnapshot:
 
 def _lost(status: StatusSnapshot) -> StatusSnapshot:
     """Return what remains of a run that ended with its worker: only what was sent and paid."""
-    return dataclasses.replace(
-        StatusSnapshot.empty(status.project),
+    return StatusSnapshot(
+        state="running",
+        project=status.project,
         simulated=status.simulated,
         started_at=status.started_at,
         latencies=status.latencies,
@@ -181,7 +182,9 @@ class ClusterRun(RunHandle[None]):
             if self._ended is not None:
                 snapshots.insert(0, self._ended)
             if not snapshots:
-                return StatusSnapshot.empty(self.project)
+                return StatusSnapshot(
+                    state="running", project=self.project, started_at=Clock.wall()
+                )
             state: State = "stopping" if self._is_stopped else "running"
             if self._is_over(now):
                 state = "stopped" if self._is_stopped else "finished"

@@ -50,7 +50,8 @@ def answered(partition: Any, work: Work) -> Any:
     """
     question = work.question
     if not len(partition):
-        nothing = StatusSnapshot.empty(str(question.options.get("project_name")))
+        project = str(question.options.get("project_name"))
+        nothing = StatusSnapshot(state="running", project=project, started_at=Clock.wall())
         dask_watching.report(work.id, uuid.uuid4().hex, nothing, "", is_done=True)
         return question.meta
     run = _PartitionRun(work)

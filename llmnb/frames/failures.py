@@ -48,9 +48,12 @@ def report(
     Raises:
         RowsFailed: With ``on_error="raise"``, where rows failed; it carries the table.
     """
+    is_silent = is_reported and on_error != "raise"
+    if on_error == "column" or is_silent or not run.failures():
+        return
     status = run.status()
     failed = status.counts.num_tasks_failed
-    if not failed or on_error == "column" or (is_reported and on_error != "raise"):
+    if not failed:
         return
     head = f"{failed:,} of {asked:,} {what} failed" + (" and are NA" if on_error == "null" else "")
     lines = [f"{head}. The others are kept: run it again to ask only what is missing."]

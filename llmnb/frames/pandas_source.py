@@ -16,6 +16,8 @@ from llmnb.errors import InputError
 from llmnb.frames import overwriting
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.table_source import VECTOR, AnswerColumn, Columns, Source, TableSource
+from llmnb.frames.template import is_missing
+from llmnb.frames.truth import check_length, repeated
 from llmnb.wire.json_text import json_text
 
 logger = logging.getLogger("llmnb")
@@ -121,6 +123,42 @@ class PandasSource:
         frame[label] = numbers.array
         _sign(frame, [label], self._run_id)
         return frame
+
+    def own_rows(self, positions: Sequence[int]) -> Any:
+        """Return some rows with their labels."""
+        return self._table.iloc[np.asarray(positions, dtype=np.intp)]
+
+    def row_labels(self, positions: Sequence[int]) -> list[str]:
+        """Return the rows' labels in the index; whole numbers with their thousands apart."""
+        labels = self._table.index[np.asarray(positions, dtype=np.intp)].tolist()
+        return [f"{label:,}" if isinstance(label, int) else str(label) for label in labels]
+
+    def aligned(self, values: Any, argument: str) -> tuple[list[Any], int]:
+        """Return a value for each row, by the index, or by position where both are equal."""
+        if isinstance(values, Mapping):
+            values = pd.Series(dict(values), dtype="object")
+        if not isinstance(values, pd.Series):
+            cells = list(values)
+            check_length(cells, self.rows, argument)
+            return cells, 0
+        index, own = values.index, self._table.index
+        if index.equals(own):
+            return values.tolist(), 0
+        for name, labels in ((f"{argument}=", index), ("The table", own)):
+            if (twice := repeated(labels.tolist())) is not None:
+                raise InputError(
+                    f"{name} has the index value {twice!r} more than once, so nobody can say which "
+                    "label is whose. Use reset_index(drop=True), or give a list in the rows' order."
+                )
+        places = own.get_indexer(index)
+        cells = [None] * self.rows
+        strangers = 0
+        for place, value in zip(places.tolist(), values.tolist(), strict=True):
+            if place >= 0:
+                cells[place] = value
+            elif not is_missing(value):
+                strangers += 1
+        return cells, strangers
 
     def _series(self, column: AnswerColumn, index: pd.Index[Any], name: Hashable) -> pd.Series[Any]:
         return series_of(column, index, name)

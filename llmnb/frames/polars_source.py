@@ -97,6 +97,29 @@ class PolarsSource:
             return self._table[[int(row) for row in positions]].with_columns(numbers)
         return pl.DataFrame([pl.Series(ROW, positions, dtype=pl.Int64), numbers])
 
+    def own_rows(self, positions: Sequence[int]) -> Any:
+        """Return some rows; of a frame with their numbers before them."""
+        rows = self._table[[int(row) for row in positions]]
+        if isinstance(rows, pl.DataFrame) and ROW not in rows.columns:
+            return rows.insert_column(0, pl.Series(ROW, positions, dtype=pl.Int64))
+        return rows
+
+    def row_labels(self, positions: Sequence[int]) -> list[str]:
+        """Return the rows' numbers, from 0."""
+        return [f"{row:,}" for row in positions]
+
+    def aligned(self, values: Any, argument: str) -> tuple[list[Any], int]:
+        """Return a value for each row, by position."""
+        from llmnb.frames.truth import check_length
+
+        if isinstance(values, Mapping):
+            return [values.get(row) for row in range(self.rows)], sum(
+                row not in range(self.rows) for row in values
+            )
+        cells = values.to_list() if isinstance(values, pl.Series) else list(values)
+        check_length(cells, self.rows, argument)
+        return cells, 0
+
     @property
     def _whole(self) -> pl.DataFrame | None:
         """The frame that answers can be put into."""

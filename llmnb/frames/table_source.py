@@ -166,6 +166,23 @@ class TableSource(Protocol):
     def taken(self, positions: Sequence[int], name: Hashable, values: Sequence[float]) -> Any:
         """Return some rows and, under a name, a number for each."""
 
+    def own_rows(self, positions: Sequence[int]) -> Any:
+        """Return some rows as a table of the library's own, with their labels or numbers."""
+
+    def row_labels(self, positions: Sequence[int]) -> list[str]:
+        """Return what some rows are called."""
+
+    def aligned(self, values: Any, argument: str) -> tuple[list[Any], int]:
+        """Return a value for each row, and how many values belong to no row.
+
+        Args:
+            values: A series, a dictionary from rows' labels, or a list in the rows' order.
+            argument: What the caller calls them.
+
+        Raises:
+            InputError: If they cannot be matched with the rows.
+        """
+
 
 class PreparedVerb(ABC):
     """A verb's call, checked and ready to be carried out; nothing is sent before."""

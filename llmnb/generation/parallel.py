@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Unpack
 
 from llmnb import progress
-from llmnb.engine import collector
+from llmnb.engine import gc_thresholds
 from llmnb.engine.request_log import SILENT, level_of, requests_log
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
@@ -239,7 +239,7 @@ def _batch(
 
 
 def _rows(requests: list[Any], run: Run) -> list[ResponseRow]:
-    with collector.calmed():
+    with gc_thresholds.raised():
         return [
             response_row(request if outcome.tag is None else outcome.tag, outcome)
             for request, outcome in zip(requests, run.result(), strict=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from llmnb.adapters import prices
-from llmnb.adapters.tokens import count_tokens, longest, upper_bound
+from llmnb.adapters.tokens import count_tokens, longest_fitting, upper_bound
 from llmnb.generation.lines import RequestLine
 from llmnb.generation.recipients import provider_for
 from llmnb.running.asking import Asking
@@ -164,7 +164,7 @@ class _Cutter:
         def part(characters: int) -> str:
             return text[:characters] if self._side == "end" else text[len(text) - characters :]
 
-        kept = part(longest(len(text), tokens, room, lambda size: self.count(part(size))))
+        kept = part(longest_fitting(len(text), tokens, room, lambda size: self.count(part(size))))
         end = "last" if self._side == "end" else "first"
         left_out = tokens - self.count(kept)
         self.cuts.append(

@@ -169,7 +169,7 @@ class VLLMModel(LLM):
                 further=engine_options,
             )
         else:
-            self.engine = vllm.around(model)
+            self.engine = vllm.wrap(model)
         if not name:  # the folder's own, without those above it; names on the hub stay whole
             path = Path(self.engine.name)
             name = path.resolve().name if path.exists() else self.engine.name

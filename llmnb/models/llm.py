@@ -18,7 +18,7 @@ from llmnb.running.start import start
 from llmnb.signatures import full_signature, with_keywords
 from llmnb.targets.endpoint import Endpoint
 from llmnb.targets.resolve import expected_address
-from llmnb.wire.catalog import spoken_at
+from llmnb.wire.catalog import dialect_at
 
 Prompt = str | Sequence[Mapping[str, Any]]
 """A text, or a conversation as a list of messages."""
@@ -203,7 +203,7 @@ class LLM(EngineModel):
     def _start(self, prompt: Prompt, params: Mapping[str, Any]) -> Run:
         if not wants_single_answer(params):
             raise ConfigurationError("generate gives one text; call gives n. Nothing was sent.")
-        kind_at_url = (spoken_at(self.configured_url) or ("",))[0]
+        kind_at_url = (dialect_at(self.configured_url) or ("",))[0]
         if "embedding" in (self.gen_type, kind_at_url):
             raise ConfigurationError(
                 f"{self!r} makes vectors, and a text is asked for. Nothing was sent."

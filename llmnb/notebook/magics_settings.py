@@ -17,8 +17,8 @@ from llmnb.notebook.magics_ask import LLMMagics
 from llmnb.notebook.options import split_words
 from llmnb.notebook.plain_errors import plain_errors
 from llmnb.notebook.tables import Report, Table
+from llmnb.wire.api_keys import check_key
 from llmnb.wire.catalog import Provider, load_catalog
-from llmnb.wire.keys import check_key
 
 
 @magics_class

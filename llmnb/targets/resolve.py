@@ -21,26 +21,26 @@ import difflib
 from dataclasses import dataclass
 
 from llmnb import settings
-from llmnb.adapters import egress, network, prices
+from llmnb.adapters import egress, prices
 from llmnb.errors import ConfigurationError, LLMNBError, MissingKey, UnknownModel
 from llmnb.records import secret, secret_url
 from llmnb.targets.endpoint import registered_model
 from llmnb.targets.target import HTTPTarget
+from llmnb.wire.api_keys import check_key
 from llmnb.wire.catalog import (
     AZURE_VERSION_ENV,
     Provider,
     azure_endpoint,
+    dialect_at,
     endpoint,
+    in_dialect,
     load_catalog,
     owner_of,
     provider,
     provider_of_url,
     providers_with_model,
-    speaking,
-    spoken_at,
 )
 from llmnb.wire.dialect import dialect, is_spoken
-from llmnb.wire.keys import check_key
 
 LOCAL_DEFAULT = "smollm2"
 
@@ -223,7 +223,7 @@ def resolve(
         return _simulated(choice.model, gen_type)
     row, gen_type, address = _reached(choice, url, gen_type)
     address = secret_url(address)
-    network.proxy_for(egress.destination(address))  # a proxy that cannot be asked is an error here
+    egress.proxy_for(egress.destination(address))  # a proxy that cannot be asked is an error here
     if url and is_url_from_data and not _is_trusted(url, row, trusted_url):
         is_stranger = True
     key = api_key = secret(api_key)
@@ -351,13 +351,13 @@ def _reached(choice: ModelChoice, url: str | None, gen_type: str) -> tuple[Provi
     row = provider(choice.provider)
     if base := url or _base_from_environment(row):
         gen_type, spoken = _spoken(base, gen_type)
-        row = row if spoken is None else speaking(row, *spoken)
+        row = row if spoken is None else in_dialect(row, *spoken)
     return row, gen_type, endpoint_url(row, base, gen_type, choice.model)
 
 
 def _spoken(url: str, gen_type: str) -> tuple[str, tuple[str, str] | None]:
     """Return the kind of generation at an address, and what its path implies: kind and dialect."""
-    spoken = spoken_at(url, gen_type)
+    spoken = dialect_at(url, gen_type)
     if spoken is None:
         return gen_type, None
     if gen_type == "embedding" != spoken[0]:

@@ -80,9 +80,9 @@ def small_file(path):
     files.write_private(path, b"n" * 500_000)
 
 
-def batch_lines(path):
-    """Write the requests of a batch."""
-    records.write_lines(path, [b"n" * 1000] * 500)
+def batch_record(path):
+    """Write what is written down of a batch."""
+    records.write(path, b"n" * 500_000)
 
 
 def parts(path):
@@ -93,7 +93,7 @@ def parts(path):
         results.finish()
 
 
-@pytest.mark.parametrize("write", [csv_file, small_file, batch_lines, parts])
+@pytest.mark.parametrize("write", [csv_file, small_file, batch_record, parts])
 def test_what_cannot_be_written_whole_leaves_the_old_file(tmp_path, write):
     """
     A disk that is full in the midst of it costs nothing that was there, and is told.
@@ -141,7 +141,7 @@ def test_what_is_made_under_a_umask_that_takes_everything_can_be_read(tmp_path, 
     cache = tmp_path / "above" / "cache"
     paths = layout.paths_of(cache, "p")
     ProjectStore(paths).commit([entry(1)])
-    records.write_lines(records.root(cache) / "requests", [b"{}\n"])
+    records.write(records.root(cache) / "requests", b"{}\n")
     csv_file(tmp_path / "table.csv")
     parts(tmp_path / "results.jsonl")
     transfer.export_csv(paths, tmp_path / "export.csv")

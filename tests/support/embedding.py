@@ -12,7 +12,7 @@ from llmnb.embeddings.order import EMBEDS, Order
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.running.asking import Asking
 from llmnb.testing.openai_embeddings import vector
-from llmnb.wire.openai_embeddings import packed
+from llmnb.wire.openai_embeddings import pack
 
 SIZE = 8
 MODEL = "text-embedding-3-small"
@@ -51,7 +51,7 @@ def embed(sim: Laboratory, texts: Any, **changes: Any) -> EmbeddingRun:
 
 def right(text: str, size: int = SIZE) -> bytes:
     """Return the vector that the provider makes of a text."""
-    return packed(vector(text, size))
+    return pack(vector(text, size))
 
 
 def model_at(

@@ -17,7 +17,7 @@ from llmnb.testing import SimulatedProvider, faults, prompt_hash
 from llmnb.testing.options import Behaviour
 from llmnb.testing.plan import ReplyPlan
 from llmnb.testing.request_handler import RequestHandler
-from llmnb.wire.catalog import provider, streamed
+from llmnb.wire.catalog import provider, stream_url
 from llmnb.wire.classify import classify
 from llmnb.wire.dialect import dialect
 from llmnb.wire.limits import limit_reports
@@ -39,7 +39,7 @@ class Spoken:
         return orjson.dumps(speaks.stream_body(body) if stream else body)
 
     def at(self, stream=False) -> str:
-        return streamed(self.path) if stream else self.path
+        return stream_url(self.path) if stream else self.path
 
     def read(self, raw: bytes):
         return dialect(self.dialect).parse(raw)
