@@ -138,11 +138,7 @@ class _Common:
         candidates = []
         for name in table.names:
             derived = name == self.column or name.startswith(f"{self.column}_")
-            if (
-                not derived
-                and name != self.truth
-                and [*(n for n, _ in table.readers)].count(name) == 1
-            ):
+            if not derived and name != self.truth and table.labels.count(name) == 1:
                 cells = table.cells(name)
                 candidates.append([cell if isinstance(cell, str) else None for cell in cells])
         return max(
