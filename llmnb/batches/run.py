@@ -113,15 +113,14 @@ class BatchRun(RunHandle[list[Outcome]]):
         counts = self._counters.tracker_copy()
         waiting = [poller for poller in self._pollers.values() if poller.part.is_open]
         in_flight = max(0, sum(map(_requests_at_provider, waiting)))
-        return self._counters.snapshot(
-            counts,
-            state=self._state,
-            project=self.project,
+        return dataclasses.replace(
+            self._counters.snapshot(
+                counts, state=self._state, project=self.project, row_of=self.row_of
+            ),
             total=len(self._rows),
             launched=min(len(self._rows), counts.num_rows_done + in_flight),
             in_flight=in_flight,
             waiting_on=self._waiting_on(waiting),
-            row_of=self.row_of,
         )
 
     def partial(self) -> list[Outcome | None]:
@@ -318,10 +317,6 @@ class BatchRun(RunHandle[list[Outcome]]):
             self._on_outcome(outcome)
 
     # -------------------------------------------------------------------- on show
-
-    def __repr__(self) -> str:
-        name = self.run_id or "(all cached)"
-        return f"<BatchRun {name}: {self.status().line()}, project {self.project!r}>"
 
     def _repr_html_(self) -> str:
         names = [poller.part.standing.batch for poller in self._pollers.values()]

@@ -14,7 +14,8 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar, Unpack
 
 from llmnb import bridge
 from llmnb.display import durations
-from llmnb.display.escape import html_text
+from llmnb.display.escape import summary
+from llmnb.display.texts import cut
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.keywords import RunLimits
@@ -288,11 +289,18 @@ class RunHandle(abc.ABC, Generic[T]):
     # --------------------------------------------------------------------- on show
 
     def _repr_html_(self) -> str:
-        return f"<code>{html_text(repr(self))}</code>"
+        return self.status().page(unit=self.unit, asked=self.asked, foot=_METHODS)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.status().line(self.unit)}, project {self.project!r}>"
+        name = type(self).__name__ + (f" {self.run_id}:" if self.run_id else "")
+        line = cut(self.status().line(self.unit), 110)
+        return summary(name, f"{line}, project {cut(self.project, 40)!r}")
 
+
+_METHODS = (
+    "A run has result(), partial(), pause(), resume(), stop(), set_limits(), failures() and "
+    "retry_failed()."
+)
 
 AnyRun = RunHandle[Any]
 """A run, whatever it results in."""

@@ -12,8 +12,21 @@ import importlib
 import inspect
 import re
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    TypeVar,
+)
 
+from llmnb.display.escape import summary
+from llmnb.display.html_fragments import box, facts, headline, line
+from llmnb.display.palette import FAINT
+from llmnb.display.texts import counted, cut
 from llmnb.signatures import full_signature
 
 if TYPE_CHECKING:
@@ -34,6 +47,8 @@ if TYPE_CHECKING:
         PreviewOptions,
     )
     from llmnb.frames.run import TableRun
+    from llmnb.frames.scoring import Score
+    from llmnb.frames.sharing import Shares
     from llmnb.frames.table_source import TableSource
     from llmnb.frames.verbs import Labels
     from llmnb.running.asking import Model
@@ -44,6 +59,10 @@ P = ParamSpec("P")
 A = TypeVar("A", bound="Accessor")
 Answers = TypeVar("Answers")
 """What a library gives for the answers: a column, a table, or a table that is still to be made."""
+
+
+_COLUMNS_SHOWN = 20
+"""Columns that the page of an accessor names."""
 
 
 class Accessor:
@@ -64,8 +83,37 @@ class Accessor:
     def __init__(self, table: Any) -> None:
         self._table = table
 
+    def _rows(self) -> int | None:
+        """Return the number of rows; None where counting them would compute something."""
+        return None
+
+    def _columns(self) -> list[Any]:
+        """Return the columns that a prompt may name; none where that would compute something."""
+        return []
+
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self._shown}>"
+        rows = self._rows()
+        size = "" if rows is None else f"of {counted(rows, 'row')}, "
+        return summary(type(self).__name__, f"{size}with {self._shown}")
+
+    def _repr_html_(self) -> str:
+        rows, columns = self._rows(), self._columns()
+        named = " ".join(cut(f"{{{name}}}", 40) for name in columns[:_COLUMNS_SHOWN])
+        if len(columns) > _COLUMNS_SHOWN:
+            named += f" and {len(columns) - _COLUMNS_SHOWN:,} more"
+        kind = type(self)
+        names = dict.fromkeys(name for base in reversed(kind.__mro__) for name in vars(base))
+        verbs = [
+            (name, (getattr(kind, name).__doc__ or "").partition("\n")[0])
+            for name in names
+            if not name.startswith("_") and name[1:] not in names
+        ]
+        return box(
+            headline(".llm", "" if rows is None else counted(rows, "row")),
+            line(f"In a prompt: {named}", "overflow-wrap:anywhere") if columns else "",
+            facts(verbs),
+            line("Shift-Tab behind a verb's bracket explains it.", f"margin-top:4px;{FAINT}"),
+        )
 
     def _do(self, verb: str, *arguments: Any) -> Any:
         """Do a verb of the library, and block for what it prepares."""
@@ -114,6 +162,10 @@ def _as_now(table: Any) -> Any:
     if pandas is not None and isinstance(table, pandas.DataFrame | pandas.Series):
         return table.copy(deep=False)
     return table
+
+
+def _is_source(table: Any) -> bool:
+    return type(table).__module__.startswith("llmnb.")
 
 
 def _with_model(options: Any, model: Any) -> dict[str, Any]:
@@ -315,6 +367,13 @@ class DataFrameLLM(FrameAccessor["Table"]):
     def __init__(self, frame: pd.DataFrame | TableSource) -> None:
         super().__init__(frame)
 
+    def _rows(self) -> int:
+        return self._table.rows if _is_source(self._table) else len(self._table)
+
+    def _columns(self) -> list[Any]:
+        table = self._table
+        return table.columns().names if _is_source(table) else list(table.columns)
+
     @full_signature
     def start(
         self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]
@@ -392,6 +451,68 @@ class DataFrameLLM(FrameAccessor["Table"]):
         """
         rows: pd.DataFrame = self._do("nearest", query, column, k, _with_model(options, model))
         return rows
+
+    def score(
+        self,
+        column: Hashable,
+        truth: Any,
+        *,
+        examples: Any = None,
+        kind: Literal["label", "number"] | None = None,
+    ) -> Score:
+        """Return how often a column is right, how sure that is, and where it is wrong.
+
+        Nothing is sent. Labels are compared without capitals and outer blanks. Rows without a
+        true label are left out, rows without an answer count as wrong. What comes back shows
+        itself as a small card; `Score` names its figures.
+
+        Args:
+            column: The column of answers.
+            truth: A series, matched by the index (in Polars by position), a list in the rows'
+                order, a dictionary from the rows' labels, or the name of a column.
+            examples: Labels of rows that were examples of the prompt, likewise; these rows are
+                left out.
+            kind: ``"number"`` measures how far answers are off, ``"label"`` how often they are
+                right; None: numbers where truth is numbers.
+
+        Raises:
+            InputError: If there is no such column, no row, no label for any row, an index value
+                twice, a list of another length, or numbers stand against texts.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"mood": ["kind", "unkind", "Kind", None]})
+            >>> score = df.llm.score("mood", ["kind", "unkind", "unkind", "kind"])
+            >>> score.accuracy, score.missing, score.wrong.index.tolist()
+            (0.5, 1, [2, 3])
+        """
+        score: Score = self._do("score", column, truth, examples, kind)
+        return score
+
+    def shares(self, column: Hashable, truth: Any) -> Shares:
+        """Return how often each label is among these rows, corrected by a few true labels.
+
+        Nothing is sent. A model that confuses labels counts them wrongly; labels of some rows,
+        drawn at random, say by how much (prediction-powered inference). `labels` of what comes
+        back has share, low and high of its 95 % interval, and naive, the model's own count.
+
+        Args:
+            column: The column of answers.
+            truth: As for `score`. Which rows are labelled must be chance.
+
+        Raises:
+            InputError: As for `score`.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"mood": ["kind"] * 60 + ["unkind"] * 40})
+            >>> truth = pd.Series(["kind", "unkind", "unkind", "unkind"], index=[0, 1, 60, 61])
+            >>> shares = df.llm.shares("mood", truth).labels
+            >>> float(shares.loc["kind", "naive"]), bool(shares.loc["kind", "share"] < 0.6)
+            (0.6, True)
+        """
+        shares: Shares = self._do("shares", column, truth)
+        return shares
 
     agenerate = awaited(FrameAccessor.generate)
     aextract = awaited(FrameAccessor.extract)
@@ -561,6 +682,9 @@ class SeriesLLM(SeriesAccessor["Table"]):
     def __init__(self, series: pd.Series[Any] | TableSource) -> None:
         super().__init__(series)
 
+    def _rows(self) -> int:
+        return self._table.rows if _is_source(self._table) else len(self._table)
+
     @full_signature
     def start(self, prompt: str = "{}", **options: Unpack[GenerateOptions]) -> TableRun[Table]:
         """Start `generate` in the background and return its run at once.
@@ -626,6 +750,43 @@ class SeriesLLM(SeriesAccessor["Table"]):
         """
         near: pd.Series[Any] = self._do("nearest", query, "{}", k, _with_model(options, model))
         return near
+
+    def score(
+        self,
+        truth: Any,
+        *,
+        examples: Any = None,
+        kind: Literal["label", "number"] | None = None,
+    ) -> Score:
+        """Return how often these answers are right; nothing is sent.
+
+        Args:
+            truth: As for `DataFrameLLM.score`.
+            examples: Likewise.
+            kind: Likewise.
+
+        Example:
+            >>> import pandas as pd
+            >>> pd.Series(["kind", "unkind"]).llm.score(["kind", "kind"]).accuracy
+            0.5
+        """
+        score: Score = self._do("score", "", truth, examples, kind)
+        return score
+
+    def shares(self, truth: Any) -> Shares:
+        """Return how often each of these labels is, corrected by a few true ones.
+
+        Args:
+            truth: As for `DataFrameLLM.shares`.
+
+        Example:
+            >>> import pandas as pd
+            >>> moods = pd.Series(["kind"] * 3 + ["unkind"])
+            >>> moods.llm.shares(["kind", "kind", "unkind", "unkind"]).labels["share"].tolist()
+            [0.5, 0.5]
+        """
+        shares: Shares = self._do("shares", "", truth)
+        return shares
 
     agenerate = awaited(ValuesAccessor.generate)
     aextract = awaited(ValuesAccessor.extract)

@@ -11,8 +11,9 @@ from llmnb import settings
 from llmnb.adapters import prices, tokens
 from llmnb.display import durations, money, numbers
 from llmnb.display.aligned import leader
-from llmnb.display.escape import visible
+from llmnb.display.escape import summary, visible
 from llmnb.display.html_fragments import box, cell, headline, line, table
+from llmnb.display.texts import cut
 from llmnb.engine.target import Call
 from llmnb.errors import ConfigurationError
 from llmnb.keywords import PlanOptions
@@ -30,7 +31,7 @@ _LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _CHUNK_ROWS = 500
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Plan:
     """The figures of a run that has not begun."""
 
@@ -186,15 +187,24 @@ class Plan:
         """The range of the cost as a person reads it."""
         return money.usd_range(self.usd_low, self.usd_high)
 
+    def __repr__(self) -> str:
+        tokens_in = numbers.short(self.prompt_tokens)
+        figures = f"{self.rows:,} rows, {self.to_ask:,} to send, ≈{tokens_in} tokens in"
+        where = f"{cut(self.model, 60)}, project {cut(self.project, 40)!r}"
+        return summary("Plan", f"{figures}, {self.cost_text}, {where}")
+
     def __str__(self) -> str:
         return self.text()
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
     def _repr_html_(self) -> str:
         rows = [
-            (cell(name.strip(), head="row"), cell(value, align="right"), cell(note))
+            (cell(name.strip(), head="row"), cell(value, align="right"), cell(cut(note, 120)))
             for name, value, note in self._lines("max_tokens")
         ]
-        who = f"to {visible(self.model)}, project {visible(self.project)}"
+        who = f"to {cut(visible(self.model), 120)}, project {cut(visible(self.project), 120)}"
         return box(
             headline(f"{self.to_ask:,} to send", who), table(rows), line("Nothing was sent.")
         )
