@@ -265,10 +265,10 @@ def test_rates_are_read_as_price_lists_are():
     """
     Dollars for a million tokens, as every provider's page gives them.
     """
-    found = rates("openai", "gpt-4o-mini")
+    known = rates("openai", "gpt-4o-mini")
 
-    assert found is not None
-    assert (found.input, found.output, found.cache_read) == (0.15, 0.6, 0.075)
+    assert known is not None
+    assert (known.input, known.output, known.cache_read) == (0.15, 0.6, 0.075)
 
 
 # ------------------------------------------------------------------- its own cost
