@@ -147,6 +147,11 @@ class Stats:
         """Count a reply that said "rate limited"."""
         self._present()[2] += 1
 
+    def on_progress(self, requests: int, tokens: int, refusals: int) -> None:
+        """Count what has been done elsewhere since the last time."""
+        for index, count in enumerate((requests, tokens, refusals)):
+            self._present()[index] += count
+
     def on_answer(self, model: str, seconds: float, tokens: int, usd: float | None) -> None:
         """Count a reply with an answer in it."""
         self._present()[1] += tokens
@@ -383,36 +388,24 @@ class Counters:
         *,
         state: State,
         project: str,
-        total: int | None,
-        launched: int,
-        in_flight: int,
-        waiting_on: str,
         row_of: Callable[[int], int] = int,
     ) -> StatusSnapshot:
-        """Return a frozen picture of the run: these counts, and what only the run itself knows.
+        """Return a frozen picture of what is counted; the run adds what only it knows.
 
         Args:
             counts: The counts to show: a `tracker_copy`, in which the caller may have changed some.
             state: What the run is doing.
             project: Name of the project that stores the answers.
-            total: Rows in all; None while their number is unknown.
-            launched: Rows that have an outcome or a request in flight.
-            in_flight: Requests sent and not yet answered.
-            waiting_on: What keeps the run from being faster, in words; empty when it is done.
             row_of: Maps an outcome's `row` to the row number of the caller's table, for
                 `FailureCause.first_row`; the default leaves it unchanged.
         """
         return StatusSnapshot(
             state=state,
-            total=total,
-            launched=launched,
+            project=project,
             completed=counts.num_rows_done,
             counts=counts,
             failures=frozen(self.failures),
-            waiting_on=waiting_on,
-            in_flight=in_flight,
             seconds=self.seconds,
-            project=project,
             models=frozen(self.models),
             simulated=self.simulated,
             started_at=self.started_at,

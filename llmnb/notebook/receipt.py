@@ -551,7 +551,8 @@ def _names(entries: Sequence[Entry]) -> list[str]:
     Example:
         >>> from llmnb.engine.status import StatusSnapshot
         >>> def entry(**traits):
-        ...     return Entry(status=StatusSnapshot.empty("p"), traits=traits)
+        ...     status = StatusSnapshot(state="running", project="p")
+        ...     return Entry(status=status, traits=traits)
         >>> _names([entry(model="m", temperature="0"), entry(model="m", temperature="1")])
         ['temperature 0', 'temperature 1']
         >>> _names([entry(model="m"), entry(model="m")])
