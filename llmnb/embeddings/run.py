@@ -25,6 +25,7 @@ _OF_REQUESTS = (
     "prompt_tokens",
     "completion_tokens",
     "usd",
+    "simulated_usd",
     "num_unpriced",
     "hedge_usd",
     "time_of_last_rate_limit_error",

@@ -122,7 +122,9 @@ class Stats:
 
     def __init__(self, now: float) -> None:
         self._started = now
-        self._models: dict[str, _Model] = {}
+        self._models: dict[tuple[str, bool], _Model] = {}
+        """By name, and whether the simulated provider answered."""
+
         self._causes: dict[str, FailureCause] = {}
         self.latest: deque[float] = deque(maxlen=LATENCIES_SHOWN)
         """The last latencies, oldest first."""
@@ -144,13 +146,15 @@ class Stats:
         """Count a reply that said "rate limited"."""
         self._present()[2] += 1
 
-    def on_answer(self, model: str, seconds: float, tokens: int, usd: float | None) -> None:
+    def on_answer(
+        self, model: str, seconds: float, tokens: int, usd: float | None, simulated: bool
+    ) -> None:
         """Count an answer."""
         self._present()[1] += tokens
         self.latest.append(seconds)
-        known = self._models.get(model)
+        known = self._models.get((model, simulated))
         if known is None:
-            known = self._models[model] = _Model()
+            known = self._models[model, simulated] = _Model()
         known.rows += 1
         known.seconds.add(seconds)
         if usd is None:
@@ -214,8 +218,9 @@ class Stats:
                 share=model.rows / rows,
                 p50=quantiles([model.seconds], 0.5)[0],
                 usd=None if model.unpriced == model.rows else model.usd,
+                simulated=simulated,
             )
-            for name, model in models
+            for (name, simulated), model in models
         ]
         return tuple(sorted(shares, key=attrgetter("rows"), reverse=True))
 
@@ -307,11 +312,17 @@ class Counters:
                 tracker.num_tasks_succeeded += 1
                 return
             saved = outcome.saved_usd or 0.0
-            tracker.saved_usd += saved
+            if outcome.simulated:
+                tracker.simulated_saved_usd += saved
+            else:
+                tracker.saved_usd += saved
             if source == "merged":
                 tracker.num_merged += 1
                 return
-            tracker.saved_reused_usd += saved
+            if outcome.simulated:
+                tracker.simulated_saved_reused_usd += saved
+            else:
+                tracker.saved_reused_usd += saved
             if source == "cached":
                 tracker.num_cached += 1
             else:
@@ -342,8 +353,8 @@ class Counters:
             self.stats.on_mended_row(error)
         self.enter(outcome)
 
-    def enter_reply(self, usage: Usage | None, usd: float | None) -> None:
-        """Count the tokens and the price of a reply that was paid for; None is "not known"."""
+    def enter_reply(self, usage: Usage | None, usd: float | None, simulated: bool) -> None:
+        """Count the tokens and the price of a reply; None is "not known"."""
         tracker = self.tracker
         if usage is not None:
             tracker.prompt_tokens += usage.prompt
@@ -351,7 +362,14 @@ class Counters:
         if usd is None:
             tracker.num_unpriced += 1
         else:
-            tracker.usd += usd
+            self.enter_price(usd, simulated)
+
+    def enter_price(self, usd: float, simulated: bool) -> None:
+        """Count dollars: spent ones, or those of the simulated provider, which are none."""
+        if simulated:
+            self.tracker.simulated_usd += usd
+        else:
+            self.tracker.usd += usd
 
     def end(self) -> None:
         """Stop the clock."""

@@ -53,8 +53,8 @@ async def save_reply(
     )
     if not is_stored:
         name, tokens = f"{target.provider}/{target.model}", 0 if usage is None else usage.total
-        context.counters.enter_reply(usage, usd)
-        context.counters.stats.on_answer(name, raw.seconds, tokens, usd)
+        context.counters.enter_reply(usage, usd, result.simulated)
+        context.counters.stats.on_answer(name, raw.seconds, tokens, usd, result.simulated)
         result.entry = _entry(call, raw.body, reply, result)
         cost_events.publish_answer(result.entry, usage, context.store.name)
         await _commit(context, result.entry)

@@ -450,7 +450,7 @@ class RunLoop:
             return
         self.kept.outcomes[row] = mended = dataclasses.replace(outcome, row=row)
         self.context.counters.mend(before, mended)
-        self.counts.usd += outcome.usd or 0.0
+        self.context.counters.enter_price(outcome.usd or 0.0, outcome.simulated)
 
     # -------------------------------------------------------------------------- stop and go
 

@@ -41,7 +41,7 @@ _LATENCIES_SENT = 30
 
 _SPENT = (
     *("num_requests", "num_retried", "prompt_tokens", "completion_tokens"),
-    *("usd", "num_unpriced", "hedge_usd"),
+    *("usd", "simulated_usd", "num_unpriced", "hedge_usd"),
 )
 """Counts that stay true of a worker that has died: what was sent and paid."""
 

@@ -103,9 +103,9 @@ def test_a_reply_of_unknown_price_is_counted_and_adds_no_dollars():
     Tokens add up whether or not their price is known.
     """
     counters = Counters()
-    counters.enter_reply(Usage(prompt=3, completion=1), 0.25)
-    counters.enter_reply(Usage(prompt=4, completion=1), None)
-    counters.enter_reply(None, 0.5)
+    counters.enter_reply(Usage(prompt=3, completion=1), 0.25, False)
+    counters.enter_reply(Usage(prompt=4, completion=1), None, False)
+    counters.enter_reply(None, 0.5, False)
 
     tracker = counters.tracker
     assert (tracker.prompt_tokens, tracker.completion_tokens) == (7, 2)
