@@ -1,4 +1,4 @@
-"""`llmnb cache`: what is kept, in which project, what it is worth, and taking it away."""
+"""`llmnb cache`: list, show, clear, export and import the answers of projects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`llmnb run` and `llmnb plan`: a table in, the same table with answers out, resumable.
+"""`llmnb run` and `llmnb plan`: answer every row of a table, resumably.
 
 Memory stays flat: only the rows between being asked and being written are
 held. What is answered is in the project's store before it is written, so the
@@ -24,7 +24,7 @@ from llmnb.cli.table_questions import (
 )
 from llmnb.display.escape import visible
 from llmnb.errors import AddressInFile, ConfigurationError, UnreadableFile
-from llmnb.frames import placing
+from llmnb.frames import overwriting
 from llmnb.frames.csv_tables import CSVTable
 from llmnb.frames.excel_tables import EXCEL_FORMATS, LONGEST_TEXT, ExcelTable, refuse_unfit
 from llmnb.frames.tables import TableWriter, format_of, taken
@@ -66,7 +66,7 @@ def act(options: argparse.Namespace) -> int:
     announce(options.model, options.url)
     interrupted = False
     shown: Bars = False if options.quiet else "auto"
-    # What cannot be written is told before anything is sent.
+    # A file that cannot be written is an error before anything is sent.
     with TableWriter(out, columns, source=questions.table, is_lossless=options.raw) as writer:
         run = start(
             job.requests(),
@@ -151,7 +151,7 @@ def _columns(
         typed = [*sys.argv[1:]] if sys.argv[1:2] == ["run"] else ["run", str(options.input), "…"]
         call = shlex.join(["llmnb", *typed, "--overwrite"])
         if replaced := taken(table, added):
-            raise placing.would_replace(replaced, call, "--into")
+            raise overwriting.would_replace(replaced, call, "--into")
     is_flat = kind in (".jsonl", ".ndjson")
     columns = [*(table.columns if is_flat else table.all_columns)]
     is_kept_as_text = (

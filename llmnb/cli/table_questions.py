@@ -1,4 +1,4 @@
-"""Options that `run` and `plan` share: which table, which question, which model, which limits."""
+"""The options that `run` and `plan` share, and the rows of a table as requests."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class TableQuestions:
         """Whether the rows are requests themselves."""
 
     def _compiled(self, text: str, make: Callable[[str, Sequence[str]], Template]) -> Template:
-        """Return a template, whose names may be those of fields that only later lines have."""
+        """Return a template; it may name fields that only later lines of a JSONL file have."""
         try:
             template = make(text, self.table.columns)
             if template.fields or text not in self.table.all_columns:
@@ -166,7 +166,7 @@ class TableQuestions:
 
 
 def asking(options: argparse.Namespace) -> Asking:
-    """Return who is asked, and how."""
+    """Return the model and its parameters."""
     return Asking(
         model=options.model,
         url=options.url,
@@ -183,7 +183,7 @@ def options_for(options: argparse.Namespace, door: Door) -> dict[str, Any]:
 
 
 def announce(model: str | None, url: str | None) -> None:
-    """Say who is asked where the person did not."""
+    """Print which model is asked if the person named none."""
     from llmnb.targets.resolve import choose
 
     if url is None and (announcement := choose(model).announcement):

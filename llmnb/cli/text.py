@@ -1,4 +1,4 @@
-"""What the commands print: aligned, restrained, and safe whatever a model has written."""
+"""Tables and receipts that the commands print; texts of models are made safe for terminals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def terminal_width() -> int:
 
 
 def receipt(status: StatusSnapshot, first_rows: Mapping[str, int] = {}) -> str:
-    """Return what a run came to, with leaders, at most 90 columns wide.
+    """Return the receipt of a run, with leaders, at most 90 columns wide.
 
     Args:
         status: The run at its end.

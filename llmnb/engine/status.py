@@ -13,6 +13,7 @@ from typing import Literal
 from llmnb.display import durations, html_fragments, moments, money
 from llmnb.display.escape import summary
 from llmnb.display.palette import FAINT
+from llmnb.errors import FlowControl, LLMNBError
 
 LATENCIES_SHOWN = 150
 """Latencies that a snapshot has at most."""
@@ -145,6 +146,16 @@ class StatusTracker:
             saved_reused_usd=self.simulated_saved_reused_usd,
         )
 
+    def count_failed_request(self, error: LLMNBError) -> None:
+        """Count a request that came to nothing by the kind of its error."""
+        if isinstance(error, FlowControl):
+            self.num_rate_limit_errors += 1
+            self.time_of_last_rate_limit_error = Clock.wall()
+        elif error.details.status is not None:
+            self.num_api_errors += 1
+        else:
+            self.num_other_errors += 1
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PoolStatus:
@@ -194,8 +205,10 @@ class ModelShare:
     """``provider/model``."""
 
     rows: int
+    """Rows whose answer is its; a row may have taken more than one reply."""
+
     share: float
-    """Part of all rows answered by a request, from 0 to 1."""
+    """Part of all rows that an answer was bought for, from 0 to 1."""
 
     p50: float | None
     """Median seconds of its replies."""
@@ -241,35 +254,35 @@ class StatusSnapshot:
     """One frozen picture of a run; every surface reads this and nothing else."""
 
     state: State
-    total: int | None
+    project: str
+    total: int | None = None
     """Rows in all; None when the input is read lazily and its length is not known."""
 
-    launched: int
+    launched: int = 0
     """Rows that are cached, merged or have been sent."""
 
-    completed: int
+    completed: int = 0
     """Rows with an outcome."""
 
-    counts: StatusTracker
+    counts: StatusTracker = dataclasses.field(default_factory=StatusTracker)
     """A copy of the counters."""
 
-    failures: Mapping[str, int]
+    failures: Mapping[str, int] = dataclasses.field(default_factory=lambda: frozen({}))
     """Rows failed, by the kind of error."""
 
-    waiting_on: str
+    waiting_on: str = ""
     """Why the run is not faster, in words; empty when it is done."""
 
-    in_flight: int
+    in_flight: int = 0
     """Requests on their way at this moment."""
 
-    seconds: float
+    seconds: float = 0.0
     """Since the start, until now or the end."""
 
-    project: str
-    models: Mapping[str, int]
+    models: Mapping[str, int] = dataclasses.field(default_factory=lambda: frozen({}))
     """Rows answered by each model."""
 
-    simulated: bool
+    simulated: bool = False
     """Whether any answer came from the simulated provider."""
 
     started_at: float = 0.0
@@ -363,7 +376,7 @@ class StatusSnapshot:
     def merge(
         cls, snapshots: Sequence[StatusSnapshot], *, state: State, seconds: float
     ) -> StatusSnapshot:
-        """Return several pictures as one: counts add up, and so do failures and models.
+        """Return one picture of several: counts add up, and so do failures and models.
 
         Args:
             snapshots: At least one.
@@ -375,7 +388,8 @@ class StatusSnapshot:
 
         Example:
             >>> runs = [
-            ...     StatusSnapshot.empty("p", counts=StatusTracker(usd=usd)) for usd in (0.5, 0.25)
+            ...     StatusSnapshot(state="running", project="p", counts=StatusTracker(usd=usd))
+            ...     for usd in (0.5, 0.25)
             ... ]
             >>> StatusSnapshot.merge(runs, state="running", seconds=2.0).counts.usd
             0.75
@@ -408,25 +422,6 @@ class StatusSnapshot:
             tokens_per_minute=sum(snapshot.tokens_per_minute for snapshot in snapshots),
             budget_usd=snapshots[0].budget_usd,
             waited_seconds=max(snapshot.waited_seconds for snapshot in snapshots),
-        )
-
-    @classmethod
-    def empty(cls, project: str, *, counts: StatusTracker | None = None) -> StatusSnapshot:
-        """Return the picture of a run of which nothing is known yet, or only its counts."""
-        return cls(
-            state="running",
-            total=None,
-            launched=0,
-            completed=0,
-            counts=counts or StatusTracker(),
-            failures=frozen({}),
-            waiting_on="",
-            in_flight=0,
-            seconds=0.0,
-            project=project,
-            models=frozen({}),
-            simulated=False,
-            started_at=Clock.wall(),
         )
 
     @property

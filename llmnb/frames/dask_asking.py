@@ -1,4 +1,4 @@
-"""The verbs of Dask's tables: each checks everything where it is called, and makes a graph."""
+"""The verbs of Dask's tables: each checks its arguments at once, and returns a lazy table."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from llmnb.rates import per_minute
 from llmnb.running.planning import Plan
 from llmnb.targets.resolve import choose
 
-_dask: Any = dask  # its own types leave these out
+_dask: Any = dask  # the types of `dask` leave out what is used here
 _meta: Any = make_meta
 """Returns the empty table of pandas that has a table's columns and kinds."""
 
@@ -92,7 +92,7 @@ def preview(table: Any, prompt: Hashable, rows: int, keywords: Keywords) -> Any:
 
 def embed(table: Any, name: Hashable, into: Hashable | None, keywords: Keywords) -> Any:
     """Return a lazy column with a vector for every text."""
-    # Made over an empty table, it refuses what is wrong here, and knows what the answers look like.
+    # Over an empty table it checks the arguments, and returns an empty table of the right form.
     without_rows = vectors.Embedding(PartitionSource(_meta(table)), name, into, keywords)
     without_key(keywords.get("params"), "params")
     travels = {
@@ -144,7 +144,7 @@ def _mapped(table: Any, work: Work) -> Any:
 
 
 def _expect(work: Work, bars: Bars, on_error: str) -> None:
-    """Show bars when a question is computed; stop its runs when that is interrupted."""
+    """Show progress when a question is computed; stop its runs if the compute is interrupted."""
     dask_watching.expect(work.id, work.partitions, steer, bars=bars, is_warning=on_error == "null")
     _interrupts.register()
 
@@ -181,7 +181,7 @@ def _delayed(do: Any, table: Any, work: Work) -> list[Any]:
 def _question(
     table: Any, verb: Verb, prompt: Hashable | None, argument: Any, keywords: Keywords
 ) -> tuple[Question, Job]:
-    """Return the question that travels, and the job that asks it of an empty table, as a check.
+    """Return the question that is sent to workers, and the job that asks it of an empty table.
 
     Raises:
         InputError: If the prompt names what is no column.
@@ -215,7 +215,7 @@ def _question(
 
 
 def _with_settings(question: Question, partitions: int) -> Question:
-    """Return the question with this process's settings, which workers do not have."""
+    """Return the question with the settings of this process: workers have their own."""
     current, options = settings.current(), question.options
     travels = {name: value for name, value in options.items() if name not in _LIMITS}
     budget = options.get("budget_usd")

@@ -1,4 +1,4 @@
-"""Requests cut to what their model takes, and words that say what was left out.
+"""Cut requests to their model's context window, and say what was left out.
 
 Only texts are cut: the longest message of a conversation, or each text of a
 prompt or an input for itself. Room is kept for the answer. The caller's own
@@ -25,7 +25,7 @@ ANSWER_TOKENS = 1024
 of the window where that is less."""
 
 WINDOWS: dict[tuple[str, str], int] = {("openai", "gpt-3.5-turbo-instruct"): 4096}
-"""Windows that the table of prices has wrong.
+"""Context windows for which the price table has a wrong number.
 
 Source:
     OpenAI's page of the model: a context window of 4,096 tokens.
@@ -111,10 +111,10 @@ class _Cutter:
         self._side = side
         self._encoding = encoding
         self.cuts: list[str] = []
-        """What was left out, in words."""
+        """What was left out, as a clause of a sentence for each text."""
 
     def count(self, what: str | Mapping[str, Any]) -> int:
-        """Return the tokens of a text or a request; an estimate is taken a tenth higher."""
+        """Return the tokens of a text or a request; an estimate is raised by a tenth."""
         counted = count_tokens(what, self._encoding, self._model)
         return counted.tokens * 11 // 10 if counted.is_estimate else counted.tokens
 
@@ -159,7 +159,7 @@ class _Cutter:
         return text if tokens <= room else self.text(text, room, tokens, name)
 
     def text(self, text: str, room: int, tokens: int, name: str) -> str:
-        """Return the longest part of a text from its one end that fits."""
+        """Return as much of a text as fits, and note what is left out."""
 
         def part(characters: int) -> str:
             return text[:characters] if self._side == "end" else text[len(text) - characters :]

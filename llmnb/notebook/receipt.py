@@ -175,7 +175,7 @@ def _html(
 ) -> str:
     sentence = _Sentence(entries)
     cost = f" for {strong(sentence.cost)}" if sentence.cost else ""
-    tail = "".join(f" · {html_text(part)}" for part in sentence.details)
+    tail = "".join(f" · {_kept_together(part)}" for part in sentence.details)
     said = f"{strong(sentence.first)}{html_text(sentence.time)}{cost}{html_text(sentence.tag)}"
     if sentence.is_nothing:
         inside = f'<p style="{_SENTENCE}">{said}<span style="{FAINT}">{tail}</span></p>\n'
@@ -184,14 +184,15 @@ def _html(
         body = _body(entries, prices_of, detail)
         if is_open:
             body = _folded(FIGURES, body)
-        inside = html_fragments.details(said, answers + body, is_open=is_open)
+        whole = answers + body if len(entries) == 1 else body + answers
+        inside = html_fragments.details(said, whole, is_open=is_open)
     else:
         for part in sentence.missing:
             said += f", {strong(part)}" if part.endswith("failed") else f", {html_text(part)}"
         words, code = _next_step(entries)
         step = f"{html_text(words)}: <code>{html_text(code)}</code>" if code else html_text(words)
         title = FIGURES if len(entries) == 1 else f"The {len(entries):,} runs, one by one"
-        if answers and not is_open:
+        if answers and not is_open and len(entries) == 1:
             answers = _folded("Answers", answers)
         inside = (
             f"{_bar(_sum(entries))}"
@@ -212,9 +213,11 @@ def _folded(title: str, body: str) -> str:
 FIGURES = "Counters, tokens, speed, models"
 _MODEL_FIGURES = ("rows", "share", "p50", "cost")
 _SENTENCE = "margin:0;line-height:22px"
-_FIGURE = "padding:1px 0 1px 16px;white-space:nowrap"
+_FIGURE = "padding:2px 0 2px 16px;white-space:nowrap"
 _HEAD = f"font-size:11px;{FAINT}"
-_NAME = f"padding:1px 14px 1px 0;{FAINT};white-space:nowrap"
+_NAME = f"padding:2px 14px 2px 0;{FAINT};white-space:nowrap"
+_SHORT = 30
+"""Characters of a name that need not be broken on a narrow page."""
 
 
 def _body(entries: Sequence[Entry], prices_of: str, detail: _Detail) -> str:
@@ -286,13 +289,24 @@ def _cause_table(entries: Sequence[Entry], detail: _Detail) -> str:
         return ""
     rows = (
         (
-            cell(count, "padding:1px 0;vertical-align:baseline", align="right"),
-            cell(cause, "padding:1px 14px 1px 10px;vertical-align:baseline"),
-            cell(example, f"padding:1px 0;vertical-align:baseline;{FAINT};overflow-wrap:anywhere"),
+            cell(count, "padding:2px 0;vertical-align:baseline", align="right"),
+            cell(cause, f"padding:2px 14px 2px 10px;vertical-align:baseline{_unbroken(cause)}"),
+            cell(example, f"padding:2px 0;vertical-align:baseline;{FAINT};overflow-wrap:anywhere"),
         )
         for count, cause, example in causes
     )
     return html_fragments.table(rows, "margin:2px 0 4px")
+
+
+def _kept_together(part: str) -> str:
+    """Return a short part of a sentence, such as a model's name, on one line."""
+    if len(part) > _SHORT or " " in part:
+        return html_text(part)
+    return f'<span style="white-space:nowrap">{html_text(part)}</span>'
+
+
+def _unbroken(text: str) -> str:
+    return ";white-space:nowrap" if len(text) <= _SHORT else ""
 
 
 def _foot(entries: Sequence[Entry], prices_of: str) -> str:
@@ -492,7 +506,7 @@ def _run_table(entries: Sequence[Entry], detail: _Detail) -> str:
     heads += ["time", "cost"]
     rows = [
         [
-            cell("run", "padding:1px 0", head="col"),
+            cell("run", "padding:2px 0", head="col"),
             cell("", _FIGURE),
             *(cell(head, _FIGURE, align="right", head="col") for head in heads),
         ]
@@ -508,7 +522,11 @@ def _run_table(entries: Sequence[Entry], detail: _Detail) -> str:
         }
         rows.append(
             [
-                cell(line.name, "padding:1px 0", head="row"),
+                cell(
+                    line.name,
+                    f"padding:2px 0{_unbroken(line.name)}",
+                    head="row",
+                ),
                 html_fragments.raw_cell(_small_bar(line.rows), _FIGURE),
                 *(
                     cell(
@@ -533,7 +551,8 @@ def _names(entries: Sequence[Entry]) -> list[str]:
     Example:
         >>> from llmnb.engine.status import StatusSnapshot
         >>> def entry(**traits):
-        ...     return Entry(status=StatusSnapshot.empty("p"), traits=traits)
+        ...     status = StatusSnapshot(state="running", project="p")
+        ...     return Entry(status=status, traits=traits)
         >>> _names([entry(model="m", temperature="0"), entry(model="m", temperature="1")])
         ['temperature 0', 'temperature 1']
         >>> _names([entry(model="m"), entry(model="m")])
@@ -594,13 +613,13 @@ def _answers(entries: Sequence[Entry]) -> str:
 
 
 def _answer_table(answers: Sequence[RowAnswer], longest: int) -> str:
-    text = "padding:2px 18px 2px 0;vertical-align:baseline;overflow-wrap:anywhere"
+    text = "padding:2px 18px 4px 0;vertical-align:baseline;overflow-wrap:anywhere;min-width:90px"
     rows = [[cell(name, head="col") for name in ("prompt", "answer", "status")]]
     rows += [
         [
             cell(row.prompt, f"{text};{FAINT}", longest=longest),
             cell(row.answer, text, longest=longest),
-            cell(row.status, "padding:2px 0;vertical-align:baseline", longest=40),
+            cell(row.status, "padding:2px 0 4px;vertical-align:baseline", longest=40),
         ]
         for row in answers
     ]

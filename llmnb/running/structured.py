@@ -1,4 +1,4 @@
-"""Questions whose answers must have a form: asked natively where the server can, mended once."""
+"""Requests for structured answers: by the provider's own schemas if it has them, repaired once."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _value(output: Output, reply: Reply) -> Any:
 
 
 def _instructed(messages: list[Mapping[str, Any]], form: str) -> list[Mapping[str, Any]]:
-    """Return messages with the form that the answer must have, where a model looks first."""
+    """Return messages with the form of the answer in the system message."""
     if messages and messages[0].get("role") == "system":
         first = {**messages[0], "content": f"{messages[0].get('content', '')}\n\n{form}"}
         return [first, *messages[1:]]

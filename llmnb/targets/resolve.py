@@ -1,4 +1,4 @@
-"""From names to a target: which provider, which model, which address, which key.
+"""Resolve names to a target: provider, model, address and key.
 
 | model | url | who is asked |
 |---|---|---|
@@ -142,26 +142,35 @@ def _only_provider(model: str) -> str:
     )
 
 
-def _choose_for_the_person(gen_type: str) -> ModelChoice:
+def provider_with_key(gen_type: str) -> Provider | None:
+    """Return the first provider with a default model for which a key is found; None without one.
+
+    Args:
+        gen_type: The kind of generation that the model is for.
+    """
     for row in load_catalog().values():
-        if row.name in _NOT_CLOUD or not row.key_env or gen_type not in row.default_models:
-            continue
-        if not is_spoken(row.dialects[gen_type]):
-            continue
-        if settings.find_key(row.name, row.key_env):
-            model = row.default_models[gen_type]
-            rates = prices.rates(row.name, model)
-            price = (
-                "price unknown"
-                if rates is None
-                else f"${rates.input:g} in, ${rates.output:g} out per million tokens"
-            )
-            return ModelChoice(
-                provider=row.name,
-                model=model,
-                announcement=f"No model named: asking {row.name}/{model} ({price}), because a "
-                f"key for {row.name} was found. Choose with model=… or LLMNB_MODEL.",
-            )
+        has_model = gen_type in row.default_models and is_spoken(row.dialects[gen_type])
+        is_cloud = row.name not in _NOT_CLOUD and bool(row.key_env)
+        if has_model and is_cloud and settings.find_key(row.name, row.key_env):
+            return row
+    return None
+
+
+def _choose_for_the_person(gen_type: str) -> ModelChoice:
+    if (row := provider_with_key(gen_type)) is not None:
+        model = row.default_models[gen_type]
+        rates = prices.rates(row.name, model)
+        price = (
+            "price unknown"
+            if rates is None
+            else f"${rates.input:g} in, ${rates.output:g} out per million tokens"
+        )
+        return ModelChoice(
+            provider=row.name,
+            model=model,
+            announcement=f"No model named: asking {row.name}/{model} ({price}), because a "
+            f"key for {row.name} was found. Choose with model=… or LLMNB_MODEL.",
+        )
     return ModelChoice(
         provider="local",
         model=LOCAL_DEFAULT,
@@ -239,7 +248,7 @@ def resolve(
 def _chosen_at(
     url: str | None, model: str | None, api_provider: str | None, gen_type: str
 ) -> tuple[ModelChoice, str, bool]:
-    """Return who is asked, the kind of generation, and whether no provider has the address."""
+    """Return the choice, the kind of generation, and whether no provider has the address."""
     is_stranger = False
     if url:
         check_address(url, "url")
@@ -364,7 +373,7 @@ _QUOTES = "\"'`“”‘’«»"
 
 
 def check_address(url: str, where: str) -> None:
-    """Refuse what is no address at all, before any row is asked.
+    """Refuse a text that is no address, before any row is asked.
 
     Args:
         url: As it was given.

@@ -62,6 +62,7 @@ def test_a_run_counts_both_apart():
         kept = Outcome(row=0, source="cached", saved_usd=usd, simulated=simulated)
         counters.enter(kept)
         stats.on_answer("openai/m", 1.0, 5, usd, simulated)
+        stats.on_answered_row("openai/m", simulated)
     tracker = counters.tracker
 
     assert (tracker.usd, tracker.simulated_usd) == (PAID, PLAYED)
