@@ -93,25 +93,6 @@ def limits_for(
     )
 
 
-def provider_for(request: Mapping[str, Any], asking: Asking) -> tuple[str, str]:
-    """Return provider and model of a request as names, as far as they can be told.
-
-    Example:
-        >>> provider_for({"model": "groq/m"}, Asking(model="gpt-4-0613"))
-        ('groq', 'm')
-    """
-    model = str(request.get("model") or asking.model or "")
-    named = request.get("api_provider") or asking.api_provider
-    if named:
-        return str(named).lower(), model.removeprefix(f"{named}/")
-    if _names_provider(model):
-        head, _, rest = model.partition("/")
-        return head.lower(), rest
-    url = request.get("url") or asking.url
-    owner = provider_of_url(str(url)) if url else None
-    return owner or "openai", model
-
-
 def _gen_type(first: Mapping[str, Any], url: str | None) -> str:
     url = url or requests_url_dict.get(str(first.get("model")))
     if url is not None:
