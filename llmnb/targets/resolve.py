@@ -93,12 +93,23 @@ def choose(
     if not model:
         return _choose_for_the_person(gen_type)
     head, slash, rest = model.partition("/")
-    if slash and (head == "sim" or head.lower() in load_catalog()):
+    if names_provider(model):
         _need_a_name(model)
         return ModelChoice(provider=head.lower(), model=rest)
     if slash and not providers_with_model(model):
         provider(head)  # raises, with suggestions
     return ModelChoice(provider=_only_provider(model), model=model)
+
+
+def names_provider(model: str) -> bool:
+    """Return whether a model's name begins with that of a provider.
+
+    Example:
+        >>> names_provider("groq/llama-3"), names_provider("meta-llama/llama-3")
+        (True, False)
+    """
+    head, slash, _ = model.partition("/")
+    return bool(slash) and (head == "sim" or head.lower() in load_catalog())
 
 
 def _need_a_name(model: str) -> None:
