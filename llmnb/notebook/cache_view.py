@@ -270,16 +270,16 @@ def page_view(page: Page, name: str, now: float) -> dict[str, Any]:
     nothing = ""
     if not page.total:
         nothing = "No answers are kept here."
-        if page.terms:
+        if page.keywords:
             nothing = (
-                f"No prompt or answer holds “{label(' '.join(page.terms))}”. Words are matched "
+                f"No prompt or answer holds “{label(' '.join(page.keywords))}”. Words are matched "
                 "anywhere, without regard to case."
             )
     total, first = numbers.count(page.total), page.number * PAGE + 1
     return {
         "name": name,
         "count": f"{total} of {answers}, newest first" if page.total else f"nothing in {answers}",
-        "hits": [_hit(match, page.terms, now) for match in page.matches],
+        "hits": [_hit(match, page.keywords, now) for match in page.matches],
         "nothing": nothing,
         "range": f"{first:,}–{first + len(page.matches) - 1:,} of {total}" if page.matches else "",
         "page": page.number,
