@@ -9,7 +9,7 @@ from llmnb.display import durations, numbers
 from llmnb.display.aligned import columns, leader
 from llmnb.display.escape import visible
 from llmnb.display.money import usd
-from llmnb.display.texts import cut
+from llmnb.display.texts import counted, cut
 from llmnb.engine.status import StatusSnapshot
 
 
@@ -80,5 +80,5 @@ def _requests(status: StatusSnapshot) -> str:
     if counts.num_rate_limit_errors:
         parts.append(f"{counts.num_rate_limit_errors:,} refused for pace")
     if counts.num_api_errors:
-        parts.append(f"{counts.num_api_errors:,} API errors")
+        parts.append(counted(counts.num_api_errors, "API error"))
     return ", ".join(parts)

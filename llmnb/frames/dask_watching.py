@@ -48,7 +48,7 @@ _SPENT = (
 # ------------------------------------------------------------------------- snapshots
 
 
-def packed(status: StatusSnapshot) -> bytes:
+def pack(status: StatusSnapshot) -> bytes:
     """Return a snapshot as it travels between processes, which trust each other as Dask's do."""
     return pickle.dumps(
         dataclasses.replace(
@@ -61,8 +61,8 @@ def packed(status: StatusSnapshot) -> bytes:
     )
 
 
-def unpacked(data: bytes) -> StatusSnapshot:
-    """Return the snapshot that `packed` packed."""
+def unpack(data: bytes) -> StatusSnapshot:
+    """Return the snapshot that `pack` packed."""
     status: StatusSnapshot = pickle.loads(data)
     return dataclasses.replace(
         status, failures=frozen(status.failures), models=frozen(status.models)
@@ -76,7 +76,7 @@ def _finished(status: StatusSnapshot) -> StatusSnapshot:
     )
 
 
-def _lost(status: StatusSnapshot) -> StatusSnapshot:
+def _lost_status(status: StatusSnapshot) -> StatusSnapshot:
     """Return what remains of a run that ended with its worker: only what was sent and paid."""
     return StatusSnapshot(
         state="running",
@@ -198,7 +198,7 @@ class ClusterRun(RunHandle[None]):
         for part, (status, reported) in list(self._parts.items()):
             if now - reported > LOST_SECONDS:
                 del self._parts[part]
-                self._fold(part, _lost(status))
+                self._fold(part, _lost_status(status))
                 self._ended_parts.discard(part)  # it may only have been silent
 
     def _sample(self, counts: StatusTracker) -> None:
@@ -324,7 +324,7 @@ def report(work: str, part: str, status: StatusSnapshot, asked: str, *, is_done:
     if is_expected(work):
         _run_of(work).receive(part, status, asked, is_done=is_done)
     elif (worker := dask_cluster.worker()) is not None:
-        event = {"work": work, "part": part, "status": packed(status), "asked": asked}
+        event = {"work": work, "part": part, "status": pack(status), "asked": asked}
         dask_cluster.publish(worker, {**event, "done": is_done})
 
 
@@ -350,7 +350,7 @@ def _receive(event: Mapping[str, Any]) -> None:
             "done": done,
         }:
             if work in _displays:
-                _run_of(work).receive(part, unpacked(data), str(asked), is_done=bool(done))
+                _run_of(work).receive(part, unpack(data), str(asked), is_done=bool(done))
 
 
 def _run_of(work: str) -> ClusterRun:

@@ -13,7 +13,7 @@ from llmnb.display import durations, money, numbers
 from llmnb.display.aligned import leader
 from llmnb.display.escape import summary, visible
 from llmnb.display.html_fragments import box, cell, headline, line, table
-from llmnb.display.texts import cut
+from llmnb.display.texts import counted, cut
 from llmnb.engine.target import Call
 from llmnb.errors import ConfigurationError
 from llmnb.keywords import PlanOptions
@@ -148,7 +148,7 @@ class Plan:
         Args:
             length_option: How the caller limits the length of an answer.
         """
-        lines = [f"{visible(self.model)} would be asked {self.to_ask:,} questions", ""]
+        lines = [f"{visible(self.model)} would be asked {counted(self.to_ask, 'question')}", ""]
         always = ("rows", "  to ask")
         lines += [
             f"  {leader(name, value, note)}"
