@@ -18,7 +18,7 @@ from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
 from llmnb.errors import ConfigurationError
 from llmnb.frames import overwriting
-from llmnb.frames.answers import AnswerForm, Outcomes, spread
+from llmnb.frames.answers import AnswerForm, Outcomes, in_rows
 from llmnb.frames.job import Job, job
 from llmnb.frames.options import Options
 from llmnb.frames.table_source import AnswerColumn, Source
@@ -221,13 +221,13 @@ class _SideBySide(AnswerForm):
                 columns[f"{name}_error"] = messages, "string"
         columns[MAJORITY_SHARE] = shares, "Float64"
         rows = self.source.rows
-        by_row = spread(shares, self.positions, rows)
+        by_row = in_rows(shares, self.positions, rows)
         order = sorted(
             range(rows), key=lambda row: math.inf if by_row[row] is None else by_row[row]
         )
         ordered = {}
         for name, (cells, kind) in columns.items():
-            cells = spread(cells, self.positions, rows)
+            cells = in_rows(cells, self.positions, rows)
             ordered[name] = AnswerColumn([cells[row] for row in order], kind)
         return self.source.labelled(order, ordered)
 

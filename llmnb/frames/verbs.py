@@ -71,7 +71,9 @@ def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> J
 
 def extract(table: Source, prompt: Hashable, schema: Any, keywords: Keywords) -> Job:
     """Prepare to fill typed columns from texts."""
-    options = options_of(_instructed(_EXTRACT, {**_without_schema(keywords), "schema": schema}))
+    options = options_of(
+        _with_instructions(_EXTRACT, {**_without_schema(keywords), "schema": schema})
+    )
     call = VerbCall("extract", (prompt, schema), keywords)
     return job(table, prompt, options, call=call)
 
@@ -80,7 +82,7 @@ def classify(table: Source, prompt: Hashable, labels: Labels, keywords: Keywords
     """Prepare to give every text one of the labels."""
     known, meanings = _labels(labels)
     asked = {**_without_schema(keywords), "schema": tuple(known)}
-    options = options_of(_instructed(_classifying(known, meanings), asked))
+    options = options_of(_with_instructions(_instructions_for(known, meanings), asked))
     call = VerbCall("classify", (prompt, labels), keywords)
     return job(table, prompt, options, labels=known, call=call)
 
@@ -138,7 +140,7 @@ def _refuse_messages(keywords: Keywords) -> None:
         )
 
 
-def _instructed(instructions: str, keywords: Keywords) -> Keywords:
+def _with_instructions(instructions: str, keywords: Keywords) -> Keywords:
     """Return the keywords with instructions of ours after the caller's system message."""
     system = keywords.get("system")
     instructions = escaped(instructions)
@@ -161,7 +163,7 @@ def _labels(labels: Labels) -> tuple[list[Any], Mapping[Any, str]]:
     return known, labels if isinstance(labels, Mapping) else {}
 
 
-def _classifying(labels: Sequence[Any], meanings: Mapping[Any, str]) -> str:
+def _instructions_for(labels: Sequence[Any], meanings: Mapping[Any, str]) -> str:
     lines = [
         f"- {label}: {meanings[label]}" if label in meanings else f"- {label}" for label in labels
     ]

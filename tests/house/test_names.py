@@ -55,9 +55,9 @@ ALLOWED = {
     "house": "tests/house tests/wire",
     "one": (
         "engine evaluation llmnb targets tests tests/adapters tests/batches tests/browser "
-        "tests/cli tests/decide tests/display tests/engine tests/evaluation tests/faults "
-        "tests/frames tests/house tests/kernel tests/notebook tests/rate_limiter tests/schemas "
-        "tests/store tests/wire"
+        "tests/cli tests/cost tests/decide tests/display tests/engine tests/evaluation "
+        "tests/faults tests/frames tests/house tests/kernel tests/notebook tests/rate_limiter "
+        "tests/schemas tests/store tests/wire"
     ),
     "pieces": "tests/adapters tests/engine tests/faults tests/notebook tests/wire",
     "place": (
