@@ -10,7 +10,7 @@ from llmnb.errors import InputError
 from llmnb.wire import json_bytes
 
 _ANSWERLESS = ("store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
-"""Fields that change no answer and mean nothing to anybody but OpenAI."""
+"""Fields that change no answer, and that only OpenAI knows."""
 
 MISSING: Mapping[str, str] = {
     **dict.fromkeys(("best_of", "logit_bias", "echo", "suffix", "prediction"), ""),
@@ -521,7 +521,7 @@ def tool_choice_in(fields: dict[str, Any], *, has_tools: bool) -> tuple[str, str
         called; None where it goes without saying.
 
     Raises:
-        InputError: If it demands a tool where there is none, or is in nobody's words.
+        InputError: If it demands a tool where there is none, or has no known form.
 
     Example:
         >>> tool_choice_in({"tool_choice": "required"}, has_tools=True)
@@ -553,7 +553,7 @@ def wanted_schema(fields: dict[str, Any]) -> Mapping[str, Any] | None:
         A schema; ``{}`` for any JSON object; None where text is asked for.
 
     Raises:
-        InputError: If it is of a kind that nobody knows.
+        InputError: If it is of an unknown kind.
 
     Example:
         >>> wanted_schema({"response_format": {"type": "json_object"}})
