@@ -74,6 +74,7 @@ def test_a_dashboard_tells_how_far_its_run_is(provider, asked):
     run.pause()
     until(card, "paused")
     run.resume()
+    until(card, "running")
     provider.release()
     until(card, "finished")
 
