@@ -44,8 +44,9 @@ ON CONFLICT (key, raw) DO UPDATE SET store_time = excluded.store_time,
     access_time = excluded.access_time, size = excluded.size, mode = 1, filename = NULL,
     value = excluded.value
 """
-"""Saves a group, passed as one blob and a list of ``[key, start, length]``, as diskcache keeps a
-value inline. Its placeholders have names because Python 3.14 refuses numbers (``?1``) with a tuple.
+"""Saves a group, passed as a single blob and a list of ``[key, start, length]``, in the form of
+diskcache's inline values. Its placeholders have names because Python 3.14 refuses numbers
+(``?1``) with a tuple.
 
 Python's lock is given up once a statement, and the writing thread has to win it back from a busy
 loop each time: one statement for a group, and a commit of its own, costs one turn.
@@ -72,7 +73,7 @@ _SETTINGS = {
 
 _DRAFT = ".making-"
 _DRAFT_SECONDS = 3600.0
-"""A draft that is older was left by a process that was killed."""
+"""Seconds after which a draft was left behind by a killed process."""
 
 SQLITE_VERSION = sqlite3.sqlite_version
 
@@ -150,7 +151,7 @@ class Database:
                 _make(self.path)
             else:
                 raise StoreError(f"{self.path} is gone.")
-            self._reader = self._connected("query_only=1", "cache_size=-1024")
+            self._reader = self._connect("query_only=1", "cache_size=-1024")
             self._identity = _identity(self.path)
         self._pid = os.getpid()
         if may_make:
@@ -166,13 +167,13 @@ class Database:
         if self._writing is None:
             with _faults(self.path):
                 cache = _cache(self.folder)
-                saving = self._connected(
+                saving = self._connect(
                     "synchronous=FULL", "cache_size=-2048", "wal_autocheckpoint=4000"
                 )
             self._writing = saving, cache
         return self._writing
 
-    def _connected(self, *pragmas: str) -> sqlite3.Connection:
+    def _connect(self, *pragmas: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path, timeout=60, check_same_thread=False, isolation_level=None
         )
@@ -189,7 +190,7 @@ class Database:
             return False
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Return the values of those keys that there are."""
+        """Return the values of those keys that are stored."""
         values: dict[str, bytes] = {}
         with self._lock:
             try:
@@ -213,7 +214,7 @@ class Database:
             StoreError: If they cannot be saved.
         """
         now, (writer, _) = time.time(), self.begin_writing()
-        groups = [{"now": now, "values": blob, "index": index} for blob, index in _packed(items)]
+        groups = [{"now": now, "values": blob, "index": index} for blob, index in _blobs_of(items)]
         try:
             if len(groups) == 1:
                 writer.execute(_PUT, groups[0])  # outside a transaction it is one
@@ -228,7 +229,7 @@ class Database:
                     writer.execute("ROLLBACK")
                 raise
         except (sqlite3.Error, OSError) as error:
-            raise _cannot(self.folder, error) from None
+            raise _saving_error(self.folder, error) from None
 
     def delete_many(self, keys: Iterable[str]) -> int:
         """Remove keys; returns how many there were."""
@@ -304,8 +305,8 @@ class Database:
             self.close()
 
 
-def _packed(items: Iterable[tuple[str, bytes]]) -> Iterator[tuple[bytes, str]]:
-    """Yield the values in few blobs, each with the JSON that says where which one lies."""
+def _blobs_of(items: Iterable[tuple[str, bytes]]) -> Iterator[tuple[bytes, str]]:
+    """Yield the values packed into few blobs, each with the JSON of keys, starts and lengths."""
     index: list[tuple[str, int, int]] = []
     values: list[bytes] = []
     size = 0
@@ -321,7 +322,7 @@ def _packed(items: Iterable[tuple[str, bytes]]) -> Iterator[tuple[bytes, str]]:
 
 
 class Damaged(StoreError):
-    """A file that stands where a project's database should, and is none that can be read."""
+    """A file at the path of a project's database that is none, or is damaged."""
 
 
 def salvage(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -364,7 +365,7 @@ def _make_private(folder: Path, path: Path) -> None:
 
 
 def _is_missing(path: Path) -> bool:
-    """Say whether there is nothing yet. Raises `Damaged` where only a journal is left."""
+    """Return whether there is no database yet. Raises `Damaged` where only a journal is left."""
     if path.exists() and path.stat().st_size:
         return False
     if any(journal.stat().st_size for journal in _journals(path)):
@@ -420,18 +421,18 @@ def _identity(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def _faults(path: Path) -> Iterator[None]:
-    """Say in our own words why a database cannot be opened."""
+    """Turn errors of opening a database into `StoreError` and `Damaged`."""
     try:
         yield
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
-            raise _cannot(path.parent, error) from None
+            raise _saving_error(path.parent, error) from None
         raise Damaged(f"{path} is damaged: {error}") from None
     except OSError as error:
-        raise _cannot(path.parent, error) from None
+        raise _saving_error(path.parent, error) from None
 
 
-def _cannot(folder: Path, error: Exception) -> StoreError:
+def _saving_error(folder: Path, error: Exception) -> StoreError:
     return StoreError(
         f"Answers cannot be saved in {folder}: {error}. Nothing more is bought; what was "
         "answered stays in memory. Make room or choose another folder with "

@@ -1,4 +1,4 @@
-"""`llmnb cache`: what is kept, in which project, what it is worth, and taking it away."""
+"""`llmnb cache`: list, show, clear, export and import the answers of projects."""
 
 from __future__ import annotations
 
@@ -73,22 +73,16 @@ def _list(options: argparse.Namespace, root: Path) -> int:
             durations.ago(now - summary.last_used) if summary.last_used else "never",
             f"{summary.hits:,}",
             usd(summary.saved_usd),
-            _worth(summary),
+            usd(summary.worth_usd),
         )
         for summary in summaries
     ]
     header = ("project", "answers", "size", "last used", "used again", "saved", "to buy again")
     print(text.table(header, rows, right=(1, 2, 4, 5, 6)))
     print(f"\nin {root}")
-    if trashed := clearing.trashed(root):
+    if trashed := clearing.list_trash(root):
         print(f"In the trash: {len(trashed):,}; `llmnb cache undo` brings the last one back.")
     return 0
-
-
-def _worth(summary: projects.ProjectSummary) -> str:
-    return (
-        "unknown" if summary.unpriced == summary.answers and summary.answers else usd(summary.usd)
-    )
 
 
 def _show(options: argparse.Namespace, root: Path) -> int:
@@ -145,7 +139,7 @@ def _clear(options: argparse.Namespace, root: Path) -> int:
 
 
 def _undo(options: argparse.Namespace, root: Path) -> int:
-    trashed = clearing.trashed(root)
+    trashed = clearing.list_trash(root)
     if not trashed:
         print("There is nothing to undo.")
         return 0

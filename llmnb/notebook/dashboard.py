@@ -17,8 +17,9 @@ from typing import Any
 from llmnb import progress
 from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import Clock, StatusSnapshot
-from llmnb.notebook import receipt
-from llmnb.notebook.run_part import RunPart, receipt_bundle
+from llmnb.notebook import cell_runs, receipt
+from llmnb.notebook.cell_runs import CellRuns, entry_of, receipt_bundle
+from llmnb.notebook.run_part import RunPart
 from llmnb.notebook.run_surface import RunSurface
 from llmnb.notebook.surface import Bundle, CardOutput, OutputSlot, joined, watch
 
@@ -44,6 +45,7 @@ class RunDashboard(RunSurface):
         holds_kernel: Whether a cell waits for the run, so that the kernel may not
             receive the buttons' messages. The card says so until one has arrived.
         ticks: Whether a thread keeps the card up to date until the run is done.
+        runs: The runs with which it shares a receipt; None: none.
 
     Example:
         >>> import pandas as pd
@@ -68,39 +70,42 @@ class RunDashboard(RunSurface):
         total: int | None = None,
         holds_kernel: bool = False,
         ticks: bool = True,
+        runs: CellRuns | None = None,
     ) -> None:
         self._lock = threading.RLock()
         self._parts: dict[str, RunPart] = {}
+        self._runs: dict[str, CellRuns] = {}
         self._outputs: list[CardOutput] = []
         self._renewed = -math.inf
         if run is not None:
-            self._add(MAIN, run, total=total, holds_kernel=holds_kernel)
+            self._add(MAIN, run, runs, total=total, holds_kernel=holds_kernel)
         super().__init__(snapshot=self._composed())
         self.on_msg(self._on_message)
         if run is not None:
             self._publish(run.status(), run)
-            if ticks and not self._parts[MAIN].is_over:
+            if run.is_done:
+                self.end(run.status())
+            elif ticks:
                 watch(run, self.draw, self.end)
 
-    def _add(self, name: str, run: AnyRun, **options: Any) -> None:
-        part = self._parts[name] = RunPart(run, self._on_failed_rows, **options)
-        if run.is_done:
-            part.end(run.status())
+    def _add(self, name: str, run: AnyRun, runs: CellRuns | None, **options: Any) -> None:
+        self._parts[name] = RunPart(run, self._on_failed_rows, **options)
+        self._runs[name] = runs or CellRuns()
 
     def follow(self, run: AnyRun) -> None:
         """Show this run from now on, whatever was shown before."""
         self._follow(MAIN, run)
 
-    def _follow(self, name: str, run: AnyRun) -> None:
+    def _follow(self, name: str, run: AnyRun, runs: CellRuns | None = None) -> None:
         with self._lock:
-            self._add(name, run)
+            self._add(name, run, runs)
             part = self._parts[name]
         self._show()
         self._renew_outputs()
         if name == MAIN:
             self._publish(run.status(), run)
-        if part.is_over:
-            self._send_receipt(name)
+        if run.is_done:
+            self.end(run.status(), name)
             return
 
         def draw(status: StatusSnapshot) -> None:
@@ -133,16 +138,31 @@ class RunDashboard(RunSurface):
 
     def end(self, status: StatusSnapshot, name: str = MAIN) -> None:
         """Show how the run ended: its receipt, and the banner of what failed."""
+        part, runs = self._parts[name], self._runs[name]
         with self._lock:
-            part = self._parts[name]
             if part.is_over:
                 return
-            part.end(status)
-            self._show()
-        self._send_receipt(name)
+            run = part.end(status)
+        if run is not None:
+            run.about.is_reported = True
+            entry = entry_of(run, status, gives_code=runs.gives_code)
+            runs.add(entry, _Place(self, name))
+            part.offer(status, is_single=runs.is_single)
+        self._show()
         self._renew_outputs()
         if name == MAIN:
             self._publish(status)
+
+    def put_receipt(self, bundle: Bundle, name: str = MAIN) -> None:
+        """Show this as the receipt of a run that is over."""
+        self._parts[name].receipt = bundle
+        self._show()
+        self._send_receipt(name)
+        self._renew_outputs()
+
+    def withdraw_banner(self, name: str = MAIN) -> None:
+        """Take the banner of failed rows away, unless a retry was asked for."""
+        self._parts[name].withdraw()
 
     def _on_failed_rows(self) -> None:
         with self._lock:
@@ -240,6 +260,22 @@ class RunDashboard(RunSurface):
         self.set_traits_safely(run=None)
 
 
+class _Place:
+    """Where a run's receipt stands: in its card."""
+
+    def __init__(self, card: RunDashboard, name: str) -> None:
+        self._card = card
+        self._name = name
+
+    def put(self, bundle: Bundle) -> None:
+        """Show this from now on."""
+        self._card.put_receipt(bundle, self._name)
+
+    def withdraw(self) -> None:
+        """Take the banner of failed rows away, unless a retry was asked for."""
+        self._card.withdraw_banner(self._name)
+
+
 # ------------------------------------------------------------------------- on show
 
 
@@ -262,7 +298,9 @@ class Shown:
         self._run = run
         self._lock = threading.Lock()
         self._is_closed = False
-        self._dashboard = RunDashboard(run, total=total, holds_kernel=holds_kernel, ticks=False)
+        self._dashboard = RunDashboard(
+            run, total=total, holds_kernel=holds_kernel, ticks=False, runs=cell_runs.present()
+        )
         self.display()
         _shown[run] = self
         if not holds_kernel:
@@ -366,21 +404,13 @@ def show(run: AnyRun) -> None:
         else:
             print(repr(run))
     elif run.is_done:
-        OutputSlot(receipt_bundle(run.status()))
+        OutputSlot(receipt_bundle([entry_of(run, run.status())]))
     elif not can_show():
         print(receipt.line(run.status()))
     elif (shown := _shown.get(run)) is None:
         Shown(run)
     elif not shown.display():  # it ended just now
-        OutputSlot(receipt_bundle(run.status()))
-
-
-def _cell() -> object:
-    """Return what tells the cell that runs, or the click that is acted on, from any other."""
-    shell = sys.modules["IPython"].get_ipython()
-    if hasattr(shell, "get_parent"):
-        return shell.get_parent().get("header", {}).get("msg_id")
-    return shell.execution_count
+        OutputSlot(receipt_bundle([entry_of(run, run.status())]))
 
 
 _begun_in: weakref.WeakKeyDictionary[AnyRun, object] = weakref.WeakKeyDictionary()
@@ -390,13 +420,13 @@ _begun_in: weakref.WeakKeyDictionary[AnyRun, object] = weakref.WeakKeyDictionary
 def show_begun(run: AnyRun) -> None:
     """Show a run in the cell that has just started it."""
     if can_show():
-        _begun_in[run] = _cell()
+        _begun_in[run] = cell_runs.execution()
         show(run)
 
 
 def show_value(run: AnyRun) -> None:
     """Show a run that is a cell's value, unless this cell shows it already."""
-    if not can_show() or _begun_in.get(run) != _cell():
+    if not can_show() or _begun_in.get(run) != cell_runs.execution():
         show(run)
 
 
@@ -405,6 +435,7 @@ def install(ipython: Any) -> None:
     progress.hang(display_for, show_begun)
     formatter = ipython.display_formatter.ipython_display_formatter
     formatter.for_type(RunHandle, show_value)
+    ipython.events.register("post_run_cell", cell_runs.end_cell)
 
 
 def uninstall(ipython: Any) -> None:
@@ -412,3 +443,5 @@ def uninstall(ipython: Any) -> None:
     progress.hang(None)
     formatter = ipython.display_formatter.ipython_display_formatter
     formatter.type_printers.pop(RunHandle, None)
+    if cell_runs.end_cell in ipython.events.callbacks["post_run_cell"]:
+        ipython.events.unregister("post_run_cell", cell_runs.end_cell)

@@ -6,11 +6,13 @@ Three writers draw them: `card` on a page, `receipt` as static HTML and as text.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from llmnb.display import durations, moments, money, numbers
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted, inside
-from llmnb.engine.status import FailureCause, ModelShare, StatusSnapshot
+from llmnb.engine.status import FailureCause, ModelShare, StatusSnapshot, StatusTracker
 
 EXAMPLE_LENGTH = 200
 
@@ -125,7 +127,7 @@ def headline(status: StatusSnapshot, rows: RowCounts) -> str:
 
 def result(status: StatusSnapshot, rows: RowCounts) -> str:
     """Return how many rows were answered, how long it took and what it cost."""
-    return f"{headline(status, rows)} in {durations.span(status.seconds)} for {cost(status)}"
+    return f"{headline(status, rows)} in {durations.span(status.seconds)} for {cost([status])}"
 
 
 def next_step(rows: RowCounts) -> str:
@@ -137,20 +139,31 @@ def next_step(rows: RowCounts) -> str:
     return f"Run the cell again: only the {missing} {verb} asked."
 
 
-def cost(status: StatusSnapshot) -> str:
-    """Return what a run cost; a price nobody knows is never called free."""
-    counts = status.counts
-    if not counts.num_unpriced:
-        return money.usd(counts.usd)
-    if not counts.usd:
-        return "an unknown price"
-    return f"{money.usd(counts.usd)} + {counts.num_unpriced:,} of unknown price"
+def cost(statuses: Sequence[StatusSnapshot]) -> str:
+    """Return what runs cost: a price nobody knows is never free, simulated dollars are none."""
+    simulated = [status for status in statuses if status.simulated and not status.counts.usd]
+    spent = [status for status in statuses if status not in simulated]
+    if simulated and any(status.counts.usd or status.counts.num_unpriced for status in spent):
+        play = sum(status.counts.simulated_usd for status in statuses)
+        return f"{_cost(spent)} + {money.usd(play)} simulated"
+    total = StatusTracker.sum([status.counts for status in statuses])
+    play = total.simulated_usd if total.usd else 0.0
+    return _cost(statuses) + (f" + {money.usd(play)} simulated" if play else "")
+
+
+def _cost(statuses: Sequence[StatusSnapshot]) -> str:
+    counts = StatusTracker.sum([status.counts for status in statuses]).shown()
+    usd, unpriced = counts.usd, counts.num_unpriced
+    if not unpriced:
+        return money.usd(usd)
+    return f"{money.usd(usd)} + {unpriced:,} of unknown price" if usd else "an unknown price"
 
 
 def savings(status: StatusSnapshot) -> dict[str, float]:
     """Return the dollars that reused and merged rows saved; without what saved nothing."""
-    reused = status.counts.saved_reused_usd
-    parts = {"reused": reused, "merged": status.counts.saved_usd - reused}
+    counts = status.counts.shown()
+    reused = counts.saved_reused_usd
+    parts = {"reused": reused, "merged": counts.saved_usd - reused}
     return {name: usd for name, usd in parts.items() if usd > 1e-9}
 
 
@@ -238,13 +251,14 @@ def shares(status: StatusSnapshot, most: int) -> list[ModelShare]:
     if len(status.shares) <= most:
         return list(status.shares)
     shown, rest = status.shares[: most - 1], status.shares[most - 1 :]
-    prices = [model.usd for model in rest if model.usd is not None]
+    own = [model for model in rest if not model.simulated] or rest
+    prices = [model.usd for model in own if model.usd is not None]
     others = ModelShare(
         name=counted(len(rest), "other"),
         rows=sum(model.rows for model in rest),
         share=sum(model.share for model in rest),
         p50=None,
-        usd=sum(prices) if len(prices) == len(rest) else None,
+        usd=sum(prices) if len(prices) == len(own) else None,
     )
     return [*shown, others]
 
@@ -260,20 +274,33 @@ def model_cells(model: ModelShare) -> list[str]:
     ]
 
 
-def cause_cells(cause: FailureCause) -> list[str]:
+def cause_cells(cause: FailureCause, longest: int = EXAMPLE_LENGTH, run: str = "") -> list[str]:
     """Return count, words and example of a kind of failure, the words as inside a sentence."""
-    example = visible(cause.example, longest=EXAMPLE_LENGTH)
+    example = visible(cause.example, longest=longest)
+    where = f"{run}, row" if run else "row"
     return [
         numbers.count(cause.rows),
         inside(visible(cause.words, longest=60)),
-        f"row {cause.first_row:,}: {example}",
+        f"{where} {cause.first_row:,}: {example}",
     ]
 
 
-def causes(status: StatusSnapshot, most: int) -> list[list[str]]:
-    """Return the cells of at most so many kinds of failure, and one line for all others."""
-    rows = [cause_cells(cause) for cause in status.causes[:most]]
-    if rest := status.causes[most:]:
+def causes(
+    causes: Sequence[FailureCause],
+    most: int,
+    longest: int = EXAMPLE_LENGTH,
+    runs: Mapping[str, str] = MappingProxyType({}),
+) -> list[list[str]]:
+    """Return the cells of at most so many kinds of failure, and one line for all others.
+
+    Args:
+        causes: The kinds.
+        most: How many are shown.
+        longest: Characters of an example.
+        runs: Names of the runs that the examples are of, by kind, where there are several.
+    """
+    rows = [cause_cells(cause, longest, runs.get(cause.kind, "")) for cause in causes[:most]]
+    if rest := causes[most:]:
         number = numbers.count(sum(cause.rows for cause in rest))
-        rows.append([number, counted(len(rest), "other cause"), "run.failures() has them all"])
+        rows.append([number, counted(len(rest), "other cause"), ""])
     return rows

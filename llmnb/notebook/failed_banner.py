@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from llmnb.display import durations, money
-from llmnb.display.escape import visible
+from llmnb.display.escape import html_text, visible
+from llmnb.display.html_fragments import INERT
 from llmnb.display.texts import counted
 from llmnb.engine.handle import AnyRun
-from llmnb.engine.status import StatusSnapshot
+from llmnb.engine.status import StatusSnapshot, StatusTracker
 from llmnb.notebook.card import CAUSES_SHOWN, cause_row
 from llmnb.notebook.facts import cause_cells, row_counts
-from llmnb.notebook.surface import line_of_code, watch
+from llmnb.notebook.surface import Bundle, line_of_code, watch
 
 _BLANK = {"fails": [], "can_retry": 0, "action": "", "label": ""}
 
@@ -36,8 +37,8 @@ class FailedRows:
         self._changed = changed
         self._failed = row_counts(status).failed
         self._seconds = 0.0
-        self._usd: float | None = 0.0
-        self.answered = ""
+        self._counts = StatusTracker()
+        self.answered: Bundle = {}
         """A sentence once every row has its answer."""
 
         self.shown: dict[str, Any] = {}
@@ -47,6 +48,11 @@ class FailedRows:
 
     def _show(self, card: dict[str, Any], run: AnyRun, call: str) -> None:
         self.shown = {**card, "code": line_of_code(run, call)}
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether they were asked again."""
+        return self._retry is not None
 
     def stop(self) -> None:
         """Stop asking them again."""
@@ -78,22 +84,30 @@ class FailedRows:
 
     def _end(self, status: StatusSnapshot) -> None:
         """Say how the retry ended: rows without an answer stay on the banner."""
-        counts = status.counts
         self._seconds += status.seconds
-        self._usd = None if self._usd is None or counts.num_unpriced else self._usd + counts.usd
+        self._counts = StatusTracker.sum([self._counts, status.counts])
         whole = self._run.status()
         if row_counts(whole).failed and self._retry is not None:
             self._show(failed_card(whole, again=True), self._retry, "retry_failed")
         else:
             rows = f"All {self._failed:,} rows that failed are"
             headline = f"{'The row that failed is' if self._failed == 1 else rows} answered now"
-            rest = (
-                f"in {durations.span(self._seconds)} for {money.usd(self._usd)}: run the cell "
-                "again, it has them all."
-            )
-            self.answered = f"{headline}, {rest}"
+            counts = self._counts.shown()
+            cost = money.usd(None if counts.num_unpriced else counts.usd)
+            rest = f"in {durations.span(self._seconds)} for {cost}: run the cell again, it has all."
+            code = "" if self._retry is None else line_of_code(self._retry, "result")
+            self.answered = _sentence(f"{headline}, {rest}", code)
+            rest = f"{rest} Or: {code}" if code else rest
             self.shown = {**_BLANK, "glyph": "check", "headline": f"{headline}.", "rest": rest}
         self._changed()
+
+
+def _sentence(text: str, code: str) -> Bundle:
+    """Return what takes the banner's place when every row has an answer, with code for them."""
+    style = "font:12px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);margin:0;opacity:.8"
+    more = f" Or: <code>{html_text(code)}</code>" if code else ""
+    html = f'<p class="{INERT}" style="{style}">{html_text(text)}{more}</p>'
+    return {"text/plain": f"{text} Or: {code}" if code else text, "text/html": html}
 
 
 def can_ask_again(run: AnyRun, status: StatusSnapshot) -> bool:
@@ -112,11 +126,13 @@ def failed_card(status: StatusSnapshot, *, again: bool = False) -> dict[str, Any
     causes = status.causes[:CAUSES_SHOWN]
     # Where all rows failed for one cause, the banner's own button is its button.
     has_buttons = len(status.causes) > 1
+    # What failed at first, the receipt above has said.
+    again_for = " · ".join(" ".join(cause_cells(cause)[:2]) for cause in causes)
     return {
         **_BLANK,
         "glyph": "alert",
         "headline": f"{counted(number, 'row')} {verb}.",
-        "rest": " · ".join(" ".join(cause_cells(cause)[:2]) for cause in causes),
+        "rest": again_for if again else f"A retry asks only {'this' if number == 1 else 'these'}.",
         "fails": [cause_row(cause, _label(cause.rows) if has_buttons else "") for cause in causes],
         "can_retry": 1,
         "action": "retry",

@@ -12,6 +12,7 @@ from llmnb.display.palette import PATTERNS
 from llmnb.display.texts import counted
 from llmnb.engine.handle import RunHandle
 from llmnb.errors import LLMNBError
+from llmnb.notebook.cell_runs import CellRuns
 from llmnb.notebook.dashboard import FIRST, MAIN, RunDashboard, can_show
 from llmnb.notebook.surface import Bundle, OutputSlot, joined
 from llmnb.running.planning import Plan
@@ -140,8 +141,9 @@ class PlanCard(RunDashboard):
             )
         if isinstance(run, RunHandle):
             if rows is None and FIRST in self._parts:
-                self._parts[FIRST].leave_failed()
-            self._follow(MAIN if rows is None else FIRST, run)
+                self._parts[FIRST].withdraw()  # the full run asks them
+            name = MAIN if rows is None else FIRST
+            self._follow(name, run, CellRuns(shows_result=False))
 
     def _end(self, title: str, text: str, *, glyph: str = "check") -> None:
         why = {"glyph": glyph, "tone": "", "parts": [text]}

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
-from llmnb.adapters import prices
-from llmnb.display import html_fragments
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.notebook import receipt
@@ -51,11 +48,12 @@ class RunPart:
         """Its failed rows, once it is over."""
 
         self.receipt: Bundle | None = None
-        """What came of it, once it is over."""
+        """What came of it, once that is known."""
 
         self.waiting: Bundle = {}
         """What a saved notebook shows of it before that."""
 
+        self.is_over = False
         self._asks_again = True
         self._run: AnyRun | None = run
         self._changed = changed
@@ -68,14 +66,10 @@ class RunPart:
         self.draw(run.status())
 
     @property
-    def is_over(self) -> bool:
-        """Whether its receipt stands there."""
-        return self.receipt is not None
-
-    @property
     def has_buttons(self) -> bool:
         """Whether anything can still be done about it."""
-        return not self.is_over or (self.failed is not None and not self.failed.answered)
+        is_failed = self.failed is not None and not self.failed.answered
+        return not self.is_over or self._run is not None or is_failed
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -89,9 +83,7 @@ class RunPart:
             return self.waiting
         if self.failed is None or not self.failed.answered:
             return self.receipt
-        sentence = self.failed.answered
-        html = html_fragments.box(html_fragments.line(sentence, "margin-top:8px;opacity:.8"))
-        return joined([self.receipt, {"text/html": html, "text/plain": sentence}])
+        return joined([self.receipt, self.failed.answered])
 
     def is_due(self) -> bool:
         """Whether it was drawn so long ago that it may be drawn again."""
@@ -122,26 +114,38 @@ class RunPart:
         self._shown = {**shown, "code": line_of_code(run, "stop")}
         self.waiting = waiting_bundle(status, now)
 
-    def end(self, status: StatusSnapshot) -> None:
-        """Take how the run ended; ask again what was to be asked again."""
+    def end(self, status: StatusSnapshot) -> AnyRun | None:
+        """Take how the run ended; return it for its receipt, None where it has none of ours."""
         if (run := self._run) is None or self.is_over:
-            return
+            return None
+        self.is_over = True
         if run.is_batch:
             self._shown = self._batch_shown(run, status)
             self.receipt, self._run = self.waiting, None
-            return
-        self.receipt = receipt_bundle(status)
+            return None
         self._shown, self._charts = over_card(status, receipt.line(status)), {}
-        if self._asks_again and can_ask_again(run, status):
+        return run
+
+    def offer(self, status: StatusSnapshot, *, is_single: bool) -> None:
+        """Offer to ask failed rows again; ask at once what was to be asked again at the end.
+
+        Args:
+            status: How the run ended.
+            is_single: Whether no other run shares its receipt: else the next step is to run the
+                cell again.
+        """
+        run, self._run = self._run, None  # its outcomes are not held longer than its owner does
+        wanted = self._asks_again and (is_single or self.retries)
+        if run is not None and wanted and can_ask_again(run, status):
             self.failed = FailedRows(run, status, self._changed)
             if self.retries:
                 self.failed.ask_again(self.retries)
-        self._run = None  # its outcomes are not held longer than its owner does
 
-    def leave_failed(self) -> None:
-        """Offer no more to ask its failed rows again: another run asks them."""
+    def withdraw(self) -> None:
+        """Offer no more to ask its failed rows again, unless that was asked for."""
         self._asks_again = False
-        self.failed = None
+        if self.failed is not None and not self.failed.is_asked:
+            self.failed = None
 
     def _batch_shown(self, run: AnyRun, status: StatusSnapshot) -> dict[str, Any]:
         self.waiting = {"text/html": run._repr_html_(), "text/plain": repr(run)}
@@ -196,19 +200,3 @@ def _set_limit(run: AnyRun, name: str, amount: Any) -> None:
     if option == "max_concurrent_requests" and amount is not None:
         amount = max(1, int(amount))
     run.set_limits(**{option: amount})
-
-
-def receipt_bundle(status: StatusSnapshot) -> Bundle:
-    """Return the receipt of a run as HTML and as text."""
-    ended = status.ended_at if status.ended_at is not None else Clock.wall()
-    # The table takes long to read; where nothing was bought it was never needed.
-    prices_of = _prices_date() if status.counts.usd else ""
-    return {
-        "text/html": receipt.html(status, ended=ended, prices_of=prices_of),
-        "text/plain": receipt.text(status, ended=ended, prices_of=prices_of),
-    }
-
-
-@functools.cache
-def _prices_date() -> str:
-    return prices.prices_date()

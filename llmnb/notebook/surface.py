@@ -148,7 +148,8 @@ class Surface(anywidget.AnyWidget):
 # ------------------------------------------------------------------------- outputs
 
 
-_BLANK: Bundle = {"text/html": "", "text/plain": ""}
+BLANK: Bundle = {"text/html": "", "text/plain": ""}
+"""What an output holds that shows nothing."""
 
 
 class OutputSlot:
@@ -160,15 +161,11 @@ class OutputSlot:
 
     def __init__(self, bundle: Bundle | None = None) -> None:
         self._handle = cast(Any, DisplayHandle)()
-        self._handle.display(bundle or _BLANK, raw=True)
+        self._handle.display(bundle or BLANK, raw=True)
 
     def put(self, bundle: Bundle) -> None:
         """Replace what it holds, from any thread and whichever cell runs."""
         self._handle.update(bundle, raw=True)
-
-    def clear(self) -> None:
-        """Hold nothing to see."""
-        self.put(_BLANK)
 
 
 class CardOutput:
@@ -186,7 +183,7 @@ class CardOutput:
 
     def __init__(self, card: Callable[[str | None], Bundle], static: Bundle) -> None:
         self._static: OutputSlot | None = None
-        if is_captured():
+        if capturing():
             self._card = OutputSlot(card(None))
         else:
             self._static = OutputSlot(_marked(static, "llmnb-aside"))
@@ -207,11 +204,13 @@ class CardOutput:
         if self._static is not None:
             self._static.put(_marked(static, "llmnb-final"))
             if not is_live:
-                self._card.clear()
+                self._card.put(BLANK)
 
 
 def _marked(bundle: Bundle, name: str) -> Bundle:
     """Return a bundle whose HTML has a class that a card's style sheet knows."""
+    if not bundle["text/html"]:
+        return bundle
     return {**bundle, "text/html": f'<div class="{name}">{bundle["text/html"]}</div>'}
 
 
@@ -224,15 +223,21 @@ def joined(bundles: Iterable[Bundle]) -> Bundle:
     }
 
 
-def is_captured() -> bool:
-    """Whether an `Output` widget takes what is displayed now."""
+def message_header() -> dict[str, Any]:
+    """Return the header of the message that the kernel acts on: a cell's, or a click's."""
     ipython = sys.modules.get("IPython")
-    kernel: Any = getattr(ipython.get_ipython() if ipython is not None else None, "kernel", None)
-    get_parent: Callable[[], Any] = getattr(kernel, "get_parent", dict)
-    message = ((get_parent() or {}).get("header") or {}).get("msg_id")
-    opened = list(getattr(widgets_module, "_instances", {}).values())
-    return bool(message) and any(
-        isinstance(widget, ipywidgets.Output) and widget.msg_id == message for widget in opened
+    shell: Any = ipython.get_ipython() if ipython is not None else None
+    get_parent: Callable[[], Any] = getattr(shell, "get_parent", dict)
+    header: dict[str, Any] = (get_parent() or {}).get("header") or {}
+    return header
+
+
+def capturing() -> tuple[str, ...]:
+    """Return the ids of the `Output` widgets that take what is displayed now."""
+    message = message_header().get("msg_id")
+    widgets = getattr(widgets_module, "_instances", {}) if message else {}
+    return tuple(
+        name for name, widget in list(widgets.items()) if getattr(widget, "msg_id", "") == message
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from asking import ask, questions, texts
+from IPython.core.events import EventManager, available_events
 from IPython.core.formatters import DisplayFormatter
 from laboratory import Laboratory
 from messages import press, recorded, updates
@@ -185,8 +186,8 @@ def test_a_thread_keeps_the_card_true_to_the_end(provider):
             thread.join(10)
 
     assert (card.snapshot["view"], card.snapshot["over"]) == ("finished", 1)
-    assert "All 5 rows answered" in card.snapshot["line"]
-    assert "All 5 rows answered" in card.static["text/plain"]
+    assert "all 5 rows answered" in card.snapshot["line"]
+    assert "all 5 rows answered" in card.static["text/plain"]
 
 
 def test_the_widget_state_holds_no_key(provider):
@@ -257,7 +258,8 @@ def test_install_and_uninstall(provider, capsys):
     """
     run = ask(provider, questions(1))
     run.result(10)
-    ipython = SimpleNamespace(display_formatter=DisplayFormatter())
+    events = EventManager(None, available_events)
+    ipython = SimpleNamespace(display_formatter=DisplayFormatter(), events=events)
     formatter = ipython.display_formatter.ipython_display_formatter
 
     dashboard.install(ipython)

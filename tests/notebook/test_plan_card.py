@@ -367,9 +367,6 @@ class Output:
             self.bundles.append(bundle)
             self.changed.notify_all()
 
-    def clear(self) -> None:
-        self.put({"text/html": ""})
-
     def until(self, text: str) -> str:
         """Wait until it holds a text; returns all that it holds."""
         with self.changed:
@@ -416,6 +413,8 @@ def test_the_run_takes_the_plans_place(monkeypatch, cache_dir):
     assert final.index("All 12 rows answered") < final.index("All 10 rows answered")
     assert (card.snapshot["kind"], card.snapshot["view"]) == ("run", "finished")
     assert live.until("") == ""
+    code = "import llmnb; llmnb.last_run().result()"
+    assert final.count(f"<code>{code}</code>") == 2
 
 
 LEFT_OUT = (

@@ -508,9 +508,9 @@ function makeRunPart(link, at) {
   const node = make("div", { class: "part" });
   let card = null;
   let banner = null;
-  let html = "";
+  let html = null;
   const receive = (text) => {
-    if (!text || text === html) return;
+    if (text === undefined || text === html) return;
     html = text;
     // Written by the kernel's own writer, which escapes whatever comes from elsewhere.
     inside.innerHTML = html;
@@ -540,7 +540,11 @@ function makeRunPart(link, at) {
       assign(receipt, "aria-label", state.region);
       write(line, state.line);
       receive(state.html);
-      if (!state.banner) return;
+      if (!state.banner) {
+        banner?.node.remove();
+        banner = null;
+        return;
+      }
       if (banner === null) node.append((banner = makeBanner(own)).node);
       banner.take(state.banner);
     },
