@@ -20,8 +20,8 @@ from llmnb.errors import ConfigurationError, InputError
 from llmnb.evaluation.comparison_card import ComparisonCard, RivalCosts
 from llmnb.evaluation.comparison_score import Rival, rank
 from llmnb.evaluation.labels import Spellings, label_text
-from llmnb.frames import placing
-from llmnb.frames.answers import AnswerForm, Outcomes, spread
+from llmnb.frames import overwriting
+from llmnb.frames.answers import AnswerForm, Outcomes, in_rows
 from llmnb.frames.job import Job, job
 from llmnb.frames.options import Options
 from llmnb.frames.pandas_source import source_of
@@ -44,7 +44,7 @@ _DISPUTED_SHOWN = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """What several models answered, in two frames of the table's own library."""
+    """The answers of several models and their figures, in two frames of the table's own library."""
 
     answers: Any
     """A column for each model, prompt or setting and `agreement`: the share of the answers that
@@ -301,7 +301,7 @@ def _name(model: Model) -> str:
 def _check(names: Sequence[str], options: Options) -> None:
     _refuse_twice(names)
     errors = [f"{name}_error" for name in names] if options.on_error == "column" else []
-    placing.check_names([*names, *errors, MAJORITY_SHARE, _TRUTH])
+    overwriting.check_names([*names, *errors, MAJORITY_SHARE, _TRUTH])
     refused = {
         "model= (models go second)": options.model is not None,
         "into": options.into is not None,
@@ -431,7 +431,7 @@ class _SideBySide(AnswerForm):
         # With truth only the rows that were asked stand there.
         rows = self.positions if self.truth else range(self.source.rows)
         spread_out = {
-            name: spread(cells, self.positions, self.source.rows)
+            name: in_rows(cells, self.positions, self.source.rows)
             for name, (cells, _) in columns.items()
         }
         agreement = spread_out[MAJORITY_SHARE]
@@ -472,7 +472,7 @@ def _against_truth(rival: Rival) -> dict[str, Any]:
 
 
 def _compared(value: Any) -> str:
-    """Return an answer in the form that is compared: without capitals and outer blanks."""
+    """Return an answer as it is compared: in lower case and without outer white space."""
     if isinstance(value, str):
         return value.strip().casefold()
     return orjson.dumps(value, default=str, option=orjson.OPT_SORT_KEYS).decode()

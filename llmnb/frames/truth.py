@@ -95,10 +95,12 @@ def longest_texts(
     """
     columns = source.rows_at(rows).columns()
     texts = []
-    for name, read in columns.readers:
+    for position, name in enumerate(columns.labels):
         is_other = any(name == other or name.startswith(f"{other}_") for other in without)
         if name and not is_other:
-            texts.append([cell if isinstance(cell, str) else None for cell in read()])
+            texts.append(
+                [cell if isinstance(cell, str) else None for cell in columns.read(position)]
+            )
     return max(
         texts,
         key=lambda cells: sum(len(cell) for cell in cells if cell),

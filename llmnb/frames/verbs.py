@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from llmnb import progress
 from llmnb.errors import ConfigurationError
-from llmnb.frames import placing
+from llmnb.frames import overwriting
 from llmnb.frames.answers import Table
 from llmnb.frames.comparing import comparison
 from llmnb.frames.job import Job, job
 from llmnb.frames.options import options_of
+from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.placing import VerbCall
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import Keywords, PreparedVerb, Source
 from llmnb.frames.template import escaped
@@ -68,13 +68,15 @@ def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> J
         positions=range(len(questions.positions)),
         prompts=[questions.text(row) for row in questions.positions],
     )
-    placing.check_names(form.names)
+    overwriting.check_names(form.names)
     return dataclasses.replace(whole, questions=questions, form=form)
 
 
 def extract(table: Source, prompt: Hashable, schema: Any, keywords: Keywords) -> Job:
     """Prepare to fill typed columns from texts."""
-    options = options_of(_instructed(_EXTRACT, {**_without_schema(keywords), "schema": schema}))
+    options = options_of(
+        _with_instructions(_EXTRACT, {**_without_schema(keywords), "schema": schema})
+    )
     call = VerbCall("extract", (prompt, schema), keywords)
     return job(table, prompt, options, call=call)
 
@@ -83,7 +85,7 @@ def classify(table: Source, prompt: Hashable, labels: Labels, keywords: Keywords
     """Prepare to give every text one of the labels."""
     known, meanings = _labels(labels)
     asked = {**_without_schema(keywords), "schema": tuple(known)}
-    options = options_of(_instructed(_classifying(known, meanings), asked))
+    options = options_of(_with_instructions(_instructions_for(known, meanings), asked))
     call = VerbCall("classify", (prompt, labels), keywords)
     return job(table, prompt, options, labels=known, call=call)
 
@@ -150,7 +152,7 @@ def _refuse_messages(keywords: Keywords) -> None:
         )
 
 
-def _instructed(instructions: str, keywords: Keywords) -> Keywords:
+def _with_instructions(instructions: str, keywords: Keywords) -> Keywords:
     """Return the keywords with instructions of ours after the caller's system message."""
     system = keywords.get("system")
     instructions = escaped(instructions)
@@ -173,7 +175,7 @@ def _labels(labels: Labels) -> tuple[list[Any], Mapping[Any, str]]:
     return known, labels if isinstance(labels, Mapping) else {}
 
 
-def _classifying(labels: Sequence[Any], meanings: Mapping[Any, str]) -> str:
+def _instructions_for(labels: Sequence[Any], meanings: Mapping[Any, str]) -> str:
     lines = [
         f"- {label}: {meanings[label]}" if label in meanings else f"- {label}" for label in labels
     ]
