@@ -171,6 +171,7 @@ class RunLoop:
     def set_limits(self, limits: Limits, account: Limits) -> None:
         """Hold every target to other limits from now on: this run's, and the account's."""
         self.context.set_limits(limits, account)
+        self.context.counters.restart_pace()
         self._window = max(self._window, _window(limits.intersect(account).concurrency))
         self._room.set()
         self._share_commits()
@@ -455,6 +456,7 @@ class RunLoop:
         """Send nothing new."""
         if self.state == "running":
             self.state = "paused"
+            self.context.counters.restart_pace()
             self._engine.paused.add(self.stop)
             self.context.pause()
             for request in list(self.tasks.values()):
@@ -465,6 +467,7 @@ class RunLoop:
         """Go on."""
         if self.state == "paused":
             self.state = "running"
+            self.context.counters.restart_pace()
             self._let_go()
             self._room.set()
 
