@@ -25,7 +25,7 @@ NAMES = {
 """Words that nothing is called: no file, class, function, parameter or variable."""
 
 ALLOWED = {
-    "agreement": "tests/evaluation",
+    "agreement": "frames tests/evaluation",
     "dead": "tests/adapters tests/decide tests/engine",
     "desk": "tests/notebook tests/wire",
     "few": (
@@ -44,8 +44,8 @@ ALLOWED = {
         "tests/kernel tests/notebook tests/schemas tests/store tests/wire"
     ),
     "given": (
-        "engine llmnb tests tests/adapters tests/decide tests/engine tests/house tests/notebook "
-        "tests/rate_limiter tests/schemas tests/store tests/wire"
+        "engine llmnb tests tests/adapters tests/decide tests/engine tests/frames tests/house "
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/wire"
     ),
     "hear": "tests/cost tests/kernel",
     "held": (
