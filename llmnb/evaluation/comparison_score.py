@@ -1,4 +1,4 @@
-"""Several columns of answers against one truth: which is right most often, and is that shown?"""
+"""Several columns of answers against one truth: who is right most often, and how surely."""
 
 from __future__ import annotations
 
