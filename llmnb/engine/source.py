@@ -38,9 +38,8 @@ class InMemory(Sequence[Any]):
 
 async def get_ready(inputs: Iterable[Any]) -> None:
     """Have all inputs that take time get ready together."""
-    slow = [item for item in inputs if isinstance(item, Slow)]
-    if slow:
-        await asyncio.gather(*(item.get_ready() for item in slow))
+    if any(issubclass(kind, Slow) for kind in set(map(type, inputs))):
+        await asyncio.gather(*(item.get_ready() for item in inputs if isinstance(item, Slow)))
 
 
 class InputSource(abc.ABC):
