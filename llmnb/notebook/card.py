@@ -245,7 +245,7 @@ def _left(status: StatusSnapshot, rows: RowCounts, view: View, since: float) -> 
         return ["about ", durations.remaining(eta), " left"]
     if rows.total is None:
         return [f"for {durations.elapsed(status.seconds)}"]
-    is_early = status.seconds < ESTIMATING_SECONDS
+    is_early = status.paced_seconds < ESTIMATING_SECONDS
     return ["estimating time left" if is_early else "time left unknown"]
 
 
