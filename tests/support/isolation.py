@@ -71,7 +71,6 @@ STAYS: Mapping[str, str] = {
     "llmnb.targets.endpoint._owners": "by object, weakly",
     "llmnb.notebook.cache_manager._open": "by object, weakly",
     "llmnb.notebook.dashboard._begun_in": "by run, weakly",
-    "llmnb.notebook.dashboard._over": "cards of runs that are over; at most 64",
     "llmnb.notebook.dashboard._shown": "set while runs are under way",
     "llmnb.notebook.extension._loaded": "by shell, weakly",
     "llmnb.settings._current": "set by the fixture itself",
