@@ -39,7 +39,7 @@ def receipt(status: StatusSnapshot, first_rows: Mapping[str, int] = {}) -> str:
         first_rows: The first row that failed, by the kind of its error, where the table's rows
             are not those of the run.
     """
-    counts = status.counts
+    counts = status.counts.shown()
     answered = status.completed - counts.num_tasks_failed - counts.num_stopped
     lines = [
         f"{answered:,} of {status.completed:,} rows answered in {durations.span(status.seconds)} "

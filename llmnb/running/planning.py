@@ -297,5 +297,5 @@ def _count(
                 sums["prompt_tokens"] += tokens.fast_estimate(calls[0].body)
             else:
                 sums["reused" if entry.reused_from else "cached"] += 1
-                saved_usd += entry.usd or 0.0
+                saved_usd += 0.0 if entry.simulated else entry.usd or 0.0
     return {**sums, "saved_usd": saved_usd}
