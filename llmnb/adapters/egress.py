@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-import warnings
 from collections.abc import Mapping
 from urllib.parse import urlsplit, urlunsplit
 
 from llmnb.errors import RealRequestForbidden, UnsafeURL
 from llmnb.records import shown_url
+from llmnb.user_code import warn
 from llmnb.wire.keys import name_of
 
 _METADATA_HOSTS = frozenset(("metadata.google.internal", "metadata", "instance-data"))
@@ -204,10 +204,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 @functools.cache
 def _warn_once(host: str) -> None:
-    warnings.warn(
-        f"Requests to {host} travel over plain http: prompts and answers can be read on the way.",
-        stacklevel=2,
-    )
+    warn(f"Requests to {host} travel over plain http: prompts and answers can be read on the way.")
 
 
 def _shown(url: str) -> str:

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Sequence
 
 from llmnb.display import durations, numbers
-from llmnb.display.aligned import columns, leader
+from llmnb.display.aligned import columns, hanging, leader
 from llmnb.display.escape import visible
 from llmnb.display.money import usd
-from llmnb.display.texts import cut
+from llmnb.display.texts import on_one_line
 from llmnb.engine.status import StatusSnapshot
 
 
@@ -61,14 +61,16 @@ def receipt(status: StatusSnapshot, examples: Sequence[tuple[int, str, str]] = (
     if counts.prompt_tokens or counts.completion_tokens:
         in_and_out = numbers.tokens_in_out(counts.prompt_tokens, counts.completion_tokens)
         pairs.append(("tokens", in_and_out, ""))
+    if counts.num_cut:
+        pairs.append(("cut off", f"{counts.num_cut:,}", "allow more with max_tokens"))
     lines += [f"  {leader(*pair)}" for pair in pairs]
     if status.failures:
         lines += ["", "failed rows"]
         texts = {kind: (row, text) for row, kind, text in examples}
         for kind, count in sorted(status.failures.items(), key=lambda pair: -pair[1]):
             row, text = texts.get(kind, (None, ""))
-            where = f"row {row + 1:,}: {text}" if row is not None else ""
-            lines.append(cut(f"  {count:>5,}  {kind}  {visible(where)}", 100))
+            where = f"row {row + 1:,}: {on_one_line(text)}" if row is not None else ""
+            lines += hanging(f"  {count:>5,}  {kind}  ", visible(where), 100)
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Collection, Sequence
 
 from llmnb.display.escape import visible
@@ -52,6 +53,22 @@ def columns(
         .rstrip()
         for row in cells
     ]
+
+
+def hanging(head: str, text: str, width: int) -> list[str]:
+    """Return a text behind a head, over as many lines as it takes; further ones are set in.
+
+    Args:
+        head: What the first line begins with.
+        text: On one line.
+        width: Characters of a line at most.
+
+    Example:
+        >>> hanging("  3  ", "a sentence of some words", 22)
+        ['  3  a sentence of', '     some words']
+    """
+    indent = " " * min(len(head), width // 3)
+    return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=indent) or [head]
 
 
 def leader(name: str, value: str, note: str = "", *, names: int = 24, values: int = 7) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from llmnb.display.escape import html_text
-from llmnb.display.palette import FAINT, FONT, PATTERNS
+from llmnb.display.palette import FAINT, FONT, PATTERNS, PLAIN
 
 INERT = "tex2jax_ignore mathjax_ignore"
 """Classes that keep a page's typesetter out: two dollar signs in a line would be a formula."""
@@ -50,8 +50,8 @@ def bar(parts: Iterable[tuple[str, float]], says: str = "") -> str:
         says: What a screen reader says of it; empty where the text beside it says the same.
     """
     segments = "".join(
-        f'<span style="flex:0 0 {100 * part:.2f}%;min-width:2px;background:{PATTERNS[name]}">'
-        "</span>"
+        f'<span style="flex:0 0 {100 * part:.2f}%;min-width:2px;background:{PLAIN[name]};'
+        f'background:{PATTERNS[name]}"></span>'
         for name, part in parts
         if part > 0
     )

@@ -45,6 +45,7 @@ from llmnb.errors import (
     TimedOut,
     UnknownEnd,
     Unsent,
+    without_money,
 )
 from llmnb.records import Delta
 
@@ -160,6 +161,8 @@ class RequestTask(SharedRequest):
             # picklers send it along.
             error.__context__ = None
         target = self.call.target
+        if target.is_free and not self._may_be_billed:
+            without_money(error)
         error.with_details(
             provider=error.details.provider or target.provider,
             model=error.details.model or target.model,
@@ -445,6 +448,8 @@ class RequestTask(SharedRequest):
 
     async def _note_failure(self, error: LLMNBError) -> None:
         counters, tracker = self.context.counters, self.context.counters.tracker
+        if self.call.target.is_free:
+            without_money(error)
         if isinstance(error, BadReply):
             await save_unread(self.context, self.call, error)
         if isinstance(error, FlowControl):

@@ -65,6 +65,13 @@ class Accessor:
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._shown}>"
 
+    def __getattr__(self, name: str) -> Any:
+        import difflib  # not before somebody mistypes
+
+        near = difflib.get_close_matches(name, [one for one in dir(type(self)) if one[0] != "_"])
+        hint = f" Did you mean {near[0]}?" if near else f" It has {self._shown}."
+        raise AttributeError(f".llm has no {name!r}.{hint}", name=name, obj=self)
+
     def _do(self, verb: str, *arguments: Any) -> Any:
         """Do a verb of the library, and block for what it prepares."""
         from llmnb.frames.table_source import PreparedVerb  # registering does without it

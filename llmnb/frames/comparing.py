@@ -21,6 +21,7 @@ from llmnb.frames.table_source import AnswerColumn, Source
 from llmnb.records import Outcome
 from llmnb.running.asking import Model, endpoints_of, is_model
 from llmnb.targets.endpoint import Endpoint
+from llmnb.targets.resolve import resolve
 
 MAJORITY_SHARE = "agreement"
 """The column of the share that the most frequent answer has."""
@@ -64,6 +65,9 @@ def comparison(table: Source, prompt: Hashable, models: Sequence[Model], options
         raise ConfigurationError("compare() takes a list of models, at least two.")
     names = [_name(model) for model in models]
     _check(names, options)
+    for model in models:  # one that cannot be asked is no row's error
+        if isinstance(model, str):
+            resolve(model)
     # The first one is the default, so that no other has to be looked for.
     asked = job(
         table,

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from llmnb import bridge, progress
+from llmnb.display.texts import cut
 from llmnb.engine.handle import RunHandle
 from llmnb.frames.answers import AnswerForm
 from llmnb.frames.failures import log_once
@@ -25,6 +26,7 @@ from llmnb.running.planning import Plan, plan
 from llmnb.running.start import start
 from llmnb.schemas import output_of
 from llmnb.targets.resolve import choose
+from llmnb.user_code import warn
 from llmnb.wire.batches import PRICE_FACTOR
 
 
@@ -149,7 +151,14 @@ def job(
             with the table would be replaced; nothing was sent.
     """
     source = source_of(table)
-    questions = Questions(source.columns(), prompt, options, variants=variants)
+    columns = source.columns()
+    questions = Questions(columns, prompt, options, variants=variants)
+    if questions.is_constant and questions.rows != 1:
+        names = ", ".join(f"{{{name}}}" for name in columns.names)
+        warn(
+            "The prompt names no column, so every row asks the same. A column stands in braces; "
+            f"there is: {cut(names, 600)}."
+        )
     output = None if options.schema is None else output_of(options.schema)
     form = AnswerForm(
         # The answers go into the table as it was when they were asked for.

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-from llmnb.errors import ConfigurationError
+from llmnb.errors import ConfigurationError, UnknownOption
 from llmnb.frames import placing
 from llmnb.frames.answers import Table
 from llmnb.frames.comparing import comparison
@@ -103,7 +103,7 @@ def nearest(
 
 def _without_schema(keywords: Keywords) -> Keywords:
     if "schema" in keywords:
-        raise TypeError("the schema is given by position here, not as a keyword")
+        raise UnknownOption("The schema is given by position here: leave out schema=…")
     _refuse_messages(keywords)
     return keywords
 

@@ -12,7 +12,7 @@ from llmnb.display.escape import visible
 from llmnb.display.texts import counted, inside
 from llmnb.engine.status import FailureCause, ModelShare, StatusSnapshot
 
-EXAMPLE_LENGTH = 200
+EXAMPLE_LENGTH = 600
 
 COUNTERS = (
     *("started", "in progress", "succeeded", "failed"),
@@ -176,6 +176,7 @@ def counters(status: StatusSnapshot) -> list[str]:
 def figures(status: StatusSnapshot) -> dict[str, str]:
     """Return tokens, pace and what was out of the ordinary by name, where there is any."""
     counts = status.counts
+    cut = counts.num_cut
     tokens = ""
     if counts.prompt_tokens or counts.completion_tokens:
         tokens = numbers.tokens_in_out(counts.prompt_tokens, counts.completion_tokens)
@@ -184,6 +185,7 @@ def figures(status: StatusSnapshot) -> dict[str, str]:
         "tokens": tokens,
         "speed": _speed(status),
         "repeated": ", ".join(repeated(status)),
+        "cut off": f"{counted(cut, 'answer')}: allow more with max_tokens" if cut else "",
         "waited": waited if status.waited_seconds >= 1 else "",
     }
     return {name: text for name, text in texts.items() if text}

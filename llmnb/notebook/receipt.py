@@ -11,7 +11,7 @@ import functools
 from collections.abc import Iterable, Sequence
 
 from llmnb.display import durations, html_fragments, moments, money, numbers
-from llmnb.display.aligned import columns, leader
+from llmnb.display.aligned import columns, hanging, leader
 from llmnb.display.escape import html_text, visible
 from llmnb.display.html_fragments import cell, strong
 from llmnb.display.palette import FAINT, RULE
@@ -70,7 +70,8 @@ def text(status: StatusSnapshot, *, ended: float, prices_of: str = "") -> str:
     if causes := facts.causes(status, CAUSES_SHOWN):
         counts, names, _ = (max(map(len, column)) for column in zip(*causes, strict=True))
         lines += _section(["failed rows"])
-        lines += [f"    {count:>{counts}}  {name:<{names}}   {row}" for count, name, row in causes]
+        for count, name, row in causes:
+            lines += hanging(f"    {count:>{counts}}  {name:<{names}}   ", row, WIDEST)
     lines.append("")
     if status.state == "stopped":
         lines.append(facts.next_step(rows))
