@@ -361,9 +361,7 @@ def _dollars(per_million: float | None, otherwise: float = 0.0) -> float:
         return otherwise
     is_number = isinstance(per_million, float | int)
     if not (is_number and math.isfinite(per_million) and per_million >= 0):
-        raise ConfigurationError(
-            f"A price is a number of dollars, at least 0, not {per_million!r}."
-        )
+        raise ConfigurationError(f"A price is a number, at least 0, not {per_million!r}.")
     return float(per_million)
 
 

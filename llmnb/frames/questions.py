@@ -172,8 +172,8 @@ def _template(prompt: Hashable | None, columns: Columns, *, is_constant_fine: bo
         if name_of(prompt) not in names:
             raise InputError(
                 f"A prompt is a column's name or a text with names in braces, not "
-                f"{type(prompt).__name__}. Columns: {', '.join(map(repr, names))[:600]}. Where every "
-                "row has a prompt of its own, make them a column. Nothing was sent."
+                f"{type(prompt).__name__}. Columns: {', '.join(map(repr, names))[:600]}. "
+                "Where every row has a prompt of its own, make them a column. Nothing was sent."
             )
         return Template(name_of(prompt), names)
     return Template(prompt, names) if is_constant_fine else prompt_template(prompt, names)
