@@ -35,7 +35,7 @@ def has_magic(name: str) -> bool:
     return shell() is not None and shell().find_line_magic(name) is not None
 
 
-def way_to_key(provider: str) -> str:
+def key_offer(provider: str) -> str:
     """Return what a person types here to give a provider's key; it is kept in memory only."""
     return f"%llm_key {provider}" if has_magic("llm_key") else f"llmnb.set_key({provider!r}, …)"
 

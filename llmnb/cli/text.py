@@ -9,7 +9,7 @@ from llmnb.display import durations, numbers
 from llmnb.display.aligned import columns, hanging, leader
 from llmnb.display.escape import visible
 from llmnb.display.money import usd
-from llmnb.display.texts import on_one_line
+from llmnb.display.texts import single_line
 from llmnb.engine.status import StatusSnapshot
 
 
@@ -69,7 +69,7 @@ def receipt(status: StatusSnapshot, examples: Sequence[tuple[int, str, str]] = (
         texts = {kind: (row, text) for row, kind, text in examples}
         for kind, count in sorted(status.failures.items(), key=lambda pair: -pair[1]):
             row, text = texts.get(kind, (None, ""))
-            where = f"row {row + 1:,}: {on_one_line(text)}" if row is not None else ""
+            where = f"row {row + 1:,}: {single_line(text)}" if row is not None else ""
             lines += hanging(f"  {count:>5,}  {kind}  ", visible(where), 100)
     return "\n".join(lines)
 

@@ -26,16 +26,16 @@ def cut(text: str, longest: int) -> str:
     return text[: longest - 1] + "…" if longest > 0 else ""
 
 
-def on_one_line(message: str, longest: int = 600) -> str:
+def single_line(message: str, longest: int = 600) -> str:
     r"""Return a message of several lines as one; of a longer one the middle is left out.
 
     What happened stands at the beginning of a message, and what to do at its end.
 
     Example:
-        >>> on_one_line("No key was found. Ways to give it:\n  export KEY=1\n  a .env file")
+        >>> single_line("No key was found. Ways to give it:\n  export KEY=1\n  a .env file")
         'No key was found. Ways to give it: export KEY=1; a .env file'
-        >>> on_one_line("It failed, for a reason that is long. Run it again.", 30)
-        'It failed, fo… Run it again.'
+        >>> single_line("It failed, for a reason that is long. Run it again.", 28)
+        'It failed, f… Run it again.'
     """
     line = " ".join(_UNFINISHED_LINE.sub("; ", message.strip()).split())
     if len(line) <= longest:

@@ -11,7 +11,7 @@ from itertools import accumulate
 from operator import attrgetter, itemgetter
 
 from llmnb.decide.retry import roll
-from llmnb.display.texts import on_one_line
+from llmnb.display.texts import single_line
 from llmnb.engine.status import (
     LATENCIES_SHOWN,
     Clock,
@@ -170,7 +170,7 @@ class Stats:
             return
         text = WORDS.get(kind) or (type(error).__doc__ or kind).partition("\n")[0].rstrip(".")
         self._causes[kind] = FailureCause(
-            kind=kind, words=text, rows=rows, first_row=row, example=on_one_line(error.message)
+            kind=kind, words=text, rows=rows, first_row=row, example=single_line(error.message)
         )
 
     def on_mended_row(self, error: LLMNBError) -> None:

@@ -68,7 +68,7 @@ class Accessor:
     def __getattr__(self, name: str) -> Any:
         import difflib  # not before somebody mistypes
 
-        near = difflib.get_close_matches(name, [one for one in dir(type(self)) if one[0] != "_"])
+        near = difflib.get_close_matches(name, [verb for verb in dir(type(self)) if verb[0] != "_"])
         hint = f" Did you mean {near[0]}?" if near else f" It has {self._shown}."
         raise AttributeError(f".llm has no {name!r}.{hint}", name=name, obj=self)
 

@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 from llmnb.display.escape import visible
-from llmnb.display.texts import on_one_line
+from llmnb.display.texts import single_line
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import RowsFailed
@@ -52,7 +52,7 @@ def report(run: AnyRun, asked: int, on_error: str, table: Any, *, what: str = "r
     lines = [f"{head}. The others are kept: run it again to ask only what is missing."]
     lines += causes(status)
     if run.error is not None and not status.causes:
-        lines.append(f"  {visible(on_one_line(run.error.message))}")
+        lines.append(f"  {visible(single_line(run.error.message))}")
     if on_error == "raise":
         lines.append("The partial result is in the error's `.partial`.")
         raise RowsFailed("\n".join(lines)).carrying(table)

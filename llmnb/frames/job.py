@@ -19,7 +19,7 @@ from llmnb.frames.pandas_source import source_of
 from llmnb.frames.placing import Call
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
-from llmnb.frames.table_source import PreparedVerb, Source
+from llmnb.frames.table_source import WHOLE, PreparedVerb, Source
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking
 from llmnb.running.planning import Plan, plan
@@ -153,8 +153,8 @@ def job(
     source = source_of(table)
     columns = source.columns()
     questions = Questions(columns, prompt, options, variants=variants)
-    if questions.is_constant and questions.rows != 1:
-        names = ", ".join(f"{{{name}}}" for name in columns.names)
+    if questions.is_constant and questions.rows > 1:
+        names = ", ".join(name if name == WHOLE else f"{{{name}}}" for name in columns.names)
         warn(
             "The prompt names no column, so every row asks the same. A column stands in braces; "
             f"there is: {cut(names, 600)}."

@@ -22,7 +22,7 @@ from typing import Any
 
 from llmnb import settings
 from llmnb.display.escape import visible
-from llmnb.display.texts import counted, on_one_line
+from llmnb.display.texts import counted, single_line
 from llmnb.engine.status import Clock
 from llmnb.errors import InputError, LLMNBError, StoreError
 from llmnb.notebook import cache_view
@@ -225,7 +225,7 @@ class CacheManager(Surface):
         try:
             job()
         except LLMNBError as error:
-            self._reply(turn, "fault", text=visible(on_one_line(str(error))))
+            self._reply(turn, "fault", text=visible(single_line(str(error))))
         except Exception as error:  # the page must learn of a fault of ours, too
             logger.exception("the cache manager could not do it; please report this")
             self._reply(turn, "fault", text=f"This could not be done ({type(error).__name__}).")

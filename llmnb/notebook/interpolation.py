@@ -71,12 +71,9 @@ def note_on_unknown(text: str, variables: Mapping[str, Any]) -> str:
     names = [name for name in variables if not name.startswith("_")]
     near = (difflib.get_close_matches(name, names, n=1) for name in unknown)
     meant = ", ".join(f"{{{name}}}" for match in near for name in match)
-    is_one = len(unknown) == 1
-    return (
-        f"{', '.join(unknown.values())} {'is' if is_one else 'are'} sent as "
-        f"{'it stands' if is_one else 'they stand'}: there {'is' if is_one else 'are'} no such "
-        f"{'variable' if is_one else 'variables'}.{f' Did you mean {meant}?' if meant else ''}"
-    )
+    stay = "is sent as it stands" if len(unknown) == 1 else "are sent as they stand"
+    hint = f" Did you mean {meant}?" if meant else ""
+    return f"{', '.join(unknown.values())} {stay}: there is no such variable.{hint}"
 
 
 def _is_doubled(reference: re.Match[str]) -> bool:

@@ -15,7 +15,7 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from llmnb import settings
 from llmnb.display import money, numbers
 from llmnb.display.escape import visible
-from llmnb.display.texts import counted, on_one_line
+from llmnb.display.texts import counted, single_line
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.notebook.options import argument, arguments, parsed
 from llmnb.notebook.plain_interrupts import plain_interrupts
@@ -285,5 +285,5 @@ def _models(row: Provider) -> tuple[list[str], str]:
         target = resolve(row.default_models.get("chat") or "x", api_provider=row.name)
         return sorted(bridge.call(target.list_models())), ""
     except LLMNBError as error:
-        why = on_one_line(error.message)
+        why = single_line(error.message)
         return known, f"Known without asking; the provider's own list is not to be had: {why}"

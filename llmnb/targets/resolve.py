@@ -26,7 +26,7 @@ from llmnb.errors import ConfigurationError, LLMNBError, MissingKey, UnknownMode
 from llmnb.records import secret, secret_url
 from llmnb.targets.endpoint import registered_model
 from llmnb.targets.target import HTTPTarget
-from llmnb.user_code import has_magic, way_to_key
+from llmnb.user_code import has_magic, key_offer
 from llmnb.wire.catalog import (
     AZURE_VERSION_ENV,
     Provider,
@@ -402,11 +402,11 @@ def _base_from_environment(row: Provider) -> str | None:
 
 
 def _missing_key(row: Provider, model: str) -> str:
-    ways = (
-        (way_to_key(row.name), "in memory only"),
+    offers = (
+        (key_offer(row.name), "in memory only"),
         (f"{row.key_env[0]}=…", "in the environment, or in a .env file here or above"),
         (f"llmnb.LLM(model='{row.name}/{model}', api_key=…)", "as the model that is named"),
     )
     lines = [f"{row.name} needs an API key and none was found. Ways to give it:"]
-    lines += [f"  {code:<36} {where}" for code, where in ways]
+    lines += [f"  {code:<36} {where}" for code, where in offers]
     return "\n".join([*lines, "Or name local/smollm2, which needs none. Nothing was sent."])

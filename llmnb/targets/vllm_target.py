@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from llmnb.adapters.vllm_engine import Engine
-from llmnb.display.texts import on_one_line
+from llmnb.display.texts import single_line
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import (
     ConfigurationError,
@@ -135,7 +135,7 @@ class VLLMTarget(HTTPTarget):
 
     def _as_ours(self, error: Exception) -> LLMNBError:
         """Return what vLLM raised as an error of ours."""
-        message = on_one_line(str(error)) or type(error).__name__
+        message = single_line(str(error)) or type(error).__name__
         if self._engine.is_refusal(error):
             return RequestRejected(
                 f"vLLM refuses this request: {message} Nothing was generated for it.",

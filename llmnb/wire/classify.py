@@ -24,7 +24,7 @@ from llmnb.display import durations
 from llmnb.display.escape import visible, visible_lines
 from llmnb.display.texts import cut
 from llmnb.errors import LLMNBError
-from llmnb.user_code import has_magic, way_to_key
+from llmnb.user_code import has_magic, key_offer
 from llmnb.wire import headers as reply_headers
 from llmnb.wire import json_bytes
 from llmnb.wire.catalog import load_catalog
@@ -273,7 +273,7 @@ def _bad_key(provider: str) -> str:
     where = f"{row.key_env[0]}, " if row is not None and row.key_env else ""
     return (
         "does not accept the key, or the key may not use this model. Nothing more is sent there, "
-        f"finished rows are kept: give another key ({where}{way_to_key(provider)} or "
+        f"finished rows are kept: give another key ({where}{key_offer(provider)} or "
         "llmnb.LLM(model=…, api_key=…) as the model)"
     )
 
