@@ -27,7 +27,7 @@ def cut(text: str, longest: int) -> str:
 
 
 def single_line(message: str, longest: int = 600) -> str:
-    r"""Return a message of several lines as one; of a longer one the middle is left out.
+    r"""Return a message on a single line; of a longer one the middle is left out.
 
     What happened stands at the beginning of a message, and what to do at its end.
 
@@ -35,7 +35,7 @@ def single_line(message: str, longest: int = 600) -> str:
         >>> single_line("No key was found. Ways to give it:\n  export KEY=1\n  a .env file")
         'No key was found. Ways to give it: export KEY=1; a .env file'
         >>> single_line("It failed, for a reason that is long. Run it again.", 28)
-        'It failed, f… Run it again.'
+        'It failed, fo… Run it again.'
     """
     line = " ".join(_UNFINISHED_LINE.sub("; ", message.strip()).split())
     if len(line) <= longest:

@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 from llmnb.display.escape import visible
-from llmnb.display.texts import single_line
+from llmnb.display.texts import counted, single_line
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import RowsFailed
@@ -25,7 +25,7 @@ def log_once(line: str) -> None:
 
 
 def report(run: AnyRun, asked: int, on_error: str, table: Any, *, what: str = "rows") -> None:
-    """Warn of a finished run's failed and cut rows, or raise, as the caller wished.
+    """Warn of a finished run's failed rows, or raise, as the caller wished.
 
     Rows that were not asked because the person stopped are no failures.
 
@@ -40,11 +40,6 @@ def report(run: AnyRun, asked: int, on_error: str, table: Any, *, what: str = "r
         RowsFailed: With ``on_error="raise"``, where rows failed; it carries the table.
     """
     status = run.status()
-    if cut := status.counts.num_cut:
-        warn(
-            f"{cut:,} of {asked:,} {what} have an answer that was cut off at its longest length. "
-            "Allow more with max_tokens."
-        )
     failed = status.counts.num_tasks_failed
     if not failed or on_error == "column":
         return
@@ -57,6 +52,13 @@ def report(run: AnyRun, asked: int, on_error: str, table: Any, *, what: str = "r
         lines.append("The partial result is in the error's `.partial`.")
         raise RowsFailed("\n".join(lines)).carrying(table)
     warn("\n".join(lines))
+
+
+def report_cut(run: AnyRun) -> None:
+    """Warn of a finished run's answers that ended at a length which the caller has not chosen."""
+    if cut := run.status().counts.num_cut:
+        were = "was" if cut == 1 else "were"
+        warn(f"{counted(cut, 'answer')} {were} cut off. Allow longer ones with max_tokens.")
 
 
 def causes(status: StatusSnapshot, *, has_rows: bool = True) -> list[str]:

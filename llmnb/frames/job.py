@@ -9,6 +9,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from llmnb import bridge, progress
+from llmnb.decide.quality import has_length_limit
 from llmnb.display.texts import cut
 from llmnb.engine.handle import RunHandle
 from llmnb.frames.answers import AnswerForm
@@ -66,7 +67,13 @@ class Job(PreparedVerb):
                 cache_dir=cache_dir,
                 **self.options.for_door("start"),
             )
-        return TableRun(run, self.questions, self.form.table, on_error=self.options.on_error)
+        return TableRun(
+            run,
+            self.questions,
+            self.form.table,
+            on_error=self.options.on_error,
+            warns_of_cut=not has_length_limit(self.options.body),
+        )
 
     def finish(self) -> Any:
         """Block until it is done, showing how far it is, and return what it gives.

@@ -25,6 +25,7 @@ class TableRun(RunHandle[T]):
         questions: What it asks.
         shape: Makes of outcomes what the caller gets back.
         on_error: What becomes of failed rows.
+        warns_of_cut: Whether answers that reach their longest length are warned of.
         awaited: The run that is waited for, where it is another one that mends this.
     """
 
@@ -35,6 +36,7 @@ class TableRun(RunHandle[T]):
         shape: Callable[[Outcomes], T],
         *,
         on_error: str = "null",
+        warns_of_cut: bool = True,
         awaited: AnyRun | None = None,
     ) -> None:
         super().__init__()
@@ -43,6 +45,7 @@ class TableRun(RunHandle[T]):
         self._questions = questions
         self._shape = shape
         self._on_error = on_error
+        self._warns_of_cut = warns_of_cut
         self._awaited = awaited or run
         self._done = self._awaited._done
         self.is_batch = self._awaited.is_batch
@@ -106,6 +109,8 @@ class TableRun(RunHandle[T]):
         """
         questions = self._questions
         what = "rows" if questions.group == 1 else "answers"
+        if self._warns_of_cut:
+            failures.report_cut(self._run)
         failures.report(self._run, len(questions), self._on_error, table, what=what)
         return table
 
@@ -159,5 +164,6 @@ class TableRun(RunHandle[T]):
             self._questions,
             self._shape,
             on_error=self._on_error,
+            warns_of_cut=self._warns_of_cut,
             awaited=self._run.retry_failed(causes, mode=mode),
         )

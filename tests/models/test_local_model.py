@@ -228,7 +228,7 @@ def test_a_bar_is_shown_while_weights_are_fetched(monkeypatch, isolated):
     monkeypatch.setattr(weight_files, "_bar", Bar)
 
     with pytest.raises(ConfigurationError):
-        LocalModel("smollm2").target("chat")
+        LocalModel("smollm2").generate("Hi")
 
     assert seen == [(1, 2), (-1, weight_files.SMOLLM2.download_bytes)]
 

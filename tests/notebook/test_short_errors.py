@@ -1,4 +1,4 @@
-"""Promises about mistakes in a cell: the person's line, the message, and that what it offers works."""
+"""Promises about mistakes in a cell: the person's line, the message, and offers that work."""
 
 from __future__ import annotations
 
