@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import types
     import typing
 
-    from llmnb import errors, generation, rate_limiter, testing
+    from llmnb import errors, generation, rate_limiter, testing, widgets
     from llmnb.adapters.prices import set_price
     from llmnb.batches.attaching import attach, runs
     from llmnb.chat.llm_model import LLMModel
@@ -87,6 +87,7 @@ __all__ = [  # noqa: RUF022 - sorted as a person sorts
     "task_id_generator",
     "testing",
     "unload_ipython_extension",
+    "widgets",
 ]
 
 _HOMES = {
@@ -129,6 +130,7 @@ _HOMES = {
     "task_id_generator": "llmnb.client",
     "testing": None,
     "unload_ipython_extension": "llmnb.notebook.extension",
+    "widgets": None,
 }
 """Where each lazy name lives; None: it is itself a module of this package."""
 

@@ -11,7 +11,6 @@ import copy
 import dataclasses
 import itertools
 import logging
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from llmnb import bridge, settings
 from llmnb.batches.start import start_batch
-from llmnb.engine import collector
+from llmnb.engine import gc_thresholds
 from llmnb.engine.handle import RunHandle
 from llmnb.engine.request_log import level_of
 from llmnb.engine.run import Run
 from llmnb.engine.status import StatusTracker
-from llmnb.errors import ConfigurationError, FlowControl, LLMNBError
-from llmnb.keywords import AsyncLLMOptions, CallOptions, MadeWith, StreamOptions
+from llmnb.errors import ConfigurationError
+from llmnb.keywords import AsyncLLMOptions, ListOptions, MadeWith, StreamOptions
 from llmnb.models.response_rows import ResponseRow, response_row
 from llmnb.options import (
     Door,
@@ -54,7 +53,7 @@ logger = logging.getLogger("llmnb")
 
 
 class _Default(str):
-    """A default that can be told from the same word given by the caller."""
+    """A default that differs from the same word written by the caller."""
 
     __slots__ = ()
 
@@ -172,7 +171,7 @@ class AsyncLLM(MadeWith):
                 logger.warning(announcement)
 
     def __repr__(self) -> str:
-        made = vars(self).get  # not all of it where a traceback shows one that could not be made
+        made = vars(self).get  # incomplete if `__init__` has failed and a traceback shows it
         who = "/".join(str(part) for part in (made("api_provider"), made("model")) if part)
         who = who or "default model"
         return f"<AsyncLLM {who}, project {settings.project_name(made('project_name'))!r}>"
@@ -186,7 +185,7 @@ class AsyncLLM(MadeWith):
         *,
         task_id_generator: Iterator[Any] | None = None,
         progress: Bars = "auto",
-        **options: Unpack[CallOptions],
+        **options: Unpack[ListOptions],
     ) -> list[ResponseRow]:
         """Return a row for every request, in the order of the requests.
 
@@ -221,7 +220,7 @@ class AsyncLLM(MadeWith):
         *,
         task_id_generator: Iterator[Any] | None = None,
         progress: Bars = "auto",
-        **options: Unpack[CallOptions],
+        **options: Unpack[ListOptions],
     ) -> list[ResponseRow]:
         """Await what `generate` returns; works on any running loop.
 
@@ -239,7 +238,7 @@ class AsyncLLM(MadeWith):
 
     @full_signature
     def start(
-        self, request_list: Iterable[Mapping[str, Any]], **options: Unpack[CallOptions]
+        self, request_list: Iterable[Mapping[str, Any]], **options: Unpack[ListOptions]
     ) -> RunHandle[list[Outcome]]:
         """Start `generate` in the background and return its run at once.
 
@@ -372,10 +371,10 @@ class AsyncLLM(MadeWith):
         call = _Call(self, options)
         if call.mode == "batch":
             refuse_with_batch(options)
-            self.last_run = start_batch(requests, call.asking, **call.given_to("batch"))
+            self.last_run = start_batch(requests, call.asking, **call.options_for("batch"))
         else:
             self.last_run = start(
-                requests, call.asking, account=call.account, **call.given_to("start")
+                requests, call.asking, account=call.account, **call.options_for("start")
             )
         return self.last_run
 
@@ -395,14 +394,14 @@ class AsyncLLM(MadeWith):
             account=call.account,
             streams=True,
             in_order=in_order,
-            **call.given_to("start"),
+            **call.options_for("start"),
         )
         self.last_run = run
         return run
 
 
 class _Call:
-    """What an `AsyncLLM` was made with, and what one call says otherwise.
+    """The options of one call: those of the `AsyncLLM`, replaced by the call's own.
 
     Args:
         made: The object.
@@ -414,7 +413,7 @@ class _Call:
     """
 
     def __init__(self, made: AsyncLLM, options: Mapping[str, Any]) -> None:
-        refuse_unknown(options, KEYWORDS["CallOptions"], "generate()")
+        refuse_unknown(options, KEYWORDS["ListOptions"], "generate()")
         params, call = params_in(options)
         call = checked(call)
         cache_vars, clear = call.pop("cache_vars", None), call.pop("clear_project_cache", None)
@@ -440,8 +439,8 @@ class _Call:
             params={**made._asking.params, **with_params(None, params)},
         )
 
-    def given_to(self, door: Door) -> dict[str, Any]:
-        """Return what `start` or `start_batch` is told."""
+    def options_for(self, door: Door) -> dict[str, Any]:
+        """Return the options that `start` or `start_batch` takes."""
         return {name: self._options[name] for name in names(door) if name in self._options}
 
 
@@ -482,7 +481,7 @@ def _rows(
             logger.debug("request %s failed: %s", task_id, outcome.error)
     if run.error is not None:
         logger.error("%s", run.error)
-    with collector.calmed():
+    with gc_thresholds.raised():
         return list(map(response_row, requests, outcomes))
 
 
@@ -503,7 +502,7 @@ async def _is_listed(asking: Asking) -> bool:
 
 
 class RetryQueue(Protocol):
-    """Where a request goes that may be tried again, such as an `asyncio.Queue`."""
+    """A queue of requests that are to be tried again, such as an `asyncio.Queue`."""
 
     def put_nowait(self, item: Any, /) -> None:
         """Take the request."""
@@ -574,7 +573,7 @@ class APIRequest:
             status_tracker.num_tasks_in_progress -= 1
             status_tracker.num_tasks_succeeded += 1
             return
-        _count(outcome.error, status_tracker)
+        status_tracker.count_failed_request(outcome.error)
         self.result.append(outcome.error)
         if self.attempts_left > 0:
             self.attempts_left -= 1
@@ -590,13 +589,3 @@ def _key_of(headers: Mapping[str, str]) -> str | None:
         if value := named.get(name):
             return value.removeprefix("Bearer ").strip()
     return None
-
-
-def _count(error: LLMNBError, tracker: StatusTracker) -> None:
-    if isinstance(error, FlowControl):
-        tracker.num_rate_limit_errors += 1
-        tracker.time_of_last_rate_limit_error = time.time()
-    elif error.details.status is not None:
-        tracker.num_api_errors += 1
-    else:
-        tracker.num_other_errors += 1

@@ -101,10 +101,10 @@ class Display(Protocol):
 
 
 def _display(shown: Bars, run: AnyRun, total: int | None) -> Display | None:
-    can_draw = _is_interactive()
-    if shown == "auto":
-        shown = can_draw
     if not shown or sys.stderr is None:
+        return None
+    can_draw = _is_interactive()
+    if shown == "auto" and not can_draw:
         return None
     if _hung is not None and (display := _hung(run, total)) is not None:
         return display
@@ -201,18 +201,34 @@ def figures(status: StatusSnapshot) -> str:
 
 
 _hung: Callable[[AnyRun, int | None], Display | None] | None = None
+_shows_begun: Callable[[AnyRun], object] | None = None
 
 
-def hang(factory: Callable[[AnyRun, int | None], Display | None] | None) -> None:
+def hang(
+    factory: Callable[[AnyRun, int | None], Display | None] | None,
+    begun: Callable[[AnyRun], object] | None = None,
+) -> None:
     """Hang up another display than the bars, such as a notebook's dashboard.
 
     Args:
         factory: Takes a run and the number of its rows where that is known, and
             returns what draws it, or None to leave it to the bars; None takes the
             present one down.
+        begun: Shows a run that was started in the background, for which nobody waits.
     """
-    global _hung
-    _hung = factory
+    global _hung, _shows_begun
+    _hung, _shows_begun = factory, begun
+
+
+def show_begun(run: AnyRun, shown: Bars) -> None:
+    """Show a run that was started in the background, where a display for it was hung up.
+
+    Args:
+        run: The run.
+        shown: False shows nothing.
+    """
+    if shown and _shows_begun is not None:
+        _shows_begun(run)
 
 
 def print_line(line: str) -> None:
@@ -361,8 +377,8 @@ async def aattend(run: AnyRun, *, bars: Bars = "auto", interrupt: Interrupt = "a
 
 def _warn_of_stop(run: AnyRun) -> None:
     status = run.status()
-    if not status.counts.num_stopped:
-        return  # it was done before it could be stopped
+    if not status.counts.num_stopped or run.about.is_reported:
+        return  # it was done before it could be stopped, or a display says all of this
     warn(
         f"Stopped: {status.completed - status.counts.num_stopped:,} of {status.completed:,} rows "
         "have their outcome and are kept. Run the cell again: only what is missing is asked."

@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import diskcache
 import orjson
@@ -44,8 +44,9 @@ ON CONFLICT (key, raw) DO UPDATE SET store_time = excluded.store_time,
     access_time = excluded.access_time, size = excluded.size, mode = 1, filename = NULL,
     value = excluded.value
 """
-"""Saves a group, passed as one blob and a list of ``[key, start, length]``, as diskcache keeps a
-value inline. Its placeholders have names because Python 3.14 refuses numbers (``?1``) with a tuple.
+"""Saves a group, passed as a single blob and a list of ``[key, start, length]``, in the form of
+diskcache's inline values. Its placeholders have names because Python 3.14 refuses numbers
+(``?1``) with a tuple.
 
 Python's lock is given up once a statement, and the writing thread has to win it back from a busy
 loop each time: one statement for a group, and a commit of its own, costs one turn.
@@ -72,9 +73,24 @@ _SETTINGS = {
 
 _DRAFT = ".making-"
 _DRAFT_SECONDS = 3600.0
-"""A draft that is older was left by a process that was killed."""
+"""Seconds after which a draft was left behind by a killed process."""
 
 SQLITE_VERSION = sqlite3.sqlite_version
+
+
+_LAST = 2**63 - 1
+"""The greatest number that a row can have."""
+
+
+class Extent(NamedTuple):
+    """How far a database reaches: by this rows that were only added are told from other changes."""
+
+    last: int
+    """Number of the row added last."""
+
+    rows: int
+    size: int
+    """Bytes of all values."""
 
 
 class _BytesDisk(diskcache.Disk):  # type: ignore[misc]
@@ -135,7 +151,7 @@ class Database:
                 _make(self.path)
             else:
                 raise StoreError(f"{self.path} is gone.")
-            self._reader = self._connected("query_only=1", "cache_size=-1024")
+            self._reader = self._connect("query_only=1", "cache_size=-1024")
             self._identity = _identity(self.path)
         self._pid = os.getpid()
         if may_make:
@@ -151,13 +167,13 @@ class Database:
         if self._writing is None:
             with _faults(self.path):
                 cache = _cache(self.folder)
-                saving = self._connected(
+                saving = self._connect(
                     "synchronous=FULL", "cache_size=-2048", "wal_autocheckpoint=4000"
                 )
             self._writing = saving, cache
         return self._writing
 
-    def _connected(self, *pragmas: str) -> sqlite3.Connection:
+    def _connect(self, *pragmas: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path, timeout=60, check_same_thread=False, isolation_level=None
         )
@@ -174,7 +190,7 @@ class Database:
             return False
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Return the values of those keys that there are."""
+        """Return the values of those keys that are stored."""
         values: dict[str, bytes] = {}
         with self._lock:
             try:
@@ -198,7 +214,7 @@ class Database:
             StoreError: If they cannot be saved.
         """
         now, (writer, _) = time.time(), self.begin_writing()
-        groups = [{"now": now, "values": blob, "index": index} for blob, index in _packed(items)]
+        groups = [{"now": now, "values": blob, "index": index} for blob, index in _blobs_of(items)]
         try:
             if len(groups) == 1:
                 writer.execute(_PUT, groups[0])  # outside a transaction it is one
@@ -213,7 +229,7 @@ class Database:
                     writer.execute("ROLLBACK")
                 raise
         except (sqlite3.Error, OSError) as error:
-            raise _cannot(self.folder, error) from None
+            raise _saving_error(self.folder, error) from None
 
     def delete_many(self, keys: Iterable[str]) -> int:
         """Remove keys; returns how many there were."""
@@ -221,19 +237,39 @@ class Database:
         with cache.transact(retry=True):
             return sum(bool(cache.delete(key)) for key in keys)
 
-    def items(self) -> Iterator[tuple[str, bytes]]:
-        """Yield every key and value that is ours, oldest first.
+    def extent(self) -> Extent:
+        """Return how far the database reaches.
 
         Raises:
             StoreError: If it cannot be read, or was cleared meanwhile.
         """
-        last = -1
+        with self._lock:
+            ((last, rows, size),) = self._rows(
+                "SELECT coalesce((SELECT max(rowid) FROM Cache), 0), "
+                "(SELECT value FROM Settings WHERE key = 'count'), "
+                "(SELECT value FROM Settings WHERE key = 'size')"
+            )
+        return Extent(last, rows, size)
+
+    def items(self, after: int = -1, until: int = _LAST) -> Iterator[tuple[str, bytes]]:
+        """Yield every key and value that is ours, oldest first.
+
+        Args:
+            after: Only rows with a greater number than this.
+            until: Only rows up to this number.
+
+        Raises:
+            StoreError: If it cannot be read, or was cleared meanwhile.
+        """
+        last = after
         while True:
             with self._lock:
                 rows = self._rows(
-                    "SELECT rowid, key, value FROM Cache WHERE rowid > ? AND raw = 1 AND mode = 1 "
-                    "AND typeof(value) = 'blob' AND typeof(key) = 'text' ORDER BY rowid LIMIT 200",
+                    "SELECT rowid, key, value FROM Cache WHERE rowid > ? AND rowid <= ? "
+                    "AND raw = 1 AND mode = 1 AND typeof(value) = 'blob' AND typeof(key) = 'text' "
+                    "ORDER BY rowid LIMIT 200",
                     last,
+                    until,
                 )
             if not rows:
                 return
@@ -269,8 +305,8 @@ class Database:
             self.close()
 
 
-def _packed(items: Iterable[tuple[str, bytes]]) -> Iterator[tuple[bytes, str]]:
-    """Yield the values in few blobs, each with the JSON that says where which one lies."""
+def _blobs_of(items: Iterable[tuple[str, bytes]]) -> Iterator[tuple[bytes, str]]:
+    """Yield the values packed into few blobs, each with the JSON of keys, starts and lengths."""
     index: list[tuple[str, int, int]] = []
     values: list[bytes] = []
     size = 0
@@ -286,7 +322,7 @@ def _packed(items: Iterable[tuple[str, bytes]]) -> Iterator[tuple[bytes, str]]:
 
 
 class Damaged(StoreError):
-    """A file that stands where a project's database should, and is none that can be read."""
+    """A file at the path of a project's database that is none, or is damaged."""
 
 
 def salvage(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -329,7 +365,7 @@ def _make_private(folder: Path, path: Path) -> None:
 
 
 def _is_missing(path: Path) -> bool:
-    """Say whether there is nothing yet. Raises `Damaged` where only a journal is left."""
+    """Return whether there is no database yet. Raises `Damaged` where only a journal is left."""
     if path.exists() and path.stat().st_size:
         return False
     if any(journal.stat().st_size for journal in _journals(path)):
@@ -385,18 +421,18 @@ def _identity(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def _faults(path: Path) -> Iterator[None]:
-    """Say in our own words why a database cannot be opened."""
+    """Turn errors of opening a database into `StoreError` and `Damaged`."""
     try:
         yield
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
-            raise _cannot(path.parent, error) from None
+            raise _saving_error(path.parent, error) from None
         raise Damaged(f"{path} is damaged: {error}") from None
     except OSError as error:
-        raise _cannot(path.parent, error) from None
+        raise _saving_error(path.parent, error) from None
 
 
-def _cannot(folder: Path, error: Exception) -> StoreError:
+def _saving_error(folder: Path, error: Exception) -> StoreError:
     return StoreError(
         f"Answers cannot be saved in {folder}: {error}. Nothing more is asked; what was "
         "answered stays in memory. Make room or choose another folder with "

@@ -1,4 +1,4 @@
-"""Locks between processes: on a whole file, and on single bytes of one."""
+"""Locks between processes: on a whole file, and on single bytes of a file."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from llmnb.display import durations
 from llmnb.errors import StoreError
 
 PATIENCE_SECONDS = 90.0
-"""How long another process may hold a project before saving counts as failed."""
+"""Seconds after which waiting for another process's lock fails."""
 
 _POLL_SECONDS = 0.01
-"""How often it is looked whether another process has let go."""
+"""Seconds between two attempts to get the lock."""
 
 
 @contextmanager
 def locked(path: Path, *, timeout: float = PATIENCE_SECONDS) -> Iterator[None]:
-    """Hold a lock on a file, made if it is missing.
+    """Hold an exclusive lock on a file during the block; make the file if it is missing.
 
     Args:
         path: The file.
@@ -36,7 +36,7 @@ def locked(path: Path, *, timeout: float = PATIENCE_SECONDS) -> Iterator[None]:
         StoreError: If another process holds it for longer, or it cannot be made.
     """
     try:
-        give_back = _locked_whole(path, timeout)
+        give_back = _lock_whole(path, timeout)
     except TimeoutError:
         raise StoreError(
             f"Another process has held the project's lock for {durations.exact(timeout)}: {path}"
@@ -49,7 +49,7 @@ def locked(path: Path, *, timeout: float = PATIENCE_SECONDS) -> Iterator[None]:
         give_back()
 
 
-def _locked_by_library(path: Path, timeout: float) -> Callable[[], object]:
+def _lock_by_library(path: Path, timeout: float) -> Callable[[], object]:
     lock = filelock.FileLock(path, mode=0o600, thread_local=False)
     try:
         lock.acquire(timeout=timeout, poll_interval=_POLL_SECONDS)
@@ -84,7 +84,7 @@ def try_lock_byte(descriptor: int, offset: int, *, is_shared: bool = False) -> b
 
 
 if sys.platform == "win32":
-    _locked_whole = _locked_by_library
+    _lock_whole = _lock_by_library
 
     def _lock(descriptor: int, offset: int, is_shared: bool) -> None:
         raise OSError(errno.ENOTSUP, "bytes of files are not locked on this system")
@@ -104,7 +104,7 @@ elif sys.platform == "linux":
         fcntl(descriptor, F_OFD_SETLK, _flock(kind, 0, offset, 1, 0))
 
     def unlock_byte(descriptor: int, offset: int) -> None:
-        """Give a byte back that `try_lock_byte` has locked."""
+        """Release a byte that `try_lock_byte` has locked."""
         fcntl(descriptor, F_OFD_SETLK, _flock(F_UNLCK, 0, offset, 1, 0))
 
 else:
@@ -114,7 +114,7 @@ else:
         lockf(descriptor, (LOCK_SH if is_shared else LOCK_EX) | LOCK_NB, 1, offset)
 
     def unlock_byte(descriptor: int, offset: int) -> None:
-        """Give a byte back that `try_lock_byte` has locked."""
+        """Release a byte that `try_lock_byte` has locked."""
         lockf(descriptor, LOCK_UN, 1, offset)
 
 
@@ -124,8 +124,8 @@ if sys.platform != "win32":
     _locked: set[int] = set()
     """Open files that are locked here; a child that was forked closes its own copies."""
 
-    def _locked_whole(path: Path, timeout: float) -> Callable[[], object]:
-        """Return what gives the lock back.
+    def _lock_whole(path: Path, timeout: float) -> Callable[[], object]:
+        """Lock a file; return the function that releases the lock.
 
         The library does the same with 6,600 steps of Python, a tenth of what a commit costs.
         """
@@ -136,7 +136,7 @@ if sys.platform != "win32":
             except OSError as error:
                 if error.errno not in (errno.ENOSYS, errno.ENOTSUP):
                     raise
-                return _locked_by_library(path, timeout)  # it knows another way
+                return _lock_by_library(path, timeout)  # it knows another way
             if descriptor is not None:
                 return lambda: _unlock_whole(descriptor)
             if time.monotonic() >= until:

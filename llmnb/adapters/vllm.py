@@ -29,7 +29,7 @@ _QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 
 
 class UnchosenShare(float):
-    """A share of memory that nobody chose: where it means something else it gives way."""
+    """A share of memory that the caller did not choose: on a CPU it is replaced."""
 
     __slots__ = ()
 
@@ -89,7 +89,7 @@ def load(
         "gpu_memory_utilization": float(gpu_memory_utilization),
         "max_model_len": None if max_model_len is None else int(max_model_len),
     }
-    with _environment({"HF_TOKEN": hf_token} if hf_token else {}), _dice_left_alone():
+    with _environment({"HF_TOKEN": hf_token} if hf_token else {}), _keep_random_state():
         if is_on_cpu():
             # One process is enough there, and a script needs no guard around its main part.
             os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
@@ -111,8 +111,8 @@ def load(
     return Engine(native, vllm, model, version())
 
 
-def around(native: Any) -> Engine:
-    """Return an engine around an ``LLM`` of vLLM's own, which its owner closes.
+def wrap(native: Any) -> Engine:
+    """Return an engine for an ``LLM`` of vLLM's that the caller has made, and closes.
 
     Raises:
         ConfigurationError: If it is none.
@@ -159,8 +159,8 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _dice_left_alone() -> Iterator[None]:
-    """Give the person's random numbers back: in one process vLLM seeds those of everybody."""
+def _keep_random_state() -> Iterator[None]:
+    """Restore the state of random numbers after the block: vLLM seeds them for the process."""
     numpy = sys.modules.get("numpy")
     dice = random.getstate()
     more = numpy.random.get_state() if numpy is not None else None

@@ -1,4 +1,4 @@
-"""A batch run as its owner holds it: looked at and waited for like a live one, from any thread."""
+"""The handle of a batch run: like a live run's, it may be used from any thread."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         store: Where answers go.
         rows: Every row.
         pollers: What carries the parts that are waited for, by their name.
+        good_finish: Finish reasons that are good here, beside those of `configure`.
         known: Outcomes that are known already, by row.
         ask_again: Starts a run over failed rows; None where the requests are not at hand.
         on_outcome: Called on the loop thread with each outcome.
@@ -62,6 +63,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         rows: list[BatchRow],
         pollers: dict[str, BatchPoller],
         *,
+        good_finish: tuple[str, ...] = (),
         known: Mapping[int, Outcome] | None = None,
         ask_again: AskAgain | None = None,
         on_outcome: Callable[[Outcome], None] | None = None,
@@ -72,6 +74,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         self._store = store
         self._rows = rows
         self._pollers = pollers
+        self._good_finish = good_finish
         self._known = known or {}
         self._ask = ask_again
         self._on_outcome = on_outcome
@@ -109,16 +112,15 @@ class BatchRun(RunHandle[list[Outcome]]):
         """Return a frozen picture of the run as it is now."""
         counts = self._counters.tracker_copy()
         waiting = [poller for poller in self._pollers.values() if poller.part.is_open]
-        in_flight = max(0, sum(map(_in_flight, waiting)))
-        return self._counters.snapshot(
-            counts,
-            state=self._state,
-            project=self.project,
+        in_flight = max(0, sum(map(_requests_at_provider, waiting)))
+        return dataclasses.replace(
+            self._counters.snapshot(
+                counts, state=self._state, project=self.project, row_of=self.row_of
+            ),
             total=len(self._rows),
             launched=min(len(self._rows), counts.num_rows_done + in_flight),
             in_flight=in_flight,
             waiting_on=self._waiting_on(waiting),
-            row_of=self.row_of,
         )
 
     def partial(self) -> list[Outcome | None]:
@@ -222,7 +224,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         try:
             for number, row in enumerate(self._rows):
                 if row.key is None:
-                    self._finish(persistence.failed(number, row))
+                    self._finish(persistence.failed_outcome(number, row))
             for outcome in self._known.values():
                 self._finish(outcome)
             if self._ask is None:
@@ -233,7 +235,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         finally:
             for number, row in enumerate(self._rows):
                 if self._outcomes[number] is None:
-                    self._finish(persistence.failed(number, row, self._missing(row)))
+                    self._finish(persistence.failed_outcome(number, row, self._missing(row)))
             self._counters.end()
 
     async def _part(self, name: str) -> None:
@@ -272,9 +274,12 @@ class BatchRun(RunHandle[list[Outcome]]):
             for number, row, key in chunk:
                 if (failure := failed.get(key)) is not None:
                     error = error_of(failure.kind, failure.message)
-                    self._finish(persistence.failed(number, row, error))
+                    self._finish(persistence.failed_outcome(number, row, error))
                 elif (entry := entries.get(key)) is not None:
-                    read = functools.partial(persistence.answered, number, row, entry, self._target)
+                    read = functools.partial(
+                        persistence.stored_outcome,
+                        *(number, row, entry, self._target, self._good_finish),
+                    )
                     is_apart = row.call is not None and row.call.checks_apart
                     outcome = await bridge.apart(read) if is_apart else read()
                     if outcome is not None:
@@ -295,7 +300,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         )
 
     def _finish(self, outcome: Outcome) -> None:
-        """Enter what became of a row."""
+        """Count a row's outcome and keep it."""
         self._counters.enter(outcome)
         self._take(outcome)
 
@@ -313,17 +318,13 @@ class BatchRun(RunHandle[list[Outcome]]):
 
     # -------------------------------------------------------------------- on show
 
-    def __repr__(self) -> str:
-        name = self.run_id or "(all cached)"
-        return f"<BatchRun {name}: {self.status().line()}, project {self.project!r}>"
-
     def _repr_html_(self) -> str:
         names = [poller.part.standing.batch for poller in self._pollers.values()]
         batches = [name for name in names if name]
         return card(self.run_id, self.asked, self.status(), batches=batches, now=Clock.wall())
 
 
-def _in_flight(poller: BatchPoller) -> int:
+def _requests_at_provider(poller: BatchPoller) -> int:
     """Return the requests of a part that are at the provider."""
     standing = poller.part.standing
     return standing.requests - poller.done if standing.state == "submitted" else 0
@@ -402,9 +403,11 @@ def _foot(run_id: str, status: StatusSnapshot, now: float) -> str:
     parts = []
     if run_id and status.state != "finished":
         name = html_text(repr(run_id), longest=LONGEST)
-        parts.append(f"Later, or elsewhere: <code>llmnb.attach({name})</code>")
+        parts.append(f"Later, or elsewhere: <code>import llmnb; llmnb.attach({name})</code>")
     elif status.counts.num_tasks_failed:
-        parts.append("Retry the failed rows: <code>run.retry_failed()</code>")
+        # Not by `attach`: who attaches to a run has its keys, and not the requests to ask again.
+        code = "import llmnb; llmnb.last_run().retry_failed()"
+        parts.append(f"Retry the failed rows: <code>{code}</code>")
     parts.append(f"as of {moments.moment(now)}")
     style = f"margin:8px 0 0;padding-top:6px;{RULE};font-size:12px;opacity:.8"
     return f'<p style="{style}">{" · ".join(parts)}</p>'

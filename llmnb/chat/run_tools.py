@@ -1,4 +1,4 @@
-"""The loop in which a model calls tools: only those allowed, only so often, only so much.
+"""The loop in which a model calls tools, within bounds.
 
 What a model writes is data. A call is made only where its name is on the allow-list and its
 arguments fit the function's signature; everything else is answered to the model as an
@@ -203,7 +203,7 @@ async def run_tools(
         uses += used
         for use in used:
             turns.append(Message(content=use.result, role="tool", tool_call_id=use.call.id))
-        tool_choice = "auto"  # a demand that stands would never let it answer
+        tool_choice = "auto"  # a model that must call a tool in each round would never answer
     return ToolRun(
         result=results[-1],
         messages=tuple(turns),
@@ -275,7 +275,7 @@ async def _called(function: Callable[..., Any], values: Mapping[str, Any]) -> An
 
 
 def _written(value: Any) -> str:
-    """Return what a tool returned as the model reads it."""
+    """Return a tool's result as a text for the model."""
     if isinstance(value, str):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -301,7 +301,7 @@ def _allowed(
 
 
 def _shown_here() -> OnUse | None:
-    """Return what shows a call where a person looks on: in IPython and in notebooks."""
+    """Return `print` in IPython and notebooks, where a person looks on; elsewhere None."""
     shell = sys.modules.get("IPython")  # looked at only where somebody else has imported it
     is_interactive = shell is not None and shell.get_ipython() is not None
     return print if is_interactive else None

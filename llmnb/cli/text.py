@@ -1,15 +1,14 @@
-"""What the commands print: aligned, restrained, and safe whatever a model has written."""
+"""Tables and receipts that the commands print; texts of models are made safe for terminals."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from llmnb.display import durations, numbers
 from llmnb.display.aligned import columns, hanging, leader
 from llmnb.display.escape import visible
 from llmnb.display.money import usd
-from llmnb.display.texts import single_line
 from llmnb.engine.status import StatusSnapshot
 
 
@@ -31,12 +30,13 @@ def terminal_width() -> int:
     return min(120, shutil.get_terminal_size((100, 24)).columns)
 
 
-def receipt(status: StatusSnapshot, examples: Sequence[tuple[int, str, str]] = ()) -> str:
-    """Return what a run came to, with leaders, at most 90 columns wide.
+def receipt(status: StatusSnapshot, first_rows: Mapping[str, int] = {}) -> str:
+    """Return the receipt of a run, with leaders, at most 90 columns wide.
 
     Args:
         status: The run at its end.
-        examples: Row, kind and text of one failure of each kind.
+        first_rows: The first row that failed, by the kind of its error, where the table's rows
+            are not those of the run.
     """
     counts = status.counts
     answered = status.completed - counts.num_tasks_failed - counts.num_stopped
@@ -64,13 +64,12 @@ def receipt(status: StatusSnapshot, examples: Sequence[tuple[int, str, str]] = (
     if counts.num_cut:
         pairs.append(("cut off", f"{counts.num_cut:,}", "allow more with max_tokens"))
     lines += [f"  {leader(*pair)}" for pair in pairs]
-    if status.failures:
+    if status.causes:
         lines += ["", "failed rows"]
-        texts = {kind: (row, text) for row, kind, text in examples}
-        for kind, count in sorted(status.failures.items(), key=lambda pair: -pair[1]):
-            row, text = texts.get(kind, (None, ""))
-            where = f"row {row + 1:,}: {single_line(text)}" if row is not None else ""
-            lines += hanging(f"  {count:>5,}  {kind}  ", visible(where), 100)
+    for cause in status.causes:
+        row = first_rows.get(cause.kind, cause.first_row)
+        example = visible(f"row {row + 1:,}: {cause.example}")
+        lines += hanging(f"  {cause.rows:>5,}  {cause.kind}  ", example, 100)
     return "\n".join(lines)
 
 

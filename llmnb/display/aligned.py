@@ -71,6 +71,16 @@ def hanging(head: str, text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=indent) or [head]
 
 
+def wrapped(sentence: str, width: int = 89) -> list[str]:
+    r"""Return a sentence as lines of at most so many characters; nothing hides in it.
+
+    Example:
+        >>> wrapped("a line too\x1b long", 10)
+        ['a line', 'too\\x1b', 'long']
+    """
+    return textwrap.wrap(visible(sentence), width, break_on_hyphens=False)
+
+
 def leader(name: str, value: str, note: str = "", *, names: int = 24, values: int = 7) -> str:
     """Return a name and a value with dots between.
 

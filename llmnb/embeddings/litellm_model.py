@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmnb.embeddings.model import EmbeddingModel
-from llmnb.embeddings.order import BATCH_SIZE, Order, asking_for
+from llmnb.embeddings.order import BATCH_SIZE, EMBEDS, Order
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.engine.row_errors import copied
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.models.litellm_model import litellm_endpoint, provider_and_model
 from llmnb.options import OPTIONS, RETRIES, checked
 from llmnb.records import secret
-from llmnb.running.asking import Model, endpoints_of
+from llmnb.running.asking import Asking, Model, endpoints_of
 from llmnb.targets.endpoint import Endpoint
 from llmnb.user_code import warn
 from llmnb.wire.catalog import load_catalog
@@ -72,7 +72,7 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
         self._model = self._config.endpoint(name) if isinstance(name, str) else name
         sizes = (batch_size, self._config.batch_size, BATCH_SIZE)
         self.batch_size = next(size for size in sizes if size is not None)
-        self.order()  # what is wrong is an error now
+        self.order()  # wrong settings are an error here
 
     @property
     def ndim(self) -> int | None:
@@ -107,11 +107,12 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
         return [vector for vector in vectors if vector is not None]
 
     def order(self) -> Order:
-        """Return what is ordered when texts are given now: who makes vectors, and how."""
+        """Return the order under which texts are embedded now: model, batches and limits."""
         config, mode = self._config, self.mode.value
         return Order(
-            asking=asking_for(
-                self._model,
+            asking=Asking(
+                model=self._model,
+                gen_type=EMBEDS,
                 params={**config.params, **config.mode_params[mode]},
             ),
             batch_size=self.batch_size,
@@ -123,7 +124,7 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
 
 
 def warn_of_truncated(run: EmbeddingRun, texts: int) -> None:
-    """Say of how many texts only the beginning was embedded."""
+    """Warn of texts of which only the beginning was embedded."""
     if not (cut := run.truncated):
         return
     position, had = next(iter(cut.items()))
@@ -176,7 +177,7 @@ _IGNORED = frozenset(("caching", "drop_params", "timeout"))
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingConfig:
-    """What a `config` says, sorted.
+    """The settings of a `config`.
 
     Example:
         >>> config = EmbeddingConfig.of({"kwargs": {"dimensions": 64}, "rate_limit": "9/minute"})
@@ -206,7 +207,7 @@ class EmbeddingConfig:
 
     @classmethod
     def of(cls, config: Mapping[str, Any] | None) -> EmbeddingConfig:
-        """Return what a `config` says.
+        """Return the settings of a `config`.
 
         Raises:
             ConfigurationError: If it says what nobody understands.
@@ -242,7 +243,7 @@ class EmbeddingConfig:
         )
 
     def endpoint(self, name: str) -> Endpoint:
-        """Return where a name's model is: at a provider of the catalog, or behind LiteLLM."""
+        """Return the endpoint of a model's name: a provider of the catalog, or LiteLLM."""
         provider, _ = provider_and_model(
             name, provider_name=self.api_provider, has_url=bool(self.url)
         )
@@ -267,6 +268,6 @@ def _connects(field: str) -> bool:
 
 
 def _taken(fields: dict[str, Any], names: tuple[str, ...]) -> Any:
-    """Take a field out under any of its names."""
+    """Remove a field under all of its names; return the first value."""
     values = [fields.pop(name, None) for name in names]
     return next((value for value in values if value is not None), None)

@@ -10,7 +10,7 @@ from typing import Any
 from llmnb.adapters import prices
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked
-from llmnb.running.asking import Asking, Model
+from llmnb.running.asking import Asking
 from llmnb.targets.target import HTTPTarget
 
 EMBEDS = "embedding"
@@ -27,8 +27,7 @@ Source:
 """
 
 PACKED = frozenset(("openai", "azure", "vllm", "local", "lmstudio", "llamacpp"))
-"""Providers that are known to send vectors as base64 where that is asked for: a quarter of
-the bytes, read many times as fast."""
+"""Providers that send vectors as base64 on request: a quarter of the bytes, read much faster."""
 
 _KNOWN: Mapping[str, tuple[int, int]] = {
     "text-embedding-3-small": (1536, 8191),
@@ -54,7 +53,7 @@ def _known_of(model: str | None) -> tuple[int | None, int | None]:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """Who makes the vectors, in which batches, within which limits."""
+    """A model of vectors with its batches, limits and project."""
 
     asking: Asking
     batch_size: int = BATCH_SIZE
@@ -95,22 +94,3 @@ class Order:
             or _known_of(target.model)[1]
             or prices.context_window(target.row.name, target.model)
         )
-
-
-def asking_for(
-    model: Model | None,
-    *,
-    params: Mapping[str, Any],
-    api_key: str | None = None,
-    url: str | None = None,
-    api_provider: str | None = None,
-) -> Asking:
-    """Return who is asked for vectors."""
-    return Asking(
-        model=model,
-        api_provider=api_provider,
-        api_key=api_key,
-        url=url,
-        gen_type=EMBEDS,
-        params=params,
-    )

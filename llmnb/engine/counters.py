@@ -110,6 +110,9 @@ def quantiles(samples: Iterable[Quantiles], *parts: float) -> list[float | None]
 @dataclass(slots=True)
 class _Model:
     rows: int = 0
+    """Rows whose answer is its; a row may have taken several replies, of several models."""
+
+    replies: int = 0
     usd: float = 0.0
     unpriced: int = 0
     seconds: Quantiles = field(default_factory=Quantiles)
@@ -146,19 +149,29 @@ class Stats:
         """Count a reply that said "rate limited"."""
         self._present()[2] += 1
 
+    def on_progress(self, requests: int, tokens: int, refusals: int) -> None:
+        """Count what has been done elsewhere since the last time."""
+        for index, count in enumerate((requests, tokens, refusals)):
+            self._present()[index] += count
+
     def on_answer(self, model: str, seconds: float, tokens: int, usd: float | None) -> None:
-        """Count an answer."""
+        """Count a reply with an answer in it."""
         self._present()[1] += tokens
         self.latest.append(seconds)
         known = self._models.get(model)
         if known is None:
             known = self._models[model] = _Model()
-        known.rows += 1
+        known.replies += 1
         known.seconds.add(seconds)
         if usd is None:
             known.unpriced += 1
         else:
             known.usd += usd
+
+    def on_answered_row(self, model: str) -> None:
+        """Count a row that a model's answer was bought for."""
+        if (known := self._models.get(model)) is not None:
+            known.rows += 1
 
     def on_failed_row(self, row: int, error: LLMNBError) -> None:
         """Count a failed row by its cause."""
@@ -205,14 +218,14 @@ class Stats:
     def shares(self) -> tuple[ModelShare, ...]:
         """Return what each model has done, the largest share first."""
         models = list(self._models.items())
-        rows = sum(model.rows for _, model in models)
+        rows = sum(model.rows for _, model in models) or 1
         shares = [
             ModelShare(
                 name=name,
                 rows=model.rows,
                 share=model.rows / rows,
                 p50=quantiles([model.seconds], 0.5)[0],
-                usd=None if model.unpriced == model.rows else model.usd,
+                usd=None if model.unpriced == model.replies else model.usd,
             )
             for name, model in models
         ]
@@ -300,13 +313,15 @@ class Counters:
         if outcome.simulated:
             self.simulated = True
         if error is None:
-            self.models[f"{outcome.provider}/{outcome.model}"] += 1
+            model = f"{outcome.provider}/{outcome.model}"
+            self.models[model] += 1
             reply = outcome.reply
             if reply is not None and reply.finish_reason != "stop":
                 tracker.num_cut += is_cut(reply.finish_reason)
             source = outcome.source
             if source == "sent":
                 tracker.num_tasks_succeeded += 1
+                self.stats.on_answered_row(model)
                 return
             saved = outcome.saved_usd or 0.0
             tracker.saved_usd += saved
@@ -375,36 +390,24 @@ class Counters:
         *,
         state: State,
         project: str,
-        total: int | None,
-        launched: int,
-        in_flight: int,
-        waiting_on: str,
         row_of: Callable[[int], int] = int,
     ) -> StatusSnapshot:
-        """Return a frozen picture of the run: these counts, and what only the run itself knows.
+        """Return a frozen picture of what is counted; the run adds what only it knows.
 
         Args:
             counts: The counts to show: a `tracker_copy`, in which the caller may have changed some.
             state: What the run is doing.
             project: Name of the project that stores the answers.
-            total: Rows in all; None while their number is unknown.
-            launched: Rows that have an outcome or a request in flight.
-            in_flight: Requests sent and not yet answered.
-            waiting_on: What keeps the run from being faster, in words; empty when it is done.
             row_of: Maps an outcome's `row` to the row number of the caller's table, for
                 `FailureCause.first_row`; the default leaves it unchanged.
         """
         return StatusSnapshot(
             state=state,
-            total=total,
-            launched=launched,
+            project=project,
             completed=counts.num_rows_done,
             counts=counts,
             failures=frozen(self.failures),
-            waiting_on=waiting_on,
-            in_flight=in_flight,
             seconds=self.seconds,
-            project=project,
             models=frozen(self.models),
             simulated=self.simulated,
             started_at=self.started_at,

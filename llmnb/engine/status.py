@@ -10,7 +10,10 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Literal
 
-from llmnb.display import money
+from llmnb.display import durations, html_fragments, moments, money
+from llmnb.display.escape import summary
+from llmnb.display.palette import FAINT
+from llmnb.errors import FlowControl, LLMNBError
 
 LATENCIES_SHOWN = 150
 """Latencies that a snapshot has at most."""
@@ -108,6 +111,16 @@ class StatusTracker:
     saved_reused_usd: float = 0.0
     """Part of `saved_usd` that stored answers saved; the rest was saved by merging."""
 
+    def count_failed_request(self, error: LLMNBError) -> None:
+        """Count a request that came to nothing by the kind of its error."""
+        if isinstance(error, FlowControl):
+            self.num_rate_limit_errors += 1
+            self.time_of_last_rate_limit_error = Clock.wall()
+        elif error.details.status is not None:
+            self.num_api_errors += 1
+        else:
+            self.num_other_errors += 1
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PoolStatus:
@@ -157,8 +170,10 @@ class ModelShare:
     """``provider/model``."""
 
     rows: int
+    """Rows whose answer is its; a row may have taken more than one reply."""
+
     share: float
-    """Part of all rows answered by a request, from 0 to 1."""
+    """Part of all rows that an answer was bought for, from 0 to 1."""
 
     p50: float | None
     """Median seconds of its replies."""
@@ -201,35 +216,35 @@ class StatusSnapshot:
     """One frozen picture of a run; every surface reads this and nothing else."""
 
     state: State
-    total: int | None
+    project: str
+    total: int | None = None
     """Rows in all; None when the input is read lazily and its length is not known."""
 
-    launched: int
+    launched: int = 0
     """Rows that are cached, merged or have been sent."""
 
-    completed: int
+    completed: int = 0
     """Rows with an outcome."""
 
-    counts: StatusTracker
+    counts: StatusTracker = dataclasses.field(default_factory=StatusTracker)
     """A copy of the counters."""
 
-    failures: Mapping[str, int]
+    failures: Mapping[str, int] = dataclasses.field(default_factory=lambda: frozen({}))
     """Rows failed, by the kind of error."""
 
-    waiting_on: str
+    waiting_on: str = ""
     """Why the run is not faster, in words; empty when it is done."""
 
-    in_flight: int
+    in_flight: int = 0
     """Requests on their way at this moment."""
 
-    seconds: float
+    seconds: float = 0.0
     """Since the start, until now or the end."""
 
-    project: str
-    models: Mapping[str, int]
+    models: Mapping[str, int] = dataclasses.field(default_factory=lambda: frozen({}))
     """Rows answered by each model."""
 
-    simulated: bool
+    simulated: bool = False
     """Whether any answer came from the simulated provider."""
 
     started_at: float = 0.0
@@ -282,14 +297,48 @@ class StatusSnapshot:
             parts.append(self.waiting_on.rstrip("."))
         return ", ".join(parts)
 
+    def page(self, *, unit: str = "rows", asked: str = "", foot: str = "") -> str:
+        """Return how it stands as a small piece of HTML, in which every name is text.
+
+        Args:
+            unit: What is counted.
+            asked: The models in words.
+            foot: A last line.
+        """
+        counts = self.counts
+        of = "" if self.total is None else f" of {self.total:,}"
+        kept = counts.num_cached + counts.num_reused
+        left = self.eta_seconds
+        models = ", ".join(f"{name} ({rows:,})" for name, rows in self.models.items())
+        pairs = (
+            ("reused", f"{kept:,}" if kept else ""),
+            ("merged", f"{counts.num_merged:,}" if counts.num_merged else ""),
+            ("failed", f"{counts.num_tasks_failed:,}" if counts.num_tasks_failed else ""),
+            ("cost", self.cost_text + (" (simulated)" if self.simulated else "")),
+            ("time", durations.span(self.seconds)),
+            ("left", "" if left is None else durations.remaining(left)),
+            ("waiting on", self.waiting_on),
+            ("models", models or asked),
+            ("project", self.project),
+        )
+        state = f"{self.state}, as of {moments.clock(Clock.wall())}"
+        return html_fragments.box(
+            html_fragments.headline(f"{self.completed:,}{of} {unit}", state),
+            html_fragments.facts(pairs),
+            html_fragments.line(foot, f"margin-top:4px;{FAINT}") if foot else "",
+        )
+
+    def _repr_html_(self) -> str:
+        return self.page()
+
     def __repr__(self) -> str:
-        return f"<StatusSnapshot {self.line()}>"
+        return summary("StatusSnapshot", self.line())
 
     @classmethod
     def merge(
         cls, snapshots: Sequence[StatusSnapshot], *, state: State, seconds: float
     ) -> StatusSnapshot:
-        """Return several pictures as one: counts add up, and so do failures and models.
+        """Return one picture of several: counts add up, and so do failures and models.
 
         Args:
             snapshots: At least one.
@@ -301,7 +350,8 @@ class StatusSnapshot:
 
         Example:
             >>> runs = [
-            ...     StatusSnapshot.empty("p", counts=StatusTracker(usd=usd)) for usd in (0.5, 0.25)
+            ...     StatusSnapshot(state="running", project="p", counts=StatusTracker(usd=usd))
+            ...     for usd in (0.5, 0.25)
             ... ]
             >>> StatusSnapshot.merge(runs, state="running", seconds=2.0).counts.usd
             0.75
@@ -334,25 +384,6 @@ class StatusSnapshot:
             tokens_per_minute=sum(snapshot.tokens_per_minute for snapshot in snapshots),
             budget_usd=snapshots[0].budget_usd,
             waited_seconds=max(snapshot.waited_seconds for snapshot in snapshots),
-        )
-
-    @classmethod
-    def empty(cls, project: str, *, counts: StatusTracker | None = None) -> StatusSnapshot:
-        """Return the picture of a run of which nothing is known yet, or only its counts."""
-        return cls(
-            state="running",
-            total=None,
-            launched=0,
-            completed=0,
-            counts=counts or StatusTracker(),
-            failures=frozen({}),
-            waiting_on="",
-            in_flight=0,
-            seconds=0.0,
-            project=project,
-            models=frozen({}),
-            simulated=False,
-            started_at=Clock.wall(),
         )
 
     @property

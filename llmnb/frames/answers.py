@@ -1,4 +1,4 @@
-"""The outcomes of a run as columns of values, whichever library makes a table of them.
+"""Turn the outcomes of a run into columns of values, for the tables of any library.
 
 Everything is put in its place by position: an index may hold a label twice, or several levels.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from llmnb.engine import collector
+from llmnb.engine import gc_thresholds
 from llmnb.errors import SchemaMismatch
 from llmnb.frames.options import Options
 from llmnb.frames.table_source import AnswerColumn, TableSource
@@ -26,7 +26,7 @@ Table = Any
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A column that is to be made: how its values are read, and how those of one row combine."""
+    """How a column is made: how its values are read, and how several of one row are combined."""
 
     name: Hashable
     kind: str
@@ -43,10 +43,10 @@ class _Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerForm:
-    """The table that is made of a run's outcomes: which columns, in which rows."""
+    """The columns and rows of the table that is made of a run's outcomes."""
 
     source: TableSource
-    """The table, as it was when the question was put."""
+    """The table as it was when the verb was called."""
 
     options: Options
     positions: Sequence[int]
@@ -61,7 +61,7 @@ class AnswerForm:
 
     def table(self, outcomes: Outcomes) -> Table:
         """Return the answers so far, n rows for the table's n rows."""
-        with collector.calmed():
+        with gc_thresholds.raised():
             fields = self._fields()
             output = self.output
             answers: Sequence[Mapping[str, Any]] = []
@@ -204,14 +204,9 @@ def _finish_reason(outcome: Outcome) -> str | None:
     return None if outcome.reply is None else outcome.reply.finish_reason
 
 
-def _prompt_tokens(outcome: Outcome) -> int | None:
-    usage = outcome.reply and outcome.reply.usage
-    return usage.known_prompt if usage else None
-
-
-def _completion_tokens(outcome: Outcome) -> int | None:
-    usage = outcome.reply and outcome.reply.usage
-    return usage.known_completion if usage else None
+def _tokens(count: str) -> Callable[[Outcome], int | None]:
+    """Return a function that reads a count of tokens from an outcome."""
+    return lambda outcome: getattr(outcome.reply and outcome.reply.usage, count, None)
 
 
 _first = itemgetter(0)
@@ -221,8 +216,8 @@ _DETAILS = (
     _Field("model", "string", attrgetter("model"), _first),
     _Field("provider", "string", attrgetter("provider"), _first),
     _Field("finish_reason", "string", _finish_reason, _first),
-    _Field("prompt_tokens", "Int64", _prompt_tokens, sum),
-    _Field("completion_tokens", "Int64", _completion_tokens, sum),
+    _Field("prompt_tokens", "Int64", _tokens("known_prompt"), sum),
+    _Field("completion_tokens", "Int64", _tokens("known_completion"), sum),
     _Field("usd", "Float64", attrgetter("usd"), sum),
     _Field("seconds", "Float64", attrgetter("seconds"), max),
     _Field("first_token_seconds", "Float64", attrgetter("first_token_seconds"), min),

@@ -26,7 +26,7 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 _BLOCK = 1 << 20
 _LOOKED_AT = 50
-"""Rows by which a delimiter is told."""
+"""Rows that are read to find the delimiter."""
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -34,7 +34,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _NO_LETTERS = frozenset(b"\x81\x8d\x8f\x90\x9d\xd0\xde\xf0\xfe\xff")
-"""Bytes that are nothing in cp1252, or what hardly a text has in it."""
+"""Bytes that cp1252 does not use, or whose letters are very rare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class CSVForm:
         return CSVForm(self.delimiter, "utf-8-sig", self.line_end)
 
 
-class Record(FileRow):
+class CSVRow(FileRow):
     """A row, with the text that it was read from."""
 
     __slots__ = ("missing", "written")
@@ -64,7 +64,7 @@ class Record(FileRow):
     """Its text, without the line's end."""
 
     missing: int
-    """Cells that it has too few."""
+    """Number of cells that it lacks; below 0, of those that it has too many."""
 
 
 class CSVTable(TableFile):
@@ -107,7 +107,7 @@ class CSVTable(TableFile):
         self.header = header[1]
         """The first line as it stands there."""
 
-    def rows(self) -> Iterator[Record]:
+    def rows(self) -> Iterator[CSVRow]:
         """Yield the rows; one with too many cells or invalid bytes carries an error."""
         records = self._records()
         next(records, None)
@@ -116,10 +116,10 @@ class CSVTable(TableFile):
                 continue
             yield self._record(cells, written, line)
 
-    def _record(self, cells: list[str], written: str, line: int) -> Record:
+    def _record(self, cells: list[str], written: str, line: int) -> CSVRow:
         columns = self.columns
         # An empty cell of a CSV file says nothing: it is missing.
-        row = Record(zip(columns, (cell or None for cell in cells), strict=False))
+        row = CSVRow(zip(columns, (cell or None for cell in cells), strict=False))
         row.written = written
         row.missing = len(columns) - len(cells)
         if row.missing > 0:
@@ -248,7 +248,7 @@ def _delimiter(file: IO[str], usual: str, chosen: str | None) -> str:
 
 
 _UP_TO_CLOSING = re.compile(r'[^"]*+(?:""[^"]*+)*+"(?!")')
-"""The rest of a quoted cell; two quotes are one of its text."""
+"""Matches the rest of a quoted cell up to its closing quote; two quotes stand for one."""
 
 
 def _check_quotes(file: IO[str], name: str, delimiter: str) -> None:
@@ -339,7 +339,7 @@ class CSVSink(TableSink):
         """Add a row, with cells that replace its own or stand behind them."""
         if (
             self._kept
-            and isinstance(row, Record)
+            and isinstance(row, CSVRow)
             and row.missing >= 0
             and added.keys().isdisjoint(self._columns[: self._kept])
         ):
@@ -354,8 +354,8 @@ class CSVSink(TableSink):
         )
 
     def _put(self, cells: Sequence[str], *, behind: str | None = None) -> None:
-        """Write a line of cells, behind the text of others where there is one."""
-        # With this end it quotes every cell that holds a part of it.
+        """Write a line of cells, after the text of the row's own cells if there is one."""
+        # The writer quotes cells with a part of its line end, so it must have both of its signs.
         text = self._writer.writerow(cells)[:-2] if cells else ""
         if behind is not None:
             text = f"{behind}{self._form.delimiter}{text}" if cells else behind

@@ -31,10 +31,10 @@ from llmnb.running.planning import Plan
 from llmnb.running.preparer import Preparer
 
 REPORT_SECONDS = 0.5
-"""A partition reports how far it is this often, and at its end."""
+"""Seconds between two reports of a partition's progress; it reports at its end, too."""
 
 _LOOK_SECONDS = 1.0
-"""How often a run looks whether it is still wanted, and among how many its limits are divided."""
+"""Seconds between two checks whether a run is still wanted and its share of limits is right."""
 
 
 def answered(partition: Any, work: Work) -> Any:
@@ -50,7 +50,8 @@ def answered(partition: Any, work: Work) -> Any:
     """
     question = work.question
     if not len(partition):
-        nothing = StatusSnapshot.empty(str(question.options.get("project_name")))
+        project = str(question.options.get("project_name"))
+        nothing = StatusSnapshot(state="running", project=project, started_at=Clock.wall())
         dask_watching.report(work.id, uuid.uuid4().hex, nothing, "", is_done=True)
         return question.meta
     run = _PartitionRun(work)
@@ -61,7 +62,7 @@ def planned(partition: Any, work: Work) -> Plan:
     """Return what a partition would take; nothing is sent."""
     question = work.question
     job = job_of(question, PartitionSource(partition), question.options)
-    # What begins it stays here.
+    # What starts the run cannot be sent back to the client.
     return dataclasses.replace(job.plan(cache_dir=cache_dir_of(question)), begin=None)
 
 
@@ -98,7 +99,7 @@ def cache_dir_of(question: Question) -> str:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class LimitShare:
     """The part of a cluster's limits that this process may use."""
 
     requests_per_minute: float | None
@@ -109,7 +110,9 @@ class Share:
     divided_by: int
 
     @classmethod
-    def of(cls, question: Question, models: Sequence[str], worker: Any, is_client: bool) -> Share:
+    def of(
+        cls, question: Question, models: Sequence[str], worker: Any, is_client: bool
+    ) -> LimitShare:
         """Return the share as it is now.
 
         Args:
@@ -118,7 +121,7 @@ class Share:
             worker: This process's worker; None: there is none.
             is_client: Whether this is the client's own process.
         """
-        is_alone = is_client and worker is None  # its own limiter holds anyway
+        is_alone = is_client and worker is None  # the client's own limiter applies anyway
         count = 1
         if is_divided(question) and not is_alone:
             count = dask_cluster.peers.count(worker)
@@ -130,7 +133,7 @@ class Share:
             tokens_per_minute=own.get(TOKENS),
             rates=(
                 *((rule.key, rule.per_minute / count) for rule in rules),
-                # The question's own: its tasks in this process are one run.
+                # The call's own limits bind all of its tasks in this process together.
                 *(((kind, name), limit) for kind, limit in own.items() for name in models),
             ),
             divided_by=count,
@@ -214,11 +217,11 @@ _overrides = RateOverrides()
 # ------------------------------------------------------------------------------- a run
 
 _runs: dict[str, _PartitionRun] = {}
-"""What is under way in this process, by the name of its run."""
+"""The runs under way in this process, by name."""
 
 
 def steer(work: str | None, how: str) -> None:
-    """Pause, resume, stop or cancel what this process does of a question; None: of all."""
+    """Pause, resume, stop or cancel the runs of a question in this process; None: all runs."""
     for partition in list(_runs.values()):
         if work in (None, partition.work.id) and partition.run is not None:
             if how in ("stop", "cancel"):
@@ -302,9 +305,9 @@ class _PartitionRun:
         finally:
             _overrides.drop(self)
 
-    def _current_share(self) -> Share:
+    def _current_share(self) -> LimitShare:
         is_client = dask_watching.is_expected(self.work.id)
-        return Share.of(self._question, self._models, self._worker, is_client)
+        return LimitShare.of(self._question, self._models, self._worker, is_client)
 
     def _finished(self, job: Job) -> TableRun[Any]:
         run = job.start(cache_dir=cache_dir_of(self._question))
@@ -312,7 +315,7 @@ class _PartitionRun:
         return run
 
     def _follow(self, run: AnyRun) -> None:
-        """Wait for a run, reporting how far it is.
+        """Wait for a run, and report its progress.
 
         Raises:
             Stopped: If it was stopped.
@@ -347,7 +350,7 @@ class _PartitionRun:
         dask_watching.report(self.work.id, self._name, run.status(), run.asked, is_done=is_done)
 
     def _look(self, run: AnyRun) -> None:
-        """Stop a run that nobody waits for any more; else keep to a share that has changed."""
+        """Stop a run whose compute was cancelled; else apply a share of limits that has changed."""
         if self._worker is not None and dask_cluster.is_unwanted(self._worker, self._key):
             self._is_unwanted = True
             run.stop()

@@ -1,4 +1,4 @@
-"""Pictures in cells: paths, addresses and bytes as what a message can carry.
+"""Turn pictures in cells (paths, addresses, bytes) into parts of messages.
 
 A picture is read when its request is prepared, not when the run begins, so that
 no more of them are in memory than are on their way. One that lies on the web is
@@ -23,7 +23,7 @@ from llmnb.errors import InputError, LLMNBError, RedirectRefused
 from llmnb.frames.template import is_missing
 
 LARGEST_BYTES = 20 * 2**20
-"""No picture is larger; providers refuse larger ones anyway."""
+"""Largest size of a picture; providers refuse larger ones anyway."""
 
 MOST_IN_HAND = 64
 """Rows with pictures that are under way at once."""
@@ -32,7 +32,7 @@ _WEB = ("http://", "https://")
 
 
 class Pictured(Mapping[str, Any]):
-    """A request whose pictures are read each time that it is looked at.
+    """A request whose pictures are read each time that its messages are.
 
     Args:
         before: Messages before the question.
@@ -81,7 +81,7 @@ class Pictured(Mapping[str, Any]):
 
 
 class Fetched(Pictured, Slow):
-    """A request whose pictures on the web are fetched before it is looked at.
+    """A request whose pictures on the web are fetched before its messages are read.
 
     Until then, as where a run is only planned, it holds their addresses.
     """
@@ -91,10 +91,10 @@ class Fetched(Pictured, Slow):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._fetched: dict[str, str | InputError] = {}
-        self._turn = asyncio.Lock()  # its samples get ready together
+        self._turn = asyncio.Lock()  # shared by all samples of the request
 
     async def get_ready(self) -> None:
-        """Fetch what is not here yet; what failed before is tried anew."""
+        """Fetch the pictures that are missing, those that failed before included."""
         urls = list(dict.fromkeys(cell for cell in self._cells if _is_on_the_web(cell)))
         async with self._turn:
             missing = [url for url in urls if not isinstance(self._fetched.get(url), str)]
@@ -179,7 +179,7 @@ _UNKNOWN_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 
 
 class _Fetcher:
-    """What fetches pictures on one loop; no key and no cookie travels, no redirect is followed."""
+    """Fetches pictures on one loop, without keys or cookies, and follows no redirect."""
 
     def __init__(self) -> None:
         self.client = HttpClient(

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from llmnb.errors import ConfigurationError
-from llmnb.keywords import FrameOptions
+from llmnb.frames.keywords import FrameOptions
 from llmnb.options import (
     OPTIONS,
     Door,
@@ -54,7 +54,7 @@ class Options(FrameOptions):
 
     @property
     def name(self) -> Hashable:
-        """What the answers are called."""
+        """Name of the column of answers."""
         return "response" if self.into is None else self.into
 
     @property

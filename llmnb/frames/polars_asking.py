@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from llmnb.frames import placing, vectors, verbs
+from llmnb.frames import overwriting, vectors, verbs
 from llmnb.frames.accessors import DataFrameLLM
 from llmnb.frames.job import Job
 from llmnb.frames.options import options_of
-from llmnb.frames.placing import Call
+from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.polars_columns import VECTOR
 from llmnb.frames.polars_source import PolarsSource
 from llmnb.frames.questions import Questions
@@ -35,25 +35,17 @@ _ASIDE = "llmnb answers"
 
 def generate(asked: Lazy, prompt: str | None, keywords: Keywords) -> Lazy:
     """Ask about every row of a lazy frame, or about every value of an expression."""
-    return _asked(asked, prompt, verbs.generate, keywords)
+    return _asked(asked, verbs.generate, prompt, keywords)
 
 
 def extract(asked: Lazy, prompt: str, schema: Any, keywords: Keywords) -> Lazy:
     """Fill typed columns from every text."""
-
-    def make(table: PolarsSource, prompt: str, keywords: Keywords) -> Job:
-        return verbs.extract(table, prompt, schema, keywords)
-
-    return _asked(asked, prompt, make, keywords)
+    return _asked(asked, verbs.extract, prompt, keywords, schema)
 
 
 def classify(asked: Lazy, prompt: str, labels: Any, keywords: Keywords) -> Lazy:
     """Give every text one of the labels."""
-
-    def make(table: PolarsSource, prompt: str, keywords: Keywords) -> Job:
-        return verbs.classify(table, prompt, labels, keywords)
-
-    return _asked(asked, prompt, make, keywords)
+    return _asked(asked, verbs.classify, prompt, keywords, labels)
 
 
 def embed(asked: Lazy, column: str, into: str | None, keywords: Keywords) -> Lazy:
@@ -61,7 +53,7 @@ def embed(asked: Lazy, column: str, into: str | None, keywords: Keywords) -> Laz
     name = into or vectors.EMBEDDING
     if isinstance(asked, pl.Expr):
         return _vectors(asked, into, keywords).alias(name)
-    _empty(asked.collect_schema()).columns().cells(column)  # refuses what is no column
+    _empty(asked.collect_schema()).columns().cells(column)  # an error if there is no such column
     return _placed(
         asked,
         _vectors(pl.col(column), into, keywords),
@@ -69,7 +61,7 @@ def embed(asked: Lazy, column: str, into: str | None, keywords: Keywords) -> Laz
         [name, f"{name}_error"] if keywords.get("on_error") == "column" else [],
         is_into=into is not None,
         overwrite=bool(keywords.get("overwrite")),
-        call=Call("embed", (column,), {**keywords, "into": into}),
+        call=VerbCall("embed", (column,), {**keywords, "into": into}),
     )
 
 
@@ -94,7 +86,12 @@ def collected(lazy: pl.LazyFrame, prompt: str | None, keywords: Keywords) -> Dat
     return DataFrameLLM(PolarsSource(lazy.collect()))
 
 
-def _asked(asked: Lazy, prompt: Any, make: Maker, keywords: Keywords) -> Lazy:
+def _asked(
+    asked: Lazy, verb: Callable[..., Job], prompt: Any, keywords: Keywords, *further: Any
+) -> Lazy:
+    def make(table: PolarsSource, prompt: Any, keywords: Keywords) -> Job:
+        return verb(table, prompt, *further, keywords)
+
     if isinstance(asked, pl.Expr):
         return _of_values(asked, prompt, make, keywords)
     return _of_rows(asked, prompt, make, keywords)
@@ -104,8 +101,7 @@ def _asked(asked: Lazy, prompt: Any, make: Maker, keywords: Keywords) -> Lazy:
 
 
 def _of_values(expr: pl.Expr, prompt: str, make: Maker, keywords: Keywords) -> pl.Expr:
-    # The prompt's and the system's names are met with the values; what can be wrong with the
-    # options is said now.
+    # Names in the prompt can only be checked with the values; errors in options are raised now.
     images = keywords.get("images")
     column = WHOLE if images is None else str(images)
     without_values = make(
@@ -147,7 +143,7 @@ def _over(expr: pl.Expr, answered: Callable[[pl.Series], pl.Series], kind: pl.Da
 
 
 def _vectors(expr: pl.Expr, into: str | None, keywords: Keywords) -> pl.Expr:
-    vectors.checked_keywords(keywords, vectors.KEYWORDS)
+    vectors.checked_keywords(keywords, vectors.EMBED_KEYWORDS)
     name = into or vectors.EMBEDDING
     kind: pl.DataType = VECTOR
     if keywords.get("on_error") == "column":
@@ -180,7 +176,7 @@ def _of_rows(
     lazy: pl.LazyFrame, prompt: str | None, make: Maker, keywords: Keywords
 ) -> pl.LazyFrame:
     schema = lazy.collect_schema()
-    without_rows = make(_empty(schema), prompt, keywords)  # what is wrong is said now
+    without_rows = make(_empty(schema), prompt, keywords)  # errors in the arguments are raised now
     empty = without_rows.form.table([])
     kind = _as_series(empty).dtype
 
@@ -196,7 +192,7 @@ def _of_rows(
         empty.columns if isinstance(empty, pl.DataFrame) else [],
         is_into=options.into is not None,
         overwrite=options.overwrite,
-        call=Call("generate", (prompt,), {"into": name}),
+        call=VerbCall("generate", (prompt,), {"into": name}),
     )
 
 
@@ -208,7 +204,7 @@ def _placed(
     *,
     is_into: bool,
     overwrite: bool,
-    call: Call,
+    call: VerbCall,
 ) -> pl.LazyFrame:
     """Return a lazy frame of the answers alone, or with `is_into` of the whole table with them."""
     put = lazy.with_columns if is_into else lazy.select
@@ -216,9 +212,9 @@ def _placed(
         derived = [field for field in fields if field != name]
         if not overwrite:
             present = lazy.collect_schema().names()
-            if taken := placing.unknown(derived, present):
-                raise placing.would_replace(taken, call)
-        placing.remember([name, *derived])
+            if taken := overwriting.unknown(derived, present):
+                raise overwriting.would_replace(taken, call)
+        overwriting.remember([name, *derived])
     if not fields:
         return put(asked.alias(name))
     # A column of its own, so that the fields of one answer are not asked for one by one.

@@ -1,4 +1,4 @@
-"""A list of requests to a list of rows, in order, with the patience that batches want."""
+"""Answer a list of requests, in order, with more attempts and longer pauses than elsewhere."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Unpack
 
 from llmnb import progress
-from llmnb.engine import collector
+from llmnb.engine import gc_thresholds
 from llmnb.engine.request_log import SILENT, level_of, requests_log
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
-from llmnb.generation.asked import asking_for
-from llmnb.generation.lines import Line
+from llmnb.generation.lines import RequestLine
+from llmnb.generation.recipients import asking_for
 from llmnb.generation.window import Fitter
 from llmnb.keywords import ParallelOptions
 from llmnb.models.response_rows import ResponseRow, response_row
@@ -23,7 +23,7 @@ from llmnb.progress import Bars, aattend, attend
 from llmnb.rates import Rate
 from llmnb.records import secret
 from llmnb.running.start import start
-from llmnb.signatures import KEYWORDS, full_signature
+from llmnb.signatures import KEYWORDS, described_as, full_signature
 
 MAX_ATTEMPTS = 5
 """Attempts for a request that was unsent or surely unbilled, the first included."""
@@ -80,7 +80,7 @@ async def openai_parallel_generate(
     api_key = secret(api_key)
     listed = _listed(requests, options)
     if not listed:
-        return []  # there is nobody to ask, and no key to be missed
+        return []  # without a request no model or key is looked for
     batch = _batch(listed, request_url, api_key, token_encoding_name, options)
     limits = max_requests_per_minute, max_tokens_per_minute
     with batch.running(limits, max_attempts, logging_level) as run:
@@ -88,7 +88,7 @@ async def openai_parallel_generate(
     return _rows(listed, run)
 
 
-@full_signature
+@described_as(openai_parallel_generate)
 def openai_parallel_generate_sync(
     requests: Iterable[Mapping[str, Any]],
     max_requests_per_minute: Rate | None = 10_000,
@@ -105,7 +105,7 @@ def openai_parallel_generate_sync(
     api_key = secret(api_key)
     listed = _listed(requests, options)
     if not listed:
-        return []  # there is nobody to ask, and no key to be missed
+        return []  # without a request no model or key is looked for
     batch = _batch(listed, request_url, api_key, token_encoding_name, options)
     limits = max_requests_per_minute, max_tokens_per_minute
     with batch.running(limits, max_attempts, logging_level) as run:
@@ -114,10 +114,10 @@ def openai_parallel_generate_sync(
 
 
 class Batch:
-    """Requests with whoever is asked for them, ready to be started.
+    """A list of requests with their models and options, ready to be started as a run.
 
     Args:
-        requests: Requests, and what could not be read as one.
+        requests: Requests, and errors in place of lines that are none.
         first: The first request, whose model stands for those that name none.
         request_url: A base or a full endpoint for requests that name none.
         api_key: Key for that address.
@@ -170,7 +170,7 @@ class Batch:
         level: int | str,
         **further: Any,
     ) -> Iterator[Run]:
-        """Start the run; the log of its requests is heard while the block lasts.
+        """Start the run, and show the log of its requests until the block ends.
 
         Args:
             limits: Requests and tokens a minute.
@@ -193,7 +193,7 @@ class Batch:
         return len(self._requests)
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield the requests, each cut to its model's window, with words about it in the log."""
+        """Yield the requests, each cut to its model's window; the log says which were cut."""
         for number, request in enumerate(self._requests):
             if self._fitter is None or not isinstance(request, Mapping):
                 yield request
@@ -204,11 +204,15 @@ class Batch:
                 continue
             self.cut += 1
             requests_log.warning("Request #%d is cut. %s", number, fitted.warning)
-            yield Line(dict(fitted.request)) if isinstance(request, Line) else fitted.request
+            yield (
+                RequestLine(dict(fitted.request))
+                if isinstance(request, RequestLine)
+                else fitted.request
+            )
 
 
 def _listed(requests: Iterable[Mapping[str, Any]], options: Mapping[str, Any]) -> list[Any]:
-    """Return the requests as a list, having looked at the options.
+    """Return the requests as a list, after a check of the options.
 
     Raises:
         ConfigurationError: If something else is given, or an option has no such value.
@@ -235,7 +239,7 @@ def _batch(
 
 
 def _rows(requests: list[Any], run: Run) -> list[ResponseRow]:
-    with collector.calmed():
+    with gc_thresholds.raised():
         return [
             response_row(request if outcome.tag is None else outcome.tag, outcome)
             for request, outcome in zip(requests, run.result(), strict=True)
@@ -246,12 +250,12 @@ def _rows(requests: list[Any], run: Run) -> list[ResponseRow]:
 
 _lock = threading.Lock()
 _levels: list[int] = []
-"""Levels of the runs under way; the most talkative one holds for all."""
+"""Log levels of the runs under way; the lowest is set for all."""
 
 
 @contextlib.contextmanager
 def _request_log(level: int | str) -> Iterator[None]:
-    """Let the engine write to its log of requests while the block lasts.
+    """Show the engine's log of requests while the block lasts.
 
     Where the program has set up logging, its handlers get the lines; else they are
     printed above the bars.

@@ -1,4 +1,4 @@
-"""Requests cut to what their model takes, and words that say what was left out.
+"""Cut requests to their model's context window, and say what was left out.
 
 Only texts are cut: the longest message of a conversation, or each text of a
 prompt or an input for itself. Room is kept for the answer. The caller's own
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from llmnb.adapters import prices
-from llmnb.adapters.tokens import count_tokens, longest, upper_bound
-from llmnb.generation.asked import provider_for
-from llmnb.generation.lines import Line
+from llmnb.adapters.tokens import count_tokens, longest_fitting, upper_bound
+from llmnb.generation.lines import RequestLine
+from llmnb.generation.recipients import provider_for
 from llmnb.running.asking import Asking
 
 Side = Literal["end", "start"]
@@ -25,7 +25,7 @@ ANSWER_TOKENS = 1024
 of the window where that is less."""
 
 WINDOWS: dict[tuple[str, str], int] = {("openai", "gpt-3.5-turbo-instruct"): 4096}
-"""Windows that the table of prices has wrong.
+"""Context windows for which the price table has a wrong number.
 
 Source:
     OpenAI's page of the model: a context window of 4,096 tokens.
@@ -67,7 +67,7 @@ class Fitter:
             return Fitted(request)
         room = window - self._answer(request, window)
         # No encoding makes more tokens than there are bytes: most need not be counted.
-        written = request.written if isinstance(request, Line) else None
+        written = request.written if isinstance(request, RequestLine) else None
         bytes_at_most = upper_bound(request) if written is None else len(written)
         if bytes_at_most <= room:
             return Fitted(request)
@@ -111,10 +111,10 @@ class _Cutter:
         self._side = side
         self._encoding = encoding
         self.cuts: list[str] = []
-        """What was left out, in words."""
+        """What was left out, as a clause of a sentence for each text."""
 
     def count(self, what: str | Mapping[str, Any]) -> int:
-        """Return the tokens of a text or a request; an estimate is taken a tenth higher."""
+        """Return the tokens of a text or a request; an estimate is raised by a tenth."""
         counted = count_tokens(what, self._encoding, self._model)
         return counted.tokens * 11 // 10 if counted.is_estimate else counted.tokens
 
@@ -159,11 +159,12 @@ class _Cutter:
         return text if tokens <= room else self.text(text, room, tokens, name)
 
     def text(self, text: str, room: int, tokens: int, name: str) -> str:
-        """Return the longest part of a text from its one end that fits."""
-        keeps = _from_start if self._side == "end" else _from_end
-        kept = keeps(
-            text, longest(len(text), tokens, room, lambda some: self.count(keeps(text, some)))
-        )
+        """Return as much of a text as fits, and note what is left out."""
+
+        def part(characters: int) -> str:
+            return text[:characters] if self._side == "end" else text[len(text) - characters :]
+
+        kept = part(longest_fitting(len(text), tokens, room, lambda size: self.count(part(size))))
         end = "last" if self._side == "end" else "first"
         left_out = tokens - self.count(kept)
         self.cuts.append(
@@ -171,11 +172,3 @@ class _Cutter:
             "were left out"
         )
         return kept
-
-
-def _from_start(text: str, characters: int) -> str:
-    return text[:characters]
-
-
-def _from_end(text: str, characters: int) -> str:
-    return text[len(text) - characters :]

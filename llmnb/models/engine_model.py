@@ -1,4 +1,4 @@
-"""Models whose answers come through the one engine: limits, retries, store, coalescing.
+"""The base of models that the engine asks, with its limits, retries and store.
 
 `LLM`, `LiteLLMModel` and the models inside this process are such models. A subclass only
 names its endpoints and how they are asked.
@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from llmnb.chat.llm_model import LLMModel, wants_single_answer
+from llmnb.chat.llm_model import LLMModel, blocking, wants_single_answer
 from llmnb.chat.messages import Message, messages_of
 from llmnb.chat.results import LLMResult, result_of
 from llmnb.chat.tools import choice_body, tool_bodies
@@ -24,6 +24,7 @@ from llmnb.running.asking import Asking
 from llmnb.running.preparer import Sampled
 from llmnb.running.start import start
 from llmnb.schemas import output_of
+from llmnb.signatures import with_keywords
 from llmnb.targets.endpoint import Endpoint
 
 
@@ -49,7 +50,7 @@ class EngineModel(LLMModel):
         """The endpoints that are asked, in the order of fallback."""
 
     def _defaults(self) -> Mapping[str, Any]:
-        """Return fields of requests and options of runs where a call does not say otherwise."""
+        """Return defaults for the fields and options of a call."""
         return {}
 
     async def acompletion(self, messages: Sequence[Message], **kw: Any) -> list[LLMResult]:
@@ -60,20 +61,24 @@ class EngineModel(LLMModel):
 
         Args:
             messages: The turns.
-            **kw: Fields of the request; ``output_type``; and options of
-                `llmnb.running.start.start`, such as ``use_cache``, ``max_attempts``,
-                ``time_limit``, ``budget_usd``, ``project_name``.
+            **kw: Further fields of the request, such as ``tools``; ``output_type``.
         """
         turns = messages_of(messages)
         outcomes = await _outcomes(self._begin(turns, kw, None))
         return [self._result(outcome, turns) for outcome in outcomes]
 
+    acompletion = with_keywords(acompletion, "CallOptions")
+
     async def acompletion_iter(
         self, messages: Sequence[Message], **kw: Any
     ) -> AsyncIterator[LLMResult]:
-        """Yield one answer in pieces as the provider sends them; arguments as `acompletion`.
+        """Yield one answer in pieces as the provider sends them.
 
         The last result carries the figures; where there is no good answer, its `error`.
+
+        Args:
+            messages: The turns.
+            **kw: As for `acompletion`, but for ``n``.
         """
         if not wants_single_answer(kw):
             raise ConfigurationError("One answer can be followed; leave n out. Nothing was sent.")
@@ -101,6 +106,11 @@ class EngineModel(LLMModel):
         finally:
             ended.cancel()
 
+    call = with_keywords(LLMModel.call, "CallOptions")
+    call_single = with_keywords(LLMModel.call_single, "SingleCallOptions")
+    call_sync = blocking(call)
+    call_single_sync = blocking(call_single)
+
     def _begin(
         self,
         turns: list[Message],
@@ -118,7 +128,7 @@ class EngineModel(LLMModel):
             output=None if output is None else output_of(output),
             **checked({name: fields.pop(name) for name in _OF_ASKING if name in fields}),
         )
-        # None takes back what the model's own parameters say: the samples are rows here.
+        # n=None replaces the model's own: the samples are rows of the run.
         request = {"messages": [turn.body() for turn in turns], "n": None, **fields}
         rows = [Sampled(request, k) for k in range(samples)]
         return start(rows, asking, on_delta=on_delta, **options)
@@ -154,7 +164,7 @@ async def _outcomes(run: Run) -> list[Outcome]:
 
 
 class StreamFragments:
-    """Turns the deltas of one row into the results that its listener gets, each once.
+    """Turns the deltas of a row into results for its listener, without repetitions.
 
     When a stream breaks and the request is sent again, the answer begins anew. What the listener
     has seen is held back as long as the new answer repeats it; where it differs, the answer is

@@ -1,4 +1,4 @@
-"""`LocalModel` and `VLLMModel`: models that run inside this process, wherever one may be named."""
+"""`LocalModel` and `VLLMModel`: models that run inside this process."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from llmnb.keywords import RequestParams
 from llmnb.models.llm import LLM, LLMParams
 from llmnb.options import params_in, with_params
 from llmnb.records import UnchosenLength
+from llmnb.signatures import full_signature
 from llmnb.targets.endpoint import Endpoint, register_model
 from llmnb.targets.local import EMBEDS, LocalTarget, local_target
 from llmnb.targets.vllm_target import VLLMTarget
 
 
+@full_signature
 class LocalModel(LLM):
     """A model that llama.cpp runs inside this process, asked like any other.
 
@@ -63,7 +65,7 @@ class LocalModel(LLM):
         self.pooling = pooling
         name = self.source
         if (self.load, pooling) != (LoadSettings(), "mean"):
-            # Loaded otherwise it is another model, and has another name by which it is found.
+            # With other load settings it is another model, with a name of its own.
             threads = f", {n_threads} threads" if n_threads else ""
             name += f" ({n_parallel} x {n_ctx}{threads}, {pooling})"
             register_model("local", name, self)
@@ -97,7 +99,7 @@ class LocalModel(LLM):
             self.target(gen_type).close()
 
     def __repr__(self) -> str:
-        # Without somebody's folders, and without the key in an address.
+        # The file's name alone: folders are private, and an address may hold a key.
         name = self.source.partition("?")[0].replace("\\", "/").rpartition("/")[2]
         slots = f"{self.load.n_parallel} slots of {self.load.n_ctx} tokens"
         return f"<LocalModel local/{name.removesuffix('.gguf')}, {slots}>"
@@ -167,7 +169,7 @@ class VLLMModel(LLM):
                 further=engine_options,
             )
         else:
-            self.engine = vllm.around(model)
+            self.engine = vllm.wrap(model)
         if not name:  # the folder's own, without those above it; names on the hub stay whole
             path = Path(self.engine.name)
             name = path.resolve().name if path.exists() else self.engine.name

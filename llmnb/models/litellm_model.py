@@ -124,7 +124,7 @@ _NO_PARAMS = frozenset(
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """A config, read."""
+    """The settings in a config."""
 
     name: str
     """The name under which the model is asked for."""
@@ -140,7 +140,7 @@ class ModelConfig:
 
 
 def read_config(name: str | None, config: Mapping[str, Any] | None) -> ModelConfig:
-    """Return what a name and a config mean.
+    """Return the settings that a name and a config mean.
 
     Args:
         name: Name of the model; None: the config's own, else `DEFAULT_NAME`.
@@ -228,7 +228,7 @@ def _endpoint(own: Mapping[str, Any], name: str, config: Mapping[str, Any]) -> E
     for field, kind, others in (_TOKENS, _REQUESTS):
         limit = config.get(field)
         for rate in limit.values() if isinstance(limit, Mapping) else (limit,):
-            _per_minute(field, rate)  # wrong ones are refused here, not at the first request
+            _per_minute(field, rate)  # a wrong rate is an error here, not at the first request
         shared = _rate(limit, endpoint.model, name)
         if shared is not None:
             rates[kind, model] = shared

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import traitlets
+
 from llmnb import settings
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted, single_line
@@ -31,11 +33,21 @@ from llmnb.notebook.surface import Bundle, OutputSlot, Surface, static_text
 from llmnb.store import clearing, layout, projects, search, transfer
 from llmnb.store.entry import Entry
 from llmnb.store.layout import ProjectPaths
+from llmnb.store.projects import ProjectSummary
 
 logger = logging.getLogger("llmnb")
 
 PATIENCE_SECONDS = 2.0
 """How long a new manager waits for a large cache to be added up before it shows itself."""
+
+FOLLOW_SECONDS = 1.0
+"""How often a manager looks whether the files have changed."""
+
+RESTS = 20
+"""It rests so many times as long as the last look has taken, where that is longer."""
+
+AGE_SECONDS = 60.0
+"""Ages such as "3 min ago" are told anew at least this often."""
 
 _EXPORTS = {"csv": transfer.export_csv, "jsonl": transfer.export_project}
 
@@ -43,15 +55,28 @@ _EXPORTS = {"csv": transfer.export_csv, "jsonl": transfer.export_project}
 class CacheManager(Surface):
     """The projects of a cache folder, with what can be done about them.
 
+    It follows what happens in the folder within seconds, in this kernel and in others.
+
     Clearing moves a project into the trash folder, from where `undo` brings it
     back; what is still there when the manager is closed, or when the process
     ends, is deleted.
 
+    It stands wherever ipywidgets do, and its traits (`state`, `projects`, `answers`,
+    `saved_usd`) can be observed and linked from. They are read-only; observers are called on a
+    thread of llmnb's own.
+
     Args:
+        project: The one project to show, and to let be exported or cleared, whether or not it is
+            there yet; None: all of them.
         cache_dir: Folder of all projects; None: the one in use.
 
+    Raises:
+        InvalidProjectName: If no project can be called so.
+
     Example:
-        >>> manager = CacheManager("no/such/folder")
+        >>> manager = CacheManager(cache_dir="no/such/folder")
+        >>> manager.state, manager.answers
+        ('empty', 0)
         >>> print(manager.text.splitlines()[-1])
         No answers kept yet. Every answer that you pay for is kept here, by project, so ...
         >>> manager.close()
@@ -61,9 +86,29 @@ class CacheManager(Surface):
     _css = static_text("tokens.css", "cache_manager.css")
     _is_closed = True  # until it has been made
 
-    def __init__(self, cache_dir: str | os.PathLike[str] | None = None) -> None:
+    state = traitlets.Enum(("looking", "empty", "list", "closed"), "looking", read_only=True)
+    """``"looking"`` while a large cache is added up for the first time, ``"empty"`` where no
+    answer is kept, ``"list"``, or ``"closed"``."""
+
+    projects = traitlets.Int(0, read_only=True)
+    """Projects that keep answers."""
+
+    answers = traitlets.Int(0, read_only=True)
+    """Answers kept."""
+
+    saved_usd = traitlets.Float(0.0, read_only=True)
+    """Dollars that answers used again have saved."""
+
+    def __init__(
+        self,
+        project: str | None = None,
+        *,
+        cache_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self._project = None if project is None else layout.check_name(project)
         self._root = settings.cache_dir(cache_dir).absolute()
         self._jobs = JobQueue()
+        self._ended = threading.Event()
         self._lock = threading.Lock()
         self._cleared: dict[int, ClearedProject] = {}
         self._number = 0
@@ -71,19 +116,65 @@ class CacheManager(Surface):
         super().__init__(snapshot={"view": "looking", "where": cache_view.folder_text(self._root)})
         self._is_closed = False
         self.on_msg(self._on_message)
+        changes = projects.changes(self._root)
         self._jobs.put(self.look)
         self._jobs.wait(PATIENCE_SECONDS)
         _open.add(self)
+        threading.Thread(
+            target=self._follow, args=(changes,), name="llmnb-cache", daemon=True
+        ).start()
 
     # ------------------------------------------------------------------ from anywhere
 
     def look(self) -> None:
-        """Show the projects as they are now."""
-        summaries = projects.list_projects(self._root)
+        """Show the projects as they are now, the one used last first."""
+        self._look()
+
+    def _look(self, *, stays: bool = False) -> None:
+        """Show the projects as they are now.
+
+        Args:
+            stays: Whether each stays in its place, for whoever is about to click.
+        """
+        summaries = self._summaries()
         with self._lock:
-            if not self._is_closed:
-                cleared = list(self._cleared.values())
-                self.snapshot = cache_view.list_view(summaries, cleared, self._root, Clock.wall())
+            if self._is_closed:
+                return
+            cleared = list(self._cleared.values())
+            places = [row["name"] for row in self.snapshot.get("projects", ())] if stays else []
+            self.snapshot = shown = cache_view.list_view(
+                summaries, cleared, self._root, Clock.wall(), places=places
+            )
+        self.set_traits_safely(
+            projects=len(summaries),
+            answers=sum(summary.answers for summary in summaries),
+            saved_usd=sum(summary.saved_usd for summary in summaries),
+            state=shown["view"],
+        )
+
+    def _follow(self, seen: object) -> None:
+        """Look whenever the files have changed, until the manager is closed."""
+        pause, looked = FOLLOW_SECONDS, Clock.monotonic()
+        while not self._ended.wait(pause):
+            began = Clock.monotonic()
+            changes = projects.changes(self._root)
+            if changes != seen or began - looked >= AGE_SECONDS:
+                seen, looked = changes, began
+                self._jobs.put(lambda: self._look(stays=True), only="follow")
+                self._jobs.wait(PATIENCE_SECONDS)
+            pause = max(FOLLOW_SECONDS, RESTS * (Clock.monotonic() - began))
+
+    def _summaries(self) -> list[ProjectSummary]:
+        if self._project is None:
+            return projects.list_projects(self._root)
+        return [projects.summary(project) for project in self._stored()]
+
+    def _stored(self) -> list[ProjectPaths]:
+        """Return where the projects are kept that are shown."""
+        if self._project is None:
+            return layout.stored_projects(self._root)
+        project = layout.find_project(self._root, self._project)
+        return [] if project is None else [project]
 
     def clear(self, project: str | None = None) -> None:
         """Move a project's answers into the trash; None: those of every project.
@@ -92,7 +183,7 @@ class CacheManager(Surface):
             StoreError: If they cannot be moved.
         """
         if project is None:
-            summaries = projects.list_projects(self._root)
+            summaries = self._summaries()
         else:
             summaries = [projects.summary(self._find_project(project))]
         try:
@@ -138,6 +229,7 @@ class CacheManager(Surface):
         self.snapshot = {}
         super().close()
         widget_layout.close()
+        self.set_traits_safely(state="closed")
 
     def _end(self) -> bool:
         """Empty this manager's part of the trash; returns False where that was done before."""
@@ -145,6 +237,7 @@ class CacheManager(Surface):
             return False
         with self._lock:
             self._is_closed = True
+            self._ended.set()
             cleared, self._cleared = list(self._cleared.values()), {}
         _open.discard(self)
         self._jobs.wait(PATIENCE_SECONDS)
@@ -238,7 +331,10 @@ class CacheManager(Surface):
 
     def _find_project(self, name: str) -> ProjectPaths:
         project = layout.find_project(self._root, name)
-        if project is None:
+        shown = self._project
+        if project is None or (
+            shown is not None and layout.normal_name(shown) != layout.normal_name(name)
+        ):
             raise InputError(f"There is no project {cache_view.label(name)} any more.")
         return project
 
@@ -255,19 +351,14 @@ class CacheManager(Surface):
 
     def _send_question(self, name: str | None, turn: str) -> None:
         if name is None:
-            question = cache_view.clear_all_question(
-                projects.list_projects(self._root), Clock.wall()
-            )
+            question = cache_view.clear_all_question(self._summaries(), Clock.wall())
         else:
             weight = clearing.weigh(self._find_project(name))
             question = cache_view.clear_question(weight, Clock.wall())
         self._reply(turn, "weighed", question=question)
 
     def _export(self, name: str | None, to: str, turn: str) -> None:
-        if name is None:
-            exported = layout.stored_projects(self._root)
-        else:
-            exported = [self._find_project(name)]
+        exported = self._stored() if name is None else [self._find_project(name)]
         folder = Path.cwd()
         count, written = 0, ""
         try:

@@ -91,6 +91,8 @@ def list_view(
     cleared: Sequence[ClearedProject],
     root: Path,
     now: float,
+    *,
+    places: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return what the list of projects shows.
 
@@ -99,10 +101,13 @@ def list_view(
         cleared: Those that were cleared and can come back.
         root: Their folder.
         now: Seconds since the epoch.
+        places: Names in the order in which they stand there and stay; new ones come above.
     """
     every = [(summary, 0) for summary in summaries]
     every += [(project.summary, project.number) for project in cleared]
     every.sort(key=lambda pair: (-pair[0].last_used, label(pair[0].name)))
+    place_of = {name: place for place, name in enumerate(places)}
+    every.sort(key=lambda pair: place_of.get(pair[0].name, -1))
     return {
         "view": "list" if every else "empty",
         "where": folder_text(root),
@@ -265,16 +270,16 @@ def page_view(page: Page, name: str, now: float) -> dict[str, Any]:
     nothing = ""
     if not page.total:
         nothing = "No answers are kept here."
-        if page.terms:
+        if page.keywords:
             nothing = (
-                f"No prompt or answer holds “{label(' '.join(page.terms))}”. Words are matched "
+                f"No prompt or answer holds “{label(' '.join(page.keywords))}”. Words are matched "
                 "anywhere, without regard to case."
             )
     total, first = numbers.count(page.total), page.number * PAGE + 1
     return {
         "name": name,
         "count": f"{total} of {answers}, newest first" if page.total else f"nothing in {answers}",
-        "hits": [_hit(match, page.terms, now) for match in page.matches],
+        "hits": [_hit(match, page.keywords, now) for match in page.matches],
         "nothing": nothing,
         "range": f"{first:,}–{first + len(page.matches) - 1:,} of {total}" if page.matches else "",
         "page": page.number,

@@ -7,46 +7,55 @@ widget is closed, and a receipt that needs no script stands there instead.
 
 from __future__ import annotations
 
-import functools
 import math
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 from llmnb import progress
-from llmnb.adapters import prices
 from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import Clock, StatusSnapshot
-from llmnb.notebook import receipt
+from llmnb.notebook import cell_runs, receipt
 from llmnb.notebook.card import card, view_of
+from llmnb.notebook.cell_runs import CellRuns, entry_of, receipt_bundle
 from llmnb.notebook.charts import charts
 from llmnb.notebook.failed_banner import show_banner
-from llmnb.notebook.surface import (
-    TICK_SECONDS,
-    Bundle,
-    OutputSlot,
-    Surface,
-    line_of_code,
-    watch,
-)
+from llmnb.notebook.run_surface import RunSurface
+from llmnb.notebook.surface import TICK_SECONDS, Bundle, OutputSlot, line_of_code, watch
 
 CHART_SECONDS = 1.0
 """Charts are drawn anew no more often than this, and when the state changes."""
 
 
-class RunDashboard(Surface):
+class RunDashboard(RunSurface):
     """A run's card: how far, how much, what went wrong, and why it is not faster.
 
     Its buttons and fields only call the run's own methods, which may be called
     from any thread: messages arrive on whichever thread the kernel chooses.
 
+    It stands wherever ipywidgets do, and its traits (`state`, `done`, `total`, `failed`, `usd`,
+    `run`) can be observed and linked from.
+
     Args:
-        run: The run; None: nothing is seen before `follow`.
+        run: The run, as `start` returns it; None: nothing is seen before `follow`.
         total: Rows in all, where the run itself reads them lazily.
         holds_kernel: Whether a cell waits for the run, so that the kernel may not
             receive the buttons' messages. The card says so until one has arrived.
         ticks: Whether a thread keeps the card up to date until the run is done.
+
+    Example:
+        >>> import pandas as pd
+        >>> import llmnb
+        >>> df = pd.DataFrame({"text": ["one", "two"]})
+        >>> run = df.llm.start("Say {text}", model="sim/any", progress=False)
+        >>> run.wait()
+        True
+        >>> dashboard = RunDashboard(run)
+        >>> dashboard.state, dashboard.done, dashboard.total, dashboard.failed
+        ('finished', 2, 2, 0)
+        >>> dashboard.close()
     """
 
     def __init__(
@@ -70,6 +79,8 @@ class RunDashboard(Surface):
         self._view = ""
         self._since = 0.0
         super().__init__(snapshot=self._card(run, run.status()) if run is not None else {})
+        if run is not None:
+            self.publish(run, run.status(), total)
         self.on_msg(self._on_message)
         if ticks and run is not None:
             watch(run, self.draw, self.draw_last)
@@ -101,8 +112,10 @@ class RunDashboard(Surface):
     def draw_last(self, status: StatusSnapshot) -> None:
         """Show the run as it is, however short ago it was shown."""
         with self._lock:
-            if self._run is not None:
-                self.snapshot = self._card(self._run, status)
+            if (run := self._run) is None:
+                return
+            self.snapshot = self._card(run, status)
+        self.publish(run, status, self._total)
 
     def _card(self, run: AnyRun, status: StatusSnapshot) -> dict[str, Any]:
         now = Clock.wall()
@@ -176,6 +189,7 @@ class Shown:
         holds_kernel: Whether the cell waits for the run and drives the dashboard.
         slot: The output to show it in; None: one that is made here.
         banner_slot: The output for the banner of its failed rows.
+        runs: The runs with which it shares a receipt; None: those of the cell.
     """
 
     def __init__(
@@ -186,8 +200,10 @@ class Shown:
         holds_kernel: bool = False,
         slot: OutputSlot | None = None,
         banner_slot: OutputSlot | None = None,
+        runs: CellRuns | None = None,
     ) -> None:
         self._run = run
+        self._runs = runs or cell_runs.present()
         self._holds_kernel = holds_kernel
         self._lock = threading.Lock()
         self._slots: list[OutputSlot] = []
@@ -226,11 +242,14 @@ class Shown:
                 return
             self._is_closed = True
         self._dashboard.draw_last(status)
-        for slot in self._slots:
-            slot.put(receipt_bundle(status))
+        self._run.about.is_reported = True
+        entry = entry_of(self._run, status, gives_code=self._runs.gives_code)
+        self._runs.add(entry, self._slots)
         self._dashboard.take_down()
         _shown.pop(self._run, None)
-        show_banner(self._run, status, self._banner_slot, self._dashboard.retries)
+        retries = self._dashboard.retries
+        if self._runs.is_single or retries:
+            self._runs.banner = show_banner(self._run, status, self._banner_slot, retries)
 
 
 class ShownBatch:
@@ -269,22 +288,6 @@ class ShownBatch:
         return {"text/html": self._run._repr_html_(), "text/plain": repr(self._run)}
 
 
-def receipt_bundle(status: StatusSnapshot) -> Bundle:
-    """Return the receipt of a run as HTML and as text."""
-    ended = status.ended_at if status.ended_at is not None else Clock.wall()
-    # The table takes long to read; where nothing was bought it was never needed.
-    prices_of = _prices_date() if status.counts.usd else ""
-    return {
-        "text/html": receipt.html(status, ended=ended, prices_of=prices_of),
-        "text/plain": receipt.text(status, ended=ended, prices_of=prices_of),
-    }
-
-
-@functools.cache
-def _prices_date() -> str:
-    return prices.prices_date()
-
-
 _shown: dict[AnyRun, Shown] = {}
 """Runs on show until they are done; not longer, or their outcomes would never be freed."""
 
@@ -319,20 +322,38 @@ def show(run: AnyRun) -> None:
         else:
             print(repr(run))
     elif run.is_done:
-        OutputSlot(receipt_bundle(run.status()))
+        OutputSlot(receipt_bundle([entry_of(run, run.status())]))
     elif not can_show():
         print(receipt.line(run.status()))
     elif (shown := _shown.get(run)) is None:
         Shown(run)
     elif not shown.display():  # it ended just now
-        OutputSlot(receipt_bundle(run.status()))
+        OutputSlot(receipt_bundle([entry_of(run, run.status())]))
+
+
+_begun_in: weakref.WeakKeyDictionary[AnyRun, object] = weakref.WeakKeyDictionary()
+"""Cells that have shown a run when they started it."""
+
+
+def show_begun(run: AnyRun) -> None:
+    """Show a run in the cell that has just started it."""
+    if can_show():
+        _begun_in[run] = cell_runs.execution()
+        show(run)
+
+
+def show_value(run: AnyRun) -> None:
+    """Show a run that is a cell's value, unless this cell shows it already."""
+    if not can_show() or _begun_in.get(run) != cell_runs.execution():
+        show(run)
 
 
 def install(ipython: Any) -> None:
-    """Let cells that wait show the dashboard, and a run that ends a cell show itself."""
-    progress.hang(display_for)
+    """Let cells that wait for a run, start one or end with one show it."""
+    progress.hang(display_for, show_begun)
     formatter = ipython.display_formatter.ipython_display_formatter
-    formatter.for_type(RunHandle, show)
+    formatter.for_type(RunHandle, show_value)
+    ipython.events.register("post_run_cell", cell_runs.end_cell)
 
 
 def uninstall(ipython: Any) -> None:
@@ -340,3 +361,4 @@ def uninstall(ipython: Any) -> None:
     progress.hang(None)
     formatter = ipython.display_formatter.ipython_display_formatter
     formatter.type_printers.pop(RunHandle, None)
+    ipython.events.unregister("post_run_cell", cell_runs.end_cell)

@@ -80,7 +80,7 @@ class LookingMagics(Magics):
         if args.action is None and hasattr(self.shell, "kernel"):
             from llmnb.notebook.cache_manager import CacheManager
 
-            return CacheManager(root)
+            return CacheManager(cache_dir=root)
         if args.action == "clear":
             _clear(args, root)
         elif args.all or args.projects:
@@ -163,7 +163,7 @@ def _clear(args: argparse.Namespace, root: Path) -> None:
 def _undo(root: Path) -> None:
     from llmnb.store import clearing
 
-    trashed = clearing.trashed(root)
+    trashed = clearing.list_trash(root)
     if not trashed:
         raise LLMNBError("There is nothing to undo.")
     token, name = trashed[0]

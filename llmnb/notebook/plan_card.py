@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections.abc import Callable
@@ -13,8 +14,10 @@ from llmnb.display.palette import PATTERNS
 from llmnb.display.texts import counted
 from llmnb.engine.handle import RunHandle
 from llmnb.errors import LLMNBError
+from llmnb.notebook.cell_runs import CellRuns
 from llmnb.notebook.dashboard import Shown, can_show
-from llmnb.notebook.surface import Bundle, OutputSlot, Surface, static_text
+from llmnb.notebook.run_surface import RunSurface
+from llmnb.notebook.surface import Bundle, OutputSlot, static_text, watch
 from llmnb.running.planning import Plan
 
 logger = logging.getLogger("llmnb")
@@ -28,16 +31,32 @@ OnRun = Callable[[int | None], Any]
 """Begins what was planned: over every row (None), or over the first so many."""
 
 
-class PlanCard(Surface):
+class PlanCard(RunSurface):
     """A plan's figures with *Run*, *Run 10* and *Cancel*; nothing is sent before a click.
 
     It is how a notebook shows a `Plan`. Where the card was displayed, the run that a
     click began is shown in its stead with its dashboard, and at the end with its receipt; the
     first rows are shown under the card, which stays for the full run.
 
+    It stands wherever ipywidgets do. Its traits tell of the full run once a click began it:
+    `state` is ``"planned"`` before, and ``"cancelled"`` where there will be none; `total` is the
+    number of rows, and `run` the run.
+
     Args:
-        plan: The plan.
+        plan: The plan, as ``df.llm.plan(…)`` returns it.
         on_run: Begins it; where it returns a run, that is shown. None: the plan's own `start`.
+
+    Example:
+        >>> import pandas as pd
+        >>> import llmnb
+        >>> df = pd.DataFrame({"text": ["one", "two"]})
+        >>> card = PlanCard(df.llm.plan("Say {text}", model="sim/any"))
+        >>> card.state, card.total, card.plan.to_ask
+        ('planned', 2, 2)
+        >>> card.cancel()
+        >>> card.state
+        'cancelled'
+        >>> card.close()
     """
 
     _esm = static_text("parts.js", "plan_card.js")
@@ -52,6 +71,7 @@ class PlanCard(Surface):
         self._slot: OutputSlot | None = None
         self._run_slots: tuple[OutputSlot, OutputSlot] | None = None
         super().__init__(snapshot=figures(plan))
+        self.set_traits_safely(total=plan.rows)
         self.on_msg(self._on_message)
 
     # ---------------------------------------------------------------------- on display
@@ -91,6 +111,7 @@ class PlanCard(Surface):
             if self._is_over:
                 return
             self._is_over = True
+        self.set_traits_safely(state="cancelled")
         text = "no more rows are sent." if self._has_first_rows else "nothing was sent."
         self._end("Cancelled", f"Cancelled: {text}", glyph="arrow")
         if self._slot is not None:
@@ -114,11 +135,16 @@ class PlanCard(Surface):
             if not isinstance(error, LLMNBError):
                 logger.exception("the planned run could not begin")
             return
+        alone = CellRuns(shows_result=False)
         is_shown = isinstance(run, RunHandle) and self._run_slots is not None
         if rows is None:
+            if isinstance(run, RunHandle):
+                show = functools.partial(self.publish, run)
+                show(run.status())
+                watch(run, show, show)
             self._end("Started", "Started: the answers are kept as they come.")
             if is_shown and self._slot is not None and self._run_slots is not None:
-                Shown(run, slot=self._slot, banner_slot=self._run_slots[1])
+                Shown(run, slot=self._slot, banner_slot=self._run_slots[1], runs=alone)
                 self.take_down()
             return
         self._is_over, self._has_first_rows = False, True
@@ -130,7 +156,7 @@ class PlanCard(Surface):
         )
         if is_shown and self._run_slots is not None:
             slot, banner_slot = self._run_slots
-            Shown(run, slot=slot, banner_slot=banner_slot)
+            Shown(run, slot=slot, banner_slot=banner_slot, runs=alone)
 
     def _end(self, title: str, text: str, *, glyph: str = "check") -> None:
         why = {"glyph": glyph, "tone": "", "parts": [text]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from ipywidgets import Layout
 
 from llmnb.engine.handle import AnyRun, last_run
 from llmnb.engine.status import StatusSnapshot
+
+logger = logging.getLogger("llmnb")
 
 STATIC = Path(__file__).with_name("static")
 
@@ -77,6 +80,14 @@ class Surface(anywidget.AnyWidget):
         if isinstance(content, dict) and "do" in content:
             self.send({"kind": "heard"})
 
+    def set_traits_safely(self, **traits: object) -> None:
+        """Set some, one after the other; what an observer raises is logged and does no harm."""
+        for name, value in traits.items():
+            try:
+                self.set_trait(name, value)
+            except Exception:
+                logger.exception("an observer of %s.%s failed", type(self).__name__, name)
+
     def bundle(self, text: str) -> Bundle:
         """Return what an output holds while the widget lives; `text` where none can show."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
@@ -91,7 +102,8 @@ class Surface(anywidget.AnyWidget):
         layout.close()
 
 
-_BLANK: Bundle = {"text/html": "", "text/plain": ""}
+BLANK: Bundle = {"text/html": "", "text/plain": ""}
+"""What an output holds that shows nothing."""
 
 
 class OutputSlot:
@@ -104,7 +116,7 @@ class OutputSlot:
     def __init__(self, bundle: Bundle | None = None) -> None:
         self._handle = cast(Any, DisplayHandle)()
         self._holds_widget = bundle is not None and WIDGET_MIME in bundle
-        self._handle.display(bundle or _BLANK, raw=True)
+        self._handle.display(bundle or BLANK, raw=True)
 
     def put(self, bundle: Bundle) -> None:
         """Replace what it holds, from any thread and whichever cell runs."""
@@ -112,7 +124,7 @@ class OutputSlot:
         if is_widget and self._holds_widget:
             # JupyterLab would draw the new widget into the view of the old one, and hide both
             # when the old one closes.
-            self._handle.update(_BLANK, raw=True)
+            self._handle.update(BLANK, raw=True)
         self._holds_widget = is_widget
         self._handle.update(bundle, raw=True)
 

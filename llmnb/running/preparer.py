@@ -1,4 +1,4 @@
-"""Request dictionaries as rows of a run.
+"""Turn request dictionaries into rows of a run.
 
 A request is a dictionary with ``messages``, ``prompt`` or ``input``. A few
 fields say who is asked (``model``, ``api_provider``, ``url``, ``api_key``) or
@@ -11,6 +11,7 @@ import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -37,7 +38,7 @@ def names_its_model(request: Any) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Recipient:
-    """One target, and how a question becomes a call to it."""
+    """A target, and the function that makes a call to it of a question."""
 
     target: HTTPTarget
     call: Callable[..., Call]
@@ -92,9 +93,9 @@ class Preparer:
                 self._extra = orjson.dumps(dict(asking.cache_vars), option=orjson.OPT_SORT_KEYS)
             except TypeError as error:
                 raise InputError(f"cache_vars must be JSON values: {error}.") from None
-        self._named: dict[tuple[Any, ...], tuple[_Recipient, ...] | LLMNBError] = {}
+        self._by_name: dict[tuple[Any, ...], tuple[_Recipient, ...] | LLMNBError] = {}
         self._objects: list[Any] = []
-        """Models that requests brought as objects, so that no other one gets their id."""
+        """Models that requests named as objects, kept alive so that their ids stay theirs."""
 
         self._samples: Counter[str] = Counter()
         self.limits: dict[str, Limits] = {}
@@ -103,20 +104,20 @@ class Preparer:
     @property
     def default(self) -> HTTPTarget:
         """The first target of requests that do not name their own."""
-        return self._default[0].target
-
-    @property
-    def defaults(self) -> tuple[HTTPTarget, ...]:
-        """The targets of requests that do not name their own, in the order of fallback."""
-        return tuple(asked.target for asked in self._default)
+        return self.defaults[0]
 
     @functools.cached_property
-    def _default(self) -> tuple[_Recipient, ...]:
+    def defaults(self) -> tuple[HTTPTarget, ...]:
+        """The targets of requests that do not name their own, in the order of fallback."""
+        return tuple(map(attrgetter("target"), self._default_recipients))
+
+    @functools.cached_property
+    def _default_recipients(self) -> tuple[_Recipient, ...]:
         if not self.models:
             raise ConfigurationError("The list of models is empty: name at least one.")
-        return tuple(map(self._asked, self.models))
+        return tuple(map(self._recipient_of, self.models))
 
-    def _asked(self, model: str | Endpoint | None) -> _Recipient:
+    def _recipient_of(self, model: str | Endpoint | None) -> _Recipient:
         """Return the target of a model, asked with the fields of the body that belong to it."""
         asking = self._asking
         if not isinstance(model, Endpoint):
@@ -172,7 +173,7 @@ class Preparer:
         if isinstance(request, Sampled):
             request, sample = request.request, request.k
         if type(request) is not dict and not isinstance(request, Mapping):
-            if isinstance(request, LLMNBError):  # a door that could not make a request of it
+            if isinstance(request, LLMNBError):  # the caller could not make a request of its input
                 return Row(call=None, error=request, tag=tag)
             error = InputError(
                 f"Input {number} is a {type(request).__name__}, not a request: "
@@ -183,47 +184,56 @@ class Preparer:
         metadata, question = None, request
         try:
             if _NOT_BODY.isdisjoint(request):
-                asked = self._default
+                recipients = self._default_recipients
             else:
                 metadata = request.get("metadata")
-                asked = self._asked_of(request)
+                recipients = self._recipients_of(request)
                 question = {name: value for name, value in request.items() if name not in _NOT_BODY}
-            call = asked[0].call(question, sample=sample)
+            call = recipients[0].call(question, sample=sample)
             if self._asking.duplicates == "sample":
                 earlier = self._samples[call.key]
                 self._samples[call.key] += 1
                 if earlier:
                     sample += earlier
-                    call = asked[0].call(question, sample=sample)
+                    call = recipients[0].call(question, sample=sample)
             further = (
-                tuple(other.call(question, sample=sample) for other in asked[1:])
-                if len(asked) > 1
+                tuple(other.call(question, sample=sample) for other in recipients[1:])
+                if len(recipients) > 1
                 else ()
             )
         except LLMNBError as error:
             return Row(call=None, error=error, metadata=metadata, tag=tag)
         return Row(call=call, metadata=metadata, tag=tag, further=further)
 
-    def _asked_of(self, request: Mapping[str, Any]) -> tuple[_Recipient, ...]:
+    def _recipients_of(self, request: Mapping[str, Any]) -> tuple[_Recipient, ...]:
         if _SAYS_WHO.isdisjoint(request):
-            return self._default
+            return self._default_recipients
         named = tuple(request.get(name) or None for name in _WHO)
         if named == (None,) * len(_WHO):
-            return self._default
+            return self._default_recipients
         model = named[0]
         if model is not None and not isinstance(model, str):
             named = (id(model),)
         if not self._asking.allow_urls:
-            _refuse_address(request)
-        known = self._named.get(named)
+            for name in ("url", "api_key"):
+                if request.get(name):
+                    raise AddressInFile(
+                        f"The line has a field {name!r} of its own, and a file does not decide "
+                        "where a request goes. Nothing was sent for it. If you trust the file, "
+                        "allow it with allow_urls=True (on the command line --allow-urls); keys "
+                        "of yours are not sent there."
+                    )
+        known = self._by_name.get(named)
         if known is None:
-            known = self._named[named] = self._named_by(request)
+            known = self._by_name[named] = self._recipients_named_in(request)
             self._objects.append(model)
         if isinstance(known, LLMNBError):
             raise type(known)(known.message)
         return known
 
-    def _named_by(self, request: Mapping[str, Any]) -> tuple[_Recipient, ...] | LLMNBError:
+    def _recipients_named_in(
+        self, request: Mapping[str, Any]
+    ) -> tuple[_Recipient, ...] | LLMNBError:
         """Return the targets of a request that names its model, or the error it gets instead."""
         asking = self._asking
         model, api_provider, url, api_key = (request.get(name) or None for name in _WHO)
@@ -234,7 +244,7 @@ class Preparer:
             )
         try:
             if model is not None and not isinstance(model, str):
-                return tuple(self._asked(endpoint) for endpoint in endpoints_of(model))
+                return tuple(self._recipient_of(endpoint) for endpoint in endpoints_of(model))
             names_other = bool(api_provider or (model and "/" in model and not asking.api_provider))
             same = not names_other or api_provider == asking.api_provider
             default = self.models[0] if same else None
@@ -251,14 +261,3 @@ class Preparer:
         except LLMNBError as error:
             return error
         return (self._recipient(target, asking.params),)
-
-
-def _refuse_address(request: Mapping[str, Any]) -> None:
-    for name in ("url", "api_key"):
-        if request.get(name):
-            raise AddressInFile(
-                f"The line has a field {name!r} of its own, and a file does not decide where a "
-                "request goes. Nothing was sent for it. If you trust the file, allow it with "
-                "allow_urls=True (on the command line --allow-urls); keys of yours are not sent "
-                "there."
-            )

@@ -1,4 +1,4 @@
-"""Questions whose answers must have a form: asked natively where the server can, mended once."""
+"""Requests for structured answers: by the provider's own schemas if it has them, repaired once."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ def structured_call(
     else:
         messages = _instructed(messages, instruction(output))
 
-    def asking(messages: Sequence[Mapping[str, Any]]) -> Call:
-        asked: Mapping[str, Any] = {"messages": messages, **fields}
+    def call_of(messages: Sequence[Mapping[str, Any]]) -> Call:
+        request: Mapping[str, Any] = {"messages": messages, **fields}
         if target.dialect_name == _TEXT:
             prompt = "\n\n".join(str(message.get("content", "")) for message in messages)
-            asked = {"prompt": prompt, **fields}
-        call = target.call(asked, params, sample=sample, extra=extra)
+            request = {"prompt": prompt, **fields}
+        call = target.call(request, params, sample=sample, extra=extra)
         call.check = functools.partial(_value, output)
         call.checks_apart = output.has_code
         return call
 
-    call = asking(messages)
-    call.repair = lambda reply, error: asking(repair_messages(messages, reply.text, error))
+    call = call_of(messages)
+    call.repair = lambda reply, error: call_of(repair_messages(messages, reply.text, error))
     return call
 
 
@@ -69,7 +69,7 @@ def _value(output: Output, reply: Reply) -> Any:
 
 
 def _instructed(messages: list[Mapping[str, Any]], form: str) -> list[Mapping[str, Any]]:
-    """Return messages with the form that the answer must have, where a model looks first."""
+    """Return messages with the form of the answer in the system message."""
     if messages and messages[0].get("role") == "system":
         first = {**messages[0], "content": f"{messages[0].get('content', '')}\n\n{form}"}
         return [first, *messages[1:]]

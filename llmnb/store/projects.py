@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from llmnb.adapters.diskcache import FILE_NAME, Database, Extent
 from llmnb.errors import StoreError
 from llmnb.store import layout, usage
 from llmnb.store.entry import Entry, decode
@@ -85,6 +86,9 @@ def summary(project: ProjectPaths) -> ProjectSummary:
     )
 
 
+_NOWHERE = Extent(-1, 0, 0)
+
+
 @dataclass(slots=True)
 class _Figures:
     """What is added up over all answers of a project."""
@@ -94,6 +98,24 @@ class _Figures:
     unpriced: int = 0
     oldest: float = 0.0
     newest: float = 0.0
+    reached: Extent = _NOWHERE
+    """Up to where in the database."""
+
+    def add(self, database: Database, until: Extent) -> bool:
+        """Add the answers that came since; False where others have changed or gone as well."""
+        last, rows, size = self.reached
+        for key, data in database.items(last, until.last):
+            rows += 1
+            size += len(data)
+            if (entry := decode(data, key)) is not None:
+                self.answers += 1
+                self.usd += entry.usd or 0.0
+                self.unpriced += entry.usd is None
+                if entry.created:
+                    self.oldest = min(self.oldest or entry.created, entry.created)
+                    self.newest = max(self.newest, entry.created)
+        self.reached = Extent(until.last, rows, size)
+        return self.reached == until
 
 
 _known: dict[Path, tuple[object, _Figures]] = {}
@@ -105,26 +127,43 @@ def _figures(project: ProjectPaths) -> _Figures:
     known = _known.get(project.folder)
     if known is not None and known[0] == before:
         return known[1]
+    database = databases.existing(project)
+    if database is None:
+        return _Figures()
     figures = _Figures()
-    for entry in each(project):
-        figures.answers += 1
-        figures.usd += entry.usd or 0.0
-        figures.unpriced += entry.usd is None
-        if entry.created:
-            figures.oldest = min(figures.oldest or entry.created, entry.created)
-            figures.newest = max(figures.newest, entry.created)
-    if before and before == _file_states(project.folder):  # nobody has written meanwhile
-        _known[project.folder] = (before, figures)
+    try:
+        until = database.extent()
+        if known is not None:
+            figures = replace(known[1])
+        if not figures.add(database, until) and known is not None:
+            figures = _Figures()
+            figures.add(database, until)
+    except StoreError as error:  # cleared or gone while it was read
+        logger.debug("reading %s ended early: %s", project.name, error)
+        _known.pop(project.folder, None)
+        return figures
+    _known[project.folder] = (before, figures)
     return figures
 
 
-def _file_states(folder: Path) -> list[tuple[int, int, int]]:
+def _file_states(folder: Path, *names: str) -> list[tuple[int, int, int]]:
     states = []
-    for name in ("cache.db", "cache.db-wal"):
+    for name in (FILE_NAME, f"{FILE_NAME}-wal", *names):
         with suppress(OSError):
             state = (folder / name).stat()
             states.append((state.st_ino, state.st_size, state.st_mtime_ns))
     return states
+
+
+def changes(cache_dir: Path) -> object:
+    """Return what is equal as long as nothing changes in a cache folder, whoever changes it.
+
+    It looks at the files from outside and reads no answer.
+    """
+    return usage.pending_hits(), [
+        (project.name, _file_states(project.folder, layout.HITS))
+        for project in layout.stored_projects(cache_dir)
+    ]
 
 
 def _size(folder: Path) -> int:

@@ -171,6 +171,12 @@ def stored_hits(folder: Path) -> Hits:
         return Hits()
 
 
+def pending_hits() -> int:
+    """Return how many uses are counted and not written yet."""
+    with _lock:
+        return sum(hits.count for hits in _pending.values())
+
+
 def save_hits() -> None:
     """Write what was counted into the projects' folders, where there still are any."""
     with _lock:

@@ -56,7 +56,7 @@ def local_target(
     if gen_type == EMBEDS:
         pooling = (load and load.pooling) or "mean"
     path = _path_of(model)
-    length = None if _is_path(model) else weights.known(model).answer_tokens
+    length = None if _is_path(model) else weights.by_name(model).answer_tokens
     load = load or llamacpp.LoadSettings()
     load = dataclasses.replace(load, pooling=pooling, answer_tokens=length)
     return LocalTarget(path, name_of(model), gen_type, load)
@@ -100,7 +100,7 @@ class LocalTarget(HTTPTarget):
     ) -> None:
         row = provider("local")
         if path is None:
-            identity = llamacpp.identity_of(weights.known(name).sha256, load)
+            identity = llamacpp.identity_of(weights.by_name(name).sha256, load)
         else:
             identity = llamacpp.identity(path, load)
         # Servers that are loaded otherwise have slots of their own.
@@ -133,7 +133,7 @@ class LocalTarget(HTTPTarget):
                 self.path = path
             if self.path is None:
                 logger.warning(weights.announcement(self.model))
-                with weights.bar(weights.known(self.model).download_bytes) as progress:
+                with weights.bar(weights.by_name(self.model).download_bytes) as progress:
                     self.path = weights.pull(self.model, progress=progress)
 
     async def send(self, call: Call, *, on_delta: OnDelta | None) -> RawReply:

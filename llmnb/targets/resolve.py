@@ -1,4 +1,4 @@
-"""From names to a target: which provider, which model, which address, which key.
+"""Resolve names to a target: provider, model, address and key.
 
 | model | url | who is asked |
 |---|---|---|
@@ -21,27 +21,27 @@ import difflib
 from dataclasses import dataclass
 
 from llmnb import settings
-from llmnb.adapters import egress, network, prices
+from llmnb.adapters import egress, prices
 from llmnb.errors import ConfigurationError, LLMNBError, MissingKey, UnknownModel
 from llmnb.records import secret, secret_url
 from llmnb.targets.endpoint import registered_model
 from llmnb.targets.target import HTTPTarget
 from llmnb.user_code import has_magic, key_offer
+from llmnb.wire.api_keys import check_key
 from llmnb.wire.catalog import (
     AZURE_VERSION_ENV,
     Provider,
     azure_endpoint,
+    dialect_at,
     endpoint,
+    in_dialect,
     load_catalog,
     owner_of,
     provider,
     provider_of_url,
     providers_with_model,
-    speaking,
-    spoken_at,
 )
 from llmnb.wire.dialect import dialect, is_spoken
-from llmnb.wire.keys import check_key
 
 LOCAL_DEFAULT = "smollm2"
 
@@ -50,7 +50,7 @@ _NOT_CLOUD = ("local", "litellm", "sim")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class ModelChoice:
     """A provider and a model of it, by name."""
 
     provider: str
@@ -61,7 +61,7 @@ class Choice:
 
 def choose(
     model: str | None = None, *, api_provider: str | None = None, gen_type: str = "chat"
-) -> Choice:
+) -> ModelChoice:
     """Return provider and model for what the caller named, which may be nothing.
 
     Args:
@@ -89,17 +89,17 @@ def choose(
         if model and model.startswith(row.name + "/"):
             _need_a_name(model)
             model = model[len(row.name) + 1 :]
-        return Choice(provider=row.name, model=model or default_model(row, gen_type))
+        return ModelChoice(provider=row.name, model=model or default_model(row, gen_type))
     model = settings.model(model)
     if not model:
         return _choose_for_the_person(gen_type)
     head, slash, rest = model.partition("/")
     if slash and (head == "sim" or head.lower() in load_catalog()):
         _need_a_name(model)
-        return Choice(provider=head.lower(), model=rest)
+        return ModelChoice(provider=head.lower(), model=rest)
     if slash and not providers_with_model(model):
         provider(head)  # raises, with suggestions
-    return Choice(provider=_only_provider(model), model=model)
+    return ModelChoice(provider=_only_provider(model), model=model)
 
 
 def _need_a_name(model: str) -> None:
@@ -145,27 +145,36 @@ def _only_provider(model: str) -> str:
     )
 
 
-def _choose_for_the_person(gen_type: str) -> Choice:
+def provider_with_key(gen_type: str) -> Provider | None:
+    """Return the first provider with a default model for which a key is found; None without one.
+
+    Args:
+        gen_type: The kind of generation that the model is for.
+    """
     for row in load_catalog().values():
-        if row.name in _NOT_CLOUD or not row.key_env or gen_type not in row.default_models:
-            continue
-        if not is_spoken(row.dialects[gen_type]):
-            continue
-        if settings.find_key(row.name, row.key_env):
-            model = row.default_models[gen_type]
-            rates = prices.rates(row.name, model)
-            price = (
-                "price unknown"
-                if rates is None
-                else f"${rates.input:g} in, ${rates.output:g} out per million tokens"
-            )
-            return Choice(
-                provider=row.name,
-                model=model,
-                announcement=f"No model named: asking {row.name}/{model} ({price}), because a "
-                f"key for {row.name} was found. Choose with model=… or LLMNB_MODEL.",
-            )
-    return Choice(
+        has_model = gen_type in row.default_models and is_spoken(row.dialects[gen_type])
+        is_cloud = row.name not in _NOT_CLOUD and bool(row.key_env)
+        if has_model and is_cloud and settings.find_key(row.name, row.key_env):
+            return row
+    return None
+
+
+def _choose_for_the_person(gen_type: str) -> ModelChoice:
+    if (row := provider_with_key(gen_type)) is not None:
+        model = row.default_models[gen_type]
+        rates = prices.rates(row.name, model)
+        price = (
+            "price unknown"
+            if rates is None
+            else f"${rates.input:g} in, ${rates.output:g} out per million tokens"
+        )
+        return ModelChoice(
+            provider=row.name,
+            model=model,
+            announcement=f"No model named: asking {row.name}/{model} ({price}), because a "
+            f"key for {row.name} was found. Choose with model=… or LLMNB_MODEL.",
+        )
+    return ModelChoice(
         provider="local",
         model=LOCAL_DEFAULT,
         announcement=f"No model named and no key found: asking local/{LOCAL_DEFAULT}, "
@@ -217,7 +226,7 @@ def resolve(
         return _simulated(choice.model, gen_type)
     row, gen_type, address = _reached(choice, url, gen_type)
     address = secret_url(address)
-    network.proxy_for(egress.destination(address))  # a proxy that cannot be asked is an error here
+    egress.proxy_for(egress.destination(address))  # a proxy that cannot be asked is an error here
     if url and is_url_from_data and not _is_trusted(url, row, trusted_url):
         is_stranger = True
     key = api_key = secret(api_key)
@@ -241,8 +250,8 @@ def resolve(
 
 def _chosen_at(
     url: str | None, model: str | None, api_provider: str | None, gen_type: str
-) -> tuple[Choice, str, bool]:
-    """Return who is asked, the kind of generation, and whether no provider has the address."""
+) -> tuple[ModelChoice, str, bool]:
+    """Return the choice, the kind of generation, and whether no provider has the address."""
     is_stranger = False
     if url:
         check_address(url, "url")
@@ -336,7 +345,7 @@ def expected_address(
         return url
 
 
-def _reached(choice: Choice, url: str | None, gen_type: str) -> tuple[Provider, str, str]:
+def _reached(choice: ModelChoice, url: str | None, gen_type: str) -> tuple[Provider, str, str]:
     """Return a provider as it is asked at its address, the kind of generation, and the address.
 
     The path of an address, given or from the environment, implies both; a base leaves them as they
@@ -345,13 +354,13 @@ def _reached(choice: Choice, url: str | None, gen_type: str) -> tuple[Provider, 
     row = provider(choice.provider)
     if base := url or _base_from_environment(row):
         gen_type, spoken = _spoken(base, gen_type)
-        row = row if spoken is None else speaking(row, *spoken)
+        row = row if spoken is None else in_dialect(row, *spoken)
     return row, gen_type, endpoint_url(row, base, gen_type, choice.model)
 
 
 def _spoken(url: str, gen_type: str) -> tuple[str, tuple[str, str] | None]:
     """Return the kind of generation at an address, and what its path implies: kind and dialect."""
-    spoken = spoken_at(url, gen_type)
+    spoken = dialect_at(url, gen_type)
     if spoken is None:
         return gen_type, None
     if gen_type == "embedding" != spoken[0]:
@@ -367,7 +376,7 @@ _QUOTES = "\"'`“”‘’«»"
 
 
 def check_address(url: str, where: str) -> None:
-    """Refuse what is no address at all, before any row is asked.
+    """Refuse a text that is no address, before any row is asked.
 
     Args:
         url: As it was given.

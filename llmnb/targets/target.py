@@ -1,4 +1,4 @@
-"""One model at one address under one account, as the engine's `Target` protocol wants it."""
+"""`HTTPTarget`: one model at one address under one account, as the engine's `Target`."""
 
 from __future__ import annotations
 
@@ -32,13 +32,12 @@ from llmnb.records import (
 from llmnb.store.entry import RenamedKey, answer_key
 from llmnb.wire import canonical, classify
 from llmnb.wire import limits as limit_headers
-from llmnb.wire.catalog import Provider, models_url, streamed
-from llmnb.wire.conversation import names_a_picture, refused
-from llmnb.wire.dialect import samples_in, tier_in
-from llmnb.wire.dialect_base import Dialect
+from llmnb.wire.api_keys import auth_headers, mask_error
+from llmnb.wire.catalog import Provider, models_url, stream_url
+from llmnb.wire.conversation import input_error, names_a_picture
+from llmnb.wire.dialect import Dialect, samples_in, tier_in
 from llmnb.wire.event_stream import EventAssembler
-from llmnb.wire.keys import auth_headers, masked
-from llmnb.wire.openai_embeddings import checked, inputs_in
+from llmnb.wire.openai_embeddings import inputs_in, with_every_vector
 
 _ASSUMED_ANSWER = 4096
 """Tokens that a budget assumes for an answer where nothing limits it."""
@@ -50,7 +49,7 @@ def http_client() -> HttpClient:
 
 
 class HTTPTarget:
-    """A model behind HTTP, and the base of all that is asked otherwise.
+    """A model behind HTTP, and the base of the targets that are reached otherwise.
 
     Args:
         row: The provider's row of the catalog.
@@ -80,7 +79,7 @@ class HTTPTarget:
     )
 
     lists_models = True
-    """Whether there is a server to ask for its models; else the target's own is the only one."""
+    """Whether a server lists its models; else the target's own model is the only one."""
 
     def __init__(
         self,
@@ -140,31 +139,33 @@ class HTTPTarget:
             request, before = _with_own_thoughts(request, turns, self.provider)
         written = self.dialect.body(request, model=self.model, params=params)
         if not self.row.fetches and names_a_picture(written):
-            raise refused(
+            raise input_error(
                 f"{self.provider} takes no pictures by their address: for those in a table, "
                 "fetch_files=True has them fetched here."
             )
         body = canonical.with_plain_numbers(written)
         decisive = canonical.canonical(body)
-        key_of = functools.partial(
-            answer_key,
-            dialect=self.dialect_name,
-            endpoint=self.endpoint,
-            sample=sample,
-            extra=extra,
+        dialect, endpoint = self.dialect_name, self.endpoint
+        key = answer_key(
+            dialect=dialect, endpoint=endpoint, body=decisive, sample=sample, extra=extra
         )
-        key = key_of(body=decisive)
-        if before is not None:
-            written = self.dialect.body(before, model=self.model, params=params)
         # The canonical bytes are a good body themselves, unless a field was left out of them.
         is_whole = canonical.UNDECIDING.isdisjoint(body)
         has_tier = not is_whole and not canonical.TIERS.isdisjoint(body)
         if before is not None or body is not written or has_tier:
-            key = RenamedKey(key, key_of(body=canonical.released(written)))
-        wire = decisive if is_whole else canonical.encoded(body)
+            if before is not None:
+                written = self.dialect.body(before, model=self.model, params=params)
+            older = canonical.canonical_in_0_1(written)
+            key = RenamedKey(
+                key,
+                answer_key(
+                    dialect=dialect, endpoint=endpoint, body=older, sample=sample, extra=extra
+                ),
+            )
+        wire = decisive if is_whole else canonical.json_body(body)
         call = Call(self, body, decisive, wire, key)
-        if self.dialect_name == "openai.embeddings":
-            call.verify = functools.partial(checked, inputs=inputs_in(body))
+        if dialect == "openai.embeddings":
+            call.verify = functools.partial(with_every_vector, inputs=inputs_in(body))
         return call
 
     def fetch(self) -> None:
@@ -175,7 +176,7 @@ class HTTPTarget:
         """
 
     def get_ready(self) -> None:
-        """Prepare, on a thread, what would delay the first request; by default nothing."""
+        """Do, on a thread, what would delay the first request; by default nothing."""
 
     async def send(self, call: Call, *, on_delta: OnDelta | None) -> RawReply:
         """Send one request and read its reply whole."""
@@ -188,14 +189,14 @@ class HTTPTarget:
             origin_has_key=self.guards_key,
         )
         if raw.body[:1] != b"{" and self.judge(raw) is None and is_stream(raw.headers):
-            # A stream that nobody asked for.
+            # The server has streamed its reply unasked.
             assembler = self.dialect.assembler(samples=samples_in(call.body))
             assembler.feed(raw.body)
             return self._put_together(raw, assembler)
         return raw
 
     async def _stream(self, call: Call, on_delta: OnDelta) -> RawReply:
-        """Ask for the answer in pieces; the reply is the one it would have been in one piece."""
+        """Stream the answer; return the reply that a request without streaming would have got."""
         assembler = self.dialect.assembler(samples=samples_in(call.body))
         has_come = False
 
@@ -208,9 +209,9 @@ class HTTPTarget:
             return bool(deltas)
 
         raw = await http_client().post(
-            secret_url(streamed(self.url)),
+            secret_url(stream_url(self.url)),
             headers=self.sent_headers,
-            body=canonical.encoded(self.dialect.stream_body(call.body)),
+            body=canonical.json_body(self.dialect.stream_body(call.body)),
             origin_has_key=self.guards_key,
             feed=feed,
             has_ended=assembler.has_ended,
@@ -222,10 +223,10 @@ class HTTPTarget:
         try:
             return dataclasses.replace(raw, body=assembler.finish())
         except LLMNBError as error:
-            raise masked(error, self._key) from None
+            raise mask_error(error, self._key) from None
 
     def announced(self, raw: RawReply) -> tuple[LimitReport, ...]:
-        """Return how the limits stand, as a reply's headers tell it; empty where they do not."""
+        """Return the limits that a reply's headers announce; empty if they announce none."""
         return limit_headers.limit_reports(raw.headers, self.row.limit_headers)
 
     async def list_models(self) -> list[str]:
@@ -260,7 +261,7 @@ class HTTPTarget:
         try:
             return self.dialect.parse(raw)
         except LLMNBError as error:
-            raise masked(error, self._key) from None
+            raise mask_error(error, self._key) from None
 
     def charge(self, call: Call) -> Estimate:
         """Return the tokens that the limit counts before the answer is known, and their parts."""

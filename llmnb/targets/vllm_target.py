@@ -1,4 +1,4 @@
-"""A vLLM engine of this process as the engine's target: asked and read like any server."""
+"""The target of a vLLM engine in this process, asked and read like a server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from llmnb.records import Delta, Limits, RawReply
 from llmnb.targets.target import HTTPTarget
 from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect
-from llmnb.wire.openai_replies import text_of
+from llmnb.wire.openai_choices import text_of
 
 _KINDS = ("chat", "text")
 
@@ -78,7 +78,7 @@ class VLLMTarget(HTTPTarget):
         sample: int = 0,
         extra: bytes = b"",
     ) -> Call:
-        """Return what to ask for a request; what the engine cannot do is refused here."""
+        """Return the call for a request; refuse fields that vLLM's engine does not take."""
         own = {**self._params, **params}
         call = super().call(request, own, sample=sample, extra=extra)
         sampling_fields(call.body)
@@ -118,7 +118,7 @@ class VLLMTarget(HTTPTarget):
         )
 
     def _read(self, body: Mapping[str, Any]) -> tuple[list[int], Any]:
-        """Return a body's prompt as tokens, and how to go on from there."""
+        """Return a body's prompt as tokens, and its sampling parameters."""
         prompt = self._tokens(body)
         fields = sampling_fields(body)
         room = self._engine.max_len - len(prompt)
@@ -134,7 +134,7 @@ class VLLMTarget(HTTPTarget):
         return prompt, self._engine.sampling(**fields)
 
     def _as_ours(self, error: Exception) -> LLMNBError:
-        """Return what vLLM raised as an error of ours."""
+        """Return an exception of vLLM's as an error of llmnb."""
         message = single_line(str(error)) or type(error).__name__
         if self._engine.is_refusal(error):
             return RequestRejected(
@@ -271,7 +271,7 @@ def sampling_fields(body: Mapping[str, Any]) -> dict[str, Any]:
 def _alternatives(body: Mapping[str, Any]) -> int | None:
     """Return for how many alternatives a log-probability is wanted; None for none at all."""
     asked = body.get("logprobs")
-    if isinstance(asked, bool):  # the conversation's way of asking
+    if isinstance(asked, bool):  # as a chat's body has it
         return int(body.get("top_logprobs") or 0) if asked else None
     return asked if isinstance(asked, int) else None
 
@@ -330,7 +330,7 @@ def reply_body(
     is_chat: bool,
     alternatives: int = 0,
 ) -> bytes:
-    """Return what a server would have answered.
+    """Return the body that a server would have answered with.
 
     Args:
         outputs: vLLM's finished answers by their index.

@@ -1,4 +1,4 @@
-"""How each provider words its errors and tells of its limits.
+"""The errors and limit headers of each provider.
 
 `ProviderProfile` is OpenAI's, and that of most who speak its protocol; the others differ
 from it in what their classes say. An API that is spoken names one of the three.
@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import orjson
 
 from llmnb.testing.faults import Instead
-from llmnb.testing.limits import Refusal, RetryHint, Standing
+from llmnb.testing.limits import LimitStanding, Refusal, RetryHint
 from llmnb.testing.plan import event, named_event
 
 StatusAndBody = tuple[int, bytes]
@@ -107,7 +107,7 @@ class ProviderProfile:
     """Name of the header with the provider's own name for a request."""
 
     statuses: ClassVar[Mapping[int, tuple[str | None, ...]]] = _OPENAI
-    """What it says with each status that its own servers send."""
+    """The message, type and code of each status that its own servers send."""
 
     key_echo: ClassVar[tuple[int, str]] = (401, "Incorrect API key provided: {key}.")
     """Status and text of an error that repeats the key."""
@@ -141,7 +141,7 @@ class ProviderProfile:
 
     @cached_property
     def stream_error(self) -> bytes:
-        """How streams end where an error strikes."""
+        """The event by which a stream ends with an error."""
         return event(orjson.loads(self.error(500)))
 
     def malformed(self, message: str, param: str | None) -> StatusAndBody:
@@ -177,7 +177,7 @@ class ProviderProfile:
             message += f" Please try again in {duration_text(refusal.wait)}."
         return self.error(429, message, type=refusal.kind)
 
-    def limit_headers(self, standings: Sequence[Standing]) -> dict[str, str]:
+    def limit_headers(self, standings: Sequence[LimitStanding]) -> dict[str, str]:
         """Return the headers that announce how the limits stand."""
         return {
             f"x-ratelimit-{name}-{limit.kind}": str(value)
@@ -268,7 +268,7 @@ class Anthropic(ProviderProfile):
         """How streams end where an error strikes."""
         return named_event(orjson.loads(self.error(529)))
 
-    def limit_headers(self, standings: Sequence[Standing]) -> dict[str, str]:
+    def limit_headers(self, standings: Sequence[LimitStanding]) -> dict[str, str]:
         """Return the headers that tell how the limits stand, for input tokens once more."""
         headers: dict[str, str] = {}
         for limit in standings:
@@ -355,7 +355,7 @@ class Gemini(ProviderProfile):
         wait = refusal.wait if tells_wait else None
         return self._exceeded(quota, refusal.limit, model, wait)
 
-    def limit_headers(self, standings: Sequence[Standing]) -> dict[str, str]:
+    def limit_headers(self, standings: Sequence[LimitStanding]) -> dict[str, str]:
         """Return nothing: it tells of limits nowhere."""
         return {}
 
@@ -387,7 +387,7 @@ class Gemini(ProviderProfile):
             wait = float(headers["retry-after"])
             del headers["retry-after"]
         except (KeyError, ValueError):
-            pass  # none is told, or in a form that a test wants exactly as it is
+            pass  # there is no wait, or a text that must stay exactly as it is
         return fault.but(
             body=self.error(fault.status, details=_retry_info(wait)),
             headers=tuple(headers.items()),

@@ -16,10 +16,10 @@ from typing import Any
 
 from llmnb.records import UnchosenLength
 from llmnb.wire import conversation
-from llmnb.wire.conversation import Content, as_parts, refused
+from llmnb.wire.conversation import Content, as_parts, input_error
 
 ANSWER_TOOL = "llmnb_answer"
-"""Tool that a model is made to call where it cannot be held to a schema otherwise."""
+"""Tool that older models must call with their answer, as they take no schema for its text."""
 
 DEFAULT_LENGTH = 16_384
 """Longest answer where the caller does not say; the protocol demands a figure.
@@ -88,7 +88,7 @@ def body(request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]) -
     _add_length(fields, model)
     temperature = fields.get("temperature")
     if isinstance(temperature, (int, float)) and temperature > 1:
-        raise refused(f"temperature is {temperature}; {_PROVIDER} allows 0 to 1.")
+        raise input_error(f"temperature is {temperature}; {_PROVIDER} allows 0 to 1.")
     return fields
 
 
@@ -108,7 +108,7 @@ def _add_length(fields: dict[str, Any], model: str) -> None:
 
 
 def _content(message: Mapping[str, Any], position: int) -> Content:
-    """Return what a message says, calls and answers; text that is all there is stays text."""
+    """Return a message's content: blocks, or plain text where it holds nothing else."""
     role = message["role"]
     if role in ("system", "developer"):
         return conversation.parts_of(message, position)
@@ -118,7 +118,7 @@ def _content(message: Mapping[str, Any], position: int) -> Content:
     if role == "tool":
         name = message.get("tool_call_id")
         if not isinstance(name, str) or not name:
-            raise refused(f"messages[{position}] is a tool's result without a tool_call_id.")
+            raise input_error(f"messages[{position}] is a tool's result without a tool_call_id.")
         result = {"type": "tool_result", "tool_use_id": name, "content": said}
         return [{**result, "is_error": True} if message.get("is_error") else result]
     if role != "assistant":
@@ -133,7 +133,7 @@ def _content(message: Mapping[str, Any], position: int) -> Content:
 
 
 def _block(part: Mapping[str, Any], position: int) -> Mapping[str, Any]:
-    """Return a part in Anthropic's words; one that has them already is left alone."""
+    """Return one of OpenAI's parts as a block of Anthropic's; a block is returned as it is."""
     kind = part.get("type")
     if kind == "refusal":
         return {"type": "text", "text": part.get("refusal")}
@@ -141,9 +141,11 @@ def _block(part: Mapping[str, Any], position: int) -> Mapping[str, Any]:
     if media is None:
         return part
     if media.kind.startswith("audio/"):
-        raise refused(f"messages[{position}] holds sound; {_PROVIDER} takes text, images and PDF.")
+        raise input_error(
+            f"messages[{position}] holds sound; {_PROVIDER} takes text, images and PDF."
+        )
     if media.url and not media.url.lower().startswith("https://"):
-        raise refused(
+        raise input_error(
             f"messages[{position}] holds an address that {_PROVIDER} does not take: it fetches "
             "https only. For pictures in a table, fetch_files=True has them fetched here."
         )
@@ -160,7 +162,7 @@ def _block(part: Mapping[str, Any], position: int) -> Mapping[str, Any]:
 
 
 def _system(own: Any, parts: list[Mapping[str, Any]]) -> Content:
-    """Return the instruction: text, or blocks where there is more to them than their text."""
+    """Return the system instruction: text, or blocks where one has more fields than its text."""
     blocks = [*as_parts(own or ""), *parts]
     if any(block.keys() != {"type", "text"} for block in blocks):
         return blocks
@@ -193,14 +195,14 @@ def _tool(tool: Any, position: int) -> Mapping[str, Any]:
     made["input_schema"] = function.get("parameters") or {"type": "object", "properties": {}}
     if function.get("strict"):
         made["strict"] = True
-        made["input_schema"] = fitted(made["input_schema"])
+        made["input_schema"] = admitted_schema(made["input_schema"])
     if "cache_control" in tool:
         made["cache_control"] = tool["cache_control"]
     return made
 
 
 def _choice(fields: dict[str, Any], *, has_tools: bool) -> dict[str, Any] | None:
-    """Take out whether tools may or must be used; None where it goes without saying."""
+    """Take ``tool_choice`` out of the fields and return Anthropic's; None where it says nothing."""
     own = fields.get("tool_choice")
     if has_tools and isinstance(own, Mapping) and own.get("type") in _OWN_CHOICES:
         return dict(fields.pop("tool_choice"))
@@ -217,7 +219,7 @@ _OWN_CHOICES = ("auto", "any", "tool", "none")
 
 
 def _add_effort(fields: dict[str, Any]) -> None:
-    """Say how hard to think."""
+    """Translate ``reasoning_effort``."""
     effort = fields.pop("reasoning_effort", None)
     if effort is None:
         return
@@ -229,19 +231,19 @@ def _add_effort(fields: dict[str, Any]) -> None:
 
 
 def _add_schema(fields: dict[str, Any], model: str) -> None:
-    """Hold the answer to a schema, by the API's own means or by a tool that must be called."""
+    """Enforce the schema of the answer: by `output_config`, or by a tool that must be called."""
     schema = conversation.wanted_schema(fields)
     if schema is None:
         return
     if schema and not _WITHOUT_SCHEMAS.match(model):
         own = fields.get("output_config") or {}
-        wanted = {"type": "json_schema", "schema": fitted(schema)}
+        wanted = {"type": "json_schema", "schema": admitted_schema(schema)}
         fields["output_config"] = {"format": wanted, **own}
         return
     thinking = fields.get("thinking")
     is_thinking = isinstance(thinking, Mapping) and thinking.get("type") not in (None, "disabled")
     if is_thinking or fields.get("tools"):
-        raise refused(
+        raise input_error(
             f"{_PROVIDER} gives JSON without a schema, and with one on models older than Claude "
             "4.5, by a tool that must be called, and that does not go with "
             f"{'thinking' if is_thinking else 'tools of your own'}. Give a json_schema to a newer "
@@ -269,14 +271,14 @@ _DEEPEST = 100
 """A schema deeper than this is left to the provider to refuse."""
 
 
-def fitted(schema: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
-    """Return a schema that Anthropic admits, as far as it can be had; its order stays.
+def admitted_schema(schema: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+    """Return a schema as Anthropic accepts it, in the same order, as far as that is possible.
 
     Objects whose fields are named are closed. An object with free keys cannot
     be had; it stays as it is, and the API says so.
 
     Example:
-        >>> fitted({"type": "integer", "minimum": 1, "description": "How many"})
+        >>> admitted_schema({"type": "integer", "minimum": 1, "description": "How many"})
         {'type': 'integer', 'description': 'How many (minimum: 1)'}
     """
     made = dict(schema)
@@ -284,12 +286,12 @@ def fitted(schema: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
         return made
     for name in _NAMED:
         if isinstance(inner := made.get(name), Mapping):
-            made[name] = {key: _inside(value, depth) for key, value in inner.items()}
+            made[name] = {key: _admitted(value, depth) for key, value in inner.items()}
     for name in _LISTED:
         if isinstance(branches := made.get(name), (list, tuple)):
-            made[name] = [_inside(branch, depth) for branch in branches]
+            made[name] = [_admitted(branch, depth) for branch in branches]
     if "items" in made:
-        made["items"] = _inside(made["items"], depth)
+        made["items"] = _admitted(made["items"], depth)
     if "oneOf" in made and "anyOf" not in made:
         made["anyOf"] = made.pop("oneOf")
     if isinstance(made.get("properties"), Mapping):
@@ -304,5 +306,5 @@ def fitted(schema: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
     return made
 
 
-def _inside(schema: Any, depth: int) -> Any:
-    return fitted(schema, depth + 1) if isinstance(schema, Mapping) else schema
+def _admitted(schema: Any, depth: int) -> Any:
+    return admitted_schema(schema, depth + 1) if isinstance(schema, Mapping) else schema

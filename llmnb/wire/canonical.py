@@ -19,21 +19,21 @@ TIERS = frozenset(("service_tier", "serviceTier"))
 _ALWAYS_UNDECIDING = frozenset(("stream", "stream_options", "user", "metadata"))
 
 UNDECIDING = _ALWAYS_UNDECIDING | TIERS
-"""Fields that change how an answer travels or whom it is counted for, not the answer."""
+"""Fields that change how an answer is delivered or accounted for, not the answer itself."""
 
 
-def released(body: Mapping[str, Any]) -> bytes:
-    """Return the bytes that release 0.1.0 made a key of: the service tier was part of them.
+def canonical_in_0_1(body: Mapping[str, Any]) -> bytes:
+    """Return the canonical bytes as release 0.1.0 wrote them: with the service tier.
 
     Example:
-        >>> released({"service_tier": "flex", "user": "me"})
+        >>> canonical_in_0_1({"service_tier": "flex", "user": "me"})
         b'{"service_tier":"flex"}'
     """
     return canonical(body, _ALWAYS_UNDECIDING)
 
 
 def canonical(body: Mapping[str, Any], without: frozenset[str] = UNDECIDING) -> bytes:
-    """Return a request body as bytes that are equal when the answer would be.
+    """Return a request body as bytes that are equal for bodies which ask for the same answer.
 
     Args:
         body: The body.
@@ -53,10 +53,7 @@ def canonical(body: Mapping[str, Any], without: frozenset[str] = UNDECIDING) -> 
     if not without.isdisjoint(fields):
         for name in without:
             fields.pop(name, None)
-    try:
-        return json_bytes.write(fields)
-    except json_bytes.NotJSON as error:
-        raise _unwritable(str(error)) from None
+    return json_body(fields)
 
 
 def with_plain_numbers(body: dict[str, Any]) -> dict[str, Any]:
@@ -84,13 +81,13 @@ def with_plain_numbers(body: dict[str, Any]) -> dict[str, Any]:
 
 _GEMINI_PARAMETERS = "generationConfig"
 _NO_FLOATS = frozenset((str, int, bool, list, dict, type(None)))
-"""Types of parameters that are no fractions for certain, as all are in most bodies."""
+"""Types of parameters that cannot be fractions; most bodies have no others."""
 
 _LARGEST_EXACT = 2.0**53
 """From here on a float does not tell neighbouring whole numbers apart."""
 
 
-def encoded(body: Mapping[str, Any]) -> bytes:
+def json_body(body: Mapping[str, Any]) -> bytes:
     """Return a whole request body as bytes to send, its fields in their own order.
 
     Raises:

@@ -67,7 +67,7 @@ class Provider:
     `max_tokens` and the characters; ``"actual"`` by what it used."""
 
     limit_headers: str = "none"
-    """Which names its limit headers have; see `llmnb.wire.headers`."""
+    """Which names its limit headers have; see `llmnb.wire.limits`."""
 
     is_local: bool = False
     """Whether it runs on the person's own machine, at no price."""
@@ -144,7 +144,7 @@ def providers_with_model(model: str) -> list[str]:
 
 
 def provider_of_url(url: str) -> str | None:
-    """Return the provider that answers at an address, or None for a stranger's.
+    """Return the name of the provider that answers at an address; None if it is not in the catalog.
 
     Example:
         >>> provider_of_url("https://api.groq.com/openai/v1/chat/completions")
@@ -177,17 +177,17 @@ _OPENAI_BASES = ("/openai", "/openai/v1")
 """Ends of bases under which others than OpenAI speak its protocol, such as Gemini's."""
 
 
-def spoken_at(url: str, gen_type: str = "chat") -> tuple[str, str] | None:
-    """Return the kind of generation and the dialect that an address tells; None for a base.
+def dialect_at(url: str, gen_type: str = "chat") -> tuple[str, str] | None:
+    """Return the kind of generation and the dialect that an endpoint's path shows; None for a base.
 
     Args:
         url: A base or a full endpoint.
         gen_type: Kind of generation that is wanted, for a base that tells the protocol alone.
 
     Example:
-        >>> spoken_at("https://host/v1/responses"), spoken_at("https://host/v1") is None
+        >>> dialect_at("https://host/v1/responses"), dialect_at("https://host/v1") is None
         (('responses', 'openai.responses'), True)
-        >>> spoken_at("https://generativelanguage.googleapis.com/v1beta/openai/")
+        >>> dialect_at("https://generativelanguage.googleapis.com/v1beta/openai/")
         ('chat', 'openai.chat')
     """
     path = url.strip().partition("?")[0].rstrip("/")
@@ -199,14 +199,14 @@ def spoken_at(url: str, gen_type: str = "chat") -> tuple[str, str] | None:
     return None
 
 
-def speaking(row: Provider, gen_type: str, dialect: str) -> Provider:
-    """Return a provider as it is asked in a dialect; the same where that is its own.
+def in_dialect(row: Provider, gen_type: str, dialect: str) -> Provider:
+    """Return a provider's row for requests in another dialect; the same row where it is its own.
 
     In another's dialect it gets its key as that one does: as who takes Anthropic's requests
     beside OpenAI's expects it.
 
     Example:
-        >>> speaking(provider("deepseek"), "chat", "anthropic.messages").key_header
+        >>> in_dialect(provider("deepseek"), "chat", "anthropic.messages").key_header
         'x-api-key'
     """
     if row.dialects.get(gen_type) == dialect:
@@ -223,7 +223,7 @@ def speaking(row: Provider, gen_type: str, dialect: str) -> Provider:
 
 
 def owner_of(dialect: str) -> str:
-    """Return the name of the provider whose own a dialect is.
+    """Return the name of the provider that defines a dialect.
 
     Example:
         >>> owner_of("anthropic.messages")
@@ -273,15 +273,15 @@ _MODEL = "{model}"
 _WHOLE_VERB, _STREAM_VERB, _STREAM_MARK = ":generateContent", ":streamGenerateContent", "alt=sse"
 
 
-def streamed(url: str) -> str:
+def stream_url(url: str) -> str:
     """Return the address at which the same request is answered by a stream.
 
     Nearly everybody streams from the same one; Gemini has the verb in the path.
 
     Example:
-        >>> streamed("https://api.openai.com/v1/chat/completions")
+        >>> stream_url("https://api.openai.com/v1/chat/completions")
         'https://api.openai.com/v1/chat/completions'
-        >>> streamed("https://host/v1beta/models/gemini-x:generateContent")
+        >>> stream_url("https://host/v1beta/models/gemini-x:generateContent")
         'https://host/v1beta/models/gemini-x:streamGenerateContent?alt=sse'
     """
     address, _, query = url.partition("?")
@@ -311,7 +311,7 @@ def models_url(row: Provider, url: str) -> str:
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:
-    """Return scheme, host and port; all names of this machine are one."""
+    """Return scheme, host and port; every name of this machine gives the same host."""
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").lower(), parts.port
@@ -332,7 +332,7 @@ _NEWER = "/openai/v1"
 _OLDER = "/openai/deployments/"
 _DATE = re.compile(r"20\d\d-\d\d-\d\d(-preview)?\Z")
 _ONLY_NEWER = ("responses",)
-"""Kinds of generation that the older interface has under no deployment."""
+"""Kinds of generation that the older interface does not offer."""
 
 
 def azure_endpoint(row: Provider, base: str, gen_type: str, model: str, version: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What a reply that is not an answer means, as a typed error.
+"""The typed error that a failed reply means.
 
 The status decides first, and the body corrects it where providers are known to
 use a status for something else: an empty account as 400, 403 or 429, a prompt
@@ -25,10 +25,10 @@ from llmnb.display.escape import visible, visible_lines
 from llmnb.display.texts import cut
 from llmnb.errors import LLMNBError
 from llmnb.user_code import has_magic, key_offer
-from llmnb.wire import headers as reply_headers
 from llmnb.wire import json_bytes
+from llmnb.wire.api_keys import mask
 from llmnb.wire.catalog import load_catalog
-from llmnb.wire.keys import mask
+from llmnb.wire.retry_after import delay_in_body, plain_retry_after, request_id, retry_after
 from llmnb.wire.untrusted import text_in
 
 KEPT_CHARACTERS = 2000
@@ -125,14 +125,14 @@ def classify(
         ('RateLimited', 2.0)
     """
     problem = problem_of(body)
-    wait = reply_headers.plain_retry_after(headers, now=now)
+    wait = plain_retry_after(headers, now=now)
     kind, verdict = _kind(status, problem, wait, provider)
     if kind is errors.RateLimited:
-        wait = reply_headers.retry_after(headers, body, now=now)
+        wait = retry_after(headers, body, now=now)
     details: dict[str, Any] = {
         "status": status,
-        "request_id": reply_headers.request_id(headers),
-        "body": shown(body, secret),
+        "request_id": request_id(headers),
+        "body": safe_text(body, secret),
         "provider": provider,
         "model": model,
         "retry_after": wait,
@@ -163,7 +163,7 @@ def error_inside(value: Any, raw: bytes, *, where: str = "inside a 200") -> LLMN
         'ProviderError'
     """
     problem = problem_in(value)
-    details: dict[str, Any] = {"status": 200, "body": shown(raw), "maybe_billed": True}
+    details: dict[str, Any] = {"status": 200, "body": safe_text(raw), "maybe_billed": True}
     statuses = (status for code, status in STATUS_OF_CODE.items() if code in problem.codes)
     status = problem.status or next(statuses, None)
     sentence = _sentence(problem, None)
@@ -176,24 +176,24 @@ def error_inside(value: Any, raw: bytes, *, where: str = "inside a 200") -> LLMN
         )
     kind, verdict = _kind(status, problem, None, "")
     if kind is errors.RateLimited:
-        details["retry_after"] = reply_headers.delay_in_body(raw)
+        details["retry_after"] = delay_in_body(raw)
     details["maybe_billed"] = issubclass(kind, (errors.MaybeBilled, errors.BadReply))
     return kind(f"The provider {verdict} ({status} {where}): {sentence}", **details)
 
 
-def shown(body: bytes, secret: str | None = None) -> str:
-    r"""Return the beginning of a reply as text that can be looked at: no key, controls visible.
+def safe_text(body: bytes, secret: str | None = None) -> str:
+    r"""Return the beginning of a reply as printable text: keys masked, control characters escaped.
 
     Example:
-        >>> shown(b"key abcd1234\x1b[31m", "abcd1234")
+        >>> safe_text(b"key abcd1234\x1b[31m", "abcd1234")
         'key ***\\x1b[31m'
     """
     text = body[: 4 * _READ_CHARACTERS].decode("utf-8", "replace")
-    return visible_lines(_hidden(text, secret))[:KEPT_CHARACTERS]
+    return visible_lines(_mask_start(text, secret))[:KEPT_CHARACTERS]
 
 
-def _hidden(text: str, secret: str | None) -> str:
-    """Mask the beginning of a text; no part of a key is left where it is cut."""
+def _mask_start(text: str, secret: str | None) -> str:
+    """Cut a text and mask keys in it, also one that the cut would leave half of."""
     masked = mask(text[:_READ_CHARACTERS], secret)
     if len(text) >= _READ_CHARACTERS:
         masked = masked[: -max(256, 3 * len(secret or ""))]
@@ -202,18 +202,18 @@ def _hidden(text: str, secret: str | None) -> str:
 
 def _sentence(problem: Problem, secret: str | None) -> str:
     """Return the provider's sentence on one line."""
-    return cut(visible(" ".join(_hidden(problem.message, secret).split())), _SAID_CHARACTERS)
+    return cut(visible(" ".join(_mask_start(problem.message, secret).split())), _SAID_CHARACTERS)
 
 
 def _kind(
     status: int, problem: Problem, wait: float | None, provider: str
 ) -> tuple[type[LLMNBError], str]:
-    """Return the type for a status and what the body says, and the sentence for it."""
+    """Return the error's type for a status and body, and the words for its message."""
     if 300 <= status < 400:
         return errors.RedirectRefused, "answered with a redirect, which is not followed"
     if status < 400:
         return errors.BadReply, "answered with a status that no answer has; its bytes are kept"
-    if 400 <= status < 500 and (verdict := _corrected(status, problem, wait, provider)):
+    if 400 <= status < 500 and (verdict := _kind_by_body(status, problem, wait, provider)):
         return verdict
     if status in (401, 403):
         return errors.AuthenticationError, _bad_key(provider)
@@ -234,10 +234,10 @@ def _kind(
     return errors.RequestRejected, "rejected this request; the other rows go on"
 
 
-def _corrected(
+def _kind_by_body(
     status: int, problem: Problem, wait: float | None, provider: str
 ) -> tuple[type[LLMNBError], str] | None:
-    """Return what the body makes of a status from 400 to 499, None where it leaves it alone."""
+    """Return type and words where the body corrects a status from 400 to 499; else None."""
     if status == 402 and wait is not None and problem.has("openrouter_in_flight_budget"):
         return errors.RateLimited, "still holds the credit for earlier requests"
     if _is_out_of_credit(status, problem):
@@ -300,7 +300,7 @@ STATUS_OF_CODE = {str(code): int(status) for status, *codes in _CODES for code i
 # ---------------------------------------------------------------------- what a provider says
 
 _READ_BYTES = 262_144
-"""Longer bodies are no statement about what went wrong."""
+"""Bodies of more bytes than this are not searched for an error."""
 
 _DEEPEST = 6
 _CODE_FIELDS = ("code", "type", "status", "error_type", "reason", "limit_source", "quotaId")
@@ -327,7 +327,7 @@ class Problem:
 
 
 def problem_of(body: bytes) -> Problem:
-    """Read what a body says went wrong; never raises.
+    """Return what a body says went wrong; never raises.
 
     Example:
         >>> problem = problem_of(b'{"error": {"message": "No.", "code": "model_not_found"}}')
@@ -341,18 +341,18 @@ def problem_of(body: bytes) -> Problem:
     try:
         value = json_bytes.read(body)
     except json_bytes.NotJSON:
-        return Problem(_plain(body), frozenset(), None)
+        return Problem(_text_that_is_no_json(body), frozenset(), None)
     return problem_in(value)
 
 
 def problem_in(value: Any) -> Problem:
-    """Read what a parsed body says went wrong.
+    """Return what a parsed body says went wrong.
 
     Example:
         >>> problem_in([{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}]).status
         429
     """
-    parts = list(_parts(value))
+    parts = list(_objects_in(value))
     codes: set[str] = set()
     status = None
     for part in parts:
@@ -364,25 +364,25 @@ def problem_in(value: Any) -> Problem:
     return Problem(_message(value, parts), frozenset(codes), status)
 
 
-def _parts(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects that may hold codes, the outermost first; never the caller's own words."""
+def _objects_in(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects that may hold codes, the outermost first; none that quote the prompt."""
     if depth > _DEEPEST:
         return
     if isinstance(value, list):
         for entry in value[:20]:
-            yield from _parts(entry, depth + 1)
+            yield from _objects_in(entry, depth + 1)
     elif isinstance(value, dict):
         yield value
         for name in _INNER:
             inner = value.get(name)
             if isinstance(inner, str):
-                inner = _wrapped(inner)
+                inner = _error_in_text(inner)
             if isinstance(inner, (dict, list)):
-                yield from _parts(inner, depth + 1)
+                yield from _objects_in(inner, depth + 1)
 
 
-def _wrapped(text: str) -> dict[str, Any] | None:
-    """Return the whole error that a text is, as Google's are where two of its servers answer."""
+def _error_in_text(text: str) -> dict[str, Any] | None:
+    """Return the error that stands as JSON in a text, as Google's servers pass on each other's."""
     if not text.lstrip().startswith("{") or '"error"' not in text:
         return None
     try:
@@ -399,13 +399,13 @@ def _status(code: Any) -> int | None:
 
 
 def _message(value: Any, parts: list[Mapping[str, Any]]) -> str:
-    """Return the provider's words, those of an upstream behind its own."""
+    """Return the provider's message, followed by that of the server behind it."""
     sentences: list[str] = []
     for part in parts:
         for name in ("message", "error", "detail", "msg", "raw"):
             sentence = (text_in(part, name) or "").strip()
             if sentence and sentence not in sentences:
-                if _wrapped(sentence) is None:  # its own words come with the parts
+                if _error_in_text(sentence) is None:  # its own words come with the parts
                     sentences.append(sentence)
                 break
     if not sentences and isinstance(value, str):
@@ -413,8 +413,8 @@ def _message(value: Any, parts: list[Mapping[str, Any]]) -> str:
     return " · ".join(sentences[:3])
 
 
-def _plain(body: bytes) -> str:
-    """Return what a body says that is no JSON."""
+def _text_that_is_no_json(body: bytes) -> str:
+    """Return the message of a body that is not JSON: its text, or the title of a web page."""
     text = body[:4000].decode("utf-8", "replace").strip()
     if not text.startswith("<"):
         return text

@@ -1,4 +1,4 @@
-"""Requests in OpenAI's words as Gemini's generateContent wants them.
+"""Requests of OpenAI's form translated for Gemini's generateContent.
 
 Source: Gemini API reference, "generateContent"; "Structured outputs"; "Thought signatures".
 """
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnb.wire import conversation
-from llmnb.wire.conversation import refused
+from llmnb.wire.conversation import input_error
 from llmnb.wire.untrusted import dict_in, text_in
 
 _PROVIDER = "Gemini"
@@ -32,7 +32,7 @@ _SETTINGS = {
     "presence_penalty": "presencePenalty",
     "frequency_penalty": "frequencyPenalty",
 }
-"""OpenAI's names of settings and Gemini's."""
+"""OpenAI's names of settings, and Gemini's."""
 
 _OWN_SETTINGS = frozenset(
     (
@@ -57,12 +57,12 @@ _BUDGETS: Mapping[str, int | str] = {
     "medium": 8_192,
     "high": 24_576,
 }
-"""Tokens to think, as Google itself translates OpenAI's words."""
+"""Thinking tokens for each of OpenAI's efforts, as Google's own translation has them."""
 
 _LEVELS = {level: level for level in ("minimal", "low", "medium", "high")}
 
 _UNSIGNED = "skip_thought_signature_validator"
-"""What Google gives to be written where a call was not made, and signed, by Gemini 3 itself."""
+"""Google's placeholder for the signature of a call that Gemini 3 did not make itself."""
 
 _KNOWN = conversation.known_fields("parts")
 _KNOWN["model"] = _KNOWN["assistant"]
@@ -99,11 +99,13 @@ def body(request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]) -
 def _asked(
     request: Mapping[str, Any], params: Mapping[str, Any], model: str
 ) -> tuple[dict[str, Any], list[Any], list[_Part]]:
-    """Return the fields that are not the question, the turns, and what the system is told."""
+    """Return the fields without the question, the turns, and the system's instructions."""
     if request.get("contents") is not None:
-        fields = conversation.merged(request, params, model)
+        fields = conversation.merge_fields(request, params, model)
         if any(name in fields for name in conversation.QUESTIONS):
-            raise refused("The request has contents and a question in OpenAI's words; give one.")
+            raise input_error(
+                "The request has contents and a question in OpenAI's words; give one."
+            )
         return fields, fields.pop("contents"), []
     fields, messages = conversation.fields_of(request, params, model)
     read = _Reader(is_signed=_NEW_THINKING.match(model) is not None)
@@ -142,7 +144,7 @@ class _Reader:
         call = str(message.get("tool_call_id") or "")
         name = message.get("name") or self._names.get(call)
         if not isinstance(name, str):
-            raise refused(
+            raise input_error(
                 f"messages[{position}] is the result of a call that no message before it makes; "
                 f"{_PROVIDER} wants the function's name."
             )
@@ -152,7 +154,7 @@ class _Reader:
 
 
 def _parts(message: Mapping[str, Any], position: int) -> list[_Part]:
-    """Return a message's parts; those in Gemini's own words are left alone."""
+    """Return a message's parts in Gemini's form."""
     if isinstance(own := message.get("parts"), (list, tuple)):
         return list(own)
     if message.get("content") == "":
@@ -171,7 +173,7 @@ def _part(part: _Part, position: int) -> _Part:
         return {"text": part.get("refusal")}
     media = conversation.media_of(part, position)
     if media is None:
-        raise refused(
+        raise input_error(
             f"messages[{position}] has a part of the kind {str(kind)[:40]!r}, which {_PROVIDER} "
             "does not know."
         )
@@ -219,7 +221,7 @@ def _add_tools(fields: dict[str, Any]) -> None:
         mine = [{"functionDeclarations": functions}] if functions else []
         fields["tools"] = [*mine, *own]
     if not fields.pop("parallel_tool_calls", True) and functions:
-        raise refused(f"{_PROVIDER} cannot be kept from calling several tools at once.")
+        raise input_error(f"{_PROVIDER} cannot be kept from calling several tools at once.")
     choice = conversation.tool_choice_in(fields, has_tools=bool(tools))
     if choice is not None:
         kind, name = choice
@@ -269,5 +271,7 @@ def _thinking(effort: Any, model: str) -> dict[str, Any]:
     is_new = _NEW_THINKING.match(model) is not None
     values: Mapping[str, int | str] = _LEVELS if is_new else _BUDGETS
     if not isinstance(effort, str) or effort not in values:
-        raise refused(f"reasoning_effort is {str(effort)[:40]!r}; {model} has {', '.join(values)}.")
+        raise input_error(
+            f"reasoning_effort is {str(effort)[:40]!r}; {model} has {', '.join(values)}."
+        )
     return {"thinkingLevel" if is_new else "thinkingBudget": values[effort]}

@@ -26,7 +26,7 @@ def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(open_notebook):
             "seven",
             [
                 LOAD,
-                "run = df.llm.start('Say {text}', **options)\nrun",
+                "run = df.llm.start('Say {text}', **options)",
                 "df.llm.plan('Ask {text}', **options)",
                 "%llm_cache",
             ],

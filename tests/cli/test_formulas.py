@@ -12,7 +12,7 @@ from entries import chat
 
 from llmnb.cli import main
 from llmnb.errors import ConfigurationError
-from llmnb.frames.tables import Writer, open_table
+from llmnb.frames.tables import TableWriter, open_table
 from llmnb.generation import process_api_requests_from_file_sync
 from llmnb.store import layout
 from llmnb.store.project import ProjectStore
@@ -38,15 +38,17 @@ def sim(provider, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "k")
 
 
-def run(*words):
-    return main(["run", *map(str, words), "--prompt", "{text}", "--model", "openai/m", "--quiet"])
+def run(*arguments):
+    return main(
+        ["run", *map(str, arguments), "--prompt", "{text}", "--model", "openai/m", "--quiet"]
+    )
 
 
 def made(path):
     if path.suffix == ".parquet":
         pyarrow.parquet.write_table(pyarrow.table({"text": TEXTS}), path)
         return path
-    with Writer(path, ["text"], is_lossless=True) as writer:
+    with TableWriter(path, ["text"], is_lossless=True) as writer:
         for text in TEXTS:
             writer.write({"text": text})
     return path
@@ -96,13 +98,15 @@ def test_names_of_fields_are_guarded_and_numbers_stay(sim, tmp_path):
     assert cells[1:5] == [json.dumps([EVIL]), "-1.5e+300", "-" + "1" + "0" * 40, "-1e-07"]
 
 
-def test_words_of_a_provider_about_a_failed_row_are_guarded(tmp_path):
+def test_the_text_of_a_providers_error_is_guarded(tmp_path):
     """
     They stand in a column of their own.
     """
     table, out = tmp_path / "t.jsonl", tmp_path / "out.csv"
     table.write_text('{"text": "a"}\n')
-    with Writer(out, ["text", "response", "response_error"], source=open_table(table)) as writer:
+    with TableWriter(
+        out, ["text", "response", "response_error"], source=open_table(table)
+    ) as writer:
         writer.write({"text": "a"}, {"response": None, "response_error": EVIL})
 
     assert "'" + EVIL in out.read_text()
@@ -135,8 +139,10 @@ def test_an_export_into_a_csv_file_is_csv_and_guarded(tmp_path, capsys):
     store.commit([chat(1, "=question", EVIL)])
     out = tmp_path / "out.csv"
 
-    for words, text in (([], "'" + EVIL), (["--raw"], EVIL)):
-        assert main(["cache", "--cache-dir", str(tmp_path), "export", "p", str(out), *words]) == 0
+    for arguments, text in (([], "'" + EVIL), (["--raw"], EVIL)):
+        assert (
+            main(["cache", "--cache-dir", str(tmp_path), "export", "p", str(out), *arguments]) == 0
+        )
         with out.open(newline="", encoding="utf-8") as file:
             (row,) = csv.DictReader(file)
         assert row["answer"] == text

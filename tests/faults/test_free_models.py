@@ -13,9 +13,7 @@ from llmnb.running.start import start
 from llmnb.testing import faults
 from llmnb.wire.catalog import load_catalog
 
-MONEY = re.compile(
-    r"bill|paid|pays?\b|bought|buy|money|spen[dt]|cost|charge|price|\$", re.IGNORECASE
-)
+MONEY = re.compile(r"(?i)bill|paid|pays?\b|bought|buy|money|spen[dt]|cost|charge|price|\$")
 
 UNKNOWN_END = faults.Bend(name="unknown end", billed=True, finish_reason="odd")
 FAULTS = {
@@ -62,7 +60,7 @@ def test_models_on_the_persons_own_machine_cost_nothing():
 
 
 @pytest.mark.usefixtures("impatient")
-def test_no_error_of_a_model_that_costs_nothing_speaks_of_money(sim):
+def test_no_error_of_a_model_that_costs_nothing_mentions_money(sim):
     """
     Lost, late, cut, garbled, refused and withheld replies: message, history and details.
     """
@@ -72,13 +70,13 @@ def test_no_error_of_a_model_that_costs_nothing_speaks_of_money(sim):
 
     assert {type(error) for error in errors} >= {BadReply, MaybeBilled, ProviderError, TimedOut}
     for error in errors:
-        told = "\n".join([error.message, *error.details.history])
-        assert MONEY.search(told) is None, told
+        message = "\n".join([error.message, *error.details.history])
+        assert MONEY.search(message) is None, message
         assert not error.details.maybe_billed
 
 
 @pytest.mark.usefixtures("impatient")
-def test_the_same_errors_of_a_paid_model_say_whether_it_may_have_been_billed(sim):
+def test_the_same_errors_of_a_paid_model_mention_what_may_have_been_billed(sim):
     """
     What is left out for one that costs nothing is there for the others.
     """
@@ -88,7 +86,7 @@ def test_the_same_errors_of_a_paid_model_say_whether_it_may_have_been_billed(sim
         assert error.details.maybe_billed == (name != "500")
 
 
-def test_a_time_limit_and_a_stop_speak_of_no_money_either(sim):
+def test_a_time_limit_and_a_stop_mention_no_money_either(sim):
     """
     A row out of time, and one that was dropped on its way.
     """

@@ -10,8 +10,8 @@ import pytest
 from llmnb.adapters.tokens import count_tokens
 from llmnb.errors import ConfigurationError
 from llmnb.generation import openai_parallel_generate
-from llmnb.generation.asked import asking_for
-from llmnb.generation.lines import Line
+from llmnb.generation.lines import RequestLine
+from llmnb.generation.recipients import asking_for
 from llmnb.generation.window import Fitter
 from llmnb.testing import SimulatedProvider
 
@@ -77,7 +77,7 @@ def test_several_long_messages_are_cut_in_turn():
     """
     fitted = fit(chat("Be brief.", LONG, LONG + LONG, "And now?"))
 
-    contents = [one["content"] for one in fitted.request["messages"]]
+    contents = [item["content"] for item in fitted.request["messages"]]
     assert contents[0] == "Be brief."
     assert contents[3] == "And now?"
     assert count_tokens(fitted.request).tokens <= 8192
@@ -137,10 +137,10 @@ def test_a_line_of_a_file_is_weighed_by_its_bytes():
     import orjson
 
     written = orjson.dumps(chat("Be brief.", LONG))
-    line = Line(orjson.loads(written), written)
+    line = RequestLine(orjson.loads(written), written)
 
     assert fit(line).warning is not None
-    assert fit(Line(SHORT, orjson.dumps(SHORT))).warning is None
+    assert fit(RequestLine(SHORT, orjson.dumps(SHORT))).warning is None
 
 
 async def test_a_run_sends_what_was_cut_shows_it_and_says_so(caplog):
@@ -155,7 +155,7 @@ async def test_a_run_sends_what_was_cut_shows_it_and_says_so(caplog):
     assert rows[0][0] == SHORT
     assert len(rows[1][0]["messages"][1]["content"]) < len(LONG)
     assert isinstance(rows[1][1], dict)
-    (said,) = [one.getMessage() for one in caplog.records if "is cut" in one.getMessage()]
+    (said,) = [item.getMessage() for item in caplog.records if "is cut" in item.getMessage()]
     assert said.startswith("Request #1 is cut. openai/gpt-4-0613 takes 8,192 tokens")
 
 

@@ -1,4 +1,4 @@
-"""A kernel of each version to be tried, and a provider that it asks."""
+"""One kernel of each version to be tried for all tests, and a provider that it asks."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ class Bench:
         return self.kernel.begin(code)
 
 
-@pytest.fixture(scope="module", params=[pytest.param(one, id=one[1]) for one in pythons()])
+@pytest.fixture(scope="session", params=[pytest.param(one, id=one[1]) for one in pythons()])
 def bench(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:
-    """Start a kernel with the extension for the tests of a file."""
+    """Start a kernel with the extension; the tests of this folder take turns at it."""
     folder = tmp_path_factory.mktemp("kernel")
     python, _version = request.param
     sim = Laboratory(latency=0, reply=lambda prompt: f"**{prompt}**")

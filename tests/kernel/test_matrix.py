@@ -25,7 +25,8 @@ def test_an_older_kernel_keeps_every_promise(version, tmp_path):
     """
     uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
     folder = tmp_path / "venv"
-    needed = project_file()["project"]["dependencies"]
+    project = project_file()["project"]
+    needed = project["dependencies"] + project["optional-dependencies"]["dask"]
     for command in (
         ["venv", "--quiet", "--python", sys.executable, str(folder)],
         ["pip", "install", "--quiet", "--python", str(folder), f"ipykernel=={version}", *needed],

@@ -24,7 +24,7 @@ options = {"model": "openai/gpt-4o-mini", "project_name": "tickets", "max_concur
 START = "run = df.llm.start('Say {text}', **options)\nrun"
 PLAN = "df.llm.plan('Ask {text}', **options)"
 WAITS = "answers = df.head(8).llm.generate('Wait {text}', **options)"
-CACHE = "from llmnb.notebook.cache_manager import CacheManager\nCacheManager()"
+CACHE = "from llmnb.widgets import CacheManager\nCacheManager()"
 
 
 @pytest.fixture

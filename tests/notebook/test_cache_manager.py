@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -14,12 +16,13 @@ from markup import PAYLOADS, Census, about
 from widget_page import WidgetPage
 
 from llmnb.errors import InputError, InvalidProjectName
-from llmnb.notebook import cache_view
+from llmnb.notebook import cache_manager, cache_view
 from llmnb.notebook.cache_manager import CacheManager, JobQueue
 from llmnb.store import clearing, layout, projects
 from llmnb.store.project import open_project
 
 NOW = 1_700_000_000.0
+SUPPORT = Path(__file__).parents[1] / "support"
 
 
 class Page:
@@ -64,12 +67,13 @@ def save(cache_dir):
 
 
 @pytest.fixture
-def manage(cache_dir):
+def manage(cache_dir, monkeypatch):
     """Open a manager of the test's cache folder, closed at the end."""
+    monkeypatch.setattr(cache_manager, "FOLLOW_SECONDS", 0.02)
     opened = []
 
-    def manager():
-        opened.append(CacheManager(cache_dir))
+    def manager(project=None):
+        opened.append(CacheManager(project, cache_dir=cache_dir))
         return Page(opened[-1])
 
     yield manager
@@ -178,6 +182,121 @@ def test_what_was_found_is_shown_wherever_it_stands(place):
     assert sum(map(len, shown["parts"])) <= 3_010
 
 
+# ------------------------------------------------------------------------- following
+
+
+def told(manager, answers):
+    """Wait until a manager tells that so many answers are kept."""
+    come = threading.Event()
+    manager.observe(lambda change: come.set() if change["new"] == answers else None, "answers")
+    assert manager.answers == answers or come.wait(60)
+
+
+def test_it_follows_what_is_kept_without_being_asked(save, manage):
+    """
+    The first answer, more of them, and their use again; a thread does it, and no page.
+    """
+    manager = manage().manager
+    assert (manager.state, manager.answers) == ("empty", 0)
+
+    store = save("p", entry(1))
+    told(manager, 1)
+    store.commit([entry(2), entry(3)])
+    told(manager, 3)
+    assert (manager.state, manager.projects) == ("list", 1)
+    assert manager.snapshot["hero"]["answers"] == "3"
+
+    come = threading.Event()
+    manager.observe(lambda change: come.set(), "saved_usd")
+    store.lookup([key_of(1)])
+    assert come.wait(60)
+    assert manager.saved_usd == 0.25
+
+
+def test_another_process_is_followed_as_well(manage, cache_dir):
+    """
+    What another kernel keeps in the same folder is shown within seconds.
+    """
+    manager = manage().manager
+    code = (
+        f"import sys; sys.path[:0] = {[str(SUPPORT), str(SUPPORT.parents[1])]!r}\n"
+        "from entries import entry\n"
+        "from llmnb.store.project import open_project\n"
+        f"open_project('theirs', {str(cache_dir)!r}, share=False).commit([entry(1)])"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+    told(manager, 1)
+    assert manager.snapshot["projects"][0]["name"] == "theirs"
+
+
+def test_while_it_follows_every_project_stays_in_its_place(save, manage):
+    """
+    Nothing moves away under a click; a new project comes on top, and a look of one's own sorts.
+    """
+    old = save("old", entry(1))
+    save("new", entry(2))
+    page = manage()
+    assert list(page.rows) == ["new", "old"]
+
+    old.commit([entry(3, created=1_800_000_000.0)])
+    told(page.manager, 3)
+    assert list(page.rows) == ["new", "old"]
+    save("newest", entry(4, created=1_600_000_000.0))
+    told(page.manager, 4)
+    assert list(page.rows) == ["newest", "new", "old"]
+
+    page.ask(do="look")
+    assert list(page.rows) == ["old", "new", "newest"]
+
+
+def test_a_manager_that_is_closed_follows_nothing(manage):
+    """
+    Its thread ends.
+    """
+    page = manage()
+    following = [one for one in threading.enumerate() if one.name == "llmnb-cache"]
+    assert following
+
+    page.manager.close()
+    for thread in following:
+        thread.join(60)
+
+    assert page.manager.state == "closed"
+    assert not any(one.is_alive() for one in following)
+
+
+def test_a_manager_of_one_project_knows_no_other(save, manage, cache_dir):
+    """
+    It counts, exports and clears that one; a page that names another is told there is none.
+    """
+    save("Mine", entry(1), entry(2))
+    save("theirs", entry(3))
+    page = manage("mine")
+
+    assert (list(page.rows), page.manager.answers) == (["Mine"], 2)
+    assert page.manager.snapshot["hero"]["answers"] == "2"
+    for wish in (
+        {"do": "open", "search": "", "page": 0},
+        {"do": "weigh"},
+        {"do": "clear"},
+        {"do": "export", "format": "csv"},
+        {"do": "answer", "key": key_of(3)},
+        {"do": "forget", "key": key_of(3)},
+    ):
+        assert page.ask(project="theirs", **wish)[0]["kind"] == "fault"
+    (asked,) = page.ask(do="weigh", project=None)
+    assert asked["question"]["yes"] == "Clear 2 answers"
+    page.ask(do="clear", project=None)
+    page.manager.close()
+
+    assert there(cache_dir) == ["theirs"]
+    assert manage("not there yet").manager.state == "empty"
+    with pytest.raises(InvalidProjectName):
+        manage("a\nb")
+
+
 # -------------------------------------------------------------------------- clearing
 
 
@@ -231,7 +350,7 @@ def test_all_projects_go_and_one_of_them_comes_back(save, manage, cache_dir):
     page.manager.close()
 
     assert there(cache_dir) == ["b"]
-    assert clearing.trashed(cache_dir) == []
+    assert clearing.list_trash(cache_dir) == []
 
 
 def test_closing_deletes_what_this_manager_cleared_and_nothing_else(save, manage, cache_dir):
@@ -246,7 +365,7 @@ def test_closing_deletes_what_this_manager_cleared_and_nothing_else(save, manage
 
     page.manager.close()
 
-    assert [name for _, name in clearing.trashed(cache_dir)] == ["theirs"]
+    assert [name for _, name in clearing.list_trash(cache_dir)] == ["theirs"]
 
 
 def test_a_run_in_progress_keeps_what_it_buys_after_the_clearing(save, manage, cache_dir):

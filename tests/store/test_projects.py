@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from entries import entry, key_of
 
-from llmnb.store import layout, projects, usage
+from llmnb.store import clearing, layout, projects, usage
 from llmnb.store.project import open_project
 from llmnb.store.writer import writer
 
@@ -47,6 +47,53 @@ def test_what_is_new_is_told_at_once(root):
 
     assert projects.summary(store.paths).answers == 2
     assert projects.summary(store.paths).usd == 0.5
+
+
+def test_what_was_added_is_read_alone_and_other_changes_anew(root, monkeypatch):
+    """
+    A growing project reads its new answers only; one replaced or forgotten is never missed.
+    """
+    store = save(root, "p", *(entry(number) for number in range(50)))
+    read = []
+    decode = projects.decode
+    monkeypatch.setattr(
+        projects, "decode", lambda data, key: (read.append(key), decode(data, key))[1]
+    )
+
+    def look():
+        read.clear()
+        summary = projects.summary(store.paths)
+        return summary.answers, summary.usd, len(read)
+
+    assert look() == (50, 12.5, 50)
+    store.commit([entry(50), entry(51, usd=1.25)])
+    assert look() == (52, 14.0, 2)
+    assert look() == (52, 14.0, 0)
+    store.commit([entry(0, usd=100.0, raw=b'{"answer":"longer than before"}'), entry(52)])
+    assert look()[:2] == (53, 114.0)
+    clearing.forget(store.paths, key_of(0))
+    assert look()[:2] == (52, 14.0)
+    clearing.clear(["p"], root)
+    save(root, "p", entry(7))
+    assert look()[:2] == (1, 0.25)
+
+
+def test_whoever_changes_it_a_changed_folder_looks_different(root):
+    """
+    An answer, a use that is not written yet, a project that goes; nothing else.
+    """
+    before = projects.changes(root)
+    store = save(root, "p", entry(1))
+    saved = projects.changes(root)
+    assert projects.changes(root) == saved != before
+
+    store.lookup([key_of(1)])
+    used = projects.changes(root)
+    assert used != saved
+
+    projects.list_projects(root)
+    clearing.clear(["p"], root)
+    assert projects.changes(root) not in (used, saved)
 
 
 def test_no_price_at_all_is_unknown_and_not_nothing(root):

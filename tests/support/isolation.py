@@ -30,11 +30,11 @@ def public_environment() -> dict[str, str]:
 # ---------------------------------------------------------------- what a process remembers
 
 CLEARED: Mapping[str, tuple[str, ...]] = {
-    "llmnb.adapters.egress": ("_redirects", "_warn_once", "checked"),
-    "llmnb.adapters.prices": ("_known", "_set_by_hand"),
+    "llmnb.adapters.egress": ("_redirects", "_warn_once", "safe_url"),
+    "llmnb.adapters.prices": ("_known", "_manual"),
     "llmnb.engine.cost_events": ("listeners",),
     "llmnb.frames.failures": ("log_once",),
-    "llmnb.frames.placing": ("_remembered",),
+    "llmnb.frames.overwriting": ("_remembered",),
     "llmnb.notebook.answer": ("_announced",),
     "llmnb.settings": ("_keys",),
 }
@@ -42,7 +42,8 @@ CLEARED: Mapping[str, tuple[str, ...]] = {
 
 NONE: Mapping[str, tuple[str, ...]] = {
     "llmnb.engine.handle": ("_last_run",),
-    "llmnb.progress": ("_hung",),
+    "llmnb.notebook.cell_runs": ("_present",),
+    "llmnb.progress": ("_hung", "_shows_begun"),
 }
 """What was last, and what was hung up, by module."""
 
@@ -52,15 +53,15 @@ STAYS: Mapping[str, str] = {
     "llmnb.adapters.llamacpp._is_forked": "set in a child only",
     "llmnb.adapters.llamacpp._lock": "a lock",
     "llmnb.adapters.llamacpp._running": "models that are loaded, by their file",
-    "llmnb.adapters.http.trial.known": "what the library is like",
+    "llmnb.adapters.http.trial.usable": "what the library is like",
     "llmnb.adapters.egress._is_real_forbidden": "set by the fixture itself",
     "llmnb.adapters.tokens._encodings": "tables, by name",
     "llmnb.adapters.weights._bar": "set for a block",
     "llmnb.bridge._lock": "a lock",
     "llmnb.bridge._threads": "threads; what lives on their loops is made anew",
     "llmnb.notebook.surface._anchor": "a widget, made anew where somebody has closed it",
-    "llmnb.engine.collector._before": "set while runs are under way",
-    "llmnb.engine.collector._runs": "counts the runs under way",
+    "llmnb.engine.gc_thresholds._before": "set while runs are under way",
+    "llmnb.engine.gc_thresholds._users": "counts the runs under way",
     "llmnb.frames.dask_cluster._listening": "by client: heard twice, all would count twice",
     "llmnb.frames.dask_watching._runs": "by the question's own id",
     "llmnb.generation.parallel._levels": "set while runs are under way",
@@ -69,6 +70,7 @@ STAYS: Mapping[str, str] = {
     "llmnb.targets.custom._serials": "by object, weakly",
     "llmnb.targets.endpoint._owners": "by object, weakly",
     "llmnb.notebook.cache_manager._open": "by object, weakly",
+    "llmnb.notebook.dashboard._begun_in": "by run, weakly",
     "llmnb.notebook.dashboard._shown": "set while runs are under way",
     "llmnb.notebook.extension._loaded": "by shell, weakly",
     "llmnb.settings._current": "set by the fixture itself",

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-TOGETHER = ("tests/browser/",)
-"""Folders whose files run in one process, with one JupyterLab."""
+TOGETHER = ("tests/browser/", "tests/kernel/")
+"""Folders whose files run in one process, with one JupyterLab or one kernel."""
 
 LONG = (
     "tests/rate_limiter/test_processes.py",
@@ -35,7 +35,7 @@ LONG = (
     "tests/wire/test_openai_responses_fuzz.py",
     "tests/frames/test_dask.py",
     "tests/generation/test_kill_and_memory.py",
-    "tests/kernel/test_interrupts.py",
+    "tests/kernel/",
     "tests/store/test_project.py",
 )
 """What takes longest, the longest first; the rest is short, and comes in its own order."""

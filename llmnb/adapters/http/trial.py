@@ -1,4 +1,4 @@
-"""One try of aiohttp's inside, against a socket of our own, before anything is bought through it.
+"""A trial of aiohttp's private parts, against a socket of our own, before they are relied on.
 
 `pool` and `exchange` use parts of aiohttp that its documents do not promise. A release in which
 they are otherwise must cost speed, never an answer: so they are tried once per process, over
@@ -22,7 +22,7 @@ from llmnb.adapters.http import exchange
 from llmnb.adapters.http.pool import HEAD_LIMITS, Pool, is_stale
 
 _SECONDS = 10.0
-"""For all of it; it takes some milliseconds."""
+"""Seconds that the whole trial may take; it takes some milliseconds."""
 
 _BODY = b'{"tried":"once"}'
 _HEADERS = {"Accept": "*/*", "X-Tried": "once"}
@@ -40,8 +40,8 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
-    """Which parts of aiohttp's inside are as they are known here."""
+class UsableParts:
+    """Which private parts of aiohttp work as expected."""
 
     pool: bool
     """Whether `Pool` gives connections that a session can use."""
@@ -50,30 +50,30 @@ class Likeness:
     """Whether `exchange.exchange` sends the right bytes on them and reads the reply."""
 
 
-known: Likeness | None = None
-"""What was found in this process; None before it was tried."""
+usable: UsableParts | None = None
+"""The result of this process's trial; None before it."""
 
 
-async def likeness() -> Likeness:
-    """Return which parts can be used; the first call in a process tries them."""
-    global known
-    if known is None:
-        known = Likeness(await _is_right(_by_session), await _is_right(_by_exchange))
-        if not known.pool:
-            known = Likeness(pool=False, exchange=False)
-        if not known.exchange:
+async def usable_parts() -> UsableParts:
+    """Return which parts work; the first call in a process tries them."""
+    global usable
+    if usable is None:
+        usable = UsableParts(await _is_right(_by_session), await _is_right(_by_exchange))
+        if not usable.pool:
+            usable = UsableParts(pool=False, exchange=False)
+        if not usable.exchange:
             _logger.info(
                 "aiohttp %s is not as llmnb knows it: requests take its slower, public way.",
                 aiohttp.__version__,
             )
-    return known
+    return usable
 
 
 def distrust() -> None:
-    """Leave the fast path from now on: it was not as it had been when it was tried."""
-    global known
-    if known is not None:
-        known = Likeness(known.pool, exchange=False)
+    """Stop using `exchange`: it failed although the trial had passed."""
+    global usable
+    if usable is not None:
+        usable = UsableParts(usable.pool, exchange=False)
 
 
 async def _is_right(ask: Any) -> bool:
@@ -143,7 +143,7 @@ async def _by_exchange(pool: Pool, session: aiohttp.ClientSession, url: URL) -> 
 
 
 class _Peer(asyncio.Protocol):
-    """The other side: answers the first two requests, and never the third."""
+    """The server of the trial: answers two requests, and never the third."""
 
     def __init__(self, peers: list[_Peer]) -> None:
         peers.append(self)

@@ -1,4 +1,4 @@
-"""From the cookbook's arguments to who is asked: which endpoint, which kind of answer, how fast."""
+"""Choose the provider, model, endpoint and limits for a list of requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from llmnb.generation.rate_limits import requests_limits_dict, requests_url_dict
 from llmnb.rates import Rate
 from llmnb.running.asking import Asking, Duplicates
 from llmnb.targets.resolve import choose
-from llmnb.wire.catalog import load_catalog, provider_of_url, providers_with_model, spoken_at
+from llmnb.wire.catalog import dialect_at, load_catalog, provider_of_url, providers_with_model
 
 logger = logging.getLogger("llmnb")
 
@@ -24,7 +24,7 @@ def gen_type_of(url: str) -> str:
         >>> gen_type_of("http://127.0.0.1:8000/v1")
         'chat'
     """
-    spoken = spoken_at(url)
+    spoken = dialect_at(url)
     return spoken[0] if spoken else "chat"
 
 
@@ -39,7 +39,7 @@ def asking_for(
     params: Mapping[str, Any] | None = None,
     gen_type: str | None = None,
 ) -> Asking:
-    """Return who is asked by requests that do not say it themselves.
+    """Return the model and endpoint for requests that name none themselves.
 
     Args:
         first: The first request, whose model stands for those that name none.
@@ -61,7 +61,7 @@ def asking_for(
     if _is_elsewhere(model, request_url):
         request_url = None
     if model and not (request_url or api_provider or _names_provider(model)):
-        # Who asks here for a model that nobody lists means one of OpenAI's, such as a tuned one.
+        # A model that no provider lists is taken for one of OpenAI's, such as a fine-tuned one.
         api_provider = None if providers_with_model(model) else "openai"
     return Asking(
         model=model,
@@ -78,7 +78,7 @@ def asking_for(
 def limits_for(
     first: Mapping[str, Any] | None, requests: Rate | None, tokens: Rate | None
 ) -> tuple[Rate | None, Rate | None]:
-    """Return requests and tokens a minute: as given, else the table's for the first model.
+    """Return requests and tokens a minute: the caller's, else those tabled for the first model.
 
     Example:
         >>> limits_for({"model": "gpt-4-0613"}, None, 500)
@@ -126,7 +126,7 @@ def _names_provider(model: str) -> bool:
 
 
 def _is_elsewhere(model: str | None, url: str | None) -> bool:
-    """Whether a model names a provider that does not answer at the address given.
+    """Return whether a model names another provider than the one at an address.
 
     Its key must not be sent there.
     """
