@@ -9,8 +9,8 @@ BAD = "var(--jp-error-color1,#d93a3a)"
 FONT = "var(--jp-ui-font-family,system-ui,sans-serif)"
 
 PLAIN = {
-    "reused": "rgba(32,128,224,.45)",
-    "merged": "rgba(32,128,224,.7)",
+    "reused": "#9cc8f3",
+    "merged": "#5fa5ea",
     "send": "#2080e0",
     "answered": "#2080e0",
     "failed": "#d93a3a",

@@ -122,8 +122,9 @@ def text(entries: Sequence[Entry]) -> str:
         return "\n".join(lines + results)
     if causes := _causes(entries):
         heads = columns([cells[:2] for cells in causes], right={0}, gap=3)
+        wide = max(map(len, heads))
         for head, (_, _, example) in zip(heads, causes, strict=True):
-            lines += hanging(f"  {head}   ", example, WIDEST)
+            lines += hanging(f"  {head:<{wide}}   ", example, WIDEST)
     words, code = _next_step(entries)
     lines.append(f"{words}: {visible(code)}" if code else f"{words}.")
     return "\n".join(lines + results)

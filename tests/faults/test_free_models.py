@@ -19,7 +19,7 @@ UNKNOWN_END = faults.Bend(name="unknown end", billed=True, finish_reason="odd")
 FAULTS = {
     **{name: name for name in ("garbage", "empty", "null", "html", "error_in_200", "no_choices")},
     **{name: name for name in ("no_content", "content_filter", "refusal", "truncated")},
-    **{name: name for name in ("truncated_json", "truncated_gzip", "lost_reply", "huge")},
+    **{name: name for name in ("lost_reply", "short_body", "closed")},
     **{name: int(name) for name in ("400", "401", "402", "404", "408", "429", "500", "503", "504")},
     "reset": faults.reset("body"),
     "stall": faults.stall(),
