@@ -208,7 +208,7 @@ class AsyncLLM(MadeWith):
                 saved, and `llmnb.last_run()` has them.
         """
         checked({"progress": progress})
-        requests = _listed(request_list)
+        requests = _request_list(request_list)
         run = self._start(requests, options)
         attend(run, bars=progress)
         return _rows(requests, run, task_id_generator)
@@ -231,7 +231,7 @@ class AsyncLLM(MadeWith):
             **options: As for `generate`.
         """
         checked({"progress": progress})
-        requests = _listed(request_list)
+        requests = _request_list(request_list)
         run = await bridge.begun(lambda: self._start(requests, options), RunHandle.stop)
         await aattend(run, bars=progress)
         return await asyncio.to_thread(_rows, requests, run, task_id_generator)
@@ -246,7 +246,7 @@ class AsyncLLM(MadeWith):
             request_list: As for `generate`.
             **options: As for `generate`.
         """
-        return self._start(_listed(request_list), options)
+        return self._start(_request_list(request_list), options)
 
     @full_signature
     def iterate(
@@ -455,7 +455,7 @@ _OF_THE_ACCOUNT = (
 )
 
 
-def _listed(requests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _request_list(requests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return requests as a list.
 
     Raises:

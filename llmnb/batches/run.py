@@ -312,7 +312,7 @@ class BatchRun(RunHandle[list[Outcome]]):
             tracker.num_tasks_started += outcome.key is not None
             if reply is not None:
                 tracker.num_requests += 1
-                self._counters.enter_reply(reply.usage, outcome.usd)
+                self._counters.enter_reply(reply.usage, outcome.usd, outcome.simulated)
         if self._on_outcome is not None:
             self._on_outcome(outcome)
 

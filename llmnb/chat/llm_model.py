@@ -100,7 +100,7 @@ class LLMModel(abc.ABC):
         The texts of the results, joined, are the answer. The last result carries the
         figures (tokens, cost, why it ended) and in its `messages` the whole answer.
         """
-        return _unstreamed(self.acompletion(messages, **kw))
+        return _whole_answer(self.acompletion(messages, **kw))
 
     # -------------------------------------------------------------------- awaiting
 
@@ -294,6 +294,6 @@ def wants_single_answer(fields: Mapping[str, Any]) -> bool:
     return n is None or OPTIONS["n"].checked("n", n) == 1
 
 
-async def _unstreamed(asked: Awaitable[list[LLMResult]]) -> AsyncIterator[LLMResult]:
+async def _whole_answer(asked: Awaitable[list[LLMResult]]) -> AsyncIterator[LLMResult]:
     for result in (await asked)[:1]:
         yield result

@@ -230,7 +230,7 @@ def without_keys(config: Mapping[str, Any]) -> dict[str, Any]:
         >>> without_keys({"temperature": 0, "api_key": "k", "inner": [{"aws_secret": "s"}]})
         {'temperature': 0, 'inner': [{}]}
     """
-    return {name: _cleaned(value) for name, value in config.items() if not names_secret(name)}
+    return {name: _clean(value) for name, value in config.items() if not names_secret(name)}
 
 
 def names_secret(name: Any) -> bool:
@@ -241,11 +241,11 @@ def names_secret(name: Any) -> bool:
     return lower.startswith("aws_") or lower.endswith(_SECRETS)
 
 
-def _cleaned(value: Any) -> Any:
+def _clean(value: Any) -> Any:
     if isinstance(value, Mapping):
         return without_keys(value)
     if isinstance(value, (list, tuple)):
-        return [_cleaned(item) for item in value]
+        return [_clean(item) for item in value]
     return value
 
 

@@ -177,7 +177,7 @@ async def run_tools(
     }
     not_ours = {name_of(body) for body in bodies} - functions.keys()
     bounds = _Bounds(
-        functions=functions if allow is None else _allowed(functions, allow),
+        functions=functions if allow is None else _allowed_functions(functions, allow),
         max_calls=max_calls,
         max_characters=max_result_characters,
         timeout=tool_timeout,
@@ -253,7 +253,7 @@ class _Bounds:
             raise _Refusal(misfit.message) from None
         try:
             async with asyncio.timeout(self.timeout):
-                return _written(await _called(function, values))
+                return _result_text(await _call(function, values))
         except TimeoutError:
             limit = f"longer than {durations.exact(self.timeout)}" if self.timeout else "too long"
             raise _Refusal(f"it took {limit}") from None
@@ -265,7 +265,7 @@ class _Refusal(Exception):
     """Why nothing came of a call, in words for the model."""
 
 
-async def _called(function: Callable[..., Any], values: Mapping[str, Any]) -> Any:
+async def _call(function: Callable[..., Any], values: Mapping[str, Any]) -> Any:
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
     ):
@@ -274,7 +274,7 @@ async def _called(function: Callable[..., Any], values: Mapping[str, Any]) -> An
     return await returned if inspect.isawaitable(returned) else returned
 
 
-def _written(value: Any) -> str:
+def _result_text(value: Any) -> str:
     """Return a tool's result as a text for the model."""
     if isinstance(value, str):
         return value
@@ -288,7 +288,7 @@ def _written(value: Any) -> str:
         return str(value)
 
 
-def _allowed(
+def _allowed_functions(
     functions: Mapping[str, Callable[..., Any]], allow: Iterable[str]
 ) -> dict[str, Callable[..., Any]]:
     names = {allow} if isinstance(allow, str) else set(allow)

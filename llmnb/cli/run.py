@@ -23,6 +23,7 @@ from llmnb.cli.table_questions import (
     options_for,
 )
 from llmnb.display.escape import visible
+from llmnb.display.texts import counted
 from llmnb.errors import AddressInFile, ConfigurationError, UnreadableFile
 from llmnb.frames import overwriting
 from llmnb.frames.csv_tables import CSVTable
@@ -97,8 +98,9 @@ def act(options: argparse.Namespace) -> int:
         print(notice, file=sys.stderr)
     if count := status.failures.get(UnreadableFile.__name__, 0):
         print(
-            f"{count:,} {'row' if count == 1 else 'rows'} could not be read and were not asked: "
-            "they keep their place, with an error.",
+            f"{counted(count, 'row')} could not be read, so nothing was asked about "
+            f"{'it: it keeps its' if count == 1 else 'them: they keep their'} place, "
+            "with an error.",
             file=sys.stderr,
         )
     if run.error is not None:

@@ -9,6 +9,7 @@ from llmnb.display import durations, numbers
 from llmnb.display.aligned import columns, hanging, leader
 from llmnb.display.escape import visible
 from llmnb.display.money import usd
+from llmnb.display.texts import counted
 from llmnb.engine.status import StatusSnapshot
 
 
@@ -38,7 +39,7 @@ def receipt(status: StatusSnapshot, first_rows: Mapping[str, int] = {}) -> str:
         first_rows: The first row that failed, by the kind of its error, where the table's rows
             are not those of the run.
     """
-    counts = status.counts
+    counts = status.counts.shown()
     answered = status.completed - counts.num_tasks_failed - counts.num_stopped
     lines = [
         f"{answered:,} of {status.completed:,} rows answered in {durations.span(status.seconds)} "
@@ -81,5 +82,5 @@ def _requests(status: StatusSnapshot) -> str:
     if counts.num_rate_limit_errors:
         parts.append(f"{counts.num_rate_limit_errors:,} refused for pace")
     if counts.num_api_errors:
-        parts.append(f"{counts.num_api_errors:,} API errors")
+        parts.append(counted(counts.num_api_errors, "API error"))
     return ", ".join(parts)

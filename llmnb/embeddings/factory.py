@@ -53,7 +53,7 @@ def embedding_model_factory(embedding: str, **kwargs: Any) -> EmbeddingModel:
     return LiteLLMEmbeddingModel(rest if kind == "litellm" else name, **kwargs)
 
 
-def chosen(model: Model | None) -> tuple[Model, str | None]:
+def choose_model(model: Model | None) -> tuple[Model, str | None]:
     """Return the model that is named, or a chosen one with a line that says so.
 
     Named; else `LLMNB_EMBEDDING_MODEL`; else the embedding model of the provider whose chat
@@ -64,7 +64,7 @@ def chosen(model: Model | None) -> tuple[Model, str | None]:
         model: What the caller named.
 
     Example:
-        >>> chosen("ollama/all-minilm")
+        >>> choose_model("ollama/all-minilm")
         ('ollama/all-minilm', None)
     """
     named = model or settings.environment(VARIABLE)

@@ -82,8 +82,8 @@ class EmbeddingJob(InputSource):
         self._run: Run | None = None
         self._preparer = Preparer(order.asking)
         self.target = self._preparer.default
-        self._batching = _batching(order.asking, self.target.row.name)
-        self._batch_preparer = Preparer(self._batching)
+        self._batch_asking = _asking_for_batches(order.asking, self.target.row.name)
+        self._batch_preparer = Preparer(self._batch_asking)
         project = open_project(order.project_name, order.cache_dir, share=order.share)
         self.claims = TextClaims(project.claims if order.use_cache else None)
         self.store = StoreAdapter(project, self.target, self.claims.give_back)
@@ -122,9 +122,9 @@ class EmbeddingJob(InputSource):
         try:
             self._run = start(
                 self,
-                self._batching,
+                self._batch_asking,
                 store=self.store,
-                on_outcome=self._arrived,
+                on_outcome=self._on_outcome,
                 use_cache=False,  # texts are looked up here, batches never
                 # Few batches under way, yet enough to keep every slot taken.
                 window=max(BATCHES_AHEAD, 2 * slots if isinstance(slots, int) else 0),
@@ -179,7 +179,7 @@ class EmbeddingJob(InputSource):
         if self._fresh:
             chunk = [self._fresh.popleft() for _ in range(min(CHUNK_TEXTS, len(self._fresh)))]
             await self._look_up(
-                await _on_a_thread(self._prepared, chunk), uses_cache=self.order.use_cache
+                await _on_a_thread(self._prepare, chunk), uses_cache=self.order.use_cache
             )
             if not self._fresh:
                 self._pack_the_rest()
@@ -228,7 +228,7 @@ class EmbeddingJob(InputSource):
     def _most_tokens(self) -> int | None:
         return self.order.most_tokens_of(self.target)
 
-    def _prepared(self, texts: list[Text]) -> list[Text]:
+    def _prepare(self, texts: list[Text]) -> list[Text]:
         """Cut what is too long and find each text's key; blocks."""
         for text in texts:
             # A short text is within every model's limit.
@@ -260,11 +260,13 @@ class EmbeddingJob(InputSource):
         for text in claimed:
             if (answer := kept.get(text.key)) is not None:
                 self.claims.give_back(text.key)
-                self.results.answered(text, answer[1], self._kept(answer[0], is_merged=is_merged))
+                self.results.answered(
+                    text, answer[1], self._stored_outcome(answer[0], is_merged=is_merged)
+                )
             elif (batch := self._packer.add(text)) is not None:
                 self._ready.append(batch)
 
-    def _kept(self, entry: Entry, *, is_merged: bool) -> Outcome:
+    def _stored_outcome(self, entry: Entry, *, is_merged: bool) -> Outcome:
         """Return what became of a text whose vector was in the store."""
         source: Source = "cached" if entry.reused_from is None else "reused"
         return Outcome(
@@ -278,7 +280,7 @@ class EmbeddingJob(InputSource):
 
     # ---------------------------------------------------------------- what has come
 
-    def _arrived(self, outcome: Outcome) -> None:
+    def _on_outcome(self, outcome: Outcome) -> None:
         """Take a batch's outcome; called before anybody else sees it."""
         self._unanswered -= 1
         if not self._unanswered:
@@ -350,7 +352,7 @@ def _is_divisible(error: LLMNBError) -> bool:
     return isinstance(error, ProviderError)
 
 
-def _batching(asking: Asking, provider: str) -> Asking:
+def _asking_for_batches(asking: Asking, provider: str) -> Asking:
     """Return how batches are asked for: with vectors in base64, if the provider has them."""
     if provider not in PACKED or "encoding_format" in asking.params:
         return asking

@@ -92,7 +92,7 @@ class StoreAdapter:
         if batch is None or reply is None or len(reply.vectors) != len(batch):
             await self._store.aput(entry)  # an unreadable reply is stored as it came
             return
-        entries = divided(entry, reply, batch)
+        entries = divide(entry, reply, batch)
         await asyncio.gather(*(self._store.aput(own) for own in entries))
         for text in batch:
             self._on_saved(text.key)
@@ -104,7 +104,7 @@ class StoreAdapter:
             return None
 
 
-def divided(entry: Entry, reply: Reply, batch: Batch) -> list[Entry]:
+def divide(entry: Entry, reply: Reply, batch: Batch) -> list[Entry]:
     """Divide the answer to a batch into answers to each text that got a vector.
 
     Tokens and dollars of all texts add up to the whole's.
@@ -121,7 +121,7 @@ def divided(entry: Entry, reply: Reply, batch: Batch) -> list[Entry]:
             entry,
             key=text.key,
             request=text.request,
-            raw=written(vector, reply.model, own_tokens),
+            raw=vector_reply(vector, reply.model, own_tokens),
             usd=own_dollars,
             prompt_tokens=own_tokens,
             completion_tokens=None if own_tokens is None else 0,
@@ -133,11 +133,11 @@ def divided(entry: Entry, reply: Reply, batch: Batch) -> list[Entry]:
     ]
 
 
-def written(vector: bytes, model: str | None, tokens: int | None) -> bytes:
+def vector_reply(vector: bytes, model: str | None, tokens: int | None) -> bytes:
     """Return a vector as the reply that asking for its text alone would have given.
 
     Example:
-        >>> written(b"four", "m", 1)[:60]
+        >>> vector_reply(b"four", "m", 1)[:60]
         b'{"object":"list","data":[{"object":"embedding","index":0,"em'
     """
     packed = base64.b64encode(vector).decode()

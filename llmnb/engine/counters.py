@@ -17,6 +17,7 @@ from llmnb.engine.status import (
     Clock,
     FailureCause,
     ModelShare,
+    Pace,
     Sample,
     State,
     StatusSnapshot,
@@ -127,7 +128,9 @@ class Stats:
 
     def __init__(self, now: float) -> None:
         self._started = now
-        self._models: dict[str, _Model] = {}
+        self._models: dict[tuple[str, bool], _Model] = {}
+        """By name, and whether the simulated provider answered."""
+
         self._causes: dict[str, FailureCause] = {}
         self.latest: deque[float] = deque(maxlen=LATENCIES_SHOWN)
         """The last latencies, oldest first."""
@@ -138,6 +141,9 @@ class Stats:
 
         self._ends = now + _FIRST_SLICE
         """When the latest slice ends."""
+
+        self._paced = (now, 0.0, 0.0)
+        """When the pace began anew, and the requests and tokens before that."""
 
     # ------------------------------------------------------------------- counting
 
@@ -154,13 +160,15 @@ class Stats:
         for index, count in enumerate((requests, tokens, refusals)):
             self._present()[index] += count
 
-    def on_answer(self, model: str, seconds: float, tokens: int, usd: float | None) -> None:
+    def on_answer(
+        self, model: str, seconds: float, tokens: int, usd: float | None, simulated: bool
+    ) -> None:
         """Count a reply with an answer in it."""
         self._present()[1] += tokens
         self.latest.append(seconds)
-        known = self._models.get(model)
+        known = self._models.get((model, simulated))
         if known is None:
-            known = self._models[model] = _Model()
+            known = self._models[model, simulated] = _Model()
         known.replies += 1
         known.seconds.add(seconds)
         if usd is None:
@@ -168,9 +176,9 @@ class Stats:
         else:
             known.usd += usd
 
-    def on_answered_row(self, model: str) -> None:
+    def on_answered_row(self, model: str, simulated: bool) -> None:
         """Count a row that a model's answer was bought for."""
-        if (known := self._models.get(model)) is not None:
+        if (known := self._models.get((model, simulated))) is not None:
             known.rows += 1
 
     def on_failed_row(self, row: int, error: LLMNBError) -> None:
@@ -226,8 +234,9 @@ class Stats:
                 share=model.rows / rows,
                 p50=quantiles([model.seconds], 0.5)[0],
                 usd=None if model.unpriced == model.replies else model.usd,
+                simulated=simulated,
             )
-            for name, model in models
+            for (name, simulated), model in models
         ]
         return tuple(sorted(shares, key=attrgetter("rows"), reverse=True))
 
@@ -263,14 +272,23 @@ class Stats:
             )
         return tuple(samples)
 
+    def restart_pace(self) -> None:
+        """Let the pace be that from now on."""
+        requests, tokens, _ = map(sum, zip(*self._slices, strict=True))
+        self._paced = (Clock.monotonic(), requests, tokens)
+
     def pace(self, now: float) -> tuple[float, float]:
-        """Return requests and tokens per minute, over the last minute or since the start."""
-        elapsed = max(now - self._started, 1.0)
+        """Return requests and tokens per minute, over the last minute or since it began anew."""
         count = max(1, int(_MINUTE / self._slice))
-        first = max(0, len(self._slices) - count) * self._slice
-        length = max(1.0, elapsed - first)
+        first = self._started + max(0, len(self._slices) - count) * self._slice
+        since, *before = self._paced
+        if since < first:
+            since, before = first, [0.0, 0.0]
+        else:
+            count = len(self._slices)
+        length = max(1.0, now - since)
         requests, tokens, _ = map(sum, zip(*self._slices[-count:], strict=True))
-        return requests * _MINUTE / length, tokens * _MINUTE / length
+        return (requests - before[0]) * _MINUTE / length, (tokens - before[1]) * _MINUTE / length
 
 
 class Counters:
@@ -305,6 +323,17 @@ class Counters:
         self.ended: float | None = None
         self.ended_at: float | None = None
         self.stats = Stats(self.started)
+        self._pace = Pace()
+
+    def restart_pace(self) -> None:
+        """Let rates and the time left be those from now on: the run goes on otherwise than before.
+
+        Called from any thread when it is paused, resumed, or held to other limits.
+        """
+        tracker = self.tracker
+        kept = tracker.num_cached + tracker.num_reused
+        self._pace = Pace(seconds=self.seconds, completed=tracker.num_rows_done, kept=kept)
+        self.stats.restart_pace()
 
     def enter(self, outcome: Outcome) -> None:
         """Count a row's outcome."""
@@ -321,14 +350,20 @@ class Counters:
             source = outcome.source
             if source == "sent":
                 tracker.num_tasks_succeeded += 1
-                self.stats.on_answered_row(model)
+                self.stats.on_answered_row(model, outcome.simulated)
                 return
             saved = outcome.saved_usd or 0.0
-            tracker.saved_usd += saved
+            if outcome.simulated:
+                tracker.simulated_saved_usd += saved
+            else:
+                tracker.saved_usd += saved
             if source == "merged":
                 tracker.num_merged += 1
                 return
-            tracker.saved_reused_usd += saved
+            if outcome.simulated:
+                tracker.simulated_saved_reused_usd += saved
+            else:
+                tracker.saved_reused_usd += saved
             if source == "cached":
                 tracker.num_cached += 1
             else:
@@ -359,8 +394,8 @@ class Counters:
             self.stats.on_mended_row(error)
         self.enter(outcome)
 
-    def enter_reply(self, usage: Usage | None, usd: float | None) -> None:
-        """Count the tokens and the price of a reply that was paid for; None is "not known"."""
+    def enter_reply(self, usage: Usage | None, usd: float | None, simulated: bool) -> None:
+        """Count the tokens and the price of a reply; None is "not known"."""
         tracker = self.tracker
         if usage is not None:
             tracker.prompt_tokens += usage.prompt
@@ -368,7 +403,14 @@ class Counters:
         if usd is None:
             tracker.num_unpriced += 1
         else:
-            tracker.usd += usd
+            self.enter_price(usd, simulated)
+
+    def enter_price(self, usd: float, simulated: bool) -> None:
+        """Count dollars: spent ones, or those of the simulated provider, which are none."""
+        if simulated:
+            self.tracker.simulated_usd += usd
+        else:
+            self.tracker.usd += usd
 
     def end(self) -> None:
         """Stop the clock."""
@@ -413,6 +455,7 @@ class Counters:
             started_at=self.started_at,
             ended_at=self.ended_at,
             causes=self.stats.causes(row_of),
+            pace=self._pace,
         )
 
     def tracker_copy(self) -> StatusTracker:

@@ -172,6 +172,7 @@ class RunLoop:
     def set_limits(self, limits: Limits, account: Limits) -> None:
         """Hold every target to other limits from now on: this run's, and the account's."""
         self.context.set_limits(limits, account)
+        self.context.counters.restart_pace()
         self._window = max(self._window, _window(limits.intersect(account).concurrency))
         self._room.set()
         self._share_commits()
@@ -450,7 +451,7 @@ class RunLoop:
             return
         self.kept.outcomes[row] = mended = dataclasses.replace(outcome, row=row)
         self.context.counters.mend(before, mended)
-        self.counts.usd += outcome.usd or 0.0
+        self.context.counters.enter_price(outcome.usd or 0.0, outcome.simulated)
 
     # -------------------------------------------------------------------------- stop and go
 
@@ -458,6 +459,7 @@ class RunLoop:
         """Send nothing new."""
         if self.state == "running":
             self.state = "paused"
+            self.context.counters.restart_pace()
             self._engine.paused.add(self.stop)
             self.context.pause()
             for request in list(self.tasks.values()):
@@ -468,6 +470,7 @@ class RunLoop:
         """Go on."""
         if self.state == "paused":
             self.state = "running"
+            self.context.counters.restart_pace()
             self._let_go()
             self._room.set()
 

@@ -97,10 +97,10 @@ class StatusTracker:
     completion_tokens: int = 0
 
     usd: float = 0.0
-    """Spent on finished replies of known price."""
+    """Spent on finished replies of known price; nothing simulated is in it."""
 
     saved_usd: float = 0.0
-    """What cached and merged rows would have cost."""
+    """What cached and merged rows would have cost; nothing simulated is in it."""
 
     num_unpriced: int = 0
     """Replies whose price is unknown; not part of `usd`."""
@@ -110,6 +110,44 @@ class StatusTracker:
 
     saved_reused_usd: float = 0.0
     """Part of `saved_usd` that stored answers saved; the rest was saved by merging."""
+
+    simulated_usd: float = 0.0
+    """What replies of the simulated provider would have cost, which nobody paid."""
+
+    simulated_saved_usd: float = 0.0
+    simulated_saved_reused_usd: float = 0.0
+    """The like of `saved_usd` and `saved_reused_usd` for its answers."""
+
+    @classmethod
+    def sum(cls, trackers: Sequence[StatusTracker]) -> StatusTracker:
+        """Return the counts of several runs together."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        total = cls(**{n: sum(getattr(tracker, n) for tracker in trackers) for n in names})
+        total.time_of_last_rate_limit_error = max(
+            (tracker.time_of_last_rate_limit_error for tracker in trackers), default=0
+        )
+        return total
+
+    def shown(self) -> StatusTracker:
+        """Return the counts as displays show them.
+
+        Where nothing was spent or saved but simulated dollars, those stand in the places of real
+        ones, and the display says that they are simulated. The two are never added.
+
+        Example:
+            >>> StatusTracker(simulated_usd=0.5).shown().usd
+            0.5
+            >>> StatusTracker(usd=0.25, simulated_usd=0.5).shown().usd
+            0.25
+        """
+        if self.usd or self.saved_usd or not (self.simulated_usd or self.simulated_saved_usd):
+            return self
+        return dataclasses.replace(
+            self,
+            usd=self.simulated_usd,
+            saved_usd=self.simulated_saved_usd,
+            saved_reused_usd=self.simulated_saved_reused_usd,
+        )
 
     def count_failed_request(self, error: LLMNBError) -> None:
         """Count a request that came to nothing by the kind of its error."""
@@ -181,6 +219,9 @@ class ModelShare:
     usd: float | None
     """None where its price is unknown."""
 
+    simulated: bool = False
+    """Whether the simulated provider answered: its dollars are in no sum of others'."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FailureCause:
@@ -209,6 +250,20 @@ class Sample:
     tokens_per_minute: float
     refusals: int
     """Refusals for pace in the slice."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Where a run stood when its rates began anew: at its start, or at the last change."""
+
+    seconds: float = 0.0
+    """Since the start."""
+
+    completed: int = 0
+    """Rows that had their outcome."""
+
+    kept: int = 0
+    """Those of them that the store answered."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -279,6 +334,9 @@ class StatusSnapshot:
     budget_usd: float | None = None
     waited_seconds: float = 0.0
     """Seconds in which a provider's `Retry-After` held the run back."""
+
+    pace: Pace = Pace()
+    """Since when it goes on as it does now: it was paused, resumed, or held to other limits."""
 
     def line(self, unit: str = "rows") -> str:
         """Return how far the run is, and what it waits for, in one line.
@@ -364,7 +422,7 @@ class StatusSnapshot:
             total=None,
             launched=sum(snapshot.launched for snapshot in snapshots),
             completed=sum(snapshot.completed for snapshot in snapshots),
-            counts=_sum_of_counts([snapshot.counts for snapshot in snapshots]),
+            counts=StatusTracker.sum([snapshot.counts for snapshot in snapshots]),
             failures=_added(snapshot.failures for snapshot in snapshots),
             waiting_on="" if ended else next(filter(None, (s.waiting_on for s in snapshots)), ""),
             in_flight=sum(snapshot.in_flight for snapshot in snapshots),
@@ -387,13 +445,19 @@ class StatusSnapshot:
         )
 
     @property
+    def paced_seconds(self) -> float:
+        """Seconds since its rates began anew."""
+        return max(0.0, self.seconds - self.pace.seconds)
+
+    @property
     def eta_seconds(self) -> float | None:
-        """Seconds until it is done at the pace so far; None while nobody can know."""
-        if self.total is None or self.state != "running" or self.seconds < 10:
+        """Seconds until it is done at its present pace; None while nobody can know."""
+        if self.total is None or self.state != "running" or self.paced_seconds < 10:
             return None
-        done = self.completed - self.counts.num_cached - self.counts.num_reused
+        kept = self.counts.num_cached + self.counts.num_reused - self.pace.kept
+        done = self.completed - self.pace.completed - kept
         left = self.total - self.completed
-        return left * self.seconds / done if done > 0 else None
+        return left * self.paced_seconds / done if done > 0 else None
 
     @property
     def projected_usd(self) -> float | None:
@@ -402,17 +466,23 @@ class StatusSnapshot:
         if self.total is None or sent == 0 or self.counts.num_unpriced:
             return None
         # Rows still to come are taken to need a request as often as those so far did.
-        return self.counts.usd * self.total / max(1, self.completed)
+        return self.counts.shown().usd * self.total / max(1, self.completed)
 
     @property
     def rows_per_second(self) -> float:
-        """Completed rows per second since the start."""
-        return self.completed / self.seconds if self.seconds > 0 else 0.0
+        """Completed rows per second at its present pace; of one that is over, since its start."""
+        pace = Pace() if self.state in ("finished", "stopped") else self.pace
+        seconds = self.seconds - pace.seconds
+        return (self.completed - pace.completed) / seconds if seconds > 0 else 0.0
 
     @property
     def cost_text(self) -> str:
         """Dollars spent as a person reads them: `$0`, `$0.0123`, `$3.21`, `unknown`."""
-        return money.usd(self.counts.usd, more_unknown=self.counts.num_unpriced > 0)
+        counts = self.counts.shown()
+        text = money.usd(counts.usd, more_unknown=counts.num_unpriced > 0)
+        if counts is self.counts and counts.simulated_usd:
+            text += f" + {money.usd(counts.simulated_usd)} simulated"
+        return text
 
 
 class Clock:
@@ -425,15 +495,6 @@ class Clock:
 def frozen(counts: Mapping[str, int]) -> Mapping[str, int]:
     """Return a read-only copy."""
     return MappingProxyType(dict(counts))
-
-
-def _sum_of_counts(trackers: Sequence[StatusTracker]) -> StatusTracker:
-    names = [field.name for field in dataclasses.fields(StatusTracker)]
-    total = StatusTracker(**{n: sum(getattr(tracker, n) for tracker in trackers) for n in names})
-    total.time_of_last_rate_limit_error = max(
-        tracker.time_of_last_rate_limit_error for tracker in trackers
-    )
-    return total
 
 
 def _added(several: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
@@ -466,13 +527,13 @@ def _pools(snapshots: Sequence[StatusSnapshot]) -> tuple[PoolStatus, ...]:
 
 
 def _shares(snapshots: Sequence[StatusSnapshot]) -> tuple[ModelShare, ...]:
-    shares: dict[str, ModelShare] = {}
+    shares: dict[tuple[str, bool], ModelShare] = {}
     for share in (share for snapshot in snapshots for share in snapshot.shares):
-        known = shares.get(share.name)
+        known = shares.get((share.name, share.simulated))
         if known is not None:
             usd = known.usd if share.usd is None else share.usd + (known.usd or 0.0)
             share = dataclasses.replace(share, rows=known.rows + share.rows, usd=usd)
-        shares[share.name] = share
+        shares[share.name, share.simulated] = share
     whole = sum(share.rows for share in shares.values())
     parts = [
         dataclasses.replace(share, share=share.rows / whole)

@@ -73,7 +73,7 @@ class AnswerForm:
             columns = {field.name: self._column(field, outcomes, answers) for field in fields}
             if self.prompts is not None:
                 columns = {"prompt": AnswerColumn(self.prompts, "string"), **columns}
-                error = suffixed(self.options.name, "error")
+                error = with_suffix(self.options.name, "error")
                 if error in columns and not any(columns[error].values):
                     del columns[error]  # no row failed
             is_single = len(fields) == 1 and self.prompts is None
@@ -101,7 +101,7 @@ class AnswerForm:
         elif not options.details:
             fields.append(_Field(options.name, "string", attrgetter("text")))
         if options.on_error == "column" and not options.details:
-            fields.append(replace(_DETAILS[0], name=suffixed(options.name, "error")))
+            fields.append(replace(_DETAILS[0], name=with_suffix(options.name, "error")))
         return fields
 
     def _structured(self, output: Output) -> list[_Field]:
@@ -113,7 +113,7 @@ class AnswerForm:
             elif options.into is None and not options.details:
                 name = field
             else:
-                name = suffixed(options.name, field)
+                name = with_suffix(options.name, field)
             schema = root.get("properties", {}).get(field, root)
             values = schema.get("enum") if schema is not root else None
             listed = [value for value in values if value is not None] if values else None
@@ -149,9 +149,9 @@ class AnswerForm:
             values = [None if outcome is None else read(outcome) for outcome in outcomes]
         if (samples := self.options.n) > 1:
             rows = [values[first : first + samples] for first in range(0, len(values), samples)]
-            values = [_combined(row, field.combine) for row in rows]
+            values = [_combine(row, field.combine) for row in rows]
         return AnswerColumn(
-            spread(values, self.positions, self.source.rows),
+            in_rows(values, self.positions, self.source.rows),
             field.kind,
             field.categories,
             field.schema,
@@ -159,11 +159,11 @@ class AnswerForm:
         )
 
 
-def spread(values: Sequence[Any], positions: Sequence[int], rows: int) -> Sequence[Any]:
+def in_rows(values: Sequence[Any], positions: Sequence[int], rows: int) -> Sequence[Any]:
     """Return the values of some rows in their rows, None in all others.
 
     Example:
-        >>> spread(["a", "b"], [0, 2], 3)
+        >>> in_rows(["a", "b"], [0, 2], 3)
         ['a', None, 'b']
     """
     if len(values) == rows:
@@ -174,11 +174,11 @@ def spread(values: Sequence[Any], positions: Sequence[int], rows: int) -> Sequen
     return cells
 
 
-def suffixed(name: Hashable, suffix: str) -> Hashable:
+def with_suffix(name: Hashable, suffix: str) -> Hashable:
     """Return a column's name with a suffix; of several levels the last one gets it.
 
     Example:
-        >>> suffixed("said", "error"), suffixed(("a", "b"), "error")
+        >>> with_suffix("said", "error"), with_suffix(("a", "b"), "error")
         ('said_error', ('a', 'b_error'))
     """
     if isinstance(name, tuple):
@@ -189,7 +189,7 @@ def suffixed(name: Hashable, suffix: str) -> Hashable:
 # ------------------------------------------------------------- details of one outcome
 
 
-def _combined(samples: list[Any], combine: Callable[[list[Any]], Any] | None) -> Any:
+def _combine(samples: list[Any], combine: Callable[[list[Any]], Any] | None) -> Any:
     known = [value for value in samples if value is not None]
     if not known:
         return None

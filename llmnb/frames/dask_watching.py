@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TypeAlias
 from llmnb import progress
 from llmnb.engine.counters import Stats
 from llmnb.engine.handle import Mode, RunHandle
-from llmnb.engine.status import Clock, State, StatusSnapshot, StatusTracker, frozen
+from llmnb.engine.status import Clock, Pace, State, StatusSnapshot, StatusTracker, frozen
 from llmnb.errors import ConfigurationError
 from llmnb.frames import dask_cluster, failures
 from llmnb.progress import Bars
@@ -40,7 +40,7 @@ _LATENCIES_SENT = 30
 
 _SPENT = (
     *("num_requests", "num_retried", "prompt_tokens", "completion_tokens"),
-    *("usd", "num_unpriced", "hedge_usd"),
+    *("usd", "simulated_usd", "num_unpriced", "hedge_usd"),
 )
 """Counts that are kept of a worker that has died: what was sent and paid."""
 
@@ -48,7 +48,7 @@ _SPENT = (
 # ------------------------------------------------------------------------- snapshots
 
 
-def packed(status: StatusSnapshot) -> bytes:
+def pack(status: StatusSnapshot) -> bytes:
     """Return a snapshot as it travels between processes, which trust each other as Dask's do."""
     return pickle.dumps(
         dataclasses.replace(
@@ -61,8 +61,8 @@ def packed(status: StatusSnapshot) -> bytes:
     )
 
 
-def unpacked(data: bytes) -> StatusSnapshot:
-    """Return the snapshot that `packed` packed."""
+def unpack(data: bytes) -> StatusSnapshot:
+    """Return the snapshot that `pack` packed."""
     status: StatusSnapshot = pickle.loads(data)
     return dataclasses.replace(
         status, failures=frozen(status.failures), models=frozen(status.models)
@@ -76,7 +76,7 @@ def _finished(status: StatusSnapshot) -> StatusSnapshot:
     )
 
 
-def _lost(status: StatusSnapshot) -> StatusSnapshot:
+def _lost_status(status: StatusSnapshot) -> StatusSnapshot:
     """Return what remains of a run that ended with its worker: only what was sent and paid."""
     return StatusSnapshot(
         state="running",
@@ -125,6 +125,7 @@ class ClusterRun(RunHandle[None]):
         self._ended_parts: set[str] = set()
         self._began = self._reported = Clock.monotonic()
         self._stats = Stats(self._began)
+        self._pace = Pace()
         self._sampled = (0, 0, 0)
         """Requests, tokens and refusals that are in the samples."""
 
@@ -191,14 +192,14 @@ class ClusterRun(RunHandle[None]):
             end = self._reported if state == "finished" else now
             whole = StatusSnapshot.merge(snapshots, state=state, seconds=end - self._began)
             self._sample(whole.counts)
-            return dataclasses.replace(whole, samples=self._stats.samples(now))
+            return dataclasses.replace(whole, samples=self._stats.samples(now), pace=self._pace)
 
     def _fold_lost(self, now: float) -> None:
         """End partitions whose worker has died, with the counts of what was sent and paid."""
         for part, (status, reported) in list(self._parts.items()):
             if now - reported > LOST_SECONDS:
                 del self._parts[part]
-                self._fold(part, _lost(status))
+                self._fold(part, _lost_status(status))
                 self._ended_parts.discard(part)  # it may only have been silent
 
     def _sample(self, counts: StatusTracker) -> None:
@@ -241,10 +242,17 @@ class ClusterRun(RunHandle[None]):
     def pause(self) -> None:
         """Have every worker send nothing new."""
         self._steer("pause")
+        self._restart_pace()
 
     def resume(self) -> None:
         """Have every worker go on."""
         self._steer("resume")
+        self._restart_pace()
+
+    def _restart_pace(self) -> None:
+        now = self.status()
+        kept = now.counts.num_cached + now.counts.num_reused
+        self._pace = Pace(seconds=now.seconds, completed=now.completed, kept=kept)
 
     def stop(self) -> None:
         """Have every worker stop; the compute ends with an error, what was answered is kept."""
@@ -324,7 +332,7 @@ def report(work: str, part: str, status: StatusSnapshot, asked: str, *, is_done:
     if is_expected(work):
         _run_of(work).receive(part, status, asked, is_done=is_done)
     elif (worker := dask_cluster.worker()) is not None:
-        event = {"work": work, "part": part, "status": packed(status), "asked": asked}
+        event = {"work": work, "part": part, "status": pack(status), "asked": asked}
         dask_cluster.publish(worker, {**event, "done": is_done})
 
 
@@ -350,7 +358,7 @@ def _receive(event: Mapping[str, Any]) -> None:
             "done": done,
         }:
             if work in _displays:
-                _run_of(work).receive(part, unpacked(data), str(asked), is_done=bool(done))
+                _run_of(work).receive(part, unpack(data), str(asked), is_done=bool(done))
 
 
 def _run_of(work: str) -> ClusterRun:

@@ -79,7 +79,7 @@ class Work:
     @property
     def question(self) -> Question:
         """The question itself."""
-        return _unpacked(self.payload)
+        return _unpack(self.payload)
 
     def __dask_tokenize__(self) -> tuple[str, bytes]:
         return "llmnb", self.payload
@@ -89,12 +89,12 @@ class Work:
 
 
 @functools.lru_cache(maxsize=64)
-def _unpacked(payload: bytes) -> Question:
+def _unpack(payload: bytes) -> Question:
     question: Question = pickle.loads(payload)
     return question
 
 
-def packed(question: Question, partitions: int) -> Work:
+def pack(question: Question, partitions: int) -> Work:
     """Pickle a question for the graph.
 
     Raises:
@@ -148,7 +148,7 @@ def without_key(fields: Any, where: str) -> None:
         without_key(value, where)
 
 
-def travelling(model: Any, gen_type: str = "chat") -> list[Any]:
+def models_to_send(model: Any, gen_type: str = "chat") -> list[Any]:
     """Return models as they may be sent to workers: by full name or address, without keys.
 
     Args:
@@ -159,15 +159,17 @@ def travelling(model: Any, gen_type: str = "chat") -> list[Any]:
         ConfigurationError: If there is no such model, or one brings a key along.
 
     Example:
-        >>> travelling(["openai/gpt-4o-mini", "sim/any"])
+        >>> models_to_send(["openai/gpt-4o-mini", "sim/any"])
         ['openai/gpt-4o-mini', 'sim/any']
     """
     is_list = isinstance(model, Sequence) and not isinstance(model, str)
     models: Sequence[Any] = model if is_list else [model]
-    return [_travelling(endpoint, gen_type) for model in models for endpoint in endpoints_of(model)]
+    return [
+        _model_to_send(endpoint, gen_type) for model in models for endpoint in endpoints_of(model)
+    ]
 
 
-def _travelling(model: Any, gen_type: str) -> Any:
+def _model_to_send(model: Any, gen_type: str) -> Any:
     if model is None or isinstance(model, str):
         return _full_name(model, None, gen_type)
     if not isinstance(model, Endpoint):

@@ -37,7 +37,7 @@ _LOOK_SECONDS = 1.0
 """Seconds between two checks whether a run is still wanted and its share of limits is right."""
 
 
-def answered(partition: Any, work: Work) -> Any:
+def answer_partition(partition: Any, work: Work) -> Any:
     """Return the answers for one partition.
 
     Args:
@@ -58,7 +58,7 @@ def answered(partition: Any, work: Work) -> Any:
     return run.embed(partition) if question.verb == "embed" else run.ask(partition)
 
 
-def planned(partition: Any, work: Work) -> Plan:
+def plan_partition(partition: Any, work: Work) -> Plan:
     """Return what a partition would take; nothing is sent."""
     question = work.question
     job = job_of(question, PartitionSource(partition), question.options)
@@ -66,7 +66,7 @@ def planned(partition: Any, work: Work) -> Plan:
     return dataclasses.replace(job.plan(cache_dir=cache_dir_of(question)), begin=None)
 
 
-def previewed(partition: Any, work: Work, rows: int) -> Any:
+def preview_partition(partition: Any, work: Work, rows: int) -> Any:
     """Return the first rows of a partition with their prompts and answers."""
     return _PartitionRun(work).preview(partition, rows)
 
@@ -247,24 +247,24 @@ class _PartitionRun:
 
     def ask(self, partition: Any) -> Any:
         """Return the answers to a partition."""
-        with self._limited(self._asking(partition)) as options:
+        with self._within_limits(self._asking(partition)) as options:
             job = job_of(self._question, PartitionSource(partition), options)
-            run = self._finished(job)
+            run = self._finished_run(job)
             table = run.partial()
             return run.reported(table) if job.options.on_error == "raise" else table
 
     def preview(self, partition: Any, rows: int) -> Any:
         """Return the first rows with their prompts and answers."""
-        with self._limited(self._asking(partition)) as options:
+        with self._within_limits(self._asking(partition)) as options:
             job = verbs.preview(partition, self._question.prompt, rows, options)
-            return self._finished(job).partial()
+            return self._finished_run(job).partial()
 
     def embed(self, partition: Any) -> Any:
         """Return the vectors of a partition's texts."""
         question = self._question
         model = vectors.model_of(question.options)
         asking = model.order().asking if isinstance(model, LiteLLMEmbeddingModel) else None
-        with self._limited(asking) as options:
+        with self._within_limits(asking) as options:
             embedding = vectors.Embedding(
                 PartitionSource(partition),
                 question.prompt,
@@ -283,7 +283,7 @@ class _PartitionRun:
         return job_of(self._question, empty, self._question.options).asking
 
     @contextlib.contextmanager
-    def _limited(self, asking: Asking | None) -> Iterator[dict[str, Any]]:
+    def _within_limits(self, asking: Asking | None) -> Iterator[dict[str, Any]]:
         """Hold the limiter to this process's share of the limits; yield the options with it.
 
         Raises:
@@ -309,7 +309,7 @@ class _PartitionRun:
         is_client = dask_watching.is_expected(self.work.id)
         return LimitShare.of(self._question, self._models, self._worker, is_client)
 
-    def _finished(self, job: Job) -> TableRun[Any]:
+    def _finished_run(self, job: Job) -> TableRun[Any]:
         run = job.start(cache_dir=cache_dir_of(self._question))
         self._follow(run)
         return run

@@ -35,17 +35,17 @@ _ASIDE = "llmnb answers"
 
 def generate(asked: Lazy, prompt: str | None, keywords: Keywords) -> Lazy:
     """Ask about every row of a lazy frame, or about every value of an expression."""
-    return _asked(asked, verbs.generate, prompt, keywords)
+    return _lazy_answers(asked, verbs.generate, prompt, keywords)
 
 
 def extract(asked: Lazy, prompt: str, schema: Any, keywords: Keywords) -> Lazy:
     """Fill typed columns from every text."""
-    return _asked(asked, verbs.extract, prompt, keywords, schema)
+    return _lazy_answers(asked, verbs.extract, prompt, keywords, schema)
 
 
 def classify(asked: Lazy, prompt: str, labels: Any, keywords: Keywords) -> Lazy:
     """Give every text one of the labels."""
-    return _asked(asked, verbs.classify, prompt, keywords, labels)
+    return _lazy_answers(asked, verbs.classify, prompt, keywords, labels)
 
 
 def embed(asked: Lazy, column: str, into: str | None, keywords: Keywords) -> Lazy:
@@ -53,8 +53,10 @@ def embed(asked: Lazy, column: str, into: str | None, keywords: Keywords) -> Laz
     name = into or vectors.EMBEDDING
     if isinstance(asked, pl.Expr):
         return _vectors(asked, into, keywords).alias(name)
-    _empty(asked.collect_schema()).columns().cells(column)  # an error if there is no such column
-    return _placed(
+    _empty_table(asked.collect_schema()).columns().cells(
+        column
+    )  # an error if there is no such column
+    return _with_answers(
         asked,
         _vectors(pl.col(column), into, keywords),
         name,
@@ -75,18 +77,23 @@ def preview(lazy: pl.LazyFrame, prompt: str, rows: int, keywords: Keywords) -> A
     return collected(lazy, prompt, keywords).preview(prompt, n=rows, **keywords)
 
 
+def whole(lazy: pl.LazyFrame) -> DataFrameLLM:
+    """Return the accessor of the collected frame."""
+    return DataFrameLLM(PolarsSource(lazy.collect()))
+
+
 def collected(lazy: pl.LazyFrame, prompt: str | None, keywords: Keywords) -> DataFrameLLM:
     """Return the accessor of the collected frame, of the columns that are needed."""
     if keywords.get("into") is None:
         schema = lazy.collect_schema()
         names = ("images", "examples", "messages", "system")
         read = {name: keywords[name] for name in names if keywords.get(name) is not None}
-        questions = Questions(_empty(schema).columns(), prompt, options_of(read))
-        lazy = lazy.select(_needed(questions, schema))
+        questions = Questions(_empty_table(schema).columns(), prompt, options_of(read))
+        lazy = lazy.select(_needed_columns(questions, schema))
     return DataFrameLLM(PolarsSource(lazy.collect()))
 
 
-def _asked(
+def _lazy_answers(
     asked: Lazy, verb: Callable[..., Job], prompt: Any, keywords: Keywords, *further: Any
 ) -> Lazy:
     def make(table: PolarsSource, prompt: Any, keywords: Keywords) -> Job:
@@ -105,7 +112,7 @@ def _of_values(expr: pl.Expr, prompt: str, make: Maker, keywords: Keywords) -> p
     images = keywords.get("images")
     column = WHOLE if images is None else str(images)
     without_values = make(
-        _empty({column: pl.String()}),
+        _empty_table({column: pl.String()}),
         "…{{}}" if images is None else column,
         {name: value for name, value in keywords.items() if name != "system"},
     )
@@ -114,9 +121,9 @@ def _of_values(expr: pl.Expr, prompt: str, make: Maker, keywords: Keywords) -> p
     def answered(values: pl.Series) -> pl.Series:
         is_table = isinstance(values.dtype, pl.Struct) and prompt != WHOLE
         table = values.struct.unnest() if is_table else values
-        return _answers(make(_lent(table), prompt, keywords), kind)
+        return _answers(make(_answers_only(table), prompt, keywords), kind)
 
-    return _over(expr, answered, kind).alias(str(without_values.options.name))
+    return _map_column(expr, answered, kind).alias(str(without_values.options.name))
 
 
 def _answers(job: Job, kind: pl.DataType) -> pl.Series:
@@ -138,7 +145,9 @@ def _as_series(answers: pl.Series | pl.DataFrame) -> pl.Series:
     return answers.to_struct("") if isinstance(answers, pl.DataFrame) else answers
 
 
-def _over(expr: pl.Expr, answered: Callable[[pl.Series], pl.Series], kind: pl.DataType) -> pl.Expr:
+def _map_column(
+    expr: pl.Expr, answered: Callable[[pl.Series], pl.Series], kind: pl.DataType
+) -> pl.Expr:
     return expr.map_batches(answered, return_dtype=kind, is_elementwise=False)
 
 
@@ -150,24 +159,24 @@ def _vectors(expr: pl.Expr, into: str | None, keywords: Keywords) -> pl.Expr:
         kind = pl.Struct({name: VECTOR, f"{name}_error": pl.String()})
 
     def embedded(values: pl.Series) -> pl.Series:
-        return _as_series(verbs.embed(_lent(values), WHOLE, into, keywords).finish())
+        return _as_series(verbs.embed(_answers_only(values), WHOLE, into, keywords).finish())
 
-    return _over(expr, embedded, kind)
+    return _map_column(expr, embedded, kind)
 
 
-def _lent(table: pl.DataFrame | pl.Series) -> PolarsSource:
+def _answers_only(table: pl.DataFrame | pl.Series) -> PolarsSource:
     return PolarsSource(table, answers_only=True)
 
 
-def _empty(schema: Mapping[str, Any]) -> PolarsSource:
+def _empty_table(schema: Mapping[str, Any]) -> PolarsSource:
     """Return a table without rows, to check a question before anything is collected."""
-    return _lent(pl.DataFrame(schema=schema))
+    return _answers_only(pl.DataFrame(schema=schema))
 
 
 # ------------------------------------------------------------------------ lazy frames
 
 
-def _needed(questions: Questions, schema: pl.Schema) -> list[str]:
+def _needed_columns(questions: Questions, schema: pl.Schema) -> list[str]:
     """Return the columns that a question reads; if it reads none, the first, for its rows."""
     return list(dict.fromkeys(questions.fields)) or schema.names()[:1]
 
@@ -176,18 +185,20 @@ def _of_rows(
     lazy: pl.LazyFrame, prompt: str | None, make: Maker, keywords: Keywords
 ) -> pl.LazyFrame:
     schema = lazy.collect_schema()
-    without_rows = make(_empty(schema), prompt, keywords)  # errors in the arguments are raised now
+    without_rows = make(
+        _empty_table(schema), prompt, keywords
+    )  # errors in the arguments are raised now
     empty = without_rows.form.table([])
     kind = _as_series(empty).dtype
 
     def answered(values: pl.Series) -> pl.Series:
-        return _answers(make(_lent(values.struct.unnest()), prompt, keywords), kind)
+        return _answers(make(_answers_only(values.struct.unnest()), prompt, keywords), kind)
 
     options = without_rows.options
     name = str(options.name)
-    return _placed(
+    return _with_answers(
         lazy,
-        _over(pl.struct(_needed(without_rows.questions, schema)), answered, kind),
+        _map_column(pl.struct(_needed_columns(without_rows.questions, schema)), answered, kind),
         name,
         empty.columns if isinstance(empty, pl.DataFrame) else [],
         is_into=options.into is not None,
@@ -196,7 +207,7 @@ def _of_rows(
     )
 
 
-def _placed(
+def _with_answers(
     lazy: pl.LazyFrame,
     asked: pl.Expr,
     name: str,

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from llmnb import bridge, progress
-from llmnb.embeddings.factory import chosen
+from llmnb.embeddings.factory import choose_model
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel, warn_of_truncated
 from llmnb.embeddings.model import EmbeddingModel, EmbeddingModes
 from llmnb.embeddings.order import Order
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.errors import ConfigurationError, InputError
 from llmnb.frames import failures
-from llmnb.frames.answers import suffixed
+from llmnb.frames.answers import with_suffix
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import (
@@ -83,7 +83,7 @@ class Embedding(PreparedVerb):
         """The column of vectors, and with ``on_error="column"`` that of messages."""
 
         if self._on_error == "column":
-            self._names.append(suffixed(vector_name, "error"))
+            self._names.append(with_suffix(vector_name, "error"))
         self.texts = source.columns().texts("" if name == WHOLE else name_of(name))
         source.check_columns(
             self._names,
@@ -179,7 +179,7 @@ def model_of(keywords: Keywords) -> EmbeddingModel:
             f"{type(model).__name__} makes no vectors: give the name of a model that does, an LLM, "
             "or an EmbeddingModel. Nothing was sent."
         )
-    name, announcement = chosen(model)
+    name, announcement = choose_model(model)
     if announcement is not None:
         failures.log_once(announcement)
     return LiteLLMEmbeddingModel(

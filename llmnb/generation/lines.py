@@ -42,7 +42,7 @@ class RequestLine(dict[str, Any]):
         self.written = written
 
 
-def unwrapped(row: dict[str, Any]) -> dict[str, Any]:
+def unwrap(row: dict[str, Any]) -> dict[str, Any]:
     """Return the request that a line of OpenAI's batch input holds; any other row as it is.
 
     Such a line has a ``custom_id`` and a ``body``, and as its ``url`` only a path. The row is
@@ -51,7 +51,7 @@ def unwrapped(row: dict[str, Any]) -> dict[str, Any]:
     Example:
         >>> line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions",
         ...         "body": {"messages": []}}
-        >>> unwrapped(line)
+        >>> unwrap(line)
         {'messages': []}
     """
     body = row.get("body")
@@ -138,7 +138,7 @@ class RequestLines:
         )  # `__init__` would be a call more for each line
         line.update(value)
         line.written = text
-        return line if self._is_exact else unwrapped(line)
+        return line if self._is_exact else unwrap(line)
 
     def _value(self, text: bytes) -> Any:
         """Return what a line holds; NaN and halves of characters are read as well.

@@ -78,7 +78,7 @@ async def openai_parallel_generate(
         'chat.completion'
     """
     api_key = secret(api_key)
-    listed = _listed(requests, options)
+    listed = _request_list(requests, options)
     if not listed:
         return []  # without a request no model or key is looked for
     batch = _batch(listed, request_url, api_key, token_encoding_name, options)
@@ -103,7 +103,7 @@ def openai_parallel_generate_sync(
 ) -> list[list[Any]]:
     """Block for what `openai_parallel_generate` returns; works in a notebook's cell, too."""
     api_key = secret(api_key)
-    listed = _listed(requests, options)
+    listed = _request_list(requests, options)
     if not listed:
         return []  # without a request no model or key is looked for
     batch = _batch(listed, request_url, api_key, token_encoding_name, options)
@@ -211,7 +211,7 @@ class Batch:
             )
 
 
-def _listed(requests: Iterable[Mapping[str, Any]], options: Mapping[str, Any]) -> list[Any]:
+def _request_list(requests: Iterable[Mapping[str, Any]], options: Mapping[str, Any]) -> list[Any]:
     """Return the requests as a list, after a check of the options.
 
     Raises:

@@ -105,17 +105,17 @@ def _by_template(tokenizer: Tokenizer, question: str, system: str | None) -> str
     """Write one question as the tokenizer's own template says."""
     turn = {"role": "user", "content": question}
     if system is None:
-        return _applied(tokenizer, [turn])
+        return _apply_template(tokenizer, [turn])
     try:
-        return _applied(tokenizer, [{"role": "system", "content": system}, turn])
+        return _apply_template(tokenizer, [{"role": "system", "content": system}, turn])
     except Exception as error:
         # Some templates refuse a system's turn, by an error of their own template language.
         if "Template" not in type(error).__name__:
             raise
-    return _applied(tokenizer, [{"role": "user", "content": f"{system}\n\n{question}"}])
+    return _apply_template(tokenizer, [{"role": "user", "content": f"{system}\n\n{question}"}])
 
 
-def _applied(tokenizer: Tokenizer, messages: list[dict[str, str]]) -> str:
+def _apply_template(tokenizer: Tokenizer, messages: list[dict[str, str]]) -> str:
     text = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
     return text.removeprefix(str(tokenizer.bos_token)) if tokenizer.bos_token else text
 
@@ -157,7 +157,7 @@ def family_of(model_name: str) -> Family | None:
         >>> family_of("gpt-4o-mini") is None
         True
     """
-    name = _bare(model_name)
+    name = _without_organisation(model_name)
     return next((family for family in FAMILIES if family.pattern.search(name)), None)
 
 
@@ -170,11 +170,11 @@ def is_instruct(model_name: str) -> bool:
         >>> is_instruct("meta-llama/Llama-2-7b-hf"), is_instruct("gpt-4o"), is_instruct("gpt2")
         (False, True, False)
     """
-    name, family = _bare(model_name), family_of(model_name)
+    name, family = _without_organisation(model_name), family_of(model_name)
     return (_ANY_INSTRUCT if family is None else family.instruct).search(name) is not None
 
 
-def _bare(model_name: str) -> str:
+def _without_organisation(model_name: str) -> str:
     """Return a model's name without its organisation, which may be called like a family."""
     return model_name.strip().rstrip("/").rpartition("/")[2].lower()
 

@@ -9,8 +9,8 @@ from typing import Any
 from llmnb.generation.rate_limits import requests_limits_dict, requests_url_dict
 from llmnb.rates import Rate
 from llmnb.running.asking import Asking, Duplicates
-from llmnb.targets.resolve import choose
-from llmnb.wire.catalog import dialect_at, load_catalog, provider_of_url, providers_with_model
+from llmnb.targets.resolve import choose, names_provider
+from llmnb.wire.catalog import dialect_at, provider_of_url, providers_with_model
 
 logger = logging.getLogger("llmnb")
 
@@ -60,7 +60,7 @@ def asking_for(
             logger.warning("%s", announcement)
     if _is_elsewhere(model, request_url):
         request_url = None
-    if model and not (request_url or api_provider or _names_provider(model)):
+    if model and not (request_url or api_provider or names_provider(model)):
         # A model that no provider lists is taken for one of OpenAI's, such as a fine-tuned one.
         api_provider = None if providers_with_model(model) else "openai"
     return Asking(
@@ -93,25 +93,6 @@ def limits_for(
     )
 
 
-def provider_for(request: Mapping[str, Any], asking: Asking) -> tuple[str, str]:
-    """Return provider and model of a request as names, as far as they can be told.
-
-    Example:
-        >>> provider_for({"model": "groq/m"}, Asking(model="gpt-4-0613"))
-        ('groq', 'm')
-    """
-    model = str(request.get("model") or asking.model or "")
-    named = request.get("api_provider") or asking.api_provider
-    if named:
-        return str(named).lower(), model.removeprefix(f"{named}/")
-    if _names_provider(model):
-        head, _, rest = model.partition("/")
-        return head.lower(), rest
-    url = request.get("url") or asking.url
-    owner = provider_of_url(str(url)) if url else None
-    return owner or "openai", model
-
-
 def _gen_type(first: Mapping[str, Any], url: str | None) -> str:
     url = url or requests_url_dict.get(str(first.get("model")))
     if url is not None:
@@ -120,17 +101,12 @@ def _gen_type(first: Mapping[str, Any], url: str | None) -> str:
     return "embedding" if "input" in first and not asks else "chat"
 
 
-def _names_provider(model: str) -> bool:
-    head, slash, _ = model.partition("/")
-    return bool(slash) and (head == "sim" or head.lower() in load_catalog())
-
-
 def _is_elsewhere(model: str | None, url: str | None) -> bool:
     """Return whether a model names another provider than the one at an address.
 
     Its key must not be sent there.
     """
-    if model is None or url is None or not _names_provider(model):
+    if model is None or url is None or not names_provider(model):
         return False
     owner = provider_of_url(url)
     return owner is not None and owner != model.partition("/")[0].lower()

@@ -51,9 +51,9 @@ def line(outcome: Outcome) -> bytes:
     else:
         response = orjson.dumps(error_texts(outcome.error))
     metadata = asked.get("metadata") if isinstance(asked, Mapping) else None
-    parts = [_written_request(asked), response]
+    parts = [_request_json(asked), response]
     if metadata:
-        parts.append(_written(metadata))
+        parts.append(_json(metadata))
     return b"[" + b", ".join(parts) + b"]\n"
 
 
@@ -74,18 +74,18 @@ def refused_addresses(count: int) -> str | None:
     )
 
 
-def _written_request(asked: Any) -> bytes:
+def _request_json(asked: Any) -> bytes:
     if isinstance(asked, RequestLine):
         if asked.written is not None and CALLERS_FIELDS.isdisjoint(asked):
             return asked.written
     elif isinstance(asked, UnreadableFile):
         return orjson.dumps((asked.details.raw or b"").decode("utf-8", "replace"))
     if not isinstance(asked, Mapping):
-        return _written(asked)
-    return _written(without_callers_fields(asked))
+        return _json(asked)
+    return _json(without_callers_fields(asked))
 
 
-def _written(value: Any) -> bytes:
+def _json(value: Any) -> bytes:
     """Return a value as JSON; NaN stays NaN, and what JSON cannot hold becomes its text."""
     try:
         return json_bytes.write(value)

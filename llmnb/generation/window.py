@@ -13,9 +13,11 @@ from typing import Any, Literal
 
 from llmnb.adapters import prices
 from llmnb.adapters.tokens import count_tokens, longest_fitting, upper_bound
+from llmnb.errors import LLMNBError
 from llmnb.generation.lines import RequestLine
-from llmnb.generation.recipients import provider_for
 from llmnb.running.asking import Asking
+from llmnb.running.preparer import Preparer
+from llmnb.targets.target import HTTPTarget
 
 Side = Literal["end", "start"]
 """Which end of a text is left out."""
@@ -58,11 +60,20 @@ class Fitter:
         self._asking = asking
         self._side: Side = side
         self._encoding = encoding
-        self._windows: dict[tuple[Any, ...], tuple[tuple[str, str], int | None]] = {}
+        self._preparer = Preparer(asking, needs_keys=False)
+        self._windows: dict[HTTPTarget, int | None] = {}
+        """Context windows by target; None where they are not known."""
 
     def fit(self, request: Mapping[str, Any]) -> Fitted:
         """Return the request, cut where it is longer than its model takes."""
-        who, window = self._window(request)
+        try:
+            target = self._preparer.target_of(request)
+        except LLMNBError:
+            return Fitted(request)  # the run gives its row the error
+        who = target.provider, target.model
+        if target not in self._windows:
+            self._windows[target] = WINDOWS.get(who) or prices.context_window(*who)
+        window = self._windows[target]
         if window is None:
             return Fitted(request)
         room = window - self._answer(request, window)
@@ -82,16 +93,6 @@ class Fitter:
         return Fitted(
             fitted, f"{'/'.join(who)} takes {window:,} tokens{kept}: {'; '.join(cutter.cuts)}."
         )
-
-    def _window(self, request: Mapping[str, Any]) -> tuple[tuple[str, str], int | None]:
-        """Return who is asked and how many tokens that takes; None where it is not known."""
-        says = tuple(str(request.get(name) or "") for name in ("model", "api_provider", "url"))
-        known = self._windows.get(says)
-        if known is None:
-            who = provider_for(request, self._asking)
-            known = who, WINDOWS.get(who) or prices.context_window(*who)
-            self._windows[says] = known
-        return known
 
     def _answer(self, request: Mapping[str, Any], window: int) -> int:
         if self._asking.gen_type == "embedding":

@@ -292,6 +292,7 @@ def _hit(match: Match, searched: tuple[str, ...], now: float) -> dict[str, Any]:
     entry = match.entry
     tokens = (entry.prompt_tokens or 0) + (entry.completion_tokens or 0)
     price = "unknown price" if entry.usd is None else money.usd(entry.usd)
+    worth = (0.0, 0) if entry.simulated else (entry.usd or 0.0, int(entry.usd is None))
     age = durations.ago(now - entry.created) if entry.created else ""
     costs = (
         counted(tokens, "token") if tokens else "",
@@ -306,8 +307,7 @@ def _hit(match: Match, searched: tuple[str, ...], now: float) -> dict[str, Any]:
         "answered": excerpt(match.answer or "(empty)", searched, ANSWER_LENGTH),
         "who": " · ".join(filter(None, (label(entry.model), age))),
         "cost": label(" · ".join(filter(None, costs))),
-        "question": f"{buy_again(1, entry.usd or 0.0, int(entry.usd is None))} "
-        "It cannot be brought back.",
+        "question": f"{buy_again(1, *worth)} It cannot be brought back.",
     }
 
 

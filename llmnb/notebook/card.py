@@ -202,12 +202,12 @@ def _left(status: StatusSnapshot, rows: RowCounts, view: View, since: float) -> 
         return ["about ", durations.remaining(eta), " left"]
     if rows.total is None:
         return [f"for {durations.elapsed(status.seconds)}"]
-    is_early = status.seconds < ESTIMATING_SECONDS
+    is_early = status.paced_seconds < ESTIMATING_SECONDS
     return ["estimating time left" if is_early else "time left unknown"]
 
 
 def _money(status: StatusSnapshot, over: bool) -> list[str]:
-    counts = status.counts
+    counts = status.counts.shown()
     unpriced = counts.num_unpriced
     spent = "unknown" if unpriced and not counts.usd else money.usd(counts.usd)
     if spent == "unknown":
@@ -255,7 +255,7 @@ def _because(
     status: StatusSnapshot, rows: RowCounts, view: View, holds_kernel: bool
 ) -> dict[str, Any]:
     """Return why the run is not faster, or what came of it."""
-    saved = f"saved {money.usd(usd)}" if (usd := status.counts.saved_usd) else ""
+    saved = f"saved {money.usd(usd)}" if (usd := status.counts.shown().saved_usd) else ""
     text = visible(status.waiting_on, longest=400) or "Looking up what is already answered."
     glyph, tone = "arrow", ""
     match view:

@@ -17,7 +17,7 @@ from llmnb.display.html_fragments import cell, note, strong
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
 from llmnb.engine.handle import RowAnswer
-from llmnb.engine.status import Clock, StatusSnapshot
+from llmnb.engine.status import Clock, StatusSnapshot, StatusTracker
 from llmnb.notebook import facts
 from llmnb.notebook.facts import RowCounts
 
@@ -358,9 +358,9 @@ class _Sentence:
         else:
             self.time = f" in {durations.span(_seconds(entries))}"
             self.cost = facts.cost(statuses)
-            is_simulated = all(status.simulated for status in statuses if status.counts.usd)
+            is_spent = any(status.counts.usd for status in statuses)
             is_any = any(status.simulated for status in statuses)
-            self.tag = " (simulated)" if is_simulated and is_any else ""
+            self.tag = " (simulated)" if is_any and not is_spent else ""
             self.details = _tail(entries, rows)
         cost = f" for {self.cost}" if self.cost else ""
         missing = "".join(f", {part}" for part in self.missing)
@@ -377,7 +377,7 @@ def _tail(entries: Sequence[Entry], rows: RowCounts) -> list[str]:
             n for n, part in (("reused", rows.reused), ("merged", rows.merged)) if part
         )
         is_all = rows.reused == rows.whole
-        usd = sum(count.saved_usd for count in counts)
+        usd = StatusTracker.sum(counts).shown().saved_usd
         saved = f", saved {money.usd(usd)}" if usd > 1e-9 else ""
         parts.append((f"all {how}" if is_all else f"{kept:,} {how}") + saved)
     if rows.failed or rows.not_sent:

@@ -205,6 +205,14 @@ class Preparer:
             return Row(call=None, error=error, metadata=metadata, tag=tag)
         return Row(call=call, metadata=metadata, tag=tag, further=further)
 
+    def target_of(self, request: Mapping[str, Any]) -> HTTPTarget:
+        """Return the first target of a request.
+
+        Raises:
+            LLMNBError: If the request names a model or an address that cannot be asked.
+        """
+        return self._recipients_of(request)[0].target
+
     def _recipients_of(self, request: Mapping[str, Any]) -> tuple[_Recipient, ...]:
         if _SAYS_WHO.isdisjoint(request):
             return self._default_recipients

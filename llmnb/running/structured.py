@@ -45,7 +45,7 @@ def structured_call(
     if target.row.has_schemas and target.dialect_name != _TEXT:
         fields.setdefault("response_format", response_format(output))
     else:
-        messages = _instructed(messages, instruction(output))
+        messages = _with_instructions(messages, instruction(output))
 
     def call_of(messages: Sequence[Mapping[str, Any]]) -> Call:
         request: Mapping[str, Any] = {"messages": messages, **fields}
@@ -68,7 +68,7 @@ def _value(output: Output, reply: Reply) -> Any:
     return output.validate(reply.text)
 
 
-def _instructed(messages: list[Mapping[str, Any]], form: str) -> list[Mapping[str, Any]]:
+def _with_instructions(messages: list[Mapping[str, Any]], form: str) -> list[Mapping[str, Any]]:
     """Return messages with the form of the answer in the system message."""
     if messages and messages[0].get("role") == "system":
         first = {**messages[0], "content": f"{messages[0].get('content', '')}\n\n{form}"}

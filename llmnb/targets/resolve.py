@@ -94,12 +94,23 @@ def choose(
     if not model:
         return _choose_for_the_person(gen_type)
     head, slash, rest = model.partition("/")
-    if slash and (head == "sim" or head.lower() in load_catalog()):
+    if names_provider(model):
         _need_a_name(model)
         return ModelChoice(provider=head.lower(), model=rest)
     if slash and not providers_with_model(model):
         provider(head)  # raises, with suggestions
     return ModelChoice(provider=_only_provider(model), model=model)
+
+
+def names_provider(model: str) -> bool:
+    """Return whether a model's name begins with that of a provider.
+
+    Example:
+        >>> names_provider("groq/llama-3"), names_provider("meta-llama/llama-3")
+        (True, False)
+    """
+    head, slash, _ = model.partition("/")
+    return bool(slash) and (head == "sim" or head.lower() in load_catalog())
 
 
 def _need_a_name(model: str) -> None:
@@ -215,7 +226,7 @@ def resolve(
     Raises:
         ConfigurationError: With what to do about it, before anything is sent.
     """
-    choice, gen_type, is_stranger = _chosen_at(url, model, api_provider, gen_type)
+    choice, gen_type, is_stranger = _choice_at(url, model, api_provider, gen_type)
     if not url and (owner := registered_model(choice.provider, choice.model)) is not None:
         return owner.target(gen_type)
     if choice.provider == "local" and not url:
@@ -223,7 +234,7 @@ def resolve(
 
         return local_target(choice.model, gen_type)
     if choice.provider == "sim":
-        return _simulated(choice.model, gen_type)
+        return _simulated_target(choice.model, gen_type)
     row, gen_type, address = _reached(choice, url, gen_type)
     address = secret_url(address)
     egress.proxy_for(egress.destination(address))  # a proxy that cannot be asked is an error here
@@ -248,14 +259,14 @@ def resolve(
     )
 
 
-def _chosen_at(
+def _choice_at(
     url: str | None, model: str | None, api_provider: str | None, gen_type: str
 ) -> tuple[ModelChoice, str, bool]:
     """Return the choice, the kind of generation, and whether no provider has the address."""
     is_stranger = False
     if url:
         check_address(url, "url")
-        gen_type, spoken = _spoken(url, gen_type)
+        gen_type, spoken = _kind_at(url, gen_type)
         if not api_provider and not (model and "/" in model):
             api_provider = provider_of_url(url)
             is_stranger = api_provider is None
@@ -263,7 +274,7 @@ def _chosen_at(
     return choose(model, api_provider=api_provider, gen_type=gen_type), gen_type, is_stranger
 
 
-def _simulated(model: str, gen_type: str) -> HTTPTarget:
+def _simulated_target(model: str, gen_type: str) -> HTTPTarget:
     """Return a target that this process itself answers, with invented texts."""
     from llmnb.testing import shared_provider
 
@@ -336,7 +347,7 @@ def expected_address(
     if not (url or model or api_provider):
         return ""  # who answers is decided by what is configured when it is asked
     try:
-        choice, gen_type, _ = _chosen_at(url, model, api_provider, gen_type)
+        choice, gen_type, _ = _choice_at(url, model, api_provider, gen_type)
         has_no_address = choice.provider == "sim" or registered_model(choice.provider, choice.model)
         if not url and has_no_address:
             return ""
@@ -353,12 +364,12 @@ def _reached(choice: ModelChoice, url: str | None, gen_type: str) -> tuple[Provi
     """
     row = provider(choice.provider)
     if base := url or _base_from_environment(row):
-        gen_type, spoken = _spoken(base, gen_type)
+        gen_type, spoken = _kind_at(base, gen_type)
         row = row if spoken is None else in_dialect(row, *spoken)
     return row, gen_type, endpoint_url(row, base, gen_type, choice.model)
 
 
-def _spoken(url: str, gen_type: str) -> tuple[str, tuple[str, str] | None]:
+def _kind_at(url: str, gen_type: str) -> tuple[str, tuple[str, str] | None]:
     """Return the kind of generation at an address, and what its path implies: kind and dialect."""
     spoken = dialect_at(url, gen_type)
     if spoken is None:

@@ -158,7 +158,7 @@ def as_replier(reply: object) -> Replier | None:
     if isinstance(reply, str):
         return lambda request, prompt: reply
     if isinstance(reply, Mapping):
-        return functools.partial(_mapped, reply)
+        return functools.partial(_reply_from_mapping, reply)
     if not callable(reply):
         raise ConfigurationError(
             f"reply is a text, a mapping from prompts to texts, or a function, got {reply!r}"
@@ -168,7 +168,9 @@ def as_replier(reply: object) -> Replier | None:
     return lambda request, prompt: reply(prompt)
 
 
-def _mapped(texts: Mapping[str, Message], request: SimulatedRequest, prompt: str) -> Message:
+def _reply_from_mapping(
+    texts: Mapping[str, Message], request: SimulatedRequest, prompt: str
+) -> Message:
     text = texts.get(prompt)
     return default_reply(request, prompt) if text is None else text
 

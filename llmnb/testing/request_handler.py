@@ -214,9 +214,9 @@ class RequestHandler:
                 tokens=self.limits.charged(request), now=now, in_flight=self.ledger.in_flight
             )
             if refusal is not None:
-                return self._refused(profile, refusal, request, now)
+                return self._refusal_plan(profile, refusal, request, now)
         if fault is None or fault.billed or fault.needs_answer:
-            plan = self._answered(endpoint, request, fault, now)
+            plan = self._answer_plan(endpoint, request, fault, now)
         else:
             plan = ReplyPlan(status=200, body=b"", end="failed", delay=fault.delay or 0.0)
         plan.was_admitted = True
@@ -225,7 +225,7 @@ class RequestHandler:
             _strike(plan, fault, key, profile)
         return plan
 
-    def _refused(
+    def _refusal_plan(
         self, profile: ProviderProfile, refusal: Refusal, request: SimulatedRequest, now: float
     ) -> ReplyPlan:
         hint = self.limits.settings.retry_hint
@@ -240,7 +240,7 @@ class RequestHandler:
         """Return the headers that tell how the limits stand."""
         return profile.limit_headers(self.limits.standings(now))
 
-    def _answered(
+    def _answer_plan(
         self,
         endpoint: Api,
         request: SimulatedRequest,
