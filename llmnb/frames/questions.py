@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
+from llmnb.engine.source import InMemory
 from llmnb.errors import InputError
 from llmnb.frames.images import Fetched, Pictured, pictures_in
 from llmnb.frames.options import Example, Options
@@ -21,7 +22,7 @@ from llmnb.wire.json_text import json_text
 Texts = Mapping[str, Sequence[str | None]]
 
 
-class Questions(Sequence[Any]):
+class Questions(InMemory):
     """The requests about a table, as a sequence.
 
     Args:
