@@ -29,8 +29,8 @@ ALLOWED = {
     "dead": "tests/adapters tests/decide tests/engine",
     "desk": "tests/notebook tests/wire",
     "few": (
-        "evaluation tests/browser tests/decide tests/engine tests/frames tests/rate_limiter "
-        "tests/schemas"
+        "evaluation tests/browser tests/decide tests/engine tests/frames tests/marimo "
+        "tests/rate_limiter tests/schemas"
     ),
     "flight": (
         "docs engine testing tests/adapters tests/decide tests/engine tests/kernel "
