@@ -42,7 +42,7 @@ WORDS = {
     "Overloaded": "provider overloaded",
     "ProviderError": "server error",
     "QuotaExhausted": "account without credit",
-    "RateLimited": "refused for pace",
+    "RateLimited": "rate limited",
     "Refused": "refused by the model",
     "ReplyTooLarge": "reply too large",
     "RequestRejected": "rejected by the provider",
