@@ -30,7 +30,7 @@ from llmnb.store.writer import Job, writer
 logger = logging.getLogger("llmnb")
 
 Share = bool | list[str]
-"""Whose answers may be reused: everybody's, nobody's, or those of the projects named."""
+"""Whose answers may be reused: all projects', none, or those of the projects named."""
 
 MOST_OPEN = 64
 """Databases kept open: each takes three files of the 1,024 that many systems let a process have,
@@ -103,7 +103,9 @@ class ProjectStore:
     def _find(self, keys: Sequence[str]) -> tuple[dict[str, Entry], set[str]]:
         """Return what is answered, and which of it an older release has kept under another key."""
         entries = self._read_all(keys)
-        missing = [key for key in keys if isinstance(key, RenamedKey) and key not in entries]
+        missing: list[RenamedKey] = []
+        if RenamedKey in map(type, keys):  # hardly ever
+            missing = [key for key in keys if isinstance(key, RenamedKey) and key not in entries]
         before = self._read_all([key.older for key in missing]) if missing else {}
         renamed = {
             str(key): dataclasses.replace(entry, key=str(key))
@@ -223,7 +225,7 @@ class Databases:
 
     Only the latest used are kept open, for each takes three of the files that a
     process may have open, and seven once it was written to. One that is left out
-    is closed when whoever is using it at that moment lets go of it.
+    is closed when its present user lets go of it.
 
     Args:
         most: Databases kept open.
