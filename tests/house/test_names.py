@@ -32,10 +32,7 @@ ALLOWED = {
         "evaluation tests/browser tests/decide tests/engine tests/frames tests/marimo "
         "tests/rate_limiter tests/schemas"
     ),
-    "flight": (
-        "docs engine testing tests/adapters tests/decide tests/engine tests/kernel "
-        "tests/support tests/testing wire"
-    ),
+    "flight": "engine",
     "foreign": "tests/house tests/notebook tests/wire",
     "forms": "generation tests/notebook",
     "found": (
