@@ -45,6 +45,7 @@ from llmnb.errors import (
     TimedOut,
     UnknownEnd,
     Unsent,
+    without_money,
 )
 from llmnb.records import Delta, Outcome
 
@@ -166,6 +167,8 @@ class RequestTask(SharedRequest):
             # picklers send it along.
             error.__context__ = None
         target = self.call.target
+        if target.is_free and not self._may_be_billed:
+            without_money(error)
         error.with_details(
             provider=error.details.provider or target.provider,
             model=error.details.model or target.model,
@@ -454,6 +457,8 @@ class RequestTask(SharedRequest):
 
     async def _note_failure(self, error: LLMNBError) -> None:
         counters = self.context.counters
+        if self.call.target.is_free:
+            without_money(error)
         if isinstance(error, BadReply):
             await save_unread(self.context, self.call, error)
         counters.tracker.count_failed_request(error)

@@ -35,6 +35,7 @@ from llmnb.errors import (
     SchemaMismatch,
     Stopped,
     StoreError,
+    without_money,
 )
 from llmnb.records import Limits, Outcome, Reply
 from llmnb.store.entry import Entry
@@ -253,6 +254,8 @@ class RunLoop:
         """Give a row what the store holds of it."""
         if error is not None:
             value = None
+            if call.target.is_free:
+                without_money(error)
             error.with_details(row=number, provider=call.target.provider, model=call.target.model)
         elif call.check is None:
             value = None

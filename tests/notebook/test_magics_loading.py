@@ -33,9 +33,9 @@ def magics(shell: Shell) -> dict[str, dict[str, object]]:
     return {kind: dict(found) for kind, found in shell.ip.magics_manager.magics.items()}
 
 
-def completers(shell: Shell) -> set[str]:
-    """Return what completers are registered for."""
-    return set(shell.ip.strdispatchers["complete_command"].strs)
+def completers(shell: Shell) -> list[object]:
+    """Return what the Tab key asks beside IPython's own."""
+    return list(shell.ip.Completer.custom_matchers)
 
 
 def test_loading_is_silent_and_brings_every_magic(bare):
