@@ -232,7 +232,7 @@ class AsyncLLM(MadeWith):
         """
         checked({"progress": progress})
         requests = _request_list(request_list)
-        run = await bridge.begun(lambda: self._start(requests, options), RunHandle.stop)
+        run = await bridge.made_in_thread(lambda: self._start(requests, options), RunHandle.stop)
         await aattend(run, bars=progress)
         return await asyncio.to_thread(_rows, requests, run, task_id_generator)
 
@@ -296,7 +296,9 @@ class AsyncLLM(MadeWith):
             in_order: As for `iterate`.
             **options: As for `iterate`.
         """
-        run = await bridge.begun(lambda: self._stream(requests, in_order, options), Run.stop)
+        run = await bridge.made_in_thread(
+            lambda: self._stream(requests, in_order, options), Run.stop
+        )
         try:
             async for outcome in run.aoutcomes():
                 yield outcome

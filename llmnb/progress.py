@@ -106,7 +106,7 @@ def _display(shown: Bars, run: AnyRun, total: int | None) -> Display | None:
     can_draw = _is_interactive()
     if shown == "auto" and not can_draw:
         return None
-    if _hung is not None and (display := _hung(run, total)) is not None:
+    if _display_factory is not None and (display := _display_factory(run, total)) is not None:
         return display
     return _TqdmBars() if can_draw else _Lines()
 
@@ -200,35 +200,35 @@ def figures(status: StatusSnapshot) -> str:
     return ", ".join(parts)
 
 
-_hung: Callable[[AnyRun, int | None], Display | None] | None = None
-_shows_begun: Callable[[AnyRun], object] | None = None
+_display_factory: Callable[[AnyRun, int | None], Display | None] | None = None
+_show_background: Callable[[AnyRun], object] | None = None
 
 
-def hang(
+def use_display(
     factory: Callable[[AnyRun, int | None], Display | None] | None,
-    begun: Callable[[AnyRun], object] | None = None,
+    show_background: Callable[[AnyRun], object] | None = None,
 ) -> None:
-    """Hang up another display than the bars, such as a notebook's dashboard.
+    """Draw runs by another display than the bars, such as a notebook's dashboard.
 
     Args:
         factory: Takes a run and the number of its rows where that is known, and
-            returns what draws it, or None to leave it to the bars; None takes the
-            present one down.
-        begun: Shows a run that was started in the background, for which nobody waits.
+            returns what draws it, or None to leave it to the bars; None goes back to
+            the bars for all runs.
+        show_background: Shows a run that was started in the background, for which nobody waits.
     """
-    global _hung, _shows_begun
-    _hung, _shows_begun = factory, begun
+    global _display_factory, _show_background
+    _display_factory, _show_background = factory, show_background
 
 
-def show_begun(run: AnyRun, shown: Bars) -> None:
-    """Show a run that was started in the background, where a display for it was hung up.
+def show_in_background(run: AnyRun, shown: Bars) -> None:
+    """Show a run that was started in the background, where `use_display` named a way.
 
     Args:
         run: The run.
         shown: False shows nothing.
     """
-    if shown and _shows_begun is not None:
-        _shows_begun(run)
+    if shown and _show_background is not None:
+        _show_background(run)
 
 
 def print_line(line: str) -> None:

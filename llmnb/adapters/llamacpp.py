@@ -14,7 +14,7 @@ native, and three things follow from that:
   the process then ends in a segmentation fault. So the server's sockets are shut
   down first: it sees its clients gone, drops their work and ends within a second.
 * **Logging.** It writes to standard error by itself. Its own verbosity silences
-  it, so nobody's file descriptor has to be bent.
+  it, so no file descriptor has to be redirected.
 """
 
 from __future__ import annotations

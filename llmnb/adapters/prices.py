@@ -293,7 +293,7 @@ def set_price(
         input_per_million: Dollars for a million tokens of input; None takes the
             price back.
         output_per_million: Dollars for a million tokens of output; None is nothing.
-        provider: Catalog name; None is whoever has a model of that name.
+        provider: Catalog name; None is every provider with a model of that name.
         cache_read_per_million: Input from the provider's cache; None is as other input.
         cache_write_per_million: Input written to it; None is as other input.
 

@@ -78,7 +78,7 @@ def _requests(status: StatusSnapshot) -> str:
     if counts.num_retried:
         parts.append(f"{counts.num_retried:,} repeated")
     if counts.num_rate_limit_errors:
-        parts.append(f"{counts.num_rate_limit_errors:,} refused for pace")
+        parts.append(f"{counts.num_rate_limit_errors:,} rate limited")
     if counts.num_api_errors:
         parts.append(counted(counts.num_api_errors, "API error"))
     return ", ".join(parts)

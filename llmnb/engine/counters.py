@@ -42,7 +42,7 @@ WORDS = {
     "Overloaded": "provider overloaded",
     "ProviderError": "server error",
     "QuotaExhausted": "account without credit",
-    "RateLimited": "refused for pace",
+    "RateLimited": "rate limited",
     "Refused": "refused by the model",
     "ReplyTooLarge": "reply too large",
     "RequestRejected": "rejected by the provider",
@@ -195,7 +195,7 @@ class Stats:
             kind=kind, words=text, rows=rows, first_row=row, example=example[:300]
         )
 
-    def on_mended_row(self, error: LLMNBError) -> None:
+    def on_retried_row(self, error: LLMNBError) -> None:
         """Uncount a failed row, which a retry has answered."""
         known = self._causes.get(type(error).__name__)
         if known is not None and known.rows > 1:
@@ -373,7 +373,7 @@ class Counters:
             self.failures[type(error).__name__] += 1
             self.stats.on_failed_row(outcome.row, error)
 
-    def mend(self, failed: Outcome, outcome: Outcome) -> None:
+    def replace(self, failed: Outcome, outcome: Outcome) -> None:
         """Count a failed row's later outcome, from a retry, in place of its first.
 
         Raises:
@@ -389,7 +389,7 @@ class Counters:
             tracker.num_tasks_failed -= 1
             self.failures[type(error).__name__] -= 1
             self.failures += Counter()  # kinds without a row left are gone
-            self.stats.on_mended_row(error)
+            self.stats.on_retried_row(error)
         self.enter(outcome)
 
     def enter_reply(self, usage: Usage | None, usd: float | None, simulated: bool) -> None:

@@ -94,7 +94,7 @@ class Call:
     check: Check | None = None
     """Makes a value of a structured answer, or says why that cannot be done."""
 
-    checks_apart: bool = False
+    checks_in_thread: bool = False
     """Whether `check` runs code that is not ours, which may block."""
 
     repair: Repair | None = None
@@ -103,8 +103,8 @@ class Call:
     async def value_of(self, reply: Reply) -> Any:
         """Return the value that a structured answer holds. Raises `SchemaMismatch`."""
         assert self.check is not None
-        if self.checks_apart:
-            return await bridge.apart(self.check, reply)
+        if self.checks_in_thread:
+            return await bridge.in_thread(self.check, reply)
         return self.check(reply)
 
 

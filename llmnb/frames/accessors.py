@@ -140,7 +140,7 @@ def awaited(
 
         preparing = copy.copy(self)
         vars(preparing).update(_table=_as_now(self._table), _is_preparing=True)
-        verb: Any = await bridge.begun(lambda: method(preparing, *arguments, **options))
+        verb: Any = await bridge.made_in_thread(lambda: method(preparing, *arguments, **options))
         answers: T = await verb.afinish()
         return answers
 

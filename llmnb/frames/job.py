@@ -85,7 +85,7 @@ class Job(PreparedVerb):
 
     async def afinish(self) -> Any:
         """Await what `finish` returns, on the caller's loop."""
-        run = await bridge.begun(self.start, lambda late: late.stop())
+        run = await bridge.made_in_thread(self.start, lambda late: late.stop())
         await progress.aattend(run, bars=self.options.progress)
         return run.reported(await asyncio.to_thread(run.partial))
 

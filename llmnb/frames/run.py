@@ -51,7 +51,7 @@ class TableRun(RunWrapper[T]):
         self._done = inner._done
         self.is_batch = inner.is_batch
         inner.owner = self
-        self._begun()
+        self._set_last_run()
 
     # -------------------------------------------------------------------- looking
 

@@ -44,7 +44,7 @@ def start(table: Source, prompt: Hashable | None, keywords: Keywords) -> TableRu
     """Start in the background, on show where a notebook shows runs."""
     asked = generate(table, prompt, keywords)
     run = asked.start()
-    progress.show_begun(run, asked.options.progress)
+    progress.show_in_background(run, asked.options.progress)
     return run
 
 

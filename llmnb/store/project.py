@@ -30,7 +30,7 @@ from llmnb.store.writer import Job, writer
 logger = logging.getLogger("llmnb")
 
 Share = bool | list[str]
-"""Whose answers may be reused: everybody's, nobody's, or those of the projects named."""
+"""Whose answers may be reused: all projects', none, or those of the projects named."""
 
 MOST_OPEN = 64
 """Databases kept open: each takes three files of the 1,024 that many systems let a process have,
@@ -225,7 +225,7 @@ class Databases:
 
     Only the latest used are kept open, for each takes three of the files that a
     process may have open, and seven once it was written to. One that is left out
-    is closed when whoever is using it at that moment lets go of it.
+    is closed when its present user lets go of it.
 
     Args:
         most: Databases kept open.

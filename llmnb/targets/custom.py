@@ -93,7 +93,7 @@ class CustomTarget(HTTPTarget):
         """Have the model answer one request."""
         began = time.monotonic()
         loop = asyncio.get_running_loop()
-        results = await bridge.aside(self._results(call.body, on_delta, loop))
+        results = await bridge.on_side_loop(self._results(call.body, on_delta, loop))
         first = results[0]
         return RawReply(
             status=200,

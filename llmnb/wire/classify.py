@@ -217,7 +217,7 @@ def _kind(
     if status in (401, 403):
         return errors.AuthenticationError, _bad_key(provider)
     if status in (429, 498):  # 498 is Groq's "no capacity left at this tier"
-        return errors.RateLimited, "refused for pace"
+        return errors.RateLimited, "rate-limited this request"
     if status in (503, 529) and wait is not None:
         seconds = durations.span(math.ceil(wait))
         return errors.Overloaded, f"is overloaded and asks to wait {seconds}"

@@ -43,7 +43,7 @@ CLEARED: Mapping[str, tuple[str, ...]] = {
 NONE: Mapping[str, tuple[str, ...]] = {
     "llmnb.engine.handle": ("_last_run",),
     "llmnb.notebook.cell_runs": ("_present",),
-    "llmnb.progress": ("_hung", "_shows_begun"),
+    "llmnb.progress": ("_display_factory", "_show_background"),
 }
 """What was last, and what was hung up, by module."""
 
@@ -59,7 +59,7 @@ STAYS: Mapping[str, str] = {
     "llmnb.adapters.weights._bar": "set for a block",
     "llmnb.bridge._lock": "a lock",
     "llmnb.bridge._threads": "threads; what lives on their loops is made anew",
-    "llmnb.notebook.surface._anchor": "a widget, made anew where somebody has closed it",
+    "llmnb.notebook.surface._codes": "widgets, made anew where somebody has closed them",
     "llmnb.engine.gc_thresholds._before": "set while runs are under way",
     "llmnb.engine.gc_thresholds._users": "counts the runs under way",
     "llmnb.frames.dask_cluster._listening": "by client: heard twice, all would count twice",

@@ -120,7 +120,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "no such host is known here"
     if isinstance(error, TimeoutError):
-        return "it did not answer the knock in time"
+        return "it did not answer in time"
     if isinstance(error, aiohttp.ClientConnectorError):
         if isinstance(error.os_error, ConnectionRefusedError):
             return "connection refused"  # the library's text names each address it tried
