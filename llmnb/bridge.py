@@ -26,6 +26,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from llmnb import user_code
 from llmnb.errors import ConfigurationError
 
 T = TypeVar("T")
@@ -219,7 +220,8 @@ async def made_in_thread(make: Callable[[], T], undo: Callable[[T], object] | No
         return result
 
     try:
-        return await asyncio.to_thread(work)
+        with user_code.on_behalf():
+            return await asyncio.to_thread(work)
     except asyncio.CancelledError:
         with lock:
             has_left = True

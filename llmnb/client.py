@@ -11,7 +11,6 @@ import copy
 import dataclasses
 import itertools
 import logging
-import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +44,7 @@ from llmnb.running.start import start
 from llmnb.signatures import KEYWORDS, full_signature
 from llmnb.store import clearing
 from llmnb.targets.resolve import choose
+from llmnb.user_code import warn
 
 if TYPE_CHECKING:
     import aiohttp
@@ -490,10 +490,7 @@ def _rows(
 def _clear(names: str | list[str], cache_dir: Path) -> None:
     report = clearing.clear(names, cache_dir)
     for unknown in report.unknown:
-        warnings.warn(
-            f"There is no project {unknown!r} in the cache; nothing was cleared for it.",
-            stacklevel=5,
-        )
+        warn(f"There is no project {unknown!r} in the cache; nothing was cleared for it.")
     for project, removed in report.removed.items():
         logger.info("Cleared %d answers of project %r.", removed, project)
 

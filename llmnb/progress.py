@@ -13,7 +13,6 @@ import contextlib
 import signal
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, Literal, Protocol, Self
@@ -26,6 +25,7 @@ from llmnb.adapters import weights
 from llmnb.display import numbers
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import Clock, StatusSnapshot
+from llmnb.user_code import shell, warn
 
 Bars = bool | Literal["auto"]
 """True, False, or ``"auto"``: on a terminal and in a notebook."""
@@ -379,10 +379,9 @@ def _warn_of_stop(run: AnyRun) -> None:
     status = run.status()
     if not status.counts.num_stopped or run.about.is_reported:
         return  # it was done before it could be stopped, or a display says all of this
-    warnings.warn(
+    warn(
         f"Stopped: {status.completed - status.counts.num_stopped:,} of {status.completed:,} rows "
-        "have their outcome and are kept. Run the cell again: only what is missing is asked.",
-        stacklevel=4,
+        "have their outcome and are kept. Run the cell again: only what is missing is asked."
     )
 
 
@@ -393,20 +392,13 @@ def _returns(interrupt: Interrupt) -> bool:
 # ------------------------------------------------------------------------ where we are
 
 
-def _shell() -> Any:
-    """Return IPython's shell where there is one; never the one to import it."""
-    ipython = sys.modules.get("IPython")
-    get = getattr(ipython, "get_ipython", None)
-    return get() if get is not None else None
-
-
 def _in_ipython() -> bool:
-    return _shell() is not None
+    return shell() is not None
 
 
 def _in_notebook() -> bool:
     """Whether a kernel, not a terminal, shows what is printed."""
-    return hasattr(_shell(), "kernel") or _in_marimo()
+    return hasattr(shell(), "kernel") or _in_marimo()
 
 
 def _in_marimo() -> bool:

@@ -434,7 +434,7 @@ def _faults(path: Path) -> Iterator[None]:
 
 def _saving_error(folder: Path, error: Exception) -> StoreError:
     return StoreError(
-        f"Answers cannot be saved in {folder}: {error}. Nothing more is bought; what was "
+        f"Answers cannot be saved in {folder}: {error}. Nothing more is asked; what was "
         "answered stays in memory. Make room or choose another folder with "
         "llmnb.configure(cache_dir=…), then run again."
     )

